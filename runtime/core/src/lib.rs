@@ -1,1 +1,19 @@
-//! Placeholder head.
+//! The domain of Tidemill: what the words mean and which rules hold between them.
+//!
+//! Nothing here does I/O, waits, or asks what time it is; time and randomness come in as arguments, so
+//! every rule can be tested as a law. What talks to a disk, a socket or a guest lives in the crates above.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod failure;
+pub mod ids;
+pub mod limits;
+pub mod run;
+
+pub use clock::Clock;
+pub use failure::Failure;
+pub use ids::{
+    ComponentDigest, DeploymentName, Epoch, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+};
+pub use limits::Limits;
