@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod codes;
 pub mod failure;
 pub mod ids;
 pub mod limits;
 pub mod run;
 
 pub use clock::Clock;
+pub use codes::Code;
 pub use failure::Failure;
 pub use ids::{
     ComponentDigest, DeploymentName, Epoch, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,

@@ -1,0 +1,271 @@
+//! The stable error codes: one for each way in which the host refuses or fails.
+//!
+//! A code keeps its meaning for ever, because programs decide by it. To add one: give it a line in `list.rs`, write
+//! its page `docs/errors/host-NAME.md` (without it the build fails), and list it in `docs/errors/README.md` (a test
+//! looks). A code is never renamed or given another meaning; one that is no longer used stays in the list.
+
+mod list;
+
+pub use list::Code;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// All that is said about one code.
+struct Facts {
+    name: &'static str,
+    status: u16,
+    retryable: bool,
+    title: &'static str,
+    fix: &'static str,
+    page: &'static str,
+    page_path: &'static str,
+}
+
+macro_rules! codes {
+    ($($variant:ident => $name:literal, $status:literal, retryable: $retryable:literal, $title:literal, $fix:literal;)*) => {
+        /// A stable error code. Its text is `host/…`; see [`Code::as_str`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(
+                #[doc = concat!("`host/", $name, "`: ", $title, ".")]
+                $variant,
+            )*
+        }
+
+        impl Code {
+            /// Every code, in the order of the list.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            pub(super) const fn facts(self) -> super::Facts {
+                match self {
+                    $(Self::$variant => super::Facts {
+                        name: concat!("host/", $name),
+                        status: $status,
+                        retryable: $retryable,
+                        title: $title,
+                        fix: $fix,
+                        page: include_str!(concat!("../../../../docs/errors/host-", $name, ".md")),
+                        page_path: concat!("/errors/host-", $name),
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+use codes;
+
+impl Code {
+    /// The code's text, such as `host/limit-fuel`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// What it means, in a few words; the `title` of a problem.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// What to do next, in a sentence. Whoever knows more says more.
+    #[must_use]
+    pub const fn fix(self) -> &'static str {
+        self.facts().fix
+    }
+
+    /// The HTTP status of an answer with this code. A *run* that failed with it is a request that was served: 200.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.facts().status
+    }
+
+    /// Whether the same work may succeed if it is tried again, where nothing better is known.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        self.facts().retryable
+    }
+
+    /// The page of the code, in Markdown.
+    #[must_use]
+    pub const fn page(self) -> &'static str {
+        self.facts().page
+    }
+
+    /// Where a host serves that page, such as `/errors/host-limit-fuel`; the `type` of a problem.
+    #[must_use]
+    pub const fn page_path(self) -> &'static str {
+        self.facts().page_path
+    }
+
+    /// Whether it says that a guest trapped or met a limit of its run: such work is not tried again unless the
+    /// deployment's retry policy has `on_trap`.
+    #[must_use]
+    pub const fn is_trap_or_limit(self) -> bool {
+        matches!(
+            self,
+            Self::LimitFuel
+                | Self::LimitMemory
+                | Self::LimitActive
+                | Self::LimitLifetime
+                | Self::LimitOutput
+                | Self::LimitInput
+                | Self::LimitHostCall
+                | Self::LimitRandom
+                | Self::Trap
+                | Self::Exited
+                | Self::StackOverflow
+                | Self::OutputInvalid
+        )
+    }
+
+    /// The code of that text; none where it is not one of the host's.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+
+    /// A failure with this code, retryable as [`Code::is_retryable`] says.
+    #[must_use]
+    pub fn failure(self, message: impl Into<String>) -> Failure {
+        Failure {
+            code: self.as_str().to_owned(),
+            message: message.into(),
+            retryable: self.is_retryable(),
+            details: None,
+        }
+    }
+
+    /// The known code whose text is nearest to `text`, with or without its `host/`; for `tidemill explain`.
+    #[must_use]
+    pub fn nearest(text: &str) -> Option<Self> {
+        let text = text.get(..64).unwrap_or(text);
+        let text = text.strip_prefix("host/").unwrap_or(text);
+        if text.len() > 64 {
+            return None;
+        }
+        Self::ALL
+            .iter()
+            .map(|code| (strsim::jaro_winkler(text, code.as_str().strip_prefix("host/").unwrap_or_default()), *code))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, code)| code)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text is not one of the host's codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not one of the host's codes")]
+pub struct UnknownCode;
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::parse(text).ok_or(UnknownCode)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pages() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors")
+    }
+
+    #[test]
+    fn a_code_reads_back_and_is_there_once() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(*code));
+            assert_eq!(serde_json::from_value::<Code>(serde_json::to_value(code).unwrap()).unwrap(), *code);
+        }
+    }
+
+    #[test]
+    fn a_code_has_a_status_that_blames_the_right_side() {
+        for code in Code::ALL {
+            assert!((400..600).contains(&code.status()), "{code}");
+            if matches!(code.status(), 429 | 503 | 408) && !code.as_str().starts_with("host/store-") {
+                assert!(code.is_retryable(), "{code}");
+            }
+            assert!(!(code.is_trap_or_limit() && code.is_retryable()), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_page_says_what_happened_and_what_to_do() {
+        for code in Code::ALL {
+            let page = code.page();
+            assert!(page.starts_with(&format!("# {code}: ")), "{code}");
+            for part in ["## What happened", "## What to do", "## Common causes"] {
+                assert!(page.contains(part), "{code} lacks {part}");
+            }
+            assert!(code.title().len() < 80 && !code.title().ends_with('.'), "{code}");
+            assert!(code.fix().ends_with('.'), "{code}");
+            let foot = if code.is_retryable() { "· retryable ·" } else { "· not retryable ·" };
+            assert!(page.contains(&format!("Status {} {foot}", code.status())), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_page_has_its_code_and_its_line_in_the_index() {
+        let index = std::fs::read_to_string(pages().join("README.md")).unwrap();
+        let known: BTreeSet<_> = Code::ALL.iter().map(|code| format!("{}.md", &code.page_path()[8..])).collect();
+        for code in Code::ALL {
+            assert!(
+                index.contains(&format!("[`{code}`]({}.md)", &code.page_path()[8..])),
+                "{code} is not in the index"
+            );
+        }
+        for file in std::fs::read_dir(pages()).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(name == "README.md" || known.contains(&name), "{name} is the page of no code");
+        }
+    }
+
+    #[test]
+    fn a_misspelled_code_finds_its_page() {
+        assert_eq!(Code::nearest("limit-feul"), Some(Code::LimitFuel));
+        assert_eq!(Code::nearest("host/egres-denied"), Some(Code::EgressDenied));
+        assert_eq!(Code::nearest("something else"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_asked_for(text in "\\PC{0,200}") {
+            let _ = Code::parse(&text);
+            let _ = Code::nearest(&text);
+        }
+    }
+}
