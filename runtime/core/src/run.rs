@@ -286,6 +286,18 @@ pub struct Run {
     pub status: Option<String>,
     /// How often a dead node had it in hands, without it getting any further.
     pub takeovers: u32,
+    /// What its randomness comes from.
+    pub seed: Seed,
+}
+
+/// Thirty-two random bytes made with the run and never shown: who knows them can guess what the guest draws.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seed(pub [u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(hidden)")
+    }
 }
 
 /// How far a run has come, in units of its own.

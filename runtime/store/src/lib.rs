@@ -1,1 +1,11 @@
-//! Placeholder head.
+//! What Tidemill keeps: the contract that every store fulfils, and the embedded store.
+//!
+//! [`Store`] speaks the domain's words (request a run, claim it, commit a stretch, fire a schedule), so that a
+//! store is free in how it lays things out. The embedded one is a commit log ahead of sled.
+
+pub mod contract;
+pub mod error;
+pub mod records;
+
+pub use contract::Store;
+pub use error::StoreError;

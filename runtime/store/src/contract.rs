@@ -1,0 +1,202 @@
+//! The store's contract, in the domain's words.
+//!
+//! What holds for every method:
+//! - A method that writes is one atomic, durable commit: when it returns `Ok`, what it did survives a power cut
+//!   and is visible to every read that begins afterwards. When it returns `Err`, nothing of it happened.
+//! - Operations that are committed together succeed or fail singly.
+//! - A read sees whole commits only, and never delays one.
+//! - Every write that belongs to a run carries `(node, epoch)`; a stale epoch is refused.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::{
+    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+};
+use tokio::sync::watch;
+
+use crate::error::StoreError;
+use crate::records::{
+    AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
+    LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
+    RunFilter, ScanPage, ScanRequest, Schedule, StreamTotal, StretchCommit, Versioned,
+};
+
+/// What every method answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// It reads and writes.
+    Good,
+    /// Writes fail until there is room.
+    DiskFull,
+    /// It reads only; says why.
+    ReadOnly(String),
+}
+
+/// Keeps everything that must not be lost.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // --- the node ---
+
+    /// Begins a new life of `node`: the answer is higher than of any life before.
+    async fn begin_life(&self, node: &NodeId) -> Result<Epoch>;
+    /// How the store is now.
+    fn health(&self) -> StoreHealth;
+    /// The position of the last commit; changes with each.
+    fn committed(&self) -> watch::Receiver<u64>;
+    /// How often the store has waited for the disk to confirm a commit.
+    fn sync_count(&self) -> u64;
+    /// Finishes what is queued, writes everything to its place and lets go of the files.
+    async fn close(&self) -> Result<()>;
+
+    // --- components and modules ---
+
+    /// Names `component` as a version of a module.
+    ///
+    /// # Errors
+    /// [`StoreError::VersionTaken`] where the version has other bytes.
+    async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion>;
+    /// The component of that digest.
+    async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>>;
+    /// Every version of a module, in order of their text.
+    async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>>;
+    /// All versions of all modules, by module and version.
+    async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>>;
+    /// Forgets a component and the versions that name it.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] with the deployments whose present revision runs it, or which have runs of it that have not ended.
+    async fn delete_component(&self, digest: &ComponentDigest) -> Result<()>;
+
+    // --- deployments ---
+
+    /// Makes a revision. Where component and manifest are those of the present one, nothing is written and the present one is
+    /// the answer.
+    async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment>;
+    /// The present revision.
+    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>>;
+    /// One revision.
+    async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>>;
+    /// All revisions, newest first.
+    async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>>;
+    /// All deployments, by name.
+    async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>>;
+    /// Stops (or, with none, begins again) to admit and fire.
+    async fn pause_deployment(&self, name: &DeploymentName, pause: Option<Pause>, now: Timestamp)
+    -> Result<Deployment>;
+    /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay. Queued and parked runs are cancelled
+    /// where `cancel` says so.
+    ///
+    /// # Errors
+    /// [`StoreError::RunsGoing`] where runs have not ended: any without `cancel`, running ones with it (the caller stops
+    /// them and asks again).
+    async fn delete_deployment(&self, name: &DeploymentName, cancel: bool, now: Timestamp) -> Result<()>;
+
+    // --- runs ---
+
+    /// Asks for a run.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input.
+    async fn request_run(&self, new: NewRun) -> Result<Requested>;
+    /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
+    async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
+    /// Takes up to `limit` runs of a deployment that are due, those of higher priority first, then older ones.
+    async fn claim(
+        &self,
+        owner: &Owner,
+        deployment: &DeploymentName,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>>;
+    /// The deployments that have queued runs which are due at `now`.
+    async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>>;
+    /// When the next queued run becomes due, that is not due at `now`.
+    async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
+    /// How many runs of a deployment are queued, counted up to `most`.
+    async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
+    /// Commits a stretch.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] where the run belongs to another life, [`StoreError::KeyMismatch`] where a fresh run's
+    /// key belongs to a run with another input.
+    async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed>;
+    /// Saves log lines, progress and status of a running run, without anything taking hold.
+    async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()>;
+    /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running: at most `limit`, oldest first. Counts the takeover.
+    async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
+    /// Moves a run that is not running here: retry of a parked one, cancellation of a queued or parked one.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] where it is in no state for it.
+    async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run>;
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<Run>>;
+    /// Its input.
+    async fn input(&self, id: RunId) -> Result<Option<Bytes>>;
+    /// Its output.
+    async fn output(&self, id: RunId) -> Result<Option<Bytes>>;
+    /// Its log lines from `seq` on, in order.
+    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>>;
+    /// Runs, newest first.
+    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>>;
+
+    // --- schedules ---
+
+    /// Schedules by deployment and name.
+    async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>>;
+    /// One schedule.
+    async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>>;
+    /// Schedules that are due at `now` and not paused, nor is their deployment; earliest first.
+    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>>;
+    /// When the next schedule is due, be it past or to come.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+    /// The next time and what this one starts, together. False where the schedule has moved on meanwhile.
+    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool>;
+    /// Pauses a schedule; or resumes it, with its next time.
+    async fn pause_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        pause: Option<Pause>,
+        next: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Schedule>;
+    /// How many runs of a schedule have not ended and are not parked, counted up to `most`.
+    async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize>;
+
+    // --- state ---
+
+    /// A value of a deployment's state, as last committed.
+    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned>;
+    /// Keys and values of a deployment's state, as last committed; one moment for the whole page.
+    async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage>;
+
+    // --- ledger ---
+
+    /// What is known under an external id of a stream.
+    async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId>;
+    /// Entries by the time at which they happened, newest first; of one stream, or of all.
+    async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>>;
+    /// Net revenue of a stream in a half-open range of time, per currency, summed from the entries.
+    async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>>;
+    /// What each stream earned, per currency.
+    async fn stream_totals(&self) -> Result<Vec<StreamTotal>>;
+    /// The balance of each account, of one stream or of all.
+    async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>>;
+    /// Recomputes every total from the entries.
+    async fn check_ledger(&self) -> Result<LedgerCheck>;
+
+    // --- feed ---
+
+    /// What happened after `position`, in order.
+    async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
+    /// The first position that the feed still holds, and the last; (0, 0) while it is empty.
+    async fn feed_range(&self) -> Result<(u64, u64)>;
+    /// Forgets all of the feed but the newest `keep` entries, and idempotency keys whose time is over.
+    async fn trim(&self, keep: usize, now: Timestamp) -> Result<()>;
+}

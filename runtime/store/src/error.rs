@@ -1,0 +1,119 @@
+//! How a store refuses: one enum for all its operations, each variant with its stable code.
+
+use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId};
+
+/// Why an operation of the store did not happen. Whatever it is, nothing of the operation took hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("no {kind} named `{name}`")]
+    NotFound {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The module's version is there, with other bytes.
+    #[error("{module}@{version} is there already, with other bytes: {digest}")]
+    VersionTaken {
+        /// The module's name.
+        module: String,
+        /// The version.
+        version: String,
+        /// What it holds.
+        digest: ComponentDigest,
+    },
+    /// Deployments use the component.
+    #[error("the component is in use by {}", .users.iter().map(DeploymentName::as_str).collect::<Vec<_>>().join(", "))]
+    InUse {
+        /// Who uses it, sorted.
+        users: Vec<DeploymentName>,
+    },
+    /// The caller expected another revision.
+    #[error("the deployment is at revision {present:?}")]
+    RevisionChanged {
+        /// The present one; none where there is no such deployment.
+        present: Option<Revision>,
+    },
+    /// Runs of the deployment have not ended.
+    #[error("{unended} runs have not ended")]
+    RunsGoing {
+        /// How many; counted up to 1,000.
+        unended: usize,
+    },
+    /// The idempotency key belongs to a run with another input.
+    #[error("the idempotency key belongs to run {run}, which had another input")]
+    KeyMismatch {
+        /// That run.
+        run: RunId,
+    },
+    /// The run is not in a state that allows it.
+    #[error("{0}")]
+    IllegalTransition(String),
+    /// The writer's life is over: another owns the run.
+    #[error("run {run} belongs to another node, or to a later life of this one")]
+    StaleEpoch {
+        /// The run.
+        run: RunId,
+    },
+    /// No room: nothing was begun, and all goes on when there is room.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The store takes no more writes until the host is restarted.
+    #[error("the store is read-only: {why}")]
+    ReadOnly {
+        /// What happened.
+        why: String,
+    },
+    /// Something stored is not what was stored.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// Which record or file, and how.
+        what: String,
+    },
+    /// Another process has the folder.
+    #[error("the data folder is in use: {holder}")]
+    Locked {
+        /// Who, as far as is known.
+        holder: String,
+    },
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+    /// A bound of the store, such as the size of one commit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The machine failed it.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl StoreError {
+    /// The stable code of the error, with a page in docs/errors.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "host/not-found",
+            Self::VersionTaken { .. } => "host/version-has-other-bytes",
+            Self::InUse { .. } => "host/component-in-use",
+            Self::RevisionChanged { .. } => "host/precondition-failed",
+            Self::RunsGoing { .. } => "host/runs-going",
+            Self::KeyMismatch { .. } => "host/idempotency-mismatch",
+            Self::IllegalTransition(_) => "host/run-state",
+            Self::StaleEpoch { .. } => "host/stale-epoch",
+            Self::DiskFull => "host/disk-full",
+            Self::ReadOnly { .. } => "host/store-read-only",
+            Self::Damaged { .. } => "host/store-damaged",
+            Self::Locked { .. } => "host/store-locked",
+            Self::Closed => "host/shutting-down",
+            Self::TooLarge(_) => "host/commit-too-large",
+            Self::Io(_) => "host/store-io",
+        }
+    }
+
+    /// Whether the same operation may succeed later, with nobody doing anything but making room.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::DiskFull | Self::Io(_))
+    }
+}

@@ -1,0 +1,77 @@
+//! The event feed: what happened, in the order of the commits.
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::run::{Export, TriggerKind};
+use tidemill_core::{DeploymentName, Fuel, Revision, RunId, ScheduleName, Timestamp};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedEntry {
+    /// Its place: strictly increasing, with gaps.
+    pub position: u64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// What it was.
+    pub event: FeedEvent,
+}
+
+/// The kinds of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeedEvent {
+    /// A run came into a state.
+    Run {
+        /// The run.
+        id: RunId,
+        /// Its deployment.
+        deployment: DeploymentName,
+        /// Its export.
+        export: Export,
+        /// What started it.
+        trigger: TriggerKind,
+        /// The name of the state.
+        state: String,
+        /// The code of its failure, where it failed or was parked.
+        code: Option<String>,
+        /// Which attempt.
+        attempt: u32,
+        /// Work done so far.
+        fuel: Fuel,
+        /// The most memory held, in bytes.
+        peak_memory: u64,
+        /// From being taken up to now, in milliseconds.
+        took_millis: u64,
+    },
+    /// A deployment changed: `put`, `paused`, `resumed` or `deleted`.
+    Deployment {
+        /// The deployment.
+        name: DeploymentName,
+        /// Its revision.
+        revision: Revision,
+        /// What was done.
+        change: String,
+    },
+    /// A schedule changed or let a firing pass: `paused`, `resumed`, `skipped` or `missed`.
+    Schedule {
+        /// The deployment.
+        deployment: DeploymentName,
+        /// The schedule.
+        name: ScheduleName,
+        /// What was done.
+        change: String,
+        /// How many firings it concerns.
+        firings: u64,
+    },
+    /// A stretch posted to the ledger; one event a stream, currency and commit.
+    Posted {
+        /// The stream.
+        stream: DeploymentName,
+        /// The run that posted.
+        run: RunId,
+        /// The currency.
+        currency: String,
+        /// How many entries.
+        entries: u64,
+        /// What they add to net revenue, in minor units.
+        net_revenue: i64,
+    },
+}
