@@ -169,6 +169,9 @@ pub trait Store: Send + Sync + 'static {
     /// How many runs of a schedule have not ended and are not parked, counted up to `most`.
     async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize>;
 
+    /// Where the last successful collection of a stream ended.
+    async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>>;
+
     // --- state ---
 
     /// A value of a deployment's state, as last committed.

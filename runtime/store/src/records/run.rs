@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, Run, Seed, Trigger};
-use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, ScheduleName, Timestamp};
+use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
 
 use super::{NewPosting, ScanRequest, Version};
 
@@ -158,9 +158,8 @@ pub struct StretchCommit {
     pub logs: Vec<LogLine>,
     /// The JSON text of the output, where it succeeded.
     pub output: Option<Bytes>,
-    /// The schedule whose watermark moves to this time, where a collection succeeded. Without a schedule, a
-    /// collection by hand moves none.
-    pub watermark: Option<(ScheduleName, Timestamp)>,
+    /// Where the stream's watermark moves to, where a collection succeeded; it never moves back.
+    pub watermark: Option<Timestamp>,
     /// The time of the commit.
     pub now: Timestamp,
 }

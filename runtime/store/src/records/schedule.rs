@@ -24,8 +24,6 @@ pub struct Schedule {
     pub last: Option<Timestamp>,
     /// The run that it started last.
     pub last_run: Option<RunId>,
-    /// Where the last successful collection of a revenue stream ended; never moves back.
-    pub watermark: Option<Timestamp>,
     /// Firings that started a run.
     pub fired: u64,
     /// Firings that the overlap policy skipped.
