@@ -11,6 +11,7 @@ pub mod failure;
 pub mod ids;
 pub mod limits;
 pub mod run;
+pub mod schedule;
 
 pub use clock::Clock;
 pub use codes::Code;

@@ -1,0 +1,399 @@
+//! Cron expressions with crontab's meaning, on a wall clock that knows no time zone.
+//!
+//! The `cron` crate computes; what it is given is translated, because it counts Sunday as 1, takes no five fields and
+//! joins the two day fields with *and*. An expression becomes a union of parts: one for the days of the month, one for
+//! the days of the week, one for the rules `L`, `W` and `#`. The zone is `zone.rs`'s business.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, Days, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use cron::TimeUnitSpec as _;
+
+use super::days::{DayRule, LAST_YEAR, next_picked};
+
+/// The longest cron expression, in bytes.
+pub const CRON_BYTES: usize = 256;
+
+/// A cron expression that has at least one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronExpr {
+    text: String,
+    parts: Vec<Part>,
+    once_a_day: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    times: cron::Schedule,
+    /// Where not empty, only days that one of them picks.
+    rules: Vec<DayRule>,
+}
+
+/// Why a text is no cron expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCron {
+    /// It is longer than [`CRON_BYTES`].
+    #[error("a cron expression has at most {CRON_BYTES} bytes")]
+    TooLong,
+    /// It has not 5, 6 or 7 fields.
+    #[error("{0} fields, where a cron expression has 5, 6 (seconds first) or 7 (year last)")]
+    Fields(usize),
+    /// No such macro.
+    #[error("`{0}` is not one of @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly")]
+    Macro(String),
+    /// One field is not valid.
+    #[error("`{text}` is no {field}: {allowed}")]
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What it holds.
+        text: String,
+        /// What it may hold.
+        allowed: &'static str,
+    },
+    /// The fields are valid, but no date has such a day.
+    #[error("no time until the year {LAST_YEAR} matches it")]
+    Never,
+}
+
+/// The fields in the order of the `cron` crate, with what each may hold.
+const FIELDS: [(&str, &str); 7] = [
+    ("second", "0 to 59, `*`, lists `1,2`, ranges `1-5` and steps `*/10`"),
+    ("minute", "0 to 59, `*`, lists `1,2`, ranges `1-5` and steps `*/10`"),
+    ("hour", "0 to 23, `*`, lists `1,2`, ranges `1-5` and steps `*/2`"),
+    ("day of month", "1 to 31, `*`, lists, ranges and steps, `L`, `L-3`, `15W` and `LW`"),
+    ("month", "1 to 12 or JAN to DEC, `*`, lists, ranges and steps"),
+    (
+        "day of week",
+        "0 to 7 (0 and 7 are Sunday) or SUN to SAT, `*`, lists, ranges and steps, `FRI#2` and `5L`; a range ends no earlier than it begins",
+    ),
+    ("year", "1970 to 2100, `*`, lists, ranges and steps"),
+];
+const DAY_OF_MONTH: usize = 3;
+const DAY_OF_WEEK: usize = 5;
+
+impl FromStr for CronExpr {
+    type Err = BadCron;
+
+    fn from_str(text: &str) -> Result<Self, BadCron> {
+        if text.len() > CRON_BYTES {
+            return Err(BadCron::TooLong);
+        }
+        let fields = split(text.trim())?;
+        for (index, field) in fields.iter().enumerate() {
+            let known = |b: u8| b.is_ascii_alphanumeric() || b"*?/,-#".contains(&b);
+            if !field.bytes().all(known) {
+                return Err(bad(index, field));
+            }
+        }
+        let parts = parts(&fields)?;
+        let once_a_day = parts.first().is_some_and(|Part { times, .. }| {
+            times.hours().count() == 1 && times.minutes().count() == 1 && times.seconds().count() == 1
+        });
+        let expr = Self { text: text.trim().to_owned(), parts, once_a_day };
+        match expr.next_wall(DateTime::UNIX_EPOCH.naive_utc()) {
+            Some(_) => Ok(expr),
+            None => Err(BadCron::Never),
+        }
+    }
+}
+
+impl CronExpr {
+    /// The expression as it was given, without space around it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names one hour, minute and second of a day; such a time follows the wall clock through a change of
+    /// daylight saving, others follow real time.
+    #[must_use]
+    pub const fn is_once_a_day(&self) -> bool {
+        self.once_a_day
+    }
+
+    /// The first matching second of the wall clock strictly after `after`; none beyond the year 2100.
+    #[must_use]
+    pub fn next_wall(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
+        // A zone west of Greenwich begins in 1969.
+        if !(1969..=LAST_YEAR).contains(&after.year()) {
+            return None;
+        }
+        self.parts.iter().filter_map(|part| part.next(after)).min()
+    }
+}
+
+impl Part {
+    fn next(&self, mut after: NaiveDateTime) -> Option<NaiveDateTime> {
+        // Each turn ends in another month than the one before, or with an answer.
+        for _ in 0..=(LAST_YEAR - 1970 + 1) * 12 {
+            let found = self.times.after(&after.and_utc()).next()?.naive_utc();
+            if self.rules.is_empty() || self.rules.iter().any(|rule| rule.picks(found.date())) {
+                return Some(found);
+            }
+            let day = next_picked(&self.rules, found.date())?;
+            after = day.checked_sub_days(Days::new(1))?.and_time(NaiveTime::MIN) + TimeDelta::seconds(86_399);
+        }
+        None
+    }
+}
+
+/// The seven fields of the `cron` crate's order.
+fn split(text: &str) -> Result<Vec<&str>, BadCron> {
+    if let Some(name) = text.strip_prefix('@') {
+        return Ok(match name.to_ascii_lowercase().as_str() {
+            "yearly" | "annually" => vec!["0", "0", "0", "1", "1", "*", "*"],
+            "monthly" => vec!["0", "0", "0", "1", "*", "*", "*"],
+            "weekly" => vec!["0", "0", "0", "*", "*", "0", "*"],
+            "daily" | "midnight" => vec!["0", "0", "0", "*", "*", "*", "*"],
+            "hourly" => vec!["0", "0", "*", "*", "*", "*", "*"],
+            _ => return Err(BadCron::Macro(text.to_owned())),
+        });
+    }
+    let mut fields: Vec<&str> = text.split_whitespace().collect();
+    match fields.len() {
+        5 => {
+            fields.insert(0, "0");
+            fields.push("*");
+        }
+        6 => fields.push("*"),
+        7 => {}
+        n => return Err(BadCron::Fields(n)),
+    }
+    Ok(fields)
+}
+
+fn bad(index: usize, text: &str) -> BadCron {
+    let (field, allowed) = FIELDS.get(index).copied().unwrap_or(("field", ""));
+    BadCron::Field { field, text: text.to_owned(), allowed }
+}
+
+fn parts(fields: &[&str]) -> Result<Vec<Part>, BadCron> {
+    let field = |index: usize| fields.get(index).copied().unwrap_or("*");
+    let (month_days, week_days) = (field(DAY_OF_MONTH), field(DAY_OF_WEEK));
+    let (plain_month, mut rules) = days_of_month(month_days)?;
+    let (plain_week, week_rules) = days_of_week(week_days)?;
+    rules.extend(week_rules);
+
+    // Each field by itself, so that the message can name the one that is wrong.
+    for (index, text) in fields.iter().enumerate() {
+        let text = match index {
+            DAY_OF_MONTH => plain_month.as_deref().unwrap_or("*"),
+            DAY_OF_WEEK => continue,
+            _ => text,
+        };
+        let mut alone = ["*"; 7];
+        if let Some(place) = alone.get_mut(index) {
+            *place = text;
+        }
+        if cron::Schedule::from_str(&alone.join(" ")).is_err() {
+            return Err(bad(index, field(index)));
+        }
+    }
+
+    let times = |month_days: &str, week_days: &str| {
+        let mut all = fields.to_vec();
+        for (index, text) in [(DAY_OF_MONTH, month_days), (DAY_OF_WEEK, week_days)] {
+            if let Some(place) = all.get_mut(index) {
+                *place = text;
+            }
+        }
+        cron::Schedule::from_str(&all.join(" ")).map_err(|_| bad(0, &all.join(" ")))
+    };
+    let any = |text: &str| matches!(text, "*" | "?");
+    let mut parts = Vec::new();
+    if any(month_days) && any(week_days) {
+        parts.push(Part { times: times("*", "*")?, rules: Vec::new() });
+    }
+    if let Some(plain) = plain_month.filter(|_| !any(month_days)) {
+        parts.push(Part { times: times(&plain, "*")?, rules: Vec::new() });
+    }
+    if let Some(plain) = plain_week.filter(|_| !any(week_days)) {
+        parts.push(Part { times: times("*", &plain)?, rules: Vec::new() });
+    }
+    if !rules.is_empty() {
+        parts.push(Part { times: times("*", "*")?, rules });
+    }
+    Ok(parts)
+}
+
+/// What the `cron` crate can take of the field, and the rules that it cannot.
+fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron> {
+    let wrong = || bad(DAY_OF_MONTH, field);
+    let (mut plain, mut rules) = (Vec::new(), Vec::new());
+    for item in field.split(',') {
+        let upper = item.to_ascii_uppercase();
+        if item == "?" {
+            plain.push("*");
+        } else if upper == "L" {
+            rules.push(DayRule::BeforeLast(0));
+        } else if upper == "LW" {
+            rules.push(DayRule::LastWorkday);
+        } else if let Some(back) = upper.strip_prefix("L-") {
+            rules.push(DayRule::BeforeLast(number(back).filter(|n| *n <= 30).ok_or_else(wrong)?));
+        } else if let Some(day) = upper.strip_suffix('W') {
+            rules.push(DayRule::NearestWorkday(number(day).filter(|n| (1..=31).contains(n)).ok_or_else(wrong)?));
+        } else {
+            plain.push(item);
+        }
+    }
+    Ok(((!plain.is_empty()).then(|| plain.join(",")), rules))
+}
+
+/// The days of the week as the `cron` crate counts them (Sunday is 1), and the rules that it does not know.
+fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron> {
+    let wrong = || bad(DAY_OF_WEEK, field);
+    let (mut days, mut rules) = ([false; 7], Vec::new());
+    for item in field.split(',') {
+        if let Some((day, n)) = item.split_once('#') {
+            let n = number(n).filter(|n| (1..=5).contains(n)).ok_or_else(wrong)?;
+            rules.push(DayRule::Nth(weekday(day).ok_or_else(wrong)?, n));
+            continue;
+        }
+        if let Some(day) = item.strip_suffix(['l', 'L']).and_then(weekday) {
+            rules.push(DayRule::Last(day));
+            continue;
+        }
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(number(step).filter(|n| (1..=7).contains(n)).ok_or_else(wrong)?)),
+            None => (item, None),
+        };
+        let (first, last) = match range.split_once('-') {
+            Some((first, last)) => {
+                let first = weekday(first).ok_or_else(wrong)?.num_days_from_sunday();
+                let last = match weekday(last).ok_or_else(wrong)?.num_days_from_sunday() {
+                    // `FRI-SUN` ends with the week; `0-0` is one day.
+                    0 if first > 0 || last == "7" => 7,
+                    last => last,
+                };
+                (first, last)
+            }
+            None if matches!(range, "*" | "?") => (0, 6),
+            None => {
+                let day = weekday(range).ok_or_else(wrong)?.num_days_from_sunday();
+                (day, if step.is_some() { 6 } else { day })
+            }
+        };
+        if first > last {
+            return Err(wrong());
+        }
+        for day in (first..=last).step_by(step.unwrap_or(1) as usize) {
+            if let Some(place) = days.get_mut(day as usize % 7) {
+                *place = true;
+            }
+        }
+    }
+    let plain: Vec<String> =
+        (1..).zip(days).filter(|(_, chosen)| *chosen).map(|(ordinal, _): (u32, _)| ordinal.to_string()).collect();
+    Ok(((!plain.is_empty()).then(|| plain.join(",")), rules))
+}
+
+/// A number of one or two digits.
+fn number(text: &str) -> Option<u32> {
+    (matches!(text.len(), 1 | 2) && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+fn weekday(text: &str) -> Option<Weekday> {
+    match text.to_ascii_uppercase().as_str() {
+        "0" | "7" | "SUN" | "SUNDAY" => Some(Weekday::Sun),
+        "1" | "MON" | "MONDAY" => Some(Weekday::Mon),
+        "2" | "TUE" | "TUESDAY" => Some(Weekday::Tue),
+        "3" | "WED" | "WEDNESDAY" => Some(Weekday::Wed),
+        "4" | "THU" | "THURSDAY" => Some(Weekday::Thu),
+        "5" | "FRI" | "FRIDAY" => Some(Weekday::Fri),
+        "6" | "SAT" | "SATURDAY" => Some(Weekday::Sat),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(text: &str, from: &str, n: usize) -> Vec<String> {
+        let expr: CronExpr = text.parse().unwrap();
+        let mut at = from.parse::<NaiveDateTime>().unwrap();
+        (0..n)
+            .map(|_| {
+                at = expr.next_wall(at).unwrap();
+                at.format("%a %Y-%m-%d %H:%M:%S").to_string()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn five_six_and_seven_fields_mean_what_crontab_means() {
+        assert_eq!(
+            times("*/20 * * * *", "2026-01-01T00:00:00", 2),
+            ["Thu 2026-01-01 00:20:00", "Thu 2026-01-01 00:40:00"]
+        );
+        assert_eq!(times("*/30 * * * * *", "2026-01-01T00:00:00", 1), ["Thu 2026-01-01 00:00:30"]);
+        assert_eq!(times("0 0 12 1 1 * 2030", "2026-01-01T00:00:00", 1), ["Tue 2030-01-01 12:00:00"]);
+    }
+
+    #[test]
+    fn sunday_is_0_and_7() {
+        let sunday = ["Sun 2026-01-04 00:00:00", "Sun 2026-01-11 00:00:00"];
+        for text in ["0 0 * * 0", "0 0 * * 7", "0 0 * * SUN", "0 0 * * sunday", "@weekly"] {
+            assert_eq!(times(text, "2026-01-01T00:00:00", 2), sunday, "{text}");
+        }
+        for text in ["0 0 * * 5-7", "0 0 * * FRI-SUN", "0 0 * * 0,5,6"] {
+            let got = times(text, "2026-01-01T00:00:00", 4);
+            assert_eq!(got.iter().map(|t| &t[..3]).collect::<Vec<_>>(), ["Fri", "Sat", "Sun", "Fri"], "{text}");
+        }
+    }
+
+    #[test]
+    fn both_day_fields_mean_either() {
+        let got = times("0 0 13 * FRI", "2026-03-01T00:00:00", 4);
+        assert_eq!(
+            got,
+            [
+                "Fri 2026-03-06 00:00:00",
+                "Fri 2026-03-13 00:00:00",
+                "Fri 2026-03-20 00:00:00",
+                "Fri 2026-03-27 00:00:00"
+            ]
+        );
+        assert_eq!(
+            times("0 0 15 * MON#1", "2026-03-03T00:00:00", 2),
+            ["Sun 2026-03-15 00:00:00", "Mon 2026-04-06 00:00:00"]
+        );
+    }
+
+    #[test]
+    fn last_nearest_and_nth() {
+        assert_eq!(
+            times("0 0 L * *", "2026-02-01T00:00:00", 2),
+            ["Sat 2026-02-28 00:00:00", "Tue 2026-03-31 00:00:00"]
+        );
+        assert_eq!(times("0 0 L-2 2 *", "2026-02-01T00:00:00", 1), ["Thu 2026-02-26 00:00:00"]);
+        assert_eq!(times("0 0 LW * *", "2026-02-01T00:00:00", 1), ["Fri 2026-02-27 00:00:00"]);
+        assert_eq!(times("0 0 15W * *", "2026-02-01T00:00:00", 1), ["Mon 2026-02-16 00:00:00"]);
+        assert_eq!(times("0 0 * * FRI#5", "2026-02-01T00:00:00", 1), ["Fri 2026-05-29 00:00:00"]);
+        assert_eq!(times("0 0 * * 5L", "2026-02-01T00:00:00", 1), ["Fri 2026-02-27 00:00:00"]);
+        assert_eq!(
+            times("*/30 10 L 2 *", "2026-02-28T10:10:00", 2),
+            ["Sat 2026-02-28 10:30:00", "Sun 2027-02-28 10:00:00"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| text.parse::<CronExpr>().unwrap_err().to_string();
+        assert!(error("61 * * * *").starts_with("`61` is no minute: 0 to 59"), "{}", error("61 * * * *"));
+        assert!(error("* 24 * * *").starts_with("`24` is no hour"));
+        assert!(error("* * 32 * *").starts_with("`32` is no day of month"));
+        assert!(error("* * 0 * *").starts_with("`0` is no day of month"));
+        assert!(error("* * * 13 *").starts_with("`13` is no month"));
+        assert!(error("* * * * 8").starts_with("`8` is no day of week"));
+        assert!(error("* * * * SAT-MON").starts_with("`SAT-MON` is no day of week"));
+        assert!(error("* * * * L").starts_with("`L` is no day of week"));
+        assert!(error("* * * * * * 1969").starts_with("`1969` is no year"));
+        assert!(error("* * * *").starts_with("4 fields"));
+        assert!(error("@reboot").starts_with("`@reboot` is not one of"));
+        assert_eq!(error("0 0 30 2 *"), BadCron::Never.to_string());
+        assert_eq!(error("0 0 31W 2,4 *"), BadCron::Never.to_string());
+        assert_eq!(error(&" ".repeat(257)), BadCron::TooLong.to_string());
+    }
+}

@@ -1,0 +1,152 @@
+//! From a wall clock to instants: what a change of daylight saving does to a cron expression.
+//!
+//! A time that is once a day follows the wall clock, by policy. All others follow real time: they fire at each instant
+//! at which the wall clock shows a matching time, so a repeated hour fires twice and a missing one not at all.
+
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use super::cron::CronExpr;
+use crate::ids::Timestamp;
+
+/// What happens to a once-a-day time that the clock skips.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapPolicy {
+    /// It fires at the first instant after the gap.
+    #[default]
+    Next,
+    /// It does not fire that day.
+    Skip,
+}
+
+/// What happens to a once-a-day time that the clock shows twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepeatPolicy {
+    /// It fires the first time.
+    #[default]
+    First,
+    /// It fires both times.
+    Both,
+}
+
+/// How often a search may meet a gap without finding anything; each costs a jump over it.
+const GAPS: usize = 1_000;
+
+/// The first instant strictly after `after` at which `expr` fires in `zone`; none beyond the year 2100.
+pub(super) fn next_instant(
+    expr: &CronExpr,
+    zone: Tz,
+    gap: GapPolicy,
+    repeat: RepeatPolicy,
+    after: Timestamp,
+) -> Option<Timestamp> {
+    if after > Timestamp::MAX {
+        return None;
+    }
+    let after = DateTime::from_timestamp_millis(i64::try_from(after.as_millis()).ok()?)?;
+    // What is once a day and fires in the first half of a repeated hour has nothing left to do in the second.
+    let first_only = expr.is_once_a_day() && repeat == RepeatPolicy::First;
+    let gap = if expr.is_once_a_day() { gap } else { GapPolicy::Skip };
+    let search = Search { expr, zone, gap, first_only, after };
+    let straight = search.from(search.wall(after));
+    let again = if first_only { None } else { search.second_half() };
+    let found = straight.into_iter().chain(again).min()?;
+    u64::try_from(found.timestamp_millis()).ok().map(Timestamp::from_millis)
+}
+
+struct Search<'a> {
+    expr: &'a CronExpr,
+    zone: Tz,
+    gap: GapPolicy,
+    first_only: bool,
+    after: DateTime<Utc>,
+}
+
+impl Search<'_> {
+    fn wall(&self, instant: DateTime<Utc>) -> NaiveDateTime {
+        instant.with_timezone(&self.zone).naive_local()
+    }
+
+    /// Walks the wall clock on from `wall` (exclusive).
+    fn from(&self, mut wall: NaiveDateTime) -> Option<DateTime<Utc>> {
+        for _ in 0..GAPS {
+            wall = self.expr.next_wall(wall)?;
+            match self.zone.from_local_datetime(&wall) {
+                MappedLocalTime::Single(instant) if instant > self.after => return Some(instant.to_utc()),
+                MappedLocalTime::Ambiguous(first, second) => {
+                    if first > self.after {
+                        return Some(first.to_utc());
+                    }
+                    if second > self.after && !self.first_only {
+                        return Some(second.to_utc());
+                    }
+                }
+                MappedLocalTime::Single(_) => {}
+                MappedLocalTime::None => {
+                    let (end, instant) = self.end_of_gap(wall)?;
+                    if self.gap == GapPolicy::Next && instant > self.after {
+                        return Some(instant);
+                    }
+                    wall = end - TimeDelta::seconds(1);
+                }
+            }
+        }
+        None
+    }
+
+    /// Where `after` lies in the first half of a repeated stretch, what the second half holds: the walk from `after`
+    /// begins too late on the clock to see all of it.
+    fn second_half(&self) -> Option<DateTime<Utc>> {
+        let MappedLocalTime::Ambiguous(first, second) = self.zone.from_local_datetime(&self.wall(self.after)) else {
+            return None;
+        };
+        if first.to_utc() != self.after {
+            return None;
+        }
+        // The clock goes back between the two: find the second in which it does.
+        let before = first.offset().fix();
+        let (mut low, mut high) = (first.timestamp(), second.timestamp());
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            let there = DateTime::from_timestamp(middle, 0)?.with_timezone(&self.zone);
+            if there.offset().fix() == before { low = middle } else { high = middle }
+        }
+        let begin = DateTime::from_timestamp(high, 0)?;
+        let wall = self.expr.next_wall(self.wall(begin) - TimeDelta::seconds(1))?;
+        match self.zone.from_local_datetime(&wall) {
+            MappedLocalTime::Ambiguous(_, second) if second >= begin => Some(second.to_utc()),
+            // Beyond the repeated stretch the straight walk sees everything.
+            _ => None,
+        }
+    }
+
+    /// The first time of the wall clock after the gap that `wall` lies in, and its instant.
+    fn end_of_gap(&self, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
+        const STEP: i64 = 900;
+        // The longest gap there ever was is a day (Samoa, 2011).
+        let beyond = (1..=28 * 3600 / STEP)
+            .map(|n| n * STEP)
+            .find(|seconds| self.resolve(wall + TimeDelta::seconds(*seconds)).is_some())?;
+        let (mut low, mut high) = (beyond - STEP, beyond);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if self.resolve(wall + TimeDelta::seconds(middle)).is_some() { high = middle } else { low = middle }
+        }
+        let end = wall + TimeDelta::seconds(high);
+        Some((end, self.resolve(end)?))
+    }
+
+    fn resolve(&self, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
+        self.zone.from_local_datetime(&wall).earliest().map(|instant| instant.to_utc())
+    }
+}
+
+/// The first instant at which the wall clock in `zone` shows `wall`, or has passed it where it skips it.
+pub(super) fn instant_of(zone: Tz, wall: NaiveDateTime) -> Option<Timestamp> {
+    let resolve = |wall: NaiveDateTime| zone.from_local_datetime(&wall).earliest();
+    let instant = (0..=28 * 60).find_map(|minutes| resolve(wall + TimeDelta::minutes(minutes)))?;
+    u64::try_from(instant.timestamp_millis()).ok().map(Timestamp::from_millis)
+}
