@@ -1,1 +1,29 @@
-//! Placeholder head.
+//! Runs components in the sandbox.
+//!
+//! A component comes in through [`Engine::admit`], which compiles it in a child process and says everything that is wrong
+//! with it; [`Engine::module`] gives its code, and [`Engine::run`] executes one activation of a run: a fresh
+//! instance, with fuel, memory and time bounded, whose every call to the host goes through the files in `host/`.
+//!
+//! The engine commits nothing. What a run read, wrote and posted is in [`Ended`], for the caller to commit together
+//! with the outcome.
+
+#![deny(unsafe_code)]
+
+mod activation;
+mod cancel;
+mod config;
+pub mod egress;
+mod engine;
+mod error;
+mod grants;
+mod module;
+pub mod secrets;
+
+pub use activation::{Activation, Cause, Effects, Ended, Metric, MetricKind, Outcome, RunContext, RunSink};
+pub use cancel::{CancelToken, Urgency};
+pub use config::{CompilerCommand, EngineConfig};
+pub use egress::EgressPolicy;
+pub use engine::{Engine, EngineStats, compile_component_main};
+pub use error::{Admitted, EngineError, Problem, Refused};
+pub use grants::{BadOrigin, Grants, OriginPattern, Scheme, SecretGrant};
+pub use module::Module;

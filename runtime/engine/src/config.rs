@@ -1,0 +1,80 @@
+//! What the operator decides about the engine; small structs, one per concern.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::egress::EgressPolicy;
+use crate::secrets::SecretSource;
+
+/// How an engine is set up.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// Where components lie, as `<hexadecimal digest>.wasm`.
+    pub components_dir: PathBuf,
+    /// Where compiled code is kept. Private to the engine: whoever can write here can run code in the host.
+    pub cache_dir: PathBuf,
+    /// How many instances the pool holds at once; more wait. Default 256.
+    pub concurrency: u32,
+    /// The largest single memory that any deployment may be given, in bytes. Default 1 GiB, at most 4 GiB.
+    pub memory_max: u64,
+    /// What compiles a component.
+    pub compiler: CompilerCommand,
+    /// How many compilations may run at once. Default 1.
+    pub compile_jobs: usize,
+    /// What the operator lets requests reach.
+    pub egress: EgressPolicy,
+    /// Where secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
+    /// Units of money beside ISO 4217, with their exponents, such as (`BTC`, 8).
+    pub units: Vec<(String, u8)>,
+    /// Threads on which guests run; and as many again, of low priority, for those that take long. Default: one for each core.
+    pub guest_threads: usize,
+}
+
+/// How the program is called that compiles a component: with `args` and then the paths of component and code.
+#[derive(Debug, Clone)]
+pub struct CompilerCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// What comes before the two paths.
+    pub args: Vec<String>,
+    /// How long one compilation may take, in seconds. Default 60.
+    pub seconds: u64,
+    /// How much address space it may use, in bytes. Default 2 GiB.
+    pub memory: u64,
+}
+
+impl CompilerCommand {
+    /// `program` with the default bounds.
+    #[must_use]
+    pub fn new(program: PathBuf, args: Vec<String>) -> Self {
+        Self { program, args, seconds: 60, memory: 2 << 30 }
+    }
+
+    /// The program that runs now, called with `compile-component`.
+    ///
+    /// # Errors
+    /// Where the machine cannot say which program that is.
+    pub fn this_program() -> std::io::Result<Self> {
+        Ok(Self::new(std::env::current_exe()?, vec!["compile-component".to_owned()]))
+    }
+}
+
+impl EngineConfig {
+    /// The defaults, with `components` and `cache` below `data`, secrets from the environment and `<data>/secrets`.
+    #[must_use]
+    pub fn new(data: &std::path::Path, compiler: CompilerCommand) -> Self {
+        Self {
+            components_dir: data.join("components"),
+            cache_dir: data.join("cache"),
+            concurrency: 256,
+            memory_max: 1 << 30,
+            compiler,
+            compile_jobs: 1,
+            egress: EgressPolicy::default(),
+            secrets: Arc::new(crate::secrets::EnvironmentAndFiles::new(Some(data.join("secrets")))),
+            units: Vec::new(),
+            guest_threads: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What the operator lets requests reach, whatever deployments were granted.
+
+use crate::grants::{OriginPattern, Scheme};
+
+/// The operator's rules. A request must pass these *and* its deployment's grant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressPolicy {
+    /// Whether addresses that are not on the public internet (loopback, private, link-local, metadata, …) may be reached.
+    pub allow_private: bool,
+    /// Origins that may be reached; none listed means all.
+    pub allow: Vec<OriginPattern>,
+    /// Origins that may not be reached, even where `allow` lists them.
+    pub deny: Vec<OriginPattern>,
+    /// Origins that may be reached at addresses that are not on the public internet, although `allow_private` is not set.
+    pub private: Vec<OriginPattern>,
+}
+
+impl EgressPolicy {
+    /// Whether the origin may be reached at all.
+    #[must_use]
+    pub fn allows(&self, scheme: Scheme, host: &str, port: u16) -> bool {
+        let any = |patterns: &[OriginPattern]| patterns.iter().any(|p| p.fits(scheme, host, port));
+        !any(&self.deny) && (self.allow.is_empty() || any(&self.allow))
+    }
+
+    /// Whether the origin may be reached at addresses that are not public.
+    #[must_use]
+    pub fn allows_private(&self, scheme: Scheme, host: &str, port: u16) -> bool {
+        self.allow_private || self.private.iter().any(|p| p.fits(scheme, host, port))
+    }
+}
