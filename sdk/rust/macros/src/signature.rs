@@ -1,0 +1,132 @@
+//! Reads the function under an attribute, says in the author's words what is wrong with it, and wraps what a macro
+//! generates for it. Knows nothing of what the worlds are.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::quote;
+use syn::{FnArg, ItemFn, ReturnType, Type, spanned::Spanned};
+
+/// What functions an attribute goes on.
+pub struct Shape {
+    /// The attribute's name.
+    pub attribute: &'static str,
+    /// Its world, in words.
+    pub world: &'static str,
+    /// What the one parameter is; empty where there is none.
+    pub takes: &'static str,
+}
+
+/// A function that fits.
+pub struct Exported {
+    /// Whether it has the parameter.
+    pub takes_input: bool,
+    /// Calls it, with `input` where it has the parameter; a `Result` in any case.
+    pub call: Tokens,
+}
+
+/// What a macro generates.
+pub struct Export {
+    /// The trait of the world's bindings.
+    pub guest: Tokens,
+    /// Its function.
+    pub function: Tokens,
+    /// Its implementation for a type `Exported`, and the exports themselves.
+    pub item: Tokens,
+}
+
+impl Shape {
+    /// The function as it was, and what `export` generates for it.
+    pub fn expand(
+        &self,
+        arguments: TokenStream,
+        item: TokenStream,
+        export: impl FnOnce(Exported) -> Export,
+    ) -> TokenStream {
+        let kept = Tokens::from(item.clone());
+        let checked = syn::parse::<ItemFn>(item)
+            .map_err(|error| {
+                syn::Error::new(
+                    error.span(),
+                    format!("`#[tidemill_sdk::{}]` goes on a function: {error}", self.attribute),
+                )
+            })
+            .and_then(|function| {
+                if !arguments.is_empty() {
+                    let given = Tokens::from(arguments);
+                    return Err(syn::Error::new(given.span(), format!("`{}` takes no arguments", self.attribute)));
+                }
+                self.check(&function)
+            });
+        match checked {
+            Ok(exported) => {
+                let Export { guest, function, item: exports } = export(exported);
+                quote! {
+                    #kept
+                    const _: () = {
+                        struct Exported;
+                        #exports
+                        // Outside a component nothing calls the export, and no author is to be warned of that.
+                        #[allow(dead_code)]
+                        fn reached() {
+                            let _ = (Exported, <Exported as #guest>::#function);
+                        }
+                    };
+                }
+                .into()
+            }
+            Err(error) => {
+                let error = error.to_compile_error();
+                quote!(#kept #error).into()
+            }
+        }
+    }
+
+    fn check(&self, function: &ItemFn) -> syn::Result<Exported> {
+        let signature = &function.sig;
+        let refuse = |spanned: &dyn ToSpan, why: String| Err(syn::Error::new(spanned.to_span(), why));
+        if let Some(keyword) = &signature.asyncness {
+            return refuse(keyword, format!("a {} is not async: its host calls wait by themselves", self.world));
+        }
+        if !signature.generics.params.is_empty() {
+            return refuse(&signature.generics, format!("a {} has no generic parameters", self.world));
+        }
+        let most = usize::from(!self.takes.is_empty());
+        if signature.inputs.len() > most {
+            let what = if most == 0 { "nothing".into() } else { format!("one parameter, {}", self.takes) };
+            return refuse(&signature.inputs, format!("a {} takes {what}", self.world));
+        }
+        if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
+            return refuse(receiver, format!("a {} is a plain function, not a method", self.world));
+        }
+        let takes_input = !signature.inputs.is_empty();
+        let name = &signature.ident;
+        let call = if takes_input { quote!(#name(input)) } else { quote!(#name()) };
+        let call = if returns_result(&signature.output) {
+            call
+        } else {
+            quote!(::std::result::Result::<_, ::tidemill_sdk::Error>::Ok(#call))
+        };
+        Ok(Exported { takes_input, call })
+    }
+}
+
+/// By its name: `Result`, whatever path is before it and whatever an alias leaves out.
+fn returns_result(output: &ReturnType) -> bool {
+    match output {
+        ReturnType::Type(_, returned) => match &**returned {
+            Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Result"),
+            _ => false,
+        },
+        ReturnType::Default => false,
+    }
+}
+
+trait ToSpan {
+    fn to_span(&self) -> proc_macro2::Span;
+}
+
+impl<T: Spanned> ToSpan for T {
+    fn to_span(&self) -> proc_macro2::Span {
+        self.span()
+    }
+}

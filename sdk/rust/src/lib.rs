@@ -1,0 +1,70 @@
+//! Write Tidemill modules as plain Rust functions.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use tidemill_sdk::{info, state};
+//!
+//! #[derive(Deserialize)]
+//! struct Input {
+//!     name: String,
+//! }
+//!
+//! #[derive(Serialize)]
+//! struct Greeting {
+//!     text: String,
+//!     times: u64,
+//! }
+//!
+//! #[tidemill_sdk::workflow]
+//! fn hello(input: Input) -> tidemill_sdk::Result<Greeting> {
+//!     let times = state::get_or_default::<u64>(&input.name)? + 1;
+//!     state::set(&input.name, &times)?;
+//!     info!("greeting {}", input.name; times = times);
+//!     Ok(Greeting { text: format!("Hello, {}!", input.name), times })
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! An attribute exports a function: [`workflow`](macro@workflow), [`revenue_stream`](macro@revenue_stream), [`webhook`](macro@webhook),
+//! [`health`](macro@health); a component has one of each at most, any of them together. `cargo build --release --target wasm32-wasip2`
+//! makes the component, nothing else is needed.
+//!
+//! What a module may do is in the modules below. All of it is answered by the host: outside a component, in a native
+//! test, such a call panics, so keep the logic that you test apart from them.
+#![deny(unsafe_code)]
+
+pub use error::{Context, Error, Result};
+pub use money::{Money, Remainder};
+pub use retry::Retry;
+pub use status::Status;
+pub use stream::{Collection, Period};
+pub use tidemill_sdk_macros::{health, revenue_stream, webhook, workflow};
+pub use time::Timestamp;
+pub use webhook::{Delivery, Reply};
+
+pub mod clock;
+pub mod collections;
+pub mod context;
+pub mod durable;
+pub mod events;
+pub mod http;
+pub mod ledger;
+pub mod log;
+pub mod metrics;
+pub mod random;
+pub mod secrets;
+pub mod state;
+pub mod webhook;
+
+mod error;
+mod json;
+mod money;
+mod retry;
+mod status;
+mod stream;
+mod time;
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod export;

@@ -1,0 +1,215 @@
+//! Amounts of money, and prices finer than a currency's minor unit. Never a float. What the ledger does with an amount
+//! is not here.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An amount in a currency's minor unit: 1999 `EUR` is 19.99 euros.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// In the currency's minor unit.
+    pub minor_units: i64,
+    /// ISO 4217, such as `EUR`, or a unit that the operator declared with its exponent, such as `BTC`.
+    pub currency: String,
+}
+
+impl Money {
+    /// So many minor units: `Money::minor(1999, "EUR")` is 19.99 euros.
+    pub fn minor(minor_units: i64, currency: impl Into<String>) -> Self {
+        Self { minor_units, currency: currency.into() }
+    }
+
+    /// Reads `19.99`, with an optional sign, as an amount in a currency whose minor unit is 10⁻ᵉˣᵖᵒⁿᵉⁿᵗ of the major one
+    /// (2 for EUR, 0 for JPY, 8 for BTC). Nothing is rounded: `None` for more digits than that, for anything that is not such
+    /// a number, and beyond an `i64`.
+    pub fn from_decimal(text: &str, currency: impl Into<String>, exponent: u8) -> Option<Self> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = fraction.len() <= usize::from(exponent);
+        if whole.is_empty()
+            || (digits.contains('.') && fraction.is_empty())
+            || !all_digits(whole)
+            || !all_digits(fraction)
+            || !fits
+        {
+            return None;
+        }
+        let padding = usize::from(exponent) - fraction.len();
+        let mut minor_units: i64 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
+            // Built on the side of its sign, so that the least `i64` is read too.
+            let digit = i64::from(digit - b'0');
+            minor_units = minor_units.checked_mul(10)?;
+            minor_units = if negative { minor_units.checked_sub(digit)? } else { minor_units.checked_add(digit)? };
+        }
+        Some(Self::minor(minor_units, currency))
+    }
+
+    /// `19.99`: the amount with as many digits after the point as `exponent` says.
+    #[must_use]
+    pub fn to_decimal(&self, exponent: u8) -> String {
+        let width = usize::from(exponent) + 1;
+        let digits = format!("{:0width$}", self.minor_units.unsigned_abs());
+        let sign = if self.minor_units < 0 { "-" } else { "" };
+        match digits.split_at_checked(digits.len() - usize::from(exponent)) {
+            Some((whole, fraction)) if !fraction.is_empty() => format!("{sign}{whole}.{fraction}"),
+            _ => format!("{sign}{digits}"),
+        }
+    }
+
+    /// The sum; `None` where the currencies differ or the sum does not fit.
+    #[must_use]
+    pub fn checked_add(&self, other: &Self) -> Option<Self> {
+        let same = self.currency == other.currency;
+        let sum = self.minor_units.checked_add(other.minor_units).filter(|_| same)?;
+        Some(Self::minor(sum, self.currency.clone()))
+    }
+}
+
+impl fmt::Display for Money {
+    /// In minor units, since only the ledger knows every currency's exponent: `1999 minor units of EUR`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} minor units of {}", self.minor_units, self.currency)
+    }
+}
+
+/// Adds up prices that are finer than the minor unit, so that a million calls at 0.0004 lose nothing.
+///
+/// It is given prices in a finer unit, hands out what has become whole, and carries the rest. Keep it in `state`, beside
+/// the postings that it led to: they take hold together.
+///
+/// ```
+/// use tidemill_sdk::Remainder;
+/// // Millionths of a dollar: 10,000 to the cent.
+/// let mut remainder = Remainder::new(10_000);
+/// let cents: i64 = (0..1_000_000).filter_map(|_| remainder.add(400)).sum();
+/// assert_eq!((cents, remainder.carried()), (40_000, 0));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub struct Remainder {
+    per_minor_unit: u32,
+    carried: u32,
+}
+
+impl Remainder {
+    /// Nothing carried yet; `per_minor_unit` of the finer unit make one minor unit. 0 is taken as 1.
+    #[must_use]
+    pub const fn new(per_minor_unit: u32) -> Self {
+        Self { per_minor_unit: if per_minor_unit == 0 { 1 } else { per_minor_unit }, carried: 0 }
+    }
+
+    /// Adds a price in the finer unit, and takes out the whole minor units: what is carried stays between 0 and one minor unit,
+    /// for a negative price as well. `None`, and nothing is added, where they do not fit in an `i64`.
+    pub fn add(&mut self, price: i128) -> Option<i64> {
+        let per_minor_unit = i128::from(self.per_minor_unit);
+        let total = price.checked_add(i128::from(self.carried))?;
+        let whole = i64::try_from(total.div_euclid(per_minor_unit)).ok()?;
+        self.carried = u32::try_from(total.rem_euclid(per_minor_unit)).ok()?;
+        Some(whole)
+    }
+
+    /// What is not whole yet, in the finer unit: less than one minor unit.
+    #[must_use]
+    pub const fn carried(&self) -> u32 {
+        self.carried
+    }
+
+    /// How many of the finer unit make one minor unit.
+    #[must_use]
+    pub const fn per_minor_unit(&self) -> u32 {
+        self.per_minor_unit
+    }
+}
+
+/// How a remainder is written down. What is read back is checked.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    per_minor_unit: u32,
+    carried: u32,
+}
+
+impl TryFrom<Parts> for Remainder {
+    type Error = &'static str;
+    fn try_from(Parts { per_minor_unit, carried }: Parts) -> Result<Self, Self::Error> {
+        if carried < per_minor_unit {
+            Ok(Self { per_minor_unit, carried })
+        } else {
+            Err("a remainder carries less than one minor unit")
+        }
+    }
+}
+
+impl From<Remainder> for Parts {
+    fn from(Remainder { per_minor_unit, carried }: Remainder) -> Self {
+        Self { per_minor_unit, carried }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_decimal_is_read_exactly_or_not_at_all() {
+        let read = |text, exponent| Money::from_decimal(text, "XXX", exponent).map(|money| money.minor_units);
+        assert_eq!(read("19.99", 2), Some(1999));
+        assert_eq!(read("-0.5", 2), Some(-50));
+        assert_eq!(read("+7", 0), Some(7));
+        assert_eq!(read("0.00000001", 8), Some(1));
+        assert_eq!(read("-9223372036854775808", 0), Some(i64::MIN));
+        for refused in ["19.999", "", "-", ".5", "5.", "1e3", "1,00", " 1", "--1", "92233720368547758.08"] {
+            assert_eq!(read(refused, 2), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn sums_stay_in_one_currency() {
+        let (euro, dollar) = (Money::minor(1, "EUR"), Money::minor(1, "USD"));
+        assert_eq!(euro.checked_add(&euro), Some(Money::minor(2, "EUR")));
+        assert_eq!(euro.checked_add(&dollar), None);
+        assert_eq!(Money::minor(i64::MAX, "EUR").checked_add(&euro), None);
+    }
+
+    #[test]
+    fn a_remainder_that_carries_too_much_is_not_read() {
+        let read = serde_json::from_str::<Remainder>;
+        assert!(read(r#"{"per_minor_unit":10,"carried":9}"#).is_ok());
+        assert!(read(r#"{"per_minor_unit":10,"carried":10}"#).is_err());
+        assert!(read(r#"{"per_minor_unit":0,"carried":0}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_amount_survives_its_decimal(minor_units: i64, exponent in 0u8..30) {
+            let money = Money::minor(minor_units, "EUR");
+            prop_assert_eq!(Money::from_decimal(&money.to_decimal(exponent), "EUR", exponent), Some(money));
+        }
+
+        #[test]
+        fn no_text_panics_the_parser(text: String, exponent: u8) {
+            let _ = Money::from_decimal(&text, "EUR", exponent);
+        }
+
+        #[test]
+        fn a_remainder_loses_nothing(prices in prop::collection::vec(-1_000_000i64..1_000_000, 0..200), per in 1u32..20_000) {
+            let mut remainder = Remainder::new(per);
+            let mut whole = 0i128;
+            for &price in &prices {
+                whole += i128::from(remainder.add(i128::from(price)).unwrap());
+                prop_assert!(remainder.carried() < per);
+            }
+            let total: i128 = prices.iter().copied().map(i128::from).sum();
+            prop_assert_eq!(whole * i128::from(per) + i128::from(remainder.carried()), total);
+            let text = serde_json::to_string(&remainder).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Remainder>(&text).unwrap(), remainder);
+        }
+    }
+}
