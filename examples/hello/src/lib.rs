@@ -1,0 +1,74 @@
+//! Greets by name, and counts in `state` how often it greeted whom: the smallest module that is of any use.
+
+use serde::{Deserialize, Serialize};
+use tidemill_sdk::{Result, context, info, state};
+
+/// What a run is started with: `{"name": "Ada"}`, or `{}`.
+#[derive(Deserialize)]
+struct Input {
+    #[serde(default = "world")]
+    name: String,
+}
+
+/// `[config]` of the manifest.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default = "hello")]
+    greeting: String,
+}
+
+#[derive(Serialize, Debug, PartialEq)]
+struct Output {
+    message: String,
+    /// How often this name was greeted, and how often any was, this run included.
+    times: u64,
+    total: u64,
+}
+
+fn world() -> String {
+    "world".to_owned()
+}
+
+fn hello() -> String {
+    "Hello".to_owned()
+}
+
+#[tidemill_sdk::workflow]
+fn greet(input: Input) -> Result<Output> {
+    let config: Config = context::config()?;
+    let times = count(&format!("greeted/{}", input.name))?;
+    let total = count("total")?;
+    let message = message(&config.greeting, &input.name, times);
+    info!("{message}"; name = input.name, times = times);
+    Ok(Output { message, times, total })
+}
+
+/// Adds one to a counter. Two runs at the same time add two: what a run reads and writes is one transaction.
+fn count(key: &str) -> Result<u64> {
+    let count = state::get_or_default::<u64>(key)? + 1;
+    state::set(key, &count)?;
+    Ok(count)
+}
+
+fn message(greeting: &str, name: &str, times: u64) -> String {
+    match times {
+        0 | 1 => format!("{greeting}, {name}!"),
+        _ => format!("{greeting} again, {name}!"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_friend_is_greeted_as_one() {
+        assert_eq!(message("Hello", "Ada", 1), "Hello, Ada!");
+        assert_eq!(message("Hello", "Ada", 2), "Hello again, Ada!");
+    }
+
+    #[test]
+    fn a_name_is_optional() {
+        assert_eq!(serde_json::from_str::<Input>("{}").unwrap().name, "world");
+    }
+}

@@ -1,0 +1,361 @@
+//! Does on request what a broken or malicious module does: `{"do": "loop"}`, `{"do": "sleep-std", …}`. One component for
+//! all of it, so that tests compile one. Each act either ends with what it says or is ended by the host.
+
+mod acts;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidemill_sdk::{Error, Money, Status, clock, context, durable, http, info, ledger, state};
+
+/// What to do, and with what.
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum Act {
+    // Ended by the host.
+    /// Spins for ever, without a host call.
+    Loop,
+    /// Spins for ever on host calls that cost little.
+    LoopCalls,
+    /// Allocates and touches memory without end.
+    Allocate,
+    /// Calls itself without end.
+    Recurse,
+    /// Logs lines of `bytes` until `total_bytes` are written.
+    Log {
+        #[serde(default = "kib")]
+        bytes: usize,
+        #[serde(default = "gigabytes")]
+        total_bytes: u64,
+    },
+    /// Prints lines to standard output until `total_bytes` are written.
+    Print {
+        #[serde(default = "gigabytes")]
+        total_bytes: u64,
+    },
+    /// Passes 2 MiB to `state.set`.
+    BigState,
+    /// Passes `bytes`, 100 MB if not said, to `state.set`.
+    HugeState {
+        #[serde(default = "hundred_megabytes")]
+        bytes: usize,
+    },
+    /// Passes a key of 600 bytes to `state.set`.
+    LongKey,
+    /// Returns an output of `bytes`, 8 MiB if not said.
+    BigOutput {
+        #[serde(default = "eight_mebibytes")]
+        bytes: usize,
+    },
+    /// Executes `unreachable`.
+    Trap,
+    /// Panics with a message.
+    Panic,
+    /// Reads far outside its memory.
+    OutOfBounds,
+    /// `std::process::exit` with `code`, 0 if not said.
+    Exit {
+        #[serde(default)]
+        code: i32,
+    },
+    /// `std::thread::sleep` for `ms`, an hour if not said.
+    SleepStd {
+        #[serde(default = "hour")]
+        ms: u64,
+    },
+    /// `clock.sleep` for `ms`, an hour if not said.
+    Sleep {
+        #[serde(default = "hour")]
+        ms: u64,
+    },
+    /// Asks for 1 MiB of random bytes at once.
+    BigRandom,
+
+    // Behaved.
+    /// Nothing; answers null.
+    Noop,
+    /// Answers `value`.
+    Echo {
+        #[serde(default)]
+        value: Value,
+    },
+    /// Spins until `ms` have passed on the run's clock, then answers how often it looked.
+    SpinMs { ms: u64 },
+    /// Spins for `count` turns, without a host call.
+    Spin { count: u64 },
+    /// Touches `bytes` of memory and answers.
+    Use { bytes: usize },
+    /// The times that `std` and the host's clock show.
+    Now,
+    /// What `std` and the host give as random.
+    Random,
+    /// What `std` shows of arguments, environment and files.
+    Environment,
+    /// Reads the counter at `key` and writes it back plus one; with `spin` turns between.
+    Counter {
+        #[serde(default = "counter")]
+        key: String,
+        #[serde(default)]
+        spin: u64,
+    },
+    /// Reads `key`.
+    Get { key: String },
+    /// Writes `value` to `key`.
+    Set { key: String, value: Value },
+    /// Removes `key`.
+    Delete { key: String },
+    /// Writes `value` to `key` where `expected` is there.
+    CompareAndSet { key: String, expected: Option<Value>, value: Value },
+    /// Lists the keys that begin with `prefix`.
+    Scan {
+        #[serde(default)]
+        prefix: String,
+    },
+    /// Posts to the ledger.
+    Post {
+        external_id: String,
+        #[serde(default = "one")]
+        amount: i64,
+        #[serde(default = "eur")]
+        currency: String,
+        #[serde(default = "sale")]
+        kind: String,
+        #[serde(default)]
+        occurred_at: u64,
+        #[serde(default)]
+        customer: Option<String>,
+        #[serde(default)]
+        description: String,
+    },
+    /// Net revenue from 0 to the end of time.
+    Revenue,
+    /// Sends a request, and answers what came back.
+    Fetch {
+        url: String,
+        #[serde(default = "get")]
+        method: String,
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        #[serde(default)]
+        body: String,
+        #[serde(default)]
+        secrets: Vec<String>,
+        #[serde(default)]
+        timeout_ms: Option<u64>,
+        #[serde(default)]
+        redirects: Option<u32>,
+    },
+    /// Sends several `GET`s at once.
+    FetchAll { urls: Vec<String> },
+    /// Returns a failure.
+    Fail {
+        #[serde(default = "failed")]
+        code: String,
+        #[serde(default)]
+        retryable: bool,
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        details: Option<Value>,
+    },
+    /// Fails retryably until its attempt reaches `attempt`, then answers it.
+    FailUntil { attempt: u32 },
+    /// Writes `key` and then fails, or traps: nothing of it may be seen.
+    SetThenFail {
+        key: String,
+        #[serde(default)]
+        trap: bool,
+    },
+    /// Carries out a durable step.
+    Step,
+    /// What the run knows of itself.
+    Context,
+    /// The deployment's configuration.
+    Config,
+    /// Logs one line with fields.
+    LogLine { message: String },
+    /// Carries out several acts, and answers the last answer.
+    All { acts: Vec<Act> },
+}
+
+fn kib() -> usize {
+    1_024
+}
+fn gigabytes() -> u64 {
+    4_000_000_000
+}
+fn hundred_megabytes() -> usize {
+    100_000_000
+}
+fn eight_mebibytes() -> usize {
+    8 << 20
+}
+fn hour() -> u64 {
+    3_600_000
+}
+fn counter() -> String {
+    "counter".to_owned()
+}
+fn one() -> i64 {
+    1
+}
+fn eur() -> String {
+    "EUR".to_owned()
+}
+fn sale() -> String {
+    "sale".to_owned()
+}
+fn get() -> String {
+    "GET".to_owned()
+}
+fn failed() -> String {
+    "failed-on-request".to_owned()
+}
+
+#[tidemill_sdk::workflow]
+fn act(act: Act) -> Result<Value, Error> {
+    perform(act)
+}
+
+fn perform(act: Act) -> Result<Value, Error> {
+    match act {
+        Act::Loop => acts::spin_for_ever(),
+        Act::LoopCalls => loop {
+            std::hint::black_box(clock::now());
+        },
+        Act::Allocate => acts::allocate_for_ever(),
+        Act::Recurse => Ok(json!(acts::recurse(1))),
+        Act::Log { bytes, total_bytes } => Ok(json!(acts::log(bytes, total_bytes))),
+        Act::Print { total_bytes } => Ok(json!(acts::print(total_bytes))),
+        Act::BigState => acts::set_zeros("big", 2 << 20),
+        Act::HugeState { bytes } => acts::set_zeros("huge", bytes),
+        Act::LongKey => state::set(&"k".repeat(600), &1).map(|()| Value::Null),
+        Act::BigOutput { bytes } => Ok(Value::String("x".repeat(bytes))),
+        Act::Trap => acts::trap(),
+        Act::Panic => panic!("panicked on request"),
+        Act::OutOfBounds => Ok(json!(acts::out_of_bounds())),
+        Act::Exit { code } => std::process::exit(code),
+        Act::SleepStd { ms } => {
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            Ok(Value::Null)
+        }
+        Act::Sleep { ms } => clock::sleep(std::time::Duration::from_millis(ms)).map(|()| Value::Null),
+        Act::BigRandom => Ok(json!(acts::big_random())),
+        Act::Noop => Ok(Value::Null),
+        Act::Echo { value } => Ok(value),
+        Act::SpinMs { ms } => Ok(json!(acts::spin_ms(ms))),
+        Act::Spin { count } => Ok(json!(acts::spin(count))),
+        Act::Use { bytes } => Ok(json!(acts::touch(bytes))),
+        Act::Now => acts::now(),
+        Act::Random => Ok(acts::random()),
+        Act::Environment => Ok(acts::environment()),
+        Act::Counter { key, spin } => {
+            let count: u64 = state::get_or_default(&key)?;
+            acts::spin(spin);
+            state::set(&key, &(count + 1))?;
+            Ok(json!(count + 1))
+        }
+        Act::Get { key } => Ok(state::get::<Value>(&key)?.unwrap_or_default()),
+        Act::Set { key, value } => state::set(&key, &value).map(|()| Value::Null),
+        Act::Delete { key } => state::delete(&key).map(|()| Value::Null),
+        Act::CompareAndSet { key, expected, value } => {
+            Ok(json!(state::compare_and_set(&key, expected.as_ref(), &value)?))
+        }
+        Act::Scan { prefix } => {
+            let keys: Vec<String> =
+                state::scan(&prefix).map(|entry| entry.map(|entry| entry.key)).collect::<Result<_, _>>()?;
+            Ok(json!(keys))
+        }
+        Act::Post { external_id, amount, currency, kind, occurred_at, customer, description } => {
+            let at = tidemill_sdk::Timestamp::from_millis(occurred_at);
+            let amount = Money::minor(amount, currency);
+            let mut entry = ledger::entry(external_id, ledger::Kind::Other(kind), amount, at).description(description);
+            if let Some(customer) = customer {
+                entry = entry.customer(customer);
+            }
+            let posting = entry.post()?;
+            Ok(json!({ "id": posting.id, "duplicate": posting.duplicate }))
+        }
+        Act::Revenue => {
+            let (start, end) = (tidemill_sdk::Timestamp::default(), tidemill_sdk::Timestamp::from_millis(u64::MAX));
+            Ok(json!(ledger::revenue(tidemill_sdk::Period { start, end })?))
+        }
+        Act::Fetch { url, method, headers, body, secrets, timeout_ms, redirects } => {
+            let mut request = http::request(method, url).body(body);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            for secret in secrets {
+                request = request.secret(secret);
+            }
+            if let Some(ms) = timeout_ms {
+                request = request.timeout(std::time::Duration::from_millis(ms));
+            }
+            if let Some(redirects) = redirects {
+                request = request.redirects(redirects);
+            }
+            Ok(answer(&request.send()?))
+        }
+        Act::FetchAll { urls } => Ok(http::send_all(urls.into_iter().map(http::get))
+            .iter()
+            .map(|result| match result {
+                Ok(response) => answer(response),
+                Err(error) => json!({ "code": error.code(), "message": error.message() }),
+            })
+            .collect()),
+        Act::Fail { code, retryable, message, details } => {
+            let error = if retryable { Error::retryable(code, message) } else { Error::new(code, message) };
+            Err(match details {
+                Some(details) => error.with_details(details),
+                None => error,
+            })
+        }
+        Act::FailUntil { attempt } => match context::attempt() {
+            now if now < attempt => Err(Error::retryable("not-yet", format!("attempt {now} of {attempt}"))),
+            now => Ok(json!(now)),
+        },
+        Act::SetThenFail { key, trap } => {
+            state::set(&key, &true)?;
+            if trap { acts::trap() } else { Err(Error::new("failed-on-request", "after a write")) }
+        }
+        Act::Step => durable::step("once", || Ok::<_, Error>(1)).map(|one: u8| json!(one)),
+        Act::Context => Ok(acts::context()),
+        Act::Config => context::config(),
+        Act::LogLine { message } => {
+            info!("{message}"; attempt = context::attempt());
+            Ok(Value::Null)
+        }
+        Act::All { acts } => {
+            let mut last = Value::Null;
+            for act in acts {
+                last = perform(act)?;
+            }
+            Ok(last)
+        }
+    }
+}
+
+fn answer(response: &http::Response) -> Value {
+    json!({
+        "status": response.status,
+        "headers": response.headers,
+        "body": String::from_utf8_lossy(&response.body),
+        "url": response.url,
+    })
+}
+
+/// `[config] health`: `loop`, `trap`, `unhealthy`, `degraded`, `write`, `post-http`, or anything else for healthy.
+#[tidemill_sdk::health]
+fn health() -> Result<Status, Error> {
+    let config: Value = context::config()?;
+    match config["health"].as_str().unwrap_or_default() {
+        "loop" => acts::spin_for_ever(),
+        "trap" => acts::trap(),
+        "unhealthy" => Ok(Status::unhealthy("as asked")),
+        "degraded" => Ok(Status::degraded("as asked")),
+        "write" => {
+            state::set("health", &true)?;
+            Ok(Status::Healthy)
+        }
+        _ => Ok(Status::Healthy),
+    }
+}

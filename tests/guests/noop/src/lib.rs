@@ -1,0 +1,16 @@
+//! The smallest workflow: it returns its input. Benchmarks measure the host with it, so it goes past the SDK's JSON and
+//! to the bindings themselves.
+
+use tidemill_sdk::bindings::workflow::exports::tidemill::guest::workflow::Guest;
+use tidemill_sdk::export::Failure;
+
+pub struct Noop;
+
+impl Guest for Noop {
+    fn run(input: String) -> Result<String, Failure> {
+        Ok(input)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+tidemill_sdk::bindings::workflow::export_workflow!(Noop with_types_in tidemill_sdk::bindings::workflow);
