@@ -1,0 +1,62 @@
+# Every command that the project needs. `make` alone lists them.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# `dev` is quick to build, and its dependencies are optimised all the same. `make demo PROFILE=release` for the real thing.
+PROFILE ?= dev
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-modules bench guests lint lint-modules deny check image container-root doc build install
+
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+build: ## Build the host and the client, one binary: tidemill
+	$(CARGO) build --locked --profile $(PROFILE) -p tidemill
+
+install: ## Install that binary, with optimisation, for this user
+	$(CARGO) install --locked --path runtime/cli
+
+demo: guests build ## Start a host with modules at work on real input; Ctrl-C ends it, and a second start goes on
+	$(CARGO) run --quiet --locked --profile $(PROFILE) -p tidemill -- demo $(ARGS)
+
+guests: ## Build every module of guests/ and examples/ from source
+	.ci/build-guests.sh
+
+test: guests ## Run every test (with cargo-nextest where it is installed)
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --workspace --locked --no-fail-fast
+	$(CARGO) test --workspace --locked --doc
+else
+	$(CARGO) test --workspace --locked --no-fail-fast
+endif
+
+test-modules: ## Run the unit tests of the SDK and of the modules, on this machine's own target
+	.ci/modules.sh test
+
+lint: lint-modules ## Formatting and clippy, warnings being errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+lint-modules:
+	.ci/modules.sh lint
+
+deny: ## Licences, sources, duplicates and known weaknesses of the dependencies
+	.ci/deny.sh
+
+check: ## What CI runs: lint, deny, every test
+	.ci/run
+
+bench: ## Measure everything and write the table (takes minutes)
+	.ci/bench.sh
+
+image: ## Build the container image tidemill:dev
+	docker build -f runtime/deploy/Dockerfile -t tidemill:dev .
+
+container-root: ## Try the image's root file system without a container engine
+	.ci/container-root.sh
+
+doc: ## Build the book (docs/book, where mdbook is installed) and the Rust documentation
+	@if command -v mdbook >/dev/null; then mdbook build docs; else echo "mdbook is not installed: the book is plain Markdown in docs/src"; fi
+	$(CARGO) doc --workspace --no-deps --locked

@@ -1,0 +1,91 @@
+//! The documentation: every page is reachable, every link leads somewhere, every public word of the contract is explained.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tidemill_tidy::{files, root};
+
+/// The targets of the links in a Markdown text, code blocks left out.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+        }
+        if code {
+            continue;
+        }
+        let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join("x");
+        for part in plain.split("](").skip(1) {
+            if let Some((target, _)) = part.split_once(')') {
+                found.push(target.trim().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut dead = Vec::new();
+    for (name, text) in files("md") {
+        let folder = root().join(&name).parent().map(Path::to_path_buf).unwrap_or_default();
+        for link in links(&text) {
+            let path = link.split('#').next().unwrap_or_default();
+            let elsewhere = link.contains("://") || link.starts_with("mailto:") || path.is_empty();
+            if !elsewhere && !folder.join(path).exists() {
+                dead.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn every_page_of_the_book_is_in_its_contents() {
+    let source = root().join("docs/src");
+    let contents = std::fs::read_to_string(source.join("SUMMARY.md")).unwrap();
+    let listed: BTreeSet<_> =
+        links(&contents).into_iter().map(|link| link.trim_start_matches("./").to_owned()).collect();
+    for (name, _) in files("md") {
+        if let Some(page) = name.strip_prefix("docs/src/")
+            && page != "SUMMARY.md"
+        {
+            assert!(listed.contains(page), "{page} is not in docs/src/SUMMARY.md");
+        }
+    }
+}
+
+#[test]
+fn every_code_is_a_page_of_the_book() {
+    let contents = std::fs::read_to_string(root().join("docs/src/SUMMARY.md")).unwrap();
+    for (name, _) in files("md") {
+        if let Some(page) = name.strip_prefix("docs/errors/") {
+            assert!(contents.contains(&format!("(errors/{page})")), "{page} is not in docs/src/SUMMARY.md");
+        }
+    }
+}
+
+#[test]
+fn every_interface_of_the_contract_is_explained() {
+    let mut silent = Vec::new();
+    for (name, text) in files("wit").into_iter().filter(|(name, _)| name.starts_with("wit/")) {
+        let lines: Vec<_> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let explained = number > 0 && lines[number - 1].trim_start().starts_with("///");
+            if line.starts_with("interface ") && !explained {
+                silent.push(format!("{name}:{}: {line}", number + 1));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_comes() {
+    let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(text.contains("\n## Unreleased\n"));
+}

@@ -1,0 +1,78 @@
+//! Dependencies point down only: cli → api → control → engine → store → core; the SDKs depend on none of them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+use tidemill_tidy::{files, root};
+
+/// From the top down. A crate may depend on those after it.
+const LAYERS: [&str; 6] =
+    ["tidemill", "tidemill-api", "tidemill-control", "tidemill-engine", "tidemill-store", "tidemill-core"];
+
+/// Every package of the workspace with what it is built from: dependencies for tests are free to point anywhere.
+fn packages() -> BTreeMap<String, Vec<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let needs = package["dependencies"].as_array().unwrap();
+            let needs = needs.iter().filter(|it| it["kind"] != "dev").map(|it| text(&it["name"])).collect();
+            (text(&package["name"]), needs)
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_point_down() {
+    let packages = packages();
+    for (height, layer) in LAYERS.iter().enumerate() {
+        let needs = packages.get(*layer).unwrap_or_else(|| panic!("no crate {layer}"));
+        for upper in &LAYERS[..=height] {
+            assert!(!needs.iter().any(|need| need == upper), "{layer} must not depend on {upper}");
+        }
+    }
+}
+
+#[test]
+fn rules_do_no_io() {
+    let core = &packages()["tidemill-core"];
+    for banned in ["tokio", "reqwest", "axum", "sled", "wasmtime", "rustix", "async-trait", "getrandom"] {
+        assert!(!core.iter().any(|need| need == banned), "tidemill-core has rules only, and no {banned}");
+    }
+}
+
+#[test]
+fn wasmtime_stays_in_the_engine() {
+    for (package, needs) in packages() {
+        let uses = needs.iter().any(|need| need.starts_with("wasmtime"));
+        assert!(!uses || package == "tidemill-engine", "{package} goes past the engine");
+    }
+}
+
+#[test]
+fn a_workspace_crate_takes_the_workspace_lints() {
+    for (name, text) in files("toml") {
+        let ours = name.ends_with("Cargo.toml") && text.contains("version.workspace = true");
+        assert!(!ours || text.contains("[lints]\nworkspace = true"), "{name} needs `[lints] workspace = true`");
+    }
+}
+
+#[test]
+fn an_sdk_knows_the_contract_only() {
+    for (name, text) in files("toml").into_iter().filter(|(name, _)| name.starts_with("sdk/")) {
+        assert!(!text.contains("runtime/"), "{name} depends on the host");
+    }
+}
