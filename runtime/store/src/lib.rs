@@ -4,6 +4,7 @@
 //! store is free in how it lays things out. The embedded one is a commit log ahead of sled.
 
 pub mod contract;
+pub mod embedded;
 pub mod error;
 pub mod records;
 

@@ -1,0 +1,86 @@
+//! Checkpoints: the index is made durable up to a group, then the log's header says so, then older segments
+//! are recycled. On a thread of its own; commits go on meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::anchor::Point;
+use super::config::Table;
+use super::error::KvError;
+use super::index;
+use super::log::DIR;
+use super::segment;
+use super::shared::Shared;
+use super::sums::TableSum;
+use super::versions::Applied;
+
+/// Makes checkpoints as they fall due, until told to stop.
+pub(super) fn run(shared: &Arc<Shared>) {
+    while shared.pace.wait(shared.config.checkpoint_every) {
+        if shared.stopped().is_some() {
+            continue;
+        }
+        if let Err(error) = make(shared) {
+            tracing::warn!(code = error.code(), %error, "no checkpoint could be made; the log keeps what it would have covered");
+        }
+    }
+}
+
+/// Makes one checkpoint of all that is in the index now.
+pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
+    let mut checkpointed = shared.lock_checkpointed();
+    let appended = shared.pace.appended();
+    let applied = shared.versions.applied();
+    if applied.end.generation == checkpointed.point.generation {
+        return Ok(());
+    }
+    let flushed = shared.index.reading()?.flush(applied.end.generation);
+    if let Err(fault) = flushed {
+        shared.faulted.store(true, Ordering::Release);
+        return Err(KvError::from(fault));
+    }
+    let data = &shared.config.dir;
+    // What a failed fsync leaves in the page cache cannot be told from what is durable.
+    index::sync_files(data, &mut checkpointed.synced).map_err(|error| {
+        let error = KvError::ReadOnly { why: format!("the index could not be made durable: {error}") };
+        shared.stop(error.clone());
+        error
+    })?;
+    let point = point(shared.index.tables(), &applied);
+    let failed = |error| KvError::io("the log's header could not be written", &error);
+    checkpointed.anchor.write(&point).map_err(failed)?;
+    let rotated = point.segment != checkpointed.point.segment;
+    checkpointed.point = point;
+    shared.pace.caught_up(appended);
+    if rotated {
+        recycle(shared, checkpointed.point.segment);
+    }
+    Ok(())
+}
+
+/// The point that `applied` is at.
+pub(super) fn point(tables: &[Table], applied: &Applied) -> Point {
+    let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(applied.sums.iter().copied()).collect();
+    Point {
+        generation: applied.end.generation,
+        position: applied.end.position,
+        segment: applied.end.segment,
+        offset: applied.end.offset,
+        chain: applied.end.chain,
+        sums,
+    }
+}
+
+/// Puts segments before `first` back to the spares. One that cannot be is tried again at the next opening.
+pub(super) fn recycle(shared: &Shared, first: u64) {
+    let dir = shared.config.dir.join(DIR);
+    let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let number = path.file_name().and_then(|name| segment::number_of(&name.to_string_lossy()));
+        if number.is_some_and(|number| number < first)
+            && let Err(error) = shared.shelf.give_back(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "a log segment could not be recycled");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! A group while it is put together: the operations of all who wait, run one after another on the newest
+//! state, and their writes, held in memory until they are in the log.
+
+use std::collections::BTreeMap;
+
+use super::config::Table;
+use super::error::KvError;
+use super::index::Reading;
+use super::span::Span;
+use super::stored::{self, Key, Stored, Value};
+use super::versions::{Change, Changes};
+
+/// All writes of one operation together may take so many bytes: inputs, outputs and state values of a
+/// stretch fit several times.
+pub const MAX_OPERATION: u64 = 32 << 20;
+/// A key may have so many bytes.
+pub const MAX_KEY: usize = 4096;
+/// What an operation read is remembered for the rest of its group, up to so many records.
+const REMEMBERED: usize = 4096;
+
+/// What is known of a key within a group.
+struct Slot {
+    before: Option<sled::IVec>,
+    /// Nothing where the group has only read it.
+    after: Option<Option<sled::IVec>>,
+}
+
+impl Slot {
+    fn now(&self) -> Option<&sled::IVec> {
+        self.after.as_ref().unwrap_or(&self.before).as_ref()
+    }
+}
+
+/// A group's writes, over the index.
+pub(super) struct Group<'a> {
+    index: &'a Reading<'a>,
+    slots: Vec<BTreeMap<Vec<u8>, Slot>>,
+    /// How to take the running operation's writes back.
+    undo: Vec<(usize, Vec<u8>, Option<Option<sled::IVec>>)>,
+    operation_bytes: u64,
+    bytes: u64,
+    remembered: usize,
+    position: u64,
+    wrote: bool,
+    damage: Option<KvError>,
+}
+
+impl<'a> Group<'a> {
+    /// An empty group; `position` is that of the last operation before it.
+    pub fn new(index: &'a Reading<'a>, position: u64) -> Self {
+        Self {
+            index,
+            slots: std::iter::repeat_with(BTreeMap::new).take(index.tables().len()).collect(),
+            undo: Vec::new(),
+            operation_bytes: 0,
+            bytes: 0,
+            remembered: 0,
+            position,
+            wrote: false,
+            damage: None,
+        }
+    }
+
+    /// Runs one operation; `keep` says whether its writes stay.
+    pub fn run<R>(&mut self, operation: impl FnOnce(&mut Tx<'_>) -> R, keep: impl FnOnce(&R) -> bool) -> R {
+        let running = Running { group: self };
+        let result = operation(&mut Tx { group: &mut *running.group });
+        if keep(&result) {
+            running.group.settle();
+        }
+        result
+    }
+
+    fn settle(&mut self) {
+        if self.undo.is_empty() {
+            return;
+        }
+        self.undo.clear();
+        self.bytes += std::mem::take(&mut self.operation_bytes);
+        self.position += 1;
+        self.wrote = true;
+    }
+
+    fn take_back(&mut self) {
+        while let Some((table, key, after)) = self.undo.pop() {
+            if let Some(slot) = self.slots[table].get_mut(&key) {
+                slot.after = after;
+            }
+        }
+        self.operation_bytes = 0;
+    }
+
+    /// Bytes of keys and values written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The position of the last operation that wrote.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether any operation wrote.
+    pub fn wrote(&self) -> bool {
+        self.wrote
+    }
+
+    /// The damage that an operation met, if one did.
+    pub fn take_damage(&mut self) -> Option<KvError> {
+        self.damage.take()
+    }
+
+    fn noted<T>(&mut self, result: Result<T, KvError>) -> Result<T, KvError> {
+        if let Err(error @ KvError::Damaged { .. }) = &result {
+            self.damage.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    /// What the group changes.
+    pub fn into_changes(self) -> Changes {
+        self.slots
+            .into_iter()
+            .map(|slots| {
+                slots
+                    .into_iter()
+                    .filter_map(|(key, slot)| {
+                        let after = slot.after?;
+                        // A record made and deleted within the group leaves nothing.
+                        (slot.before.is_some() || after.is_some())
+                            .then_some((key, Change { before: slot.before, after }))
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn load(&mut self, table: usize, key: &[u8]) -> Result<&mut Slot, KvError> {
+        if !self.slots[table].contains_key(key) {
+            let before = self.index.sealed(table, key)?;
+            if let Some(sealed) = &before {
+                stored::unseal(self.index.tables()[table], key, sealed)?;
+            }
+            self.slots[table].insert(key.to_vec(), Slot { before, after: None });
+            self.remembered += 1;
+        }
+        self.slots[table].get_mut(key).ok_or(KvError::Closed)
+    }
+
+    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let known = self.slots[table].get(key).map(|slot| slot.now().cloned());
+        match known {
+            Some(sealed) => Ok(sealed.map(unsealed)),
+            None if self.remembered >= REMEMBERED => self.index.get(table, key),
+            None => Ok(self.load(table, key)?.now().cloned().map(unsealed)),
+        }
+    }
+
+    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError> {
+        let bytes = (key.len() + sealed.as_ref().map_or(0, |sealed| sealed.len())) as u64 + 16;
+        if self.operation_bytes + bytes > MAX_OPERATION {
+            return Err(KvError::TooLarge {
+                what: "what one operation writes",
+                bytes: self.operation_bytes + bytes,
+                limit: MAX_OPERATION,
+            });
+        }
+        let slot = self.load(table, key)?;
+        let undone = slot.after.replace(sealed);
+        self.undo.push((table, key.to_vec(), undone));
+        self.operation_bytes += bytes;
+        Ok(())
+    }
+
+    fn scan(&self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+        let mut found = Vec::new();
+        let mut rest = span.clone();
+        while found.len() < limit && !rest.is_empty() {
+            let wanted = limit - found.len();
+            let rows = self.index.scan_verified(table, &rest, reverse, wanted)?;
+            let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() == wanted);
+            let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
+            let mut merged: BTreeMap<Vec<u8>, Value> =
+                rows.into_iter().map(|(key, value)| (key.into(), value)).collect();
+            for (key, slot) in self.slots[table].range::<[u8], _>(part.bounds()) {
+                match &slot.after {
+                    Some(Some(sealed)) => drop(merged.insert(key.clone(), unsealed(sealed.clone()))),
+                    Some(None) => drop(merged.remove(key)),
+                    None => {}
+                }
+            }
+            let rows = merged.into_iter().map(|(key, value)| (Stored::from(key.as_slice()), value));
+            if reverse {
+                found.extend(rows.rev().take(wanted))
+            } else {
+                found.extend(rows.take(wanted))
+            }
+            match last {
+                Some(last) => rest = rest.behind(&*last, reverse),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unsealed(sealed: sled::IVec) -> Value {
+    // Verified when it was read, or made by this group.
+    let length = sealed.len().saturating_sub(stored::SEAL);
+    Value::from(sealed.subslice(stored::SEAL.min(sealed.len()), length))
+}
+
+/// Takes an operation's writes back unless they were settled, also where it panicked.
+struct Running<'g, 'a> {
+    group: &'g mut Group<'a>,
+}
+
+impl Drop for Running<'_, '_> {
+    fn drop(&mut self) {
+        self.group.take_back();
+    }
+}
+
+trait Inner {
+    fn slot(&self, id: u8) -> Result<usize, KvError>;
+    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError>;
+    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError>;
+    fn scan(&mut self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError>;
+    fn position(&self) -> u64;
+}
+
+impl Inner for Group<'_> {
+    fn slot(&self, id: u8) -> Result<usize, KvError> {
+        self.index.slot(id)
+    }
+
+    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let result = Group::get(self, table, key);
+        self.noted(result)
+    }
+
+    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError> {
+        let result = Group::write(self, table, key, sealed);
+        self.noted(result)
+    }
+
+    fn scan(&mut self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+        let result = Group::scan(self, table, span, reverse, limit);
+        self.noted(result)
+    }
+
+    fn position(&self) -> u64 {
+        self.position + 1
+    }
+}
+
+/// The store as one operation sees it: the newest state, all earlier operations of its group included.
+///
+/// Nothing of what it writes is seen by anyone outside the group before it is durable, and nothing of it
+/// stays where the operation refuses.
+pub struct Tx<'g> {
+    group: &'g mut dyn Inner,
+}
+
+impl Tx<'_> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] where it fails its checksum; [`KvError::Io`] where it cannot be read.
+    pub fn get(&mut self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.get(slot, key.as_ref())
+    }
+
+    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where `reverse`.
+    ///
+    /// # Errors
+    /// As [`Tx::get`].
+    pub fn scan(
+        &mut self,
+        table: Table,
+        span: &Span,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.scan(slot, span, reverse, limit)
+    }
+
+    /// Puts a value.
+    ///
+    /// # Errors
+    /// [`KvError::TooLarge`] for a key over [`MAX_KEY`] or an operation over [`MAX_OPERATION`]; else as [`Tx::get`],
+    /// for the value before is read.
+    pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), KvError> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        if key.len() > MAX_KEY {
+            return Err(KvError::TooLarge { what: "a key", bytes: key.len() as u64, limit: MAX_KEY as u64 });
+        }
+        if value.len() as u64 > MAX_OPERATION {
+            return Err(KvError::TooLarge { what: "a value", bytes: value.len() as u64, limit: MAX_OPERATION });
+        }
+        let slot = self.group.slot(table.id)?;
+        self.group.write(slot, key, Some(stored::seal(table.id, key, value)))
+    }
+
+    /// Deletes a key; one that is absent stays so.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn delete(&mut self, table: Table, key: impl AsRef<[u8]>) -> Result<(), KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.write(slot, key.as_ref(), None)
+    }
+
+    /// The number of this operation among all that ever wrote: strictly increasing, without gaps. It is the
+    /// version of the values it writes and its place in the feed. An operation that writes nothing has none;
+    /// the next one gets the number instead.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.group.position()
+    }
+}
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").field("position", &self.position()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,348 @@
+//! The index that reads are served from: sled, called so that neither its panics, its errors nor its being
+//! slow to notice damage become ours. It knows tables, keys and sealed values, and nothing of groups.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use super::config::Table;
+use super::error::KvError;
+use super::quiet;
+use super::span::Span;
+use super::stored::{self, Key, Value};
+
+/// The index's folder in the data folder.
+pub(super) const DIR: &str = "index";
+/// The tree that holds the index's own record of its last checkpoint; no table can have the name.
+const MARKS: &str = "(checkpoint)";
+const MARK: &[u8] = b"generation";
+/// Marks are sealed as if they were in this table.
+const MARK_TABLE: u8 = u8::MAX;
+
+/// The index, open; taken away while it is opened again.
+pub(super) struct Index {
+    tables: &'static [Table],
+    by_id: [Option<u8>; 256],
+    open: RwLock<Option<Arc<Trees>>>,
+}
+
+/// sled's handles.
+pub(super) struct Trees {
+    db: sled::Db,
+    trees: Vec<sled::Tree>,
+    marks: sled::Tree,
+}
+
+/// How a call into sled failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It panicked, or what it read is not what it wrote.
+    Damage(String),
+    /// The operating system refused; from now on it refuses everything until it is opened again.
+    Io(String),
+}
+
+impl From<Fault> for KvError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Damage(what) => Self::damaged(format!("the index: {what}")),
+            Fault::Io(message) => Self::Io { what: "the index".to_owned(), message },
+        }
+    }
+}
+
+fn call<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+    match quiet::catch(call) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error)))
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+            ) =>
+        {
+            Err(Fault::Io(error.to_string()))
+        }
+        Ok(Err(error)) => Err(Fault::Damage(error.to_string())),
+        Err(panicked) => Err(Fault::Damage(panicked.lines().next().unwrap_or_default().to_owned())),
+    }
+}
+
+impl Trees {
+    /// Opens sled in `data`, on a thread of its own that is left behind where it takes longer than `timeout`.
+    fn open(
+        data: &Path,
+        cache: u64,
+        tables: &'static [Table],
+        timeout: Duration,
+        create: bool,
+    ) -> Result<Self, KvError> {
+        let dir = data.join(DIR);
+        let (tell, told) = mpsc::channel();
+        thread::Builder::new()
+            .name("tidemill-index".to_owned())
+            .spawn(move || {
+                let opened = call(|| {
+                    let db = sled::Config::new().path(&dir).cache_capacity(cache).flush_every_ms(None).open()?;
+                    Ok((db.tree_names(), db))
+                });
+                let result = opened.map_err(KvError::from).and_then(|(names, db)| {
+                    let trees = Self::of(db, &names, tables, create);
+                    trees.map_err(|(error, db)| {
+                        let _ = quiet::catch(|| drop(db));
+                        error
+                    })
+                });
+                if let Err(mpsc::SendError(Ok(late))) = tell.send(result) {
+                    let _ = quiet::catch(|| drop(late));
+                }
+            })
+            .map_err(|error| KvError::io("a thread to open the index", &error))?;
+        told.recv_timeout(timeout)
+            .unwrap_or_else(|_| Err(KvError::damaged(format!("the index did not open within {} s", timeout.as_secs()))))
+    }
+
+    fn of(
+        db: sled::Db,
+        names: &[sled::IVec],
+        tables: &'static [Table],
+        create: bool,
+    ) -> Result<Self, (KvError, sled::Db)> {
+        let open = |name: &str| {
+            if !create && !names.iter().any(|known| **known == *name.as_bytes()) {
+                return Err(KvError::damaged(format!("the index has lost table {name}")));
+            }
+            call(|| db.open_tree(name)).map_err(KvError::from)
+        };
+        let marks = open(MARKS);
+        let trees: Result<Vec<_>, _> = tables.iter().map(|table| open(table.name)).collect();
+        match (marks, trees) {
+            (Ok(marks), Ok(trees)) => Ok(Self { db, trees, marks }),
+            (Err(error), _) | (_, Err(error)) => Err((error, db)),
+        }
+    }
+
+    /// Gives sled up on a thread that may panic, and waits for it where that does not take long.
+    fn give_up(self: Arc<Self>, patience: Duration) -> bool {
+        let (tell, told) = mpsc::channel();
+        let spawned = thread::Builder::new().name("tidemill-index".to_owned()).spawn(move || {
+            let mut trees = self;
+            // Readers hold the handles for the time of one read.
+            let alone = loop {
+                match Arc::try_unwrap(trees) {
+                    Ok(alone) => break alone,
+                    Err(shared) => {
+                        trees = shared;
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            };
+            let _ = quiet::catch(|| drop(alone));
+            let _ = tell.send(());
+        });
+        spawned.is_ok() && told.recv_timeout(patience).is_ok()
+    }
+}
+
+impl Index {
+    /// Opens an index that must have all `tables`; with `create` those it lacks are made.
+    pub fn open(
+        data: &Path,
+        cache: u64,
+        tables: &'static [Table],
+        timeout: Duration,
+        create: bool,
+    ) -> Result<Self, KvError> {
+        let mut by_id = [None; 256];
+        for (slot, table) in tables.iter().enumerate() {
+            by_id[usize::from(table.id)] = u8::try_from(slot).ok();
+        }
+        let trees = Trees::open(data, cache, tables, timeout, create)?;
+        Ok(Self { tables, by_id, open: RwLock::new(Some(Arc::new(trees))) })
+    }
+
+    /// Gives the old handles up and opens the index again; `recover` brings it up to date before anyone reads it.
+    pub fn reopen(
+        &self,
+        data: &Path,
+        cache: u64,
+        timeout: Duration,
+        recover: impl FnOnce(&Reading) -> Result<(), KvError>,
+    ) -> Result<(), KvError> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = open.take()
+            && !old.give_up(Duration::from_secs(10))
+        {
+            return Err(KvError::Io { what: "the index".to_owned(), message: "it could not be given up".to_owned() });
+        }
+        let trees = Arc::new(Trees::open(data, cache, self.tables, timeout, false)?);
+        recover(&Reading { index: self, trees: Arc::clone(&trees) })?;
+        *open = Some(trees);
+        Ok(())
+    }
+
+    /// The handles, for one read or one group.
+    pub fn reading(&self) -> Result<Reading<'_>, KvError> {
+        let trees = self.open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(KvError::Closed)?;
+        Ok(Reading { index: self, trees })
+    }
+
+    /// All tables.
+    pub fn tables(&self) -> &'static [Table] {
+        self.tables
+    }
+
+    /// The place of a table in [`Index::tables`].
+    pub fn slot(&self, id: u8) -> Result<usize, KvError> {
+        self.by_id[usize::from(id)].map(usize::from).ok_or(KvError::UnknownTable { id })
+    }
+
+    /// Closes the index; false where that took too long.
+    pub fn close(&self) -> bool {
+        let trees = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        trees.is_none_or(|trees| trees.give_up(Duration::from_secs(30)))
+    }
+}
+
+/// Hold of the index's handles. Kept short: giving the index up waits for it.
+pub(super) struct Reading<'a> {
+    index: &'a Index,
+    trees: Arc<Trees>,
+}
+
+impl Reading<'_> {
+    /// All tables.
+    pub fn tables(&self) -> &'static [Table] {
+        self.index.tables
+    }
+
+    /// The place of a table in [`Reading::tables`].
+    pub fn slot(&self, id: u8) -> Result<usize, KvError> {
+        self.index.slot(id)
+    }
+
+    /// The sealed value of a key, unverified.
+    pub fn sealed(&self, slot: usize, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
+        call(|| self.trees.trees[slot].get(key))
+    }
+
+    /// The value of a key, verified.
+    pub fn get(&self, slot: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let sealed = self.sealed(slot, key)?;
+        sealed.map(|sealed| stored::unseal(self.index.tables[slot], key, &sealed)).transpose()
+    }
+
+    /// The first `limit` sealed records of a span, from its end where `reverse`; unverified.
+    pub fn scan(
+        &self,
+        slot: usize,
+        span: &Span,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(sled::IVec, sled::IVec)>, Fault> {
+        if limit == 0 || span.is_empty() {
+            return Ok(Vec::new());
+        }
+        call(|| {
+            let range = self.trees.trees[slot].range::<&[u8], _>(span.bounds());
+            if reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() }
+        })
+    }
+
+    /// Like [`Reading::scan`], verified.
+    pub fn scan_verified(
+        &self,
+        slot: usize,
+        span: &Span,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
+        let table = self.index.tables[slot];
+        self.scan(slot, span, reverse, limit)?
+            .into_iter()
+            .map(|(key, sealed)| Ok((Key::from(key.clone()), stored::unseal(table, &key, &sealed)?)))
+            .collect()
+    }
+
+    /// Puts a sealed value, or removes a key.
+    pub fn write(&self, slot: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), Fault> {
+        let tree = &self.trees.trees[slot];
+        call(|| match sealed {
+            Some(sealed) => tree.insert(key, sealed).map(drop),
+            None => tree.remove(key).map(drop),
+        })
+    }
+
+    /// The generation of the last checkpoint the index knows of.
+    pub fn mark(&self) -> Result<u64, KvError> {
+        let sealed = call(|| self.trees.marks.get(MARK))?;
+        sealed
+            .filter(|sealed| stored::is_sound(MARK_TABLE, MARK, sealed))
+            .and_then(|sealed| sealed.get(stored::SEAL..)?.first_chunk().map(|b| u64::from_le_bytes(*b)))
+            .ok_or_else(|| KvError::damaged("the index has lost its checkpoint"))
+    }
+
+    /// Writes the generation that is now wholly in the index, and everything before it, out to its files.
+    /// sled does not sync them: [`sync_files`] does.
+    pub fn flush(&self, generation: u64) -> Result<(), Fault> {
+        call(|| {
+            self.trees.marks.insert(MARK, stored::seal(MARK_TABLE, MARK, &generation.to_le_bytes()))?;
+            self.trees.db.flush().map(drop)
+        })
+    }
+}
+
+/// Makes the index's files and their names durable. Blob files are written once, so those in `synced` are skipped.
+pub(super) fn sync_files(data: &Path, synced: &mut HashSet<PathBuf>) -> io::Result<()> {
+    let dir = data.join(DIR);
+    for entry in fs::read_dir(&dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            sync_file(&entry.path())?;
+        }
+    }
+    let blobs = dir.join("blobs");
+    let mut present = HashSet::new();
+    for entry in fs::read_dir(&blobs)? {
+        let path = entry?.path();
+        if !synced.contains(&path) {
+            sync_file(&path)?;
+        }
+        present.insert(path);
+    }
+    File::open(&blobs)?.sync_all()?;
+    File::open(&dir)?.sync_all()?;
+    *synced = present;
+    Ok(())
+}
+
+/// A file that is gone meanwhile needs no sync: sled removes blobs and snapshots it replaced.
+fn sync_file(path: &Path) -> io::Result<()> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Bytes of the index's files.
+pub(super) fn size(data: &Path) -> u64 {
+    files(data).unwrap_or_default().iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
+}
+
+/// The index's files, sorted.
+pub(super) fn files(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![data.join(DIR)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { found.push(entry.path()) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,149 @@
+//! The embedded store's front: submit operations, read what was committed, see how it is, close it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::committer::{Job, Submitted};
+use super::config::{KvConfig, Table};
+use super::error::{Health, KvError, SubmitError};
+use super::group::Tx;
+use super::open::{self, OpenReport};
+use super::scrub::{self, Scrubbed};
+use super::shared::{Commit, Shared};
+use super::span::Span;
+use super::stored::{Key, Value};
+use super::view::View;
+
+/// An open store. A clone is another handle on the same; when the last is dropped, it closes by itself.
+#[derive(Clone)]
+pub struct Kv {
+    queue: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+impl Kv {
+    /// Opens the store of `config.dir`, making it where the folder is missing or empty. Blocks for the time
+    /// that takes: milliseconds, and longer after a crash.
+    ///
+    /// # Errors
+    /// [`KvError::Locked`] where another process has it; [`KvError::Damaged`] where it is not what was
+    /// acknowledged; [`KvError::Io`].
+    pub fn open(config: KvConfig) -> Result<(Self, OpenReport), KvError> {
+        let (queue, shared, report) = open::open(config)?;
+        Ok((Self { queue, shared }, report))
+    }
+
+    /// Runs `operation` in the committer's thread, one after another with all others, on the newest state. It
+    /// must be quick and must not block: everyone waits for it.
+    ///
+    /// The future ends when the group is durable and readable, or with the operation's refusal, which writes
+    /// nothing. The operation is queued when the future is first polled; dropped later, it still runs.
+    ///
+    /// # Errors
+    /// [`SubmitError::Refused`] with what the operation answered, [`SubmitError::Panicked`],
+    /// or [`SubmitError::Store`]. After [`KvError::DiskFull`] nothing was written. After
+    /// [`KvError::ReadOnly`] it is unknown until the store is opened again.
+    pub fn submit<T, E, F>(&self, operation: F) -> impl Future<Output = Result<T, SubmitError<E>>> + Send + 'static
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let queue = self.queue.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let job = Job::Run(Box::new(Submitted { operation, answer }));
+            queue.send(job).await.map_err(|_| KvError::Closed)?;
+            answered.await.map_err(|_| KvError::Closed)?
+        }
+    }
+
+    /// The value of a key, as last committed.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] where it fails its checksum, which makes the store read-only; [`KvError::Io`] and [`KvError::Closed`].
+    pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        let read = || {
+            let reading = self.shared.index.reading()?;
+            reading.get(reading.slot(table.id)?, key.as_ref())
+        };
+        read().map_err(|error| self.shared.noted(error))
+    }
+
+    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where
+    /// `reverse`, as of one group.
+    ///
+    /// # Errors
+    /// As [`Kv::get`].
+    pub fn scan(&self, table: Table, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+        self.view().scan(table, span, reverse, limit)
+    }
+
+    /// The store as of the last group, for as long as the view is held.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::new(Arc::clone(&self.shared))
+    }
+
+    /// Several reads that never see half a group. No commit waits for them.
+    ///
+    /// # Errors
+    /// What `reads` answers.
+    pub fn snapshot_read<T, E>(&self, reads: impl FnOnce(&View) -> Result<T, E>) -> Result<T, E> {
+        reads(&self.view())
+    }
+
+    /// The newest group that can be read, and word of each that follows.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<Commit> {
+        self.shared.commits.subscribe()
+    }
+
+    /// How many times the log was made durable since the store was opened: once for each group.
+    #[must_use]
+    pub fn sync_count(&self) -> u64 {
+        self.shared.syncs.load(Ordering::Relaxed)
+    }
+
+    /// How the store is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// Reads and verifies every record, beside commits. Blocks for as long as that takes: run it on a thread for blocking work.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`], which makes the store read-only; [`KvError::Closed`] where the store closes meanwhile.
+    pub fn scrub(&self) -> Result<Scrubbed, KvError> {
+        scrub::run(&self.shared).map_err(|error| self.shared.noted(error))
+    }
+
+    /// Makes a checkpoint now. Blocks until it is durable.
+    ///
+    /// # Errors
+    /// [`KvError::Io`] or [`KvError::Damaged`] where the index refuses; the log keeps everything.
+    pub fn checkpoint(&self) -> Result<(), KvError> {
+        super::checkpoint::make(&self.shared)
+    }
+
+    /// Ends the store: what is queued before is committed, then a last checkpoint, then the folder is free.
+    ///
+    /// # Errors
+    /// [`KvError::Closed`] where it was closed before; else why the stop was not a clean one, which the next
+    /// opening makes up for.
+    pub async fn close(&self) -> Result<(), KvError> {
+        let (done, ended) = oneshot::channel();
+        self.queue.send(Job::Close(done)).await.map_err(|_| KvError::Closed)?;
+        ended.await.map_err(|_| KvError::Closed)?
+    }
+}
+
+impl std::fmt::Debug for Kv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kv").field("dir", &self.shared.config.dir).finish_non_exhaustive()
+    }
+}

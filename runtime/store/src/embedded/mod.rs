@@ -1,0 +1,59 @@
+//! The embedded store's lower half: tables of keys and values, with a commit log ahead of sled.
+//!
+//! sled alone keeps no promise that matters here: it does not sync, and opens what was cut short as if it had
+//! always been so. So a log of ours holds the truth of the last moments, and sled is the index that reads
+//! are served from. What is acknowledged is durable *and* readable; what is damaged is never passed over.
+//!
+//! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` tells the life of a group, `log.rs` and `record.rs`
+//! what it writes, `checkpoint.rs` when the log may forget it, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a
+//! reader of several keys never sees half of one. What the keys and values mean is the business of the layer above.
+//!
+//! ```text
+//! lock        who has the folder open
+//! store       the manifest: what makes the folder a store
+//! checkpoint  the log's header: what is durably in the index, and where the log goes on
+//! log/        segments, and spares that wait to become one
+//! tail        the last group made durable, unsynced
+//! index/      sled's files
+//! stopped     after a clean stop: the index's files with their checksums
+//! ```
+
+mod anchor;
+mod checkpoint;
+mod committer;
+mod config;
+mod disk;
+mod error;
+mod group;
+mod index;
+mod kv;
+mod lock;
+mod log;
+mod manifest;
+mod open;
+mod quiet;
+mod record;
+mod replay;
+mod scrub;
+mod segment;
+mod shared;
+mod shelf;
+mod span;
+mod stop;
+mod stored;
+mod sums;
+mod tail;
+mod versions;
+mod view;
+
+pub use config::{KvConfig, Table};
+pub use disk::{Disk, DiskFile, RealDisk};
+pub use error::{Health, KvError, SubmitError};
+pub use group::{MAX_KEY, MAX_OPERATION, Tx};
+pub use kv::Kv;
+pub use open::OpenReport;
+pub use scrub::Scrubbed;
+pub use shared::Commit;
+pub use span::Span;
+pub use stored::{Key, Stored, Value};
+pub use view::View;

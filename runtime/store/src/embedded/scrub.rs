@@ -1,0 +1,86 @@
+//! The scrub: every record is read and verified, and each table's number and sum compared with what they
+//! must be. It runs beside commits, which it neither delays nor misses.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::error::KvError;
+use super::shared::Shared;
+use super::span::Span;
+use super::stored::{self, seal_of};
+use super::sums::TableSum;
+use super::versions::Layer;
+use super::view::rows;
+
+/// Records read at a time.
+const PIECE: usize = 512;
+
+/// What a scrub found to be sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scrubbed {
+    /// How many records were verified.
+    pub records: u64,
+    /// Their bytes, keys included.
+    pub bytes: u64,
+}
+
+/// Verifies the whole index.
+///
+/// # Errors
+/// [`KvError::Damaged`] names the first table that is not what it must be. [`KvError::Closed`] where the store closes meanwhile.
+pub(super) fn run(shared: &Arc<Shared>) -> Result<Scrubbed, KvError> {
+    let tables = shared.index.tables();
+    let mut reader = shared.versions.read();
+    let mut done = Scrubbed::default();
+    let mut sums = vec![TableSum::default(); tables.len()];
+    for (slot, table) in tables.iter().enumerate() {
+        let mut rest = Span::all();
+        loop {
+            if shared.closing.load(Ordering::Acquire) {
+                return Err(KvError::Closed);
+            }
+            let read = rows(&shared.index.reading()?, &reader, slot, &rest, false, PIECE)?;
+            for (key, sealed) in &read {
+                stored::unseal(*table, key, sealed)?;
+                sums[slot] = sums[slot].replaced(None, Some(seal_of(sealed)));
+                done.records += 1;
+                done.bytes += (key.len() + sealed.len()) as u64;
+            }
+            let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == PIECE);
+            let covered = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Included(last.to_vec()));
+            for layer in reader.advance()? {
+                account(&mut sums, &layer, slot, covered.clone());
+            }
+            match last {
+                Some(last) => rest = rest.behind(&last, false),
+                None => break,
+            }
+        }
+    }
+    let wrong = tables.iter().zip(&sums).zip(reader.at().sums.iter()).find(|((_, found), expected)| found != expected);
+    match wrong {
+        None => Ok(done),
+        Some(((table, found), expected)) => Err(KvError::damaged(format!(
+            "table {} has {} records where {} were acknowledged, or their sums differ",
+            table.name, found.count, expected.count
+        ))),
+    }
+}
+
+/// Takes the changes of a group into the sums of what was read already: the tables before `slot`, and `slot` up to `covered`.
+fn account(sums: &mut [TableSum], layer: &Layer, slot: usize, covered: Bound<Vec<u8>>) {
+    let whole = Span::all();
+    let part = Span::new(Bound::Unbounded, covered);
+    for (at, changes) in layer.changes().iter().enumerate().take(slot + 1) {
+        let span = if at < slot { &whole } else { &part };
+        for change in range(changes, span) {
+            sums[at] = change.applied_to(sums[at]);
+        }
+    }
+}
+
+fn range<'a, V>(changes: &'a BTreeMap<Vec<u8>, V>, span: &Span) -> impl Iterator<Item = &'a V> {
+    changes.range::<[u8], _>(span.bounds()).map(|(_, change)| change)
+}

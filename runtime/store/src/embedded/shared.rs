@@ -1,0 +1,214 @@
+//! What the threads of an open store share: index, versions, health and the pace of checkpoints.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::anchor::{Anchor, Point};
+use super::config::KvConfig;
+use super::error::{Health, KvError};
+use super::index::Index;
+use super::shelf::Shelf;
+use super::versions::Versions;
+
+/// The newest group that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Commit {
+    /// Its number.
+    pub group: u64,
+    /// The position of the last operation in it.
+    pub position: u64,
+}
+
+/// What the last checkpoint left.
+pub(super) struct Checkpointed {
+    pub anchor: Anchor,
+    pub point: Point,
+    /// Blob files of the index that are known to be durable.
+    pub synced: HashSet<PathBuf>,
+}
+
+/// An open store, as its threads see it.
+pub(super) struct Shared {
+    pub config: KvConfig,
+    pub seed: u64,
+    pub index: Index,
+    pub versions: Arc<Versions>,
+    pub commits: watch::Sender<Commit>,
+    pub syncs: Arc<AtomicU64>,
+    pub checkpointed: Mutex<Checkpointed>,
+    pub shelf: Arc<Shelf>,
+    pub pace: Pace,
+    /// The index refused something; it is opened again before the next group.
+    pub faulted: AtomicBool,
+    pub closing: AtomicBool,
+    stopped: Mutex<Option<KvError>>,
+    full: Mutex<Option<KvError>>,
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "called once, where the store opens")]
+    pub fn new(
+        config: KvConfig,
+        seed: u64,
+        index: Index,
+        versions: Versions,
+        checkpointed: Checkpointed,
+        shelf: Arc<Shelf>,
+        syncs: Arc<AtomicU64>,
+        replayed: u64,
+    ) -> Self {
+        let applied = versions.applied();
+        let commit = Commit { group: applied.end.generation, position: applied.end.position };
+        Self {
+            seed,
+            index,
+            versions: Arc::new(versions),
+            commits: watch::Sender::new(commit),
+            syncs,
+            checkpointed: Mutex::new(checkpointed),
+            shelf,
+            pace: Pace::new(replayed),
+            faulted: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            stopped: Mutex::new(None),
+            full: Mutex::new(None),
+            config,
+        }
+    }
+
+    pub fn lock_checkpointed(&self) -> MutexGuard<'_, Checkpointed> {
+        self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the store read-only; the first cause is the one told.
+    pub fn stop(&self, why: KvError) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped.is_none() {
+            tracing::error!(code = why.code(), %why, "the store is read-only from now on");
+            *stopped = Some(why);
+        }
+    }
+
+    /// Why nothing is written any more, where that is so.
+    pub fn stopped(&self) -> Option<KvError> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Passes an error on; damage makes the store read-only.
+    pub fn noted(&self, error: KvError) -> KvError {
+        if matches!(error, KvError::Damaged { .. }) {
+            self.stop(error.clone());
+        }
+        error
+    }
+
+    /// Whether a group may begin: there is room for what sled may need of it.
+    pub fn room(&self) -> Result<(), KvError> {
+        let needed = self.config.reserve_bytes + 4 * self.pace.behind();
+        let result = match self.config.disk.free_space(&self.config.dir) {
+            Ok(free) if free > needed => Ok(()),
+            Ok(free) => Err(KvError::DiskFull { free, needed }),
+            Err(error) => Err(KvError::io("asking for the free space", &error)),
+        };
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if full.is_none()
+            && let Err(error) = &result
+        {
+            tracing::warn!(code = error.code(), %error, "no group can begin");
+        }
+        *full = result.clone().err();
+        result
+    }
+
+    /// How the store is now.
+    pub fn health(&self) -> Health {
+        if let Some(why) = self.stopped() {
+            let code = if matches!(why, KvError::Damaged { .. }) { why.code() } else { "host/store-read-only" };
+            return Health::ReadOnly { code, why: why.to_string() };
+        }
+        let was_full = self.full.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        match if was_full { self.room() } else { Ok(()) } {
+            Ok(()) => Health::Healthy,
+            Err(error) => Health::DiskFull { error },
+        }
+    }
+}
+
+/// When the next checkpoint is due. Nobody waits on a timer while there is nothing to check.
+pub(super) struct Pace {
+    state: Mutex<PaceState>,
+    changed: Condvar,
+    appended: AtomicU64,
+    checkpointed: AtomicU64,
+}
+
+#[derive(Default)]
+struct PaceState {
+    dirty: bool,
+    full: bool,
+    stop: bool,
+}
+
+impl Pace {
+    fn new(replayed: u64) -> Self {
+        Self {
+            state: Mutex::new(PaceState { dirty: replayed > 0, ..PaceState::default() }),
+            changed: Condvar::new(),
+            appended: AtomicU64::new(replayed),
+            checkpointed: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of log not yet checkpointed.
+    pub fn behind(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed).saturating_sub(self.checkpointed.load(Ordering::Relaxed))
+    }
+
+    /// The log has grown by `bytes`; beyond `bound` a checkpoint is due at once.
+    pub fn grew(&self, bytes: u64, bound: u64) {
+        self.appended.fetch_add(bytes, Ordering::Relaxed);
+        let full = self.behind() >= bound;
+        let mut state = self.lock();
+        if !state.dirty || (full && !state.full) {
+            state.dirty = true;
+            state.full = full;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// What was appended when a checkpoint began.
+    pub fn appended(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
+    }
+
+    /// A checkpoint that began when so much was appended is done.
+    pub fn caught_up(&self, appended: u64) {
+        self.checkpointed.fetch_max(appended, Ordering::Relaxed);
+    }
+
+    /// Waits until a checkpoint is due; false where there will be none any more.
+    pub fn wait(&self, every: std::time::Duration) -> bool {
+        let state = self.lock();
+        let state = self.changed.wait_while(state, |s| !s.dirty && !s.stop).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, every, |s| !s.full && !s.stop);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.dirty = false;
+        state.full = false;
+        !state.stop
+    }
+
+    /// No more checkpoints from the thread that waits.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PaceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

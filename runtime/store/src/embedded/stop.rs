@@ -1,0 +1,78 @@
+//! The list that a clean stop leaves: every file of the index with its length and checksum. While it is
+//! there, nothing may have touched the index since, and any change is noticed before sled sees it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+use super::disk::{self, Disk};
+use super::error::KvError;
+use super::index;
+
+/// The file's name in the data folder.
+pub(super) const NAME: &str = "stopped";
+
+/// Writes the list for the index as it is on disk now.
+pub(super) fn write(disk: &dyn Disk, data: &Path, seed: u64) -> io::Result<()> {
+    let body = list(data)?;
+    let text = format!("{body}check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed));
+    disk::replace_file(disk, data, NAME, text.as_bytes())
+}
+
+/// Checks the index against the list of the last clean stop and removes the list. False where there is
+/// none that can be believed: then the last stop was not clean.
+pub(super) fn verify(disk: &dyn Disk, data: &Path, seed: u64) -> Result<bool, KvError> {
+    let content = match disk::read_file(disk, &data.join(NAME), 64 << 20) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(KvError::io(format!("the list of the last stop, {NAME}, cannot be read"), &error)),
+    };
+    let believed = std::str::from_utf8(&content).ok().and_then(|text| {
+        let (body, check) = text.split_at(text.rfind("check ")?);
+        (check == format!("check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed))).then_some(body)
+    });
+    if let Some(then) = believed {
+        let now = list(data).map_err(|error| KvError::damaged(format!("the index cannot be read: {error}")))?;
+        let present: HashSet<&str> = now.lines().collect();
+        if let Some(line) = then.lines().find(|line| !present.contains(line)) {
+            let file = line.rsplit_once(' ').and_then(|(rest, _)| rest.rsplit_once(' ')).map_or(line, |(file, _)| file);
+            return Err(KvError::damaged(format!("{file} has changed since the last stop")));
+        }
+        if present.len() != then.lines().count() {
+            return Err(KvError::damaged("the index has files that were not there at the last stop"));
+        }
+    }
+    let gone = disk.remove(&data.join(NAME)).and_then(|()| disk.sync_dir(data));
+    gone.map_err(|error| KvError::io(format!("the list of the last stop, {NAME}, cannot be removed"), &error))?;
+    Ok(believed.is_some())
+}
+
+fn list(data: &Path) -> io::Result<String> {
+    let mut body = String::new();
+    for path in index::files(data)? {
+        let (length, checksum) = digest(&path)?;
+        let name = path.strip_prefix(data).unwrap_or(&path).display();
+        let _ = writeln!(body, "{name} {length} {checksum:016x}");
+    }
+    Ok(body)
+}
+
+/// A file's length and checksum.
+pub(super) fn digest(path: &Path) -> io::Result<(u64, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Xxh3::new();
+    let mut piece = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok((length, hasher.digest()));
+        }
+        hasher.update(&piece[..read]);
+        length += read as u64;
+    }
+}

@@ -1,0 +1,116 @@
+//! Reading the store as it was after one group, however many come after it meanwhile.
+
+use super::config::Table;
+use super::error::KvError;
+use super::index::Reading;
+use super::shared::{Commit, Shared};
+use super::span::Span;
+use super::stored::{self, Key, Value};
+use super::versions::{self, Reader};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The store after one group: several reads that never see half a group. No commit waits for it; the values
+/// that commits replace are kept while it lives, up to 128 MiB.
+pub struct View {
+    shared: Arc<Shared>,
+    reader: Reader,
+}
+
+impl View {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let reader = shared.versions.read();
+        Self { shared, reader }
+    }
+
+    /// The group it shows.
+    #[must_use]
+    pub fn commit(&self) -> Commit {
+        let end = self.reader.at().end;
+        Commit { group: end.generation, position: end.position }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] where it fails its checksum, which makes the store read-only;
+    /// [`KvError::SnapshotTooOld`] where more than 128 MiB were replaced meanwhile; [`KvError::Io`] and [`KvError::Closed`].
+    pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        self.get_inner(table, key.as_ref()).map_err(|error| self.shared.noted(error))
+    }
+
+    fn get_inner(&self, table: Table, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let slot = self.shared.index.slot(table.id)?;
+        let now = self.shared.index.reading()?.sealed(slot, key)?;
+        let sealed = versions::before(&self.reader.later()?, slot, key).unwrap_or(now);
+        sealed.map(|sealed| stored::unseal(table, key, &sealed)).transpose()
+    }
+
+    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where `reverse`.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn scan(&self, table: Table, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+        self.scan_inner(table, span, reverse, limit).map_err(|error| self.shared.noted(error))
+    }
+
+    fn scan_inner(&self, table: Table, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+        let slot = self.shared.index.slot(table.id)?;
+        let reading = self.shared.index.reading()?;
+        rows(&reading, &self.reader, slot, span, reverse, limit)?
+            .into_iter()
+            .map(|(key, sealed)| {
+                let value = stored::unseal(table, &key, &sealed)?;
+                Ok((Key::from(key), value))
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("commit", &self.commit()).finish_non_exhaustive()
+    }
+}
+
+/// Sealed records of a span as they were after the reader's group; unverified.
+pub(super) fn rows(
+    reading: &Reading<'_>,
+    reader: &Reader,
+    slot: usize,
+    span: &Span,
+    reverse: bool,
+    limit: usize,
+) -> Result<Vec<(sled::IVec, sled::IVec)>, KvError> {
+    let mut found = Vec::new();
+    let mut rest = span.clone();
+    while found.len() < limit && !rest.is_empty() {
+        let wanted = limit - found.len();
+        let read = reading.scan(slot, &rest, reverse, wanted)?;
+        let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == wanted);
+        let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
+        let before = versions::all_before(&reader.later()?, slot, &part);
+        if before.is_empty() {
+            found.extend(read);
+        } else {
+            let mut merged: BTreeMap<sled::IVec, sled::IVec> = read.into_iter().collect();
+            for (key, sealed) in before {
+                match sealed {
+                    Some(sealed) => drop(merged.insert(key.into(), sealed)),
+                    None => drop(merged.remove(key.as_slice())),
+                }
+            }
+            if reverse {
+                found.extend(merged.into_iter().rev().take(wanted));
+            } else {
+                found.extend(merged.into_iter().take(wanted));
+            }
+        }
+        match last {
+            Some(last) => rest = rest.behind(&last, reverse),
+            None => break,
+        }
+    }
+    Ok(found)
+}

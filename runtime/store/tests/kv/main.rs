@@ -1,0 +1,6 @@
+//! The embedded store's lower half, from outside: what it promises through `Kv`, crashes and damage included.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod basics;
+mod crash;
+mod support;

@@ -1,0 +1,67 @@
+//! Small stores to test with, and ways to look at and copy them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tidemill_store::embedded::{Kv, KvConfig, KvError, OpenReport, Span, Table, Tx};
+
+pub const RUNS: Table = Table { id: 1, name: "runs" };
+pub const EVENTS: Table = Table { id: 2, name: "events" };
+pub const TABLES: &[Table] = &[RUNS, EVENTS];
+
+/// A store whose segments and bounds are small, so that a test reaches all of them.
+pub fn small(dir: &Path) -> KvConfig {
+    KvConfig {
+        index_cache_bytes: 4 << 20,
+        segment_bytes: 64 << 10,
+        first_segment_bytes: 16 << 10,
+        checkpoint_every: Duration::from_millis(20),
+        checkpoint_bytes: 32 << 10,
+        reserve_bytes: 1 << 20,
+        ..KvConfig::new(dir, TABLES)
+    }
+}
+
+/// Like [`small`], with no checkpoint but those asked for.
+pub fn unhurried(dir: &Path) -> KvConfig {
+    KvConfig { checkpoint_every: Duration::from_secs(3600), checkpoint_bytes: u64::MAX, ..small(dir) }
+}
+
+pub fn open(config: KvConfig) -> (Kv, OpenReport) {
+    Kv::open(config).unwrap()
+}
+
+pub async fn put(kv: &Kv, table: Table, key: &str, value: &str) -> u64 {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    kv.submit(move |tx: &mut Tx<'_>| {
+        tx.put(table, key, value)?;
+        Ok::<_, KvError>(tx.position())
+    })
+    .await
+    .unwrap()
+}
+
+pub fn get(kv: &Kv, table: Table, key: &str) -> Option<String> {
+    kv.get(table, key).unwrap().map(|value| String::from_utf8(value.into()).unwrap())
+}
+
+pub fn all(kv: &Kv, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KvError> {
+    let rows = kv.scan(table, &Span::all(), false, usize::MAX)?;
+    Ok(rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+}
+
+/// Copies a data folder as a kill would leave it: the file system's cache survives a kill, so what reads see is what is left.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
