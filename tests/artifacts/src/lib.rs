@@ -89,6 +89,10 @@ macro_rules! guests {
 guests! {
     /// `examples/hello`: greets by name and counts in `state`.
     hello = "hello";
+    /// `guests/uptime`: watches URLs, with latency and changes in `state`.
+    uptime = "uptime";
+    /// `guests/usage-billing`: bills usage from a feed.
+    usage_billing = "usage-billing";
     /// `tests/guests/hostile`: does on request what a broken or malicious module does.
     hostile = "hostile";
     /// `tests/guests/noop`: the smallest workflow; returns its input.

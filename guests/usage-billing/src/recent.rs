@@ -1,0 +1,96 @@
+//! The records billed last, so that a feed which repeats itself bills nobody twice. The ledger itself refuses a known id, for ever;
+//! this tells in addition whether the same record came again or another under its id, which the ledger cannot, since what is
+//! due for a record depends on what was carried to it.
+
+use crate::feed::Record;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// As many as a page has at most: a page that is fetched again is known whole.
+const KEPT: usize = 1_000;
+
+/// Written as the list of records, oldest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "VecDeque<Billed>", into = "VecDeque<Billed>")]
+pub struct Recent {
+    order: VecDeque<Billed>,
+    units: BTreeMap<String, u64>,
+}
+
+/// A record's id and units.
+type Billed = (String, u64);
+
+/// What is known of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    New,
+    /// It was billed.
+    Same,
+    /// One of that id was billed, for other units.
+    Changed,
+}
+
+impl Recent {
+    pub fn find(&self, record: &Record) -> Found {
+        match self.units.get(&record.id) {
+            None => Found::New,
+            Some(&units) if units == record.units => Found::Same,
+            Some(_) => Found::Changed,
+        }
+    }
+
+    pub fn remember(&mut self, record: &Record) {
+        self.push((record.id.clone(), record.units));
+    }
+
+    fn push(&mut self, billed: Billed) {
+        self.units.insert(billed.0.clone(), billed.1);
+        self.order.push_back(billed);
+        if self.order.len() > KEPT
+            && let Some((id, _)) = self.order.pop_front()
+        {
+            self.units.remove(&id);
+        }
+    }
+}
+
+impl From<VecDeque<Billed>> for Recent {
+    fn from(order: VecDeque<Billed>) -> Self {
+        let mut recent = Self::default();
+        for billed in order {
+            recent.push(billed);
+        }
+        recent
+    }
+}
+
+impl From<Recent> for VecDeque<Billed> {
+    fn from(recent: Recent) -> Self {
+        recent.order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidemill_sdk::Timestamp;
+
+    fn record(id: usize, units: u64) -> Record {
+        Record { id: id.to_string(), customer: "c".into(), units, unit: "call".into(), at: Timestamp::default() }
+    }
+
+    #[test]
+    fn a_record_is_known_until_a_thousand_others_came() {
+        let mut recent = Recent::default();
+        for id in 0..=KEPT {
+            recent.remember(&record(id, 7));
+        }
+        assert_eq!(recent.find(&record(0, 7)), Found::New);
+        assert_eq!(recent.find(&record(1, 7)), Found::Same);
+        assert_eq!(recent.find(&record(1, 8)), Found::Changed);
+        let text = serde_json::to_string(&recent).unwrap();
+        let read: Recent = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.order, read.units), (recent.order, recent.units));
+    }
+}
