@@ -10,8 +10,11 @@ pub mod codes;
 pub mod failure;
 pub mod ids;
 pub mod limits;
+pub mod manifest;
+pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod wire;
 
 pub use clock::Clock;
 pub use codes::Code;
@@ -20,3 +23,6 @@ pub use ids::{
     ComponentDigest, DeploymentName, Epoch, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
 };
 pub use limits::Limits;
+pub use manifest::Manifest;
+pub use retry::RetryPolicy;
+pub use wire::Problem;

@@ -281,6 +281,38 @@ impl Schedule {
         nominal.plus_millis(random % (self.spec.jitter_millis + 1))
     }
 
+    /// The same for two schedules whose nominal times are the same by the same words; where it stays, a schedule that
+    /// is deployed again goes on where it was.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let spec = &self.spec;
+        let mut hash = Sha256::new();
+        let mut put = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for cron in &self.crons {
+            put(cron.as_str().as_bytes());
+        }
+        put(b"every");
+        put(&spec.every_millis.unwrap_or(0).to_le_bytes());
+        put(&spec.phase_millis.to_le_bytes());
+        put(b"at");
+        for at in &spec.at {
+            put(&at.as_millis().to_le_bytes());
+        }
+        put(spec.time_zone.name().as_bytes());
+        put(&[u8::from(spec.gap == GapPolicy::Skip), u8::from(spec.repeated == RepeatPolicy::Both)]);
+        put(&spec.start.unwrap_or_default().as_millis().to_le_bytes());
+        put(&spec.end.map_or(u64::MAX, Timestamp::as_millis).to_le_bytes());
+        for (start, end) in &self.excluded {
+            put(&start.as_millis().to_le_bytes());
+            put(&end.as_millis().to_le_bytes());
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     fn next_of_union(&self, after: Timestamp) -> Option<Timestamp> {
         let ScheduleSpec { time_zone, gap, repeated, .. } = self.spec;
         let crons = self.crons.iter().filter_map(|cron| zone::next_instant(cron, time_zone, gap, repeated, after));

@@ -174,6 +174,27 @@ fn a_long_downtime_is_worked_off_in_bounded_looks() {
 }
 
 #[test]
+fn a_fingerprint_changes_with_the_times_and_with_nothing_else() {
+    let print = |spec| Schedule::new(spec).unwrap().fingerprint();
+    let base = print(every(60_000));
+    assert_eq!(
+        base,
+        print(ScheduleSpec { overlap: Overlap::Allow, input: "[]".to_owned(), jitter_millis: 5, ..every(60_000) })
+    );
+    let others = [
+        every(60_001),
+        ScheduleSpec { phase_millis: 1, ..every(60_000) },
+        ScheduleSpec { end: Some(at("2030-01-01T00:00:00Z")), ..every(60_000) },
+        ScheduleSpec { cron: vec!["@daily".to_owned()], ..every(60_000) },
+        ScheduleSpec { exclude: vec![Exclusion::Day("2026-12-25".parse().unwrap())], ..every(60_000) },
+        cron("@daily", "UTC"),
+        cron("@daily", "Europe/Berlin"),
+    ];
+    let prints: BTreeSet<_> = others.into_iter().map(print).chain([base]).collect();
+    assert_eq!(prints.len(), 8);
+}
+
+#[test]
 fn overlap_is_decided_by_what_has_not_ended() {
     use OverlapDecision as D;
     let none = Unended::default();

@@ -1,0 +1,311 @@
+//! Reads a manifest field by field. What each field means is said at [`Manifest`]; its bounds are here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::grants::GRANTS;
+use super::schedules::schedule;
+use super::{
+    CONCURRENCY_MAX, CONFIG_BYTES, Grants, Health, HttpGrant, LABELS, Manifest, SCHEDULES, SecretGrant, Source,
+};
+use crate::ids::{DeploymentName, Fuel};
+use crate::limits::{KIB, Limits, MIB, OUTPUT_BYTES};
+use crate::retry::{ATTEMPTS_MAX, BadPolicy, DELAY_MAX_MILLIS, RetryPolicy, RunRetry, Then};
+use crate::schedule::Schedule;
+use crate::wire::json::shown;
+use crate::wire::{Field, Object, Problem};
+
+const DAY: u64 = 24 * 3_600_000;
+
+pub(super) fn manifest(mut object: Object, problems: &mut Vec<Problem>) -> Option<Manifest> {
+    let name = object.take("name").and_then(|field| field.parse(problems));
+    let source = source(&mut object, problems);
+    // Goes on with a stand-in where there is none, so that the rest is looked at too.
+    let stand_in = Source::Component(crate::ComponentDigest::from_bytes([0; 32]));
+    let has_source = source.is_some();
+    let mut manifest = Manifest { name, ..Manifest::new(source.unwrap_or(stand_in)) };
+
+    if let Some(field) = object.take("enabled") {
+        manifest.enabled = field.boolean(problems).unwrap_or(true);
+    }
+    let priority = object.take("priority").and_then(|field| field.number(1..=9, problems));
+    manifest.priority = priority.and_then(|n| u8::try_from(n).ok()).unwrap_or(manifest.priority);
+    let concurrency = object.take("concurrency").and_then(|field| field.number(1..=CONCURRENCY_MAX.into(), problems));
+    manifest.concurrency = concurrency.and_then(|n| u32::try_from(n).ok()).unwrap_or(manifest.concurrency);
+    if let Some(field) = object.take("labels") {
+        manifest.labels = labels(field, problems);
+    }
+    if let Some(field) = object.take("config") {
+        manifest.config = config(field, problems);
+    }
+    if let Some(field) = object.take("grants") {
+        manifest.grants = grants(field, problems);
+    }
+    if let Some(field) = object.take("limits") {
+        manifest.limits = limits(field, problems);
+    }
+    if let Some(field) = object.take("retry") {
+        manifest.retry = retry(field, problems);
+    }
+    manifest.schedules = schedules(&mut object, problems);
+    if let Some(field) = object.take("health") {
+        manifest.health = health(field, problems);
+    }
+    manifest.since = object.take("since").and_then(|field| field.time(problems));
+    object.finish(problems);
+    has_source.then_some(manifest)
+}
+
+fn source(object: &mut Object, problems: &mut Vec<Problem>) -> Option<Source> {
+    const FIX: &str = "Give `module`, such as \"hello@0.1.0\", or `component`, such as \"sha256:…\".";
+    let (module, component) = (object.take("module"), object.take("component"));
+    match (module, component) {
+        (Some(field), None) => field.parse(problems).map(Source::Module),
+        (None, Some(field)) => field.parse(problems).map(Source::Component),
+        (Some(_), Some(field)) => {
+            problems.push(Problem::field(
+                field.pointer,
+                "both `module` and `component` are given",
+                "Give one of them.",
+            ));
+            None
+        }
+        (None, None) => {
+            problems.push(Problem::field(object.pointer_to("module"), "nothing says what is to run", FIX));
+            None
+        }
+    }
+}
+
+fn labels(field: Field, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let pointer = field.pointer.clone();
+    let Some(mut object) = field.object(problems) else { return BTreeMap::new() };
+    let fields = object.take_all();
+    if fields.len() > LABELS {
+        let message = format!("{} labels, where at most {LABELS} are allowed", fields.len());
+        problems.push(Problem::field(pointer, message, "Remove some."));
+        return BTreeMap::new();
+    }
+    let mut labels = BTreeMap::new();
+    for (name, field) in fields {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(known) {
+            problems.push(Problem::field(
+                field.pointer,
+                format!("`{}` cannot name a label", shown(&name)),
+                "Use 1 to 63 letters, digits, dots, hyphens, slashes and underscores.",
+            ));
+            continue;
+        }
+        let pointer = field.pointer.clone();
+        if let Some(text) = field.text(255, problems) {
+            if text.chars().any(char::is_control) {
+                problems.push(Problem::field(pointer, "a label holds no control characters", "Remove them."));
+            } else {
+                labels.insert(name, text);
+            }
+        }
+    }
+    labels
+}
+
+fn config(field: Field, problems: &mut Vec<Problem>) -> String {
+    let text = field.value.to_string();
+    if text.len() > CONFIG_BYTES {
+        let message = format!("{} bytes of config, where {CONFIG_BYTES} are allowed", text.len());
+        problems.push(Problem::field(field.pointer, message, "Keep what is large in the deployment's state."));
+    }
+    text
+}
+
+fn grants(field: Field, problems: &mut Vec<Problem>) -> Grants {
+    let mut grants = Grants::default();
+    let Some(mut object) = field.object(problems) else { return grants };
+    grants.http = origins(object.take("http"), problems);
+    for field in items(object.take("secrets"), problems) {
+        let pointer = field.pointer.clone();
+        if let Some(secret) = secret(field, problems) {
+            if grants.secret(&secret.name).is_some() {
+                let message = format!("the secret `{}` is granted twice", secret.name);
+                problems.push(Problem::field(pointer, message, "Join the two, with all origins in one `to`."));
+            }
+            grants.secrets.push(secret);
+        }
+    }
+    grants.ledger = object.take("ledger").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    grants.deployments =
+        items(object.take("deployments"), problems).into_iter().filter_map(|field| field.parse(problems)).collect();
+    for field in items(object.take("topics"), problems) {
+        let pointer = field.pointer.clone();
+        let Some(topic) = field.text(128, problems) else { continue };
+        if topic.split('.').all(is_name) {
+            grants.topics.push(topic);
+        } else {
+            problems.push(Problem::field(
+                pointer,
+                format!("`{}` is no topic", shown(&topic)),
+                "A topic is lower-case letters, digits and hyphens, in parts joined by dots.",
+            ));
+        }
+    }
+    object.finish(problems);
+    grants
+}
+
+fn items(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<Field> {
+    field.and_then(|field| field.list(GRANTS, problems)).unwrap_or_default()
+}
+
+fn origins(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<HttpGrant> {
+    let fields = field.and_then(|field| field.one_or_many(GRANTS, problems)).unwrap_or_default();
+    fields.into_iter().filter_map(|field| field.parse(problems)).collect()
+}
+
+fn is_name(text: &str) -> bool {
+    text.parse::<DeploymentName>().is_ok()
+}
+
+fn secret(field: Field, problems: &mut Vec<Problem>) -> Option<SecretGrant> {
+    const FIX: &str = "Write { name = \"stripe-key\", to = [\"https://api.stripe.com\"] }, or { name = \"signing\", use = \"sign\" }.";
+    let mut object = field.object(problems)?;
+    let name = object.require("name", FIX, problems).and_then(|field| {
+        let pointer = field.pointer.clone();
+        let name = field.text(256, problems)?;
+        if !is_name(&name) {
+            let message = format!("`{}` is no name of a secret", shown(&name));
+            let fix = "Use 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.";
+            problems.push(Problem::field(pointer, message, fix));
+        }
+        Some(name)
+    });
+    let to = object.take("to");
+    let sign = object.take("use");
+    if to.is_none() && sign.is_none() {
+        problems.push(Problem::field(object.pointer(), "nothing says where the secret may go", FIX));
+    }
+    let to = origins(to, problems);
+    let sign = sign.and_then(|field| field.choice(&[("sign", true)], problems)).unwrap_or(false);
+    object.finish(problems);
+    Some(SecretGrant { name: name?, to, sign })
+}
+
+fn limits(field: Field, problems: &mut Vec<Problem>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut object) = field.object(problems) else { return limits };
+    let fuel = object.take("fuel").and_then(|field| field.number(1_000..=1_000_000_000_000_000, problems));
+    limits.fuel = fuel.map_or(limits.fuel, Fuel::new);
+    let mut size = |name, place: &mut u64, range| {
+        *place = object.take(name).and_then(|field| field.size(range, problems)).unwrap_or(*place);
+    };
+    size("memory", &mut limits.memory, 64 * KIB..=4096 * MIB);
+    size("output", &mut limits.output, 1..=OUTPUT_BYTES as u64);
+    size("log", &mut limits.log, 0..=64 * MIB);
+    size("http_bytes", &mut limits.http_bytes, 0..=64 * 1024 * MIB);
+    limits.active_millis =
+        object.take("active").and_then(|field| field.duration(1..=3_600_000, problems)).unwrap_or(limits.active_millis);
+    limits.lifetime_millis = object.take("lifetime").and_then(|field| field.duration(1_000..=366 * DAY, problems));
+    limits.http_calls =
+        object.take("http_calls").and_then(|field| field.number(0..=1_000_000, problems)).unwrap_or(limits.http_calls);
+    object.finish(problems);
+    limits
+}
+
+fn retry(field: Field, problems: &mut Vec<Problem>) -> RunRetry {
+    const FIX: &str = "Write \"never\", or so many retries so far apart, such as \"3x60s\".";
+    let preset = |text: &str, pointer: &str, problems: &mut Vec<Problem>| {
+        let policy = RetryPolicy::preset(text);
+        if policy.is_none() {
+            problems.push(Problem::field(pointer, format!("`{}` is no preset", shown(text)), FIX));
+        }
+        policy.unwrap_or_default()
+    };
+    if let Value::String(text) = &field.value {
+        return RunRetry { policy: preset(text, &field.pointer, problems), ..RunRetry::default() };
+    }
+    let mut retry = RunRetry::default();
+    let pointer = field.pointer.clone();
+    let Some(mut object) = field.object(problems) else { return retry };
+    if let Some(field) = object.take("preset") {
+        let pointer = field.pointer.clone();
+        if let Some(text) = field.text(64, problems) {
+            retry.policy = preset(&text, &pointer, problems);
+        }
+    }
+    let policy = &mut retry.policy;
+    let attempts = object.take("attempts").and_then(|field| field.number(0..=ATTEMPTS_MAX.into(), problems));
+    policy.max_attempts = attempts.and_then(|n| u32::try_from(n).ok()).unwrap_or(policy.max_attempts);
+    let initial = object.take("initial").and_then(|field| field.duration(0..=DELAY_MAX_MILLIS, problems));
+    policy.initial_millis = initial.unwrap_or(policy.initial_millis);
+    let max = object.take("max").and_then(|field| field.duration(0..=DELAY_MAX_MILLIS, problems));
+    // A first delay above the default longest one raises that, unless both are given.
+    policy.max_millis = max.unwrap_or(policy.max_millis.max(policy.initial_millis));
+    let factor = object.take("factor").and_then(|field| permille(field, 1.0, 100.0, problems));
+    policy.factor_permille = factor.unwrap_or(policy.factor_permille);
+    let jitter = object.take("jitter").and_then(|field| permille(field, 0.0, 1.0, problems));
+    policy.jitter_permille = jitter.unwrap_or(policy.jitter_permille);
+    if let Err(BadPolicy(rule)) = policy.checked() {
+        problems.push(Problem::field(
+            pointer,
+            format!("the retry policy is not valid: {rule}"),
+            "Correct `initial` or `max`.",
+        ));
+    }
+    retry.then =
+        object.take("then").and_then(|field| field.choice(&[("park", Then::Park), ("fail", Then::Fail)], problems));
+    retry.on_trap = object.take("on_trap").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    object.finish(problems);
+    retry
+}
+
+/// A number such as 2 or 1.5, in thousandths.
+fn permille(field: Field, least: f64, most: f64, problems: &mut Vec<Problem>) -> Option<u32> {
+    match field.value.as_f64() {
+        Some(number) if (least..=most).contains(&number) => Some((number * 1_000.0).round() as u32),
+        _ => {
+            let message = format!("not a number from {least} to {most}");
+            problems.push(Problem::field(field.pointer, message, format!("Write a number from {least} to {most}.")));
+            None
+        }
+    }
+}
+
+fn schedules(object: &mut Object, problems: &mut Vec<Problem>) -> Vec<Schedule> {
+    // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. They mean the same.
+    let (one, many) = (object.take("schedule"), object.take("schedules"));
+    if let (Some(_), Some(field)) = (&one, &many) {
+        problems.push(Problem::field(
+            &field.pointer,
+            "both `schedule` and `schedules` are given",
+            "Join the two lists.",
+        ));
+    }
+    let fields = many.or(one).and_then(|field| field.one_or_many(SCHEDULES, problems)).unwrap_or_default();
+    let (mut schedules, mut names) = (Vec::new(), BTreeSet::new());
+    for field in fields {
+        let pointer = format!("{}/name", field.pointer);
+        if let Some(schedule) = schedule(field, problems) {
+            if !names.insert(schedule.name().clone()) {
+                let message = format!("there are two schedules `{}`", schedule.name());
+                problems.push(Problem::field(pointer, message, "Give each schedule a name of its own."));
+            }
+            schedules.push(schedule);
+        }
+    }
+    schedules
+}
+
+fn health(field: Field, problems: &mut Vec<Problem>) -> Health {
+    let mut health = Health::default();
+    if let Value::Bool(enabled) = field.value {
+        return Health { enabled, ..health };
+    }
+    let Some(mut object) = field.object(problems) else { return health };
+    health.enabled = object.take("enabled").and_then(|field| field.boolean(problems)).unwrap_or(true);
+    health.every_millis = object
+        .take("every")
+        .and_then(|field| field.duration(1_000..=3_600_000, problems))
+        .unwrap_or(health.every_millis);
+    object.finish(problems);
+    health
+}

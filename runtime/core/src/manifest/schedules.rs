@@ -1,0 +1,133 @@
+//! Reads one schedule of a manifest.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::codes::Code;
+use crate::run::Export;
+use crate::schedule::{
+    CATCH_UP_WINDOW_MAX_MILLIS, CRON_BYTES, CRONS, CatchUp, EVERY_MAX_MILLIS, EVERY_MIN_MILLIS, EXCLUSIONS, Exclusion,
+    GapPolicy, JITTER_MAX_MILLIS, Overlap, RepeatPolicy, Schedule, ScheduleSpec, SpecProblem, SpecProblemKind, TIMES,
+};
+use crate::wire::json::shown;
+use crate::wire::{Field, Problem};
+
+/// What a schedule may run.
+const EXPORTS: [(&str, Export); 2] =
+    [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
+
+pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Schedule> {
+    let before = problems.len();
+    let pointer = field.pointer.clone();
+    let mut object = field.object(problems)?;
+    let name_fix = "Name the schedule: 1 to 63 lower-case letters, digits and hyphens.";
+    let name = object.require("name", name_fix, problems).and_then(|field| field.parse(problems));
+    // Goes on with a stand-in where there is no name, so that the rest is looked at too.
+    let mut spec = ScheduleSpec::new(name.or_else(|| "unnamed".parse().ok())?);
+
+    let cron = object.take("cron");
+    let lone_cron = cron.as_ref().is_some_and(|field| !field.value.is_array());
+    let texts = cron.and_then(|field| field.one_or_many(CRONS, problems)).unwrap_or_default();
+    spec.cron = texts.into_iter().filter_map(|field| field.text(4 * CRON_BYTES, problems)).collect();
+    let every = object.take("every").and_then(|field| field.duration(EVERY_MIN_MILLIS..=EVERY_MAX_MILLIS, problems));
+    spec.every_millis = every;
+    let phase = object.take("phase").and_then(|field| field.duration(0..=EVERY_MAX_MILLIS, problems));
+    spec.phase_millis = phase.unwrap_or(0);
+    let times = object.take("at").and_then(|field| field.one_or_many(TIMES, problems)).unwrap_or_default();
+    spec.at = times.into_iter().filter_map(|field| field.time(problems)).collect();
+    if let Some(field) = object.take("time_zone") {
+        spec.time_zone = time_zone(field, problems).unwrap_or(spec.time_zone);
+    }
+    let gap = [("next", GapPolicy::Next), ("skip", GapPolicy::Skip)];
+    spec.gap = object.take("gap").and_then(|field| field.choice(&gap, problems)).unwrap_or_default();
+    let repeated = [("first", RepeatPolicy::First), ("both", RepeatPolicy::Both)];
+    spec.repeated = object.take("repeated").and_then(|field| field.choice(&repeated, problems)).unwrap_or_default();
+    spec.start = object.take("start").and_then(|field| field.time(problems));
+    spec.end = object.take("end").and_then(|field| field.time(problems));
+    let excluded = object.take("exclude").and_then(|field| field.one_or_many(EXCLUSIONS, problems)).unwrap_or_default();
+    spec.exclude = excluded.into_iter().filter_map(|field| exclusion(field, problems)).collect();
+    let jitter = object.take("jitter").and_then(|field| field.duration(0..=JITTER_MAX_MILLIS, problems));
+    spec.jitter_millis = jitter.unwrap_or(0);
+    let overlap = Overlap::ALL.map(|policy| (policy.as_str(), policy));
+    spec.overlap = object.take("overlap").and_then(|field| field.choice(&overlap, problems)).unwrap_or_default();
+    let catch_up = CatchUp::ALL.map(|policy| (policy.as_str(), policy));
+    spec.catch_up = object.take("catch_up").and_then(|field| field.choice(&catch_up, problems)).unwrap_or_default();
+    let window =
+        object.take("catch_up_window").and_then(|field| field.duration(0..=CATCH_UP_WINDOW_MAX_MILLIS, problems));
+    spec.catch_up_window_millis = window.unwrap_or(spec.catch_up_window_millis);
+    if let Some(field) = object.take("input") {
+        // As large as the whole manifest may be, which is less than a run's input may be.
+        spec.input = field.value.to_string();
+    }
+    spec.export = object.take("export").and_then(|field| field.choice(&EXPORTS, problems));
+    object.finish(problems);
+    // What is wrong with a field as such has been said; what the fields say together comes only where they are good.
+    if problems.len() > before {
+        let crons = spec.cron.clone();
+        let cron_problems = Schedule::new(spec).err().into_iter().flatten();
+        let cron_problems =
+            cron_problems.filter(|problem| !crons.is_empty() && matches!(problem.kind, SpecProblemKind::Cron(_)));
+        problems.extend(cron_problems.map(|problem| described(&pointer, lone_cron, problem)));
+        return None;
+    }
+    match Schedule::new(spec) {
+        Ok(schedule) => Some(schedule),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| described(&pointer, lone_cron, problem)));
+            None
+        }
+    }
+}
+
+fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }: SpecProblem) -> Problem {
+    let place = match index {
+        Some(index) if !(field == "cron" && lone_cron) => format!("{pointer}/{field}/{index}"),
+        _ if matches!(kind, SpecProblemKind::NoTime) => pointer.to_owned(),
+        _ => format!("{pointer}/{field}"),
+    };
+    let (code, fix) = match &kind {
+        SpecProblemKind::Cron(_) => (Code::BadCron, "Write such as \"*/5 * * * *\" or \"0 9 * * MON-FRI\"."),
+        SpecProblemKind::NoTime => (Code::BadSchedule, "Add one, such as cron = \"*/5 * * * *\" or every = \"10s\"."),
+        SpecProblemKind::Bounds(_) => (Code::BadSchedule, "Correct it so."),
+    };
+    let message = kind.to_string();
+    Problem::field(place, shown_long(&message), fix).with_code(code)
+}
+
+/// A message may hold a field of a cron expression, which came from outside.
+fn shown_long(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Tz> {
+    let pointer = field.pointer.clone();
+    let text = field.text(64, problems)?;
+    let zone = text.parse().ok();
+    if zone.is_none() {
+        problems.push(Problem::field(
+            pointer,
+            format!("`{}` is no time zone of the IANA list", shown(&text)),
+            "Write one such as \"Europe/Berlin\" or \"UTC\".",
+        ));
+    }
+    zone
+}
+
+fn exclusion(field: Field, problems: &mut Vec<Problem>) -> Option<Exclusion> {
+    const FIX: &str =
+        "Write a day such as \"2026-12-25\", or { start = \"2026-12-24T12:00:00Z\", end = \"2026-12-27T00:00:00Z\" }.";
+    if let Some(text) = field.value.as_str() {
+        let day: Option<NaiveDate> = text.parse().ok();
+        // From 1970 to 9998, so that the day after can be written too.
+        let day = day.filter(|day| (1970..9999).contains(&chrono::Datelike::year(day)) && text.len() == 10);
+        if day.is_none() {
+            problems.push(Problem::field(field.pointer, format!("`{}` is no day", shown(text)), FIX));
+        }
+        return day.map(Exclusion::Day);
+    }
+    let mut object = field.object(problems)?;
+    let start = object.require("start", FIX, problems).and_then(|field| field.time(problems));
+    let end = object.require("end", FIX, problems).and_then(|field| field.time(problems));
+    object.finish(problems);
+    Some(Exclusion::Span { start: start?, end: end? })
+}

@@ -1,0 +1,363 @@
+//! Manifests that are good, manifests that are not, and the laws of both.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::limits::MIB;
+use crate::retry::Then;
+use crate::schedule::Overlap;
+
+const FILE: &str = r#"
+[module]
+name = "uptime"
+version = "0.1.0"
+component = "target/wasm32-wasip2/release/uptime.wasm"
+
+[deployment]
+name = "uptime"
+priority = 6
+concurrency = 4
+
+[config]                      # any shape; the module sees it as JSON
+urls = ["https://example.org/"]
+
+[grants]
+http = ["https://example.org"]
+secrets = [{ name = "status-page-token", to = ["https://example.org"] }, { name = "signing", use = "sign" }]
+ledger = false
+deployments = ["other"]
+topics = ["uptime.changed"]
+
+[limits]
+fuel = 500_000_000
+memory = "32MiB"
+active = "10s"
+lifetime = "1h"
+
+[retry]
+attempts = 3
+then = "park"
+
+[[schedule]]
+name = "often"
+cron = "*/5 * * * *"
+time_zone = "Europe/Berlin"
+overlap = "skip"
+
+[[schedule]]
+name = "once"
+at = 2026-12-24T18:00:00Z
+exclude = ["2026-12-25"]
+
+[health]
+every = "15s"
+"#;
+
+fn parse(value: &Value) -> Result<Manifest, Vec<Problem>> {
+    Manifest::parse_json(value.to_string().as_bytes())
+}
+
+fn pointers(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.pointer.as_str()).collect()
+}
+
+#[test]
+fn the_file_of_the_book_is_read() {
+    let ModuleFile { module, manifest } = ModuleFile::parse_toml(FILE).unwrap();
+    let module = module.unwrap();
+    assert_eq!((module.name.as_str(), module.version.as_str()), ("uptime", "0.1.0"));
+    assert_eq!(manifest.source.to_string(), "uptime@0.1.0");
+    assert_eq!((manifest.priority, manifest.concurrency), (6, 4));
+    assert_eq!(manifest.config, r#"{"urls":["https://example.org/"]}"#);
+    assert!(manifest.grants.allows("https", "example.org", 443));
+    assert_eq!(manifest.limits.memory, 32 * MIB);
+    assert_eq!(manifest.limits.lifetime_millis, Some(3_600_000));
+    assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(Then::Park)));
+    assert_eq!(manifest.schedules.len(), 2);
+    assert_eq!(manifest.schedules[0].spec().overlap, Overlap::Skip);
+    assert_eq!(parse(&manifest.to_json()), Ok(manifest));
+}
+
+#[test]
+fn a_manifest_needs_no_more_than_what_runs() {
+    let manifest = parse(&json!({ "module": "hello@0.1.0" })).unwrap();
+    assert_eq!(manifest, Manifest::new(Source::Module("hello@0.1.0".parse().unwrap())));
+    assert_eq!(parse(&manifest.to_json()), Ok(manifest));
+}
+
+#[test]
+fn all_problems_are_found_at_once() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let problems = parse(&json!({
+        "name": "No Name",
+        "module": "hello@0.1.0", "component": digest,
+        "enabled": "yes",
+        "priority": 10,
+        "concurency": 4,
+        "labels": { "a b": "c", "ok": 1 },
+        "grants": { "http": ["example.com", "https://example.com"], "secrets": [{ "name": "x" }], "ledgr": true },
+        "limits": { "memory": "64", "fuel": -1, "active": "30", "lifetime": 5 },
+        "retry": { "attempts": 1.5, "then": "stop", "initial": "10m", "max": "1m" },
+        "schedules": [
+            { "name": "a", "cron": "61 * * * *", "time_zone": "Berlin" },
+            { "cron": ["* * * * *", "x"] },
+            { "name": "b" },
+            { "name": "c", "every": "10s" },
+            { "name": "c", "every": "10ms" },
+            { "name": "c", "every": "20s" },
+        ],
+        "health": { "every": "1d" },
+    }))
+    .unwrap_err();
+    let mut found = pointers(&problems);
+    found.sort_unstable();
+    let mut expected = [
+        "/name",
+        "/component",
+        "/enabled",
+        "/priority",
+        "/concurency",
+        "/labels/a b",
+        "/labels/ok",
+        "/grants/http/0",
+        "/grants/secrets/0",
+        "/grants/ledgr",
+        "/limits/memory",
+        "/limits/fuel",
+        "/limits/active",
+        "/limits/lifetime",
+        "/retry/attempts",
+        "/retry/then",
+        "/retry",
+        "/schedules/0/cron",
+        "/schedules/0/time_zone",
+        "/schedules/1/name",
+        "/schedules/1/cron/1",
+        "/schedules/2",
+        "/schedules/4/every",
+        "/schedules/5/name",
+        "/health/every",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{problems:#?}");
+    for problem in &problems {
+        assert!(!problem.message.is_empty() && problem.fix.ends_with('.'), "{problem:?}");
+    }
+    let at = |pointer: &str| problems.iter().find(|problem| problem.pointer == pointer).unwrap();
+    assert_eq!(at("/concurency").fix, "Write `concurrency`, or remove it.");
+    assert_eq!(at("/concurency").code, Code::UnknownField);
+    assert_eq!(at("/schedules/0/cron").code, Code::BadCron);
+    assert_eq!(at("/schedules/2").code, Code::BadSchedule);
+}
+
+#[test]
+fn a_file_s_problems_name_the_place_in_the_file() {
+    let text = FILE.replace("priority = 6", "priority = 0").replace("concurrency", "concurency");
+    let problems = ModuleFile::parse_toml(&text.replace("memory = \"32MiB\"", "memory = \"32 miles\"")).unwrap_err();
+    assert_eq!(pointers(&problems), ["/deployment/priority", "/limits/memory", "/deployment/concurency"]);
+    let problems = ModuleFile::parse_toml("[module]\nname = \"x\"\n[module").unwrap_err();
+    assert!(problems[0].message.starts_with("line 3: "), "{}", problems[0].message);
+    let problems = ModuleFile::parse_toml("[module]\nname = \"x\"\n").unwrap_err();
+    assert_eq!(pointers(&problems), ["/module/version", "/module/component"]);
+    let problems =
+        ModuleFile::parse_toml("priority = 1\n[deployment]\npriority = 2\nmodule = \"x@1.0.0\"").unwrap_err();
+    assert_eq!(pointers(&problems), ["/priority"]);
+}
+
+#[test]
+fn bounds_hold_for_what_is_large() {
+    let large = json!({ "module": "hello@0.1.0", "config": "x".repeat(CONFIG_BYTES) });
+    assert_eq!(pointers(&parse(&large).unwrap_err()), ["/config"]);
+    let problems = Manifest::parse_json(&vec![b' '; MANIFEST_BYTES + 1]).unwrap_err();
+    assert_eq!(problems[0].code, Code::BodyTooLarge);
+    let schedules: Vec<_> = (0..=SCHEDULES).map(|n| json!({ "name": format!("s{n}"), "every": "1m" })).collect();
+    let problems = parse(&json!({ "module": "hello@0.1.0", "schedules": schedules })).unwrap_err();
+    assert_eq!(pointers(&problems), ["/schedules"]);
+    for (bad, code) in
+        [(&b"{"[..], Code::BadJson), (b"", Code::BadJson), (b"[]", Code::BadField), (b"\xff", Code::BadJson)]
+    {
+        assert_eq!(Manifest::parse_json(bad).unwrap_err()[0].code, code);
+    }
+}
+
+#[test]
+fn changes_name_the_fields_that_differ() {
+    let before = parse(&json!({ "module": "hello@0.1.0", "config": { "a": 1, "b": 2 } })).unwrap();
+    let after = parse(&json!({ "module": "hello@0.2.0", "config": { "a": 1, "c": 3 }, "priority": 7 })).unwrap();
+    let changes = after.changes_from(&before);
+    let found: Vec<_> = changes.iter().map(|change| change.pointer.as_str()).collect();
+    assert_eq!(found, ["/config/c", "/config/b", "/module", "/priority"]);
+    assert!(before.changes_from(&before).is_empty());
+}
+
+/// JSON whose names and texts are those of manifests, in wrong places and right ones.
+fn nearly_a_manifest() -> impl Strategy<Value = Value> {
+    let names = [
+        "name",
+        "module",
+        "component",
+        "enabled",
+        "priority",
+        "concurrency",
+        "labels",
+        "config",
+        "grants",
+        "limits",
+        "retry",
+        "schedules",
+        "schedule",
+        "health",
+        "since",
+        "http",
+        "secrets",
+        "ledger",
+        "deployments",
+        "topics",
+        "to",
+        "use",
+        "fuel",
+        "memory",
+        "active",
+        "lifetime",
+        "attempts",
+        "initial",
+        "max",
+        "factor",
+        "jitter",
+        "then",
+        "cron",
+        "every",
+        "phase",
+        "at",
+        "time_zone",
+        "start",
+        "end",
+        "exclude",
+        "overlap",
+        "catch_up",
+        "catch_up_window",
+        "input",
+        "export",
+        "x",
+    ];
+    let texts = [
+        "hello@0.1.0",
+        "a",
+        "30s",
+        "64MiB",
+        "3x60s",
+        "https://example.com",
+        "* * * * *",
+        "0 0 L * MON#2",
+        "Europe/Berlin",
+        "2026-01-01",
+        "2026-01-01T00:00:00Z",
+        "skip",
+        "queue-one",
+        "last",
+        "sign",
+        "park",
+        "workflow",
+        "",
+        "1e9 days",
+        "ä",
+    ];
+    let leaf = prop_oneof![
+        prop::sample::select(texts.to_vec()).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        "\\PC{0,20}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 60, 12, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(prop::sample::select(names.to_vec()), inner, 0..12)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+/// A good manifest, as JSON.
+fn good() -> impl Strategy<Value = Value> {
+    let schedule = (
+        prop::sample::select(vec!["*/5 * * * *", "0 9 * * MON-FRI", "0 0 L * *", "@daily"]),
+        prop::option::of(1_000u64..1 << 34),
+        prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York"]),
+        prop::sample::select(Overlap::ALL.to_vec()),
+        0u64..3_600_000,
+        any::<bool>(),
+    );
+    let retry = (0u32..100, 0u64..1 << 29, 1_000u32..5_000, 0u32..=1_000, any::<bool>());
+    (
+        (1u8..=9, 1u32..=CONCURRENCY_MAX, any::<bool>(), "[a-z]{1,10}", "\\PC{0,20}"),
+        prop::collection::vec(schedule, 0..4),
+        (65_536u64..1 << 32, 1_000u64..1 << 40, 1u64..=3_600_000, prop::option::of(1_000u64..1 << 34)),
+        retry,
+        prop::collection::vec("https?://(\\*\\.)?[a-z]{1,8}\\.[a-z]{2,3}(:[1-9][0-9]{0,3})?", 0..4),
+        prop::option::of(0u64..1 << 42),
+    )
+        .prop_map(|((priority, concurrency, enabled, name, text), schedules, limits, retry, http, since)| {
+            let millis = |millis: u64| format!("{millis}ms");
+            let schedules: Vec<_> = schedules.into_iter().enumerate().map(|(n, (cron, every, zone, overlap, jitter, both))| {
+                let mut schedule = json!({
+                    "name": format!("s{n}"), "cron": cron, "time_zone": zone, "overlap": overlap, "jitter": millis(jitter),
+                    "repeated": if both { "both" } else { "first" }, "input": { "n": n }, "exclude": ["2026-12-25"],
+                });
+                if let Some(every) = every { schedule["every"] = millis(every).into(); }
+                schedule
+            }).collect();
+            let (memory, fuel, active, lifetime) = limits;
+            let mut limits = json!({ "memory": memory, "fuel": fuel, "active": millis(active) });
+            if let Some(lifetime) = lifetime { limits["lifetime"] = millis(lifetime).into(); }
+            let (attempts, initial, factor, jitter, on_trap) = retry;
+            let mut manifest = json!({
+                "name": name, "module": format!("{name}@0.1.0"), "priority": priority, "concurrency": concurrency,
+                "enabled": enabled, "labels": { "team": text.replace(char::is_control, "") }, "config": { "text": text },
+                "schedules": schedules, "limits": limits, "health": enabled,
+                "grants": { "http": http, "secrets": [{ "name": "k", "to": http, "use": "sign" }] },
+                "retry": {
+                    "attempts": attempts, "initial": millis(initial), "factor": f64::from(factor) / 1000.0,
+                    "jitter": f64::from(jitter) / 1000.0, "on_trap": on_trap,
+                },
+            });
+            if let Some(since) = since { manifest["since"] = Timestamp::from_millis(since).to_rfc3339().into(); }
+            manifest
+        })
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_refused_with_a_pointer_each(value in nearly_a_manifest(), text in "\\PC{0,200}") {
+        let _ = Manifest::parse_json(text.as_bytes());
+        let _ = ModuleFile::parse_toml(&text);
+        match parse(&value) {
+            Ok(manifest) => prop_assert_eq!(parse(&manifest.to_json()), Ok(manifest)),
+            Err(problems) => {
+                prop_assert!(!problems.is_empty());
+                for problem in problems {
+                    prop_assert!(!problem.message.is_empty() && problem.message.len() < 600, "{}", problem);
+                }
+            }
+        }
+        if let Ok(text) = toml::to_string(&value) { let _ = ModuleFile::parse_toml(&text); }
+    }
+
+    #[test]
+    fn a_manifest_reads_back_from_what_it_writes(value in good()) {
+        let manifest = parse(&value).unwrap();
+        let written = manifest.to_json();
+        let again = parse(&written).unwrap();
+        prop_assert_eq!(again.to_json(), written);
+        prop_assert_eq!(again, manifest);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read(at in 0..FILE.len(), by in "\\PC{0,3}", cut in 0usize..20) {
+        let mut text = FILE.to_owned();
+        text.replace_range(at..(at + cut).min(FILE.len()), &by);
+        if let Err(problems) = ModuleFile::parse_toml(&text) { prop_assert!(!problems.is_empty()); }
+    }
+}

@@ -1,0 +1,269 @@
+//! How often, and how far apart, failed work is tried again.
+//!
+//! Pure arithmetic: the wait before an attempt is a function of the policy, the attempt and one random number.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest delay that a policy may name, in milliseconds: 7 days.
+pub const DELAY_MAX_MILLIS: u64 = 7 * 24 * 3_600_000;
+/// The most attempts that a policy may name; 0 means without end.
+pub const ATTEMPTS_MAX: u32 = 10_000;
+/// The largest factor, in thousandths.
+pub const FACTOR_MAX_PERMILLE: u32 = 100_000;
+
+/// When failed work is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Including the first; 0 means without end.
+    pub max_attempts: u32,
+    /// Before the second attempt, in milliseconds.
+    pub initial_millis: u64,
+    /// Each delay is the one before it times this, in thousandths: 2000 doubles.
+    pub factor_permille: u32,
+    /// No delay is longer, in milliseconds, before jitter is added.
+    pub max_millis: u64,
+    /// Up to this share of each delay, in thousandths, is added at random.
+    pub jitter_permille: u32,
+}
+
+impl Default for RetryPolicy {
+    /// Five attempts, 1 s, doubling, at most 5 minutes, 20 % jitter.
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            initial_millis: 1_000,
+            factor_permille: 2_000,
+            max_millis: 300_000,
+            jitter_permille: 200,
+        }
+    }
+}
+
+/// A policy outside its bounds; the text says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadPolicy(pub &'static str);
+
+impl RetryPolicy {
+    /// One attempt, and no other.
+    pub const NEVER: Self =
+        Self { max_attempts: 1, initial_millis: 0, factor_permille: 1_000, max_millis: 0, jitter_permille: 0 };
+
+    /// The policy of a preset: `default`, `never`, or `NxDURATION` such as `3x60s` for so many retries so far apart.
+    #[must_use]
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "default" => return Some(Self::default()),
+            "never" => return Some(Self::NEVER),
+            _ if name.len() > 32 => return None,
+            _ => {}
+        }
+        let (retries, delay) = name.split_once('x')?;
+        let retries: u32 = retries.bytes().all(|b| b.is_ascii_digit()).then(|| retries.parse().ok()).flatten()?;
+        let delay = u64::try_from(humantime::parse_duration(delay).ok()?.as_millis()).ok()?;
+        let policy = Self {
+            max_attempts: retries.checked_add(1).filter(|_| retries > 0)?,
+            initial_millis: delay,
+            factor_permille: 1_000,
+            max_millis: delay,
+            jitter_permille: 0,
+        };
+        policy.checked().ok()
+    }
+
+    /// The policy itself, where it is within bounds.
+    ///
+    /// # Errors
+    /// Says which bound is broken.
+    pub const fn checked(self) -> Result<Self, BadPolicy> {
+        if self.max_attempts > ATTEMPTS_MAX {
+            Err(BadPolicy("at most 10000 attempts; 0 means without end"))
+        } else if self.max_millis > DELAY_MAX_MILLIS {
+            Err(BadPolicy("no delay is longer than 7 days"))
+        } else if self.initial_millis > self.max_millis {
+            Err(BadPolicy("the first delay is no longer than the longest"))
+        } else if self.factor_permille < 1_000 || self.factor_permille > FACTOR_MAX_PERMILLE {
+            Err(BadPolicy("a factor is from 1000 to 100000 thousandths"))
+        } else if self.jitter_permille > 1_000 {
+            Err(BadPolicy("jitter is at most 1000 thousandths"))
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Milliseconds to wait before `attempt`, which counts from 1; the first waits for nothing.
+    ///
+    /// `random` is spread evenly over all of `u64`. At most [`Self::max_millis`] and the jitter.
+    #[must_use]
+    pub fn delay_before(&self, attempt: u32, random: u64) -> u64 {
+        let Some(growths) = attempt.checked_sub(2) else { return 0 };
+        let growth = (f64::from(self.factor_permille) / 1_000.0).powi(i32::try_from(growths).unwrap_or(i32::MAX));
+        // From here on a float says no more than which of two whole numbers is smaller.
+        let grown = self.initial_millis as f64 * growth;
+        let delay = if grown < self.max_millis as f64 { grown as u64 } else { self.max_millis };
+        let delay = if self.initial_millis == 0 { 0 } else { delay };
+        let most = u128::from(delay) * u128::from(self.jitter_permille) / 1_000;
+        let jitter = ((most + 1) * u128::from(random)) >> 64;
+        delay.saturating_add(u64::try_from(jitter).unwrap_or(u64::MAX))
+    }
+
+    /// Whether another attempt follows the failed `attempt`, which counts from 1.
+    #[must_use]
+    pub const fn has_another(&self, attempt: u32) -> bool {
+        self.max_attempts == 0 || attempt < self.max_attempts
+    }
+}
+
+/// What becomes of a run that has no attempt left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// It is parked, for a person.
+    Park,
+    /// It has failed.
+    Fail,
+}
+
+/// How the runs of a deployment are tried again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRetry {
+    /// When.
+    pub policy: RetryPolicy,
+    /// And then; none means park for a root run, fail for the child of another.
+    pub then: Option<Then>,
+    /// Whether traps and limits are tried again too.
+    pub on_trap: bool,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Another attempt.
+    Retry {
+        /// After so many milliseconds.
+        delay_millis: u64,
+    },
+    /// No more attempts: the run ends or is parked with the failure of the last. Where `exhausted`, it could have been
+    /// tried again but for its policy (`host/retries-exhausted`).
+    GiveUp {
+        /// What becomes of the run.
+        then: Then,
+        /// Whether attempts ran out.
+        exhausted: bool,
+    },
+}
+
+/// How an attempt failed, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Which it was; counts from 1.
+    pub attempt: u32,
+    /// What the failure says of itself.
+    pub retryable: bool,
+    /// Whether the guest trapped or met a limit.
+    pub trap_or_limit: bool,
+    /// Whether another run started this one.
+    pub child: bool,
+}
+
+impl RunRetry {
+    /// What follows `failed`; `random` is spread evenly over all of `u64`.
+    #[must_use]
+    pub fn after_failure(&self, failed: FailedAttempt, random: u64) -> AfterFailure {
+        let worth_it = if failed.trap_or_limit { self.on_trap } else { failed.retryable };
+        if worth_it && self.policy.has_another(failed.attempt) {
+            let next = failed.attempt.saturating_add(1);
+            return AfterFailure::Retry { delay_millis: self.policy.delay_before(next, random) };
+        }
+        let then = self.then.unwrap_or(if failed.child { Then::Fail } else { Then::Park });
+        AfterFailure::GiveUp { then, exhausted: worth_it && self.policy.max_attempts > 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy() -> impl Strategy<Value = RetryPolicy> {
+        let delays = (0..=DELAY_MAX_MILLIS, 0..=DELAY_MAX_MILLIS);
+        (0..=ATTEMPTS_MAX, delays, 1_000..=FACTOR_MAX_PERMILLE, 0u32..=1_000).prop_map(
+            |(max_attempts, (a, b), f, j)| RetryPolicy {
+                max_attempts,
+                initial_millis: a.min(b),
+                factor_permille: f,
+                max_millis: a.max(b),
+                jitter_permille: j,
+            },
+        )
+    }
+
+    #[test]
+    fn the_default_doubles_up_to_five_minutes() {
+        let delays: Vec<_> = (1..=11).map(|n| RetryPolicy::default().delay_before(n, 0)).collect();
+        assert_eq!(delays, [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]);
+        assert_eq!(RetryPolicy::default().delay_before(2, u64::MAX), 1_200);
+    }
+
+    #[test]
+    fn presets_say_how_often_and_how_far_apart() {
+        let three = RetryPolicy::preset("3x60s").unwrap();
+        assert_eq!(
+            (three.max_attempts, three.delay_before(2, 9), three.delay_before(4, u64::MAX)),
+            (4, 60_000, 60_000)
+        );
+        assert_eq!(RetryPolicy::preset("never"), Some(RetryPolicy::NEVER));
+        for bad in ["", "x", "3x", "x60s", "0x60s", "-1x60s", "+3x1s", "3x60", "3x8days", "99999x1s", "4294967295x1s"] {
+            assert_eq!(RetryPolicy::preset(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn traps_and_limits_are_tried_again_only_where_it_is_asked_for() {
+        let failed = FailedAttempt { attempt: 1, retryable: true, trap_or_limit: true, child: false };
+        let gives_up = AfterFailure::GiveUp { then: Then::Park, exhausted: false };
+        assert_eq!(RunRetry::default().after_failure(failed, 0), gives_up);
+        let on_trap = RunRetry { on_trap: true, ..RunRetry::default() };
+        assert_eq!(on_trap.after_failure(failed, 0), AfterFailure::Retry { delay_millis: 1_000 });
+    }
+
+    #[test]
+    fn children_fail_and_roots_are_parked() {
+        let last = |child| FailedAttempt { attempt: 5, retryable: true, trap_or_limit: false, child };
+        let retry = RunRetry::default();
+        assert_eq!(retry.after_failure(last(false), 0), AfterFailure::GiveUp { then: Then::Park, exhausted: true });
+        assert_eq!(retry.after_failure(last(true), 0), AfterFailure::GiveUp { then: Then::Fail, exhausted: true });
+        let told = RunRetry { then: Some(Then::Fail), ..retry };
+        assert_eq!(told.after_failure(last(false), 0), AfterFailure::GiveUp { then: Then::Fail, exhausted: true });
+    }
+
+    proptest! {
+        #[test]
+        fn delays_never_shrink_and_stay_in_bounds(policy in policy(), attempt in 2u32.., random in any::<u64>()) {
+            prop_assert_eq!(policy.checked(), Ok(policy));
+            let plain = policy.delay_before(attempt, 0);
+            prop_assert!(plain >= policy.initial_millis && plain <= policy.max_millis);
+            prop_assert!(policy.delay_before(attempt.saturating_add(1), 0) >= plain);
+            let with_jitter = policy.delay_before(attempt, random);
+            prop_assert!(with_jitter >= plain && with_jitter <= plain + plain * u64::from(policy.jitter_permille) / 1_000);
+        }
+
+        #[test]
+        fn a_run_is_tried_exactly_as_often_as_its_policy_says(max in 1u32..50) {
+            let retry = RunRetry { policy: RetryPolicy { max_attempts: max, ..RetryPolicy::default() }, ..RunRetry::default() };
+            let mut attempt = 1;
+            while let AfterFailure::Retry { .. } =
+                retry.after_failure(FailedAttempt { attempt, retryable: true, trap_or_limit: false, child: false }, 7)
+            {
+                attempt += 1;
+            }
+            prop_assert_eq!(attempt, max);
+        }
+
+        #[test]
+        fn any_text_is_a_preset_or_none(text in "\\PC{0,40}|[0-9]{0,12}x[0-9]{0,22}[a-z]{0,3}") {
+            if let Some(policy) = RetryPolicy::preset(&text) { prop_assert_eq!(policy.checked(), Ok(policy)); }
+        }
+    }
+}

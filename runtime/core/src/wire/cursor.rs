@@ -1,0 +1,102 @@
+//! The `cursor` of a list: where its next page begins, in a form that nobody need understand or can easily forge.
+//!
+//! It is bound to the list and its filters, so that a cursor of one list is refused by another instead of giving pages
+//! that make no sense. It is no secret and grants nothing.
+
+use sha2::{Digest as _, Sha256};
+
+/// The longest position that a cursor holds, in bytes.
+pub const POSITION_BYTES: usize = 1_024;
+
+/// A place in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    position: Vec<u8>,
+}
+
+/// A text is not a cursor of this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor of this list with these filters")]
+pub struct BadCursor;
+
+impl Cursor {
+    /// A place; `position` is the store's and at most [`POSITION_BYTES`] long.
+    #[must_use]
+    pub const fn new(position: Vec<u8>) -> Self {
+        Self { position }
+    }
+
+    /// The store's own position.
+    #[must_use]
+    pub fn position(&self) -> &[u8] {
+        &self.position
+    }
+
+    /// As text, bound to `list`: its name with its filters.
+    #[must_use]
+    pub fn encode(&self, list: &str) -> String {
+        let bytes = check(list, &self.position).into_iter().chain(self.position.iter().copied());
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Reads what [`Cursor::encode`] wrote for the same list.
+    ///
+    /// # Errors
+    /// Where it did not.
+    pub fn decode(list: &str, text: &str) -> Result<Self, BadCursor> {
+        if text.len() > 2 * (POSITION_BYTES + 8) {
+            return Err(BadCursor);
+        }
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Ok(b - b'0'),
+            b'a'..=b'f' => Ok(b - b'a' + 10),
+            _ => Err(BadCursor),
+        };
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let bytes: Vec<u8> =
+            pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect::<Result<_, _>>()?;
+        match bytes.split_first_chunk::<8>() {
+            Some((sum, position)) if rest.is_empty() && *sum == check(list, position) => {
+                Ok(Self { position: position.to_vec() })
+            }
+            _ => Err(BadCursor),
+        }
+    }
+}
+
+fn check(list: &str, position: &[u8]) -> [u8; 8] {
+    let mut hash = Sha256::new();
+    hash.update((list.len() as u64).to_le_bytes());
+    hash.update(list.as_bytes());
+    hash.update(position);
+    let digest: [u8; 32] = hash.finalize().into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_reads_back_for_its_own_list_only(position in any::<Vec<u8>>(), list in "[a-z?=&]{0,20}") {
+            let cursor = Cursor::new(position);
+            let text = cursor.encode(&list);
+            prop_assert_eq!(Cursor::decode(&list, &text), Ok(cursor));
+            prop_assert_eq!(Cursor::decode(&(list + "x"), &text), Err(BadCursor));
+        }
+
+        #[test]
+        fn garbage_is_refused(text in "\\PC{0,60}|[0-9a-f]{0,60}", flip in 0usize..40) {
+            prop_assert_eq!(Cursor::decode("runs", &text), Err(BadCursor));
+            let good = Cursor::new(vec![1, 2, 3, 4]).encode("runs");
+            let mut bad = good.clone().into_bytes();
+            if let Some(byte) = bad.get_mut(flip) {
+                *byte = if *byte == b'0' { b'1' } else { b'0' };
+                prop_assert_eq!(Cursor::decode("runs", std::str::from_utf8(&bad).unwrap()), Err(BadCursor));
+            }
+        }
+    }
+}

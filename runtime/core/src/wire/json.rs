@@ -1,0 +1,233 @@
+//! JSON with bounds: size, depth, and no name twice in one object.
+//!
+//! `serde_json` alone takes the last of two equal names in silence, and skips over any depth without building.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// The deepest nesting of arrays and objects.
+pub const DEPTH: usize = 64;
+
+/// Bytes that are not one JSON value within the bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadJson {
+    /// Too many bytes.
+    #[error("{bytes} bytes of JSON, where {limit} are allowed")]
+    TooLarge {
+        /// How many there are.
+        bytes: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Not JSON, too deep, or a name given twice; the text says which and where.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// The JSON value that `bytes` are.
+///
+/// # Errors
+/// Where they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], or name a field twice.
+pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, BadJson> {
+    run(bytes, limit, Build { depth: 0 })
+}
+
+/// Whether `bytes` are one JSON value, without building it. A name may occur twice.
+///
+/// # Errors
+/// Where they are more than `limit`, no JSON (RFC 8259), or nest deeper than [`DEPTH`].
+pub fn check(bytes: &[u8], limit: usize) -> Result<(), BadJson> {
+    run(bytes, limit, Skip { depth: 0 })
+}
+
+fn run<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], limit: usize, seed: S) -> Result<S::Value, BadJson> {
+    if bytes.len() > limit {
+        return Err(BadJson::TooLarge { bytes: bytes.len(), limit });
+    }
+    let wrong = |error: serde_json::Error| BadJson::Wrong(error.to_string());
+    let mut de = serde_json::Deserializer::from_slice(bytes);
+    let value = seed.deserialize(&mut de).map_err(wrong)?;
+    de.end().map_err(wrong)?;
+    Ok(value)
+}
+
+fn deeper<E: serde::de::Error>(depth: usize) -> Result<usize, E> {
+    if depth == DEPTH { Err(E::custom(format_args!("nested deeper than {DEPTH} levels"))) } else { Ok(depth + 1) }
+}
+
+struct Build {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Build {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<Value, D::Error> {
+        de.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Build {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let depth = deeper(self.depth)?;
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Self { depth })? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let depth = deeper(self.depth)?;
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("`{}` is given twice", shown(&name))));
+            }
+            let value = map.next_value_seed(Self { depth })?;
+            fields.insert(name, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+struct Skip {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Skip {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<(), D::Error> {
+        de.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let depth = deeper(self.depth)?;
+        while seq.next_element_seed(Self { depth })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let depth = deeper(self.depth)?;
+        while map.next_key_seed(Self { depth })?.is_some() {
+            map.next_value_seed(Self { depth })?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text that came from outside, fit for a message: at most 64 characters, no control characters.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let start: String = chars.by_ref().take(64).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bounds_hold() {
+        let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(parse(nested(DEPTH).as_bytes(), 1000).is_ok() && check(nested(DEPTH).as_bytes(), 1000).is_ok());
+        for bad in [nested(DEPTH + 1), "[".repeat(100_000), "{\"a\":".repeat(100_000)] {
+            assert!(parse(bad.as_bytes(), 1 << 20).is_err() && check(bad.as_bytes(), 1 << 20).is_err());
+        }
+        assert_eq!(parse(b"[1]", 2), Err(BadJson::TooLarge { bytes: 3, limit: 2 }));
+        assert!(parse(br#"{"a":1,"a":2}"#, 100).unwrap_err().to_string().starts_with("`a` is given twice"));
+        for bad in ["", " ", "1 2", "nul", "{'a':1}", "[1,]", "\"\u{7}\"", "1e999"] {
+            assert!(parse(bad.as_bytes(), 100).is_err() && check(bad.as_bytes(), 100).is_err(), "{bad:?}");
+        }
+        assert!(check(b"\"\xff\"", 100).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_json_here_where_they_are_to_serde_json(bytes in prop_oneof![
+            any::<Vec<u8>>(),
+            "[\\[\\]{}\",:0-9eE.+\\- tfn\\\\u]{0,40}".prop_map(String::into_bytes),
+        ]) {
+            let theirs = serde_json::from_slice::<Value>(&bytes).ok();
+            prop_assert_eq!(check(&bytes, 1000).is_ok(), theirs.is_some());
+            if let Ok(ours) = parse(&bytes, 1000) { prop_assert_eq!(Some(ours), theirs); }
+        }
+
+        #[test]
+        fn what_is_shown_is_short_and_printable(text in any::<String>()) {
+            prop_assert!(shown(&text).chars().count() <= 65 && !shown(&text).chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! How what comes from outside is read: bounded, without panics, and with every problem reported at once.
+//!
+//! These are the tools; what the fields of a manifest or a request mean is said where they are read.
+
+pub mod cursor;
+pub mod json;
+mod object;
+mod problem;
+
+pub use cursor::{BadCursor, Cursor};
+pub use json::BadJson;
+pub use object::{Field, Object};
+pub(crate) use object::{duration_text, size_text};
+pub use problem::Problem;
