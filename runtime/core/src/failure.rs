@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why something did not succeed, as the WIT's `types.failure` has it.
+/// Why something did not succeed, as the WIT's `types.failure` has it. It is stored as it stands, so no field of it
+/// may be left out when it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Stable and machine-readable. The host's own codes begin with `host/`.
@@ -12,7 +13,6 @@ pub struct Failure {
     /// Whether the same work may succeed if it is tried again.
     pub retryable: bool,
     /// The UTF-8 text of one JSON value: anything more that a handler may want.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
 }
 

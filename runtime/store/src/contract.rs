@@ -16,6 +16,7 @@ use tidemill_core::{
 };
 use tokio::sync::watch;
 
+pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
@@ -46,8 +47,8 @@ pub trait Store: Send + Sync + 'static {
     async fn begin_life(&self, node: &NodeId) -> Result<Epoch>;
     /// How the store is now.
     fn health(&self) -> StoreHealth;
-    /// The position of the last commit; changes with each.
-    fn committed(&self) -> watch::Receiver<u64>;
+    /// The newest commit that can be read; changes with each.
+    fn committed(&self) -> watch::Receiver<CommitMark>;
     /// How often the store has waited for the disk to confirm a commit.
     fn sync_count(&self) -> u64;
     /// Finishes what is queued, writes everything to its place and lets go of the files.

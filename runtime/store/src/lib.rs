@@ -3,10 +3,14 @@
 //! [`Store`] speaks the domain's words (request a run, claim it, commit a stretch, fire a schedule), so that a
 //! store is free in how it lays things out. The embedded one is a commit log ahead of sled.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contract;
 pub mod embedded;
 pub mod error;
+pub mod local;
 pub mod records;
 
 pub use contract::Store;
 pub use error::StoreError;
+pub use local::LocalStore;

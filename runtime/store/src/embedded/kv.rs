@@ -108,6 +108,13 @@ impl Kv {
         self.shared.syncs.load(Ordering::Relaxed)
     }
 
+    /// How many records a table has, as of the last group; none for a table that the store was not opened with.
+    #[must_use]
+    pub fn count(&self, table: Table) -> u64 {
+        let slot = self.shared.config.tables.iter().position(|known| known.id == table.id);
+        slot.and_then(|slot| self.shared.versions.applied().sums.get(slot).map(|sum| sum.count)).unwrap_or_default()
+    }
+
     /// How the store is.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -1,0 +1,34 @@
+//! Claims about the event feed.
+
+use std::sync::Arc;
+
+use super::world::{NOON, deploy, done, going, name, owner, success};
+use crate::Store;
+use crate::records::FeedEvent;
+
+pub(super) async fn it_tells_each_commit_in_order_and_forgets_the_old_end(store: Arc<dyn Store>) {
+    let mut committed = store.committed();
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    done(&store, success(&owner, &run)).await;
+    assert!(committed.has_changed().expect("the store is open"));
+    committed.mark_unchanged();
+    let all = store.feed(0, 100).await.expect("a feed");
+    let states: Vec<_> = all
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            FeedEvent::Run { id, state, .. } if *id == run.id => Some(state.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, ["queued", "running", "succeeded"]);
+    assert!(matches!(&all[0].event, FeedEvent::Deployment { name: of, .. } if *of == name("a")));
+    assert!(all.windows(2).all(|pair| pair[0].position < pair[1].position));
+    let (first, last) = store.feed_range().await.expect("a range");
+    assert_eq!((first, last), (all[0].position, all[all.len() - 1].position));
+    assert_eq!(store.feed(all[1].position, 1).await.expect("a feed"), all[2..3]);
+    store.trim(2, NOON).await.expect("a trim");
+    assert_eq!(store.feed(0, 100).await.expect("a feed"), all[all.len() - 2..]);
+    assert!(committed.has_changed().is_ok(), "the store is open");
+}

@@ -1,0 +1,74 @@
+//! The contract of [`Store`] as claims that every implementation is held against.
+//!
+//! A back end's test builds an empty store and calls [`exercise`]; each claim gets a fresh one. The claims are a file a
+//! noun, named as what must hold. `model` holds random sequences of operations against a small model.
+
+mod deployments;
+mod feed;
+mod ledger;
+mod model;
+mod modules;
+mod runs;
+mod schedules;
+mod stretches;
+mod world;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::Store;
+
+/// Makes an empty store.
+pub type Factory<'a> = &'a dyn Fn() -> Arc<dyn Store>;
+
+type Claim = (&'static str, fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()>>>);
+
+macro_rules! claims {
+    ($($noun:ident: $($claim:ident),+;)+) => {
+        const CLAIMS: &[Claim] = &[$($((
+            concat!(stringify!($noun), "::", stringify!($claim)),
+            |store| Box::pin($noun::$claim(store)),
+        )),+),+];
+    };
+}
+
+claims! {
+    modules: a_version_never_changes_its_meaning, a_component_in_use_stays;
+    deployments: each_change_makes_a_revision_and_the_same_again_makes_none, an_unexpected_revision_is_refused,
+        a_deleted_deployment_leaves_no_state_to_its_successor, one_with_runs_going_is_not_deleted,
+        lives_of_a_node_are_counted;
+    runs: a_key_makes_one_run, the_same_key_with_another_input_is_refused, a_key_is_forgotten_a_day_after_its_run,
+        higher_priority_and_then_age_decide, a_delayed_run_waits_for_its_time, what_a_dead_life_left_is_taken_over_once,
+        a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place;
+    stretches: two_that_read_the_same_do_not_both_write, a_scan_sees_what_came_between, a_refused_one_leaves_nothing,
+        a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first, a_watermark_never_moves_back;
+    schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,
+        unended_firings_are_counted;
+    ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
+    feed: it_tells_each_commit_in_order_and_forgets_the_old_end;
+}
+
+/// Holds the store that `empty` makes against every claim.
+///
+/// # Panics
+/// Where a claim does not hold; the name of the claim is printed before.
+pub fn exercise(empty: Factory<'_>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime for the test");
+    for (name, claim) in CLAIMS {
+        tracing::info!(name, "claim");
+        let store = empty();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(claim(store.clone()))));
+        assert!(outcome.is_ok(), "the claim {name} does not hold");
+        runtime.block_on(store.close()).expect("the store closes");
+    }
+}
+
+/// Runs random sequences of operations on the store that `empty` makes and on a model, which must answer alike.
+///
+/// # Panics
+/// Where they differ, with the shortest sequence found.
+pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
+    model::compare(cases, empty);
+}

@@ -1,0 +1,141 @@
+//! Claims about stretches: serialisable, whole or not at all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::DeploymentName;
+
+use super::world::{NOON, deploy, done, fresh, going, later, name, new_run, owner, success};
+use crate::records::{Begins, Committed, NewRun, ReadCheck, ScanRequest, StateWrite, StretchCommit, Version};
+use crate::{Store, StoreError};
+
+fn write(key: &str, value: &[u8]) -> StateWrite {
+    StateWrite { key: key.into(), value: Some(Bytes::copy_from_slice(value)) }
+}
+
+async fn read(store: &Arc<dyn Store>, of: &DeploymentName, key: &str) -> (Option<Bytes>, ReadCheck) {
+    let found = store.state(of, key).await.expect("a read");
+    (found.value, ReadCheck::State { key: key.into(), version: found.version })
+}
+
+pub(super) async fn two_that_read_the_same_do_not_both_write(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (value, check) = read(&store, &name("a"), "n").await;
+    assert_eq!(value, None);
+    let mut commits = Vec::new();
+    for value in [b"1", b"2"] {
+        let run = going(&store, &owner, "a").await;
+        let mut commit = success(&owner, &run);
+        commit.reads = vec![check.clone()];
+        commit.writes = vec![write("n", value)];
+        commits.push(commit);
+    }
+    let second = commits.pop().expect("two");
+    done(&store, commits.remove(0)).await;
+    let refused = store.commit_stretch(second.clone()).await.expect("no error");
+    assert!(matches!(refused, Committed::Conflict { .. }), "{refused:?}");
+    assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"1")));
+    // Done again with what is there now, it takes hold.
+    let (_, check) = read(&store, &name("a"), "n").await;
+    done(&store, StretchCommit { reads: vec![check], ..second }).await;
+    assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"2")));
+}
+
+pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    let mut commit = success(&owner, &run);
+    commit.writes = (0..5).map(|i| write(&format!("k{i}"), b"v")).chain([write("other", b"v")]).collect();
+    done(&store, commit).await;
+
+    let request = ScanRequest { prefix: "k".into(), after: Some("k0".into()), limit: 3 };
+    let page = store.scan_state(&name("a"), &request).await.expect("a scan");
+    let keys: Vec<_> = page.entries.iter().map(|(key, ..)| key.as_str()).collect();
+    assert_eq!(keys, ["k1", "k2", "k3"]);
+    assert!(page.more);
+    let seen = page.entries.iter().map(|(key, _, version)| (key.clone(), *version)).collect();
+    let check = ReadCheck::Scan { request, seen, more: true };
+
+    for (between, conflict) in [("other", false), ("k4", false), ("k0", false), ("k11", true)] {
+        let scanner = going(&store, &owner, "a").await;
+        let writer = going(&store, &owner, "a").await;
+        let mut commit = success(&owner, &writer);
+        commit.writes = vec![write(between, b"w")];
+        done(&store, commit).await;
+        let mut commit = success(&owner, &scanner);
+        commit.reads = vec![check.clone()];
+        let answer = store.commit_stretch(commit).await.expect("no error");
+        assert_eq!(matches!(answer, Committed::Conflict { .. }), conflict, "after a write to {between}");
+    }
+}
+
+pub(super) async fn a_refused_one_leaves_nothing(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    let before = store.run(run.id).await;
+    let (_, feed) = store.feed_range().await.expect("a range");
+    let mut commit = success(&owner, &run);
+    commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
+    commit.writes = vec![write("n", b"1")];
+    commit.postings = vec![super::ledger::posting(&run, "e", 5)];
+    assert!(matches!(store.commit_stretch(commit).await, Ok(Committed::Conflict { .. })));
+    assert_eq!(store.run(run.id).await, before);
+    assert_eq!(store.output(run.id).await, Ok(None));
+    assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
+    assert_eq!(store.stream_totals().await, Ok(vec![]));
+    assert_eq!(store.feed_range().await.expect("a range").1, feed);
+}
+
+pub(super) async fn a_stale_epoch_is_refused(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let dead = owner(&store).await;
+    let run = going(&store, &dead, "a").await;
+    let alive = owner(&store).await;
+    store.take_over(&alive, 1, NOON).await.expect("a takeover");
+    let mut commit = success(&dead, &run);
+    commit.writes = vec![write("n", b"1")];
+    assert_eq!(store.commit_stretch(commit).await, Err(StoreError::StaleEpoch { run: run.id }));
+    assert_eq!(
+        store.save_progress(&dead, &run, vec![]).await,
+        Err(StoreError::StaleEpoch { run: run.id }),
+        "nor is anything saved"
+    );
+    assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
+}
+
+pub(super) async fn a_fresh_run_loses_its_key_to_the_first(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let keyed = || NewRun { key: Some("k".into()), ..new_run("a") };
+    let (first, second) = (keyed(), keyed());
+    let mut commit = fresh(&owner, &first);
+    commit.writes = vec![write("n", b"first")];
+    done(&store, commit).await;
+    let mut commit = fresh(&owner, &second);
+    commit.writes = vec![write("n", b"second")];
+    match store.commit_stretch(commit.clone()).await.expect("no error") {
+        Committed::KeyTaken(winner) => assert_eq!(winner.id, first.id),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.run(second.id).await, Ok(None));
+    assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"first")));
+    commit.begins = Begins::Fresh { input: Bytes::from_static(b"[1]") };
+    assert_eq!(store.commit_stretch(commit).await, Err(StoreError::KeyMismatch { run: first.id }));
+    assert_eq!(store.input(first.id).await, Ok(Some(first.input)));
+    assert_eq!(store.output(first.id).await, Ok(Some(Bytes::from_static(b"null"))));
+}
+
+pub(super) async fn a_watermark_never_moves_back(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    for (mark, expected) in [(5, 5), (9, 9), (3, 9)] {
+        let run = going(&store, &owner, "a").await;
+        let mut commit = success(&owner, &run);
+        commit.watermark = Some(later(mark));
+        done(&store, commit).await;
+        assert_eq!(store.watermark(&name("a")).await, Ok(Some(later(expected))));
+    }
+}

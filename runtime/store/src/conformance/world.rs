@@ -1,0 +1,176 @@
+//! A small world for claims: one component, deployments of it, and short ways to ask for things.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Export, Run, RunEvent, RunState, Seed, Trigger, TriggerKind};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, RunId, ScheduleName, Timestamp};
+
+use crate::Store;
+use crate::records::{
+    Begins, Claimed, Committed, Component, Deployment, ModuleVersion, NewRun, PutDeployment, Requested, ScheduleChange,
+    StretchCommit,
+};
+
+pub(super) const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+pub(super) fn later(millis: u64) -> Timestamp {
+    NOON.plus_millis(millis)
+}
+
+pub(super) fn name(text: &str) -> DeploymentName {
+    text.parse().expect("a name")
+}
+
+pub(super) fn schedule(text: &str) -> ScheduleName {
+    text.parse().expect("a name")
+}
+
+pub(super) fn digest() -> ComponentDigest {
+    ComponentDigest::of(b"component")
+}
+
+pub(super) async fn owner(store: &Arc<dyn Store>) -> Owner {
+    let node = "here".parse().expect("a name");
+    let epoch = store.begin_life(&node).await.expect("a life");
+    Owner { node, epoch }
+}
+
+pub(super) fn component(bytes: &[u8]) -> Component {
+    Component {
+        digest: ComponentDigest::of(bytes),
+        size: bytes.len() as u64,
+        exports: vec![Export::Workflow],
+        imports: vec![],
+        warnings: vec![],
+        uploaded_at: NOON,
+    }
+}
+
+pub(super) fn version(number: &str, bytes: &[u8]) -> ModuleVersion {
+    ModuleVersion {
+        module: "module".parse().expect("a name"),
+        version: number.into(),
+        digest: ComponentDigest::of(bytes),
+        created_at: NOON,
+    }
+}
+
+pub(super) async fn deploy(store: &Arc<dyn Store>, to: &str) -> Deployment {
+    deploy_with(store, to, "{}", vec![]).await
+}
+
+pub(super) async fn deploy_with(
+    store: &Arc<dyn Store>,
+    to: &str,
+    manifest: &str,
+    schedules: Vec<ScheduleChange>,
+) -> Deployment {
+    store.put_version(version("1.0.0", b"component"), component(b"component")).await.expect("a version");
+    let put = PutDeployment {
+        name: name(to),
+        expected: None,
+        component: digest(),
+        manifest: manifest.into(),
+        schedules,
+        now: NOON,
+    };
+    store.put_deployment(put).await.expect("a deployment")
+}
+
+pub(super) fn new_run(of: &str) -> NewRun {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let random = NEXT.fetch_add(1, Ordering::Relaxed);
+    NewRun {
+        id: RunId::new(NOON, random.into()),
+        deployment: name(of),
+        revision: tidemill_core::Revision::new(1),
+        component: digest(),
+        export: Export::Workflow,
+        trigger: Trigger::default(),
+        input: Bytes::from_static(b"{}"),
+        key: None,
+        labels: vec![],
+        priority: 5,
+        now: NOON,
+        not_before: NOON,
+        seed: Seed([7; 32]),
+    }
+}
+
+pub(super) fn scheduled(of: &str, by: &str, at: Timestamp) -> NewRun {
+    let trigger = Trigger { kind: TriggerKind::Schedule, name: Some(by.into()), at: Some(at), ..Trigger::default() };
+    NewRun { trigger, ..new_run(of) }
+}
+
+pub(super) async fn request(store: &Arc<dyn Store>, new: NewRun) -> Run {
+    match store.request_run(new).await.expect("a run") {
+        Requested::Created(run) | Requested::Existing(run) => run,
+    }
+}
+
+pub(super) async fn claim_one(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Claimed {
+    let mut claimed = store.claim(owner, &name(of), 1, NOON).await.expect("a claim");
+    claimed.pop().expect("a run is ready")
+}
+
+/// A run that executes, with nothing done yet.
+pub(super) async fn going(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Run {
+    request(store, new_run(of)).await;
+    claim_one(store, owner, of).await.run
+}
+
+/// The commit that ends a running run well.
+pub(super) fn success(owner: &Owner, run: &Run) -> StretchCommit {
+    let state = run.state.next(RunEvent::Succeeded).expect("a running run can succeed");
+    StretchCommit {
+        owner: owner.clone(),
+        begins: Begins::Continues,
+        run: Run { state, ended_at: Some(NOON), ..run.clone() },
+        reads: vec![],
+        writes: vec![],
+        postings: vec![],
+        logs: vec![],
+        output: Some(Bytes::from_static(b"null")),
+        watermark: None,
+        now: NOON,
+    }
+}
+
+/// The commit of a run that ran first.
+pub(super) fn fresh(owner: &Owner, new: &NewRun) -> StretchCommit {
+    let run = Run {
+        id: new.id,
+        deployment: new.deployment.clone(),
+        revision: new.revision,
+        component: new.component,
+        export: new.export,
+        state: RunState::Running { node: owner.node.clone(), epoch: owner.epoch },
+        trigger: new.trigger.clone(),
+        key: new.key.clone(),
+        labels: new.labels.clone(),
+        priority: new.priority,
+        attempt: 1,
+        generation: 1,
+        created_at: new.now,
+        started_at: Some(new.now),
+        ended_at: None,
+        fuel: tidemill_core::Fuel::new(1),
+        peak_memory: 1,
+        progress: None,
+        status: None,
+        takeovers: 0,
+        seed: new.seed,
+    };
+    StretchCommit { begins: Begins::Fresh { input: new.input.clone() }, ..success(owner, &run) }
+}
+
+pub(super) async fn done(store: &Arc<dyn Store>, commit: StretchCommit) {
+    assert_eq!(store.commit_stretch(commit).await.expect("a commit"), Committed::Done);
+}
+
+pub(super) fn failure() -> Failure {
+    Failure::new("x", "it failed")
+}

@@ -1,0 +1,158 @@
+//! Deployments: making revisions, pausing, removing.
+
+use tidemill_core::run::{RunEvent, RunState};
+use tidemill_core::{DeploymentName, Revision, Timestamp};
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::reads::{Reads, prefix_range};
+use super::runs::{self, no_deployment};
+use super::schedules;
+use super::tables::{COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, STATE, WATERMARKS, run_at_end, under};
+use crate::error::StoreError;
+use crate::records::{Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Records that one commit removes at most.
+pub(super) const PURGE: usize = 2_000;
+/// Unended runs that a refusal counts up to.
+const COUNT: usize = 1_000;
+
+pub(super) fn read(bytes: &[u8]) -> Result<Deployment> {
+    decode(DEPLOYMENTS, bytes)
+}
+
+pub(super) fn put(commit: &mut Commit<'_, '_>, put: &PutDeployment) -> Result<Deployment> {
+    let present = get(commit, &put.name)?;
+    let revision = present.as_ref().map(|present| present.revision);
+    if put.expected.is_some_and(|expected| expected != revision) {
+        return Err(StoreError::RevisionChanged { present: revision });
+    }
+    if commit.bytes(COMPONENTS, put.component.as_bytes())?.is_none() {
+        return Err(StoreError::NotFound { kind: "component", name: put.component.to_string() });
+    }
+    if let Some(present) = &present
+        && present.component == put.component
+        && present.manifest == put.manifest
+    {
+        return Ok(present.clone());
+    }
+    let deployment = Deployment {
+        name: put.name.clone(),
+        revision: Revision::new(revision.map_or(1, |revision| revision.get() + 1)),
+        component: put.component,
+        manifest: put.manifest.clone(),
+        paused: present.as_ref().and_then(|present| present.paused.clone()),
+        created_at: present.as_ref().map_or(put.now, |present| present.created_at),
+        updated_at: put.now,
+    };
+    write(commit, &deployment)?;
+    let key = under(put.name.as_str(), &deployment.revision.get().to_be_bytes());
+    commit.put_record(REVISIONS, &key, &deployment)?;
+    schedules::replace(commit, &deployment, &put.schedules)?;
+    announce(commit, &deployment, "put", put.now)?;
+    Ok(deployment)
+}
+
+fn write(commit: &mut Commit<'_, '_>, deployment: &Deployment) -> Result<()> {
+    commit.put_record(DEPLOYMENTS, deployment.name.as_str().as_bytes(), deployment)
+}
+
+fn announce(commit: &mut Commit<'_, '_>, deployment: &Deployment, change: &str, now: Timestamp) -> Result<()> {
+    let (name, revision) = (deployment.name.clone(), deployment.revision);
+    commit.announce(now, &FeedEvent::Deployment { name, revision, change: change.into() })
+}
+
+pub(super) fn get(store: &impl Reads, name: &DeploymentName) -> Result<Option<Deployment>> {
+    store.record(DEPLOYMENTS, name.as_str().as_bytes())
+}
+
+pub(super) fn revision(store: &impl Reads, name: &DeploymentName, number: Revision) -> Result<Option<Deployment>> {
+    store.record(REVISIONS, &under(name.as_str(), &number.get().to_be_bytes()))
+}
+
+pub(super) fn revisions(store: &impl Reads, name: &DeploymentName, page: &PageRequest) -> Result<Page<Deployment>> {
+    let found = store.page(REVISIONS, &under(name.as_str(), &[]), true, page)?;
+    found.try_map(|(_, bytes)| decode(REVISIONS, &bytes))
+}
+
+pub(super) fn list(store: &impl Reads, page: &PageRequest) -> Result<Page<Deployment>> {
+    store.page(DEPLOYMENTS, &[], false, page)?.try_map(|(_, bytes)| read(&bytes))
+}
+
+pub(super) fn pause(
+    commit: &mut Commit<'_, '_>,
+    name: &DeploymentName,
+    pause: Option<Pause>,
+    now: Timestamp,
+) -> Result<Deployment> {
+    let mut deployment = get(commit, name)?.ok_or_else(|| no_deployment(name))?;
+    if deployment.paused.is_some() == pause.is_some() && pause.is_none() {
+        return Ok(deployment);
+    }
+    let change = if pause.is_some() { "paused" } else { "resumed" };
+    deployment.paused = pause;
+    write(commit, &deployment)?;
+    // What is paused is not due: the scheduler looks at the head of one list.
+    for schedule in schedules::of(commit, name)? {
+        schedules::place(commit, &deployment, &schedule);
+    }
+    announce(commit, &deployment, change, now)?;
+    Ok(deployment)
+}
+
+/// Cancels queued and parked runs, a batch a commit; says whether it was the last.
+pub(super) fn cancel_waiting(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<bool> {
+    let open = commit.below(OPEN, &under(name.as_str(), &[]), PURGE)?;
+    let mut cancelled = 0;
+    for (key, _) in &open {
+        let Some(id) = run_at_end(key) else { continue };
+        let running = runs::run(commit, id)?.is_none_or(|run| matches!(run.state, RunState::Running { .. }));
+        if !running {
+            runs::change(commit, id, RunEvent::Cancelled, now)?;
+            cancelled += 1;
+        }
+    }
+    Ok(cancelled == 0 || open.len() < PURGE)
+}
+
+pub(super) fn delete(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<()> {
+    let deployment = get(commit, name)?.ok_or_else(|| no_deployment(name))?;
+    let unended = commit.below(OPEN, &under(name.as_str(), &[]), COUNT)?.len();
+    if unended > 0 {
+        return Err(StoreError::RunsGoing { unended });
+    }
+    for schedule in schedules::of(commit, name)? {
+        schedules::remove(commit, &schedule);
+    }
+    commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
+    commit.delete(WATERMARKS, name.as_str().as_bytes());
+    // Its state and revisions may be many: they are removed afterwards, and before a deployment of that name comes again.
+    commit.put(PURGES, name.as_str().as_bytes(), &[]);
+    announce(commit, &deployment, "deleted", now)
+}
+
+/// Removes a part of what a deleted deployment left; says whether all is gone.
+pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Result<bool> {
+    let mark = name.as_str().as_bytes();
+    if commit.bytes(PURGES, mark)?.is_none() {
+        return Ok(true);
+    }
+    for table in [STATE, REVISIONS] {
+        let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
+        for (key, _) in &left {
+            commit.delete(table, key);
+        }
+        if !left.is_empty() {
+            return Ok(false);
+        }
+    }
+    commit.delete(PURGES, mark);
+    Ok(true)
+}
+
+pub(super) fn purges(store: &impl Reads) -> Result<Vec<DeploymentName>> {
+    let marks = store.range(PURGES, prefix_range(&[]), false, usize::MAX)?;
+    Ok(marks.iter().filter_map(|(key, _)| std::str::from_utf8(key).ok()?.parse().ok()).collect())
+}

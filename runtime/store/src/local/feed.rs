@@ -1,0 +1,66 @@
+//! The event feed: reading it, and forgetting its old end.
+
+use tidemill_core::Timestamp;
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::reads::{Reads, prefix_range};
+use super::tables::{FEED, KEY_ENDS, KEYS, time_of};
+use crate::error::StoreError;
+use crate::records::{FeedEntry, FeedEvent};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Entries that one commit forgets at most.
+const TRIM: usize = 5_000;
+
+pub(super) fn after(store: &impl Reads, position: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+    let start = position.saturating_add(1).to_be_bytes().to_vec();
+    store
+        .range(FEED, start..prefix_range(&[]).end, false, limit)?
+        .into_iter()
+        .map(|(key, bytes)| {
+            let (at, event): (Timestamp, FeedEvent) = decode(FEED, &bytes)?;
+            Ok(FeedEntry { position: place(&key)?, at, event })
+        })
+        .collect()
+}
+
+pub(super) fn ends(store: &impl Reads) -> Result<(u64, u64)> {
+    let end = |backwards| -> Result<u64> {
+        let entries = store.range(FEED, prefix_range(&[]), backwards, 1)?;
+        entries.first().map_or(Ok(0), |(key, _)| place(key))
+    };
+    Ok((end(false)?, end(true)?))
+}
+
+/// Forgets the `most` oldest entries, in a commit's bounds; says how many it forgot.
+pub(super) fn forget(commit: &mut Commit<'_, '_>, most: usize) -> Result<usize> {
+    let old = commit.range(FEED, prefix_range(&[]), false, most.min(TRIM))?;
+    for (key, _) in &old {
+        commit.delete(FEED, key);
+    }
+    Ok(old.len())
+}
+
+/// Forgets idempotency keys whose time is over; says how many.
+pub(super) fn forget_keys(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<usize> {
+    let range = Vec::new()..now.as_millis().to_be_bytes().to_vec();
+    let old = commit.range(KEY_ENDS, range, false, TRIM)?;
+    for (key, _) in &old {
+        commit.delete(KEY_ENDS, key);
+        // The key may have been reserved again meanwhile; then it has a later end, and stays.
+        let name = key.get(8..).unwrap_or_default();
+        let reserved: Option<super::runs::Reserved> = commit.record(KEYS, name)?;
+        if reserved.is_some_and(|reserved| reserved.until == time_of(key)) {
+            commit.delete(KEYS, name);
+        }
+    }
+    Ok(old.len())
+}
+
+fn place(key: &[u8]) -> Result<u64> {
+    time_of(key)
+        .map(Timestamp::as_millis)
+        .ok_or_else(|| StoreError::Damaged { what: "a key of table feed is too short".into() })
+}

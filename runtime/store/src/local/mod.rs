@@ -1,0 +1,398 @@
+//! The embedded [`Store`]: the contract's operations over one folder that belongs to one process.
+//!
+//! Each noun has a file with its operations as plain functions over [`reads::Reads`] or [`commit::Commit`]; here they are
+//! only put to the committer. An operation is decided inside the committer, on the newest state, so that
+//! conditions and what they guard cannot come apart.
+
+mod codec;
+mod commit;
+mod deployments;
+mod feed;
+mod ledger;
+mod modules;
+mod reads;
+mod runs;
+mod schedules;
+mod state;
+mod stretch;
+mod tables;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::{
+    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+};
+use tokio::sync::watch;
+
+use self::commit::Commit;
+use self::reads::Reads;
+use crate::contract::{CommitMark, Result, Store, StoreHealth};
+use crate::embedded::{Health, Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
+use crate::error::StoreError;
+use crate::records::{
+    AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
+    LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
+    RunFilter, ScanPage, ScanRequest, Schedule, StreamTotal, StretchCommit, Versioned,
+};
+
+/// The embedded store.
+#[derive(Clone)]
+pub struct LocalStore {
+    kv: Kv,
+}
+
+impl LocalStore {
+    /// How a store in `dir` is opened by default.
+    #[must_use]
+    pub fn config(dir: &Path) -> KvConfig {
+        KvConfig::new(dir, tables::ALL)
+    }
+
+    /// Opens the store, or makes it where the folder is empty or not there; says what it found. Blocks while it reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] where another process has the folder, [`StoreError::Damaged`] where what lies there is not
+    /// what was acknowledged, [`StoreError::Io`] where the machine refuses.
+    pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
+        let (kv, report) = Kv::open(config)?;
+        Ok((Self { kv }, report))
+    }
+
+    /// The layer below, for its figures.
+    #[must_use]
+    pub const fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    async fn commit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Commit<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.kv.submit(move |tx| Commit::new(tx).run(operation)).await.map_err(|error| match error {
+            SubmitError::Refused(refusal) => refusal,
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Panicked(why) => StoreError::Io(format!("an operation of the store failed: {why}")),
+        })
+    }
+
+    async fn purge(&self, name: &DeploymentName) -> Result<()> {
+        loop {
+            let part = name.clone();
+            if self.commit(move |c| deployments::purge(c, &part)).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Reads for Kv {
+    fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.get(table, key)?)
+    }
+
+    fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
+        Ok(self.scan(table, &Span::between(range.start, range.end), backwards, limit)?)
+    }
+}
+
+impl Reads for View {
+    fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.get(table, key)?)
+    }
+
+    fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
+        Ok(self.scan(table, &Span::between(range.start, range.end), backwards, limit)?)
+    }
+}
+
+impl From<KvError> for StoreError {
+    fn from(error: KvError) -> Self {
+        match error {
+            KvError::Damaged { what } => Self::Damaged { what },
+            KvError::DiskFull { .. } => Self::DiskFull,
+            KvError::ReadOnly { why } => Self::ReadOnly { why },
+            KvError::Closed => Self::Closed,
+            KvError::Locked { .. } => Self::Locked { holder: error.to_string() },
+            KvError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            other => Self::Io(other.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    async fn begin_life(&self, node: &NodeId) -> Result<Epoch> {
+        let key = format!("life/{node}").into_bytes();
+        let epoch = self
+            .commit(move |c| {
+                let epoch = c.record::<u64>(tables::META, &key)?.unwrap_or_default() + 1;
+                c.put_record(tables::META, &key, &epoch)?;
+                Ok(Epoch::new(epoch))
+            })
+            .await?;
+        for name in deployments::purges(&self.kv)? {
+            self.purge(&name).await?;
+        }
+        Ok(epoch)
+    }
+
+    fn health(&self) -> StoreHealth {
+        match self.kv.health() {
+            Health::Healthy => StoreHealth::Good,
+            Health::DiskFull { .. } => StoreHealth::DiskFull,
+            Health::ReadOnly { why, .. } => StoreHealth::ReadOnly(why),
+        }
+    }
+
+    fn committed(&self) -> watch::Receiver<CommitMark> {
+        self.kv.commits()
+    }
+
+    fn sync_count(&self) -> u64 {
+        self.kv.sync_count()
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(self.kv.close().await?)
+    }
+
+    async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion> {
+        self.commit(move |c| modules::put(c, &version, &component)).await
+    }
+
+    async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>> {
+        modules::component(&self.kv, digest)
+    }
+
+    async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
+        modules::versions(&self.kv, module)
+    }
+
+    async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>> {
+        modules::list(&self.kv, &page)
+    }
+
+    async fn delete_component(&self, digest: &ComponentDigest) -> Result<()> {
+        let digest = *digest;
+        self.commit(move |c| modules::delete(c, &digest)).await
+    }
+
+    async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment> {
+        if self.kv.get(tables::PURGES, put.name.as_str().as_bytes())?.is_some() {
+            self.purge(&put.name).await?;
+        }
+        self.commit(move |c| deployments::put(c, &put)).await
+    }
+
+    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>> {
+        deployments::get(&self.kv, name)
+    }
+
+    async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>> {
+        deployments::revision(&self.kv, name, revision)
+    }
+
+    async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>> {
+        deployments::revisions(&self.kv, name, &page)
+    }
+
+    async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>> {
+        deployments::list(&self.kv, &page)
+    }
+
+    async fn pause_deployment(
+        &self,
+        name: &DeploymentName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Deployment> {
+        let name = name.clone();
+        self.commit(move |c| deployments::pause(c, &name, pause, now)).await
+    }
+
+    async fn delete_deployment(&self, name: &DeploymentName, cancel: bool, now: Timestamp) -> Result<()> {
+        let mut done = !cancel;
+        while !done {
+            let part = name.clone();
+            done = self.commit(move |c| deployments::cancel_waiting(c, &part, now)).await?;
+        }
+        let whole = name.clone();
+        self.commit(move |c| deployments::delete(c, &whole, now)).await?;
+        self.purge(name).await
+    }
+
+    async fn request_run(&self, new: NewRun) -> Result<Requested> {
+        self.commit(move |c| runs::request(c, &new)).await
+    }
+
+    async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
+        runs::by_key(&self.kv, deployment, key)
+    }
+
+    async fn claim(
+        &self,
+        owner: &Owner,
+        deployment: &DeploymentName,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>> {
+        let (owner, deployment) = (owner.clone(), deployment.clone());
+        self.commit(move |c| runs::claim(c, &owner, &deployment, limit, now)).await
+    }
+
+    async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {
+        runs::waiting(&self.kv, now)
+    }
+
+    async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        runs::next_delayed(&self.kv, now)
+    }
+
+    async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize> {
+        runs::queued(&self.kv, deployment, most)
+    }
+
+    async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed> {
+        self.commit(move |c| stretch::commit(c, &commit)).await
+    }
+
+    async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
+        let (owner, run) = (owner.clone(), run.clone());
+        self.commit(move |c| runs::save_progress(c, &owner, &run, &logs)).await
+    }
+
+    async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
+        let owner = owner.clone();
+        self.commit(move |c| runs::take_over(c, &owner, limit, now)).await
+    }
+
+    async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
+        self.commit(move |c| runs::change(c, id, event, now)).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>> {
+        runs::run(&self.kv, id)
+    }
+
+    async fn input(&self, id: RunId) -> Result<Option<Bytes>> {
+        runs::input(&self.kv, id)
+    }
+
+    async fn output(&self, id: RunId) -> Result<Option<Bytes>> {
+        runs::output(&self.kv, id)
+    }
+
+    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
+        runs::logs(&self.kv, id, seq, limit)
+    }
+
+    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
+        // A list is no transaction: a run that moves while it is read is shown as it was or as it is.
+        runs::list(&self.kv, &filter, &page)
+    }
+
+    async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>> {
+        schedules::list(&self.kv, deployment, &page)
+    }
+
+    async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>> {
+        schedules::get(&self.kv, deployment, name)
+    }
+
+    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>> {
+        schedules::due(&self.kv, now, limit)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        schedules::next_due(&self.kv)
+    }
+
+    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool> {
+        self.commit(move |c| schedules::fire(c, &firing, now)).await
+    }
+
+    async fn pause_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        pause: Option<Pause>,
+        next: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Schedule> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| schedules::pause(c, &deployment, &name, pause, next, now)).await
+    }
+
+    async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize> {
+        runs::unended_firings(&self.kv, deployment, name.as_str(), most)
+    }
+
+    async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
+        schedules::watermark(&self.kv, stream)
+    }
+
+    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+        state::get(&self.kv, deployment, key)
+    }
+
+    async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
+        state::scan(&self.kv.view(), deployment, request)
+    }
+
+    async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {
+        ledger::external_id(&self.kv, stream, external_id)
+    }
+
+    async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>> {
+        ledger::entries(&self.kv, stream, &page)
+    }
+
+    async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>> {
+        ledger::revenue(&self.kv.view(), stream, start, end)
+    }
+
+    async fn stream_totals(&self) -> Result<Vec<StreamTotal>> {
+        ledger::stream_totals(&self.kv.view())
+    }
+
+    async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
+        ledger::account_totals(&self.kv.view(), stream)
+    }
+
+    async fn check_ledger(&self) -> Result<LedgerCheck> {
+        let store = self.clone();
+        let check = move || ledger::check(&store.kv.view());
+        tokio::task::spawn_blocking(check).await.map_err(|e| StoreError::Io(e.to_string()))?
+    }
+
+    async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+        feed::after(&self.kv, after, limit)
+    }
+
+    async fn feed_range(&self) -> Result<(u64, u64)> {
+        feed::ends(&self.kv)
+    }
+
+    async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
+        while self.commit(move |c| feed::forget_keys(c, now)).await? > 0 {}
+        let mut surplus = self.kv.count(tables::FEED).saturating_sub(keep as u64);
+        while surplus > 0 {
+            let most = usize::try_from(surplus).unwrap_or(usize::MAX);
+            let forgotten = self.commit(move |c| feed::forget(c, most)).await?;
+            if forgotten == 0 {
+                break;
+            }
+            surplus = surplus.saturating_sub(forgotten as u64);
+        }
+        Ok(())
+    }
+}
+
+/// A store that is shared by all who ask it.
+pub type SharedStore = Arc<dyn Store>;

@@ -1,0 +1,447 @@
+//! Runs: asking for them, taking them up, moving them on, finding them.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Run, RunEvent, RunState, TriggerKind};
+use tidemill_core::{DeploymentName, Fuel, RunId, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::reads::{Reads, prefix_range};
+use super::tables::{
+    self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEY_ENDS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS,
+    RUNS_BY_DEPLOYMENT, at, ready, run_of, under,
+};
+use crate::error::StoreError;
+use crate::records::{Claimed, FeedEvent, LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long an idempotency key lives beyond the end of its run, in milliseconds.
+const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// Delayed runs that one commit finds due at most.
+const PROMOTE: usize = 1_000;
+/// Runs that one page of a filtered list looks at.
+const LOOK_AT: usize = 2_000;
+
+/// What an idempotency key reserved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reserved {
+    /// The run that has it,
+    pub(super) run: RunId,
+    /// made with an input of this hash.
+    pub(super) input: u128,
+    /// When it is forgotten; none while the run has not ended.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// What somebody who comes with an idempotency key finds.
+pub(super) enum Key {
+    /// It is free.
+    Free,
+    /// A run with the same input has it.
+    Taken(Box<Run>),
+}
+
+pub(super) fn look_up_key(
+    store: &impl Reads,
+    deployment: &DeploymentName,
+    key: &str,
+    input: &[u8],
+    now: Timestamp,
+) -> Result<Key> {
+    let Some(reserved) = store.record::<Reserved>(KEYS, &under(deployment.as_str(), key.as_bytes()))? else {
+        return Ok(Key::Free);
+    };
+    if reserved.until.is_some_and(|until| until <= now) {
+        return Ok(Key::Free);
+    }
+    if reserved.input != xxh3_128(input) {
+        return Err(StoreError::KeyMismatch { run: reserved.run });
+    }
+    match run(store, reserved.run)? {
+        Some(run) => Ok(Key::Taken(Box::new(run))),
+        None => Ok(Key::Free),
+    }
+}
+
+pub(super) fn by_key(store: &impl Reads, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
+    match store.record::<Reserved>(KEYS, &under(deployment.as_str(), key.as_bytes()))? {
+        Some(reserved) => run(store, reserved.run),
+        None => Ok(None),
+    }
+}
+
+/// Writes a run that is new: its record, input, reservation and places.
+pub(super) fn insert(commit: &mut Commit<'_, '_>, run: &Run, input: &[u8], now: Timestamp) -> Result<()> {
+    let id = run.id.to_bytes();
+    if commit.bytes(RUNS, &id)?.is_some() {
+        return Err(StoreError::IllegalTransition(format!("there is a run {} already", run.id)));
+    }
+    if commit.bytes(DEPLOYMENTS, run.deployment.as_str().as_bytes())?.is_none() {
+        return Err(no_deployment(&run.deployment));
+    }
+    if !input.is_empty() {
+        commit.put(INPUTS, &id, input);
+    }
+    if let Some(key) = &run.key {
+        let reserved = Reserved { run: run.id, input: xxh3_128(input), until: None };
+        commit.put_record(KEYS, &under(run.deployment.as_str(), key.as_bytes()), &reserved)?;
+    }
+    commit.put(RUNS_BY_DEPLOYMENT, &run_of(&run.deployment, run.id), &[]);
+    write(commit, None, run, now)
+}
+
+/// Writes a run's record and brings every place where it is listed in line with its state.
+pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, run: &Run, now: Timestamp) -> Result<()> {
+    let id = run.id.to_bytes();
+    commit.put_record(RUNS, &id, run)?;
+    if before.is_some_and(|before| before.state == run.state) {
+        return Ok(());
+    }
+    let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
+    if let Some(before) = before {
+        match &before.state {
+            RunState::Queued { not_before } => {
+                let delayed = at(*not_before, &id);
+                if commit.bytes(DELAYED, &delayed)?.is_some() {
+                    commit.delete(DELAYED, &delayed);
+                } else {
+                    commit.delete(READY, &ready(&before.deployment, before.priority, before.id));
+                }
+            }
+            RunState::Running { .. } => commit.delete(RUNNING, &id),
+            _ => {}
+        }
+        if let (Some(key), None) = (firing(before), firing(run)) {
+            commit.delete(FIRINGS, &key);
+        }
+        if run.state.has_ended() {
+            commit.delete(OPEN, &run_of(&run.deployment, run.id));
+        }
+    }
+    match &run.state {
+        RunState::Queued { not_before } if *not_before > now => {
+            commit.put(DELAYED, &at(*not_before, &id), &ready(&run.deployment, run.priority, run.id));
+        }
+        RunState::Queued { .. } => commit.put(READY, &ready(&run.deployment, run.priority, run.id), &[]),
+        RunState::Running { epoch, .. } => commit.put(RUNNING, &id, &epoch.get().to_be_bytes()),
+        _ => {}
+    }
+    let was_open = before.is_some_and(|before| !before.state.has_ended());
+    if !run.state.has_ended() && !was_open {
+        commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
+    }
+    if let (None, Some(key)) = (before.and_then(firing), firing(run)) {
+        commit.put(FIRINGS, &key, &[]);
+    }
+    if run.state.has_ended() {
+        keep_key_for_a_day(commit, run, now)?;
+    }
+    commit.announce(now, &announcement(run, now))
+}
+
+fn keep_key_for_a_day(commit: &mut Commit<'_, '_>, run: &Run, now: Timestamp) -> Result<()> {
+    let Some(key) = &run.key else { return Ok(()) };
+    let name = under(run.deployment.as_str(), key.as_bytes());
+    if let Some(mut reserved) = commit.record::<Reserved>(KEYS, &name)?.filter(|reserved| reserved.run == run.id) {
+        let until = now.plus_millis(KEY_MILLIS);
+        reserved.until = Some(until);
+        commit.put_record(KEYS, &name, &reserved)?;
+        commit.put(KEY_ENDS, &at(until, &name), &[]);
+    }
+    Ok(())
+}
+
+fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
+    FeedEvent::Run {
+        id: run.id,
+        deployment: run.deployment.clone(),
+        export: run.export,
+        trigger: run.trigger.kind,
+        state: run.state.name().to_owned(),
+        code: run.state.failure().map(|failure| failure.code.clone()),
+        attempt: run.attempt,
+        fuel: run.fuel,
+        peak_memory: run.peak_memory,
+        took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
+    }
+}
+
+fn firing_key(run: &Run) -> Option<Vec<u8>> {
+    let name = run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)?;
+    Some(under(run.deployment.as_str(), &under(name, &run.id.to_bytes())))
+}
+
+pub(super) fn from_request(new: &NewRun) -> Run {
+    Run {
+        id: new.id,
+        deployment: new.deployment.clone(),
+        revision: new.revision,
+        component: new.component,
+        export: new.export,
+        state: RunState::Queued { not_before: new.not_before },
+        trigger: new.trigger.clone(),
+        key: new.key.clone(),
+        labels: new.labels.clone(),
+        priority: new.priority,
+        attempt: 1,
+        generation: 1,
+        created_at: new.now,
+        started_at: None,
+        ended_at: None,
+        fuel: Fuel::default(),
+        peak_memory: 0,
+        progress: None,
+        status: None,
+        takeovers: 0,
+        seed: new.seed,
+    }
+}
+
+pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Requested> {
+    if let Some(key) = &new.key
+        && let Key::Taken(run) = look_up_key(commit, &new.deployment, key, &new.input, new.now)?
+    {
+        return Ok(Requested::Existing(*run));
+    }
+    let run = from_request(new);
+    insert(commit, &run, &new.input, new.now)?;
+    Ok(Requested::Created(run))
+}
+
+pub(super) fn claim(
+    commit: &mut Commit<'_, '_>,
+    owner: &Owner,
+    deployment: &DeploymentName,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Claimed>> {
+    promote(commit, now)?;
+    let waiting = commit.below(READY, &under(deployment.as_str(), &[]), limit)?;
+    let claimed = waiting.iter().map(|(key, _)| {
+        let before = existing(commit, run_in_key(READY, key)?)?;
+        let mut run = moved(&before, RunEvent::Claimed(owner.clone()))?;
+        run.started_at = run.started_at.or(Some(now));
+        write(commit, Some(&before), &run, now)?;
+        Ok(Claimed { input: input(commit, run.id)?.unwrap_or_default(), run })
+    });
+    claimed.collect()
+}
+
+/// Moves delayed runs that are due to where they are claimed from.
+fn promote(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<()> {
+    let range = Vec::new()..at(now.plus_millis(1), &[]);
+    for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
+        commit.delete(DELAYED, &key);
+        commit.put(READY, &ready, &[]);
+    }
+    Ok(())
+}
+
+pub(super) fn take_over(
+    commit: &mut Commit<'_, '_>,
+    owner: &Owner,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Claimed>> {
+    let mut taken = Vec::new();
+    // The folder belongs to one process: whatever runs under another epoch is left over from a dead one.
+    for (key, epoch) in commit.range(RUNNING, prefix_range(&[]), false, usize::MAX)? {
+        if taken.len() == limit {
+            break;
+        }
+        if epoch.as_ref() == owner.epoch.get().to_be_bytes() {
+            continue;
+        }
+        let before = existing(commit, run_in_key(RUNNING, &key)?)?;
+        let mut run = moved(&before, RunEvent::TakenOver(owner.clone()))?;
+        run.takeovers = run.takeovers.saturating_add(1);
+        write(commit, Some(&before), &run, now)?;
+        taken.push(Claimed { input: input(commit, run.id)?.unwrap_or_default(), run });
+    }
+    Ok(taken)
+}
+
+pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
+    let before = existing(commit, id)?;
+    if matches!(before.state, RunState::Running { .. }) {
+        return Err(StoreError::IllegalTransition(format!("run {id} is running: its owner moves it")));
+    }
+    let was_parked = matches!(before.state, RunState::Parked(_));
+    let mut run = moved(&before, event)?;
+    if run.state.has_ended() {
+        run.ended_at = Some(now);
+    } else if was_parked {
+        // A retry by hand: what its policy had used up is given anew, and the host's crashes are forgotten.
+        run.attempt = run.attempt.saturating_add(1);
+        run.takeovers = 0;
+        run.ended_at = None;
+    }
+    write(commit, Some(&before), &run, now)?;
+    Ok(run)
+}
+
+pub(super) fn save_progress(commit: &mut Commit<'_, '_>, owner: &Owner, run: &Run, logs: &[LogLine]) -> Result<()> {
+    let mut stored = owned(commit, owner, run.id)?;
+    stored.progress.clone_from(&run.progress);
+    stored.status.clone_from(&run.status);
+    commit.put_record(RUNS, &run.id.to_bytes(), &stored)?;
+    put_logs(commit, run.id, logs)
+}
+
+pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, logs: &[LogLine]) -> Result<()> {
+    match logs.first() {
+        Some(first) => commit.put_record(LOGS, &tables::log_chunk(id, first.seq), &logs),
+        None => Ok(()),
+    }
+}
+
+/// The run as it stands, if `owner` has it in hands.
+pub(super) fn owned(store: &impl Reads, owner: &Owner, id: RunId) -> Result<Run> {
+    let run = existing(store, id)?;
+    match &run.state {
+        RunState::Running { node, epoch } if *node == owner.node && *epoch == owner.epoch => Ok(run),
+        _ => Err(StoreError::StaleEpoch { run: id }),
+    }
+}
+
+fn moved(run: &Run, event: RunEvent) -> Result<Run> {
+    let state = run.state.next(event).map_err(|e| StoreError::IllegalTransition(e.to_string()))?;
+    Ok(Run { state, ..run.clone() })
+}
+
+fn existing(store: &impl Reads, id: RunId) -> Result<Run> {
+    run(store, id)?.ok_or_else(|| StoreError::NotFound { kind: "run", name: id.to_string() })
+}
+
+pub(super) fn no_deployment(name: &DeploymentName) -> StoreError {
+    StoreError::NotFound { kind: "deployment", name: name.to_string() }
+}
+
+fn run_in_key(table: crate::embedded::Table, key: &[u8]) -> Result<RunId> {
+    tables::run_at_end(key)
+        .ok_or_else(|| StoreError::Damaged { what: format!("a key of table {} is too short", table.name) })
+}
+
+pub(super) fn run(store: &impl Reads, id: RunId) -> Result<Option<Run>> {
+    store.record(RUNS, &id.to_bytes())
+}
+
+pub(super) fn input(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
+    Ok(store.bytes(INPUTS, &id.to_bytes())?.map(|bytes| Bytes::copy_from_slice(&bytes)))
+}
+
+pub(super) fn output(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
+    Ok(store.bytes(OUTPUTS, &id.to_bytes())?.map(|bytes| Bytes::copy_from_slice(&bytes)))
+}
+
+pub(super) fn logs(store: &impl Reads, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
+    // The chunk that holds `seq` may begin before it.
+    let prefix = id.to_bytes();
+    let before = store.range(LOGS, prefix.to_vec()..tables::log_chunk(id, seq.saturating_add(1)), true, 1)?;
+    let start = before.first().map_or_else(|| prefix.to_vec(), |(key, _)| key.to_vec());
+    let mut lines = Vec::new();
+    let mut range = start..prefix_range(&prefix).end;
+    while lines.len() < limit {
+        let chunks = store.range(LOGS, range.clone(), false, 16)?;
+        let Some((last, _)) = chunks.last() else { break };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (_, bytes) in &chunks {
+            let chunk: Vec<LogLine> = decode(LOGS, bytes)?;
+            lines.extend(chunk.into_iter().filter(|line| line.seq >= seq));
+        }
+    }
+    lines.truncate(limit);
+    Ok(lines)
+}
+
+pub(super) fn waiting(store: &impl Reads, now: Timestamp) -> Result<Vec<DeploymentName>> {
+    let mut names = Vec::new();
+    let mut range = prefix_range(&[]);
+    // One look a deployment, however many runs it has.
+    while let Some((key, _)) = store.range(READY, range.clone(), false, 1)?.first() {
+        let Some(name) = tables::name_of(key) else { break };
+        range.start = prefix_range(&under(name.as_str(), &[])).end;
+        names.push(name);
+    }
+    for (_, ready) in store.range(DELAYED, Vec::new()..at(now.plus_millis(1), &[]), false, PROMOTE)? {
+        names.extend(tables::name_of(&ready));
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+pub(super) fn next_delayed(store: &impl Reads, now: Timestamp) -> Result<Option<Timestamp>> {
+    let range = at(now.plus_millis(1), &[])..prefix_range(&[]).end;
+    Ok(store.range(DELAYED, range, false, 1)?.first().and_then(|(key, _)| tables::time_of(key)))
+}
+
+pub(super) fn queued(store: &impl Reads, deployment: &DeploymentName, most: usize) -> Result<usize> {
+    Ok(store.below(READY, &under(deployment.as_str(), &[]), most)?.len())
+}
+
+pub(super) fn unended_firings(
+    store: &impl Reads,
+    deployment: &DeploymentName,
+    schedule: &str,
+    most: usize,
+) -> Result<usize> {
+    Ok(store.below(FIRINGS, &under(deployment.as_str(), &under(schedule, &[])), most)?.len())
+}
+
+/// Runs, newest first. A page ends early where many runs had to be looked at to find few.
+pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -> Result<Page<Run>> {
+    let open_only = !filter.states.is_empty()
+        && filter.states.iter().all(|state| !["succeeded", "failed", "cancelled"].contains(&state.as_str()));
+    let (table, prefix) = match &filter.deployment {
+        Some(name) if open_only => (OPEN, under(name.as_str(), &[])),
+        Some(name) => (RUNS_BY_DEPLOYMENT, under(name.as_str(), &[])),
+        None => (RUNS, Vec::new()),
+    };
+    let edge = |time: Timestamp| [prefix.as_slice(), &RunId::new(time, 0).to_bytes()].concat();
+    let mut range = prefix_range(&prefix);
+    if let Some(since) = filter.since {
+        range.start = edge(since);
+    }
+    if let Some(until) = filter.until {
+        range.end = range.end.min(edge(until));
+    }
+    if let Some(cursor) = &page.cursor {
+        range.end = range.end.min(cursor.clone());
+    }
+    let mut found = Page::default();
+    let mut looked_at = 0;
+    let limit = page.limit.max(1);
+    while range.start < range.end {
+        let batch = store.range(table, range.clone(), true, (limit + 1).min(200))?;
+        let Some((last, _)) = batch.last() else { break };
+        range.end = last.to_vec();
+        for (key, bytes) in &batch {
+            looked_at += 1;
+            let run =
+                if table == RUNS { Some(decode::<Run>(RUNS, bytes)?) } else { run(store, run_in_key(table, key)?)? };
+            if let Some(run) = run.filter(|run| matches(filter, run)) {
+                found.items.push(run);
+            }
+            if found.items.len() == limit || looked_at == LOOK_AT {
+                found.next = Some(key.to_vec());
+                // Not every full page has one behind it.
+                let rest = range.start.clone()..key.to_vec();
+                if store.range(table, rest, true, 1)?.is_empty() {
+                    found.next = None;
+                }
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn matches(filter: &RunFilter, run: &Run) -> bool {
+    (filter.states.is_empty() || filter.states.iter().any(|state| state == run.state.name()))
+        && filter.labels.iter().all(|label| run.labels.contains(label))
+}
