@@ -1,0 +1,176 @@
+//! What `tidemill new` writes: the templates, and the SDK that a project is made with, all embedded in the binary so that a
+//! project builds without a published SDK. Pure: names are checked, and files written, by the command.
+
+use std::path::{Path, PathBuf};
+
+/// Where a project keeps its SDK, from its own folder.
+pub const SDK_FOLDER: &str = ".tidemill/sdk";
+
+/// A kind of project.
+#[derive(Debug)]
+pub struct Template {
+    /// As `tidemill new` takes it.
+    pub name: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
+
+impl Template {
+    /// The template of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TEMPLATES.iter().find(|template| template.name == name)
+    }
+
+    /// The files of a project of that name, by their paths in its folder. The SDK is among them, unless it is somewhere
+    /// else already: then `sdk` says where, from the project's folder or absolutely.
+    ///
+    /// The name is to be a crate's: letters, digits, `-` and `_`, with a letter first.
+    #[must_use]
+    pub fn project(&self, name: &str, sdk: Option<&Path>) -> Vec<(PathBuf, String)> {
+        let crate_name = name.replace('-', "_");
+        // Cargo takes `/` everywhere, and a backslash would begin an escape in TOML.
+        let sdk_path = sdk.map_or_else(|| SDK_FOLDER.to_owned(), |path| path.to_string_lossy().replace('\\', "/"));
+        let filled =
+            |text: &str| text.replace("{{name}}", name).replace("{{crate}}", &crate_name).replace("{{sdk}}", &sdk_path);
+        let own = SHARED.iter().chain(self.files).map(|&(path, text)| (PathBuf::from(path), filled(text)));
+        let vendored = SDK.iter().filter(|_| sdk.is_none());
+        let vendored = vendored.map(|&(path, text)| (Path::new(SDK_FOLDER).join(path), text.to_owned()));
+        own.chain(vendored).collect()
+    }
+}
+
+macro_rules! embedded {
+    ($folder:literal: $($path:literal = $source:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder, "/", $source)))),+]
+    };
+    ($folder:literal: $($source:literal),+ $(,)?) => { embedded!($folder: $($source = $source),+) };
+}
+
+/// Every kind of project, in the order in which they are shown.
+pub const TEMPLATES: &[Template] = &[
+    Template {
+        name: "workflow",
+        about: "Started by hand, by a schedule, by an event or by another run",
+        files: embedded!("templates/workflow": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+    },
+    Template {
+        name: "revenue-stream",
+        about: "Asked on its schedule to bring in what has been earned",
+        files: embedded!("templates/revenue-stream": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+    },
+    Template {
+        name: "webhook",
+        about: "Receives HTTP deliveries that the host has authenticated",
+        files: embedded!("templates/webhook": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+    },
+];
+
+/// What every project has.
+const SHARED: &[(&str, &str)] = embedded!("templates/shared":
+    "Cargo.toml" = "Cargo.toml.template",
+    ".gitignore" = "gitignore.template",
+    "rust-toolchain.toml" = "rust-toolchain.toml.template",
+);
+
+/// The SDK's sources, without what only its own tests need.
+const SDK: &[(&str, &str)] = embedded!("../../sdk/rust":
+    "Cargo.toml",
+    "macros/Cargo.toml",
+    "macros/src/lib.rs",
+    "macros/src/signature.rs",
+    "src/bindings.rs",
+    "src/clock.rs",
+    "src/collections.rs",
+    "src/context.rs",
+    "src/durable.rs",
+    "src/error.rs",
+    "src/events.rs",
+    "src/export.rs",
+    "src/http.rs",
+    "src/json.rs",
+    "src/ledger.rs",
+    "src/lib.rs",
+    "src/log.rs",
+    "src/metrics.rs",
+    "src/money.rs",
+    "src/random.rs",
+    "src/retry.rs",
+    "src/secrets.rs",
+    "src/state.rs",
+    "src/status.rs",
+    "src/stream.rs",
+    "src/time.rs",
+    "src/webhook.rs",
+    "wit/guest.wit",
+    "wit/host.wit",
+    "wit/types.wit",
+    "wit/worlds.wit",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paths of all files below, from `folder`.
+    fn files_below(folder: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.strip_prefix(folder).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn every_source_of_the_sdk_is_embedded() {
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust");
+        for folder in ["src", "macros/src", "wit"] {
+            let there = files_below(&sdk.join(folder));
+            let embedded: Vec<_> =
+                SDK.iter().filter_map(|(path, _)| path.strip_prefix(&format!("{folder}/"))).collect();
+            assert_eq!(there, embedded, "sdk/rust/{folder}");
+        }
+    }
+
+    #[test]
+    fn every_template_is_embedded_whole() {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let there = files_below(&templates).len() - 1; // README.md is about them
+        assert_eq!(there, SHARED.len() + TEMPLATES.iter().map(|template| template.files.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn a_project_has_its_own_name_and_sdk_and_no_placeholder() {
+        for template in TEMPLATES {
+            let files = template.project("my-first", None);
+            let text =
+                |path: &str| files.iter().find(|(file, _)| file == Path::new(path)).map(|(_, text)| text.as_str());
+            assert!(text("Cargo.toml").unwrap().contains("tidemill-sdk = { path = \".tidemill/sdk\" }"));
+            assert!(text("tidemill.toml").unwrap().contains("release/my_first.wasm"));
+            assert!(text(".tidemill/sdk/wit/host.wit").is_some());
+            let own = files.iter().filter(|(path, _)| !path.starts_with(SDK_FOLDER));
+            for (path, text) in own {
+                for placeholder in ["{{name}}", "{{crate}}", "{{sdk}}"] {
+                    assert!(!text.contains(placeholder), "{} of {}", path.display(), template.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_sdk_elsewhere_is_not_vendored() {
+        let files = TEMPLATES[0].project("x", Some(Path::new("../tidemill/sdk/rust")));
+        assert!(files.iter().all(|(path, _)| !path.starts_with(".tidemill")));
+        assert!(files[0].1.contains("path = \"../tidemill/sdk/rust\""));
+    }
+}

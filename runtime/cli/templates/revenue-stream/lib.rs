@@ -1,0 +1,73 @@
+//! A revenue stream: asked at each firing of its schedule to bring in what has been earned.
+
+use serde::Deserialize;
+use serde_json::json;
+use tidemill_sdk::{Collection, Money, Period, Result, Timestamp, context, http, info, ledger};
+
+/// `[config]` in tidemill.toml.
+#[derive(Deserialize)]
+struct Config {
+    /// Answers the sales of a period as JSON.
+    url: String,
+}
+
+/// One sale, as the provider writes it.
+#[derive(Deserialize)]
+struct Sale {
+    /// The provider's own id. The ledger posts it once, however often it comes.
+    id: String,
+    /// In the currency's minor unit: 1999 is 19.99.
+    amount: i64,
+    currency: String,
+    at: Timestamp,
+    customer: String,
+}
+
+/// The period begins where the last successful collection ended. All entries take hold together: where this fails,
+/// none does, and the next attempt is asked for the same period.
+#[tidemill_sdk::revenue_stream]
+fn collect(period: Period) -> Result<Collection> {
+    let config: Config = context::config()?;
+    let sales: Vec<Sale> = http::get(config.url)
+        .query("from", period.start.as_millis())
+        .query("to", period.end.as_millis())
+        .send()?
+        .ok()?
+        .json()?;
+
+    let mut collection = Collection::default();
+    for sale in sales.into_iter().filter(is_earned) {
+        let posting = ledger::entry(
+            sale.id,
+            ledger::Kind::Sale,
+            Money::minor(sale.amount, sale.currency),
+            sale.at,
+        )
+        .customer(sale.customer)
+        .post()?;
+        if posting.duplicate {
+            collection.duplicates += 1;
+        } else {
+            collection.posted += 1;
+        }
+    }
+    info!("{} sales", collection.posted; until = period.end);
+    collection.details = json!({ "until": period.end.to_string() });
+    Ok(collection)
+}
+
+/// Kept apart from the host's calls, so that it can be tested natively. The ledger takes no entry of zero.
+fn is_earned(sale: &Sale) -> bool {
+    sale.amount > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_sale_is_no_revenue() {
+        let sale = r#"{"id": "s1", "amount": 0, "currency": "EUR", "at": 1767225600000, "customer": "c1"}"#;
+        assert!(!is_earned(&serde_json::from_str(sale).unwrap()));
+    }
+}

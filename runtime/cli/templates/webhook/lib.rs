@@ -1,0 +1,40 @@
+//! A webhook: receives HTTP deliveries that the host has authenticated and stored.
+
+use serde::Deserialize;
+use serde_json::json;
+use tidemill_sdk::{Delivery, Reply, Result, info, state};
+
+/// What the provider sends.
+#[derive(Deserialize)]
+struct Event {
+    kind: String,
+}
+
+/// Called once for each delivery; one that came twice was sorted out before.
+#[tidemill_sdk::webhook]
+fn receive(delivery: Delivery) -> Result<Reply> {
+    let event: Event = delivery.json()?;
+
+    let key = key(&event.kind);
+    let count = state::get_or_default::<u64>(&key)? + 1;
+    state::set(&key, &count)?;
+
+    info!("a delivery"; kind = event.kind, count = count, verified_by = delivery.verified_by);
+    Reply::json(&json!({ "kind": event.kind, "count": count }))
+}
+
+/// Kept apart from the host's calls, so that it can be tested natively. A key of `state` has up to 512 bytes.
+fn key(kind: &str) -> String {
+    format!("count/{}", kind.chars().take(100).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_its_bound() {
+        assert_eq!(key("paid"), "count/paid");
+        assert!(key(&"ä".repeat(10_000)).len() <= 512);
+    }
+}
