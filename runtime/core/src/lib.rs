@@ -11,6 +11,7 @@ pub mod failure;
 pub mod ids;
 pub mod limits;
 pub mod manifest;
+pub mod money;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -80,6 +80,21 @@ fn the_file_of_the_book_is_read() {
 }
 
 #[test]
+fn every_manifest_in_the_repository_is_good() {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut seen = 0;
+    for folder in
+        ["guests", "examples"].into_iter().filter_map(|name| std::fs::read_dir(root.join(name)).ok()).flatten()
+    {
+        let Ok(text) = std::fs::read_to_string(folder.unwrap().path().join("tidemill.toml")) else { continue };
+        let problems = ModuleFile::parse_toml(&text).err();
+        assert!(problems.is_none(), "{problems:#?} in {text}");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+#[test]
 fn a_manifest_needs_no_more_than_what_runs() {
     let manifest = parse(&json!({ "module": "hello@0.1.0" })).unwrap();
     assert_eq!(manifest, Manifest::new(Source::Module("hello@0.1.0".parse().unwrap())));
