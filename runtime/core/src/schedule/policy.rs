@@ -29,6 +29,9 @@ impl Overlap {
     pub const ALL: [Self; 6] =
         [Self::Skip, Self::QueueOne, Self::QueueAll, Self::CancelOther, Self::TerminateOther, Self::Allow];
 
+    /// Those that this release's scheduler carries out; a manifest with another is refused, not half obeyed.
+    pub const CARRIED_OUT: [Self; 2] = [Self::Skip, Self::Allow];
+
     /// Its name in a manifest.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
