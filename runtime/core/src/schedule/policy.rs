@@ -119,7 +119,7 @@ pub const ON_TIME_MILLIS: u64 = 5_000;
 /// The most firings that one look makes up for; the next look goes on where it ended.
 pub const CATCH_UP_FIRINGS: usize = 1_000;
 /// The most missed firings that one look counts; the next goes on where it ended.
-pub const COUNTED_FIRINGS: u64 = 10_000;
+pub const COUNTED_FIRINGS: u64 = 2_000;
 
 /// What is due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
