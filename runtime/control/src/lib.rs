@@ -1,1 +1,45 @@
-//! Placeholder head.
+//! What decides in Tidemill: when a run begins, what follows from how it ended, when a schedule fires.
+//!
+//! [`Host`] is the front for all that is asked of a host. Behind it are small reconcile loops over the store (dispatcher,
+//! scheduler, take-over, housekeeping), and the work on one run, which ends in one commit. The rules that need no I/O
+//! are in `tidemill_core`; what runs a guest is the engine's, which stands behind [`Guests`].
+
+#![forbid(unsafe_code)]
+
+mod adopt;
+mod chance;
+mod collection;
+mod config;
+mod deploy;
+mod dispatch;
+mod error;
+mod exports;
+mod going;
+mod guests;
+mod host;
+mod housekeeping;
+mod invoke;
+mod live;
+mod looping;
+mod metrics;
+mod outcomes;
+mod runs;
+mod scheduler;
+mod schedules;
+mod sink;
+mod slots;
+mod takeover;
+mod upload;
+mod work;
+
+pub use config::HostConfig;
+pub use deploy::{Deployed, NOTE_BYTES};
+pub use error::ControlError;
+pub use guests::{Guests, Job};
+pub use host::{Host, Readiness};
+pub use invoke::{Invoked, WAIT_MAX};
+pub use metrics::Metrics;
+pub use runs::{Ask, DELAY_MAX, KEY_BYTES, LABEL_BYTES, RUN_LABELS};
+pub use schedules::PREVIEW_MAX;
+pub use tidemill_core::wire::Problem;
+pub use upload::Uploaded;

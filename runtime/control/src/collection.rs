@@ -1,0 +1,62 @@
+//! What a collection of a revenue stream may be asked for: `{}`, or a period in milliseconds, whole or its end alone.
+
+use serde::Deserialize;
+use tidemill_core::{Code, Timestamp};
+
+use crate::error::ControlError;
+
+/// The period that was asked for; what is left out is the stream's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    /// The first instant; where the last successful collection ended, if left out.
+    pub(crate) start: Option<Timestamp>,
+    /// The first instant after it; now, if left out.
+    pub(crate) end: Option<Timestamp>,
+}
+
+impl Asked {
+    /// Reads a run's input.
+    ///
+    /// # Errors
+    /// `host/bad-field` for anything that is no period.
+    pub(crate) fn parse(input: &[u8]) -> Result<Self, ControlError> {
+        let bad = |why: &dyn std::fmt::Display| {
+            ControlError::refused_with(
+                Code::BadField,
+                format!("a collection is asked for a period: {why}"),
+                "Send `{}` for everything since the last collection, or `{\"start\": ms, \"end\": ms}`.",
+            )
+        };
+        let asked: Self = serde_json::from_slice(input).map_err(|error| bad(&error))?;
+        match (asked.start, asked.end) {
+            (Some(start), Some(end)) if start > end => Err(bad(&"it ends before it starts")),
+            (_, Some(end)) if end > Timestamp::MAX => Err(bad(&"its end is beyond the year 9999")),
+            _ => Ok(asked),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_period_is_whole_open_or_empty() {
+        assert_eq!(Asked::parse(b"{}").unwrap(), Asked::default());
+        let whole = Asked::parse(br#"{"start": 5, "end": 9}"#).unwrap();
+        assert_eq!((whole.start, whole.end), (Some(Timestamp::from_millis(5)), Some(Timestamp::from_millis(9))));
+        for bad in ["", "[]", "7", r#"{"start": 9, "end": 5}"#, r#"{"begin": 5}"#, r#"{"end": -1}"#] {
+            assert_eq!(Asked::parse(bad.as_bytes()).unwrap_err().code(), Code::BadField, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Asked::parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the operator decides about control; small, with a default for each.
+
+use std::path::PathBuf;
+
+use tidemill_core::NodeId;
+
+/// How a host is set up.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// This node's name; the same again after a restart.
+    pub node: NodeId,
+    /// Where components lie, as `<hexadecimal digest>.wasm`; the engine's folder of that name.
+    pub components_dir: PathBuf,
+    /// Runs that are executed at once, of all deployments together. Default 256.
+    pub concurrency: u32,
+    /// Runs of one deployment that may wait; who asks for more is told `host/queue-full`. Default 100,000.
+    pub queue_max: u64,
+    /// Entries that the event feed keeps. Default 100,000.
+    pub feed_keep: usize,
+}
+
+impl HostConfig {
+    /// The defaults, for a node of that name whose components lie there.
+    #[must_use]
+    pub fn new(node: NodeId, components_dir: PathBuf) -> Self {
+        Self { node, components_dir, concurrency: 256, queue_max: 100_000, feed_keep: 100_000 }
+    }
+}

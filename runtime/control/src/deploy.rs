@@ -1,0 +1,309 @@
+//! Deployments: making revisions of them, pausing, removing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::manifest::{Change, Manifest, Source};
+use tidemill_core::run::Export;
+use tidemill_core::schedule::Overlap;
+use tidemill_core::wire::Problem;
+use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
+use tidemill_store::StoreError;
+use tidemill_store::records::{Component, Deployment, Pause, PutDeployment, ScheduleChange};
+
+use crate::error::ControlError;
+use crate::exports;
+use crate::host::{Host, to_its_end};
+use crate::live::{Live, Plan};
+
+/// Firings of each schedule that a deployment is answered with.
+const PREVIEW: usize = 20;
+/// The longest note of a pause, in bytes.
+pub const NOTE_BYTES: usize = 1024;
+/// Runs that are cancelled with their deployment have so long to be gone; after half of it they are stopped.
+const CANCEL_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a manifest led to, or would lead to.
+#[derive(Debug, Clone)]
+pub struct Deployed {
+    /// The deployment as it stands then.
+    pub deployment: Deployment,
+    /// Whether there was none of this name.
+    pub created: bool,
+    /// What differs from the revision before; empty where nothing does, or there was none.
+    pub changes: Vec<Change>,
+    /// What its author should know.
+    pub warnings: Vec<String>,
+    /// The next firings of each schedule, in the manifest's order.
+    pub previews: Vec<(ScheduleName, Vec<Timestamp>)>,
+}
+
+impl Host {
+    /// Makes a revision of the deployment that the manifest names. With `expected`, only where that is the present
+    /// revision (none: where there is no such deployment); with `dry_run`, says what would happen.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the manifest; `host/precondition-failed`.
+    pub async fn deploy(
+        &self,
+        manifest: Manifest,
+        expected: Option<Option<Revision>>,
+        dry_run: bool,
+    ) -> Result<Deployed, ControlError> {
+        self.0.check_open()?;
+        let host = self.clone();
+        to_its_end(async move { host.deploy_now(manifest, expected, dry_run).await }).await
+    }
+
+    async fn deploy_now(
+        &self,
+        manifest: Manifest,
+        expected: Option<Option<Revision>>,
+        dry_run: bool,
+    ) -> Result<Deployed, ControlError> {
+        let Some(name) = manifest.name.clone() else {
+            let problem = Problem::field("/name", "the deployment has no name", "Add `name` to the manifest.");
+            return Err(ControlError::Problems { code: Code::BadManifest, problems: vec![problem] });
+        };
+        let component = self.component_of(&manifest.source).await?;
+        let problems = problems(&manifest, &component);
+        if !problems.is_empty() {
+            return Err(ControlError::Problems { code: Code::BadManifest, problems });
+        }
+        let _turn = self.0.changes.lock().await;
+        let now = self.0.clock.now();
+        let before = self.0.lives.get(&name);
+        let present = before.as_ref().map(|live| live.deployment.revision);
+        if expected.is_some_and(|expected| expected != present) {
+            return Err(StoreError::RevisionChanged { present }.into());
+        }
+        let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest)).unwrap_or_default();
+        let previews: Vec<_> = manifest
+            .schedules
+            .iter()
+            .map(|schedule| (schedule.name().clone(), schedule.preview(now, PREVIEW)))
+            .collect();
+        let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
+        let json = manifest.to_json();
+        let put = PutDeployment {
+            name: name.clone(),
+            expected,
+            component: component.digest,
+            manifest: json.to_string().into(),
+            schedules: schedule_changes(&manifest, &json, now),
+            now,
+        };
+        let created = before.is_none();
+        if dry_run {
+            return Ok(Deployed {
+                deployment: would_be(before.as_deref(), &put),
+                created,
+                changes,
+                warnings,
+                previews,
+            });
+        }
+        // Everything that can fail comes before the commit.
+        let revision = Revision::new(present.map_or(1, |revision| revision.get() + 1));
+        let mut plan = Plan::new(revision, manifest, component.exports)?;
+        let deployment = self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failed(error))?;
+        plan.revision = deployment.revision;
+        let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
+        self.0.rescheduled.notify_one();
+        self.0.node.backlog.add(&live.gate);
+        Ok(Deployed { deployment, created, changes, warnings, previews })
+    }
+
+    /// Admits and fires nothing more until it is resumed; what runs goes on, and requests wait.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`.
+    pub async fn pause(&self, name: &DeploymentName, note: String) -> Result<Deployment, ControlError> {
+        let now = self.0.clock.now();
+        self.set_pause(name, Some(Pause { since: now, note: checked_note(note)? }), now).await
+    }
+
+    /// Goes on after a pause. Firings that were missed meanwhile are made up for as the schedules' catch-up says.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`.
+    pub async fn resume(&self, name: &DeploymentName) -> Result<Deployment, ControlError> {
+        self.set_pause(name, None, self.0.clock.now()).await
+    }
+
+    async fn set_pause(
+        &self,
+        name: &DeploymentName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Deployment, ControlError> {
+        let (host, name) = (Arc::clone(&self.0), name.clone());
+        to_its_end(async move {
+            let _turn = host.changes.lock().await;
+            let live = host.live(&name)?;
+            let deployment = host.store.pause_deployment(&name, pause, now).await?;
+            let live = host.lives.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
+            host.rescheduled.notify_one();
+            host.node.backlog.add(&live.gate);
+            Ok(deployment)
+        })
+        .await
+    }
+
+    /// Removes a deployment with its schedules, revisions and state; its runs and ledger entries stay. With `cancel_runs`,
+    /// runs that have not ended are cancelled first.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`; `host/deployment-in-use` where runs have not ended.
+    pub async fn delete(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
+        let (host, name) = (self.clone(), name.clone());
+        to_its_end(async move { host.delete_now(&name, cancel_runs).await }).await
+    }
+
+    async fn delete_now(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
+        let _turn = self.0.changes.lock().await;
+        let live = self.0.live(name)?;
+        // From here on nothing new is admitted, be it queued or called.
+        live.gate.set(false, 0);
+        let deleted = self.delete_closed(&live, cancel_runs).await;
+        match &deleted {
+            Ok(()) => {
+                self.0.lives.remove(name);
+                self.0.node.backlog.remove(name);
+                self.0.metrics.forget(name.as_str());
+                self.0.rescheduled.notify_one();
+            }
+            Err(_) => {
+                let live = self.0.lives.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
+                self.0.node.backlog.add(&live.gate);
+            }
+        }
+        deleted
+    }
+
+    async fn delete_closed(&self, live: &Live, cancel_runs: bool) -> Result<(), ControlError> {
+        let running = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
+        if running > 0 && !cancel_runs {
+            return Err(StoreError::RunsGoing { unended: running }.into());
+        }
+        for handle in self.0.going.of(&live.deployment.name) {
+            handle.cancel();
+        }
+        if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+            for handle in self.0.going.of(&live.deployment.name) {
+                handle.cancel();
+            }
+            if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+                let unended = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
+                return Err(StoreError::RunsGoing { unended }.into());
+            }
+        }
+        self.0.store.delete_deployment(&live.deployment.name, cancel_runs, self.0.clock.now()).await?;
+        Ok(())
+    }
+
+    /// The component that a manifest names.
+    async fn component_of(&self, source: &Source) -> Result<Component, ControlError> {
+        let digest: ComponentDigest = match source {
+            Source::Component(digest) => *digest,
+            Source::Module(module) => {
+                let versions = self.0.store.versions(&module.name).await?;
+                let found = versions.iter().find(|known| known.version == module.version.as_str());
+                let Some(version) = found else {
+                    let detail = match versions.last() {
+                        Some(last) => format!("there is no {module}; the last version is {}", last.version),
+                        None => format!("there is no module `{}`", module.name),
+                    };
+                    return Err(ControlError::refused(Code::ModuleNotFound, detail));
+                };
+                version.digest
+            }
+        };
+        let component = self.0.store.component(&digest).await?;
+        component
+            .ok_or_else(|| ControlError::refused(Code::ComponentNotFound, format!("there is no component {digest}")))
+    }
+}
+
+pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
+    if note.len() > NOTE_BYTES {
+        return Err(ControlError::refused(Code::BadField, format!("a note has at most {NOTE_BYTES} bytes")));
+    }
+    Ok(note)
+}
+
+/// What is wrong with the manifest, given its component.
+fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (index, schedule) in manifest.schedules.iter().enumerate() {
+        let spec = schedule.spec();
+        if let Err(error) = exports::of_schedule(&component.exports, spec.export) {
+            let pointer = format!("/schedules/{index}/export");
+            found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
+        }
+        if !matches!(spec.overlap, Overlap::Skip | Overlap::Allow) {
+            let message = format!("overlap `{}` is not there yet", spec.overlap.as_str());
+            let fix = "Use `skip` or `allow`.";
+            found.push(
+                Problem::field(format!("/schedules/{index}/overlap"), message, fix).with_code(Code::NotAvailable),
+            );
+        }
+    }
+    found
+}
+
+fn warnings(
+    manifest: &Manifest,
+    component: &Component,
+    before: Option<&Live>,
+    previews: &[(ScheduleName, Vec<Timestamp>)],
+) -> Vec<String> {
+    let mut warnings = component.warnings.clone();
+    let over = previews.iter().filter(|(_, times)| times.is_empty());
+    warnings.extend(over.map(|(name, _)| format!("schedule `{name}` has no time to come")));
+    if before.is_some_and(|live| live.deployment.paused.is_some()) {
+        warnings.push("the deployment is paused".to_owned());
+    }
+    if !manifest.enabled {
+        warnings.push("the deployment is not enabled: requests wait, and nothing fires".to_owned());
+    }
+    let posts = component.imports.iter().any(|import| import.contains("/ledger@"));
+    if component.exports.contains(&Export::RevenueStream) && posts && !manifest.grants.ledger {
+        warnings.push("the stream may not post: `[grants]` lacks `ledger = true`".to_owned());
+    }
+    warnings
+}
+
+/// The schedules as the store is to have them. One that is worded as before, and is as enabled, keeps its next time.
+fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestamp) -> Vec<ScheduleChange> {
+    let worded =
+        |index: usize| json.pointer(&format!("/schedules/{index}")).map(ToString::to_string).unwrap_or_default();
+    let change = |(index, schedule): (usize, &tidemill_core::schedule::Schedule)| {
+        let text = format!("{}{}", manifest.enabled, worded(index));
+        let hash = ComponentDigest::of(text.as_bytes());
+        let spec = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let next = if manifest.enabled { schedule.next_after(now) } else { None };
+        ScheduleChange { name: schedule.name().clone(), spec, next }
+    };
+    manifest.schedules.iter().enumerate().map(change).collect()
+}
+
+/// What the store would answer.
+fn would_be(before: Option<&Live>, put: &PutDeployment) -> Deployment {
+    let present = before.map(|live| &live.deployment);
+    if let Some(present) = present
+        && present.component == put.component
+        && present.manifest == put.manifest
+    {
+        return present.clone();
+    }
+    Deployment {
+        name: put.name.clone(),
+        revision: Revision::new(present.map_or(1, |present| present.revision.get() + 1)),
+        component: put.component,
+        manifest: Arc::clone(&put.manifest),
+        paused: present.and_then(|present| present.paused.clone()),
+        created_at: present.map_or(put.now, |present| present.created_at),
+        updated_at: put.now,
+    }
+}

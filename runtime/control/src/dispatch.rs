@@ -1,0 +1,188 @@
+//! The dispatcher: gives places to runs that wait in the store, those of higher priority first.
+//!
+//! It looks only at deployments that may have something due: a request, a firing or a retry puts its deployment on the
+//! backlog, and a place that is given back wakes it while the backlog is not empty. Within a deployment the store knows
+//! the order; between deployments, when places are scarce, the manifest's priority decides, and being passed over
+//! raises it, so that the lowest still runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tidemill_core::Timestamp;
+use tidemill_store::records::Claimed;
+
+use crate::adopt;
+use crate::error::ControlError;
+use crate::host::Inner;
+use crate::live::Live;
+use crate::looping::{Loop, Progress, Rest};
+use crate::slots::Permit;
+
+/// Runs that one claim takes at most; more deployments get their turn between two claims of one.
+const CLAIM: u32 = 64;
+/// Claims under way at once: they share commits.
+const CLAIMS: usize = 256;
+/// The store is asked who waits so often at least, in milliseconds.
+const LOOK_EVERY: u64 = 30_000;
+/// Being passed over so often is worth one step of priority.
+const PASSED_A_STEP: u32 = 16;
+
+/// The loop that admits what waits.
+pub(crate) struct Dispatcher {
+    host: Arc<Inner>,
+    /// When it last asked the store who waits, in milliseconds.
+    looked_at: AtomicU64,
+}
+
+/// A deployment with places for some of its runs.
+struct Turn {
+    live: Arc<Live>,
+    permits: Vec<Permit>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(host: Arc<Inner>) -> Self {
+        Self { host, looked_at: AtomicU64::new(0) }
+    }
+
+    /// Puts deployments on the backlog whose delayed runs have become due.
+    async fn look_for_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
+        let known = self.looked_at.load(Ordering::Relaxed)..self.host.delayed_until.load(Ordering::Acquire);
+        // Nobody should wait without being on the backlog; asking now and then costs little and forgets nobody for long.
+        if known.contains(&now.as_millis()) && now.as_millis() - known.start < LOOK_EVERY {
+            return Ok(());
+        }
+        // What is delayed from here on lowers it again.
+        self.host.delayed_until.store(u64::MAX, Ordering::Release);
+        let found = async {
+            let waiting = self.host.store.waiting_deployments(now).await?;
+            Ok::<_, ControlError>((waiting, self.host.store.next_delayed(now).await?))
+        };
+        match found.await {
+            Ok((waiting, next)) => {
+                self.looked_at.store(now.as_millis(), Ordering::Relaxed);
+                for live in waiting.iter().filter_map(|name| self.host.lives.get(name)) {
+                    self.host.node.backlog.add(&live.gate);
+                }
+                if let Some(next) = next {
+                    self.host.delayed_until.fetch_min(next.as_millis(), Ordering::AcqRel);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.host.delayed_until.store(0, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    /// Who gets places now.
+    fn turns(&self) -> Vec<Turn> {
+        let backlog = &self.host.node.backlog;
+        let mut candidates = Vec::new();
+        for (name, passed) in backlog.look() {
+            match self.host.lives.get(&name) {
+                // Resuming or enabling it puts it here again.
+                Some(live) if live.gate.is_open() => candidates.push((rank(live.plan.priority, passed), live)),
+                _ => backlog.remove(&name),
+            }
+        }
+        candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let mut turns = Vec::new();
+        for (_, live) in candidates {
+            let wanted = live.gate.free().min(CLAIM);
+            let permits: Vec<Permit> = (0..wanted).map_while(|_| self.host.node.admit(&live.gate)).collect();
+            if !permits.is_empty() {
+                turns.push(Turn { live, permits });
+            }
+        }
+        turns
+    }
+
+    /// Claims runs for the places of one turn. Answers how many, and whether there may be more.
+    async fn claim(&self, turn: Turn, now: Timestamp) -> Result<(usize, bool), ControlError> {
+        let Turn { live, mut permits } = turn;
+        let backlog = &self.host.node.backlog;
+        let name = &live.deployment.name;
+        // Before the claim: whoever comes after it is on the backlog again, and none is forgotten.
+        backlog.remove(name);
+        let claimed = match self.host.store.claim(&self.host.owner, name, permits.len(), now).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                backlog.add(&live.gate);
+                return Err(error.into());
+            }
+        };
+        let count = claimed.len();
+        let full = count == permits.len();
+        if full {
+            backlog.add(&live.gate);
+        } else {
+            live.gate.behind.store(false, Ordering::Release);
+        }
+        live.gate.add_queued(-i64::try_from(count).unwrap_or(0));
+        for Claimed { run, input } in claimed {
+            if let Some(permit) = permits.pop() {
+                adopt::spawn(Arc::clone(&self.host), Arc::clone(&live), run, input, permit);
+            }
+        }
+        Ok((count, full))
+    }
+}
+
+impl Loop for Dispatcher {
+    const NAME: &'static str = "dispatcher";
+
+    async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
+        if self.host.is_recovering() {
+            return Ok(Progress { found: 0, done: 0, failed: 0, rest: Rest::UntilKnock });
+        }
+        self.look_for_delayed(now).await?;
+        let turns = self.turns();
+        let found = turns.len();
+        let results: Vec<_> =
+            stream::iter(turns).map(|turn| self.claim(turn, now)).buffer_unordered(CLAIMS).collect().await;
+        let (mut done, mut failed, mut more) = (0, 0, false);
+        for result in results {
+            match result {
+                Ok((claimed, full)) => {
+                    done += claimed;
+                    more |= full;
+                }
+                Err(error) => {
+                    failed += 1;
+                    tracing::warn!(%error, "runs were not claimed");
+                }
+            }
+        }
+        let delayed = self.host.delayed_until.load(Ordering::Acquire);
+        let rest = match delayed {
+            _ if more && self.host.node.free() > 0 => Rest::None,
+            u64::MAX => Rest::UntilKnock,
+            delayed => Rest::Until(Timestamp::from_millis(delayed)),
+        };
+        Ok(Progress { found, done, failed, rest })
+    }
+
+    async fn knocked(&self) {
+        self.host.node.backlog.woken().await;
+    }
+}
+
+/// Higher goes first.
+fn rank(priority: u8, passed: u32) -> u32 {
+    u32::from(priority).saturating_add(passed / PASSED_A_STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_priority_overtakes_the_highest_after_a_while() {
+        assert!(rank(9, 0) > rank(1, 0));
+        assert!(rank(9, 0) < rank(1, 9 * PASSED_A_STEP));
+    }
+}

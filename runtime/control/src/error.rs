@@ -1,0 +1,123 @@
+//! How the host refuses: one enum for all that control does, each case with its stable code and what to do next.
+
+use tidemill_core::wire::Problem;
+use tidemill_core::{Code, RunId};
+use tidemill_engine::Refused;
+use tidemill_store::StoreError;
+
+/// Why something that was asked of the host did not happen.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ControlError {
+    /// The store refused it, or failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// It cannot be done as it was asked.
+    #[error("{detail}")]
+    Refused {
+        /// The stable code.
+        code: Code,
+        /// One sentence for the caller.
+        detail: String,
+        /// What to do; the code's own where there is nothing better.
+        fix: Option<String>,
+    },
+    /// Several things are wrong with what was sent.
+    #[error("{}", .problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Problems {
+        /// The code of the whole.
+        code: Code,
+        /// Each of them; at least one.
+        problems: Vec<Problem>,
+    },
+}
+
+impl ControlError {
+    /// A refusal with the fix that its code has.
+    #[must_use]
+    pub fn refused(code: Code, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into(), fix: None }
+    }
+
+    /// A refusal with a fix of its own.
+    #[must_use]
+    pub fn refused_with(code: Code, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into(), fix: Some(fix.into()) }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => store_code(error),
+            Self::Refused { code, .. } | Self::Problems { code, .. } => *code,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn fix(&self) -> &str {
+        match self {
+            Self::Refused { fix: Some(fix), .. } => fix,
+            Self::Problems { problems, .. } if problems.len() == 1 => {
+                problems.first().map_or(self.code().fix(), |problem| &problem.fix)
+            }
+            _ => self.code().fix(),
+        }
+    }
+
+    pub(crate) fn no_deployment(name: &str) -> Self {
+        Self::refused(Code::DeploymentNotFound, format!("there is no deployment `{name}`"))
+    }
+
+    pub(crate) fn no_run(id: RunId) -> Self {
+        Self::refused(Code::RunNotFound, format!("there is no run {id}"))
+    }
+
+    pub(crate) fn no_schedule(deployment: &str, name: &str) -> Self {
+        Self::refused(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        Self::refused(Code::ShuttingDown, "the host is shutting down")
+    }
+}
+
+impl From<Refused> for ControlError {
+    fn from(refused: Refused) -> Self {
+        let code = refused.problems.first().map_or(Code::ComponentInvalid, |problem| problem.code);
+        let problems = refused
+            .problems
+            .into_iter()
+            .map(|problem| Problem::field("", problem.message, problem.fix).with_code(problem.code))
+            .collect();
+        Self::Problems { code, problems }
+    }
+}
+
+/// The code under which a caller hears of a store's error.
+fn store_code(error: &StoreError) -> Code {
+    match error {
+        StoreError::NotFound { kind, .. } => match *kind {
+            "deployment" => Code::DeploymentNotFound,
+            "run" => Code::RunNotFound,
+            "schedule" => Code::ScheduleNotFound,
+            "component" => Code::ComponentNotFound,
+            "module" | "version" => Code::ModuleNotFound,
+            _ => Code::PathNotFound,
+        },
+        StoreError::VersionTaken { .. } => Code::VersionHasOtherBytes,
+        StoreError::InUse { .. } => Code::ComponentInUse,
+        StoreError::RevisionChanged { .. } => Code::PreconditionFailed,
+        StoreError::RunsGoing { .. } => Code::DeploymentInUse,
+        StoreError::KeyMismatch { .. } => Code::IdempotencyMismatch,
+        StoreError::IllegalTransition(_) => Code::RunState,
+        StoreError::StaleEpoch { .. } => Code::Conflict,
+        StoreError::DiskFull => Code::DiskFull,
+        StoreError::ReadOnly { .. } => Code::StoreReadOnly,
+        StoreError::Damaged { .. } => Code::StoreDamaged,
+        StoreError::Locked { .. } => Code::StoreLocked,
+        StoreError::Closed => Code::ShuttingDown,
+        StoreError::Io(_) => Code::StoreUnavailable,
+        StoreError::TooLarge(_) => Code::LimitHostCall,
+    }
+}

@@ -1,0 +1,68 @@
+//! Which of a component's exports a trigger runs, where it does not say.
+
+use tidemill_core::Code;
+use tidemill_core::run::Export;
+
+use crate::error::ControlError;
+
+/// For a call: the one that is named, else the only one that takes a caller's input.
+pub(crate) fn of_call(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
+    choose(has, asked, "`?export=`")
+}
+
+/// For a schedule: the one that is named, else the only one that fits.
+pub(crate) fn of_schedule(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
+    match asked {
+        Some(export @ (Export::Webhook | Export::Health)) => Err(ControlError::refused(
+            Code::UnknownExport,
+            format!("a schedule runs `workflow` or `revenue-stream`, not `{}`", export.as_str()),
+        )),
+        asked => choose(has, asked, "`export` of the schedule"),
+    }
+}
+
+fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, ControlError> {
+    let list = |exports: &[Export]| exports.iter().map(|export| export.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = |detail| ControlError::refused(Code::UnknownExport, detail);
+    if let Some(export) = asked {
+        return if has.contains(&export) {
+            Ok(export)
+        } else {
+            Err(unknown(format!("the component has no export `{}`; it has: {}", export.as_str(), list(has))))
+        };
+    }
+    let fitting: Vec<Export> =
+        has.iter().copied().filter(|export| matches!(export, Export::Workflow | Export::RevenueStream)).collect();
+    match fitting[..] {
+        [export] => Ok(export),
+        [] => Err(unknown(format!("the component exports neither workflow nor revenue-stream; it has: {}", list(has)))),
+        _ => Err(ControlError::refused_with(
+            Code::UnknownExport,
+            format!("more than one export fits: {}", list(&fitting)),
+            format!("Name one of them as {place}."),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Export::{Health, RevenueStream, Webhook, Workflow};
+
+    #[test]
+    fn the_only_one_that_fits_need_not_be_named() {
+        assert_eq!(of_call(&[Workflow, Health], None).unwrap(), Workflow);
+        assert_eq!(of_schedule(&[RevenueStream, Webhook], None).unwrap(), RevenueStream);
+        for has in [&[Workflow, RevenueStream][..], &[Webhook, Health], &[]] {
+            assert_eq!(of_call(has, None).unwrap_err().code(), Code::UnknownExport);
+        }
+    }
+
+    #[test]
+    fn a_name_decides_where_the_component_has_it() {
+        assert_eq!(of_call(&[Workflow, RevenueStream], Some(RevenueStream)).unwrap(), RevenueStream);
+        assert_eq!(of_call(&[Workflow, Webhook], Some(Webhook)).unwrap(), Webhook);
+        assert!(of_call(&[Workflow], Some(RevenueStream)).is_err());
+        assert!(of_schedule(&[Workflow, Webhook], Some(Webhook)).is_err());
+    }
+}

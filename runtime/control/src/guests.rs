@@ -1,0 +1,85 @@
+//! What control needs of the engine, as a trait: so that its own tests run scripted guests, without a sandbox.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tidemill_core::run::Export;
+use tidemill_core::{Code, ComponentDigest, Fuel};
+use tidemill_engine::{
+    Activation, Admitted, CancelToken, Cause, Effects, Ended, Engine, EngineStats, Outcome, Refused, RunContext,
+    RunSink,
+};
+
+/// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
+pub struct Job {
+    /// Which component.
+    pub component: ComponentDigest,
+    /// Which export is called.
+    pub export: Export,
+    /// What the export is given, as JSON text.
+    pub input: Bytes,
+    /// Who and why.
+    pub run: Arc<RunContext>,
+    /// What earlier attempts of this generation used up.
+    pub fuel_used: Fuel,
+    /// Tells the guest to end.
+    pub cancel: CancelToken,
+    /// Takes what the guest says while it runs.
+    pub sink: Arc<dyn RunSink>,
+}
+
+/// Admits components and executes activations.
+#[async_trait]
+pub trait Guests: Send + Sync + 'static {
+    /// Compiles and validates a component; see [`Engine::admit`].
+    ///
+    /// # Errors
+    /// Every problem of the component.
+    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused>;
+
+    /// Executes one activation. A failure, also to load the code, is in the answer.
+    async fn run(&self, job: Job) -> Ended;
+
+    /// Forgets a component's code.
+    fn evict(&self, digest: ComponentDigest);
+
+    /// Figures of this moment.
+    fn stats(&self) -> EngineStats;
+}
+
+#[async_trait]
+impl Guests for Engine {
+    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused> {
+        Engine::admit(self, file, digest).await
+    }
+
+    async fn run(&self, job: Job) -> Ended {
+        let Job { component, export, input, run, fuel_used, cancel, sink } = job;
+        match self.module(component).await {
+            Ok(module) => Engine::run(self, Activation { module, export, input, run, fuel_used, cancel, sink }).await,
+            Err(error) => {
+                let code = error.code();
+                let mut failure = code.failure(error.to_string());
+                // Bytes that are missing now may be restored; bytes that are refused stay so.
+                failure.retryable |= code == Code::ComponentNotFound;
+                Ended {
+                    outcome: Outcome::Failed { failure, cause: Cause::Host },
+                    effects: Effects::default(),
+                    fuel: Fuel::default(),
+                    peak_memory: 0,
+                    redo: false,
+                }
+            }
+        }
+    }
+
+    fn evict(&self, digest: ComponentDigest) {
+        Engine::evict(self, digest);
+    }
+
+    fn stats(&self) -> EngineStats {
+        Engine::stats(self)
+    }
+}

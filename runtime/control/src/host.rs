@@ -1,0 +1,385 @@
+//! The host: one front for everything that is asked of it, over the store and the engine.
+//!
+//! What each noun can do is in its own file: `upload`, `deploy`, `runs`, `invoke`, `schedules`. Here is what they share, how
+//! a host starts and how it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tidemill_core::ids::Owner;
+use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
+use tidemill_store::contract::StoreHealth;
+use tidemill_store::records::PageRequest;
+use tidemill_store::{Store, StoreError};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+
+use crate::config::HostConfig;
+use crate::dispatch::Dispatcher;
+use crate::error::ControlError;
+use crate::going::Going;
+use crate::guests::Guests;
+use crate::housekeeping::Housekeeping;
+use crate::live::{Live, Lives, Plan};
+use crate::looping::{self, Rest};
+use crate::metrics::Metrics;
+use crate::outcomes::Outcomes;
+use crate::scheduler::Scheduler;
+use crate::slots::Node;
+use crate::takeover::TakeOver;
+
+/// Deployments that one page of the store's list brings at the start.
+const PAGE: usize = 500;
+/// Runs handed back at shutdown get so long for their commits.
+const HAND_BACK: Duration = Duration::from_secs(2);
+
+/// Everything that control shares.
+pub(crate) struct Inner {
+    pub(crate) config: HostConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) guests: Arc<dyn Guests>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) owner: Owner,
+    pub(crate) lives: Lives,
+    pub(crate) node: Arc<Node>,
+    pub(crate) going: Going,
+    pub(crate) outcomes: Arc<Outcomes>,
+    pub(crate) metrics: Metrics,
+    /// Wakes the scheduler: some schedule has another time.
+    pub(crate) rescheduled: Notify,
+    /// When the dispatcher need look next for runs that were delayed, in milliseconds.
+    pub(crate) delayed_until: AtomicU64,
+    /// Changes of deployments come one after the other, so that what is in memory follows the order of the commits.
+    pub(crate) changes: Mutex<()>,
+    /// No new work is taken.
+    closed: AtomicBool,
+    /// What goes on is handed back.
+    stopping: AtomicBool,
+    stop: Notify,
+    loops: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) end_loops: Notify,
+    recovering: AtomicBool,
+}
+
+/// A running host. Cheap to clone; clones are the same host.
+#[derive(Clone)]
+pub struct Host(pub(crate) Arc<Inner>);
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("owner", &self.0.owner).finish_non_exhaustive()
+    }
+}
+
+/// Whether the host can do its work, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether requests should be sent here.
+    pub ready: bool,
+    /// What is amiss, in words; empty where nothing is.
+    pub reasons: Vec<String>,
+}
+
+impl Host {
+    /// Begins a new life of the node, takes up what the last one left, and starts to dispatch and to schedule.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn start(
+        config: HostConfig,
+        store: Arc<dyn Store>,
+        guests: Arc<dyn Guests>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ControlError> {
+        let host = Self::start_still(config, store, guests, clock).await?;
+        host.spawn_loops();
+        Ok(host)
+    }
+
+    /// The same, with nothing going on by itself: the caller turns the clock and calls [`Host::turn`].
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub async fn start_still(
+        config: HostConfig,
+        store: Arc<dyn Store>,
+        guests: Arc<dyn Guests>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ControlError> {
+        let epoch = store.begin_life(&config.node).await?;
+        let inner = Arc::new(Inner {
+            owner: Owner { node: config.node.clone(), epoch },
+            node: Node::new(config.concurrency),
+            config,
+            store,
+            guests,
+            clock,
+            lives: Lives::default(),
+            going: Going::default(),
+            outcomes: Arc::default(),
+            metrics: Metrics::default(),
+            rescheduled: Notify::new(),
+            delayed_until: AtomicU64::new(0),
+            changes: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+            loops: std::sync::Mutex::default(),
+            end_loops: Notify::new(),
+            recovering: AtomicBool::new(true),
+        });
+        inner.load().await?;
+        // Nothing is admitted before what was left running is in hand again.
+        inner.node.set_open(false);
+        Ok(Self(inner))
+    }
+
+    fn spawn_loops(&self) {
+        let host = &self.0;
+        let loops = vec![
+            looping::spawn(Arc::clone(host), TakeOver::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Dispatcher::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Scheduler::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Housekeeping::new(Arc::clone(host))),
+        ];
+        self.0.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(loops);
+    }
+
+    /// What is asked of a host goes into it.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// What executes the runs.
+    #[must_use]
+    pub fn guests(&self) -> &Arc<dyn Guests> {
+        &self.0.guests
+    }
+
+    /// The clock that everything here goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// The node and its present life.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.0.owner
+    }
+
+    /// Whether requests should be sent here.
+    #[must_use]
+    pub fn ready(&self) -> Readiness {
+        let mut reasons = Vec::new();
+        if self.0.is_closed() {
+            reasons.push("the host is shutting down".to_owned());
+        } else if self.0.recovering.load(Ordering::Acquire) {
+            reasons.push("runs of the last life are being taken up".to_owned());
+        }
+        match self.0.store.health() {
+            StoreHealth::Good => {}
+            StoreHealth::DiskFull => reasons.push("the disk is full".to_owned()),
+            StoreHealth::ReadOnly(why) => reasons.push(format!("the store is read-only: {why}")),
+        }
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    /// The host's figures, those of this moment included, in the text format that Prometheus reads.
+    ///
+    /// # Errors
+    /// As [`Metrics::encode`].
+    pub fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        let now = &self.0.metrics.host;
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let stats = self.0.guests.stats();
+        now.syncs.set(number(self.0.store.sync_count()));
+        now.store_good.set(i64::from(self.0.store.health() == StoreHealth::Good));
+        now.guests_running.set(number(stats.running));
+        now.guests_waiting.set(number(stats.waiting));
+        now.modules.set(number(stats.modules));
+        now.compiled.set(number(stats.compiled));
+        now.loaded.set(number(stats.loaded));
+        for live in self.0.lives.all().values() {
+            live.figures.set_now(live.gate.running(), live.gate.queued());
+        }
+        self.0.metrics.encode()
+    }
+
+    /// How many runs this node executes now.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.0.node.used()
+    }
+
+    /// Takes no new work, lets what runs finish, hands back what does not in time, and closes the store. Returns after
+    /// `within` and some seconds at the latest; whoever still waits for an outcome is answered with the run as it stands.
+    pub async fn shutdown(&self, within: Duration) {
+        let host = &self.0;
+        if host.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        host.node.set_open(false);
+        host.end_loops.notify_waiters();
+        let loops = std::mem::take(&mut *host.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let finish = async {
+            for task in loops {
+                // A loop that panicked has ended too.
+                let _ = task.await;
+            }
+            host.node.empty().await;
+        };
+        if tokio::time::timeout(within, finish).await.is_err() {
+            host.stopping.store(true, Ordering::Release);
+            host.stop.notify_waiters();
+            if tokio::time::timeout(HAND_BACK, host.node.empty()).await.is_err() {
+                tracing::warn!(running = host.node.used(), "runs are left for the next life to take up");
+            }
+        }
+        if let Err(error) = host.store.close().await {
+            tracing::error!(%error, "the store did not close as it should");
+        }
+    }
+}
+
+/// Carries `work` to its end even where the caller is gone before: what is committed must be followed by what it means for
+/// the rest of the host.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ControlError>> + Send + 'static,
+) -> Result<T, ControlError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => Err(ControlError::refused(Code::Internal, format!("the work was cut off: {error}"))),
+    }
+}
+
+impl Inner {
+    /// Reads all deployments into memory.
+    async fn load(&self) -> Result<(), ControlError> {
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let found = self.store.deployments(page).await?;
+            let mut plans = Vec::with_capacity(found.items.len());
+            for deployment in found.items {
+                let plan = Plan::load(&*self.store, &deployment).await?;
+                plans.push((deployment, plan));
+            }
+            self.lives.put_all(&self.metrics, plans);
+            match found.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => break,
+            }
+        }
+        for name in self.store.waiting_deployments(Timestamp::MAX).await? {
+            if let Some(live) = self.lives.get(&name) {
+                let most = usize::try_from(self.config.queue_max).unwrap_or(usize::MAX);
+                let queued = self.store.queued(&name, most).await?;
+                live.gate.add_queued(i64::try_from(queued).unwrap_or(i64::MAX));
+                self.node.backlog.add(&live.gate);
+            }
+        }
+        Ok(())
+    }
+
+    /// The deployment of that name.
+    pub(crate) fn live(&self, name: &DeploymentName) -> Result<Arc<Live>, ControlError> {
+        self.lives.get(name).ok_or_else(|| ControlError::no_deployment(name.as_str()))
+    }
+
+    /// Refuses once the host shuts down.
+    pub(crate) fn check_open(&self) -> Result<(), ControlError> {
+        if self.is_closed() { Err(ControlError::shutting_down()) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until what goes on is handed back.
+    pub(crate) async fn stopping(self: &Arc<Self>) {
+        let stop = self.stop.notified();
+        tokio::pin!(stop);
+        stop.as_mut().enable();
+        if !self.is_stopping() {
+            stop.await;
+        }
+    }
+
+    /// Runs of the last life are all in hand.
+    pub(crate) fn recovered(&self) {
+        if self.recovering.swap(false, Ordering::AcqRel) && !self.is_closed() {
+            self.node.set_open(true);
+        }
+    }
+
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.recovering.load(Ordering::Acquire)
+    }
+
+    /// A run waits in the queue from `not_before` on: the dispatcher shall know.
+    pub(crate) fn queued_again(&self, live: &Live, not_before: Timestamp) {
+        live.gate.add_queued(1);
+        if not_before <= self.clock.now() {
+            self.node.backlog.add(&live.gate);
+        } else {
+            self.delayed(not_before);
+        }
+    }
+
+    /// Some run is due at `not_before`.
+    pub(crate) fn delayed(&self, not_before: Timestamp) {
+        if self.delayed_until.fetch_min(not_before.as_millis(), Ordering::AcqRel) > not_before.as_millis() {
+            self.node.backlog.wake();
+        }
+    }
+
+    /// Counts and reports a failure of the store.
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        if error.is_transient() || matches!(error, StoreError::ReadOnly { .. } | StoreError::Damaged { .. }) {
+            self.metrics.store_errors.inc();
+            tracing::warn!(%error, code = error.code(), "the store failed");
+        }
+    }
+
+    /// Leaves a failing store alone for a while; ends early when the host stops.
+    pub(crate) async fn pause_after_failure(self: &Arc<Self>, failures: u32) {
+        tokio::select! {
+            () = tokio::time::sleep(crate::work::back_off(failures)) => {}
+            () = self.stopping() => {}
+        }
+    }
+}
+
+impl Host {
+    /// One turn of every loop at the clock's present time, in the order of dependence; for hosts that were started still. Runs
+    /// that it dispatches go on by themselves. Returns when nothing more is due.
+    ///
+    /// # Errors
+    /// The first failure of a loop; the others have had their turn all the same.
+    pub async fn turn(&self) -> Result<(), ControlError> {
+        use crate::looping::Loop as _;
+        let mut first = Ok(());
+        let take_over = TakeOver::new(Arc::clone(&self.0));
+        let scheduler = Scheduler::new(Arc::clone(&self.0));
+        let dispatcher = Dispatcher::new(Arc::clone(&self.0));
+        loop {
+            let now = self.0.clock.now();
+            let mut more = false;
+            for progress in [take_over.tick(now).await, scheduler.tick(now).await, dispatcher.tick(now).await] {
+                match progress {
+                    Ok(progress) => more |= progress.rest == Rest::None,
+                    Err(error) => first = first.and(Err(error)),
+                }
+            }
+            if !more || first.is_err() {
+                return first;
+            }
+        }
+    }
+}

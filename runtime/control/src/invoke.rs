@@ -1,0 +1,218 @@
+//! Synchronous invocation: run first, commit once, then answer.
+//!
+//! Where a run can begin at once it is not put into the store before: its first commit carries its outcome, and a
+//! crash before means that the caller got no answer. Where it cannot begin at once, it is queued like any other and
+//! the caller waits for its outcome. A caller who leaves stops nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidemill_core::Fuel;
+use tidemill_core::run::{Export, Run, RunState};
+use tidemill_store::records::{NewRun, Requested};
+
+use crate::error::ControlError;
+use crate::host::{Host, Inner};
+use crate::live::Live;
+use crate::runs::Ask;
+use crate::work::{Finish, Work};
+
+/// A place is waited for so long before a run goes into the queue: a run need not be visible before that anyway.
+const PLACE_WITHIN: Duration = Duration::from_millis(50);
+/// Somebody who waits looks into the store so often, should nobody tell him.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// No caller waits longer.
+pub const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// What a caller who waited gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invoked {
+    /// The run as it stands.
+    pub run: Run,
+    /// Its output, where it succeeded.
+    pub output: Option<Bytes>,
+    /// Whether there is nothing more to wait for: it has ended, or is parked.
+    pub settled: bool,
+    /// Whether an earlier request with the same idempotency key had made it.
+    pub replayed: bool,
+}
+
+impl Host {
+    /// Asks for a run and waits for its outcome, at most `wait`. What is answered is durable, settled or not.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or the store's own: then nothing of the run has happened.
+    pub async fn invoke(&self, ask: Ask, wait: Duration) -> Result<Invoked, ControlError> {
+        self.0.check_open()?;
+        let live = self.0.live(&ask.deployment)?;
+        let delayed = ask.delay.is_some_and(|delay| !delay.is_zero());
+        let new = self.new_run(&live, ask)?;
+        let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
+        if let Some(key) = &new.key
+            && self.0.store.run_by_key(&new.deployment, key).await?.is_some()
+        {
+            return self.queue_and_wait(&live, new, until).await;
+        }
+        match self.place(&live, &new, delayed).await {
+            Some(work) => self.run_first(&live, work, new, until).await,
+            None => self.queue_and_wait(&live, new, until).await,
+        }
+    }
+
+    /// The run in hand, where it can begin now.
+    async fn place(&self, live: &Arc<Live>, new: &NewRun, delayed: bool) -> Option<Work> {
+        let behind = live.gate.behind.load(std::sync::atomic::Ordering::Acquire);
+        if delayed || behind || !live.gate.is_open() {
+            return None;
+        }
+        let collecting = match new.export {
+            Export::RevenueStream => Some(Arc::clone(&live.collecting).try_lock_owned().ok()?),
+            _ => None,
+        };
+        let permit = self.0.node.admit_soon(&live.gate, PLACE_WITHIN).await?;
+        let run = running(&self.0, new);
+        let work = Work::fresh(Arc::clone(&self.0), Arc::clone(live), permit, run, new.input.clone());
+        Some(work.with_collecting(collecting))
+    }
+
+    async fn run_first(
+        &self,
+        live: &Arc<Live>,
+        work: Work,
+        new: NewRun,
+        until: tokio::time::Instant,
+    ) -> Result<Invoked, ControlError> {
+        let sink = work.sink();
+        let mut driven = Driven::new(work);
+        let finish = tokio::select! {
+            biased;
+            finish = &mut driven => finish,
+            // Not before it is in the store: what is answered must be durable.
+            () = async { tokio::time::sleep_until(until).await; sink.visible().await } => {
+                drop(driven);
+                return self.stands(new.id).await;
+            }
+        };
+        match finish {
+            Finish::Settled(run, output) => Ok(Invoked { run, output, settled: true, replayed: false }),
+            Finish::Queued(run) => self.wait_for(run, until, false).await,
+            // The winner's record, with the check that it had the same input.
+            Finish::KeyTaken => self.queue_and_wait(live, new, until).await,
+            Finish::Refused(error) => Err(error.into()),
+            Finish::Abandoned => self.stands(new.id).await,
+        }
+    }
+
+    async fn queue_and_wait(
+        &self,
+        live: &Arc<Live>,
+        new: NewRun,
+        until: tokio::time::Instant,
+    ) -> Result<Invoked, ControlError> {
+        match self.enqueue(live, new).await? {
+            Requested::Created(run) => self.wait_for(run, until, false).await,
+            Requested::Existing(run) => self.wait_for(run, until, true).await,
+        }
+    }
+
+    /// Waits until the run is settled, or `until`.
+    async fn wait_for(&self, run: Run, until: tokio::time::Instant, replayed: bool) -> Result<Invoked, ControlError> {
+        let mut watch = self.0.outcomes.watch(run.id);
+        loop {
+            let mut stands = self.stands(run.id).await?;
+            stands.replayed = replayed;
+            if stands.settled || tokio::time::Instant::now() >= until {
+                return Ok(stands);
+            }
+            let look_again = until.min(tokio::time::Instant::now() + LOOK_AGAIN);
+            tokio::select! {
+                told = watch.outcome() => match told {
+                    Some(settled) => {
+                        let (run, output) = (settled.run.clone(), settled.output.clone());
+                        return Ok(Invoked { run, output, settled: true, replayed });
+                    }
+                    // Told already, to a loop that did not listen; the store knows.
+                    None => watch = self.0.outcomes.watch(run.id),
+                },
+                () = tokio::time::sleep_until(look_again) => {}
+                () = self.0.stopping() => {
+                    let mut stands = self.stands(run.id).await?;
+                    stands.replayed = replayed;
+                    return Ok(stands);
+                }
+            }
+        }
+    }
+
+    /// The run as the store has it.
+    async fn stands(&self, id: tidemill_core::RunId) -> Result<Invoked, ControlError> {
+        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        let output = if run.state == RunState::Succeeded { self.0.store.output(id).await? } else { None };
+        Ok(Invoked { settled: run.state.is_settled(), run, output, replayed: false })
+    }
+}
+
+/// The record of a run that begins now, as the store will first have it.
+fn running(host: &Inner, new: &NewRun) -> Run {
+    Run {
+        id: new.id,
+        deployment: new.deployment.clone(),
+        revision: new.revision,
+        component: new.component,
+        export: new.export,
+        state: RunState::Running { node: host.owner.node.clone(), epoch: host.owner.epoch },
+        trigger: new.trigger.clone(),
+        key: new.key.clone(),
+        labels: new.labels.clone(),
+        priority: new.priority,
+        attempt: 1,
+        generation: 1,
+        created_at: new.now,
+        started_at: Some(new.now),
+        ended_at: None,
+        fuel: Fuel::default(),
+        peak_memory: 0,
+        progress: None,
+        status: None,
+        takeovers: 0,
+        seed: new.seed,
+    }
+}
+
+/// A run in hand that its caller drives himself, which spares a hop between threads; dropped before its end, it goes on as a
+/// task of its own.
+struct Driven(Option<Pin<Box<dyn Future<Output = Finish> + Send>>>);
+
+impl Driven {
+    fn new(work: Work) -> Self {
+        Self(Some(Box::pin(work.drive())))
+    }
+}
+
+impl Future for Driven {
+    type Output = Finish;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Finish> {
+        let Some(work) = self.0.as_mut() else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(work)),
+                // The runtime ends: the run is gone as after a crash.
+                Err(_) => drop(work),
+            }
+        }
+    }
+}

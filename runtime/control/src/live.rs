@@ -1,0 +1,216 @@
+//! The deployments as they stand now, read without a lock: what a run needs of its deployment is at hand.
+//!
+//! A [`Plan`] is one revision, worked out once. A [`Live`] is the present plan with what outlives revisions: the counts
+//! of what runs, the locks between its runs, its figures.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tidemill_core::manifest::Manifest;
+use tidemill_core::retry::RunRetry;
+use tidemill_core::run::Export;
+use tidemill_core::schedule::Schedule;
+use tidemill_core::{Code, DeploymentName, Limits, Revision, ScheduleName, Timestamp};
+use tidemill_engine::{Grants, SecretGrant};
+use tidemill_store::Store;
+use tidemill_store::records::Deployment;
+
+use crate::error::ControlError;
+use crate::metrics::{Figures, Metrics};
+use crate::slots::Gate;
+
+/// Earlier revisions that one deployment keeps worked out, for runs that began with them.
+const EARLIER_PLANS: usize = 8;
+
+/// One revision, worked out.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) revision: Revision,
+    pub(crate) exports: Vec<Export>,
+    pub(crate) config: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) retry: RunRetry,
+    pub(crate) priority: u8,
+    pub(crate) concurrency: u32,
+    pub(crate) enabled: bool,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) manifest: Manifest,
+}
+
+impl Plan {
+    /// Works out a stored revision.
+    ///
+    /// # Errors
+    /// Where the stored manifest is not one: the store's contents are not what was stored.
+    pub(crate) async fn load(store: &dyn Store, deployment: &Deployment) -> Result<Self, ControlError> {
+        let manifest = Manifest::parse_json(deployment.manifest.as_bytes()).map_err(|problems| {
+            let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
+            let what = format!("the manifest of {} revision {}: {why}", deployment.name, deployment.revision);
+            ControlError::Store(tidemill_store::StoreError::Damaged { what })
+        })?;
+        let component = store.component(&deployment.component).await?;
+        let exports = component.map(|component| component.exports).unwrap_or_default();
+        Self::new(deployment.revision, manifest, exports)
+    }
+
+    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>) -> Result<Self, ControlError> {
+        Ok(Self {
+            revision,
+            exports,
+            config: manifest.config.as_str().into(),
+            limits: manifest.limits.clone(),
+            grants: Arc::new(grants(&manifest.grants)?),
+            retry: manifest.retry,
+            priority: manifest.priority,
+            concurrency: manifest.concurrency,
+            enabled: manifest.enabled,
+            labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            schedules: manifest.schedules.clone(),
+            since: manifest.since,
+            manifest,
+        })
+    }
+
+    pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<&Schedule> {
+        self.schedules.iter().find(|schedule| schedule.name() == name)
+    }
+}
+
+/// What the engine checks, of what the manifest says.
+fn grants(granted: &tidemill_core::manifest::Grants) -> Result<Grants, ControlError> {
+    let origin = |origin: &tidemill_core::manifest::HttpGrant| {
+        origin.to_string().parse().map_err(|error| {
+            ControlError::refused(Code::BadManifest, format!("`{origin}` under `http` in `[grants]`: {error}"))
+        })
+    };
+    let secrets = granted.secrets.iter().map(|secret| {
+        let to = secret.to.iter().map(origin).collect::<Result<_, ControlError>>()?;
+        Ok(SecretGrant { name: secret.name.clone(), to, sign: secret.sign })
+    });
+    Ok(Grants {
+        http: granted.http.iter().map(origin).collect::<Result<_, ControlError>>()?,
+        secrets: secrets.collect::<Result<_, ControlError>>()?,
+        ledger: granted.ledger,
+        topics: granted.topics.clone(),
+        deployments: granted.deployments.iter().map(|name| name.as_str().to_owned()).collect(),
+    })
+}
+
+/// A deployment as it stands now.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) deployment: Deployment,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) figures: Figures,
+    /// Taken shared by those who commit writes, alone by a run whose commits were refused again and again.
+    pub(crate) contention: Arc<tokio::sync::RwLock<()>>,
+    /// Held by the collection that goes on.
+    pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
+    earlier: Arc<Mutex<Vec<Arc<Plan>>>>,
+}
+
+impl Live {
+    /// Whether new runs are admitted.
+    pub(crate) fn is_open(deployment: &Deployment, plan: &Plan) -> bool {
+        plan.enabled && deployment.paused.is_none()
+    }
+
+    /// The plan of the revision that a run began with.
+    pub(crate) async fn plan_of(&self, store: &dyn Store, revision: Revision) -> Result<Arc<Plan>, ControlError> {
+        if self.plan.revision == revision {
+            return Ok(Arc::clone(&self.plan));
+        }
+        let known = |plans: &Vec<Arc<Plan>>| plans.iter().find(|plan| plan.revision == revision).cloned();
+        if let Some(plan) = known(&self.earlier.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(plan);
+        }
+        let Some(deployment) = store.revision(&self.deployment.name, revision).await? else {
+            return Err(ControlError::Store(tidemill_store::StoreError::NotFound {
+                kind: "revision",
+                name: format!("{} {revision}", self.deployment.name),
+            }));
+        };
+        let plan = Arc::new(Plan::load(store, &deployment).await?);
+        let mut plans = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= EARLIER_PLANS {
+            plans.remove(0);
+        }
+        plans.push(Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+/// All deployments, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Lives(ArcSwap<HashMap<DeploymentName, Arc<Live>>>);
+
+impl Lives {
+    pub(crate) fn get(&self, name: &DeploymentName) -> Option<Arc<Live>> {
+        self.0.load().get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Arc<HashMap<DeploymentName, Arc<Live>>> {
+        self.0.load_full()
+    }
+
+    /// Puts many at once, as at the start.
+    pub(crate) fn put_all(&self, metrics: &Metrics, found: Vec<(Deployment, Plan)>) {
+        let mut all = HashMap::clone(&self.0.load());
+        for (deployment, plan) in found {
+            let live = live(metrics, all.get(&deployment.name), deployment, Arc::new(plan));
+            all.insert(live.deployment.name.clone(), live);
+        }
+        self.0.store(Arc::new(all));
+    }
+
+    /// Puts one that was committed; the caller puts them in the order of their commits.
+    pub(crate) fn put(&self, metrics: &Metrics, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
+        let live = live(metrics, self.get(&deployment.name).as_ref(), deployment, plan);
+        self.0.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.insert(live.deployment.name.clone(), Arc::clone(&live));
+            all
+        });
+        live
+    }
+
+    pub(crate) fn remove(&self, name: &DeploymentName) {
+        self.0.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.remove(name);
+            all
+        });
+    }
+}
+
+fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
+    let gate = before.map_or_else(|| Gate::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
+    // Collections of one stream never overlap; a second would only wait with a place in its hands.
+    let most = if plan.exports == [Export::RevenueStream] { 1 } else { plan.concurrency };
+    gate.set(Live::is_open(&deployment, &plan), most);
+    Arc::new(match before {
+        Some(live) => Live {
+            gate,
+            figures: live.figures.clone(),
+            contention: Arc::clone(&live.contention),
+            collecting: Arc::clone(&live.collecting),
+            earlier: Arc::clone(&live.earlier),
+            deployment,
+            plan,
+        },
+        None => Live {
+            gate,
+            figures: metrics.of(deployment.name.as_str()),
+            contention: Arc::default(),
+            collecting: Arc::default(),
+            earlier: Arc::default(),
+            deployment,
+            plan,
+        },
+    })
+}

@@ -1,0 +1,100 @@
+//! What drives every reconcile loop: look, work, rest until something is due or somebody knocks.
+//!
+//! A loop's own work is in [`Loop::tick`], which takes the time as an argument and never rests: tests turn the clock
+//! and call it. How long to rest is told by date; the rest is cut into pieces, so that a clock that is set forward is
+//! noticed within seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::Timestamp;
+use tokio::task::JoinHandle;
+
+use crate::error::ControlError;
+use crate::host::Inner;
+use crate::work::back_off;
+
+/// No rest is longer: the machine's clock may be set meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
+/// What one look found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Things that were due.
+    pub(crate) found: usize,
+    /// Those that were done.
+    pub(crate) done: usize,
+    /// Those that failed, and will be found again.
+    pub(crate) failed: usize,
+    /// When to look again.
+    pub(crate) rest: Rest,
+}
+
+/// When to look again; a knock comes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// At once: one look did not get through.
+    None,
+    /// At that time.
+    Until(Timestamp),
+    /// When somebody knocks.
+    UntilKnock,
+}
+
+/// A reconcile loop.
+pub(crate) trait Loop: Send + Sync + 'static {
+    /// Its name, for the log.
+    const NAME: &'static str;
+
+    /// Looks once, and does what is due at `now`.
+    fn tick(&self, now: Timestamp) -> impl Future<Output = Result<Progress, ControlError>> + Send;
+
+    /// Waits for a knock.
+    fn knocked(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Drives a loop until the host shuts down.
+pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let ended = host.end_loops.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        let mut failures = 0;
+        let mut last_error = String::new();
+        while !host.is_closed() {
+            // A look is never cut off: what it has claimed must come into somebody's hands.
+            let rest = match turned.tick(host.clock.now()).await {
+                Ok(Progress { failed: 0, rest, .. }) => {
+                    failures = 0;
+                    last_error.clear();
+                    match rest {
+                        Rest::None => continue,
+                        Rest::Until(at) => Duration::from_millis(at.millis_since(host.clock.now()))
+                            .clamp(Duration::from_millis(1), LONGEST_REST),
+                        Rest::UntilKnock => LONGEST_REST,
+                    }
+                }
+                Ok(Progress { .. }) => {
+                    failures += 1;
+                    back_off(failures)
+                }
+                Err(error) => {
+                    failures += 1;
+                    let text = error.to_string();
+                    // The same again tells nobody anything new.
+                    if text != last_error {
+                        tracing::warn!(name = L::NAME, error = text, "a loop failed and will try again");
+                        last_error = text;
+                    }
+                    back_off(failures)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                // While the store fails, knocking does not help.
+                () = turned.knocked(), if failures == 0 => {}
+                () = &mut ended => return,
+            }
+        }
+    })
+}

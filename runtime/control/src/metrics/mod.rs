@@ -1,0 +1,260 @@
+//! The host's own figures, in families that Prometheus understands.
+//!
+//! What happens is counted as it happens, through handles that each deployment holds; what *is* (running, queued) is
+//! set when somebody asks. The guests' own metrics are in `guest.rs`.
+
+mod guest;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+pub(crate) use guest::GuestMetrics;
+
+/// Seconds: from a no-op's half a millisecond to a long run's five minutes.
+const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDeployment {
+    deployment: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    deployment: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Fired {
+    deployment: String,
+    result: &'static str,
+}
+
+/// Every family of the host.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    attempts: Family<Ended, Counter>,
+    fuel: Family<OfDeployment, Counter>,
+    seconds: Family<OfDeployment, Histogram, fn() -> Histogram>,
+    redone: Family<OfDeployment, Counter>,
+    firings: Family<Fired, Counter>,
+    running: Family<OfDeployment, Gauge>,
+    queued: Family<OfDeployment, Gauge>,
+    pub(crate) lateness: Histogram,
+    pub(crate) store_errors: Counter,
+    pub(crate) taken_over: Counter,
+    pub(crate) host: HostGauges,
+    pub(crate) guest: std::sync::Arc<GuestMetrics>,
+}
+
+/// What is true of the host now.
+#[derive(Debug, Default)]
+pub(crate) struct HostGauges {
+    pub(crate) syncs: Gauge,
+    pub(crate) store_good: Gauge,
+    pub(crate) guests_running: Gauge,
+    pub(crate) guests_waiting: Gauge,
+    pub(crate) modules: Gauge,
+    pub(crate) compiled: Gauge,
+    pub(crate) loaded: Gauge,
+}
+
+/// One deployment's handles: nothing is looked up while runs go by.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    succeeded: Counter,
+    failed: Counter,
+    parked: Counter,
+    cancelled: Counter,
+    retried: Counter,
+    handed_back: Counter,
+    fuel: Counter,
+    seconds: Histogram,
+    redone: Counter,
+    running: Gauge,
+    queued: Gauge,
+    pub(crate) fired: Counter,
+    pub(crate) skipped: Counter,
+    pub(crate) missed: Counter,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    Succeeded,
+    Failed,
+    Parked,
+    Cancelled,
+    Retried,
+    HandedBack,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("tidemill");
+        let attempts = Family::default();
+        let fuel = Family::default();
+        let run_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
+        let redone = Family::default();
+        let firings = Family::default();
+        let running = Family::default();
+        let queued = Family::default();
+        let lateness = seconds();
+        let store_errors = Counter::default();
+        let taken_over = Counter::default();
+        let host = HostGauges::default();
+        let guest = std::sync::Arc::new(GuestMetrics::default());
+        registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
+        registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
+        registry.register("attempt_seconds", "From taking a run up to its commit", Family::clone(&run_seconds));
+        registry.register("redone", "Stretches done again because what they read had changed", Family::clone(&redone));
+        registry.register("firings", "Firings of schedules, by what came of them", Family::clone(&firings));
+        registry.register("running", "Runs that are executed now", Family::clone(&running));
+        registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
+        registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
+        registry.register("store_errors", "Operations that the store failed", store_errors.clone());
+        registry.register("taken_over", "Runs taken over from a life that ended", taken_over.clone());
+        registry.register("store_syncs", "How often the disk has confirmed a commit", host.syncs.clone());
+        registry.register("store_good", "1 while the store reads and writes", host.store_good.clone());
+        registry.register("guests_running", "Guests in memory", host.guests_running.clone());
+        registry.register("guests_waiting", "Guests that wait for room in the pool", host.guests_waiting.clone());
+        registry.register("modules", "Components whose code is in memory", host.modules.clone());
+        registry.register("components_compiled", "Components compiled since the start", host.compiled.clone());
+        registry.register(
+            "components_loaded",
+            "Components loaded from the code cache since the start",
+            host.loaded.clone(),
+        );
+        registry.register_collector(Box::new(std::sync::Arc::clone(&guest)));
+        Self {
+            registry,
+            attempts,
+            fuel,
+            seconds: run_seconds,
+            redone,
+            firings,
+            running,
+            queued,
+            lateness,
+            store_errors,
+            taken_over,
+            host,
+            guest,
+        }
+    }
+}
+
+impl Metrics {
+    /// All families in the OpenMetrics text format, which Prometheus reads.
+    ///
+    /// # Errors
+    /// Never, as writing into a `String` does not fail; the signature is the encoder's.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// The handles of one deployment.
+    pub(crate) fn of(&self, deployment: &str) -> Figures {
+        let ended = |state| self.attempts.get_or_create_owned(&Ended { deployment: deployment.to_owned(), state });
+        let fired = |result| self.firings.get_or_create_owned(&Fired { deployment: deployment.to_owned(), result });
+        let one = OfDeployment { deployment: deployment.to_owned() };
+        Figures {
+            succeeded: ended("succeeded"),
+            failed: ended("failed"),
+            parked: ended("parked"),
+            cancelled: ended("cancelled"),
+            retried: ended("retried"),
+            handed_back: ended("handed-back"),
+            fuel: self.fuel.get_or_create_owned(&one),
+            seconds: self.seconds.get_or_create_owned(&one),
+            redone: self.redone.get_or_create_owned(&one),
+            running: self.running.get_or_create_owned(&one),
+            queued: self.queued.get_or_create_owned(&one),
+            fired: fired("fired"),
+            skipped: fired("skipped"),
+            missed: fired("missed"),
+        }
+    }
+
+    /// Forgets a deployment that is no more.
+    pub(crate) fn forget(&self, deployment: &str) {
+        for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back"] {
+            self.attempts.remove(&Ended { deployment: deployment.to_owned(), state });
+        }
+        for result in ["fired", "skipped", "missed"] {
+            self.firings.remove(&Fired { deployment: deployment.to_owned(), result });
+        }
+        let one = OfDeployment { deployment: deployment.to_owned() };
+        self.fuel.remove(&one);
+        self.seconds.remove(&one);
+        self.redone.remove(&one);
+        self.running.remove(&one);
+        self.queued.remove(&one);
+        self.guest.forget(deployment);
+    }
+}
+
+impl Figures {
+    pub(crate) fn ended(&self, how: AttemptEnd, fuel: u64, took: std::time::Duration) {
+        match how {
+            AttemptEnd::Succeeded => &self.succeeded,
+            AttemptEnd::Failed => &self.failed,
+            AttemptEnd::Parked => &self.parked,
+            AttemptEnd::Cancelled => &self.cancelled,
+            AttemptEnd::Retried => &self.retried,
+            AttemptEnd::HandedBack => &self.handed_back,
+        }
+        .inc();
+        self.fuel.inc_by(fuel);
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn redone(&self) {
+        self.redone.inc();
+    }
+
+    pub(crate) fn set_now(&self, running: u32, queued: u64) {
+        self.running.set(running.into());
+        self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_happened_is_in_the_text_until_the_deployment_is_forgotten() {
+        let metrics = Metrics::default();
+        let figures = metrics.of("uptime");
+        figures.ended(AttemptEnd::Succeeded, 1234, Duration::from_millis(3));
+        figures.set_now(2, 7);
+        let text = metrics.encode().unwrap();
+        for line in [
+            "tidemill_attempts_total{deployment=\"uptime\",state=\"succeeded\"} 1",
+            "tidemill_fuel_total{deployment=\"uptime\"} 1234",
+            "tidemill_attempt_seconds_count{deployment=\"uptime\"} 1",
+            "tidemill_running{deployment=\"uptime\"} 2",
+            "tidemill_queued{deployment=\"uptime\"} 7",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+        metrics.forget("uptime");
+        assert!(!metrics.encode().unwrap().contains("uptime"));
+    }
+}

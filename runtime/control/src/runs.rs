@@ -1,0 +1,219 @@
+//! Runs as they are asked for and changed from outside: request, cancel, retry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidemill_core::run::{Export, Run, RunEvent, RunState, Trigger};
+use tidemill_core::wire::json;
+use tidemill_core::{Code, DeploymentName, RunId, limits};
+use tidemill_store::StoreError;
+use tidemill_store::records::{NewRun, Requested};
+
+use crate::collection::Asked;
+use crate::error::ControlError;
+use crate::exports;
+use crate::host::{Host, to_its_end};
+use crate::live::Live;
+
+/// The longest idempotency key, in bytes.
+pub const KEY_BYTES: usize = 255;
+/// The most labels of a run, those of its deployment included.
+pub const RUN_LABELS: usize = 64;
+/// The longest name or value of a label, in bytes.
+pub const LABEL_BYTES: usize = 255;
+/// The longest delay of a request: 366 days.
+pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A run may be on its way between the store and its driver for so many looks, 5 ms apart.
+const LOOKS: u32 = 200;
+
+/// What a run is asked for with.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Of which deployment.
+    pub deployment: DeploymentName,
+    /// Which export; needed where more than one fits.
+    pub export: Option<Export>,
+    /// JSON text; empty means `{}`.
+    pub input: Bytes,
+    /// The same key again answers the same run.
+    pub key: Option<String>,
+    /// Names and values, beside those of the deployment.
+    pub labels: Vec<(String, String)>,
+    /// 1 to 9; the deployment's own by default.
+    pub priority: Option<u8>,
+    /// Not to begin earlier than so much later.
+    pub delay: Option<Duration>,
+    /// What asks.
+    pub trigger: Trigger,
+}
+
+impl Ask {
+    /// A run of `deployment` with that input, and every default.
+    #[must_use]
+    pub fn new(deployment: DeploymentName, input: impl Into<Bytes>) -> Self {
+        Self {
+            deployment,
+            export: None,
+            input: input.into(),
+            key: None,
+            labels: Vec::new(),
+            priority: None,
+            delay: None,
+            trigger: Trigger::default(),
+        }
+    }
+}
+
+impl Host {
+    /// Asks for a run; it is in the store when this returns, and begins when the dispatcher admits it.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or the store's own.
+    pub async fn request(&self, ask: Ask) -> Result<Requested, ControlError> {
+        self.0.check_open()?;
+        let live = self.0.live(&ask.deployment)?;
+        let new = self.new_run(&live, ask)?;
+        self.enqueue(&live, new).await
+    }
+
+    pub(crate) async fn enqueue(&self, live: &Arc<Live>, new: NewRun) -> Result<Requested, ControlError> {
+        if live.gate.queued() >= self.0.config.queue_max {
+            return Err(ControlError::refused(
+                Code::QueueFull,
+                format!("{} runs of `{}` wait already", live.gate.queued(), live.deployment.name),
+            ));
+        }
+        let (host, live) = (Arc::clone(&self.0), Arc::clone(live));
+        to_its_end(async move {
+            let not_before = new.not_before;
+            let requested = host.store.request_run(new).await.inspect_err(|error| host.store_failed(error))?;
+            if matches!(requested, Requested::Created(_)) {
+                host.queued_again(&live, not_before);
+            }
+            Ok(requested)
+        })
+        .await
+    }
+
+    /// Checks a request and turns it into what the store takes.
+    pub(crate) fn new_run(&self, live: &Live, ask: Ask) -> Result<NewRun, ControlError> {
+        let field = |detail: String| ControlError::refused(Code::BadField, detail);
+        let export = exports::of_call(&live.plan.exports, ask.export)?;
+        let input = if ask.input.is_empty() { Bytes::from_static(b"{}") } else { ask.input };
+        if input.len() > limits::INPUT_BYTES {
+            let detail = format!("the input has {} bytes, of at most {}", input.len(), limits::INPUT_BYTES);
+            return Err(ControlError::refused(Code::LimitInput, detail));
+        }
+        json::check(&input, limits::INPUT_BYTES)
+            .map_err(|error| ControlError::refused(Code::BadJson, format!("the input: {error}")))?;
+        if export == Export::RevenueStream {
+            Asked::parse(&input)?;
+        }
+        if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
+            return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
+        }
+        if ask.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
+            return Err(field("a priority is 1 (last) to 9 (first)".to_owned()));
+        }
+        if ask.delay.is_some_and(|delay| delay > DELAY_MAX) {
+            return Err(field("a delay is at most 366 days".to_owned()));
+        }
+        let mut labels = live.plan.labels.clone();
+        labels.retain(|(name, _)| !ask.labels.iter().any(|(own, _)| own == name));
+        labels.extend(ask.labels);
+        let long =
+            |(name, value): &(String, String)| name.is_empty() || name.len() > LABEL_BYTES || value.len() > LABEL_BYTES;
+        if labels.len() > RUN_LABELS || labels.iter().any(long) {
+            return Err(field(format!("at most {RUN_LABELS} labels, of names and values up to {LABEL_BYTES} bytes")));
+        }
+        let now = self.0.clock.now();
+        let delay = u64::try_from(ask.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        Ok(NewRun {
+            id: crate::chance::run_id(now)?,
+            deployment: live.deployment.name.clone(),
+            revision: live.deployment.revision,
+            component: live.deployment.component,
+            export,
+            trigger: ask.trigger,
+            input,
+            key: ask.key,
+            labels,
+            priority: ask.priority.unwrap_or(live.plan.priority),
+            now,
+            not_before: now.plus_millis(delay),
+            seed: crate::chance::seed()?,
+        })
+    }
+
+    /// Cancels a run. One that goes on is told and has its grace period; the second time it is ended at once. One that is
+    /// queued or parked ends untold. Answers the run as it stands now.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/run-state` where it has ended.
+    pub async fn cancel(&self, id: RunId) -> Result<Run, ControlError> {
+        let mut looks = 0;
+        loop {
+            let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+            match &run.state {
+                RunState::Running { .. } => {
+                    if let Some(handle) = self.0.going.get(id) {
+                        handle.cancel();
+                        return Ok(run);
+                    }
+                    looks += 1;
+                    if looks == LOOKS {
+                        return Err(ControlError::refused(
+                            Code::RunState,
+                            "the run is being taken over; cancel it again",
+                        ));
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                state if state.has_ended() => {
+                    return Err(ControlError::refused(Code::RunState, format!("the run is {} already", state.name())));
+                }
+                state => {
+                    let was_queued = matches!(state, RunState::Queued { .. });
+                    match self.0.store.change_run(id, RunEvent::Cancelled, self.0.clock.now()).await {
+                        Ok(run) => {
+                            if let Some(live) = self.0.lives.get(&run.deployment).filter(|_| was_queued) {
+                                live.gate.add_queued(-1);
+                            }
+                            self.0.outcomes.settle(&run, None);
+                            return Ok(run);
+                        }
+                        // It was claimed meanwhile.
+                        Err(StoreError::IllegalTransition(_)) if looks < LOOKS => looks += 1,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries a parked run again, from its beginning, as the next attempt.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/run-state` where it is not parked.
+    pub async fn retry(&self, id: RunId) -> Result<Run, ControlError> {
+        self.0.check_open()?;
+        let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        if !matches!(run.state, RunState::Parked(_)) {
+            return Err(ControlError::refused_with(
+                Code::RunState,
+                format!("the run is {}; only a parked one can be tried again", run.state.name()),
+                "Start a new run with the same input where this one has ended.",
+            ));
+        }
+        let live = self.0.live(&run.deployment)?;
+        let host = Arc::clone(&self.0);
+        to_its_end(async move {
+            let now = host.clock.now();
+            let run = host.store.change_run(id, RunEvent::Requeued { not_before: now }, now).await?;
+            host.queued_again(&live, now);
+            Ok(run)
+        })
+        .await
+    }
+}

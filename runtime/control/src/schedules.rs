@@ -1,0 +1,105 @@
+//! Schedules as they are looked at and changed from outside: pause, resume, fire now, preview.
+
+use std::sync::Arc;
+
+use tidemill_core::run::{Run, Trigger, TriggerKind};
+use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
+use tidemill_store::records::{Pause, Requested, Schedule};
+
+use crate::deploy::checked_note;
+use crate::error::ControlError;
+use crate::host::Host;
+use crate::live::Live;
+use crate::scheduler;
+
+/// The most firings that one preview shows.
+pub const PREVIEW_MAX: usize = 1_000;
+
+impl Host {
+    /// Lets no more of the schedule's times start a run.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`.
+    pub async fn pause_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        note: String,
+    ) -> Result<Schedule, ControlError> {
+        let (now, note) = (self.0.clock.now(), checked_note(note)?);
+        let _turn = self.0.changes.lock().await;
+        self.planned(deployment, name)?;
+        let pause = Some(Pause { since: now, note });
+        Ok(self.0.store.pause_schedule(deployment, name, pause, None, now).await?)
+    }
+
+    /// Goes on with the next time from now; what a pause let pass is not made up for.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`.
+    pub async fn resume_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+    ) -> Result<Schedule, ControlError> {
+        let now = self.0.clock.now();
+        let _turn = self.0.changes.lock().await;
+        let (live, schedule) = self.planned(deployment, name)?;
+        let next = if live.plan.enabled { schedule.next_after(now) } else { None };
+        let stored = self.0.store.schedule(deployment, name).await?;
+        if stored.is_some_and(|stored| stored.paused.is_none()) {
+            return Err(ControlError::refused(Code::RunState, "the schedule is not paused"));
+        }
+        let resumed = self.0.store.pause_schedule(deployment, name, None, next, now).await?;
+        self.0.rescheduled.notify_one();
+        Ok(resumed)
+    }
+
+    /// Starts a run of the schedule now, beside its times: with its export, input and name. Collections of a stream that go on
+    /// are waited for; other overlaps are the caller's wish.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`; the store's own.
+    pub async fn trigger(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Run, ControlError> {
+        self.0.check_open()?;
+        let now = self.0.clock.now();
+        let (live, schedule) = self.planned(deployment, name)?;
+        let trigger = Trigger {
+            kind: TriggerKind::Schedule,
+            name: Some(name.to_string()),
+            at: Some(now),
+            details: Some(r#"{"by_hand":true}"#.to_owned()),
+            ..Trigger::default()
+        };
+        let new = scheduler::request(&live, &schedule, trigger, now, now)?;
+        match self.enqueue(&live, new).await? {
+            Requested::Created(run) | Requested::Existing(run) => Ok(run),
+        }
+    }
+
+    /// The next `n` nominal times after `from`, at most [`PREVIEW_MAX`].
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`.
+    pub fn preview(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        n: usize,
+        from: Timestamp,
+    ) -> Result<Vec<Timestamp>, ControlError> {
+        let (_, schedule) = self.planned(deployment, name)?;
+        Ok(schedule.preview(from, n.min(PREVIEW_MAX)))
+    }
+
+    fn planned(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+    ) -> Result<(Arc<Live>, tidemill_core::schedule::Schedule), ControlError> {
+        let live = self.0.live(deployment)?;
+        let schedule = live.plan.schedule(name).cloned();
+        let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment.as_str(), name.as_str()))?;
+        Ok((live, schedule))
+    }
+}

@@ -1,0 +1,112 @@
+//! Uploads: a component is compiled and validated, its bytes come to lie in their place for good, and then a version names it.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+use tidemill_core::manifest::ModuleVersion as Version;
+use tidemill_core::{Code, ComponentDigest, ModuleName};
+use tidemill_store::StoreError;
+use tidemill_store::records::{Component, ModuleVersion, PutVersion};
+
+use crate::error::ControlError;
+use crate::host::{Host, to_its_end};
+
+/// What an upload led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The component.
+    pub component: Component,
+    /// Whether the version is new.
+    pub put: PutVersion,
+    /// What its author should know.
+    pub warnings: Vec<String>,
+}
+
+impl Host {
+    /// Names the component in `file`, whose digest and size the caller has counted, as a version of a module. The file is
+    /// moved to its place, or removed.
+    ///
+    /// # Errors
+    /// Every problem of the component; `host/version-has-other-bytes`; the store's own.
+    pub async fn upload(
+        &self,
+        module: ModuleName,
+        version: Version,
+        file: TempPath,
+        digest: ComponentDigest,
+        size: u64,
+    ) -> Result<Uploaded, ControlError> {
+        self.0.check_open()?;
+        let versions = self.0.store.versions(&module).await?;
+        let same = versions.iter().find(|known| known.version == version.as_str());
+        if let Some(known) = same.filter(|known| known.digest != digest) {
+            let version = version.as_str().to_owned();
+            let taken = StoreError::VersionTaken { module: module.to_string(), version, digest: known.digest };
+            return Err(taken.into());
+        }
+        let known = self.0.store.component(&digest).await?;
+        let place = self.0.config.components_dir.join(format!("{}.wasm", digest.hex()));
+        if let (Some(component), Some(_)) = (&known, same)
+            && tokio::fs::try_exists(&place).await.unwrap_or(false)
+        {
+            let warnings = component.warnings.clone();
+            return Ok(Uploaded { component: component.clone(), put: PutVersion::Same, warnings });
+        }
+        let now = self.0.clock.now();
+        let admitted = self.0.guests.admit(&file, digest).await?;
+        // Nobody removes these bytes between here and the version that names them.
+        let _turn = self.0.changes.lock().await;
+        settle(file, place).await?;
+        let component = Component {
+            digest,
+            size,
+            exports: admitted.exports,
+            imports: admitted.imports,
+            warnings: admitted.warnings,
+            uploaded_at: known.map_or(now, |component| component.uploaded_at),
+        };
+        let named = ModuleVersion { module, version: version.as_str().to_owned(), digest, created_at: now };
+        let put = self.0.store.put_version(named, component.clone()).await?;
+        let warnings = component.warnings.clone();
+        Ok(Uploaded { component, put, warnings })
+    }
+
+    /// Forgets a component that no deployment needs: its versions, its bytes and its code.
+    ///
+    /// # Errors
+    /// `host/component-not-found`; `host/component-in-use`.
+    pub async fn delete_component(&self, digest: ComponentDigest) -> Result<(), ControlError> {
+        let host = std::sync::Arc::clone(&self.0);
+        to_its_end(async move {
+            let _turn = host.changes.lock().await;
+            host.store.delete_component(&digest).await?;
+            host.guests.evict(digest);
+            let place = host.config.components_dir.join(format!("{}.wasm", digest.hex()));
+            // The store no longer names it: a file that stays is in nobody's way, and the same upload replaces it.
+            if let Err(error) = tokio::fs::remove_file(&place).await {
+                tracing::warn!(%digest, %error, "a component's bytes were not removed");
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Moves the file to its place and syncs both it and the folder, so that no version ever names bytes that a power cut took.
+async fn settle(file: TempPath, place: PathBuf) -> Result<(), ControlError> {
+    let moved = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let folder = place.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        std::fs::File::open(&file)?.sync_all()?;
+        file.persist(&place).map_err(|error| error.error)?;
+        std::fs::File::open(folder)?.sync_all()
+    });
+    let moved = moved.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    moved.map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
+            _ => Code::StoreUnavailable,
+        };
+        ControlError::refused(code, format!("the component's bytes could not be kept: {error}"))
+    })
+}

@@ -1,0 +1,153 @@
+//! What follows from how an attempt ended: a pure decision, so that it can be held against its rules without a run.
+
+use tidemill_core::retry::{AfterFailure, FailedAttempt, RunRetry, Then};
+use tidemill_core::run::RunEvent;
+use tidemill_core::{Code, Failure, Timestamp};
+use tidemill_engine::{Cause, Outcome};
+
+use crate::metrics::AttemptEnd;
+
+/// What is known of the attempt beside its outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub(super) number: u32,
+    pub(super) retry: &'a RunRetry,
+    /// Whether another run started this one.
+    pub(super) child: bool,
+    /// Whether a person cancelled it.
+    pub(super) told: bool,
+    /// Whether it was stopped because its lifetime was over; how long that was, in milliseconds.
+    pub(super) overran: Option<u64>,
+    pub(super) now: Timestamp,
+    pub(super) random: u64,
+}
+
+/// What the commit does with the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) event: RunEvent,
+    pub(super) how: AttemptEnd,
+    /// Whether what it wrote and posted takes hold.
+    pub(super) effects: bool,
+}
+
+/// What follows.
+///
+/// A success takes hold with its effects. So does a run that was cancelled: it has had its time to clean up, and what it
+/// did then is meant. A failed attempt leaves nothing but its log lines, whatever becomes of the run.
+pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
+    if attempt.told {
+        return Verdict { event: RunEvent::Cancelled, how: AttemptEnd::Cancelled, effects: true };
+    }
+    let (failure, trap_or_limit) = match (outcome, attempt.overran) {
+        (Outcome::Output(_), _) => {
+            return Verdict { event: RunEvent::Succeeded, how: AttemptEnd::Succeeded, effects: true };
+        }
+        (Outcome::Failed { .. }, Some(lifetime)) => {
+            let message = format!("the run did not end within `lifetime`, which is {lifetime} ms");
+            (Code::LimitLifetime.failure(message), true)
+        }
+        (Outcome::Failed { failure, cause }, None) => (failure.clone(), matches!(cause, Cause::Trap | Cause::Limit)),
+    };
+    // A run whose lifetime is over has no time left for another attempt.
+    let retry = if attempt.overran.is_some() { RunRetry { on_trap: false, ..*attempt.retry } } else { *attempt.retry };
+    let failed =
+        FailedAttempt { attempt: attempt.number, retryable: failure.retryable, trap_or_limit, child: attempt.child };
+    match retry.after_failure(failed, attempt.random) {
+        AfterFailure::Retry { delay_millis } => Verdict {
+            event: RunEvent::Requeued { not_before: attempt.now.plus_millis(delay_millis) },
+            how: AttemptEnd::Retried,
+            effects: false,
+        },
+        AfterFailure::GiveUp { then, exhausted } => {
+            let failure = if exhausted { all_failed(&failure, attempt.number) } else { failure };
+            let (event, how) = match then {
+                Then::Park => (RunEvent::Parked(failure), AttemptEnd::Parked),
+                Then::Fail => (RunEvent::Failed(failure), AttemptEnd::Failed),
+            };
+            Verdict { event, how, effects: false }
+        }
+    }
+}
+
+/// `host/retries-exhausted`, with the failure of the last attempt in its details.
+fn all_failed(last: &Failure, attempts: u32) -> Failure {
+    let message = format!("all {attempts} attempts failed, the last with {}: {}", last.code, last.message);
+    let failure = Code::RetriesExhausted.failure(message);
+    match serde_json::to_string(last) {
+        Ok(details) => failure.with_details(details),
+        Err(_) => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attempt(retry: &RunRetry) -> Attempt<'_> {
+        Attempt {
+            number: 1,
+            retry,
+            child: false,
+            told: false,
+            overran: None,
+            now: Timestamp::from_millis(1_000),
+            random: 0,
+        }
+    }
+
+    fn failed(retryable: bool, cause: Cause) -> Outcome {
+        Outcome::Failed { failure: Failure { retryable, ..Failure::new("late", "too late") }, cause }
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_tried_again_after_the_back_off() {
+        let verdict = verdict(&failed(true, Cause::Guest), attempt(&RunRetry::default()));
+        assert_eq!(verdict.event, RunEvent::Requeued { not_before: Timestamp::from_millis(2_000) });
+        assert!(!verdict.effects);
+    }
+
+    #[test]
+    fn the_last_attempt_parks_with_the_last_failure_in_its_details() {
+        let retry = RunRetry::default();
+        let verdict = verdict(&failed(true, Cause::Guest), Attempt { number: 5, ..attempt(&retry) });
+        let RunEvent::Parked(failure) = verdict.event else { panic!("{verdict:?}") };
+        assert_eq!(failure.code, "host/retries-exhausted");
+        assert_eq!(serde_json::from_str::<Failure>(&failure.details.unwrap()).unwrap().code, "late");
+    }
+
+    #[test]
+    fn a_failure_that_will_not_pass_parks_at_once_under_its_own_name() {
+        let retry = RunRetry::default();
+        for cause in [Cause::Guest, Cause::Trap, Cause::Limit, Cause::Host] {
+            let RunEvent::Parked(failure) = verdict(&failed(false, cause), attempt(&retry)).event else { panic!() };
+            assert_eq!(failure.code, "late");
+        }
+    }
+
+    #[test]
+    fn a_run_that_outlived_itself_is_not_tried_again() {
+        let retry = RunRetry { on_trap: true, ..RunRetry::default() };
+        let verdict = verdict(&failed(true, Cause::Cancelled), Attempt { overran: Some(5_000), ..attempt(&retry) });
+        let RunEvent::Parked(failure) = verdict.event else { panic!("{verdict:?}") };
+        assert_eq!(failure.code, "host/limit-lifetime");
+        assert!(failure.message.contains("5000 ms"));
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_success_or_a_cancelled_run_leaves_effects(
+            number in 1u32..20, retryable in any::<bool>(), on_trap in any::<bool>(), told in any::<bool>(), child in any::<bool>(),
+            cause in prop::sample::select(vec![None, Some(Cause::Guest), Some(Cause::Trap), Some(Cause::Limit), Some(Cause::Host)]),
+        ) {
+            let retry = RunRetry { on_trap, ..RunRetry::default() };
+            let outcome = cause.map_or_else(|| Outcome::Output(Bytes::from_static(b"1")), |cause| failed(retryable, cause));
+            let verdict = verdict(&outcome, Attempt { number, child, told, ..attempt(&retry) });
+            prop_assert_eq!(verdict.effects, told || cause.is_none());
+            prop_assert_eq!(verdict.event == RunEvent::Cancelled, told);
+        }
+    }
+}
