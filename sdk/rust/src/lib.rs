@@ -68,3 +68,8 @@ mod time;
 pub mod bindings;
 #[doc(hidden)]
 pub mod export;
+
+/// The snippets of the book's page are tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/src/sdk-rust.md")]
+struct Book;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Manifest, ModuleRef, ModuleVersion, Source, read};
 use crate::codes::Code;
 use crate::ids::{DeploymentName, ModuleName};
-use crate::wire::{Object, Problem};
+use crate::wire::{Field, Object, Problem};
 
 /// The longest `tidemill.toml`, in bytes.
 pub const MODULE_FILE_BYTES: usize = super::MANIFEST_BYTES;
@@ -65,9 +65,14 @@ impl ModuleFile {
 
 fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFile> {
     let mut top: Map<String, Value> = table.into_iter().map(|(name, value)| (name, json(value))).collect();
+    // Text under the name is a reference to a module that is there already, and stays where it is.
     let module = match top.remove("module") {
+        Some(value @ Value::String(_)) => {
+            top.insert("module".to_owned(), value);
+            None
+        }
         Some(value) => {
-            let field = crate::wire::Field { pointer: "/module".to_owned(), value };
+            let field = Field { pointer: "/module".to_owned(), value };
             Some(module_section(field.object(problems)?, problems)?)
         }
         None => None,
@@ -77,7 +82,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
     let mut places = BTreeMap::new();
     let mut flat = Map::new();
     if let Some(deployment) = top.remove("deployment") {
-        let field = crate::wire::Field { pointer: "/deployment".to_owned(), value: deployment };
+        let field = Field { pointer: "/deployment".to_owned(), value: deployment };
         for (name, field) in field.object(problems)?.take_all() {
             places.insert(name.clone(), "/deployment");
             flat.insert(name, field.value);

@@ -49,7 +49,16 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
     let jitter = object.take("jitter").and_then(|field| field.duration(0..=JITTER_MAX_MILLIS, problems));
     spec.jitter_millis = jitter.unwrap_or(0);
     let overlap = Overlap::ALL.map(|policy| (policy.as_str(), policy));
-    spec.overlap = object.take("overlap").and_then(|field| field.choice(&overlap, problems)).unwrap_or_default();
+    if let Some(field) = object.take("overlap") {
+        let pointer = field.pointer.clone();
+        spec.overlap = field.choice(&overlap, problems).unwrap_or_default();
+        if !Overlap::CARRIED_OUT.contains(&spec.overlap) {
+            let message = format!("`{}` is not carried out by this release", spec.overlap.as_str());
+            let names = Overlap::CARRIED_OUT.map(|policy| format!("\"{}\"", policy.as_str())).join(", ");
+            problems
+                .push(Problem::field(pointer, message, format!("Use one of {names}.")).with_code(Code::NotAvailable));
+        }
+    }
     let catch_up = CatchUp::ALL.map(|policy| (policy.as_str(), policy));
     spec.catch_up = object.take("catch_up").and_then(|field| field.choice(&catch_up, problems)).unwrap_or_default();
     let window =

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike, Days, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use cron::TimeUnitSpec as _;
 
-use super::days::{DayRule, LAST_YEAR, next_picked};
+use super::days::{DayRule, LAST_YEAR, next_picked_or_month};
 
 /// The longest cron expression, in bytes.
 pub const CRON_BYTES: usize = 256;
@@ -125,13 +125,13 @@ impl CronExpr {
 
 impl Part {
     fn next(&self, mut after: NaiveDateTime) -> Option<NaiveDateTime> {
-        // Each turn ends in another month than the one before, or with an answer.
-        for _ in 0..=(LAST_YEAR - 1970 + 1) * 12 {
+        // Each turn but the last ends in another month than the one before, or on a day that a rule picks.
+        for _ in 0..=(LAST_YEAR - 1970 + 1) * 24 {
             let found = self.times.after(&after.and_utc()).next()?.naive_utc();
             if self.rules.is_empty() || self.rules.iter().any(|rule| rule.picks(found.date())) {
                 return Some(found);
             }
-            let day = next_picked(&self.rules, found.date())?;
+            let day = next_picked_or_month(&self.rules, found.date())?;
             after = day.checked_sub_days(Days::new(1))?.and_time(NaiveTime::MIN) + TimeDelta::seconds(86_399);
         }
         None
@@ -171,9 +171,14 @@ fn bad(index: usize, text: &str) -> BadCron {
 fn parts(fields: &[&str]) -> Result<Vec<Part>, BadCron> {
     let field = |index: usize| fields.get(index).copied().unwrap_or("*");
     let (month_days, week_days) = (field(DAY_OF_MONTH), field(DAY_OF_WEEK));
-    let (plain_month, mut rules) = days_of_month(month_days)?;
+    let (plain_month, month_rules) = days_of_month(month_days)?;
     let (plain_week, week_rules) = days_of_week(week_days)?;
-    rules.extend(week_rules);
+    let mut rules = Vec::new();
+    for rule in month_rules.into_iter().chain(week_rules) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
 
     // Each field by itself, so that the message can name the one that is wrong.
     for (index, text) in fields.iter().enumerate() {

@@ -34,12 +34,9 @@ impl DayRule {
     }
 }
 
-/// The first date after `date` that one of `rules` picks; none beyond [`LAST_YEAR`].
-pub(super) fn next_picked(rules: &[DayRule], date: NaiveDate) -> Option<NaiveDate> {
-    date.iter_days()
-        .skip(1)
-        .take_while(|day| day.year() <= LAST_YEAR)
-        .find(|day| rules.iter().any(|rule| rule.picks(*day)))
+/// The first date after `date` that one of `rules` picks, or the first of the next month where none is left in this one.
+pub(super) fn next_picked_or_month(rules: &[DayRule], date: NaiveDate) -> Option<NaiveDate> {
+    date.iter_days().skip(1).find(|day| day.day() == 1 || rules.iter().any(|rule| rule.picks(*day)))
 }
 
 fn days_in_month(date: NaiveDate) -> u32 {

@@ -29,6 +29,9 @@ impl Overlap {
     pub const ALL: [Self; 6] =
         [Self::Skip, Self::QueueOne, Self::QueueAll, Self::CancelOther, Self::TerminateOther, Self::Allow];
 
+    /// Those that this release's scheduler carries out; a manifest with another is refused, not half obeyed.
+    pub const CARRIED_OUT: [Self; 2] = [Self::Skip, Self::Allow];
+
     /// Its name in a manifest.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -116,7 +119,7 @@ pub const ON_TIME_MILLIS: u64 = 5_000;
 /// The most firings that one look makes up for; the next look goes on where it ended.
 pub const CATCH_UP_FIRINGS: usize = 1_000;
 /// The most missed firings that one look counts; the next goes on where it ended.
-pub const COUNTED_FIRINGS: u64 = 10_000;
+pub const COUNTED_FIRINGS: u64 = 2_000;
 
 /// What is due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

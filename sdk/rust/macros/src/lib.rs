@@ -24,7 +24,7 @@ pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
         };
         let guest = quote!(::tidemill_sdk::bindings::workflow::exports::tidemill::guest::workflow::Guest);
         let item = quote! {
-            impl #guest for Exported {
+            impl #guest for __TidemillExport {
                 fn run(input: ::std::string::String)
                     -> ::std::result::Result<::std::string::String, ::tidemill_sdk::export::Failure>
                 {
@@ -34,7 +34,7 @@ pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
             }
             #[cfg(target_arch = "wasm32")]
             ::tidemill_sdk::bindings::workflow::export_workflow!(
-                Exported with_types_in ::tidemill_sdk::bindings::workflow
+                __TidemillExport with_types_in ::tidemill_sdk::bindings::workflow
             );
         };
         Export { guest, function: quote!(run), item }
@@ -51,7 +51,7 @@ pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream 
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::revenue_stream::exports::tidemill::guest::revenue_stream::Guest);
         let item = quote! {
-            impl #guest for Exported {
+            impl #guest for __TidemillExport {
                 fn collect(period: ::tidemill_sdk::export::WitPeriod)
                     -> ::std::result::Result<::tidemill_sdk::export::WitCollection, ::tidemill_sdk::export::Failure>
                 {
@@ -60,7 +60,7 @@ pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream 
             }
             #[cfg(target_arch = "wasm32")]
             ::tidemill_sdk::bindings::revenue_stream::export_revenue_stream!(
-                Exported with_types_in ::tidemill_sdk::bindings::revenue_stream
+                __TidemillExport with_types_in ::tidemill_sdk::bindings::revenue_stream
             );
         };
         Export { guest, function: quote!(collect), item }
@@ -78,7 +78,7 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::webhook::exports::tidemill::guest::webhook::Guest);
         let item = quote! {
-            impl #guest for Exported {
+            impl #guest for __TidemillExport {
                 fn receive(delivery: ::tidemill_sdk::export::WitDelivery)
                     -> ::std::result::Result<::tidemill_sdk::export::WitReply, ::tidemill_sdk::export::Failure>
                 {
@@ -87,7 +87,7 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
             }
             #[cfg(target_arch = "wasm32")]
             ::tidemill_sdk::bindings::webhook::export_webhook!(
-                Exported with_types_in ::tidemill_sdk::bindings::webhook
+                __TidemillExport with_types_in ::tidemill_sdk::bindings::webhook
             );
         };
         Export { guest, function: quote!(receive), item }
@@ -105,14 +105,14 @@ pub fn health(arguments: TokenStream, item: TokenStream) -> TokenStream {
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::health::exports::tidemill::guest::health::Guest);
         let item = quote! {
-            impl #guest for Exported {
+            impl #guest for __TidemillExport {
                 fn check() -> ::tidemill_sdk::export::WitStatus {
                     ::tidemill_sdk::export::health(|| #call)
                 }
             }
             #[cfg(target_arch = "wasm32")]
             ::tidemill_sdk::bindings::health::export_health!(
-                Exported with_types_in ::tidemill_sdk::bindings::health
+                __TidemillExport with_types_in ::tidemill_sdk::bindings::health
             );
         };
         Export { guest, function: quote!(check), item }

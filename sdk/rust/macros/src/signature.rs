@@ -30,7 +30,7 @@ pub struct Export {
     pub guest: Tokens,
     /// Its function.
     pub function: Tokens,
-    /// Its implementation for a type `Exported`, and the exports themselves.
+    /// Its implementation for a type `__TidemillExport`, and the exports themselves.
     pub item: Tokens,
 }
 
@@ -63,12 +63,12 @@ impl Shape {
                 quote! {
                     #kept
                     const _: () = {
-                        struct Exported;
+                        struct __TidemillExport;
                         #exports
                         // Outside a component nothing calls the export, and no author is to be warned of that.
                         #[allow(dead_code)]
-                        fn reached() {
-                            let _ = (Exported, <Exported as #guest>::#function);
+                        fn __tidemill_reached() {
+                            let _ = (__TidemillExport, <__TidemillExport as #guest>::#function);
                         }
                     };
                 }
@@ -128,5 +128,43 @@ trait ToSpan {
 impl<T: Spanned> ToSpan for T {
     fn to_span(&self) -> proc_macro2::Span {
         self.span()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKFLOW: Shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input" };
+    const HEALTH: Shape = Shape { attribute: "health", world: "health check", takes: "" };
+
+    fn check(shape: &Shape, function: &str) -> Result<(bool, String), String> {
+        let function = syn::parse_str::<ItemFn>(function).map_err(|error| error.to_string())?;
+        let exported = shape.check(&function).map_err(|error| error.to_string())?;
+        Ok((exported.takes_input, exported.call.to_string()))
+    }
+
+    #[test]
+    fn a_result_is_known_by_its_name_and_all_else_is_wrapped() {
+        let result = Ok((true, "f (input)".to_owned()));
+        assert_eq!(check(&WORKFLOW, "fn f(i: Input) -> Result<Output, Error> {}"), result);
+        assert_eq!(check(&WORKFLOW, "fn f(i: Input) -> tidemill_sdk::Result<Output> {}"), result);
+        for plain in ["fn f() {}", "fn f() -> u8 {}", "fn f() -> (u8, u8) {}", "fn f() -> Option<Result<u8>> {}"] {
+            let (takes_input, call) = check(&WORKFLOW, plain).unwrap();
+            assert!(!takes_input && call.contains("Ok (f ())"), "{call}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_in_the_authors_words() {
+        for (shape, function, why) in [
+            (&WORKFLOW, "async fn f(i: u8) -> u8 {}", "a workflow is not async: its host calls wait by themselves"),
+            (&WORKFLOW, "fn f<T>(i: T) -> u8 {}", "a workflow has no generic parameters"),
+            (&WORKFLOW, "fn f(a: u8, b: u8) -> u8 {}", "a workflow takes one parameter, the run's input"),
+            (&WORKFLOW, "fn f(&self) -> u8 {}", "a workflow is a plain function, not a method"),
+            (&HEALTH, "fn f(a: u8) -> u8 {}", "a health check takes nothing"),
+        ] {
+            assert_eq!(check(shape, function), Err(why.to_owned()), "{function}");
+        }
     }
 }
