@@ -1,6 +1,6 @@
 //! How a store refuses: one enum for all its operations, each variant with its stable code.
 
-use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId};
 
 /// Why an operation of the store did not happen. Whatever it is, nothing of the operation took hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,24 +91,31 @@ pub enum StoreError {
 impl StoreError {
     /// The stable code of the error, with a page in docs/errors.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound { .. } => "host/not-found",
-            Self::VersionTaken { .. } => "host/version-has-other-bytes",
-            Self::InUse { .. } => "host/component-in-use",
-            Self::RevisionChanged { .. } => "host/precondition-failed",
-            Self::RunsGoing { .. } => "host/runs-going",
-            Self::KeyMismatch { .. } => "host/idempotency-mismatch",
-            Self::IllegalTransition(_) => "host/run-state",
-            Self::StaleEpoch { .. } => "host/stale-epoch",
-            Self::DiskFull => "host/disk-full",
-            Self::ReadOnly { .. } => "host/store-read-only",
-            Self::Damaged { .. } => "host/store-damaged",
-            Self::Locked { .. } => "host/store-locked",
-            Self::Closed => "host/shutting-down",
-            Self::TooLarge(_) => "host/commit-too-large",
-            Self::Io(_) => "host/store-io",
-        }
+    pub fn code(&self) -> &'static str {
+        let code = match self {
+            Self::NotFound { kind, .. } => match *kind {
+                "deployment" => Code::DeploymentNotFound,
+                "component" => Code::ComponentNotFound,
+                "schedule" => Code::ScheduleNotFound,
+                "run" => Code::RunNotFound,
+                _ => Code::ModuleNotFound,
+            },
+            Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
+            Self::InUse { .. } => Code::ComponentInUse,
+            Self::RevisionChanged { .. } => Code::PreconditionFailed,
+            Self::RunsGoing { .. } => Code::DeploymentInUse,
+            Self::KeyMismatch { .. } => Code::IdempotencyMismatch,
+            Self::IllegalTransition(_) => Code::RunState,
+            Self::StaleEpoch { .. } => Code::Conflict,
+            Self::DiskFull => Code::DiskFull,
+            Self::ReadOnly { .. } => Code::StoreReadOnly,
+            Self::Damaged { .. } => Code::StoreDamaged,
+            Self::Locked { .. } => Code::StoreLocked,
+            Self::Closed => Code::ShuttingDown,
+            Self::TooLarge(_) => Code::LimitCommit,
+            Self::Io(_) => Code::StoreUnavailable,
+        };
+        code.as_str()
     }
 
     /// Whether the same operation may succeed later, with nobody doing anything but making room.

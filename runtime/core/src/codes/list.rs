@@ -43,6 +43,9 @@ codes! {
     LimitRandom => "limit-random", 422, retryable: false,
         "Too many random bytes were asked for at once",
         "Ask for at most 65,536 bytes a call.";
+    LimitCommit => "limit-commit", 422, retryable: false,
+        "The run writes too much at once",
+        "Write less in one run, or in smaller parts: 16 MiB and 10,000 keys between two commits.";
     // Ends: how else a run may end.
     Trap => "trap", 422, retryable: false,
         "The guest trapped",

@@ -117,6 +117,7 @@ impl Code {
                 | Self::LimitInput
                 | Self::LimitHostCall
                 | Self::LimitRandom
+                | Self::LimitCommit
                 | Self::Trap
                 | Self::Exited
                 | Self::StackOverflow
@@ -251,6 +252,35 @@ mod tests {
         for file in std::fs::read_dir(pages()).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
             assert!(name == "README.md" || known.contains(&name), "{name} is the page of no code");
+        }
+    }
+
+    /// The Rust sources below `folder`.
+    fn sources(folder: PathBuf, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                sources(entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+
+    #[test]
+    fn no_crate_makes_up_a_code() {
+        let runtime = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = Vec::new();
+        sources(runtime, &mut files);
+        for file in files.iter().filter(|file| !file.ends_with("core/src/codes/mod.rs")) {
+            let text = std::fs::read_to_string(file).unwrap();
+            for rest in text.split("\"host/").skip(1) {
+                let code = format!("host/{}", rest.split('"').next().unwrap_or_default());
+                assert!(
+                    code == "host/" || Code::parse(&code).is_some(),
+                    "{code} in {} is none of the list",
+                    file.display()
+                );
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use tidemill_core::Code;
+
 /// A failure of the embedded store itself, as opposed to an operation's own refusal.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KvError {
@@ -80,15 +82,16 @@ impl KvError {
     /// The stable code of the error page that explains it.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Damaged { .. } => "host/store-damaged",
-            Self::Locked { .. } => "host/store-locked",
-            Self::DiskFull { .. } => "host/disk-full",
-            Self::ReadOnly { .. } => "host/store-read-only",
-            Self::TooLarge { .. } => "host/store-too-large",
-            Self::UnknownTable { .. } | Self::SnapshotTooOld | Self::Io { .. } => "host/store-io",
-            Self::Closed => "host/store-closed",
-        }
+        let code = match self {
+            Self::Damaged { .. } => Code::StoreDamaged,
+            Self::Locked { .. } => Code::StoreLocked,
+            Self::DiskFull { .. } => Code::DiskFull,
+            Self::ReadOnly { .. } => Code::StoreReadOnly,
+            Self::TooLarge { .. } => Code::LimitCommit,
+            Self::UnknownTable { .. } | Self::SnapshotTooOld | Self::Io { .. } => Code::StoreUnavailable,
+            Self::Closed => Code::ShuttingDown,
+        };
+        code.as_str()
     }
 
     pub(super) fn damaged(what: impl Into<String>) -> Self {
