@@ -118,6 +118,6 @@ fn store_code(error: &StoreError) -> Code {
         StoreError::Locked { .. } => Code::StoreLocked,
         StoreError::Closed => Code::ShuttingDown,
         StoreError::Io(_) => Code::StoreUnavailable,
-        StoreError::TooLarge(_) => Code::LimitHostCall,
+        StoreError::TooLarge(_) => Code::LimitCommit,
     }
 }
