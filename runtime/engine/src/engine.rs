@@ -1,19 +1,58 @@
 //! The engine's front: admit a component, load it, run it.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidemill_core::{Clock, Code, ComponentDigest, Fuel};
 use tidemill_store::Store;
+use tokio::sync::{OnceCell, Semaphore, oneshot};
+use wasmtime::component::Linker;
 
 use crate::activation::{Activation, Cause, Effects, Ended, Outcome};
+use crate::compile::{Cache, Compiler, header};
 use crate::config::EngineConfig;
-use crate::error::{Admitted, EngineError, Refused};
+use crate::error::{Admitted, EngineError, Problem, Refused};
+use crate::execute::execute;
+use crate::guest::{Guest, Outside};
+use crate::host;
+use crate::meter::{Meter, Turn, Turns};
 use crate::module::Module;
+use crate::sandbox::{self, Purpose};
+use crate::threads::Threads;
+use crate::ticker::Ticker;
+use crate::validate;
 
 /// Runs components. One for each host; cheap to share.
 pub struct Engine {
+    shared: Arc<Shared>,
     config: EngineConfig,
+    cache: Arc<Cache>,
+    compiler: Compiler,
+    threads: Threads,
+    modules: Mutex<HashMap<ComponentDigest, Arc<OnceCell<Arc<Module>>>>>,
+    slots: Arc<Semaphore>,
+    clock: Arc<dyn Clock>,
+    outside: Arc<Outside>,
+    ticker: Arc<Ticker>,
+    pooled: bool,
+}
+
+/// What work on other threads holds on to.
+struct Shared {
+    engine: wasmtime::Engine,
+    linker: Linker<Guest>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    running: AtomicU64,
+    waiting: AtomicU64,
+    compiled: AtomicU64,
+    loaded: AtomicU64,
+    moved: AtomicU64,
 }
 
 /// Figures for people and metrics.
@@ -39,54 +78,200 @@ impl Engine {
     /// Builds the engine and starts its threads.
     ///
     /// # Errors
-    /// [`EngineError::Start`] where the folders cannot be made private or the machine allows no engine.
-    pub fn new(config: EngineConfig, _store: Arc<dyn Store>, _clock: Arc<dyn Clock>) -> Result<Arc<Self>, EngineError> {
-        Ok(Arc::new(Self { config }))
+    /// [`EngineError::Start`] where the machine allows no engine, [`EngineError::Io`] where the code cache cannot be
+    /// made private.
+    pub fn new(config: EngineConfig, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, EngineError> {
+        let start = |error: String| EngineError::Start(error);
+        let slots = config.concurrency.max(1);
+        let sandbox = sandbox::build(Purpose::Run { slots, memory_max: config.memory_max })
+            .map_err(|error| start(error.to_string()))?;
+        let linker = host::linker(&sandbox.engine).map_err(|error| start(error.to_string()))?;
+        let cache = Cache::open(&config.cache_dir, &sandbox.engine)?;
+        let ticker = Ticker::start(sandbox.engine.clone()).map_err(|error| start(error.to_string()))?;
+        let threads = Threads::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
+        Ok(Arc::new(Self {
+            shared: Arc::new(Shared { engine: sandbox.engine, linker, counts: Counts::default() }),
+            compiler: Compiler::new(config.compiler.clone(), config.compile_jobs),
+            cache: Arc::new(cache),
+            threads,
+            modules: Mutex::default(),
+            slots: Arc::new(Semaphore::new(slots as usize)),
+            clock,
+            outside: Arc::new(Outside { store, secrets: Arc::clone(&config.secrets) }),
+            ticker: Arc::new(ticker),
+            pooled: sandbox.pooled,
+            config,
+        }))
     }
 
-    /// Compiles and validates a component and leaves its code in the cache.
+    /// Compiles the component in `bytes_file`, validates it and leaves its code in the cache.
     ///
     /// # Errors
     /// Every problem of the component, each with its code and its fix.
-    pub async fn admit(&self, _bytes_file: &Path, _digest: ComponentDigest) -> Result<Admitted, Refused> {
-        Err(Refused::by_host("the engine is being built"))
+    pub async fn admit(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused> {
+        let begin = begin_of(bytes_file).await.map_err(|error| Refused::by_host(format!("the upload: {error}")))?;
+        header(&begin).map_err(|message| Refused::one(Problem::new(Code::ComponentInvalid, message)))?;
+        if !self.cache.has(digest) {
+            self.compile(bytes_file, digest).await?;
+        }
+        match self.load(digest).await {
+            Ok((admitted, _)) => Ok(admitted),
+            Err(refused) => {
+                self.cache.remove(digest);
+                Err(refused)
+            }
+        }
     }
 
     /// The component's code: from memory, else from the code cache, else compiled anew from its bytes.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] where there are no bytes.
+    /// [`EngineError::NotFound`] where there are no bytes, [`EngineError::Refused`] where this host cannot run it.
     pub async fn module(&self, digest: ComponentDigest) -> Result<Arc<Module>, EngineError> {
-        let _ = &self.config;
-        Err(EngineError::NotFound(digest))
+        let cell = {
+            let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(modules.entry(digest).or_default())
+        };
+        let module = cell.get_or_try_init(|| self.load_or_compile(digest)).await;
+        if module.is_err() {
+            self.forget(digest);
+        }
+        module.cloned()
     }
 
-    /// Executes one activation on the engine's own threads. A failure is in the answer; it never panics.
-    pub async fn run(&self, _activation: Activation) -> Ended {
-        Ended {
-            outcome: Outcome::Failed {
-                failure: Code::Internal.failure("the engine is being built"),
-                cause: Cause::Host,
-            },
-            effects: Effects::default(),
-            fuel: Fuel::default(),
-            peak_memory: 0,
-            redo: false,
+    async fn load_or_compile(&self, digest: ComponentDigest) -> Result<Arc<Module>, EngineError> {
+        let refused = |refused| EngineError::Refused { digest, refused };
+        if self.cache.has(digest) {
+            match self.load(digest).await {
+                Ok((_, module)) => return Ok(Arc::new(module)),
+                Err(error) => tracing::warn!(%digest, %error, "cached code cannot be used; compiling anew"),
+            }
+            self.cache.remove(digest);
         }
+        let bytes_file = self.config.components_dir.join(digest.hex()).with_extension("wasm");
+        match tokio::fs::try_exists(&bytes_file).await {
+            Ok(true) => {}
+            Ok(false) => return Err(EngineError::NotFound(digest)),
+            Err(error) => return Err(EngineError::Io { what: "reading a component", error }),
+        }
+        self.compile(&bytes_file, digest).await.map_err(refused)?;
+        let (_, module) = self.load(digest).await.map_err(refused)?;
+        Ok(Arc::new(module))
+    }
+
+    async fn compile(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<(), Refused> {
+        self.compiler.compile(bytes_file, digest, &self.cache).await?;
+        self.shared.counts.compiled.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Loads, validates and links cached code, away from the threads that serve.
+    async fn load(&self, digest: ComponentDigest) -> Result<(Admitted, Module), Refused> {
+        let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(&self.cache));
+        let loaded = tokio::task::spawn_blocking(move || {
+            let component = cache
+                .load(&shared.engine, digest)
+                .map_err(|error| Refused::one(Problem::new(Code::ComponentInvalid, crate::module::words(&error))))?;
+            shared.counts.loaded.fetch_add(1, Relaxed);
+            validate::check(&shared.engine, &component, &shared.linker, digest)
+        });
+        loaded.await.unwrap_or_else(|error| Err(Refused::by_host(format!("loading the component: {error}"))))
+    }
+
+    /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
+    /// panics. Where the caller stops to listen the run goes on to its end: cancel it by its token.
+    pub async fn run(&self, activation: Activation) -> Ended {
+        let counts = &self.shared.counts;
+        counts.waiting.fetch_add(1, Relaxed);
+        let slots = activation.module.slots().min(self.config.concurrency.max(1));
+        let room = Arc::clone(&self.slots).acquire_many_owned(slots).await;
+        counts.waiting.fetch_sub(1, Relaxed);
+        let (Ok(room), Some(quick), Some(slow)) = (room, self.threads.quick(), self.threads.slow()) else {
+            return lost("the engine is shutting down");
+        };
+        let meter = Arc::new(Meter::default());
+        let work = Box::pin(execute(
+            self.shared.engine.clone(),
+            Arc::clone(&self.outside),
+            Arc::clone(&self.clock),
+            activation,
+            Arc::clone(&meter),
+        ));
+        let (done, ended) = oneshot::channel();
+        let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));
+        counts.running.fetch_add(1, Relaxed);
+        quick.spawn(async move {
+            let running = Running { shared, _room: room };
+            match Turns::new(work, Arc::clone(&meter), Arc::clone(&ticker), false).await {
+                Turn::Done(ended) => {
+                    drop(running);
+                    let _ = done.send(ended);
+                }
+                Turn::Slow(work) => {
+                    running.shared.counts.moved.fetch_add(1, Relaxed);
+                    slow.spawn(async move {
+                        if let Turn::Done(ended) = Turns::new(work, meter, ticker, true).await {
+                            drop(running);
+                            let _ = done.send(ended);
+                        }
+                    });
+                }
+            }
+        });
+        ended.await.unwrap_or_else(|_| lost("the host failed while it ran the guest; its own log says how"))
     }
 
     /// Forgets a component's code in memory and in the cache; runs that have it keep it.
-    pub fn evict(&self, _digest: ComponentDigest) {}
+    pub fn evict(&self, digest: ComponentDigest) {
+        self.forget(digest);
+        self.cache.remove(digest);
+    }
+
+    fn forget(&self, digest: ComponentDigest) {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+    }
 
     /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        EngineStats::default()
+        let counts = &self.shared.counts;
+        EngineStats {
+            running: counts.running.load(Relaxed),
+            waiting: counts.waiting.load(Relaxed),
+            modules: self.modules.lock().unwrap_or_else(PoisonError::into_inner).len() as u64,
+            compiled: counts.compiled.load(Relaxed),
+            loaded: counts.loaded.load(Relaxed),
+            moved: counts.moved.load(Relaxed),
+            pooled: self.pooled,
+        }
     }
 }
 
-/// What the hidden command `compile-component` does: reads the component at the first of `args`, writes its code to the
-/// second. Bounds itself first; to be called at the very start of a process.
-pub fn compile_component_main(_args: &[std::ffi::OsString]) -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+/// A guest's place in the pool; counted while it lives.
+struct Running {
+    shared: Arc<Shared>,
+    _room: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.counts.running.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn begin_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    use tokio::io::AsyncReadExt as _;
+    let mut begin = Vec::with_capacity(8);
+    tokio::fs::File::open(path).await?.take(8).read_to_end(&mut begin).await?;
+    Ok(begin)
+}
+
+fn lost(why: &str) -> Ended {
+    Ended {
+        outcome: Outcome::Failed { failure: Code::Internal.failure(why), cause: Cause::Host },
+        effects: Effects::default(),
+        fuel: Fuel::default(),
+        peak_memory: 0,
+        redo: false,
+    }
 }

@@ -10,20 +10,37 @@
 #![deny(unsafe_code)]
 
 mod activation;
+mod bindings;
 mod cancel;
+mod compile;
 mod config;
 pub mod egress;
+mod end;
 mod engine;
 mod error;
+mod execute;
+mod exports;
 mod grants;
+mod guest;
+mod host;
+mod limiter;
+mod meter;
 mod module;
+mod random;
+mod run_log;
+mod sandbox;
 pub mod secrets;
+mod stretch;
+mod threads;
+mod ticker;
+mod validate;
 
 pub use activation::{Activation, Cause, Effects, Ended, Metric, MetricKind, Outcome, RunContext, RunSink};
 pub use cancel::{CancelToken, Urgency};
+pub use compile::compile_component_main;
 pub use config::{CompilerCommand, EngineConfig};
 pub use egress::EgressPolicy;
-pub use engine::{Engine, EngineStats, compile_component_main};
+pub use engine::{Engine, EngineStats};
 pub use error::{Admitted, EngineError, Problem, Refused};
 pub use grants::{BadOrigin, Grants, OriginPattern, Scheme, SecretGrant};
 pub use module::Module;

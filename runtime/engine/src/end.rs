@@ -1,0 +1,184 @@
+//! Why a guest was stopped, and how the many ways in which wasmtime says so become one code each.
+
+use std::fmt;
+
+use tidemill_core::{Code, Failure, Limits};
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::activation::Cause;
+
+/// Frames of the guest's stack that a failure shows.
+const FRAMES: usize = 20;
+
+/// The host stops the guest, with this failure. Host functions return it as their error.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    /// The failure that the run ends with.
+    pub failure: Failure,
+    /// Whether the epoch stopped it, after which wasmtime's own fuel figure is not to be believed.
+    pub by_epoch: bool,
+}
+
+impl End {
+    /// Stops the guest with a code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { failure: code.failure(message), by_epoch: false }
+    }
+
+    /// The same out of the epoch's callback.
+    pub fn by_epoch(self) -> Self {
+        Self { by_epoch: true, ..self }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for End {}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self { failure, by_epoch: false }
+    }
+}
+
+/// What a guest's error means.
+pub(crate) struct Verdict {
+    /// The run's failure.
+    pub failure: Failure,
+    /// Who is to blame.
+    pub cause: Cause,
+    /// Whether the epoch stopped it.
+    pub by_epoch: bool,
+}
+
+/// Turns the error of a call into the run's failure.
+pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
+    if let Some(end) = error.downcast_ref::<End>() {
+        let mut failure = end.failure.clone();
+        if failure.details.is_none() {
+            failure.details = stack(error);
+        }
+        let cause = cause_of(&failure);
+        return Verdict { failure, cause, by_epoch: end.by_epoch };
+    }
+    let (code, message) = if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        (Code::Exited, format!("the guest called exit with status {}", exit.0))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        match trap {
+            Trap::OutOfFuel => (Code::LimitFuel, out_of_fuel(limits)),
+            Trap::StackOverflow => (Code::StackOverflow, "the guest's stack overflowed".to_owned()),
+            other => (Code::Trap, format!("the guest trapped: {}", trap_words(*other))),
+        }
+    } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        (Code::Internal, format!("the pool has no room: {error}"))
+    } else if is_host_call_bound(error) {
+        (Code::LimitHostCall, "the arguments of one host call are larger than 8 MiB together".to_owned())
+    } else {
+        (Code::Trap, format!("the guest was stopped: {}", root(error)))
+    };
+    let mut failure = code.failure(message);
+    failure.details = stack(error);
+    let cause = cause_of(&failure);
+    Verdict { failure, cause, by_epoch: false }
+}
+
+/// The message of a run that used up its fuel.
+pub(crate) fn out_of_fuel(limits: &Limits) -> String {
+    format!(
+        "the run used up its {0} units of fuel; raise it with `fuel = {1}` under `[limits]`",
+        limits.fuel,
+        limits.fuel.get().saturating_mul(2)
+    )
+}
+
+/// Who is to blame for a failure of the host's own codes.
+pub(crate) fn cause_of(failure: &Failure) -> Cause {
+    match Code::parse(&failure.code) {
+        Some(Code::Cancelled | Code::ShuttingDown) => Cause::Cancelled,
+        Some(
+            Code::LimitFuel
+            | Code::LimitMemory
+            | Code::LimitActive
+            | Code::LimitLifetime
+            | Code::LimitOutput
+            | Code::LimitInput
+            | Code::LimitHostCall
+            | Code::LimitRandom,
+        ) => Cause::Limit,
+        Some(
+            Code::Internal
+            | Code::StoreDamaged
+            | Code::StoreReadOnly
+            | Code::StoreUnavailable
+            | Code::DiskFull
+            | Code::Conflict,
+        ) => Cause::Host,
+        _ => Cause::Trap,
+    }
+}
+
+/// wasmtime's error for too large arguments has a private type; a test pins its words.
+fn is_host_call_bound(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| cause.to_string().starts_with("too much data is being copied between"))
+}
+
+fn trap_words(trap: Trap) -> String {
+    let words = trap.to_string();
+    words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned()
+}
+
+fn root(error: &wasmtime::Error) -> String {
+    let mut text = error.root_cause().to_string();
+    if text.len() > 1000 {
+        text.truncate((0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+    }
+    text
+}
+
+/// The guest's stack, innermost frame first, as `{"stack": [{"function", "file", "line"}]}`.
+fn stack(error: &wasmtime::Error) -> Option<String> {
+    #[derive(serde::Serialize)]
+    struct Frame {
+        function: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+    }
+    let trace = error.downcast_ref::<WasmBacktrace>()?;
+    let mut frames = Vec::new();
+    for frame in trace.frames() {
+        let fallback = || frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), cut);
+        if frame.symbols().is_empty() {
+            frames.push(Frame { function: fallback(), file: None, line: None });
+        }
+        for symbol in frame.symbols() {
+            frames.push(Frame {
+                function: symbol.name().map_or_else(fallback, cut),
+                file: symbol.file().map(cut),
+                line: symbol.line(),
+            });
+        }
+        if frames.len() >= FRAMES {
+            break;
+        }
+    }
+    frames.truncate(FRAMES);
+    if frames.is_empty() {
+        return None;
+    }
+    #[derive(serde::Serialize)]
+    struct Stack {
+        stack: Vec<Frame>,
+    }
+    serde_json::to_string(&Stack { stack: frames }).ok()
+}
+
+/// Names come from the component: bounded like everything else of it.
+fn cut(name: &str) -> String {
+    name.chars().take(200).collect()
+}

@@ -1,0 +1,169 @@
+//! One activation from instance to outcome, as one future that owns all of it. It runs on the guests' threads and may be moved
+//! between them or dropped at any await.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::limits::OUTPUT_BYTES;
+use tidemill_core::run::Export;
+use tidemill_core::{Clock, Code, Failure, Fuel};
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+
+use crate::activation::{Activation, Cause, Ended, Outcome};
+use crate::cancel::Urgency;
+use crate::end::{self, End};
+use crate::guest::{self, Guest, Outside};
+use crate::meter::Meter;
+use crate::run_log::RunLog;
+use crate::{exports, module::Module};
+
+/// What the arguments of one host call may hold together, in bytes.
+const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
+/// Component-model handles that one instance may hold.
+const HANDLES: usize = 10_000;
+/// A call that has used so many ticks goes on among the slow.
+const QUICK_TICKS: u64 = 3;
+/// The longest failure that a guest may return; what is longer is cut.
+const CODE_BYTES: usize = 128;
+const MESSAGE_BYTES: usize = 8 * 1024;
+const DETAILS_BYTES: usize = 64 * 1024;
+
+/// Executes an activation. The failure of anything is in the answer.
+pub(crate) async fn execute(
+    engine: Engine,
+    outside: Arc<Outside>,
+    clock: Arc<dyn Clock>,
+    activation: Activation,
+    meter: Arc<Meter>,
+) -> Ended {
+    let Activation { module, export, input, run, fuel_used, cancel, sink } = activation;
+    let limits = run.limits.clone();
+    let budget = limits.fuel.get().saturating_sub(fuel_used.get());
+    let log = Arc::new(RunLog::new(&run, clock, Arc::clone(&sink)));
+    let lifetime = limits.lifetime_millis.map(|millis| {
+        let over = run.created_at.plus_millis(millis);
+        std::time::Duration::from_millis(over.millis_since(log.clock.now()))
+    });
+    let guest =
+        Guest::new(Arc::clone(&run), export, outside, sink, Arc::clone(&log), cancel.clone(), Arc::clone(&meter));
+    let mut store = Store::new(&engine, guest);
+    store.data_mut().fuel_seen = budget;
+    let ran = match prepare(&mut store, budget, meter) {
+        Ok(()) => {
+            tokio::select! {
+                biased;
+                ran = call(&mut store, &module, export, &input) => ran,
+                () = cancel.reached(Urgency::Now) => Err(guest::cancelled().by_epoch().into()),
+                () = over(lifetime) => Err(out_of_lifetime(limits.lifetime_millis).by_epoch().into()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    log.finish();
+    let left = store.get_fuel().unwrap_or_default();
+    let guest = store.into_data();
+    let (outcome, by_epoch) = match ran.and_then(|output| output.check(limits.output)) {
+        Ok(outcome) => (outcome, false),
+        Err(error) => {
+            let verdict = end::judge(&error, &limits);
+            (Outcome::Failed { failure: verdict.failure, cause: verdict.cause }, verdict.by_epoch)
+        }
+    };
+    // wasmtime keeps the figure in registers between calls, and loses it where the epoch stops a guest.
+    let left = if by_epoch { guest.fuel_seen } else { left };
+    Ended {
+        outcome,
+        fuel: Fuel::new(budget.saturating_sub(left)),
+        peak_memory: guest.memory.peak(),
+        redo: guest.redo,
+        effects: guest.stretch.into_effects(),
+    }
+}
+
+fn prepare(store: &mut Store<Guest>, budget: u64, meter: Arc<Meter>) -> wasmtime::Result<()> {
+    store.limiter(|guest| &mut guest.memory);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_max_component_handles(HANDLES);
+    store.set_fuel(budget)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut store: StoreContextMut<'_, Guest>| {
+        let guest = store.data_mut();
+        guest.tick(meter.past())?;
+        if guest.ticks == QUICK_TICKS {
+            meter.ask_for_slow();
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    Ok(())
+}
+
+async fn over(lifetime: Option<std::time::Duration>) {
+    match lifetime {
+        Some(left) => tokio::time::sleep(left).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn out_of_lifetime(millis: Option<u64>) -> End {
+    let millis = millis.unwrap_or_default();
+    let message = format!(
+        "the run did not end within {millis} ms; raise it with `lifetime = \"{}s\"` under `[limits]`",
+        (millis / 500).max(1)
+    );
+    End::new(Code::LimitLifetime, message)
+}
+
+/// What an export returned, before it was looked at.
+pub(crate) struct Returned {
+    /// JSON text, or the guest's failure.
+    pub result: Result<String, Failure>,
+    /// Whether the guest wrote the text; what the host wrote needs no look.
+    pub by_guest: bool,
+}
+
+impl Returned {
+    fn check(self, limit: u64) -> wasmtime::Result<Outcome> {
+        let output = match self.result {
+            Ok(output) => output,
+            Err(failure) => return Ok(Outcome::Failed { failure: bound(failure), cause: Cause::Guest }),
+        };
+        let limit = limit.min(OUTPUT_BYTES as u64);
+        if output.len() as u64 > limit {
+            let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
+            return Err(End::new(Code::LimitOutput, message).into());
+        }
+        if self.by_guest
+            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&output)
+        {
+            return Err(End::new(Code::OutputInvalid, format!("the output is not one JSON value: {error}")).into());
+        }
+        Ok(Outcome::Output(Bytes::from(output)))
+    }
+}
+
+/// A guest's failure, within bounds.
+fn bound(mut failure: Failure) -> Failure {
+    let cut = |text: &mut String, most: usize| {
+        if text.len() > most {
+            text.truncate((0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+        }
+    };
+    cut(&mut failure.code, CODE_BYTES);
+    if failure.code.is_empty() {
+        failure.code = "unnamed".to_owned();
+    }
+    cut(&mut failure.message, MESSAGE_BYTES);
+    failure.details = failure.details.filter(|details| {
+        details.len() <= DETAILS_BYTES && serde_json::from_str::<serde::de::IgnoredAny>(details).is_ok()
+    });
+    failure
+}
+
+async fn call(store: &mut Store<Guest>, module: &Module, export: Export, input: &Bytes) -> wasmtime::Result<Returned> {
+    match export {
+        Export::Workflow => exports::workflow(store, module, input).await,
+        Export::RevenueStream => exports::revenue_stream(store, module, input).await,
+        Export::Webhook => exports::webhook(store, module, input).await,
+        Export::Health => exports::health(store, module).await,
+    }
+}

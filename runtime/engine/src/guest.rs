@@ -1,0 +1,212 @@
+//! What the host keeps beside one running guest: the data of its wasmtime store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::run::Export;
+use tidemill_core::{Code, Failure};
+use tidemill_store::{Store, StoreError};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiCtx;
+
+use crate::activation::{RunContext, RunSink};
+use crate::cancel::{CancelToken, Urgency};
+use crate::end::End;
+use crate::host::wasi::Timers;
+use crate::limiter::MemoryLimiter;
+use crate::meter::Meter;
+use crate::random::Randomness;
+use crate::run_log::RunLog;
+use crate::secrets::SecretSource;
+use crate::stretch::{Changed, Stretch, TooMuch};
+
+/// Time that a guest may be active after it was told to end.
+const GRACE_ACTIVE: Duration = Duration::from_secs(30);
+/// Resources that one guest may hold at once (streams, timers).
+const RESOURCES: usize = 1_000;
+/// Tries of a read that the store could not answer at once, and the first wait between two, which doubles.
+const STORE_TRIES: u32 = 6;
+const STORE_WAIT: Duration = Duration::from_millis(50);
+
+/// What all guests of an engine share.
+pub(crate) struct Outside {
+    /// Where state and ledger are read.
+    pub store: Arc<dyn Store>,
+    /// Where secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
+}
+
+/// One guest's data.
+pub(crate) struct Guest {
+    /// Who and why.
+    pub run: Arc<RunContext>,
+    /// Which export runs.
+    pub export: Export,
+    /// What is beyond the sandbox.
+    pub outside: Arc<Outside>,
+    /// Takes what the guest says.
+    pub sink: Arc<dyn RunSink>,
+    /// Its log, and its clock.
+    pub log: Arc<RunLog>,
+    /// Its randomness.
+    pub random: Randomness,
+    /// Its memory.
+    pub memory: MemoryLimiter,
+    /// Its buffered effects.
+    pub stretch: Stretch,
+    /// Whether a read was found changed.
+    pub redo: bool,
+    /// WASI's resources.
+    pub table: ResourceTable,
+    /// Which of them are timers.
+    pub timers: Timers,
+    /// What is left of wasmtime-wasi; made when it is first asked for.
+    pub wasi: Option<Box<WasiCtx>>,
+    /// How long it has been active.
+    pub meter: Arc<Meter>,
+    /// Ticks that it has used.
+    pub ticks: u64,
+    /// Fuel that was left at the last host call.
+    pub fuel_seen: u64,
+    cancel: CancelToken,
+    told: bool,
+    told_at: Option<Duration>,
+}
+
+impl Guest {
+    /// The data of a guest that has not run yet.
+    pub fn new(
+        run: Arc<RunContext>,
+        export: Export,
+        outside: Arc<Outside>,
+        sink: Arc<dyn RunSink>,
+        log: Arc<RunLog>,
+        cancel: CancelToken,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        Self {
+            random: Randomness::new(run.seed, run.generation),
+            memory: MemoryLimiter::new(run.limits.memory),
+            run,
+            export,
+            outside,
+            sink,
+            log,
+            stretch: Stretch::default(),
+            redo: false,
+            table,
+            timers: Timers::default(),
+            wasi: None,
+            meter,
+            ticks: 0,
+            fuel_seen: 0,
+            cancel,
+            told: false,
+            told_at: None,
+        }
+    }
+
+    /// Before each call that can fail: tells a cancellation, once.
+    pub fn may_fail(&mut self) -> Result<(), Failure> {
+        if !self.told && self.cancel.urgency() >= Urgency::Asked {
+            self.told = true;
+            return Err(Code::Cancelled.failure("the run is being cancelled: clean up and return"));
+        }
+        Ok(())
+    }
+
+    /// Before each call that a health check may not make.
+    pub fn not_in_health_check(&self, call: &str) -> Result<(), Failure> {
+        if self.export == Export::Health {
+            return Err(Code::NotInHealthCheck.failure(format!("a health check may not call `{call}`")));
+        }
+        Ok(())
+    }
+
+    /// Refuses what needs the journal.
+    pub fn needs_journal(&mut self, call: &str) -> Failure {
+        if let Err(failure) = self.not_in_health_check(call) {
+            return failure;
+        }
+        not_available(call)
+    }
+
+    /// At each tick that finds the guest running: whether it may go on.
+    pub fn tick(&mut self, now: Duration) -> Result<(), End> {
+        self.ticks += 1;
+        let limits = &self.run.limits;
+        if now.as_millis() > u128::from(limits.active_millis) {
+            return Err(End::new(
+                Code::LimitActive,
+                format!(
+                    "the run was active for {} ms; raise it with `active = \"{}s\"` under `[limits]`",
+                    limits.active_millis,
+                    (limits.active_millis / 500).max(1)
+                ),
+            )
+            .by_epoch());
+        }
+        match self.cancel.urgency() {
+            Urgency::None => Ok(()),
+            Urgency::Now => Err(cancelled().by_epoch()),
+            Urgency::Asked => {
+                let since = *self.told_at.get_or_insert(now);
+                if now.saturating_sub(since) > GRACE_ACTIVE { Err(cancelled().by_epoch()) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The token that ends it.
+    pub fn cancel(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// A read has changed: the stretch is void, and will be done again.
+    pub fn void(&mut self, _: Changed) -> End {
+        self.redo = true;
+        End::new(Code::Conflict, "another run has changed what this one had read")
+    }
+}
+
+/// What a call answers that this release does not carry out.
+pub(crate) fn not_available(call: &str) -> Failure {
+    Code::NotAvailable.failure(format!("`{call}` needs the journal, which this release does not have"))
+}
+
+/// The end of a cancelled run.
+pub(crate) fn cancelled() -> End {
+    End::new(Code::Cancelled, "the run was cancelled")
+}
+
+impl From<TooMuch> for Failure {
+    fn from(much: TooMuch) -> Self {
+        Code::LimitStateValue.failure(much.to_string())
+    }
+}
+
+/// Reads the store: a moment's failure is waited out, and a lasting one ends the run rather than to show as the
+/// guest's.
+pub(crate) async fn read<T, F>(mut ask: impl FnMut() -> F) -> Result<T, End>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut wait = STORE_WAIT;
+    let mut tries = 1;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.is_transient() && tries < STORE_TRIES => {
+                tracing::warn!(%error, tries, "reading the store failed; trying again");
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+                tries += 1;
+            }
+            Err(error) => {
+                let code = Code::parse(error.code()).unwrap_or(Code::Internal);
+                return Err(End::new(code, format!("the store could not be read: {error}")));
+            }
+        }
+    }
+}

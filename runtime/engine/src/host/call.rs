@@ -1,0 +1,264 @@
+//! How a host function is registered, and what each call of one costs: 500 units of fuel, and one for each 16 bytes
+//! that pass the border in either direction.
+
+use std::pin::Pin;
+
+use tidemill_core::Failure;
+use tidemill_core::limits::{HOST_CALL_BYTES_PER_FUEL, HOST_CALL_FUEL};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
+use wasmtime::{StoreContextMut, Trap};
+
+use crate::bindings::wit;
+use crate::guest::Guest;
+
+/// What a host function answers that can fail.
+pub(crate) type Answer<T> = Result<T, wit::types::Failure>;
+
+/// What a host function with an answer that can wait returns.
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// Puts the failure of a call where the guest finds it, and leaves what stops the guest where wasmtime finds it.
+pub(crate) fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
+    Ok(result.map_err(Into::into))
+}
+
+/// One interface of `tidemill:guest` in the linker.
+pub(crate) struct Interface<'a>(LinkerInstance<'a, Guest>);
+
+impl<'a> Interface<'a> {
+    /// The interface of that name.
+    pub fn new(linker: &'a mut Linker<Guest>, name: &str) -> wasmtime::Result<Self> {
+        Ok(Self(linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?))
+    }
+
+    /// Registers a function that answers at once.
+    pub fn call<P, R>(&mut self, name: &str, run: fn(&mut Guest, P) -> wasmtime::Result<R>) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Passed + 'static,
+        R: ComponentType + Lower + Passed + 'static,
+    {
+        self.0.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+            charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+            let answer = run(store.data_mut(), given)?;
+            charge(&mut store, 0, answer.bytes())?;
+            Ok((answer,))
+        })
+    }
+
+    /// Registers a function that answers nothing.
+    pub fn tell<P>(&mut self, name: &str, run: fn(&mut Guest, P) -> wasmtime::Result<()>) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Passed + 'static,
+    {
+        self.0.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+            charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+            run(store.data_mut(), given)
+        })
+    }
+
+    /// Registers a function that may wait.
+    pub fn wait<P, R>(
+        &mut self,
+        name: &str,
+        run: for<'g> fn(&'g mut Guest, P) -> Pending<'g, R>,
+    ) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Passed + Send + Sync + 'static,
+        R: ComponentType + Lower + Passed + Send + Sync + 'static,
+    {
+        self.0.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+            Box::new(async move {
+                charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+                let answer = run(store.data_mut(), given).await?;
+                charge(&mut store, 0, answer.bytes())?;
+                Ok((answer,))
+            })
+        })
+    }
+}
+
+fn charge(store: &mut StoreContextMut<'_, Guest>, call: u64, bytes: usize) -> wasmtime::Result<()> {
+    let cost = call + bytes as u64 / HOST_CALL_BYTES_PER_FUEL;
+    let left = store.get_fuel()?.checked_sub(cost);
+    store.set_fuel(left.unwrap_or(0))?;
+    store.data_mut().fuel_seen = left.unwrap_or(0);
+    if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
+}
+
+/// How many bytes a value is on its way over the border: its texts and lists, and eight for any other value.
+pub(crate) trait Passed {
+    /// Its size.
+    fn bytes(&self) -> usize;
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        impl Passed for $type {
+            fn bytes(&self) -> usize {
+                8
+            }
+        }
+    )*};
+}
+
+plain!(bool, u32, u64, f64, wit::log::Level);
+
+impl Passed for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Passed for u8 {
+    fn bytes(&self) -> usize {
+        1
+    }
+}
+
+impl Passed for String {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Passed for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Passed> Passed for Option<T> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, T::bytes)
+    }
+}
+
+impl<T: Passed, E: Passed> Passed for Result<T, E> {
+    fn bytes(&self) -> usize {
+        match self {
+            Ok(value) => value.bytes(),
+            Err(error) => error.bytes(),
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident),+) => {
+        impl<$($name: Passed),+> Passed for ($($name,)+) {
+            #[allow(non_snake_case, reason = "one name for type and value")]
+            fn bytes(&self) -> usize {
+                let ($($name,)+) = self;
+                0 $(+ $name.bytes())+
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+
+macro_rules! lists {
+    ($($type:ty),* $(,)?) => {$(
+        impl Passed for Vec<$type> {
+            fn bytes(&self) -> usize {
+                self.iter().map(Passed::bytes).sum()
+            }
+        }
+    )*};
+}
+
+lists!(
+    String,
+    wit::types::Field,
+    wit::types::Money,
+    wit::http::Request,
+    Result<wit::http::Response, wit::types::Failure>,
+    wit::state::Entry,
+    wit::durable::WaitFor,
+    wit::durable::Outcome,
+);
+
+macro_rules! records {
+    ($($type:ty { $($field:ident),* };)*) => {$(
+        impl Passed for $type {
+            fn bytes(&self) -> usize {
+                0 $(+ self.$field.bytes())*
+            }
+        }
+    )*};
+}
+
+impl Passed for i64 {
+    fn bytes(&self) -> usize {
+        8
+    }
+}
+
+impl Passed for u16 {
+    fn bytes(&self) -> usize {
+        2
+    }
+}
+
+records! {
+    wit::types::Field { name, value };
+    wit::types::Failure { code, message, details };
+    wit::types::Money { minor_units, currency };
+    wit::types::RetryPolicy { max_attempts, initial_delay, factor_permille, max_delay, jitter_permille };
+    wit::context::Trigger { kind, name, id, at, parent, details };
+    wit::http::Request { method, url, headers, body, secrets };
+    wit::http::Response { status, headers, body, url, elapsed };
+    wit::state::Entry { key, value };
+    wit::state::Page { entries, next };
+    wit::ledger::Entry { external_id, kind, amount, occurred_at, customer, description, metadata };
+    wit::ledger::Posting { id };
+    wit::durable::StartOptions { idempotency_key, labels };
+    wit::durable::Begun { id };
+    wit::durable::First { index, event };
+}
+
+impl Passed for wit::durable::Target {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Run(run) => run.len(),
+            Self::Key((deployment, key)) => deployment.len() + key.len(),
+        }
+    }
+}
+
+impl Passed for wit::durable::Verdict {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Done | Self::Again(_) => 8,
+            Self::GiveUp(failure) => failure.bytes(),
+        }
+    }
+}
+
+impl Passed for wit::durable::WaitFor {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signal(name) | Self::Run(name) => name.len(),
+        }
+    }
+}
+
+impl Passed for wit::durable::Outcome {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Succeeded(output) => output.len(),
+            Self::Failed(failure) => failure.bytes(),
+            Self::Cancelled => 8,
+        }
+    }
+}
+
+impl Passed for wit::durable::Event {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signal(payload) => payload.len(),
+            Self::Ended(outcome) => outcome.bytes(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `tidemill:guest/context`: what a run may know of itself. Nothing here can fail.
+
+use wasmtime::component::Linker;
+
+use super::call::Interface;
+use crate::bindings::wit::context::Trigger;
+use crate::guest::Guest;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut context = Interface::new(linker, "context")?;
+    context.call("id", |guest, ()| Ok(guest.run.id.to_string()))?;
+    context.call("deployment", |guest, ()| Ok(guest.run.deployment.to_string()))?;
+    context.call("component", |guest, ()| Ok(guest.run.component.to_string()))?;
+    context.call("triggered-by", triggered_by)?;
+    context.call("created-at", |guest, ()| Ok(guest.run.created_at.as_millis()))?;
+    context.call("attempt", |guest, ()| Ok(guest.run.attempt))?;
+    context.call("generation", |guest, ()| Ok(guest.run.generation))?;
+    context.call("config", |guest, ()| Ok(guest.run.config.to_string()))
+}
+
+fn triggered_by(guest: &mut Guest, (): ()) -> wasmtime::Result<Trigger> {
+    let trigger = &guest.run.trigger;
+    Ok(Trigger {
+        kind: trigger.kind.as_str().to_owned(),
+        name: trigger.name.clone(),
+        id: trigger.id.clone(),
+        at: trigger.at.map(|at| at.as_millis()),
+        parent: trigger.parent.map(|parent| parent.to_string()),
+        details: trigger.details.clone().unwrap_or_else(|| "null".to_owned()),
+    })
+}

@@ -1,0 +1,61 @@
+//! `tidemill:guest/metrics`: the guest's own samples. The calls have no failure in the WIT, so a sample that is not
+//! valid stops the guest with `host/bad-argument`.
+
+use tidemill_core::Code;
+use wasmtime::component::Linker;
+
+use super::call::Interface;
+use crate::activation::{Metric, MetricKind};
+use crate::bindings::wit::types::Field;
+use crate::end::End;
+use crate::guest::Guest;
+
+/// The longest name of a metric or a label.
+const NAME_BYTES: usize = 64;
+/// The longest value of a label.
+const VALUE_BYTES: usize = 128;
+/// The most labels of a sample.
+const LABELS: usize = 8;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut metrics = Interface::new(linker, "metrics")?;
+    metrics.tell("count", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Count, given))?;
+    metrics.tell("gauge", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Gauge, given))?;
+    metrics.tell("observe", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Observe, given))
+}
+
+fn sample(
+    guest: &mut Guest,
+    kind: MetricKind,
+    (name, value, labels): (String, f64, Vec<Field>),
+) -> wasmtime::Result<()> {
+    guest.not_in_health_check("metrics").map_err(End::from)?;
+    let bad = |what: String| End::new(Code::BadArgument, format!("the metric is not valid: {what}"));
+    if !is_name(&name) {
+        return Err(
+            bad("a name is 1 to 64 lower-case letters, digits and underscores, the first a letter".to_owned()).into()
+        );
+    }
+    if !value.is_finite() || (kind == MetricKind::Count && value < 0.0) {
+        return Err(bad(format!("`{name}` has the value {value}")).into());
+    }
+    if labels.len() > LABELS {
+        return Err(bad(format!("`{name}` has {} labels; at most {LABELS} are kept", labels.len())).into());
+    }
+    if let Some(label) = labels.iter().find(|label| !is_name(&label.name) || label.value.len() > VALUE_BYTES) {
+        let shown: String = label.name.chars().take(NAME_BYTES).collect();
+        return Err(bad(format!(
+            "label {shown:?} of `{name}`: a name as of a metric, a value of at most {VALUE_BYTES} bytes"
+        ))
+        .into());
+    }
+    let labels = labels.into_iter().map(|label| (label.name, label.value)).collect();
+    guest.sink.metric(Metric { kind, name, value, labels });
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}

@@ -1,0 +1,111 @@
+//! `tidemill:guest/secrets`: signatures with secrets that stay outside. A secret must be granted with `use = "sign"`; a message may hold
+//! 1 MiB.
+
+use ring::hmac;
+use ring::signature::Ed25519KeyPair;
+use tidemill_core::{Code, Failure};
+use wasmtime::component::Linker;
+
+use super::call::{Answer, Interface, answer};
+use crate::guest::Guest;
+use crate::secrets::SecretValue;
+
+/// The longest message that is signed, in bytes.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    Interface::new(linker, "secrets")?.call("sign", sign)
+}
+
+fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)) -> wasmtime::Result<Answer<Vec<u8>>> {
+    answer(guest.may_fail().and_then(|()| {
+        guest.not_in_health_check("secrets.sign")?;
+        if !guest.run.grants.secrets.iter().any(|grant| grant.name == name && grant.sign) {
+            return Err(Code::SecretNotGranted.failure(format!(
+                "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",
+                shown(&name)
+            )));
+        }
+        if message.len() > MESSAGE_BYTES {
+            return Err(Code::BadArgument.failure(format!("a message to sign may hold {MESSAGE_BYTES} bytes")));
+        }
+        let secret = guest.outside.secrets.secret(&name).ok_or_else(|| {
+            let place = guest.outside.secrets.place(&name);
+            Code::SecretMissing.failure(format!("there is no secret `{}`; put it into {place}", shown(&name)))
+        })?;
+        sign_with(&secret, &algorithm, &message)
+    }))
+}
+
+fn sign_with(secret: &SecretValue, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mac = |algorithm| hmac::sign(&hmac::Key::new(algorithm, secret.expose()), message).as_ref().to_vec();
+    match algorithm {
+        "hmac-sha256" => Ok(mac(hmac::HMAC_SHA256)),
+        "hmac-sha512" => Ok(mac(hmac::HMAC_SHA512)),
+        "ed25519" => Ok(ed25519(secret)?.sign(message).as_ref().to_vec()),
+        other => Err(Code::BadArgument.failure(format!(
+            "no signature algorithm `{}`: there are `hmac-sha256`, `hmac-sha512` and `ed25519`",
+            shown(other)
+        ))),
+    }
+}
+
+/// A private key: 32 bytes, the same as 64 hexadecimal digits, or PKCS#8 in PEM or DER.
+fn ed25519(secret: &SecretValue) -> Result<Ed25519KeyPair, Failure> {
+    use base64::Engine as _;
+    let bytes = secret.expose();
+    let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
+    let pair = if bytes.len() == 32 {
+        Ed25519KeyPair::from_seed_unchecked(bytes)
+    } else if let Some(seed) = unhex(text) {
+        Ed25519KeyPair::from_seed_unchecked(&seed)
+    } else if text.starts_with("-----BEGIN") {
+        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+        let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap_or_default();
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
+    } else {
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes)
+    };
+    pair.map_err(|_| {
+        Code::BadArgument
+            .failure("the secret is no ed25519 key: it is 32 bytes, 64 hexadecimal digits, or PKCS#8 in PEM")
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    (0..64).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(64).filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn hmac_signs_as_rfc_4231_says() {
+        let secret = SecretValue::new(b"Jefe".to_vec());
+        let signed = sign_with(&secret, "hmac-sha256", b"what do ya want for nothing?").unwrap();
+        assert_eq!(hex(&signed), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn ed25519_signs_as_rfc_8032_says_whichever_way_the_key_is_written() {
+        let digits = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+        for secret in [digits.as_bytes().to_vec(), unhex(digits).unwrap()] {
+            assert_eq!(hex(&sign_with(&SecretValue::new(secret), "ed25519", b"").unwrap()), expected);
+        }
+        let bad = sign_with(&SecretValue::new(b"x".to_vec()), "ed25519", b"").unwrap_err();
+        assert_eq!(bad.code, "host/bad-argument");
+    }
+}

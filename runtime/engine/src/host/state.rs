@@ -1,0 +1,131 @@
+//! `tidemill:guest/state`: the deployment's durable values. Reads come from the store with the run's own writes laid over, and are
+//! checked again when the run commits; writes wait for that commit. A key holds 1 to 512 bytes, a value 1 MiB, a page 1,000
+//! entries or 1 MiB.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
+use tidemill_core::{Code, Failure};
+use tidemill_store::records::ScanRequest;
+use wasmtime::component::Linker;
+
+use super::call::{Answer, Interface, Pending, answer};
+use crate::bindings::wit::state::{Entry, Page};
+use crate::guest::{Guest, read};
+
+/// The most entries of a page.
+const PAGE_ENTRIES: u32 = 1_000;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut state = Interface::new(linker, "state")?;
+    state.wait("get", |guest, (key,): (String,)| Box::pin(get(guest, key)))?;
+    state.call("set", |guest, (key, value): (String, Vec<u8>)| answer(set(guest, key, value)))?;
+    state.call("delete", |guest, (key,): (String,)| answer(delete(guest, key)))?;
+    state.wait("compare-and-set", compare_and_set)?;
+    state.wait("scan", scan)
+}
+
+async fn get(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<Option<Vec<u8>>>> {
+    if let Err(failure) = guest.may_fail().and_then(|()| check_key(&key)) {
+        return answer(Err(failure));
+    }
+    let value = present(guest, &key).await?;
+    answer(value.map(|value| value.map(|value| value.to_vec())))
+}
+
+fn set(guest: &mut Guest, key: String, value: Vec<u8>) -> Result<(), Failure> {
+    guest.may_fail()?;
+    guest.not_in_health_check("state.set")?;
+    check_key(&key)?;
+    check_value(&value)?;
+    Ok(guest.stretch.write(key, Some(value.into()))?)
+}
+
+fn delete(guest: &mut Guest, key: String) -> Result<(), Failure> {
+    guest.may_fail()?;
+    guest.not_in_health_check("state.delete")?;
+    check_key(&key)?;
+    Ok(guest.stretch.write(key, None)?)
+}
+
+fn compare_and_set(
+    guest: &mut Guest,
+    (key, expected, value): (String, Option<Vec<u8>>, Vec<u8>),
+) -> Pending<'_, Answer<bool>> {
+    Box::pin(async move {
+        let allowed = guest
+            .may_fail()
+            .and_then(|()| guest.not_in_health_check("state.compare-and-set"))
+            .and_then(|()| check_key(&key))
+            .and_then(|()| check_value(&value));
+        if let Err(failure) = allowed {
+            return answer(Err(failure));
+        }
+        let present = match present(guest, &key).await? {
+            Ok(present) => present,
+            Err(failure) => return answer(Err(failure)),
+        };
+        if present.as_deref() != expected.as_deref() {
+            return answer(Ok(false));
+        }
+        answer(guest.stretch.write(key, Some(value.into())).map(|()| true).map_err(Into::into))
+    })
+}
+
+fn scan(guest: &mut Guest, (prefix, after, limit): (String, Option<String>, u32)) -> Pending<'_, Answer<Page>> {
+    Box::pin(async move {
+        let allowed = guest.may_fail().and_then(|()| {
+            if prefix.len() > STATE_KEY_BYTES || after.as_ref().is_some_and(|after| after.len() > STATE_KEY_BYTES) {
+                return Err(Code::LimitStateKey.failure(format!("a key holds at most {STATE_KEY_BYTES} bytes")));
+            }
+            if limit == 0 {
+                return Err(Code::BadArgument.failure("`limit` is 0: a page has at least one entry"));
+            }
+            Ok(guest.stretch.has_room()?)
+        });
+        if let Err(failure) = allowed {
+            return answer(Err(failure));
+        }
+        let request = ScanRequest { prefix, after, limit: limit.min(PAGE_ENTRIES) as usize };
+        let store = Arc::clone(&guest.outside.store);
+        let run = Arc::clone(&guest.run);
+        let page = read(|| store.scan_state(&run.deployment, &request)).await?;
+        let seen = guest.stretch.overlay(request, page);
+        let entries = seen.entries.into_iter().map(|(key, value)| Entry { key, value: value.to_vec() }).collect();
+        answer(Ok(Page { entries, next: seen.next }))
+    })
+}
+
+/// What the run sees under a key.
+async fn present(guest: &mut Guest, key: &str) -> wasmtime::Result<Result<Option<Bytes>, Failure>> {
+    if let Some(own) = guest.stretch.own(key) {
+        return Ok(Ok(own));
+    }
+    if let Err(much) = guest.stretch.has_room() {
+        return Ok(Err(much.into()));
+    }
+    let store = Arc::clone(&guest.outside.store);
+    let run = Arc::clone(&guest.run);
+    let seen = read(|| store.state(&run.deployment, key)).await?;
+    if let Err(changed) = guest.stretch.note_read(key, &seen) {
+        return Err(guest.void(changed).into());
+    }
+    Ok(Ok(seen.value))
+}
+
+fn check_key(key: &str) -> Result<(), Failure> {
+    if (1..=STATE_KEY_BYTES).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Code::LimitStateKey
+        .failure(format!("a key holds 1 to {STATE_KEY_BYTES} bytes of UTF-8; this one holds {}", key.len())))
+}
+
+fn check_value(value: &[u8]) -> Result<(), Failure> {
+    if value.len() <= STATE_VALUE_BYTES {
+        return Ok(());
+    }
+    Err(Code::LimitStateValue
+        .failure(format!("a value holds at most {STATE_VALUE_BYTES} bytes; this one holds {}", value.len())))
+}

@@ -1,0 +1,49 @@
+//! WASI 0.2, as far as a language's runtime needs it. What could learn something or wait is our own: clocks, poll and
+//! randomness. The rest is wasmtime-wasi over an empty context: no environment, arguments, folders or sockets; standard
+//! output and standard error become log lines, and `exit` ends the run.
+
+mod clocks;
+mod output;
+mod poll;
+mod random;
+
+pub(crate) use clocks::Timers;
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::guest::Guest;
+use crate::run_log::Stream;
+use output::Output;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    clocks::link(linker)?;
+    poll::link(linker)?;
+    random::link(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let log = &self.log;
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(context(|stream| Output::new(Arc::clone(log), stream))));
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+fn context(output: impl Fn(Stream) -> Output) -> WasiCtx {
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .stdout(output(Stream::Stdout))
+        .stderr(output(Stream::Stderr))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(0);
+    builder.build()
+}

@@ -1,0 +1,47 @@
+//! `wasi:random`: all three interfaces draw from the run's own randomness; `insecure-seed` is one constant for the run.
+
+use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
+
+use crate::guest::Guest;
+use crate::host::random::bytes;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    random::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))?;
+    insecure::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))?;
+    insecure_seed::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))
+}
+
+struct Draws;
+
+struct Draw<'a>(&'a mut Guest);
+
+impl HasData for Draws {
+    type Data<'a> = Draw<'a>;
+}
+
+impl random::Host for Draw<'_> {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        bytes(self.0, len)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.0.random.number())
+    }
+}
+
+impl insecure::Host for Draw<'_> {
+    fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        bytes(self.0, len)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.0.random.number())
+    }
+}
+
+impl insecure_seed::Host for Draw<'_> {
+    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        Ok(self.0.random.insecure_seed())
+    }
+}

@@ -1,0 +1,65 @@
+//! A run's randomness: ChaCha20 from the run's seed. The stream is named by the generation, so every attempt of
+//! a generation draws the same, and nobody who has not the seed can guess it.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use tidemill_core::run::Seed;
+
+/// The bytes of one run, drawn in order.
+#[derive(Debug)]
+pub(crate) struct Randomness {
+    seed: Seed,
+    generation: u32,
+    drawn: Option<Box<ChaCha20Rng>>,
+}
+
+impl Randomness {
+    /// What a run of that seed draws in that generation.
+    pub const fn new(seed: Seed, generation: u32) -> Self {
+        Self { seed, generation, drawn: None }
+    }
+
+    /// The next `len` bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.stream().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// The next eight bytes as a number.
+    pub fn number(&mut self) -> u64 {
+        self.stream().next_u64()
+    }
+
+    /// One constant for the run: for hashers, not for secrets.
+    pub fn insecure_seed(&self) -> (u64, u64) {
+        let mut own = ChaCha20Rng::from_seed(self.seed.0);
+        own.set_stream(u64::MAX);
+        (own.next_u64(), own.next_u64())
+    }
+
+    fn stream(&mut self) -> &mut ChaCha20Rng {
+        let Self { seed, generation, drawn } = self;
+        drawn.get_or_insert_with(|| {
+            let mut stream = ChaCha20Rng::from_seed(seed.0);
+            stream.set_stream(u64::from(*generation));
+            Box::new(stream)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_draws_what_the_one_before_drew() {
+        let draw = |generation| Randomness::new(Seed([7; 32]), generation).bytes(64);
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        let mut run = Randomness::new(Seed([7; 32]), 1);
+        let (first, second) = (run.number(), run.number());
+        assert_ne!(first, second);
+        assert_eq!(run.insecure_seed(), Randomness::new(Seed([7; 32]), 2).insecure_seed());
+    }
+}

@@ -1,0 +1,214 @@
+//! A run's log and its clock: shared by `log.write`, standard output and standard error.
+//!
+//! Nothing here fails a guest. What is too long is cut, what is too much is counted and dropped, and the log says so.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidemill_core::limits::LOG_LINE_BYTES;
+use tidemill_core::{Clock, Code, Timestamp};
+use tidemill_store::records::{LogLevel, LogLine};
+
+use crate::activation::{RunContext, RunSink};
+
+/// What a line costs beside its text, so that empty lines are not free.
+const LINE_OVERHEAD: u64 = 32;
+
+/// The run's time: the host's clock, but never earlier than what the run was told before.
+pub(crate) struct RunClock {
+    clock: Arc<dyn Clock>,
+    last: AtomicU64,
+}
+
+impl RunClock {
+    /// Starts no earlier than `since`.
+    pub fn new(clock: Arc<dyn Clock>, since: Timestamp) -> Self {
+        Self { clock, last: AtomicU64::new(since.as_millis()) }
+    }
+
+    /// The run's present time.
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now().as_millis();
+        Timestamp::from_millis(self.last.fetch_max(now, Relaxed).max(now))
+    }
+}
+
+/// Which of the two standard streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Becomes lines of level `info`.
+    Stdout,
+    /// Becomes lines of level `warn`.
+    Stderr,
+}
+
+/// Writes the lines of one activation.
+pub(crate) struct RunLog {
+    /// The run's clock.
+    pub clock: RunClock,
+    sink: Arc<dyn RunSink>,
+    attempt: u32,
+    limit: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seq: u64,
+    bytes: u64,
+    dropped: u64,
+    open: [OpenLine; 2],
+}
+
+/// The line of a standard stream that has not ended yet.
+#[derive(Default)]
+struct OpenLine {
+    bytes: Vec<u8>,
+    cut: u64,
+}
+
+impl RunLog {
+    /// The log of one activation.
+    pub fn new(run: &RunContext, clock: Arc<dyn Clock>, sink: Arc<dyn RunSink>) -> Self {
+        Self {
+            clock: RunClock::new(clock, run.created_at),
+            sink,
+            attempt: run.attempt,
+            limit: run.limits.log,
+            state: Mutex::new(State { seq: run.next_log_seq, ..State::default() }),
+        }
+    }
+
+    /// Writes a line.
+    pub fn write(&self, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.push(&mut state, level, message, fields);
+    }
+
+    /// Takes what the guest wrote to a standard stream; a line ends with its newline, or with the run.
+    pub fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(at) = bytes.iter().position(|b| *b == b'\n') {
+            if let Some(line) = bytes.get(..at) {
+                state.open[stream as usize].extend(line);
+            }
+            self.end_line(&mut state, stream);
+            bytes = bytes.get(at + 1..).unwrap_or_default();
+        }
+        state.open[stream as usize].extend(bytes);
+    }
+
+    /// Ends open lines and says what was dropped; at the end of the activation.
+    pub fn finish(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if !state.open[stream as usize].is_empty() {
+                self.end_line(&mut state, stream);
+            }
+        }
+        if state.dropped > 0 {
+            let message = format!(
+                "{} log lines were dropped: a run may keep {} bytes of log; raise it with `log` under `[limits]`",
+                state.dropped, self.limit
+            );
+            let code = ("code".to_owned(), Code::LimitLog.as_str().to_owned());
+            self.emit(&mut state, LogLevel::Warn, message, vec![code]);
+        }
+    }
+
+    fn end_line(&self, state: &mut State, stream: Stream) {
+        let line = std::mem::take(&mut state.open[stream as usize]);
+        let level = if stream == Stream::Stdout { LogLevel::Info } else { LogLevel::Warn };
+        let mut message = String::from_utf8_lossy(&line.bytes).into_owned();
+        if message.ends_with('\r') {
+            message.pop();
+        }
+        let name = if stream == Stream::Stdout { "stdout" } else { "stderr" };
+        let mut fields = vec![("stream".to_owned(), name.to_owned())];
+        if line.cut > 0 {
+            fields.push(cut_mark(line.cut));
+        }
+        self.push(state, level, message, fields);
+    }
+
+    fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        let fits = cut(&mut message, &mut fields);
+        let size = LINE_OVERHEAD + fits;
+        if state.bytes.saturating_add(size) > self.limit {
+            state.dropped += 1;
+            return;
+        }
+        state.bytes += size;
+        self.emit(state, level, message, fields);
+    }
+
+    fn emit(&self, state: &mut State, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+        let line = LogLine { seq: state.seq, at: self.clock.now(), attempt: self.attempt, level, message, fields };
+        state.seq += 1;
+        self.sink.log(line);
+    }
+}
+
+impl OpenLine {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.cut == 0
+    }
+
+    fn extend(&mut self, more: &[u8]) {
+        let room = (LOG_LINE_BYTES / 2).saturating_sub(self.bytes.len()).min(more.len());
+        let (kept, lost) = more.split_at(room);
+        self.bytes.extend_from_slice(kept);
+        self.cut += lost.len() as u64;
+    }
+}
+
+/// Cuts a line to its bound and marks it; answers its size.
+fn cut(message: &mut String, fields: &mut Vec<(String, String)>) -> u64 {
+    let whole = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    if whole <= LOG_LINE_BYTES {
+        return whole as u64;
+    }
+    let room = LOG_LINE_BYTES - 64;
+    if message.len() > room {
+        let end = (0..=room).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        message.truncate(end);
+    }
+    let mut left = room - message.len();
+    let fit = fields
+        .iter()
+        .take_while(|(name, value)| {
+            let size = name.len() + value.len();
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        })
+        .count();
+    fields.truncate(fit);
+    let kept = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    fields.push(cut_mark((whole - kept) as u64));
+    kept as u64 + 32
+}
+
+fn cut_mark(bytes: u64) -> (String, String) {
+    ("tidemill.cut-bytes".to_owned(), bytes.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_line_fits_its_bound_whatever_it_was(
+            message in "[a-zä€]{0,80000}",
+            fields in prop::collection::vec(("[a-z]{0,10}", "[ß]{0,20000}"), 0..6),
+        ) {
+            let (mut message, mut fields) = (message, fields);
+            cut(&mut message, &mut fields);
+            let size = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+            prop_assert!(size <= LOG_LINE_BYTES);
+        }
+    }
+}

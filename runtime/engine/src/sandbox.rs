@@ -1,0 +1,136 @@
+//! The one place that configures wasmtime. What is not set here keeps wasmtime's default; why each value is what it is
+//! stands beside it. Host and compile child build the same configuration, so that the one takes the other's code.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
+
+/// The stack that a guest may use, wasmtime's default.
+const WASM_STACK: usize = 512 * 1024;
+/// The whole stack of a call: a MiB and a half are left to host functions, which abort the process where they overflow.
+const CALL_STACK: usize = 2 * 1024 * 1024;
+/// Memory of a slot that is reset in place and stays resident. Pays only where the kernel can say which pages were
+/// touched: 13.5 µs for create, call and drop of a Rust guest against 22 µs without either, 32 µs without the latter.
+const KEEP_RESIDENT: usize = 1024 * 1024;
+/// Slots that stay warm for a component while none of it runs: more make an idle host large, fewer make calls slow.
+const WARM_SLOTS: u32 = 16;
+/// The most memories that one component may have over all its core modules.
+pub(crate) const COMPONENT_MEMORIES: u32 = 8;
+/// The most tables, likewise.
+pub(crate) const COMPONENT_TABLES: u32 = 32;
+/// The most core instances, likewise; a Rust component has three or four.
+const COMPONENT_INSTANCES: u32 = 64;
+/// Tables that one slot of the pool brings; a component with more takes several slots.
+pub(crate) const SLOT_TABLES: u32 = 4;
+/// Elements of one table; a large language runtime has some ten thousand functions in its own.
+const TABLE_ELEMENTS: usize = 40_000;
+/// A core instance's own structures in the host.
+const INSTANCE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Frames of a trap that are looked up; a failure shows as many.
+const FRAMES: usize = 20;
+
+/// Whether an engine is to run guests or only to compile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiles; reserves no address space.
+    Compile,
+    /// Runs guests, with so many slots for memories of up to so many bytes.
+    Run {
+        /// How many instances the pool holds.
+        slots: u32,
+        /// The largest memory.
+        memory_max: u64,
+    },
+}
+
+/// An engine, and whether its instances come from a pool.
+pub(crate) struct Sandbox {
+    /// The engine.
+    pub engine: Engine,
+    /// Whether instances come from a pool.
+    pub pooled: bool,
+}
+
+/// Builds an engine. Where the machine has too little address space for the pool, instances are made on demand, with a warning.
+///
+/// # Errors
+/// Where wasmtime refuses the configuration on this machine.
+pub(crate) fn build(purpose: Purpose) -> wasmtime::Result<Sandbox> {
+    if let Purpose::Run { slots, memory_max } = purpose {
+        let mut config = base();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots, memory_max)));
+        match Engine::new(&config) {
+            Ok(engine) => return Ok(Sandbox { engine, pooled: true }),
+            Err(error) => tracing::warn!(
+                %error, slots,
+                "no pool of instances: they are made on demand, which is slower; lower the concurrency or raise the limit of address space"
+            ),
+        }
+    }
+    Ok(Sandbox { engine: Engine::new(&base())?, pooled: false })
+}
+
+/// Changes with everything that makes compiled code of one engine useless to another.
+pub(crate) fn compatibility(engine: &Engine) -> String {
+    #[expect(deprecated, reason = "the one hasher of std whose result is the same in every process of one build")]
+    let mut hasher = std::hash::SipHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn base() -> Config {
+    let mut config = Config::new();
+    // The budget, deterministic; and fairness, which is not.
+    config.consume_fuel(true);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(WASM_STACK);
+    config.async_stack_size(CALL_STACK);
+    // The same result on every machine.
+    config.cranelift_nan_canonicalization(true);
+    // What a guest could learn from, wait with, or escape the aggregate memory limit by.
+    for off in [
+        WasmFeatures::THREADS,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::GC,
+        WasmFeatures::EXCEPTIONS,
+        WasmFeatures::RELAXED_SIMD,
+        WasmFeatures::STACK_SWITCHING,
+    ] {
+        config.wasm_features(off, false);
+    }
+    config.shared_memory(false);
+    config.concurrency_support(false);
+    // Traps name functions and, where the component has them, source lines.
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES));
+    config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable);
+    config.memory_init_cow(true);
+    config
+}
+
+fn pool(slots: u32, memory_max: u64) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    // A slot is an instance with one memory and four tables; what needs more takes several (`Module::slots`).
+    pool.total_component_instances(slots);
+    pool.total_stacks(slots);
+    pool.total_memories(slots);
+    pool.total_tables(slots.saturating_mul(SLOT_TABLES));
+    pool.total_core_instances(slots.saturating_mul(COMPONENT_INSTANCES));
+    pool.max_core_instances_per_component(COMPONENT_INSTANCES);
+    pool.max_memories_per_component(COMPONENT_MEMORIES);
+    pool.max_tables_per_component(COMPONENT_TABLES);
+    pool.max_memories_per_module(COMPONENT_MEMORIES);
+    pool.max_tables_per_module(COMPONENT_TABLES);
+    pool.max_component_instance_size(INSTANCE_BYTES);
+    pool.max_core_instance_size(INSTANCE_BYTES);
+    pool.table_elements(TABLE_ELEMENTS);
+    pool.max_memory_size(usize::try_from(memory_max.min(1 << 32)).unwrap_or(usize::MAX));
+    pool.max_unused_warm_slots(WARM_SLOTS);
+    let scan = PoolingAllocationConfig::is_pagemap_scan_available();
+    pool.pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
+    pool.linear_memory_keep_resident(if scan { KEEP_RESIDENT } else { 0 });
+    pool.table_keep_resident(if scan { 64 * 1024 } else { 0 });
+    pool
+}

@@ -1,0 +1,222 @@
+//! Whether a component can run here, and if not, everything that is in the way: each import against what the host has, each
+//! export against the four worlds, with the nearest name and what to do. Signatures are checked last, by wasmtime, which stops at
+//! the first that differs.
+
+mod table;
+
+use tidemill_core::run::Export;
+use tidemill_core::{Code, ComponentDigest};
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use crate::error::{Admitted, Problem, Refused};
+use crate::guest::Guest;
+use crate::module::Module;
+use table::{CONTRACT, PACKAGE, VERSION, WASI, WASI_VERSION};
+
+/// The most problems that are reported.
+const PROBLEMS: usize = 100;
+/// The most imports and exports that are looked at.
+const ITEMS: usize = 1_000;
+
+/// Checks a compiled component, and links it where it can run.
+///
+/// # Errors
+/// Every problem that was found.
+pub(crate) fn check(
+    engine: &Engine,
+    component: &Component,
+    linker: &Linker<Guest>,
+    digest: ComponentDigest,
+) -> Result<(Admitted, Module), Refused> {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let imports = imports(engine, component, &mut problems, &mut warnings);
+    let exports = exports(engine, component, &mut problems);
+    problems.truncate(PROBLEMS);
+    if !problems.is_empty() {
+        return Err(Refused { problems, host: false });
+    }
+    let module = Module::link(digest, component, exports.clone(), linker)?;
+    Ok((Admitted { exports, imports, warnings }, module))
+}
+
+fn imports(
+    engine: &Engine,
+    component: &Component,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, item) in component.component_type().imports(engine).take(ITEMS) {
+        let shown = shown(name);
+        names.push(shown.clone());
+        let Some(import) = Name::parse(name) else {
+            problems.push(
+                Problem::new(Code::ImportMissing, format!("the component imports `{shown}`, which is no interface"))
+                    .with_fix("Import nothing but interfaces of `tidemill:guest` and WASI 0.2."),
+            );
+            continue;
+        };
+        match &item.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                if let Err(problem) = known(&import, &shown) {
+                    problems.push(problem);
+                    continue;
+                }
+                if import.interface.starts_with("wasi:sockets/") {
+                    warnings.push(format!("`{shown}` has no network behind it: use `tidemill:guest/http`"));
+                }
+                let Some(functions) = import.contract().and_then(|interface| CONTRACT.get(interface)) else { continue };
+                for (function, member) in instance.exports(engine).take(ITEMS) {
+                    let is_function = matches!(member.ty, ComponentItem::ComponentFunc(_));
+                    if is_function && !functions.contains(function) {
+                        let near = nearest(function, functions.iter().copied());
+                        problems.push(
+                            Problem::new(
+                                Code::ImportMissing,
+                                format!("`{shown}` has no function `{}`{near}", self::shown(function)),
+                            )
+                            .with_fix("Build against the `wit/` of this release, or run on a later one."),
+                        );
+                    }
+                }
+            }
+            ComponentItem::Module(_) => problems.push(
+                Problem::new(Code::ComponentInvalid, format!("the component imports a core module, `{shown}`"))
+                    .with_fix("Link all modules into the component."),
+            ),
+            _ => problems.push(
+                Problem::new(Code::ImportMissing, format!("the component imports `{shown}`, which is no interface"))
+                    .with_fix("Import nothing but interfaces of `tidemill:guest` and WASI 0.2."),
+            ),
+        }
+    }
+    names.sort();
+    names
+}
+
+/// Whether the host has the interface at all, in that version.
+fn known(import: &Name<'_>, shown: &str) -> Result<(), Problem> {
+    let missing = |message: String, fix: String| Err(Problem::new(Code::ImportMissing, message).with_fix(fix));
+    if let Some(interface) = import.contract() {
+        if !CONTRACT.contains_key(interface) {
+            let near = nearest(interface, CONTRACT.keys().copied());
+            return missing(
+                format!("`{shown}` is not an interface of the contract{near}"),
+                format!("Import one of: {}.", CONTRACT.keys().copied().collect::<Vec<_>>().join(", ")),
+            );
+        }
+        if import.version != Some(VERSION) {
+            return missing(
+                format!("the component imports `{shown}`; the host has `{}@{VERSION}`", import.interface),
+                format!("Build against `{PACKAGE}@{VERSION}`."),
+            );
+        }
+        return Ok(());
+    }
+    if WASI.contains(&import.interface) {
+        let fits = import.version.is_some_and(|version| {
+            version.strip_prefix(WASI_VERSION).is_some_and(|rest| rest.starts_with('.') && !rest.contains('-'))
+        });
+        if fits {
+            return Ok(());
+        }
+        return missing(
+            format!("the component imports `{shown}`; the host has `{}@{WASI_VERSION}`", import.interface),
+            format!("Build for WASI {WASI_VERSION} (target `wasm32-wasip2`)."),
+        );
+    }
+    if import.interface.starts_with("wasi:http/") {
+        return missing(
+            format!("the component imports `{shown}`, which the host does not have"),
+            "Send requests through `tidemill:guest/http`, which is journaled and bound to the deployment's grants."
+                .to_owned(),
+        );
+    }
+    let all = CONTRACT.keys().map(|name| format!("{PACKAGE}/{name}")).chain(WASI.iter().map(ToString::to_string));
+    let all: Vec<_> = all.collect();
+    let near = nearest(import.interface, all.iter().map(String::as_str));
+    missing(
+        format!("the component imports `{shown}`, which the host does not have{near}"),
+        "Import nothing but interfaces of `tidemill:guest` and WASI 0.2.".to_owned(),
+    )
+}
+
+fn exports(engine: &Engine, component: &Component, problems: &mut Vec<Problem>) -> Vec<Export> {
+    let mut found = Vec::new();
+    let mut others = Vec::new();
+    for (name, _) in component.component_type().exports(engine).take(ITEMS) {
+        let parsed = Name::parse(name);
+        let export = parsed.as_ref().and_then(Name::contract).and_then(Export::parse);
+        match (export, parsed.and_then(|name| name.version)) {
+            (Some(export), Some(VERSION)) => found.push(export),
+            (Some(export), _) => problems.push(
+                Problem::new(
+                    Code::ExportMissing,
+                    format!(
+                        "the component exports `{}`; the host calls `{PACKAGE}/{}@{VERSION}`",
+                        shown(name),
+                        export.as_str()
+                    ),
+                )
+                .with_fix(format!("Build against `{PACKAGE}@{VERSION}`.")),
+            ),
+            (None, _) => others.push(shown(name)),
+        }
+    }
+    if found.is_empty() && problems.iter().all(|problem| problem.code != Code::ExportMissing) {
+        let has = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
+        let fix = if others.iter().any(|name| name.starts_with("wasi:cli/run")) {
+            "This is a command. Make a library of it (`crate-type = [\"cdylib\"]`) with one of the four exports."
+        } else {
+            Code::ExportMissing.fix()
+        };
+        problems.push(
+            Problem::new(
+                Code::ExportMissing,
+                format!("the component exports none of workflow, revenue-stream, webhook and health, but {has}"),
+            )
+            .with_fix(fix),
+        );
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// `package:name/interface@version`.
+struct Name<'a> {
+    interface: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Name<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let (interface, version) = match name.split_once('@') {
+            Some((interface, version)) => (interface, Some(version)),
+            None => (name, None),
+        };
+        (interface.contains(':') && interface.contains('/')).then_some(Self { interface, version })
+    }
+
+    /// The interface's name in the contract.
+    fn contract(&self) -> Option<&'a str> {
+        self.interface.strip_prefix(PACKAGE)?.strip_prefix('/')
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let name = shown(name);
+    known
+        .map(|known| (strsim::jaro_winkler(&name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, near)| format!("; the nearest is `{near}`"))
+}
+
+/// Names come from the component: bounded like everything else of it.
+fn shown(name: &str) -> String {
+    name.chars().take(120).collect()
+}

@@ -1,0 +1,181 @@
+//! A guest that behaves: what goes in comes out, and what it may know is what it sees.
+
+use serde_json::{Value, json};
+use tidemill_core::run::{Export, Trigger, TriggerKind};
+use tidemill_core::{Fuel, Timestamp};
+use tidemill_engine::Cause;
+use tidemill_store::records::{ReadCheck, StateWrite, Version};
+
+use crate::support::{START, World, failure};
+
+#[tokio::test]
+async fn a_workflow_answers_its_input() {
+    let world = World::new();
+    let module = world.module(tidemill_artifacts::noop()).await;
+    assert_eq!(module.exports(), [Export::Workflow]);
+    let ended = world.job(module).run(json!({ "a": [1, null, "ä"] })).await;
+    assert!(ended.fuel > Fuel::default() && ended.peak_memory > 0);
+    let tidemill_engine::Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
+    assert_eq!(serde_json::from_slice::<Value>(&output).unwrap(), json!({ "a": [1, null, "ä"] }));
+}
+
+#[tokio::test]
+async fn code_is_compiled_once_and_then_loaded() {
+    let world = World::new();
+    let digest = world.put(tidemill_artifacts::noop());
+    let file = world.folder.path().join("components").join(digest.hex()).with_extension("wasm");
+    let admitted = world.engine.admit(&file, digest).await.unwrap();
+    assert_eq!(admitted.exports, [Export::Workflow]);
+    world.engine.module(digest).await.unwrap();
+    world.engine.module(digest).await.unwrap();
+    let stats = world.engine.stats();
+    assert_eq!((stats.compiled, stats.loaded, stats.modules), (1, 2, 1));
+    world.engine.evict(digest);
+    assert_eq!(world.engine.stats().modules, 0);
+    world.engine.module(digest).await.unwrap();
+    assert_eq!(world.engine.stats().compiled, 2);
+}
+
+#[tokio::test]
+async fn what_a_run_reads_and_writes_is_left_for_the_commit() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let ended = job.run(json!({ "do": "counter", "key": "n" })).await;
+    assert_eq!(ended.effects.reads, [ReadCheck::State { key: "n".to_owned(), version: Version::ABSENT }]);
+    assert_eq!(ended.effects.writes, [StateWrite { key: "n".to_owned(), value: Some("1".into()) }]);
+    let twice = json!({ "do": "all", "acts": [{ "do": "counter" }, { "do": "counter" }, { "do": "scan" }] });
+    assert_eq!(job.output(twice).await, json!(["counter"]));
+}
+
+#[tokio::test]
+async fn compare_and_set_sees_the_runs_own_writes() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let act = |expected: Value, value: u8| json!({ "do": "compare-and-set", "key": "k", "expected": expected, "value": value });
+    assert_eq!(job.output(act(Value::Null, 1)).await, json!(true));
+    let all = |acts: Vec<Value>| json!({ "do": "all", "acts": acts });
+    assert_eq!(
+        job.output(all(vec![act(Value::Null, 1), act(json!(1), 2), json!({ "do": "get", "key": "k" })])).await,
+        json!(2)
+    );
+    assert_eq!(job.output(all(vec![act(Value::Null, 1), act(json!(7), 2)])).await, json!(false));
+    let deleted = vec![act(Value::Null, 1), json!({ "do": "delete", "key": "k" }), json!({ "do": "get", "key": "k" })];
+    assert_eq!(job.output(all(deleted)).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_run_sees_who_it_is() {
+    let world = World::new();
+    let mut job = world.hostile().await;
+    job.context.attempt = 3;
+    job.context.trigger = Trigger {
+        kind: TriggerKind::Schedule,
+        name: Some("nightly".to_owned()),
+        at: Some(Timestamp::from_millis(5)),
+        ..Trigger::default()
+    };
+    let seen = job.output(json!({ "do": "context" })).await;
+    assert_eq!(seen["id"], json!(job.context.id.to_string()));
+    assert_eq!(seen["attempt"], json!(3));
+    assert!(seen.to_string().contains("nightly"), "{seen}");
+    job.context.config = r#"{"x":1}"#.into();
+    assert_eq!(job.output(json!({ "do": "config" })).await, json!({ "x": 1 }));
+}
+
+#[tokio::test]
+async fn time_is_the_hosts_and_the_same_for_std() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let seen = job.output(json!({ "do": "now" })).await.to_string();
+    assert!(seen.contains(&START.as_millis().to_string()), "{seen}");
+}
+
+#[tokio::test]
+async fn randomness_is_the_same_in_every_attempt() {
+    let world = World::new();
+    let mut job = world.hostile().await;
+    let first = job.output(json!({ "do": "random" })).await;
+    job.context.attempt = 2;
+    assert_eq!(job.output(json!({ "do": "random" })).await, first);
+    job.context.seed.0[0] ^= 1;
+    assert_ne!(job.output(json!({ "do": "random" })).await, first);
+}
+
+#[tokio::test]
+async fn a_sandbox_has_no_arguments_environment_or_files() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let seen = job.output(json!({ "do": "environment" })).await.to_string();
+    assert!(!seen.contains("PATH") && !seen.contains("root"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_guests_own_failure_is_the_runs() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let act =
+        json!({ "do": "fail", "code": "card-declined", "retryable": true, "message": "no", "details": { "a": 1 } });
+    let (failure, cause) = job.failure(act).await;
+    assert_eq!((failure.code.as_str(), failure.message.as_str(), failure.retryable), ("card-declined", "no", true));
+    assert_eq!(failure.details.as_deref(), Some(r#"{"a":1}"#));
+    assert_eq!(cause, Cause::Guest);
+}
+
+#[tokio::test]
+async fn lines_carry_level_fields_and_place() {
+    let world = World::new();
+    let mut job = world.hostile().await;
+    job.context.next_log_seq = 5;
+    job.output(json!({ "do": "log-line", "message": "hello" })).await;
+    let lines = job.told.lines.lock().unwrap();
+    assert_eq!((lines[0].seq, lines[0].message.as_str(), lines[0].at), (5, "hello", START));
+    assert_eq!(lines[0].fields, [("attempt".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_needs_the_journal_says_so() {
+    let world = World::new();
+    let job = world.hostile().await;
+    assert_eq!(job.code(json!({ "do": "step" })).await, "host/not-available");
+    assert_eq!(job.code(json!({ "do": "sleep" })).await, "host/not-available");
+    let (failure, cause) = job.failure(json!({ "do": "sleep-std", "ms": 1 })).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/not-available", Cause::Trap));
+}
+
+#[tokio::test]
+async fn one_component_runs_each_of_its_worlds() {
+    let world = World::new();
+    let module = world.module(tidemill_artifacts::all_worlds()).await;
+    assert_eq!(module.exports(), Export::ALL);
+    let mut job = world.job(module);
+    for export in Export::ALL {
+        job.export = export;
+        let input = match export {
+            Export::Workflow => json!(null),
+            Export::RevenueStream => json!({ "start": 1, "end": 2 }),
+            Export::Webhook => json!({
+                "id": "1", "hook": "h", "method": "POST", "path": "/hooks/a/h", "body": "aGk=",
+                "received-at": 3, "verified-by": "none"
+            }),
+            Export::Health => json!(null),
+        };
+        let ended = job.run(input).await;
+        assert!(
+            matches!(&ended.outcome, tidemill_engine::Outcome::Output(_))
+                || matches!(&ended.outcome, tidemill_engine::Outcome::Failed { cause: Cause::Guest, .. }),
+            "{export:?}: {:?}",
+            ended.outcome
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_is_not_there_is_named_with_those_that_are() {
+    let world = World::new();
+    let module = world.module(tidemill_artifacts::noop()).await;
+    let mut job = world.job(module);
+    job.export = Export::Webhook;
+    let (failure, _) = failure(job.run(json!(null)).await);
+    assert_eq!(failure.code, "host/unknown-export");
+    assert!(failure.message.contains("workflow"), "{}", failure.message);
+}

@@ -1,0 +1,6 @@
+//! What guests can do and cannot, through real components.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod basics;
+mod support;

@@ -1,0 +1,206 @@
+//! A host for tests: an engine over an embedded store in a folder of its own, a clock that is turned by hand, a sink that keeps
+//! what it is told.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use tidemill_core::clock::ManualClock;
+use tidemill_core::run::{Export, Progress, Seed, Trigger};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
+use tidemill_engine::{
+    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Grants, Metric, Module, Outcome,
+    RunContext, RunSink,
+};
+use tidemill_store::records::LogLine;
+use tidemill_store::{LocalStore, Store};
+
+/// When tests begin: 2026-01-01T00:00:00Z.
+pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+pub struct World {
+    pub engine: Arc<Engine>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+    pub folder: tempfile::TempDir,
+}
+
+/// What a run told.
+#[derive(Default)]
+pub struct Told {
+    pub lines: Mutex<Vec<LogLine>>,
+    pub progress: Mutex<Vec<Progress>>,
+    pub status: Mutex<Vec<String>>,
+    pub metrics: Mutex<Vec<Metric>>,
+    pub left: Mutex<u32>,
+    pub refuse_leaving: Mutex<Option<Failure>>,
+}
+
+#[async_trait]
+impl RunSink for Told {
+    async fn leaving(&self) -> Result<(), Failure> {
+        *self.left.lock().unwrap() += 1;
+        self.refuse_leaving.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn log(&self, line: LogLine) {
+        self.lines.lock().unwrap().push(line);
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.progress.lock().unwrap().push(progress);
+    }
+
+    fn status(&self, json: String) {
+        self.status.lock().unwrap().push(json);
+    }
+
+    fn metric(&self, metric: Metric) {
+        self.metrics.lock().unwrap().push(metric);
+    }
+}
+
+impl Told {
+    pub fn messages(&self) -> Vec<String> {
+        self.lines.lock().unwrap().iter().map(|line| line.message.clone()).collect()
+    }
+}
+
+pub fn compiler() -> CompilerCommand {
+    CompilerCommand::new(env!("CARGO_BIN_EXE_tidemill-compile").into(), Vec::new())
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let clock = Arc::new(ManualClock::new(START));
+        let mut config = EngineConfig::new(folder.path(), compiler());
+        config.concurrency = 32;
+        change(&mut config);
+        std::fs::create_dir_all(&config.components_dir).unwrap();
+        let engine = Engine::new(config, Arc::clone(&store), Arc::clone(&clock) as Arc<_>).unwrap();
+        Self { engine, store, clock, folder }
+    }
+
+    /// Brings a component where the engine finds it.
+    pub fn put(&self, path: &Path) -> ComponentDigest {
+        let bytes = std::fs::read(path).unwrap();
+        self.put_bytes(&bytes)
+    }
+
+    pub fn put_bytes(&self, bytes: &[u8]) -> ComponentDigest {
+        let digest = ComponentDigest::of(bytes);
+        let folder = self.folder.path().join("components");
+        std::fs::write(folder.join(digest.hex()).with_extension("wasm"), bytes).unwrap();
+        digest
+    }
+
+    pub async fn module(&self, path: &Path) -> Arc<Module> {
+        self.engine.module(self.put(path)).await.unwrap()
+    }
+
+    /// The guest that does what it is told.
+    pub async fn hostile(&self) -> Job<'_> {
+        let module = self.module(tidemill_artifacts::hostile()).await;
+        self.job(module)
+    }
+
+    pub fn job(&self, module: Arc<Module>) -> Job<'_> {
+        Job {
+            world: self,
+            export: Export::Workflow,
+            context: RunContext {
+                id: RunId::new(START, 7),
+                deployment: "tests".parse::<DeploymentName>().unwrap(),
+                component: module.digest(),
+                trigger: Trigger::default(),
+                created_at: START,
+                attempt: 1,
+                generation: 1,
+                config: "{}".into(),
+                limits: Limits::default(),
+                grants: Arc::new(Grants::default()),
+                seed: Seed([7; 32]),
+                next_log_seq: 0,
+            },
+            module,
+            fuel_used: Fuel::default(),
+            cancel: CancelToken::new(),
+            told: Arc::default(),
+        }
+    }
+}
+
+/// An activation to be.
+#[derive(Clone)]
+pub struct Job<'a> {
+    pub world: &'a World,
+    pub module: Arc<Module>,
+    pub export: Export,
+    pub context: RunContext,
+    pub fuel_used: Fuel,
+    pub cancel: CancelToken,
+    pub told: Arc<Told>,
+}
+
+impl Job<'_> {
+    pub fn limit(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.context.limits);
+        self
+    }
+
+    pub fn grant(mut self, grants: Grants) -> Self {
+        self.context.grants = Arc::new(grants);
+        self
+    }
+
+    pub fn activation(&self, input: &Value) -> Activation {
+        Activation {
+            module: Arc::clone(&self.module),
+            export: self.export,
+            input: Bytes::from(input.to_string()),
+            run: Arc::new(self.context.clone()),
+            fuel_used: self.fuel_used,
+            cancel: self.cancel.clone(),
+            sink: Arc::clone(&self.told) as Arc<dyn RunSink>,
+        }
+    }
+
+    pub async fn run(&self, input: Value) -> Ended {
+        self.world.engine.run(self.activation(&input)).await
+    }
+
+    /// What it answers; panics where it fails.
+    pub async fn output(&self, input: Value) -> Value {
+        let ended = self.run(input).await;
+        match &ended.outcome {
+            Outcome::Output(output) => serde_json::from_slice(output).unwrap(),
+            Outcome::Failed { failure, .. } => panic!("{failure} {:?}", failure.details),
+        }
+    }
+
+    /// Its failure; panics where it succeeds.
+    pub async fn failure(&self, input: Value) -> (Failure, Cause) {
+        failure(self.run(input).await)
+    }
+
+    /// The code of its failure; panics where it succeeds.
+    pub async fn code(&self, input: Value) -> String {
+        self.failure(input).await.0.code
+    }
+}
+
+pub fn failure(ended: Ended) -> (Failure, Cause) {
+    match ended.outcome {
+        Outcome::Failed { failure, cause } => (failure, cause),
+        Outcome::Output(output) => panic!("it answered {output:?}"),
+    }
+}
