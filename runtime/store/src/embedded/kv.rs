@@ -46,7 +46,7 @@ impl Kv {
     /// [`SubmitError::Refused`] with what the operation answered, [`SubmitError::Panicked`],
     /// or [`SubmitError::Store`]. After [`KvError::DiskFull`] nothing was written. After
     /// [`KvError::ReadOnly`] it is unknown until the store is opened again.
-    pub fn submit<T, E, F>(&self, operation: F) -> impl Future<Output = Result<T, SubmitError<E>>> + Send + 'static
+    pub fn submit<T, E, F>(&self, operation: F) -> impl Future<Output = Result<T, SubmitError<E>>> + Send + use<T, E, F>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,

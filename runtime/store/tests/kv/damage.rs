@@ -1,0 +1,209 @@
+//! Files cut short, changed or gone: the store opens with every acknowledged record, refuses, or fails the read.
+//! Never less in silence, and never a panic that takes the process down.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use tidemill_store::embedded::{Kv, KvConfig, KvError, Span, Tx};
+
+use super::support::{EVENTS, RUNS, copy, open, small, unhurried};
+
+type Records = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
+
+/// A generator with a fixed seed, so that every run tests the same places.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// A store with small records, records of many pages and blobs, replaced and deleted ones; some of it only in the log.
+async fn filled(dir: &Path, clean: bool) -> Records {
+    let (kv, _) = open(unhurried(dir));
+    let mut expected = Records::new();
+    let mut dice = Dice(7);
+    for round in 0..6 {
+        for _ in 0..60 {
+            let key = format!("{:04}", dice.below(300)).into_bytes();
+            let value = vec![b'a' + round; dice.below(400)];
+            expected.insert((RUNS.id, key.clone()), value.clone());
+            expected.insert((EVENTS.id, [&key[..], &[round]].concat()), vec![round]);
+            let gone = format!("{:04}", dice.below(300)).into_bytes();
+            expected.remove(&(RUNS.id, gone.clone()));
+            kv.submit(move |tx: &mut Tx<'_>| {
+                tx.put(RUNS, &key, value)?;
+                tx.put(EVENTS, [&key[..], &[round]].concat(), [round])?;
+                tx.delete(RUNS, gone)
+            })
+            .await
+            .unwrap();
+        }
+        let large = vec![round; 200_000];
+        expected.insert((RUNS.id, b"large".to_vec()), large.clone());
+        kv.submit(move |tx: &mut Tx<'_>| tx.put(RUNS, "large", large)).await.unwrap();
+        if round < 5 {
+            kv.checkpoint().unwrap();
+        }
+    }
+    if clean {
+        kv.close().await.unwrap();
+    } else {
+        // The next copy is of a store that was killed.
+        std::mem::forget(kv);
+    }
+    expected
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Whole,
+    Refused,
+    ReadFailed,
+}
+
+/// Opens and reads all; panics where less than what is expected is answered without an error.
+fn look(dir: &Path, expected: &Records, what: &str) -> Seen {
+    look_with(small(dir), expected, what)
+}
+
+fn look_with(config: KvConfig, expected: &Records, what: &str) -> Seen {
+    let kv = match Kv::open(config) {
+        Ok((kv, _)) => kv,
+        Err(KvError::Damaged { what }) => {
+            assert!(!what.is_empty());
+            return Seen::Refused;
+        }
+        Err(other) => panic!("{what}: {other}"),
+    };
+    let mut seen = Seen::Whole;
+    for ((table, key), value) in expected {
+        let table = if *table == RUNS.id { RUNS } else { EVENTS };
+        match kv.get(table, key) {
+            Ok(found) => {
+                let found = found.map(Vec::from);
+                assert!(found.as_ref() == Some(value), "{what}: {} is wrong or gone", key.escape_ascii());
+            }
+            Err(KvError::Damaged { .. }) => seen = Seen::ReadFailed,
+            Err(other) => panic!("{what}: {other}"),
+        }
+    }
+    for table in [RUNS, EVENTS] {
+        match kv.scan(table, &Span::all(), false, usize::MAX) {
+            Ok(rows) => {
+                let found: Records = rows.into_iter().map(|(k, v)| ((table.id, k.into()), v.into())).collect();
+                let expected: Records = expected
+                    .iter()
+                    .filter(|((id, _), _)| *id == table.id)
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect();
+                assert!(found == expected, "{what}: a scan of {} is not what was acknowledged", table.name);
+            }
+            Err(KvError::Damaged { .. }) => seen = Seen::ReadFailed,
+            Err(other) => panic!("{what}: {other}"),
+        }
+    }
+    std::mem::forget(kv);
+    seen
+}
+
+fn spoil(files: &[PathBuf], root: &Path, dice: &mut Dice) -> String {
+    let path = &files[dice.below(files.len())];
+    let name = path.strip_prefix(root).unwrap().display().to_string();
+    let length = fs::metadata(path).unwrap().len();
+    if length == 0 {
+        return format!("{name} left empty");
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    // Half of the places are where something is written: segments are mostly zeros.
+    let used = fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).map_or(length, |last| last as u64 + 1);
+    let bound = if dice.below(2) == 0 { used } else { length };
+    let at = dice.below(usize::try_from(bound).unwrap()) as u64;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    byte[0] ^= 1 << dice.below(8);
+    file.write_all_at(&byte, at).unwrap();
+    format!("{name} flipped at {at} of {length}")
+}
+
+async fn matrix(clean: bool, places: usize, seed: u64) -> BTreeMap<String, usize> {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = filled(dir.path(), clean).await;
+    let mut seen = BTreeMap::new();
+    let mut dice = Dice(seed);
+    for _ in 0..places {
+        let copied = tempfile::tempdir().unwrap();
+        copy(dir.path(), copied.path());
+        let what = spoil(&files(copied.path()), copied.path(), &mut dice);
+        let outcome = look(copied.path(), &expected, &what);
+        *seen.entry(format!("{outcome:?}")).or_default() += 1;
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_after_a_kill_is_never_passed_over() {
+    let seen = matrix(false, 250, 1).await;
+    println!("{seen:?}");
+    assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_after_a_clean_stop_is_never_passed_over() {
+    let seen = matrix(true, 150, 2).await;
+    println!("{seen:?}");
+    assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_cut_short_or_gone_are_never_passed_over() {
+    for clean in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let expected = filled(dir.path(), clean).await;
+        let all = files(dir.path());
+        let names: Vec<PathBuf> = all.iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_owned()).collect();
+        let cut = |root: &Path, name: &Path, bytes: u64| {
+            let file = OpenOptions::new().write(true).open(root.join(name)).unwrap();
+            let length = file.metadata().unwrap().len();
+            file.set_len(length.saturating_sub(bytes)).unwrap();
+        };
+        let mut refused = 0;
+        let mut judge = |what: String, spoil: &dyn Fn(&Path)| {
+            let copied = tempfile::tempdir().unwrap();
+            copy(dir.path(), copied.path());
+            spoil(copied.path());
+            if look(copied.path(), &expected, &what) == Seen::Refused {
+                refused += 1;
+            }
+        };
+        judge("all cut by 1 kB".to_owned(), &|root| names.iter().for_each(|name| cut(root, name, 1000)));
+        for name in &names {
+            judge(format!("{} gone", name.display()), &|root| fs::remove_file(root.join(name)).unwrap());
+            for bytes in [1, 1000, 4096, 600_000] {
+                judge(format!("{} cut by {bytes}", name.display()), &|root| cut(root, name, bytes));
+            }
+        }
+        for folder in ["log", "index", "index/blobs"] {
+            judge(format!("{folder} gone"), &|root| fs::remove_dir_all(root.join(folder)).unwrap());
+        }
+        println!("clean {clean}: {refused} refused of {}", 5 * names.len() + 4);
+        assert!(refused > names.len());
+    }
+}
