@@ -30,6 +30,8 @@ const BYTES: u64 = 8 << 20;
 /// How often an index that refused is opened again before the store becomes read-only, and the pause between, growing.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often an ending is looked for.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What waits for the committer.
 pub(super) enum Job {
@@ -268,37 +270,35 @@ impl Committer {
 
     fn reopen(&self) -> Result<(), KvError> {
         let config = &self.shared.config;
-        let checkpointed = self.shared.lock_checkpointed();
+        let timeout = super::open::index_timeout(config);
+        let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
         let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
         if replay.end().generation != self.log.end().generation {
             return Err(KvError::damaged("the log does not hold what was just written to it"));
         }
-        let timeout = super::open::index_timeout(config);
         self.shared.index.reopen(&config.dir, config.index_cache_bytes, timeout, |reading| {
             super::open::bring_up(reading, &replay, checkpointed.point.generation)
         })
     }
 
     fn refuse_waiting(&mut self, error: &KvError) {
-        while let Some(job) = self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()) {
+        // Not what is queued meanwhile: the cause may be gone by then.
+        for job in self.waiting.drain(..) {
             match job {
                 Job::Run(operation) => operation.refuse(error.clone()),
-                Job::Close(done) => {
-                    self.closing.push(done);
-                    return;
-                }
+                Job::Close(done) => self.closing.push(done),
             }
         }
     }
 
     fn close(mut self) {
         self.queue.close();
+        while let Some(job) = self.queue.blocking_recv() {
+            self.waiting.push_back(job);
+        }
         self.refuse_waiting(&KvError::Closed);
         self.shared.closing.store(true, Ordering::Release);
         self.shared.pace.stop();
-        if let Some(thread) = self.checkpoints.take() {
-            let _ = thread.join();
-        }
         let result = self.finish();
         self.shared.shelf.close();
         drop(self.lock);
@@ -310,12 +310,18 @@ impl Committer {
     /// The last checkpoint and, where all is well, the list of a clean stop.
     fn finish(&mut self) -> Result<(), KvError> {
         let shared = &self.shared;
-        let sound = shared.stopped().is_none() && !shared.faulted.load(Ordering::Acquire);
+        // A checkpoint that is under way ends first, unless it hangs in the index.
+        let patience = super::open::index_timeout(&shared.config);
+        let joined = self.checkpoints.take().is_none_or(|thread| join_within(thread, patience));
+        let sound = joined && shared.stopped().is_none() && !shared.faulted.load(Ordering::Acquire);
         let checkpointed = if sound { checkpoint::make(shared) } else { Ok(()) };
-        if !shared.index.close() {
+        if !shared.index.close(patience) {
             return Err(KvError::Io { what: "closing the index".to_owned(), message: "it took too long".to_owned() });
         }
         checkpointed?;
+        if let Some(why) = shared.stopped() {
+            return Err(why);
+        }
         let config = &shared.config;
         if sound && index::size(&config.dir) <= config.seal_at_close_bytes {
             stop::write(&*config.disk, &config.dir, shared.seed)
@@ -323,4 +329,14 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+/// Waits for a thread, but not for ever.
+fn join_within(thread: JoinHandle<()>, patience: Duration) -> bool {
+    let mut waited = Duration::ZERO;
+    while !thread.is_finished() && waited < patience {
+        thread::sleep(MOMENT);
+        waited += MOMENT;
+    }
+    thread.is_finished() && thread.join().is_ok()
 }

@@ -2,12 +2,13 @@
 //! state, and their writes, held in memory until they are in the log.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::config::Table;
 use super::error::KvError;
 use super::index::Reading;
 use super::span::Span;
-use super::stored::{self, Key, Stored, Value};
+use super::stored::{self, Key, Value};
 use super::versions::{Change, Changes};
 
 /// All writes of one operation together may take so many bytes: inputs, outputs and state values of a
@@ -34,9 +35,9 @@ impl Slot {
 /// A group's writes, over the index.
 pub(super) struct Group<'a> {
     index: &'a Reading<'a>,
-    slots: Vec<BTreeMap<Vec<u8>, Slot>>,
+    slots: Vec<BTreeMap<sled::IVec, Slot>>,
     /// How to take the running operation's writes back.
-    undo: Vec<(usize, Vec<u8>, Option<Option<sled::IVec>>)>,
+    undo: Vec<(usize, sled::IVec, Option<Option<sled::IVec>>)>,
     operation_bytes: u64,
     bytes: u64,
     remembered: usize,
@@ -135,16 +136,18 @@ impl<'a> Group<'a> {
             .collect()
     }
 
-    fn load(&mut self, table: usize, key: &[u8]) -> Result<&mut Slot, KvError> {
-        if !self.slots[table].contains_key(key) {
-            let before = self.index.sealed(table, key)?;
-            if let Some(sealed) = &before {
-                stored::unseal(self.index.tables()[table], key, sealed)?;
+    fn load(&mut self, table: usize, key: &sled::IVec) -> Result<&mut Slot, KvError> {
+        match self.slots[table].entry(key.clone()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(vacant) => {
+                let before = self.index.sealed(table, key)?;
+                if let Some(sealed) = &before {
+                    stored::unseal(self.index.tables()[table], key, sealed)?;
+                }
+                self.remembered += 1;
+                Ok(vacant.insert(Slot { before, after: None }))
             }
-            self.slots[table].insert(key.to_vec(), Slot { before, after: None });
-            self.remembered += 1;
         }
-        self.slots[table].get_mut(key).ok_or(KvError::Closed)
     }
 
     fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
@@ -152,7 +155,7 @@ impl<'a> Group<'a> {
         match known {
             Some(sealed) => Ok(sealed.map(unsealed)),
             None if self.remembered >= REMEMBERED => self.index.get(table, key),
-            None => Ok(self.load(table, key)?.now().cloned().map(unsealed)),
+            None => Ok(self.load(table, &key.into())?.now().cloned().map(unsealed)),
         }
     }
 
@@ -165,9 +168,9 @@ impl<'a> Group<'a> {
                 limit: MAX_OPERATION,
             });
         }
-        let slot = self.load(table, key)?;
-        let undone = slot.after.replace(sealed);
-        self.undo.push((table, key.to_vec(), undone));
+        let key = sled::IVec::from(key);
+        let undone = self.load(table, &key)?.after.replace(sealed);
+        self.undo.push((table, key, undone));
         self.operation_bytes += bytes;
         Ok(())
     }
@@ -180,16 +183,15 @@ impl<'a> Group<'a> {
             let rows = self.index.scan_verified(table, &rest, reverse, wanted)?;
             let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() == wanted);
             let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
-            let mut merged: BTreeMap<Vec<u8>, Value> =
-                rows.into_iter().map(|(key, value)| (key.into(), value)).collect();
+            let mut merged: BTreeMap<Key, Value> = rows.into_iter().collect();
             for (key, slot) in self.slots[table].range::<[u8], _>(part.bounds()) {
                 match &slot.after {
-                    Some(Some(sealed)) => drop(merged.insert(key.clone(), unsealed(sealed.clone()))),
-                    Some(None) => drop(merged.remove(key)),
+                    Some(Some(sealed)) => drop(merged.insert(Key::from(key.clone()), unsealed(sealed.clone()))),
+                    Some(None) => drop(merged.remove(&**key)),
                     None => {}
                 }
             }
-            let rows = merged.into_iter().map(|(key, value)| (Stored::from(key.as_slice()), value));
+            let rows = merged.into_iter();
             if reverse {
                 found.extend(rows.rev().take(wanted))
             } else {

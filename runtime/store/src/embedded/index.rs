@@ -175,7 +175,7 @@ impl Index {
     ) -> Result<(), KvError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = open.take()
-            && !old.give_up(Duration::from_secs(10))
+            && !old.give_up(timeout)
         {
             return Err(KvError::Io { what: "the index".to_owned(), message: "it could not be given up".to_owned() });
         }
@@ -202,9 +202,9 @@ impl Index {
     }
 
     /// Closes the index; false where that took too long.
-    pub fn close(&self) -> bool {
+    pub fn close(&self, patience: Duration) -> bool {
         let trees = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        trees.is_none_or(|trees| trees.give_up(Duration::from_secs(30)))
+        trees.is_none_or(|trees| trees.give_up(patience))
     }
 }
 

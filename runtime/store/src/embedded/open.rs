@@ -153,7 +153,7 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
     let index = Index::open(data, config.index_cache_bytes, config.tables, index_timeout(config), true)?;
     index.reading()?.flush(0)?;
     index::sync_files(data, &mut HashSet::new()).map_err(failed)?;
-    index.close();
+    index.close(index_timeout(config));
     let (_, conf) = stop::digest(&index_conf(data)).map_err(failed)?;
     let seed = RandomState::new().build_hasher().finish();
     disk.create_dir(&data.join(log::DIR)).map_err(failed)?;

@@ -81,6 +81,6 @@ fn account(sums: &mut [TableSum], layer: &Layer, slot: usize, covered: Bound<Vec
     }
 }
 
-fn range<'a, V>(changes: &'a BTreeMap<Vec<u8>, V>, span: &Span) -> impl Iterator<Item = &'a V> {
+fn range<'a, V>(changes: &'a BTreeMap<sled::IVec, V>, span: &Span) -> impl Iterator<Item = &'a V> {
     changes.range::<[u8], _>(span.bounds()).map(|(_, change)| change)
 }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -82,6 +84,25 @@ impl Shared {
 
     pub fn lock_checkpointed(&self) -> MutexGuard<'_, Checkpointed> {
         self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Like [`Shared::lock_checkpointed`], but gives up where a checkpoint hangs in the index.
+    pub fn lock_checkpointed_within(&self, patience: Duration) -> Result<MutexGuard<'_, Checkpointed>, KvError> {
+        let pause = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.checkpointed.try_lock() {
+                Ok(checkpointed) => return Ok(checkpointed),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if waited < patience => {}
+                Err(TryLockError::WouldBlock) => {
+                    let message = "a checkpoint hangs in it".to_owned();
+                    return Err(KvError::Io { what: "the index".to_owned(), message });
+                }
+            }
+            thread::sleep(pause);
+            waited += pause;
+        }
     }
 
     /// Makes the store read-only; the first cause is the one told.
@@ -192,7 +213,7 @@ impl Pace {
     }
 
     /// Waits until a checkpoint is due; false where there will be none any more.
-    pub fn wait(&self, every: std::time::Duration) -> bool {
+    pub fn wait(&self, every: Duration) -> bool {
         let state = self.lock();
         let state = self.changed.wait_while(state, |s| !s.dirty && !s.stop).unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, every, |s| !s.full && !s.stop);

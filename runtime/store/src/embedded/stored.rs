@@ -1,6 +1,7 @@
 //! Bytes as they lie in the index: a value is preceded by a checksum that is bound to its table and key,
 //! so that a value that strayed to another key is as visible as a flipped bit.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 
@@ -30,6 +31,12 @@ impl Deref for Stored {
 
 impl AsRef<[u8]> for Stored {
     fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Stored {
+    fn borrow(&self) -> &[u8] {
         &self.0
     }
 }
@@ -65,10 +72,15 @@ pub(super) fn checksum(table: u8, key: &[u8], value: &[u8]) -> u64 {
 
 /// What lies in the index for `value` under `key` of `table`.
 pub(super) fn seal(table: u8, key: &[u8], value: &[u8]) -> sled::IVec {
-    let mut sealed = Vec::with_capacity(SEAL + value.len());
-    sealed.extend_from_slice(&checksum(table, key, value).to_le_bytes());
-    sealed.extend_from_slice(value);
-    sled::IVec::from(sealed)
+    let seal = checksum(table, key, value).to_le_bytes();
+    // Most values are small: put together on the stack, they cost one allocation instead of two.
+    let mut small = [0; 512];
+    if let Some(sealed) = small.get_mut(..SEAL + value.len()) {
+        sealed[..SEAL].copy_from_slice(&seal);
+        sealed[SEAL..].copy_from_slice(value);
+        return sled::IVec::from(&*sealed);
+    }
+    sled::IVec::from([&seal, value].concat())
 }
 
 /// The checksum a sealed value carries; zero where it is too short to carry one.

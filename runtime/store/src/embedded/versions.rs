@@ -29,7 +29,7 @@ impl Change {
 }
 
 /// What one group changed, by the table's place.
-pub(super) type Changes = Vec<BTreeMap<Vec<u8>, Change>>;
+pub(super) type Changes = Vec<BTreeMap<sled::IVec, Change>>;
 
 /// One group's changes.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ pub(super) fn before(layers: &[Arc<Layer>], slot: usize, key: &[u8]) -> Option<O
 }
 
 /// The values before all of `layers` of the keys of a span that they changed.
-pub(super) fn all_before(layers: &[Arc<Layer>], slot: usize, span: &Span) -> BTreeMap<Vec<u8>, Option<sled::IVec>> {
+pub(super) fn all_before(layers: &[Arc<Layer>], slot: usize, span: &Span) -> BTreeMap<sled::IVec, Option<sled::IVec>> {
     let mut found = BTreeMap::new();
     if span.is_empty() {
         return found;

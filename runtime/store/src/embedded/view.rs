@@ -97,8 +97,8 @@ pub(super) fn rows(
             let mut merged: BTreeMap<sled::IVec, sled::IVec> = read.into_iter().collect();
             for (key, sealed) in before {
                 match sealed {
-                    Some(sealed) => drop(merged.insert(key.into(), sealed)),
-                    None => drop(merged.remove(key.as_slice())),
+                    Some(sealed) => drop(merged.insert(key, sealed)),
+                    None => drop(merged.remove(&key)),
                 }
             }
             if reverse {

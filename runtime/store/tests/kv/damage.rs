@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use tidemill_store::embedded::{Kv, KvConfig, KvError, Span, Tx};
+use tidemill_store::embedded::{Health, Kv, KvConfig, KvError, Span, SubmitError, Tx};
 
 use super::support::{EVENTS, RUNS, copy, open, small, unhurried};
 
@@ -161,14 +161,12 @@ async fn matrix(clean: bool, places: usize, seed: u64) -> BTreeMap<String, usize
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_after_a_kill_is_never_passed_over() {
     let seen = matrix(false, 250, 1).await;
-    println!("{seen:?}");
     assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_after_a_clean_stop_is_never_passed_over() {
     let seen = matrix(true, 150, 2).await;
-    println!("{seen:?}");
     assert!(seen.contains_key("Refused") && seen.contains_key("Whole"), "{seen:?}");
 }
 
@@ -203,7 +201,67 @@ async fn files_cut_short_or_gone_are_never_passed_over() {
         for folder in ["log", "index", "index/blobs"] {
             judge(format!("{folder} gone"), &|root| fs::remove_dir_all(root.join(folder)).unwrap());
         }
-        println!("clean {clean}: {refused} refused of {}", 5 * names.len() + 4);
         assert!(refused > names.len());
     }
+}
+
+/// Spoils the index behind the back of a stopped store, so that sled itself sees nothing wrong.
+async fn meddled(dir: &Path, meddle: impl FnOnce(&sled::Tree)) {
+    filled(dir, true).await;
+    fs::remove_file(dir.join("stopped")).unwrap();
+    let db = sled::open(dir.join("index")).unwrap();
+    meddle(&db.open_tree(RUNS.name).unwrap());
+    db.flush().unwrap();
+}
+
+fn one_more(tree: &sled::Tree) {
+    let (key, _) = tree.first().unwrap().unwrap();
+    let strayed = tree.last().unwrap().unwrap().1;
+    tree.insert(key, strayed).unwrap();
+}
+
+fn one_less(tree: &sled::Tree) {
+    tree.pop_min().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn after_an_unclean_stop_a_record_lost_or_strayed_is_found_before_the_store_opens() {
+    for meddle in [one_more, one_less] {
+        let dir = tempfile::tempdir().unwrap();
+        meddled(dir.path(), meddle).await;
+        for _ in 0..2 {
+            let Err(error @ KvError::Damaged { .. }) = Kv::open(small(dir.path())) else { panic!("it opened") };
+            assert_eq!(error.code(), "host/store-damaged");
+            assert!(error.to_string().contains("tidemill restore"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_large_store_a_scrub_finds_it_and_makes_the_store_read_only_while_sound_records_are_read() {
+    for meddle in [one_more, one_less] {
+        let dir = tempfile::tempdir().unwrap();
+        meddled(dir.path(), meddle).await;
+        let (kv, report) = open(KvConfig { scrub_at_open_bytes: 0, ..unhurried(dir.path()) });
+        assert!(!report.clean && !report.scrubbed);
+        assert!(matches!(kv.scrub(), Err(KvError::Damaged { .. })));
+        assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-damaged", .. }));
+        let refused = kv.submit(|tx: &mut Tx<'_>| tx.put(RUNS, "more", "x")).await;
+        assert!(matches!(refused, Err(SubmitError::Store(KvError::Damaged { .. }))), "{refused:?}");
+        assert!(kv.get(RUNS, "large").unwrap().is_some());
+        assert!(kv.close().await.is_err());
+        assert!(Kv::open(small(dir.path())).is_err(), "it is not forgotten");
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_a_damaged_record_fails_and_makes_the_store_read_only() {
+    let dir = tempfile::tempdir().unwrap();
+    meddled(dir.path(), one_more).await;
+    let (kv, _) = open(KvConfig { scrub_at_open_bytes: 0, ..unhurried(dir.path()) });
+    let first = kv.scan(EVENTS, &Span::all(), false, 1).unwrap();
+    assert_eq!(first.len(), 1);
+    assert!(matches!(kv.scan(RUNS, &Span::all(), false, 1), Err(KvError::Damaged { .. })));
+    assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-damaged", .. }));
+    let _ = kv.close().await;
 }

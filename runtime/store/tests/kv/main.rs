@@ -4,4 +4,8 @@
 mod basics;
 mod crash;
 mod damage;
+mod disk;
+mod faults;
+mod kill;
+mod model;
 mod support;

@@ -1,0 +1,220 @@
+//! A file system that fails when it is told to, and remembers what a power cut would leave of it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
+
+use super::support;
+
+/// What is told to a [`FaultDisk`] and what it counts.
+#[derive(Default)]
+struct State {
+    /// Free space to report instead of the real one.
+    free: Option<u64>,
+    /// How many syncs in the log's folder fail from now on.
+    failing: u64,
+    /// The power goes at this sync, counted down; zero is never.
+    cut_at: u64,
+    cut: bool,
+    /// Names that a power cut would undo.
+    pending: Vec<(PathBuf, Option<PathBuf>)>,
+    /// The present path of each open file.
+    open: HashMap<PathBuf, Vec<Arc<Mutex<PathBuf>>>>,
+}
+
+/// See the file's head.
+pub struct FaultDisk {
+    root: PathBuf,
+    durable: PathBuf,
+    state: Mutex<State>,
+    syncs: AtomicU64,
+}
+
+struct FaultFile {
+    disk: Arc<FaultDisk>,
+    file: Arc<dyn DiskFile>,
+    path: Arc<Mutex<PathBuf>>,
+}
+
+/// The disk as [`Disk`] wants it: files need it by reference count.
+#[derive(Clone)]
+pub struct Faults(pub Arc<FaultDisk>);
+
+impl Faults {
+    /// Fails nothing; `durable` receives what a power cut would leave.
+    pub fn new(root: &Path, durable: &Path) -> Self {
+        let (root, durable) = (root.to_owned(), durable.to_owned());
+        Self(Arc::new(FaultDisk { root, durable, state: Mutex::default(), syncs: AtomicU64::new(0) }))
+    }
+
+    pub fn set_free(&self, free: Option<u64>) {
+        self.0.state.lock().unwrap().free = free;
+    }
+
+    pub fn fail_syncs(&self, count: u64) {
+        self.0.state.lock().unwrap().failing = count;
+    }
+
+    pub fn cut_at(&self, sync: u64) {
+        self.0.state.lock().unwrap().cut_at = sync;
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.0.state.lock().unwrap().cut
+    }
+
+    pub fn syncs(&self) -> u64 {
+        self.0.syncs.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faults")
+    }
+}
+
+impl FaultDisk {
+    fn durable(&self, path: &Path) -> PathBuf {
+        self.durable.join(path.strip_prefix(&self.root).unwrap())
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        if self.state.lock().unwrap().cut { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    }
+
+    /// Counts a sync; tells whether it is to fail and whether the power goes with it.
+    fn count(&self, path: &Path) -> io::Result<bool> {
+        self.alive()?;
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock().unwrap();
+        if state.failing > 0 && path.to_string_lossy().contains("/log/") {
+            state.failing -= 1;
+            return Err(io::Error::other("the disk refused"));
+        }
+        if state.cut_at > 0 {
+            state.cut_at -= 1;
+            state.cut = state.cut_at == 0;
+        }
+        Ok(state.cut)
+    }
+
+    fn keep(&self, path: &Path, torn: bool) {
+        let target = self.durable(path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let now = fs::read(path).unwrap();
+        let mut kept = fs::read(&target).unwrap_or_default();
+        if torn {
+            // Every other sector of what was written since the last sync has reached the disk.
+            kept.resize(now.len(), 0);
+            for (sector, content) in now.chunks(512).enumerate() {
+                if sector % 2 == 0 {
+                    kept[sector * 512..sector * 512 + content.len()].copy_from_slice(content);
+                }
+            }
+            fs::write(&target, kept).unwrap();
+        } else if now != kept {
+            fs::write(&target, now).unwrap();
+        }
+    }
+}
+
+impl Disk for Faults {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.alive()?;
+        RealDisk.create_dir(path)
+    }
+
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.alive()?;
+        let file = RealDisk.open(path, create)?;
+        let known = Arc::new(Mutex::new(path.to_owned()));
+        self.0.state.lock().unwrap().open.entry(path.to_owned()).or_default().push(Arc::clone(&known));
+        Ok(Arc::new(FaultFile { disk: Arc::clone(&self.0), file, path: known }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.alive()?;
+        RealDisk.rename(from, to)?;
+        let mut state = self.0.state.lock().unwrap();
+        let moved = state.open.remove(from).unwrap_or_default();
+        for path in &moved {
+            to.clone_into(&mut path.lock().unwrap());
+        }
+        state.open.insert(to.to_owned(), moved);
+        state.pending.push((from.to_owned(), Some(to.to_owned())));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.alive()?;
+        RealDisk.remove(path)?;
+        self.0.state.lock().unwrap().pending.push((path.to_owned(), None));
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        if self.0.count(path)? {
+            return Err(io::Error::other("the power is gone"));
+        }
+        RealDisk.sync_dir(path)?;
+        let pending = {
+            let mut state = self.0.state.lock().unwrap();
+            let (now, later) =
+                std::mem::take(&mut state.pending).into_iter().partition(|(from, _)| from.parent() == Some(path));
+            state.pending = later;
+            let now: Vec<(PathBuf, Option<PathBuf>)> = now;
+            now
+        };
+        for (from, to) in pending {
+            let from = self.0.durable(&from);
+            match to {
+                Some(to) if from.exists() => fs::rename(from, self.0.durable(&to)).unwrap(),
+                None if from.exists() => fs::remove_file(from).unwrap(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn free_space(&self, path: &Path) -> io::Result<u64> {
+        self.0.state.lock().unwrap().free.map_or_else(|| RealDisk.free_space(path), Ok)
+    }
+}
+
+impl DiskFile for FaultFile {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.disk.alive()?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let path = self.path.lock().unwrap().clone();
+        let cut = self.disk.count(&path)?;
+        self.disk.keep(&path, cut);
+        if cut {
+            return Err(io::Error::other("the power is gone"));
+        }
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("checkpoint")) {
+            // The index does its own syncs before a checkpoint is written; nobody commits meanwhile in these tests.
+            let index = self.disk.durable.join("index");
+            let _ = fs::remove_dir_all(&index);
+            support::copy(&self.disk.root.join("index"), &index);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! The disk refuses: it is full, a sync fails, the power goes. The host degrades, tells, and goes on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_store::embedded::{Health, Kv, KvConfig, KvError, SubmitError, Tx};
+
+use super::disk::Faults;
+use super::support::{EVENTS, RUNS, all, copy, get, open, put, small, unhurried};
+
+fn with(disk: &Faults, config: KvConfig) -> KvConfig {
+    KvConfig { disk: Arc::new(disk.clone()), ..config }
+}
+
+async fn try_put(kv: &Kv, key: &str, value: &str) -> Result<(), SubmitError<KvError>> {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    kv.submit(move |tx: &mut Tx<'_>| {
+        tx.put(RUNS, &key, &value)?;
+        tx.put(EVENTS, key, value)
+    })
+    .await
+}
+
+fn faulty(dir: &Path) -> (Faults, tempfile::TempDir) {
+    let durable = tempfile::tempdir().unwrap();
+    (Faults::new(dir, durable.path()), durable)
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_begins_and_all_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, _durable) = faulty(dir.path());
+    let (kv, _) = open(with(&disk, unhurried(dir.path())));
+    put(&kv, RUNS, "before", "1").await;
+    let syncs = kv.sync_count();
+    disk.set_free(Some(1 << 20));
+    for _ in 0..3 {
+        let refused = try_put(&kv, "during", "2").await;
+        assert!(matches!(refused, Err(SubmitError::Store(KvError::DiskFull { free: 0x10_0000, .. }))), "{refused:?}");
+    }
+    assert!(matches!(kv.health(), Health::DiskFull { error: KvError::DiskFull { .. } }));
+    assert_eq!(kv.sync_count(), syncs);
+    assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
+    assert_eq!(get(&kv, RUNS, "during"), None);
+    disk.set_free(None);
+    assert!(matches!(kv.health(), Health::Healthy));
+    try_put(&kv, "after", "3").await.unwrap();
+    kv.close().await.unwrap();
+    let (kv, _) = open(small(dir.path()));
+    assert_eq!(all(&kv, RUNS).unwrap().len(), 2);
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn room_is_kept_for_what_is_not_yet_in_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, _durable) = faulty(dir.path());
+    let (kv, _) = open(with(&disk, unhurried(dir.path())));
+    disk.set_free(Some((1 << 20) + 100_000));
+    let mut written = 0;
+    while try_put(&kv, "key", &"v".repeat(2000)).await.is_ok() {
+        written += 1;
+        assert!(written < 100, "it never refused");
+    }
+    assert!(written >= 4);
+    kv.checkpoint().unwrap();
+    try_put(&kv, "key", "v").await.unwrap();
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_the_group_is_made_durable_in_a_fresh_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, durable) = faulty(dir.path());
+    let (kv, _) = open(with(&disk, unhurried(dir.path())));
+    for round in 0..5 {
+        try_put(&kv, &format!("before{round}"), "1").await.unwrap();
+        disk.fail_syncs(1);
+        try_put(&kv, &format!("through{round}"), "2").await.unwrap();
+        assert!(matches!(kv.health(), Health::Healthy));
+    }
+    try_put(&kv, "after", "3").await.unwrap();
+    // What a power cut would leave, in which the failed syncs wrote nothing, has all of it.
+    for left in [durable.path(), dir.path()] {
+        let copied = tempfile::tempdir().unwrap();
+        copy(left, copied.path());
+        let (again, report) = open(small(copied.path()));
+        assert_eq!(report.commit.position, 11);
+        assert_eq!(all(&again, RUNS).unwrap(), all(&kv, RUNS).unwrap());
+        again.close().await.unwrap();
+    }
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn when_no_segment_can_be_made_durable_the_store_is_read_only_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, _durable) = faulty(dir.path());
+    let (kv, _) = open(with(&disk, unhurried(dir.path())));
+    try_put(&kv, "before", "1").await.unwrap();
+    disk.fail_syncs(1000);
+    let unknown = try_put(&kv, "lost", "2").await;
+    assert!(matches!(unknown, Err(SubmitError::Store(KvError::ReadOnly { .. }))), "{unknown:?}");
+    disk.fail_syncs(0);
+    let refused = try_put(&kv, "more", "3").await;
+    assert!(matches!(refused, Err(SubmitError::Store(KvError::ReadOnly { .. }))), "{refused:?}");
+    assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-read-only", .. }));
+    assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
+    let _ = kv.close().await;
+    // It may have taken hold or not, but wholly.
+    let (kv, report) = open(small(dir.path()));
+    assert!(!report.clean);
+    assert_eq!(get(&kv, RUNS, "lost"), get(&kv, EVENTS, "lost"));
+    assert_eq!(get(&kv, RUNS, "more"), None);
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn wherever_the_power_goes_all_that_was_answered_is_there_and_nothing_by_half() {
+    for at in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, durable) = faulty(dir.path());
+        let config = KvConfig { segment_bytes: 64 << 10, first_segment_bytes: 8 << 10, ..unhurried(dir.path()) };
+        let (kv, _) = open(with(&disk, config));
+        disk.cut_at(at);
+        let mut answered = BTreeMap::new();
+        let mut unknown = None;
+        for number in 0..30 {
+            let (key, value) = (format!("{}", number % 7), format!("{number}-{}", "x".repeat(150 * (number % 9))));
+            if try_put(&kv, &key, &value).await.is_err() {
+                unknown = Some((key, value));
+                break;
+            }
+            answered.insert(key, value);
+            if number % 6 == 5 && kv.checkpoint().is_err() {
+                break;
+            }
+        }
+        let gone = disk.is_cut();
+        std::mem::forget(kv);
+        if !gone {
+            assert!(at > 30, "only {at} places to cut at, of {} syncs", disk.syncs());
+            return;
+        }
+        let text = |rows: BTreeMap<Vec<u8>, Vec<u8>>| -> BTreeMap<String, String> {
+            rows.into_iter().map(|(k, v)| (String::from_utf8(k).unwrap(), String::from_utf8(v).unwrap())).collect()
+        };
+        for _ in 0..2 {
+            let (kv, _) = Kv::open(small(durable.path())).unwrap_or_else(|error| panic!("cut at sync {at}: {error}"));
+            let (runs, events) = (text(all(&kv, RUNS).unwrap()), text(all(&kv, EVENTS).unwrap()));
+            assert_eq!(runs, events, "half a group, cut at sync {at}");
+            if runs != answered {
+                let (key, value) = unknown.clone().unwrap_or_else(|| panic!("cut at sync {at}: not what was answered"));
+                let mut more = answered.clone();
+                more.insert(key, value);
+                assert_eq!(runs, more, "cut at sync {at}");
+            }
+            kv.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_write_any_more_makes_the_store_read_only_and_hangs_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kv, _) = open(KvConfig { index_open_timeout: Duration::from_millis(500), ..small(dir.path()) });
+    try_put(&kv, "before", "1").await.unwrap();
+    let blobs = dir.path().join("index/blobs");
+    std::fs::remove_dir_all(&blobs).unwrap();
+    std::fs::write(&blobs, "not a folder").unwrap();
+    let large = "x".repeat(300_000);
+    let failed = try_put(&kv, "large", &large).await;
+    assert!(matches!(failed, Err(SubmitError::Store(_))), "{failed:?}");
+    assert!(matches!(kv.health(), Health::ReadOnly { .. }));
+    assert!(try_put(&kv, "more", "2").await.is_err());
+    assert!(kv.close().await.is_err());
+    std::fs::remove_file(&blobs).unwrap();
+    std::fs::create_dir(&blobs).unwrap();
+    // sled's lock may be held by what could not be given up; another process is not kept out by it.
+    let copied = tempfile::tempdir().unwrap();
+    copy(dir.path(), copied.path());
+    let (kv, _) = open(small(copied.path()));
+    assert_eq!(get(&kv, RUNS, "large").map(|value| value.len()), Some(300_000));
+    assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
+    kv.close().await.unwrap();
+}
