@@ -1,0 +1,28 @@
+//! Removing a component that nothing uses.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use tidemill_core::ComponentDigest;
+
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+
+/// Removes a component, and the versions that name it
+#[utoipa::path(
+    delete, path = "/v1/components/{digest}", tag = "components",
+    params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
+    responses(
+        (status = 204, description = "removed"),
+        (status = 409, body = ProblemBody, description = "deployments use it; `users` names them"),
+    )
+)]
+pub async fn delete(
+    State(state): State<ApiState>,
+    At(digest): At<ComponentDigest>,
+    query: RawParams,
+) -> Answer<StatusCode> {
+    query.only(&[])?;
+    state.host.delete_component(digest).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

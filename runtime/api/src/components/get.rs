@@ -1,0 +1,33 @@
+//! One component.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::{Code, ComponentDigest};
+use tidemill_store::records::Component;
+
+use super::json::ComponentJson;
+use crate::problem::{Answer, Problem};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows a component
+#[utoipa::path(
+    get, path = "/v1/components/{digest}", tag = "components",
+    params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
+    responses((status = 200, body = ComponentJson<'_>))
+)]
+pub async fn get(State(state): State<ApiState>, At(digest): At<ComponentDigest>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let component = find(&state, &digest).await?;
+    Ok(ok(&ComponentJson::of(&component)))
+}
+
+/// The component of that digest.
+///
+/// # Errors
+/// [`Code::ComponentNotFound`].
+pub async fn find(state: &ApiState, digest: &ComponentDigest) -> Answer<Component> {
+    let component = state.host.store().component(digest).await?;
+    component.ok_or_else(|| Problem::new(Code::ComponentNotFound, format!("there is no component {digest}")))
+}

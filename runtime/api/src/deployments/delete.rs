@@ -1,0 +1,38 @@
+//! Removing a deployment.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use tidemill_core::DeploymentName;
+
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, RawParams, bad};
+use crate::state::ApiState;
+
+/// Removes a deployment
+///
+/// With its schedules, revisions and state; its runs and ledger entries stay.
+#[utoipa::path(
+    delete, path = "/v1/deployments/{name}", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("runs" = Option<String>, Query, description = "`cancel`: cancel the runs that have not ended"),
+    ),
+    responses(
+        (status = 204, description = "removed"),
+        (status = 409, body = ProblemBody, description = "it has runs that have not ended"),
+    )
+)]
+pub async fn delete(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+) -> Answer<StatusCode> {
+    let params = query.only(&["runs"])?;
+    let cancel = match params.text("runs")? {
+        None => false,
+        Some("cancel") => true,
+        Some(other) => return Err(bad("runs", other, "it is `cancel` or left out")),
+    };
+    state.host.delete(&name, cancel).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

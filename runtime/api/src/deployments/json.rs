@@ -1,0 +1,122 @@
+//! A deployment as it is sent, and what a change of one answers.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidemill_control::Deployed;
+use tidemill_core::manifest::Change;
+use tidemill_core::{ComponentDigest, Timestamp};
+use tidemill_store::records::Deployment;
+use utoipa::ToSchema;
+
+use crate::wire::{Paused, Time, raw};
+
+/// What makes a module run, in one revision.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deployment)]
+pub struct DeploymentJson<'a> {
+    /// Its name.
+    name: &'a str,
+    /// Which revision this is; counts from 1.
+    revision: u64,
+    /// The component that runs.
+    #[schema(value_type = String)]
+    component: ComponentDigest,
+    /// There while nothing new is admitted or fired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Paused>,
+    /// When the first revision was made.
+    created_at: Time,
+    /// When this revision was made.
+    updated_at: Time,
+    /// The manifest, whole, with every default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    manifest: Option<&'a RawValue>,
+}
+
+impl<'a> DeploymentJson<'a> {
+    /// All of it.
+    #[must_use]
+    pub fn of(deployment: &'a Deployment) -> Self {
+        Self { manifest: raw(&deployment.manifest), ..Self::brief(deployment) }
+    }
+
+    /// Without the manifest, as lists have it.
+    #[must_use]
+    pub fn brief(deployment: &'a Deployment) -> Self {
+        Self {
+            name: deployment.name.as_str(),
+            revision: deployment.revision.get(),
+            component: deployment.component,
+            paused: deployment.paused.as_ref().map(Paused::from),
+            created_at: deployment.created_at.into(),
+            updated_at: deployment.updated_at.into(),
+            manifest: None,
+        }
+    }
+}
+
+/// What a change of a deployment did, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deployed)]
+pub struct DeployedJson<'a> {
+    /// The deployment as it is now, or would be.
+    deployment: DeploymentJson<'a>,
+    /// Whether it is new.
+    created: bool,
+    /// Whether nothing was changed, because it was only asked what would be.
+    dry_run: bool,
+    /// Every field that changed; empty where the manifest is that of the present revision.
+    changes: Vec<ChangeJson<'a>>,
+    /// What its author should know.
+    warnings: &'a [String],
+    /// When each schedule fires next.
+    schedules: Vec<NextFirings<'a>>,
+}
+
+/// One field of a manifest that changed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
+pub struct ChangeJson<'a> {
+    /// Its JSON pointer.
+    pointer: &'a str,
+    /// What it was; left out where it was not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a serde_json::Value>,
+    /// What it is; left out where it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a serde_json::Value>,
+}
+
+/// When a schedule fires next.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NextFirings<'a> {
+    /// The schedule.
+    name: &'a str,
+    /// Its next nominal times.
+    next: Vec<Time>,
+}
+
+impl<'a> DeployedJson<'a> {
+    /// The answer to a change.
+    #[must_use]
+    pub fn of(deployed: &'a Deployed, dry_run: bool) -> Self {
+        let change = |change: &'a Change| ChangeJson {
+            pointer: &change.pointer,
+            from: change.from.as_ref(),
+            to: change.to.as_ref(),
+        };
+        let firings = |(name, times): &'a (tidemill_core::ScheduleName, Vec<Timestamp>)| NextFirings {
+            name: name.as_str(),
+            next: times.iter().copied().map(Time).collect(),
+        };
+        Self {
+            deployment: DeploymentJson::of(&deployed.deployment),
+            created: deployed.created,
+            dry_run,
+            changes: deployed.changes.iter().map(change).collect(),
+            warnings: &deployed.warnings,
+            schedules: deployed.previews.iter().map(firings).collect(),
+        }
+    }
+}

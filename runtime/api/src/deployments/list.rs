@@ -1,0 +1,26 @@
+//! All deployments.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::json::DeploymentJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists deployments, by name
+#[utoipa::path(
+    get, path = "/v1/deployments", tag = "deployments",
+    params(
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<DeploymentJson<'_>>, description = "without the manifests"))
+)]
+pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["limit", "cursor"])?;
+    let page = state.host.store().deployments(page_request(&params, "deployments")?).await?;
+    Ok(ok(&List::of(&page, "deployments", DeploymentJson::brief)))
+}

@@ -1,0 +1,9 @@
+//! Deployments and their revisions.
+
+pub mod delete;
+pub mod get;
+pub mod json;
+pub mod list;
+pub mod pause;
+pub mod put;
+pub mod revisions;

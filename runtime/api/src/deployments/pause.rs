@@ -1,0 +1,58 @@
+//! Stopping a deployment from admitting and firing, and beginning again.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+use utoipa::ToSchema;
+
+use super::get::tagged;
+use super::json::DeploymentJson;
+use crate::problem::Answer;
+use crate::request::{At, Object, RawParams};
+use crate::state::ApiState;
+
+/// Why something is paused. [`Object::note`] reads it.
+#[derive(Debug, ToSchema)]
+pub struct PauseRequest {
+    /// For people; at most 1 KiB.
+    #[schema(example = "the provider is down")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    note: Option<String>,
+}
+
+/// Pauses a deployment
+///
+/// Nothing new is admitted and no schedule fires; runs that are running go on. What is asked for meanwhile waits.
+#[utoipa::path(
+    post, path = "/v1/deployments/{name}/pause", tag = "deployments",
+    params(("name" = String, Path, description = "the deployment")),
+    request_body(content = Option<PauseRequest>),
+    responses((status = 200, body = DeploymentJson<'_>))
+)]
+pub async fn pause(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+    body: Object,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let note = body.note()?;
+    Ok(tagged(&state.host.pause(&name, note).await?))
+}
+
+/// Resumes a deployment
+#[utoipa::path(
+    post, path = "/v1/deployments/{name}/resume", tag = "deployments",
+    params(("name" = String, Path, description = "the deployment")),
+    responses((status = 200, body = DeploymentJson<'_>))
+)]
+pub async fn resume(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+    body: Object,
+) -> Answer<Response> {
+    query.only(&[])?;
+    body.nothing()?;
+    Ok(tagged(&state.host.resume(&name).await?))
+}

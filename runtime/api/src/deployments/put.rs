@@ -1,0 +1,115 @@
+//! Making a deployment, or a new revision of one.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::ETAG;
+use axum::response::Response;
+use tidemill_core::manifest::Manifest;
+use tidemill_core::{Code, DeploymentName, Revision};
+
+use super::json::DeployedJson;
+use crate::config::DOCUMENT_BYTES;
+use crate::problem::{Answer, FieldProblem, Problem, ProblemBody, quoted};
+use crate::request::headers::{self, Expected};
+use crate::request::{At, RawParams, body};
+use crate::state::ApiState;
+use crate::wire::json;
+
+/// Makes a deployment, or changes one
+///
+/// The body is the whole manifest. A change makes a revision; the same manifest again changes nothing. With
+/// `dry_run=true` everything is checked and nothing is changed.
+#[utoipa::path(
+    put, path = "/v1/deployments/{name}", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment; a `name` in the manifest must be the same"),
+        ("dry_run" = Option<bool>, Query, description = "check, and say what would change"),
+        ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`, or is there at all (`*`)"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: make it only if it is not there"),
+    ),
+    request_body(content = serde_json::Value, description = "the manifest as JSON, at most 256 KiB"),
+    responses(
+        (status = 200, body = DeployedJson<'_>, description = "changed, or as it was, or a dry run"),
+        (status = 201, body = DeployedJson<'_>, description = "made"),
+        (status = 412, body = ProblemBody, description = "it is at another revision"),
+        (status = 422, body = ProblemBody, description = "the manifest is not valid; `errors` has every problem"),
+    )
+)]
+pub async fn put(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+    request: Request,
+) -> Answer<Response> {
+    let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
+    let (parts, content) = request.into_parts();
+    headers::json(&parts.headers)?;
+    let expected = headers::expected(&parts.headers)?;
+    let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
+    let manifest = named(manifest(&bytes)?, name.clone())?;
+
+    let expected = revision(&state, &name, expected).await?;
+    let deployed = state.host.deploy(manifest, expected, dry_run).await?;
+
+    let status = if deployed.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = json(status, &DeployedJson::of(&deployed, dry_run));
+    if let Some(tag) = headers::etag(deployed.deployment.revision) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
+}
+
+fn manifest(bytes: &[u8]) -> Answer<Manifest> {
+    Manifest::parse_json(bytes).map_err(|problems| Problem::of_fields(Code::BadManifest, problems))
+}
+
+fn named(mut manifest: Manifest, name: DeploymentName) -> Answer<Manifest> {
+    match &manifest.name {
+        Some(other) if *other != name => {
+            let detail = format!("the manifest is named `{}`, the path `{name}`", quoted(other.as_str()));
+            Err(Problem::new(Code::BadManifest, detail.clone()).field(
+                FieldProblem::new("/name", Code::BadField, detail).with_fix("Use one name in both, or leave it out."),
+            ))
+        }
+        _ => {
+            manifest.name = Some(name);
+            Ok(manifest)
+        }
+    }
+}
+
+/// What the host is to expect. That it is there at all is looked up, and then held to that revision.
+async fn revision(state: &ApiState, name: &DeploymentName, expected: Expected) -> Answer<Option<Option<Revision>>> {
+    match expected {
+        Expected::Anything => Ok(None),
+        Expected::Nothing => Ok(Some(None)),
+        Expected::At(revision) => Ok(Some(Some(revision))),
+        Expected::Something => match state.host.store().deployment(name).await? {
+            Some(deployment) => Ok(Some(Some(deployment.revision))),
+            None => Err(Problem::new(Code::PreconditionFailed, format!("there is no deployment `{name}`"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_manifest_makes_a_panic_or_a_server_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Err(problem) = manifest(&bytes) {
+                prop_assert!(problem.status().is_client_error());
+            }
+        }
+
+        #[test]
+        fn nothing_like_a_manifest_makes_a_panic(text in "\\{(\"(module|name|limits|grants|config|schedules?)\":([0-9]{1,25}|\"\\PC{0,9}\"|\\[\\]|\\{\\}|null),?){0,4}\\}?") {
+            if let Err(problem) = manifest(text.as_bytes()) {
+                prop_assert!(problem.status().is_client_error());
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What a deployment was.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+
+use super::get::find;
+use super::json::DeploymentJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists a deployment's revisions, newest first
+#[utoipa::path(
+    get, path = "/v1/deployments/{name}/revisions", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<DeploymentJson<'_>>, description = "with the manifests"))
+)]
+pub async fn revisions(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+) -> Answer<Response> {
+    let params = query.only(&["limit", "cursor"])?;
+    let scope = format!("revisions {name}");
+    let request = page_request(&params, &scope)?;
+    find(&state, &name).await?;
+    let page = state.host.store().revisions(&name, request).await?;
+    Ok(ok(&List::of(&page, &scope, DeploymentJson::of)))
+}

@@ -1,0 +1,113 @@
+//! The feed as server-sent events: from where the caller was, or a `reset` where that is too long ago.
+
+use std::collections::VecDeque;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use tidemill_store::StoreError;
+use tidemill_store::contract::CommitMark;
+use tokio::sync::watch;
+
+use super::json::EventJson;
+use crate::problem::Answer;
+use crate::request::{RawParams, headers};
+use crate::state::ApiState;
+use crate::stream::{self, Framing, Source, Woke, wake};
+
+/// Events that are read at once.
+const AT_ONCE: usize = 200;
+
+/// Follows what happens
+///
+/// Server-sent events: `run`, `deployment`, `schedule` and `posted`, in the order of their commits. With
+/// `Last-Event-ID` it goes on after that event; where the feed does not hold it any more, or never did, `reset` comes
+/// first and says to read everything anew. Without one it begins with what happens next.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that was seen")),
+    responses((status = 200, body = EventJson<'_>, content_type = "text/event-stream"))
+)]
+pub async fn events(State(state): State<ApiState>, query: RawParams, headers: HeaderMap) -> Answer<Response> {
+    query.only(&[])?;
+    let seen = headers::last_event_id(&headers)?;
+    let feed = Feed::begin(&state, seen).await?;
+    stream::answer(&state, Framing::Events, feed)
+}
+
+/// One reader of the feed.
+struct Feed {
+    state: ApiState,
+    after: u64,
+    ready: VecDeque<Bytes>,
+    committed: watch::Receiver<CommitMark>,
+    closing: watch::Receiver<bool>,
+}
+
+/// Why the reader has to begin anew.
+#[derive(Serialize)]
+struct Reset {
+    /// The first event that the feed still holds.
+    first: u64,
+    /// The event that the feed goes on after.
+    last: u64,
+}
+
+impl Feed {
+    async fn begin(state: &ApiState, seen: Option<u64>) -> Result<Self, StoreError> {
+        let (first, last) = state.host.store().feed_range().await?;
+        let mut ready = VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]);
+        // What was seen must be in the feed, or directly before it.
+        let goes_on = |seen: &u64| *seen <= last && seen.saturating_add(1) >= first;
+        let after = match seen {
+            None => last,
+            Some(seen) if goes_on(&seen) => seen,
+            Some(_) => {
+                ready.push_back(Framing::Events.frame(Some(last), "reset", &Reset { first, last }));
+                last
+            }
+        };
+        Ok(Self {
+            after,
+            ready,
+            committed: state.host.store().committed(),
+            closing: state.closing.clone(),
+            state: state.clone(),
+        })
+    }
+
+    /// Reads what is there now.
+    async fn read(&mut self) -> Result<(), StoreError> {
+        for entry in self.state.host.store().feed(self.after, AT_ONCE).await? {
+            let (name, event) = EventJson::of(&entry);
+            self.ready.push_back(Framing::Events.frame(Some(entry.position), name, &event));
+            self.after = entry.position;
+        }
+        Ok(())
+    }
+}
+
+impl Source for Feed {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            self.committed.mark_unchanged();
+            if let Err(why) = self.read().await {
+                tracing::warn!(cause = %why, "an event feed ended early");
+                return None;
+            }
+            if !self.ready.is_empty() {
+                continue;
+            }
+            match wake(&mut self.committed, &mut self.closing).await {
+                Woke::Changed => {}
+                Woke::Quiet => return Some(Framing::Events.heartbeat()),
+                Woke::Closing => return None,
+            }
+        }
+    }
+}

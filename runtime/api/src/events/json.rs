@@ -1,0 +1,143 @@
+//! An event as it is sent.
+
+use serde::Serialize;
+use tidemill_core::RunId;
+use tidemill_store::records::{FeedEntry, FeedEvent};
+use utoipa::ToSchema;
+
+use crate::wire::Time;
+
+/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule` or `posted`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventJson<'a> {
+    /// When it was committed.
+    at: Time,
+    /// What it was.
+    #[serde(flatten)]
+    what: WhatJson<'a>,
+}
+
+/// What happened; which of these, the event's name says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventData)]
+#[serde(untagged)]
+pub enum WhatJson<'a> {
+    /// `run`: a run came into a state.
+    Run {
+        /// The run.
+        #[schema(value_type = String)]
+        run: RunId,
+        /// Its deployment.
+        deployment: &'a str,
+        /// Its export.
+        export: &'static str,
+        /// What started it.
+        trigger: &'static str,
+        /// The state.
+        state: &'a str,
+        /// The code of its failure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<&'a str>,
+        /// Which attempt.
+        attempt: u32,
+        /// Work done so far.
+        fuel: u64,
+        /// The most memory held, in bytes.
+        peak_memory: u64,
+        /// From being taken up to now, in milliseconds.
+        took_millis: u64,
+    },
+    /// `deployment`: one was `put`, `paused`, `resumed` or `deleted`.
+    Deployment {
+        /// The deployment.
+        deployment: &'a str,
+        /// Its revision.
+        revision: u64,
+        /// What was done.
+        change: &'a str,
+    },
+    /// `schedule`: one was `paused` or `resumed`, or firings were `skipped` or `missed`.
+    Schedule {
+        /// The deployment.
+        deployment: &'a str,
+        /// The schedule.
+        schedule: &'a str,
+        /// What was done.
+        change: &'a str,
+        /// How many firings it concerns.
+        firings: u64,
+    },
+    /// `posted`: a stretch posted to the ledger.
+    Posted {
+        /// The stream.
+        stream: &'a str,
+        /// The run that posted.
+        #[schema(value_type = String)]
+        run: RunId,
+        /// The currency.
+        currency: &'a str,
+        /// How many entries.
+        entries: u64,
+        /// What they add to net revenue, in minor units.
+        net_revenue: i64,
+    },
+}
+
+impl<'a> EventJson<'a> {
+    /// The event's name, and what is sent.
+    #[must_use]
+    pub fn of(entry: &'a FeedEntry) -> (&'static str, Self) {
+        let (name, what) = match &entry.event {
+            FeedEvent::Run {
+                id,
+                deployment,
+                export,
+                trigger,
+                state,
+                code,
+                attempt,
+                fuel,
+                peak_memory,
+                took_millis,
+            } => (
+                "run",
+                WhatJson::Run {
+                    run: *id,
+                    deployment: deployment.as_str(),
+                    export: export.as_str(),
+                    trigger: trigger.as_str(),
+                    state,
+                    code: code.as_deref(),
+                    attempt: *attempt,
+                    fuel: fuel.get(),
+                    peak_memory: *peak_memory,
+                    took_millis: *took_millis,
+                },
+            ),
+            FeedEvent::Deployment { name, revision, change } => {
+                ("deployment", WhatJson::Deployment { deployment: name.as_str(), revision: revision.get(), change })
+            }
+            FeedEvent::Schedule { deployment, name, change, firings } => (
+                "schedule",
+                WhatJson::Schedule {
+                    deployment: deployment.as_str(),
+                    schedule: name.as_str(),
+                    change,
+                    firings: *firings,
+                },
+            ),
+            FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (
+                "posted",
+                WhatJson::Posted {
+                    stream: stream.as_str(),
+                    run: *run,
+                    currency,
+                    entries: *entries,
+                    net_revenue: *net_revenue,
+                },
+            ),
+        };
+        (name, Self { at: entry.at.into(), what })
+    }
+}

@@ -1,0 +1,30 @@
+//! The host's figures in the text format that Prometheus reads.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use tidemill_core::Code;
+
+use crate::problem::{Answer, Problem};
+use crate::request::RawParams;
+use crate::state::ApiState;
+
+/// Shows the host's figures
+///
+/// In the OpenMetrics text format, which Prometheus reads. Guests' own metrics are there with their deployment as label.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+)]
+pub async fn metrics(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let text = state
+        .host
+        .metrics_text()
+        .map_err(|why| Problem::new(Code::Internal, "the figures could not be written").log(why))?;
+    let mut response = (StatusCode::OK, text).into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(response)
+}

@@ -1,0 +1,39 @@
+//! Signs of life, for whoever restarts the host or sends requests to it. They need no token.
+
+use axum::extract::State;
+use tidemill_core::Code;
+use tidemill_store::contract::StoreHealth;
+
+use crate::problem::{Answer, Problem, ProblemBody};
+use crate::state::ApiState;
+
+/// Says that the process lives
+#[utoipa::path(
+    get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, body = String, description = "`ok`", content_type = "text/plain"))
+)]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Says whether requests should be sent here
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()),
+    responses(
+        (status = 200, body = String, description = "`ready`", content_type = "text/plain"),
+        (status = 503, body = ProblemBody, description = "not now; says why"),
+    )
+)]
+pub async fn readyz(State(state): State<ApiState>) -> Answer<&'static str> {
+    let readiness = state.host.ready();
+    if readiness.ready {
+        return Ok("ready\n");
+    }
+    // A reason may tell of the machine's files, and who asks here shows no token.
+    let problem = match state.host.store().health() {
+        StoreHealth::Good => Problem::new(Code::Overloaded, "the host starts, or is shutting down"),
+        StoreHealth::DiskFull => Problem::new(Code::StoreReadOnly, "the disk is full"),
+        StoreHealth::ReadOnly(_) => Problem::new(Code::StoreReadOnly, "the store is read-only"),
+    };
+    Err(problem.log(readiness.reasons.join("; ")).retry_after(2))
+}

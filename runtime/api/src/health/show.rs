@@ -1,0 +1,38 @@
+//! The host's health, for people.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_store::contract::StoreHealth;
+
+use super::json::{HealthJson, StoreJson};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows how the host is
+#[utoipa::path(
+    get, path = "/v1/health", tag = "health",
+    responses((status = 200, body = HealthJson<'_>, description = "also where something is amiss"))
+)]
+pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let (host, store) = (&state.host, state.host.store());
+    let readiness = host.ready();
+    let (status, reason) = match store.health() {
+        StoreHealth::Good => ("good", None),
+        StoreHealth::DiskFull => ("disk-full", None),
+        StoreHealth::ReadOnly(why) => ("read-only", Some(why)),
+    };
+    Ok(ok(&HealthJson {
+        status: if readiness.ready { "ok" } else { "degraded" },
+        ready: readiness.ready,
+        reasons: &readiness.reasons,
+        version: env!("CARGO_PKG_VERSION"),
+        node: host.owner().node.as_str(),
+        epoch: host.owner().epoch.get(),
+        now: host.clock().now().into(),
+        running: host.running(),
+        store: StoreJson { status, reason, committed: store.committed().borrow().position, syncs: store.sync_count() },
+    }))
+}

@@ -1,0 +1,25 @@
+//! The ledger's accounts.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+
+use super::json::AccountJson;
+use crate::list::List;
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists accounts with their balances
+#[utoipa::path(
+    get, path = "/v1/ledger/accounts", tag = "ledger",
+    params(("stream" = Option<String>, Query, description = "of this stream")),
+    responses((status = 200, body = List<AccountJson<'_>>, description = "all of them"))
+)]
+pub async fn accounts(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["stream"])?;
+    let stream = params.parsed::<DeploymentName>("stream")?;
+    let totals = state.host.store().account_totals(stream.as_ref()).await?;
+    Ok(ok(&List { items: totals.iter().map(AccountJson::of).collect(), next: None }))
+}

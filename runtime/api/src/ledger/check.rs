@@ -1,0 +1,25 @@
+//! Recomputing the ledger.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::json::CheckJson;
+use crate::problem::Answer;
+use crate::request::{Object, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Recomputes every total from the entries
+#[utoipa::path(
+    post, path = "/v1/ledger/check", tag = "ledger",
+    responses((status = 200, body = CheckJson<'_>, description = "also where it finds differences"))
+)]
+pub async fn check(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
+    query.only(&[])?;
+    body.nothing()?;
+    let check = state.host.store().check_ledger().await?;
+    if !check.problems.is_empty() {
+        tracing::error!(problems = check.problems.len(), "the ledger's totals are not what its entries sum to");
+    }
+    Ok(ok(&CheckJson::of(&check)))
+}

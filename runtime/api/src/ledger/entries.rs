@@ -1,0 +1,30 @@
+//! The ledger's entries.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+
+use super::json::EntryJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists entries by the time at which they happened, newest first
+#[utoipa::path(
+    get, path = "/v1/ledger/entries", tag = "ledger",
+    params(
+        ("stream" = Option<String>, Query, description = "of this stream"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<EntryJson<'_>>))
+)]
+pub async fn entries(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["stream", "limit", "cursor"])?;
+    let stream = params.parsed::<DeploymentName>("stream")?;
+    let scope = format!("entries {stream:?}");
+    let page = state.host.store().ledger_entries(stream.as_ref(), page_request(&params, &scope)?).await?;
+    Ok(ok(&List::of(&page, &scope, EntryJson::of)))
+}

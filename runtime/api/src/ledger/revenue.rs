@@ -1,0 +1,41 @@
+//! What a stream earned within a range of time.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::{Code, DeploymentName, Timestamp};
+
+use super::json::{RevenueJson, TotalJson};
+use crate::problem::{Answer, Problem};
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Sums what a stream earned within a range of time
+#[utoipa::path(
+    get, path = "/v1/ledger/revenue", tag = "ledger",
+    params(
+        ("stream" = String, Query, description = "the stream"),
+        ("start" = Option<String>, Query, description = "from this time on (RFC 3339); from the beginning where it is left out"),
+        ("end" = Option<String>, Query, description = "before this time; now where it is left out"),
+    ),
+    responses((status = 200, body = RevenueJson<'_>))
+)]
+pub async fn revenue(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["stream", "start", "end"])?;
+    let stream = params
+        .parsed::<DeploymentName>("stream")?
+        .ok_or_else(|| Problem::new(Code::BadQuery, "`stream` is missing").fix("Name the stream: `?stream=NAME`."))?;
+    let start = params.time("start")?.unwrap_or_default();
+    let end = params.time("end")?.unwrap_or_else(|| after(state.host.clock().now()));
+    if start > end {
+        return Err(Problem::new(Code::BadQuery, format!("`start` {start} is after `end` {end}")));
+    }
+    let totals = state.host.store().revenue(&stream, start, end).await?;
+    let totals = totals.iter().map(TotalJson::of).collect();
+    Ok(ok(&RevenueJson { stream: stream.as_str(), start: start.into(), end: end.into(), totals }))
+}
+
+/// The range's end for "until now": what happened in this very millisecond counts.
+const fn after(now: Timestamp) -> Timestamp {
+    now.plus_millis(1)
+}

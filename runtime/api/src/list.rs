@@ -1,0 +1,41 @@
+//! Lists: `{"items": […], "next": cursor}`.
+
+use serde::Serialize;
+use tidemill_core::Code;
+use tidemill_core::wire::Cursor;
+use tidemill_store::records::{Page, PageRequest};
+use utoipa::ToSchema;
+
+use crate::problem::{Answer, Problem};
+use crate::request::Params;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct List<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; left out where this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl<T> List<T> {
+    /// The wire form of a page of `list`, which is its name with its filters.
+    pub fn of<'a, R>(page: &'a Page<R>, list: &str, wire: impl FnMut(&'a R) -> T) -> Self {
+        let next = page.next.clone().map(|place| Cursor::new(place).encode(list));
+        Self { items: page.items.iter().map(wire).collect(), next }
+    }
+}
+
+/// Which page of `list`, its name with its filters, the query asks for by `limit` and `cursor`.
+///
+/// # Errors
+/// [`Code::BadQuery`] and [`Code::BadCursor`].
+pub fn page_request(params: &Params, list: &str) -> Answer<PageRequest> {
+    let read = |text: &str| {
+        Cursor::decode(list, text)
+            .map(|cursor| cursor.position().to_vec())
+            .map_err(|why| Problem::new(Code::BadCursor, why.to_string()))
+    };
+    Ok(PageRequest { cursor: params.text("cursor")?.map(read).transpose()?, limit: params.limit()? })
+}

@@ -1,0 +1,27 @@
+//! One module.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::{Code, ModuleName};
+
+use super::json::{ModuleJson, ModuleVersionJson};
+use crate::problem::{Answer, Problem};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows a module with all its versions
+#[utoipa::path(
+    get, path = "/v1/modules/{name}", tag = "modules",
+    params(("name" = String, Path, description = "the module")),
+    responses((status = 200, body = ModuleJson<'_>))
+)]
+pub async fn get(State(state): State<ApiState>, At(name): At<ModuleName>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let versions = state.host.store().versions(&name).await?;
+    if versions.is_empty() {
+        return Err(Problem::new(Code::ModuleNotFound, format!("there is no module `{name}`")));
+    }
+    let versions = versions.iter().map(ModuleVersionJson::of).collect();
+    Ok(ok(&ModuleJson { name: name.as_str(), versions }))
+}

@@ -1,0 +1,26 @@
+//! All versions of all modules.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::json::ModuleVersionJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists the versions of all modules, by module and version
+#[utoipa::path(
+    get, path = "/v1/modules", tag = "modules",
+    params(
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<ModuleVersionJson<'_>>))
+)]
+pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["limit", "cursor"])?;
+    let page = state.host.store().modules(page_request(&params, "modules")?).await?;
+    Ok(ok(&List::of(&page, "modules", ModuleVersionJson::of)))
+}

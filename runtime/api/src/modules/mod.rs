@@ -1,0 +1,7 @@
+//! Modules: named series of components, and the upload of one.
+
+pub mod get;
+pub mod json;
+pub mod list;
+mod receive;
+pub mod upload;

@@ -1,0 +1,59 @@
+//! Uploading a component as a version of a module.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tidemill_core::ModuleName;
+use tidemill_core::manifest::ModuleVersion;
+use tidemill_store::records::PutVersion;
+
+use super::json::UploadedJson;
+use super::receive::{receive, too_large};
+use crate::components::json::ComponentJson;
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, RawParams, body, headers};
+use crate::state::ApiState;
+use crate::wire::json;
+
+/// Uploads a component as a version of a module
+///
+/// The body is the component's bytes. It is compiled and checked; all that is wrong with it is listed at once.
+#[utoipa::path(
+    put, path = "/v1/modules/{name}/versions/{version}", tag = "modules",
+    params(
+        ("name" = String, Path, description = "the module"),
+        ("version" = String, Path, description = "a semantic version"),
+    ),
+    request_body(content = String, content_type = "application/wasm", description = "the component, at most 64 MiB"),
+    responses(
+        (status = 200, body = UploadedJson<'_>, description = "the version was there with the same bytes"),
+        (status = 201, body = UploadedJson<'_>, description = "it is there now"),
+        (status = 409, body = ProblemBody, description = "the version has other bytes"),
+        (status = 413, body = ProblemBody, description = "the component is too large"),
+        (status = 422, body = ProblemBody, description = "it cannot run here; `errors` has every problem"),
+    )
+)]
+pub async fn upload(
+    State(state): State<ApiState>,
+    At((module, version)): At<(ModuleName, ModuleVersion)>,
+    query: RawParams,
+    request: Request,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let (parts, content) = request.into_parts();
+    headers::wasm(&parts.headers)?;
+    let most = state.config.component_bytes;
+    body::refuse_announced(&parts.headers, most).map_err(|_| too_large(most))?;
+    let folder = state.config.data.join("uploads");
+    let received = receive(content, &folder, most, state.config.body_timeout).await?;
+
+    let uploaded =
+        state.host.upload(module.clone(), version.clone(), received.file, received.digest, received.size).await?;
+
+    let status = match uploaded.put {
+        PutVersion::Created => StatusCode::CREATED,
+        PutVersion::Same => StatusCode::OK,
+    };
+    let component = ComponentJson::of(&uploaded.component);
+    Ok(json(status, &UploadedJson { module: module.as_str(), version: version.as_str(), component }))
+}

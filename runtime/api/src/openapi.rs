@@ -1,0 +1,200 @@
+//! The description of the API: made from what stands beside each handler.
+
+use std::sync::LazyLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use crate::problem::{Answer, FieldProblem, ProblemBody};
+use crate::request::RawParams;
+use crate::{components, deployments, events, health, ledger, modules, page, runs, schedules, streams};
+
+/// All of it.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidemill",
+        description = "Workflows and revenue streams that are WebAssembly components: upload them, deploy them, run them, and see \
+                       what they did and earned. Times are RFC 3339 in UTC; ids sort by time; unknown fields and parameters are \
+                       refused.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "modules", description = "Named series of components"),
+        (name = "components", description = "The uploaded bytes, named by their digest"),
+        (name = "deployments", description = "What makes a module run"),
+        (name = "runs", description = "Executions of an export"),
+        (name = "schedules", description = "When a deployment runs by itself"),
+        (name = "ledger", description = "What was earned"),
+        (name = "events", description = "What happens, as it is committed"),
+        (name = "health", description = "How the host is"),
+        (name = "page", description = "What a browser is shown"),
+    ),
+    paths(
+        modules::list::list,
+        modules::get::get,
+        modules::upload::upload,
+        components::get::get,
+        components::delete::delete,
+        components::bytes::bytes,
+        deployments::list::list,
+        deployments::get::get,
+        deployments::put::put,
+        deployments::delete::delete,
+        deployments::revisions::revisions,
+        deployments::pause::pause,
+        deployments::pause::resume,
+        runs::start::start,
+        runs::list::list,
+        runs::get::get,
+        runs::data::input,
+        runs::data::output,
+        runs::logs::logs,
+        runs::cancel::cancel,
+        runs::cancel::retry,
+        schedules::list::list,
+        schedules::get::get,
+        schedules::preview::preview,
+        schedules::pause::pause,
+        schedules::pause::resume,
+        schedules::trigger::trigger,
+        streams::list::list,
+        ledger::entries::entries,
+        ledger::accounts::accounts,
+        ledger::revenue::revenue,
+        ledger::check::check,
+        health::show::health,
+        events::feed::events,
+        health::probes::healthz,
+        health::probes::readyz,
+        health::metrics::metrics,
+        document,
+        page::status_page,
+        page::error_page,
+    ),
+    components(schemas(ProblemBody, FieldProblem)),
+    security(("token" = [])),
+    modifiers(&Everywhere),
+)]
+struct Document;
+
+/// What every operation has in common: the token, and that it may be refused with a problem. Its name is made unique by its tag.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        if let Some(components) = openapi.components.as_mut() {
+            let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+            components.security_schemes.insert("token".to_owned(), scheme.into());
+        }
+        for (path, item) in &mut openapi.paths.paths {
+            for (method, operation) in operations(item) {
+                operation.operation_id = Some(operation_id(method, path));
+                let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+                for (status, response) in &mut operation.responses.responses {
+                    if let RefOr::T(response) = response
+                        && status.starts_with(['4', '5'])
+                    {
+                        response.content.clear();
+                        response.content.insert("application/problem+json".to_owned(), problem.clone().into());
+                    }
+                }
+                let refused = ResponseBuilder::new()
+                    .description("refused; `code` says why")
+                    .content("application/problem+json", problem)
+                    .build();
+                operation.responses.responses.insert("default".to_owned(), refused.into());
+            }
+        }
+    }
+}
+
+fn operations(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    [
+        (HttpMethod::Get, item.get.as_mut()),
+        (HttpMethod::Put, item.put.as_mut()),
+        (HttpMethod::Post, item.post.as_mut()),
+        (HttpMethod::Delete, item.delete.as_mut()),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation?)))
+}
+
+/// Such as `post_v1_runs_id_cancel`.
+fn operation_id(method: HttpMethod, path: &str) -> String {
+    let method = match method {
+        HttpMethod::Get => "get",
+        HttpMethod::Put => "put",
+        HttpMethod::Delete => "delete",
+        _ => "post",
+    };
+    let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| id + "_" + word)
+}
+
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| Document::openapi().to_pretty_json().unwrap_or_default().into());
+
+/// The description as JSON.
+#[must_use]
+pub fn text() -> Bytes {
+    TEXT.clone()
+}
+
+/// The description of the API
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health",
+    responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1"))
+)]
+pub async fn document(query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let mut response = (StatusCode::OK, text()).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::routes::ROUTES;
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_slice(&text()).unwrap();
+        let described: BTreeSet<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone())))
+            .collect();
+        let answered: BTreeSet<_> = ROUTES
+            .iter()
+            .flat_map(|(path, methods)| methods.iter().map(|method| ((*path).to_owned(), (*method).to_owned())))
+            .collect();
+        assert_eq!(described, answered);
+    }
+
+    #[test]
+    fn every_operation_says_what_it_does_and_every_reference_leads_somewhere() {
+        let document: serde_json::Value = serde_json::from_slice(&text()).unwrap();
+        let mut ids = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+                assert!(ids.insert(operation["operationId"].to_string()), "{method} {path}");
+            }
+        }
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+}

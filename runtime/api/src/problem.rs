@@ -1,0 +1,316 @@
+//! The one error that the API answers with: RFC 9457, `application/problem+json`.
+//!
+//! Every refusal becomes a [`Problem`]. What the caller sees (`detail`, `fix`, `errors`) and what only the log says
+//! ([`Problem::log`]) are two fields, so that nothing of the machine's inside leaks. Who turns which error into which
+//! code is in `refusal.rs`.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tidemill_core::{Code, wire};
+use utoipa::ToSchema;
+
+/// The longest detail that is answered, in characters; what a caller sent may be quoted in it.
+const DETAIL_CHARS: usize = 2_000;
+/// The most fields that one problem names.
+const MOST_FIELDS: usize = 100;
+
+/// What any handler may answer instead of what it was asked for.
+pub type Answer<T> = Result<T, Problem>;
+
+/// Why a request was refused. One pointer wide.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Inside>);
+
+#[derive(Debug, Clone)]
+struct Inside {
+    body: ProblemBody,
+    log: Option<String>,
+    retry_after: Option<u64>,
+}
+
+/// A refusal as it is sent; see RFC 9457.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Where this host serves the page of the code.
+    #[serde(rename = "type")]
+    #[schema(example = "/errors/host-deployment-not-found")]
+    pub kind: String,
+    /// The stable code; programs decide by it.
+    #[schema(example = "host/deployment-not-found")]
+    pub code: String,
+    /// What the code means, in a few words.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// What to do next.
+    pub fix: String,
+    /// Each field of the request that is not valid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldProblem>,
+    /// Who uses what cannot be deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub users: Vec<String>,
+    /// The run that the problem is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The revision that a deployment is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// One field that is not valid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// Where it is in the body, as a JSON pointer (RFC 6901).
+    #[schema(example = "/limits/memory")]
+    pub pointer: String,
+    /// The stable code.
+    pub code: String,
+    /// What is wrong with it.
+    pub detail: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Problem {
+    /// A refusal with the code's own status, title and fix.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inside {
+            body: ProblemBody {
+                kind: code.page_path().to_owned(),
+                code: code.as_str().to_owned(),
+                title: code.title().to_owned(),
+                status: code.status(),
+                detail: bounded(detail.into()),
+                fix: code.fix().to_owned(),
+                errors: Vec::new(),
+                users: Vec::new(),
+                run: None,
+                revision: None,
+            },
+            log: None,
+            retry_after: None,
+        }))
+        .retrying_later(code)
+    }
+
+    fn retrying_later(mut self, code: Code) -> Self {
+        if matches!(code.status(), 429 | 503 | 507) {
+            self.0.retry_after = Some(1);
+        }
+        self
+    }
+
+    /// A refusal for what is wrong with the fields of a body, or with the whole where that is all there is to say.
+    #[must_use]
+    pub fn of_fields(code: Code, problems: Vec<wire::Problem>) -> Self {
+        let detail = match problems.first() {
+            Some(only) if problems.len() == 1 && only.pointer.is_empty() => {
+                return Self::new(only.code, only.message.clone()).fix(only.fix.clone());
+            }
+            Some(only) if problems.len() == 1 => format!("`{}`: {}", only.pointer, only.message),
+            _ => format!("{} fields are not valid", problems.len()),
+        };
+        problems.into_iter().fold(Self::new(code, detail), |all, one| {
+            all.field(FieldProblem::new(one.pointer, one.code, one.message).with_fix(one.fix))
+        })
+    }
+
+    /// Says what to do better than the code's own text.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.0.body.fix = bounded(fix.into());
+        self
+    }
+
+    /// Names a field that is not valid. Beyond a hundred, they are left out.
+    #[must_use]
+    pub fn field(mut self, field: FieldProblem) -> Self {
+        if self.0.body.errors.len() < MOST_FIELDS {
+            self.0.body.errors.push(field);
+        }
+        self
+    }
+
+    /// What the log says and the caller does not see.
+    #[must_use]
+    pub fn log(mut self, cause: impl std::fmt::Display) -> Self {
+        self.0.log = Some(cause.to_string());
+        self
+    }
+
+    /// Says when to come again, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// Names the deployments that use something.
+    #[must_use]
+    pub fn users(mut self, users: Vec<String>) -> Self {
+        self.0.body.users = users;
+        self
+    }
+
+    /// Names the run that the problem is about.
+    #[must_use]
+    pub fn run(mut self, run: impl std::fmt::Display) -> Self {
+        self.0.body.run = Some(run.to_string());
+        self
+    }
+
+    /// Names the revision that a deployment is at.
+    #[must_use]
+    pub fn revision(mut self, revision: Option<u64>) -> Self {
+        self.0.body.revision = revision;
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.body.code
+    }
+
+    /// The status that it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What is sent.
+    #[must_use]
+    pub fn body(&self) -> &ProblemBody {
+        &self.0.body
+    }
+}
+
+impl FieldProblem {
+    /// A field at `pointer` that `code` refuses.
+    pub fn new(pointer: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: bounded(pointer.into()),
+            code: code.as_str().to_owned(),
+            detail: bounded(detail.into()),
+            fix: None,
+        }
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub fn with_fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(bounded(fix.into()));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            tracing::warn!(
+                code = self.0.body.code,
+                detail = self.0.body.detail,
+                cause = self.0.log.as_deref().unwrap_or_default(),
+                "refused a request"
+            );
+        } else {
+            tracing::debug!(
+                code = self.0.body.code,
+                detail = self.0.body.detail,
+                cause = self.0.log.as_deref().unwrap_or_default(),
+                "refused a request"
+            );
+        }
+        // A struct of strings and numbers has no way to fail.
+        let text = serde_json::to_vec(&self.0.body).unwrap_or_default();
+        let mut response = (status, text).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.0.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidemill\""));
+        }
+        response
+    }
+}
+
+/// Cuts `text` at [`DETAIL_CHARS`].
+fn bounded(mut text: String) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(DETAIL_CHARS) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// `text` for quoting in a detail: at most 60 characters, control characters escaped.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// The name among `known` that `text` was probably meant to be.
+pub(crate) fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
+    if text.len() > 64 {
+        return None;
+    }
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(text, name), *name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_the_log_says_is_not_sent() {
+        let problem = Problem::new(Code::StoreUnavailable, "try again").log("/secret/path: permission denied");
+        assert!(!serde_json::to_string(problem.body()).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn a_refusal_that_passes_says_when_to_come_again() {
+        for code in Code::ALL {
+            let response = Problem::new(*code, "x").into_response();
+            assert_eq!(
+                response.headers().contains_key(RETRY_AFTER),
+                matches!(code.status(), 429 | 503 | 507),
+                "{code}"
+            );
+            assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), code.status() == 401, "{code}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_quoted_and_bounded(text in "\\PC{0,3000}", known in "[a-z_]{1,20}") {
+            prop_assert!(quoted(&text).chars().count() <= 60 * 10 + 1);
+            let _ = nearest(&text, &[&known]);
+            let problem = Problem::new(Code::BadField, text.clone())
+                .field(FieldProblem::new(text.clone(), Code::BadField, text));
+            prop_assert!(problem.body().detail.chars().count() <= DETAIL_CHARS + 1);
+            let _ = problem.into_response();
+        }
+    }
+}

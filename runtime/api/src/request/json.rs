@@ -1,0 +1,117 @@
+//! Small JSON objects as bodies: known fields only, and errors that say where.
+
+use axum::extract::{FromRequest, Request};
+use serde_json::{Map, Value};
+use tidemill_core::Code;
+use tidemill_core::wire::{self, BadJson, json};
+
+use super::{body, headers};
+use crate::config::{DOCUMENT_BYTES, NOTE_BYTES};
+use crate::problem::{Answer, Problem};
+use crate::state::ApiState;
+
+/// The body of a request that is a JSON object, or is left out.
+#[derive(Debug)]
+pub struct Object(wire::Object);
+
+impl FromRequest<ApiState> for Object {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Answer<Self> {
+        let (parts, content) = request.into_parts();
+        let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
+        if bytes.is_empty() {
+            return Ok(Self(wire::Object::new(String::new(), Map::new())));
+        }
+        headers::json(&parts.headers)?;
+        Self::read(&bytes)
+    }
+}
+
+impl Object {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// [`Code::BadJson`] with the position; [`Code::BadField`] where it is another value.
+    pub fn read(bytes: &[u8]) -> Answer<Self> {
+        match json::parse(bytes, DOCUMENT_BYTES).map_err(bad_json)? {
+            Value::Object(fields) => Ok(Self(wire::Object::new(String::new(), fields))),
+            _ => Err(Problem::new(Code::BadField, "the body is a JSON value, but no object")),
+        }
+    }
+
+    /// That nothing is said in it.
+    ///
+    /// # Errors
+    /// [`Code::UnknownField`].
+    pub fn nothing(self) -> Answer<()> {
+        let mut problems = Vec::new();
+        self.0.finish(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(Problem::of_fields(Code::UnknownField, problems)) }
+    }
+
+    /// The only field of a body that gives a reason: `note`, empty where it is left out.
+    ///
+    /// # Errors
+    /// [`Code::BadField`] and [`Code::UnknownField`], with pointers.
+    pub fn note(mut self) -> Answer<String> {
+        let mut problems = Vec::new();
+        let note = self.0.take("note").and_then(|field| field.text(NOTE_BYTES, &mut problems));
+        self.0.finish(&mut problems);
+        match problems.first() {
+            None => Ok(note.unwrap_or_default()),
+            Some(first) => Err(Problem::of_fields(first.code, problems)),
+        }
+    }
+}
+
+/// The refusal of a body that is not JSON within its bounds.
+fn bad_json(why: BadJson) -> Problem {
+    let code = if matches!(why, BadJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
+    Problem::new(code, why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_field_is_refused_with_the_nearest_name() {
+        let problem = Object::read(br#"{"nte": "x", "~/": 1}"#).unwrap().note().unwrap_err();
+        assert_eq!(problem.code(), "host/unknown-field");
+        let field = problem.body().errors.iter().find(|field| field.pointer == "/nte").unwrap();
+        assert!(field.fix.as_deref().unwrap().contains("`note`"));
+        assert!(problem.body().errors.iter().any(|field| field.pointer == "/~0~1"));
+        assert!(Object::read(b"{\"x\": 1}").unwrap().nothing().is_err());
+    }
+
+    #[test]
+    fn bad_json_is_refused_with_its_place() {
+        let problem = Object::read(b"{\n  \"note\": }").unwrap_err();
+        assert_eq!(problem.code(), "host/bad-json");
+        assert!(problem.body().detail.contains("line 2"), "{}", problem.body().detail);
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_refused_with_its_pointer() {
+        let problem = Object::read(br#"{"note": 7}"#).unwrap().note().unwrap_err();
+        assert_eq!((problem.code(), problem.body().errors[0].pointer.as_str()), ("host/bad-field", "/note"));
+        assert_eq!(Object::read(br#"{"note": "x"}"#).unwrap().note().unwrap(), "x");
+        let long = format!("{{\"note\": \"{}\"}}", "x".repeat(NOTE_BYTES + 1));
+        assert!(Object::read(long.as_bytes()).unwrap().note().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Object::read(&bytes).and_then(Object::note);
+        }
+
+        #[test]
+        fn nothing_like_json_makes_a_panic(text in "[\\[\\]{}\",:0-9a-z \\\\~/-]{0,200}") {
+            let _ = Object::read(text.as_bytes()).and_then(Object::note);
+        }
+    }
+}

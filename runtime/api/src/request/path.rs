@@ -1,0 +1,90 @@
+//! Names in the path, as the domain's types.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use tidemill_core::ids::BadName;
+use tidemill_core::manifest::ModuleVersion;
+use tidemill_core::{Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName};
+
+use crate::problem::{Answer, Problem, quoted};
+
+/// The names in the path of a request, percent-decoded and checked; a tuple where there are several.
+#[derive(Debug, Clone)]
+pub struct At<T>(pub T);
+
+/// What a path may name.
+pub trait FromPath: Sized {
+    /// Takes as many of the path's parameters as it needs, in their order.
+    ///
+    /// # Errors
+    /// [`Code::BadName`] where a parameter is not a name of this kind.
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self>;
+}
+
+fn bad_name(text: &str, why: BadName) -> Problem {
+    Problem::new(Code::BadName, format!("`{}` is {why}", quoted(text)))
+}
+
+macro_rules! names {
+    ($($name:ty),*) => {$(
+        impl FromPath for $name {
+            fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+                let text = params.next().unwrap_or_default();
+                text.parse().map_err(|why| bad_name(text, why))
+            }
+        }
+    )*};
+}
+
+names!(DeploymentName, ModuleName, ScheduleName, RunId, ComponentDigest, ModuleVersion);
+
+impl FromPath for String {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        Ok(params.next().unwrap_or_default().to_owned())
+    }
+}
+
+impl FromPath for Revision {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        let text = params.next().unwrap_or_default();
+        text.parse()
+            .map(Self::new)
+            .map_err(|_| bad_name(text, BadName { kind: "revision", rule: "a whole number from 1" }))
+    }
+}
+
+impl<A: FromPath, B: FromPath> FromPath for (A, B) {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        Ok((A::from_path(params)?, B::from_path(params)?))
+    }
+}
+
+impl<T: FromPath, S: Send + Sync> FromRequestParts<S> for At<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|why| Problem::new(Code::BadName, "the path is not UTF-8 once it is decoded").log(why))?;
+        T::from_path(&mut params.iter().map(|(_, value)| value)).map(At)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_path_makes_a_panic(parts in prop::collection::vec("\\PC{0,80}", 0..3)) {
+            fn read<T: FromPath>(parts: &[String]) { let _ = T::from_path(&mut parts.iter().map(String::as_str)); }
+            read::<DeploymentName>(&parts);
+            read::<ComponentDigest>(&parts);
+            read::<RunId>(&parts);
+            read::<Revision>(&parts);
+            read::<(ModuleName, ModuleVersion)>(&parts);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The query of a request: known parameters only, each with a type.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tidemill_core::{Code, Timestamp};
+
+use crate::config::{LABELS, PAGE_DEFAULT, PAGE_MOST};
+use crate::problem::{Answer, Problem, nearest, quoted};
+
+/// The most parameters that are read.
+const MOST: usize = 64;
+
+/// The query as it came. It shows nothing until [`RawParams::only`] has said what may be in it.
+#[derive(Debug)]
+pub struct RawParams(Vec<(String, String)>);
+
+/// A query in which every name is known.
+#[derive(Debug)]
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for RawParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl RawParams {
+    /// Reads `name=value&…`, percent-encoded.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where there are more than 64 parameters.
+    pub fn read(query: &str) -> Answer<Self> {
+        if query.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let pairs: Vec<_> =
+            form_urlencoded::parse(query.as_bytes()).take(MOST + 1).map(|(k, v)| (k.into(), v.into())).collect();
+        if pairs.len() > MOST {
+            return Err(Problem::new(Code::BadQuery, format!("the query has more than {MOST} parameters")));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The parameters, if all of them are `known`.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] with the nearest known name.
+    pub fn only(self, known: &[&str]) -> Answer<Params> {
+        if let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            let problem = Problem::new(Code::BadQuery, format!("there is no parameter `{}` here", quoted(name)));
+            return Err(match nearest(name, known) {
+                Some(near) => problem.fix(format!("Did you mean `{near}`?")),
+                None if known.is_empty() => problem.fix("Leave the query out: this path takes none."),
+                None => problem.fix(format!("Use one of {}.", known.join(", "))),
+            });
+        }
+        Ok(Params(self.0))
+    }
+}
+
+/// What the query says of `name` is wrong because of `why`.
+pub fn bad(name: &str, value: &str, why: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::BadQuery, format!("`{name}={}`: {why}", quoted(value)))
+}
+
+impl Params {
+    /// Every value of a parameter that may be repeated.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that may be there once.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where it is repeated.
+    pub fn text(&self, name: &str) -> Answer<Option<&str>> {
+        let mut all = self.all(name);
+        let first = all.next();
+        if all.next().is_some() {
+            return Err(Problem::new(Code::BadQuery, format!("`{name}` is there more than once")));
+        }
+        Ok(first)
+    }
+
+    /// The value as a `T`.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where it is repeated or is no `T`.
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Answer<Option<T>> {
+        self.text(name)?.map(|value| value.parse().map_err(|why| bad(name, value, why))).transpose()
+    }
+
+    /// `true` or `false`; a name alone (`?follow`) is true, a name left out is false.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] for anything else.
+    pub fn flag(&self, name: &str) -> Answer<bool> {
+        match self.text(name)? {
+            None | Some("false") => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(other) => Err(bad(name, other, "it is `true` or `false`")),
+        }
+    }
+
+    /// A time, RFC 3339.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where it is not one.
+    pub fn time(&self, name: &str) -> Answer<Option<Timestamp>> {
+        self.text(name)?
+            .map(|value| {
+                Timestamp::parse_rfc3339(value)
+                    .filter(|time| *time <= Timestamp::MAX)
+                    .ok_or_else(|| bad(name, value, "it is not a time such as `2026-01-31T12:00:00Z`"))
+            })
+            .transpose()
+    }
+
+    /// How many items a page shall have.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where it is not between 1 and 500.
+    pub fn limit(&self) -> Answer<usize> {
+        self.number("limit", PAGE_DEFAULT, PAGE_MOST)
+    }
+
+    /// A number from 1 to `most`.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where it is not.
+    pub fn number(&self, name: &str, default: usize, most: usize) -> Answer<usize> {
+        match self.text(name)? {
+            None => Ok(default),
+            Some(text) => match text.parse() {
+                Ok(number @ 1..) if number <= most => Ok(number),
+                _ => Err(bad(name, text, format!("it is a whole number from 1 to {most}"))),
+            },
+        }
+    }
+
+    /// Every `label=name=value`.
+    ///
+    /// # Errors
+    /// [`Code::BadQuery`] where there are more than sixteen, or one has no `=`, or is too long, or is there twice.
+    pub fn labels(&self) -> Answer<Vec<(String, String)>> {
+        let mut labels: Vec<(String, String)> = Vec::new();
+        for text in self.all("label") {
+            let (name, value) = text
+                .split_once('=')
+                .filter(|(name, value)| !name.is_empty() && name.len() <= 63 && value.len() <= 255)
+                .ok_or_else(|| bad("label", text, "it is NAME=VALUE, of at most 63 and 255 bytes"))?;
+            if labels.iter().any(|(known, _)| known == name) {
+                return Err(bad("label", text, "this label is there twice"));
+            }
+            if labels.len() == LABELS {
+                return Err(bad("label", text, format!("there may be {LABELS} labels")));
+            }
+            labels.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KNOWN: &[&str] = &["limit", "cursor", "since", "label", "follow", "state"];
+
+    #[test]
+    fn an_unknown_parameter_is_refused_with_the_nearest_name() {
+        let problem = RawParams::read("limti=5").unwrap().only(KNOWN).unwrap_err();
+        assert_eq!(problem.code(), "host/bad-query");
+        assert_eq!(problem.body().fix, "Did you mean `limit`?");
+    }
+
+    #[test]
+    fn values_have_types_and_bounds() {
+        let read = |text: &str| RawParams::read(text).unwrap().only(KNOWN).unwrap();
+        assert_eq!(read("").limit().unwrap(), PAGE_DEFAULT);
+        assert_eq!(read("limit=7").limit().unwrap(), 7);
+        for bad in ["limit=0", "limit=501", "limit=x", "limit=", "limit=1&limit=2", "limit=-1"] {
+            assert!(read(bad).limit().is_err(), "{bad}");
+        }
+        assert!(read("follow").flag("follow").unwrap());
+        assert!(read("follow=maybe").flag("follow").is_err());
+        assert_eq!(read("label=a%3Db").labels().unwrap(), [("a".to_owned(), "b".to_owned())]);
+        assert!(read("label=a").labels().is_err());
+        assert!(read("since=yesterday").time("since").is_err());
+        assert!(read("since=2026-01-31T12:00:00%2B01:00").time("since").unwrap().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_a_panic(query in "[ -~]{0,300}") {
+            if let Ok(params) = RawParams::read(&query)
+                && let Ok(params) = params.only(KNOWN)
+            {
+                let _ = (params.limit(), params.labels(), params.time("since"), params.flag("follow"));
+                let _ = params.parsed::<u64>("cursor");
+            }
+        }
+
+        #[test]
+        fn no_known_parameter_makes_a_panic(name in prop::sample::select(KNOWN), value in "\\PC{0,300}") {
+            let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();
+            let params = RawParams::read(&query).unwrap().only(KNOWN).unwrap();
+            prop_assert_eq!(params.text(name).unwrap(), Some(value.as_str()));
+            let _ = (params.limit(), params.labels(), params.time("since"), params.flag("follow"));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Every path with what answers it, in one table: the router is made from it, and a test holds `/openapi.json` to it.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::ALLOW;
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing;
+use tidemill_core::Code;
+
+use crate::gate::gate;
+use crate::problem::{Problem, quoted};
+use crate::state::ApiState;
+use crate::{components, deployments, events, health, ledger, modules, openapi, page, runs, schedules, streams};
+
+macro_rules! routes {
+    ($($path:literal: $($method:ident $handler:path),+;)*) => {
+        /// Every path and method that is answered.
+        pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+]),)*];
+
+        fn table() -> Router<ApiState> {
+            Router::new()$(.route($path, routing::MethodRouter::new()$(.$method($handler))+))*
+        }
+    };
+}
+
+routes! {
+    "/v1/modules": get modules::list::list;
+    "/v1/modules/{name}": get modules::get::get;
+    "/v1/modules/{name}/versions/{version}": put modules::upload::upload;
+    "/v1/components/{digest}": get components::get::get, delete components::delete::delete;
+    "/v1/components/{digest}/bytes": get components::bytes::bytes;
+    "/v1/deployments": get deployments::list::list;
+    "/v1/deployments/{name}":
+        get deployments::get::get, put deployments::put::put, delete deployments::delete::delete;
+    "/v1/deployments/{name}/revisions": get deployments::revisions::revisions;
+    "/v1/deployments/{name}/pause": post deployments::pause::pause;
+    "/v1/deployments/{name}/resume": post deployments::pause::resume;
+    "/v1/deployments/{name}/runs": post runs::start::start;
+    "/v1/runs": get runs::list::list;
+    "/v1/runs/{id}": get runs::get::get;
+    "/v1/runs/{id}/input": get runs::data::input;
+    "/v1/runs/{id}/output": get runs::data::output;
+    "/v1/runs/{id}/logs": get runs::logs::logs;
+    "/v1/runs/{id}/cancel": post runs::cancel::cancel;
+    "/v1/runs/{id}/retry": post runs::cancel::retry;
+    "/v1/schedules": get schedules::list::list;
+    "/v1/schedules/{deployment}/{name}": get schedules::get::get;
+    "/v1/schedules/{deployment}/{name}/preview": get schedules::preview::preview;
+    "/v1/schedules/{deployment}/{name}/pause": post schedules::pause::pause;
+    "/v1/schedules/{deployment}/{name}/resume": post schedules::pause::resume;
+    "/v1/schedules/{deployment}/{name}/trigger": post schedules::trigger::trigger;
+    "/v1/streams": get streams::list::list;
+    "/v1/ledger/entries": get ledger::entries::entries;
+    "/v1/ledger/accounts": get ledger::accounts::accounts;
+    "/v1/ledger/revenue": get ledger::revenue::revenue;
+    "/v1/ledger/check": post ledger::check::check;
+    "/v1/health": get health::show::health;
+    "/v1/events": get events::feed::events;
+    "/healthz": get health::probes::healthz;
+    "/readyz": get health::probes::readyz;
+    "/metrics": get health::metrics::metrics;
+    "/openapi.json": get openapi::document;
+    "/": get page::status_page;
+    "/errors/{page}": get page::error_page;
+}
+
+/// Everything that the API answers.
+pub fn router(state: ApiState) -> Router {
+    table()
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(state.clone(), gate))
+        .with_state(state)
+}
+
+async fn not_found(request: Request) -> Problem {
+    Problem::new(Code::PathNotFound, format!("there is nothing at `{}`", quoted(request.uri().path())))
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let allowed = allowed(path);
+    let detail = format!("`{}` does not take {}", quoted(path), quoted(method.as_str()));
+    let mut response =
+        Problem::new(Code::MethodNotAllowed, detail).fix(format!("Use {}.", allowed.join(" or "))).into_response();
+    if let Ok(allow) = allowed.join(", ").parse() {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+/// The methods of the route that `path` belongs to.
+fn allowed(path: &str) -> Vec<String> {
+    let belongs = |route: &str| {
+        route.split('/').count() == path.split('/').count()
+            && route.split('/').zip(path.split('/')).all(|(part, given)| part.starts_with('{') || part == given)
+    };
+    let methods = ROUTES.iter().find(|(route, _)| belongs(route)).map_or(&[][..], |(_, methods)| methods);
+    let mut allowed: Vec<_> = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
+    if allowed.iter().any(|method| method == Method::GET.as_str()) {
+        allowed.push(Method::HEAD.to_string());
+    }
+    allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_of_a_path_are_found() {
+        assert_eq!(allowed("/v1/deployments/hello"), ["GET", "PUT", "DELETE", "HEAD"]);
+        assert_eq!(allowed("/v1/deployments/hello/runs"), ["POST"]);
+        assert!(allowed("/v1/nothing").is_empty());
+    }
+}

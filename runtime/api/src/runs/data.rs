@@ -1,0 +1,51 @@
+//! A run's input and output alone, as the bytes that they are.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use tidemill_core::{Code, RunId};
+
+use super::get::{find, not_found};
+use crate::problem::{Answer, Problem, ProblemBody};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+
+/// Shows a run's input
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/input", tag = "runs",
+    params(("id" = String, Path, description = "the run")),
+    responses((status = 200, body = serde_json::Value, description = "the JSON text, as it was sent"))
+)]
+pub async fn input(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let input = state.host.store().input(id).await?.ok_or_else(|| not_found(id))?;
+    Ok(text(input))
+}
+
+/// Shows a run's output
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/output", tag = "runs",
+    params(("id" = String, Path, description = "the run")),
+    responses(
+        (status = 200, body = serde_json::Value, description = "the JSON text, as the guest made it"),
+        (status = 409, body = ProblemBody, description = "the run has not succeeded"),
+    )
+)]
+pub async fn output(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let run = find(&state, id).await?;
+    match state.host.store().output(id).await? {
+        Some(output) => Ok(text(output)),
+        None => Err(Problem::new(Code::RunState, format!("the run is {}, so it has no output", run.state.name()))
+            .run(id)
+            .fix("Wait until it has succeeded, or look at its `failure`.")),
+    }
+}
+
+fn text(json: Bytes) -> Response {
+    let mut response = (StatusCode::OK, json).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

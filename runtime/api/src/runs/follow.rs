@@ -1,0 +1,98 @@
+//! A log that is followed: what is there, then what comes, until the run is settled.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tidemill_core::RunId;
+use tidemill_store::StoreError;
+use tidemill_store::contract::CommitMark;
+use tokio::sync::watch;
+
+use super::json::LogLineJson;
+use crate::state::ApiState;
+use crate::stream::{Framing, Source, Woke, wake};
+
+/// Lines that are read at once.
+const AT_ONCE: usize = 200;
+
+/// The rest of one run's log.
+pub struct Follow {
+    state: ApiState,
+    id: RunId,
+    next: u64,
+    framing: Framing,
+    ready: VecDeque<Bytes>,
+    ended: bool,
+    committed: watch::Receiver<CommitMark>,
+    closing: watch::Receiver<bool>,
+}
+
+#[derive(Serialize)]
+struct End<'a> {
+    state: &'a str,
+}
+
+impl Follow {
+    /// The log of `id` from line `next` on.
+    #[must_use]
+    pub fn new(state: &ApiState, id: RunId, next: u64, framing: Framing) -> Self {
+        Self {
+            id,
+            next,
+            framing,
+            ready: VecDeque::new(),
+            ended: false,
+            committed: state.host.store().committed(),
+            closing: state.closing.clone(),
+            state: state.clone(),
+        }
+    }
+
+    /// Reads what is there now.
+    async fn read(&mut self) -> Result<(), StoreError> {
+        // First the state: what a run wrote before it ended is there when the state says so.
+        let Some(run) = self.state.host.store().run(self.id).await? else {
+            self.ended = true;
+            return Ok(());
+        };
+        let lines = self.state.host.store().logs(self.id, self.next, AT_ONCE).await?;
+        for line in &lines {
+            self.next = line.seq.saturating_add(1);
+            self.ready.push_back(self.framing.frame(Some(line.seq), "log", &LogLineJson::of(line)));
+        }
+        if run.state.is_settled() && lines.len() < AT_ONCE {
+            self.ended = true;
+            if self.framing == Framing::Events {
+                self.ready.push_back(self.framing.frame(None, "end", &End { state: run.state.name() }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for Follow {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.ended {
+                return None;
+            }
+            self.committed.mark_unchanged();
+            if let Err(why) = self.read().await {
+                tracing::warn!(run = %self.id, cause = %why, "a followed log ended early");
+                return None;
+            }
+            if !self.ready.is_empty() || self.ended {
+                continue;
+            }
+            match wake(&mut self.committed, &mut self.closing).await {
+                Woke::Changed => {}
+                Woke::Quiet => return Some(self.framing.heartbeat()),
+                Woke::Closing => return None,
+            }
+        }
+    }
+}

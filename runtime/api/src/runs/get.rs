@@ -1,0 +1,51 @@
+//! One run.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Code, RunId};
+
+use super::json::RunJson;
+use crate::problem::{Answer, Problem};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows a run
+///
+/// With its input and, once it succeeded, its output.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}", tag = "runs",
+    params(("id" = String, Path, description = "the run")),
+    responses((status = 200, body = RunJson<'_>))
+)]
+pub async fn get(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let run = find(&state, id).await?;
+    whole(&state, &run).await
+}
+
+/// The run of that id.
+///
+/// # Errors
+/// [`Code::RunNotFound`].
+pub async fn find(state: &ApiState, id: RunId) -> Answer<Run> {
+    state.host.store().run(id).await?.ok_or_else(|| not_found(id))
+}
+
+/// The refusal of an id that no run has.
+#[must_use]
+pub fn not_found(id: RunId) -> Problem {
+    Problem::new(Code::RunNotFound, format!("there is no run {id}"))
+}
+
+/// The answer with a run's whole record.
+///
+/// # Errors
+/// What the store refuses.
+pub async fn whole(state: &ApiState, run: &Run) -> Answer<Response> {
+    let store = state.host.store();
+    let input = store.input(run.id).await?;
+    let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };
+    Ok(ok(&RunJson::with(run, input.as_deref(), output.as_deref())))
+}

@@ -1,0 +1,62 @@
+//! A run's log: a page of it, or all of it as it is written.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use tidemill_core::{Code, RunId};
+
+use super::follow::Follow;
+use super::get::find;
+use super::json::LogLineJson;
+use crate::list::List;
+use crate::problem::{Answer, Problem};
+use crate::request::{At, Params, RawParams, headers};
+use crate::state::ApiState;
+use crate::stream::{self, Framing};
+use crate::wire::ok;
+
+/// Reads a run's log
+///
+/// A page of it; or, with `follow=true`, all from `cursor` on, and what is written later, until the run has ended or is
+/// parked: as server-sent events (`log`, then `end` with the run's state) where `Accept: text/event-stream` asks for
+/// them, as one JSON object a line (`application/x-ndjson`) otherwise.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/logs", tag = "runs",
+    params(
+        ("id" = String, Path, description = "the run"),
+        ("follow" = Option<bool>, Query, description = "go on until the run has ended"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; not with `follow`"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before: the `seq` to begin at"),
+        ("Last-Event-ID" = Option<String>, Header, description = "with `follow`: the `seq` of the last line that was seen"),
+    ),
+    responses((status = 200, body = List<LogLineJson<'_>>))
+)]
+pub async fn logs(
+    State(state): State<ApiState>,
+    At(id): At<RunId>,
+    query: RawParams,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let params = query.only(&["follow", "limit", "cursor"])?;
+    let follow = params.flag("follow")?;
+    let from = begin(&params)?;
+    find(&state, id).await?;
+    if follow {
+        let from = headers::last_event_id(&headers)?.map_or(from, |seq| seq.saturating_add(1));
+        let framing = if headers::accepts(&headers, "text/event-stream") { Framing::Events } else { Framing::Lines };
+        return stream::answer(&state, framing, Follow::new(&state, id, from, framing));
+    }
+    page(&state, id, from, params.limit()?).await
+}
+
+async fn page(state: &ApiState, id: RunId, from: u64, limit: usize) -> Answer<Response> {
+    let lines = state.host.store().logs(id, from, limit).await?;
+    let next = lines.last().filter(|_| lines.len() == limit).map(|last| last.seq.saturating_add(1).to_string());
+    Ok(ok(&List { items: lines.iter().map(LogLineJson::of).collect(), next }))
+}
+
+fn begin(params: &Params) -> Answer<u64> {
+    params.text("cursor")?.map_or(Ok(0), |text| {
+        text.parse().map_err(|_| Problem::new(Code::BadCursor, "the cursor of a log is the `seq` of a line"))
+    })
+}

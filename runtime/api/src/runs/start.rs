@@ -1,0 +1,152 @@
+//! Asking for a run, and waiting for its end where the caller prefers that.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use tidemill_control::{Ask, Invoked};
+use tidemill_core::DeploymentName;
+use tidemill_core::run::{Export, Run, Trigger};
+use tidemill_store::records::Requested;
+
+use super::json::RunJson;
+use crate::config::DELAY_MAX;
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, Params, RawParams, bad, body, headers};
+use crate::state::ApiState;
+use crate::wire;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const EMPTY_INPUT: &[u8] = b"{}";
+
+/// Starts a run
+///
+/// The body is the input, any JSON value; `{}` where it is left out. The answer is 202 with the run's record once the
+/// run is in the store and cannot be lost. With `Prefer: wait=SECONDS` (at most 300) it is 200 with the outcome if the
+/// run ends in time, also if it failed: the request itself was served.
+#[utoipa::path(
+    post, path = "/v1/deployments/{name}/runs", tag = "runs",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("export" = Option<String>, Query, description = "which export, where more than one fits"),
+        ("label" = Option<Vec<String>>, Query, description = "NAME=VALUE to find the run by; may be repeated, at most 16"),
+        ("priority" = Option<u8>, Query, description = "1 (last) to 9 (first); the deployment's own where it is left out"),
+        ("delay" = Option<String>, Query, description = "not to be taken up earlier than this, such as `90s`"),
+        ("Prefer" = Option<String>, Header, description = "`wait=SECONDS`: answer when the run has ended"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "the same key makes one run, until 24 h after its end; 1 to 255 visible ASCII characters"),
+    ),
+    request_body(content = serde_json::Value, description = "the input, at most 4 MiB"),
+    responses(
+        (status = 200, body = RunJson<'_>, description = "the run has ended, or is parked"),
+        (status = 202, body = RunJson<'_>, description = "the run is in the store; `Location` says where to look"),
+        (status = 422, body = ProblemBody, description = "the key was used with another input, or the export does not fit"),
+        (status = 429, body = ProblemBody, description = "the deployment's queue is full"),
+    )
+)]
+pub async fn start(
+    State(state): State<ApiState>,
+    At(deployment): At<DeploymentName>,
+    query: RawParams,
+    request: Request,
+) -> Answer<Response> {
+    let params = query.only(&["export", "label", "priority", "delay"])?;
+    let (parts, content) = request.into_parts();
+    headers::json(&parts.headers)?;
+    let wait = headers::wait(&parts.headers)?.filter(|wait| !wait.is_zero());
+    let mut ask = Ask {
+        deployment,
+        export: export(&params)?,
+        input: Bytes::new(),
+        key: headers::idempotency_key(&parts.headers)?,
+        labels: params.labels()?,
+        priority: priority(&params)?,
+        delay: delay(&params)?,
+        trigger: Trigger::default(),
+    };
+    let bytes = body::read(content, &parts.headers, state.config.input_bytes, state.config.body_timeout).await?;
+    // That it is JSON within its bounds is checked where the run is made.
+    ask.input = if bytes.is_empty() { Bytes::from_static(EMPTY_INPUT) } else { bytes };
+    match wait {
+        Some(wait) => invoke(&state, ask, wait).await,
+        None => request_run(&state, ask).await,
+    }
+}
+
+async fn invoke(state: &ApiState, ask: Ask, wait: Duration) -> Answer<Response> {
+    let input = ask.input.clone();
+    let Invoked { run, output, settled, replayed } = state.host.invoke(ask, wait).await?;
+    let status = if settled { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(answer(status, &run, &input, output.as_deref(), replayed))
+}
+
+async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
+    let input = ask.input.clone();
+    let (run, replayed) = match state.host.request(ask).await? {
+        Requested::Created(run) => (run, false),
+        Requested::Existing(run) => (run, true),
+    };
+    Ok(answer(StatusCode::ACCEPTED, &run, &input, None, replayed))
+}
+
+fn answer(status: StatusCode, run: &Run, input: &[u8], output: Option<&[u8]>, replayed: bool) -> Response {
+    let mut response = wire::json(status, &RunJson::with(run, Some(input), output));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/runs/{}", run.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn export(params: &Params) -> Answer<Option<Export>> {
+    let parse = |text: &str| {
+        Export::parse(text).ok_or_else(|| {
+            let known = Export::ALL.map(Export::as_str).join(", ");
+            bad("export", text, "there is no such export").fix(format!("Use one of {known}."))
+        })
+    };
+    params.text("export")?.map(parse).transpose()
+}
+
+fn priority(params: &Params) -> Answer<Option<u8>> {
+    match params.parsed::<u8>("priority")? {
+        Some(priority) if !(1..=9).contains(&priority) => {
+            Err(bad("priority", &priority.to_string(), "it is a whole number from 1 to 9"))
+        }
+        priority => Ok(priority),
+    }
+}
+
+fn delay(params: &Params) -> Answer<Option<Duration>> {
+    let parse = |text: &str| match humantime::parse_duration(text) {
+        Ok(delay) if delay <= DELAY_MAX => Ok(delay),
+        Ok(_) => Err(bad("delay", text, "it is at most 366 days")),
+        Err(_) => Err(bad("delay", text, "it is a time such as `90s` or `2h 30m`")),
+    };
+    params.text("delay")?.map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_option_makes_a_panic(value in "\\PC{0,60}") {
+            let query: String = form_urlencoded::Serializer::new(String::new())
+                .append_pair("export", &value)
+                .append_pair("priority", &value)
+                .append_pair("delay", &value)
+                .finish();
+            let params = RawParams::read(&query).unwrap().only(&["export", "priority", "delay"]).unwrap();
+            let _ = (export(&params), priority(&params), delay(&params));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! All schedules.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+
+use super::json::ScheduleJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists schedules, by deployment and name
+#[utoipa::path(
+    get, path = "/v1/schedules", tag = "schedules",
+    params(
+        ("deployment" = Option<String>, Query, description = "of this deployment"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<ScheduleJson<'_>>))
+)]
+pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["deployment", "limit", "cursor"])?;
+    let deployment = params.parsed::<DeploymentName>("deployment")?;
+    let scope = format!("schedules {deployment:?}");
+    let page = state.host.store().schedules(deployment.as_ref(), page_request(&params, &scope)?).await?;
+    Ok(ok(&List::of(&page, &scope, ScheduleJson::of)))
+}

@@ -1,0 +1,8 @@
+//! Schedules: when a deployment runs by itself.
+
+pub mod get;
+pub mod json;
+pub mod list;
+pub mod pause;
+pub mod preview;
+pub mod trigger;

@@ -1,0 +1,41 @@
+//! What every handler is given.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tidemill_control::Host;
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::ApiConfig;
+
+/// The host and the API's own settings; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+/// What is behind [`ApiState`].
+pub struct Shared {
+    /// The host.
+    pub host: Host,
+    /// The settings.
+    pub config: ApiConfig,
+    /// A permit for each feed that may be open.
+    pub feeds: Arc<Semaphore>,
+    /// True once the server stops: feeds end then.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl ApiState {
+    /// For a host with these settings.
+    pub fn new(host: Host, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
+        let feeds = Arc::new(Semaphore::new(config.feeds));
+        Self(Arc::new(Shared { host, config, feeds, closing }))
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

@@ -1,0 +1,122 @@
+//! Answers that go on: server-sent events, or lines of JSON, as long as the source has something to say.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use tidemill_core::Code;
+use tidemill_store::contract::CommitMark;
+use tokio::sync::watch;
+
+use crate::problem::{Answer, Problem};
+use crate::state::ApiState;
+
+/// A sign of life is sent after so long a silence.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The store is looked at no more often than this, however fast it commits.
+const PACE: Duration = Duration::from_millis(40);
+
+/// How pieces are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `text/event-stream`.
+    Events,
+    /// `application/x-ndjson`.
+    Lines,
+}
+
+impl Framing {
+    const fn content_type(self) -> HeaderValue {
+        match self {
+            Self::Events => HeaderValue::from_static("text/event-stream"),
+            Self::Lines => HeaderValue::from_static("application/x-ndjson"),
+        }
+    }
+
+    /// One piece. JSON has no raw line breaks, so it is always one line.
+    pub fn frame<T: Serialize>(self, id: Option<u64>, event: &str, data: &T) -> Bytes {
+        let mut text = match (self, id) {
+            (Self::Lines, _) => Vec::new(),
+            (Self::Events, Some(id)) => format!("id: {id}\nevent: {event}\ndata: ").into_bytes(),
+            (Self::Events, None) => format!("event: {event}\ndata: ").into_bytes(),
+        };
+        if serde_json::to_writer(&mut text, data).is_err() {
+            return Bytes::new();
+        }
+        text.extend_from_slice(if self == Self::Events { b"\n\n" } else { b"\n" });
+        text.into()
+    }
+
+    /// A piece that means nothing, so that a dead connection is noticed.
+    #[must_use]
+    pub const fn heartbeat(self) -> Bytes {
+        match self {
+            Self::Events => Bytes::from_static(b": still here\n\n"),
+            Self::Lines => Bytes::from_static(b"\n"),
+        }
+    }
+}
+
+/// What an answer that goes on is made of.
+pub trait Source: Send + 'static {
+    /// The next piece; none at the end. Waits for it.
+    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+}
+
+/// The answer that sends what `source` has.
+///
+/// # Errors
+/// [`Code::Overloaded`] where as many are open as may be.
+pub fn answer<S: Source>(state: &ApiState, framing: Framing, source: S) -> Answer<Response> {
+    let Ok(permit) = Arc::clone(&state.feeds).try_acquire_owned() else {
+        return Err(Problem::new(Code::Overloaded, "as many feeds are open as this host serves").retry_after(5));
+    };
+    let pieces = stream::unfold((source, permit), |(mut source, permit)| async move {
+        source.next().await.map(|piece| (Ok::<_, Infallible>(piece), (source, permit)))
+    });
+    let mut response = (StatusCode::OK, Body::from_stream(pieces)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, framing.content_type());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies are asked not to collect it.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Why a source that waited goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woke {
+    /// Something was committed.
+    Changed,
+    /// Nothing was, for a while.
+    Quiet,
+    /// The server stops.
+    Closing,
+}
+
+/// Waits for the next commit, but not for ever, and not beyond the server's end.
+pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut watch::Receiver<bool>) -> Woke {
+    let woke = tokio::select! {
+        () = closed(closing) => Woke::Closing,
+        changed = committed.changed() => if changed.is_ok() { Woke::Changed } else { Woke::Closing },
+        () = tokio::time::sleep(HEARTBEAT) => Woke::Quiet,
+    };
+    if woke == Woke::Changed {
+        tokio::time::sleep(PACE).await;
+    }
+    woke
+}
+
+/// Returns when the server stops.
+pub async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error says that the other side is gone, which is the end as well.
+    let _ = closing.wait_for(|closing| *closing).await;
+}

@@ -1,0 +1,75 @@
+//! All streams, with what they earned.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::run::Export;
+use tidemill_core::{ComponentDigest, DeploymentName};
+use tidemill_store::records::PageRequest;
+
+use super::json::StreamJson;
+use crate::config::PAGE_MOST;
+use crate::ledger::json::TotalJson;
+use crate::list::List;
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::{Time, ok};
+
+/// Lists streams, with what each has earned
+///
+/// Totals are summed by the ledger in the commit of each entry, and are all of what was ever posted.
+#[utoipa::path(
+    get, path = "/v1/streams", tag = "ledger",
+    responses((status = 200, body = List<StreamJson>, description = "all of them, by name"))
+)]
+pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let mut streams = deployed(&state).await?;
+    for total in state.host.store().stream_totals().await? {
+        let name = total.stream.clone();
+        let stream = streams.entry(name.clone()).or_insert_with(|| StreamJson {
+            name: name.as_str().to_owned(),
+            deployed: false,
+            collected_until: None,
+            totals: Vec::new(),
+        });
+        stream.totals.push(TotalJson::of(&total));
+    }
+    Ok(ok(&List { items: streams.into_values().collect(), next: None }))
+}
+
+/// The deployments whose component can collect.
+async fn deployed(state: &ApiState) -> Answer<BTreeMap<DeploymentName, StreamJson>> {
+    let store = state.host.store();
+    let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();
+    let mut streams = BTreeMap::new();
+    let mut request = PageRequest::first(PAGE_MOST);
+    loop {
+        let page = store.deployments(request).await?;
+        for deployment in page.items {
+            let known = match can_collect.get(&deployment.component) {
+                Some(known) => *known,
+                None => {
+                    let component = store.component(&deployment.component).await?;
+                    let collects = component.is_some_and(|c| c.exports.contains(&Export::RevenueStream));
+                    can_collect.insert(deployment.component, collects);
+                    collects
+                }
+            };
+            if known {
+                let until = store.watermark(&deployment.name).await?;
+                let stream = StreamJson {
+                    name: deployment.name.as_str().to_owned(),
+                    deployed: true,
+                    collected_until: until.map(Time),
+                    totals: Vec::new(),
+                };
+                streams.insert(deployment.name, stream);
+            }
+        }
+        let Some(next) = page.next else { return Ok(streams) };
+        request = PageRequest { cursor: Some(next), limit: PAGE_MOST };
+    }
+}

@@ -1,0 +1,4 @@
+//! Streams: deployments that earn.
+
+pub mod json;
+pub mod list;

@@ -1,0 +1,94 @@
+//! Small wire types that several nouns share.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use tidemill_core::{Code, Timestamp};
+use tidemill_store::records::Pause;
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+
+/// An answer in JSON.
+pub fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            let mut response = (status, text).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(why) => Problem::new(Code::Internal, "the answer could not be written").log(why).into_response(),
+    }
+}
+
+/// An answer in JSON with status 200.
+pub fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
+    json(StatusCode::OK, value)
+}
+
+/// An instant, written as RFC 3339 in UTC with milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time(pub Timestamp);
+
+impl From<Timestamp> for Time {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0.to_rfc3339())
+    }
+}
+
+impl utoipa::PartialSchema for Time {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .examples([serde_json::json!("2026-01-31T12:00:00.000Z")])
+            .into()
+    }
+}
+
+impl ToSchema for Time {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+}
+
+/// Since when something is paused, and why.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Paused {
+    /// Since when.
+    pub since: Time,
+    /// What whoever paused it wrote.
+    pub note: String,
+}
+
+impl From<&Pause> for Paused {
+    fn from(pause: &Pause) -> Self {
+        Self { since: pause.since.into(), note: pause.note.clone() }
+    }
+}
+
+/// The text of a JSON value that was checked when it came in, for writing it as it is.
+///
+/// None where it is not JSON after all, which would be a fault of the host.
+pub fn raw(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
+}
+
+/// [`raw`] for bytes.
+pub fn raw_bytes(text: &[u8]) -> Option<&RawValue> {
+    serde_json::from_slice(text).ok()
+}
+
+/// Names and values as a JSON object.
+pub fn as_object<S: Serializer>(pairs: &&[(String, String)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
