@@ -16,14 +16,17 @@ use feed::Record;
 use recent::Recent;
 use serde_json::json;
 use std::collections::BTreeMap;
-use tidemill_sdk::{
-    Collection, Money, Period, Result, Status, context, debug, error, info, ledger, metrics, state, warn,
-};
+use tidemill_sdk::{Collection, Money, Period, Result, Status, context, error, info, ledger, metrics, state, warn};
 
 /// The key of the cursor in `state`.
 const CURSOR: &str = "cursor";
 /// The key of the ids billed last.
 const RECENT: &str = "recent";
+
+/// How many keys of `state` and entries a run may read and write before they take hold; more is `host/limit-commit`.
+const KEYS_AT_ONCE: usize = 10_000;
+/// What a record may need of them: its entry, and its customer's account to be read and written.
+const KEYS_OF_A_RECORD: usize = 3;
 
 #[tidemill_sdk::revenue_stream]
 fn collect(period: Period) -> Result<Collection> {
@@ -33,7 +36,7 @@ fn collect(period: Period) -> Result<Collection> {
     let mut billing = Billing::begin(&config)?;
     let mut pages = 0;
     let mut more = true;
-    while more && pages < config.max_pages {
+    while more && pages < config.max_pages && billing.has_room() {
         let page = feed::fetch(&config, cursor.as_deref(), period)?;
         pages += 1;
         for record in page.records {
@@ -63,6 +66,8 @@ struct Billing<'a> {
     skipped: u64,
     conflicts: u64,
     minor_units: i64,
+    /// How often the ledger was asked.
+    entries: usize,
 }
 
 impl<'a> Billing<'a> {
@@ -77,7 +82,15 @@ impl<'a> Billing<'a> {
             skipped: 0,
             conflicts: 0,
             minor_units: 0,
+            entries: 0,
         })
+    }
+
+    /// Whether another page can be billed before all of it takes hold. The rest is the next collection's.
+    fn has_room(&self) -> bool {
+        // Cursor and recent records are read and written.
+        let used = 4 + 2 * self.accounts.len() + self.entries;
+        used + KEYS_OF_A_RECORD * self.config.page_size as usize <= KEYS_AT_ONCE
     }
 
     /// Prices and posts one record. What cannot be billed is counted and logged, and does not keep the others from it.
@@ -130,13 +143,13 @@ impl<'a> Billing<'a> {
                 }
             }
         }
-        debug!("billed {}", record.id; customer = record.customer, units = record.units, minor_units = due);
         self.recent.remember(&record);
         self.accounts.insert(record.customer, account);
         Ok(())
     }
 
-    fn post(&self, record: &Record, due: i64) -> Result<Posted> {
+    fn post(&mut self, record: &Record, due: i64) -> Result<Posted> {
+        self.entries += 1;
         let Record { id, customer, units, unit, at } = record;
         let posted = ledger::entry(id, ledger::Kind::Usage, Money::minor(due, &self.config.currency), *at)
             .customer(customer)
