@@ -15,7 +15,12 @@ target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 
 # Every folder under these that has a Cargo.toml is a guest, and its folder's name is the guest's.
-projects() { find examples guests tests/guests -mindepth 2 -maxdepth 2 -name Cargo.toml -printf '%h\n' 2>/dev/null | sort; }
+projects() {
+    local manifest
+    for manifest in examples/*/Cargo.toml guests/*/Cargo.toml tests/guests/*/Cargo.toml; do
+        [ ! -e "$manifest" ] || dirname "$manifest"
+    done
+}
 
 # Inside `cargo test` or a build script the environment is full of that build's own settings.
 for variable in $(compgen -e); do
@@ -44,17 +49,14 @@ folder_of() {
 is_stale() {
     local stamp=$target/guests/$2.stamp
     [ -f "$target/guests/$2.wasm" ] && [ -f "$stamp" ] || return 0
-    [ -n "$(find "$1" sdk/rust wit .ci/build-guests.sh -name target -prune -o -newer "$stamp" -print -quit)" ]
+    [ -n "$(find "$1" sdk/rust wit .ci/build-guests.sh -name target -prune -o -newer "$stamp" -print | head -n 1)" ]
 }
 
-names=("$@")
-if [ ${#names[@]} = 0 ]; then
-    mapfile -t names < <(projects | xargs -n1 basename)
-fi
+[ $# -gt 0 ] || set -- $(projects | xargs -n1 basename)
 
 mkdir -p "$target/guests"
 environment=
-for name in "${names[@]}"; do
+for name in "$@"; do
     folder=$(folder_of "$name")
     is_stale "$folder" "$name" || continue
     if [ -z "$environment" ]; then

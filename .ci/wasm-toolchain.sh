@@ -64,31 +64,38 @@ if ready; then
     exit 0
 fi
 
-exec 9>"$dir/lock"
-if ! flock -n 9; then
-    say "another process is preparing $dir: waiting for it"
-    flock 9
+# Debian has flock; where there is none, this script has no more to do than to ask rustup, which has a lock of its own.
+if command -v flock >/dev/null; then
+    exec 9>"$dir/lock"
+    if ! flock -n 9; then
+        say "another process is preparing $dir: waiting for it"
+        flock 9
+    fi
 fi
 if ready; then
     print_environment
     exit 0
 fi
 
-# rustup is asked once per machine: without a way out it takes a while to fail.
-if [ "${TIDEMILL_WASM_RUSTUP:-1}" = 1 ] && [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] && command -v rustup >/dev/null; then
+# Asked last where RUSTUP_AUTO_INSTALL=0 says that it had better not be: without a way out it takes a while to fail.
+try_rustup() {
+    [ "${TIDEMILL_WASM_RUSTUP:-1}" = 1 ] && command -v rustup >/dev/null || return 1
     say "asking rustup for $target"
-    if timeout 60 rustup target add "$target" >&2 && has_std rustc; then
-        exit 0
-    fi
-    say "rustup has no way to get it"
+    local limit=
+    command -v timeout >/dev/null && limit="timeout 120"
+    $limit rustup target add "$target" >&2 && has_std rustc
+}
+give_up() {
+    [ "${RUSTUP_AUTO_INSTALL:-1}" = 0 ] && try_rustup && exit 0
+    say "$target is missing and cannot be built here ($1): run \`rustup target add $target\` where there is a network"
+    exit 1
+}
+if [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] && try_rustup; then
+    exit 0
 fi
-export RUSTUP_AUTO_INSTALL=0
 
 for tool in apt-get apt-cache dpkg flock; do
-    command -v $tool >/dev/null || {
-        say "$target is missing and cannot be built here (no $tool): run \`rustup target add $target\`"
-        exit 1
-    }
+    command -v $tool >/dev/null || give_up "no $tool"
 done
 
 # apt warns that it downloads as root into a folder of root's; everything else it says is passed on.
@@ -100,12 +107,11 @@ candidate() {
 }
 candidate || {
     say "apt's lists offer no rustc-web $wanted or later: apt-get update"
-    apt-get -qq update >&2
-    candidate || {
-        say "no package rustc-web $wanted or later to be had: run \`rustup target add $target\` where there is a network"
-        exit 1
-    }
+    apt-get -qq update >&2 || true
+    candidate || give_up "no package rustc-web $wanted or later"
 }
+# From here on nobody is to ask rustup, which would try for the target at each call.
+export RUSTUP_AUTO_INSTALL=0
 upstream=${version%%+*}
 upstream=${upstream%%-*}
 minor=${upstream%.*}
