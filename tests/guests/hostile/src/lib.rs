@@ -356,6 +356,10 @@ fn health() -> Result<Status, Error> {
             state::set("health", &true)?;
             Ok(Status::Healthy)
         }
+        "post-http" => {
+            http::post("https://example.org/").send()?;
+            Ok(Status::Healthy)
+        }
         _ => Ok(Status::Healthy),
     }
 }
