@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tidemill_core::manifest::{Change, Manifest, Source};
 use tidemill_core::run::Export;
-use tidemill_core::schedule::Overlap;
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
@@ -110,7 +109,7 @@ impl Host {
         plan.revision = deployment.revision;
         let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
         self.0.rescheduled.notify_one();
-        self.0.node.backlog.add(&live.gate);
+        self.0.node.backlog.look_at(&live.gate);
         Ok(Deployed { deployment, created, changes, warnings, previews })
     }
 
@@ -144,7 +143,7 @@ impl Host {
             let deployment = host.store.pause_deployment(&name, pause, now).await?;
             let live = host.lives.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
             host.rescheduled.notify_one();
-            host.node.backlog.add(&live.gate);
+            host.node.backlog.look_at(&live.gate);
             Ok(deployment)
         })
         .await
@@ -175,7 +174,7 @@ impl Host {
             }
             Err(_) => {
                 let live = self.0.lives.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
-                self.0.node.backlog.add(&live.gate);
+                self.0.node.backlog.look_at(&live.gate);
             }
         }
         deleted
@@ -236,17 +235,9 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
 fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
     let mut found = Vec::new();
     for (index, schedule) in manifest.schedules.iter().enumerate() {
-        let spec = schedule.spec();
-        if let Err(error) = exports::of_schedule(&component.exports, spec.export) {
+        if let Err(error) = exports::of_schedule(&component.exports, schedule.spec().export) {
             let pointer = format!("/schedules/{index}/export");
             found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
-        }
-        if !matches!(spec.overlap, Overlap::Skip | Overlap::Allow) {
-            let message = format!("overlap `{}` is not there yet", spec.overlap.as_str());
-            let fix = "Use `skip` or `allow`.";
-            found.push(
-                Problem::field(format!("/schedules/{index}/overlap"), message, fix).with_code(Code::NotAvailable),
-            );
         }
     }
     found

@@ -214,6 +214,11 @@ impl Host {
         self.0.node.used()
     }
 
+    /// Waits until this node executes nothing.
+    pub async fn idle(&self) {
+        self.0.node.empty().await;
+    }
+
     /// Takes no new work, lets what runs finish, hands back what does not in time, and closes the store. Returns after
     /// `within` and some seconds at the latest; whoever still waits for an outcome is answered with the run as it stands.
     pub async fn shutdown(&self, within: Duration) {

@@ -97,8 +97,11 @@ impl Host {
             }
         };
         match finish {
-            Finish::Settled(run, output) => Ok(Invoked { run, output, settled: true, replayed: false }),
-            Finish::Queued(run) => self.wait_for(run, until, false).await,
+            Finish::Settled(run, output) => Ok(Invoked { run: *run, output, settled: true, replayed: false }),
+            Finish::Queued(run) if self.0.is_stopping() => {
+                Ok(Invoked { run: *run, output: None, settled: false, replayed: false })
+            }
+            Finish::Queued(run) => self.wait_for(*run, until, false).await,
             // The winner's record, with the check that it had the same input.
             Finish::KeyTaken => self.queue_and_wait(live, new, until).await,
             Finish::Refused(error) => Err(error.into()),
@@ -138,11 +141,8 @@ impl Host {
                     None => watch = self.0.outcomes.watch(run.id),
                 },
                 () = tokio::time::sleep_until(look_again) => {}
-                () = self.0.stopping() => {
-                    let mut stands = self.stands(run.id).await?;
-                    stands.replayed = replayed;
-                    return Ok(stands);
-                }
+                // The store closes any moment: what was read last must do.
+                () = self.0.stopping() => return Ok(stands),
             }
         }
     }

@@ -263,14 +263,17 @@ impl Backlog {
     /// A run of the gate's deployment may be due: the dispatcher looks at it.
     pub(crate) fn add(&self, gate: &Gate) {
         gate.behind.store(true, Ordering::Release);
-        self.add_name(gate.name.clone());
-        self.wake();
+        self.look_at(gate);
     }
 
-    fn add_name(&self, name: DeploymentName) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.entry(name).or_insert(0);
-        self.len.store(waiting.len(), Ordering::Release);
+    /// The dispatcher looks at the gate's deployment, whether or not anything is known to wait there.
+    pub(crate) fn look_at(&self, gate: &Gate) {
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.entry(gate.name.clone()).or_insert(0);
+            self.len.store(waiting.len(), Ordering::Release);
+        }
+        self.wake();
     }
 
     pub(crate) fn remove(&self, name: &DeploymentName) {

@@ -21,7 +21,7 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 /// How an activation came to its end.
 pub(super) enum Activated {
     /// By itself, or because it was cancelled or overran its lifetime.
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// The host stops: the run goes back into the queue.
     HandBack,
     /// There is nothing more to do for it here.
@@ -88,7 +88,7 @@ impl Work {
                 biased;
                 ended = &mut guest => {
                     // Lifetime and cancellation look alike to the guest; who asked for it is known here.
-                    return Activated::Ended(ended);
+                    return Activated::Ended(Box::new(ended));
                 }
                 () = sink.knocked() => {
                     if let Some(leave) = sink.take_leaving() {

@@ -1,5 +1,6 @@
 //! The end of an attempt: one commit with everything that it leaves, or another turn.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +14,8 @@ use super::verdict::{Attempt, Verdict, verdict};
 use super::{Finish, HOLD, Work};
 use crate::metrics::AttemptEnd;
 
-/// What a commit led to.
-pub(super) enum Step {
-    Finished(Finish),
-    /// Something that was read has changed: the stretch is done again.
-    Redo,
-}
+/// What a commit led to: the run's end here; or something that was read has changed, and the stretch is done again.
+pub(super) type Step = ControlFlow<Finish>;
 
 impl Work {
     /// Commits how the activation ended.
@@ -49,7 +46,7 @@ impl Work {
         let step = self.commit_verdict(verdict, effects, output, now).await;
         match step {
             // A cancelled run is not done again; what it did in vain is left out.
-            Step::Redo if told => self.cancelled_untold().await,
+            Step::Continue(()) if told => self.cancelled_untold().await,
             step => step,
         }
     }
@@ -104,7 +101,7 @@ impl Work {
             Ok(run) => run,
             Err(error) => {
                 tracing::error!(run = %self.run.id, %error, "the run's own state forbids its end");
-                return Step::Finished(Finish::Abandoned);
+                return Step::Break(Finish::Abandoned);
             }
         };
         let begins = if self.fresh { Begins::Fresh { input: self.input.clone() } } else { Begins::Continues };
@@ -132,24 +129,24 @@ impl Work {
         drop(turn);
         match committed {
             Ok((Committed::Done, run, output, _)) => {
-                self.run = run.clone();
                 self.count(verdict.how);
                 let (samples, dropped) = self.sink.take_samples();
                 if verdict.effects {
                     self.host.metrics.guest.commit(run.deployment.as_str(), samples, dropped);
                 }
-                Step::Finished(if run.state.is_settled() { Finish::Settled(run, output) } else { Finish::Queued(run) })
+                let (settled, run) = (run.state.is_settled(), Box::new(run));
+                Step::Break(if settled { Finish::Settled(run, output) } else { Finish::Queued(run) })
             }
             Ok((Committed::Conflict { what }, _, _, logs)) => {
                 tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
                 self.sink.give_back(crate::sink::Taken { logs, ..Default::default() });
-                Step::Redo
+                Step::Continue(())
             }
-            Ok((Committed::KeyTaken(_), ..)) => Step::Finished(Finish::KeyTaken),
-            Err(error) if self.fresh => Step::Finished(Finish::Refused(error)),
+            Ok((Committed::KeyTaken(_), ..)) => Step::Break(Finish::KeyTaken),
+            Err(error) if self.fresh => Step::Break(Finish::Refused(error)),
             Err(error) => {
                 tracing::error!(run = %self.run.id, %error, "the run stays where it was");
-                Step::Finished(Finish::Abandoned)
+                Step::Break(Finish::Abandoned)
             }
         }
     }

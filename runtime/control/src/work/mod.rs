@@ -42,9 +42,9 @@ const HOLD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Finish {
     /// It is settled, with its output where it succeeded.
-    Settled(Run, Option<Bytes>),
+    Settled(Box<Run>, Option<Bytes>),
     /// It waits in the queue: for another attempt, or because the host stops.
-    Queued(Run),
+    Queued(Box<Run>),
     /// Its idempotency key was taken by another run meanwhile; nothing of it happened.
     KeyTaken,
     /// Nothing of it happened, because the store refused it before it was visible.
@@ -171,14 +171,14 @@ impl Work {
                 activate::Activated::Ended(ended) => {
                     self.run.fuel = Fuel::new(self.run.fuel.get().saturating_add(ended.fuel.get()));
                     self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
-                    if ended.redo { commit::Step::Redo } else { self.commit(ended).await }
+                    if ended.redo { commit::Step::Continue(()) } else { self.commit(*ended).await }
                 }
                 activate::Activated::HandBack => self.hand_back().await,
                 activate::Activated::Stopped(finish) => return finish,
             };
             match step {
-                commit::Step::Finished(finish) => return finish,
-                commit::Step::Redo => {
+                commit::Step::Break(finish) => return finish,
+                commit::Step::Continue(()) => {
                     self.refusals += 1;
                     self.live.figures.redone();
                     // What the refused stretch sampled did not happen; its log lines stay.
@@ -204,9 +204,9 @@ impl Work {
         }
         let step = if self.handle.was_told() { self.cancelled_untold().await } else { self.hand_back().await };
         match step {
-            commit::Step::Finished(finish) => Err(finish),
+            commit::Step::Break(finish) => Err(finish),
             // Neither has read anything that could have changed.
-            commit::Step::Redo => Err(Finish::Abandoned),
+            commit::Step::Continue(()) => Err(Finish::Abandoned),
         }
     }
 

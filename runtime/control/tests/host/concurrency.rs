@@ -1,0 +1,146 @@
+//! Runs beside each other: nothing is lost between them, and no more of them run than may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::run::RunState;
+use tidemill_store::records::RunFilter;
+use tokio::sync::Semaphore;
+
+use crate::guests::{count, output, wait};
+use crate::world::{World, name};
+
+const LONG: Duration = Duration::from_secs(120);
+
+async fn counter(world: &World) -> String {
+    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
+    String::from_utf8(value.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_calls_that_count_leave_two_hundred() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "a", "concurrency": 200 })).await;
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move { count(&store, &job).await }
+    });
+    let calls: Vec<_> = (0..200)
+        .map(|_| {
+            let host = world.host.clone();
+            tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().run.state, RunState::Succeeded);
+    }
+    assert_eq!(counter(&world).await, "200");
+    assert_eq!(world.runs(RunFilter::default()).await.len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_queued_runs_that_count_leave_two_hundred() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "a", "concurrency": 200 })).await;
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move { count(&store, &job).await }
+    });
+    let requests = (0..200).map(|_| world.request("a"));
+    let runs = futures_util::future::join_all(requests).await;
+    for run in runs {
+        assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    }
+    assert_eq!(counter(&world).await, "200");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_run_at_once_than_the_deployment_admits() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "a", "concurrency": 3 })).await;
+    world.guests.act(|_| async {
+        tokio::task::yield_now().await;
+        output("1")
+    });
+    let calls = (0..40).map(|n| {
+        let host = world.host.clone();
+        async move {
+            if n % 2 == 0 {
+                host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap().run.id
+            } else {
+                world_request(&host).await
+            }
+        }
+    });
+    let ids = futures_util::future::join_all(calls).await;
+    for id in ids {
+        assert_eq!(world.until_settled(id).await.state, RunState::Succeeded);
+    }
+    assert!(world.guests.most() <= 3, "{} ran at once", world.guests.most());
+}
+
+async fn world_request(host: &tidemill_control::Host) -> tidemill_core::RunId {
+    match host.request(Ask::new(name("a"), "{}")).await.unwrap() {
+        tidemill_store::records::Requested::Created(run) | tidemill_store::records::Requested::Existing(run) => run.id,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_deployment_does_not_hold_up_another() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "full", "concurrency": 1 })).await;
+    world.deploy(json!({ "name": "a" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move {
+            if job.run.deployment.as_str() == "full" {
+                wait(&gate, &job).await.unwrap_or_else(|| output("1"))
+            } else {
+                output("2")
+            }
+        }
+    });
+    let waiting: Vec<_> = [world.request("full").await, world.request("full").await].into();
+    world.guests.have_begun(1).await;
+    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    assert_eq!(invoked.run.state, RunState::Succeeded);
+    gate.add_permits(2);
+    for run in waiting {
+        assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn those_of_higher_priority_go_first() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
+    for priority in [1, 9, 5] {
+        let ask = Ask { priority: Some(priority), ..Ask::new(name("a"), "{}") };
+        world.host.request(ask).await.unwrap();
+    }
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push(job.run.id);
+        async { output("1") }
+    });
+    for done in 1..=3 {
+        world.turn().await;
+        world.guests.have_begun(done).await;
+        let last = *order.lock().unwrap().last().unwrap();
+        world.until_settled(last).await;
+        world.host.idle().await;
+    }
+    let mut priorities = Vec::new();
+    let ids = order.lock().unwrap().clone();
+    for id in ids {
+        priorities.push(world.run(id).await.priority);
+    }
+    assert_eq!(priorities, [9, 5, 1]);
+}

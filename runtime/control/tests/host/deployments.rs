@@ -1,0 +1,134 @@
+//! Deployments: revisions, pauses, removal, and what a run keeps of the revision that it began with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::{Ask, ControlError};
+use tidemill_core::manifest::Manifest;
+use tidemill_core::run::RunState;
+use tidemill_core::{Code, Revision};
+use tidemill_store::records::{PutVersion, RunFilter};
+use tokio::sync::Semaphore;
+
+use crate::guests::{output, wait};
+use crate::world::{World, name};
+
+fn manifest(json: serde_json::Value) -> Manifest {
+    Manifest::parse_json(json.to_string().as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn a_change_makes_a_revision_and_says_what_changed() {
+    let world = World::still().await;
+    let first = json!({ "name": "a", "module": "module@1.0.0" });
+    let made = world.host.deploy(manifest(first.clone()), Some(None), false).await.unwrap();
+    assert!(made.created && made.changes.is_empty());
+    let same = world.host.deploy(manifest(first), None, false).await.unwrap();
+    assert_eq!((same.created, same.deployment.revision, same.changes.len()), (false, Revision::new(1), 0));
+
+    let second = json!({ "name": "a", "module": "module@1.0.0", "priority": 8 });
+    let tried = world.host.deploy(manifest(second.clone()), None, true).await.unwrap();
+    assert_eq!((tried.deployment.revision, tried.changes[0].pointer.as_str()), (Revision::new(2), "/priority"));
+    assert_eq!(world.store.deployment(&name("a")).await.unwrap().unwrap().revision, Revision::new(1));
+    let made = world.host.deploy(manifest(second.clone()), Some(Some(Revision::new(1))), false).await.unwrap();
+    assert_eq!(made.deployment.revision, Revision::new(2));
+    let late = world.host.deploy(manifest(second), Some(Some(Revision::new(1))), false).await.unwrap_err();
+    assert_eq!(late.code(), Code::PreconditionFailed);
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once() {
+    let world = World::still().await;
+    let wrong = json!({ "name": "a", "module": "module@1.0.0", "schedules": [
+        { "name": "one", "cron": "@daily", "export": "revenue-stream" },
+        { "name": "two", "cron": "@daily" },
+        { "name": "three", "cron": "@daily", "export": "revenue-stream" },
+    ] });
+    let ControlError::Problems { problems, .. } = world.host.deploy(manifest(wrong), None, false).await.unwrap_err()
+    else {
+        panic!()
+    };
+    let said: Vec<_> = problems.iter().map(|problem| (problem.pointer.as_str(), problem.code)).collect();
+    assert_eq!(said, [("/schedules/0/export", Code::UnknownExport), ("/schedules/2/export", Code::UnknownExport)]);
+    let unknown = json!({ "name": "a", "module": "module@2.0.0" });
+    assert_eq!(world.host.deploy(manifest(unknown), None, false).await.unwrap_err().code(), Code::ModuleNotFound);
+}
+
+#[tokio::test]
+async fn a_paused_deployment_admits_nothing_and_forgets_nothing() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    world.host.pause(&name("a"), "mending".to_owned()).await.unwrap();
+    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), Duration::from_millis(1)).await.unwrap();
+    assert_eq!((invoked.settled, invoked.run.state.name()), (false, "queued"));
+    world.turn().await;
+    assert_eq!(world.guests.begun(), 0);
+    world.host.resume(&name("a")).await.unwrap();
+    world.turn().await;
+    assert_eq!(world.until_settled(invoked.run.id).await.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_queued_run_keeps_the_config_that_it_was_asked_for_with() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "config": { "rate": 1 } })).await;
+    let old = world.request("a").await;
+    world.deploy(json!({ "name": "a", "config": { "rate": 2 } })).await;
+    let new = world.request("a").await;
+    world.guests.act(|job| async move { output(&job.run.config) });
+    world.turn().await;
+    for (run, rate) in [(old, 1), (new, 2)] {
+        world.until_settled(run.id).await;
+        let output = world.store.output(run.id).await.unwrap().unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&output).unwrap()["rate"], rate);
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_with_runs_is_removed_only_with_them() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&gate);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    let running = world.request("a").await;
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    let delayed = Ask { delay: Some(Duration::from_secs(60)), ..Ask::new(name("a"), "{}") };
+    world.host.request(delayed).await.unwrap();
+    let refused = world.host.delete(&name("a"), false).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DeploymentInUse);
+    // Refused is as before: it goes on.
+    world.request("a").await;
+
+    world.host.delete(&name("a"), true).await.unwrap();
+    assert_eq!(world.run(running.id).await.state, RunState::Cancelled);
+    assert!(world.runs(RunFilter::default()).await.iter().all(|run| run.state == RunState::Cancelled));
+    let gone = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    assert_eq!(gone.code(), Code::DeploymentNotFound);
+}
+
+#[tokio::test]
+async fn an_upload_lies_in_its_place_before_a_version_names_it() {
+    let world = World::still().await;
+    let upload = async |bytes: &[u8]| {
+        let file = tempfile::NamedTempFile::new_in(world.folder.path()).unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let digest = tidemill_core::ComponentDigest::of(bytes);
+        let version = "0.1.0".parse().unwrap();
+        world.host.upload("hello".parse().unwrap(), version, file.into_temp_path(), digest, bytes.len() as u64).await
+    };
+    let uploaded = upload(b"some bytes").await.unwrap();
+    assert_eq!(uploaded.put, PutVersion::Created);
+    let place = world.folder.path().join("components").join(format!("{}.wasm", uploaded.component.digest.hex()));
+    assert_eq!(std::fs::read(&place).unwrap(), b"some bytes");
+    assert_eq!(upload(b"some bytes").await.unwrap().put, PutVersion::Same);
+    assert_eq!(upload(b"other bytes").await.unwrap_err().code(), Code::VersionHasOtherBytes);
+    world.host.delete_component(uploaded.component.digest).await.unwrap();
+    assert!(!place.exists());
+    let busy = world.host.delete_component(crate::world::component()).await;
+    assert!(busy.is_ok(), "nothing runs it: {busy:?}");
+}

@@ -1,0 +1,118 @@
+//! Guests that do what a test says, without a sandbox.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tidemill_control::{Guests, Job};
+use tidemill_core::run::Export;
+use tidemill_core::{ComponentDigest, Failure, Fuel};
+use tidemill_engine::{Admitted, Cause, Effects, Ended, EngineStats, Outcome, Refused, Urgency};
+use tidemill_store::Store;
+use tidemill_store::records::{ReadCheck, StateWrite};
+use tokio::sync::{Semaphore, watch};
+
+type Script = Arc<dyn Fn(Job) -> BoxFuture<'static, Ended> + Send + Sync>;
+
+/// What runs in place of components.
+pub struct Scripted {
+    script: Mutex<Script>,
+    begun: watch::Sender<usize>,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Scripted {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            script: Mutex::new(Arc::new(|_| Box::pin(async { output("null") }))),
+            begun: watch::Sender::new(0),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on guests do this.
+    pub fn act<F: Future<Output = Ended> + Send + 'static>(&self, script: impl Fn(Job) -> F + Send + Sync + 'static) {
+        *self.script.lock().unwrap() = Arc::new(move |job| Box::pin(script(job)));
+    }
+
+    /// How often a guest has begun.
+    pub fn begun(&self) -> usize {
+        *self.begun.borrow()
+    }
+
+    /// Waits until so many have begun.
+    pub async fn have_begun(&self, count: usize) {
+        self.begun.subscribe().wait_for(|begun| *begun >= count).await.unwrap();
+    }
+
+    /// The most that ran at once.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Guests for Scripted {
+    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
+        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new() })
+    }
+
+    async fn run(&self, job: Job) -> Ended {
+        let script = Arc::clone(&self.script.lock().unwrap());
+        self.begun.send_modify(|begun| *begun += 1);
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        let ended = script(job).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        ended
+    }
+
+    fn evict(&self, _: ComponentDigest) {}
+
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+}
+
+/// One that succeeds.
+pub fn output(json: &str) -> Ended {
+    ended(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
+}
+
+/// One that fails.
+pub fn failure(retryable: bool, cause: Cause) -> Ended {
+    let failure = Failure { retryable, ..Failure::new("no-luck", "it did not work") };
+    ended(Outcome::Failed { failure, cause })
+}
+
+pub fn ended(outcome: Outcome) -> Ended {
+    Ended { outcome, effects: Effects::default(), fuel: Fuel::new(100), peak_memory: 65_536, redo: false }
+}
+
+/// Waits for the gate, or for being stopped.
+pub async fn wait(gate: &Semaphore, job: &Job) -> Option<Ended> {
+    tokio::select! {
+        permit = gate.acquire() => {
+            permit.unwrap().forget();
+            None
+        }
+        () = job.cancel.reached(Urgency::Asked) => Some(failure(false, Cause::Cancelled)),
+    }
+}
+
+/// Reads a counter in state and writes it back plus one.
+pub async fn count(store: &Arc<dyn Store>, job: &Job) -> Ended {
+    let name = &job.run.deployment;
+    let read = store.state(name, "n").await.unwrap();
+    let n: u64 = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap());
+    tokio::task::yield_now().await;
+    let mut ended = output(&(n + 1).to_string());
+    ended.effects.reads.push(ReadCheck::State { key: "n".to_owned(), version: read.version });
+    ended.effects.writes.push(StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) });
+    ended
+}

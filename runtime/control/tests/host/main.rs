@@ -1,0 +1,15 @@
+//! A host over the embedded store, with scripted guests and a clock that is turned by hand.
+//!
+//! Nothing here sleeps for luck: a test waits for a commit, for a guest, or not at all.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod calls;
+mod concurrency;
+mod deployments;
+mod guests;
+mod lives;
+mod queue;
+mod schedules;
+mod streams;
+mod world;

@@ -1,0 +1,186 @@
+//! Schedules: each time fires once, together with the next; what overlaps or was missed is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::run::TriggerKind;
+use tidemill_core::{ScheduleName, Timestamp};
+use tidemill_store::records::{RunFilter, Schedule};
+use tokio::sync::Semaphore;
+
+use crate::guests::{output, wait};
+use crate::world::{START, World, name};
+
+const MINUTE: u64 = 60_000;
+
+fn minutely(more: serde_json::Value) -> serde_json::Value {
+    let mut schedule = json!({ "name": "often", "cron": "* * * * *" });
+    for (key, value) in more.as_object().unwrap() {
+        schedule[key] = value.clone();
+    }
+    json!({ "name": "a", "schedules": [schedule] })
+}
+
+fn often() -> ScheduleName {
+    "often".parse().unwrap()
+}
+
+async fn stored(world: &World) -> Schedule {
+    world.store.schedule(&name("a"), &often()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_firing_commits_the_run_and_the_next_time_together() {
+    let world = World::still().await;
+    world.deploy(minutely(json!({ "input": { "x": 1 } }))).await;
+    world.turn().await;
+    assert!(world.runs(RunFilter::default()).await.is_empty());
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    let run = world.first_in("succeeded").await;
+    assert_eq!((run.trigger.kind, run.trigger.name.as_deref()), (TriggerKind::Schedule, Some("often")));
+    assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
+    assert_eq!(world.store.input(run.id).await.unwrap().as_deref(), Some(br#"{"x":1}"#.as_slice()));
+    let schedule = stored(&world).await;
+    assert_eq!((schedule.next, schedule.fired), (Some(START.plus_millis(2 * MINUTE)), 1));
+    world.turn().await;
+    assert_eq!(world.runs(RunFilter::default()).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_schedules_of_one_second_all_fire_and_none_twice() {
+    let world = World::still().await;
+    for n in 0..1_000 {
+        let manifest = json!({ "name": format!("d{n}"), "schedules": [{ "name": "often", "cron": "* * * * *" }] });
+        world.deploy(manifest).await;
+    }
+    world.clock.advance(MINUTE);
+    let stopwatch = Stopwatch::start();
+    world.turn().await;
+    let took = stopwatch.elapsed();
+    let runs = world.runs(RunFilter::default()).await;
+    let mut names: Vec<_> = runs.iter().map(|run| run.deployment.to_string()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!((runs.len(), names.len()), (1_000, 1_000));
+    // A second in a release build; this is not one.
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    world.host.idle().await;
+    let queued = RunFilter { states: vec!["queued".to_owned()], ..RunFilter::default() };
+    while !world.runs(queued.clone()).await.is_empty() {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    assert_eq!(world.guests.begun(), 1_000);
+    assert_eq!(world.runs(RunFilter::default()).await.len(), 1_000);
+}
+
+#[tokio::test]
+async fn a_firing_is_skipped_and_counted_while_the_last_goes_on() {
+    let world = World::still().await;
+    world.deploy(minutely(json!({}))).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    let schedule = stored(&world).await;
+    assert_eq!((schedule.fired, schedule.skipped), (1, 1));
+    gate.add_permits(1);
+    world.first_in("succeeded").await;
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    world.guests.have_begun(2).await;
+    gate.add_permits(1);
+}
+
+#[tokio::test]
+async fn firings_that_may_overlap_do() {
+    let world = World::still().await;
+    world.deploy(minutely(json!({ "overlap": "allow" }))).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    for begun in 1..=2 {
+        world.clock.advance(MINUTE);
+        world.turn().await;
+        world.guests.have_begun(begun).await;
+    }
+    assert_eq!(world.guests.most(), 2);
+    gate.add_permits(2);
+    world.host.idle().await;
+}
+
+#[tokio::test]
+async fn what_was_missed_is_made_up_for_as_the_policy_says_and_counted() {
+    for (policy, fired, missed) in [("last", 2, 2), ("none", 1, 3), ("all", 4, 0)] {
+        let world = World::still().await;
+        world.deploy(minutely(json!({ "catch_up": policy, "overlap": "allow" }))).await;
+        // Three are missed; the fourth is on time.
+        world.clock.advance(4 * MINUTE);
+        world.turn().await;
+        let schedule = stored(&world).await;
+        assert_eq!((schedule.fired, schedule.missed), (fired, missed), "{policy}");
+        assert_eq!(schedule.next, Some(START.plus_millis(5 * MINUTE)));
+    }
+}
+
+#[tokio::test]
+async fn a_paused_schedule_lets_its_times_pass() {
+    let world = World::still().await;
+    world.deploy(minutely(json!({}))).await;
+    world.host.pause_schedule(&name("a"), &often(), "while we look".to_owned()).await.unwrap();
+    world.clock.advance(10 * MINUTE + 1);
+    world.turn().await;
+    assert!(world.runs(RunFilter::default()).await.is_empty());
+    let resumed = world.host.resume_schedule(&name("a"), &often()).await.unwrap();
+    assert_eq!(resumed.next, Some(START.plus_millis(11 * MINUTE)));
+    world.turn().await;
+    assert!(world.runs(RunFilter::default()).await.is_empty());
+    let run = world.host.trigger(&name("a"), &often()).await.unwrap();
+    world.turn().await;
+    world.until_settled(run.id).await;
+    let shown = world.host.preview(&name("a"), &often(), 2, START).unwrap();
+    assert_eq!(shown, [START.plus_millis(MINUTE), START.plus_millis(2 * MINUTE)]);
+}
+
+#[tokio::test]
+async fn a_new_revision_keeps_the_next_time_of_what_stayed_the_same() {
+    let world = World::still().await;
+    world.deploy(minutely(json!({}))).await;
+    let changed = Timestamp::from_millis(START.as_millis() + 90_000);
+    world.clock.set(changed);
+    let mut manifest = minutely(json!({}));
+    manifest["priority"] = 7.into();
+    world.deploy(manifest).await;
+    assert_eq!(stored(&world).await.next, Some(START.plus_millis(MINUTE)));
+    world.deploy(minutely(json!({ "cron": "*/5 * * * *" }))).await;
+    assert_eq!(stored(&world).await.next, Some(START.plus_millis(5 * MINUTE)));
+    let mut off = minutely(json!({ "cron": "*/5 * * * *" }));
+    off["enabled"] = false.into();
+    world.deploy(off).await;
+    assert_eq!(stored(&world).await.next, None);
+}
+
+#[tokio::test]
+async fn a_loop_that_runs_by_itself_fires_when_the_time_has_come() {
+    let world = World::running().await;
+    world.deploy(minutely(json!({}))).await;
+    world.clock.advance(MINUTE);
+    // A change of any schedule wakes the scheduler, which reads the clock anew.
+    world.deploy(json!({ "name": "b" })).await;
+    let run = world.first_in("succeeded").await;
+    assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
+    world.host.shutdown(Duration::from_secs(10)).await;
+}

@@ -1,0 +1,80 @@
+//! Collections of a revenue stream: each begins where the last successful one ended, and no two overlap.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::Code;
+use tidemill_core::run::Export;
+use tidemill_engine::Cause;
+
+use crate::guests::{failure, output};
+use crate::world::{START, World, name};
+
+const HOUR: u64 = 3_600_000;
+
+async fn stream() -> World {
+    let world = World::new(&[Export::RevenueStream], false).await;
+    let schedule = json!({ "name": "hourly", "cron": "0 * * * *" });
+    world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
+    world
+}
+
+fn hours(n: u64) -> u64 {
+    START.plus_millis(n * HOUR).as_millis()
+}
+
+async fn next_hour(world: &World) {
+    world.clock.advance(HOUR);
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    world.host.idle().await;
+}
+
+#[tokio::test]
+async fn each_period_begins_where_the_last_success_ended() {
+    let world = stream().await;
+    let periods = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&periods);
+    let results = Arc::new(Mutex::new(vec![true, false, true]));
+    world.guests.act(move |job| {
+        let period: serde_json::Value = serde_json::from_slice(&job.input).unwrap();
+        seen.lock().unwrap().push((period["start"].as_u64().unwrap(), period["end"].as_u64().unwrap()));
+        let good = results.lock().unwrap().remove(0);
+        async move { if good { output(r#"{"posted":1,"duplicates":0}"#) } else { failure(false, Cause::Guest) } }
+    });
+    for _ in 0..3 {
+        next_hour(&world).await;
+    }
+    assert_eq!(*periods.lock().unwrap(), [(hours(0), hours(1)), (hours(1), hours(2)), (hours(1), hours(3))]);
+    assert_eq!(world.store.watermark(&name("a")).await.unwrap().unwrap().as_millis(), hours(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn collections_never_overlap_whoever_asks() {
+    let world = World::new(&[Export::RevenueStream, Export::Workflow], true).await;
+    world.deploy(json!({ "name": "a", "concurrency": 8 })).await;
+    world.guests.act(|_| async {
+        tokio::task::yield_now().await;
+        output(r#"{"posted":0,"duplicates":0}"#)
+    });
+    let calls = (0..20).map(|_| {
+        let host = world.host.clone();
+        let ask = Ask { export: Some(Export::RevenueStream), ..Ask::new(name("a"), "{}") };
+        async move { host.invoke(ask, std::time::Duration::from_secs(60)).await.unwrap().run.state.name() }
+    });
+    let states = futures_util::future::join_all(calls).await;
+    assert!(states.iter().all(|state| *state == "succeeded"), "{states:?}");
+    assert_eq!(world.guests.most(), 1);
+}
+
+#[tokio::test]
+async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
+    let world = stream().await;
+    world.guests.act(|job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
+    let wait = std::time::Duration::from_secs(60);
+    let named = world.host.invoke(Ask::new(name("a"), r#"{"start": 5, "end": 9}"#), wait).await.unwrap();
+    assert_eq!(named.output.as_deref(), Some(br#"{"start":5,"end":9}"#.as_slice()));
+    let refused = world.host.invoke(Ask::new(name("a"), r#"{"from": 5}"#), wait).await.unwrap_err();
+    assert_eq!(refused.code(), Code::BadField);
+}

@@ -1,0 +1,171 @@
+//! What a test stands on: a store in a folder of its own, a clock, guests, and a host over them.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tidemill_control::{Ask, Host, HostConfig};
+use tidemill_core::clock::ManualClock;
+use tidemill_core::manifest::Manifest;
+use tidemill_core::run::{Export, Run};
+use tidemill_core::{ComponentDigest, DeploymentName, RunId, Timestamp};
+use tidemill_store::records::{Component, ModuleVersion, PageRequest, Requested, RunFilter};
+use tidemill_store::{LocalStore, Store};
+
+use crate::guests::Scripted;
+
+/// 2026-01-05T00:00:00Z, a Monday.
+pub const START: Timestamp = Timestamp::from_millis(1_767_571_200_000);
+
+pub struct World {
+    pub folder: TempDir,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+    pub guests: Arc<Scripted>,
+    pub host: Host,
+}
+
+pub fn name(text: &str) -> DeploymentName {
+    text.parse().unwrap()
+}
+
+pub fn component() -> ComponentDigest {
+    ComponentDigest::of(b"a component")
+}
+
+fn open(folder: &TempDir) -> Arc<dyn Store> {
+    Arc::new(LocalStore::open(LocalStore::config(folder.path())).unwrap().0)
+}
+
+fn config(folder: &TempDir) -> HostConfig {
+    HostConfig::new("node".parse().unwrap(), folder.path().join("components"))
+}
+
+impl World {
+    /// A host whose loops turn only when a test says so.
+    pub async fn still() -> Self {
+        Self::new(&[Export::Workflow], false).await
+    }
+
+    /// A host that runs as in earnest.
+    pub async fn running() -> Self {
+        Self::new(&[Export::Workflow], true).await
+    }
+
+    pub async fn new(exports: &[Export], running: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let clock = Arc::new(ManualClock::new(START));
+        let guests = Scripted::new();
+        let component = Component {
+            digest: component(),
+            size: 11,
+            exports: exports.to_vec(),
+            imports: Vec::new(),
+            warnings: Vec::new(),
+            uploaded_at: START,
+        };
+        let version = ModuleVersion {
+            module: "module".parse().unwrap(),
+            version: "1.0.0".to_owned(),
+            digest: component.digest,
+            created_at: START,
+        };
+        store.put_version(version, component).await.unwrap();
+        let host = host(&folder, &store, &clock, &guests, running).await;
+        let world = Self { folder, store, clock, guests, host };
+        if !running {
+            world.turn().await;
+        }
+        world
+    }
+
+    /// The process died: another life begins over the same store, while the old one may still act.
+    pub async fn next_life(&mut self) -> Host {
+        let next = host(&self.folder, &self.store, &self.clock, &self.guests, false).await;
+        std::mem::replace(&mut self.host, next)
+    }
+
+    /// The store as it is after the host has closed it.
+    pub async fn open_again(&mut self) {
+        self.store = open(&self.folder);
+    }
+
+    pub async fn deploy(&self, manifest: serde_json::Value) {
+        let mut manifest = manifest;
+        manifest["module"] = "module@1.0.0".into();
+        let manifest = Manifest::parse_json(manifest.to_string().as_bytes()).unwrap();
+        self.host.deploy(manifest, None, false).await.unwrap();
+    }
+
+    pub async fn turn(&self) {
+        self.host.turn().await.unwrap();
+    }
+
+    /// Asks for a run.
+    pub async fn request(&self, deployment: &str) -> Run {
+        match self.host.request(Ask::new(name(deployment), "{}")).await.unwrap() {
+            Requested::Created(run) => run,
+            Requested::Existing(run) => panic!("{run:?} was there already"),
+        }
+    }
+
+    pub async fn run(&self, id: RunId) -> Run {
+        self.store.run(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until the run is as `wanted` says.
+    pub async fn until(&self, id: RunId, wanted: impl Fn(&Run) -> bool) -> Run {
+        let mut commits = self.store.committed();
+        loop {
+            let run = self.run(id).await;
+            if wanted(&run) {
+                return run;
+            }
+            commits.changed().await.unwrap();
+        }
+    }
+
+    pub async fn until_settled(&self, id: RunId) -> Run {
+        self.until(id, |run| run.state.is_settled()).await
+    }
+
+    /// All runs, newest first.
+    pub async fn runs(&self, filter: RunFilter) -> Vec<Run> {
+        let (mut runs, mut page) = (Vec::new(), PageRequest::first(500));
+        loop {
+            let found = self.store.runs(filter.clone(), page).await.unwrap();
+            runs.extend(found.items);
+            match found.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: 500 },
+                None => return runs,
+            }
+        }
+    }
+
+    /// Waits until there is a run in that state, and answers it.
+    pub async fn first_in(&self, state: &str) -> Run {
+        let mut commits = self.store.committed();
+        loop {
+            let filter = RunFilter { states: vec![state.to_owned()], ..RunFilter::default() };
+            if let Some(run) = self.runs(filter).await.into_iter().next() {
+                return run;
+            }
+            commits.changed().await.unwrap();
+        }
+    }
+}
+
+async fn host(
+    folder: &TempDir,
+    store: &Arc<dyn Store>,
+    clock: &Arc<ManualClock>,
+    guests: &Arc<Scripted>,
+    running: bool,
+) -> Host {
+    let (store, clock, guests) = (Arc::clone(store), Arc::clone(clock), Arc::clone(guests));
+    if running {
+        Host::start(config(folder), store, guests, clock).await.unwrap()
+    } else {
+        Host::start_still(config(folder), store, guests, clock).await.unwrap()
+    }
+}
