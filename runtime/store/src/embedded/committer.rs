@@ -2,6 +2,7 @@
 //! into the index and then answers. No timer adds latency.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -147,7 +148,6 @@ impl Committer {
 
     fn group(&mut self) {
         let ready = match self.shared.stopped() {
-            Some(KvError::Damaged { what }) => Err(KvError::Damaged { what }),
             Some(error) => Err(error),
             None => self.shared.room().and_then(|()| self.heal_if_faulted()),
         };
@@ -224,6 +224,9 @@ impl Committer {
 
     fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {
         self.log.append(&mut self.record, position).map_err(|failed| match failed {
+            AppendError::NotBegun(error) if error.kind() == io::ErrorKind::StorageFull => {
+                KvError::DiskFull { free: 0, needed: self.record.length() }
+            }
             AppendError::NotBegun(error) => KvError::io("a log segment could not be made", &error),
             AppendError::Lost(error) => {
                 let error = KvError::ReadOnly { why: format!("the log could not be made durable: {error}") };
@@ -339,4 +342,55 @@ fn join_within(thread: JoinHandle<()>, patience: Duration) -> bool {
         waited += MOMENT;
     }
     thread.is_finished() && thread.join().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kv, KvConfig, Table};
+    use super::*;
+
+    const RUNS: Table = Table { id: 1, name: "runs" };
+    const TABLES: &[Table] = &[RUNS];
+
+    fn kv(dir: &std::path::Path) -> Kv {
+        let config = KvConfig {
+            segment_bytes: 64 << 10,
+            first_segment_bytes: 8 << 10,
+            checkpoint_every: Duration::from_secs(3600),
+            ..KvConfig::new(dir, TABLES)
+        };
+        Kv::open(config).unwrap().0
+    }
+
+    async fn add(kv: &Kv) -> u64 {
+        let added = kv.submit(|tx: &mut Tx<'_>| {
+            let before = tx.get(RUNS, "n")?.map_or(0, |v| u64::from_le_bytes(*v.first_chunk().unwrap()));
+            tx.put(RUNS, before.to_be_bytes(), "x".repeat(300))?;
+            tx.put(RUNS, "n", (before + 1).to_le_bytes())?;
+            Ok::<_, KvError>(before + 1)
+        });
+        added.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_index_that_refused_is_opened_again_and_misses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let kv = kv(dir.path());
+        let mut view = kv.view();
+        for round in 1..=60 {
+            if round % 12 == 7 {
+                kv.shared().faulted.store(true, Ordering::Release);
+            }
+            if round % 20 == 10 {
+                kv.checkpoint().unwrap();
+            }
+            assert_eq!(add(&kv).await, round);
+            assert_eq!(view.commit().position, round - 1);
+            assert_eq!(view.get(RUNS, (round - 1).to_be_bytes()).unwrap(), None, "a view of before");
+            view = kv.view();
+        }
+        drop(view);
+        assert_eq!(kv.scrub().unwrap().records, 61);
+        kv.close().await.unwrap();
+    }
 }

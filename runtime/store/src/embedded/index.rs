@@ -28,7 +28,14 @@ const MARK_TABLE: u8 = u8::MAX;
 pub(super) struct Index {
     tables: &'static [Table],
     by_id: [Option<u8>; 256],
-    open: RwLock<Option<Arc<Trees>>>,
+    open: RwLock<State>,
+}
+
+enum State {
+    Open(Arc<Trees>),
+    /// It was given up and could not be opened again.
+    Lost,
+    Closed,
 }
 
 /// sled's handles.
@@ -162,7 +169,7 @@ impl Index {
             by_id[usize::from(table.id)] = u8::try_from(slot).ok();
         }
         let trees = Trees::open(data, cache, tables, timeout, create)?;
-        Ok(Self { tables, by_id, open: RwLock::new(Some(Arc::new(trees))) })
+        Ok(Self { tables, by_id, open: RwLock::new(State::Open(Arc::new(trees))) })
     }
 
     /// Gives the old handles up and opens the index again; `recover` brings it up to date before anyone reads it.
@@ -174,21 +181,24 @@ impl Index {
         recover: impl FnOnce(&Reading) -> Result<(), KvError>,
     ) -> Result<(), KvError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = open.take()
+        if let State::Open(old) = std::mem::replace(&mut *open, State::Lost)
             && !old.give_up(timeout)
         {
-            return Err(KvError::Io { what: "the index".to_owned(), message: "it could not be given up".to_owned() });
+            return Err(lost());
         }
         let trees = Arc::new(Trees::open(data, cache, self.tables, timeout, false)?);
         recover(&Reading { index: self, trees: Arc::clone(&trees) })?;
-        *open = Some(trees);
+        *open = State::Open(trees);
         Ok(())
     }
 
     /// The handles, for one read or one group.
     pub fn reading(&self) -> Result<Reading<'_>, KvError> {
-        let trees = self.open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(KvError::Closed)?;
-        Ok(Reading { index: self, trees })
+        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(trees) => Ok(Reading { index: self, trees: Arc::clone(trees) }),
+            State::Lost => Err(lost()),
+            State::Closed => Err(KvError::Closed),
+        }
     }
 
     /// All tables.
@@ -203,9 +213,16 @@ impl Index {
 
     /// Closes the index; false where that took too long.
     pub fn close(&self, patience: Duration) -> bool {
-        let trees = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        trees.is_none_or(|trees| trees.give_up(patience))
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *open, State::Closed) {
+            State::Open(trees) => trees.give_up(patience),
+            State::Lost | State::Closed => true,
+        }
     }
+}
+
+fn lost() -> KvError {
+    KvError::Io { what: "the index".to_owned(), message: "it could not be opened again".to_owned() }
 }
 
 /// Hold of the index's handles. Kept short: giving the index up waits for it.

@@ -137,6 +137,11 @@ impl Kv {
         super::checkpoint::make(&self.shared)
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Ends the store: what is queued before is committed, then a last checkpoint, then the folder is free.
     ///
     /// # Errors

@@ -70,6 +70,9 @@ pub(super) fn open(config: KvConfig) -> Result<(mpsc::Sender<Job>, Arc<Shared>, 
     let index = Index::open(&data, config.index_cache_bytes, config.tables, index_timeout(&config), more_tables)?;
     bring_up(&index.reading()?, &replay, point.generation)?;
     if more_tables {
+        // The manifest must not know of a table that a power cut takes back.
+        index.reading()?.flush(replay.end().generation)?;
+        index::sync_files(&data, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error))?;
         manifest.write(&*disk, &data)?;
     }
     let applied = Applied { end: replay.end(), sums: sums(config.tables, replay.sums()) };

@@ -173,3 +173,57 @@ proptest! {
         runtime.block_on(run(steps));
     }
 }
+
+#[tokio::test]
+async fn lists_are_right_over_many_pages_that_were_split_and_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kv, _) = open(super::support::small(dir.path()));
+    let mut model = BTreeMap::new();
+    let mut state = 42_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    for round in 0..60 {
+        let writes: Vec<(Vec<u8>, Option<Vec<u8>>)> = (0..400)
+            .map(|_| {
+                let key = format!("{}/{:x}", next() % 7, next() % 4000).into_bytes();
+                // Every third round mostly deletes, so that pages merge.
+                let gone = next() % 10 < if round % 3 == 2 { 8 } else { 2 };
+                (key, (!gone).then(|| vec![b'v'; usize::try_from(next() % 90).unwrap()]))
+            })
+            .collect();
+        for (key, value) in &writes {
+            match value {
+                Some(value) => drop(model.insert(key.clone(), value.clone())),
+                None => drop(model.remove(key)),
+            }
+        }
+        kv.submit(move |tx: &mut Tx<'_>| {
+            writes.into_iter().try_for_each(|(key, value)| match value {
+                Some(value) => tx.put(RUNS, key, value),
+                None => tx.delete(RUNS, key),
+            })
+        })
+        .await
+        .unwrap();
+        let prefix = format!("{}/", round % 7).into_bytes();
+        for reverse in [false, true] {
+            let mut expected: Vec<_> = model.iter().filter(|(key, _)| key.starts_with(&prefix)).collect();
+            if reverse {
+                expected.reverse();
+            }
+            let mut rest = Span::prefix(&prefix);
+            let mut found = Vec::new();
+            loop {
+                let page = plain(kv.scan(RUNS, &rest, reverse, 37).unwrap());
+                let Some((last, _)) = page.last() else { break };
+                rest = rest.behind(last, reverse);
+                found.extend(page);
+            }
+            assert!(found.iter().map(|(k, v)| (k, v)).eq(expected), "round {round}, reverse {reverse}");
+        }
+    }
+    assert_eq!(kv.scrub().unwrap().records, model.len() as u64);
+    kv.close().await.unwrap();
+}
