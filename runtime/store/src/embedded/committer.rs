@@ -15,7 +15,6 @@ use super::checkpoint;
 use super::error::{KvError, SubmitError};
 use super::group::{Group, Tx};
 use super::index::{self, Fault, Reading};
-use super::lock::Lock;
 use super::log::{AppendError, CommitLog, LogEnd};
 use super::quiet;
 use super::record::RecordBuffer;
@@ -108,17 +107,10 @@ pub(super) struct Committer {
     waiting: VecDeque<Job>,
     closing: Vec<oneshot::Sender<Result<(), KvError>>>,
     checkpoints: Option<JoinHandle<()>>,
-    lock: Lock,
 }
 
 impl Committer {
-    pub fn new(
-        shared: Arc<Shared>,
-        log: CommitLog,
-        queue: mpsc::Receiver<Job>,
-        checkpoints: JoinHandle<()>,
-        lock: Lock,
-    ) -> Self {
+    pub fn new(shared: Arc<Shared>, log: CommitLog, queue: mpsc::Receiver<Job>, checkpoints: JoinHandle<()>) -> Self {
         Self {
             shared,
             log,
@@ -127,7 +119,6 @@ impl Committer {
             waiting: VecDeque::new(),
             closing: Vec::new(),
             checkpoints: Some(checkpoints),
-            lock,
         }
     }
 
@@ -304,7 +295,7 @@ impl Committer {
         self.shared.pace.stop();
         let result = self.finish();
         self.shared.shelf.close();
-        drop(self.lock);
+        self.shared.unlock();
         for done in self.closing {
             let _ = done.send(result.clone());
         }

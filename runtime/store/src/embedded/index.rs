@@ -23,6 +23,8 @@ const MARKS: &str = "(checkpoint)";
 const MARK: &[u8] = b"generation";
 /// Marks are sealed as if they were in this table.
 const MARK_TABLE: u8 = u8::MAX;
+/// How long an index that nobody closed may take to end.
+const DROP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The index, open; taken away while it is opened again.
 pub(super) struct Index {
@@ -218,6 +220,12 @@ impl Index {
             State::Open(trees) => trees.give_up(patience),
             State::Lost | State::Closed => true,
         }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.close(DROP_PATIENCE);
     }
 }
 

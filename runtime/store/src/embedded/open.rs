@@ -93,12 +93,14 @@ pub(super) fn open(config: KvConfig) -> Result<(mpsc::Sender<Job>, Arc<Shared>, 
     let checkpointed = Checkpointed { anchor, point, synced: HashSet::new() };
     let scrub_now = !clean && index::size(&data) <= config.scrub_at_open_bytes;
     let queue = config.queue;
-    let shared =
-        Arc::new(Shared::new(config, seed, index, Versions::new(applied), checkpointed, shelf, syncs, replay.bytes()));
+    let versions = Versions::new(applied);
+    let replayed_bytes = replay.bytes();
+    let shared = Shared::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
+    let shared = Arc::new(shared);
     if scrub_now {
         scrub::run(&shared)?;
     }
-    let sender = start(&shared, log, lock, queue)?;
+    let sender = start(&shared, log, queue)?;
     if !clean && !scrub_now {
         scrub_in_background(&shared);
     }
@@ -223,16 +225,20 @@ fn sums(tables: &[Table], known: &[(u8, TableSum)]) -> Arc<[TableSum]> {
     tables.iter().map(of).collect()
 }
 
-fn start(shared: &Arc<Shared>, log: CommitLog, lock: Lock, queue: usize) -> Result<mpsc::Sender<Job>, KvError> {
+fn start(shared: &Arc<Shared>, log: CommitLog, queue: usize) -> Result<mpsc::Sender<Job>, KvError> {
     let failed = |error| KvError::io("a thread of the store could not be started", &error);
     let (sender, receiver) = mpsc::channel(queue);
     let checkpoints = Arc::clone(shared);
     let checkpoints = thread::Builder::new()
         .name("tidemill-checkpoint".to_owned())
-        .spawn(move || checkpoint::run(&checkpoints))
+        .spawn(move || checkpoints.guard("the checkpoint thread", || checkpoint::run(&checkpoints)))
         .map_err(failed)?;
-    let committer = Committer::new(Arc::clone(shared), log, receiver, checkpoints, lock);
-    thread::Builder::new().name("tidemill-commit".to_owned()).spawn(move || committer.run()).map_err(failed)?;
+    let committer = Committer::new(Arc::clone(shared), log, receiver, checkpoints);
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name("tidemill-commit".to_owned())
+        .spawn(move || shared.guard("the committer", || committer.run()))
+        .map_err(failed)?;
     Ok(sender)
 }
 

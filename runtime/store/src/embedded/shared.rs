@@ -1,6 +1,7 @@
 //! What the threads of an open store share: index, versions, health and the pace of checkpoints.
 
 use std::collections::HashSet;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -13,6 +14,8 @@ use super::anchor::{Anchor, Point};
 use super::config::KvConfig;
 use super::error::{Health, KvError};
 use super::index::Index;
+use super::lock::Lock;
+use super::quiet;
 use super::shelf::Shelf;
 use super::versions::Versions;
 
@@ -47,6 +50,7 @@ pub(super) struct Shared {
     /// The index refused something; it is opened again before the next group.
     pub faulted: AtomicBool,
     pub closing: AtomicBool,
+    lock: Mutex<Option<Lock>>,
     stopped: Mutex<Option<KvError>>,
     full: Mutex<Option<KvError>>,
 }
@@ -62,6 +66,7 @@ impl Shared {
         shelf: Arc<Shelf>,
         syncs: Arc<AtomicU64>,
         replayed: u64,
+        lock: Lock,
     ) -> Self {
         let applied = versions.applied();
         let commit = Commit { group: applied.end.generation, position: applied.end.position };
@@ -76,6 +81,7 @@ impl Shared {
             pace: Pace::new(replayed),
             faulted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
             stopped: Mutex::new(None),
             full: Mutex::new(None),
             config,
@@ -102,6 +108,18 @@ impl Shared {
             }
             thread::sleep(pause);
             waited += pause;
+        }
+    }
+
+    /// Lets others have the folder.
+    pub fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Runs one of the store's threads; a panic in it, which would be a bug of ours, makes the store read-only.
+    pub fn guard(&self, name: &str, work: impl FnOnce()) {
+        if let Err(panicked) = panic::catch_unwind(AssertUnwindSafe(work)) {
+            self.stop(KvError::ReadOnly { why: format!("{name} failed: {}", quiet::message(&*panicked)) });
         }
     }
 
