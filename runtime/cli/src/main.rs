@@ -1,2 +1,90 @@
-//! The binary.
-fn main() {}
+//! The binary: the host and every client command. This file starts the right one and turns what came of it into an exit code.
+//!
+//! What a command does is in `<noun>/<verb>.rs`; how it speaks is in `printer.rs`; what can go wrong is in `error.rs`.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod deployment;
+mod error;
+mod explain;
+mod host;
+mod module;
+mod money;
+mod printer;
+mod project;
+mod run;
+mod schedule;
+mod shell;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, Shared};
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    // First of all: the compiler bounds its own process, which must not have threads by then.
+    let mut given = std::env::args_os().skip(1);
+    if given.next().is_some_and(|command| command == "compile-component") {
+        return tidemill_engine::compile_component_main(&given.collect::<Vec<_>>());
+    }
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.shared.json, cli.shared.quiet);
+    // Whoever installed one before us is content with ours.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match start(cli, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
+    let mut builder = match &cli.command {
+        Command::Serve(_) | Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(|cause| CliError::machine("cannot start threads", &cause))?;
+    let client = Client::from_args(&cli.shared)?;
+    let result = runtime.block_on(Box::pin(dispatch(cli.command, &cli.shared, &client, printer)));
+    // A host has ended by now; what still blocks (a name being looked up) must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match command {
+        Command::Serve(args) => host::serve::run(args, shared, printer).await,
+        Command::Dev(args) => host::dev::run(args, shared, printer).await,
+        Command::Demo(args) => host::demo::run(args, shared, printer).await,
+        Command::New(args) => project::new::run(&args, printer),
+        Command::Build(args) => project::build::run(&args, printer),
+        Command::Check(args) => project::check::run(&args, printer).await,
+        Command::Deploy(args) => project::deploy::run(&args, client, printer).await,
+        Command::Run(args) => run::start::run(args, client, printer).await,
+        Command::Runs(args) => run::list::run(&args, client, printer).await,
+        Command::RunInfo(args) => run::info::run(&args, client, printer).await,
+        Command::Logs(args) => run::logs::run(&args, client, printer).await,
+        Command::Cancel(args) => run::cancel::run(&args, client, printer).await,
+        Command::Retry(args) => run::retry::run(&args, client, printer).await,
+        Command::Schedules(args) => schedule::run(args, client, printer).await,
+        Command::Deployments(args) => deployment::run(args, client, printer).await,
+        Command::Modules(args) => module::run(&args, client, printer).await,
+        Command::Streams(args) => money::streams::run(&args, client, printer).await,
+        Command::Ledger(args) => money::ledger::run(args, client, printer).await,
+        Command::Explain(args) => explain::run(&args, printer),
+        Command::Doctor(args) => host::doctor::run(&args, client, printer).await,
+        Command::Completions(args) => {
+            shell::run(&args, printer);
+            Ok(())
+        }
+    }
+}

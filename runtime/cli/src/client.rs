@@ -1,0 +1,348 @@
+//! The host as clients see it: JSON over HTTP, with the host's refusals and a host that does not answer told apart.
+//!
+//! Every answer is bounded; no command holds more than one page of a list in memory.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::args::Shared;
+use crate::error::{CliError, Problem, chain};
+
+/// Where a host is looked for when nobody says.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7077";
+/// The longest answer that is read into memory.
+const ANSWER_BYTES: usize = 16 << 20;
+/// How long an answer may take, beyond what was asked to be waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest token.
+const TOKEN_BYTES: u64 = 4096;
+
+/// Talks to one host.
+#[derive(Debug, Clone)]
+pub struct Client {
+    url: String,
+    http: reqwest::Client,
+}
+
+/// What a path answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A page of a list.
+#[derive(Debug, serde::Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Client {
+    /// The client that flags and environment ask for.
+    ///
+    /// # Errors
+    /// Where the url or the token cannot be one.
+    pub fn from_args(shared: &Shared) -> Result<Self, CliError> {
+        let url = shared.url.clone().or_else(|| std::env::var("TIDEMILL_URL").ok()).filter(|url| !url.is_empty());
+        let url = match (url, std::env::var("TIDEMILL_ADDR")) {
+            (Some(url), _) => url,
+            (None, Ok(address)) => url_of(&address),
+            (None, Err(_)) => DEFAULT_URL.to_owned(),
+        };
+        let token = match &shared.token_file {
+            Some(file) => Some(read_token(file)?),
+            None => std::env::var("TIDEMILL_TOKEN").ok().filter(|token| !token.is_empty()),
+        };
+        Self::new(&url, token.as_deref())
+    }
+
+    /// A client of the host at `url`.
+    ///
+    /// # Errors
+    /// Where the url or the token cannot be one.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Self, CliError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let parsed =
+            reqwest::Url::parse(&url).ok().filter(|it| matches!(it.scheme(), "http" | "https") && it.has_host());
+        let Some(parsed) = parsed else {
+            return Err(CliError::usage(
+                format!("`{url}` is not the url of a host"),
+                "give one such as http://127.0.0.1:7077",
+            ));
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                CliError::usage("the token holds what no header can", "make one with `openssl rand -hex 32`")
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut builder = reqwest::Client::builder();
+        if parsed.scheme() == "http" {
+            // The machine's certificates are not needed, and a small container may have none.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder
+            .default_headers(headers)
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .build()
+            .map_err(|cause| CliError::machine("cannot make an HTTP client", &cause))?;
+        Ok(Self { url, http })
+    }
+
+    /// Where the host is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `GET`, read as `T`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.json(&self.send(self.request(Method::GET, path), PATIENCE).await?)
+    }
+
+    /// The items of a list, page by page, until there are `most`.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<Vec<T>, CliError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        let join = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let left = (most - items.len()).min(500);
+            let mut page = format!("{path}{join}limit={left}");
+            if let Some(cursor) = &cursor {
+                page.push_str(&format!("&cursor={}", encoded(cursor)));
+            }
+            let list: List<T> = self.get(&page).await?;
+            items.extend(list.items);
+            cursor = list.next;
+            if items.len() >= most || cursor.is_none() {
+                items.truncate(most);
+                return Ok(items);
+            }
+        }
+    }
+
+    /// All items of a list.
+    pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let mut list: List<T> = self.get(path).await?;
+        let mut items = std::mem::take(&mut list.items);
+        while let Some(cursor) = list.next {
+            list = self.get(&format!("{path}{join}cursor={}", encoded(&cursor))).await?;
+            items.append(&mut list.items);
+        }
+        Ok(items)
+    }
+
+    /// `POST` without a body, read as JSON (null where the answer is empty).
+    pub async fn post(&self, path: &str) -> Result<Value, CliError> {
+        let answer = self.send(self.request(Method::POST, path), PATIENCE).await?;
+        if answer.body.is_empty() { Ok(Value::Null) } else { self.json(&answer) }
+    }
+
+    /// Any request with a JSON body and headers of its own; waits `patience` longer than usual.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<Answer, CliError> {
+        let mut request = self.request(method, path).header(CONTENT_TYPE, "application/json").body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request, PATIENCE + patience).await
+    }
+
+    /// `PUT`s a component's bytes.
+    pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer, CliError> {
+        let request = self.request(Method::PUT, path).header(CONTENT_TYPE, "application/wasm").body(bytes);
+        self.send(request, Duration::from_secs(180)).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Result<(), CliError> {
+        self.send(self.request(Method::DELETE, path), PATIENCE).await.map(|_| ())
+    }
+
+    /// `GET` of what does not end by itself: each piece as it comes goes to `take`, which says whether to go on.
+    pub async fn follow(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), CliError> {
+        let mut request = self.request(Method::GET, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.map_err(|cause| self.unreachable(&cause))?;
+        if !response.status().is_success() {
+            let answer = self.whole(response).await?;
+            return Err(refusal(&answer));
+        }
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) if take(&piece) => {}
+                Ok(_) => return Ok(()),
+                Err(cause) => return Err(self.unreachable(&cause)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `path` answers 200 within a short time.
+    pub async fn answers(&self, path: &str) -> Result<Answer, CliError> {
+        let response = self
+            .request(Method::GET, path)
+            .timeout(Duration::from_secs(3))
+            .send()
+            .await
+            .map_err(|cause| self.unreachable(&cause))?;
+        self.whole(response).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Answer, CliError> {
+        let response = request.timeout(patience).send().await.map_err(|cause| self.unreachable(&cause))?;
+        let answer = self.whole(response).await?;
+        if answer.status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
+    }
+
+    async fn whole(&self, response: Response) -> Result<Answer, CliError> {
+        let status = response.status();
+        let mut body = Vec::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            body.extend_from_slice(&piece.map_err(|cause| self.unreachable(&cause))?);
+            if body.len() > ANSWER_BYTES {
+                return Err(CliError::failed("the answer is larger than 16 MiB").with_fix("ask for less, with --limit"));
+            }
+        }
+        Ok(Answer { status, body })
+    }
+
+    fn json<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, CliError> {
+        answer.json().map_err(|why| {
+            CliError::failed(format!("{} answers what is not expected of a host: {why}", self.url))
+                .with_fix("look whether the url is that of a Tidemill host of this version")
+        })
+    }
+
+    fn unreachable(&self, cause: &reqwest::Error) -> CliError {
+        // The url is in our own message.
+        let why = if cause.is_timeout() { "no answer in time".to_owned() } else { innermost(cause) };
+        CliError::Unreachable { url: self.url.clone(), why }
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// Where it is not what is expected.
+    pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    chain(last)
+}
+
+/// What the host said, or what stands in its place.
+fn refusal(answer: &Answer) -> CliError {
+    match answer.json::<Problem>() {
+        Ok(problem) if !problem.code.is_empty() => CliError::Refused(Box::new(problem)),
+        _ => CliError::failed(format!("the host answered {} without saying why", answer.status))
+            .with_fix("look whether the url is that of a Tidemill host"),
+    }
+}
+
+/// A value for a query or a part of a path, percent-encoded.
+pub fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// The url under which a host that listens at `address` is reached from this machine.
+pub fn url_of(address: &str) -> String {
+    match address.parse::<std::net::SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
+        _ => format!("http://{address}"),
+    }
+}
+
+/// The token in a file, without the newline at its end.
+///
+/// # Errors
+/// Where there is none.
+pub fn read_token(file: &Path) -> Result<String, CliError> {
+    let unread = |why: String| {
+        CliError::usage(format!("no token in {}: {why}", file.display()), "make one with `openssl rand -hex 32 > FILE`")
+    };
+    let size = std::fs::metadata(file).map_err(|cause| unread(cause.to_string()))?.len();
+    if size > TOKEN_BYTES {
+        return Err(unread(format!("the file is longer than {TOKEN_BYTES} bytes")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|cause| unread(cause.to_string()))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() { Err(unread("it is empty".to_owned())) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_holds_nothing_that_ends_it() {
+        assert_eq!(encoded("a&b=c d/ü"), "a%26b%3Dc%20d%2F%C3%BC");
+    }
+
+    #[test]
+    fn a_host_on_all_addresses_is_asked_on_loopback() {
+        assert_eq!(url_of("0.0.0.0:7077"), "http://127.0.0.1:7077");
+        assert_eq!(url_of("[::]:80"), "http://127.0.0.1:80");
+        assert_eq!(url_of("10.0.0.1:80"), "http://10.0.0.1:80");
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_wrong_usage() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for bad in ["", "127.0.0.1:7077", "ftp://x", "http://"] {
+            assert_eq!(Client::new(bad, None).unwrap_err().exit_code(), 2, "{bad}");
+        }
+        assert!(Client::new("http://127.0.0.1:7077/", Some("token")).is_ok());
+    }
+}

@@ -1,0 +1,41 @@
+//! `tidemill deployments`: lists deployments and steers them. `tidemill deploy` makes them.
+
+mod delete;
+pub mod list;
+pub mod pause;
+
+use clap::Subcommand;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// What to do with which; a list where nothing is said.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List them (the default)
+    List,
+    /// Admit no more runs and fire no more schedules; runs that have begun go on
+    Pause(pause::Args),
+    /// Admit and fire again
+    Resume(pause::ResumeArgs),
+    /// Remove one; its runs and its ledger stay
+    Delete(delete::Args),
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match args.verb {
+        None | Some(Verb::List) => list::run(client, printer).await,
+        Some(Verb::Pause(args)) => pause::run(&args, client, printer).await,
+        Some(Verb::Resume(args)) => pause::resume(&args, client, printer).await,
+        Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,
+    }
+}

@@ -1,0 +1,47 @@
+//! `tidemill deployments pause` and `resume`.
+
+use reqwest::Method;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Which, and why.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The deployment
+    name: String,
+
+    /// Why, for whoever wonders later
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+/// Which.
+#[derive(Debug, clap::Args)]
+pub struct ResumeArgs {
+    /// The deployment
+    name: String,
+}
+
+/// Pauses it.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = format!("/v1/deployments/{}/pause", encoded(&args.name));
+    let answer = client.ask(Method::POST, &path, note(&args.note), &[], std::time::Duration::ZERO).await?;
+    let record: serde_json::Value = answer.json().unwrap_or_default();
+    printer.record(&record, &format!("{} paused", args.name));
+    Ok(())
+}
+
+/// Lets it go on.
+pub async fn resume(args: &ResumeArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let record = client.post(&format!("/v1/deployments/{}/resume", encoded(&args.name))).await?;
+    printer.record(&record, &format!("{} resumed", args.name));
+    Ok(())
+}
+
+/// The body that carries a note.
+pub fn note(text: &str) -> Vec<u8> {
+    let body = if text.is_empty() { serde_json::json!({}) } else { serde_json::json!({ "note": text }) };
+    body.to_string().into_bytes()
+}

@@ -1,0 +1,189 @@
+//! What can go wrong in a command: what is said about it, and which exit code it leads to.
+//!
+//! 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message says what happened; a fix says what to do next.
+
+use serde::Deserialize;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It was asked wrongly.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong with it.
+        message: String,
+        /// How to ask.
+        fix: String,
+    },
+    /// No host answers.
+    #[error("no host answers at {url}: {why}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The host refused.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// The work was done, and failed.
+    #[error("{message}")]
+    Failed {
+        /// The stable code, where there is one.
+        code: Option<String>,
+        /// What happened.
+        message: String,
+        /// What to do next.
+        fix: Option<String>,
+    },
+}
+
+/// The host's own words: `application/problem+json`. Unknown members are left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The stable code.
+    pub code: String,
+    /// What it means.
+    pub title: String,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// What to do next.
+    pub fix: String,
+    /// Each field that is not valid, or each problem of a component.
+    pub errors: Vec<Field>,
+    /// Who uses what cannot be deleted.
+    pub users: Vec<String>,
+}
+
+/// One of several problems.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Field {
+    /// Where in the request, as a JSON pointer.
+    pub pointer: String,
+    /// The stable code.
+    pub code: String,
+    /// What is wrong.
+    pub detail: String,
+    /// What to do.
+    pub fix: Option<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })?;
+        for field in &self.errors {
+            write!(f, "\n  ")?;
+            for part in [&field.pointer, &field.code] {
+                if !part.is_empty() {
+                    write!(f, "{part}: ")?;
+                }
+            }
+            write!(f, "{}", field.detail)?;
+            if let Some(fix) = &field.fix {
+                write!(f, "\n    {fix}")?;
+            }
+        }
+        if !self.users.is_empty() {
+            write!(f, "\n  used by {}", self.users.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl CliError {
+    /// Wrong usage.
+    pub fn usage(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), fix: fix.into() }
+    }
+
+    /// The work failed, for a reason that has no code.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { code: None, message: message.into(), fix: None }
+    }
+
+    /// The machine did not do what was needed of it.
+    pub fn machine(what: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
+        Self::failed(format!("{what}: {}", chain(cause)))
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn with_fix(mut self, text: impl Into<String>) -> Self {
+        match &mut self {
+            Self::Failed { fix, .. } => *fix = Some(text.into()),
+            Self::Usage { fix, .. } => *fix = text.into(),
+            Self::Unreachable { .. } | Self::Refused(_) => {}
+        }
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(problem) => Some(problem.code.as_str()).filter(|code| !code.is_empty()),
+            Self::Failed { code, .. } => code.as_deref(),
+            Self::Usage { .. } | Self::Unreachable { .. } => None,
+        }
+    }
+
+    /// What to do next.
+    pub fn fix(&self) -> Option<&str> {
+        match self {
+            Self::Usage { fix, .. } => Some(fix),
+            Self::Unreachable { .. } => {
+                Some("start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url")
+            }
+            Self::Refused(problem) => Some(problem.fix.as_str()).filter(|fix| !fix.is_empty()),
+            Self::Failed { fix, .. } => fix.as_deref(),
+        }
+    }
+
+    /// What the process ends with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) | Self::Failed { .. } => 1,
+            Self::Usage { .. } => 2,
+            Self::Unreachable { .. } => 3,
+        }
+    }
+}
+
+/// An error with its causes, each said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_every_field() {
+        let problem: Problem = serde_json::from_str(
+            r#"{"type": "x", "code": "host/bad-manifest", "title": "t", "detail": "2 problems", "fix": "mend them",
+                "errors": [{"pointer": "/limits/fuel", "code": "host/bad-field", "detail": "too much", "fix": "less"}]}"#,
+        )
+        .unwrap();
+        let error = CliError::Refused(Box::new(problem));
+        assert_eq!(error.to_string(), "2 problems\n  /limits/fuel: host/bad-field: too much\n    less");
+        assert_eq!((error.code(), error.fix(), error.exit_code()), (Some("host/bad-manifest"), Some("mend them"), 1));
+    }
+
+    #[test]
+    fn an_exit_code_tells_whose_fault_it_was() {
+        assert_eq!(CliError::usage("a", "b").exit_code(), 2);
+        assert_eq!(CliError::Unreachable { url: "u".into(), why: "w".into() }.exit_code(), 3);
+        assert_eq!(CliError::failed("a").exit_code(), 1);
+    }
+}

@@ -1,0 +1,208 @@
+//! `tidemill dev`: a host on loopback without a token, for whoever writes a module: it builds the project, deploys it
+//! again whenever a file of it changes, and shows what runs and what it logs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tidemill_core::ComponentDigest;
+use tidemill_core::manifest::{ModuleRef, Source};
+
+use super::events::{self, Event};
+use super::process::Process;
+use super::settings::{Flags, Settings};
+use super::signals::Signals;
+use super::{logging, serve};
+use crate::args::Shared;
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::project::{self, MANIFEST, Project};
+use crate::wire::LogLine;
+
+/// How often the project's files are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// The most files that are looked at.
+const FILES: usize = 10_000;
+
+/// How to run it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The modules may reach loopback and private addresses, as far as their grants go. \
+    With no tidemill.toml in DIR it is a host alone.")]
+pub struct Args {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Carries it out.
+pub async fn run(args: Args, shared: &Shared, printer: &Printer) -> Result<(), CliError> {
+    let settings = settings(&args.flags, shared)?;
+    logging::start(&settings.log, settings.log_json)?;
+    let mut signals = Signals::new()?;
+    let process = Process::start(&settings).await?;
+    let client = process.client()?;
+    printer.note(&format!("tidemill is up at {} (data in {}); Ctrl-C ends it", process.url(), settings.data.display()));
+    let watching = async {
+        if args.dir.join(MANIFEST).exists() {
+            watch(&args.dir, &client, printer).await
+        } else {
+            printer.note(&format!("no {MANIFEST} in {}: a host alone", args.dir.display()));
+            std::future::pending().await
+        }
+    };
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        ended = watching => ended,
+        ended = show(&client, printer) => ended,
+    };
+    printer.note("ending; Ctrl-C again ends it at once");
+    serve::end(process, &mut signals).await;
+    ended
+}
+
+/// The settings of a host for one's own machine: no token, a quiet log.
+fn settings(flags: &Flags, shared: &Shared) -> Result<Settings, CliError> {
+    let environment = |name: &str| match name {
+        "TIDEMILL_TOKEN" | "TIDEMILL_TOKEN_FILE" => None,
+        "TIDEMILL_LOG" => Some(std::env::var(name).unwrap_or_else(|_| "warn".to_owned())),
+        "TIDEMILL_EGRESS_PRIVATE" => Some(std::env::var(name).unwrap_or_else(|_| "all".to_owned())),
+        _ => std::env::var(name).ok(),
+    };
+    let mut settings = Settings::read(flags, shared.token_file.as_deref(), &environment)?;
+    if !settings.addr.ip().is_loopback() {
+        return Err(CliError::usage(
+            format!("{} is not loopback, and `dev` has no token", settings.addr),
+            "listen on 127.0.0.1, or use `tidemill serve`",
+        ));
+    }
+    settings.token = None;
+    Ok(settings)
+}
+
+/// Builds and deploys the project, and again after each change.
+async fn watch(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut seen = None;
+    loop {
+        let now = newest(folder);
+        if seen != Some(now) {
+            seen = Some(now);
+            if let Err(error) = refresh(folder, client, printer).await {
+                // The author mends it and saves; that is what this command is for.
+                printer.error(&error);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut project = Project::read(folder)?;
+    let building = (folder.to_owned(), printer.clone());
+    tokio::task::spawn_blocking(move || {
+        let (folder, printer) = building;
+        project::build::build(&Project::read(&folder)?, &printer)
+    })
+    .await
+    .map_err(|cause| CliError::machine("the build broke off", &cause))??;
+    let component = project.component_bytes()?;
+    if let Some(component) = &component {
+        mark_version(&mut project, component)?;
+    }
+    let done = project::deploy::deploy(&project, component, false, client, printer).await?;
+    printer.note(&done.text);
+    Ok(())
+}
+
+/// A version of the host's names its bytes for ever; while they change with each save, the digest belongs to it.
+///
+/// # Errors
+/// Where the manifest's version leaves no room for it.
+pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliError> {
+    let Source::Module(reference) = &project.file.manifest.source else { return Ok(()) };
+    let digest = ComponentDigest::of(component).hex();
+    let version = reference.version.as_str();
+    let join = if version.contains('-') { '.' } else { '-' };
+    let plain = version.split('+').next().unwrap_or(version);
+    let version = format!("{plain}{join}b{}", digest.get(..12).unwrap_or(&digest));
+    let version = version.parse().map_err(|bad: tidemill_core::ids::BadName| {
+        CliError::usage(format!("the version {version}: {bad}"), "shorten `version` under [module]")
+    })?;
+    project.file.manifest.source = Source::Module(ModuleRef { name: reference.name.clone(), version });
+    Ok(())
+}
+
+/// When a file of the project changed last, and how many there are. What is built, and hidden, does not count.
+fn newest(folder: &Path) -> (SystemTime, usize) {
+    let mut latest = SystemTime::UNIX_EPOCH;
+    let mut count = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let Ok(about) = entry.metadata() else { continue };
+            if name.starts_with('.') || name == "target" || name == "tidemill-data" || count >= FILES {
+                continue;
+            }
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else {
+                count += 1;
+                latest = latest.max(about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+            }
+        }
+    }
+    (latest, count)
+}
+
+/// Shows every run that ends, with its log.
+async fn show(client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let (send, mut events) = tokio::sync::mpsc::unbounded_channel::<Event>();
+    let following = events::follow(client, |event| {
+        // Whoever listened is gone with this command.
+        let _ = send.send(event);
+    });
+    let showing = async {
+        while let Some(event) = events.recv().await {
+            if event.is_end_of_run() {
+                let path = format!("/v1/runs/{}/logs", encoded(event.text("run")));
+                for line in client.list::<LogLine>(&path, 200).await? {
+                    printer.item(&line, &format!("  {}", line.text()));
+                }
+            }
+            if let Some(line) = event.line() {
+                printer.item(&event.data, &line);
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = following => ended,
+        ended = showing => ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_any_file_is_seen_and_of_what_is_built_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        write("src/lib.rs");
+        let before = newest(folder.path());
+        write("target/debug/x.wasm");
+        write(".git/index");
+        assert_eq!(newest(folder.path()), before);
+        write("src/more.rs");
+        assert_ne!(newest(folder.path()), before);
+    }
+}

@@ -1,0 +1,119 @@
+//! `tidemill doctor`: looks for what may be wrong with this machine and its host, and says what to do about each.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+
+/// How thoroughly.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only ask the host whether it is ready; for a container's health check
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    good: bool,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'static str>,
+}
+
+impl Row for Finding {
+    const HEADS: &'static [&'static str] = &["", "WHAT", "FOUND", "WHAT TO DO"];
+    fn cells(&self) -> Vec<String> {
+        let mark = if self.good { "ok" } else { "!!" };
+        vec![mark.to_owned(), self.what.to_owned(), self.found.clone(), self.fix.unwrap_or_default().to_owned()]
+    }
+}
+
+/// Carries it out. Exit code 3 where no host answers, 1 where something is amiss.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let ready = client.answers("/readyz").await;
+    if args.quick {
+        let answer = ready?;
+        return if answer.status.is_success() {
+            printer.line("ready");
+            Ok(())
+        } else {
+            Err(CliError::failed(format!("the host is not ready: {}", String::from_utf8_lossy(&answer.body).trim())))
+        };
+    }
+    let mut findings = vec![cores(), memory(), compiler(), target()];
+    let mut unreachable = None;
+    match ready {
+        Ok(answer) => {
+            let good = answer.status.is_success();
+            let found = if good {
+                format!("{} is ready", client.url())
+            } else {
+                String::from_utf8_lossy(&answer.body).trim().to_owned()
+            };
+            findings.push(Finding { what: "host", good, found, fix: (!good).then_some("see the host's log") });
+            findings.push(token(client).await);
+        }
+        Err(error) => {
+            let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL");
+            findings.push(Finding { what: "host", good: false, found: error.to_string(), fix });
+            unreachable = Some(error);
+        }
+    }
+    printer.rows(&findings, "");
+    match (unreachable, findings.iter().filter(|finding| !finding.good).count()) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Ok(()),
+        (None, amiss) => Err(CliError::failed(format!("{amiss} of {} things are amiss", findings.len()))),
+    }
+}
+
+fn cores() -> Finding {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    Finding { what: "processors", good: true, found: count.to_string(), fix: None }
+}
+
+/// The pool reserves address space for every instance.
+fn memory() -> Finding {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap_or_default();
+    let limit = line.split_whitespace().nth(3).unwrap_or("unknown");
+    let good = limit == "unlimited" || limit == "unknown";
+    let fix =
+        (!good).then_some("raise it (`ulimit -v unlimited`): with less, instances are made on demand, and slower");
+    Finding { what: "address space", good, found: limit.to_owned(), fix }
+}
+
+fn compiler() -> Finding {
+    let version = output("rustc", &["--version"]);
+    let fix = version.is_none().then_some("to write modules in Rust, install it: https://rustup.rs");
+    Finding { what: "rust", good: true, found: version.unwrap_or_else(|| "not installed".to_owned()), fix }
+}
+
+fn target() -> Finding {
+    let root = output("rustc", &["--print", "sysroot"]).unwrap_or_default();
+    let there = !root.is_empty() && Path::new(&root).join("lib/rustlib/wasm32-wasip2/lib").is_dir();
+    let found = if there { "installed" } else { "not installed" };
+    let fix = (!there).then_some("to write modules in Rust: rustup target add wasm32-wasip2");
+    Finding { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix }
+}
+
+async fn token(client: &Client) -> Finding {
+    let (good, found) = match client.answers("/v1/deployments?limit=1").await {
+        Ok(answer) if answer.status.is_success() => (true, "accepted".to_owned()),
+        Ok(answer) => (false, format!("the host answers {}", answer.status)),
+        Err(error) => (false, error.to_string()),
+    };
+    let fix = (!good).then_some("give the host's token: TIDEMILL_TOKEN, or --token-file");
+    Finding { what: "token", good, found, fix }
+}
+
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(args).env("RUSTUP_AUTO_INSTALL", "0").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,133 @@
+//! The host's feed of events, as `dev` and `demo` show it.
+
+use serde_json::Value;
+use tidemill_core::Timestamp;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::money::amount;
+use crate::printer::clean;
+use crate::run::logs::Lines;
+use crate::wire::{bytes, grouped};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What kind: `run`, `deployment`, `schedule` or `posted`.
+    pub kind: String,
+    /// What is said of it.
+    pub data: Value,
+}
+
+impl Event {
+    /// The event's text of that name; empty where it has none.
+    pub fn text(&self, name: &str) -> &str {
+        self.data[name].as_str().unwrap_or_default()
+    }
+
+    /// The event's number of that name; 0 where it has none.
+    pub fn number(&self, name: &str) -> u64 {
+        self.data[name].as_u64().unwrap_or_default()
+    }
+
+    /// Whether it is the end of a run.
+    pub fn is_end_of_run(&self) -> bool {
+        self.kind == "run" && matches!(self.text("state"), "succeeded" | "failed" | "cancelled" | "parked")
+    }
+
+    /// One line for people; none for what nobody waits for, such as a run that begins.
+    pub fn line(&self) -> Option<String> {
+        let what = match self.kind.as_str() {
+            "run" if self.is_end_of_run() => {
+                let code = self.text("code");
+                let state = if code.is_empty() {
+                    self.text("state").to_owned()
+                } else {
+                    format!("{}, {}", self.text("state"), clean(code))
+                };
+                format!(
+                    "{:14} {:9} {state:10} {:>5} ms {:>13} fuel {:>10}",
+                    self.text("deployment"),
+                    self.text("trigger"),
+                    self.number("took_millis"),
+                    grouped(self.number("fuel")),
+                    bytes(self.number("peak_memory")),
+                )
+            }
+            "posted" => {
+                let earned = self.data["net_revenue"].as_i64().unwrap_or_default();
+                format!(
+                    "{:14} posted    {} entries, {}",
+                    self.text("stream"),
+                    grouped(self.number("entries")),
+                    amount(earned.into(), self.text("currency"))
+                )
+            }
+            "deployment" => {
+                format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
+            }
+            "schedule" => format!("{:14} {} {}", self.text("deployment"), self.text("schedule"), self.text("change")),
+            _ => return None,
+        };
+        Some(format!("{} {what}", clock(self.text("at"))).trim_end().to_owned())
+    }
+}
+
+/// The time of day in an RFC 3339 time.
+fn clock(at: &str) -> String {
+    Timestamp::parse_rfc3339(at)
+        .map_or_else(|| at.to_owned(), |at| at.to_rfc3339().get(11..19).unwrap_or_default().to_owned())
+}
+
+/// Reads server-sent events out of a stream of bytes.
+#[derive(Debug, Default)]
+pub struct Reader {
+    lines: Lines,
+    kind: String,
+}
+
+impl Reader {
+    /// The events that `piece` completes. Each has its data in one line.
+    pub fn take(&mut self, piece: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for line in self.lines.take(piece) {
+            let line = String::from_utf8_lossy(&line);
+            if let Some(kind) = line.strip_prefix("event: ") {
+                kind.trim().clone_into(&mut self.kind);
+            } else if let Some(data) = line.strip_prefix("data: ")
+                && let Ok(data) = serde_json::from_str(data)
+            {
+                events.push(Event { kind: std::mem::take(&mut self.kind), data });
+            }
+        }
+        events
+    }
+}
+
+/// Gives every event to `take`, from now on, until the host ends.
+///
+/// # Errors
+/// What keeps the feed from being read.
+pub async fn follow(client: &Client, mut take: impl FnMut(Event)) -> Result<(), CliError> {
+    let mut reader = Reader::default();
+    client
+        .follow("/v1/events", &[("accept", "text/event-stream")], |piece| {
+            reader.take(piece).into_iter().for_each(&mut take);
+            true
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_wherever_pieces_end() {
+        let mut reader = Reader::default();
+        assert!(reader.take(b"retry: 2000\n\nid: 1\nevent: ru").is_empty());
+        let events = reader.take(b"n\ndata: {\"state\": \"failed\", \"code\": \"host/trap\"}\n\n: still here\n\n");
+        assert_eq!(events.len(), 1);
+        assert!(events[0].is_end_of_run() && events[0].line().unwrap().contains("failed, host/trap"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The host as a process: its settings, how its parts are put together, and the commands that run one.
+
+pub mod demo;
+pub mod dev;
+pub mod doctor;
+mod events;
+mod logging;
+mod process;
+pub mod serve;
+mod settings;
+mod signals;

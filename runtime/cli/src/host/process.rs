@@ -1,0 +1,131 @@
+//! One host in this process: store, engine, control and API put together, and taken apart in the right order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_api::{Api, ApiConfig};
+use tidemill_control::{Host, HostConfig};
+use tidemill_core::clock::SystemClock;
+use tidemill_engine::{CompilerCommand, Engine, EngineConfig};
+use tidemill_store::{LocalStore, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::settings::{Settings, Token};
+use crate::client::{Client, url_of};
+use crate::error::{CliError, chain};
+
+/// Requests in hand get so long to be answered, once no more are taken.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// A running host.
+#[derive(Debug)]
+pub struct Process {
+    /// Where it listens.
+    pub address: SocketAddr,
+    host: Host,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    token: Option<Token>,
+    within: Duration,
+}
+
+impl Process {
+    /// Opens the store, starts the engine and takes requests.
+    ///
+    /// # Errors
+    /// What keeps it from that, each with what to do.
+    pub async fn start(settings: &Settings) -> Result<Self, CliError> {
+        settings.refuse_open_doors()?;
+        // First the address: to open the store for nothing would write to it.
+        let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
+            CliError::machine(format!("cannot listen on {}", settings.addr), &cause)
+                .with_fix("end what listens there, or choose another address with --addr or TIDEMILL_ADDR")
+        })?;
+        let address = listener.local_addr().map_err(|cause| CliError::machine("cannot listen", &cause))?;
+        std::fs::create_dir_all(&settings.data).map_err(|cause| {
+            CliError::machine(format!("cannot make {}", settings.data.display()), &cause)
+                .with_fix("choose a folder that this user may write to, with --data or TIDEMILL_DATA")
+        })?;
+        let store = open(settings).await?;
+        let clock = Arc::new(SystemClock);
+        let engine = engine_config(settings)?;
+        let components_dir = engine.components_dir.clone();
+        let engine = Engine::new(engine, Arc::new(store.clone()), clock.clone()).map_err(|cause| CliError::Failed {
+            code: Some(cause.code().as_str().to_owned()),
+            message: chain(&cause),
+            fix: Some("see the page of the code; `tidemill doctor` looks at this machine".to_owned()),
+        })?;
+        let config =
+            HostConfig { concurrency: settings.concurrency, ..HostConfig::new(settings.node.clone(), components_dir) };
+        let host = Host::start(config, Arc::new(store), engine, clock)
+            .await
+            .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
+        let token = settings.token.as_ref().map(|token| token.expose().to_owned());
+        let api = Api::new(host.clone(), ApiConfig::new(&settings.data, token));
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            let stopped = async {
+                // A sender that is gone means the same.
+                let _ = stopped.await;
+            };
+            api.serve(listener, stopped, LAST_ANSWERS).await;
+        });
+        let within = settings.shutdown;
+        Ok(Self { address, host, stop, serving, token: settings.token.clone(), within })
+    }
+
+    /// Its url on this machine.
+    pub fn url(&self) -> String {
+        url_of(&self.address.to_string())
+    }
+
+    /// A client of it.
+    ///
+    /// # Errors
+    /// Where no HTTP client can be made.
+    pub fn client(&self) -> Result<Client, CliError> {
+        Client::new(&self.url(), self.token.as_ref().map(Token::expose))
+    }
+
+    /// Ends it: no more requests, then no more runs, then nothing unwritten.
+    pub async fn stop(self) {
+        // An error says that it has ended already.
+        let _ = self.stop.send(());
+        let _ = self.serving.await;
+        self.host.shutdown(self.within.saturating_sub(LAST_ANSWERS).max(Duration::from_secs(1))).await;
+    }
+}
+
+/// Opens the store. Blocks a thread of its own while it replays.
+async fn open(settings: &Settings) -> Result<LocalStore, CliError> {
+    let config = LocalStore::config(&settings.data.join("store"));
+    let opened = tokio::task::spawn_blocking(move || LocalStore::open(config))
+        .await
+        .map_err(|cause| CliError::machine("the store cannot be opened", &cause))?;
+    let (store, report) = opened.map_err(|cause| refused(settings, &cause))?;
+    tracing::info!(?report, "the store is open");
+    Ok(store)
+}
+
+fn refused(settings: &Settings, cause: &StoreError) -> CliError {
+    let code = tidemill_core::Code::parse(cause.code());
+    CliError::Failed {
+        code: code.map(|code| code.as_str().to_owned()),
+        message: format!("the store in {} cannot be opened: {cause}", settings.data.display()),
+        fix: code.map(|code| code.fix().to_owned()),
+    }
+}
+
+fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
+    let compiler =
+        CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
+    Ok(EngineConfig {
+        concurrency: settings.concurrency,
+        egress: settings.egress.clone(),
+        units: settings.units.clone(),
+        ..EngineConfig::new(&settings.data, compiler)
+    })
+}

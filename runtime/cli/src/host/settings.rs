@@ -1,0 +1,510 @@
+//! A host's settings: flags over `TIDEMILL_*` over `tidemill-host.toml` over defaults, each value with where it came from.
+//!
+//! Everything is read as text first, in the same way wherever it comes from, and checked once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidemill_engine::{EgressPolicy, OriginPattern};
+
+use crate::client::read_token;
+use crate::error::CliError;
+use crate::printer::Row;
+
+/// The settings' file, in the folder where the host is started.
+pub const FILE: &str = "tidemill-host.toml";
+/// The longest such file, in bytes.
+const FILE_BYTES: u64 = 64 * 1024;
+/// The shortest token, in bytes: what is shorter can be guessed.
+const TOKEN_BYTES: usize = 16;
+
+/// One setting: its name on the command line and in the file (there with `_`), its default, and what it is.
+struct Spec {
+    key: &'static str,
+    default: &'static str,
+}
+
+/// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
+const SPECS: [Spec; 13] = [
+    Spec { key: "addr", default: "127.0.0.1:7077" },
+    Spec { key: "data", default: "./tidemill-data" },
+    Spec { key: "token", default: "" },
+    Spec { key: "token-file", default: "" },
+    Spec { key: "node", default: "node-1" },
+    Spec { key: "concurrency", default: "256" },
+    Spec { key: "shutdown", default: "25s" },
+    Spec { key: "log", default: "info" },
+    Spec { key: "log-format", default: "text" },
+    Spec { key: "egress-allow", default: "" },
+    Spec { key: "egress-deny", default: "" },
+    Spec { key: "egress-private", default: "" },
+    Spec { key: "units", default: "" },
+];
+
+/// The flags that set them. Left out is left to the environment, the file, the default.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub struct Flags {
+    /// Where to listen [env: TIDEMILL_ADDR] [default: 127.0.0.1:7077]
+    #[arg(long, value_name = "IP:PORT")]
+    pub addr: Option<String>,
+
+    /// The folder of everything that is kept [env: TIDEMILL_DATA] [default: ./tidemill-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+
+    /// This host's name among nodes [env: TIDEMILL_NODE] [default: node-1]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// How many runs may be running at once [env: TIDEMILL_CONCURRENCY] [default: 256]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+
+    /// How long runs may take to end when the host is told to [env: TIDEMILL_SHUTDOWN] [default: 25s]
+    #[arg(long, value_name = "TIME")]
+    pub shutdown: Option<String>,
+
+    /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// text or json [env: TIDEMILL_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Origins that modules may reach, with commas between; all public ones where none is named [env:
+    /// TIDEMILL_EGRESS_ALLOW]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_allow: Option<String>,
+
+    /// Origins that no module may reach [env: TIDEMILL_EGRESS_DENY]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_deny: Option<String>,
+
+    /// Origins that may lie at private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_private: Option<String>,
+
+    /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
+    #[arg(long, value_name = "UNITS")]
+    pub units: Option<String>,
+
+    /// The settings' file [default: tidemill-host.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command.
+    Flag(String),
+    /// A variable of the environment.
+    Environment(String),
+    /// The settings' file.
+    File(PathBuf),
+    /// Nobody said.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Environment(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One value, as `--print-config` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The setting.
+    pub setting: &'static str,
+    /// Its value; a secret is hidden.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Row for Shown {
+    const HEADS: &'static [&'static str] = &["SETTING", "VALUE", "FROM"];
+    fn cells(&self) -> Vec<String> {
+        vec![self.setting.to_owned(), self.value.clone(), self.origin.clone()]
+    }
+}
+
+/// A host's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// The folder of everything that is kept.
+    pub data: PathBuf,
+    /// Who shows it may do everything.
+    pub token: Option<Token>,
+    /// The host's name.
+    pub node: tidemill_core::NodeId,
+    /// Runs at once.
+    pub concurrency: u32,
+    /// How long runs may take to end.
+    pub shutdown: Duration,
+    /// The log's filter.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    /// What modules may reach.
+    pub egress: EgressPolicy,
+    /// Units of money beside ISO 4217.
+    pub units: Vec<(String, u8)>,
+    /// Every value with its origin.
+    pub shown: Vec<Shown>,
+}
+
+/// A token; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The text that a request carries.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+struct Layers<'a> {
+    flags: BTreeMap<&'static str, &'a str>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    file: BTreeMap<String, String>,
+    path: PathBuf,
+}
+
+impl Layers<'_> {
+    fn value(&self, spec: &Spec) -> (String, Origin) {
+        if let Some(value) = self.flags.get(spec.key) {
+            return ((*value).to_owned(), Origin::Flag(format!("--{}", spec.key)));
+        }
+        let variable = format!("TIDEMILL_{}", spec.key.to_ascii_uppercase().replace('-', "_"));
+        if let Some(value) = (self.environment)(&variable).filter(|value| !value.is_empty()) {
+            return (value, Origin::Environment(variable));
+        }
+        match self.file.get(&spec.key.replace('-', "_")) {
+            Some(value) => (value.clone(), Origin::File(self.path.clone())),
+            None => (spec.default.to_owned(), Origin::Default),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads all four layers. `token_file` is the flag that clients have too.
+    ///
+    /// # Errors
+    /// The first value that is not one, with where it came from.
+    pub fn read(
+        flags: &Flags,
+        token_file: Option<&Path>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, CliError> {
+        let path = flags.config.clone().unwrap_or_else(|| PathBuf::from(FILE));
+        let file = if flags.config.is_some() || path.exists() { read_file(&path)? } else { BTreeMap::new() };
+        let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
+        let given = [
+            ("addr", &flags.addr),
+            ("data", &flags.data),
+            ("token-file", &token_file),
+            ("node", &flags.node),
+            ("concurrency", &flags.concurrency),
+            ("shutdown", &flags.shutdown),
+            ("log", &flags.log),
+            ("log-format", &flags.log_format),
+            ("egress-allow", &flags.egress_allow),
+            ("egress-deny", &flags.egress_deny),
+            ("egress-private", &flags.egress_private),
+            ("units", &flags.units),
+        ];
+        let flags = given.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
+        Self::check(&Layers { flags, environment, file, path })
+    }
+
+    fn check(layers: &Layers<'_>) -> Result<Self, CliError> {
+        let values: BTreeMap<_, _> = SPECS.iter().map(|spec| (spec.key, layers.value(spec))).collect();
+        let shown = SPECS
+            .iter()
+            .map(|spec| {
+                let (value, origin) = &values[spec.key];
+                let value = match spec.key {
+                    "token" if !value.is_empty() => "(hidden)".to_owned(),
+                    _ => value.clone(),
+                };
+                Shown { setting: spec.key, value, origin: origin.to_string() }
+            })
+            .collect();
+        let take = |key: &'static str| Taken { key, text: &values[key].0, origin: &values[key].1 };
+        let (allow_private, private) = match values["egress-private"].0.as_str() {
+            "all" => (true, Vec::new()),
+            _ => (false, take("egress-private").list()?),
+        };
+        Ok(Self {
+            addr: take("addr").parsed("write an address and a port, such as 127.0.0.1:7077")?,
+            data: PathBuf::from(take("data").text),
+            token: token(&take("token"), &take("token-file"))?,
+            node: take("node").parsed("choose a name of lower-case letters, digits and hyphens")?,
+            concurrency: take("concurrency").within(1, 10_000)?,
+            shutdown: take("shutdown").duration()?,
+            log: take("log").text.to_owned(),
+            log_json: match take("log-format").text {
+                "json" => true,
+                "text" => false,
+                _ => return Err(take("log-format").wrong("write text or json")),
+            },
+            egress: EgressPolicy {
+                allow_private,
+                allow: take("egress-allow").list()?,
+                deny: take("egress-deny").list()?,
+                private,
+            },
+            units: take("units").units()?,
+            shown,
+        })
+    }
+
+    /// Refuses to listen beyond this machine without a token.
+    ///
+    /// # Errors
+    /// Wrong usage, with how to make one.
+    pub fn refuse_open_doors(&self) -> Result<(), CliError> {
+        if self.token.is_some() || self.addr.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(CliError::usage(
+            format!("{} can be reached from other machines, and there is no token", self.addr),
+            "make one with `openssl rand -hex 32 > token` and start with `--token-file token` (or TIDEMILL_TOKEN), \
+             or listen on 127.0.0.1",
+        ))
+    }
+}
+
+/// One value on its way to be checked.
+struct Taken<'a> {
+    key: &'static str,
+    text: &'a str,
+    origin: &'a Origin,
+}
+
+impl Taken<'_> {
+    fn wrong(&self, fix: &str) -> CliError {
+        CliError::usage(format!("{}: `{}` (from {}) cannot be used", self.key, self.text, self.origin), fix)
+    }
+
+    fn parsed<T: FromStr>(&self, fix: &str) -> Result<T, CliError> {
+        self.text.parse().map_err(|_| self.wrong(fix))
+    }
+
+    fn within(&self, least: u32, most: u32) -> Result<u32, CliError> {
+        let fix = format!("write a whole number from {least} to {most}");
+        self.parsed(&fix)
+            .and_then(|number| if (least..=most).contains(&number) { Ok(number) } else { Err(self.wrong(&fix)) })
+    }
+
+    fn duration(&self) -> Result<Duration, CliError> {
+        let most = Duration::from_secs(3600);
+        let parsed = humantime::parse_duration(self.text).ok().filter(|it| *it <= most);
+        parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.text.split(',').map(str::trim).filter(|part| !part.is_empty())
+    }
+
+    fn list(&self) -> Result<Vec<OriginPattern>, CliError> {
+        self.parts()
+            .map(|part| part.parse().map_err(|bad: tidemill_engine::BadOrigin| self.wrong(&bad.to_string())))
+            .collect()
+    }
+
+    fn units(&self) -> Result<Vec<(String, u8)>, CliError> {
+        let fix = "write a name of 2 to 12 capitals and digits, and how many digits follow the point: BTC:8,POINTS:0";
+        let one = |part: &str| {
+            let (name, exponent) = part.split_once(':')?;
+            let good =
+                (2..=12).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            let exponent = exponent.parse().ok().filter(|exponent| *exponent <= 18)?;
+            good.then(|| (name.to_owned(), exponent))
+        };
+        self.parts().map(|part| one(part).ok_or_else(|| self.wrong(fix))).collect()
+    }
+}
+
+/// The token itself, or what its file holds. A flag's file wins over the environment's token.
+fn token(token: &Taken<'_>, file: &Taken<'_>) -> Result<Option<Token>, CliError> {
+    if matches!(token.origin, Origin::File(_)) {
+        return Err(CliError::usage(
+            format!("{} holds the token itself", token.origin),
+            "keep it in a file of its own that only the host can read, and write token_file = \"…\"",
+        ));
+    }
+    let from_file = !file.text.is_empty() && (matches!(file.origin, Origin::Flag(_)) || token.text.is_empty());
+    let text = match (from_file, token.text) {
+        (true, _) => read_token(Path::new(file.text))?,
+        (false, "") => return Ok(None),
+        (false, text) => text.to_owned(),
+    };
+    let good = text.len() >= TOKEN_BYTES && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic());
+    if good {
+        Ok(Some(Token(text)))
+    } else {
+        Err(CliError::usage(
+            format!("the token is not {TOKEN_BYTES} to 512 visible ASCII characters"),
+            "make one with `openssl rand -hex 32`",
+        ))
+    }
+}
+
+/// The file's values as text. A list becomes text with commas.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, CliError> {
+    let bad = |why: String, fix: &str| CliError::usage(format!("{}: {why}", path.display()), fix);
+    let unread = |cause: std::io::Error| bad(cause.to_string(), "name a file that is there, or leave --config out");
+    if std::fs::metadata(path).map_err(unread)?.len() > FILE_BYTES {
+        return Err(bad(format!("longer than {FILE_BYTES} bytes"), "keep the settings only"));
+    }
+    let text = std::fs::read_to_string(path).map_err(unread)?;
+    parse_file(&text).map_err(|(why, fix)| bad(why, &fix))
+}
+
+fn parse_file(text: &str) -> Result<BTreeMap<String, String>, (String, String)> {
+    let table: toml::Table =
+        toml::from_str(text).map_err(|error| (error.message().to_owned(), "correct it; it is TOML".to_owned()))?;
+    let known: Vec<String> = SPECS.iter().map(|spec| spec.key.replace('-', "_")).collect();
+    let mut values = BTreeMap::new();
+    for (name, value) in table {
+        if !known.contains(&name) {
+            let near =
+                known.iter().max_by(|a, b| strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name)));
+            let fix = near.map_or_else(String::new, |near| {
+                format!("did you mean `{near}`? The settings are {}", known.join(", "))
+            });
+            return Err((format!("there is no setting `{}`", crate::printer::clean(&name)), fix));
+        }
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => Some(text.clone()),
+            toml::Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let read = match &value {
+            toml::Value::Array(items) => {
+                items.iter().map(text).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+            }
+            other => text(other),
+        };
+        let read = read.ok_or_else(|| {
+            (format!("`{name}` is neither text, nor a number, nor a list of them"), "write it as text".to_owned())
+        })?;
+        values.insert(name, read);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Settings, CliError> {
+        let file = parse_file(file).map_err(|(why, fix)| CliError::usage(why, fix))?;
+        let environment =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let flags = flags.iter().copied().collect();
+        Settings::check(&Layers { flags, environment: &environment, file, path: PathBuf::from(FILE) })
+    }
+
+    fn origin(settings: &Settings, setting: &str) -> String {
+        settings.shown.iter().find(|shown| shown.setting == setting).unwrap().origin.clone()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_defaults() {
+        let file = "addr = '127.0.0.1:1'\nconcurrency = 7\nnode = 'file'";
+        let settings =
+            read(&[("addr", "127.0.0.1:3")], &[("TIDEMILL_ADDR", "127.0.0.1:2"), ("TIDEMILL_NODE", "env")], file)
+                .unwrap();
+        assert_eq!((settings.addr.port(), settings.node.as_str(), settings.concurrency), (3, "env", 7));
+        assert_eq!(origin(&settings, "addr"), "--addr");
+        assert_eq!(origin(&settings, "node"), "TIDEMILL_NODE");
+        assert_eq!(origin(&settings, "concurrency"), FILE);
+        assert_eq!(origin(&settings, "shutdown"), "default");
+    }
+
+    #[test]
+    fn beyond_loopback_a_token_is_needed() {
+        let token = [("TIDEMILL_TOKEN", "0123456789abcdef")];
+        for open in ["0.0.0.0:7077", "[::]:7077", "10.0.0.1:80"] {
+            let error = read(&[("addr", open)], &[], "").unwrap().refuse_open_doors().unwrap_err();
+            assert!(error.exit_code() == 2 && error.fix().unwrap().contains("openssl rand"), "{open}");
+            assert!(read(&[("addr", open)], &token, "").unwrap().refuse_open_doors().is_ok());
+        }
+        for closed in ["127.0.0.1:7077", "[::1]:7077", "127.3.2.1:80"] {
+            assert!(read(&[("addr", closed)], &[], "").unwrap().refuse_open_doors().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_token_is_long_and_never_shown() {
+        let settings = read(&[], &[("TIDEMILL_TOKEN", "0123456789abcdef")], "").unwrap();
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+        assert!(read(&[], &[("TIDEMILL_TOKEN", "short")], "").is_err());
+        assert!(read(&[], &[], "token = '0123456789abcdef'").is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_says_where_it_came_from() {
+        for (key, value) in [
+            ("concurrency", "many"),
+            ("concurrency", "0"),
+            ("shutdown", "2 days"),
+            ("addr", "localhost"),
+            ("log_format", "xml"),
+            ("egress_allow", "example.com"),
+            ("units", "btc:8"),
+        ] {
+            let error = read(&[], &[], &format!("{key} = '{value}'")).unwrap_err();
+            assert!(error.to_string().contains(FILE) && error.exit_code() == 2, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_is_none_finds_the_one_that_was_meant() {
+        let error = read(&[], &[], "adr = 'x'").unwrap_err();
+        assert!(error.fix().unwrap().starts_with("did you mean `addr`?"), "{error:?}");
+    }
+
+    #[test]
+    fn lists_are_written_either_way() {
+        let settings = read(
+            &[("egress-deny", "https://a.com, https://b.com")],
+            &[],
+            "units = ['BTC:8', 'POINTS:0']\negress_private = 'all'",
+        )
+        .unwrap();
+        assert_eq!((settings.egress.deny.len(), settings.units.len(), settings.egress.allow_private), (2, 2, true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_settings_or_refused(text in "\\PC{0,200}|([a-z_]{1,12} ?= ?(\"[^\"\\\\]{0,20}\"|[0-9]{1,20}|\\[\\])\n){0,5}") {
+            let _ = read(&[], &[], &text);
+        }
+    }
+}

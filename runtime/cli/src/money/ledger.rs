@@ -1,0 +1,131 @@
+//! `tidemill ledger`: its entries, what they sum to, and whether that is right.
+
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Total, amount};
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row, clean};
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to look at
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List entries, newest first
+    Entries(EntriesArgs),
+    /// Sum a stream's net revenue
+    Revenue(RevenueArgs),
+    /// Sum everything anew and compare; exit code 1 where anything differs
+    Check,
+}
+
+#[derive(Debug, clap::Args)]
+struct EntriesArgs {
+    /// Only those of this stream
+    #[arg(long, short, value_name = "NAME")]
+    stream: Option<String>,
+
+    /// How many at most
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+}
+
+#[derive(Debug, clap::Args)]
+struct RevenueArgs {
+    /// The stream
+    stream: String,
+
+    /// What happened at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    start: Option<String>,
+
+    /// What happened before this time
+    #[arg(long, value_name = "TIME")]
+    end: Option<String>,
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match args.verb {
+        Verb::Entries(args) => entries(&args, client, printer).await,
+        Verb::Revenue(args) => revenue(&args, client, printer).await,
+        Verb::Check => check(client, printer).await,
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Entry {
+    id: String,
+    stream: String,
+    external_id: String,
+    kind: String,
+    minor_units: i64,
+    currency: String,
+    occurred_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Entry {
+    const HEADS: &'static [&'static str] = &["STREAM", "EXTERNAL ID", "KIND", "AMOUNT", "OCCURRED", "CUSTOMER"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.stream.clone(),
+            self.external_id.clone(),
+            self.kind.clone(),
+            amount(self.minor_units.into(), &self.currency),
+            self.occurred_at.clone(),
+            self.customer.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+async fn entries(args: &EntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let filter = args.stream.as_ref().map(|stream| format!("?stream={}", encoded(stream))).unwrap_or_default();
+    let all: Vec<Entry> = client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
+    printer.rows(&all, "no entries: nothing was posted yet");
+    Ok(())
+}
+
+#[derive(Debug, Deserialize)]
+struct Revenue {
+    totals: Vec<Total>,
+}
+
+async fn revenue(args: &RevenueArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut path = format!("/v1/ledger/revenue?stream={}", encoded(&args.stream));
+    for (name, value) in [("start", &args.start), ("end", &args.end)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    let revenue: Revenue = client.get(&path).await?;
+    printer.rows(&revenue.totals, "nothing was earned");
+    Ok(())
+}
+
+async fn check(client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let answer = client.post("/v1/ledger/check").await?;
+    let problems: Vec<_> = answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let count = |name: &str| crate::wire::grouped(answer[name].as_u64().unwrap_or_default());
+    if problems.is_empty() {
+        printer
+            .record(&answer, &format!("the ledger is right: {} entries, {} totals", count("entries"), count("totals")));
+        return Ok(());
+    }
+    printer.record(&answer, &problems.iter().map(|problem| clean(problem)).collect::<Vec<_>>().join("\n"));
+    Err(CliError::failed(format!("the ledger differs from its entries in {} places", problems.len()))
+        .with_fix("stop the host, keep the data folder as it is, and restore the last backup beside it to compare"))
+}

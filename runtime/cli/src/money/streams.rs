@@ -1,0 +1,40 @@
+//! `tidemill streams`: what each revenue stream earned.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Total, amount};
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+
+/// Nothing to choose.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Stream {
+    name: String,
+    deployed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collected_until: Option<String>,
+    totals: Vec<Total>,
+}
+
+impl Row for Stream {
+    const HEADS: &'static [&'static str] = &["STREAM", "NET REVENUE", "ENTRIES", "COLLECTED UNTIL"];
+
+    fn cells(&self) -> Vec<String> {
+        let earned: Vec<_> = self.totals.iter().map(|total| amount(total.net_revenue, &total.currency)).collect();
+        let entries = self.totals.iter().map(|total| total.entries).sum();
+        let until = self.collected_until.clone().unwrap_or_default();
+        vec![self.name.clone(), earned.join(", "), crate::wire::grouped(entries), until]
+    }
+}
+
+/// Carries it out.
+pub async fn run(_: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let all: Vec<Stream> = client.all("/v1/streams").await?;
+    printer.rows(&all, "no streams: deploy a module that exports `revenue-stream`");
+    Ok(())
+}

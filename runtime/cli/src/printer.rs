@@ -1,0 +1,159 @@
+//! How commands speak: results to stdout, as a table or as JSON; progress, warnings and errors to stderr.
+//!
+//! The only file that writes to either. Where stdout is closed early (`tidemill runs | head`), the rest is dropped.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// One line of a table, and one element of the JSON that says the same.
+pub trait Row: Serialize {
+    /// The heads of the columns.
+    const HEADS: &'static [&'static str];
+    /// One cell for each head.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// Writes to the terminal, or to whatever stands in its place.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+}
+
+impl Printer {
+    /// With results as JSON, and with progress and warnings left out.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { json, quiet, colour }
+    }
+
+    /// Whether results are JSON.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A list. An empty one says so where a person reads: `nothing` says what there is none of, and how to get some.
+    pub fn rows<R: Row>(&self, rows: &[R], nothing: &str) {
+        if self.json {
+            self.value(&rows);
+        } else if rows.is_empty() {
+            self.note(nothing);
+        } else {
+            self.line(&table(rows));
+        }
+    }
+
+    /// A record, as JSON in either form.
+    pub fn value<T: Serialize + ?Sized>(&self, value: &T) {
+        // What is printed came from JSON, or has a derived form.
+        self.line(&serde_json::to_string_pretty(value).unwrap_or_default());
+    }
+
+    /// A record whose short form for people is `text`.
+    pub fn record<T: Serialize + ?Sized>(&self, value: &T, text: &str) {
+        if self.json { self.value(value) } else { self.line(text) }
+    }
+
+    /// One line of a stream: compact JSON, or `text`.
+    pub fn item<T: Serialize + ?Sized>(&self, value: &T, text: &str) {
+        if self.json { self.line(&serde_json::to_string(value).unwrap_or_default()) } else { self.line(text) }
+    }
+
+    /// A result, as it is.
+    pub fn line(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.write_all(b"\n");
+        let _ = out.flush();
+    }
+
+    /// A result, byte for byte.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes);
+        let _ = out.flush();
+    }
+
+    /// Progress: what is being done.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.to_stderr(text);
+        }
+    }
+
+    /// Something to look at, although the command goes on.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.to_stderr(&format!("{} {text}", self.head("warning:", "33")));
+        }
+    }
+
+    /// Why the command ends.
+    pub fn error(&self, error: &CliError) {
+        let mut text = format!("{} {error}", self.head("error:", "31"));
+        if let Some(fix) = error.fix() {
+            text.push_str(&format!("\n{} {fix}", self.head("fix:", "36")));
+        }
+        if let Some(code) = error.code() {
+            text.push_str(&format!("\n{} {code} (`tidemill explain {code}`)", self.head("code:", "36")));
+        }
+        self.to_stderr(&text);
+    }
+
+    fn head(&self, word: &str, colour: &str) -> String {
+        if self.colour { format!("\x1b[1;{colour}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+
+    fn to_stderr(&self, text: &str) {
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(out, "{text}");
+    }
+}
+
+/// Columns with two spaces between; no lines, so that other programs can read it too.
+fn table<R: Row>(rows: &[R]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(R::HEADS);
+    for row in rows {
+        table.add_row(row.cells().iter().map(|cell| clean(cell)).collect::<Vec<_>>());
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Text from a guest, without what would steer the terminal. Lines stay one line.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Fruit(&'static str, u32);
+
+    impl Row for Fruit {
+        const HEADS: &'static [&'static str] = &["NAME", "COUNT"];
+        fn cells(&self) -> Vec<String> {
+            vec![self.0.to_owned(), self.1.to_string()]
+        }
+    }
+
+    #[test]
+    fn a_table_is_columns_and_nothing_else() {
+        assert_eq!(table(&[Fruit("apple", 3), Fruit("fig", 12)]), "NAME   COUNT\napple  3\nfig    12");
+    }
+
+    #[test]
+    fn a_guest_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,70 @@
+//! `tidemill build`: builds a project's component with the language's own tools.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Project;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// The target of guests in Rust.
+const TARGET: &str = "wasm32-wasip2";
+
+/// What to build.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
+/// Carries it out.
+pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+    let project = Project::read(&args.dir)?;
+    if let Some(component) = build(&project, printer)? {
+        let size = std::fs::metadata(&component).map_or(0, |about| about.len());
+        let record = serde_json::json!({ "component": component, "size": size });
+        printer.record(&record, &format!("{} ({})", component.display(), crate::wire::bytes(size)));
+    }
+    Ok(())
+}
+
+/// Builds the project's component and says where it is; none where the manifest builds nothing.
+///
+/// # Errors
+/// Where it does not build, or its manifest names another place than the build does.
+pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, CliError> {
+    let Some(component) = project.component() else { return Ok(None) };
+    let manifest = project.folder.join("Cargo.toml");
+    if !manifest.exists() {
+        return Err(CliError::usage(
+            format!("{} has no Cargo.toml, so it is not known how to build it", project.folder.display()),
+            "build its component with its own tools, then `tidemill deploy`",
+        ));
+    }
+    printer.note(&format!("building {} for {TARGET}", project.folder.display()));
+    let status = cargo(&project.folder)
+        .args(["build", "--release", "--target", TARGET])
+        .status()
+        .map_err(|cause| CliError::machine("cannot start cargo", &cause).with_fix("install Rust: https://rustup.rs"))?;
+    if !status.success() {
+        return Err(CliError::failed("the project does not build").with_fix(format!(
+            "mend what the compiler says; where the target is missing, `rustup target add {TARGET}` brings it"
+        )));
+    }
+    if !component.exists() {
+        return Err(CliError::failed(format!("it was built, but there is nothing at {}", component.display()))
+            .with_fix("correct `component` under [module] in tidemill.toml; the crate's type is to be \"cdylib\""));
+    }
+    Ok(Some(component))
+}
+
+/// Cargo in a project's folder. What surrounds *this* program (a build of ours, say) is not the project's business, and
+/// the manifest names a place in the project's own target folder.
+fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET");
+    // Results alone go to our stdout.
+    cargo.stdout(std::process::Stdio::null());
+    cargo
+}

@@ -1,0 +1,88 @@
+//! `tidemill logs ID`: shows a run's log, and follows it until the run ends where it is told to.
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::wire::LogLine;
+
+/// The longest line of a followed log that is believed to be one, in bytes.
+const LINE_BYTES: usize = 1 << 20;
+
+/// Which log.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run's id
+    id: String,
+
+    /// Go on until the run ends
+    #[arg(long, short)]
+    follow: bool,
+
+    /// How many lines at most, from the first
+    #[arg(long, short = 'n', default_value_t = 100_000, conflicts_with = "follow")]
+    limit: u32,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = format!("/v1/runs/{}/logs", encoded(&args.id));
+    let show = |line: &LogLine| printer.item(line, &line.text());
+    if args.follow {
+        let mut lines = Lines::default();
+        return client
+            .follow(&format!("{path}?follow=true"), &[("accept", "application/x-ndjson")], |piece| {
+                lines
+                    .take(piece)
+                    .iter()
+                    .filter_map(|line| serde_json::from_slice(line).ok())
+                    .for_each(|line| show(&line));
+                true
+            })
+            .await;
+    }
+    let lines: Vec<LogLine> = client.list(&path, args.limit as usize).await?;
+    if lines.is_empty() {
+        printer.note("the run has logged nothing");
+    }
+    lines.iter().for_each(show);
+    Ok(())
+}
+
+/// Cuts a stream of bytes into lines, wherever its pieces end.
+#[derive(Debug, Default)]
+pub struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// The lines that `piece` completes, without those that are empty.
+    pub fn take(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if self.begun.ends_with(b"\n") {
+                self.begun.pop();
+                let line = std::mem::take(&mut self.begun);
+                if !line.is_empty() {
+                    lines.push(line);
+                }
+            } else if self.begun.len() > LINE_BYTES {
+                self.begun.clear();
+            }
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_whole_wherever_pieces_end() {
+        let mut lines = Lines::default();
+        assert!(lines.take(b"{\"a\"").is_empty());
+        assert_eq!(lines.take(b":1}\n\n{}\n{"), [b"{\"a\":1}".to_vec(), b"{}".to_vec()]);
+        assert_eq!(lines.take(b"}\n"), [b"{}".to_vec()]);
+    }
+}

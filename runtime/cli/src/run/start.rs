@@ -1,0 +1,151 @@
+//! `tidemill run NAME`: asks for a run, and waits for its end where it is told to.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::wire::Run;
+
+/// The longest that one request waits; beyond it the run is asked for again.
+const ONE_WAIT: u64 = 30;
+
+/// What to run, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The deployment
+    name: String,
+
+    /// The input: JSON, or @FILE for a file's JSON, or @- for standard input's
+    #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
+    input: String,
+
+    /// Wait for its end and print its output; exit code 1 where it fails
+    #[arg(long, short)]
+    wait: bool,
+
+    /// How long to wait at most, e.g. 5m; the run goes on all the same
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, requires = "wait")]
+    timeout: Duration,
+
+    /// Ask once, however often this is called with the same key and input
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Which export, where the component has more than one that fits
+    #[arg(long, value_name = "NAME")]
+    export: Option<String>,
+
+    /// A label to find the run by; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let input = input(&args.input)?;
+    let mut path = format!("/v1/deployments/{}/runs", encoded(&args.name));
+    let mut join = '?';
+    for (name, value) in
+        args.export.iter().map(|export| ("export", export)).chain(args.labels.iter().map(|label| ("label", label)))
+    {
+        if name == "label" && !value.contains('=') {
+            return Err(CliError::usage(format!("`{value}` is not a label"), "write --label NAME=VALUE"));
+        }
+        path.push_str(&format!("{join}{name}={}", encoded(value)));
+        join = '&';
+    }
+    let wait = if args.wait { args.timeout.as_secs().clamp(1, ONE_WAIT) } else { 0 };
+    let prefer = format!("wait={wait}");
+    let mut headers = Vec::new();
+    if args.wait {
+        headers.push(("prefer", prefer.as_str()));
+    }
+    if let Some(key) = &args.key {
+        headers.push(("idempotency-key", key.as_str()));
+    }
+    let answer = client.ask(Method::POST, &path, input, &headers, Duration::from_secs(wait)).await?;
+    let mut run: Run =
+        answer.json().map_err(|why| CliError::failed(format!("the host's answer is not a run: {why}")))?;
+    if !args.wait {
+        printer.record(&run, &run.id);
+        return Ok(());
+    }
+    if answer.status == StatusCode::ACCEPTED && !run.is_settled() {
+        printer.note(&format!("run {} is {}; waiting", run.id, run.state));
+        run = settled(client, run, args.timeout).await?;
+    }
+    let text = run.output.as_ref().map(|output| serde_json::to_string_pretty(output).unwrap_or_default());
+    if printer.is_json() {
+        printer.value(&run);
+    } else if let Some(text) = text {
+        printer.line(&text);
+    }
+    super::ended(&run)
+}
+
+/// Looks at a run until it has ended or is parked.
+pub async fn settled(client: &Client, mut run: Run, timeout: Duration) -> Result<Run, CliError> {
+    let path = format!("/v1/runs/{}", encoded(&run.id));
+    let waiting = async {
+        let mut pause = Duration::from_millis(100);
+        while !run.is_settled() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+            run = client.get(&path).await?;
+        }
+        Ok::<Run, CliError>(run)
+    };
+    tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
+        Err(CliError::failed("the run did not end in the time given")
+            .with_fix("it goes on: look at it with `tidemill runs`, or wait longer with --timeout"))
+    })
+}
+
+/// The JSON text that is meant by an argument.
+pub fn input(given: &str) -> Result<Vec<u8>, CliError> {
+    let text = match given.strip_prefix('@') {
+        None => given.as_bytes().to_vec(),
+        Some(name) => {
+            let mut text = Vec::new();
+            let read = if name == "-" {
+                std::io::stdin().lock().take(limit()).read_to_end(&mut text)
+            } else {
+                std::fs::File::open(name).and_then(|file| file.take(limit()).read_to_end(&mut text))
+            };
+            read.map_err(|cause| {
+                CliError::usage(format!("cannot read {name}: {cause}"), "write --input @FILE, or the JSON itself")
+            })?;
+            text
+        }
+    };
+    match serde_json::from_slice::<Value>(&text) {
+        Ok(_) => Ok(text),
+        Err(cause) => Err(CliError::usage(
+            format!("the input is not JSON: {cause}"),
+            "text needs quotes of its own: --input '\"text\"'; a file is --input @FILE",
+        )),
+    }
+}
+
+/// One byte more than an input may have, so that a longer one is refused by the host and not cut.
+const fn limit() -> u64 {
+    tidemill_core::limits::INPUT_BYTES as u64 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_json_or_wrong_usage() {
+        assert_eq!(input("{\"a\": 1}").unwrap(), b"{\"a\": 1}");
+        for bad in ["hello", "", "@/there/is/no/such/file"] {
+            assert_eq!(input(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+}

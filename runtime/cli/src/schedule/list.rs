@@ -1,0 +1,53 @@
+//! `tidemill schedules list`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Schedule {
+    deployment: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Value>,
+    fired: u64,
+    skipped: u64,
+    missed: u64,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Schedule {
+    const HEADS: &'static [&'static str] =
+        &["DEPLOYMENT", "SCHEDULE", "NEXT", "LAST", "FIRED", "SKIPPED", "MISSED", "STATE"];
+
+    fn cells(&self) -> Vec<String> {
+        let at_rest = if self.next.is_none() { "ended" } else { "active" };
+        let state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| at_rest.to_owned());
+        vec![
+            self.deployment.clone(),
+            self.name.clone(),
+            self.next.clone().unwrap_or_default(),
+            self.last.clone().unwrap_or_default(),
+            self.fired.to_string(),
+            self.skipped.to_string(),
+            self.missed.to_string(),
+            state,
+        ]
+    }
+}
+
+/// Carries it out.
+pub async fn run(client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let all: Vec<Schedule> = client.all("/v1/schedules").await?;
+    printer.rows(&all, "no schedules: write a [[schedule]] in a manifest and deploy it");
+    Ok(())
+}

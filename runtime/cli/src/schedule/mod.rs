@@ -1,0 +1,59 @@
+//! `tidemill schedules`: lists schedules and steers them. Manifests make them.
+
+mod list;
+mod preview;
+mod steer;
+
+use clap::Subcommand;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// What to do with which; a list where nothing is said.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List them (the default)
+    List,
+    /// Do not fire until resumed
+    Pause(steer::PauseArgs),
+    /// Fire again
+    Resume(Which),
+    /// Fire once, now
+    Trigger(Which),
+    /// Show when it will fire
+    Preview(preview::Args),
+}
+
+/// One schedule.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The deployment
+    deployment: String,
+    /// The schedule's name
+    name: String,
+}
+
+impl Which {
+    fn path(&self) -> String {
+        format!("/v1/schedules/{}/{}", encoded(&self.deployment), encoded(&self.name))
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match args.verb {
+        None | Some(Verb::List) => list::run(client, printer).await,
+        Some(Verb::Pause(args)) => steer::pause(&args, client, printer).await,
+        Some(Verb::Resume(which)) => steer::resume(&which, client, printer).await,
+        Some(Verb::Trigger(which)) => steer::trigger(&which, client, printer).await,
+        Some(Verb::Preview(args)) => preview::run(&args, client, printer).await,
+    }
+}

@@ -1,0 +1,31 @@
+//! `tidemill schedules preview`.
+
+use serde_json::Value;
+
+use super::Which;
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Which, and how far.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// How many firings
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    count: u32,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
+    let firings = answer["items"].as_array().cloned().unwrap_or_default();
+    if firings.is_empty() && !printer.is_json() {
+        printer.note("it will not fire again");
+    }
+    let lines: Vec<_> = firings.iter().map(|at| at.as_str().unwrap_or_default()).collect();
+    printer.record(&answer, &lines.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The command line as its users meet it: exit code, stdout and stderr of the real program.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod host;
+mod offline;
+mod program;
+mod reference;

@@ -1,0 +1,146 @@
+//! Commands that need no host, and what every command says when there is none.
+
+use crate::program::{Called, call, called, tidemill};
+
+/// Where nothing listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+fn wrong(message: &str, fix: &str) -> Called {
+    Called { code: 2, stdout: String::new(), stderr: format!("error: {message}\nfix: {fix}\n") }
+}
+
+#[test]
+fn no_command_does_without_a_host_what_needs_one() {
+    for args in [
+        &["runs"][..],
+        &["run", "x"],
+        &["run-info", "x"],
+        &["logs", "x"],
+        &["logs", "-f", "x"],
+        &["cancel", "x"],
+        &["retry", "x"],
+        &["schedules"],
+        &["schedules", "trigger", "a", "b"],
+        &["deployments"],
+        &["deployments", "delete", "x"],
+        &["modules"],
+        &["streams"],
+        &["ledger", "entries"],
+        &["ledger", "revenue", "x"],
+        &["ledger", "check"],
+        &["doctor", "--quick"],
+    ] {
+        let outcome = call(&[&["--url", NOWHERE], args].concat());
+        let expected = Called {
+            code: 3,
+            stdout: String::new(),
+            stderr: format!(
+                "error: no host answers at {NOWHERE}: Connection refused (os error 111)\n\
+                 fix: start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url\n"
+            ),
+        };
+        assert_eq!(outcome, expected, "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_says_how_to_do_it_right() {
+    assert_eq!(
+        call(&["explain", "limit-feul"]),
+        wrong("`limit-feul` is not one of the host's codes", "did you mean `tidemill explain host/limit-fuel`?")
+    );
+    assert_eq!(
+        call(&["--url", "localhost:7077", "runs"]),
+        wrong("`localhost:7077` is not the url of a host", "give one such as http://127.0.0.1:7077")
+    );
+    assert_eq!(
+        call(&["run", "x", "--input", "hello"]),
+        wrong(
+            "the input is not JSON: expected value at line 1 column 1",
+            "text needs quotes of its own: --input '\"text\"'; a file is --input @FILE"
+        )
+    );
+    assert_eq!(
+        call(&["new", "workflow", "Grüße"]),
+        wrong(
+            "`Grüße` cannot be a module's name",
+            "use up to 63 lower-case letters, digits and hyphens, a letter first and no hyphen last"
+        )
+    );
+    let unknown = call(&["rums"]);
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (2, ""));
+    assert!(unknown.stderr.contains("'run', 'runs'"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_host_does_not_open_to_the_world_without_a_token() {
+    assert_eq!(
+        call(&["serve", "--addr", "0.0.0.0:0"]),
+        wrong(
+            "0.0.0.0:0 can be reached from other machines, and there is no token",
+            "make one with `openssl rand -hex 32 > token` and start with `--token-file token` (or TIDEMILL_TOKEN), \
+             or listen on 127.0.0.1"
+        )
+    );
+    let dev = call(&["dev", "--addr", "0.0.0.0:0"]);
+    assert_eq!((dev.code, dev.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn every_setting_is_shown_with_its_origin_and_a_secret_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tidemill-host.toml"), "concurrency = 7\n").unwrap();
+    let mut command = tidemill(&["serve", "--print-config", "--addr", "127.0.0.1:1", "--json"]);
+    command.current_dir(folder.path()).env("TIDEMILL_NODE", "here").env("TIDEMILL_TOKEN", "not-to-be-shown-0000");
+    let outcome = called(command);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    let shown: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let of = |setting: &str| {
+        let row = shown.as_array().unwrap().iter().find(|row| row["setting"] == setting).unwrap();
+        (row["value"].as_str().unwrap().to_owned(), row["origin"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(of("addr"), ("127.0.0.1:1".into(), "--addr".into()));
+    assert_eq!(of("node"), ("here".into(), "TIDEMILL_NODE".into()));
+    assert_eq!(of("concurrency"), ("7".into(), "tidemill-host.toml".into()));
+    assert_eq!(of("shutdown"), ("25s".into(), "default".into()));
+    assert_eq!(of("token"), ("(hidden)".into(), "TIDEMILL_TOKEN".into()));
+    assert!(!outcome.stdout.contains("not-to-be-shown"));
+}
+
+#[test]
+fn a_code_is_explained_by_its_page() {
+    let page = call(&["explain", "limit-fuel"]);
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    assert!(page.stdout.starts_with("# host/limit-fuel: "));
+    let all = call(&["explain", "--json"]);
+    assert!(serde_json::from_str::<Vec<serde_json::Value>>(&all.stdout).unwrap().len() > 50);
+}
+
+#[test]
+fn a_new_project_is_whole_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |args: &[&str]| {
+        let mut command = tidemill(args);
+        command.current_dir(folder.path());
+        called(command)
+    };
+    for template in ["workflow", "revenue-stream", "webhook"] {
+        let name = format!("my-{template}");
+        assert_eq!(make(&["new", template, &name]).code, 0, "{template}");
+        let text = std::fs::read_to_string(folder.path().join(&name).join("tidemill.toml")).unwrap();
+        tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap();
+        assert!(folder.path().join(&name).join(".tidemill/sdk/Cargo.toml").exists());
+        assert_eq!(
+            make(&["new", template, &name]),
+            wrong(&format!("{name} is there already"), "choose another name, or --dir")
+        );
+    }
+}
+
+#[test]
+fn shells_are_completed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let outcome = call(&["completions", shell]);
+        assert!(outcome.code == 0 && outcome.stdout.contains("run-info"), "{shell}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Runs the program, and hosts of it in folders of their own.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What came of one call.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Called {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The program with an environment of its own.
+pub fn tidemill(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEMILL_")) {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1").stdin(Stdio::null()).args(args);
+    command
+}
+
+/// Calls it and waits for its end.
+pub fn call(args: &[&str]) -> Called {
+    called(tidemill(args))
+}
+
+/// Calls a prepared command.
+pub fn called(mut command: Command) -> Called {
+    let output = command.output().unwrap();
+    Called {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A host that ends with the test.
+pub struct Served {
+    child: Child,
+    pub url: String,
+}
+
+impl Served {
+    /// Starts one over `data` on a free port and waits until it is up.
+    pub fn start(data: &Path, more: &[&str], token: Option<&str>) -> Self {
+        let mut command = tidemill(&["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data"]);
+        command.arg(data).args(more).stdout(Stdio::null()).stderr(Stdio::piped());
+        if let Some(token) = token {
+            command.env("TIDEMILL_TOKEN", token);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let url = loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the host did not come up: {said}");
+            said.push_str(&line);
+            if let Some((_, url)) = line.split_once("is up at ") {
+                break url.trim().to_owned();
+            }
+        };
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.read_to_string(&mut String::new()));
+        let mut served = Self { child, url };
+        served.wait_until_ready();
+        served
+    }
+
+    fn wait_until_ready(&mut self) {
+        for _ in 0..600 {
+            if self.call(&["doctor", "--quick"]).code == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the host is not ready");
+    }
+
+    /// Calls a command against it.
+    pub fn call(&self, args: &[&str]) -> Called {
+        let mut command = tidemill(args);
+        command.env("TIDEMILL_URL", &self.url);
+        called(command)
+    }
+
+    /// Sends SIGTERM and waits for the exit code.
+    pub fn terminate(mut self) -> i32 {
+        signal("TERM", self.child.id());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // An error says that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(name: &str, process: u32) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+}
