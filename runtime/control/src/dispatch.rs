@@ -157,11 +157,11 @@ impl Loop for Dispatcher {
                 }
             }
         }
-        let delayed = self.host.delayed_until.load(Ordering::Acquire);
-        let rest = match delayed {
-            _ if more && self.host.node.free() > 0 => Rest::None,
-            u64::MAX => Rest::UntilKnock,
-            delayed => Rest::Until(Timestamp::from_millis(delayed)),
+        let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
+        let rest = if more && self.host.node.free() > 0 {
+            Rest::None
+        } else {
+            Rest::Until(delayed.min(now.plus_millis(LOOK_EVERY)))
         };
         Ok(Progress { found, done, failed, rest })
     }

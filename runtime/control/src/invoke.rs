@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemill_core::Fuel;
 use tidemill_core::run::{Export, Run, RunState};
+use tidemill_core::{Fuel, RunId};
 use tidemill_store::records::{NewRun, Requested};
 
 use crate::error::ControlError;
@@ -62,6 +62,14 @@ impl Host {
         }
     }
 
+    /// Waits for the outcome of a run that was asked for before, at most `wait`.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; the store's own.
+    pub async fn outcome(&self, id: RunId, wait: Duration) -> Result<Invoked, ControlError> {
+        self.wait_for(id, tokio::time::Instant::now() + wait.min(WAIT_MAX), false).await
+    }
+
     /// The run in hand, where it can begin now.
     async fn place(&self, live: &Arc<Live>, new: &NewRun, delayed: bool) -> Option<Work> {
         let behind = live.gate.behind.load(std::sync::atomic::Ordering::Acquire);
@@ -101,7 +109,7 @@ impl Host {
             Finish::Queued(run) if self.0.is_stopping() => {
                 Ok(Invoked { run: *run, output: None, settled: false, replayed: false })
             }
-            Finish::Queued(run) => self.wait_for(*run, until, false).await,
+            Finish::Queued(run) => self.wait_for(run.id, until, false).await,
             // The winner's record, with the check that it had the same input.
             Finish::KeyTaken => self.queue_and_wait(live, new, until).await,
             Finish::Refused(error) => Err(error.into()),
@@ -116,16 +124,16 @@ impl Host {
         until: tokio::time::Instant,
     ) -> Result<Invoked, ControlError> {
         match self.enqueue(live, new).await? {
-            Requested::Created(run) => self.wait_for(run, until, false).await,
-            Requested::Existing(run) => self.wait_for(run, until, true).await,
+            Requested::Created(run) => self.wait_for(run.id, until, false).await,
+            Requested::Existing(run) => self.wait_for(run.id, until, true).await,
         }
     }
 
     /// Waits until the run is settled, or `until`.
-    async fn wait_for(&self, run: Run, until: tokio::time::Instant, replayed: bool) -> Result<Invoked, ControlError> {
-        let mut watch = self.0.outcomes.watch(run.id);
+    async fn wait_for(&self, id: RunId, until: tokio::time::Instant, replayed: bool) -> Result<Invoked, ControlError> {
+        let mut watch = self.0.outcomes.watch(id);
         loop {
-            let mut stands = self.stands(run.id).await?;
+            let mut stands = self.stands(id).await?;
             stands.replayed = replayed;
             if stands.settled || tokio::time::Instant::now() >= until {
                 return Ok(stands);
@@ -138,7 +146,7 @@ impl Host {
                         return Ok(Invoked { run, output, settled: true, replayed });
                     }
                     // Told already, to a loop that did not listen; the store knows.
-                    None => watch = self.0.outcomes.watch(run.id),
+                    None => watch = self.0.outcomes.watch(id),
                 },
                 () = tokio::time::sleep_until(look_again) => {}
                 // The store closes any moment: what was read last must do.
@@ -148,7 +156,7 @@ impl Host {
     }
 
     /// The run as the store has it.
-    async fn stands(&self, id: tidemill_core::RunId) -> Result<Invoked, ControlError> {
+    async fn stands(&self, id: RunId) -> Result<Invoked, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         let output = if run.state == RunState::Succeeded { self.0.store.output(id).await? } else { None };
         Ok(Invoked { settled: run.state.is_settled(), run, output, replayed: false })

@@ -14,7 +14,7 @@ use crate::error::ControlError;
 use crate::host::Inner;
 use crate::work::back_off;
 
-/// No rest is longer: the machine's clock may be set meanwhile.
+/// After so long a rest the clock is read again.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What one look found and did.
@@ -63,38 +63,51 @@ pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
         let mut last_error = String::new();
         while !host.is_closed() {
             // A look is never cut off: what it has claimed must come into somebody's hands.
-            let rest = match turned.tick(host.clock.now()).await {
+            let looked = turned.tick(host.clock.now()).await;
+            let rest = match looked {
                 Ok(Progress { failed: 0, rest, .. }) => {
                     failures = 0;
                     last_error.clear();
-                    match rest {
-                        Rest::None => continue,
-                        Rest::Until(at) => Duration::from_millis(at.millis_since(host.clock.now()))
-                            .clamp(Duration::from_millis(1), LONGEST_REST),
-                        Rest::UntilKnock => LONGEST_REST,
-                    }
+                    rest
                 }
-                Ok(Progress { .. }) => {
+                looked => {
                     failures += 1;
-                    back_off(failures)
-                }
-                Err(error) => {
-                    failures += 1;
-                    let text = error.to_string();
+                    let text = looked.err().map(|error| error.to_string()).unwrap_or_default();
                     // The same again tells nobody anything new.
                     if text != last_error {
                         tracing::warn!(name = L::NAME, error = text, "a loop failed and will try again");
                         last_error = text;
                     }
-                    back_off(failures)
+                    // While the store fails, knocking does not help.
+                    tokio::select! {
+                        () = tokio::time::sleep(back_off(failures)) => continue,
+                        () = &mut ended => return,
+                    }
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                // While the store fails, knocking does not help.
-                () = turned.knocked(), if failures == 0 => {}
+                () = until(&host, rest) => {}
+                () = turned.knocked() => {}
                 () = &mut ended => return,
             }
         }
     })
+}
+
+/// Rests by date, in pieces: the machine's clock may be set meanwhile, either way.
+async fn until(host: &Inner, rest: Rest) {
+    let began = host.clock.now();
+    let at = match rest {
+        Rest::None => return,
+        Rest::Until(at) => at,
+        Rest::UntilKnock => return std::future::pending().await,
+    };
+    loop {
+        let now = host.clock.now();
+        // Set back: what was worked out by the old time is looked at again.
+        if now >= at || now < began {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(at.millis_since(now)).min(LONGEST_REST)).await;
+    }
 }

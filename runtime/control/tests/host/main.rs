@@ -7,6 +7,7 @@
 mod calls;
 mod concurrency;
 mod deployments;
+mod disk;
 mod guests;
 mod lives;
 mod queue;

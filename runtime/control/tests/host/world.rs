@@ -8,9 +8,11 @@ use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, DeploymentName, RunId, Timestamp};
+use tidemill_store::embedded::Disk;
 use tidemill_store::records::{Component, ModuleVersion, PageRequest, Requested, RunFilter};
 use tidemill_store::{LocalStore, Store};
 
+use crate::disk::Fillable;
 use crate::guests::Scripted;
 
 /// 2026-01-05T00:00:00Z, a Monday.
@@ -18,6 +20,7 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_571_200_000);
 
 pub struct World {
     pub folder: TempDir,
+    pub disk: Arc<Fillable>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     pub guests: Arc<Scripted>,
@@ -32,8 +35,10 @@ pub fn component() -> ComponentDigest {
     ComponentDigest::of(b"a component")
 }
 
-fn open(folder: &TempDir) -> Arc<dyn Store> {
-    Arc::new(LocalStore::open(LocalStore::config(folder.path())).unwrap().0)
+fn open(folder: &TempDir, disk: &Arc<Fillable>) -> Arc<dyn Store> {
+    let mut config = LocalStore::config(folder.path());
+    config.disk = Arc::clone(disk) as Arc<dyn Disk>;
+    Arc::new(LocalStore::open(config).unwrap().0)
 }
 
 fn config(folder: &TempDir) -> HostConfig {
@@ -53,7 +58,8 @@ impl World {
 
     pub async fn new(exports: &[Export], running: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(&folder);
+        let disk = Arc::default();
+        let store = open(&folder, &disk);
         let clock = Arc::new(ManualClock::new(START));
         let guests = Scripted::new();
         let component = Component {
@@ -72,7 +78,7 @@ impl World {
         };
         store.put_version(version, component).await.unwrap();
         let host = host(&folder, &store, &clock, &guests, running).await;
-        let world = Self { folder, store, clock, guests, host };
+        let world = Self { folder, disk, store, clock, guests, host };
         if !running {
             world.turn().await;
         }
@@ -87,7 +93,7 @@ impl World {
 
     /// The store as it is after the host has closed it.
     pub async fn open_again(&mut self) {
-        self.store = open(&self.folder);
+        self.store = open(&self.folder, &self.disk);
     }
 
     pub async fn deploy(&self, manifest: serde_json::Value) {

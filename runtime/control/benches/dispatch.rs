@@ -1,0 +1,129 @@
+//! A run through the host, without a guest's own work: what admission, the commit and the answer cost.
+//!
+//! The guest is scripted, so that the figure is the dispatcher's and the store's. `call` runs first and commits once;
+//! `queued` goes through the store: request, claim, outcome. Each at one task and at 128.
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot begin has nothing to say")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tidemill_control::{Ask, Guests, Host, HostConfig, Job};
+use tidemill_core::clock::{Clock, Stopwatch, SystemClock};
+use tidemill_core::manifest::Manifest;
+use tidemill_core::run::Export;
+use tidemill_core::{ComponentDigest, Fuel};
+use tidemill_engine::{Admitted, Effects, Ended, EngineStats, Outcome, Refused};
+use tidemill_store::records::{Component, ModuleVersion, Requested};
+use tidemill_store::{LocalStore, Store};
+
+struct NoOp;
+
+#[async_trait]
+impl Guests for NoOp {
+    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
+        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new() })
+    }
+
+    async fn run(&self, _: Job) -> Ended {
+        Ended {
+            outcome: Outcome::Output(Bytes::from_static(b"null")),
+            effects: Effects::default(),
+            fuel: Fuel::new(1_000),
+            peak_memory: 65_536,
+            redo: false,
+        }
+    }
+
+    fn evict(&self, _: ComponentDigest) {}
+
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+}
+
+async fn host(folder: &Path) -> Host {
+    let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalStore::config(folder)).unwrap().0);
+    let (digest, now) = (ComponentDigest::of(b"no-op"), SystemClock.now());
+    let version =
+        ModuleVersion { module: "noop".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: now };
+    let exports = vec![Export::Workflow];
+    let component = Component { digest, size: 5, exports, imports: Vec::new(), warnings: Vec::new(), uploaded_at: now };
+    store.put_version(version, component).await.unwrap();
+    let config = HostConfig::new("bench".parse().unwrap(), folder.join("components"));
+    let host = Host::start(config, store, Arc::new(NoOp), Arc::new(SystemClock)).await.unwrap();
+    let manifest = br#"{"name": "noop", "module": "noop@1.0.0", "concurrency": 256}"#;
+    host.deploy(Manifest::parse_json(manifest).unwrap(), None, false).await.unwrap();
+    host
+}
+
+fn ask() -> Ask {
+    Ask::new("noop".parse().unwrap(), Bytes::from_static(b"{}"))
+}
+
+async fn call(host: &Host) {
+    let invoked = host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
+    assert!(invoked.settled);
+}
+
+async fn queued(host: &Host) {
+    let run = match host.request(ask()).await.unwrap() {
+        Requested::Created(run) | Requested::Existing(run) => run,
+    };
+    assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().settled);
+}
+
+/// `runs` runs, split among `tasks` that each do one after the other.
+async fn among<F: Future<Output = ()> + Send>(
+    host: Host,
+    tasks: u64,
+    runs: u64,
+    one: impl Fn(Host) -> F + Send + Sync + Copy + 'static,
+) -> Duration {
+    let watch = Stopwatch::start();
+    let working: Vec<_> = (0..tasks)
+        .map(|task| {
+            let host = host.clone();
+            let share = runs / tasks + u64::from(task < runs % tasks);
+            tokio::spawn(async move {
+                for _ in 0..share {
+                    one(host.clone()).await;
+                }
+            })
+        })
+        .collect();
+    for task in working {
+        task.await.unwrap();
+    }
+    watch.elapsed()
+}
+
+fn dispatch(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let host = runtime.block_on(host(folder.path()));
+    let mut group = criterion.benchmark_group("dispatch");
+    group.throughput(Throughput::Elements(1));
+    for tasks in [1, 128] {
+        group.bench_function(format!("call/{tasks}"), |bench| {
+            bench
+                .to_async(&runtime)
+                .iter_custom(|runs| among(host.clone(), tasks, runs, |host| async move { call(&host).await }));
+        });
+        group.bench_function(format!("queued/{tasks}"), |bench| {
+            bench
+                .to_async(&runtime)
+                .iter_custom(|runs| among(host.clone(), tasks, runs, |host| async move { queued(&host).await }));
+        });
+    }
+    group.finish();
+    runtime.block_on(host.shutdown(Duration::from_secs(10)));
+}
+
+criterion_group!(benches, dispatch);
+criterion_main!(benches);

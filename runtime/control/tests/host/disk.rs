@@ -1,0 +1,120 @@
+//! A full disk: what has not begun is refused, what goes on stays where it is, and all goes on when there is room.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::Code;
+use tidemill_core::run::RunState;
+use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
+use tidemill_store::records::RunFilter;
+use tokio::sync::Semaphore;
+
+use crate::guests::{count, wait};
+use crate::world::{World, name};
+
+/// A disk that is full when it is told so.
+#[derive(Debug, Default)]
+pub struct Fillable(AtomicBool);
+
+impl Fillable {
+    fn set_full(&self, full: bool) {
+        self.0.store(full, Ordering::SeqCst);
+    }
+}
+
+impl Disk for Fillable {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        RealDisk.open(path, create)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(path)
+    }
+
+    fn free_space(&self, path: &Path) -> io::Result<u64> {
+        if self.0.load(Ordering::SeqCst) { Ok(0) } else { RealDisk.free_space(path) }
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Waits until the store refuses to write.
+async fn until_full(world: &World) {
+    while world.store.trim(1_000, crate::world::START).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move { count(&store, &job).await }
+    });
+    world.disk.set_full(true);
+    until_full(&world).await;
+    let refused = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+    assert_eq!((refused.code(), refused.code().status()), (Code::DiskFull, 507));
+    let refused = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DiskFull);
+    assert!(!world.host.ready().ready);
+    assert!(world.runs(RunFilter::default()).await.is_empty());
+    assert_eq!(world.host.running(), 0);
+
+    world.disk.set_full(false);
+    let mut invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await;
+    while invoked.as_ref().is_err_and(|error| error.code() == Code::DiskFull) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await;
+    }
+    assert_eq!(invoked.unwrap().run.state, RunState::Succeeded);
+    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
+    assert_eq!(value.as_ref(), b"1", "what was refused has not happened");
+}
+
+#[tokio::test]
+async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let (held, store) = (Arc::clone(&gate), Arc::clone(&world.store));
+    world.guests.act(move |job| {
+        let (gate, store) = (Arc::clone(&held), Arc::clone(&store));
+        async move { wait(&gate, &job).await.unwrap_or(count(&store, &job).await) }
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    world.disk.set_full(true);
+    until_full(&world).await;
+    gate.add_permits(1);
+    // Its outcome is refused at least once before there is room again.
+    let refused = "tidemill_store_errors_total 0";
+    while world.host.metrics_text().unwrap().contains(refused) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(world.run(run.id).await.state.name(), "running");
+    world.disk.set_full(false);
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    assert_eq!(world.guests.begun(), 1);
+}
