@@ -1,0 +1,117 @@
+//! `/v1/deployments`.
+
+use serde_json::json;
+
+use super::world::World;
+
+#[tokio::test]
+async fn a_change_makes_a_revision_and_says_what_changed() {
+    let world = World::with_hello().await;
+    let same = world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "retry": {"attempts": 1}})).await;
+    assert_eq!(same.is(200).json()["deployment"]["revision"], 1);
+
+    let manifest = json!({"module": "hello@1.0.0", "priority": 7, "schedules": [{"name": "often", "every": "1h"}]});
+    let changed = world.put("/v1/deployments/hello", manifest.clone()).await.is(200);
+    assert_eq!(changed.header("etag"), "\"2\"");
+    let changed = changed.json();
+    assert_eq!(changed["created"], false);
+    let priority = changed["changes"].as_array().unwrap().iter().find(|change| change["pointer"] == "/priority");
+    assert_eq!(priority, Some(&json!({"pointer": "/priority", "from": 5, "to": 7})));
+    assert_eq!(changed["schedules"][0]["name"], "often");
+    assert!(changed["schedules"][0]["next"].as_array().unwrap().len() > 5);
+
+    let shown = world.get("/v1/deployments/hello").await.is(200);
+    assert_eq!(shown.header("etag"), "\"2\"");
+    assert_eq!(shown.json()["manifest"]["priority"], 7);
+    let revisions = world.get("/v1/deployments/hello/revisions").await.is(200).json();
+    let numbers: Vec<_> = revisions["items"].as_array().unwrap().iter().map(|one| one["revision"].clone()).collect();
+    assert_eq!(numbers, [2, 1]);
+    let listed = world.get("/v1/deployments").await.is(200).json();
+    assert_eq!(listed["items"][0]["name"], "hello");
+    assert!(listed["items"][0].get("manifest").is_none());
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let world = World::with_hello().await;
+    let manifest = json!({"module": "hello@1.0.0", "priority": 2});
+    let dry = world.put("/v1/deployments/hello?dry_run=true", manifest.clone()).await.is(200).json();
+    assert_eq!(dry["dry_run"], true);
+    assert!(!dry["changes"].as_array().unwrap().is_empty());
+    assert_eq!(world.get("/v1/deployments/hello").await.json()["revision"], 1);
+    world.put("/v1/deployments/other?dry_run=true", manifest).await.is(200);
+    world.get("/v1/deployments/other").await.refused(404, "host/deployment-not-found");
+}
+
+#[tokio::test]
+async fn whoever_expects_something_else_is_told() {
+    let world = World::with_hello().await;
+    let put = async |header: (&str, &str), path: &str| {
+        world.ask("PUT", path, &[header], json!({"module": "hello@1.0.0", "priority": 3}).to_string()).await
+    };
+    let hello = "/v1/deployments/hello";
+    let problem = put(("if-match", "\"9\""), hello).await.refused(412, "host/precondition-failed");
+    assert_eq!(problem["revision"], 1);
+    put(("if-none-match", "*"), hello).await.refused(412, "host/precondition-failed");
+    put(("if-match", "*"), "/v1/deployments/other").await.refused(412, "host/precondition-failed");
+    put(("if-match", "\"1\""), "/v1/deployments/other").await.refused(412, "host/precondition-failed");
+    assert_eq!(world.get(hello).await.json()["revision"], 1);
+    put(("if-match", "\"1\""), hello).await.is(200);
+    put(("if-match", "*"), hello).await.is(200);
+    put(("if-none-match", "*"), "/v1/deployments/other").await.is(201);
+    put(("if-match", "1"), hello).await.refused(400, "host/bad-header");
+}
+
+#[tokio::test]
+async fn a_manifest_is_refused_with_a_pointer_for_each_problem() {
+    let world = World::with_hello().await;
+    let put = async |manifest| world.put("/v1/deployments/hello", manifest).await;
+    let problem = put(json!({"module": "hello@1.0.0", "priorty": 1, "limits": {"memory": "1XB"}})).await;
+    let problem = problem.refused(422, "host/bad-manifest");
+    let errors = problem["errors"].as_array().unwrap();
+    let at =
+        |pointer: &str| errors.iter().find(|error| error["pointer"] == pointer).unwrap_or_else(|| panic!("{pointer}"));
+    assert_eq!(at("/priorty")["code"], "host/unknown-field");
+    assert!(at("/priorty")["fix"].as_str().unwrap().contains("priority"));
+    assert!(at("/limits/memory")["detail"].as_str().unwrap().contains("1XB"));
+
+    let other = put(json!({"module": "hello@1.0.0", "name": "other"})).await.refused(422, "host/bad-manifest");
+    assert_eq!(other["errors"][0]["pointer"], "/name");
+    let cron = put(json!({"module": "hello@1.0.0", "schedules": [{"name": "x", "cron": "99 * * * *"}]})).await;
+    let cron = cron.is(422).json();
+    assert!(cron["errors"][0]["pointer"].as_str().unwrap().starts_with("/schedule"), "{cron}");
+    put(json!([])).await.is(422);
+    let text = world.ask("PUT", "/v1/deployments/hello", &[], "{\"module\": ").await.refused(400, "host/bad-json");
+    assert!(text["detail"].as_str().unwrap().contains("line 1"), "{text}");
+    world.put("/v1/deployments/hello", json!({"module": "nothing@1.0.0"})).await.refused(404, "host/module-not-found");
+    assert_eq!(world.get("/v1/deployments/hello").await.json()["revision"], 1);
+}
+
+#[tokio::test]
+async fn a_pause_keeps_what_is_asked_for_until_it_ends() {
+    let world = World::with_hello().await;
+    let paused = world.post("/v1/deployments/hello/pause", json!({"note": "later"})).await.is(200).json();
+    assert_eq!(paused["paused"]["note"], "later");
+    let id = world.request(json!({})).await;
+    assert_eq!(world.get(&format!("/v1/runs/{id}")).await.json()["state"], "queued");
+    let problem =
+        world.post("/v1/deployments/hello/pause", json!({"nte": "x"})).await.refused(422, "host/unknown-field");
+    assert_eq!(problem["errors"][0]["pointer"], "/nte");
+    let resumed = world.post("/v1/deployments/hello/resume", json!({})).await.is(200).json();
+    assert!(resumed.get("paused").is_none());
+    world.until(&id, "succeeded").await;
+    world.ask("POST", "/v1/deployments/no/pause", &[], "").await.refused(404, "host/deployment-not-found");
+}
+
+#[tokio::test]
+async fn a_deployment_with_runs_is_removed_only_with_them() {
+    let world = World::with_hello().await;
+    let id = world.request(json!({"sleep": 60_000})).await;
+    world.until(&id, "running").await;
+    world.delete("/v1/deployments/hello").await.refused(409, "host/deployment-in-use");
+    world.delete("/v1/deployments/hello?runs=keep").await.refused(400, "host/bad-query");
+    world.delete("/v1/deployments/hello?runs=cancel").await.is(204);
+    assert_eq!(world.until(&id, "cancelled").await["state"], "cancelled");
+    world.get("/v1/deployments/hello").await.refused(404, "host/deployment-not-found");
+    world.delete("/v1/deployments/hello").await.refused(404, "host/deployment-not-found");
+}

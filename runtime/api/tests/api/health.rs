@@ -1,0 +1,67 @@
+//! Health, figures, and the pages.
+
+use serde_json::json;
+use tidemill_core::Code;
+
+use super::world::World;
+
+#[tokio::test]
+async fn a_good_host_says_so() {
+    let world = World::with_hello().await;
+    assert_eq!(&world.get("/healthz").await.is(200).bytes[..], b"ok\n");
+    world.get("/readyz").await.is(200);
+    let health = world.get("/v1/health").await.is(200).json();
+    assert_eq!((&health["status"], &health["ready"], &health["node"]), (&json!("ok"), &json!(true), &json!("node-1")));
+    assert_eq!(health["store"]["status"], "good");
+    world.run(json!({})).await.is(200);
+    let metrics = world.get("/metrics").await.is(200);
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+    let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();
+    assert!(text.contains("tidemill_attempts_total{deployment=\"hello\",state=\"succeeded\"} 1"), "{text}");
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_host_that_shuts_down_lives_but_is_not_ready() {
+    let world = World::with_hello().await;
+    world.host.shutdown(std::time::Duration::from_secs(1)).await;
+    world.get("/healthz").await.is(200);
+    let refused = world.get("/readyz").await;
+    assert!(refused.headers.contains_key("retry-after"));
+    refused.is(503);
+    let refused = world.run(json!({})).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    refused.refused(503, "host/shutting-down");
+}
+
+#[tokio::test]
+async fn every_code_has_its_page() {
+    let world = World::new().await;
+    for code in Code::ALL {
+        let page = world.get(code.page_path()).await.is(200);
+        assert!(page.bytes.starts_with(format!("# {code}").as_bytes()), "{code}");
+    }
+    let problem = world.get("/errors/host-limit-feul").await.refused(404, "host/path-not-found");
+    assert!(problem["fix"].as_str().unwrap().contains("host-limit-fuel"));
+}
+
+#[tokio::test]
+async fn the_page_speaks_to_its_own_host_only() {
+    let world = World::new().await;
+    let page = world.get("/").await.is(200);
+    assert!(page.header("content-type").starts_with("text/html"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"));
+    let text = String::from_utf8(page.bytes.to_vec()).unwrap();
+    for elsewhere in ["src=\"http", "href=\"http", "innerHTML", "@import"] {
+        assert!(!text.contains(elsewhere), "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let world = World::new().await;
+    let document = world.get("/openapi.json").await.is(200).json();
+    assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));
+    assert!(document["paths"]["/v1/deployments/{name}/runs"]["post"].is_object());
+}

@@ -1,0 +1,17 @@
+//! The whole API before a real host and a real store; only the guests are scripted (`world.rs`). One module a noun, and
+//! each test says what must hold of the answer and of what was or was not changed.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
+mod deployments;
+mod docs;
+mod events;
+mod garbage;
+mod health;
+mod ledger;
+mod modules;
+mod refusals;
+mod runs;
+mod schedules;
+mod server;
+mod world;

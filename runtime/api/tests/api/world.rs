@@ -1,0 +1,296 @@
+//! A host in a folder of its own, guests that do as their input says, and a client without a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidemill_api::{Api, ApiConfig};
+use tidemill_control::{Guests, Host, HostConfig, Job};
+use tidemill_core::clock::SystemClock;
+use tidemill_core::failure::Failure;
+use tidemill_core::run::Export;
+use tidemill_core::{Code, ComponentDigest, Fuel};
+use tidemill_engine::{Admitted, Cause, Effects, Ended, EngineStats, Outcome, Problem, Refused, Urgency};
+use tidemill_store::LocalStore;
+use tidemill_store::records::{LedgerEntry, LedgerLeg, LogLevel, LogLine, NewPosting};
+use tower::ServiceExt as _;
+
+/// A host with its API.
+pub struct World {
+    pub host: Host,
+    pub api: Api,
+    router: Router,
+    pub folder: TempDir,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Bytes,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut ApiConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        std::fs::create_dir_all(data.join("components")).unwrap();
+        let (store, _) = LocalStore::open(LocalStore::config(&data.join("store"))).unwrap();
+        let config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
+        let host = Host::start(config, Arc::new(store), Arc::new(Scripted), Arc::new(SystemClock)).await.unwrap();
+        let mut config = ApiConfig::new(data, None);
+        change(&mut config);
+        let api = Api::new(host.clone(), config);
+        let router = api.router();
+        let world = Self { host, api, router, folder };
+        // A host takes up what was left before it answers calls.
+        while world.get("/readyz").await.status != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        world
+    }
+
+    /// A host with module `hello@1.0.0` and a deployment `hello` of it.
+    pub async fn with_hello() -> Self {
+        let world = Self::new().await;
+        world.upload("hello", "1.0.0", b"\0asm workflow").await.is(201);
+        world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "retry": {"attempts": 1}})).await.is(201);
+        world
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
+        Answered { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Sends a request whose answer goes on.
+    pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
+        let request = build("GET", path, headers, Body::empty());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        Stream {
+            headers: response.headers().clone(),
+            pieces: response.into_body().into_data_stream(),
+            rest: String::new(),
+        }
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answered {
+        self.send(build(method, path, headers, body.into())).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answered {
+        self.ask("GET", path, &[], Body::empty()).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answered {
+        self.ask("PUT", path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answered {
+        self.ask("POST", path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answered {
+        self.ask("DELETE", path, &[], Body::empty()).await
+    }
+
+    pub async fn upload(&self, module: &str, version: &str, bytes: &[u8]) -> Answered {
+        let path = format!("/v1/modules/{module}/versions/{version}");
+        self.ask("PUT", &path, &[("content-type", "application/wasm")], bytes.to_vec()).await
+    }
+
+    /// Runs `hello` and waits for its end.
+    pub async fn run(&self, input: Value) -> Answered {
+        self.ask("POST", "/v1/deployments/hello/runs", &[("prefer", "wait=20")], input.to_string()).await
+    }
+
+    /// Asks for a run of `hello`, and for no more.
+    pub async fn request(&self, input: Value) -> String {
+        let run = self.post("/v1/deployments/hello/runs", input).await.is(202).json();
+        run["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a run is in that state.
+    pub async fn until(&self, id: &str, state: &str) -> Value {
+        for _ in 0..2_000 {
+            let run = self.get(&format!("/v1/runs/{id}")).await.is(200).json();
+            if run["state"] == state {
+                return run;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("run {id} did not come to be {state}");
+    }
+}
+
+pub fn build(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).unwrap()
+}
+
+impl Answered {
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// A problem with that status and code, in its full form.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        let answered = self.is(status);
+        assert_eq!(answered.header("content-type"), "application/problem+json");
+        let problem = answered.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("/errors/{}", code.replace('/', "-")));
+        for field in ["title", "detail", "fix"] {
+            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {problem}");
+        }
+        problem
+    }
+}
+
+/// An answer that goes on.
+pub struct Stream {
+    pub headers: HeaderMap,
+    pieces: axum::body::BodyDataStream,
+    rest: String,
+}
+
+impl Stream {
+    /// What comes up to the next `end`; none where the answer ends first.
+    pub async fn next(&mut self, end: &str) -> Option<String> {
+        use futures_util::StreamExt as _;
+        loop {
+            if let Some((piece, rest)) = self.rest.split_once(end) {
+                let (piece, rest) = (piece.to_owned(), rest.to_owned());
+                self.rest = rest;
+                return Some(piece);
+            }
+            let piece = tokio::time::timeout(Duration::from_secs(20), self.pieces.next()).await.unwrap()?;
+            self.rest.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        }
+    }
+
+    /// The next event: its id, name and data.
+    pub async fn event(&mut self) -> Option<(String, String, Value)> {
+        loop {
+            let text = self.next("\n\n").await?;
+            let field = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                line.unwrap_or_default().trim().to_owned()
+            };
+            let data = field("data:");
+            if !data.is_empty() {
+                return Some((field("id:"), field("event:"), serde_json::from_str(&data).unwrap()));
+            }
+        }
+    }
+}
+
+/// Guests whose bytes say what they export, and whose input says what they do.
+struct Scripted;
+
+#[async_trait]
+impl Guests for Scripted {
+    async fn admit(&self, file: &Path, _digest: ComponentDigest) -> Result<Admitted, Refused> {
+        let bytes = std::fs::read(file).unwrap();
+        let Some(text) = bytes.strip_prefix(b"\0asm") else {
+            let problem = |message: &str| Problem {
+                code: Code::ComponentInvalid,
+                message: message.to_owned(),
+                fix: "Build it as a component.".to_owned(),
+            };
+            return Err(Refused { problems: vec![problem("no magic number"), problem("no component")], host: false });
+        };
+        let words: Vec<_> = std::str::from_utf8(text).unwrap().split_whitespace().collect();
+        let exports = Export::ALL.into_iter().filter(|export| words.contains(&export.as_str())).collect();
+        Ok(Admitted { exports, imports: vec!["tidemill:host/log@0.1.0".to_owned()], warnings: Vec::new() })
+    }
+
+    async fn run(&self, job: Job) -> Ended {
+        let input: Value = serde_json::from_slice(&job.input).unwrap();
+        let mut effects = Effects::default();
+        let failed = |failure, cause| Outcome::Failed { failure, cause };
+        let mut outcome = Outcome::Output(job.input.clone());
+        for line in 0..input["log"].as_u64().unwrap_or(0) {
+            job.sink.log(LogLine {
+                seq: job.run.next_log_seq + line,
+                at: job.run.created_at,
+                attempt: job.run.attempt,
+                level: LogLevel::Info,
+                message: format!("line {line}"),
+                fields: vec![("n".to_owned(), line.to_string())],
+            });
+        }
+        if let Some(millis) = input["sleep"].as_u64() {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(millis)) => {}
+                () = job.cancel.reached(Urgency::Asked) => {
+                    outcome = failed(Failure::new("host/cancelled", "told to end"), Cause::Cancelled);
+                }
+            }
+        }
+        if let Some(code) = input["fail"].as_str() {
+            let failure = Failure::new(code, "it did not work").with_details(r#"{"why": [1]}"#);
+            outcome = failed(failure, Cause::Guest);
+        }
+        if job.export == Export::RevenueStream {
+            effects.postings.push(NewPosting { entry: entry(&job) });
+            outcome = Outcome::Output(Bytes::from_static(b"{}"));
+        }
+        Ended { outcome, effects, fuel: Fuel::new(1_000), peak_memory: 65_536, redo: false }
+    }
+
+    fn evict(&self, _digest: ComponentDigest) {}
+
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+}
+
+fn entry(job: &Job) -> LedgerEntry {
+    let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+    LedgerEntry {
+        id: format!("{}-0", job.run.id),
+        stream: job.run.deployment.clone(),
+        run: job.run.id,
+        external_id: job.run.id.to_string(),
+        kind: "sale".to_owned(),
+        minor_units: 1_999,
+        currency: "EUR".to_owned(),
+        net_revenue: 1_999,
+        occurred_at: job.run.created_at,
+        posted_at: job.run.created_at,
+        customer: Some("c-1".to_owned()),
+        description: "a book".to_owned(),
+        metadata: r#"{"isbn": "1"}"#.to_owned(),
+        legs: vec![leg("receivable", 1_999), leg("revenue", -1_999)],
+        fingerprint: [7; 16],
+    }
+}
