@@ -68,3 +68,18 @@ fn the_page_says_what_help_says() {
         "docs/src/reference/cli.md is not what --help says: run TIDEMILL_BLESS=1 cargo test -p tidemill"
     );
 }
+
+#[test]
+fn every_setting_is_in_the_page_about_running_a_host() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&call(&["serve", "--print-config", "--json"]).stdout).unwrap();
+    for row in shown.as_array().unwrap() {
+        let setting = row["setting"].as_str().unwrap();
+        let variable = format!("`TIDEMILL_{}`", setting.to_ascii_uppercase().replace('-', "_"));
+        assert!(page.contains(&variable), "{variable} is not in docs/src/operations.md");
+        let default = row["value"].as_str().unwrap();
+        let line = page.lines().find(|line| line.contains(&variable)).unwrap();
+        assert!(default.is_empty() || line.contains(&format!("`{default}`")), "{variable}: the default is {default}");
+    }
+}
