@@ -62,7 +62,8 @@ impl Api {
         Self { config, router, closing }
     }
 
-    /// Everything that it answers, as a service; for tests, and for who brings a server of his own.
+    /// Everything that it answers, as a service; for tests, and for who brings a server of his own. Feeds end when this
+    /// is dropped.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -42,6 +42,8 @@ struct Feed {
     state: ApiState,
     after: u64,
     ready: VecDeque<Bytes>,
+    /// There may be more to read already: the last page was full, or there was none yet.
+    more: bool,
     committed: watch::Receiver<CommitMark>,
     closing: watch::Receiver<bool>,
 }
@@ -72,6 +74,7 @@ impl Feed {
         Ok(Self {
             after,
             ready,
+            more: true,
             committed: state.host.store().committed(),
             closing: state.closing.clone(),
             state: state.clone(),
@@ -80,8 +83,10 @@ impl Feed {
 
     /// Reads what is there now.
     async fn read(&mut self) -> Result<(), StoreError> {
-        for entry in self.state.host.store().feed(self.after, AT_ONCE).await? {
-            let (name, event) = EventJson::of(&entry);
+        let entries = self.state.host.store().feed(self.after, AT_ONCE).await?;
+        self.more = entries.len() == AT_ONCE;
+        for entry in &entries {
+            let (name, event) = EventJson::of(entry);
             self.ready.push_back(Framing::Events.frame(Some(entry.position), name, &event));
             self.after = entry.position;
         }
@@ -95,18 +100,17 @@ impl Source for Feed {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
+            if !self.more {
+                match wake(&mut self.committed, &mut self.closing).await {
+                    Woke::Changed => {}
+                    Woke::Quiet => return Some(Framing::Events.heartbeat()),
+                    Woke::Closing => return None,
+                }
+            }
             self.committed.mark_unchanged();
             if let Err(why) = self.read().await {
                 tracing::warn!(cause = %why, "an event feed ended early");
                 return None;
-            }
-            if !self.ready.is_empty() {
-                continue;
-            }
-            match wake(&mut self.committed, &mut self.closing).await {
-                Woke::Changed => {}
-                Woke::Quiet => return Some(Framing::Events.heartbeat()),
-                Woke::Closing => return None,
             }
         }
     }

@@ -23,6 +23,8 @@ pub struct Follow {
     next: u64,
     framing: Framing,
     ready: VecDeque<Bytes>,
+    /// There may be more to read already: the last page was full, or there was none yet.
+    more: bool,
     ended: bool,
     committed: watch::Receiver<CommitMark>,
     closing: watch::Receiver<bool>,
@@ -42,6 +44,7 @@ impl Follow {
             next,
             framing,
             ready: VecDeque::new(),
+            more: true,
             ended: false,
             committed: state.host.store().committed(),
             closing: state.closing.clone(),
@@ -57,6 +60,7 @@ impl Follow {
             return Ok(());
         };
         let lines = self.state.host.store().logs(self.id, self.next, AT_ONCE).await?;
+        self.more = lines.len() == AT_ONCE;
         for line in &lines {
             self.next = line.seq.saturating_add(1);
             self.ready.push_back(self.framing.frame(Some(line.seq), "log", &LogLineJson::of(line)));
@@ -80,18 +84,17 @@ impl Source for Follow {
             if self.ended {
                 return None;
             }
+            if !self.more {
+                match wake(&mut self.committed, &mut self.closing).await {
+                    Woke::Changed => {}
+                    Woke::Quiet => return Some(self.framing.heartbeat()),
+                    Woke::Closing => return None,
+                }
+            }
             self.committed.mark_unchanged();
             if let Err(why) = self.read().await {
                 tracing::warn!(run = %self.id, cause = %why, "a followed log ended early");
                 return None;
-            }
-            if !self.ready.is_empty() || self.ended {
-                continue;
-            }
-            match wake(&mut self.committed, &mut self.closing).await {
-                Woke::Changed => {}
-                Woke::Quiet => return Some(self.framing.heartbeat()),
-                Woke::Closing => return None,
             }
         }
     }
