@@ -71,10 +71,16 @@ pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
         match trap {
             Trap::OutOfFuel => (Code::LimitFuel, out_of_fuel(limits)),
             Trap::StackOverflow => (Code::StackOverflow, "the guest's stack overflowed".to_owned()),
+            Trap::MemoryOutOfBounds if is_below_the_stack(error) => {
+                (Code::StackOverflow, "the guest's stack overflowed".to_owned())
+            }
             other => (Code::Trap, format!("the guest trapped: {}", trap_words(*other))),
         }
     } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         (Code::Internal, format!("the pool has no room: {error}"))
+    } else if is_host_call_bound(error) && error.downcast_ref::<WasmBacktrace>().is_none() {
+        // No guest code is running: it is what the export returned.
+        (Code::LimitOutput, "the output holds more than 8 MiB".to_owned())
     } else if is_host_call_bound(error) {
         (Code::LimitHostCall, "the arguments of one host call are larger than 8 MiB together".to_owned())
     } else {
@@ -124,6 +130,22 @@ pub(crate) fn cause_of(failure: &Failure) -> Cause {
 /// wasmtime's error for too large arguments has a private type; a test pins its words.
 fn is_host_call_bound(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| cause.to_string().starts_with("too much data is being copied between"))
+}
+
+/// Compilers keep what has an address on a stack in memory, which begins at its lowest end: where that one overflows first, the
+/// guest touches an address below zero, out of a deep recursion.
+fn is_below_the_stack(error: &wasmtime::Error) -> bool {
+    const BELOW: u64 = 1 << 20;
+    let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() >= FRAMES);
+    let below = error.chain().any(|cause| {
+        let words = cause.to_string();
+        let address = words.split_once("memory fault at wasm address 0x").map(|(_, rest)| rest);
+        let digits = address.and_then(|rest| rest.split(|c: char| !c.is_ascii_hexdigit()).next());
+        digits
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .is_some_and(|address| (u64::from(u32::MAX) + 1 - BELOW..=u64::from(u32::MAX) + BELOW).contains(&address))
+    });
+    deep && below
 }
 
 fn trap_words(trap: Trap) -> String {

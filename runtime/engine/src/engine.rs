@@ -5,14 +5,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidemill_core::money::Currencies;
 use tidemill_core::{Clock, Code, ComponentDigest, Fuel};
 use tidemill_store::Store;
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 use wasmtime::component::Linker;
 
 use crate::activation::{Activation, Cause, Effects, Ended, Outcome};
 use crate::compile::{Cache, Compiler, header};
 use crate::config::EngineConfig;
+use crate::egress::Egress;
 use crate::error::{Admitted, EngineError, Problem, Refused};
 use crate::execute::execute;
 use crate::guest::{Guest, Outside};
@@ -83,6 +86,8 @@ impl Engine {
     pub fn new(config: EngineConfig, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, EngineError> {
         let start = |error: String| EngineError::Start(error);
         let slots = config.concurrency.max(1);
+        let units = config.units.iter().map(|(code, exponent)| (code.as_str(), *exponent));
+        let currencies = Currencies::with_declared(units).map_err(|error| start(error.to_string()))?;
         let sandbox = sandbox::build(Purpose::Run { slots, memory_max: config.memory_max })
             .map_err(|error| start(error.to_string()))?;
         let linker = host::linker(&sandbox.engine).map_err(|error| start(error.to_string()))?;
@@ -97,7 +102,13 @@ impl Engine {
             modules: Mutex::default(),
             slots: Arc::new(Semaphore::new(slots as usize)),
             clock,
-            outside: Arc::new(Outside { store, secrets: Arc::clone(&config.secrets) }),
+            outside: Arc::new(Outside {
+                store,
+                secrets: Arc::clone(&config.secrets),
+                egress: Arc::new(Egress::new()),
+                policy: Arc::new(config.egress.clone()),
+                currencies,
+            }),
             ticker: Arc::new(ticker),
             pooled: sandbox.pooled,
             config,
@@ -179,7 +190,7 @@ impl Engine {
     }
 
     /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
-    /// panics. Where the caller stops to listen the run goes on to its end: cancel it by its token.
+    /// panics. What must not be delayed by guests, such as requests, runs on the caller's runtime. Where the caller stops to listen the run goes on to its end: cancel it by its token.
     pub async fn run(&self, activation: Activation) -> Ended {
         let counts = &self.shared.counts;
         counts.waiting.fetch_add(1, Relaxed);
@@ -196,6 +207,7 @@ impl Engine {
             Arc::clone(&self.clock),
             activation,
             Arc::clone(&meter),
+            Handle::current(),
         ));
         let (done, ended) = oneshot::channel();
         let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tidemill_core::limits::OUTPUT_BYTES;
 use tidemill_core::run::Export;
 use tidemill_core::{Clock, Code, Failure, Fuel};
+use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
 use crate::activation::{Activation, Cause, Ended, Outcome};
@@ -35,6 +36,7 @@ pub(crate) async fn execute(
     clock: Arc<dyn Clock>,
     activation: Activation,
     meter: Arc<Meter>,
+    io: Handle,
 ) -> Ended {
     let Activation { module, export, input, run, fuel_used, cancel, sink } = activation;
     let limits = run.limits.clone();
@@ -44,8 +46,7 @@ pub(crate) async fn execute(
         let over = run.created_at.plus_millis(millis);
         std::time::Duration::from_millis(over.millis_since(log.clock.now()))
     });
-    let guest =
-        Guest::new(Arc::clone(&run), export, outside, sink, Arc::clone(&log), cancel.clone(), Arc::clone(&meter));
+    let guest = Guest::new(Arc::clone(&run), export, outside, sink, Arc::clone(&log), cancel.clone(), io);
     let mut store = Store::new(&engine, guest);
     store.data_mut().fuel_seen = budget;
     let ran = match prepare(&mut store, budget, meter) {

@@ -83,6 +83,7 @@ impl OriginPattern {
     /// Whether an origin is one of these. `host` is in lower case, an IPv6 address without its brackets.
     #[must_use]
     pub fn fits(&self, scheme: Scheme, host: &str, port: u16) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
         self.scheme == scheme
             && self.port.is_none_or(|own| own == port)
             && match &self.host {

@@ -1,20 +1,23 @@
 //! What the host keeps beside one running guest: the data of its wasmtime store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::money::Currencies;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
 use tidemill_store::{Store, StoreError};
+use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use crate::activation::{RunContext, RunSink};
 use crate::cancel::{CancelToken, Urgency};
+use crate::egress::{Egress, EgressPolicy, Usage};
 use crate::end::End;
 use crate::host::wasi::Timers;
 use crate::limiter::MemoryLimiter;
-use crate::meter::Meter;
 use crate::random::Randomness;
 use crate::run_log::RunLog;
 use crate::secrets::SecretSource;
@@ -34,6 +37,12 @@ pub(crate) struct Outside {
     pub store: Arc<dyn Store>,
     /// Where secrets come from.
     pub secrets: Arc<dyn SecretSource>,
+    /// What sends requests.
+    pub egress: Arc<Egress>,
+    /// Where they may go.
+    pub policy: Arc<EgressPolicy>,
+    /// The units of money.
+    pub currencies: Currencies,
 }
 
 /// One guest's data.
@@ -62,8 +71,14 @@ pub(crate) struct Guest {
     pub timers: Timers,
     /// What is left of wasmtime-wasi; made when it is first asked for.
     pub wasi: Option<Box<WasiCtx>>,
-    /// How long it has been active.
-    pub meter: Arc<Meter>,
+    /// The host's own threads, for what guests must not delay.
+    pub io: Handle,
+    /// The HTTP that it has used.
+    pub usage: Arc<Usage>,
+    /// How often it has sent a request of that content.
+    pub sent: HashMap<[u8; 32], u64>,
+    /// Whether the run was made durable because a request left.
+    pub left: bool,
     /// Ticks that it has used.
     pub ticks: u64,
     /// Fuel that was left at the last host call.
@@ -82,7 +97,7 @@ impl Guest {
         sink: Arc<dyn RunSink>,
         log: Arc<RunLog>,
         cancel: CancelToken,
-        meter: Arc<Meter>,
+        io: Handle,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
@@ -99,7 +114,10 @@ impl Guest {
             table,
             timers: Timers::default(),
             wasi: None,
-            meter,
+            io,
+            usage: Arc::default(),
+            sent: HashMap::new(),
+            left: false,
             ticks: 0,
             fuel_seen: 0,
             cancel,
@@ -156,6 +174,11 @@ impl Guest {
                 if now.saturating_sub(since) > GRACE_ACTIVE { Err(cancelled().by_epoch()) } else { Ok(()) }
             }
         }
+    }
+
+    /// Whether it knows of its cancellation.
+    pub const fn was_told(&self) -> bool {
+        self.told
     }
 
     /// The token that ends it.

@@ -1,5 +1,23 @@
 //! Every request that leaves the host for a guest, and nothing else.
+//!
+//! The way of one request: its form is checked ([`outgoing`]), its origin against the operator's policy and the deployment's
+//! grant ([`Reach::check`]), its secrets against where they may go; then it is sent, tried again as its policy says, and redirected by
+//! hand, with all of these checks at each hop ([`send`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
 
+mod address;
+mod gates;
+mod outgoing;
+mod placeholders;
 mod policy;
+mod reach;
+mod resolve;
+mod send;
+mod target;
+mod usage;
 
 pub use policy::EgressPolicy;
+
+pub(crate) use outgoing::{Answered, Draft, Outgoing, Retry};
+pub(crate) use reach::Reach;
+pub(crate) use send::{Egress, Leave};
+pub(crate) use usage::{Budget, Usage};

@@ -2,6 +2,7 @@
 //! export against the four worlds, with the nearest name and what to do. Signatures are checked last, by wasmtime, which stops at
 //! the first that differs.
 
+mod shape;
 mod table;
 
 use tidemill_core::run::Export;
@@ -12,7 +13,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::error::{Admitted, Problem, Refused};
 use crate::guest::Guest;
-use crate::module::Module;
+use crate::module::{Module, words};
 use table::{CONTRACT, PACKAGE, VERSION, WASI, WASI_VERSION};
 
 /// The most problems that are reported.
@@ -33,6 +34,11 @@ pub(crate) fn check(
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let imports = imports(engine, component, &mut problems, &mut warnings);
+    if problems.is_empty()
+        && let Err(error) = linker.instantiate_pre(component)
+    {
+        problems.push(Problem::new(Code::ImportMissing, words(&error)));
+    }
     let exports = exports(engine, component, &mut problems);
     problems.truncate(PROBLEMS);
     if !problems.is_empty() {
@@ -147,11 +153,15 @@ fn known(import: &Name<'_>, shown: &str) -> Result<(), Problem> {
 fn exports(engine: &Engine, component: &Component, problems: &mut Vec<Problem>) -> Vec<Export> {
     let mut found = Vec::new();
     let mut others = Vec::new();
-    for (name, _) in component.component_type().exports(engine).take(ITEMS) {
+    let whole = component.component_type();
+    for (name, item) in whole.exports(engine).take(ITEMS) {
         let parsed = Name::parse(name);
         let export = parsed.as_ref().and_then(Name::contract).and_then(Export::parse);
         match (export, parsed.and_then(|name| name.version)) {
-            (Some(export), Some(VERSION)) => found.push(export),
+            (Some(export), Some(VERSION)) => match shape::differs(export, &item.ty, engine, &whole) {
+                None => found.push(export),
+                Some(problem) => problems.push(problem),
+            },
             (Some(export), _) => problems.push(
                 Problem::new(
                     Code::ExportMissing,

@@ -77,6 +77,6 @@ mod tests {
         assert_eq!(names, expected);
         assert!(CONTRACT["state"].contains("compare-and-set"));
         assert_eq!(CONTRACT["durable"].len(), 10);
-        assert_eq!(CONTRACT.values().map(BTreeSet::len).sum::<usize>(), 37);
+        assert_eq!(CONTRACT.values().map(BTreeSet::len).sum::<usize>(), 40);
     }
 }

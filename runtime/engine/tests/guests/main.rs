@@ -3,4 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod basics;
+mod bounds;
+mod cancellation;
+mod egress;
+mod health;
+mod ledger;
 mod support;
+mod uploads;

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 use tidemill_core::clock::ManualClock;
-use tidemill_core::run::{Export, Progress, Seed, Trigger};
-use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
 use tidemill_engine::{
     Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Grants, Metric, Module, Outcome,
     RunContext, RunSink,
 };
-use tidemill_store::records::LogLine;
+use tidemill_store::records::{Begins, Committed, Component, LogLine, ModuleVersion, PutDeployment, StretchCommit};
 use tidemill_store::{LocalStore, Store};
 
 /// When tests begin: 2026-01-01T00:00:00Z.
@@ -111,6 +112,75 @@ impl World {
     pub async fn hostile(&self) -> Job<'_> {
         let module = self.module(tidemill_artifacts::hostile()).await;
         self.job(module)
+    }
+
+    /// Commits what a run left.
+    pub async fn commit(&self, job: &Job<'_>, ended: Ended) {
+        let Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
+        let node: NodeId = "here".parse().unwrap();
+        let owner = Owner { epoch: self.store.begin_life(&node).await.unwrap(), node };
+        let context = &job.context;
+        self.deploy(context).await;
+        let run = Run {
+            id: context.id,
+            deployment: context.deployment.clone(),
+            revision: Revision::new(1),
+            component: context.component,
+            export: job.export,
+            state: RunState::Succeeded,
+            trigger: context.trigger.clone(),
+            key: None,
+            labels: Vec::new(),
+            priority: 5,
+            attempt: 1,
+            generation: 1,
+            created_at: START,
+            started_at: Some(START),
+            ended_at: Some(START),
+            fuel: ended.fuel,
+            peak_memory: ended.peak_memory,
+            progress: None,
+            status: None,
+            takeovers: 0,
+            seed: context.seed,
+        };
+        let commit = StretchCommit {
+            owner,
+            begins: Begins::Fresh { input: Bytes::new() },
+            run,
+            reads: ended.effects.reads,
+            writes: ended.effects.writes,
+            postings: ended.effects.postings,
+            logs: Vec::new(),
+            output: Some(output),
+            watermark: None,
+            now: START,
+        };
+        assert_eq!(self.store.commit_stretch(commit).await.unwrap(), Committed::Done);
+    }
+
+    async fn deploy(&self, context: &RunContext) {
+        let digest = context.component;
+        let version =
+            ModuleVersion { module: "tests".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: START };
+        let component = Component {
+            digest,
+            size: 1,
+            exports: vec![Export::Workflow],
+            imports: Vec::new(),
+            warnings: Vec::new(),
+            uploaded_at: START,
+        };
+        self.store.put_version(version, component).await.unwrap();
+        let put = PutDeployment {
+            name: context.deployment.clone(),
+            expected: None,
+            component: digest,
+            manifest: "{}".into(),
+            schedules: Vec::new(),
+            now: START,
+        };
+        self.store.put_deployment(put).await.unwrap();
     }
 
     pub fn job(&self, module: Arc<Module>) -> Job<'_> {

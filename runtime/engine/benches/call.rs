@@ -1,0 +1,186 @@
+//! What a run costs in the engine: compiling, loading code, and create + call + drop of a small Rust component, bare and with all
+//! limits on.
+//!
+//! `bare` is wasmtime's own pooled path without fuel, epochs, limits or host: what no engine can be faster than. `engine` is
+//! `Engine::run`, one after another, the way to the guests' threads and back included; `engine, many at once` is the same with 64
+//! under way on one guest thread, so that the way there and back no longer counts. The goal is at most 1.5 × `bare` for it.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::stream::{self, StreamExt as _};
+use tidemill_core::clock::SystemClock;
+use tidemill_core::run::{Export, Progress, Seed, Trigger};
+use tidemill_core::{ComponentDigest, Failure, Fuel, Limits, RunId, Timestamp};
+use tidemill_engine::{
+    Activation, CancelToken, CompilerCommand, Engine, EngineConfig, Grants, Metric, Module, Outcome, RunContext,
+    RunSink,
+};
+use tidemill_store::LocalStore;
+use tidemill_store::records::LogLine;
+use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, Lower};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+
+const MANY: usize = 64;
+
+struct Deaf;
+
+#[async_trait]
+impl RunSink for Deaf {
+    async fn leaving(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+    fn log(&self, _: LogLine) {}
+    fn progress(&self, _: Progress) {}
+    fn status(&self, _: String) {}
+    fn metric(&self, _: Metric) {}
+}
+
+/// The failure of the contract, as bare wasmtime needs it.
+#[derive(Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+struct BareFailure {
+    code: String,
+    message: String,
+    retryable: bool,
+    details: Option<String>,
+}
+
+/// Bare wasmtime: pooled, and tuned as the engine's pool is.
+struct Bare {
+    pre: InstancePre<()>,
+    run: wasmtime::component::ComponentExportIndex,
+}
+
+impl Bare {
+    fn new(bytes: &[u8]) -> Self {
+        let mut pool = PoolingAllocationConfig::new();
+        let scan = PoolingAllocationConfig::is_pagemap_scan_available();
+        pool.total_component_instances(64).total_memories(64).total_stacks(64).total_core_instances(256);
+        pool.pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
+        pool.linear_memory_keep_resident(if scan { 1 << 20 } else { 0 });
+        pool.table_keep_resident(if scan { 64 * 1024 } else { 0 });
+        let mut config = Config::new();
+        config.concurrency_support(false).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = wasmtime::Engine::new(&config).unwrap();
+        let component = Component::from_binary(&engine, bytes).unwrap();
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component).unwrap();
+        let workflow = component.get_export_index(None, "tidemill:guest/workflow@0.1.0").unwrap();
+        let run = component.get_export_index(Some(&workflow), "run").unwrap();
+        Self { pre: linker.instantiate_pre(&component).unwrap(), run }
+    }
+
+    async fn call(&self) -> String {
+        let mut store = Store::new(self.pre.engine(), ());
+        let instance = self.pre.instantiate_async(&mut store).await.unwrap();
+        let run = instance.get_typed_func::<(&str,), (Result<String, BareFailure>,)>(&mut store, &self.run).unwrap();
+        let (output,) = run.call_async(&mut store, ("null",)).await.unwrap();
+        output.unwrap()
+    }
+}
+
+struct Ours {
+    engine: Arc<Engine>,
+    module: Arc<Module>,
+    context: Arc<RunContext>,
+    sink: Arc<dyn RunSink>,
+}
+
+impl Ours {
+    async fn call(&self) -> Bytes {
+        let ended = self
+            .engine
+            .run(Activation {
+                module: Arc::clone(&self.module),
+                export: Export::Workflow,
+                input: Bytes::from_static(b"null"),
+                run: Arc::clone(&self.context),
+                fuel_used: Fuel::default(),
+                cancel: CancelToken::new(),
+                sink: Arc::clone(&self.sink),
+            })
+            .await;
+        match ended.outcome {
+            Outcome::Output(output) => output,
+            Outcome::Failed { failure, .. } => unreachable!("{failure}"),
+        }
+    }
+}
+
+fn benches(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
+    let digest = ComponentDigest::of(&bytes);
+    let compiler = CompilerCommand::new(env!("CARGO_BIN_EXE_tidemill-compile").into(), Vec::new());
+    let mut config = EngineConfig::new(folder.path(), compiler);
+    config.guest_threads = 1;
+    std::fs::create_dir_all(&config.components_dir).unwrap();
+    let file = config.components_dir.join(digest.hex()).with_extension("wasm");
+    std::fs::write(&file, &bytes).unwrap();
+    let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+    let engine = Engine::new(config, Arc::new(store), Arc::new(SystemClock)).unwrap();
+
+    let mut code = criterion.benchmark_group("code");
+    code.sample_size(10);
+    code.bench_function("compile", |bencher| {
+        bencher.iter(|| {
+            engine.evict(digest);
+            runtime.block_on(engine.admit(&file, digest)).unwrap()
+        });
+    });
+    code.bench_function("load from cache", |bencher| {
+        bencher.iter(|| runtime.block_on(engine.admit(&file, digest)).unwrap());
+    });
+    code.finish();
+
+    let bare = Bare::new(&bytes);
+    let ours = Ours {
+        module: runtime.block_on(engine.module(digest)).unwrap(),
+        engine,
+        context: Arc::new(RunContext {
+            id: RunId::new(Timestamp::from_millis(1), 7),
+            deployment: "bench".parse().unwrap(),
+            component: digest,
+            trigger: Trigger::default(),
+            created_at: Timestamp::from_millis(1),
+            attempt: 1,
+            generation: 1,
+            config: "{}".into(),
+            limits: Limits::default(),
+            grants: Arc::new(Grants::default()),
+            seed: Seed([7; 32]),
+            next_log_seq: 0,
+        }),
+        sink: Arc::new(Deaf),
+    };
+    let mut call = criterion.benchmark_group("create, call, drop");
+    call.measurement_time(Duration::from_secs(5));
+    call.bench_function("bare", |bencher| {
+        bencher.iter(|| black_box(runtime.block_on(bare.call())));
+    });
+    call.bench_function("engine", |bencher| {
+        bencher.iter(|| black_box(runtime.block_on(ours.call())));
+    });
+    call.throughput(Throughput::Elements(MANY as u64));
+    call.bench_function("engine, many at once", |bencher| {
+        bencher.iter(|| {
+            runtime.block_on(stream::iter(0..MANY).map(|_| ours.call()).buffer_unordered(MANY).for_each(
+                |output| async {
+                    black_box(output);
+                },
+            ));
+        });
+    });
+    call.finish();
+}
+
+criterion_group!(all, benches);
+criterion_main!(all);

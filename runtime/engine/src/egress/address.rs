@@ -1,0 +1,117 @@
+//! Which addresses are on the public internet. All others (the host itself, its network, the cloud's metadata service) are
+//! reached only where the operator allows it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Whether an address is on the public internet.
+pub(super) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(a == 0
+        || a >= 224 // Multicast, reserved, broadcast.
+        || address.is_loopback()
+        || address.is_private()
+        || address.is_link_local() // With 169.254.169.254, where clouds keep their metadata.
+        || address.is_documentation()
+        || (a == 100 && (64..128).contains(&b)) // Shared between a provider's customers.
+        || (a == 192 && b == 0 && c == 0) // Protocol assignments.
+        || (a == 192 && b == 88 && c == 99) // The old relays from IPv6.
+        || (a == 198 && (b == 18 || b == 19))) // Benchmarks.
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(inner) = address.to_ipv4_mapped() {
+        return is_public_v4(inner);
+    }
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match address.segments() {
+        // NAT64: the translator turns it into the address inside.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        // 6to4, likewise.
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Teredo, benchmarks, ORCHID and other assignments of protocols.
+        [0x2001, second, ..] if second < 0x200 => false,
+        // Documentation.
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        // All that is routed: loopback, unique local (fd00:ec2::254 too), link-local and multicast lie outside.
+        [first, ..] => (0x2000..0x4000).contains(&first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_near_the_host_is_not_public() {
+        for address in [
+            "127.0.0.1",
+            "127.255.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "198.18.0.1",
+            "192.0.0.170",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "203.0.113.7",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "100::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_routed_is_public() {
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "192.0.1.1",
+            "::ffff:8.8.8.8",
+            "2606:4700::1111",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_judged_alike_however_it_is_wrapped(bits in any::<u32>()) {
+            let plain = Ipv4Addr::from_bits(bits);
+            prop_assert_eq!(is_public(plain.into()), is_public(plain.to_ipv6_mapped().into()));
+        }
+    }
+}

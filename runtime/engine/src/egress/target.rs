@@ -1,0 +1,128 @@
+//! Where a request goes: its url, read once, and the origin that every rule looks at.
+
+use tidemill_core::{Code, Failure};
+use url::{Host, Url};
+
+use crate::grants::Scheme;
+
+/// The longest url, in bytes.
+const URL_BYTES: usize = 8 * 1024;
+
+/// A url that may be asked, in form; whether it is allowed is another matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The url, without a fragment.
+    pub url: Url,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Its host in lower case, without a dot at the end, an IPv6 address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Target {
+    /// Reads an absolute url.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        if text.len() > URL_BYTES {
+            return Err(bad(format!("the url holds {} bytes; at most {URL_BYTES} are sent", text.len())));
+        }
+        let url = Url::parse(text).map_err(|error| bad(format!("the url is not valid: {error}")))?;
+        Self::of(url)
+    }
+
+    /// Where a redirect leads from here.
+    pub fn join(&self, location: &str) -> Result<Self, Failure> {
+        let url = self.url.join(location).map_err(|error| {
+            Code::HttpBadAnswer.failure(format!("{} redirects to what is not a url: {error}", self.origin()))
+        })?;
+        if url.as_str().len() > URL_BYTES {
+            return Err(Code::HttpBadAnswer.failure(format!("{} redirects to a url that is too long", self.origin())));
+        }
+        Self::of(url)
+    }
+
+    fn of(mut url: Url) -> Result<Self, Failure> {
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => {
+                let other: String = other.chars().take(20).collect();
+                return Err(bad(format!("the url's scheme is `{other}`; only http and https are sent")));
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("the url has a user in it: use an `Authorization` header with `{{basic:USER:SECRET}}`"));
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err(bad("the url has no host")),
+        };
+        let port = url.port_or_known_default().unwrap_or_else(|| scheme.default_port());
+        url.set_fragment(None);
+        Ok(Self { url, scheme, host, port })
+    }
+
+    /// The address, where the url has one instead of a name.
+    pub fn address(&self) -> Option<std::net::IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Whether both have the same scheme, host and port.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
+    }
+
+    /// Scheme, host and port, for people.
+    pub fn origin(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == self.scheme.default_port() {
+            format!("{}://{host}", self.scheme.as_str())
+        } else {
+            format!("{}://{host}:{}", self.scheme.as_str(), self.port)
+        }
+    }
+}
+
+fn bad(message: impl Into<String>) -> Failure {
+    Code::HttpBadRequest.failure(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_address_in_disguise_is_read_as_the_address() {
+        for text in
+            ["http://127.1/", "http://0x7f.0.0.1/", "http://2130706433/", "http://127.0.0.1./", "http://１２７.0.0.1/"]
+        {
+            assert_eq!(Target::parse(text).unwrap().address(), Some("127.0.0.1".parse().unwrap()), "{text}");
+        }
+        assert_eq!(
+            Target::parse("http://[::ffff:127.0.0.1]/").unwrap().address(),
+            Some("::ffff:127.0.0.1".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused() {
+        for text in ["", "/relative", "ftp://a/", "file:///etc/passwd", "http://", "http://user@a/", "http://u:p@a/"] {
+            assert_eq!(Target::parse(text).unwrap_err().code, "host/http-bad-request", "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_target_or_refused(text in "\\PC{0,80}|https?://[a-z0-9.:@\\[\\]/{}%?#-]{0,60}") {
+            if let Ok(target) = Target::parse(&text) {
+                let again = Target::parse(target.url.as_str()).unwrap();
+                prop_assert!(again.same_origin(&target));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How much HTTP a run has used: requests, tries included, and the bytes of all bodies.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tidemill_core::limits::HTTP_BODY_BYTES;
+use tidemill_core::{Code, Failure, Limits};
+
+/// What one activation has used.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    calls: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Usage {
+    /// Counts one try.
+    pub fn call(&self, limits: &Limits) -> Result<(), Failure> {
+        if self.calls.fetch_add(1, Relaxed) < limits.http_calls {
+            return Ok(());
+        }
+        Err(Code::LimitHttp.failure(format!(
+            "the run has sent {0} requests, tries included; raise it with `http_calls = {1}` under `[limits]`",
+            limits.http_calls,
+            limits.http_calls.saturating_mul(2)
+        )))
+    }
+
+    /// Counts bytes of a body.
+    pub fn bytes(&self, more: usize, limits: &Limits) -> Result<(), Failure> {
+        let all = self.bytes.fetch_add(more as u64, Relaxed).saturating_add(more as u64);
+        if all <= limits.http_bytes {
+            return Ok(());
+        }
+        Err(Code::LimitHttp.failure(format!(
+            "the bodies of the run's requests and answers hold more than {} bytes; raise it with `http_bytes` under `[limits]`",
+            limits.http_bytes
+        )))
+    }
+}
+
+/// What the bodies of one call, `fetch` or `fetch-all`, may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: AtomicU64,
+    all: u64,
+}
+
+impl Budget {
+    /// So many bytes together, and each at most [`HTTP_BODY_BYTES`].
+    pub const fn new(all: usize) -> Self {
+        Self { left: AtomicU64::new(all as u64), all: all as u64 }
+    }
+
+    /// Takes bytes of a body that then holds `body`.
+    pub fn take(&self, more: usize, body: usize) -> Result<(), Failure> {
+        if body > HTTP_BODY_BYTES {
+            return Err(Code::LimitHttpBody.failure(format!("the body holds more than {HTTP_BODY_BYTES} bytes")));
+        }
+        let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more as u64));
+        taken.map(|_| ()).map_err(|_| {
+            Code::LimitHttpBody.failure(format!("the bodies of one call hold more than {} bytes together", self.all))
+        })
+    }
+
+    /// Gives bytes back of a body that was thrown away.
+    pub fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes as u64, Relaxed);
+    }
+}

@@ -1,0 +1,178 @@
+//! Guests that break or misuse what they are given: each ends with its own code, in its own bound.
+
+use serde_json::{Value, json};
+use tidemill_core::Fuel;
+use tidemill_core::clock::Stopwatch;
+use tidemill_engine::Cause;
+
+use crate::support::{World, failure};
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test]
+async fn a_loop_ends_with_its_fuel() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    for act in ["loop", "loop-calls"] {
+        let ended = job.run(json!({ "do": act })).await;
+        assert_eq!(ended.fuel, Fuel::new(20_000_000), "{act}");
+        let (failure, cause) = failure(ended);
+        assert_eq!((failure.code.as_str(), cause), ("host/limit-fuel", Cause::Limit), "{act}");
+        assert!(failure.message.contains("fuel = 40000000"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn fuel_that_earlier_attempts_used_is_gone() {
+    let world = World::new();
+    let mut job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    job.fuel_used = Fuel::new(19_999_000);
+    let ended = job.run(json!({ "do": "loop" })).await;
+    assert_eq!(ended.fuel, Fuel::new(1_000));
+    job.fuel_used = Fuel::new(30_000_000);
+    assert_eq!(job.code(json!({ "do": "noop" })).await, "host/limit-fuel");
+}
+
+#[tokio::test]
+async fn a_loop_with_fuel_without_end_ends_with_its_time() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| {
+        limits.fuel = Fuel::new(u64::MAX);
+        limits.active_millis = 200;
+    });
+    let watch = Stopwatch::start();
+    let (failure, cause) = job.failure(json!({ "do": "loop" })).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/limit-active", Cause::Limit));
+    assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
+    assert_eq!(world.engine.stats().moved, 1);
+}
+
+#[tokio::test]
+async fn memory_without_end_ends_with_the_limit_and_the_peak_is_known() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.memory = 16 * MIB);
+    let ended = job.run(json!({ "do": "allocate" })).await;
+    assert!((8 * MIB..=16 * MIB).contains(&ended.peak_memory), "{}", ended.peak_memory);
+    let (failure, cause) = failure(ended);
+    assert_eq!((failure.code.as_str(), cause), ("host/limit-memory", Cause::Limit));
+    assert!(failure.message.contains("memory = \""), "{}", failure.message);
+    let tiny = world.hostile().await.limit(|limits| limits.memory = 64 * 1024);
+    assert_eq!(tiny.code(json!({ "do": "noop" })).await, "host/limit-memory");
+}
+
+#[tokio::test]
+async fn recursion_without_end_overflows_the_guests_own_stack() {
+    let world = World::new();
+    let job = world.hostile().await;
+    assert_eq!(job.code(json!({ "do": "recurse" })).await, "host/stack-overflow");
+}
+
+#[tokio::test]
+async fn traps_name_what_happened_and_where() {
+    let world = World::new();
+    let job = world.hostile().await;
+    for (act, words) in [("trap", "unreachable"), ("out-of-bounds", "out of bounds"), ("panic", "unreachable")] {
+        let (failure, cause) = job.failure(json!({ "do": act })).await;
+        assert_eq!((failure.code.as_str(), cause), ("host/trap", Cause::Trap), "{act}");
+        assert!(failure.message.contains(words), "{act}: {}", failure.message);
+        let stack: Value = serde_json::from_str(&failure.details.unwrap()).unwrap();
+        assert!(stack["stack"].to_string().contains("hostile"), "{stack}");
+    }
+    assert!(job.told.messages().iter().any(|line| line.contains("panicked on request")));
+}
+
+#[tokio::test]
+async fn exit_ends_the_run() {
+    let world = World::new();
+    let job = world.hostile().await;
+    for code in [0, 3] {
+        assert_eq!(job.code(json!({ "do": "exit", "code": code })).await, "host/exited");
+    }
+}
+
+#[tokio::test]
+async fn gigabytes_of_log_are_cut_counted_and_paid_for() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| {
+        limits.fuel = Fuel::new(50_000_000);
+        limits.log = 100_000;
+    });
+    for act in ["log", "print"] {
+        assert_eq!(job.code(json!({ "do": act })).await, "host/limit-fuel", "{act}");
+        let messages = job.told.messages();
+        assert!(messages.last().unwrap().contains("log lines were dropped"), "{act}");
+        job.told.lines.lock().unwrap().clear();
+    }
+    job.output(json!({ "do": "log", "bytes": 200_000, "total_bytes": 200_000 })).await;
+    let lines = job.told.lines.lock().unwrap();
+    assert!(lines[0].message.len() <= 64 * 1024);
+    assert!(lines[0].fields.iter().any(|(name, _)| name == "tidemill.cut-bytes"));
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_a_host_call_is_refused_by_its_name() {
+    let world = World::new();
+    let job = world.hostile().await;
+    for (act, code, cause) in [
+        (json!({ "do": "big-state" }), "host/limit-state-value", Cause::Guest),
+        (json!({ "do": "long-key" }), "host/limit-state-key", Cause::Guest),
+        (json!({ "do": "big-random" }), "host/limit-random", Cause::Limit),
+        (json!({ "do": "big-output" }), "host/limit-output", Cause::Limit),
+    ] {
+        let (failure, blamed) = job.failure(act).await;
+        assert_eq!((failure.code.as_str(), blamed), (code, cause));
+    }
+}
+
+/// wasmtime's own error for this has no public type: this pins the words that the engine knows it by.
+#[tokio::test]
+async fn a_hundred_megabytes_for_one_call_are_not_even_copied() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.memory = 256 * MIB);
+    let (failure, cause) = job.failure(json!({ "do": "huge-state" })).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/limit-host-call", Cause::Limit));
+}
+
+#[tokio::test]
+async fn a_run_has_its_lifetime() {
+    let world = World::new();
+    world.clock.advance(10_000);
+    let job = world.hostile().await.limit(|limits| limits.lifetime_millis = Some(5_000));
+    assert_eq!(job.code(json!({ "do": "loop" })).await, "host/limit-lifetime");
+}
+
+#[tokio::test]
+async fn healthy_runs_beside_hostile_ones_succeed() {
+    let world = World::new();
+    let hostile = world.hostile().await.limit(|limits| {
+        limits.fuel = Fuel::new(u64::MAX);
+        limits.active_millis = 500;
+    });
+    let noop = world.job(world.module(tidemill_artifacts::noop()).await);
+    let spinning = (0..4).map(|_| {
+        let (engine, activation) = (world.engine.clone(), hostile.activation(&json!({ "do": "loop" })));
+        tokio::spawn(async move { engine.run(activation).await })
+    });
+    let spinning: Vec<_> = spinning.collect();
+    for n in 0..50 {
+        assert_eq!(noop.output(json!(n)).await, json!(n));
+    }
+    for one in spinning {
+        assert_eq!(failure(one.await.unwrap()).0.code, "host/limit-active");
+    }
+    let stats = world.engine.stats();
+    assert_eq!((stats.running, stats.waiting), (0, 0));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_pool_waits_its_turn() {
+    let world = World::with(|config| config.concurrency = 2);
+    let job = world.job(world.module(tidemill_artifacts::noop()).await);
+    let runs = (0..40).map(|n| {
+        let (engine, activation) = (world.engine.clone(), job.activation(&json!(n)));
+        tokio::spawn(async move { engine.run(activation).await })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        assert!(matches!(run.await.unwrap().outcome, tidemill_engine::Outcome::Output(_)));
+    }
+}

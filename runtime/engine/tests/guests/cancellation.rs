@@ -1,0 +1,34 @@
+//! Ending a run from outside.
+
+use serde_json::json;
+use tidemill_core::Fuel;
+use tidemill_engine::{Cause, Outcome};
+
+use crate::support::{World, failure};
+
+#[tokio::test]
+async fn the_next_call_that_can_fail_tells_the_cancellation_once() {
+    let world = World::new();
+    let job = world.hostile().await;
+    job.cancel.cancel();
+    let (failure, cause) = job.failure(json!({ "do": "get", "key": "k" })).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/cancelled", Cause::Guest));
+    assert!(matches!(job.run(json!({ "do": "noop" })).await.outcome, Outcome::Output(_)));
+}
+
+#[tokio::test]
+async fn a_guest_that_spins_is_stopped_at_once() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| {
+        limits.fuel = Fuel::new(u64::MAX);
+        limits.active_millis = 600_000;
+    });
+    let (engine, activation) = (world.engine.clone(), job.activation(&json!({ "do": "loop" })));
+    let run = tokio::spawn(async move { engine.run(activation).await });
+    while world.engine.stats().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    job.cancel.terminate();
+    let (failure, cause) = failure(run.await.unwrap());
+    assert_eq!((failure.code.as_str(), cause), ("host/cancelled", Cause::Cancelled));
+}

@@ -1,0 +1,392 @@
+//! Requests that leave: where they may go, what they carry, what comes back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tidemill_core::Failure;
+use tidemill_engine::secrets::{SecretSource, SecretValue};
+use tidemill_engine::{Cause, EgressPolicy, Grants, SecretGrant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Job, World};
+
+/// A server that answers from a table and keeps what it was asked.
+struct Server {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    line: String,
+    headers: HashMap<String, String>,
+    body: String,
+}
+
+impl Server {
+    async fn start(answer: impl Fn(&Asked, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    if let Some((asked, mut stream)) = read(stream).await {
+                        let before = {
+                            let mut kept = kept.lock().unwrap();
+                            kept.push(asked.clone());
+                            kept.len() - 1
+                        };
+                        let _ = stream.write_all(&answer(&asked, before)).await;
+                        let _ = stream.shutdown().await;
+                    }
+                });
+            }
+        });
+        Self { port, asked }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn origin(&self) -> String {
+        self.url("")
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn read(mut stream: TcpStream) -> Option<(Asked, TcpStream)> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        bytes.extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let mut lines = head.lines();
+        let line = lines.next()?.to_owned();
+        let headers: HashMap<_, _> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        if body.len() >= length {
+            return Some((Asked { line, headers, body: body.to_owned() }, stream));
+        }
+    }
+}
+
+fn ok(body: &str) -> Vec<u8> {
+    answer("200 OK", "", body)
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+struct Fixed;
+
+impl SecretSource for Fixed {
+    fn secret(&self, name: &str) -> Option<SecretValue> {
+        (name == "api-key").then(|| SecretValue::new(b"s3cret/value".to_vec()))
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("the place of {name}")
+    }
+}
+
+/// A world whose operator lets requests reach this machine.
+fn near() -> World {
+    World::with(|config| {
+        config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
+        config.secrets = Arc::new(Fixed);
+    })
+}
+
+async fn granted<'a>(world: &'a World, origins: &[&str]) -> Job<'a> {
+    let http: Vec<_> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+    let secrets = vec![SecretGrant { name: "api-key".to_owned(), to: http.clone(), sign: false }];
+    world.hostile().await.grant(Grants { http, secrets, ..Grants::default() })
+}
+
+fn fetch(url: &str) -> Value {
+    json!({ "do": "fetch", "url": url })
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_whole() {
+    let server = Server::start(|_, _| answer("201 Created", "x-a: b\r\n", "hello")).await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    let got = job.output(fetch(&server.url("/a?b=c"))).await;
+    assert_eq!(
+        (&got["status"], &got["body"], &got["url"]),
+        (&json!(201), &json!("hello"), &json!(server.url("/a?b=c")))
+    );
+    assert!(got["headers"].to_string().contains("x-a"));
+    let asked = server.asked();
+    assert_eq!(asked[0].line, "GET /a?b=c HTTP/1.1");
+    assert!(asked[0].headers["user-agent"].starts_with("tidemill/"));
+    assert_eq!(*job.told.left.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_granted_does_not_leave_and_the_line_to_add_is_shown() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = near();
+    let job = world.hostile().await;
+    let (failure, cause) = job.failure(fetch(&server.url("/"))).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/not-granted", Cause::Guest));
+    assert!(failure.message.contains(&format!("http = [\"{}\"]", server.origin())), "{}", failure.message);
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_operators_policy_stands_above_grants() {
+    let server = Server::start(|_, _| ok("")).await;
+    let origin = server.origin();
+    let world = World::with(|config| {
+        config.egress.allow_private = true;
+        config.egress.deny = vec![origin.parse().unwrap()];
+    });
+    let job = granted(&world, &[&origin]).await;
+    assert_eq!(job.code(fetch(&server.url("/"))).await, "host/egress-denied");
+}
+
+#[tokio::test]
+async fn this_machine_cannot_be_reached_however_it_is_written() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = World::new();
+    let port = server.port;
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"] {
+        let origin = format!("http://{host}:{port}");
+        let job = granted(&world, &[&origin]).await;
+        assert_eq!(job.code(fetch(&origin)).await, "host/address-refused", "{host}");
+    }
+    let job = granted(&world, &[&format!("http://127.0.0.1:{port}")]).await;
+    for disguise in ["127.1", "0x7f.0.0.1", "2130706433"] {
+        assert_eq!(job.code(fetch(&format!("http://{disguise}:{port}/"))).await, "host/address-refused", "{disguise}");
+    }
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_origin_that_the_operator_named_may_be_private() {
+    let server = Server::start(|_, _| ok("here")).await;
+    let origin = server.origin();
+    let world = World::with(|config| config.egress.private = vec![origin.parse().unwrap()]);
+    let job = granted(&world, &[&origin]).await;
+    assert_eq!(job.output(fetch(&server.url("/"))).await["body"], json!("here"));
+}
+
+#[tokio::test]
+async fn a_secret_goes_where_it_may_and_never_comes_back() {
+    let server = Server::start(|asked, _| {
+        answer(
+            "200 OK",
+            &format!("x-echo: {}\r\n", asked.headers["authorization"]),
+            &format!("{} {}", asked.line, asked.body),
+        )
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    let got = job
+        .output(json!({
+            "do": "fetch", "method": "POST", "url": server.url("/p?k={{secret:api-key}}"), "secrets": ["api-key"],
+            "headers": [["authorization", "Bearer {{secret:api-key}}"], ["content-type", "application/json"]],
+            "body": r#"{"k":"{{secret:api-key}}"}"#
+        }))
+        .await;
+    let asked = server.asked();
+    assert_eq!(asked[0].line, "POST /p?k=s3cret%2Fvalue HTTP/1.1");
+    assert_eq!(asked[0].headers["authorization"], "Bearer s3cret/value");
+    assert_eq!(asked[0].body, r#"{"k":"s3cret/value"}"#);
+    let seen = got.to_string();
+    assert!(!seen.contains("s3cret") && seen.contains("Bearer {{secret:api-key}}"), "{seen}");
+    assert_eq!(got["url"], json!(server.url("/p?k={{secret:api-key}}")));
+}
+
+#[tokio::test]
+async fn a_secret_stays_where_its_grant_does_not_name_the_origin() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = near();
+    let origin = server.origin();
+    let grants = |to: &[&str]| Grants {
+        http: vec![origin.parse().unwrap()],
+        secrets: vec![SecretGrant {
+            name: "api-key".to_owned(),
+            to: to.iter().map(|to| to.parse().unwrap()).collect(),
+            sign: true,
+        }],
+        ..Grants::default()
+    };
+    let act = |name: &str| json!({ "do": "fetch", "url": server.url("/"), "secrets": [name] });
+    let job = world.hostile().await.grant(grants(&["https://api.example.com"]));
+    assert_eq!(job.code(act("api-key")).await, "host/secret-not-granted");
+    assert_eq!(job.code(act("other")).await, "host/secret-not-granted");
+    let mut missing = grants(&[&origin]);
+    missing.secrets[0].name = "gone".to_owned();
+    let (failure, _) = world.hostile().await.grant(missing).failure(act("gone")).await;
+    assert_eq!(failure.code, "host/secret-missing");
+    assert!(failure.message.contains("the place of gone"));
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_is_checked_again_and_takes_no_secret_elsewhere() {
+    let other = Server::start(|asked, _| ok(&format!("{:?}", asked.headers.get("authorization")))).await;
+    let to = other.url("/there");
+    let server = Server::start(move |asked, _| match asked.line.as_str() {
+        "GET /same HTTP/1.1" => answer("302 Found", "location: /end\r\n", ""),
+        "GET /end HTTP/1.1" => ok(&asked.headers["authorization"]),
+        "GET /loop HTTP/1.1" => answer("302 Found", "location: /loop\r\n", ""),
+        "GET /out HTTP/1.1" => answer("307 Temporary Redirect", "location: http://10.0.0.1/\r\n", ""),
+        _ => answer("302 Found", &format!("location: {to}\r\n"), ""),
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin(), &other.origin()]).await;
+    let act = |path: &str| {
+        json!({
+            "do": "fetch", "url": server.url(path), "secrets": ["api-key"],
+            "headers": [["authorization", "Bearer {{secret:api-key}}"]]
+        })
+    };
+    assert_eq!(job.output(act("/same")).await["body"], json!("Bearer {{secret:api-key}}"));
+    let moved = job.output(act("/move")).await;
+    assert_eq!((&moved["body"], &moved["url"]), (&json!("None"), &json!(other.url("/there"))));
+    assert_eq!(job.code(act("/out")).await, "host/not-granted");
+    assert_eq!(job.code(act("/loop")).await, "host/http-too-many-redirects");
+    let mut post = act("/move");
+    post["method"] = json!("POST");
+    assert_eq!(job.output(post).await["status"], json!(302));
+    let only = granted(&world, &[&server.origin()]).await;
+    assert_eq!(only.code(act("/move")).await, "host/not-granted");
+}
+
+#[tokio::test]
+async fn a_request_that_may_do_something_has_a_key_and_makes_the_run_durable_first() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = near();
+    let mut job = granted(&world, &[&server.origin()]).await;
+    let post = json!({ "do": "fetch", "method": "POST", "url": server.url("/"), "body": "x" });
+    let twice = json!({ "do": "all", "acts": [post, post] });
+    job.output(twice.clone()).await;
+    assert_eq!(*job.told.left.lock().unwrap(), 1);
+    job.context.attempt = 2;
+    job.output(twice.clone()).await;
+    job.context.generation = 2;
+    job.output(twice).await;
+    let keys: Vec<_> = server.asked().iter().map(|asked| asked.headers["idempotency-key"].clone()).collect();
+    assert_eq!((&keys[0], &keys[1]), (&keys[2], &keys[3]), "the same in every attempt");
+    assert_ne!(keys[0], keys[1], "another for the second of two equal requests");
+    assert_ne!(keys[0], keys[4], "another in another generation");
+    let own = json!({
+        "do": "fetch", "method": "POST", "url": server.url("/"), "headers": [["Idempotency-Key", "mine"]]
+    });
+    job.output(own).await;
+    assert_eq!(server.asked()[6].headers["idempotency-key"], "mine");
+}
+
+#[tokio::test]
+async fn where_the_run_cannot_be_made_durable_nothing_leaves() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    *job.told.refuse_leaving.lock().unwrap() = Some(Failure::retryable("host/disk-full", "no room"));
+    let (failure, cause) = job.failure(json!({ "do": "fetch", "method": "POST", "url": server.url("/") })).await;
+    assert_eq!((failure.code.as_str(), cause), ("host/disk-full", Cause::Host));
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_or_too_late_is_given_up() {
+    let server = Server::start(|asked, _| match asked.line.as_str() {
+        "GET /large HTTP/1.1" => ok(&"x".repeat(5 << 20)),
+        "GET /noise HTTP/1.1" => b"what?\r\n\r\n".to_vec(),
+        _ => {
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            ok("")
+        }
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin(), "http://127.0.0.1:1"]).await;
+    assert_eq!(job.code(fetch(&server.url("/large"))).await, "host/limit-http-body");
+    assert_eq!(job.code(fetch(&server.url("/noise"))).await, "host/http-bad-answer");
+    let late = json!({ "do": "fetch", "url": server.url("/late"), "timeout_ms": 50 });
+    assert_eq!(job.code(late).await, "host/http-timeout");
+    assert_eq!(job.code(fetch("http://127.0.0.1:1/")).await, "host/http-connect-failed");
+    let few = granted(&world, &[&server.origin()]).await.limit(|limits| limits.http_calls = 1);
+    let act = json!({ "do": "all", "acts": [fetch(&server.url("/a")), fetch(&server.url("/b"))] });
+    assert_eq!(few.code(act).await, "host/limit-http");
+}
+
+#[tokio::test]
+async fn many_at_once_come_back_in_order() {
+    let server = Server::start(|asked, _| ok(&asked.line)).await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    let mut urls: Vec<_> = (0..40).map(|n| server.url(&format!("/{n}"))).collect();
+    urls[7] = "http://not-granted.test/".to_owned();
+    let answers = job.output(json!({ "do": "fetch-all", "urls": urls })).await;
+    for (n, answer) in answers.as_array().unwrap().iter().enumerate() {
+        if n == 7 {
+            assert_eq!(answer["code"], json!("host/not-granted"));
+        } else {
+            assert_eq!(answer["body"], json!(format!("GET /{n} HTTP/1.1")));
+        }
+    }
+    let large = Server::start(|_, _| ok(&"x".repeat(3 << 20))).await;
+    let job = granted(&world, &[&large.origin()]).await;
+    let answers = job.output(json!({ "do": "fetch-all", "urls": vec![large.url("/"); 3] })).await.to_string();
+    assert!(answers.contains("host/limit-http-body"));
+}
+
+#[tokio::test]
+async fn a_request_in_a_wrong_form_is_refused() {
+    let world = near();
+    let job = granted(&world, &["http://127.0.0.1:1"]).await;
+    for act in [
+        json!({ "do": "fetch", "url": "nonsense" }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "method": "CONNECT" }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "method": "G T" }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "headers": [["host", "x"]] }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "headers": [["a b", "x"]] }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "headers": [["a", "x\r\ny: z"]] }),
+        json!({ "do": "fetch", "url": "http://127.0.0.1:1/", "timeout_ms": 99_999_999 }),
+    ] {
+        assert_eq!(job.code(act.clone()).await, "host/http-bad-request", "{act}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_ends_a_request_that_waits() {
+    let server = Server::start(|_, _| {
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        ok("")
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    let (engine, activation) = (world.engine.clone(), job.activation(&fetch(&server.url("/"))));
+    let run = tokio::spawn(async move { engine.run(activation).await });
+    while world.engine.stats().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    job.cancel.cancel();
+    let (failure, _) = crate::support::failure(run.await.unwrap());
+    assert_eq!(failure.code, "host/cancelled");
+}

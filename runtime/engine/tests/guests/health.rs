@@ -1,0 +1,40 @@
+//! Health checks look and do not touch.
+
+use serde_json::{Value, json};
+use tidemill_core::run::Export;
+use tidemill_engine::Outcome;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_check_answers_how_it_is() {
+    let world = World::new();
+    let mut job = world.hostile().await;
+    job.export = Export::Health;
+    for (config, expected) in [
+        ("{}", json!({ "status": "healthy" })),
+        (r#"{"health":"degraded"}"#, json!({ "status": "degraded", "reason": "as asked" })),
+        (r#"{"health":"unhealthy"}"#, json!({ "status": "unhealthy", "reason": "as asked" })),
+    ] {
+        job.context.config = config.into();
+        assert_eq!(job.output(json!(null)).await, expected);
+    }
+    job.context.config = r#"{"health":"trap"}"#.into();
+    assert_eq!(job.code(json!(null)).await, "host/trap");
+}
+
+#[tokio::test]
+async fn a_check_may_not_write() {
+    let world = World::new();
+    let mut job = world.hostile().await;
+    job.export = Export::Health;
+    job.context.config = r#"{"health":"write"}"#.into();
+    let ended = job.run(json!(null)).await;
+    assert!(ended.effects.writes.is_empty());
+    // The guest turns the failure into an answer; the code is in it.
+    let text = match ended.outcome {
+        Outcome::Output(output) => serde_json::from_slice::<Value>(&output).unwrap().to_string(),
+        Outcome::Failed { failure, .. } => failure.to_string(),
+    };
+    assert!(text.contains("not-in-health-check") || text.contains("health check may not"), "{text}");
+}

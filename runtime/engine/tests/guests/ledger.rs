@@ -1,0 +1,73 @@
+//! Posting to the ledger.
+
+use serde_json::json;
+use tidemill_core::RunId;
+use tidemill_engine::Grants;
+
+use crate::support::{Job, START, World};
+
+async fn stream(world: &World) -> Job<'_> {
+    world.hostile().await.grant(Grants { ledger: true, ..Grants::default() })
+}
+
+#[tokio::test]
+async fn a_posting_waits_for_the_commit_with_its_two_legs() {
+    let world = World::new();
+    let job = stream(&world).await;
+    let act = json!({ "do": "post", "external_id": "a", "amount": 1999, "kind": "usage" });
+    let ended = job.run(act).await;
+    let [posting] = ended.effects.postings.as_slice() else { panic!("{:?}", ended.outcome) };
+    let entry = &posting.entry;
+    assert_eq!((entry.minor_units, entry.net_revenue, entry.currency.as_str()), (1999, 1999, "EUR"));
+    assert_eq!(entry.legs.iter().map(|leg| leg.minor_units).sum::<i64>(), 0);
+    assert!(entry.id.starts_with(&job.context.id.to_string()));
+    assert_eq!(ended.effects.reads.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_id_again_is_a_duplicate_and_with_other_content_an_error() {
+    let world = World::new();
+    let job = stream(&world).await;
+    let post = |amount: i64| json!({ "do": "post", "external_id": "a", "amount": amount });
+    let twice = job.run(json!({ "do": "all", "acts": [post(1), post(1)] })).await;
+    assert_eq!(twice.effects.postings.len(), 1);
+    assert_eq!(job.output(json!({ "do": "all", "acts": [post(1), post(1)] })).await["duplicate"], json!(true));
+    assert_eq!(job.code(json!({ "do": "all", "acts": [post(1), post(2)] })).await, "host/external-id-conflict");
+}
+
+#[tokio::test]
+async fn what_was_committed_is_a_duplicate_for_the_next_run_and_counts_as_revenue() {
+    let world = World::new();
+    let mut job = stream(&world).await;
+    let post = json!({ "do": "post", "external_id": "a", "amount": 1999 });
+    let ended = job.run(post.clone()).await;
+    let first = ended.effects.postings[0].entry.id.clone();
+    world.commit(&job, ended).await;
+    job.context.id = RunId::new(START, 8);
+    assert_eq!(job.output(post).await, json!({ "id": first, "duplicate": true }));
+    assert!(job.output(json!({ "do": "revenue" })).await.to_string().contains("1999"));
+    assert_eq!(job.code(json!({ "do": "post", "external_id": "a", "amount": 5 })).await, "host/external-id-conflict");
+}
+
+#[tokio::test]
+async fn an_entry_that_breaks_a_rule_is_refused_by_its_code() {
+    let world = World::new();
+    let job = stream(&world).await;
+    for (entry, code) in [
+        (json!({ "do": "post", "external_id": "a", "kind": "gift" }), "host/bad-kind"),
+        (json!({ "do": "post", "external_id": "a", "currency": "XXY" }), "host/unknown-currency"),
+        (json!({ "do": "post", "external_id": "a", "amount": -1 }), "host/wrong-sign"),
+        (json!({ "do": "post", "external_id": "" }), "host/bad-entry"),
+    ] {
+        assert_eq!(job.code(entry).await, code);
+    }
+}
+
+#[tokio::test]
+async fn without_a_grant_the_line_to_add_is_shown() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let (failure, _) = job.failure(json!({ "do": "post", "external_id": "a" })).await;
+    assert_eq!(failure.code, "host/not-granted");
+    assert!(failure.message.contains("ledger = true"));
+}

@@ -1,0 +1,197 @@
+//! Components that are refused: each with its own code, every problem named, within the compiler's bounds.
+
+use proptest::prelude::*;
+use tidemill_core::ComponentDigest;
+use tidemill_engine::{CompilerCommand, Refused};
+
+use crate::support::{World, compiler};
+
+impl World {
+    async fn admit(&self, bytes: &[u8]) -> Result<tidemill_engine::Admitted, Refused> {
+        let file = self.folder.path().join("upload");
+        std::fs::write(&file, bytes).unwrap();
+        self.engine.admit(&file, ComponentDigest::of(bytes)).await
+    }
+
+    async fn refuse(&self, wat: &str) -> Refused {
+        self.admit(&wat::parse_str(wat).unwrap()).await.unwrap_err()
+    }
+}
+
+fn codes(refused: &Refused) -> Vec<&'static str> {
+    refused.problems.iter().map(|problem| problem.code.as_str()).collect()
+}
+
+#[tokio::test]
+async fn noise_is_refused_for_what_it_is() {
+    let world = World::new();
+    let noise: Vec<u8> = (0..200u8).map(|n| n.wrapping_mul(97)).collect();
+    for (bytes, words) in [
+        (noise.as_slice(), "not WebAssembly"),
+        (b"".as_slice(), "not WebAssembly"),
+        (b"\0asm\x01\0\0\0".as_slice(), "core module"),
+        (b"(component)".as_slice(), "text"),
+    ] {
+        let refused = world.admit(bytes).await.unwrap_err();
+        assert_eq!(codes(&refused), ["host/component-invalid"]);
+        assert!(refused.problems[0].message.contains(words), "{refused}");
+    }
+    assert_eq!(world.engine.stats().compiled, 0);
+}
+
+#[tokio::test]
+async fn a_broken_component_is_refused_with_the_parsers_words() {
+    let world = World::new();
+    let mut bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    let refused = world.admit(&bytes).await.unwrap_err();
+    assert_eq!(codes(&refused), ["host/component-invalid"]);
+}
+
+#[tokio::test]
+async fn every_problem_is_named_with_the_nearest_name_and_a_fix() {
+    let world = World::new();
+    let refused = world
+        .refuse(
+            r#"(component
+                (import "tidemill:guest/states@0.1.0" (instance (export "get" (func))))
+                (import "tidemill:guest/clock@0.2.0" (instance (export "now" (func))))
+                (import "tidemill:guest/log@0.1.0" (instance (export "wriet" (func))))
+                (import "wasi:http/outgoing-handler@0.2.0" (instance))
+                (import "wasi:clocks/wall-clock@0.3.0" (instance))
+                (import "acme:thing/api@1.0.0" (instance))
+                (import "loose" (func))
+            )"#,
+        )
+        .await;
+    let messages: Vec<_> = refused.problems.iter().map(|problem| problem.message.as_str()).collect();
+    for (at, words) in [
+        "the nearest is `state`",
+        "the host has `tidemill:guest/clock@0.1.0`",
+        "no function `wriet`; the nearest is `write`",
+        "wasi:http/outgoing-handler",
+        "the host has `wasi:clocks/wall-clock@0.2`",
+        "acme:thing/api@1.0.0",
+        "`loose`, which is no interface",
+        "exports none of workflow",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(messages[at].contains(words), "{at}: {messages:#?}");
+    }
+    assert!(refused.problems.iter().all(|problem| !problem.fix.is_empty()));
+    assert!(refused.problems[3].fix.contains("tidemill:guest/http"));
+}
+
+#[tokio::test]
+async fn a_signature_that_differs_is_refused() {
+    let world = World::new();
+    let refused = world
+        .refuse(
+            r#"(component
+                (import "tidemill:guest/clock@0.1.0" (instance $clock (export "now" (func (result string)))))
+                (core module $m (func (export "run")))
+                (core instance $i (instantiate $m))
+                (func $run (canon lift (core func $i "run")))
+                (instance $workflow (export "run" (func $run)))
+                (export "tidemill:guest/workflow@0.1.0" (instance $workflow))
+            )"#,
+        )
+        .await;
+    assert_eq!(codes(&refused), ["host/import-missing", "host/export-missing"]);
+    assert!(refused.to_string().contains("now"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_export_of_another_shape_is_refused() {
+    let world = World::new();
+    let refused = world
+        .refuse(
+            r#"(component
+                (core module $m (func (export "run")))
+                (core instance $i (instantiate $m))
+                (func $run (canon lift (core func $i "run")))
+                (instance $workflow (export "run" (func $run)))
+                (export "tidemill:guest/workflow@0.1.0" (instance $workflow))
+            )"#,
+        )
+        .await;
+    assert_eq!(codes(&refused), ["host/export-missing"]);
+    assert!(refused.to_string().contains("run: func(input: json) -> result<json, failure>"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_off_is_refused() {
+    let world = World::new();
+    for wat in [
+        "(component (core module (memory i64 1)))",
+        "(component (core module (memory 1 1 shared)))",
+        "(component (core module (tag)))",
+        "(component (core module (type (struct))))",
+    ] {
+        assert_eq!(codes(&world.refuse(wat).await), ["host/component-invalid"], "{wat}");
+    }
+}
+
+/// One function of `statements` statements, each of which keeps the compiler busy.
+fn large(functions: usize, statements: usize) -> Vec<u8> {
+    let mut body = String::from("(param i32) (result i32) (local i32 i32 i32 i32) ");
+    for n in 0..statements {
+        let (a, b) = (n % 5, (n * 7 + 1) % 5);
+        body.push_str(&format!("(local.set {a} (i32.add (i32.mul (local.get {b}) (i32.const {n})) (local.get {a}))) "));
+    }
+    let function = format!("(func {body} (local.get 1))");
+    wat::parse_str(format!("(component (core module {}))", function.repeat(functions))).unwrap()
+}
+
+#[tokio::test]
+async fn a_component_that_keeps_the_compiler_busy_is_refused_in_time() {
+    let world = World::with(|config| config.compiler = CompilerCommand { seconds: 1, ..compiler() });
+    let watch = tidemill_core::clock::Stopwatch::start();
+    let refused = world.admit(&large(40, 20_000)).await.unwrap_err();
+    assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
+    assert!(watch.elapsed().as_secs() < 30, "{:?}", watch.elapsed());
+}
+
+#[tokio::test]
+async fn a_component_that_fills_the_compilers_memory_is_refused() {
+    let world = World::with(|config| config.compiler = CompilerCommand { memory: 64 << 20, ..compiler() });
+    let refused = world.admit(&large(4, 40_000)).await.unwrap_err();
+    assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
+}
+
+#[tokio::test]
+async fn a_compiler_that_is_not_there_is_the_hosts_fault() {
+    let world = World::with(|config| config.compiler = CompilerCommand::new("/nonexistent".into(), Vec::new()));
+    let refused = world.admit(&large(1, 1)).await.unwrap_err();
+    assert!(refused.host);
+    assert_eq!(codes(&refused), ["host/internal"]);
+}
+
+#[test]
+fn garbage_is_refused_without_a_panic() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(async { World::new() });
+    let good = std::fs::read(tidemill_artifacts::noop()).unwrap();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
+    let change = (0..good.len(), any::<u8>(), 0..good.len());
+    runner
+        .run(&(proptest::collection::vec(change, 1..8), any::<bool>()), |(changes, cut)| {
+            let mut bytes = good.clone();
+            for (at, value, end) in changes {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+                if cut {
+                    bytes.truncate(end.max(8));
+                }
+            }
+            match runtime.block_on(world.admit(&bytes)) {
+                Ok(_) => {}
+                Err(refused) => prop_assert!(!refused.problems.is_empty() && !refused.host, "{refused}"),
+            }
+            Ok(())
+        })
+        .unwrap();
+}
