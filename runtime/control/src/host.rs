@@ -31,6 +31,8 @@ use crate::takeover::TakeOver;
 
 /// Deployments that one page of the store's list brings at the start.
 const PAGE: usize = 500;
+/// Failures of the store are written to the log so far apart at least, in milliseconds.
+const REPORT_EVERY: u64 = 1_000;
 /// Runs handed back at shutdown get so long for their commits.
 const HAND_BACK: Duration = Duration::from_secs(2);
 
@@ -58,8 +60,10 @@ pub(crate) struct Inner {
     stopping: AtomicBool,
     stop: Notify,
     loops: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    pub(crate) end_loops: Notify,
+    close: Notify,
     recovering: AtomicBool,
+    /// When a failure of the store was last written to the log, in milliseconds.
+    reported: AtomicU64,
 }
 
 /// A running host. Cheap to clone; clones are the same host.
@@ -126,8 +130,9 @@ impl Host {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             loops: std::sync::Mutex::default(),
-            end_loops: Notify::new(),
+            close: Notify::new(),
             recovering: AtomicBool::new(true),
+            reported: AtomicU64::new(0),
         });
         inner.load().await?;
         // Nothing is admitted before what was left running is in hand again.
@@ -227,7 +232,7 @@ impl Host {
             return;
         }
         host.node.set_open(false);
-        host.end_loops.notify_waiters();
+        host.close.notify_waiters();
         let loops = std::mem::take(&mut *host.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let finish = async {
             for task in loops {
@@ -306,6 +311,16 @@ impl Inner {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Waits until no new work is taken.
+    pub(crate) async fn closing(&self) {
+        let ended = self.close.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !self.is_closed() {
+            ended.await;
+        }
+    }
+
     /// Waits until what goes on is handed back.
     pub(crate) async fn stopping(self: &Arc<Self>) {
         let stop = self.stop.notified();
@@ -348,7 +363,14 @@ impl Inner {
     pub(crate) fn store_failed(&self, error: &StoreError) {
         if error.is_transient() || matches!(error, StoreError::ReadOnly { .. } | StoreError::Damaged { .. }) {
             self.metrics.store_errors.inc();
-            tracing::warn!(%error, code = error.code(), "the store failed");
+            // Every call of a busy host meets the same full disk: one line a second tells it.
+            let now = self.clock.now().as_millis();
+            let last = self.reported.swap(now, Ordering::AcqRel);
+            if now.abs_diff(last) >= REPORT_EVERY {
+                tracing::warn!(%error, code = error.code(), "the store failed");
+            } else {
+                self.reported.store(last, Ordering::Release);
+            }
         }
     }
 

@@ -106,7 +106,7 @@ impl Host {
         };
         match finish {
             Finish::Settled(run, output) => Ok(Invoked { run: *run, output, settled: true, replayed: false }),
-            Finish::Queued(run) if self.0.is_stopping() => {
+            Finish::Queued(run) if self.0.is_closed() => {
                 Ok(Invoked { run: *run, output: None, settled: false, replayed: false })
             }
             Finish::Queued(run) => self.wait_for(run.id, until, false).await,
@@ -135,7 +135,10 @@ impl Host {
         loop {
             let mut stands = self.stands(id).await?;
             stands.replayed = replayed;
-            if stands.settled || tokio::time::Instant::now() >= until {
+            let closed = self.0.is_closed();
+            // What is queued when the host closes, another life begins.
+            let for_another_life = closed && matches!(stands.run.state, RunState::Queued { .. });
+            if stands.settled || for_another_life || tokio::time::Instant::now() >= until {
                 return Ok(stands);
             }
             let look_again = until.min(tokio::time::Instant::now() + LOOK_AGAIN);
@@ -149,6 +152,7 @@ impl Host {
                     None => watch = self.0.outcomes.watch(id),
                 },
                 () = tokio::time::sleep_until(look_again) => {}
+                () = self.0.closing(), if !closed => {}
                 // The store closes any moment: what was read last must do.
                 () = self.0.stopping() => return Ok(stands),
             }

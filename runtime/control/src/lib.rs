@@ -24,6 +24,7 @@ mod looping;
 mod metrics;
 mod outcomes;
 mod runs;
+mod samples;
 mod scheduler;
 mod schedules;
 mod sink;

@@ -56,9 +56,8 @@ pub(crate) trait Loop: Send + Sync + 'static {
 /// Drives a loop until the host shuts down.
 pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let ended = host.end_loops.notified();
+        let ended = host.closing();
         tokio::pin!(ended);
-        ended.as_mut().enable();
         let mut failures = 0;
         let mut last_error = String::new();
         while !host.is_closed() {

@@ -10,8 +10,7 @@ use tidemill_engine::{Metric, RunSink};
 use tidemill_store::records::LogLine;
 use tokio::sync::{Notify, oneshot};
 
-/// Samples of a guest's own metrics that one attempt may leave; what is beyond is dropped and counted.
-const SAMPLES: usize = 10_000;
+use crate::samples::Samples;
 
 /// Between a guest and the driver of its run.
 #[derive(Debug, Default)]
@@ -30,8 +29,7 @@ struct Said {
     progress: Option<Progress>,
     status: Option<String>,
     unsaved: bool,
-    samples: Vec<Metric>,
-    dropped_samples: u64,
+    samples: Samples,
     leaving: Option<oneshot::Sender<Result<(), Failure>>>,
 }
 
@@ -79,8 +77,7 @@ impl Sink {
 
     /// The samples of this attempt, and how many were dropped.
     pub(crate) fn take_samples(&self) -> (Vec<Metric>, u64) {
-        let mut said = self.said();
-        (std::mem::take(&mut said.samples), std::mem::take(&mut said.dropped_samples))
+        std::mem::take(&mut self.said().samples).into_metrics()
     }
 
     /// Whether something waits to be saved.
@@ -165,11 +162,6 @@ impl RunSink for Sink {
     }
 
     fn metric(&self, metric: Metric) {
-        let mut said = self.said();
-        if said.samples.len() < SAMPLES {
-            said.samples.push(metric);
-        } else {
-            said.dropped_samples += 1;
-        }
+        self.said().samples.add(metric);
     }
 }

@@ -121,9 +121,9 @@ async fn shutdown_hands_back_what_does_not_finish() {
         tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap() });
     world.guests.have_begun(2).await;
     world.host.shutdown(Duration::from_millis(1)).await;
-    // Who waited hears how the run stands.
+    // Who waited hears how the run stood, and need not wait for the next life.
     let invoked = call.await.unwrap();
-    assert_eq!((invoked.settled, invoked.run.state.name()), (false, "queued"));
+    assert!(!invoked.settled, "{invoked:?}");
     world.open_again().await;
     for id in [run.id, invoked.run.id] {
         let handed_back = world.run(id).await;
