@@ -1,4 +1,5 @@
 //! The embedded store keeps the contract.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 
