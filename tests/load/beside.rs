@@ -1,0 +1,106 @@
+//! Healthy runs beside hostile ones: two hundred a second, and their latency.
+
+use serde_json::{Value, json};
+
+use crate::host::Host;
+use crate::oha::{self, Load};
+use crate::table::Table;
+
+/// What the hostile neighbours do meanwhile; each is begun again as soon as it has ended.
+fn acts() -> Vec<(&'static str, Value, Value)> {
+    let spin = json!({ "fuel": 1_000_000_000_000_u64, "active": "20s" });
+    vec![
+        ("nothing", Value::Null, json!({})),
+        ("one that loops for ever", json!({ "do": "loop" }), spin.clone()),
+        ("one that allocates without end", json!({ "do": "allocate" }), json!({})),
+        ("one that recurses", json!({ "do": "recurse" }), json!({})),
+        ("one that logs gigabytes", json!({ "do": "log" }), json!({})),
+        ("one that passes 2 MiB to state.set", json!({ "do": "big-state" }), json!({})),
+        ("one that passes 100 MB to state.set", json!({ "do": "huge-state" }), json!({ "memory": "256MiB" })),
+        ("one that traps", json!({ "do": "trap" }), json!({})),
+    ]
+}
+
+pub async fn measure(table: &mut Table) {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    host.upload("noop", tidemill_artifacts::noop()).await;
+    host.deploy("healthy", &json!({ "module": "noop@1.0.0", "health": { "enabled": false } })).await;
+    let url = host.url("/v1/deployments/healthy/runs");
+    for (number, (name, act, limits)) in acts().into_iter().enumerate() {
+        let hostile = format!("hostile-{number}");
+        let retry = json!({ "attempts": 1, "then": "fail" });
+        host.deploy_hostile(&hostile, json!({ "limits": limits, "retry": retry })).await;
+        let mut medians = Vec::new();
+        for _ in 0..3 {
+            let neighbour = async {
+                if act.is_null() {
+                    std::future::pending::<()>().await;
+                }
+                loop {
+                    host.invoke(&hostile, &act).await;
+                }
+            };
+            let load = oha::post(url.clone(), "{}", Load::Rate { per_second: 200 }, 5);
+            let seen = tokio::select! { seen = load => seen, () = neighbour => unreachable!("it never ends") };
+            assert_eq!(seen.failed, 0, "healthy runs beside {name} failed");
+            medians.push(seen.p99);
+        }
+        medians.sort_by(f64::total_cmp);
+        table.row(
+            format!("200 healthy runs a second beside {name}"),
+            format!("p99 {:.2} ms (median of three: {:.2} to {:.2})", medians[1], medians[0], medians[2]),
+            "p99 < 5 ms",
+        );
+    }
+    for (name, bytes) in [("40 MB of valid wasm", padded(40_000_000)), ("a compiler bomb", bomb())] {
+        let mut medians = Vec::new();
+        for round in 0..3 {
+            let upload = async {
+                host.upload_bytes(&format!("big-{round}-{}", bytes.len()), bytes.clone()).await;
+                std::future::pending::<()>().await;
+            };
+            let load = oha::post(url.clone(), "{}", Load::Rate { per_second: 200 }, 8);
+            let seen = tokio::select! { seen = load => seen, () = upload => unreachable!("it never ends") };
+            assert_eq!(seen.failed, 0, "healthy runs beside {name} failed");
+            medians.push(seen.p99);
+        }
+        medians.sort_by(f64::total_cmp);
+        table.row(
+            format!("200 healthy runs a second beside the upload of {name}"),
+            format!("p99 {:.2} ms (median of three)", medians[1]),
+            "p99 < 5 ms",
+        );
+    }
+}
+
+/// A good component with a custom section that makes it `size` bytes long.
+fn padded(size: usize) -> Vec<u8> {
+    let mut bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
+    let name = b"padding";
+    let content = size - bytes.len();
+    bytes.push(0);
+    leb128(&mut bytes, content as u64);
+    leb128(&mut bytes, name.len() as u64);
+    bytes.extend_from_slice(name);
+    bytes.resize(bytes.len() + content - name.len() - 1, 0);
+    bytes
+}
+
+/// A component with one function so large that compiling it takes minutes.
+fn bomb() -> Vec<u8> {
+    let mut body = String::new();
+    for _ in 0..400_000 {
+        body.push_str("local.get 0 local.get 0 i64.mul local.get 0 i64.xor local.set 0 ");
+    }
+    let text = format!("(component (core module (func (param i64) {body})))");
+    wat::parse_str(text).unwrap()
+}
+
+fn leb128(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap());
+}

@@ -1,0 +1,35 @@
+//! Load on the whole system, in a release build: the figures that the project promises, measured in one run.
+//!
+//! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, `-- beside` or `-- schedules` measures a part. It is no test: it
+//! asserts that nothing failed, and leaves the judgement of times to whoever reads them. The load generator is `oha`,
+//! with arrivals at a fixed rate (open model) wherever latency under a given load is the question.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement for people")]
+
+mod beside;
+mod disk;
+#[path = "../system/host.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod host;
+mod oha;
+mod runs;
+mod schedules;
+mod table;
+
+use table::Table;
+
+#[tokio::main]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
+    let mut table = Table::default();
+    if wants("runs") {
+        runs::measure(&mut table).await;
+    }
+    if wants("beside") {
+        beside::measure(&mut table).await;
+    }
+    if wants("schedules") {
+        schedules::measure(&mut table).await;
+    }
+    println!("{table}");
+}

@@ -1,0 +1,60 @@
+//! The load generator: runs `oha` and reads its report.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// How requests come.
+pub enum Load {
+    /// Each connection sends its next request when it has the answer: how much there can be.
+    Saturating {
+        /// Connections.
+        connections: u32,
+    },
+    /// So many a second, whether answers come or not (open model); latency counts from when a request was due.
+    Rate {
+        /// Requests a second.
+        per_second: u32,
+    },
+}
+
+/// What `oha` saw.
+pub struct Report {
+    pub per_second: f64,
+    /// Milliseconds.
+    pub p50: f64,
+    pub p99: f64,
+    /// Requests that were not answered with 200.
+    pub failed: u64,
+}
+
+/// Posts `body` to `url` for `seconds`.
+pub async fn post(url: String, body: &str, load: Load, seconds: u32) -> Report {
+    let mut command = Command::new(std::env::var("OHA").unwrap_or_else(|_| "oha".into()));
+    command.args(["--no-tui", "--output-format", "json", "-m", "POST", "-T", "application/json", "-z"]);
+    command.args([format!("{seconds}s"), "-d".into(), body.into(), "-H".into(), "prefer: wait=30".into()]);
+    match load {
+        Load::Saturating { connections } => command.args(["-c".into(), connections.to_string()]),
+        Load::Rate { per_second } => {
+            command.args(["-c".into(), "64".into(), "-q".into(), per_second.to_string(), "--latency-correction".into()])
+        }
+    };
+    command.arg(url);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let output = output.expect("`oha` runs; `cargo install oha` brings it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let millis = |percentile: &str| report["latencyPercentiles"][percentile].as_f64().unwrap_or(f64::NAN) * 1000.0;
+    let counts = |of: &str| report[of].as_object().cloned().unwrap_or_default();
+    let answered = counts("statusCodeDistribution");
+    // Requests that the end of the measurement cut off are no failures.
+    let broken = counts("errorDistribution");
+    let broken = broken.iter().filter(|(why, _)| !why.contains("deadline")).filter_map(|(_, count)| count.as_u64());
+    let refused = answered.iter().filter(|(status, _)| *status != "200").filter_map(|(_, count)| count.as_u64());
+    Report {
+        per_second: report["summary"]["requestsPerSec"].as_f64().unwrap_or(f64::NAN),
+        p50: millis("p50"),
+        p99: millis("p99"),
+        failed: refused.sum::<u64>() + broken.sum::<u64>(),
+    }
+}

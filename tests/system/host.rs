@@ -1,0 +1,218 @@
+//! A host under test: the real binary on a folder and a port of its own, and a client of its API.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running host. Dropping it kills the process.
+pub struct Host {
+    process: Option<Child>,
+    dir: PathBuf,
+    port: u16,
+    log: PathBuf,
+    pub http: reqwest::Client,
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+}
+
+/// The command that runs a host on `dir`.
+pub fn serve(dir: &Path, port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.arg("serve").env("TIDEMILL_DATA", dir).env("TIDEMILL_ADDR", format!("127.0.0.1:{port}"));
+    command.env_remove("TIDEMILL_TOKEN").current_dir(dir.parent().unwrap()).stdin(Stdio::null());
+    command
+}
+
+impl Host {
+    /// Starts a host and waits until it is ready.
+    pub async fn start(dir: &Path) -> Self {
+        let mut host = Self {
+            process: None,
+            dir: dir.join("data"),
+            port: free_port(),
+            log: dir.join("host.log"),
+            http: client(),
+        };
+        host.resume().await;
+        host
+    }
+
+    /// Starts the process again, on the same folder and port.
+    pub async fn resume(&mut self) {
+        assert!(self.process.is_none(), "the host is running");
+        let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = serve(&self.dir, self.port);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let mut process = command.spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Ok(answer) = self.http.get(self.url("/readyz")).send().await
+                && answer.status().is_success()
+            {
+                break;
+            }
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("the host ended with {status}:\n{}", self.said());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the host did not get ready:\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.process = Some(process);
+    }
+
+    /// What the process has printed so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Ends the process as a power cut does.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// Asks the process to end, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut process = self.process.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the host did not stop:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self.http.get(self.url(path)).send().await.unwrap();
+        assert!(answer.status().is_success(), "GET {path}: {}", answer.text().await.unwrap());
+        answer.json_value().await
+    }
+
+    /// Uploads a component as `name@1.0.0`.
+    pub async fn upload(&self, name: &str, component: &Path) -> (u16, Value) {
+        self.upload_bytes(name, std::fs::read(component).unwrap()).await
+    }
+
+    pub async fn upload_bytes(&self, name: &str, bytes: Vec<u8>) -> (u16, Value) {
+        let path = self.url(&format!("/v1/modules/{name}/versions/1.0.0"));
+        let answer = self.http.put(path).body(bytes).send().await.unwrap();
+        (answer.status().as_u16(), answer.json_value().await)
+    }
+
+    /// Makes a deployment, and insists.
+    pub async fn deploy(&self, name: &str, manifest: &Value) -> Value {
+        let request = self.http.put(self.url(&format!("/v1/deployments/{name}")));
+        let answer = request.header("content-type", "application/json").body(manifest.to_string()).send().await.unwrap();
+        let status = answer.status();
+        let body = answer.json_value().await;
+        assert!(status.is_success(), "deploying {name}: {body}");
+        body
+    }
+
+    /// The hostile guest, deployed under `name` with what `more` says.
+    pub async fn deploy_hostile(&self, name: &str, more: Value) {
+        let (status, answer) = self.upload("hostile", tidemill_artifacts::hostile()).await;
+        assert!(status == 200 || status == 201, "{answer}");
+        let mut manifest = json!({ "module": "hostile@1.0.0", "grants": { "ledger": true } });
+        manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.deploy(name, &manifest).await;
+    }
+
+    fn run_request(&self, name: &str, input: &Value) -> reqwest::RequestBuilder {
+        let request = self.http.post(self.url(&format!("/v1/deployments/{name}/runs")));
+        request.header("content-type", "application/json").body(input.to_string())
+    }
+
+    /// Runs and waits for the end; the run's record.
+    pub async fn invoke(&self, name: &str, input: &Value) -> Value {
+        let answer = self.run_request(name, input).header("prefer", "wait=50").send().await.unwrap();
+        let status = answer.status();
+        let run = answer.json_value().await;
+        assert_eq!(status, 200, "{run}");
+        run
+    }
+
+    /// Asks for a run under a key until the host has answered that it has it; survives kills.
+    pub async fn request_surely(&self, name: &str, key: &str, input: &Value) -> String {
+        let begun = Instant::now();
+        loop {
+            let sent = self.run_request(name, input).header("idempotency-key", key).send().await;
+            if let Ok(answer) = sent
+                && answer.status().is_success()
+                && let Ok(body) = answer.text().await
+            {
+                let run: Value = serde_json::from_str(&body).unwrap();
+                return run["id"].as_str().unwrap().to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the host does not answer:\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the run has ended or is parked; its record.
+    pub async fn settled(&self, id: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let run = self.get(&format!("/v1/runs/{id}")).await;
+            if ["succeeded", "failed", "cancelled", "parked"].contains(&run["state"].as_str().unwrap()) {
+                return run;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+trait JsonAnswer {
+    async fn json_value(self) -> Value;
+}
+
+impl JsonAnswer for reqwest::Response {
+    async fn json_value(self) -> Value {
+        let text = self.text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("no JSON ({e}): {text}"))
+    }
+}
+
+/// Something that seems random, and is the same in every test run.
+pub fn pseudo_random(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    }
+}
