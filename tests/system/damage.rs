@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::host::{Host, pseudo_random, serve};
+use crate::host::{Host, pseudo_random};
 
 fn files(of: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
