@@ -67,7 +67,9 @@ async fn files_cut_short_or_altered_are_noticed_and_nothing_is_less_in_silence()
     let data = dir.path().join("data");
     let store: Vec<PathBuf> = files(&data)
         .into_iter()
-        .filter(|file| !file.components().any(|part| ["components", "code", "cache"].iter().any(|c| part.as_os_str() == *c)))
+        .filter(|file| {
+            !file.components().any(|part| ["components", "code", "cache"].iter().any(|c| part.as_os_str() == *c))
+        })
         .filter(|file| file.metadata().unwrap().len() > 0)
         .collect();
     assert!(store.len() >= 3, "{store:?}");

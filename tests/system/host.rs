@@ -38,13 +38,8 @@ pub fn serve(dir: &Path, port: u16) -> Command {
 impl Host {
     /// Starts a host and waits until it is ready.
     pub async fn start(dir: &Path) -> Self {
-        let mut host = Self {
-            process: None,
-            dir: dir.join("data"),
-            port: free_port(),
-            log: dir.join("host.log"),
-            http: client(),
-        };
+        let mut host =
+            Self { process: None, dir: dir.join("data"), port: free_port(), log: dir.join("host.log"), http: client() };
         host.resume().await;
         host
     }
@@ -127,7 +122,8 @@ impl Host {
     /// Makes a deployment, and insists.
     pub async fn deploy(&self, name: &str, manifest: &Value) -> Value {
         let request = self.http.put(self.url(&format!("/v1/deployments/{name}")));
-        let answer = request.header("content-type", "application/json").body(manifest.to_string()).send().await.unwrap();
+        let answer =
+            request.header("content-type", "application/json").body(manifest.to_string()).send().await.unwrap();
         let status = answer.status();
         let body = answer.json_value().await;
         assert!(status.is_success(), "deploying {name}: {body}");

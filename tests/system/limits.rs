@@ -49,7 +49,8 @@ async fn one_that_logs_gigabytes_keeps_what_it_may_and_costs_no_more() {
     let host = Host::start(dir.path()).await;
     for (number, act) in ["log", "print"].into_iter().enumerate() {
         let name = format!("logger-{number}");
-        host.deploy_hostile(&name, json!({ "limits": { "log": "64KiB" }, "retry": { "attempts": 1, "then": "fail" } })).await;
+        host.deploy_hostile(&name, json!({ "limits": { "log": "64KiB" }, "retry": { "attempts": 1, "then": "fail" } }))
+            .await;
         let run = host.invoke(&name, &json!({ "do": act })).await;
         assert!(["failed", "succeeded"].contains(&run["state"].as_str().unwrap()), "{run}");
         let logs = host.http.get(host.url(&format!("/v1/runs/{}/logs", run["id"].as_str().unwrap())));
