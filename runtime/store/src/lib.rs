@@ -3,6 +3,8 @@
 //! [`Store`] speaks the domain's words (request a run, claim it, commit a stretch, fire a schedule), so that a
 //! store is free in how it lays things out. The embedded one is a commit log ahead of sled.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod contract;

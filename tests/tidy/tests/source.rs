@@ -78,8 +78,7 @@ fn a_crate_says_how_it_stands_with_unsafe_code() {
     for (name, text) in files("rs") {
         let parts: Vec<_> = name.split('/').collect();
         let is_root = matches!(parts.as_slice(), ["runtime" | "sdk", _, "src", "lib.rs" | "main.rs"]);
-        let has_code = text.lines().count() > 20;
-        if is_root && has_code {
+        if is_root {
             assert!(
                 text.contains("#![forbid(unsafe_code)]") || text.contains("#![deny(unsafe_code)]"),
                 "{name}: forbid it, or deny it and say at each place why it is needed"
