@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::{ModuleRef, Source};
 
-use super::events::{self, Event};
+use super::events;
 use super::process::Process;
 use super::settings::{Flags, Settings};
 use super::signals::Signals;
@@ -160,29 +160,19 @@ fn newest(folder: &Path) -> (SystemTime, usize) {
 
 /// Shows every run that ends, with its log.
 async fn show(client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let (send, mut events) = tokio::sync::mpsc::unbounded_channel::<Event>();
-    let following = events::follow(client, |event| {
-        // Whoever listened is gone with this command.
-        let _ = send.send(event);
-    });
-    let showing = async {
-        while let Some(event) = events.recv().await {
-            if event.is_end_of_run() {
-                let path = format!("/v1/runs/{}/logs", encoded(event.text("run")));
-                for line in client.list::<LogLine>(&path, 200).await? {
-                    printer.item(&line, &format!("  {}", line.text()));
-                }
-            }
-            if let Some(line) = event.line() {
-                printer.item(&event.data, &line);
+    let mut happening = events::listen(client);
+    while let Some(event) = happening.recv().await {
+        if event.is_end_of_run() {
+            let path = format!("/v1/runs/{}/logs", encoded(event.text("run")));
+            for line in client.list::<LogLine>(&path, 200).await? {
+                printer.item(&line, &format!("  {}", line.text()));
             }
         }
-        Ok(())
-    };
-    tokio::select! {
-        ended = following => ended,
-        ended = showing => ended,
+        if let Some(line) = event.line() {
+            printer.item(&event.data, &line);
+        }
     }
+    Err(CliError::failed("the host's feed of events ended"))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use tidemill_core::Timestamp;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::client::Client;
-use crate::error::CliError;
 use crate::money::amount;
 use crate::printer::clean;
 use crate::run::logs::Lines;
@@ -104,18 +104,22 @@ impl Reader {
     }
 }
 
-/// Gives every event to `take`, from now on, until the host ends.
-///
-/// # Errors
-/// What keeps the feed from being read.
-pub async fn follow(client: &Client, mut take: impl FnMut(Event)) -> Result<(), CliError> {
-    let mut reader = Reader::default();
-    client
-        .follow("/v1/events", &[("accept", "text/event-stream")], |piece| {
-            reader.take(piece).into_iter().for_each(&mut take);
-            true
-        })
-        .await
+/// Every event from now on, until the host ends or nobody listens any more.
+pub fn listen(client: &Client) -> UnboundedReceiver<Event> {
+    let (send, events) = mpsc::unbounded_channel();
+    let client = client.clone();
+    tokio::spawn(async move {
+        let mut reader = Reader::default();
+        let ended = client
+            .follow("/v1/events", &[("accept", "text/event-stream")], |piece| {
+                reader.take(piece).into_iter().all(|event| send.send(event).is_ok())
+            })
+            .await;
+        if let Err(why) = ended {
+            tracing::debug!(%why, "the feed of events ended");
+        }
+    });
+    events
 }
 
 #[cfg(test)]

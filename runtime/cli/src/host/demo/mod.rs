@@ -16,10 +16,11 @@ use std::time::Duration;
 use tidemill_core::clock::SystemClock;
 use tidemill_core::{Clock, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::feed::World;
 use self::verify::{Finding, Verifier};
-use super::events;
+use super::events::{self, Event};
 use super::process::Process;
 use super::settings::{Flags, Settings};
 use super::signals::Signals;
@@ -84,6 +85,7 @@ pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliErr
     let verifier = Verifier { client: &client, world: &world, prices: &prices, steady: &steady };
     let work = async {
         ready(&client).await?;
+        let happening = events::listen(&client);
         found_again(&verifier, printer).await?;
         for module in modules {
             let done = deploy(&module.project, Some(module.component), false, &client, printer).await?;
@@ -93,7 +95,7 @@ pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliErr
         let hello = verifier.hello().await?;
         printer.note(&format!("hello: {}", hello.found));
         addresses(&process.url(), &address, printer);
-        watch(&client, args.time, printer).await?;
+        watch(&client, happening, args.time, printer).await?;
         match args.time {
             Some(time) => judge(&verifier, began, time, printer).await,
             None => Ok(()),
@@ -229,20 +231,28 @@ struct Figures {
     memory: u64,
 }
 
-/// Shows what happens, for that time or without end.
-async fn watch(client: &Client, time: Option<Duration>, printer: &Printer) -> Result<(), CliError> {
+/// Shows what has happened since the start and what happens, for that time or without end.
+async fn watch(
+    client: &Client,
+    mut happening: UnboundedReceiver<Event>,
+    time: Option<Duration>,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let figures = Mutex::new(Figures::default());
-    let following = events::follow(client, |event| {
-        if event.is_end_of_run() {
-            let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
-            figures.runs += 1;
-            figures.fuel = figures.fuel.saturating_add(event.number("fuel"));
-            figures.memory = figures.memory.max(event.number("peak_memory"));
+    let following = async {
+        while let Some(event) = happening.recv().await {
+            if event.is_end_of_run() {
+                let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+                figures.runs += 1;
+                figures.fuel = figures.fuel.saturating_add(event.number("fuel"));
+                figures.memory = figures.memory.max(event.number("peak_memory"));
+            }
+            if let Some(line) = event.line() {
+                printer.item(&event.data, &line);
+            }
         }
-        if let Some(line) = event.line() {
-            printer.item(&event.data, &line);
-        }
-    });
+        Err(CliError::failed("the host's feed of events ended"))
+    };
     let summing = async {
         loop {
             tokio::time::sleep(SUMMARY).await;

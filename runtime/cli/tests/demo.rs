@@ -1,0 +1,46 @@
+//! The demo does what it says, and does it again after it was killed in the middle.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn demo(data: &Path, modules: &Path, time: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.args(["demo", "--addr", "127.0.0.1:0", "--for", time, "--data"]).arg(data).arg("--modules").arg(modules);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn built() -> &'static Path {
+    for name in ["uptime", "usage-billing"] {
+        tidemill_artifacts::build(name).unwrap();
+    }
+    tidemill_artifacts::hello().parent().unwrap()
+}
+
+#[test]
+fn every_part_does_its_job_and_a_kill_loses_and_doubles_nothing() {
+    let modules = built();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("demo");
+
+    // Killed in the middle of its work: twice, at different moments.
+    for seconds in [12, 7] {
+        let mut child = demo(&data, modules, "10m").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(seconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    let output = demo(&data, modules, "30s").output().unwrap();
+    let text = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("found again"), "{text}");
+
+    // And once more over what a clean end left.
+    let output = demo(&data, modules, "5s").output().unwrap();
+    let text = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+}
