@@ -275,7 +275,7 @@ codes! {
     // Store: what the disk may do.
     StoreDamaged => "store-damaged", 503, retryable: false,
         "The store is damaged",
-        "Restore the last backup: `tidemill restore`. Keep the damaged folder until that is done.";
+        "Stop the host, move the data folder away and keep it, and put the last backup's copy in its place.";
     StoreLocked => "store-locked", 503, retryable: false,
         "Another process uses the store",
         "Stop the other host, or give this one another folder with `TIDEMILL_DATA`.";

@@ -11,7 +11,7 @@ use tidemill_core::Code;
 pub enum KvError {
     /// What is on disk is not what was acknowledged. Nothing was recreated or mended.
     #[error(
-        "the store is damaged: {what}; restore the data folder from a backup with `tidemill restore`; \
+        "the store is damaged: {what}; keep this folder, and put the last backup's copy in its place; \
          see docs/errors/host-store-damaged"
     )]
     Damaged {

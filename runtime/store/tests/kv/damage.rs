@@ -232,7 +232,7 @@ async fn after_an_unclean_stop_a_record_lost_or_strayed_is_found_before_the_stor
         for _ in 0..2 {
             let Err(error @ KvError::Damaged { .. }) = Kv::open(small(dir.path())) else { panic!("it opened") };
             assert_eq!(error.code(), "host/store-damaged");
-            assert!(error.to_string().contains("tidemill restore"), "{error}");
+            assert!(error.to_string().contains("the last backup's copy"), "{error}");
         }
     }
 }
