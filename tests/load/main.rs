@@ -3,7 +3,13 @@
 //! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, `-- beside` or `-- schedules` measures a part. It is no test: it
 //! asserts that nothing failed, and leaves the judgement of times to whoever reads them. The load generator is `oha`,
 //! with arrivals at a fixed rate (open model) wherever latency under a given load is the question.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement for people")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement for people"
+)]
 
 mod beside;
 mod disk;

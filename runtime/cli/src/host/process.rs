@@ -17,8 +17,10 @@ use super::settings::{Settings, Token};
 use crate::client::{Client, url_of};
 use crate::error::{CliError, chain};
 
-/// Requests in hand get so long to be answered, once no more are taken.
+/// The longest that requests in hand get to be answered, once no more are taken.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// The longest that is kept back for handing runs back and closing the store.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// A running host.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub struct Process {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     token: Option<Token>,
-    within: Duration,
+    /// How long runs may take to end.
+    runs: Duration,
 }
 
 impl Process {
@@ -66,15 +69,18 @@ impl Process {
         let token = settings.token.as_ref().map(|token| token.expose().to_owned());
         let api = Api::new(host.clone(), ApiConfig::new(&settings.data, token));
         let (stop, stopped) = oneshot::channel();
+        let within = settings.shutdown;
+        let answers = LAST_ANSWERS.min(within / 5);
         let serving = tokio::spawn(async move {
             let stopped = async {
                 // A sender that is gone means the same.
                 let _ = stopped.await;
             };
-            api.serve(listener, stopped, LAST_ANSWERS).await;
+            api.serve(listener, stopped, answers).await;
         });
-        let within = settings.shutdown;
-        Ok(Self { address, host, stop, serving, token: settings.token.clone(), within })
+        // All of it together takes no longer than was allowed.
+        let runs = within - answers - LAST_WRITES.min(within / 5);
+        Ok(Self { address, host, stop, serving, token: settings.token.clone(), runs })
     }
 
     /// Its url on this machine.
@@ -95,7 +101,7 @@ impl Process {
         // An error says that it has ended already.
         let _ = self.stop.send(());
         let _ = self.serving.await;
-        self.host.shutdown(self.within.saturating_sub(LAST_ANSWERS).max(Duration::from_secs(1))).await;
+        self.host.shutdown(self.runs).await;
     }
 }
 

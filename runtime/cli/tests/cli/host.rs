@@ -89,9 +89,13 @@ fn a_failed_run_is_exit_code_1_with_its_code_and_fix() {
     project(&module, "hostile", tidemill_artifacts::hostile());
     let host = Served::start(&folder.path().join("data"), &[], None);
     assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
-    let run = host.call(&["run", "hostile", "--input", r#"{"act": "no-such-act"}"#, "--wait"]);
+    let run = host.call(&["run", "hostile", "--input", r#"{"do": "no-such-act"}"#, "--wait"]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
-    assert!(run.stderr.starts_with("run ") || run.stderr.starts_with("error: run "), "{run:?}");
+    assert!(run.stderr.contains("error: run ") && run.stderr.contains("bad-input"), "{run:?}");
+    let run = host.call(&["run", "hostile", "--input", r#"{"do": "recurse"}"#, "--wait"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    assert!(run.stderr.contains("code: host/stack-overflow (`tidemill explain host/stack-overflow`)"), "{run:?}");
+    assert!(run.stderr.contains("\nfix: "), "{run:?}");
 }
 
 #[test]
@@ -125,5 +129,36 @@ fn a_folder_belongs_to_one_host_at_a_time() {
     let host = Served::start(&data, &[], None);
     let second = call(&["serve", "--addr", "127.0.0.1:0", "--log", "error", "--data", data.to_str().unwrap()]);
     assert!(second.code == 1 && second.stderr.contains("code: host/store-locked"), "{second:?}");
+    assert_eq!(host.terminate(), 0);
+}
+
+#[test]
+fn a_host_ends_in_its_time_and_leaves_what_runs_to_the_next_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let (module, data) = (folder.path().join("hostile"), folder.path().join("data"));
+    project(&module, "hostile", tidemill_artifacts::hostile());
+    let endless = "\n[limits]\nfuel = 1_000_000_000_000\nactive = \"10m\"\n";
+    let manifest = std::fs::read_to_string(module.join("tidemill.toml")).unwrap();
+    std::fs::write(module.join("tidemill.toml"), manifest + endless).unwrap();
+
+    let host = Served::start(&data, &["--shutdown", "3s"], None);
+    assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
+    let run = host.call(&["run", "hostile", "--input", r#"{"do": "loop"}"#]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let id = run.stdout.trim().to_owned();
+    for _ in 0..200 {
+        if host.call(&["run-info", &id]).stdout.contains("state       running") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let asked = tidemill_core::clock::Stopwatch::start();
+    assert_eq!(host.terminate(), 0);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
+
+    let host = Served::start(&data, &["--shutdown", "3s"], None);
+    let again = host.call(&["run-info", &id]).stdout;
+    assert!(again.contains("state       running") || again.contains("state       queued"), "{again}");
+    assert_eq!(host.call(&["cancel", &id]).code, 0);
     assert_eq!(host.terminate(), 0);
 }
