@@ -17,13 +17,14 @@ pub(crate) struct MemoryLimiter {
     limit: u64,
     held: u64,
     peak: u64,
-    last: u64,
+    /// Held and peak before the last growth, which may turn out to be refused.
+    before: (u64, u64),
 }
 
 impl MemoryLimiter {
     /// At most `limit` bytes together.
     pub const fn new(limit: u64) -> Self {
-        Self { limit, held: 0, peak: 0, last: 0 }
+        Self { limit, held: 0, peak: 0, before: (0, 0) }
     }
 
     /// The most that was held, in bytes.
@@ -36,17 +37,15 @@ impl MemoryLimiter {
         if wanted > self.limit || past_own_maximum {
             return Err(self.denied(wanted).into());
         }
+        self.before = (self.held, self.peak);
         self.held = wanted;
         self.peak = self.peak.max(wanted);
-        self.last = by;
         Ok(true)
     }
 
     fn take_back(&mut self) -> wasmtime::Result<()> {
         let wanted = self.held;
-        self.held = self.held.saturating_sub(self.last);
-        self.peak = self.peak.min(self.held.max(self.peak.saturating_sub(self.last)));
-        self.last = 0;
+        (self.held, self.peak) = self.before;
         Err(self.denied(wanted).into())
     }
 
@@ -102,6 +101,6 @@ mod tests {
         assert!(limiter.memory_growing(0, 300_000, None).unwrap());
         assert!(limiter.memory_growing(300_000, 900_000, None).unwrap());
         assert!(limiter.memory_grow_failed(wasmtime::Error::msg("no")).is_err());
-        assert_eq!(limiter.held, 300_000);
+        assert_eq!((limiter.held, limiter.peak()), (300_000, 300_000));
     }
 }

@@ -16,9 +16,9 @@ use super::resolve::{AddressRefused, Resolver};
 use super::target::Target;
 use super::usage::{Budget, Usage};
 
-/// Requests of one deployment that may be under way at once, and to one host.
-const PER_DEPLOYMENT: usize = 64;
-const PER_HOST: usize = 64;
+/// Requests of one deployment that may be under way at once, and requests to one host: no deployment takes up a host alone.
+const PER_DEPLOYMENT: usize = 32;
+const PER_HOST: usize = 128;
 /// How long connecting may take, within the try's own time.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Connections that are kept for the next request, and how long.
