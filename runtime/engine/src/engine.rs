@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -201,14 +202,7 @@ impl Engine {
             return lost("the engine is shutting down");
         };
         let meter = Arc::new(Meter::default());
-        let work = Box::pin(execute(
-            self.shared.engine.clone(),
-            Arc::clone(&self.outside),
-            Arc::clone(&self.clock),
-            activation,
-            Arc::clone(&meter),
-            Handle::current(),
-        ));
+        let work = self.work(activation, &meter);
         let (done, ended) = oneshot::channel();
         let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));
         counts.running.fetch_add(1, Relaxed);
@@ -231,6 +225,28 @@ impl Engine {
             }
         });
         ended.await.unwrap_or_else(|_| lost("the host failed while it ran the guest; its own log says how"))
+    }
+
+    /// Executes one activation on the caller's own thread, without a turn or room: for benchmarks of what is inside.
+    #[doc(hidden)]
+    pub async fn run_here(&self, activation: Activation) -> Ended {
+        let meter = Arc::new(Meter::default());
+        let work = self.work(activation, &meter);
+        match Turns::new(work, meter, Arc::clone(&self.ticker), true).await {
+            Turn::Done(ended) => ended,
+            Turn::Slow(_) => lost("a call that stays was moved"),
+        }
+    }
+
+    fn work(&self, activation: Activation, meter: &Arc<Meter>) -> Pin<Box<impl Future<Output = Ended> + Send + use<>>> {
+        Box::pin(execute(
+            self.shared.engine.clone(),
+            Arc::clone(&self.outside),
+            Arc::clone(&self.clock),
+            activation,
+            Arc::clone(meter),
+            Handle::current(),
+        ))
     }
 
     /// Forgets a component's code in memory and in the cache; runs that have it keep it.
