@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -26,10 +27,12 @@ fn every_part_does_its_job_and_a_kill_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("demo");
 
-    // Killed in the middle of its work: twice, at different moments.
-    for seconds in [12, 7] {
-        let mut child = demo(&data, modules, "10m").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs(seconds));
+    // Killed in the middle of its work: once right after something was earned, once a little later.
+    for millis in [0, 2_700] {
+        let mut child = demo(&data, modules, "10m").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(" posted ")), "nothing was earned");
+        std::thread::sleep(Duration::from_millis(millis));
         child.kill().unwrap();
         child.wait().unwrap();
     }

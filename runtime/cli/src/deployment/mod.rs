@@ -3,6 +3,7 @@
 mod delete;
 pub mod list;
 pub mod pause;
+mod show;
 
 use clap::Subcommand;
 
@@ -22,6 +23,8 @@ pub struct Args {
 enum Verb {
     /// List them (the default)
     List,
+    /// Show one with its whole manifest, defaults included
+    Show(show::Args),
     /// Admit no more runs and fire no more schedules; runs that have begun go on
     Pause(pause::Args),
     /// Admit and fire again
@@ -34,6 +37,7 @@ enum Verb {
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None | Some(Verb::List) => list::run(client, printer).await,
+        Some(Verb::Show(args)) => show::run(&args, client, printer).await,
         Some(Verb::Pause(args)) => pause::run(&args, client, printer).await,
         Some(Verb::Resume(args)) => pause::resume(&args, client, printer).await,
         Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,

@@ -71,6 +71,7 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(host.call(&["schedules", "resume", "hello", "yearly"]).code == 0);
     assert_eq!(host.call(&["schedules", "preview", "hello", "yearly", "-n", "3"]).stdout.lines().count(), 3);
 
+    assert_eq!(json(&host.call(&["deployments", "show", "hello"]))["manifest"]["priority"], 5);
     assert!(host.call(&["modules"]).stdout.contains("sha256:"));
     assert!(host.call(&["deployments", "pause", "hello"]).code == 0);
     assert!(host.call(&["deployments"]).stdout.contains("paused"));

@@ -1,0 +1,21 @@
+//! `tidemill deployments show`: one deployment, with its whole manifest.
+
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Which.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The deployment
+    name: String,
+}
+
+/// Carries it out. It is JSON in either form, for a manifest is.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(&args.name))).await?;
+    printer.value(&deployment);
+    Ok(())
+}
