@@ -275,11 +275,9 @@ mod tests {
             let text = std::fs::read_to_string(file).unwrap();
             for rest in text.split("\"host/").skip(1) {
                 let code = format!("host/{}", rest.split('"').next().unwrap_or_default());
-                assert!(
-                    code == "host/" || Code::parse(&code).is_some(),
-                    "{code} in {} is none of the list",
-                    file.display()
-                );
+                // What is put together at run time comes from somebody who asks.
+                let whole = code != "host/" && !code.contains('{');
+                assert!(!whole || Code::parse(&code).is_some(), "{code} in {} is none of the list", file.display());
             }
         }
     }
