@@ -274,7 +274,7 @@ mod tests {
         for file in files.iter().filter(|file| !file.ends_with("core/src/codes/mod.rs")) {
             let text = std::fs::read_to_string(file).unwrap();
             for rest in text.split("\"host/").skip(1) {
-                let code = format!("host/{}", rest.split('"').next().unwrap_or_default());
+                let code = format!("host/{}", rest.split(['"', '\\']).next().unwrap_or_default());
                 // What is put together at run time comes from somebody who asks.
                 let whole = code != "host/" && !code.contains('{');
                 assert!(!whole || Code::parse(&code).is_some(), "{code} in {} is none of the list", file.display());
