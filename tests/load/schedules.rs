@@ -35,7 +35,7 @@ pub async fn measure(table: &mut Table) {
         let page = host.get(&path).await;
         for run in page["items"].as_array().unwrap() {
             assert_eq!(run["state"], "succeeded", "{run}");
-            late.push(millis(&run["created_at"]) - at.timestamp_millis());
+            late.push(millis(&run["ended_at"]) - at.timestamp_millis());
         }
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/v1/runs?limit=200&cursor={next}");
@@ -43,7 +43,7 @@ pub async fn measure(table: &mut Table) {
     assert_eq!(late.len(), DEPLOYMENTS, "each fired once");
     late.sort_unstable();
     table.row(
-        "1,000 schedules due at one instant: lateness",
+        "1,000 schedules due at one instant: from then to the end of the run, committed",
         format!("p50 {} ms, last {} ms", late[DEPLOYMENTS / 2], late[DEPLOYMENTS - 1]),
         "all within 1 s",
     );
