@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidemill_core::RunId;
 use tidemill_core::run::{Export, Run, RunState};
-use tidemill_core::{Fuel, RunId};
 use tidemill_store::records::{NewRun, Requested};
 
 use crate::error::ControlError;
@@ -170,27 +170,9 @@ impl Host {
 /// The record of a run that begins now, as the store will first have it.
 fn running(host: &Inner, new: &NewRun) -> Run {
     Run {
-        id: new.id,
-        deployment: new.deployment.clone(),
-        revision: new.revision,
-        component: new.component,
-        export: new.export,
         state: RunState::Running { node: host.owner.node.clone(), epoch: host.owner.epoch },
-        trigger: new.trigger.clone(),
-        key: new.key.clone(),
-        labels: new.labels.clone(),
-        priority: new.priority,
-        attempt: 1,
-        generation: 1,
-        created_at: new.now,
         started_at: Some(new.now),
-        ended_at: None,
-        fuel: Fuel::default(),
-        peak_memory: 0,
-        progress: None,
-        status: None,
-        takeovers: 0,
-        seed: new.seed,
+        ..new.to_run()
     }
 }
 

@@ -142,27 +142,11 @@ pub(super) fn success(owner: &Owner, run: &Run) -> StretchCommit {
 /// The commit of a run that ran first.
 pub(super) fn fresh(owner: &Owner, new: &NewRun) -> StretchCommit {
     let run = Run {
-        id: new.id,
-        deployment: new.deployment.clone(),
-        revision: new.revision,
-        component: new.component,
-        export: new.export,
         state: RunState::Running { node: owner.node.clone(), epoch: owner.epoch },
-        trigger: new.trigger.clone(),
-        key: new.key.clone(),
-        labels: new.labels.clone(),
-        priority: new.priority,
-        attempt: 1,
-        generation: 1,
-        created_at: new.now,
         started_at: Some(new.now),
-        ended_at: None,
         fuel: tidemill_core::Fuel::new(1),
         peak_memory: 1,
-        progress: None,
-        status: None,
-        takeovers: 0,
-        seed: new.seed,
+        ..new.to_run()
     };
     StretchCommit { begins: Begins::Fresh { input: new.input.clone() }, ..success(owner, &run) }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState, TriggerKind};
-use tidemill_core::{DeploymentName, Fuel, RunId, Timestamp};
+use tidemill_core::{DeploymentName, RunId, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::decode;
@@ -175,39 +175,13 @@ fn firing_key(run: &Run) -> Option<Vec<u8>> {
     Some(under(run.deployment.as_str(), &under(name, &run.id.to_bytes())))
 }
 
-pub(super) fn from_request(new: &NewRun) -> Run {
-    Run {
-        id: new.id,
-        deployment: new.deployment.clone(),
-        revision: new.revision,
-        component: new.component,
-        export: new.export,
-        state: RunState::Queued { not_before: new.not_before },
-        trigger: new.trigger.clone(),
-        key: new.key.clone(),
-        labels: new.labels.clone(),
-        priority: new.priority,
-        attempt: 1,
-        generation: 1,
-        created_at: new.now,
-        started_at: None,
-        ended_at: None,
-        fuel: Fuel::default(),
-        peak_memory: 0,
-        progress: None,
-        status: None,
-        takeovers: 0,
-        seed: new.seed,
-    }
-}
-
 pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Requested> {
     if let Some(key) = &new.key
         && let Key::Taken(run) = look_up_key(commit, &new.deployment, key, &new.input, new.now)?
     {
         return Ok(Requested::Existing(*run));
     }
-    let run = from_request(new);
+    let run = new.to_run();
     insert(commit, &run, &new.input, new.now)?;
     Ok(Requested::Created(run))
 }

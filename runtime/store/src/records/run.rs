@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidemill_core::run::{Export, Run, Seed, Trigger};
-use tidemill_core::{ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
+use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
+use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
 
 use super::{NewPosting, ScanRequest, Version};
 
@@ -36,6 +36,36 @@ pub struct NewRun {
     pub not_before: Timestamp,
     /// Thirty-two fresh random bytes.
     pub seed: Seed,
+}
+
+impl NewRun {
+    /// The run's record as it is first queued.
+    #[must_use]
+    pub fn to_run(&self) -> Run {
+        Run {
+            id: self.id,
+            deployment: self.deployment.clone(),
+            revision: self.revision,
+            component: self.component,
+            export: self.export,
+            state: RunState::Queued { not_before: self.not_before },
+            trigger: self.trigger.clone(),
+            key: self.key.clone(),
+            labels: self.labels.clone(),
+            priority: self.priority,
+            attempt: 1,
+            generation: 1,
+            created_at: self.now,
+            started_at: None,
+            ended_at: None,
+            fuel: Fuel::default(),
+            peak_memory: 0,
+            progress: None,
+            status: None,
+            takeovers: 0,
+            seed: self.seed,
+        }
+    }
 }
 
 /// What a request for a run led to.
