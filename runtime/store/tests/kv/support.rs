@@ -53,15 +53,26 @@ pub fn all(kv: &Kv, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KvError>
 }
 
 /// Copies a data folder as a kill would leave it: the file system's cache survives a kill, so what reads see is what is left.
+///
+/// A kill sees one moment, a copy takes some: where a file was given another name meanwhile (a spare of the log, made ready in
+/// the background), it is begun anew.
 pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    while let Err(error) = try_copy(from, to) {
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn try_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            try_copy(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
