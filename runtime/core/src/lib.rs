@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod breaker;
 pub mod clock;
 pub mod codes;
 pub mod failure;

@@ -127,6 +127,9 @@ codes! {
     HttpTooManyRedirects => "http-too-many-redirects", 502, retryable: false,
         "The request was redirected too often",
         "Ask the address at which the redirects end, or raise `redirects`.";
+    HttpCircuitOpen => "http-circuit-open", 503, retryable: true,
+        "The server failed too often, and is left alone for a while",
+        "Wait until the time that the message names; the run is tried again by its retry policy.";
     // Ledger: what a posting must satisfy.
     UnknownCurrency => "unknown-currency", 422, retryable: false,
         "The currency is not known",

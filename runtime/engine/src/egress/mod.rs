@@ -2,9 +2,11 @@
 //!
 //! The way of one request: its form is checked ([`outgoing`]), its origin against the operator's policy and the deployment's
 //! grant ([`Reach::check`]), its secrets against where they may go; then it is sent, tried again as its policy says, and redirected by
-//! hand, with all of these checks at each hop ([`send`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
+//! hand, with all of these checks at each hop ([`send`]). An origin that fails a deployment again and again is left alone for a
+//! while ([`breakers`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
 
 mod address;
+mod breakers;
 mod gates;
 mod outgoing;
 mod placeholders;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, redirect};
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::{Code, Failure, Limits};
+use tidemill_core::{Clock, Code, Failure, Limits};
 
+use super::breakers::{Breakers, LetThrough};
 use super::gates::Gates;
 use super::outgoing::{Answered, Outgoing};
 use super::placeholders::{Carried, Place};
@@ -33,6 +34,7 @@ pub(crate) struct Egress {
     private: OnceLock<Result<Client, String>>,
     deployments: Gates,
     hosts: Gates,
+    breakers: Breakers,
 }
 
 /// All that one request needs beside itself.
@@ -61,12 +63,13 @@ struct Hop {
 
 impl Egress {
     /// Nothing is opened before the first request.
-    pub fn new() -> Self {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             public: OnceLock::new(),
             private: OnceLock::new(),
             deployments: Gates::new(PER_DEPLOYMENT),
             hosts: Gates::new(PER_HOST),
+            breakers: Breakers::new(clock),
         }
     }
 
@@ -109,22 +112,35 @@ impl Egress {
         carried: &Carried,
         leave: &Leave,
     ) -> Result<Answered, Failure> {
-        match tokio::time::timeout(request.timeout, self.follow(request, first, carried, leave)).await {
-            Ok(tried) => tried,
-            Err(_) => Err(Code::HttpTimeout.failure(format!(
-                "{} did not answer within {} ms",
-                first.target.origin(),
-                request.timeout.as_millis()
-            ))),
+        let mut asked = None;
+        match tokio::time::timeout(request.timeout, self.follow(request, first, carried, leave, &mut asked)).await {
+            Ok(tried) => {
+                if let Some(asked) = asked {
+                    tell(asked, &tried);
+                }
+                tried
+            }
+            Err(_) => {
+                if let Some(asked) = asked {
+                    asked.ended(true);
+                }
+                Err(Code::HttpTimeout.failure(format!(
+                    "{} did not answer within {} ms",
+                    first.target.origin(),
+                    request.timeout.as_millis()
+                )))
+            }
         }
     }
 
+    /// Follows redirects to an answer. `asked` is the server that has not answered yet, or whose answer is the result.
     async fn follow(
         &self,
         request: &Outgoing,
         first: &Hop,
         carried: &Carried,
         leave: &Leave,
+        asked: &mut Option<LetThrough>,
     ) -> Result<Answered, Failure> {
         let watch = Stopwatch::start();
         let mut hop = Hop { target: first.target.clone(), headers: first.headers.clone(), body: first.body.clone() };
@@ -132,11 +148,16 @@ impl Egress {
         let mut followed = 0;
         loop {
             let private = leave.reach.check(&hop.target)?;
+            let let_through = self.breakers.ask(&leave.deployment, &hop.target.origin())?;
             let _host = self.hosts.pass(&hop.target.host).await;
             leave.usage.bytes(hop.body.len(), &leave.limits)?;
+            *asked = Some(let_through.sent());
             let response = self.ask(&request.method, &hop, private).await?;
             match location(request, &response) {
                 Some(to) if request.redirects > 0 => {
+                    if let Some(answered) = asked.take() {
+                        answered.ended(false);
+                    }
                     if followed == request.redirects {
                         return Err(Code::HttpTooManyRedirects.failure(format!(
                             "{} redirects once more after {followed} redirects",
@@ -167,6 +188,21 @@ impl Egress {
             asked = asked.body(hop.body.clone());
         }
         asked.send().await.map_err(|error| judge(error, &hop.target))
+    }
+}
+
+/// Tells the breaker of who was asked last how it went.
+fn tell(asked: LetThrough, tried: &Result<Answered, Failure>) {
+    let is = |failure: &Failure, codes: &[Code]| codes.iter().any(|code| failure.code == code.as_str());
+    match tried {
+        Ok(answer) => asked.ended(answer.status >= 500),
+        Err(failure) if is(failure, &[Code::HttpConnectFailed, Code::HttpTimeout, Code::HttpBadAnswer]) => {
+            asked.ended(true);
+        }
+        // It answered, and more than the run may read.
+        Err(failure) if is(failure, &[Code::LimitHttpBody, Code::LimitHttp]) => asked.ended(false),
+        // Nothing was sent.
+        Err(_) => drop(asked),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests that leave: where they may go, what they carry, what comes back.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -389,4 +390,74 @@ async fn a_cancellation_ends_a_request_that_waits() {
     job.cancel.cancel();
     let (failure, _) = crate::support::failure(run.await.unwrap());
     assert_eq!(failure.code, "host/cancelled");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_left_alone_for_a_minute_and_then_tried_again() {
+    let ill = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&ill);
+    let server =
+        Server::start(move |_, _| if still.load(SeqCst) { answer("503 Service Unavailable", "", "") } else { ok("") })
+            .await;
+    let well = Server::start(|_, _| ok("")).await;
+    let world = near();
+    let job = granted(&world, &[&server.origin(), &well.origin()]).await;
+    for _ in 0..10 {
+        assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(503));
+    }
+    let (failure, cause) = job.failure(fetch(&server.url("/"))).await;
+    assert_eq!((failure.code.as_str(), failure.retryable, cause), ("host/http-circuit-open", true, Cause::Guest));
+    for part in [server.origin().as_str(), "2026-01-01T00:00:00", "2026-01-01T00:01:00"] {
+        assert!(failure.message.contains(part), "{}", failure.message);
+    }
+    assert_eq!(server.asked().len(), 10, "it was not asked");
+    assert_eq!(job.output(fetch(&well.url("/"))).await["status"], json!(200));
+    let mut other = granted(&world, &[&server.origin()]).await;
+    other.context.deployment = "others".parse().unwrap();
+    assert_eq!(other.output(fetch(&server.url("/"))).await["status"], json!(503), "another deployment asks for itself");
+
+    world.clock.advance(59_999);
+    assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open");
+    world.clock.advance(1);
+    for _ in 0..10 {
+        assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(503));
+    }
+    assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open", "it was no better");
+
+    world.clock.advance(60_000);
+    ill.store(false, SeqCst);
+    for _ in 0..30 {
+        assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(200));
+    }
+    assert_eq!(server.asked().len(), 10 + 1 + 10 + 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_or_gone_is_left_alone_too() {
+    let silent = Server::start(|_, _| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        ok("")
+    })
+    .await;
+    let world = near();
+    let gone = "http://127.0.0.1:1";
+    let job = granted(&world, &[&silent.origin(), gone]).await;
+    let late = json!({ "do": "fetch", "url": silent.url("/"), "timeout_ms": 20 });
+    for _ in 0..10 {
+        assert_eq!(job.code(late.clone()).await, "host/http-timeout");
+        assert_eq!(job.code(fetch(gone)).await, "host/http-connect-failed");
+    }
+    assert_eq!(job.code(late).await, "host/http-circuit-open");
+    assert_eq!(job.code(fetch(gone)).await, "host/http-circuit-open");
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_an_answer() {
+    let server = Server::start(|_, n| answer(["429 Too Many Requests", "404 Not Found"][n % 2], "", "")).await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    for _ in 0..25 {
+        job.output(fetch(&server.url("/"))).await;
+    }
+    assert_eq!(server.asked().len(), 25);
 }

@@ -1,0 +1,537 @@
+//! Whether one more call goes to somebody who fails: the rules of a circuit breaker, and nothing that calls anybody.
+//!
+//! ```text
+//! closed ──(the last calls failed too often, or were too slow)──▶ open ──(its time is over)──▶ half-open
+//!    ▲                                                             ▲                              │
+//!    └───────────────(the calls let through went well)─────────────┴──(they did not, or hang)─────┘
+//! ```
+//!
+//! *Signals.* Failures alone miss a server that answers everything, minutes late; slowness alone misses one that refuses
+//! at once. Both are counted, over the last calls and not over time: a deployment that calls once an hour is judged too.
+//!
+//! *Cold start.* Before [`BreakerPolicy::minimum_calls`] were seen nothing opens, so that the first failure decides nothing.
+//!
+//! *Recovery.* No timer runs: the state is brought up to date when somebody asks. Half-open lets few calls through and
+//! decides when all of them have ended. It is bounded in time: then what has ended decides, be it one call, so that a
+//! caller who comes seldom finds the way back too; where calls are under way and none has ended, it opens again.
+//!
+//! *Invariants.* In half-open, calls that ended plus calls under way are never more than
+//! [`BreakerPolicy::half_open_calls`]. A call counts only in the phase that let it through: what was sent before the
+//! breaker opened says nothing about recovery. A clock that jumps back makes nobody wait longer than an open phase.
+
+use crate::ids::Timestamp;
+
+/// The largest window, in calls.
+pub const WINDOW_MAX: u32 = 64;
+
+/// When a breaker opens and how it closes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// How many of the last calls are looked at; 1 to [`WINDOW_MAX`].
+    pub window: u32,
+    /// So many must have been seen before it opens; 1 to `window`.
+    pub minimum_calls: u32,
+    /// It opens where this share of them failed, in per cent; 1 to 100.
+    pub failure_percent: u32,
+    /// It opens where this share of them was slow, in per cent; 1 to 100.
+    pub slow_percent: u32,
+    /// A call that takes longer is slow, in milliseconds.
+    pub slow_millis: u64,
+    /// How long it stays open, in milliseconds.
+    pub open_millis: u64,
+    /// How many calls half-open lets through; 1 to [`WINDOW_MAX`].
+    pub half_open_calls: u32,
+    /// How long half-open lasts at most, in milliseconds.
+    pub half_open_millis: u64,
+}
+
+impl Default for BreakerPolicy {
+    /// At least 10 of the last 20 calls; half of them failed, or all took longer than 5 minutes; open for 60 s; half-open
+    /// for 10 calls or 60 s.
+    ///
+    /// Five minutes are half of the longest try: a server that thinks for a minute or two, as some do, is not ill.
+    fn default() -> Self {
+        Self {
+            window: 20,
+            minimum_calls: 10,
+            failure_percent: 50,
+            slow_percent: 100,
+            slow_millis: 5 * 60 * 1000,
+            open_millis: 60 * 1000,
+            half_open_calls: 10,
+            half_open_millis: 60 * 1000,
+        }
+    }
+}
+
+impl BreakerPolicy {
+    /// The same with each number within its bounds.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let window = self.window.clamp(1, WINDOW_MAX);
+        Self {
+            window,
+            minimum_calls: self.minimum_calls.clamp(1, window),
+            failure_percent: self.failure_percent.clamp(1, 100),
+            slow_percent: self.slow_percent.clamp(1, 100),
+            half_open_calls: self.half_open_calls.clamp(1, WINDOW_MAX),
+            ..self
+        }
+    }
+
+    /// Whether calls that were seen are too bad to go on.
+    fn condemns(&self, seen: &Seen) -> bool {
+        let share = |some: u64, percent: u32| some.count_ones() * 100 >= percent * seen.count;
+        share(seen.failed, self.failure_percent) || share(seen.slow, self.slow_percent)
+    }
+}
+
+/// The last calls, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    count: u32,
+    failed: u64,
+    slow: u64,
+}
+
+impl Seen {
+    /// Adds a call and forgets what lies more than `window` calls back.
+    fn add(&mut self, failed: bool, slow: bool, window: u32) {
+        let mask = u64::MAX >> WINDOW_MAX.saturating_sub(window).min(WINDOW_MAX - 1);
+        self.failed = (self.failed << 1 | u64::from(failed)) & mask;
+        self.slow = (self.slow << 1 | u64::from(slow)) & mask;
+        self.count = (self.count + 1).min(window);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Lets everything through and watches.
+    Closed { seen: Seen },
+    /// Lets nothing through.
+    Open { since: Timestamp },
+    /// Lets a few through and decides. `let_through` counts those that ended and those under way.
+    HalfOpen { opened: Timestamp, since: Timestamp, let_through: u32, seen: Seen },
+}
+
+/// The name of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Everything is let through.
+    Closed,
+    /// Nothing is let through.
+    Open,
+    /// A few calls are let through; how they go decides.
+    HalfOpen,
+}
+
+/// A call was let through; what became of it is told with [`Breaker::record`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a call that was let through ends in `Breaker::record`"]
+pub struct Admission {
+    phase: u64,
+}
+
+/// A call was not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// When the breaker opened.
+    pub since: Timestamp,
+    /// From when on it is worth asking again.
+    pub until: Timestamp,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ended, after so many milliseconds.
+    Ended {
+        /// Whether it failed by the fault of who was called.
+        failed: bool,
+        /// How long it took.
+        millis: u64,
+    },
+    /// It was given up, or never made: it says nothing about who was called.
+    Abandoned,
+}
+
+/// One circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaker {
+    policy: BreakerPolicy,
+    state: State,
+    /// Counts the changes of state.
+    phase: u64,
+}
+
+impl Breaker {
+    /// A closed breaker that has seen nothing. Numbers of the policy that are out of bounds are brought within.
+    #[must_use]
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self { policy: policy.bounded(), state: State::Closed { seen: Seen::default() }, phase: 0 }
+    }
+
+    /// What it was when it was last asked or told.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self.state {
+            State::Closed { .. } => Phase::Closed,
+            State::Open { .. } => Phase::Open,
+            State::HalfOpen { .. } => Phase::HalfOpen,
+        }
+    }
+
+    /// Asks for one call.
+    ///
+    /// # Errors
+    /// [`Refusal`] while it is open, and in half-open once enough are let through.
+    pub fn admit(&mut self, now: Timestamp) -> Result<Admission, Refusal> {
+        self.catch_up(now);
+        match &mut self.state {
+            State::Closed { .. } => {}
+            State::Open { since } => {
+                return Err(Refusal { since: *since, until: since.plus_millis(self.policy.open_millis) });
+            }
+            State::HalfOpen { opened, since, let_through, .. } => {
+                if *let_through >= self.policy.half_open_calls {
+                    return Err(Refusal { since: *opened, until: since.plus_millis(self.policy.half_open_millis) });
+                }
+                *let_through += 1;
+            }
+        }
+        Ok(Admission { phase: self.phase })
+    }
+
+    /// Tells what became of a call. What was let through in an earlier phase changes nothing.
+    pub fn record(&mut self, admission: Admission, outcome: Outcome, now: Timestamp) {
+        self.catch_up(now);
+        if admission.phase != self.phase {
+            return;
+        }
+        let policy = self.policy;
+        match (&mut self.state, outcome) {
+            // Nobody is let through while it is open, so nobody comes back.
+            (State::Open { .. }, _) | (State::Closed { .. }, Outcome::Abandoned) => {}
+            (State::HalfOpen { let_through, .. }, Outcome::Abandoned) => *let_through = let_through.saturating_sub(1),
+            (State::Closed { seen }, Outcome::Ended { failed, millis }) => {
+                seen.add(failed, millis > policy.slow_millis, policy.window);
+                if seen.count >= policy.minimum_calls && policy.condemns(seen) {
+                    self.enter(State::Open { since: now });
+                }
+            }
+            (State::HalfOpen { seen, .. }, Outcome::Ended { failed, millis }) => {
+                seen.add(failed, millis > policy.slow_millis, policy.half_open_calls);
+                if seen.count >= policy.half_open_calls {
+                    let decided = decide(&policy, seen, now);
+                    self.enter(decided);
+                }
+            }
+        }
+    }
+
+    /// Makes the changes that time alone makes.
+    fn catch_up(&mut self, now: Timestamp) {
+        let policy = self.policy;
+        match &mut self.state {
+            State::Closed { .. } => {}
+            State::Open { since } => *since = now.min(*since),
+            State::HalfOpen { opened, since, .. } => {
+                *since = now.min(*since);
+                *opened = now.min(*opened);
+            }
+        }
+        if let State::HalfOpen { since, let_through, seen, .. } = &mut self.state {
+            let end = since.plus_millis(policy.half_open_millis);
+            if now >= end {
+                if *let_through == 0 {
+                    // All were given up by those who sent them: nothing is known, and nothing is held against anybody.
+                    *since = now;
+                } else {
+                    let decided = decide(&policy, seen, end);
+                    self.enter(decided);
+                }
+            }
+        }
+        if let State::Open { since } = self.state
+            && now >= since.plus_millis(policy.open_millis)
+        {
+            self.enter(State::HalfOpen { opened: since, since: now, let_through: 0, seen: Seen::default() });
+        }
+    }
+
+    const fn enter(&mut self, state: State) {
+        self.state = state;
+        self.phase += 1;
+    }
+}
+
+/// What half-open ends in.
+fn decide(policy: &BreakerPolicy, seen: &Seen, now: Timestamp) -> State {
+    if seen.count == 0 || policy.condemns(seen) {
+        State::Open { since: now }
+    } else {
+        State::Closed { seen: Seen::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FINE: Outcome = Outcome::Ended { failed: false, millis: 5 };
+    const FAILED: Outcome = Outcome::Ended { failed: true, millis: 5 };
+    const SLOW: Outcome = Outcome::Ended { failed: false, millis: 300_001 };
+
+    const fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(1_000_000_000 + millis)
+    }
+
+    fn new() -> Breaker {
+        Breaker::new(BreakerPolicy::default())
+    }
+
+    fn call(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
+        let admission = breaker.admit(now).unwrap();
+        breaker.record(admission, outcome, now);
+    }
+
+    fn opened(now: Timestamp) -> Breaker {
+        let mut breaker = new();
+        (0..10).for_each(|_| call(&mut breaker, FAILED, now));
+        assert_eq!(breaker.phase(), Phase::Open);
+        breaker
+    }
+
+    #[test]
+    fn ten_that_failed_open_it_and_nine_do_not() {
+        let mut breaker = new();
+        (0..9).for_each(|_| call(&mut breaker, FAILED, at(0)));
+        assert_eq!(breaker.phase(), Phase::Closed);
+        call(&mut breaker, FAILED, at(1));
+        assert_eq!(breaker.admit(at(60_000)), Err(Refusal { since: at(1), until: at(60_001) }));
+        assert!(breaker.admit(at(60_001)).is_ok());
+    }
+
+    #[test]
+    fn slow_calls_open_it_only_where_all_are() {
+        let mut breaker = new();
+        call(&mut breaker, FINE, at(0));
+        (0..19).for_each(|_| call(&mut breaker, SLOW, at(0)));
+        assert_eq!(breaker.phase(), Phase::Closed);
+        call(&mut breaker, SLOW, at(0));
+        assert_eq!(breaker.phase(), Phase::Open);
+    }
+
+    #[test]
+    fn half_open_decides_when_all_have_ended() {
+        for (last, then) in [(FAILED, Phase::Open), (FINE, Phase::Closed)] {
+            let mut breaker = opened(at(0));
+            let let_through: Vec<_> = (0..10).map(|_| breaker.admit(at(60_000)).unwrap()).collect();
+            assert_eq!(breaker.admit(at(60_001)), Err(Refusal { since: at(0), until: at(120_000) }));
+            for (n, admission) in let_through.into_iter().enumerate() {
+                assert_eq!(breaker.phase(), Phase::HalfOpen);
+                breaker.record(
+                    admission,
+                    if n < 4 {
+                        FAILED
+                    } else if n < 9 {
+                        FINE
+                    } else {
+                        last
+                    },
+                    at(60_002),
+                );
+            }
+            assert_eq!(breaker.phase(), then);
+        }
+    }
+
+    #[test]
+    fn half_open_ends_with_what_it_has() {
+        let mut seldom = opened(at(0));
+        call(&mut seldom, FINE, at(60_000));
+        let _ = seldom.admit(at(120_000)).unwrap();
+        assert_eq!(seldom.phase(), Phase::Closed);
+
+        let mut hanging = opened(at(0));
+        let hangs = hanging.admit(at(60_000)).unwrap();
+        assert_eq!(hanging.admit(at(179_999)), Err(Refusal { since: at(120_000), until: at(180_000) }));
+        hanging.record(hangs, FINE, at(179_999));
+        assert_eq!(hanging.phase(), Phase::Open, "what comes too late decides nothing");
+
+        let mut given_up = opened(at(0));
+        call(&mut given_up, Outcome::Abandoned, at(60_000));
+        assert!(given_up.admit(at(120_000)).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_locks_nobody_out() {
+        let mut breaker = opened(at(500_000_000));
+        assert!(breaker.admit(at(0)).is_err());
+        assert!(breaker.admit(at(60_000)).is_ok());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Admit,
+        End(usize, Outcome),
+        Wait(u64),
+        Back(u64),
+    }
+
+    fn outcome() -> impl Strategy<Value = Outcome> {
+        prop_oneof![Just(FINE), Just(FAILED), Just(SLOW), Just(Outcome::Abandoned)]
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            6 => Just(Act::Admit),
+            6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Act::End(which, outcome)),
+            1 => (0u64..100_000).prop_map(Act::Wait),
+        ];
+        prop::collection::vec(act, 0..400)
+    }
+
+    /// A breaker, the time, and the calls that are under way.
+    struct World {
+        breaker: Breaker,
+        now: Timestamp,
+        under_way: Vec<Admission>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { breaker: new(), now: at(0), under_way: Vec::new() }
+        }
+
+        /// Does it; says whether a call was let through.
+        fn act(&mut self, act: Act) -> bool {
+            match act {
+                Act::Admit => match self.breaker.admit(self.now) {
+                    Ok(admission) => {
+                        self.under_way.push(admission);
+                        return true;
+                    }
+                    Err(refusal) => assert!(refusal.since <= refusal.until && self.now < refusal.until),
+                },
+                Act::End(_, _) if self.under_way.is_empty() => {}
+                Act::End(which, outcome) => {
+                    let admission = self.under_way.swap_remove(which % self.under_way.len());
+                    self.breaker.record(admission, outcome, self.now);
+                }
+                Act::Wait(millis) => self.now = self.now.plus_millis(millis),
+                Act::Back(millis) => self.now = Timestamp::from_millis(self.now.as_millis().saturating_sub(millis)),
+            }
+            false
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_let_through_while_it_is_open_before_its_time(acts in acts()) {
+            let mut world = World::new();
+            let mut open_until = None;
+            for act in acts {
+                let let_through = world.act(act);
+                if let Some(until) = open_until {
+                    prop_assert!(!let_through || world.now >= until);
+                }
+                open_until = match world.breaker.state {
+                    State::Open { since } => Some(since.plus_millis(60_000)),
+                    _ => None,
+                };
+            }
+        }
+
+        #[test]
+        fn half_open_lets_at_most_ten_through(acts in acts()) {
+            let mut world = World::new();
+            // Before each act: the phase, and the calls under way in it or ended in it.
+            let (mut phase, mut counted) = (0, 0);
+            for act in acts {
+                let given_up = matches!(act, Act::End(_, Outcome::Abandoned));
+                let under_way = world.under_way.iter().filter(|one| one.phase == phase).count();
+                let let_through = world.act(act);
+                if world.breaker.phase != phase {
+                    (phase, counted) = (world.breaker.phase, 0);
+                } else if given_up {
+                    counted -= under_way - world.under_way.iter().filter(|one| one.phase == phase).count();
+                }
+                counted += usize::from(let_through);
+                prop_assert!(world.breaker.phase() != Phase::HalfOpen || counted <= 10);
+            }
+        }
+
+        #[test]
+        fn success_alone_never_opens_it(waits in prop::collection::vec((0u64..100_000, 0u64..=300_000), 0..200)) {
+            let mut breaker = new();
+            let mut now = at(0);
+            for (wait, millis) in waits {
+                let admission = breaker.admit(now).unwrap();
+                now = now.plus_millis(wait);
+                breaker.record(admission, Outcome::Ended { failed: false, millis }, now);
+                prop_assert_eq!(breaker.phase(), Phase::Closed);
+            }
+        }
+
+        #[test]
+        fn there_is_always_a_way_back_to_closed(
+            acts in prop::collection::vec(acts(), 1..3),
+            back in prop::option::of(0u64..10_000_000),
+        ) {
+            let mut world = World::new();
+            for acts in acts {
+                acts.into_iter().for_each(|act| { world.act(act); });
+                if let Some(millis) = back {
+                    world.act(Act::Back(millis));
+                    // Whoever asks learns of the clock.
+                    world.act(Act::Admit);
+                }
+            }
+            if world.breaker.phase() != Phase::Closed {
+                world.act(Act::Wait(120_000));
+                (0..10).for_each(|_| call(&mut world.breaker, FINE, world.now));
+                prop_assert_eq!(world.breaker.phase(), Phase::Closed);
+            }
+        }
+
+        #[test]
+        fn it_opens_exactly_when_the_last_calls_say_so(
+            outcomes in prop::collection::vec((prop::bool::weighted(0.4), prop::bool::weighted(0.8)), 0..80)
+        ) {
+            let mut breaker = new();
+            for n in 0..outcomes.len() {
+                let (failed, slow) = outcomes[n];
+                call(&mut breaker, Outcome::Ended { failed, millis: if slow { 300_001 } else { 1 } }, at(0));
+                let last = &outcomes[(n + 1).saturating_sub(20)..=n];
+                let failures = last.iter().filter(|(failed, _)| *failed).count();
+                let opens = last.len() >= 10 && (failures * 2 >= last.len() || last.iter().all(|(_, slow)| *slow));
+                prop_assert_eq!(breaker.phase() == Phase::Open, opens);
+                if opens {
+                    break;
+                }
+            }
+        }
+
+        #[test]
+        fn a_policy_is_brought_within_its_bounds(
+            numbers in any::<[u32; 5]>(), times in any::<[u64; 3]>(), acts in acts()
+        ) {
+            let [window, minimum_calls, failure_percent, slow_percent, half_open_calls] = numbers;
+            let [slow_millis, open_millis, half_open_millis] = times;
+            let policy = BreakerPolicy {
+                window, minimum_calls, failure_percent, slow_percent, slow_millis, open_millis, half_open_calls,
+                half_open_millis,
+            };
+            let mut breaker = Breaker::new(policy);
+            prop_assert_eq!(breaker.policy.bounded(), breaker.policy);
+            for act in acts {
+                if let (Act::End(_, outcome), Ok(admission)) = (act, breaker.admit(at(0))) {
+                    breaker.record(admission, outcome, at(0));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Who is left alone for a while: one circuit breaker for each deployment and origin, asked before every hop of every try.
+//!
+//! The rules are `tidemill_core::breaker`'s; here are the breakers' places and their bound. A breaker is in memory only: a host
+//! that starts anew asks everybody again. No lock is held while anything is sent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidemill_core::breaker::{Admission, Breaker, BreakerPolicy, Outcome, Phase, Refusal};
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::{Clock, Code, Failure};
+
+/// The most breakers that are kept, and how many are dropped at once when there are more.
+const KEPT: usize = 4_096;
+const DROPPED: usize = KEPT / 4;
+
+/// The breakers of one engine.
+pub(super) struct Breakers {
+    clock: Arc<dyn Clock>,
+    kept: Mutex<Kept>,
+}
+
+/// Breakers by deployment and origin.
+#[derive(Default)]
+struct Kept {
+    breakers: HashMap<(String, String), Entry>,
+    /// Counts how often one was asked.
+    turn: u64,
+}
+
+struct Entry {
+    breaker: Arc<Mutex<Breaker>>,
+    used: u64,
+}
+
+/// A request that may be sent. Dropped before it ended, it says nothing about who was asked.
+pub(super) struct LetThrough {
+    breaker: Arc<Mutex<Breaker>>,
+    clock: Arc<dyn Clock>,
+    admission: Option<Admission>,
+    watch: Stopwatch,
+}
+
+impl Breakers {
+    /// All closed.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, kept: Mutex::default() }
+    }
+
+    /// Asks whether a deployment may send a request to an origin.
+    pub fn ask(&self, deployment: &str, origin: &str) -> Result<LetThrough, Failure> {
+        let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
+        let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now());
+        match admitted {
+            Ok(admission) => Ok(LetThrough {
+                breaker,
+                clock: Arc::clone(&self.clock),
+                admission: Some(admission),
+                watch: Stopwatch::start(),
+            }),
+            Err(Refusal { since, until }) => Err(Code::HttpCircuitOpen.failure(format!(
+                "{origin} failed too often: it is left alone since {since}, and the next try is let through at {until}"
+            ))),
+        }
+    }
+}
+
+impl Kept {
+    fn of(&mut self, deployment: &str, origin: &str) -> Arc<Mutex<Breaker>> {
+        self.turn += 1;
+        let key = (deployment.to_owned(), origin.to_owned());
+        if !self.breakers.contains_key(&key) && self.breakers.len() >= KEPT {
+            self.make_room();
+        }
+        let entry = self.breakers.entry(key).or_insert_with(|| Entry {
+            breaker: Arc::new(Mutex::new(Breaker::new(BreakerPolicy::default()))),
+            used: 0,
+        });
+        entry.used = self.turn;
+        Arc::clone(&entry.breaker)
+    }
+
+    /// Drops those that were asked longest ago: the closed ones first, as little is lost with them.
+    fn make_room(&mut self) {
+        let order = |entry: &Entry| {
+            let phase = entry.breaker.lock().unwrap_or_else(PoisonError::into_inner).phase();
+            (phase != Phase::Closed, entry.used)
+        };
+        let mut all: Vec<_> = self.breakers.values().map(order).collect();
+        let (_, first_kept, _) = all.select_nth_unstable(DROPPED.min(self.breakers.len().saturating_sub(1)));
+        let first_kept = *first_kept;
+        self.breakers.retain(|_, entry| order(entry) >= first_kept);
+    }
+}
+
+impl LetThrough {
+    /// It leaves now, whatever it waited for before.
+    pub fn sent(mut self) -> Self {
+        self.watch = Stopwatch::start();
+        self
+    }
+
+    /// It ended; `failed` says whether by the fault of who was asked.
+    pub fn ended(mut self, failed: bool) {
+        let millis = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.record(Outcome::Ended { failed, millis });
+    }
+
+    fn record(&mut self, outcome: Outcome) {
+        if let Some(admission) = self.admission.take() {
+            let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+            breaker.record(admission, outcome, self.clock.now());
+        }
+    }
+}
+
+impl Drop for LetThrough {
+    fn drop(&mut self) {
+        self.record(Outcome::Abandoned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemill_core::Timestamp;
+    use tidemill_core::clock::ManualClock;
+
+    use super::*;
+
+    fn breakers() -> (Arc<ManualClock>, Breakers) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+        (Arc::clone(&clock), Breakers::new(clock))
+    }
+
+    fn open(breakers: &Breakers, deployment: &str, origin: &str) {
+        (0..10).for_each(|_| breakers.ask(deployment, origin).unwrap().ended(true));
+    }
+
+    #[test]
+    fn one_deployment_and_one_origin_are_left_alone_and_no_other() {
+        let (_, breakers) = breakers();
+        open(&breakers, "a", "https://x");
+        let failure = breakers.ask("a", "https://x").err().unwrap();
+        assert_eq!((failure.code.as_str(), failure.retryable), ("host/http-circuit-open", true));
+        for part in ["https://x", "1970-01-01T00:16:40", "1970-01-01T00:17:40"] {
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        assert!(breakers.ask("a", "https://y").is_ok() && breakers.ask("b", "https://x").is_ok());
+    }
+
+    #[test]
+    fn what_is_given_up_gives_its_place_back() {
+        let (clock, breakers) = breakers();
+        open(&breakers, "a", "https://x");
+        clock.advance(60_000);
+        for _ in 0..30 {
+            drop(breakers.ask("a", "https://x").unwrap());
+        }
+        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x").unwrap()).collect();
+        assert!(breakers.ask("a", "https://x").is_err());
+        drop(held);
+        assert!(breakers.ask("a", "https://x").is_ok());
+    }
+
+    #[test]
+    fn their_number_is_bounded_and_an_open_one_stays() {
+        let (_, breakers) = breakers();
+        open(&breakers, "a", "https://x");
+        for n in 0..3 * KEPT {
+            breakers.ask("a", &format!("https://{n}")).unwrap().ended(false);
+        }
+        assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT);
+        assert!(breakers.ask("a", "https://x").is_err());
+        for n in 0..2 * KEPT {
+            open(&breakers, "b", &format!("https://{n}"));
+        }
+        assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT, "where all are open too");
+    }
+}
