@@ -32,7 +32,8 @@ pub struct KvConfig {
     /// Size of a segment made in haste, because none was ready: the first one, for example. 4 MiB
     /// by default, so that a first start does not wait for 64 MiB of zeros.
     pub first_segment_bytes: u64,
-    /// How long a group may wait for its checkpoint. One second by default.
+    /// How long a group may wait for its checkpoint. Ten seconds by default: syncing the index holds up the log's own
+    /// sync for some milliseconds, and the bound in bytes alone decides how long opening may take.
     pub checkpoint_every: Duration,
     /// A checkpoint is also made when the log has grown by so many bytes. 32 MiB by default.
     pub checkpoint_bytes: u64,
@@ -62,7 +63,7 @@ impl KvConfig {
             index_cache_bytes: 64 << 20,
             segment_bytes: 64 << 20,
             first_segment_bytes: 4 << 20,
-            checkpoint_every: Duration::from_secs(1),
+            checkpoint_every: Duration::from_secs(10),
             checkpoint_bytes: 32 << 20,
             reserve_bytes: 64 << 20,
             scrub_at_open_bytes: 64 << 20,
