@@ -26,7 +26,11 @@ struct Asked {
     body: String,
 }
 
+/// What a server says that never answers.
+const NEVER: Vec<u8> = Vec::new();
+
 impl Server {
+    /// Answers each request with what `answer` says; nothing means never.
     async fn start(answer: impl Fn(&Asked, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -42,7 +46,11 @@ impl Server {
                             kept.push(asked.clone());
                             kept.len() - 1
                         };
-                        let _ = stream.write_all(&answer(&asked, before)).await;
+                        let bytes = answer(&asked, before);
+                        if bytes.is_empty() {
+                            return std::future::pending().await;
+                        }
+                        let _ = stream.write_all(&bytes).await;
                         let _ = stream.shutdown().await;
                     }
                 });
@@ -316,10 +324,8 @@ async fn an_answer_that_is_too_large_or_too_late_is_given_up() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         "GET /large HTTP/1.1" => ok(&"x".repeat(5 << 20)),
         "GET /noise HTTP/1.1" => b"what?\r\n\r\n".to_vec(),
-        _ => {
-            std::thread::sleep(std::time::Duration::from_millis(400));
-            ok("")
-        }
+        "GET /late HTTP/1.1" => NEVER,
+        _ => ok(""),
     })
     .await;
     let world = near();
@@ -374,19 +380,14 @@ async fn a_request_in_a_wrong_form_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_ends_a_request_that_waits() {
-    let server = Server::start(|_, _| {
-        std::thread::sleep(std::time::Duration::from_secs(5));
-        ok("")
-    })
-    .await;
+    let server = Server::start(|_, _| NEVER).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
     let (engine, activation) = (world.engine.clone(), job.activation(&fetch(&server.url("/"))));
     let run = tokio::spawn(async move { engine.run(activation).await });
-    while world.engine.stats().running == 0 {
-        tokio::task::yield_now().await;
+    while server.asked().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     job.cancel.cancel();
     let (failure, _) = crate::support::failure(run.await.unwrap());
     assert_eq!(failure.code, "host/cancelled");
@@ -434,11 +435,7 @@ async fn a_server_that_fails_is_left_alone_for_a_minute_and_then_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_silent_or_gone_is_left_alone_too() {
-    let silent = Server::start(|_, _| {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        ok("")
-    })
-    .await;
+    let silent = Server::start(|_, _| NEVER).await;
     let world = near();
     let gone = "http://127.0.0.1:1";
     let job = granted(&world, &[&silent.origin(), gone]).await;
