@@ -7,6 +7,9 @@ pub mod logs;
 pub mod retry;
 pub mod start;
 
+use crate::client::{Client, encoded};
+use crate::printer::Printer;
+
 use crate::error::CliError;
 use crate::wire::Run;
 
@@ -24,4 +27,25 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
         message: format!("run {} {}: {}: {}", run.id, run.state, failure.code, crate::printer::clean(&failure.message)),
         fix: failure.fix.clone().or_else(|| code.map(|code| code.fix().to_owned())),
     })
+}
+
+/// Does `verb` to each run by itself, so that one that refuses does not keep the others from it; the last refusal is the answer,
+/// those before it are shown.
+async fn each(ids: &[String], verb: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut last = Ok(());
+    for id in ids {
+        match client.post(&format!("/v1/runs/{}/{verb}", encoded(id))).await {
+            Ok(answer) => {
+                let run: Run = serde_json::from_value(answer).unwrap_or_default();
+                printer.record(&run, &format!("{id} {}", run.state));
+            }
+            Err(error @ CliError::Unreachable { .. }) => return Err(error),
+            Err(error) => {
+                if let Err(earlier) = std::mem::replace(&mut last, Err(error)) {
+                    printer.error(&earlier);
+                }
+            }
+        }
+    }
+    last
 }
