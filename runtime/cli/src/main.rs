@@ -49,7 +49,11 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
     let mut builder = match &cli.command {
-        Command::Serve(_) | Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Dev(_) | Command::Demo(_) => {
+            // Before there are threads, which inherit it: what guests do must not delay the host.
+            tidemill_engine::ask_for_short_slices();
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build().map_err(|cause| CliError::machine("cannot start threads", &cause))?;

@@ -3,6 +3,8 @@
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::slice;
+
 /// How much lower the priority of the slow threads is.
 const SLOW_NICE: i32 = 10;
 
@@ -27,9 +29,10 @@ impl Threads {
             builder.enable_time();
             builder
         };
-        let quick = build("tidemill-guest").build()?;
+        let quick = build("tidemill-guest").on_thread_start(slice::ask_for_usual).build()?;
         let slow = build("tidemill-slow")
             .on_thread_start(|| {
+                slice::ask_for_usual();
                 // On Linux a thread's own priority. Where it is refused, the slow are only as quick as the others.
                 if let Err(error) = rustix::process::setpriority_process(None, SLOW_NICE) {
                     tracing::debug!(%error, "the slow threads keep their priority");

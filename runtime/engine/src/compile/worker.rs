@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 
 use crate::module::words;
 use crate::sandbox::{self, Purpose};
+use crate::slice;
 
 /// The bytes are no component.
 pub(super) const EXIT_INVALID: u8 = 10;
@@ -63,6 +64,7 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
 
 fn bound(seconds: u64, memory: u64) -> Result<(), rustix::io::Errno> {
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    slice::ask_for_usual();
     setpriority_process(None, NICE)?;
     setrlimit(Resource::As, limit(memory))?;
     setrlimit(Resource::Cpu, limit(seconds))?;
