@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every benchmark with optimisation and writes what they measured to target/bench.md: the parts with criterion, then
+# Runs every benchmark with optimisation and writes what they measured to target/bench.md: the parts one by one, then
 # load on the whole system with `oha` (installed once, into TIDEMILL_TOOLS, by default ~/.cache/tidemill/tools).
 # `bench.sh parts` or `bench.sh load` runs one of the two.
 set -euo pipefail
@@ -19,6 +19,8 @@ if [ "$which" != load ]; then
         echo "| benchmark | time | ± |"
         echo "|---|---|---|"
         sed -nE 's/^test (.*) +\.\.\. bench: +([0-9,.]+) ns\/iter \(\+\/- ([0-9,.]+)\).*/| \1 | \2 ns | \3 ns |/p' "$target/bench.txt"
+        echo
+        sed -nE 's/^commit: (.*)/- \1/p' "$target/bench.txt"
         echo
     } >> "$table"
 fi
