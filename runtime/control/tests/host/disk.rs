@@ -10,6 +10,7 @@ use serde_json::json;
 use tidemill_control::Ask;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
+use tidemill_store::contract::StoreHealth;
 use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
 use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
@@ -90,6 +91,33 @@ async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
     assert_eq!(invoked.unwrap().run.state, RunState::Succeeded);
     let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
     assert_eq!(value.as_ref(), b"1", "what was refused has not happened");
+}
+
+#[tokio::test]
+async fn a_host_that_starts_on_a_full_disk_is_asked_and_answers_and_goes_on_when_there_is_room() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let run = world.request("a").await;
+    let old = world.host.owner().epoch;
+    world.host.shutdown(Duration::from_secs(5)).await;
+    world.disk.set_full(true);
+    world.open_again().await;
+    world.next_life().await;
+    let new = world.host.owner().epoch;
+    assert!(new > old);
+    assert_eq!(world.store.health(), StoreHealth::DiskFull);
+    assert!(!world.host.ready().ready);
+    assert_eq!(world.run(run.id).await.state.name(), "queued");
+    let refused = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DiskFull);
+    assert!(world.host.turn().await.is_err());
+
+    world.disk.set_full(false);
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    assert!(world.host.ready().ready);
+    world.next_life().await;
+    assert!(world.host.owner().epoch > new, "the life that began without room is known");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One process at a time: a lock on a file in the data folder that names its holder.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::error::KvError;
@@ -40,11 +40,12 @@ impl Lock {
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
         let name = format!("{}\n", std::process::id());
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(name.as_bytes()))
-            .map_err(|error| failed(&error))?;
-        Ok(Self { _file: file })
+        let named = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes()));
+        match named {
+            // The name is for people: a full disk keeps nobody out.
+            Err(error) if error.kind() != ErrorKind::StorageFull => Err(failed(&error)),
+            _ => Ok(Self { _file: file }),
+        }
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) struct CommitLog {
     dir: PathBuf,
     seed: u64,
     first_bytes: u64,
-    segment: Segment,
+    /// None where the disk had no room for one when the store was opened: it is made when there is some.
+    segment: Option<Segment>,
+    /// The highest number of a segment.
+    newest: u64,
     end: LogEnd,
     shelf: Arc<Shelf>,
     tail: Tail,
@@ -49,7 +52,7 @@ pub(super) struct CommitLog {
 
 impl CommitLog {
     /// Begins a new segment behind `end`. Old ones are only read: whatever a torn write left in them
-    /// stays there until they are recycled.
+    /// stays there until they are recycled. On a disk without room for a new one it is begun later.
     pub fn begin(
         data: &Path,
         seed: u64,
@@ -62,9 +65,14 @@ impl CommitLog {
         let dir = data.join(DIR);
         let disk = Arc::clone(shelf.disk());
         let tail = Tail::open(&*disk, data, seed)?;
-        let segment = next_segment(&*disk, &dir, &shelf, seed, newest + 1, first_bytes, 0)?;
-        let end = LogEnd { segment: segment.number, offset: FIRST_RECORD, ..end };
-        Ok(Self { disk, dir, seed, first_bytes, segment, end, shelf, tail, syncs })
+        let mut log = Self { disk, dir, seed, first_bytes, segment: None, newest, end, shelf, tail, syncs };
+        match log.rotate(0) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "no room for a log segment; nothing is written before there is some");
+                Ok(log)
+            }
+            begun => begun.map(|()| log),
+        }
     }
 
     /// Where the log stands.
@@ -78,34 +86,30 @@ impl CommitLog {
     /// segment and is made durable there.
     pub fn append(&mut self, record: &mut RecordBuffer, position: u64) -> Result<LogEnd, AppendError> {
         let length = record.length();
-        if self.end.offset + length > self.segment.capacity {
+        if self.segment.as_ref().is_none_or(|segment| self.end.offset + length > segment.capacity) {
             self.rotate(length).map_err(AppendError::NotBegun)?;
         }
         if let Err(error) = self.write(record, position) {
-            tracing::error!(%error, segment = self.segment.number, "the log could not be made durable; the group goes to a fresh segment");
+            tracing::error!(%error, segment = self.newest, "the log could not be made durable; the group goes to a fresh segment");
             self.rotate(length).map_err(AppendError::Lost)?;
             self.write(record, position).map_err(AppendError::Lost)?;
         }
-        if self.end.offset > self.segment.capacity / 4 {
+        if self.segment.as_ref().is_some_and(|segment| self.end.offset > segment.capacity / 4) {
             self.shelf.want();
         }
         Ok(self.end)
     }
 
     fn write(&mut self, record: &mut RecordBuffer, position: u64) -> io::Result<()> {
+        let segment = self.segment.as_ref().ok_or(io::ErrorKind::StorageFull)?;
         let generation = self.end.generation + 1;
-        let (bytes, checksum) = record.seal(self.seed, self.segment.number, generation, position, self.end.chain);
-        self.segment.file.write_all_at(bytes, self.end.offset)?;
-        self.segment.file.sync()?;
+        let (bytes, checksum) = record.seal(self.seed, segment.number, generation, position, self.end.chain);
+        segment.file.write_all_at(bytes, self.end.offset)?;
+        segment.file.sync()?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         let length = bytes.len() as u64;
-        self.end = LogEnd {
-            generation,
-            position,
-            segment: self.segment.number,
-            offset: self.end.offset + length,
-            chain: checksum,
-        };
+        self.end =
+            LogEnd { generation, position, segment: segment.number, offset: self.end.offset + length, chain: checksum };
         // Not synced: it tells a flipped last record from a torn one after a kill, not after a power cut.
         if let Err(error) = self.tail.write(generation) {
             tracing::warn!(%error, "the log's tail mark could not be written");
@@ -114,8 +118,10 @@ impl CommitLog {
     }
 
     fn rotate(&mut self, length: u64) -> io::Result<()> {
-        let number = self.segment.number + 1;
-        self.segment = next_segment(&*self.disk, &self.dir, &self.shelf, self.seed, number, self.first_bytes, length)?;
+        let number = self.newest + 1;
+        let segment = next_segment(&*self.disk, &self.dir, &self.shelf, self.seed, number, self.first_bytes, length)?;
+        self.segment = Some(segment);
+        self.newest = number;
         self.end.segment = number;
         self.end.offset = FIRST_RECORD;
         Ok(())

@@ -26,7 +26,7 @@ use super::replay::Replay;
 use super::scrub;
 use super::segment::FIRST_RECORD;
 use super::shared::{Checkpointed, Commit, Shared};
-use super::shelf::Shelf;
+use super::shelf::{self, Shelf};
 use super::stop;
 use super::sums::TableSum;
 use super::versions::{Applied, Versions};
@@ -50,9 +50,27 @@ pub struct OpenReport {
     pub commit: Commit,
 }
 
-/// Opens the store and starts its threads.
-pub(super) fn open(config: KvConfig) -> Result<(mpsc::Sender<Job>, Arc<Shared>, OpenReport), KvError> {
+type Opened = (mpsc::Sender<Job>, Arc<Shared>, OpenReport);
+
+/// Opens the store and starts its threads. A disk without room keeps a store from being made, and from being opened
+/// only where the index has to write before it can be read.
+pub(super) fn open(config: KvConfig) -> Result<Opened, KvError> {
     check(&config)?;
+    let (disk, dir, needed) = (Arc::clone(&config.disk), config.dir.clone(), config.reserve_bytes);
+    open_checked(config).map_err(|error| match (error, disk.free_space(&dir)) {
+        (KvError::Io { what, message }, Ok(free)) if free < needed => {
+            tracing::warn!(what, message, "the store cannot be opened on a full disk");
+            KvError::DiskFull { free, needed }
+        }
+        (error, _) => error,
+    })
+}
+
+fn is_short(config: &KvConfig) -> bool {
+    config.disk.free_space(&config.dir).is_ok_and(|free| free < config.reserve_bytes)
+}
+
+fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let data = config.dir.clone();
     let disk = Arc::clone(&config.disk);
     disk.create_dir(&data).map_err(|error| KvError::io(format!("the data folder, {}", data.display()), &error))?;
@@ -67,8 +85,19 @@ pub(super) fn open(config: KvConfig) -> Result<(mpsc::Sender<Job>, Arc<Shared>, 
     check_index_files(&data, &manifest)?;
     let clean = stop::verify(&*disk, &data, seed)?;
 
-    let index = Index::open(&data, config.index_cache_bytes, config.tables, index_timeout(&config), more_tables)?;
-    bring_up(&index.reading()?, &replay, point.generation)?;
+    let open_index = || {
+        let index = Index::open(&data, config.index_cache_bytes, config.tables, index_timeout(&config), more_tables)?;
+        bring_up(&index.reading()?, &replay, point.generation)?;
+        Ok(index)
+    };
+    let index = match open_index() {
+        // It may have to write what it has gathered: the log's spares are worth less than reading.
+        Err(KvError::Io { what, message }) if is_short(&config) && shelf::make_room(&*disk, &data.join(log::DIR)) => {
+            tracing::warn!(what, message, "the log's spare segments were removed to make room for the index");
+            open_index()?
+        }
+        opened => opened?,
+    };
     if more_tables {
         // The manifest must not know of a table that a power cut takes back.
         index.reading()?.flush(replay.end().generation)?;

@@ -67,7 +67,11 @@ impl Shelf {
     /// Fills a new file of `bytes` at once, for want of a spare.
     pub fn make(&self, bytes: u64) -> io::Result<PathBuf> {
         let path = self.dir.join(format!("fill-{}", self.number.fetch_add(1, Ordering::Relaxed)));
-        segment::fill(&*self.disk, &path, bytes)?;
+        if let Err(error) = segment::fill(&*self.disk, &path, bytes) {
+            // What there is of it would take the last room of a disk that has none.
+            let _ = self.disk.remove(&path);
+            return Err(error);
+        }
         Ok(path)
     }
 
@@ -138,6 +142,13 @@ impl Shelf {
             let _ = thread.join();
         }
     }
+}
+
+/// Removes what waits to become a segment, for the room that it takes; false where there was nothing.
+pub(super) fn make_room(disk: &dyn Disk, dir: &Path) -> bool {
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let idle = names.filter(|path| number_in(path).is_some());
+    idle.fold(false, |removed, spare| disk.remove(&spare).is_ok() || removed)
 }
 
 fn number_in(path: &Path) -> Option<u64> {

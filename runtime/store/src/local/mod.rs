@@ -9,6 +9,7 @@ mod commit;
 mod deployments;
 mod feed;
 mod ledger;
+mod life;
 mod modules;
 mod reads;
 mod runs;
@@ -45,6 +46,7 @@ use crate::records::{
 #[derive(Clone)]
 pub struct LocalStore {
     kv: Kv,
+    unwritten: life::Unwritten,
 }
 
 impl LocalStore {
@@ -61,7 +63,7 @@ impl LocalStore {
     /// what was acknowledged, [`StoreError::Io`] where the machine refuses.
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
         let (kv, report) = Kv::open(config)?;
-        Ok((Self { kv }, report))
+        Ok((Self { kv, unwritten: life::Unwritten::default() }, report))
     }
 
     /// The layer below, for its figures.
@@ -74,11 +76,23 @@ impl LocalStore {
         &self,
         operation: impl FnOnce(&mut Commit<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.kv.submit(move |tx| Commit::new(tx).run(operation)).await.map_err(|error| match error {
+        let unwritten = self.unwritten.now();
+        let first = unwritten.clone();
+        let whole = move |c: &mut Commit<'_, '_>| {
+            if let Some(life) = first {
+                life::write(c, &life)?;
+            }
+            operation(c)
+        };
+        let done = self.kv.submit(move |tx| Commit::new(tx).run(whole)).await.map_err(|error| match error {
             SubmitError::Refused(refusal) => refusal,
             SubmitError::Store(error) => error.into(),
             SubmitError::Panicked(why) => StoreError::Io(format!("an operation of the store failed: {why}")),
-        })
+        })?;
+        if let Some(life) = unwritten {
+            self.unwritten.written(&life);
+        }
+        Ok(done)
     }
 
     async fn purge(&self, name: &DeploymentName) -> Result<()> {
@@ -128,14 +142,13 @@ impl From<KvError> for StoreError {
 #[async_trait]
 impl Store for LocalStore {
     async fn begin_life(&self, node: &NodeId) -> Result<Epoch> {
-        let key = format!("life/{node}").into_bytes();
-        let epoch = self
-            .commit(move |c| {
-                let epoch = c.record::<u64>(tables::META, &key)?.unwrap_or_default() + 1;
-                c.put_record(tables::META, &key, &epoch)?;
-                Ok(Epoch::new(epoch))
-            })
-            .await?;
+        let of = node.clone();
+        let epoch = match self.commit(move |c| life::begin(c, &of)).await {
+            // It is written with the first commit that there is room for. The folder is this process's: nobody else
+            // begins one meanwhile.
+            Err(StoreError::DiskFull) => return self.unwritten.begin(&self.kv, node),
+            begun => begun?,
+        };
         for name in deployments::purges(&self.kv)? {
             self.purge(&name).await?;
         }

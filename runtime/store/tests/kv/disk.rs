@@ -17,6 +17,8 @@ use super::support;
 struct State {
     /// Free space to report instead of the real one.
     free: Option<u64>,
+    /// No file grows.
+    stuck: bool,
     /// How many syncs in the log's folder fail from now on.
     failing: u64,
     /// The power goes at this sync, counted down; zero is never.
@@ -53,8 +55,13 @@ impl Faults {
         Self(Arc::new(FaultDisk { root, durable, state: Mutex::default(), syncs: AtomicU64::new(0) }))
     }
 
+    /// With nothing free, no file grows.
     pub fn set_free(&self, free: Option<u64>) {
         self.0.state.lock().unwrap().free = free;
+    }
+
+    pub fn fail_growth(&self, fail: bool) {
+        self.0.state.lock().unwrap().stuck = fail;
     }
 
     pub fn fail_syncs(&self, count: u64) {
@@ -199,6 +206,13 @@ impl DiskFile for FaultFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.disk.alive()?;
+        let full = {
+            let state = self.disk.state.lock().unwrap();
+            state.stuck || state.free == Some(0)
+        };
+        if full && offset + bytes.len() as u64 > self.file.length()? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.file.write_all_at(bytes, offset)
     }
 

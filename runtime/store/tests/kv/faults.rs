@@ -54,6 +54,95 @@ async fn on_a_full_disk_nothing_begins_and_all_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_there_is_some() {
+    for clean in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (kv, _) = open(unhurried(dir.path()));
+        for number in 0..50 {
+            put(&kv, RUNS, &format!("{number:02}"), &"v".repeat(500)).await;
+        }
+        let before = all(&kv, RUNS).unwrap();
+        let copied = tempfile::tempdir().unwrap();
+        let dir = if clean {
+            kv.close().await.unwrap();
+            dir
+        } else {
+            copy(dir.path(), copied.path());
+            std::mem::forget(kv);
+            copied
+        };
+        for spare in std::fs::read_dir(dir.path().join("log")).unwrap().map(|entry| entry.unwrap().path()) {
+            if spare.file_name().unwrap().to_string_lossy().starts_with("spare-") {
+                std::fs::remove_file(spare).unwrap();
+            }
+        }
+        let (disk, _durable) = faulty(dir.path());
+        disk.set_free(Some(0));
+        let names = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
+        let (kv, report) = open(with(&disk, unhurried(dir.path())));
+        assert_eq!((report.clean, report.commit.position), (clean, 50));
+        let files = names();
+        for _ in 0..3 {
+            let refused = try_put(&kv, "more", "1").await;
+            assert!(matches!(refused, Err(SubmitError::Store(KvError::DiskFull { free: 0, .. }))), "{refused:?}");
+        }
+        assert!(matches!(kv.health(), Health::DiskFull { .. }));
+        assert_eq!((all(&kv, RUNS).unwrap(), names()), (before.clone(), files));
+        // Stopped and started without room in between: the same again.
+        let _ = kv.close().await;
+        let (kv, _) = open(with(&disk, unhurried(dir.path())));
+        assert_eq!(all(&kv, RUNS).unwrap(), before);
+        disk.set_free(None);
+        try_put(&kv, "more", "1").await.unwrap();
+        assert!(matches!(kv.health(), Health::Healthy));
+        kv.close().await.unwrap();
+        let (kv, report) = open(small(dir.path()));
+        assert!(report.clean);
+        assert_eq!(all(&kv, RUNS).unwrap().len(), 51);
+        kv.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_there_is_no_room_for_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, _durable) = faulty(dir.path());
+    // The reserve is met and yet no file can grow, as where a quota ends.
+    let (kv, _) = open(with(&disk, KvConfig { first_segment_bytes: 8 << 10, ..unhurried(dir.path()) }));
+    let names = || std::fs::read_dir(dir.path().join("log")).unwrap().count();
+    disk.fail_growth(true);
+    let mut written = 0;
+    while try_put(&kv, &format!("{written}"), &"v".repeat(500)).await.is_ok() {
+        written += 1;
+        assert!(written < 200, "it never refused");
+    }
+    let files = names();
+    for _ in 0..3 {
+        assert!(try_put(&kv, "more", &"v".repeat(500)).await.is_err());
+    }
+    assert_eq!(names(), files);
+    disk.fail_growth(false);
+    try_put(&kv, "more", "v").await.unwrap();
+    kv.close().await.unwrap();
+    let (kv, _) = open(small(dir.path()));
+    assert_eq!(all(&kv, RUNS).unwrap().len(), written + 1);
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_is_not_made_where_there_is_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, _durable) = faulty(dir.path());
+    disk.set_free(Some(0));
+    let refused = Kv::open(with(&disk, small(dir.path()))).map(drop);
+    assert!(matches!(refused, Err(KvError::DiskFull { free: 0, .. })), "{refused:?}");
+    disk.set_free(None);
+    let (kv, report) = open(with(&disk, small(dir.path())));
+    assert!(report.created);
+    kv.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn room_is_kept_for_what_is_not_yet_in_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, _durable) = faulty(dir.path());

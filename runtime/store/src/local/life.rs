@@ -1,0 +1,66 @@
+//! The lives of a node: each has a number of its own, durable before anything else that the life writes.
+//!
+//! On a full disk a life begins all the same; its number is then written with its first commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidemill_core::{Epoch, NodeId};
+
+use super::commit::Commit;
+use super::reads::Reads;
+use super::tables::META;
+use crate::contract::Result;
+
+/// A life that is not written yet.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    key: Vec<u8>,
+    epoch: u64,
+}
+
+/// The present life, where it is not written yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unwritten(Arc<Mutex<Option<Life>>>);
+
+impl Unwritten {
+    /// The life that the next commit has to write.
+    pub(super) fn now(&self) -> Option<Life> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins the life after all that were begun, without writing it.
+    pub(super) fn begin(&self, store: &impl Reads, node: &NodeId) -> Result<Epoch> {
+        let key = key(node);
+        let written = store.record::<u64>(META, &key)?.unwrap_or_default();
+        let mut unwritten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = unwritten.as_ref().map_or(written, |life| life.epoch.max(written)) + 1;
+        *unwritten = Some(Life { key, epoch });
+        Ok(Epoch::new(epoch))
+    }
+
+    /// A commit has written it.
+    pub(super) fn written(&self, life: &Life) {
+        let mut unwritten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unwritten.take_if(|present| present.epoch <= life.epoch);
+    }
+}
+
+/// Begins a life in a commit of its own.
+pub(super) fn begin(commit: &mut Commit<'_, '_>, node: &NodeId) -> Result<Epoch> {
+    let key = key(node);
+    let epoch = commit.record::<u64>(META, &key)?.unwrap_or_default() + 1;
+    commit.put_record(META, &key, &epoch)?;
+    Ok(Epoch::new(epoch))
+}
+
+/// Writes a life together with what it commits first.
+pub(super) fn write(commit: &mut Commit<'_, '_>, life: &Life) -> Result<()> {
+    if commit.record::<u64>(META, &life.key)?.is_none_or(|written| written < life.epoch) {
+        commit.put_record(META, &life.key, &life.epoch)?;
+    }
+    Ok(())
+}
+
+fn key(node: &NodeId) -> Vec<u8> {
+    format!("life/{node}").into_bytes()
+}
