@@ -148,7 +148,7 @@ impl Shelf {
 pub(super) fn make_room(disk: &dyn Disk, dir: &Path) -> bool {
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let idle = names.filter(|path| number_in(path).is_some());
-    idle.fold(false, |removed, spare| disk.remove(&spare).is_ok() || removed)
+    idle.filter(|spare| disk.remove(spare).is_ok()).count() > 0
 }
 
 fn number_in(path: &Path) -> Option<u64> {
