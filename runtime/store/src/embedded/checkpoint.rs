@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tidemill_core::gate;
+
 use super::anchor::Point;
 use super::config::Table;
 use super::error::KvError;
@@ -34,11 +36,13 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     if applied.end.generation == checkpointed.point.generation {
         return Ok(());
     }
+    gate::pass("checkpoint/begun");
     let flushed = shared.index.reading()?.flush(applied.end.generation);
     if let Err(fault) = flushed {
         shared.faulted.store(true, Ordering::Release);
         return Err(KvError::from(fault));
     }
+    gate::pass("checkpoint/flushed");
     let data = &shared.config.dir;
     // What a failed fsync leaves in the page cache cannot be told from what is durable.
     index::sync_files(data, &mut checkpointed.synced).map_err(|error| {
@@ -46,9 +50,11 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         shared.stop(error.clone());
         error
     })?;
+    gate::pass("checkpoint/synced");
     let point = point(shared.index.tables(), &applied);
     let failed = |error| KvError::io("the log's header could not be written", &error);
     checkpointed.anchor.write(&point).map_err(failed)?;
+    gate::pass("checkpoint/written");
     let rotated = point.segment != checkpointed.point.segment;
     checkpointed.point = point;
     shared.pace.caught_up(appended);

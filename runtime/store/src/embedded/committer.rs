@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tidemill_core::gate;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint;
@@ -201,7 +202,10 @@ impl Committer {
         let end = self.append(position)?;
         let layer = self.shared.versions.publish(end.generation, changes);
         let written = layer.changes().iter().enumerate().try_for_each(|(slot, changes)| {
-            changes.iter().try_for_each(|(key, change)| reading.write(slot, key, change.after.clone()))
+            changes.iter().try_for_each(|(key, change)| {
+                gate::pass("store/insert");
+                reading.write(slot, key, change.after.clone())
+            })
         });
         drop(reading);
         self.shared.pace.grew(grown, self.shared.config.checkpoint_bytes);
@@ -210,6 +214,7 @@ impl Committer {
         }
         self.shared.versions.finish(Applied { end, sums: sums.into() });
         self.shared.commits.send_replace(Commit { group: end.generation, position });
+        gate::pass("store/inserted");
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
+use tidemill_core::gate;
 use tokio::sync::mpsc;
 
 use super::anchor::{self, Anchor, Point};
@@ -87,7 +88,9 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
 
     let open_index = || {
         let index = Index::open(&data, config.index_cache_bytes, config.tables, index_timeout(&config), more_tables)?;
+        gate::pass("open/verified");
         bring_up(&index.reading()?, &replay, point.generation)?;
+        gate::pass("open/replayed");
         Ok(index)
     };
     let index = match open_index() {
@@ -129,6 +132,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     if scrub_now {
         scrub::run(&shared)?;
     }
+    gate::pass("open/opened");
     let sender = start(&shared, log, queue)?;
     if !clean && !scrub_now {
         scrub_in_background(&shared);

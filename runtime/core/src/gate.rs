@@ -1,0 +1,117 @@
+//! Gates: named places at which a test may end the process, as `kill -9` does. Whatever lies on the disk then must be enough.
+//!
+//! Beside `clock.rs` the one file of this crate that asks the machine for anything: two variables of the environment, once.
+//!
+//! - `TIDEMILL_CRASH_AT=NAME:COUNT` ends the process when the gate is passed for the COUNT-th time since it started.
+//! - `TIDEMILL_CRASH_TRACE=FILE` appends the name of each gate that is passed to that file, a line each.
+//!
+//! Where neither is set a gate is one relaxed load; in a release build without the feature `gates` it is nothing at all.
+
+/// Passes the gate `name`: ends the process here where a test has asked for that.
+#[inline]
+pub fn pass(name: &'static str) {
+    #[cfg(any(debug_assertions, feature = "gates"))]
+    guarded::pass(name);
+    #[cfg(not(any(debug_assertions, feature = "gates")))]
+    let _ = name;
+}
+
+#[cfg(any(debug_assertions, feature = "gates"))]
+mod guarded {
+    use std::fs::File;
+    use std::io::Write;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+    const UNKNOWN: u8 = 0;
+    const OPEN: u8 = 1;
+    const WATCHED: u8 = 2;
+
+    static WATCH: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+    #[inline]
+    pub(super) fn pass(name: &'static str) {
+        if WATCH.load(Ordering::Relaxed) != OPEN {
+            watched(name);
+        }
+    }
+
+    #[cold]
+    fn watched(name: &'static str) {
+        static ASKED: OnceLock<Asked> = OnceLock::new();
+        let asked = ASKED.get_or_init(|| {
+            let asked = Asked::of(
+                std::env::var("TIDEMILL_CRASH_AT").ok().as_deref(),
+                std::env::var_os("TIDEMILL_CRASH_TRACE")
+                    .and_then(|path| File::options().append(true).create(true).open(path).ok()),
+            );
+            WATCH.store(if asked.for_nothing() { OPEN } else { WATCHED }, Ordering::Relaxed);
+            asked
+        });
+        if asked.ends(name) {
+            // No destructor runs and nothing is flushed.
+            std::process::abort();
+        }
+    }
+
+    /// What the environment asks for.
+    #[derive(Debug, Default)]
+    pub(super) struct Asked {
+        at: Option<(String, u64)>,
+        passed: AtomicU64,
+        trace: Option<File>,
+    }
+
+    impl Asked {
+        pub(super) fn of(at: Option<&str>, trace: Option<File>) -> Self {
+            let at = at
+                .and_then(|at| at.rsplit_once(':'))
+                .and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
+            Self { at, trace, ..Self::default() }
+        }
+
+        fn for_nothing(&self) -> bool {
+            self.at.is_none() && self.trace.is_none()
+        }
+
+        /// Notes that a gate is passed, and says whether the process ends there.
+        pub(super) fn ends(&self, name: &str) -> bool {
+            if let Some(mut trace) = self.trace.as_ref() {
+                // One write, so that lines of several threads do not mix.
+                let _ = trace.write_all(format!("{name}\n").as_bytes());
+            }
+            let Some((at, count)) = &self.at else { return false };
+            at == name && self.passed.fetch_add(1, Ordering::Relaxed) + 1 == *count
+        }
+    }
+}
+
+#[cfg(all(test, any(debug_assertions, feature = "gates")))]
+mod tests {
+    use super::guarded::Asked;
+
+    #[test]
+    fn a_gate_ends_the_process_once_at_its_count_and_no_other_gate_does() {
+        let asked = Asked::of(Some("store/append:3"), None);
+        let ends: Vec<bool> = (0..5).map(|_| asked.ends("store/append")).collect();
+        assert_eq!(ends, [false, false, true, false, false]);
+        assert!(!asked.ends("store/synced"));
+    }
+
+    #[test]
+    fn what_is_no_gate_and_count_asks_for_nothing() {
+        for at in [None, Some(""), Some("store/append"), Some("store/append:often")] {
+            assert!(!Asked::of(at, None).ends("store/append"), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn the_trace_has_a_line_for_each_passing() {
+        let file = std::env::temp_dir().join(format!("tidemill-gate-{}", std::process::id()));
+        let trace = std::fs::File::options().append(true).create(true).open(&file).unwrap();
+        let asked = Asked::of(None, Some(trace));
+        assert!(!asked.ends("a") && !asked.ends("b"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nb\n");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
