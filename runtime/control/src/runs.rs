@@ -210,7 +210,7 @@ impl Host {
         let host = Arc::clone(&self.0);
         to_its_end(async move {
             let now = host.clock.now();
-            let run = host.store.change_run(id, RunEvent::Requeued { not_before: now }, now).await?;
+            let run = host.store.change_run(id, RunEvent::Retried { not_before: now }, now).await?;
             host.queued_again(&live, now);
             Ok(run)
         })

@@ -134,6 +134,11 @@ pub enum RunEvent {
         /// When at the earliest.
         not_before: Timestamp,
     },
+    /// A person or a runbook has it tried again, or its parent is: what was set aside or had failed goes on.
+    Retried {
+        /// When at the earliest.
+        not_before: Timestamp,
+    },
     /// It waits.
     Suspended,
     /// It ended well.
@@ -175,7 +180,7 @@ impl RunState {
         }
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether nothing happens to it any more, unless a failed one is tried again.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed(_) | Self::Cancelled)
@@ -199,7 +204,8 @@ impl RunState {
     /// The state after `event`.
     ///
     /// # Errors
-    /// Where the event has no meaning in this state; a run that has ended accepts nothing.
+    /// Where the event has no meaning in this state. A run that has ended accepts nothing, but that a failed one may be
+    /// tried again.
     pub fn next(&self, event: RunEvent) -> Result<Self, IllegalTransition> {
         use RunEvent as E;
         match (self, event) {
@@ -211,9 +217,8 @@ impl RunState {
             {
                 Ok(Self::Running { node, epoch })
             }
-            (Self::Running { .. } | Self::Suspended | Self::Parked(_), E::Requeued { not_before }) => {
-                Ok(Self::Queued { not_before })
-            }
+            (Self::Running { .. } | Self::Suspended, E::Requeued { not_before })
+            | (Self::Parked(_) | Self::Failed(_), E::Retried { not_before }) => Ok(Self::Queued { not_before }),
             (Self::Running { .. }, E::Suspended) => Ok(Self::Suspended),
             (Self::Running { .. }, E::Succeeded) => Ok(Self::Succeeded),
             (Self::Running { .. }, E::Failed(failure)) => Ok(Self::Failed(failure)),
@@ -234,6 +239,7 @@ impl RunEvent {
             Self::Claimed(_) => "claimed",
             Self::TakenOver(_) => "taken over",
             Self::Requeued { .. } => "queued again",
+            Self::Retried { .. } => "tried again",
             Self::Suspended => "suspended",
             Self::Succeeded => "marked succeeded",
             Self::Failed(_) => "marked failed",
@@ -288,6 +294,54 @@ pub struct Run {
     pub takeovers: u32,
     /// What its randomness comes from.
     pub seed: Seed,
+    /// What it waits for while it is suspended.
+    pub waiting_for: Option<Wait>,
+    /// How many entries its stored journal has; 0 where there is none to read.
+    pub journal_entries: u64,
+    /// Set once it was asked to end.
+    pub cancel: Option<CancelAsked>,
+    /// It goes on when its parent ends.
+    pub detached: bool,
+}
+
+/// What a suspended run waits for: any one of several things or all of them, and no longer than `until`. With neither it
+/// would wait for ever; a sleep is one without things and with an end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// In the order in which the guest named them.
+    pub any_of: Vec<WaitFor>,
+    /// Whether every one of them must have come, not the first alone.
+    pub all: bool,
+    /// When the wait ends whatever has come.
+    pub until: Option<Timestamp>,
+}
+
+impl Wait {
+    /// A sleep.
+    #[must_use]
+    pub const fn until(at: Timestamp) -> Self {
+        Self { any_of: Vec::new(), all: false, until: Some(at) }
+    }
+}
+
+/// One thing that a run can wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WaitFor {
+    /// The next signal of that name.
+    Signal(String),
+    /// The end of a run that this run started.
+    Run(RunId),
+}
+
+/// Somebody wants the run to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelAsked {
+    /// Since when.
+    pub at: Timestamp,
+    /// At once, rather than after a grace period in which it may compensate.
+    pub terminate: bool,
+    /// Whether the run has been told; that happens once.
+    pub told: bool,
 }
 
 /// Thirty-two random bytes made with the run and never shown: who knows them can guess what the guest draws.
@@ -327,6 +381,7 @@ mod tests {
             owner().prop_map(RunEvent::Claimed),
             owner().prop_map(RunEvent::TakenOver),
             any::<u32>().prop_map(|t| RunEvent::Requeued { not_before: Timestamp::from_millis(t.into()) }),
+            any::<u32>().prop_map(|t| RunEvent::Retried { not_before: Timestamp::from_millis(t.into()) }),
             Just(RunEvent::Suspended),
             Just(RunEvent::Succeeded),
             Just(RunEvent::Failed(Failure::new("x", "y"))),
@@ -342,9 +397,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_ended_run_accepts_nothing(events in prop::collection::vec(event(), 0..20), more in event()) {
+        fn an_ended_run_accepts_nothing_but_a_failed_one_another_try(
+            events in prop::collection::vec(event(), 0..20), more in event(),
+        ) {
             let state = fold(&events);
-            if state.has_ended() { prop_assert!(state.next(more).is_err()); }
+            if state.has_ended() {
+                let again = matches!((&state, &more), (RunState::Failed(_), RunEvent::Retried { .. }));
+                prop_assert_eq!(state.next(more).is_ok(), again);
+            }
+        }
+
+        #[test]
+        fn what_is_set_aside_or_failed_waits_to_be_retried_and_nothing_else_does(
+            events in prop::collection::vec(event(), 0..20), at in any::<u32>(),
+        ) {
+            let (state, not_before) = (fold(&events), Timestamp::from_millis(at.into()));
+            let waits = matches!(state, RunState::Parked(_) | RunState::Failed(_));
+            let tried = state.next(RunEvent::Retried { not_before });
+            prop_assert_eq!(tried.ok(), waits.then_some(RunState::Queued { not_before }));
+            let requeued = state.next(RunEvent::Requeued { not_before });
+            prop_assert!(!waits || requeued.is_err());
         }
 
         #[test]

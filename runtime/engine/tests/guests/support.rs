@@ -143,6 +143,10 @@ impl World {
             status: None,
             takeovers: 0,
             seed: context.seed,
+            waiting_for: None,
+            journal_entries: 0,
+            cancel: None,
+            detached: false,
         };
         let commit = StretchCommit {
             owner,

@@ -152,7 +152,7 @@ pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     parked.run.state = RunState::Parked(failure());
     parked.output = None;
     done(&store, parked).await;
-    let again = store.change_run(run.id, RunEvent::Requeued { not_before: NOON }, NOON).await.expect("a retry");
+    let again = store.change_run(run.id, RunEvent::Retried { not_before: NOON }, NOON).await.expect("a retry");
     assert_eq!(again.attempt, 2);
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, success(&owner, &run)).await;

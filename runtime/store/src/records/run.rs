@@ -64,6 +64,10 @@ impl NewRun {
             status: None,
             takeovers: 0,
             seed: self.seed,
+            waiting_for: None,
+            journal_entries: 0,
+            cancel: None,
+            detached: false,
         }
     }
 }
