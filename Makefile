@@ -7,7 +7,7 @@ PROFILE ?= dev
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-modules bench guests lint lint-modules deny check image container-root doc build install
+.PHONY: help demo test test-modules bench peers guests lint lint-modules deny check image container-root doc build install
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ check: ## What CI runs: lint, deny, every test
 
 bench: ## Measure everything and write the table (takes minutes)
 	.ci/bench.sh
+
+peers: ## Measure beside Restate on this machine (needs node, npm, oha; the first time builds for a quarter of an hour)
+	node tests/load/peers/run.mjs
 
 image: ## Build the container image tidemill:dev
 	docker build -f runtime/deploy/Dockerfile -t tidemill:dev .

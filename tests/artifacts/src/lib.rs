@@ -97,6 +97,8 @@ guests! {
     hostile = "hostile";
     /// `tests/guests/noop`: the smallest workflow; returns its input.
     noop = "noop";
+    /// `tests/guests/ten-steps`: ten steps that each return a number.
+    ten_steps = "ten-steps";
     /// `tests/guests/all-worlds`: all four exports in one component.
     all_worlds = "all-worlds";
 }
