@@ -1,6 +1,7 @@
 //! What the operator decides about control; small, with a default for each.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidemill_core::NodeId;
 
@@ -17,12 +18,21 @@ pub struct HostConfig {
     pub queue_max: u64,
     /// Entries that the event feed keeps. Default 100,000.
     pub feed_keep: usize,
+    /// How often all that is kept is read and verified. Default a day; never where it is none.
+    pub scrub_every: Option<Duration>,
 }
 
 impl HostConfig {
     /// The defaults, for a node of that name whose components lie there.
     #[must_use]
     pub fn new(node: NodeId, components_dir: PathBuf) -> Self {
-        Self { node, components_dir, concurrency: 256, queue_max: 100_000, feed_keep: 100_000 }
+        Self {
+            node,
+            components_dir,
+            concurrency: 256,
+            queue_max: 100_000,
+            feed_keep: 100_000,
+            scrub_every: Some(Duration::from_secs(86_400)),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidemill_core::ids::Owner;
 use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::records::PageRequest;
+use tidemill_store::records::{PageRequest, Scrub};
 use tidemill_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -26,6 +26,7 @@ use crate::looping::{self, Rest};
 use crate::metrics::Metrics;
 use crate::outcomes::Outcomes;
 use crate::scheduler::Scheduler;
+use crate::scrubbing::{Scrubbing, Scrubs};
 use crate::slots::Node;
 use crate::takeover::TakeOver;
 
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) going: Going,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) metrics: Metrics,
+    pub(crate) scrubs: Scrubs,
     /// Wakes the scheduler: some schedule has another time.
     pub(crate) rescheduled: Notify,
     /// When the dispatcher need look next for runs that were delayed, in milliseconds.
@@ -112,6 +114,12 @@ impl Host {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ControlError> {
         let epoch = store.begin_life(&config.node).await?;
+        let last_scrub = store.last_scrub().await?;
+        let scrubs = Scrubs::new(last_scrub, clock.now(), config.scrub_every);
+        let metrics = Metrics::default();
+        if let Some(scrub) = last_scrub {
+            metrics.host.scrubbed(scrub.at);
+        }
         let inner = Arc::new(Inner {
             owner: Owner { node: config.node.clone(), epoch },
             node: Node::new(config.concurrency),
@@ -122,7 +130,8 @@ impl Host {
             lives: Lives::default(),
             going: Going::default(),
             outcomes: Arc::default(),
-            metrics: Metrics::default(),
+            metrics,
+            scrubs,
             rescheduled: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
@@ -142,12 +151,13 @@ impl Host {
 
     fn spawn_loops(&self) {
         let host = &self.0;
-        let loops = vec![
+        let mut loops = vec![
             looping::spawn(Arc::clone(host), TakeOver::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Dispatcher::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Scheduler::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Housekeeping::new(Arc::clone(host))),
         ];
+        loops.extend(Scrubbing::new(host).map(|scrubbing| looping::spawn(Arc::clone(host), scrubbing)));
         self.0.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(loops);
     }
 
@@ -211,6 +221,12 @@ impl Host {
             live.figures.set_now(live.gate.running(), live.gate.queued());
         }
         self.0.metrics.encode()
+    }
+
+    /// The last scrub that found all that is kept to be sound, of this life or an earlier one.
+    #[must_use]
+    pub fn last_scrub(&self) -> Option<Scrub> {
+        self.0.scrubs.last()
     }
 
     /// How many runs this node executes now.
@@ -384,7 +400,8 @@ impl Inner {
 }
 
 impl Host {
-    /// One turn of every loop at the clock's present time, in the order of dependence; for hosts that were started still. Runs
+    /// One turn of every loop but housekeeping at the clock's present time, in the order of dependence; for hosts that were started
+    /// still. Runs
     /// that it dispatches go on by themselves. Returns when nothing more is due.
     ///
     /// # Errors
@@ -405,8 +422,12 @@ impl Host {
                 }
             }
             if !more || first.is_err() {
-                return first;
+                break;
             }
         }
+        if let Some(scrubbing) = Scrubbing::new(&self.0) {
+            first = first.and(scrubbing.tick(self.0.clock.now()).await.map(drop));
+        }
+        first
     }
 }

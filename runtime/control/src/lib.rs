@@ -1,7 +1,7 @@
 //! What decides in Tidemill: when a run begins, what follows from how it ended, when a schedule fires.
 //!
 //! [`Host`] is the front for all that is asked of a host. Behind it are small reconcile loops over the store (dispatcher,
-//! scheduler, take-over, housekeeping), and the work on one run, which ends in one commit. The rules that need no I/O
+//! scheduler, take-over, housekeeping, scrubbing), and the work on one run, which ends in one commit. The rules that need no I/O
 //! are in `tidemill_core`; what runs a guest is the engine's, which stands behind [`Guests`].
 
 #![forbid(unsafe_code)]
@@ -27,6 +27,7 @@ mod runs;
 mod samples;
 mod scheduler;
 mod schedules;
+mod scrubbing;
 mod sink;
 mod slots;
 mod takeover;

@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
     LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RunFilter, ScanPage, ScanRequest, Schedule, StreamTotal, StretchCommit, Versioned,
+    RunFilter, ScanPage, ScanRequest, Schedule, Scrub, StreamTotal, StretchCommit, Versioned,
 };
 
 /// What every method answers.
@@ -51,6 +51,14 @@ pub trait Store: Send + Sync + 'static {
     fn committed(&self) -> watch::Receiver<CommitMark>;
     /// How often the store has waited for the disk to confirm a commit.
     fn sync_count(&self) -> u64;
+    /// Reads and verifies all that is kept, beside commits and at low cost. Takes as long as that takes; given up where the caller
+    /// no longer waits or the store closes. `now` is kept as its time.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where something is not what was acknowledged: the store is read-only from then on.
+    async fn scrub(&self, now: Timestamp) -> Result<Scrub>;
+    /// The last scrub that found everything sound, in this life of the host or an earlier one.
+    async fn last_scrub(&self) -> Result<Option<Scrub>>;
     /// Finishes what is queued, writes everything to its place and lets go of the files.
     async fn close(&self) -> Result<()>;
 

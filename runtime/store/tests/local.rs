@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use tidemill_store::{LocalStore, Store};
+use tidemill_core::Timestamp;
+use tidemill_store::contract::StoreHealth;
+use tidemill_store::{LocalStore, Store, StoreError};
 
 fn empty(dir: &tempfile::TempDir) -> Arc<dyn Store> {
     let folder = tempfile::tempdir_in(dir.path()).unwrap().keep();
@@ -21,4 +23,30 @@ fn it_keeps_the_contract() {
 fn it_answers_as_the_model_does() {
     let dir = tempfile::tempdir().unwrap();
     tidemill_store::conformance::compare_with_model(48, &|| empty(&dir));
+}
+
+#[tokio::test]
+async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = "node".parse().unwrap();
+    let (store, _) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+    store.begin_life(&node).await.unwrap();
+    store.scrub(Timestamp::from_millis(1)).await.unwrap();
+    store.close().await.unwrap();
+    // Behind the back of a stopped store, so that sled itself sees nothing wrong.
+    std::fs::remove_file(dir.path().join("stopped")).unwrap();
+    let index = sled::open(dir.path().join("index")).unwrap();
+    index.open_tree("meta").unwrap().pop_min().unwrap().unwrap();
+    drop(index);
+
+    let mut config = LocalStore::config(dir.path());
+    config.scrub_at_open_bytes = 0;
+    let (store, _) = LocalStore::open(config).unwrap();
+    let found = store.scrub(Timestamp::from_millis(2)).await;
+    assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
+    assert!(matches!(store.health(), StoreHealth::ReadOnly(_)));
+    let refused = store.begin_life(&node).await;
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+    assert_eq!(store.last_scrub().await.unwrap().map(|scrub| scrub.at), Some(Timestamp::from_millis(1)));
+    assert!(store.close().await.is_err());
 }

@@ -42,4 +42,19 @@ pub struct StoreJson {
     pub committed: u64,
     /// How often the disk has confirmed a commit since the start.
     pub syncs: u64,
+    /// The last scrub that found everything sound; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrubbed: Option<ScrubJson>,
+}
+
+/// A scrub: all that is kept was read and verified.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scrub)]
+pub struct ScrubJson {
+    /// When it began.
+    pub at: Time,
+    /// How many records it verified.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }

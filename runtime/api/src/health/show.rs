@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_store::contract::StoreHealth;
 
-use super::json::{HealthJson, StoreJson};
+use super::json::{HealthJson, ScrubJson, StoreJson};
 use crate::problem::Answer;
 use crate::request::RawParams;
 use crate::state::ApiState;
@@ -33,6 +33,12 @@ pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<R
         epoch: host.owner().epoch.get(),
         now: host.clock().now().into(),
         running: host.running(),
-        store: StoreJson { status, reason, committed: store.committed().borrow().position, syncs: store.sync_count() },
+        store: StoreJson {
+            status,
+            reason,
+            committed: store.committed().borrow().position,
+            syncs: store.sync_count(),
+            scrubbed: host.last_scrub().map(|it| ScrubJson { at: it.at.into(), records: it.records, bytes: it.bytes }),
+        },
     }))
 }

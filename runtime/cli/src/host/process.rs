@@ -61,8 +61,11 @@ impl Process {
             message: chain(&cause),
             fix: Some("see the page of the code; `tidemill doctor` looks at this machine".to_owned()),
         })?;
-        let config =
-            HostConfig { concurrency: settings.concurrency, ..HostConfig::new(settings.node.clone(), components_dir) };
+        let config = HostConfig {
+            concurrency: settings.concurrency,
+            scrub_every: settings.scrub_every,
+            ..HostConfig::new(settings.node.clone(), components_dir)
+        };
         let host = Host::start(config, Arc::new(store), engine, clock)
             .await
             .map_err(|cause| CliError::machine("the host cannot start", &cause))?;

@@ -30,7 +30,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 13] = [
+const SPECS: [Spec; 14] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -38,6 +38,7 @@ const SPECS: [Spec; 13] = [
     Spec { key: "node", default: "node-1" },
     Spec { key: "concurrency", default: "256" },
     Spec { key: "shutdown", default: "25s" },
+    Spec { key: "scrub-every", default: "1d" },
     Spec { key: "log", default: "info" },
     Spec { key: "log-format", default: "text" },
     Spec { key: "egress-allow", default: "" },
@@ -68,6 +69,10 @@ pub struct Flags {
     /// How long runs may take to end when the host is told to [env: TIDEMILL_SHUTDOWN] [default: 25s]
     #[arg(long, value_name = "TIME")]
     pub shutdown: Option<String>,
+
+    /// How often all that is kept is read and verified, or never [env: TIDEMILL_SCRUB_EVERY] [default: 1d]
+    #[arg(long, value_name = "TIME")]
+    pub scrub_every: Option<String>,
 
     /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -155,6 +160,8 @@ pub struct Settings {
     pub concurrency: u32,
     /// How long runs may take to end.
     pub shutdown: Duration,
+    /// How often all that is kept is read and verified; none is never.
+    pub scrub_every: Option<Duration>,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -227,6 +234,7 @@ impl Settings {
             ("node", &flags.node),
             ("concurrency", &flags.concurrency),
             ("shutdown", &flags.shutdown),
+            ("scrub-every", &flags.scrub_every),
             ("log", &flags.log),
             ("log-format", &flags.log_format),
             ("egress-allow", &flags.egress_allow),
@@ -263,6 +271,7 @@ impl Settings {
             node: take("node").parsed("choose a name of lower-case letters, digits and hyphens")?,
             concurrency: take("concurrency").within(1, 10_000)?,
             shutdown: take("shutdown").duration()?,
+            scrub_every: take("scrub-every").interval()?,
             log: take("log").text.to_owned(),
             log_json: match take("log-format").text {
                 "json" => true,
@@ -322,6 +331,16 @@ impl Taken<'_> {
         let most = Duration::from_secs(3600);
         let parsed = humantime::parse_duration(self.text).ok().filter(|it| *it <= most);
         parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
+    }
+
+    /// A time between, or none for what is never to be.
+    fn interval(&self) -> Result<Option<Duration>, CliError> {
+        if matches!(self.text, "never" | "0") {
+            return Ok(None);
+        }
+        let bounds = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
+        let parsed = humantime::parse_duration(self.text).ok().filter(|it| bounds.contains(it));
+        parsed.map(Some).ok_or_else(|| self.wrong("write a time from 1m to 366d, such as 12h, or never"))
     }
 
     fn parts(&self) -> impl Iterator<Item = &str> {
@@ -474,6 +493,8 @@ mod tests {
             ("concurrency", "many"),
             ("concurrency", "0"),
             ("shutdown", "2 days"),
+            ("scrub_every", "often"),
+            ("scrub_every", "1s"),
             ("addr", "localhost"),
             ("log_format", "xml"),
             ("egress_allow", "example.com"),
@@ -482,6 +503,13 @@ mod tests {
             let error = read(&[], &[], &format!("{key} = '{value}'")).unwrap_err();
             assert!(error.to_string().contains(FILE) && error.exit_code() == 2, "{error}");
         }
+    }
+
+    #[test]
+    fn a_scrub_is_made_each_day_or_as_often_as_one_says_or_never() {
+        let every = |file: &str| read(&[], &[], file).unwrap().scrub_every.map(|every| every.as_secs());
+        assert_eq!((every(""), every("scrub_every = '12h'")), (Some(86_400), Some(43_200)));
+        assert_eq!((every("scrub_every = 'never'"), every("scrub_every = 0")), (None, None));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+use tidemill_core::Timestamp;
 
 pub(crate) use guest::GuestMetrics;
 
@@ -58,11 +59,21 @@ pub struct Metrics {
 pub(crate) struct HostGauges {
     pub(crate) syncs: Gauge,
     pub(crate) store_good: Gauge,
+    pub(crate) store_scrubbed: Gauge,
+    pub(crate) store_damaged: Gauge,
     pub(crate) guests_running: Gauge,
     pub(crate) guests_waiting: Gauge,
     pub(crate) modules: Gauge,
     pub(crate) compiled: Gauge,
     pub(crate) loaded: Gauge,
+}
+
+impl HostGauges {
+    /// A scrub that began at `at` has found everything sound.
+    pub(crate) fn scrubbed(&self, at: Timestamp) {
+        self.store_scrubbed.set(i64::try_from(at.as_millis() / 1000).unwrap_or(i64::MAX));
+        self.store_damaged.set(0);
+    }
 }
 
 /// One deployment's handles: nothing is looked up while runs go by.
@@ -126,6 +137,13 @@ impl Default for Metrics {
         registry.register("taken_over", "Runs taken over from a life that ended", taken_over.clone());
         registry.register("store_syncs", "How often the disk has confirmed a commit", host.syncs.clone());
         registry.register("store_good", "1 while the store reads and writes", host.store_good.clone());
+        registry.register_with_unit(
+            "store_scrubbed_timestamp",
+            "When the last scrub that found everything sound began, since 1970",
+            Unit::Seconds,
+            host.store_scrubbed.clone(),
+        );
+        registry.register("store_damaged", "1 where the last scrub found damage", host.store_damaged.clone());
         registry.register("guests_running", "Guests in memory", host.guests_running.clone());
         registry.register("guests_waiting", "Guests that wait for room in the pool", host.guests_waiting.clone());
         registry.register("modules", "Components whose code is in memory", host.modules.clone());

@@ -12,5 +12,6 @@ mod guests;
 mod lives;
 mod queue;
 mod schedules;
+mod scrubbing;
 mod streams;
 mod world;

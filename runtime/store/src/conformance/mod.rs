@@ -5,6 +5,7 @@
 
 mod deployments;
 mod feed;
+mod health;
 mod ledger;
 mod model;
 mod modules;
@@ -47,6 +48,7 @@ claims! {
         unended_firings_are_counted;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
     feed: it_tells_each_commit_in_order_and_forgets_the_old_end;
+    health: a_scrub_verifies_all_that_is_kept_and_is_remembered;
 }
 
 /// Holds the store that `empty` makes against every claim.

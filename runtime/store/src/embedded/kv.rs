@@ -11,7 +11,7 @@ use super::config::{KvConfig, Table};
 use super::error::{Health, KvError, SubmitError};
 use super::group::Tx;
 use super::open::{self, OpenReport};
-use super::scrub::{self, Scrubbed};
+use super::scrub::{self, Haste, Scrubbed};
 use super::shared::{Commit, Shared};
 use super::span::Span;
 use super::stored::{Key, Value};
@@ -121,12 +121,13 @@ impl Kv {
         self.shared.health()
     }
 
-    /// Reads and verifies every record, beside commits. Blocks for as long as that takes: run it on a thread for blocking work.
+    /// Reads and verifies every record, beside commits, resting three times as long as it works. Blocks for as long as that
+    /// takes: run it on a thread for blocking work.
     ///
     /// # Errors
     /// [`KvError::Damaged`], which makes the store read-only; [`KvError::Closed`] where the store closes meanwhile.
     pub fn scrub(&self) -> Result<Scrubbed, KvError> {
-        scrub::run(&self.shared).map_err(|error| self.shared.noted(error))
+        scrub::run(&self.shared, Haste::Beside).map_err(|error| self.shared.noted(error))
     }
 
     /// Makes a checkpoint now. Blocks until it is durable.

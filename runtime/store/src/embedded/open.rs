@@ -24,7 +24,7 @@ use super::lock::{self, Lock};
 use super::log::{self, CommitLog};
 use super::manifest::{self, Manifest};
 use super::replay::Replay;
-use super::scrub;
+use super::scrub::{self, Haste};
 use super::segment::FIRST_RECORD;
 use super::shared::{Checkpointed, Commit, Shared};
 use super::shelf::{self, Shelf};
@@ -130,7 +130,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let shared = Shared::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
     let shared = Arc::new(shared);
     if scrub_now {
-        scrub::run(&shared)?;
+        scrub::run(&shared, Haste::Alone)?;
     }
     gate::pass("open/opened");
     let sender = start(&shared, log, queue)?;
@@ -277,14 +277,16 @@ fn start(shared: &Arc<Shared>, log: CommitLog, queue: usize) -> Result<mpsc::Sen
 
 fn scrub_in_background(shared: &Arc<Shared>) {
     let scrubbed = Arc::clone(shared);
-    let spawned = thread::Builder::new().name("tidemill-scrub".to_owned()).spawn(move || match scrub::run(&scrubbed) {
-        Ok(found) => {
-            tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound")
-        }
-        Err(KvError::Closed) => {}
-        Err(error) => {
-            let error = scrubbed.noted(error);
-            tracing::error!(code = error.code(), %error, "the scrub did not end well");
+    let spawned = thread::Builder::new().name("tidemill-scrub".to_owned()).spawn(move || {
+        match scrub::run(&scrubbed, Haste::Beside) {
+            Ok(found) => {
+                tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound")
+            }
+            Err(KvError::Closed) => {}
+            Err(error) => {
+                let error = scrubbed.noted(error);
+                tracing::error!(code = error.code(), %error, "the scrub did not end well");
+            }
         }
     });
     if let Err(error) = spawned {

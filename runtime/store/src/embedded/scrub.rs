@@ -1,10 +1,15 @@
 //! The scrub: every record is read and verified, and each table's number and sum compared with what they
-//! must be. It runs beside commits, which it neither delays nor misses.
+//! must be. It runs beside commits, which it neither delays nor misses, and rests between pieces so that the processors
+//! and the disk are mostly others'.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use tidemill_core::clock::Stopwatch;
 
 use super::error::KvError;
 use super::shared::Shared;
@@ -14,8 +19,19 @@ use super::sums::TableSum;
 use super::versions::Layer;
 use super::view::rows;
 
-/// Records read at a time.
-const PIECE: usize = 512;
+/// Records read at a time. Few, for some may be of a megabyte.
+const PIECE: usize = 64;
+/// The longest rest; replaced values are kept meanwhile.
+const LONGEST_REST: Duration = Duration::from_millis(100);
+
+/// How it treats others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// It takes what it can get: all wait for it.
+    Alone,
+    /// It rests three times as long as it works.
+    Beside,
+}
 
 /// What a scrub found to be sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,7 +46,7 @@ pub struct Scrubbed {
 ///
 /// # Errors
 /// [`KvError::Damaged`] names the first table that is not what it must be. [`KvError::Closed`] where the store closes meanwhile.
-pub(super) fn run(shared: &Arc<Shared>) -> Result<Scrubbed, KvError> {
+pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<Scrubbed, KvError> {
     let tables = shared.index.tables();
     let mut reader = shared.versions.read();
     let mut done = Scrubbed::default();
@@ -41,6 +57,7 @@ pub(super) fn run(shared: &Arc<Shared>) -> Result<Scrubbed, KvError> {
             if shared.closing.load(Ordering::Acquire) {
                 return Err(KvError::Closed);
             }
+            let watch = Stopwatch::start();
             let read = rows(&shared.index.reading()?, &reader, slot, &rest, false, PIECE)?;
             for (key, sealed) in &read {
                 stored::unseal(*table, key, sealed)?;
@@ -52,6 +69,9 @@ pub(super) fn run(shared: &Arc<Shared>) -> Result<Scrubbed, KvError> {
             let covered = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Included(last.to_vec()));
             for layer in reader.advance()? {
                 account(&mut sums, &layer, slot, covered.clone());
+            }
+            if haste == Haste::Beside {
+                thread::sleep((3 * watch.elapsed()).min(LONGEST_REST));
             }
             match last {
                 Some(last) => rest = rest.behind(&last, false),

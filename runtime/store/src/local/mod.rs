@@ -39,8 +39,11 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
     LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RunFilter, ScanPage, ScanRequest, Schedule, StreamTotal, StretchCommit, Versioned,
+    RunFilter, ScanPage, ScanRequest, Schedule, Scrub, StreamTotal, StretchCommit, Versioned,
 };
+
+/// Where the last scrub is noted, in [`tables::META`].
+const SCRUB: &[u8] = b"scrub";
 
 /// The embedded store.
 #[derive(Clone)]
@@ -169,6 +172,22 @@ impl Store for LocalStore {
 
     fn sync_count(&self) -> u64 {
         self.kv.sync_count()
+    }
+
+    async fn scrub(&self, now: Timestamp) -> Result<Scrub> {
+        let kv = self.kv.clone();
+        let found =
+            tokio::task::spawn_blocking(move || kv.scrub()).await.map_err(|e| StoreError::Io(e.to_string()))??;
+        let scrub = Scrub { at: now, records: found.records, bytes: found.bytes };
+        // Found sound is found sound, also where there is no room to note it.
+        if let Err(error) = self.commit(move |c| c.put_record(tables::META, SCRUB, &scrub)).await {
+            tracing::warn!(%error, "the time of the scrub could not be kept");
+        }
+        Ok(scrub)
+    }
+
+    async fn last_scrub(&self) -> Result<Option<Scrub>> {
+        self.kv.record(tables::META, SCRUB)
     }
 
     async fn close(&self) -> Result<()> {

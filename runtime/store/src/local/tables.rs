@@ -15,7 +15,7 @@ macro_rules! tables {
 }
 
 tables! {
-    /// `life/<node>` → the node's present epoch.
+    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub.
     META = 1, "meta";
     /// digest → component.
     COMPONENTS = 2, "components";

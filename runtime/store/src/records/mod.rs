@@ -7,6 +7,7 @@ mod module;
 mod page;
 mod run;
 mod schedule;
+mod scrub;
 mod state;
 
 pub use deployment::{Deployment, Pause, PutDeployment};
@@ -18,4 +19,5 @@ pub use run::{
     Begins, Claimed, Committed, LogLevel, LogLine, NewRun, ReadCheck, Requested, RunFilter, StateWrite, StretchCommit,
 };
 pub use schedule::{DueSchedule, Firing, Schedule, ScheduleChange};
+pub use scrub::Scrub;
 pub use state::{ScanPage, ScanRequest, Version, Versioned};

@@ -1,0 +1,110 @@
+//! The scrub on schedule: all that is kept is read and verified, so that damage is found while a sound backup is there still.
+//! How it is done beside the work is the store's business.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidemill_core::Timestamp;
+use tidemill_store::StoreError;
+use tidemill_store::records::Scrub;
+
+use crate::error::ControlError;
+use crate::host::Inner;
+use crate::looping::{Loop, Progress, Rest};
+
+/// A start has other things to do first, and what failed is not tried again at once. In milliseconds.
+const SOON: u64 = 600_000;
+
+/// The loop that scrubs.
+pub(crate) struct Scrubbing {
+    host: Arc<Inner>,
+    every: u64,
+}
+
+/// What is known of scrubs.
+#[derive(Debug)]
+pub(crate) struct Scrubs(Mutex<Known>);
+
+#[derive(Debug)]
+struct Known {
+    /// The last that found everything sound.
+    last: Option<Scrub>,
+    /// None begins before.
+    not_before: Timestamp,
+}
+
+impl Scrubs {
+    /// The host starts at `now`, and the store remembers `last`.
+    pub(crate) fn new(last: Option<Scrub>, now: Timestamp, every: Option<Duration>) -> Self {
+        let rest = every.map_or(SOON, |every| millis(every).min(SOON));
+        Self(Mutex::new(Known { last, not_before: now.plus_millis(rest) }))
+    }
+
+    /// The last that found everything sound.
+    pub(crate) fn last(&self) -> Option<Scrub> {
+        self.known().last
+    }
+
+    /// When the next is due, with `every` milliseconds between. A last one that is yet to come says that the clock was set back.
+    fn due(&self, every: u64, now: Timestamp) -> Timestamp {
+        let known = self.known();
+        let last = known.last.filter(|last| last.at <= now);
+        last.map_or(known.not_before, |last| last.at.plus_millis(every).max(known.not_before))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scrubbing {
+    /// None where the host is never to scrub.
+    pub(crate) fn new(host: &Arc<Inner>) -> Option<Self> {
+        let every = host.config.scrub_every?;
+        Some(Self { host: Arc::clone(host), every: millis(every) })
+    }
+}
+
+impl Loop for Scrubbing {
+    const NAME: &'static str = "scrub";
+
+    async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
+        let scrubs = &self.host.scrubs;
+        let rest = |at| Ok(Progress { found: 0, done: 0, failed: 0, rest: Rest::Until(at) });
+        let due = scrubs.due(self.every, now);
+        if now < due {
+            return rest(due);
+        }
+        let scrubbed = tokio::select! {
+            scrubbed = self.host.store.scrub(now) => scrubbed,
+            () = self.host.closing() => Err(StoreError::Closed),
+        };
+        match scrubbed {
+            Ok(scrub) => {
+                tracing::info!(records = scrub.records, bytes = scrub.bytes, "the store was scrubbed and is sound");
+                self.host.metrics.host.scrubbed(scrub.at);
+                scrubs.known().last = Some(scrub);
+                rest(scrubs.due(self.every, now))
+            }
+            Err(StoreError::Closed) => rest(now.plus_millis(self.every)),
+            Err(error) => {
+                // Damage has made the store read-only: to look again finds nothing new.
+                let damaged = matches!(error, StoreError::Damaged { .. });
+                tracing::error!(%error, code = error.code(), "the scrub did not end well");
+                self.host.metrics.host.store_damaged.set(i64::from(damaged));
+                self.host.metrics.store_errors.inc();
+                let again = now.plus_millis(if damaged { self.every } else { self.every.min(SOON) });
+                scrubs.known().not_before = again;
+                rest(again)
+            }
+        }
+    }
+
+    async fn knocked(&self) {
+        std::future::pending().await
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

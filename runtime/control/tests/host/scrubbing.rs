@@ -1,0 +1,43 @@
+//! The scrub on schedule: when it is made, and who is told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::World;
+
+const DAY: u64 = 86_400_000;
+
+#[tokio::test]
+async fn all_that_is_kept_is_scrubbed_soon_after_the_start_and_once_a_day() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    assert_eq!(world.host.last_scrub(), None);
+    let first = world.clock.advance(600_000);
+    world.turn().await;
+    let scrub = world.host.last_scrub().unwrap();
+    assert!(scrub.at == first && scrub.records > 0, "{scrub:?}");
+
+    world.clock.advance(DAY - 1);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub(), Some(scrub));
+    let second = world.clock.advance(1);
+    world.turn().await;
+    let scrub = world.host.last_scrub().unwrap();
+    assert_eq!(scrub.at, second);
+    let figures = world.host.metrics_text().unwrap();
+    let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
+    assert!(figures.contains(&told) && figures.contains("tidemill_store_damaged 0"), "{figures}");
+
+    // The next life knows of it, and waits for the rest of the day.
+    world.host.shutdown(Duration::from_secs(5)).await;
+    world.clock.advance(DAY / 2);
+    world.open_again().await;
+    world.next_life().await;
+    world.clock.advance(DAY / 2 - 1);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub(), Some(scrub));
+    let third = world.clock.advance(1);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub().unwrap().at, third);
+}

@@ -1,0 +1,20 @@
+//! Claims about the store's own health.
+
+use std::sync::Arc;
+
+use super::world::{NOON, deploy, later};
+use crate::Store;
+use crate::contract::StoreHealth;
+
+pub(super) async fn a_scrub_verifies_all_that_is_kept_and_is_remembered(store: Arc<dyn Store>) {
+    assert_eq!(store.last_scrub().await, Ok(None));
+    deploy(&store, "a").await;
+    let first = store.scrub(NOON).await.expect("a sound store");
+    assert!(first.at == NOON && first.records > 0 && first.bytes > first.records);
+    assert_eq!(store.last_scrub().await, Ok(Some(first)));
+    deploy(&store, "b").await;
+    let second = store.scrub(later(1)).await.expect("a sound store");
+    assert!(second.records > first.records && second.bytes > first.bytes);
+    assert_eq!(store.last_scrub().await, Ok(Some(second)));
+    assert_eq!(store.health(), StoreHealth::Good);
+}
