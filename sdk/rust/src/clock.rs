@@ -1,7 +1,7 @@
 //! The run's clock. Its time never runs backwards, and is the same again when the run is brought back; `std::time` shows
 //! the same clock.
 
-use crate::bindings::imports::tidemill::guest::clock as host;
+use crate::host::clock as host;
 use crate::time::{Timestamp, to_millis};
 use crate::{Error, Result};
 use std::time::Duration;

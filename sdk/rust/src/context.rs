@@ -1,7 +1,7 @@
 //! Who and why: the run that this guest executes.
 
-use crate::bindings::imports::tidemill::guest::context as host;
 use crate::durable::RunId;
+use crate::host::context as host;
 use crate::{Error, Result, Timestamp, json};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

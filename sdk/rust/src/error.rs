@@ -1,7 +1,7 @@
 //! The one error of a guest: a code, a sentence, and whether trying again may help. It is what the contract calls a
 //! failure, and what people and other modules see of a run that did not succeed.
 
-use crate::bindings::imports::tidemill::guest::types::Failure;
+use crate::host::types::Failure;
 use serde::Serialize;
 use serde_json::Value;
 use std::any::Any;
@@ -69,6 +69,20 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable
+    }
+
+    /// Whether this is the host's word that the run is to end: told once, after which calls go on working for the grace period, so that the
+    /// run can tidy up.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.code == "host/cancelled"
+    }
+
+    /// The same failure, which is not tried again.
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.retryable = false;
+        self
     }
 
     /// Anything more that a handler may want.

@@ -1,6 +1,6 @@
 //! Topics: an event reaches every subscribed deployment exactly once.
 
-use crate::bindings::imports::tidemill::guest::events as host;
+use crate::host::events as host;
 use crate::{Error, Result, json};
 use serde::Serialize;
 

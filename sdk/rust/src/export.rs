@@ -7,7 +7,7 @@ use crate::webhook::{Delivery, Reply};
 use crate::{Error, Status, Timestamp, json};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use crate::bindings::imports::tidemill::guest::types::{Failure, Field};
+pub use crate::host::types::{Failure, Field};
 pub use health::exports::tidemill::guest::health::Status as WitStatus;
 pub use revenue_stream::exports::tidemill::guest::revenue_stream::{Collection as WitCollection, Period as WitPeriod};
 pub use webhook::exports::tidemill::guest::webhook::{Delivery as WitDelivery, Reply as WitReply};

@@ -10,11 +10,11 @@
 //! # }
 //! ```
 
-use crate::bindings::imports::tidemill::guest::http as host;
-use crate::bindings::imports::tidemill::guest::types::{Failure, Field};
+use crate::host::http as host;
+use crate::host::types::{Failure, Field};
 use crate::retry::Retry;
 use crate::time::to_millis;
-use crate::{Error, Result, json};
+use crate::{Error, Result, durable, json};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
@@ -62,24 +62,24 @@ pub fn request(method: impl Into<String>, url: impl Into<String>) -> Request {
             redirects: None,
         },
         refused: None,
+        new_key: false,
     }
 }
 
 /// Sends several at once, up to 16 at a time; the answers come in the order of the requests.
 pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Response>> {
-    let requests: Vec<Request> = requests.into_iter().collect();
     // What could not be built is not sent, and its error stands in its place.
-    let ready: Vec<host::Request> =
-        requests.iter().filter(|request| request.refused.is_none()).map(|request| request.wit.clone()).collect();
+    let requests: Vec<Result<host::Request>> = requests.into_iter().map(Request::ready).collect();
+    let ready: Vec<host::Request> = requests.iter().flatten().cloned().collect();
     let mut answers = if ready.is_empty() { Vec::new() } else { host::fetch_all(&ready) }.into_iter();
     requests
         .into_iter()
-        .map(|request| match request.refused {
-            Some(error) => Err(error),
-            None => answers.next().map_or_else(
+        .map(|request| {
+            request?;
+            answers.next().map_or_else(
                 || Err(Error::new("host/answers-missing", "the host gave fewer answers than there were requests")),
                 Response::from_host,
-            ),
+            )
         })
         .collect()
 }
@@ -87,12 +87,13 @@ pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Respo
 /// A request on its way to being sent.
 ///
 /// To one that is not `GET` or `HEAD` the host adds an `Idempotency-Key` that is the same in every try and after a crash,
-/// unless the request has one.
+/// unless the request has one, or asks for [another in each attempt](Request::new_key_each_attempt).
 #[must_use = "a request does nothing until it is sent"]
 #[derive(Clone, Debug)]
 pub struct Request {
     wit: host::Request,
     refused: Option<Error>,
+    new_key: bool,
 }
 
 impl Request {
@@ -160,6 +161,14 @@ impl Request {
         self
     }
 
+    /// Gives the request an `Idempotency-Key` of its own in each attempt of the step or run that it is in, and not one that is the same in all
+    /// of them. **The provider then carries it out again**: say this where a new attempt is meant to be a new charge, as after a declined one. A try
+    /// again after a lost connection or a crash still has the same key.
+    pub fn new_key_each_attempt(mut self) -> Self {
+        self.new_key = true;
+        self
+    }
+
     /// How many redirects a `GET` or `HEAD` follows; 10 if not said.
     pub fn redirects(mut self, most: u32) -> Self {
         self.wit.redirects = Some(most);
@@ -171,10 +180,18 @@ impl Request {
     /// # Errors
     /// `host/not-granted` for a host that the deployment is not granted, and what kept an answer from coming.
     pub fn send(self) -> Result<Response> {
-        match self.refused {
-            Some(error) => Err(error),
-            None => Response::from_host(host::fetch(&self.wit)),
+        Response::from_host(host::fetch(&self.ready()?))
+    }
+
+    /// As it is to leave, at the moment it does.
+    fn ready(mut self) -> Result<host::Request> {
+        if let Some(error) = self.refused {
+            return Err(error);
         }
+        if self.new_key && !matches!(self.wit.method.as_str(), "GET" | "HEAD") {
+            self.wit.headers.push(Field { name: "Idempotency-Key".to_owned(), value: durable::new_key() });
+        }
+        Ok(self.wit)
     }
 }
 

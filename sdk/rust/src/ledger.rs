@@ -13,8 +13,8 @@
 //! # }
 //! ```
 
-use crate::bindings::imports::tidemill::guest::ledger as host;
-use crate::bindings::imports::tidemill::guest::types::Money as WitMoney;
+use crate::host::ledger as host;
+use crate::host::types::Money as WitMoney;
 use crate::stream::Period;
 use crate::{Error, Money, Result, Timestamp, json};
 use serde::Serialize;
@@ -147,7 +147,7 @@ impl Entry {
     }
 }
 
-type WitResult = std::result::Result<host::Posting, crate::bindings::imports::tidemill::guest::types::Failure>;
+type WitResult = std::result::Result<host::Posting, crate::host::types::Failure>;
 
 /// What the ledger wrote, or had written already.
 #[derive(Clone, Debug, PartialEq, Eq)]

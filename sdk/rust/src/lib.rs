@@ -33,8 +33,11 @@
 //! test, such a call panics, so keep the logic that you test apart from them.
 #![deny(unsafe_code)]
 
+pub use clock::{now, sleep, sleep_until};
+pub use durable::{join_all, saga, select, signal, spawn, step, step_with};
 pub use error::{Context, Error, Result};
 pub use money::{Money, Remainder};
+pub use random::random;
 pub use retry::Retry;
 pub use status::Status;
 pub use stream::{Collection, Period};
@@ -57,6 +60,7 @@ pub mod state;
 pub mod webhook;
 
 mod error;
+mod host;
 mod json;
 mod money;
 mod retry;

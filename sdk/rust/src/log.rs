@@ -1,8 +1,8 @@
 //! Structured log lines, kept with the run. Write them with [`trace!`](crate::trace), [`debug!`](crate::debug),
 //! [`info!`](crate::info), [`warn!`](crate::warn) and [`error!`](crate::error). A line holds up to 64 KiB; the rest is cut.
 
-use crate::bindings::imports::tidemill::guest::log as host;
-use crate::bindings::imports::tidemill::guest::types::Field;
+use crate::host::log as host;
+use crate::host::types::Field;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

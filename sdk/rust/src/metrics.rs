@@ -1,7 +1,7 @@
 //! Metrics of your own, labelled by the host with the deployment. They count when the run's work takes hold.
 
-use crate::bindings::imports::tidemill::guest::metrics as host;
-use crate::bindings::imports::tidemill::guest::types::Field;
+use crate::host::metrics as host;
+use crate::host::types::Field;
 
 fn fields(labels: &[(&str, &str)]) -> Vec<Field> {
     labels.iter().map(|&(name, value)| Field { name: name.to_owned(), value: value.to_owned() }).collect()

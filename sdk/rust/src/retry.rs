@@ -1,11 +1,22 @@
-//! How often, and how far apart, failed work is tried again.
+//! How often, and how far apart, failed work is tried again. Carrying it out is the host's.
 
-use crate::bindings::imports::tidemill::guest::types::RetryPolicy;
+use crate::host::types::RetryPolicy;
 use crate::time::to_millis;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A retry policy. It begins as the host's own default, five attempts from one second on, doubling up to five minutes, with up to
 /// 20 % added at random; change what should differ.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill_sdk::Retry;
+///
+/// let three_times_a_minute_apart = Retry::times(3).every(Duration::from_secs(60));
+/// let patient = Retry::without_end().doubling(Duration::from_secs(1), Duration::from_secs(3_600));
+/// assert_eq!(three_times_a_minute_apart, "3x60s".parse().unwrap());
+/// # let _ = patient;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     max_attempts: u32,
@@ -34,6 +45,24 @@ impl Retry {
         Self { max_attempts: count.max(1), ..Self::default() }
     }
 
+    /// That many times again after the first attempt: one attempt more than [`Retry::attempts`] of the same number.
+    #[must_use]
+    pub fn times(count: u32) -> Self {
+        Self::attempts(count.saturating_add(1))
+    }
+
+    /// For what usually helps at once, a lost connection or a conflict: five attempts from 100 ms on, doubling up to two seconds.
+    #[must_use]
+    pub fn quick() -> Self {
+        Self::attempts(5).doubling(Duration::from_millis(100), Duration::from_secs(2))
+    }
+
+    /// For what has to happen in the end, such as undoing: without end, from one second on, doubling up to an hour.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self::without_end().doubling(Duration::from_secs(1), Duration::from_secs(3_600))
+    }
+
     /// Until it succeeds or the run ends.
     #[must_use]
     pub fn without_end() -> Self {
@@ -44,6 +73,25 @@ impl Retry {
     #[must_use]
     pub fn never() -> Self {
         Self::attempts(1)
+    }
+
+    /// Always so long after one another, with nothing added at random.
+    #[must_use]
+    pub fn every(mut self, delay: Duration) -> Self {
+        self.initial_delay = delay;
+        self.max_delay = delay;
+        self.factor_permille = 1_000;
+        self.jitter_permille = 0;
+        self
+    }
+
+    /// From `first` on, each delay twice the one before it, none longer than `longest`.
+    #[must_use]
+    pub fn doubling(mut self, first: Duration, longest: Duration) -> Self {
+        self.initial_delay = first;
+        self.max_delay = longest;
+        self.factor_permille = 2_000;
+        self
     }
 
     /// The delay before the second attempt.
@@ -81,6 +129,48 @@ impl Retry {
             factor_permille: self.factor_permille,
             max_delay: to_millis(self.max_delay),
             jitter_permille: self.jitter_permille,
+        }
+    }
+}
+
+/// Reads a preset as manifests have it: `3x60s` is three retries, a minute apart. The delay is in `ms`, `s`, `m` or `h`.
+impl FromStr for Retry {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || crate::Error::new("bad-retry", format!("`{text}` is not a retry preset, such as `3x60s`"));
+        let (count, delay) = text.split_once('x').ok_or_else(bad)?;
+        let digits = delay.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+        let (number, unit) = delay.split_at(digits);
+        let millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(bad()),
+        };
+        let delay = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).ok_or_else(bad)?;
+        Ok(Self::times(count.parse().map_err(|_| bad())?).every(Duration::from_millis(delay)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_counts_what_comes_after_the_first() {
+        assert_eq!(Retry::times(3), Retry::attempts(4));
+        assert_eq!(Retry::never(), Retry::times(0));
+        assert_eq!(Retry::times(u32::MAX), Retry::attempts(u32::MAX));
+    }
+
+    #[test]
+    fn a_preset_is_read_and_anything_else_refused() {
+        assert_eq!("3x60s".parse(), Ok(Retry::times(3).every(Duration::from_secs(60))));
+        assert_eq!("2x5m".parse(), Ok(Retry::times(2).every(Duration::from_secs(300))));
+        for bad in ["", "x", "3x", "3x60", "x60s", "3x60d", "-1x1s", "3x18446744073709551615h", "3x60s "] {
+            assert!(bad.parse::<Retry>().is_err(), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Signatures with secrets that never enter the sandbox. To send a secret with a request, see
 //! [`Request::secret`](crate::http::Request::secret).
 
-use crate::bindings::imports::tidemill::guest::secrets as host;
+use crate::host::secrets as host;
 use crate::{Error, Result};
 
 /// How to sign.

@@ -3,7 +3,7 @@
 //! What a run reads and writes is one transaction: two runs that each read a counter and write it back plus one add two.
 //! A key is up to 512 bytes, a value up to 1 MiB. Values are JSON, or bytes with the functions that say so.
 
-use crate::bindings::imports::tidemill::guest::state as host;
+use crate::host::state as host;
 use crate::{Error, Result, json};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;

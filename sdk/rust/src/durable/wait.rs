@@ -1,0 +1,99 @@
+//! Waiting as the contract has it, untyped. `signals`, `children` and `select` put types on it.
+
+use super::{RunId, value};
+use crate::host::durable as host;
+use crate::time::to_millis;
+use crate::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With this output.
+    Succeeded(Value),
+    /// With this failure.
+    Failed(Error),
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl Outcome {
+    fn from_host(outcome: host::Outcome) -> Self {
+        match outcome {
+            host::Outcome::Succeeded(output) => Self::Succeeded(value(output)),
+            host::Outcome::Failed(failure) => Self::Failed(Error::from_failure(failure)),
+            host::Outcome::Cancelled => Self::Cancelled,
+        }
+    }
+
+    /// The output read as JSON.
+    ///
+    /// # Errors
+    /// The run's own failure, `cancelled`, or `bad-output` where the output does not have the shape of `T`.
+    pub fn output<T: DeserializeOwned>(self) -> Result<T> {
+        match self {
+            Self::Succeeded(output) => serde_path_to_error::deserialize(output)
+                .map_err(|why| Error::new("bad-output", format!("the run's output: {why}"))),
+            Self::Failed(error) => Err(error),
+            Self::Cancelled => Err(Error::new("cancelled", "the run was cancelled")),
+        }
+    }
+}
+
+/// Something to wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// The next signal of that name sent to this run.
+    Signal(String),
+    /// The end of a run that this run started.
+    Run(RunId),
+}
+
+/// What was waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A signal's payload.
+    Signal(Value),
+    /// A run's end.
+    Ended(Outcome),
+}
+
+/// Waits for whichever comes first: its place in the list, and what it was. `None` where the timeout came before.
+///
+/// # Errors
+/// `host/wait-in-step` inside a step, `host/cancelled` once this run is to end, `host/not-available` where the host does
+/// not do this yet.
+pub fn await_first(any_of: &[WaitFor], timeout: Option<Duration>) -> Result<Option<(usize, Event)>> {
+    let any_of: Vec<host::WaitFor> = any_of
+        .iter()
+        .map(|wait| match wait {
+            WaitFor::Signal(name) => host::WaitFor::Signal(name.clone()),
+            WaitFor::Run(run) => host::WaitFor::Run(run.as_str().to_owned()),
+        })
+        .collect();
+    let first = host::await_first(&any_of, timeout.map(to_millis)).map_err(Error::from_failure)?;
+    Ok(first.map(|host::First { index, event }| {
+        let event = match event {
+            host::Event::Signal(payload) => Event::Signal(value(payload)),
+            host::Event::Ended(outcome) => Event::Ended(Outcome::from_host(outcome)),
+        };
+        (index as usize, event)
+    }))
+}
+
+/// Waits for all of these runs, which this run started: their outcomes in that order. `None` where the timeout came before the last.
+///
+/// # Errors
+/// As [`await_first`].
+pub fn await_all(runs: &[RunId], timeout: Option<Duration>) -> Result<Option<Vec<Outcome>>> {
+    let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
+    let outcomes = host::await_all(&runs, timeout.map(to_millis)).map_err(Error::from_failure)?;
+    Ok(outcomes.map(|outcomes| outcomes.into_iter().map(Outcome::from_host).collect()))
+}
+
+/// The host broke the contract: it answered with what was not asked for.
+pub(super) fn unasked() -> Error {
+    Error::new("bad-wait", "the host answered a wait with what was not waited for")
+}
