@@ -11,6 +11,7 @@ pub mod codes;
 pub mod failure;
 pub mod gate;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod manifest;
 pub mod money;

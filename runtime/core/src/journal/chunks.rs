@@ -1,0 +1,447 @@
+//! The packed records: appended at the end, cut at the end, handed out as what must be written. Knows nothing of replay.
+//!
+//! A chunk is its format version, a checksum over its records that is seeded with that of the chunk before (so that a lost, foreign or
+//! changed one is noticed), and records. It holds up to 8 KiB; a larger record has a chunk of its own. All but the last are
+//! sealed and shared with who writes them; the last grows until it is full, or has 1 KiB when what changed is asked for.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::done::{OFFSETS, Place};
+use super::record::{Context, Read, Record, ended_step};
+use super::{Damaged, JournalChange};
+
+/// The format that is written; every format up to it is read.
+const FORMAT: u8 = 1;
+/// Format and checksum.
+const HEADER: usize = 5;
+/// A chunk is no larger, unless by a single record.
+pub(super) const CHUNK_BYTES: usize = 8 * 1024;
+/// A last chunk of this size is not rewritten any more.
+const SEAL_BYTES: usize = 1024;
+
+const _: () = assert!(CHUNK_BYTES <= OFFSETS as usize, "a record's offset must fit where the steps keep it");
+
+#[derive(Debug, Clone)]
+struct Chunk {
+    bytes: Bytes,
+    records: u32,
+    done: u32,
+}
+
+/// The last chunk while it grows.
+#[derive(Debug, Clone)]
+struct Tail {
+    /// Its checksum is put in when it is handed out.
+    bytes: Vec<u8>,
+    records: u32,
+    done: u32,
+    context: Context,
+    /// It was sealed before and then cut: it takes no new step any more, else each would rewrite it once more.
+    reopened: bool,
+}
+
+/// A place between two records, to come back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    chunk: usize,
+    offset: usize,
+    in_chunk: (u32, u32),
+    context: (u64, u64, usize),
+    last: (u64, u64),
+    /// How many records are before it,
+    pub(super) records: u64,
+    /// ended steps among them.
+    pub(super) done: u64,
+}
+
+/// Where reading stands: before the record at `offset`, which is the `seq`-th from 0.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor {
+    chunk: usize,
+    offset: usize,
+    pub(super) seq: u64,
+    pub(super) context: Context,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { chunk: 0, offset: HEADER, seq: 0, context: Context::default() }
+    }
+}
+
+/// All records.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Chunks {
+    sealed: Vec<Chunk>,
+    tail: Option<Tail>,
+    records: u64,
+    done: u64,
+    sealed_bytes: u64,
+    last: (u64, u64),
+    /// So many of the first chunks are written as they are here,
+    clean: usize,
+    /// and so many were before the last change that was handed out.
+    clean_before: usize,
+    /// How many chunks are written; none where that is not known.
+    written: Option<usize>,
+}
+
+impl Chunks {
+    pub(super) fn new() -> Self {
+        Self { written: Some(0), ..Self::default() }
+    }
+
+    pub(super) const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Ended steps.
+    pub(super) const fn done(&self) -> u64 {
+        self.done
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.sealed_bytes + self.tail.as_ref().map_or(0, |tail| tail.bytes.len() as u64)
+    }
+
+    /// Time and fuel of the last record; zeros where there is none.
+    pub(super) const fn last(&self) -> (u64, u64) {
+        self.last
+    }
+
+    fn len(&self) -> usize {
+        self.sealed.len() + usize::from(self.tail.is_some())
+    }
+
+    fn chunk(&self, index: usize) -> Option<&[u8]> {
+        match self.sealed.get(index) {
+            Some(chunk) => Some(&chunk.bytes),
+            None if index == self.sealed.len() => self.tail.as_ref().map(|tail| &tail.bytes[..]),
+            None => None,
+        }
+    }
+
+    /// Part of a chunk, shared where it can be.
+    pub(super) fn part(&self, chunk: usize, range: Range<usize>) -> Option<Bytes> {
+        match self.sealed.get(chunk) {
+            Some(chunk) if range.end <= chunk.bytes.len() => Some(chunk.bytes.slice(range)),
+            _ => self.chunk(chunk)?.get(range).map(Bytes::copy_from_slice),
+        }
+    }
+
+    /// Reads what is stored. `each` gets every record with its place and the mark before it, and may refuse it.
+    pub(super) fn load(
+        chunks: Vec<Bytes>,
+        mut each: impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
+    ) -> Result<Self, Damaged> {
+        let mut loaded = Self::new();
+        loaded.sealed.reserve_exact(chunks.len());
+        for (index, bytes) in chunks.into_iter().enumerate() {
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            loaded.load_chunk(bytes, number, &mut each).map_err(|what| Damaged { chunk: number, what })?;
+        }
+        loaded.clean = loaded.len();
+        loaded.written = Some(loaded.clean);
+        Ok(loaded)
+    }
+
+    fn load_chunk(
+        &mut self,
+        bytes: Bytes,
+        number: u32,
+        each: &mut impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
+    ) -> Result<(), &'static str> {
+        match bytes.first() {
+            Some(&FORMAT) => {}
+            Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
+            _ => return Err("it does not begin as a chunk does"),
+        }
+        let sum = self.sum_before(self.sealed.len());
+        if bytes.len() <= HEADER || bytes.get(1..HEADER) != Some(&checksum(&bytes, sum)[..]) {
+            return Err("its checksum is not that of its records and of the chunks before it");
+        }
+        let (mut context, mut offset, mut records, mut done) = (Context::default(), HEADER, 0, 0);
+        while offset < bytes.len() {
+            let mark = Mark {
+                chunk: self.sealed.len(),
+                offset,
+                in_chunk: (records, done),
+                context: (context.at, context.fuel, context.names()),
+                last: self.last,
+                records: self.records,
+                done: self.done,
+            };
+            let at = u32::try_from(offset).ok().filter(|at| *at < OFFSETS).ok_or("a record begins too far in it")?;
+            let read = context.read(&bytes, offset).ok_or("it holds what is no record")?;
+            each(&read.record, Place { chunk: number, offset: at }, mark)?;
+            records += 1;
+            if matches!(read.record, Record::Done { .. }) {
+                done += 1;
+                self.done += 1;
+            }
+            self.records += 1;
+            self.last = (context.at, context.fuel);
+            offset = read.end;
+        }
+        self.sealed_bytes += bytes.len() as u64;
+        self.sealed.push(Chunk { bytes, records, done });
+        Ok(())
+    }
+
+    /// Where the next record will stand.
+    pub(super) fn mark(&self) -> Mark {
+        let (offset, in_chunk, context) = match &self.tail {
+            Some(Tail { bytes, records, done, context, .. }) => {
+                (bytes.len(), (*records, *done), (context.at, context.fuel, context.names()))
+            }
+            None => (HEADER, (0, 0), (0, 0, 0)),
+        };
+        let (records, done, last) = (self.records, self.done, self.last);
+        Mark { chunk: self.sealed.len(), offset, in_chunk, context, last, records, done }
+    }
+
+    /// Adds a record, and answers where it begins and the mark before it.
+    pub(super) fn append(&mut self, record: &Record<'_>, at: u64, fuel: u64) -> (Place, Mark) {
+        self.make_room(record);
+        let mut mark = self.mark();
+        loop {
+            let tail = self.tail.get_or_insert_with(Tail::new);
+            tail.context.write(&mut tail.bytes, record, at, fuel);
+            if tail.bytes.len() <= CHUNK_BYTES || tail.records == 0 {
+                break;
+            }
+            // It is a few bytes too long after all: it goes to the next chunk.
+            tail.bytes.truncate(mark.offset);
+            tail.context.back(mark.context.0, mark.context.1, mark.context.2);
+            self.seal();
+            mark = self.mark();
+        }
+        self.clean = self.clean.min(mark.chunk);
+        self.records += 1;
+        self.last = (at, fuel);
+        let done = u32::from(matches!(record, Record::Done { .. }));
+        self.done += u64::from(done);
+        if let Some(tail) = &mut self.tail {
+            tail.records += 1;
+            tail.done += done;
+            if tail.bytes.len() > CHUNK_BYTES {
+                self.seal();
+            }
+        }
+        let chunk = u32::try_from(mark.chunk).unwrap_or(u32::MAX);
+        (Place { chunk, offset: u32::try_from(mark.offset).unwrap_or(OFFSETS - 1) }, mark)
+    }
+
+    /// Sees to it that the record goes to the end of a chunk that may grow.
+    fn make_room(&mut self, record: &Record<'_>) {
+        match &self.tail {
+            Some(tail) => {
+                let kept_short = tail.reopened && matches!(record, Record::Open { .. });
+                if tail.bytes.len() + record.weight() > CHUNK_BYTES || kept_short && tail.bytes.len() >= SEAL_BYTES {
+                    self.seal();
+                }
+            }
+            None => {
+                let short = self.sealed.last().is_some_and(|last| last.bytes.len() + record.weight() < SEAL_BYTES);
+                if short {
+                    self.reopen(usize::MAX);
+                }
+            }
+        }
+    }
+
+    /// Makes the last chunk one that grows, cut at `offset`.
+    fn reopen(&mut self, offset: usize) {
+        let Some(chunk) = self.sealed.pop() else { return };
+        self.sealed_bytes -= chunk.bytes.len() as u64;
+        let kept = offset.min(chunk.bytes.len());
+        let mut tail = Tail { bytes: chunk.bytes[..kept].to_vec(), reopened: kept < chunk.bytes.len(), ..Tail::new() };
+        let mut at = HEADER;
+        while at < kept {
+            // Every record was read or written by this very code before.
+            let Some(read) = tail.context.read(&tail.bytes, at) else { break };
+            tail.records += 1;
+            tail.done += u32::from(matches!(read.record, Record::Done { .. }));
+            at = read.end;
+        }
+        self.tail = Some(tail);
+    }
+
+    fn seal(&mut self) {
+        if let Some(mut tail) = self.tail.take() {
+            self.finish(&mut tail.bytes);
+            tail.bytes.shrink_to_fit();
+            self.sealed_bytes += tail.bytes.len() as u64;
+            self.sealed.push(Chunk { bytes: tail.bytes.into(), records: tail.records, done: tail.done });
+        }
+    }
+
+    /// Puts the checksum of a chunk that follows the sealed ones into it.
+    fn finish(&self, bytes: &mut [u8]) {
+        let sum = checksum(bytes, self.sum_before(self.sealed.len()));
+        if let Some(place) = bytes.get_mut(1..HEADER) {
+            place.copy_from_slice(&sum);
+        }
+    }
+
+    fn sum_before(&self, index: usize) -> u64 {
+        let before = index.checked_sub(1).and_then(|before| self.sealed.get(before));
+        let sum = before.and_then(|chunk| chunk.bytes.get(1..HEADER)?.try_into().ok()).map(u32::from_le_bytes);
+        // No checksum is above 32 bits: the first chunk is told from one that follows another.
+        sum.map_or(u64::MAX, u64::from)
+    }
+
+    /// Removes what is after `mark`, which was taken of records that are still there.
+    pub(super) fn cut(&mut self, mark: Mark) {
+        if mark.records >= self.records {
+            return;
+        }
+        if self.sealed.len() > mark.chunk {
+            self.tail = None;
+            let keep = mark.chunk + usize::from(mark.offset > HEADER);
+            for chunk in self.sealed.drain(keep..) {
+                self.sealed_bytes -= chunk.bytes.len() as u64;
+            }
+            if mark.offset > HEADER {
+                self.reopen(mark.offset);
+            }
+        } else if mark.offset > HEADER
+            && let Some(tail) = &mut self.tail
+        {
+            tail.bytes.truncate(mark.offset);
+            (tail.records, tail.done) = mark.in_chunk;
+            tail.context.back(mark.context.0, mark.context.1, mark.context.2);
+        } else {
+            self.tail = None;
+        }
+        (self.records, self.done, self.last) = (mark.records, mark.done, mark.last);
+        self.clean = self.clean.min(mark.chunk);
+    }
+
+    /// The mark after the first `records`.
+    pub(super) fn mark_after(&self, records: u64) -> Option<Mark> {
+        if records >= self.records {
+            return Some(self.mark());
+        }
+        let mut cursor = Cursor::default();
+        let (mut done, mut done_in, mut last) = (0, 0, (0, 0));
+        if let Some(before) = records.checked_sub(1) {
+            done = self.find(&mut cursor, before);
+            while cursor.seq < records {
+                let read = self.read(&mut cursor)?;
+                done_in += u32::from(matches!(read.record, Record::Done { .. }));
+            }
+            last = (cursor.context.at, cursor.context.fuel);
+        }
+        let before = self.records_before(cursor.chunk);
+        Some(Mark {
+            chunk: cursor.chunk,
+            offset: cursor.offset,
+            in_chunk: (u32::try_from(records - before).unwrap_or(u32::MAX), done_in),
+            context: (cursor.context.at, cursor.context.fuel, cursor.context.names()),
+            last,
+            records,
+            done: done + u64::from(done_in),
+        })
+    }
+
+    fn records_before(&self, chunk: usize) -> u64 {
+        self.sealed.iter().take(chunk).map(|chunk| u64::from(chunk.records)).sum()
+    }
+
+    /// Puts the cursor at the beginning of the chunk with the record `seq` (from 0); answers the steps ended before that chunk.
+    pub(super) fn find(&self, cursor: &mut Cursor, seq: u64) -> u64 {
+        let mut done = 0;
+        *cursor = Cursor::default();
+        for chunk in &self.sealed {
+            let next = cursor.seq + u64::from(chunk.records);
+            if next > seq {
+                break;
+            }
+            cursor.seq = next;
+            cursor.chunk += 1;
+            done += u64::from(chunk.done);
+        }
+        done
+    }
+
+    /// The chunk and the offset of the cursor's record; none at the end.
+    pub(super) fn at(&self, cursor: &mut Cursor) -> Option<(usize, usize, &[u8])> {
+        let mut bytes = self.chunk(cursor.chunk)?;
+        if cursor.offset >= bytes.len() {
+            let next = self.chunk(cursor.chunk + 1)?;
+            cursor.chunk += 1;
+            cursor.offset = HEADER;
+            cursor.context.back(0, 0, 0);
+            bytes = next;
+        }
+        (cursor.offset < bytes.len()).then_some((cursor.chunk, cursor.offset, bytes))
+    }
+
+    /// Reads the cursor's record and goes past it; none at the end.
+    pub(super) fn read(&self, cursor: &mut Cursor) -> Option<Read<'_>> {
+        let (_, offset, bytes) = self.at(cursor)?;
+        let read = cursor.context.read(bytes, offset)?;
+        cursor.offset = read.end;
+        cursor.seq += 1;
+        Some(read)
+    }
+
+    /// The same with the result, and what is shown of the request, as bytes of their own.
+    pub(super) fn read_parts(&self, cursor: &mut Cursor) -> Option<(Read<'_>, Bytes, Option<Bytes>)> {
+        let read = self.read(cursor)?;
+        let result = self.part(cursor.chunk, read.result.clone())?;
+        let shown = read.shown.clone().and_then(|range| self.part(cursor.chunk, range));
+        Some((read, result, shown))
+    }
+
+    /// The result of the ended step at `place`, and whether it gave up.
+    pub(super) fn ended_step(&self, place: Place) -> Option<(bool, Bytes)> {
+        let chunk = place.chunk as usize;
+        let (gave_up, range) = ended_step(self.chunk(chunk)?, place.offset as usize)?;
+        Some((gave_up, self.part(chunk, range)?))
+    }
+
+    /// What must be written; a last chunk of some size is not touched again.
+    pub(super) fn change(&mut self) -> Option<JournalChange> {
+        let len = self.len();
+        if self.clean >= len && self.written == Some(len) {
+            return None;
+        }
+        let from = self.clean.min(len);
+        if self.tail.as_ref().is_some_and(|tail| tail.bytes.len() >= SEAL_BYTES) {
+            self.seal();
+        }
+        let mut chunks: Vec<Bytes> = self.sealed.iter().skip(from).map(|chunk| chunk.bytes.clone()).collect();
+        if let Some(mut tail) = self.tail.take() {
+            self.finish(&mut tail.bytes);
+            chunks.push(Bytes::copy_from_slice(&tail.bytes));
+            self.tail = Some(tail);
+        }
+        (self.clean_before, self.clean, self.written) = (from, len, Some(len));
+        Some(JournalChange { from: u32::try_from(from).unwrap_or(u32::MAX), chunks })
+    }
+
+    /// The last change that was handed out was not written.
+    pub(super) fn not_written(&mut self) {
+        self.clean = self.clean.min(self.clean_before);
+        self.written = None;
+    }
+}
+
+impl Tail {
+    fn new() -> Self {
+        let mut bytes = Vec::with_capacity(SEAL_BYTES);
+        bytes.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
+        Self { bytes, records: 0, done: 0, context: Context::default(), reopened: false }
+    }
+}
+
+fn checksum(chunk: &[u8], before: u64) -> [u8; 4] {
+    let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), before);
+    let bytes = sum.to_le_bytes();
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}

@@ -1,0 +1,114 @@
+//! Where each completed step stands: a map from its path to a place in the chunks, of about thirty bytes a step, whose
+//! newest entries can be taken back.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::path::Path;
+
+/// Where a record begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) chunk: u32,
+    /// Below [`OFFSETS`].
+    pub(super) offset: u32,
+}
+
+/// A record begins below this offset in its chunk, so that an offset and more of the path share 32 bits.
+pub(super) const OFFSETS: u32 = 1 << OFFSET_BITS;
+const OFFSET_BITS: u32 = 14;
+
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    chunk: u32,
+    /// The offset, and above it bits of the path beyond those that are the key.
+    offset_and_check: u32,
+}
+
+impl Kept {
+    const fn of(path: Path, place: Place) -> Self {
+        Self { chunk: place.chunk, offset_and_check: check(path) | (place.offset & (OFFSETS - 1)) }
+    }
+
+    const fn place(self) -> Place {
+        Place { chunk: self.chunk, offset: self.offset_and_check & (OFFSETS - 1) }
+    }
+
+    const fn is(self, path: Path) -> bool {
+        self.offset_and_check & !(OFFSETS - 1) == check(path)
+    }
+}
+
+const fn check(path: Path) -> u32 {
+    (path.high() as u32) & !(OFFSETS - 1)
+}
+
+/// The keys are bits of a digest: hashing them again would gain nothing.
+#[derive(Debug, Default, Clone)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+/// The completed steps, in the order in which they completed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Done {
+    /// Two paths that share 64 bits stand at consecutive keys; only the newest are ever removed, so no search meets a gap.
+    places: HashMap<u64, Kept, BuildHasherDefault<AsItIs>>,
+    order: Vec<u64>,
+}
+
+impl Done {
+    pub(super) fn find(&self, path: Path) -> Option<Place> {
+        let mut key = path.low();
+        loop {
+            let kept = self.places.get(&key)?;
+            if kept.is(path) {
+                return Some(kept.place());
+            }
+            key = key.wrapping_add(1);
+        }
+    }
+
+    /// Adds a step; false where it is there already.
+    pub(super) fn add(&mut self, path: Path, place: Place) -> bool {
+        let mut key = path.low();
+        loop {
+            match self.places.entry(key) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Kept::of(path, place));
+                    self.order.push(key);
+                    return true;
+                }
+                Entry::Occupied(there) if there.get().is(path) => return false,
+                Entry::Occupied(_) => key = key.wrapping_add(1),
+            }
+        }
+    }
+
+    /// Keeps the `len` oldest.
+    pub(super) fn truncate(&mut self, len: u64) {
+        let keep = usize::try_from(len).unwrap_or(usize::MAX).min(self.order.len());
+        if keep == 0 {
+            *self = Self::default();
+            return;
+        }
+        for key in self.order.drain(keep..).rev() {
+            self.places.remove(&key);
+        }
+    }
+}

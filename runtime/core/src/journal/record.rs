@@ -1,0 +1,334 @@
+//! One record as bytes: what is written of a call or a step, and how it is read back. Format 1.
+//!
+//! A record is a tag and then, for a call (`0x80 | kind`): the request's hash, time, fuel, the length of the request that is shown
+//! plus one (0: none), the length of the result, and both. For a step (`OPEN`, `DONE`, `GAVE_UP`): its name, its
+//! ordinal, time and fuel; then for an open one the attempt and its back-off, for an ended one the length of the result
+//! and the result. Numbers are LEB128; time and fuel are differences to the record before in the same chunk, zigzag-coded; a name is 0, its
+//! length and itself, or the place among the names that its chunk has brought.
+//!
+//! What is read may be anything: nothing here trusts a length, and nothing panics.
+
+use std::ops::Range;
+
+use super::{Hash, Kind};
+
+const OPEN: u8 = 1;
+const DONE: u8 = 2;
+const GAVE_UP: u8 = 3;
+const CALL: u8 = 0x80;
+
+/// As many names as one byte can tell apart, 0 being none of them.
+const NAMES: usize = 127;
+
+/// A record without time and fuel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Record<'a> {
+    Call {
+        kind: Kind,
+        request: Hash,
+        shown: Option<&'a [u8]>,
+        result: &'a [u8],
+    },
+    /// A step that is being carried out. `not_before` is in milliseconds; 0 is at once.
+    Open {
+        name: &'a str,
+        ordinal: u32,
+        attempt: u32,
+        not_before: u64,
+    },
+    Done {
+        name: &'a str,
+        ordinal: u32,
+        gave_up: bool,
+        result: &'a [u8],
+    },
+}
+
+impl Record<'_> {
+    /// At least as many bytes as it takes beside its few numbers.
+    pub(super) const fn weight(&self) -> usize {
+        match self {
+            Self::Call { shown, result, .. } => {
+                result.len() + 16 + if let Some(shown) = shown { shown.len() } else { 0 }
+            }
+            Self::Open { .. } => 0,
+            Self::Done { result, .. } => result.len(),
+        }
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Read<'a> {
+    pub(super) record: Record<'a>,
+    /// Where its result stands in the chunk.
+    pub(super) result: Range<usize>,
+    /// Where the shown request stands, if there is one.
+    pub(super) shown: Option<Range<usize>>,
+    /// Where the next record begins.
+    pub(super) end: usize,
+}
+
+/// What coding a record depends on: the ones before it in its chunk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Context {
+    pub(super) at: u64,
+    pub(super) fuel: u64,
+    names: Vec<Name>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    from: u32,
+    len: u8,
+    hash: u32,
+}
+
+impl Name {
+    fn bytes(self, chunk: &[u8]) -> Option<&[u8]> {
+        let from = self.from as usize;
+        chunk.get(from..from + usize::from(self.len))
+    }
+}
+
+impl Context {
+    /// How many names it has met.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Goes back to an earlier record.
+    pub(super) fn back(&mut self, at: u64, fuel: u64, names: usize) {
+        (self.at, self.fuel) = (at, fuel);
+        self.names.truncate(names);
+    }
+
+    /// A name of more than 255 bytes is not kept: it is written anew each time.
+    fn meet(&mut self, name: &[u8], from: usize) {
+        if let (Ok(len), Ok(from)) = (u8::try_from(name.len()), u32::try_from(from))
+            && self.names.len() < NAMES
+        {
+            self.names.push(Name { from, len, hash: quick(name) });
+        }
+    }
+
+    /// Writes a record at the end of its chunk.
+    pub(super) fn write(&mut self, chunk: &mut Vec<u8>, record: &Record<'_>, at: u64, fuel: u64) {
+        match *record {
+            Record::Call { kind, request, shown, result } => {
+                chunk.push(CALL | kind as u8);
+                chunk.extend_from_slice(&request);
+                self.moment(chunk, at, fuel);
+                number(chunk, shown.map_or(0, |shown| shown.len() as u64 + 1));
+                number(chunk, result.len() as u64);
+                chunk.extend_from_slice(shown.unwrap_or_default());
+                chunk.extend_from_slice(result);
+            }
+            Record::Open { name, ordinal, attempt, not_before } => {
+                chunk.push(OPEN);
+                self.name(chunk, name);
+                number(chunk, ordinal.into());
+                self.moment(chunk, at, fuel);
+                number(chunk, attempt.into());
+                number(chunk, not_before);
+            }
+            Record::Done { name, ordinal, gave_up, result } => {
+                chunk.push(if gave_up { GAVE_UP } else { DONE });
+                self.name(chunk, name);
+                number(chunk, ordinal.into());
+                self.moment(chunk, at, fuel);
+                number(chunk, result.len() as u64);
+                chunk.extend_from_slice(result);
+            }
+        }
+    }
+
+    fn moment(&mut self, chunk: &mut Vec<u8>, at: u64, fuel: u64) {
+        number(chunk, zigzag(at.wrapping_sub(self.at)));
+        number(chunk, zigzag(fuel.wrapping_sub(self.fuel)));
+        (self.at, self.fuel) = (at, fuel);
+    }
+
+    fn name(&mut self, chunk: &mut Vec<u8>, name: &str) {
+        let name = name.as_bytes();
+        let hash = quick(name);
+        let met = self.names.iter().position(|met| met.hash == hash && met.bytes(chunk) == Some(name));
+        if let Some(met) = met {
+            number(chunk, met as u64 + 1);
+        } else {
+            number(chunk, 0);
+            number(chunk, name.len() as u64);
+            let from = chunk.len();
+            chunk.extend_from_slice(name);
+            self.meet(name, from);
+        }
+    }
+
+    /// Reads the record that begins at `offset`; none where there is no such record.
+    pub(super) fn read<'a>(&mut self, chunk: &'a [u8], offset: usize) -> Option<Read<'a>> {
+        let mut reader = Reader { bytes: chunk, at: offset };
+        let tag = reader.byte()?;
+        if tag & CALL != 0 {
+            let kind = Kind::from_number(tag & !CALL)?;
+            let request = Hash::try_from(reader.take(16)?).ok()?;
+            self.pass(&mut reader)?;
+            let (shown, result) = (reader.number()?, reader.length()?);
+            let shown = match shown.checked_sub(1) {
+                Some(len) => Some(reader.range(usize::try_from(len).ok()?)?),
+                None => None,
+            };
+            let result = reader.range(result)?;
+            let shown_bytes = match &shown {
+                Some(range) => Some(chunk.get(range.clone())?),
+                None => None,
+            };
+            let record = Record::Call { kind, request, shown: shown_bytes, result: chunk.get(result.clone())? };
+            return Some(Read { record, result, shown, end: reader.at });
+        }
+        let name = match reader.length()?.checked_sub(1) {
+            Some(met) => self.names.get(met)?.bytes(chunk)?,
+            None => {
+                let len = reader.length()?;
+                let from = reader.at;
+                let name = reader.take(len)?;
+                self.meet(name, from);
+                name
+            }
+        };
+        let name = std::str::from_utf8(name).ok()?;
+        let ordinal = u32::try_from(reader.number()?).ok()?;
+        self.pass(&mut reader)?;
+        match tag {
+            OPEN => {
+                let attempt = u32::try_from(reader.number()?).ok()?;
+                let record = Record::Open { name, ordinal, attempt, not_before: reader.number()? };
+                Some(Read { record, result: reader.at..reader.at, shown: None, end: reader.at })
+            }
+            DONE | GAVE_UP => {
+                let len = reader.length()?;
+                let result = reader.range(len)?;
+                let bytes = chunk.get(result.clone())?;
+                let record = Record::Done { name, ordinal, gave_up: tag == GAVE_UP, result: bytes };
+                Some(Read { record, result, shown: None, end: reader.at })
+            }
+            _ => None,
+        }
+    }
+
+    fn pass(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        self.at = self.at.wrapping_add(unzigzag(reader.number()?));
+        self.fuel = self.fuel.wrapping_add(unzigzag(reader.number()?));
+        Some(())
+    }
+}
+
+/// What the record at `offset` is, as far as that can be told without reading those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Glimpse {
+    Call { kind: Kind, request: Hash },
+    Open,
+    Done,
+}
+
+/// Looks at a record without any context.
+pub(super) fn glimpse(chunk: &[u8], offset: usize) -> Option<Glimpse> {
+    let mut reader = Reader { bytes: chunk, at: offset };
+    match reader.byte()? {
+        OPEN => Some(Glimpse::Open),
+        DONE | GAVE_UP => Some(Glimpse::Done),
+        tag if tag & CALL != 0 => Some(Glimpse::Call {
+            kind: Kind::from_number(tag & !CALL)?,
+            request: Hash::try_from(reader.take(16)?).ok()?,
+        }),
+        _ => None,
+    }
+}
+
+/// The result of the ended step whose record begins at `offset`, and whether it gave up.
+pub(super) fn ended_step(chunk: &[u8], offset: usize) -> Option<(bool, Range<usize>)> {
+    let mut reader = Reader { bytes: chunk, at: offset };
+    let gave_up = match reader.byte()? {
+        DONE => false,
+        GAVE_UP => true,
+        _ => return None,
+    };
+    if reader.number()? == 0 {
+        let len = reader.length()?;
+        reader.take(len)?;
+    }
+    for _ in ["ordinal", "time", "fuel"] {
+        reader.number()?;
+    }
+    let len = reader.length()?;
+    Some((gave_up, reader.range(len)?))
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn range(&mut self, len: usize) -> Option<Range<usize>> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len())?;
+        let range = self.at..end;
+        self.at = end;
+        Some(range)
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let range = self.range(len)?;
+        self.bytes.get(range)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let (mut value, mut shift) = (0u64, 0);
+        loop {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return None;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+            shift += 7;
+            if shift > 63 {
+                return None;
+            }
+        }
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+}
+
+fn number(chunk: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        chunk.push((value as u8 & 0x7f) | 0x80);
+        value >>= 7;
+    }
+    chunk.push(value as u8);
+}
+
+/// Small differences become small numbers, whichever way they go.
+const fn zigzag(difference: u64) -> u64 {
+    (difference << 1) ^ ((difference as i64 >> 63) as u64)
+}
+
+const fn unzigzag(coded: u64) -> u64 {
+    (coded >> 1) ^ (coded & 1).wrapping_neg()
+}
+
+/// Enough to pass over most names that are not it (FNV-1a).
+fn quick(name: &[u8]) -> u32 {
+    name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,78 @@
+//! The journal as a whole: laws against a model, damage, and the sizes that were promised.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn call<'a>(kind: Kind, request: u8, result: &'a [u8]) -> NewEntry<'a> {
+    NewEntry {
+        kind,
+        request: [request; 16],
+        result,
+        at: at(request.into()),
+        fuel: Fuel::new(u64::from(request) * 10),
+        shown: None,
+    }
+}
+
+/// The journal as it is after it was stored and loaded.
+fn stored(journal: &mut Journal) -> Journal {
+    let change = journal.change().unwrap_or_default();
+    assert_eq!(change.from, 0);
+    Journal::load(change.chunks).unwrap()
+}
+
+#[test]
+fn what_was_recorded_is_answered_again_and_then_it_is_live() {
+    let mut journal = Journal::empty();
+    assert!(journal.is_live());
+    assert_eq!(journal.call(Kind::Now, [1; 16]), Ok(Met::Live));
+    journal.record(call(Kind::Now, 1, b"12"));
+    let mut again = stored(&mut journal);
+    assert!(!again.is_live());
+    let recorded = Recorded { result: Bytes::from_static(b"12"), at: at(1), fuel: Fuel::new(10) };
+    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(Met::Recorded(recorded)));
+    assert!(again.is_live());
+    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(Met::Live));
+}
+
+#[test]
+fn a_step_resumes_with_what_it_did_and_is_skipped_once_it_ended() {
+    let mut journal = Journal::empty();
+    let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!() };
+    journal.open_step(id, 1, at(1), Fuel::new(1));
+    assert_eq!(journal.call(Kind::Fetch, [2; 16]), Ok(Met::Live));
+    journal.record(call(Kind::Fetch, 2, b"200"));
+    let mut again = stored(&mut journal);
+    let not_before = Timestamp::default();
+    assert_eq!(again.begin_step("charge"), Ok(StepMet::Resumed { id, attempt: 1, not_before }));
+    assert_eq!(again.step_path(), "charge");
+    assert!(again.step_done(id, Ok(b"no"), at(3), Fuel::new(3)).is_err(), "the record goes on inside");
+    assert!(matches!(again.call(Kind::Fetch, [2; 16]), Ok(Met::Recorded(_))));
+    again.step_again(id, 2, at(50), at(4), Fuel::new(4)).unwrap();
+    assert_eq!(again.entries(), 1);
+    let mut third = Journal::load(again.change().unwrap().chunks).unwrap();
+    assert_eq!(third.begin_step("charge"), Ok(StepMet::Resumed { id, attempt: 2, not_before: at(50) }));
+    third.step_done(id, Ok(b"paid"), at(60), Fuel::new(6)).unwrap();
+    third.rewind();
+    assert_eq!(third.begin_step("charge"), Ok(StepMet::Completed { id, result: Bytes::from_static(b"paid") }));
+    assert!(matches!(third.begin_step("charge"), Ok(StepMet::New { id: second }) if second != id));
+}
+
+#[test]
+fn another_call_than_the_recorded_one_is_refused_in_words() {
+    let mut journal = Journal::empty();
+    journal.record(NewEntry { shown: Some(b"GET /a"), ..call(Kind::Fetch, 1, b"") });
+    journal.rewind();
+    let mismatch = journal.call(Kind::StateGet, [2; 16]).unwrap_err();
+    let text = "where the journal holds http.fetch 01010101…, the run now asks for state.get 02020202… (entry 1)";
+    assert_eq!(mismatch.to_string(), text);
+    assert_eq!(mismatch.recorded.shown.as_deref(), Some(&b"GET /a"[..]));
+    let mismatch = journal.begin_step("a").unwrap_err();
+    assert!(mismatch.to_string().contains("durable.begin-step") && mismatch.to_string().contains("in step `a`"));
+    assert!(journal.end().unwrap_err().to_string().contains("the end of the run"));
+    assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(Met::Recorded(_))), "a refusal takes nothing");
+}
