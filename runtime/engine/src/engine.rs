@@ -11,7 +11,6 @@ use tidemill_core::{Clock, Code, ComponentDigest, Fuel};
 use tidemill_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
-use wasmtime::component::Linker;
 
 use crate::activation::{Activation, Cause, Effects, Ended, Outcome};
 use crate::compile::{Cache, Compiler, header};
@@ -19,8 +18,8 @@ use crate::config::EngineConfig;
 use crate::egress::Egress;
 use crate::error::{Admitted, EngineError, Problem, Refused};
 use crate::execute::execute;
-use crate::guest::{Guest, Outside};
-use crate::host;
+use crate::guest::Outside;
+use crate::host::{self, Contract};
 use crate::meter::{Meter, Turn, Turns};
 use crate::module::Module;
 use crate::sandbox::{self, Purpose};
@@ -46,7 +45,7 @@ pub struct Engine {
 /// What work on other threads holds on to.
 struct Shared {
     engine: wasmtime::Engine,
-    linker: Linker<Guest>,
+    contract: Contract,
     counts: Counts,
 }
 
@@ -91,12 +90,12 @@ impl Engine {
         let currencies = Currencies::with_declared(units).map_err(|error| start(error.to_string()))?;
         let sandbox = sandbox::build(Purpose::Run { slots, memory_max: config.memory_max })
             .map_err(|error| start(error.to_string()))?;
-        let linker = host::linker(&sandbox.engine).map_err(|error| start(error.to_string()))?;
+        let contract = host::contract(&sandbox.engine).map_err(|error| start(error.to_string()))?;
         let cache = Cache::open(&config.cache_dir, &sandbox.engine)?;
         let ticker = Ticker::start(sandbox.engine.clone()).map_err(|error| start(error.to_string()))?;
         let threads = Threads::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
         Ok(Arc::new(Self {
-            shared: Arc::new(Shared { engine: sandbox.engine, linker, counts: Counts::default() }),
+            shared: Arc::new(Shared { engine: sandbox.engine, contract, counts: Counts::default() }),
             compiler: Compiler::new(config.compiler.clone(), config.compile_jobs),
             cache: Arc::new(cache),
             threads,
@@ -185,7 +184,7 @@ impl Engine {
                 .load(&shared.engine, digest)
                 .map_err(|error| Refused::one(Problem::new(Code::ComponentInvalid, crate::module::words(&error))))?;
             shared.counts.loaded.fetch_add(1, Relaxed);
-            validate::check(&shared.engine, &component, &shared.linker, digest)
+            validate::check(&shared.engine, &component, &shared.contract, digest)
         });
         loaded.await.unwrap_or_else(|error| Err(Refused::by_host(format!("loading the component: {error}"))))
     }

@@ -1,10 +1,13 @@
 //! How a host function is registered, and what each call of one costs: 500 units of fuel, and one for each 16 bytes
 //! that pass the border in either direction.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use tidemill_core::Failure;
 use tidemill_core::limits::{HOST_CALL_BYTES_PER_FUEL, HOST_CALL_FUEL};
+use wasmtime::Engine;
+use wasmtime::component::types::{self, ComponentFunc};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
 use wasmtime::{StoreContextMut, Trap};
 
@@ -22,22 +25,70 @@ pub(crate) fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Answer<T
     Ok(result.map_err(Into::into))
 }
 
+/// Says whether a component imports a function with the type that it was registered with.
+type Check = fn(&ComponentFunc, &types::Component) -> wasmtime::Result<()>;
+
+/// All that a component may import: the definitions, and the type of each function of `tidemill:guest` beside them, since a
+/// linker tells of the first that differs and no more.
+pub(crate) struct Contract {
+    /// The definitions.
+    pub linker: Linker<Guest>,
+    checks: BTreeMap<(String, String), Check>,
+}
+
+impl Contract {
+    /// Nothing yet.
+    pub fn new(engine: &Engine) -> Self {
+        Self { linker: Linker::new(engine), checks: BTreeMap::new() }
+    }
+
+    /// Whether `whole` imports a function of an interface of `tidemill:guest` as the host has it.
+    ///
+    /// # Errors
+    /// With the first type that differs. A function that the host does not have is none of this function's business.
+    pub fn fits(
+        &self,
+        interface: &str,
+        function: &str,
+        imported: &ComponentFunc,
+        whole: &types::Component,
+    ) -> wasmtime::Result<()> {
+        let check = self.checks.get(&(interface.to_owned(), function.to_owned()));
+        check.map_or(Ok(()), |check| check(imported, whole))
+    }
+}
+
 /// One interface of `tidemill:guest` in the linker.
-pub(crate) struct Interface<'a>(LinkerInstance<'a, Guest>);
+pub(crate) struct Interface<'a> {
+    name: &'a str,
+    linker: LinkerInstance<'a, Guest>,
+    checks: &'a mut BTreeMap<(String, String), Check>,
+}
 
 impl<'a> Interface<'a> {
     /// The interface of that name.
-    pub fn new(linker: &'a mut Linker<Guest>, name: &str) -> wasmtime::Result<Self> {
-        Ok(Self(linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?))
+    pub fn new(contract: &'a mut Contract, name: &'a str) -> wasmtime::Result<Self> {
+        let linker = contract.linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?;
+        Ok(Self { name, linker, checks: &mut contract.checks })
+    }
+
+    fn note<P, R>(&mut self, function: &str)
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let check: Check = |imported, whole| imported.typecheck::<P, R>(&whole.instance_type());
+        self.checks.insert((self.name.to_owned(), function.to_owned()), check);
     }
 
     /// Registers a function that answers at once.
     pub fn call<P, R>(&mut self, name: &str, run: fn(&mut Guest, P) -> wasmtime::Result<R>) -> wasmtime::Result<()>
     where
-        P: ComponentNamedList + Lift + Passed + 'static,
-        R: ComponentType + Lower + Passed + 'static,
+        P: ComponentNamedList + Lift + Lower + Passed + 'static,
+        R: ComponentType + Lift + Lower + Passed + 'static,
     {
-        self.0.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+        self.note::<P, (R,)>(name);
+        self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             let answer = run(store.data_mut(), given)?;
             charge(&mut store, 0, answer.bytes())?;
@@ -48,9 +99,10 @@ impl<'a> Interface<'a> {
     /// Registers a function that answers nothing.
     pub fn tell<P>(&mut self, name: &str, run: fn(&mut Guest, P) -> wasmtime::Result<()>) -> wasmtime::Result<()>
     where
-        P: ComponentNamedList + Lift + Passed + 'static,
+        P: ComponentNamedList + Lift + Lower + Passed + 'static,
     {
-        self.0.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+        self.note::<P, ()>(name);
+        self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             run(store.data_mut(), given)
         })
@@ -63,10 +115,11 @@ impl<'a> Interface<'a> {
         run: for<'g> fn(&'g mut Guest, P) -> Pending<'g, R>,
     ) -> wasmtime::Result<()>
     where
-        P: ComponentNamedList + Lift + Passed + Send + Sync + 'static,
-        R: ComponentType + Lower + Passed + Send + Sync + 'static,
+        P: ComponentNamedList + Lift + Lower + Passed + Send + Sync + 'static,
+        R: ComponentType + Lift + Lower + Passed + Send + Sync + 'static,
     {
-        self.0.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
+        self.note::<P, (R,)>(name);
+        self.linker.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             Box::new(async move {
                 charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
                 let answer = run(store.data_mut(), given).await?;

@@ -1,13 +1,11 @@
 //! `tidemill:guest/context`: what a run may know of itself. Nothing here can fail.
 
-use wasmtime::component::Linker;
-
-use super::call::Interface;
+use super::call::{Contract, Interface};
 use crate::bindings::wit::context::Trigger;
 use crate::guest::Guest;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut context = Interface::new(linker, "context")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut context = Interface::new(contract, "context")?;
     context.call("id", |guest, ()| Ok(guest.run.id.to_string()))?;
     context.call("deployment", |guest, ()| Ok(guest.run.deployment.to_string()))?;
     context.call("component", |guest, ()| Ok(guest.run.component.to_string()))?;

@@ -3,9 +3,8 @@
 
 use tidemill_core::Code;
 use tidemill_core::run::Progress;
-use wasmtime::component::Linker;
 
-use super::call::{Answer, Interface, answer};
+use super::call::{Answer, Contract, Interface, answer};
 use crate::bindings::wit::durable::{Begun, First, Outcome, StartOptions, Target, Verdict, WaitFor};
 use crate::bindings::wit::types::{Failure, RetryPolicy};
 use crate::end::End;
@@ -16,8 +15,8 @@ const NOTE_BYTES: usize = 1024;
 /// The longest status, in bytes.
 const STATUS_BYTES: usize = 64 * 1024;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut durable = Interface::new(linker, "durable")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut durable = Interface::new(contract, "durable")?;
     durable
         .call("begin-step", |guest, _: (String, Option<RetryPolicy>)| refuse::<Begun>(guest, "durable.begin-step"))?;
     durable

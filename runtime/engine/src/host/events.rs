@@ -1,12 +1,10 @@
 //! `tidemill:guest/events`: delivery needs the journal, which this release does not have; publishing is refused with `host/not-available`.
 
-use wasmtime::component::Linker;
-
-use super::call::{Answer, Interface, answer};
+use super::call::{Answer, Contract, Interface, answer};
 use crate::guest::Guest;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    Interface::new(linker, "events")?.call("publish", publish)
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    Interface::new(contract, "events")?.call("publish", publish)
 }
 
 fn publish(guest: &mut Guest, _: (String, String)) -> wasmtime::Result<Answer<()>> {

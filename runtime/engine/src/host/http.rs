@@ -11,9 +11,8 @@ use tidemill_core::limits::{FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
 use tokio::task::JoinHandle;
-use wasmtime::component::Linker;
 
-use super::call::{Answer, Interface, Pending, answer};
+use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::http::{Request, Response};
 use crate::bindings::wit::types::Field;
 use crate::cancel::Urgency;
@@ -24,8 +23,8 @@ use crate::guest::Guest;
 /// Requests of one `fetch-all` that are under way at once.
 const AT_ONCE: usize = 16;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut http = Interface::new(linker, "http")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut http = Interface::new(contract, "http")?;
     http.wait("fetch", fetch)?;
     http.wait("fetch-all", fetch_all)
 }

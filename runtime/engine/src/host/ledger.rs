@@ -6,15 +6,14 @@ use std::sync::Arc;
 use tidemill_core::money::EntryDraft;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{LedgerEntry, LedgerLeg, NewPosting};
-use wasmtime::component::Linker;
 
-use super::call::{Answer, Interface, Pending, answer};
+use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::ledger::{Entry, Posting};
 use crate::bindings::wit::types::Money;
 use crate::guest::{Guest, not_available, read};
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut ledger = Interface::new(linker, "ledger")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut ledger = Interface::new(contract, "ledger")?;
     ledger.wait("post", |guest, (entry,): (Entry,)| Box::pin(post(guest, entry)))?;
     ledger.call("reserve", |guest, _: (Entry,)| refuse(guest, "ledger.reserve"))?;
     ledger.call("settle", |guest, _: (String, Option<Money>)| refuse(guest, "ledger.settle"))?;

@@ -2,15 +2,14 @@
 //! counted and dropped; neither fails the guest.
 
 use tidemill_store::records::LogLevel;
-use wasmtime::component::Linker;
 
-use super::call::Interface;
+use super::call::{Contract, Interface};
 use crate::bindings::wit::log::Level;
 use crate::bindings::wit::types::Field;
 use crate::guest::Guest;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    Interface::new(linker, "log")?.tell("write", write)
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    Interface::new(contract, "log")?.tell("write", write)
 }
 
 fn write(guest: &mut Guest, (level, message, fields): (Level, String, Vec<Field>)) -> wasmtime::Result<()> {

@@ -2,9 +2,8 @@
 //! valid stops the guest with `host/bad-argument`.
 
 use tidemill_core::Code;
-use wasmtime::component::Linker;
 
-use super::call::Interface;
+use super::call::{Contract, Interface};
 use crate::activation::{Metric, MetricKind};
 use crate::bindings::wit::types::Field;
 use crate::end::End;
@@ -17,8 +16,8 @@ const VALUE_BYTES: usize = 128;
 /// The most labels of a sample.
 const LABELS: usize = 8;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut metrics = Interface::new(linker, "metrics")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut metrics = Interface::new(contract, "metrics")?;
     metrics.tell("count", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Count, given))?;
     metrics.tell("gauge", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Gauge, given))?;
     metrics.tell("observe", |guest, given: (String, f64, Vec<Field>)| sample(guest, MetricKind::Observe, given))

@@ -20,27 +20,26 @@ mod state;
 pub(crate) mod wasi;
 
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
-use crate::guest::Guest;
+pub(crate) use call::Contract;
 
-/// A linker with everything that a component may import.
+/// Everything that a component may import.
 ///
 /// # Errors
 /// Where wasmtime refuses a definition: a mistake of ours, which any test finds.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
-    let mut linker = Linker::new(engine);
-    wasi::link(&mut linker)?;
-    context::link(&mut linker)?;
-    log::link(&mut linker)?;
-    clock::link(&mut linker)?;
-    random::link(&mut linker)?;
-    http::link(&mut linker)?;
-    secrets::link(&mut linker)?;
-    state::link(&mut linker)?;
-    durable::link(&mut linker)?;
-    events::link(&mut linker)?;
-    ledger::link(&mut linker)?;
-    metrics::link(&mut linker)?;
-    Ok(linker)
+pub(crate) fn contract(engine: &Engine) -> wasmtime::Result<Contract> {
+    let mut contract = Contract::new(engine);
+    wasi::link(&mut contract.linker)?;
+    context::link(&mut contract)?;
+    log::link(&mut contract)?;
+    clock::link(&mut contract)?;
+    random::link(&mut contract)?;
+    http::link(&mut contract)?;
+    secrets::link(&mut contract)?;
+    state::link(&mut contract)?;
+    durable::link(&mut contract)?;
+    events::link(&mut contract)?;
+    ledger::link(&mut contract)?;
+    metrics::link(&mut contract)?;
+    Ok(contract)
 }

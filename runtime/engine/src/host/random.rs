@@ -3,14 +3,13 @@
 
 use tidemill_core::Code;
 use tidemill_core::limits::RANDOM_BYTES;
-use wasmtime::component::Linker;
 
-use super::call::Interface;
+use super::call::{Contract, Interface};
 use crate::end::End;
 use crate::guest::Guest;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    Interface::new(linker, "random")?.call("bytes", |guest, (len,): (u32,)| bytes(guest, u64::from(len)))
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    Interface::new(contract, "random")?.call("bytes", |guest, (len,): (u32,)| bytes(guest, u64::from(len)))
 }
 
 /// For WASI too.

@@ -4,17 +4,16 @@
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
 use tidemill_core::{Code, Failure};
-use wasmtime::component::Linker;
 
-use super::call::{Answer, Interface, answer};
+use super::call::{Answer, Contract, Interface, answer};
 use crate::guest::Guest;
 use crate::secrets::SecretValue;
 
 /// The longest message that is signed, in bytes.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    Interface::new(linker, "secrets")?.call("sign", sign)
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    Interface::new(contract, "secrets")?.call("sign", sign)
 }
 
 fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)) -> wasmtime::Result<Answer<Vec<u8>>> {

@@ -8,17 +8,16 @@ use bytes::Bytes;
 use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
 use tidemill_core::{Code, Failure};
 use tidemill_store::records::ScanRequest;
-use wasmtime::component::Linker;
 
-use super::call::{Answer, Interface, Pending, answer};
+use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::state::{Entry, Page};
 use crate::guest::{Guest, read};
 
 /// The most entries of a page.
 const PAGE_ENTRIES: u32 = 1_000;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut state = Interface::new(linker, "state")?;
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut state = Interface::new(contract, "state")?;
     state.wait("get", |guest, (key,): (String,)| Box::pin(get(guest, key)))?;
     state.call("set", |guest, (key, value): (String, Vec<u8>)| answer(set(guest, key, value)))?;
     state.call("delete", |guest, (key,): (String,)| answer(delete(guest, key)))?;

@@ -1,6 +1,6 @@
 //! Whether a component can run here, and if not, everything that is in the way: each import against what the host has, each
-//! export against the four worlds, with the nearest name and what to do. Signatures are checked last, by wasmtime, which stops at
-//! the first that differs.
+//! export against the four worlds, with the nearest name and what to do. Signatures of the contract's functions are checked one by one;
+//! those of WASI last, by wasmtime, which stops at the first that differs.
 
 mod shape;
 mod table;
@@ -8,11 +8,11 @@ mod table;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest};
 use wasmtime::Engine;
+use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
 
 use crate::error::{Admitted, Problem, Refused};
-use crate::guest::Guest;
+use crate::host::Contract;
 use crate::module::{Module, words};
 use table::{CONTRACT, PACKAGE, VERSION, WASI, WASI_VERSION};
 
@@ -28,14 +28,14 @@ const ITEMS: usize = 1_000;
 pub(crate) fn check(
     engine: &Engine,
     component: &Component,
-    linker: &Linker<Guest>,
+    contract: &Contract,
     digest: ComponentDigest,
 ) -> Result<(Admitted, Module), Refused> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
-    let imports = imports(engine, component, &mut problems, &mut warnings);
+    let imports = imports(engine, component, contract, &mut problems, &mut warnings);
     if problems.is_empty()
-        && let Err(error) = linker.instantiate_pre(component)
+        && let Err(error) = contract.linker.instantiate_pre(component)
     {
         problems.push(Problem::new(Code::ImportMissing, words(&error)));
     }
@@ -44,18 +44,20 @@ pub(crate) fn check(
     if !problems.is_empty() {
         return Err(Refused { problems, host: false });
     }
-    let module = Module::link(digest, component, exports.clone(), linker)?;
+    let module = Module::link(digest, component, exports.clone(), &contract.linker)?;
     Ok((Admitted { exports, imports, warnings }, module))
 }
 
 fn imports(
     engine: &Engine,
     component: &Component,
+    contract: &Contract,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Vec<String> {
     let mut names = Vec::new();
-    for (name, item) in component.component_type().imports(engine).take(ITEMS) {
+    let whole = component.component_type();
+    for (name, item) in whole.imports(engine).take(ITEMS) {
         let shown = shown(name);
         names.push(shown.clone());
         let Some(import) = Name::parse(name) else {
@@ -74,18 +76,13 @@ fn imports(
                 if import.interface.starts_with("wasi:sockets/") {
                     warnings.push(format!("`{shown}` has no network behind it: use `tidemill:guest/http`"));
                 }
-                let Some(functions) = import.contract().and_then(|interface| CONTRACT.get(interface)) else { continue };
+                let Some(interface) = import.contract() else { continue };
                 for (function, member) in instance.exports(engine).take(ITEMS) {
-                    let is_function = matches!(member.ty, ComponentItem::ComponentFunc(_));
-                    if is_function && !functions.contains(function) {
-                        let near = nearest(function, functions.iter().copied());
-                        problems.push(
-                            Problem::new(
-                                Code::ImportMissing,
-                                format!("`{shown}` has no function `{}`{near}", self::shown(function)),
-                            )
-                            .with_fix("Build against the `wit/` of this release, or run on a later one."),
-                        );
+                    if let ComponentItem::ComponentFunc(imported) = &member.ty
+                        && let Err(problem) =
+                            called(interface, &shown, function, || contract.fits(interface, function, imported, &whole))
+                    {
+                        problems.push(problem);
                     }
                 }
             }
@@ -148,6 +145,31 @@ fn known(import: &Name<'_>, shown: &str) -> Result<(), Problem> {
         format!("the component imports `{shown}`, which the host does not have{near}"),
         "Import nothing but interfaces of `tidemill:guest` and WASI 0.2.".to_owned(),
     )
+}
+
+/// Whether the host has a function of an interface of the contract, with the type that it is imported with.
+fn called(
+    interface: &str,
+    shown: &str,
+    function: &str,
+    fits: impl FnOnce() -> wasmtime::Result<()>,
+) -> Result<(), Problem> {
+    let Some(functions) = CONTRACT.get(interface) else { return Ok(()) };
+    let problem = |message: String| {
+        Err(Problem::new(Code::ImportMissing, message)
+            .with_fix("Build against the `wit/` of this release, or run on a later one."))
+    };
+    let Some(signature) = functions.get(function) else {
+        let near = nearest(function, functions.keys().copied());
+        return problem(format!("`{shown}` has no function `{}`{near}", self::shown(function)));
+    };
+    match fits() {
+        Ok(()) => Ok(()),
+        Err(error) => problem(format!(
+            "the component imports `{function}` of `{shown}` with another type ({}); the host has `{signature}`",
+            words(&error)
+        )),
+    }
 }
 
 fn exports(engine: &Engine, component: &Component, problems: &mut Vec<Problem>) -> Vec<Export> {

@@ -1,6 +1,6 @@
 //! What the host has to import from, by name: read from `wit/` itself for the contract, and listed for WASI.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The contract's package and version.
@@ -10,10 +10,15 @@ pub(super) const VERSION: &str = "0.1.0";
 /// The version of WASI that is linked; any other 0.2 fits.
 pub(super) const WASI_VERSION: &str = "0.2";
 
+const HOST: &str = include_str!("../../../../wit/host.wit");
+
+/// The functions of one interface, each with its signature in WIT.
+type Functions = BTreeMap<&'static str, &'static str>;
+
 /// The interfaces that can be imported, each with its functions.
-pub(super) static CONTRACT: LazyLock<BTreeMap<&str, BTreeSet<&str>>> = LazyLock::new(|| {
-    let mut table = functions(include_str!("../../../../wit/host.wit"));
-    table.insert("types", BTreeSet::new());
+pub(super) static CONTRACT: LazyLock<BTreeMap<&str, Functions>> = LazyLock::new(|| {
+    let mut table = functions(HOST);
+    table.insert("types", Functions::new());
     table
 });
 
@@ -49,15 +54,15 @@ pub(super) const WASI: &[&str] = &[
 ];
 
 /// The functions of each interface in a WIT text of ours, which has an interface or a function a line.
-fn functions(wit: &str) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut table: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+fn functions(wit: &'static str) -> BTreeMap<&'static str, Functions> {
+    let mut table: BTreeMap<&str, Functions> = BTreeMap::new();
     let mut interface = None;
     for line in wit.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("interface ").and_then(|rest| rest.strip_suffix(" {")) {
             interface = Some(name);
             table.entry(name).or_default();
         } else if let (Some(interface), Some((name, _))) = (interface, line.split_once(": func(")) {
-            table.entry(interface).or_default().insert(name.trim_start_matches('%'));
+            table.entry(interface).or_default().insert(name.trim_start_matches('%'), line.trim_end_matches(';'));
         }
     }
     table
@@ -75,8 +80,10 @@ mod tests {
             "types",
         ];
         assert_eq!(names, expected);
-        assert!(CONTRACT["state"].contains("compare-and-set"));
+        assert!(CONTRACT["state"].contains_key("compare-and-set"));
+        assert_eq!(CONTRACT["clock"]["now"], "now: func() -> timestamp");
+        assert!(HOST.lines().all(|line| !line.contains(": func(") || line.ends_with(';')), "a function a line");
         assert_eq!(CONTRACT["durable"].len(), 10);
-        assert_eq!(CONTRACT.values().map(BTreeSet::len).sum::<usize>(), 40);
+        assert_eq!(CONTRACT.values().map(Functions::len).sum::<usize>(), 40);
     }
 }

@@ -104,6 +104,38 @@ async fn a_signature_that_differs_is_refused() {
 }
 
 #[tokio::test]
+async fn every_function_that_is_imported_with_another_type_is_named() {
+    let world = World::new();
+    let refused = world
+        .refuse(
+            r#"(component
+                (import "tidemill:guest/clock@0.1.0" (instance
+                    (export "now" (func (result string)))
+                    (export "sleep" (func (param "span" u64)))))
+                (import "tidemill:guest/random@0.1.0" (instance (export "bytes" (func (param "len" u32) (result (list u8))))))
+                (import "tidemill:guest/state@0.1.0" (instance
+                    (export "get" (func (param "key" u32) (result (option (list u8)))))
+                    (export "deleet" (func))))
+                (import "acme:thing/api@1.0.0" (instance))
+            )"#,
+        )
+        .await;
+    let imports: Vec<_> =
+        refused.problems.iter().filter(|problem| problem.code.as_str() == "host/import-missing").collect();
+    for (problem, words) in imports.iter().zip([
+        ["`now` of `tidemill:guest/clock@0.1.0`", "the host has `now: func() -> timestamp`"],
+        ["`sleep` of `tidemill:guest/clock@0.1.0`", "`sleep: func(span: duration) -> result<_, failure>`"],
+        ["`get` of `tidemill:guest/state@0.1.0`", "the host has `get: func(key: string)"],
+        ["`tidemill:guest/state@0.1.0`", "no function `deleet`; the nearest is `delete`"],
+        ["acme:thing/api@1.0.0", "which the host does not have"],
+    ]) {
+        assert!(words.iter().all(|words| problem.message.contains(words)), "{refused}");
+        assert!(!problem.fix.is_empty());
+    }
+    assert_eq!(imports.len(), 5, "{refused}");
+}
+
+#[tokio::test]
 async fn an_export_of_another_shape_is_refused() {
     let world = World::new();
     let refused = world
