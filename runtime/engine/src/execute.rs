@@ -16,7 +16,7 @@ use crate::end::{self, End};
 use crate::guest::{self, Guest, Outside};
 use crate::meter::Meter;
 use crate::run_log::RunLog;
-use crate::{exports, module::Module};
+use crate::{exports, fuel, module::Module};
 
 /// What the arguments of one host call may hold together, in bytes.
 const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
@@ -48,7 +48,7 @@ pub(crate) async fn execute(
     });
     let guest = Guest::new(Arc::clone(&run), export, outside, sink, Arc::clone(&log), cancel.clone(), io);
     let mut store = Store::new(&engine, guest);
-    store.data_mut().fuel_seen = budget;
+    store.data_mut().fuel = fuel::Fuel::new(budget);
     let ran = match prepare(&mut store, budget, meter) {
         Ok(()) => {
             tokio::select! {
@@ -60,6 +60,7 @@ pub(crate) async fn execute(
         }
         Err(error) => Err(error),
     };
+    let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
     log.finish();
     let left = store.get_fuel().unwrap_or_default();
     let guest = store.into_data();
@@ -70,11 +71,9 @@ pub(crate) async fn execute(
             (Outcome::Failed { failure: verdict.failure, cause: verdict.cause }, verdict.by_epoch)
         }
     };
-    // wasmtime keeps the figure in registers between calls, and loses it where the epoch stops a guest.
-    let left = if by_epoch { guest.fuel_seen } else { left };
     Ended {
         outcome,
-        fuel: Fuel::new(budget.saturating_sub(left)),
+        fuel: Fuel::new(guest.fuel.used((!by_epoch).then_some(left))),
         peak_memory: guest.memory.peak(),
         redo: guest.redo,
         effects: guest.stretch.into_effects(),
@@ -88,6 +87,7 @@ fn prepare(store: &mut Store<Guest>, budget: u64, meter: Arc<Meter>) -> wasmtime
     store.set_fuel(budget)?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store: StoreContextMut<'_, Guest>| {
+        fuel::solvent(&store)?;
         let guest = store.data_mut();
         guest.tick(meter.past())?;
         if guest.ticks == QUICK_TICKS {

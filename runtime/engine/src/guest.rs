@@ -16,6 +16,7 @@ use crate::activation::{RunContext, RunSink};
 use crate::cancel::{CancelToken, Urgency};
 use crate::egress::{Egress, EgressPolicy, Usage};
 use crate::end::End;
+use crate::fuel::Fuel;
 use crate::host::wasi::Timers;
 use crate::limiter::MemoryLimiter;
 use crate::random::Randomness;
@@ -81,8 +82,8 @@ pub(crate) struct Guest {
     pub left: bool,
     /// Ticks that it has used.
     pub ticks: u64,
-    /// Fuel that was left at the last host call.
-    pub fuel_seen: u64,
+    /// Its fuel.
+    pub fuel: Fuel,
     cancel: CancelToken,
     told: bool,
     told_at: Option<Duration>,
@@ -119,7 +120,7 @@ impl Guest {
             sent: HashMap::new(),
             left: false,
             ticks: 0,
-            fuel_seen: 0,
+            fuel: Fuel::default(),
             cancel,
             told: false,
             told_at: None,

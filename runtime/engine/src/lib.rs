@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod execute;
 mod exports;
+mod fuel;
 mod grants;
 mod guest;
 mod host;

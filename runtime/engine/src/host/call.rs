@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use tidemill_core::Failure;
-use tidemill_core::limits::{HOST_CALL_BYTES_PER_FUEL, HOST_CALL_FUEL};
+use tidemill_core::limits::HOST_CALL_FUEL;
 use wasmtime::Engine;
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::{self, ComponentFunc};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
-use wasmtime::{StoreContextMut, Trap};
 
 use crate::bindings::wit;
+use crate::fuel::charge;
 use crate::guest::Guest;
 
 /// What a host function answers that can fail.
@@ -128,14 +129,6 @@ impl<'a> Interface<'a> {
             })
         })
     }
-}
-
-fn charge(store: &mut StoreContextMut<'_, Guest>, call: u64, bytes: usize) -> wasmtime::Result<()> {
-    let cost = call + bytes as u64 / HOST_CALL_BYTES_PER_FUEL;
-    let left = store.get_fuel()?.checked_sub(cost);
-    store.set_fuel(left.unwrap_or(0))?;
-    store.data_mut().fuel_seen = left.unwrap_or(0);
-    if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }
 
 /// How many bytes a value is on its way over the border: its texts and lists, and eight for any other value.

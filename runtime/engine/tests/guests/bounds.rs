@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidemill_core::Fuel;
 use tidemill_core::clock::Stopwatch;
-use tidemill_engine::Cause;
+use tidemill_engine::{Cause, Outcome};
 
 use crate::support::{World, failure};
 
@@ -20,6 +20,33 @@ async fn a_loop_ends_with_its_fuel() {
         assert_eq!((failure.code.as_str(), cause), ("host/limit-fuel", Cause::Limit), "{act}");
         assert!(failure.message.contains("fuel = 40000000"), "{}", failure.message);
     }
+}
+
+#[tokio::test]
+async fn calls_of_wasi_cost_what_other_calls_cost() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let fuel = async |calls: u64| {
+        let ended = job.run(json!({ "do": "call-wasi", "calls": calls })).await;
+        assert!(matches!(ended.outcome, Outcome::Output(_)), "{:?}", ended.outcome);
+        ended.fuel.get()
+    };
+    let (none, some) = (fuel(0).await, fuel(1_000).await);
+    assert!(some - none >= 2 * 1_000 * 500, "{}", some - none);
+    assert_eq!(fuel(1_000).await, some, "fuel is the same each time");
+    let exact = job.clone().limit(|limits| limits.fuel = Fuel::new(some));
+    assert!(matches!(exact.run(json!({ "do": "call-wasi", "calls": 1_000 })).await.outcome, Outcome::Output(_)));
+    let short = job.clone().limit(|limits| limits.fuel = Fuel::new(some - 1));
+    assert_eq!(short.code(json!({ "do": "call-wasi", "calls": 1_000 })).await, "host/limit-fuel");
+}
+
+#[tokio::test]
+async fn calls_of_wasi_without_end_end_with_their_fuel() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    let ended = job.run(json!({ "do": "call-wasi", "calls": u64::MAX })).await;
+    assert_eq!(ended.fuel, Fuel::new(20_000_000));
+    assert_eq!(failure(ended).0.code, "host/limit-fuel");
 }
 
 #[tokio::test]
@@ -173,6 +200,6 @@ async fn what_does_not_fit_the_pool_waits_its_turn() {
         tokio::spawn(async move { engine.run(activation).await })
     });
     for run in runs.collect::<Vec<_>>() {
-        assert!(matches!(run.await.unwrap().outcome, tidemill_engine::Outcome::Output(_)));
+        assert!(matches!(run.await.unwrap().outcome, Outcome::Output(_)));
     }
 }

@@ -100,6 +100,17 @@ pub fn now() -> Result<Value, Error> {
     }))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock that is meant is WASI's")]
+pub fn call_wasi(calls: u64) -> Result<usize, Error> {
+    use std::io::Read;
+    let mut read = 0;
+    for _ in 0..calls {
+        black_box(Instant::now());
+        read += std::io::stdin().read(&mut [0])?;
+    }
+    Ok(read)
+}
+
 pub fn random() -> Value {
     use std::hash::{BuildHasher, RandomState};
     json!({ "std": RandomState::new().hash_one(1u8).to_string(), "host": random::u64().to_string() })

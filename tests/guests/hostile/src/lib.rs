@@ -71,6 +71,8 @@ enum Act {
     BigRandom,
 
     // Behaved.
+    /// Asks a clock of WASI and reads standard input, `calls` times each.
+    CallWasi { calls: u64 },
     /// Nothing; answers null.
     Noop,
     /// Answers `value`.
@@ -240,6 +242,7 @@ fn perform(act: Act) -> Result<Value, Error> {
         }
         Act::Sleep { ms } => clock::sleep(std::time::Duration::from_millis(ms)).map(|()| Value::Null),
         Act::BigRandom => Ok(json!(acts::big_random())),
+        Act::CallWasi { calls } => Ok(json!(acts::call_wasi(calls)?)),
         Act::Noop => Ok(Value::Null),
         Act::Echo { value } => Ok(value),
         Act::SpinMs { ms } => Ok(json!(acts::spin_ms(ms))),

@@ -41,6 +41,7 @@ impl HasData for Clocks {
 }
 
 fn clocks(guest: &mut Guest) -> ClocksView<'_> {
+    guest.fuel.owed.call();
     ClocksView { clock: &guest.log.clock, table: &mut guest.table, timers: &mut guest.timers }
 }
 

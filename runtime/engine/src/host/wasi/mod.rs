@@ -30,8 +30,12 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let log = &self.log;
-        let ctx = self.wasi.get_or_insert_with(|| Box::new(context(|stream| Output::new(Arc::clone(log), stream))));
+        // wasmtime-wasi asks for this once in each of its functions and nowhere else.
+        self.fuel.owed.call();
+        let (log, owed) = (&self.log, &self.fuel.owed);
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| Box::new(context(|stream| Output::new(Arc::clone(log), owed.clone(), stream))));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::fuel::Owed;
 use crate::run_log::{RunLog, Stream};
 
 /// What a guest may write at once.
@@ -18,12 +19,13 @@ const WRITE_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Output {
     log: Arc<RunLog>,
+    owed: Owed,
     stream: Stream,
 }
 
 impl Output {
-    pub(super) const fn new(log: Arc<RunLog>, stream: Stream) -> Self {
-        Self { log, stream }
+    pub(super) const fn new(log: Arc<RunLog>, owed: Owed, stream: Stream) -> Self {
+        Self { log, owed, stream }
     }
 }
 
@@ -51,6 +53,7 @@ impl Pollable for Output {
 #[async_trait::async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.owed.bytes(bytes.len());
         self.log.write_stream(self.stream, &bytes);
         Ok(())
     }
@@ -66,6 +69,7 @@ impl OutputStream for Output {
 
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.owed.bytes(bytes.len());
         self.log.write_stream(self.stream, bytes);
         Poll::Ready(Ok(bytes.len()))
     }

@@ -7,14 +7,14 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{self, Host, HostPollable};
 
 use super::clocks::{Timers, monotonic};
 use crate::end::End;
+use crate::fuel::Owed;
 use crate::guest::{Guest, not_available};
 use crate::run_log::RunClock;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    poll::add_to_linker::<Guest, Polls>(linker, |guest| PollView {
-        clock: &guest.log.clock,
-        table: &mut guest.table,
-        timers: &mut guest.timers,
+    poll::add_to_linker::<Guest, Polls>(linker, |guest| {
+        guest.fuel.owed.call();
+        PollView { clock: &guest.log.clock, table: &mut guest.table, timers: &mut guest.timers, owed: &guest.fuel.owed }
     })
 }
 
@@ -24,6 +24,7 @@ struct PollView<'a> {
     clock: &'a RunClock,
     table: &'a mut ResourceTable,
     timers: &'a mut Timers,
+    owed: &'a Owed,
 }
 
 impl HasData for Polls {
@@ -42,6 +43,7 @@ impl Host for PollView<'_> {
         if pollables.is_empty() {
             return Err(wasmtime::Error::msg("`poll` was called with an empty list"));
         }
+        self.owed.bytes(pollables.len() * 4);
         let mut ready = Vec::new();
         for (index, pollable) in (0u32..).zip(&pollables) {
             if self.is_ready(pollable)? {

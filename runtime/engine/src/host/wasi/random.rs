@@ -7,14 +7,27 @@ use crate::guest::Guest;
 use crate::host::random::bytes;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    random::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))?;
-    insecure::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))?;
-    insecure_seed::add_to_linker::<Guest, Draws>(linker, |guest| Draw(guest))
+    random::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))?;
+    insecure::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))?;
+    insecure_seed::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))
 }
 
 struct Draws;
 
 struct Draw<'a>(&'a mut Guest);
+
+impl<'a> Draw<'a> {
+    fn new(guest: &'a mut Guest) -> Self {
+        guest.fuel.owed.call();
+        Self(guest)
+    }
+
+    fn bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        let drawn = bytes(self.0, len)?;
+        self.0.fuel.owed.bytes(drawn.len());
+        Ok(drawn)
+    }
+}
 
 impl HasData for Draws {
     type Data<'a> = Draw<'a>;
@@ -22,7 +35,7 @@ impl HasData for Draws {
 
 impl random::Host for Draw<'_> {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        bytes(self.0, len)
+        self.bytes(len)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
@@ -32,7 +45,7 @@ impl random::Host for Draw<'_> {
 
 impl insecure::Host for Draw<'_> {
     fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        bytes(self.0, len)
+        self.bytes(len)
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {

@@ -1,0 +1,88 @@
+//! A guest's fuel beside wasmtime's own counter: what its calls of WASI owe, and what a cancellation leaves it.
+//!
+//! A function of `tidemill:guest` pays when it is called ([`crate::host`]). One of WASI has no hand on the store, so what it costs
+//! is noted, and paid at the guest's next call of `tidemill:guest`, or when it returns: before anything that others see.
+//! A guest that calls nothing but WASI is stopped at the tick that finds it owing more than it has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tidemill_core::limits::{HOST_CALL_BYTES_PER_FUEL, HOST_CALL_FUEL};
+use wasmtime::{AsContextMut as _, Store, StoreContextMut, Trap};
+
+use crate::guest::Guest;
+
+/// What calls of WASI have cost and nobody has paid yet. Clones are the same debt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Owed(Arc<AtomicU64>);
+
+impl Owed {
+    /// A call.
+    pub fn call(&self) {
+        self.0.fetch_add(HOST_CALL_FUEL, Relaxed);
+    }
+
+    /// Bytes that passed the border with one.
+    pub fn bytes(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64 / HOST_CALL_BYTES_PER_FUEL, Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn take(&self) -> u64 {
+        self.0.swap(0, Relaxed)
+    }
+}
+
+/// The fuel of one activation.
+#[derive(Debug, Default)]
+pub(crate) struct Fuel {
+    /// What calls of WASI owe.
+    pub owed: Owed,
+    budget: u64,
+    /// What was left at the last call: what counts where the epoch stops a guest, since wasmtime keeps the figure in
+    /// registers between calls and loses it there.
+    seen: u64,
+}
+
+impl Fuel {
+    /// That of a guest that may use so much.
+    pub fn new(budget: u64) -> Self {
+        Self { owed: Owed::default(), budget, seen: budget }
+    }
+
+    /// What was used, where `left` is what wasmtime has left; none where that is not to be believed.
+    pub fn used(&self, left: Option<u64>) -> u64 {
+        self.budget.saturating_sub(left.unwrap_or(self.seen).saturating_sub(self.owed.get()))
+    }
+}
+
+/// Pays for a call, for bytes, and for what is owed.
+///
+/// # Errors
+/// The trap of a guest that has too little left, which leaves it nothing.
+pub(crate) fn charge(store: &mut StoreContextMut<'_, Guest>, call: u64, bytes: usize) -> wasmtime::Result<()> {
+    let cost = call + bytes as u64 / HOST_CALL_BYTES_PER_FUEL + store.data().fuel.owed.take();
+    let left = store.get_fuel()?.checked_sub(cost);
+    store.set_fuel(left.unwrap_or(0))?;
+    store.data_mut().fuel.seen = left.unwrap_or(0);
+    if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
+}
+
+/// Pays what is owed at the end.
+///
+/// # Errors
+/// As [`charge`].
+pub(crate) fn settle(store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    charge(&mut store.as_context_mut(), 0, 0)
+}
+
+/// At a tick: whether the guest has what it owes. The counter may be behind the guest here, never before it.
+///
+/// # Errors
+/// The trap of a guest that has too little left.
+pub(crate) fn solvent(store: &StoreContextMut<'_, Guest>) -> wasmtime::Result<()> {
+    if store.data().fuel.owed.get() > store.get_fuel()? { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
+}
