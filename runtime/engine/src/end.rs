@@ -101,6 +101,12 @@ pub(crate) fn out_of_fuel(limits: &Limits) -> String {
     )
 }
 
+/// The end of a run that was told of its cancellation and then used up the fuel of its grace.
+pub(crate) fn out_of_grace() -> Verdict {
+    let failure = Code::Cancelled.failure("the run was cancelled, and used up the fuel that it had to clean up");
+    Verdict { cause: cause_of(&failure), failure, by_epoch: false }
+}
+
 /// Who is to blame for a failure of the host's own codes.
 pub(crate) fn cause_of(failure: &Failure) -> Cause {
     match Code::parse(&failure.code) {

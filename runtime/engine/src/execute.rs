@@ -67,7 +67,10 @@ pub(crate) async fn execute(
     let (outcome, by_epoch) = match ran.and_then(|output| output.check(limits.output)) {
         Ok(outcome) => (outcome, false),
         Err(error) => {
-            let verdict = end::judge(&error, &limits);
+            let verdict = match end::judge(&error, &limits) {
+                verdict if guest.was_told() && verdict.failure.code == Code::LimitFuel.as_str() => end::out_of_grace(),
+                verdict => verdict,
+            };
             (Outcome::Failed { failure: verdict.failure, cause: verdict.cause }, verdict.by_epoch)
         }
     };

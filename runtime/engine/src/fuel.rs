@@ -41,6 +41,7 @@ impl Owed {
 pub(crate) struct Fuel {
     /// What calls of WASI owe.
     pub owed: Owed,
+    /// What it may use in all: what was used before its grace and the grace, once that has begun.
     budget: u64,
     /// What was left at the last call: what counts where the epoch stops a guest, since wasmtime keeps the figure in
     /// registers between calls and loses it there.
@@ -69,6 +70,23 @@ pub(crate) fn charge(store: &mut StoreContextMut<'_, Guest>, call: u64, bytes: u
     store.set_fuel(left.unwrap_or(0))?;
     store.data_mut().fuel.seen = left.unwrap_or(0);
     if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
+}
+
+/// Pays for the bytes of an answer. The answer that told the guest of its cancellation leaves it the fuel of its grace and no
+/// more, whatever it had: one that was nearly out of fuel can clean up, one with much left cannot go on for long.
+///
+/// # Errors
+/// As [`charge`].
+pub(crate) fn answered(store: &mut StoreContextMut<'_, Guest>, bytes: usize) -> wasmtime::Result<()> {
+    if let Some(grace) = store.data_mut().begins_grace() {
+        let used = store.data().fuel.used(Some(store.get_fuel()?));
+        store.data().fuel.owed.take();
+        store.set_fuel(grace)?;
+        let fuel = &mut store.data_mut().fuel;
+        fuel.budget = used.saturating_add(grace);
+        fuel.seen = grace;
+    }
+    charge(store, 0, bytes)
 }
 
 /// Pays what is owed at the end.

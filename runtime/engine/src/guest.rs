@@ -26,6 +26,8 @@ use crate::stretch::{Changed, Stretch, TooMuch};
 
 /// Time that a guest may be active after it was told to end.
 const GRACE_ACTIVE: Duration = Duration::from_secs(30);
+/// The part of its limit of fuel that a guest may use after it was told to end.
+const GRACE_FUEL: u64 = 10;
 /// Resources that one guest may hold at once (streams, timers).
 const RESOURCES: usize = 1_000;
 /// Tries of a read that the store could not answer at once, and the first wait between two, which doubles.
@@ -86,6 +88,7 @@ pub(crate) struct Guest {
     pub fuel: Fuel,
     cancel: CancelToken,
     told: bool,
+    in_grace: bool,
     told_at: Option<Duration>,
 }
 
@@ -123,6 +126,7 @@ impl Guest {
             fuel: Fuel::default(),
             cancel,
             told: false,
+            in_grace: false,
             told_at: None,
         }
     }
@@ -175,6 +179,13 @@ impl Guest {
                 if now.saturating_sub(since) > GRACE_ACTIVE { Err(cancelled().by_epoch()) } else { Ok(()) }
             }
         }
+    }
+
+    /// The fuel that it may still use, once, right after it was told of its cancellation.
+    pub fn begins_grace(&mut self) -> Option<u64> {
+        let begins = self.told && !self.in_grace;
+        self.in_grace = self.told;
+        begins.then(|| self.run.limits.fuel.get() / GRACE_FUEL)
     }
 
     /// Whether it knows of its cancellation.

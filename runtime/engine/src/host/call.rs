@@ -12,7 +12,7 @@ use wasmtime::component::types::{self, ComponentFunc};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
 
 use crate::bindings::wit;
-use crate::fuel::charge;
+use crate::fuel::{answered, charge};
 use crate::guest::Guest;
 
 /// What a host function answers that can fail.
@@ -92,7 +92,7 @@ impl<'a> Interface<'a> {
         self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             let answer = run(store.data_mut(), given)?;
-            charge(&mut store, 0, answer.bytes())?;
+            answered(&mut store, answer.bytes())?;
             Ok((answer,))
         })
     }
@@ -124,7 +124,7 @@ impl<'a> Interface<'a> {
             Box::new(async move {
                 charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
                 let answer = run(store.data_mut(), given).await?;
-                charge(&mut store, 0, answer.bytes())?;
+                answered(&mut store, answer.bytes())?;
                 Ok((answer,))
             })
         })

@@ -17,6 +17,32 @@ async fn the_next_call_that_can_fail_tells_the_cancellation_once() {
 }
 
 #[tokio::test]
+async fn a_guest_that_was_told_may_use_a_tenth_of_its_fuel_and_no_more() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    job.cancel.cancel();
+    let told = json!({ "do": "get", "key": "k" });
+    let ended = job.run(json!({ "do": "regardless", "first": told, "then": { "do": "loop" } })).await;
+    assert!((2_000_000..2_200_000).contains(&ended.fuel.get()), "{}", ended.fuel);
+    let (failure, cause) = failure(ended);
+    assert_eq!((failure.code.as_str(), cause), ("host/cancelled", Cause::Cancelled));
+}
+
+#[tokio::test]
+async fn a_guest_with_little_fuel_left_has_a_tenth_of_its_limit_to_clean_up() {
+    let world = World::new();
+    let mut job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
+    job.fuel_used = Fuel::new(19_800_000);
+    let spin = json!({ "do": "spin", "count": 100_000 });
+    assert_eq!(job.code(spin.clone()).await, "host/limit-fuel");
+    job.cancel.cancel();
+    let told = json!({ "do": "get", "key": "k" });
+    let ended = job.run(json!({ "do": "regardless", "first": told, "then": spin })).await;
+    assert!((300_000..2_200_000).contains(&ended.fuel.get()), "{}", ended.fuel);
+    assert!(matches!(ended.outcome, Outcome::Output(_)), "{:?}", ended.outcome);
+}
+
+#[tokio::test]
 async fn a_guest_that_spins_is_stopped_at_once() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| {

@@ -177,6 +177,8 @@ enum Act {
     LogLine { message: String },
     /// Carries out several acts, and answers the last answer.
     All { acts: Vec<Act> },
+    /// Carries out `first`, and whatever came of it then `then`.
+    Regardless { first: Box<Act>, then: Box<Act> },
 }
 
 fn kib() -> usize {
@@ -326,6 +328,10 @@ fn perform(act: Act) -> Result<Value, Error> {
         Act::LogLine { message } => {
             info!("{message}"; attempt = context::attempt());
             Ok(Value::Null)
+        }
+        Act::Regardless { first, then } => {
+            let _ = perform(*first);
+            perform(*then)
         }
         Act::All { acts } => {
             let mut last = Value::Null;
