@@ -103,9 +103,19 @@ impl Problem {
     }
 
     fn retrying_later(mut self, code: Code) -> Self {
-        if matches!(code.status(), 429 | 503 | 507) {
-            self.0.retry_after = Some(1);
-        }
+        self.0.retry_after = match code {
+            // A person has to act, or a disk to be made free: asking more often does not help.
+            Code::StoreDamaged => Some(60),
+            Code::StoreReadOnly | Code::StoreLocked => Some(30),
+            Code::DiskFull => Some(10),
+            // The time that another host, or this one again, takes to come up.
+            Code::ShuttingDown => Some(5),
+            // The rest of a breaker that has opened.
+            Code::HttpCircuitOpen => Some(60),
+            // Places in a queue, room and disks come back within a moment.
+            _ if matches!(code.status(), 429 | 503 | 507) => Some(1),
+            _ => None,
+        };
         self
     }
 

@@ -25,22 +25,16 @@ impl From<StoreError> for Problem {
             StoreError::KeyMismatch { run } => Self::new(Code::IdempotencyMismatch, detail).run(run),
             StoreError::IllegalTransition(_) => Self::new(Code::RunState, detail),
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),
-            StoreError::DiskFull => {
-                Self::new(Code::DiskFull, "there is no room left for what was asked").retry_after(10)
-            }
+            StoreError::DiskFull => Self::new(Code::DiskFull, "there is no room left for what was asked"),
             // What happened to the machine's files is for the log.
             StoreError::ReadOnly { why } => {
-                Self::new(Code::StoreReadOnly, "the store takes no writes until the host is restarted")
-                    .retry_after(30)
-                    .log(why)
+                Self::new(Code::StoreReadOnly, "the store takes no writes until the host is restarted").log(why)
             }
             StoreError::Damaged { what } => {
-                Self::new(Code::StoreDamaged, "something stored is not what was stored").retry_after(60).log(what)
+                Self::new(Code::StoreDamaged, "something stored is not what was stored").log(what)
             }
-            StoreError::Locked { holder } => {
-                Self::new(Code::StoreLocked, "another process uses the store").retry_after(30).log(holder)
-            }
-            StoreError::Closed => Self::new(Code::ShuttingDown, "the host is shutting down").retry_after(5),
+            StoreError::Locked { holder } => Self::new(Code::StoreLocked, "another process uses the store").log(holder),
+            StoreError::Closed => Self::new(Code::ShuttingDown, "the host is shutting down"),
             StoreError::TooLarge(what) => Self::new(Code::BodyTooLarge, what),
             StoreError::Io(what) => Self::new(Code::StoreUnavailable, "the store could not be reached").log(what),
         }

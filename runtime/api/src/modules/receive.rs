@@ -68,7 +68,7 @@ async fn create(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 fn failed(why: io::Error) -> Problem {
     match why.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Problem::new(Code::DiskFull, "there is no room left for the component").retry_after(10).log(why)
+            Problem::new(Code::DiskFull, "there is no room left for the component").log(why)
         }
         _ => Problem::new(Code::StoreUnavailable, "the component could not be written").log(why),
     }

@@ -11,13 +11,13 @@ use super::json::UploadedJson;
 use super::receive::{receive, too_large};
 use crate::components::json::ComponentJson;
 use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams, body, headers};
+use crate::request::{At, RawParams, body};
 use crate::state::ApiState;
 use crate::wire::json;
 
 /// Uploads a component as a version of a module
 ///
-/// The body is the component's bytes. It is compiled and checked; all that is wrong with it is listed at once.
+/// The body is the component's bytes, whatever `Content-Type` says: its first bytes are looked at. It is compiled and checked; all that is wrong with it is listed at once.
 #[utoipa::path(
     put, path = "/v1/modules/{name}/versions/{version}", tag = "modules",
     params(
@@ -41,7 +41,6 @@ pub async fn upload(
 ) -> Answer<Response> {
     query.only(&[])?;
     let (parts, content) = request.into_parts();
-    headers::wasm(&parts.headers)?;
     let most = state.config.component_bytes;
     body::refuse_announced(&parts.headers, most).map_err(|_| too_large(most))?;
     let folder = state.config.data.join("uploads");

@@ -150,15 +150,6 @@ pub fn json(headers: &HeaderMap) -> Answer<()> {
     .map_err(|problem| problem.fix("Send `Content-Type: application/json`."))
 }
 
-/// That a body is WebAssembly, or does not say what it is.
-///
-/// # Errors
-/// [`Code::UnsupportedMediaType`].
-pub fn wasm(headers: &HeaderMap) -> Answer<()> {
-    content_type(headers, |kind| matches!(kind, "application/wasm" | "application/octet-stream"))
-        .map_err(|problem| problem.fix("Send `Content-Type: application/wasm`."))
-}
-
 fn content_type(headers: &HeaderMap, good: impl Fn(&str) -> bool) -> Answer<()> {
     let Some(text) = one(headers, &CONTENT_TYPE)? else { return Ok(()) };
     if good(&essence(text).to_ascii_lowercase()) {
@@ -217,7 +208,6 @@ mod tests {
         assert!(json(&with(CONTENT_TYPE, "application/JSON; charset=utf-8")).is_ok());
         assert!(json(&with(CONTENT_TYPE, "application/cloudevents+json")).is_ok());
         assert!(json(&with(CONTENT_TYPE, "text/plain")).is_err());
-        assert!(wasm(&with(CONTENT_TYPE, "application/wasm")).is_ok());
         assert!(accepts(&with(ACCEPT, "text/html, text/event-stream;q=0.9"), "text/event-stream"));
         assert!(!accepts(&with(ACCEPT, "*/*"), "text/event-stream"));
     }
@@ -229,7 +219,7 @@ mod tests {
             for name in [PREFER, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LAST_EVENT_ID, CONTENT_TYPE, ACCEPT] {
                 let headers = HeaderMap::from_iter([(name, value.clone())]);
                 let _ = (wait(&headers), idempotency_key(&headers), expected(&headers), last_event_id(&headers));
-                let _ = (json(&headers), wasm(&headers), accepts(&headers, "text/event-stream"));
+                let _ = (json(&headers), accepts(&headers, "text/event-stream"));
             }
         }
 

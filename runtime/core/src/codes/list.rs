@@ -229,7 +229,7 @@ codes! {
         "Use one of the methods in the `Allow` header.";
     UnsupportedMediaType => "unsupported-media-type", 415, retryable: false,
         "The body has the wrong content type",
-        "Send `Content-Type: application/json`, or `application/wasm` for a component.";
+        "Send `Content-Type: application/json`.";
     Unauthorised => "unauthorised", 401, retryable: false,
         "The request has no valid token",
         "Send `Authorization: Bearer TOKEN`; clients read `TIDEMILL_TOKEN`.";
