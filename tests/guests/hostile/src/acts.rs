@@ -111,7 +111,7 @@ pub fn call_wasi(calls: u64) -> Result<usize, Error> {
     Ok(read)
 }
 
-pub fn random() -> Value {
+pub fn randomness() -> Value {
     use std::hash::{BuildHasher, RandomState};
     json!({ "std": RandomState::new().hash_one(1u8).to_string(), "host": random::u64().to_string() })
 }

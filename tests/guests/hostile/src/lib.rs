@@ -251,7 +251,7 @@ fn perform(act: Act) -> Result<Value, Error> {
         Act::Spin { count } => Ok(json!(acts::spin(count))),
         Act::Use { bytes } => Ok(json!(acts::touch(bytes))),
         Act::Now => acts::now(),
-        Act::Random => Ok(acts::random()),
+        Act::Random => Ok(acts::randomness()),
         Act::Environment => Ok(acts::environment()),
         Act::Counter { key, spin } => {
             let count: u64 = state::get_or_default(&key)?;
