@@ -35,6 +35,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Locked { holder } => Self::new(Code::StoreLocked, "another process uses the store").log(holder),
             StoreError::Closed => Self::new(Code::ShuttingDown, "the host is shutting down"),
+            StoreError::InboxFull { run, .. } => Self::new(Code::LimitSignals, detail).run(run),
             StoreError::TooLarge(what) => Self::new(Code::BodyTooLarge, what),
             StoreError::Io(what) => Self::new(Code::StoreUnavailable, "the store could not be reached").log(what),
         }

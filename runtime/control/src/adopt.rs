@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{Code, Failure};
-use tidemill_store::records::{Begins, StretchCommit};
+use tidemill_store::records::StretchCommit;
 use tidemill_store::{Store, StoreError};
 
 use crate::error::ControlError;
@@ -87,18 +87,7 @@ pub(crate) async fn set_aside(host: &Inner, mut run: Run, failure: Failure) {
             return;
         }
     }
-    let commit = StretchCommit {
-        owner: host.owner.clone(),
-        begins: Begins::Continues,
-        run: run.clone(),
-        reads: Vec::new(),
-        writes: Vec::new(),
-        postings: Vec::new(),
-        logs: Vec::new(),
-        output: None,
-        watermark: None,
-        now: host.clock.now(),
-    };
+    let commit = StretchCommit::of(host.owner.clone(), run.clone(), host.clock.now());
     match host.store.commit_stretch(commit).await {
         Ok(_) => host.outcomes.settle(&run, None),
         Err(error) => {

@@ -118,6 +118,7 @@ fn store_code(error: &StoreError) -> Code {
         StoreError::Locked { .. } => Code::StoreLocked,
         StoreError::Closed => Code::ShuttingDown,
         StoreError::Io(_) => Code::StoreUnavailable,
+        StoreError::InboxFull { .. } => Code::LimitSignals,
         StoreError::TooLarge(_) => Code::LimitCommit,
     }
 }

@@ -143,6 +143,7 @@ impl Host {
             now,
             not_before: now.plus_millis(delay),
             seed: crate::chance::seed()?,
+            detached: false,
         })
     }
 

@@ -138,6 +138,7 @@ pub(crate) fn request(
         now,
         not_before,
         seed: crate::chance::seed()?,
+        detached: false,
     })
 }
 

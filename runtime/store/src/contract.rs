@@ -10,6 +10,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
+use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
@@ -19,9 +20,10 @@ use tokio::sync::watch;
 pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
-    LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RunFilter, ScanPage, ScanRequest, Schedule, Scrub, StreamTotal, StretchCommit, Versioned,
+    AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
+    FeedEntry, Firing, InboxSignal, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
+    PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest,
+    Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
 };
 
 /// What every method answers.
@@ -114,7 +116,8 @@ pub trait Store: Send + Sync + 'static {
     async fn request_run(&self, new: NewRun) -> Result<Requested>;
     /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
-    /// Takes up to `limit` runs of a deployment that are due, those of higher priority first, then older ones.
+    /// Takes up to `limit` runs of a deployment that are due, queued or suspended: those that have begun before come first, then those of
+    /// higher priority, then older ones.
     async fn claim(
         &self,
         owner: &Owner,
@@ -122,20 +125,35 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Claimed>>;
-    /// The deployments that have queued runs which are due at `now`.
+    /// The deployments that have runs to claim at `now`.
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>>;
-    /// When the next queued run becomes due, that is not due at `now`.
+    /// When the next run becomes due, queued or suspended, that is not due at `now`.
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
-    /// How many runs of a deployment are queued, counted up to `most`.
+    /// How many runs of a deployment could be claimed, counted up to `most`.
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
-    /// Commits a stretch.
+    /// Commits a stretch. Where it ends as suspended, what it waits for is looked at in the same commit: a wait that holds
+    /// already, because a signal lies there or a run has ended, makes it ready at once; otherwise whatever makes it hold later does, in the
+    /// commit that brings it. So no wake-up is lost. Where it ends the run, its children that are not detached and have not ended are
+    /// cancelled, and a run that waits for it is woken.
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] where the run belongs to another life, [`StoreError::KeyMismatch`] where a fresh run's
-    /// key belongs to a run with another input.
+    /// key belongs to a run with another input, [`StoreError::InboxFull`] where a signal finds no room.
     async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed>;
-    /// Saves log lines, progress and status of a running run, without anything taking hold.
+    /// Saves log lines, progress and status of a running run, without anything taking hold. Journal and head stay.
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()>;
+    /// Saves what an open stretch has recorded, so that a crash costs little: journal, head, log lines, and of the run's record progress,
+    /// status, fuel, peak memory and number of entries. Nothing takes hold. New entries make an end of counted takeovers.
+    async fn save(
+        &self,
+        owner: &Owner,
+        run: &Run,
+        journal: Option<JournalChange>,
+        head: Option<Bytes>,
+        logs: Vec<LogLine>,
+    ) -> Result<()>;
+    /// The journal of a run and the head, as of one moment; empty where it has none.
+    async fn journal(&self, id: RunId) -> Result<StoredJournal>;
     /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running: at most `limit`, oldest first. Counts the takeover.
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
     /// Moves a run that is not running here: retry of a parked one, cancellation of a queued or parked one.
@@ -143,6 +161,35 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::IllegalTransition`] where it is in no state for it.
     async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run>;
+    /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
+    /// that are not detached first, and told (listed as ready, or in [`Caused::cancelling`] where it runs) when it has no child left that
+    /// has not ended. `terminate` ends it and its children at once; one that runs is in [`Caused::cancelling`] for its owner to end.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] where it has ended, [`StoreError::NotFound`].
+    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)>;
+    /// Goes on with cancellations that were too many for the commit that asked for them: at most `limit` runs. Says whether there are more.
+    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, Caused)>;
+    /// Tries a parked or failed run again, and its children that failed or parked, so that the tree goes on at the leaf that failed.
+    /// Children whose failure is [`StretchCommit::observed`] are left alone, unless all begins from the start. At most 256 runs in all.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] where it is neither parked nor failed, [`StoreError::NotFound`].
+    async fn retry_run(&self, id: RunId, retry: Retry) -> Result<(Run, Caused)>;
+    /// Runs that a run started, oldest first.
+    async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>>;
+    /// How a run ended; none while it has not.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>>;
+    /// Puts a signal into a run's inbox, and wakes the run where it waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::InboxFull`] where it finds no room or is too large, [`StoreError::NotFound`].
+    async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled>;
+    /// The first signal of a name in a run's inbox, behind the place `after`.
+    async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>>;
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
     /// Its input.
@@ -209,6 +256,17 @@ pub trait Store: Send + Sync + 'static {
     async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
     /// The first position that the feed still holds, and the last; (0, 0) while it is empty.
     async fn feed_range(&self) -> Result<(u64, u64)>;
-    /// Forgets all of the feed but the newest `keep` entries, and idempotency keys whose time is over.
+    /// Forgets all of the feed but the newest `keep` entries, idempotency keys whose time is over, and what nothing names any more.
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()>;
+
+    // --- operations and retention ---
+
+    /// Writes an operation in the place of what has its id.
+    async fn put_operation(&self, operation: Operation) -> Result<()>;
+    /// One operation.
+    async fn operation(&self, id: &str) -> Result<Option<Operation>>;
+    /// The operations that are not done, by id.
+    async fn open_operations(&self) -> Result<Vec<Operation>>;
+    /// Forgets what the policy says, at most `limit` runs and as many components.
+    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<Expired>;
 }

@@ -80,6 +80,14 @@ pub enum StoreError {
     /// The store is closing.
     #[error("the store is closing")]
     Closed,
+    /// A run's inbox has no room for a signal, or the signal is too large for any.
+    #[error("run {run} takes no such signal: {what}")]
+    InboxFull {
+        /// Whose inbox.
+        run: RunId,
+        /// Which bound, with its value.
+        what: String,
+    },
     /// A bound of the store, such as the size of one commit.
     #[error("{0}")]
     TooLarge(String),
@@ -112,6 +120,7 @@ impl StoreError {
             Self::Damaged { .. } => Code::StoreDamaged,
             Self::Locked { .. } => Code::StoreLocked,
             Self::Closed => Code::ShuttingDown,
+            Self::InboxFull { .. } => Code::LimitSignals,
             Self::TooLarge(_) => Code::LimitCommit,
             Self::Io(_) => Code::StoreUnavailable,
         };

@@ -154,25 +154,18 @@ impl Work {
         }
         let taken = self.take_said();
         let commit = StretchCommit {
-            owner: self.host.owner.clone(),
             begins: Begins::Fresh { input: self.input.clone() },
-            run: self.run.clone(),
-            reads: Vec::new(),
-            writes: Vec::new(),
-            postings: Vec::new(),
             logs: taken,
-            output: None,
-            watermark: None,
-            now: self.host.clock.now(),
+            ..StretchCommit::of(self.host.owner.clone(), self.run.clone(), self.host.clock.now())
         };
         match self.host.store.commit_stretch(commit).await {
-            Ok(Committed::Done) => {
+            Ok(Committed::Done(_)) => {
                 self.became_visible();
                 Ok(())
             }
             Ok(Committed::KeyTaken(_)) => Err(Finish::KeyTaken),
             // It has read nothing; a store that says so all the same is asked again by nobody.
-            Ok(Committed::Conflict { what }) => {
+            Ok(Committed::Conflict { what, .. }) => {
                 Err(Finish::Refused(tidemill_store::StoreError::Io(format!("conflict without a read: {what}"))))
             }
             Err(error) => Err(Finish::Refused(error)),

@@ -108,16 +108,14 @@ impl Work {
         let writes = !effects.writes.is_empty() || !effects.postings.is_empty();
         let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
         let commit = StretchCommit {
-            owner: self.host.owner.clone(),
             begins,
-            run,
             reads: effects.reads,
             writes: effects.writes,
             postings: effects.postings,
             logs,
             output,
             watermark,
-            now,
+            ..StretchCommit::of(self.host.owner.clone(), run, now)
         };
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
         let committed = if self.fresh {
@@ -128,7 +126,7 @@ impl Work {
         };
         drop(turn);
         match committed {
-            Ok((Committed::Done, run, output, _)) => {
+            Ok((Committed::Done(_), run, output, _)) => {
                 self.count(verdict.how);
                 let (samples, dropped) = self.sink.take_samples();
                 if verdict.effects {
@@ -137,7 +135,7 @@ impl Work {
                 let (settled, run) = (run.state.is_settled(), Box::new(run));
                 Step::Break(if settled { Finish::Settled(run, output) } else { Finish::Queued(run) })
             }
-            Ok((Committed::Conflict { what }, _, _, logs)) => {
+            Ok((Committed::Conflict { what, .. }, _, _, logs)) => {
                 tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
                 self.sink.give_back(crate::sink::Taken { logs, ..Default::default() });
                 Step::Continue(())
@@ -170,7 +168,7 @@ impl Work {
         loop {
             match self.host.store.commit_stretch(commit.clone()).await {
                 Ok(committed) => return Ok((committed, commit.run, commit.output, commit.logs)),
-                Err(StoreError::TooLarge(what))
+                Err(StoreError::TooLarge(what) | StoreError::InboxFull { what, .. })
                     if !matches!(commit.run.state, tidemill_core::run::RunState::Parked(_)) =>
                 {
                     let failure = Code::LimitHostCall.failure(what);

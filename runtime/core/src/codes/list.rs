@@ -46,6 +46,9 @@ codes! {
     LimitCommit => "limit-commit", 422, retryable: false,
         "The run writes too much at once",
         "Write less in one run, or in smaller parts: 16 MiB and 10,000 keys between two commits.";
+    LimitSignals => "limit-signals", 422, retryable: true,
+        "The run's inbox takes no such signal",
+        "Let the run take what waits for it: at most 1,000 signals and 1 MiB, 64 KiB each, names of up to 255 bytes.";
     // Ends: how else a run may end.
     Trap => "trap", 422, retryable: false,
         "The guest trapped",

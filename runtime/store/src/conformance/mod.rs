@@ -6,12 +6,17 @@
 mod deployments;
 mod feed;
 mod health;
+mod journals;
 mod ledger;
 mod model;
 mod modules;
+mod operations;
 mod runs;
 mod schedules;
+mod signals;
 mod stretches;
+mod trees;
+mod waits;
 mod world;
 
 use std::future::Future;
@@ -44,6 +49,19 @@ claims! {
         a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place;
     stretches: two_that_read_the_same_do_not_both_write, a_scan_sees_what_came_between, a_refused_one_leaves_nothing,
         a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first, a_watermark_never_moves_back;
+    waits: a_signal_wakes_whether_it_comes_before_or_after, the_end_of_a_child_wakes_its_parent_alone,
+        waiting_for_all_ends_with_the_last, a_wait_ends_at_its_time_unless_something_comes_before,
+        who_has_begun_goes_before_who_has_not, a_wait_for_nothing_is_over;
+    signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
+        an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none;
+    journals: a_change_replaces_exactly_what_it_names, saving_keeps_what_was_recorded_and_nothing_takes_hold,
+        continuing_as_new_keeps_what_is_the_runs_own;
+    trees: a_start_takes_hold_with_its_stretch_and_once, children_end_with_their_parent_unless_detached,
+        the_leaves_are_told_first, who_has_nothing_to_undo_ends_untold, a_cancelled_run_is_not_set_aside,
+        terminating_ends_the_tree_at_once, a_large_family_is_cancelled_part_by_part,
+        a_retry_goes_on_at_the_leaf_that_failed, a_retry_may_begin_anew_or_on_another_component;
+    operations: one_is_found_until_it_is_done, what_ended_long_ago_is_forgotten_whole,
+        a_component_goes_when_nothing_names_it;
     schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,
         unended_firings_are_counted;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;

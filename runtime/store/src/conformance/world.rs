@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
-use tidemill_core::run::{Export, Run, RunEvent, RunState, Seed, Trigger, TriggerKind};
+use tidemill_core::run::{Export, Run, RunEvent, RunState, Seed, Trigger, TriggerKind, Wait};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, RunId, ScheduleName, Timestamp};
 
 use crate::Store;
 use crate::records::{
-    Begins, Claimed, Committed, Component, Deployment, ModuleVersion, NewRun, PutDeployment, Requested, ScheduleChange,
-    StretchCommit,
+    Begins, Caused, Claimed, Committed, Component, Deployment, ModuleVersion, NewRun, PutDeployment, Requested,
+    ScheduleChange, StretchCommit,
 };
 
 pub(super) const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -97,6 +97,7 @@ pub(super) fn new_run(of: &str) -> NewRun {
         now: NOON,
         not_before: NOON,
         seed: Seed([7; 32]),
+        detached: false,
     }
 }
 
@@ -125,18 +126,29 @@ pub(super) async fn going(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Ru
 /// The commit that ends a running run well.
 pub(super) fn success(owner: &Owner, run: &Run) -> StretchCommit {
     let state = run.state.next(RunEvent::Succeeded).expect("a running run can succeed");
-    StretchCommit {
-        owner: owner.clone(),
-        begins: Begins::Continues,
-        run: Run { state, ended_at: Some(NOON), ..run.clone() },
-        reads: vec![],
-        writes: vec![],
-        postings: vec![],
-        logs: vec![],
-        output: Some(Bytes::from_static(b"null")),
-        watermark: None,
-        now: NOON,
-    }
+    let run = Run { state, ended_at: Some(NOON), ..run.clone() };
+    StretchCommit { output: Some(Bytes::from_static(b"null")), ..StretchCommit::of(owner.clone(), run, NOON) }
+}
+
+/// The commit that makes a running run wait.
+pub(super) fn suspended(owner: &Owner, run: &Run, wait: Wait) -> StretchCommit {
+    let state = run.state.next(RunEvent::Suspended).expect("a running run can wait");
+    StretchCommit::of(owner.clone(), Run { state, waiting_for: Some(wait), ..run.clone() }, NOON)
+}
+
+/// A run that `parent` starts.
+pub(super) fn child(parent: &Run, of: &str) -> NewRun {
+    let trigger = Trigger { kind: TriggerKind::Parent, parent: Some(parent.id), ..Trigger::default() };
+    NewRun { trigger, ..new_run(of) }
+}
+
+/// Starts children of deployment `b` from a running run, which goes on.
+pub(super) async fn start(store: &Arc<dyn Store>, owner: &Owner, parent: &Run, number: usize) -> Vec<Run> {
+    let mut commit = StretchCommit::of(owner.clone(), parent.clone(), NOON);
+    commit.starts = (0..number).map(|_| child(parent, "b")).collect();
+    let children = commit.starts.iter().map(NewRun::to_run).collect();
+    done(store, commit).await;
+    children
 }
 
 /// The commit of a run that ran first.
@@ -151,8 +163,11 @@ pub(super) fn fresh(owner: &Owner, new: &NewRun) -> StretchCommit {
     StretchCommit { begins: Begins::Fresh { input: new.input.clone() }, ..success(owner, &run) }
 }
 
-pub(super) async fn done(store: &Arc<dyn Store>, commit: StretchCommit) {
-    assert_eq!(store.commit_stretch(commit).await.expect("a commit"), Committed::Done);
+pub(super) async fn done(store: &Arc<dyn Store>, commit: StretchCommit) -> Caused {
+    match store.commit_stretch(commit).await.expect("a commit") {
+        Committed::Done(caused) => caused,
+        refused => panic!("{refused:?}"),
+    }
 }
 
 pub(super) fn failure() -> Failure {

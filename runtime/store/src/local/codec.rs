@@ -9,7 +9,7 @@ use crate::embedded::Table;
 use crate::error::StoreError;
 
 /// The format that this release writes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The bytes of `record`.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
@@ -23,8 +23,9 @@ pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<
             .map_err(|e| StoreError::Damaged { what: format!("a record of table {} cannot be read: {e}", table.name) }),
         Some((format, _)) => Err(StoreError::Damaged {
             what: format!(
-                "a record of table {} has format {format}; this release reads up to {FORMAT}, a newer one wrote it",
-                table.name
+                "a record of table {} has format {format}; this release reads {FORMAT}, {} one wrote it",
+                table.name,
+                if *format > FORMAT { "a newer" } else { "an older" }
             ),
         }),
         None => Err(StoreError::Damaged { what: format!("a record of table {} is empty", table.name) }),
@@ -34,15 +35,15 @@ pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tidemill_core::run::Run;
 
     use super::*;
+    use crate::local::kept::Kept;
     use crate::local::tables::RUNS;
 
     proptest! {
         #[test]
         fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>()) {
-            let _ = decode::<Run>(RUNS, &bytes);
+            let _ = decode::<Kept>(RUNS, &bytes);
             let _ = decode::<crate::records::LedgerEntry>(RUNS, &bytes);
         }
     }

@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use serde::Serialize;
-use tidemill_core::Timestamp;
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use super::codec::encode;
 use super::reads::Reads;
 use super::tables::FEED;
+use super::tree::ToCancel;
 use crate::embedded::{Key, KvError, Span, Table, Tx, Value};
 use crate::error::StoreError;
-use crate::records::FeedEvent;
+use crate::records::{Caused, FeedEvent};
 
 /// Events that one commit may announce; their places are its position times this.
 const EVENTS_PER_COMMIT: u64 = 256;
@@ -22,11 +24,24 @@ pub(super) struct Commit<'a, 'tx> {
     tx: RefCell<&'a mut Tx<'tx>>,
     events: u64,
     refused: Option<KvError>,
+    /// The run that the operation is about: its own end is no news to whoever asked for it.
+    pub(super) about: Option<RunId>,
+    /// What the operation led to elsewhere.
+    pub(super) caused: Caused,
+    /// Runs whose children are to be cancelled before the operation ends.
+    pub(super) to_cancel: Vec<(RunId, ToCancel)>,
 }
 
 impl<'a, 'tx> Commit<'a, 'tx> {
     pub(super) fn new(tx: &'a mut Tx<'tx>) -> Self {
-        Self { tx: RefCell::new(tx), events: 0, refused: None }
+        Self {
+            tx: RefCell::new(tx),
+            events: 0,
+            refused: None,
+            about: None,
+            caused: Caused::default(),
+            to_cancel: Vec::new(),
+        }
     }
 
     /// Runs `operation`; a write that the store refused on the way refuses all of it.
@@ -56,6 +71,29 @@ impl<'a, 'tx> Commit<'a, 'tx> {
     pub(super) fn delete(&mut self, table: Table, key: &[u8]) {
         let deleted = self.tx.get_mut().delete(table, key);
         self.refused = self.refused.take().or(deleted.err());
+    }
+
+    /// Notes that a deployment got something to claim.
+    pub(super) fn ready(&mut self, deployment: &DeploymentName) {
+        if !self.caused.ready.contains(deployment) {
+            self.caused.ready.push(deployment.clone());
+        }
+    }
+
+    /// Notes that a run ended or was parked.
+    pub(super) fn settled(&mut self, run: &Run) {
+        if self.about != Some(run.id) {
+            self.caused.settled.push(run.clone());
+        }
+    }
+
+    /// What the operation led to, in its final order.
+    pub(super) fn take_caused(&mut self) -> Caused {
+        let mut caused = std::mem::take(&mut self.caused);
+        caused.ready.sort_unstable();
+        caused.cancelling.sort_unstable();
+        caused.cancelling.dedup();
+        caused
     }
 
     /// Puts an event on the feed. Beyond 256 in one commit they are left out: the feed tells that

@@ -7,24 +7,33 @@
 mod codec;
 mod commit;
 mod deployments;
+mod expire;
 mod feed;
+mod inbox;
+mod journal;
+mod kept;
 mod ledger;
 mod life;
 mod modules;
+mod operations;
+mod places;
 mod reads;
 mod runs;
 mod schedules;
 mod state;
 mod stretch;
 mod tables;
+mod tree;
+mod waits;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
+use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
@@ -37,9 +46,10 @@ use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::{Health, Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Claimed, Committed, Component, Deployment, DueSchedule, ExternalId, FeedEntry, Firing, LedgerCheck,
-    LedgerEntry, LogLine, ModuleVersion, NewRun, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RunFilter, ScanPage, ScanRequest, Schedule, Scrub, StreamTotal, StretchCommit, Versioned,
+    AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
+    FeedEntry, Firing, InboxSignal, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
+    PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest,
+    Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -50,6 +60,8 @@ const SCRUB: &[u8] = b"scrub";
 pub struct LocalStore {
     kv: Kv,
     unwritten: life::Unwritten,
+    /// The last run that retention looked at; none where it begins anew.
+    swept: Arc<Mutex<Option<RunId>>>,
 }
 
 impl LocalStore {
@@ -66,7 +78,7 @@ impl LocalStore {
     /// what was acknowledged, [`StoreError::Io`] where the machine refuses.
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
         let (kv, report) = Kv::open(config)?;
-        Ok((Self { kv, unwritten: life::Unwritten::default() }, report))
+        Ok((Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default() }, report))
     }
 
     /// The layer below, for its figures.
@@ -96,6 +108,14 @@ impl LocalStore {
             self.unwritten.written(&life);
         }
         Ok(done)
+    }
+
+    fn swept(&self) -> Option<RunId> {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep_from(&self, last: Option<RunId>) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     async fn purge(&self, name: &DeploymentName) -> Result<()> {
@@ -299,6 +319,22 @@ impl Store for LocalStore {
         self.commit(move |c| runs::save_progress(c, &owner, &run, &logs)).await
     }
 
+    async fn save(
+        &self,
+        owner: &Owner,
+        run: &Run,
+        journal: Option<JournalChange>,
+        head: Option<Bytes>,
+        logs: Vec<LogLine>,
+    ) -> Result<()> {
+        let (owner, run) = (owner.clone(), run.clone());
+        self.commit(move |c| runs::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs)).await
+    }
+
+    async fn journal(&self, id: RunId) -> Result<StoredJournal> {
+        journal::read(&self.kv.view(), id)
+    }
+
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let owner = owner.clone();
         self.commit(move |c| runs::take_over(c, &owner, limit, now)).await
@@ -306,6 +342,34 @@ impl Store for LocalStore {
 
     async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
         self.commit(move |c| runs::change(c, id, event, now)).await
+    }
+
+    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)> {
+        self.commit(move |c| tree::request_cancel(c, id, terminate, now)).await
+    }
+
+    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, Caused)> {
+        self.commit(move |c| tree::drain(c, limit, now)).await
+    }
+
+    async fn retry_run(&self, id: RunId, retry: Retry) -> Result<(Run, Caused)> {
+        self.commit(move |c| tree::retry(c, id, &retry)).await
+    }
+
+    async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>> {
+        tree::children(&self.kv, parent, &page)
+    }
+
+    async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
+        runs::outcome(&self.kv.view(), id)
+    }
+
+    async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled> {
+        self.commit(move |c| inbox::signal(c, &signal, now)).await
+    }
+
+    async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
+        inbox::first(&self.kv, id, name, after)
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -424,7 +488,52 @@ impl Store for LocalStore {
         }
         Ok(())
     }
+
+    async fn put_operation(&self, operation: Operation) -> Result<()> {
+        self.commit(move |c| operations::put(c, &operation)).await
+    }
+
+    async fn operation(&self, id: &str) -> Result<Option<Operation>> {
+        operations::get(&self.kv, id)
+    }
+
+    async fn open_operations(&self) -> Result<Vec<Operation>> {
+        operations::open(&self.kv)
+    }
+
+    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<Expired> {
+        expire::expire(self, policy, limit).await
+    }
 }
 
 /// A store that is shared by all who ask it.
 pub type SharedStore = Arc<dyn Store>;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tidemill_core::run::{Export, Seed, Trigger};
+    use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
+
+    use crate::records::NewRun;
+
+    /// A run that is asked for.
+    pub(super) fn new() -> NewRun {
+        NewRun {
+            id: RunId::new(Timestamp::default(), 1),
+            deployment: "a".parse().unwrap(),
+            revision: Revision::new(1),
+            component: ComponentDigest::of(b"component"),
+            export: Export::Workflow,
+            trigger: Trigger::default(),
+            input: Bytes::new(),
+            key: None,
+            labels: vec![],
+            priority: 5,
+            now: Timestamp::default(),
+            not_before: Timestamp::default(),
+            seed: Seed([0; 32]),
+            detached: false,
+        }
+    }
+}

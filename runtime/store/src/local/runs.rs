@@ -3,24 +3,25 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::ids::Owner;
-use tidemill_core::run::{Run, RunEvent, RunState, TriggerKind};
+use tidemill_core::journal::JournalChange;
+use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::kept::{self, Kept, existing, owned};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
-    self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEY_ENDS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS,
-    RUNS_BY_DEPLOYMENT, at, ready, run_of, under,
+    self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
+    at, placed, run_of, under,
 };
+use super::{journal, places, tree};
 use crate::error::StoreError;
-use crate::records::{Claimed, FeedEvent, LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
+use crate::records::{ChildOutcome, Claimed, LogLine, NewRun, Page, PageRequest, Requested, Retry, RunFilter};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// How long an idempotency key lives beyond the end of its run, in milliseconds.
-const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// Delayed runs that one commit finds due at most.
 const PROMOTE: usize = 1_000;
 /// Runs that one page of a filtered list looks at.
@@ -75,7 +76,8 @@ pub(super) fn by_key(store: &impl Reads, deployment: &DeploymentName, key: &str)
 }
 
 /// Writes a run that is new: its record, input, reservation and places.
-pub(super) fn insert(commit: &mut Commit<'_, '_>, run: &Run, input: &[u8], now: Timestamp) -> Result<()> {
+pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &[u8], now: Timestamp) -> Result<()> {
+    let run = &kept.run;
     let id = run.id.to_bytes();
     if commit.bytes(RUNS, &id)?.is_some() {
         return Err(StoreError::IllegalTransition(format!("there is a run {} already", run.id)));
@@ -91,88 +93,7 @@ pub(super) fn insert(commit: &mut Commit<'_, '_>, run: &Run, input: &[u8], now: 
         commit.put_record(KEYS, &under(run.deployment.as_str(), key.as_bytes()), &reserved)?;
     }
     commit.put(RUNS_BY_DEPLOYMENT, &run_of(&run.deployment, run.id), &[]);
-    write(commit, None, run, now)
-}
-
-/// Writes a run's record and brings every place where it is listed in line with its state.
-pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, run: &Run, now: Timestamp) -> Result<()> {
-    let id = run.id.to_bytes();
-    commit.put_record(RUNS, &id, run)?;
-    if before.is_some_and(|before| before.state == run.state) {
-        return Ok(());
-    }
-    let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
-    if let Some(before) = before {
-        match &before.state {
-            RunState::Queued { not_before } => {
-                let delayed = at(*not_before, &id);
-                if commit.bytes(DELAYED, &delayed)?.is_some() {
-                    commit.delete(DELAYED, &delayed);
-                } else {
-                    commit.delete(READY, &ready(&before.deployment, before.priority, before.id));
-                }
-            }
-            RunState::Running { .. } => commit.delete(RUNNING, &id),
-            _ => {}
-        }
-        if let (Some(key), None) = (firing(before), firing(run)) {
-            commit.delete(FIRINGS, &key);
-        }
-        if run.state.has_ended() {
-            commit.delete(OPEN, &run_of(&run.deployment, run.id));
-        }
-    }
-    match &run.state {
-        RunState::Queued { not_before } if *not_before > now => {
-            commit.put(DELAYED, &at(*not_before, &id), &ready(&run.deployment, run.priority, run.id));
-        }
-        RunState::Queued { .. } => commit.put(READY, &ready(&run.deployment, run.priority, run.id), &[]),
-        RunState::Running { epoch, .. } => commit.put(RUNNING, &id, &epoch.get().to_be_bytes()),
-        _ => {}
-    }
-    let was_open = before.is_some_and(|before| !before.state.has_ended());
-    if !run.state.has_ended() && !was_open {
-        commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
-    }
-    if let (None, Some(key)) = (before.and_then(firing), firing(run)) {
-        commit.put(FIRINGS, &key, &[]);
-    }
-    if run.state.has_ended() {
-        keep_key_for_a_day(commit, run, now)?;
-    }
-    commit.announce(now, &announcement(run, now))
-}
-
-fn keep_key_for_a_day(commit: &mut Commit<'_, '_>, run: &Run, now: Timestamp) -> Result<()> {
-    let Some(key) = &run.key else { return Ok(()) };
-    let name = under(run.deployment.as_str(), key.as_bytes());
-    if let Some(mut reserved) = commit.record::<Reserved>(KEYS, &name)?.filter(|reserved| reserved.run == run.id) {
-        let until = now.plus_millis(KEY_MILLIS);
-        reserved.until = Some(until);
-        commit.put_record(KEYS, &name, &reserved)?;
-        commit.put(KEY_ENDS, &at(until, &name), &[]);
-    }
-    Ok(())
-}
-
-fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
-    FeedEvent::Run {
-        id: run.id,
-        deployment: run.deployment.clone(),
-        export: run.export,
-        trigger: run.trigger.kind,
-        state: run.state.name().to_owned(),
-        code: run.state.failure().map(|failure| failure.code.clone()),
-        attempt: run.attempt,
-        fuel: run.fuel,
-        peak_memory: run.peak_memory,
-        took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
-    }
-}
-
-fn firing_key(run: &Run) -> Option<Vec<u8>> {
-    let name = run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)?;
-    Some(under(run.deployment.as_str(), &under(name, &run.id.to_bytes())))
+    places::write(commit, None, kept, now)
 }
 
 pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Requested> {
@@ -182,8 +103,9 @@ pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Reque
         return Ok(Requested::Existing(*run));
     }
     let run = new.to_run();
-    insert(commit, &run, &new.input, new.now)?;
-    Ok(Requested::Created(run))
+    let kept = Kept::new(run);
+    insert(commit, &kept, &new.input, new.now)?;
+    Ok(Requested::Created(kept.run))
 }
 
 pub(super) fn claim(
@@ -197,10 +119,11 @@ pub(super) fn claim(
     let waiting = commit.below(READY, &under(deployment.as_str(), &[]), limit)?;
     let claimed = waiting.iter().map(|(key, _)| {
         let before = existing(commit, run_in_key(READY, key)?)?;
-        let mut run = moved(&before, RunEvent::Claimed(owner.clone()))?;
-        run.started_at = run.started_at.or(Some(now));
-        write(commit, Some(&before), &run, now)?;
-        Ok(Claimed { input: input(commit, run.id)?.unwrap_or_default(), run })
+        let mut after = before.after(RunEvent::Claimed(owner.clone()))?;
+        after.run.started_at = after.run.started_at.or(Some(now));
+        after.run.waiting_for = None;
+        places::write(commit, Some(&before.run), &after, now)?;
+        Ok(Claimed { input: input(commit, after.run.id)?.unwrap_or_default(), run: after.run })
     });
     claimed.collect()
 }
@@ -231,64 +154,70 @@ pub(super) fn take_over(
             continue;
         }
         let before = existing(commit, run_in_key(RUNNING, &key)?)?;
-        let mut run = moved(&before, RunEvent::TakenOver(owner.clone()))?;
-        run.takeovers = run.takeovers.saturating_add(1);
-        write(commit, Some(&before), &run, now)?;
-        taken.push(Claimed { input: input(commit, run.id)?.unwrap_or_default(), run });
+        let mut after = before.after(RunEvent::TakenOver(owner.clone()))?;
+        after.run.takeovers = after.run.takeovers.saturating_add(1);
+        places::write(commit, Some(&before.run), &after, now)?;
+        taken.push(Claimed { input: input(commit, after.run.id)?.unwrap_or_default(), run: after.run });
     }
     Ok(taken)
 }
 
 pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
     let before = existing(commit, id)?;
-    if matches!(before.state, RunState::Running { .. }) {
+    if matches!(before.run.state, RunState::Running { .. }) {
         return Err(StoreError::IllegalTransition(format!("run {id} is running: its owner moves it")));
     }
-    let was_parked = matches!(before.state, RunState::Parked(_));
-    let mut run = moved(&before, event)?;
-    if run.state.has_ended() {
-        run.ended_at = Some(now);
-    } else if was_parked {
-        // A retry by hand: what its policy had used up is given anew, and the host's crashes are forgotten.
-        run.attempt = run.attempt.saturating_add(1);
-        run.takeovers = 0;
-        run.ended_at = None;
+    if let RunEvent::Retried { .. } = event {
+        return Ok(tree::retry(commit, id, &Retry { component: None, from_start: false, now })?.0);
     }
-    write(commit, Some(&before), &run, now)?;
-    Ok(run)
+    let mut after = before.after(event)?;
+    after.run.waiting_for = None;
+    if after.run.state.has_ended() {
+        after.run.ended_at = Some(now);
+    }
+    places::write(commit, Some(&before.run), &after, now)?;
+    tree::caused(commit, now)?;
+    Ok(existing(commit, id)?.run)
 }
 
 pub(super) fn save_progress(commit: &mut Commit<'_, '_>, owner: &Owner, run: &Run, logs: &[LogLine]) -> Result<()> {
-    let mut stored = owned(commit, owner, run.id)?;
-    stored.progress.clone_from(&run.progress);
-    stored.status.clone_from(&run.status);
-    commit.put_record(RUNS, &run.id.to_bytes(), &stored)?;
+    let mut kept = owned(commit, owner, run.id)?;
+    kept.run.progress.clone_from(&run.progress);
+    kept.run.status.clone_from(&run.status);
+    commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
+    put_logs(commit, run.id, logs)
+}
+
+/// Saves what an open stretch has recorded.
+pub(super) fn save(
+    commit: &mut Commit<'_, '_>,
+    owner: &Owner,
+    run: &Run,
+    change: Option<&JournalChange>,
+    head: Option<&Bytes>,
+    logs: &[LogLine],
+) -> Result<()> {
+    let mut kept = owned(commit, owner, run.id)?;
+    kept.run.progress.clone_from(&run.progress);
+    kept.run.status.clone_from(&run.status);
+    kept.run.fuel = kept.run.fuel.max(run.fuel);
+    kept.run.peak_memory = kept.run.peak_memory.max(run.peak_memory);
+    kept.run.journal_entries = run.journal_entries;
+    if let Some(change) = change {
+        journal::change(commit, run.id, &mut kept.marks, change)?;
+        // It got further: whatever the host died of, this run had not stood still.
+        kept.run.takeovers = 0;
+    }
+    journal::set_head(commit, run.id, &mut kept.marks, head);
+    commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
     put_logs(commit, run.id, logs)
 }
 
 pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, logs: &[LogLine]) -> Result<()> {
     match logs.first() {
-        Some(first) => commit.put_record(LOGS, &tables::log_chunk(id, first.seq), &logs),
+        Some(first) => commit.put_record(LOGS, &placed(id, first.seq), &logs),
         None => Ok(()),
     }
-}
-
-/// The run as it stands, if `owner` has it in hands.
-pub(super) fn owned(store: &impl Reads, owner: &Owner, id: RunId) -> Result<Run> {
-    let run = existing(store, id)?;
-    match &run.state {
-        RunState::Running { node, epoch } if *node == owner.node && *epoch == owner.epoch => Ok(run),
-        _ => Err(StoreError::StaleEpoch { run: id }),
-    }
-}
-
-fn moved(run: &Run, event: RunEvent) -> Result<Run> {
-    let state = run.state.next(event).map_err(|e| StoreError::IllegalTransition(e.to_string()))?;
-    Ok(Run { state, ..run.clone() })
-}
-
-fn existing(store: &impl Reads, id: RunId) -> Result<Run> {
-    run(store, id)?.ok_or_else(|| StoreError::NotFound { kind: "run", name: id.to_string() })
 }
 
 pub(super) fn no_deployment(name: &DeploymentName) -> StoreError {
@@ -301,7 +230,7 @@ fn run_in_key(table: crate::embedded::Table, key: &[u8]) -> Result<RunId> {
 }
 
 pub(super) fn run(store: &impl Reads, id: RunId) -> Result<Option<Run>> {
-    store.record(RUNS, &id.to_bytes())
+    Ok(kept::kept(store, id)?.map(|kept| kept.run))
 }
 
 pub(super) fn input(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
@@ -312,10 +241,20 @@ pub(super) fn output(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
     Ok(store.bytes(OUTPUTS, &id.to_bytes())?.map(|bytes| Bytes::copy_from_slice(&bytes)))
 }
 
+/// How a run ended; none while it has not.
+pub(super) fn outcome(store: &impl Reads, id: RunId) -> Result<Option<ChildOutcome>> {
+    let Run { state, ended_at, .. } = existing(store, id)?.run;
+    if !state.has_ended() {
+        return Ok(None);
+    }
+    let output = if state == RunState::Succeeded { output(store, id)? } else { None };
+    Ok(Some(ChildOutcome { ended_at: ended_at.unwrap_or_default(), state, output }))
+}
+
 pub(super) fn logs(store: &impl Reads, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
     // The chunk that holds `seq` may begin before it.
     let prefix = id.to_bytes();
-    let before = store.range(LOGS, prefix.to_vec()..tables::log_chunk(id, seq.saturating_add(1)), true, 1)?;
+    let before = store.range(LOGS, prefix.to_vec()..placed(id, seq.saturating_add(1)), true, 1)?;
     let start = before.first().map_or_else(|| prefix.to_vec(), |(key, _)| key.to_vec());
     let mut lines = Vec::new();
     let mut range = start..prefix_range(&prefix).end;
@@ -396,8 +335,11 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
         range.end = last.to_vec();
         for (key, bytes) in &batch {
             looked_at += 1;
-            let run =
-                if table == RUNS { Some(decode::<Run>(RUNS, bytes)?) } else { run(store, run_in_key(table, key)?)? };
+            let run = if table == RUNS {
+                Some(decode::<Kept>(RUNS, bytes)?.run)
+            } else {
+                run(store, run_in_key(table, key)?)?
+            };
             if let Some(run) = run.filter(|run| matches(filter, run)) {
                 found.items.push(run);
             }

@@ -1,21 +1,22 @@
 //! Committing a stretch: what it read is checked, and all that it did takes hold together.
 
-use tidemill_core::run::Run;
+use tidemill_core::run::{CancelAsked, Run, RunState};
 
 use super::commit::Commit;
+use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::runs::{self, Key};
-use super::tables::{OUTPUTS, WATERMARKS};
-use super::{ledger, state};
+use super::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
+use super::{inbox, journal, ledger, places, state, tree};
 use crate::error::StoreError;
-use crate::records::{Begins, Committed, ReadCheck, StretchCommit};
+use crate::records::{Begins, Committed, NewRun, ReadCheck, StretchCommit};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Result<Committed> {
     let run = &stretch.run;
     let before = match &stretch.begins {
-        Begins::Continues => Some(runs::owned(commit, &stretch.owner, run.id)?),
+        Begins::Continues => Some(kept::owned(commit, &stretch.owner, run.id)?),
         Begins::Fresh { input } => {
             if let Some(key) = &run.key
                 && let Key::Taken(winner) = runs::look_up_key(commit, &run.deployment, key, input, stretch.now)?
@@ -25,15 +26,23 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
             None
         }
     };
-    if let Some(what) = changed(commit, stretch)? {
-        return Ok(Committed::Conflict { what });
+    if let Some((what, read)) = changed(commit, stretch)? {
+        return Ok(Committed::Conflict { what, read });
     }
-    match (&stretch.begins, &before) {
-        (Begins::Fresh { input }, _) => runs::insert(commit, run, input, stretch.now)?,
-        (Begins::Continues, before) => {
-            unchanged_identity(before.as_ref(), run)?;
-            runs::write(commit, before.as_ref(), run, stretch.now)?;
-        }
+    commit.about = Some(run.id);
+    let mut after = Kept::new(run.clone());
+    if let Some(before) = &before {
+        unchanged_identity(&before.run, run)?;
+        after.marks = before.marks;
+        after.run.cancel = asked(before.run.cancel, run.cancel);
+    }
+    if !matches!(run.state, RunState::Suspended) {
+        after.run.waiting_for = None;
+    }
+    beside(commit, &mut after, stretch)?;
+    match &stretch.begins {
+        Begins::Fresh { input } => runs::insert(commit, &after, input, stretch.now)?,
+        Begins::Continues => places::write(commit, before.as_ref().map(|before| &before.run), &after, stretch.now)?,
     }
     for write in &stretch.writes {
         state::write(commit, &run.deployment, write);
@@ -49,13 +58,61 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
             commit.put_record(WATERMARKS, stream, &mark)?;
         }
     }
-    Ok(Committed::Done)
+    inbox::send(commit, run.id, &stretch.signals, stretch.now)?;
+    for id in &stretch.cancels {
+        tree::cancel(commit, *id, false, stretch.now)?;
+    }
+    if after.run.cancel.is_some() {
+        cancelled_meanwhile(commit, &after, stretch)?;
+    }
+    Ok(Committed::Done(tree::caused(commit, stretch.now)?))
 }
 
-/// The first of the stretch's reads that no longer holds, in words.
-fn changed(store: &impl Reads, stretch: &StretchCommit) -> Result<Option<String>> {
+/// What lies beside the run's record: journal, head, inbox, children, a new input.
+fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit) -> Result<()> {
+    let id = after.run.id;
+    if let Some(change) = &stretch.journal {
+        journal::change(commit, id, &mut after.marks, change)?;
+    }
+    journal::set_head(commit, id, &mut after.marks, stretch.head.as_ref());
+    inbox::take(commit, id, &mut after.marks, &stretch.taken)?;
+    if let Some(input) = &stretch.input {
+        commit.put(INPUTS, &id.to_bytes(), input);
+    }
+    tree::observed(commit, id, &stretch.observed)?;
+    tree::start(commit, after, &stretch.starts)
+}
+
+/// A cancellation that was asked for while the owner had the run in hands is not forgotten by what it commits.
+fn asked(before: Option<CancelAsked>, after: Option<CancelAsked>) -> Option<CancelAsked> {
+    match (before, after) {
+        (Some(before), Some(after)) => Some(CancelAsked {
+            at: before.at,
+            terminate: before.terminate || after.terminate,
+            told: before.told || after.told,
+        }),
+        (before, after) => before.or(after),
+    }
+}
+
+/// A run whose cancellation was asked for starts nothing that stays, and is not set aside.
+fn cancelled_meanwhile(commit: &mut Commit<'_, '_>, after: &Kept, stretch: &StretchCommit) -> Result<()> {
+    for new in stretch.starts.iter().filter(|new| !new.detached) {
+        tree::cancel(commit, new.id, false, stretch.now)?;
+    }
+    match after.run.state {
+        RunState::Parked(_) => {
+            commit.about = None;
+            tree::cancel(commit, after.run.id, false, stretch.now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first of the stretch's reads that no longer holds, in words and by its place.
+fn changed(store: &impl Reads, stretch: &StretchCommit) -> Result<Option<(String, usize)>> {
     let deployment = &stretch.run.deployment;
-    for read in &stretch.reads {
+    for (at, read) in stretch.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
                 (state::version(store, deployment, key)? != *version).then(|| format!("state key `{key}`"))
@@ -72,26 +129,48 @@ fn changed(store: &impl Reads, stretch: &StretchCommit) -> Result<Option<String>
                 (present.version != *version).then(|| format!("external id `{external_id}`"))
             }
         };
-        if changed.is_some() {
-            return Ok(changed);
+        if let Some(what) = changed {
+            return Ok(Some((what, at)));
         }
     }
+    let elsewhere = stretch.reads.len();
     for posting in &stretch.postings {
         let id = &posting.entry.external_id;
         if ledger::external_id(store, deployment, id)?.posting.is_some() {
-            return Ok(Some(format!("external id `{id}`")));
+            return Ok(Some((format!("external id `{id}`"), elsewhere)));
+        }
+    }
+    for new in &stretch.starts {
+        if let Some(what) = unstartable(store, new)? {
+            return Ok(Some((what, elsewhere)));
         }
     }
     Ok(None)
 }
 
+/// What keeps a run from being started, that was not so when the stretch looked.
+fn unstartable(store: &impl Reads, new: &NewRun) -> Result<Option<String>> {
+    if runs::run(store, new.id)?.is_some() {
+        return Ok(None);
+    }
+    if store.bytes(DEPLOYMENTS, new.deployment.as_str().as_bytes())?.is_none() {
+        return Ok(Some(format!("deployment `{}`", new.deployment)));
+    }
+    let Some(key) = &new.key else { return Ok(None) };
+    Ok(match runs::look_up_key(store, &new.deployment, key, &new.input, new.now) {
+        Ok(Key::Free) => None,
+        Ok(Key::Taken(_)) | Err(StoreError::KeyMismatch { .. }) => Some(format!("idempotency key `{key}`")),
+        Err(error) => return Err(error),
+    })
+}
+
 /// A commit moves a run; it does not make another of it.
-fn unchanged_identity(before: Option<&Run>, after: &Run) -> Result<()> {
-    let same = before.is_none_or(|before| {
-        before.deployment == after.deployment && before.created_at == after.created_at && before.fuel <= after.fuel
-    });
-    let reachable = before.is_none_or(|before| !before.state.has_ended());
-    if same && reachable {
+fn unchanged_identity(before: &Run, after: &Run) -> Result<()> {
+    let same = before.deployment == after.deployment
+        && before.created_at == after.created_at
+        && before.fuel <= after.fuel
+        && before.generation <= after.generation;
+    if same && !before.state.has_ended() {
         Ok(())
     } else {
         Err(StoreError::IllegalTransition(format!("run {} cannot become another run", after.id)))

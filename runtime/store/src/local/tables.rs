@@ -2,6 +2,7 @@
 //!
 //! Names hold no NUL, so `name NUL rest` sorts by name and then by the rest, and one name's keys are one range.
 
+use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use crate::embedded::Table;
@@ -37,7 +38,7 @@ tables! {
     RUNS_BY_DEPLOYMENT = 10, "runs-by-deployment";
     /// deployment NUL run → nothing, while the run has not ended.
     OPEN = 11, "open-runs";
-    /// deployment NUL (9 − priority) run → nothing, while it is queued and due.
+    /// deployment NUL (0 where it has begun, else 1) (9 − priority) run → nothing, while it can be claimed.
     READY = 12, "ready-runs";
     /// time run → the key under READY that it gets when due.
     DELAYED = 13, "delayed-runs";
@@ -71,6 +72,22 @@ tables! {
     STREAMS = 27, "ledger-streams";
     /// position → event.
     FEED = 28, "feed";
+    /// run chunk → a chunk of its journal.
+    JOURNAL = 29, "journals";
+    /// run → what its open stretch or step holds.
+    HEADS = 30, "heads";
+    /// run place → a signal that it has not taken.
+    INBOX = 31, "inboxes";
+    /// run sender key → nothing: a signal that has come.
+    SIGNAL_KEYS = 32, "signal-keys";
+    /// parent child → whether the parent has learned for good how the child ended.
+    CHILDREN = 33, "children";
+    /// parent child → nothing, while the child is not detached and has not ended.
+    OPEN_CHILDREN = 34, "open-children";
+    /// run → how far the cancellation of its children has come, where they were too many for one commit.
+    CANCELS = 35, "cancels";
+    /// id → operation.
+    OPERATIONS = 36, "operations";
 }
 
 /// `name NUL rest`.
@@ -95,19 +112,33 @@ pub(super) fn run_of(deployment: &DeploymentName, run: RunId) -> Vec<u8> {
     under(deployment.as_str(), &run.to_bytes())
 }
 
-/// The key under [`READY`]: higher priority first, then older runs.
-pub(super) fn ready(deployment: &DeploymentName, priority: u8, run: RunId) -> Vec<u8> {
-    let mut rest = [0; 17];
-    rest[0] = 9u8.saturating_sub(priority);
-    rest[1..].copy_from_slice(&run.to_bytes());
-    under(deployment.as_str(), &rest)
+/// The key under [`READY`]: who has begun before comes first, then higher priority, then older runs.
+pub(super) fn ready(run: &Run) -> Vec<u8> {
+    let mut rest = [0; 18];
+    rest[0] = u8::from(run.started_at.is_none());
+    rest[1] = 9u8.saturating_sub(run.priority);
+    rest[2..].copy_from_slice(&run.id.to_bytes());
+    under(run.deployment.as_str(), &rest)
 }
 
-/// The key of one chunk of log lines.
-pub(super) fn log_chunk(run: RunId, first: u64) -> Vec<u8> {
+/// Two runs: the key of a child under its parent.
+pub(super) fn pair(parent: RunId, child: RunId) -> Vec<u8> {
+    [parent.to_bytes(), child.to_bytes()].concat()
+}
+
+/// The key of one chunk of a journal.
+pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(20);
+    key.extend_from_slice(&run.to_bytes());
+    key.extend_from_slice(&at.to_be_bytes());
+    key
+}
+
+/// The key of a numbered thing of a run: a signal, or a chunk of log lines by its first.
+pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(24);
     key.extend_from_slice(&run.to_bytes());
-    key.extend_from_slice(&first.to_be_bytes());
+    key.extend_from_slice(&place.to_be_bytes());
     key
 }
 
@@ -142,6 +173,7 @@ pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::NewRun;
 
     #[test]
     fn no_two_tables_share_an_id_or_a_name() {
@@ -160,12 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn ready_runs_sort_by_priority_and_then_by_age() {
-        let name: DeploymentName = "a".parse().unwrap();
-        let run = |millis| RunId::new(Timestamp::from_millis(millis), 7);
-        assert!(ready(&name, 9, run(5)) < ready(&name, 5, run(1)));
-        assert!(ready(&name, 5, run(1)) < ready(&name, 5, run(2)));
-        assert_eq!(run_at_end(&ready(&name, 5, run(2))), Some(run(2)));
-        assert_eq!(name_of(&ready(&name, 5, run(2))), Some(name));
+    fn ready_runs_sort_by_having_begun_then_priority_and_then_age() {
+        let run = |millis, priority, started_at| {
+            let new =
+                NewRun { id: RunId::new(Timestamp::from_millis(millis), 7), priority, ..crate::local::tests::new() };
+            ready(&Run { started_at, ..new.to_run() })
+        };
+        assert!(run(5, 9, None) < run(1, 5, None));
+        assert!(run(1, 5, None) < run(2, 5, None));
+        assert!(run(5, 1, Some(Timestamp::default())) < run(1, 9, None));
+        let key = run(2, 5, None);
+        assert_eq!(run_at_end(&key), Some(RunId::new(Timestamp::from_millis(2), 7)));
+        assert_eq!(name_of(&key), Some(crate::local::tests::new().deployment));
     }
 }

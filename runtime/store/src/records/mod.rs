@@ -4,20 +4,28 @@ mod deployment;
 mod feed;
 mod ledger;
 mod module;
+mod operation;
 mod page;
+mod retention;
 mod run;
 mod schedule;
 mod scrub;
+mod signal;
 mod state;
+mod stretch;
 
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use feed::{FeedEntry, FeedEvent};
 pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
 pub use module::{Component, ModuleVersion, PutVersion};
+pub use operation::{Action, Operation, OperationState};
 pub use page::{Page, PageRequest};
-pub use run::{
-    Begins, Claimed, Committed, LogLevel, LogLine, NewRun, ReadCheck, Requested, RunFilter, StateWrite, StretchCommit,
-};
+pub use retention::{Expired, RetentionPolicy};
+pub use run::{Claimed, LogLevel, LogLine, NewRun, Requested, Retry, RunFilter};
 pub use schedule::{DueSchedule, Firing, Schedule, ScheduleChange};
 pub use scrub::Scrub;
+pub use signal::{
+    ChildOutcome, INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered,
+};
 pub use state::{ScanPage, ScanRequest, Version, Versioned};
+pub use stretch::{Begins, Caused, Committed, ReadCheck, StateWrite, StoredJournal, StretchCommit};

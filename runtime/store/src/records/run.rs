@@ -1,11 +1,9 @@
-//! Requesting, claiming and ending runs: what a stretch reads, writes and leaves behind.
+//! Requesting, claiming, retrying and finding runs. What a stretch leaves is in `stretch`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
-
-use super::{NewPosting, ScanRequest, Version};
 
 /// A run that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct NewRun {
     pub not_before: Timestamp,
     /// Thirty-two fresh random bytes.
     pub seed: Seed,
+    /// Goes on when the run that started it (`trigger.parent`) ends; otherwise it is cancelled with it.
+    pub detached: bool,
 }
 
 impl NewRun {
@@ -67,7 +67,7 @@ impl NewRun {
             waiting_for: None,
             journal_entries: 0,
             cancel: None,
-            detached: false,
+            detached: self.detached,
         }
     }
 }
@@ -90,41 +90,15 @@ pub struct Claimed {
     pub input: Bytes,
 }
 
-/// Something that a stretch read, and the commit must find unchanged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadCheck {
-    /// A key of the deployment's state.
-    State {
-        /// The key.
-        key: String,
-        /// What was seen.
-        version: Version,
-    },
-    /// A scan of the deployment's state.
-    Scan {
-        /// What was asked.
-        request: ScanRequest,
-        /// The keys and versions that were seen, in order.
-        seen: Vec<(String, Version)>,
-        /// Whether there were more.
-        more: bool,
-    },
-    /// An external id of the stream.
-    ExternalId {
-        /// The id.
-        external_id: String,
-        /// What was seen.
-        version: Version,
-    },
-}
-
-/// A change of one key of the deployment's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateWrite {
-    /// The key.
-    pub key: String,
-    /// The new value; none deletes it.
-    pub value: Option<Bytes>,
+/// How a run that is parked or failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// On this component, as of this revision; none where it stays on its own.
+    pub component: Option<(Revision, ComponentDigest)>,
+    /// With an empty journal, instead of from where it stopped.
+    pub from_start: bool,
+    /// The time of the retry.
+    pub now: Timestamp,
 }
 
 /// How severe a log line is; the levels of the WIT.
@@ -160,60 +134,8 @@ pub struct LogLine {
     pub fields: Vec<(String, String)>,
 }
 
-/// How a commit relates to what the store knows of the run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begins {
-    /// The run is not in the store yet: it ran first, and this is its first commit. Its idempotency key is reserved
-    /// here; whoever loses is answered with the winner.
-    Fresh {
-        /// The JSON text of its input.
-        input: Bytes,
-    },
-    /// The run is in the store, running, owned by the committer.
-    Continues,
-}
-
-/// All that a stretch leaves, taking hold together or not at all.
-#[derive(Debug, Clone)]
-pub struct StretchCommit {
-    /// Who commits; a stale epoch is refused.
-    pub owner: tidemill_core::ids::Owner,
-    /// Whether the run is known already.
-    pub begins: Begins,
-    /// The run's record as it is to stand.
-    pub run: Run,
-    /// What was read.
-    pub reads: Vec<ReadCheck>,
-    /// What is written to the deployment's state; one change a key.
-    pub writes: Vec<StateWrite>,
-    /// What is posted to the ledger.
-    pub postings: Vec<NewPosting>,
-    /// Log lines that are not in the store yet.
-    pub logs: Vec<LogLine>,
-    /// The JSON text of the output, where it succeeded.
-    pub output: Option<Bytes>,
-    /// Where the stream's watermark moves to, where a collection succeeded; it never moves back.
-    pub watermark: Option<Timestamp>,
-    /// The time of the commit.
-    pub now: Timestamp,
-}
-
-/// What became of a commit that was not refused by an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Committed {
-    /// It took hold.
-    Done,
-    /// Something that it read has changed: do the stretch again.
-    Conflict {
-        /// Which of its reads, in words.
-        what: String,
-    },
-    /// The idempotency key was reserved by another run with the same input, meanwhile.
-    KeyTaken(Box<Run>),
-}
-
 /// Which runs to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFilter {
     /// Of this deployment.
     pub deployment: Option<DeploymentName>,

@@ -1,0 +1,110 @@
+//! Claims about journals: replaced exactly, read whole, refused to the dead.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::Fuel;
+use tidemill_core::journal::JournalChange;
+use tidemill_core::run::{Run, RunEvent, WaitFor};
+
+use super::world::{NOON, claim_one, deploy, done, going, owner, start, success};
+use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit};
+use crate::{Store, StoreError};
+
+fn chunks(texts: &[&'static str]) -> Vec<Bytes> {
+    texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+}
+
+fn change(from: u32, texts: &[&'static str]) -> Option<JournalChange> {
+    Some(JournalChange { from, chunks: chunks(texts) })
+}
+
+async fn stored(store: &Arc<dyn Store>, run: &Run) -> (Vec<Bytes>, Option<Bytes>) {
+    let StoredJournal { chunks, head } = store.journal(run.id).await.expect("a journal");
+    (chunks, head)
+}
+
+pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (run, other) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    assert_eq!(stored(&store, &run).await, (vec![], None));
+    let commit = |journal, head: Option<&'static str>| StretchCommit {
+        journal,
+        head: head.map(|head| Bytes::from_static(head.as_bytes())),
+        ..StretchCommit::of(owner.clone(), run.clone(), NOON)
+    };
+    let steps: [(Option<JournalChange>, Option<&'static str>, &[&'static str]); 7] = [
+        (change(0, &["a", "b", "c"]), Some("h"), &["a", "b", "c"]),
+        (change(2, &["C", "d"]), Some("i"), &["a", "b", "C", "d"]),
+        (None, None, &["a", "b", "C", "d"]),
+        (change(1, &["B"]), None, &["a", "B"]),
+        (change(2, &[]), Some("j"), &["a", "B"]),
+        (change(2, &["c"]), Some("j"), &["a", "B", "c"]),
+        (change(0, &[]), None, &[]),
+    ];
+    for (journal, head, expected) in steps {
+        done(&store, commit(journal, head)).await;
+        let head = head.map(|head| Bytes::from_static(head.as_bytes()));
+        assert_eq!(stored(&store, &run).await, (chunks(expected), head));
+    }
+    let gap = store.commit_stretch(commit(change(1, &["x"]), None)).await;
+    assert!(matches!(gap, Err(StoreError::IllegalTransition(_))), "{gap:?}");
+    assert_eq!(stored(&store, &other).await, (vec![], None));
+}
+
+pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let dead = owner(&store).await;
+    going(&store, &dead, "a").await;
+    let alive = owner(&store).await;
+    let mut run = store.take_over(&alive, 1, NOON).await.expect("a takeover").remove(0).run;
+    assert_eq!(run.takeovers, 1);
+    let late = store.save(&dead, &run, change(0, &["x"]), None, vec![]).await;
+    assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }));
+    (run.fuel, run.journal_entries, run.status) = (Fuel::new(7), 3, Some("1".into()));
+    store.save(&alive, &run, change(0, &["a"]), Some(Bytes::from_static(b"h")), vec![]).await.expect("a save");
+    assert_eq!(stored(&store, &run).await, (chunks(&["a"]), Some(Bytes::from_static(b"h"))));
+    let after = store.run(run.id).await.expect("a read").expect("a run");
+    assert_eq!(after, Run { takeovers: 0, ..run.clone() }, "it got further, and is where it was");
+    store.save_progress(&alive, &run, vec![]).await.expect("progress");
+    assert_eq!(stored(&store, &run).await.1, Some(Bytes::from_static(b"h")), "progress leaves the head alone");
+    store.save(&alive, &run, change(1, &["b"]), None, vec![]).await.expect("a save");
+    assert_eq!(stored(&store, &run).await, (chunks(&["a", "b"]), None));
+}
+
+pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    deploy(&store, "b").await;
+    let owner = owner(&store).await;
+    let new = NewRun { key: Some("k".into()), ..super::world::new_run("a") };
+    let first = super::world::request(&store, new.clone()).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    let children = start(&store, &owner, &run, 1).await;
+    let signal = SendSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None };
+    store.signal(signal, NOON).await.expect("a signal");
+    let state = run.state.next(RunEvent::Requeued { not_before: NOON }).expect("a running run can go back");
+    let again = Run { state, generation: 2, attempt: 1, ..run.clone() };
+    let commit = StretchCommit {
+        input: Some(Bytes::from_static(b"[2]")),
+        journal: Some(JournalChange { from: 0, chunks: vec![] }),
+        ..StretchCommit::of(owner.clone(), again, NOON)
+    };
+    done(&store, commit).await;
+    let claimed = claim_one(&store, &owner, "a").await;
+    assert_eq!((claimed.run.id, claimed.run.generation), (first.id, 2));
+    assert_eq!(claimed.input, Bytes::from_static(b"[2]"));
+    assert_eq!(stored(&store, &claimed.run).await, (vec![], None));
+    assert!(store.inbox(first.id, "x", None).await.expect("a read").is_some());
+    let known = store.children(first.id, PageRequest::first(9)).await.expect("a list").items;
+    assert_eq!(known.iter().map(|child| child.id).collect::<Vec<_>>(), [children[0].id]);
+    match store.request_run(NewRun { id: super::world::new_run("a").id, ..new }).await {
+        Ok(Requested::Existing(same)) => assert_eq!(same.id, first.id, "its key is the one it was asked with"),
+        other => panic!("{other:?}"),
+    }
+    let wait = tidemill_core::run::Wait { any_of: vec![WaitFor::Run(children[0].id)], all: false, until: None };
+    done(&store, super::world::suspended(&owner, &claimed.run, wait)).await;
+    let child = claim_one(&store, &owner, "b").await.run;
+    done(&store, success(&owner, &child)).await;
+    claim_one(&store, &owner, "a").await;
+}

@@ -1,0 +1,123 @@
+//! Claims about operations on many runs, and about what is forgotten by policy.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::ComponentDigest;
+use tidemill_core::journal::JournalChange;
+
+use super::world::{
+    NOON, claim_one, component, deploy, done, failure, going, later, name, owner, start, success, version,
+};
+use crate::Store;
+use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal};
+
+fn operation(id: &str) -> Operation {
+    Operation {
+        id: id.into(),
+        action: Action::Retry,
+        filter: RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() },
+        matched: 0,
+        done: 0,
+        failed: 0,
+        cursor: None,
+        state: OperationState::Running,
+        created_at: NOON,
+        ended_at: None,
+    }
+}
+
+pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
+    for id in ["2", "1"] {
+        store.put_operation(operation(id)).await.expect("an operation");
+    }
+    assert_eq!(store.open_operations().await, Ok(vec![operation("1"), operation("2")]));
+    let through = Operation {
+        state: OperationState::Done,
+        done: 7,
+        cursor: Some(vec![1]),
+        ended_at: Some(later(1)),
+        ..operation("1")
+    };
+    store.put_operation(through.clone()).await.expect("an operation");
+    assert_eq!(store.operation("1").await, Ok(Some(through)));
+    assert_eq!(store.open_operations().await, Ok(vec![operation("2")]));
+    assert_eq!(store.operation("3").await, Ok(None));
+    assert!(store.put_operation(operation("")).await.is_err());
+    let old = RetentionPolicy { ended_before: Some(later(2)), uploaded_before: None };
+    store.expire(old, 10).await.expect("retention");
+    assert_eq!(store.operation("1").await, Ok(None));
+    assert!(store.operation("2").await.expect("a read").is_some());
+}
+
+pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    deploy(&store, "b").await;
+    let owner = owner(&store).await;
+    let mut old = Vec::new();
+    for _ in 0..30 {
+        let run = going(&store, &owner, "a").await;
+        let signal =
+            SendSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: Some("k".into()) };
+        store.signal(signal, NOON).await.expect("a signal");
+        let mut commit = success(&owner, &run);
+        commit.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x"); 200] });
+        done(&store, commit).await;
+        old.push(run.id);
+    }
+    let parked = going(&store, &owner, "a").await;
+    let mut commit = success(&owner, &parked);
+    commit.run.state = tidemill_core::run::RunState::Parked(failure());
+    (commit.output, commit.run.ended_at) = (None, None);
+    done(&store, commit).await;
+    let parent = going(&store, &owner, "a").await;
+    let children = start(&store, &owner, &parent, 1).await;
+    let ended = claim_one(&store, &owner, "b").await.run;
+    done(&store, success(&owner, &ended)).await;
+    let young = going(&store, &owner, "a").await;
+    let mut commit = success(&owner, &young);
+    commit.run.ended_at = Some(later(10));
+    done(&store, commit).await;
+
+    let policy = RetentionPolicy { ended_before: Some(later(10)), uploaded_before: None };
+    let mut runs = 0;
+    loop {
+        let expired = store.expire(policy, 7).await.expect("retention");
+        assert!(expired.runs <= 7);
+        runs += expired.runs;
+        if !expired.more {
+            break;
+        }
+    }
+    assert_eq!(runs, old.len());
+    for id in old {
+        assert_eq!(store.run(id).await, Ok(None));
+        assert_eq!(store.input(id).await, Ok(None));
+        assert_eq!(store.output(id).await, Ok(None));
+        assert_eq!(store.journal(id).await.expect("a journal").chunks.len(), 0);
+        assert_eq!(store.inbox(id, "x", None).await, Ok(None));
+    }
+    for stays in [parked.id, parent.id, children[0].id, young.id] {
+        assert!(store.run(stays).await.expect("a read").is_some());
+    }
+    let listed =
+        store.runs(RunFilter { deployment: Some(name("a")), ..RunFilter::default() }, PageRequest::first(100)).await;
+    assert_eq!(listed.expect("a list").items.len(), 3);
+    // With its parent gone, nobody can ask for the child.
+    done(&store, success(&owner, &parent)).await;
+    while store.expire(policy, 7).await.expect("retention").more {}
+    assert_eq!(store.run(children[0].id).await, Ok(None));
+}
+
+pub(super) async fn a_component_goes_when_nothing_names_it(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    store.put_version(version("2.0.0", b"unused"), component(b"unused")).await.expect("a version");
+    let policy = RetentionPolicy { ended_before: None, uploaded_before: Some(NOON) };
+    assert_eq!(store.expire(policy, 10).await.expect("retention").components, [], "they came no earlier");
+    let policy = RetentionPolicy { ended_before: None, uploaded_before: Some(later(1)) };
+    let unused = ComponentDigest::of(b"unused");
+    assert_eq!(store.expire(policy, 10).await.expect("retention").components, [unused]);
+    assert_eq!(store.component(&unused).await, Ok(None));
+    assert!(store.component(&super::world::digest()).await.expect("a read").is_some());
+    assert_eq!(store.expire(policy, 10).await.expect("retention").components, []);
+}

@@ -1,0 +1,136 @@
+//! Claims about signals: in order, once, bounded.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::RunId;
+
+use super::world::{NOON, deploy, done, going, later, owner, success};
+use crate::records::{
+    Committed, INBOX_BYTES, INBOX_SIGNALS, ReadCheck, SIGNAL_BYTES, SendSignal, Signalled, StretchCommit, Undelivered,
+    Version,
+};
+use crate::{Store, StoreError};
+
+fn signal(to: RunId, name: &str, payload: &str, key: Option<&str>) -> SendSignal {
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    SendSignal { to, name: name.into(), payload, key: key.map(str::to_owned) }
+}
+
+async fn first(store: &Arc<dyn Store>, run: RunId, name: &str, after: Option<u64>) -> Option<(u64, String)> {
+    let found = store.inbox(run, name, after).await.expect("a read")?;
+    Some((found.place, String::from_utf8(found.payload.to_vec()).expect("text")))
+}
+
+pub(super) async fn they_lie_in_the_order_of_arrival_until_they_are_taken(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    for (name, payload) in [("x", "1"), ("y", "2"), ("x", "3")] {
+        store.signal(signal(run.id, name, payload, None), later(5)).await.expect("a signal");
+    }
+    let (place, payload) = first(&store, run.id, "x", None).await.expect("a signal");
+    assert_eq!(payload, "1");
+    let (third, payload) = first(&store, run.id, "x", Some(place)).await.expect("a signal");
+    assert_eq!(payload, "3");
+    assert_eq!(first(&store, run.id, "x", Some(third)).await, None);
+    assert_eq!(first(&store, run.id, "z", None).await, None);
+    assert_eq!(store.inbox(run.id, "y", None).await.expect("a read").expect("a signal").at, later(5));
+    let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+    commit.taken = vec![place];
+    done(&store, commit).await;
+    assert_eq!(first(&store, run.id, "x", None).await, Some((third, "3".into())));
+    assert_eq!(first(&store, run.id, "y", None).await.expect("a signal").1, "2");
+}
+
+pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let keyed = signal(run.id, "x", "1", Some("k"));
+    assert!(matches!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Accepted(_))));
+    assert_eq!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Duplicate));
+    // A sender's keys are not a caller's.
+    for _ in 0..2 {
+        let mut commit = StretchCommit::of(owner.clone(), sender.clone(), NOON);
+        commit.signals = vec![keyed.clone()];
+        done(&store, commit).await;
+    }
+    let (place, _) = first(&store, run.id, "x", None).await.expect("the caller's");
+    let (place, _) = first(&store, run.id, "x", Some(place)).await.expect("the sender's");
+    assert_eq!(first(&store, run.id, "x", Some(place)).await, None);
+    let mut commit = success(&owner, &run);
+    commit.taken = vec![0, 1];
+    done(&store, commit).await;
+    assert_eq!(
+        store.signal(keyed, NOON).await,
+        Ok(Signalled::Duplicate),
+        "it had come, though the run has ended since"
+    );
+}
+
+pub(super) async fn nobody_gets_one_after_his_end(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    done(&store, success(&owner, &run)).await;
+    assert_eq!(store.signal(signal(run.id, "x", "1", None), NOON).await, Ok(Signalled::Ended));
+    let nobody = RunId::new(NOON, u128::MAX);
+    let missing = store.signal(signal(nobody, "x", "1", None), NOON).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
+    let mut commit = success(&owner, &sender);
+    commit.signals = vec![signal(run.id, "x", "1", Some("1")), signal(nobody, "y", "1", Some("2"))];
+    let undelivered = done(&store, commit).await.undelivered;
+    let expected = [(run.id, "x"), (nobody, "y")].map(|(to, name)| Undelivered { to, name: name.into() });
+    assert_eq!(undelivered, expected);
+    assert_eq!(first(&store, run.id, "x", None).await, None);
+}
+
+pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (many, large) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
+    let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(many.id, "x", "1", None), NOON));
+    for sent in futures_util::future::join_all(sends).await {
+        assert!(matches!(sent, Ok(Signalled::Accepted(_))));
+    }
+    assert!(full(store.signal(signal(many.id, "x", "1", None), NOON).await));
+    let mut commit = StretchCommit::of(owner.clone(), many.clone(), NOON);
+    commit.taken = vec![3];
+    done(&store, commit).await;
+    assert!(!full(store.signal(signal(many.id, "x", "1", None), NOON).await), "taking one makes room");
+
+    let payload = "x".repeat(SIGNAL_BYTES);
+    let fit = INBOX_BYTES / (SIGNAL_BYTES as u64 + 1);
+    for _ in 0..fit {
+        assert!(!full(store.signal(signal(large.id, "x", &payload, None), NOON).await));
+    }
+    assert!(full(store.signal(signal(large.id, "x", &payload, None), NOON).await));
+    for wrong in [signal(large.id, "", "1", None), signal(large.id, &"x".repeat(256), "1", None)] {
+        assert!(full(store.signal(wrong, NOON).await));
+    }
+    let over = "x".repeat(SIGNAL_BYTES + 1);
+    assert!(full(store.signal(signal(large.id, "x", &over, None), NOON).await));
+    // A run that sends one gets the same refusal, for all that its stretch did.
+    let sender = going(&store, &owner, "a").await;
+    let mut commit = success(&owner, &sender);
+    commit.signals = vec![signal(large.id, "x", &payload, Some("1"))];
+    assert!(full(store.commit_stretch(commit).await.map(|_| Signalled::Ended)));
+    assert_eq!(store.run(sender.id).await, Ok(Some(sender)));
+}
+
+pub(super) async fn a_refused_stretch_sends_and_takes_none(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
+    store.signal(signal(sender.id, "x", "1", None), NOON).await.expect("a signal");
+    let mut commit = StretchCommit::of(owner.clone(), sender.clone(), NOON);
+    commit.signals = vec![signal(run.id, "x", "1", Some("1"))];
+    commit.taken = vec![0];
+    commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
+    let refused = store.commit_stretch(commit).await.expect("no error");
+    assert!(matches!(refused, Committed::Conflict { read: 0, .. }), "{refused:?}");
+    assert_eq!(first(&store, run.id, "x", None).await, None);
+    assert!(first(&store, sender.id, "x", None).await.is_some());
+}

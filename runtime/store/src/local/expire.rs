@@ -1,0 +1,184 @@
+//! Retention: what has ended long ago is forgotten, found outside the committer and removed a bounded part a commit.
+
+use std::collections::BTreeSet;
+
+use tidemill_core::run::Run;
+use tidemill_core::{ComponentDigest, RunId, Timestamp};
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::kept::{self, Kept};
+use super::reads::{Reads, prefix_range};
+use super::tables::{
+    CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
+    RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
+};
+use super::{LocalStore, modules, operations};
+use crate::error::StoreError;
+use crate::records::{Component, Deployment, Expired, RetentionPolicy};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Runs that one call looks at, so that it ends in good time where few of many are old enough.
+const LOOK_AT: usize = 50_000;
+/// Runs that are read in one go.
+const BATCH: usize = 256;
+/// Records that one commit removes at most.
+const RECORDS: usize = 2_000;
+
+pub(super) async fn expire(store: &LocalStore, policy: RetentionPolicy, limit: usize) -> Result<Expired> {
+    let limit = limit.max(1);
+    let mut expired = Expired::default();
+    if let Some(before) = policy.ended_before {
+        let reader = store.clone();
+        let (mut runs, more) = blocking(move || ended_runs(&reader, before, limit)).await?;
+        expired.more = more;
+        while !runs.is_empty() {
+            let part = runs.clone();
+            let forgotten = store.commit(move |c| forget_runs(c, &part, before)).await?;
+            runs.drain(..forgotten);
+            expired.runs += forgotten;
+        }
+        let old =
+            operations::all(&store.kv)?.into_iter().filter(|one| one.ended_at.is_some_and(|ended| ended < before));
+        let old: Vec<_> = old.take(limit).map(|operation| operation.id).collect();
+        if !old.is_empty() {
+            store.commit(move |c| forget_operations(c, &old)).await?;
+        }
+    }
+    if let Some(before) = policy.uploaded_before.filter(|_| !expired.more) {
+        let reader = store.clone();
+        for digest in blocking(move || unnamed_components(&reader.kv.view(), before, limit)).await? {
+            match store.commit(move |c| modules::delete(c, &digest)).await {
+                Ok(()) => expired.components.push(digest),
+                // Somebody has taken it up meanwhile, or removed it.
+                Err(StoreError::InUse { .. } | StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(expired)
+}
+
+fn forget_operations(commit: &mut Commit<'_, '_>, ids: &[String]) -> Result<()> {
+    for id in ids {
+        commit.delete(OPERATIONS, id.as_bytes());
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| StoreError::Io(error.to_string()))?
+}
+
+/// Runs that may be forgotten, going on where the last call stopped; and whether there may be more.
+fn ended_runs(store: &LocalStore, before: Timestamp, limit: usize) -> Result<(Vec<RunId>, bool)> {
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let mut range = prefix_range(&[]);
+    if let Some(last) = store.swept() {
+        range.start = [last.to_bytes().as_slice(), &[0]].concat();
+    }
+    // Runs sort by the time at which they were made: behind the first that was made too late there is none.
+    range.end = RunId::new(before, 0).to_bytes().to_vec();
+    while range.start < range.end {
+        let batch = store.kv.range(RUNS, range.clone(), false, BATCH)?;
+        let Some((last, _)) = batch.last() else { break };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (_, bytes) in &batch {
+            let kept: Kept = decode(RUNS, bytes)?;
+            looked_at += 1;
+            if may_go(&store.kv, &kept.run, before)? {
+                found.push(kept.run.id);
+            }
+            if found.len() == limit || looked_at == LOOK_AT {
+                store.sweep_from(Some(kept.run.id));
+                return Ok((found, true));
+            }
+        }
+    }
+    store.sweep_from(None);
+    Ok((found, false))
+}
+
+/// Whether a run has ended long enough ago, and nobody can ask for its outcome any more.
+fn may_go(store: &impl Reads, run: &Run, before: Timestamp) -> Result<bool> {
+    if !run.state.has_ended() || run.ended_at.is_none_or(|ended| ended >= before) {
+        return Ok(false);
+    }
+    let Some(parent) = run.trigger.parent else { return Ok(true) };
+    Ok(kept::kept(store, parent)?.is_none_or(|parent| parent.run.state.has_ended()))
+}
+
+/// Forgets runs with all that lies beside them, in a commit's bounds; says how many are gone. The one that is not wholly gone has
+/// its record still, and is found again.
+fn forget_runs(commit: &mut Commit<'_, '_>, ids: &[RunId], before: Timestamp) -> Result<usize> {
+    let mut left = RECORDS;
+    for (done, id) in ids.iter().enumerate() {
+        let Some(kept) = kept::kept(commit, *id)? else { continue };
+        // It may have been tried again meanwhile.
+        if may_go(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
+            return Ok(done);
+        }
+    }
+    Ok(ids.len())
+}
+
+fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bool> {
+    let id = run.id.to_bytes();
+    for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, CHILDREN, OPEN_CHILDREN] {
+        let rows = commit.below(table, &id, *left)?;
+        for (key, _) in &rows {
+            commit.delete(table, key);
+        }
+        *left -= rows.len();
+        if *left == 0 {
+            return Ok(false);
+        }
+    }
+    for table in [INPUTS, OUTPUTS, HEADS, CANCELS, RUNS] {
+        commit.delete(table, &id);
+    }
+    if let Some(parent) = run.trigger.parent {
+        commit.delete(CHILDREN, &pair(parent, run.id));
+    }
+    commit.delete(RUNS_BY_DEPLOYMENT, &run_of(&run.deployment, run.id));
+    *left = left.saturating_sub(8).max(1);
+    Ok(true)
+}
+
+/// Components that came before and that nothing names.
+fn unnamed_components(store: &impl Reads, before: Timestamp, limit: usize) -> Result<Vec<ComponentDigest>> {
+    let mut unnamed = BTreeSet::new();
+    each(store, COMPONENTS, |bytes| {
+        let component: Component = decode(COMPONENTS, bytes)?;
+        if component.uploaded_at < before {
+            unnamed.insert(component.digest);
+        }
+        Ok(true)
+    })?;
+    each(store, REVISIONS, |bytes| {
+        unnamed.remove(&decode::<Deployment>(REVISIONS, bytes)?.component);
+        Ok(!unnamed.is_empty())
+    })?;
+    each(store, RUNS, |bytes| {
+        unnamed.remove(&decode::<Kept>(RUNS, bytes)?.run.component);
+        Ok(!unnamed.is_empty())
+    })?;
+    Ok(unnamed.into_iter().take(limit).collect())
+}
+
+/// Visits every record of a table until `visit` has seen enough.
+fn each(store: &impl Reads, table: crate::embedded::Table, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+    let mut range = prefix_range(&[]);
+    loop {
+        let batch = store.range(table, range.clone(), false, BATCH)?;
+        let Some((last, _)) = batch.last() else { return Ok(()) };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (_, bytes) in &batch {
+            if !visit(bytes)? {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Signals: kept in the order of arrival until the run takes them.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::run::WaitFor;
+use tidemill_core::{RunId, Timestamp};
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::kept::{self, Marks};
+use super::reads::{Reads, prefix_range};
+use super::tables::{INBOX, RUNS, SIGNAL_KEYS, placed};
+use super::waits;
+use crate::error::StoreError;
+use crate::records::{INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The longest name, and the longest key, in bytes.
+const NAME: usize = 255;
+const KEY: usize = 512;
+
+#[derive(Serialize, Deserialize)]
+struct Lying {
+    name: String,
+    at: Timestamp,
+    payload: Vec<u8>,
+}
+
+/// What became of a signal.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    Lies,
+    Duplicate,
+    Ended,
+}
+
+/// Puts a signal into an inbox; `from` is the run that sends it, none for a caller from outside.
+pub(super) fn deliver(
+    commit: &mut Commit<'_, '_>,
+    signal: &SendSignal,
+    from: Option<RunId>,
+    now: Timestamp,
+) -> Result<Delivered> {
+    let mut kept = kept::existing(commit, signal.to)?;
+    let full = |what: &str| Err(StoreError::InboxFull { run: signal.to, what: what.to_owned() });
+    if signal.name.is_empty() || signal.name.len() > NAME {
+        return full("a signal's name has 1 to 255 bytes");
+    }
+    if signal.payload.len() > SIGNAL_BYTES {
+        return full("a signal's payload has at most 64 KiB");
+    }
+    if signal.key.as_ref().is_some_and(|key| key.len() > KEY) {
+        return full("a signal's key has at most 512 bytes");
+    }
+    let key = signal.key.as_ref().map(|key| seen(signal.to, from, key));
+    if let Some(key) = &key
+        && commit.bytes(SIGNAL_KEYS, key)?.is_some()
+    {
+        return Ok(Delivered::Duplicate);
+    }
+    if kept.run.state.has_ended() {
+        return Ok(Delivered::Ended);
+    }
+    let bytes = (signal.name.len() + signal.payload.len()) as u64;
+    if kept.marks.signals >= INBOX_SIGNALS {
+        return full("1,000 signals wait in its inbox");
+    }
+    if kept.marks.signal_bytes + bytes > INBOX_BYTES {
+        return full("signals of 1 MiB wait in its inbox");
+    }
+    let place = kept.marks.next_place;
+    let lying = Lying { name: signal.name.clone(), at: now, payload: signal.payload.to_vec() };
+    commit.put_record(INBOX, &placed(signal.to, place), &lying)?;
+    if let Some(key) = key {
+        commit.put(SIGNAL_KEYS, &key, &[]);
+    }
+    kept.marks.next_place += 1;
+    kept.marks.signals += 1;
+    kept.marks.signal_bytes += bytes;
+    commit.put_record(RUNS, &signal.to.to_bytes(), &kept)?;
+    waits::came(commit, &kept, &WaitFor::Signal(signal.name.clone()))?;
+    Ok(Delivered::Lies)
+}
+
+/// Puts a signal from outside into an inbox.
+pub(super) fn signal(commit: &mut Commit<'_, '_>, signal: &SendSignal, now: Timestamp) -> Result<Signalled> {
+    Ok(match deliver(commit, signal, None, now)? {
+        Delivered::Lies => Signalled::Accepted(commit.take_caused()),
+        Delivered::Duplicate => Signalled::Duplicate,
+        Delivered::Ended => Signalled::Ended,
+    })
+}
+
+/// Sends the signals of a stretch.
+pub(super) fn send(commit: &mut Commit<'_, '_>, from: RunId, signals: &[SendSignal], now: Timestamp) -> Result<()> {
+    for signal in signals {
+        let gone = match deliver(commit, signal, Some(from), now) {
+            Ok(delivered) => delivered == Delivered::Ended,
+            Err(StoreError::NotFound { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if gone {
+            commit.caused.undelivered.push(Undelivered { to: signal.to, name: signal.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Takes signals out of the inbox.
+pub(super) fn take(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, places: &[u64]) -> Result<()> {
+    for place in places {
+        let key = placed(id, *place);
+        let Some(lying) = commit.record::<Lying>(INBOX, &key)? else { continue };
+        commit.delete(INBOX, &key);
+        marks.signals = marks.signals.saturating_sub(1);
+        marks.signal_bytes = marks.signal_bytes.saturating_sub((lying.name.len() + lying.payload.len()) as u64);
+    }
+    Ok(())
+}
+
+/// The first signal of a name behind a place.
+pub(super) fn first(store: &impl Reads, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
+    let mut range = prefix_range(&id.to_bytes());
+    if let Some(after) = after {
+        range.start = placed(id, after.saturating_add(1));
+    }
+    for (key, bytes) in store.range(INBOX, range, false, INBOX_SIGNALS as usize)? {
+        let lying: Lying = decode(INBOX, &bytes)?;
+        if lying.name == name {
+            let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            return Ok(Some(InboxSignal {
+                place,
+                name: lying.name,
+                payload: Bytes::from(lying.payload),
+                at: lying.at,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a signal of that name lies there.
+pub(super) fn has(store: &impl Reads, id: RunId, name: &str) -> Result<bool> {
+    Ok(first(store, id, name, None)?.is_some())
+}
+
+fn seen(to: RunId, from: Option<RunId>, key: &str) -> Vec<u8> {
+    let mut seen = to.to_bytes().to_vec();
+    match from {
+        Some(from) => {
+            seen.push(b'r');
+            seen.extend_from_slice(&from.to_bytes());
+        }
+        None => seen.push(b'c'),
+    }
+    seen.extend_from_slice(key.as_bytes());
+    seen
+}

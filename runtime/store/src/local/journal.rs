@@ -1,0 +1,61 @@
+//! A run's journal and head: chunks of bytes that only the engine reads.
+
+use bytes::Bytes;
+use tidemill_core::RunId;
+use tidemill_core::journal::JournalChange;
+
+use super::commit::Commit;
+use super::kept::{self, Marks};
+use super::reads::{Reads, prefix_range};
+use super::tables::{HEADS, JOURNAL, chunk};
+use crate::error::StoreError;
+use crate::records::StoredJournal;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Brings the stored journal in line with what changed: chunk `from + i` becomes `chunks[i]`, later ones are removed.
+pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, change: &JournalChange) -> Result<()> {
+    let end = u32::try_from(change.chunks.len()).ok().and_then(|added| change.from.checked_add(added));
+    let (Some(end), true) = (end, change.from <= marks.chunks) else {
+        let what = format!("the journal of run {id} has {} chunks: none can follow at {}", marks.chunks, change.from);
+        return Err(StoreError::IllegalTransition(what));
+    };
+    for (at, bytes) in (change.from..end).zip(&change.chunks) {
+        commit.put(JOURNAL, &chunk(id, at), bytes);
+    }
+    for at in end..marks.chunks {
+        commit.delete(JOURNAL, &chunk(id, at));
+    }
+    marks.chunks = end;
+    Ok(())
+}
+
+/// Writes the head, or removes it.
+pub(super) fn set_head(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, head: Option<&Bytes>) {
+    match head {
+        Some(head) => commit.put(HEADS, &id.to_bytes(), head),
+        None if marks.head => commit.delete(HEADS, &id.to_bytes()),
+        None => {}
+    }
+    marks.head = head.is_some();
+}
+
+/// Journal and head, from a store that shows one moment.
+pub(super) fn read(store: &impl Reads, id: RunId) -> Result<StoredJournal> {
+    let Some(kept) = kept::kept(store, id)? else { return Ok(StoredJournal::default()) };
+    let mut journal = StoredJournal::default();
+    if kept.marks.chunks > 0 {
+        let found = store.range(JOURNAL, prefix_range(&id.to_bytes()), false, usize::MAX)?;
+        let whole = (0..kept.marks.chunks).map(|at| chunk(id, at)).eq(found.iter().map(|(key, _)| key.to_vec()));
+        if !whole {
+            return Err(StoreError::Damaged { what: format!("the journal of run {id} is not whole") });
+        }
+        journal.chunks = found.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)).collect();
+    }
+    if kept.marks.head {
+        let head = store.bytes(HEADS, &id.to_bytes())?;
+        let missing = || StoreError::Damaged { what: format!("the head of run {id} is missing") };
+        journal.head = Some(Bytes::copy_from_slice(&head.ok_or_else(missing)?));
+    }
+    Ok(journal)
+}

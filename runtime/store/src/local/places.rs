@@ -1,0 +1,156 @@
+//! Writing a run's record, and with it every place where the run is listed and whatever its end means to other runs.
+
+use tidemill_core::run::{Run, RunState, TriggerKind};
+use tidemill_core::{RunId, Timestamp};
+
+use super::commit::Commit;
+use super::kept::Kept;
+use super::reads::Reads;
+use super::runs::Reserved;
+use super::tables::{DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, READY, RUNNING, RUNS, at, ready, run_of, under};
+use super::{tree, waits};
+use crate::error::StoreError;
+use crate::records::FeedEvent;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long an idempotency key lives beyond the end of its run, in milliseconds.
+const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// Writes a run's record and brings every place where it is listed in line with its state. What follows from its end is written too,
+/// its own record included: it is to be read again by whoever goes on with it.
+pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Kept, now: Timestamp) -> Result<()> {
+    let run = &kept.run;
+    let id = run.id.to_bytes();
+    commit.put_record(RUNS, &id, kept)?;
+    if before.is_some_and(|before| before.state == run.state) {
+        return Ok(());
+    }
+    let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
+    if let Some(before) = before {
+        unlist(commit, before)?;
+        if let (Some(key), None) = (firing(before), firing(run)) {
+            commit.delete(FIRINGS, &key);
+        }
+        if run.state.has_ended() {
+            commit.delete(OPEN, &run_of(&run.deployment, run.id));
+        }
+    }
+    list(commit, kept, now)?;
+    let had_ended = before.is_some_and(|before| before.state.has_ended());
+    if !run.state.has_ended() && (before.is_none() || had_ended) {
+        commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
+    }
+    if let (None, Some(key)) = (before.and_then(firing), firing(run)) {
+        commit.put(FIRINGS, &key, &[]);
+    }
+    if run.state.has_ended() {
+        keep_key(commit, run, Some(now.plus_millis(KEY_MILLIS)))?;
+    } else if had_ended {
+        keep_key(commit, run, None)?;
+    }
+    commit.announce(now, &announcement(run, now))?;
+    if run.state.is_settled() {
+        commit.settled(run);
+    }
+    if run.state.has_ended() && !had_ended { tree::ended(commit, kept) } else { Ok(()) }
+}
+
+/// Takes a run off the list that it is on by its state.
+fn unlist(commit: &mut Commit<'_, '_>, run: &Run) -> Result<()> {
+    let due = match &run.state {
+        RunState::Running { .. } => {
+            commit.delete(RUNNING, &run.id.to_bytes());
+            return Ok(());
+        }
+        RunState::Queued { not_before } => Some(*not_before),
+        RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
+        _ => return Ok(()),
+    };
+    if !undelay(commit, run.id, due)? {
+        commit.delete(READY, &ready(run));
+    }
+    Ok(())
+}
+
+fn undelay(commit: &mut Commit<'_, '_>, id: RunId, due: Option<Timestamp>) -> Result<bool> {
+    let Some(delayed) = due.map(|due| at(due, &id.to_bytes())) else { return Ok(false) };
+    let was = commit.bytes(DELAYED, &delayed)?.is_some();
+    if was {
+        commit.delete(DELAYED, &delayed);
+    }
+    Ok(was)
+}
+
+fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> {
+    let run = &kept.run;
+    let due = match &run.state {
+        RunState::Running { epoch, .. } => {
+            commit.put(RUNNING, &run.id.to_bytes(), &epoch.get().to_be_bytes());
+            return Ok(());
+        }
+        // Who is to be told of a cancellation is not kept waiting by a back-off.
+        RunState::Queued { not_before } => Some(*not_before).filter(|_| run.cancel.is_none()).unwrap_or(now),
+        RunState::Suspended if kept.to_be_told() => now,
+        RunState::Suspended => match &run.waiting_for {
+            Some(wait) if !waits::holds(commit, kept, wait)? => match wait.until {
+                Some(until) => until,
+                // A wait for nothing is over; for something, it comes or nothing does.
+                None if wait.any_of.is_empty() => now,
+                None => return Ok(()),
+            },
+            _ => now,
+        },
+        _ => return Ok(()),
+    };
+    if due > now {
+        commit.put(DELAYED, &at(due, &run.id.to_bytes()), &ready(run));
+        commit.caused.delayed = Some(commit.caused.delayed.map_or(due, |earliest| earliest.min(due)));
+    } else {
+        commit.put(READY, &ready(run), &[]);
+        commit.ready(&run.deployment);
+    }
+    Ok(())
+}
+
+/// Lists a queued or suspended run as ready, whatever it was waiting for. Harmless where it is.
+pub(super) fn wake(commit: &mut Commit<'_, '_>, run: &Run) -> Result<()> {
+    unlist(commit, run)?;
+    commit.put(READY, &ready(run), &[]);
+    commit.ready(&run.deployment);
+    Ok(())
+}
+
+/// Writes until when a run's idempotency key is kept; none is for as long as the run goes on.
+fn keep_key(commit: &mut Commit<'_, '_>, run: &Run, until: Option<Timestamp>) -> Result<()> {
+    let Some(key) = &run.key else { return Ok(()) };
+    let name = under(run.deployment.as_str(), key.as_bytes());
+    if let Some(mut reserved) = commit.record::<Reserved>(KEYS, &name)?.filter(|reserved| reserved.run == run.id) {
+        reserved.until = until;
+        commit.put_record(KEYS, &name, &reserved)?;
+        if let Some(until) = until {
+            commit.put(KEY_ENDS, &at(until, &name), &[]);
+        }
+    }
+    Ok(())
+}
+
+fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
+    FeedEvent::Run {
+        id: run.id,
+        deployment: run.deployment.clone(),
+        export: run.export,
+        trigger: run.trigger.kind,
+        state: run.state.name().to_owned(),
+        code: run.state.failure().map(|failure| failure.code.clone()),
+        attempt: run.attempt,
+        fuel: run.fuel,
+        peak_memory: run.peak_memory,
+        took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
+    }
+}
+
+fn firing_key(run: &Run) -> Option<Vec<u8>> {
+    let name = run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)?;
+    Some(under(run.deployment.as_str(), &under(name, &run.id.to_bytes())))
+}

@@ -1,0 +1,169 @@
+//! Committing a stretch: what it read, all that it leaves, and what the commit led to in other runs.
+
+use bytes::Bytes;
+use tidemill_core::ids::Owner;
+use tidemill_core::journal::JournalChange;
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, RunId, Timestamp};
+
+use super::{LogLine, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
+
+/// Something that a stretch read, and the commit must find unchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadCheck {
+    /// A key of the deployment's state.
+    State {
+        /// The key.
+        key: String,
+        /// What was seen.
+        version: Version,
+    },
+    /// A scan of the deployment's state.
+    Scan {
+        /// What was asked.
+        request: ScanRequest,
+        /// The keys and versions that were seen, in order.
+        seen: Vec<(String, Version)>,
+        /// Whether there were more.
+        more: bool,
+    },
+    /// An external id of the stream.
+    ExternalId {
+        /// The id.
+        external_id: String,
+        /// What was seen.
+        version: Version,
+    },
+}
+
+/// A change of one key of the deployment's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateWrite {
+    /// The key.
+    pub key: String,
+    /// The new value; none deletes it.
+    pub value: Option<Bytes>,
+}
+
+/// How a commit relates to what the store knows of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begins {
+    /// The run is not in the store yet: it ran first, and this is its first commit. Its idempotency key is reserved
+    /// here; whoever loses is answered with the winner.
+    Fresh {
+        /// The JSON text of its input.
+        input: Bytes,
+    },
+    /// The run is in the store, running, owned by the committer.
+    Continues,
+}
+
+/// All that a stretch leaves, taking hold together or not at all. [`StretchCommit::of`] makes one that leaves nothing but the
+/// run's record, so that callers name only what they use.
+#[derive(Debug, Clone)]
+pub struct StretchCommit {
+    /// Who commits; a stale epoch is refused.
+    pub owner: Owner,
+    /// Whether the run is known already.
+    pub begins: Begins,
+    /// The run's record as it is to stand. What the store itself learned of it meanwhile (that its cancellation was asked for) is kept.
+    pub run: Run,
+    /// What was read.
+    pub reads: Vec<ReadCheck>,
+    /// What is written to the deployment's state; one change a key.
+    pub writes: Vec<StateWrite>,
+    /// What is posted to the ledger.
+    pub postings: Vec<NewPosting>,
+    /// Log lines that are not in the store yet.
+    pub logs: Vec<LogLine>,
+    /// The JSON text of the output, where it succeeded.
+    pub output: Option<Bytes>,
+    /// Where the stream's watermark moves to, where a collection succeeded; it never moves back.
+    pub watermark: Option<Timestamp>,
+    /// What changed in the journal.
+    pub journal: Option<JournalChange>,
+    /// What an open stretch or step holds, opaque to the store; none removes what was there.
+    pub head: Option<Bytes>,
+    /// Runs that it starts; `trigger.parent` of each names this run. One that is there already is found again.
+    pub starts: Vec<NewRun>,
+    /// Signals that it sends.
+    pub signals: Vec<SendSignal>,
+    /// Signals that it took from its inbox, by their places.
+    pub taken: Vec<u64>,
+    /// Runs that it cancels.
+    pub cancels: Vec<RunId>,
+    /// Children whose outcome it has learned for good: a retry of this run leaves them alone.
+    pub observed: Vec<RunId>,
+    /// The run continues as new with this input, in place of its old one.
+    pub input: Option<Bytes>,
+    /// The time of the commit.
+    pub now: Timestamp,
+}
+
+impl StretchCommit {
+    /// The commit of a run that the store knows, leaving nothing but its record.
+    #[must_use]
+    pub const fn of(owner: Owner, run: Run, now: Timestamp) -> Self {
+        Self {
+            owner,
+            begins: Begins::Continues,
+            run,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            postings: Vec::new(),
+            logs: Vec::new(),
+            output: None,
+            watermark: None,
+            journal: None,
+            head: None,
+            starts: Vec::new(),
+            signals: Vec::new(),
+            taken: Vec::new(),
+            cancels: Vec::new(),
+            observed: Vec::new(),
+            input: None,
+            now,
+        }
+    }
+}
+
+/// What a commit led to beside the run that it was about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caused {
+    /// Deployments that got something to claim; sorted, each once.
+    pub ready: Vec<DeploymentName>,
+    /// The earliest time at which something that was delayed here becomes due.
+    pub delayed: Option<Timestamp>,
+    /// Running runs that are to be told of their cancellation, or ended where `cancel.terminate` says so.
+    pub cancelling: Vec<RunId>,
+    /// Runs that ended or were parked, besides the one that was committed.
+    pub settled: Vec<Run>,
+    /// Signals that nobody will get.
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// What became of a commit that was not refused by an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// It took hold.
+    Done(Caused),
+    /// Something that it read has changed: do the stretch again.
+    Conflict {
+        /// Which of its reads, in words.
+        what: String,
+        /// The read's place in [`StretchCommit::reads`]; their number where it is something else, such as an external id that was
+        /// posted or a deployment that is gone.
+        read: usize,
+    },
+    /// The idempotency key was reserved by another run with the same input, meanwhile.
+    KeyTaken(Box<Run>),
+}
+
+/// What the store has of a run's journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredJournal {
+    /// The journal's chunks, in order.
+    pub chunks: Vec<Bytes>,
+    /// What an open stretch or step holds.
+    pub head: Option<Bytes>,
+}
