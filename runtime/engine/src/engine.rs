@@ -104,7 +104,7 @@ impl Engine {
             outside: Arc::new(Outside {
                 store,
                 secrets: Arc::clone(&config.secrets),
-                egress: Arc::new(Egress::new(Arc::clone(&clock))),
+                egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
                 policy: Arc::new(config.egress.clone()),
                 currencies,
             }),

@@ -41,7 +41,7 @@ pub use activation::{Activation, Cause, Effects, Ended, Metric, MetricKind, Outc
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;
 pub use config::{CompilerCommand, EngineConfig};
-pub use egress::EgressPolicy;
+pub use egress::{BadRoots, EgressPolicy, Roots};
 pub use engine::{Engine, EngineStats};
 pub use error::{Admitted, EngineError, Problem, Refused};
 pub use grants::{BadOrigin, Grants, OriginPattern, Scheme, SecretGrant};

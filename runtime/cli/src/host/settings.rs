@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
-use tidemill_engine::{EgressPolicy, OriginPattern};
+use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
 
 use crate::client::read_token;
 use crate::error::CliError;
@@ -20,6 +21,8 @@ use crate::printer::Row;
 pub const FILE: &str = "tidemill-host.toml";
 /// The longest such file, in bytes.
 const FILE_BYTES: u64 = 64 * 1024;
+/// The longest file of certificates, in bytes.
+const ROOTS_BYTES: u64 = 1 << 20;
 /// The shortest token, in bytes: what is shorter can be guessed.
 const TOKEN_BYTES: usize = 16;
 
@@ -30,7 +33,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 14] = [
+const SPECS: [Spec; 15] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -44,6 +47,7 @@ const SPECS: [Spec; 14] = [
     Spec { key: "egress-allow", default: "" },
     Spec { key: "egress-deny", default: "" },
     Spec { key: "egress-private", default: "" },
+    Spec { key: "egress-roots", default: "" },
     Spec { key: "units", default: "" },
 ];
 
@@ -94,6 +98,10 @@ pub struct Flags {
     /// Origins that may lie at private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
     #[arg(long, value_name = "ORIGINS")]
     pub egress_private: Option<String>,
+
+    /// A PEM file of certificate authorities to trust beside the machine's own [env: TIDEMILL_EGRESS_ROOTS]
+    #[arg(long, value_name = "FILE")]
+    pub egress_roots: Option<String>,
 
     /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
     #[arg(long, value_name = "UNITS")]
@@ -240,6 +248,7 @@ impl Settings {
             ("egress-allow", &flags.egress_allow),
             ("egress-deny", &flags.egress_deny),
             ("egress-private", &flags.egress_private),
+            ("egress-roots", &flags.egress_roots),
             ("units", &flags.units),
         ];
         let flags = given.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
@@ -283,6 +292,7 @@ impl Settings {
                 allow: take("egress-allow").list()?,
                 deny: take("egress-deny").list()?,
                 private,
+                roots: take("egress-roots").roots()?,
             },
             units: take("units").units()?,
             shown,
@@ -351,6 +361,20 @@ impl Taken<'_> {
         self.parts()
             .map(|part| part.parse().map_err(|bad: tidemill_engine::BadOrigin| self.wrong(&bad.to_string())))
             .collect()
+    }
+
+    fn roots(&self) -> Result<Roots, CliError> {
+        if self.text.is_empty() {
+            return Ok(Roots::default());
+        }
+        let read = |path: &Path| -> Result<Roots, Box<dyn std::error::Error>> {
+            let mut pem = Vec::new();
+            std::fs::File::open(path)?.take(ROOTS_BYTES + 1).read_to_end(&mut pem)?;
+            Ok(Roots::from_pem(&pem)?)
+        };
+        read(Path::new(self.text)).map_err(|why| {
+            self.wrong(&format!("name a PEM file with the certificates of authorities, of at most 1 MiB ({why})"))
+        })
     }
 
     fn units(&self) -> Result<Vec<(String, u8)>, CliError> {
@@ -498,6 +522,7 @@ mod tests {
             ("addr", "localhost"),
             ("log_format", "xml"),
             ("egress_allow", "example.com"),
+            ("egress_roots", "/nowhere/roots.pem"),
             ("units", "btc:8"),
         ] {
             let error = read(&[], &[], &format!("{key} = '{value}'")).unwrap_err();

@@ -13,11 +13,13 @@ mod placeholders;
 mod policy;
 mod reach;
 mod resolve;
+mod roots;
 mod send;
 mod target;
 mod usage;
 
 pub use policy::EgressPolicy;
+pub use roots::{BadRoots, Roots};
 
 pub(crate) use outgoing::{Answered, Draft, Outgoing, Retry};
 pub(crate) use reach::Reach;

@@ -1,5 +1,6 @@
 //! What the operator lets requests reach, whatever deployments were granted.
 
+use super::roots::Roots;
 use crate::grants::{OriginPattern, Scheme};
 
 /// The operator's rules. A request must pass these *and* its deployment's grant.
@@ -13,6 +14,8 @@ pub struct EgressPolicy {
     pub deny: Vec<OriginPattern>,
     /// Origins that may be reached at addresses that are not on the public internet, although `allow_private` is not set.
     pub private: Vec<OriginPattern>,
+    /// Certificate authorities that are trusted beside the machine's own.
+    pub roots: Roots,
 }
 
 impl EgressPolicy {

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Client, Method, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::{Clock, Code, Failure, Limits};
 
@@ -14,6 +14,7 @@ use super::outgoing::{Answered, Outgoing};
 use super::placeholders::{Carried, Place};
 use super::reach::{Reach, refused};
 use super::resolve::{AddressRefused, Resolver};
+use super::roots::Roots;
 use super::target::Target;
 use super::usage::{Budget, Usage};
 
@@ -32,6 +33,7 @@ const WAIT_MILLIS: u64 = 10 * 60 * 1000;
 pub(crate) struct Egress {
     public: OnceLock<Result<Client, String>>,
     private: OnceLock<Result<Client, String>>,
+    roots: Roots,
     deployments: Gates,
     hosts: Gates,
     breakers: Breakers,
@@ -63,10 +65,11 @@ struct Hop {
 
 impl Egress {
     /// Nothing is opened before the first request.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
         Self {
             public: OnceLock::new(),
             private: OnceLock::new(),
+            roots,
             deployments: Gates::new(PER_DEPLOYMENT),
             hosts: Gates::new(PER_HOST),
             breakers: Breakers::new(clock),
@@ -182,7 +185,8 @@ impl Egress {
 
     async fn ask(&self, method: &Method, hop: &Hop, private: bool) -> Result<reqwest::Response, Failure> {
         let cell = if private { &self.private } else { &self.public };
-        let client = cell.get_or_init(|| client(private)).as_ref().map_err(|why| Code::Internal.failure(why))?;
+        let client =
+            cell.get_or_init(|| client(private, &self.roots)).as_ref().map_err(|why| Code::Internal.failure(why))?;
         let mut asked = client.request(method.clone(), hop.target.url.clone()).headers(hop.headers.clone());
         if !hop.body.is_empty() || !matches!(*method, Method::GET | Method::HEAD) {
             asked = asked.body(hop.body.clone());
@@ -207,10 +211,13 @@ fn tell(asked: LetThrough, tried: &Result<Answered, Failure>) {
 }
 
 /// A client; says why not where TLS cannot be set up, as on a machine without any root certificates.
-fn client(private: bool) -> Result<Client, String> {
+fn client(private: bool, roots: &Roots) -> Result<Client, String> {
     // Another part of the process may have installed one, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |error: reqwest::Error| format!("this host cannot send requests: {error}");
+    let roots: Result<Vec<_>, _> = roots.ders().map(Certificate::from_der).collect();
     Client::builder()
+        .tls_certs_merge(roots.map_err(failed)?)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .dns_resolver(Resolver { private })
@@ -220,7 +227,7 @@ fn client(private: bool) -> Result<Client, String> {
         .referer(false)
         .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| format!("this host cannot send requests: {error}"))
+        .map_err(failed)
 }
 
 /// The request with its secrets in place.

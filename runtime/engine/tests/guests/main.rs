@@ -7,6 +7,7 @@ mod bounds;
 mod cancellation;
 mod egress;
 mod health;
+mod https;
 mod ledger;
 mod support;
 mod uploads;
