@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tidemill_core::manifest::Manifest;
+use tidemill_core::manifest::{Grants, Manifest};
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Schedule;
-use tidemill_core::{Code, DeploymentName, Limits, Revision, ScheduleName, Timestamp};
-use tidemill_engine::{Grants, SecretGrant};
+use tidemill_core::{DeploymentName, Limits, Revision, ScheduleName, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::records::Deployment;
 
@@ -54,16 +53,16 @@ impl Plan {
         })?;
         let component = store.component(&deployment.component).await?;
         let exports = component.map(|component| component.exports).unwrap_or_default();
-        Self::new(deployment.revision, manifest, exports)
+        Ok(Self::new(deployment.revision, manifest, exports))
     }
 
-    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>) -> Result<Self, ControlError> {
-        Ok(Self {
+    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>) -> Self {
+        Self {
             revision,
             exports,
             config: manifest.config.as_str().into(),
             limits: manifest.limits.clone(),
-            grants: Arc::new(grants(&manifest.grants)?),
+            grants: Arc::new(manifest.grants.clone()),
             retry: manifest.retry,
             priority: manifest.priority,
             concurrency: manifest.concurrency,
@@ -72,32 +71,12 @@ impl Plan {
             schedules: manifest.schedules.clone(),
             since: manifest.since,
             manifest,
-        })
+        }
     }
 
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<&Schedule> {
         self.schedules.iter().find(|schedule| schedule.name() == name)
     }
-}
-
-/// What the engine checks, of what the manifest says.
-fn grants(granted: &tidemill_core::manifest::Grants) -> Result<Grants, ControlError> {
-    let origin = |origin: &tidemill_core::manifest::HttpGrant| {
-        origin.to_string().parse().map_err(|error| {
-            ControlError::refused(Code::BadManifest, format!("`{origin}` under `http` in `[grants]`: {error}"))
-        })
-    };
-    let secrets = granted.secrets.iter().map(|secret| {
-        let to = secret.to.iter().map(origin).collect::<Result<_, ControlError>>()?;
-        Ok(SecretGrant { name: secret.name.clone(), to, sign: secret.sign })
-    });
-    Ok(Grants {
-        http: granted.http.iter().map(origin).collect::<Result<_, ControlError>>()?,
-        secrets: secrets.collect::<Result<_, ControlError>>()?,
-        ledger: granted.ledger,
-        topics: granted.topics.clone(),
-        deployments: granted.deployments.iter().map(|name| name.as_str().to_owned()).collect(),
-    })
 }
 
 /// A deployment as it stands now.

@@ -16,11 +16,11 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::stream::{self, StreamExt as _};
 use tidemill_core::clock::SystemClock;
+use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Failure, Fuel, Limits, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Grants, Metric, Module, Outcome, RunContext,
-    RunSink,
+    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext, RunSink,
 };
 use tidemill_store::LocalStore;
 use tidemill_store::records::LogLine;

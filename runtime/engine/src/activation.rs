@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
 use tidemill_store::records::{LogLine, NewPosting, ReadCheck, StateWrite};
 
 use crate::cancel::CancelToken;
-use crate::grants::Grants;
 use crate::module::Module;
 
 /// One stay of a run in memory: everything that executing it needs.

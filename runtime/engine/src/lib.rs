@@ -21,7 +21,6 @@ mod error;
 mod execute;
 mod exports;
 mod fuel;
-mod grants;
 mod guest;
 mod host;
 mod limiter;
@@ -41,9 +40,8 @@ pub use activation::{Activation, Cause, Effects, Ended, Metric, MetricKind, Outc
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;
 pub use config::{CompilerCommand, EngineConfig};
-pub use egress::{BadRoots, EgressPolicy, Roots};
+pub use egress::{BadOrigin, BadRoots, EgressPolicy, OriginPattern, Roots, Scheme};
 pub use engine::{Engine, EngineStats};
 pub use error::{Admitted, EngineError, Problem, Refused};
-pub use grants::{BadOrigin, Grants, OriginPattern, Scheme, SecretGrant};
 pub use module::Module;
 pub use slice::ask_for_short as ask_for_short_slices;

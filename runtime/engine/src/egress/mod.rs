@@ -8,6 +8,7 @@
 mod address;
 mod breakers;
 mod gates;
+mod origin;
 mod outgoing;
 mod placeholders;
 mod policy;
@@ -18,6 +19,7 @@ mod send;
 mod target;
 mod usage;
 
+pub use origin::{BadOrigin, OriginPattern, Scheme};
 pub use policy::EgressPolicy;
 pub use roots::{BadRoots, Roots};
 

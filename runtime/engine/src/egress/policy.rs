@@ -1,7 +1,7 @@
 //! What the operator lets requests reach, whatever deployments were granted.
 
+use super::origin::{OriginPattern, Scheme};
 use super::roots::Roots;
-use crate::grants::{OriginPattern, Scheme};
 
 /// The operator's rules. A request must pass these *and* its deployment's grant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use tidemill_core::manifest::Grants;
 use tidemill_core::{Code, Failure};
 
 use super::address::is_public;
 use super::placeholders::Carried;
 use super::policy::EgressPolicy;
 use super::target::Target;
-use crate::grants::Grants;
 use crate::secrets::SecretSource;
 
 /// Where one deployment's requests may go.
@@ -27,7 +27,7 @@ impl Reach {
     pub(super) fn check(&self, target: &Target) -> Result<bool, Failure> {
         let Target { scheme, host, port, .. } = target;
         let origin = target.origin();
-        if !self.grants.http.iter().any(|granted| granted.fits(*scheme, host, *port)) {
+        if !self.grants.allows(scheme.as_str(), host, *port) {
             return Err(Code::NotGranted.failure(format!(
                 "the deployment has no grant for {origin}; add to `[grants]`: http = [\"{origin}\"]"
             )));
@@ -51,8 +51,8 @@ impl Reach {
     pub(super) fn secrets(&self, names: &[String], target: &Target) -> Result<Carried, Failure> {
         let Target { scheme, host, port, .. } = target;
         let values = names.iter().map(|name| {
-            let granted = self.grants.secrets.iter().find(|grant| grant.name == *name);
-            if !granted.is_some_and(|grant| grant.to.iter().any(|to| to.fits(*scheme, host, *port))) {
+            let granted = self.grants.secret(name);
+            if !granted.is_some_and(|grant| grant.to.iter().any(|to| to.allows(scheme.as_str(), host, *port))) {
                 let (name, origin): (String, _) = (name.chars().take(64).collect(), target.origin());
                 return Err(Code::SecretNotGranted.failure(format!(
                     "secret `{name}` may not be sent to {origin}; add to `[grants]`: secrets = [{{ name = \"{name}\", to = [\"{origin}\"] }}]"

@@ -3,7 +3,7 @@
 use tidemill_core::{Code, Failure};
 use url::{Host, Url};
 
-use crate::grants::Scheme;
+use super::origin::Scheme;
 
 /// The longest url, in bytes.
 const URL_BYTES: usize = 8 * 1024;

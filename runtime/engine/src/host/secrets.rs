@@ -19,7 +19,7 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)) -> wasmtime::Result<Answer<Vec<u8>>> {
     answer(guest.may_fail().and_then(|()| {
         guest.not_in_health_check("secrets.sign")?;
-        if !guest.run.grants.secrets.iter().any(|grant| grant.name == name && grant.sign) {
+        if !guest.run.grants.secret(&name).is_some_and(|grant| grant.sign) {
             return Err(Code::SecretNotGranted.failure(format!(
                 "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",
                 shown(&name)

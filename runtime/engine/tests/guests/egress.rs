@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tidemill_core::Failure;
+use tidemill_core::manifest::{Grants, SecretGrant};
 use tidemill_engine::secrets::{SecretSource, SecretValue};
-use tidemill_engine::{Cause, EgressPolicy, Grants, SecretGrant};
+use tidemill_engine::{Cause, EgressPolicy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

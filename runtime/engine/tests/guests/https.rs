@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
-use tidemill_engine::{EgressPolicy, Grants, Roots};
+use tidemill_core::manifest::Grants;
+use tidemill_engine::{EgressPolicy, Roots};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;

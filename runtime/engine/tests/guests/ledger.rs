@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidemill_core::RunId;
-use tidemill_engine::Grants;
+use tidemill_core::manifest::Grants;
 
 use crate::support::{Job, START, World};
 

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde_json::Value;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::ids::Owner;
+use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Grants, Metric, Module, Outcome,
-    RunContext, RunSink,
+    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext,
+    RunSink,
 };
 use tidemill_store::records::{Begins, Committed, Component, LogLine, ModuleVersion, PutDeployment, StretchCommit};
 use tidemill_store::{LocalStore, Store};
