@@ -1,5 +1,6 @@
 //! Why a guest was stopped, and how the many ways in which wasmtime says so become one code each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use tidemill_core::{Code, Failure, Limits};
@@ -139,19 +140,25 @@ fn is_host_call_bound(error: &wasmtime::Error) -> bool {
 }
 
 /// Compilers keep what has an address on a stack in memory, which begins at its lowest end: where that one overflows first, the
-/// guest touches an address below zero, out of a deep recursion.
+/// guest touches an address below zero, out of a deep recursion. Where it does so with `memory.copy` no address is known; then it
+/// is the recursion of a few functions alone that tells.
 fn is_below_the_stack(error: &wasmtime::Error) -> bool {
     const BELOW: u64 = 1 << 20;
-    let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() >= FRAMES);
-    let below = error.chain().any(|cause| {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>().filter(|trace| trace.frames().len() >= FRAMES) else {
+        return false;
+    };
+    let address = error.chain().find_map(|cause| {
         let words = cause.to_string();
-        let address = words.split_once("memory fault at wasm address 0x").map(|(_, rest)| rest);
-        let digits = address.and_then(|rest| rest.split(|c: char| !c.is_ascii_hexdigit()).next());
-        digits
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-            .is_some_and(|address| (u64::from(u32::MAX) + 1 - BELOW..=u64::from(u32::MAX) + BELOW).contains(&address))
+        let (_, rest) = words.split_once("memory fault at wasm address 0x")?;
+        u64::from_str_radix(rest.split(|c: char| !c.is_ascii_hexdigit()).next()?, 16).ok()
     });
-    deep && below
+    match address {
+        Some(address) => (u64::from(u32::MAX) + 1 - BELOW..=u64::from(u32::MAX) + BELOW).contains(&address),
+        None => {
+            let functions: BTreeSet<_> = trace.frames().iter().map(wasmtime::FrameInfo::func_index).collect();
+            functions.len() <= FRAMES / 4
+        }
+    }
 }
 
 fn trap_words(trap: Trap) -> String {
