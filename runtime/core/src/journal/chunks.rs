@@ -445,3 +445,11 @@ fn checksum(chunk: &[u8], before: u64) -> [u8; 4] {
     let bytes = sum.to_le_bytes();
     [bytes[0], bytes[1], bytes[2], bytes[3]]
 }
+
+/// A first chunk of these records, whatever they are, with the checksum that is theirs.
+#[cfg(test)]
+pub(super) fn sealed_for_tests(records: &[u8]) -> Bytes {
+    let mut bytes = [&[FORMAT, 0, 0, 0, 0], records].concat();
+    Chunks::new().finish(&mut bytes);
+    bytes.into()
+}

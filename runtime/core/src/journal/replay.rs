@@ -156,8 +156,11 @@ impl Journal {
         }
     }
 
-    /// Records what a call was answered, at the end.
+    /// Records what a call was answered, at the end. It is met again after a [`Self::rewind`].
     pub fn record(&mut self, entry: NewEntry<'_>) {
+        if self.ahead().is_none() {
+            self.live = true;
+        }
         let NewEntry { kind, request, result, at, fuel, shown } = entry;
         let record = Record::Call { kind, request, shown: shown.map(cut), result };
         self.chunks.append(&record, at.as_millis(), fuel.get());

@@ -1,5 +1,10 @@
-//! The journal as a whole: laws against a model, damage, and the sizes that were promised.
+//! The journal as a whole: what it is for here, laws against a model, damage, old files and sizes beside.
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+mod damage;
+mod golden;
+mod model;
+mod size;
 
 use super::*;
 
