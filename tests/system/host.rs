@@ -15,6 +15,8 @@ pub struct Host {
     dir: PathBuf,
     port: u16,
     log: PathBuf,
+    env: Vec<(&'static str, String)>,
+    wrapper: Vec<String>,
     pub http: reqwest::Client,
 }
 
@@ -29,8 +31,14 @@ pub fn client() -> reqwest::Client {
 
 /// The command that runs a host on `dir`.
 pub fn serve(dir: &Path, port: u16) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.arg("serve").env("TIDEMILL_DATA", dir).env("TIDEMILL_ADDR", format!("127.0.0.1:{port}"));
+    serve_within(&[], dir, port)
+}
+
+/// As [`serve`], by a command that ends in executing what follows it.
+fn serve_within(wrapper: &[String], dir: &Path, port: u16) -> Command {
+    let mut words = wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tidemill")]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).arg("serve").env("TIDEMILL_DATA", dir).env("TIDEMILL_ADDR", format!("127.0.0.1:{port}"));
     command.env_remove("TIDEMILL_TOKEN").current_dir(dir.parent().unwrap()).stdin(Stdio::null());
     command
 }
@@ -38,17 +46,40 @@ pub fn serve(dir: &Path, port: u16) -> Command {
 impl Host {
     /// Starts a host and waits until it is ready.
     pub async fn start(dir: &Path) -> Self {
-        let mut host =
-            Self { process: None, dir: dir.join("data"), port: free_port(), log: dir.join("host.log"), http: client() };
+        let mut host = Self::asleep(dir);
         host.resume().await;
         host
     }
 
+    /// A host that has a folder and a port, and no process yet.
+    pub fn asleep(dir: &Path) -> Self {
+        let (dir, log) = (dir.join("data"), dir.join("host.log"));
+        Self { process: None, dir, port: free_port(), log, env: Vec::new(), wrapper: Vec::new(), http: client() }
+    }
+
+    /// What the environment of the next process says besides.
+    pub fn set_env(&mut self, env: Vec<(&'static str, String)>) {
+        self.env = env;
+    }
+
+    /// A command that executes the host at its end.
+    pub fn set_wrapper(&mut self, wrapper: Vec<String>) {
+        self.wrapper = wrapper;
+    }
+
     /// Starts the process again, on the same folder and port.
     pub async fn resume(&mut self) {
+        if let Err(status) = self.try_resume().await {
+            panic!("the host ended with {status}:\n{}", self.said());
+        }
+    }
+
+    /// As [`Self::resume`], where the process may end before it is ready; then how it ended.
+    pub async fn try_resume(&mut self) -> Result<(), ExitStatus> {
         assert!(self.process.is_none(), "the host is running");
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = serve(&self.dir, self.port);
+        let mut command = serve_within(&self.wrapper, &self.dir, self.port);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = command.spawn().unwrap();
         let begun = Instant::now();
@@ -59,12 +90,22 @@ impl Host {
                 break;
             }
             if let Some(status) = process.try_wait().unwrap() {
-                panic!("the host ended with {status}:\n{}", self.said());
+                return Err(status);
             }
             assert!(begun.elapsed() < PATIENCE, "the host did not get ready:\n{}", self.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.process = Some(process);
+        Ok(())
+    }
+
+    /// Whether the process has ended by itself; if so, the host can be started again.
+    pub fn has_died(&mut self) -> bool {
+        let died = self.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some());
+        if died {
+            self.process = None;
+        }
+        died
     }
 
     /// What the process has printed so far.
@@ -146,11 +187,15 @@ impl Host {
 
     /// Runs and waits for the end; the run's record.
     pub async fn invoke(&self, name: &str, input: &Value) -> Value {
-        let answer = self.run_request(name, input).header("prefer", "wait=50").send().await.unwrap();
-        let status = answer.status();
-        let run = answer.json_value().await;
+        let (status, run) = self.try_invoke(name, input).await;
         assert_eq!(status, 200, "{run}");
         run
+    }
+
+    /// As [`Self::invoke`], with whatever status the answer has.
+    pub async fn try_invoke(&self, name: &str, input: &Value) -> (u16, Value) {
+        let answer = self.run_request(name, input).header("prefer", "wait=50").send().await.unwrap();
+        (answer.status().as_u16(), answer.json_value().await)
     }
 
     /// Asks for a run under a key until the host has answered that it has it; survives kills.

@@ -9,6 +9,8 @@
 
 mod counting;
 mod damage;
+mod full;
+#[allow(dead_code, reason = "shared with other tests")]
 mod host;
 mod ledger;
 mod limits;
