@@ -7,35 +7,33 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::done::{OFFSETS, Place};
 use super::record::{Context, Read, Record, ended_step};
-use super::{Damaged, JournalChange};
 
 /// The format that is written; every format up to it is read.
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 1;
 /// Format and checksum.
-const HEADER: usize = 5;
+pub(super) const HEADER: usize = 5;
 /// A chunk is no larger, unless by a single record.
 pub(super) const CHUNK_BYTES: usize = 8 * 1024;
 /// A last chunk of this size is not rewritten any more.
-const SEAL_BYTES: usize = 1024;
+pub(super) const SEAL_BYTES: usize = 1024;
 
 const _: () = assert!(CHUNK_BYTES <= OFFSETS as usize, "a record's offset must fit where the steps keep it");
 
 #[derive(Debug, Clone)]
-struct Chunk {
-    bytes: Bytes,
-    records: u32,
-    done: u32,
+pub(super) struct Chunk {
+    pub(super) bytes: Bytes,
+    pub(super) records: u32,
+    pub(super) done: u32,
 }
 
 /// The last chunk while it grows.
 #[derive(Debug, Clone)]
-struct Tail {
+pub(super) struct Tail {
     /// Its checksum is put in when it is handed out.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     records: u32,
     done: u32,
     context: Context,
@@ -46,11 +44,11 @@ struct Tail {
 /// A place between two records, to come back to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
-    chunk: usize,
-    offset: usize,
-    in_chunk: (u32, u32),
-    context: (u64, u64, usize),
-    last: (u64, u64),
+    pub(super) chunk: usize,
+    pub(super) offset: usize,
+    pub(super) in_chunk: (u32, u32),
+    pub(super) context: (u64, u64, usize),
+    pub(super) last: (u64, u64),
     /// How many records are before it,
     pub(super) records: u64,
     /// ended steps among them.
@@ -75,18 +73,18 @@ impl Default for Cursor {
 /// All records.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chunks {
-    sealed: Vec<Chunk>,
-    tail: Option<Tail>,
-    records: u64,
-    done: u64,
-    sealed_bytes: u64,
-    last: (u64, u64),
+    pub(super) sealed: Vec<Chunk>,
+    pub(super) tail: Option<Tail>,
+    pub(super) records: u64,
+    pub(super) done: u64,
+    pub(super) sealed_bytes: u64,
+    pub(super) last: (u64, u64),
     /// So many of the first chunks are written as they are here,
-    clean: usize,
+    pub(super) clean: usize,
     /// and so many were before the last change that was handed out.
-    clean_before: usize,
+    pub(super) clean_before: usize,
     /// How many chunks are written; none where that is not known.
-    written: Option<usize>,
+    pub(super) written: Option<usize>,
 }
 
 impl Chunks {
@@ -112,7 +110,7 @@ impl Chunks {
         self.last
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.sealed.len() + usize::from(self.tail.is_some())
     }
 
@@ -130,65 +128,6 @@ impl Chunks {
             Some(chunk) if range.end <= chunk.bytes.len() => Some(chunk.bytes.slice(range)),
             _ => self.chunk(chunk)?.get(range).map(Bytes::copy_from_slice),
         }
-    }
-
-    /// Reads what is stored. `each` gets every record with its place and the mark before it, and may refuse it.
-    pub(super) fn load(
-        chunks: Vec<Bytes>,
-        mut each: impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
-    ) -> Result<Self, Damaged> {
-        let mut loaded = Self::new();
-        loaded.sealed.reserve_exact(chunks.len());
-        for (index, bytes) in chunks.into_iter().enumerate() {
-            let number = u32::try_from(index).unwrap_or(u32::MAX);
-            loaded.load_chunk(bytes, number, &mut each).map_err(|what| Damaged { chunk: number, what })?;
-        }
-        loaded.clean = loaded.len();
-        loaded.written = Some(loaded.clean);
-        Ok(loaded)
-    }
-
-    fn load_chunk(
-        &mut self,
-        bytes: Bytes,
-        number: u32,
-        each: &mut impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
-    ) -> Result<(), &'static str> {
-        match bytes.first() {
-            Some(&FORMAT) => {}
-            Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
-            _ => return Err("it does not begin as a chunk does"),
-        }
-        let sum = self.sum_before(self.sealed.len());
-        if bytes.len() <= HEADER || bytes.get(1..HEADER) != Some(&checksum(&bytes, sum)[..]) {
-            return Err("its checksum is not that of its records and of the chunks before it");
-        }
-        let (mut context, mut offset, mut records, mut done) = (Context::default(), HEADER, 0, 0);
-        while offset < bytes.len() {
-            let mark = Mark {
-                chunk: self.sealed.len(),
-                offset,
-                in_chunk: (records, done),
-                context: (context.at, context.fuel, context.names()),
-                last: self.last,
-                records: self.records,
-                done: self.done,
-            };
-            let at = u32::try_from(offset).ok().filter(|at| *at < OFFSETS).ok_or("a record begins too far in it")?;
-            let read = context.read(&bytes, offset).ok_or("it holds what is no record")?;
-            each(&read.record, Place { chunk: number, offset: at }, mark)?;
-            records += 1;
-            if matches!(read.record, Record::Done { .. }) {
-                done += 1;
-                self.done += 1;
-            }
-            self.records += 1;
-            self.last = (context.at, context.fuel);
-            offset = read.end;
-        }
-        self.sealed_bytes += bytes.len() as u64;
-        self.sealed.push(Chunk { bytes, records, done });
-        Ok(())
     }
 
     /// Where the next record will stand.
@@ -270,28 +209,13 @@ impl Chunks {
         self.tail = Some(tail);
     }
 
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         if let Some(mut tail) = self.tail.take() {
             self.finish(&mut tail.bytes);
             tail.bytes.shrink_to_fit();
             self.sealed_bytes += tail.bytes.len() as u64;
             self.sealed.push(Chunk { bytes: tail.bytes.into(), records: tail.records, done: tail.done });
         }
-    }
-
-    /// Puts the checksum of a chunk that follows the sealed ones into it.
-    fn finish(&self, bytes: &mut [u8]) {
-        let sum = checksum(bytes, self.sum_before(self.sealed.len()));
-        if let Some(place) = bytes.get_mut(1..HEADER) {
-            place.copy_from_slice(&sum);
-        }
-    }
-
-    fn sum_before(&self, index: usize) -> u64 {
-        let before = index.checked_sub(1).and_then(|before| self.sealed.get(before));
-        let sum = before.and_then(|chunk| chunk.bytes.get(1..HEADER)?.try_into().ok()).map(u32::from_le_bytes);
-        // No checksum is above 32 bits: the first chunk is told from one that follows another.
-        sum.map_or(u64::MAX, u64::from)
     }
 
     /// Removes what is after `mark`, which was taken of records that are still there.
@@ -381,6 +305,12 @@ impl Chunks {
         (cursor.offset < bytes.len()).then_some((cursor.chunk, cursor.offset, bytes))
     }
 
+    /// Where the cursor's record stands.
+    pub(super) fn place(&self, cursor: &mut Cursor) -> Option<Place> {
+        let (chunk, offset, _) = self.at(cursor)?;
+        Some(Place { chunk: u32::try_from(chunk).ok()?, offset: u32::try_from(offset).ok()? })
+    }
+
     /// Reads the cursor's record and goes past it; none at the end.
     pub(super) fn read(&self, cursor: &mut Cursor) -> Option<Read<'_>> {
         let (_, offset, bytes) = self.at(cursor)?;
@@ -404,32 +334,6 @@ impl Chunks {
         let (gave_up, range) = ended_step(self.chunk(chunk)?, place.offset as usize)?;
         Some((gave_up, self.part(chunk, range)?))
     }
-
-    /// What must be written; a last chunk of some size is not touched again.
-    pub(super) fn change(&mut self) -> Option<JournalChange> {
-        let len = self.len();
-        if self.clean >= len && self.written == Some(len) {
-            return None;
-        }
-        let from = self.clean.min(len);
-        if self.tail.as_ref().is_some_and(|tail| tail.bytes.len() >= SEAL_BYTES) {
-            self.seal();
-        }
-        let mut chunks: Vec<Bytes> = self.sealed.iter().skip(from).map(|chunk| chunk.bytes.clone()).collect();
-        if let Some(mut tail) = self.tail.take() {
-            self.finish(&mut tail.bytes);
-            chunks.push(Bytes::copy_from_slice(&tail.bytes));
-            self.tail = Some(tail);
-        }
-        (self.clean_before, self.clean, self.written) = (from, len, Some(len));
-        Some(JournalChange { from: u32::try_from(from).unwrap_or(u32::MAX), chunks })
-    }
-
-    /// The last change that was handed out was not written.
-    pub(super) fn not_written(&mut self) {
-        self.clean = self.clean.min(self.clean_before);
-        self.written = None;
-    }
 }
 
 impl Tail {
@@ -438,18 +342,4 @@ impl Tail {
         bytes.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
         Self { bytes, records: 0, done: 0, context: Context::default(), reopened: false }
     }
-}
-
-fn checksum(chunk: &[u8], before: u64) -> [u8; 4] {
-    let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), before);
-    let bytes = sum.to_le_bytes();
-    [bytes[0], bytes[1], bytes[2], bytes[3]]
-}
-
-/// A first chunk of these records, whatever they are, with the checksum that is theirs.
-#[cfg(test)]
-pub(super) fn sealed_for_tests(records: &[u8]) -> Bytes {
-    let mut bytes = [&[FORMAT, 0, 0, 0, 0], records].concat();
-    Chunks::new().finish(&mut bytes);
-    bytes.into()
 }

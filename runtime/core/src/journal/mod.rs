@@ -13,6 +13,8 @@ mod record;
 mod replay;
 mod seen;
 mod show;
+mod steps;
+mod stored;
 #[cfg(test)]
 mod tests;
 

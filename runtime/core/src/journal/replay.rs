@@ -1,16 +1,13 @@
-//! The journal as the engine uses it: each call and step is met as it was recorded, and beyond the record it is recorded.
-
-use std::collections::HashMap;
+//! The journal as the engine uses it: each call is met as it was recorded, and beyond the record it is recorded.
 
 use bytes::Bytes;
 
-use super::chunks::{Chunks, Cursor, Mark};
+use super::chunks::{Chunks, Cursor};
 use super::done::Done;
 use super::path::Path;
 use super::record::{Glimpse, Record, glimpse};
-use super::{
-    Damaged, Hash, JournalChange, Kind, Met, Mismatch, NewEntry, Position, Recorded, SHOWN_BYTES, Seen, StepId, StepMet,
-};
+use super::steps::{Frame, Opened, Step, join};
+use super::{Damaged, Hash, JournalChange, Kind, Met, Mismatch, NewEntry, Position, Recorded, SHOWN_BYTES, Seen};
 use crate::ids::{Fuel, Timestamp};
 
 /// One generation's journal: replays what it holds, then records.
@@ -19,49 +16,16 @@ use crate::ids::{Fuel, Timestamp};
 #[derive(Clone)]
 pub struct Journal {
     pub(super) chunks: Chunks,
-    done: Done,
+    pub(super) done: Done,
     /// The steps that the record leaves open, from the outside in.
     pub(super) opened: Vec<Opened>,
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// How many entries, and how many ended steps, were met in this replay.
-    met: (u64, u64),
+    pub(super) met: (u64, u64),
     /// Nothing that was recorded is met any more: something new has happened.
-    live: bool,
+    pub(super) live: bool,
     /// The steps that the guest has open, below them what is in no step.
-    frames: Vec<Frame>,
-}
-
-/// A step that is recorded as begun.
-#[derive(Debug, Clone)]
-pub(super) struct Opened {
-    pub(super) mark: Mark,
-    pub(super) step: Step,
-    attempt: u32,
-    not_before: Timestamp,
-}
-
-/// A step by its own name, and by its path.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) name: Box<str>,
-    pub(super) ordinal: u32,
-    path: Path,
-}
-
-/// Where the guest is.
-#[derive(Debug, Clone)]
-struct Frame {
-    path: Path,
-    /// How many steps of each name it has begun here in this replay.
-    begun: HashMap<u64, u32>,
-    /// The step until its beginning is recorded.
-    fresh: Option<Step>,
-}
-
-impl Frame {
-    fn new(path: Path) -> Self {
-        Self { path, begun: HashMap::new(), fresh: None }
-    }
+    pub(super) frames: Vec<Frame>,
 }
 
 impl Journal {
@@ -166,160 +130,16 @@ impl Journal {
         self.chunks.append(&record, at.as_millis(), fuel.get());
     }
 
-    /// The guest begins a step; unless it ended before or is refused, it is the innermost open one from here on.
-    ///
-    /// # Errors
-    /// Where it did not end before, and the record holds something else there.
-    pub fn begin_step(&mut self, name: &str) -> Result<StepMet, Mismatch> {
-        let depth = self.frames.len();
-        let Some(frame) = self.frames.last_mut() else {
-            // There is always the outermost one.
-            return Err(self.mismatch("durable.begin-step", None, name.to_owned()));
-        };
-        let named = frame.path.named(name);
-        let begun = frame.begun.entry(named.short()).or_default();
-        *begun = begun.saturating_add(1);
-        let ordinal = *begun;
-        let path = named.nth(ordinal);
-        let id = path.id();
-        if let Some((gave_up, bytes)) = self.done.find(path).and_then(|place| self.chunks.ended_step(place)) {
-            if !self.live {
-                self.met.1 += 1;
-            }
-            return Ok(if gave_up {
-                StepMet::GaveUp { id, failure: bytes }
-            } else {
-                StepMet::Completed { id, result: bytes }
-            });
-        }
-        match self.ahead() {
-            None => {
-                self.live = true;
-                let step = Step { name: name.into(), ordinal, path };
-                self.frames.push(Frame { fresh: Some(step), ..Frame::new(path) });
-                return Ok(StepMet::New { id });
-            }
-            Some(Glimpse::Open) => {
-                let opened = self.opened.get(depth - 1).filter(|opened| opened.step.path == path);
-                if let Some((attempt, not_before)) = opened.map(|opened| (opened.attempt, opened.not_before))
-                    && self.take().is_some()
-                {
-                    self.frames.push(Frame::new(path));
-                    return Ok(StepMet::Resumed { id, attempt, not_before });
-                }
-            }
-            Some(Glimpse::Call { kind: Kind::BeginStep, request }) if request == path.to_bytes() => {
-                if let Some(recorded) = self.take() {
-                    return Ok(StepMet::Refused { id, failure: recorded.result });
-                }
-            }
-            Some(_) => {}
-        }
-        let step = join(&self.step_path(), name, ordinal);
-        Err(self.mismatch("durable.begin-step", Some(path.to_bytes()), step))
-    }
-
-    /// Records that a step that is [`StepMet::New`] begins.
-    pub fn open_step(&mut self, id: StepId, attempt: u32, at: Timestamp, fuel: Fuel) {
-        let Some(frame) = self.frames.last_mut().filter(|frame| frame.path.id() == id) else { return };
-        if let Some(step) = frame.fresh.take() {
-            self.open(step, attempt, Timestamp::default(), at, fuel);
-        }
-    }
-
-    /// Records that a step that is [`StepMet::New`] does not begin, and why. It is open no more.
-    pub fn refuse_step(&mut self, id: StepId, failure: &[u8], at: Timestamp, fuel: Fuel) {
-        if self.frames.last().is_none_or(|frame| frame.path.id() != id || frame.fresh.is_none()) {
-            return;
-        }
-        if let Some(frame) = self.frames.pop() {
-            let request = frame.path.to_bytes();
-            self.record(NewEntry { kind: Kind::BeginStep, request, result: failure, at, fuel, shown: None });
-        }
-    }
-
-    /// The innermost open step is carried out again, as that attempt and not before that time: what it recorded is dropped.
-    ///
-    /// # Errors
-    /// Where the record goes on inside the step, or another step is the innermost.
-    pub fn step_again(
-        &mut self,
-        id: StepId,
-        attempt: u32,
-        not_before: Timestamp,
-        at: Timestamp,
-        fuel: Fuel,
-    ) -> Result<(), Mismatch> {
-        let step = self.close(id)?;
-        if let Some(frame) = self.frames.last_mut() {
-            frame.begun.clear();
-        }
-        self.open(step, attempt, not_before, at, fuel);
-        Ok(())
-    }
-
-    /// The innermost open step ends, well or given up on: what it recorded is dropped, steps inside it included, and its
-    /// result remains.
-    ///
-    /// # Errors
-    /// Where the record goes on inside the step, or another step is the innermost.
-    pub fn step_done(
-        &mut self,
-        id: StepId,
-        result: Result<&[u8], &[u8]>,
-        at: Timestamp,
-        fuel: Fuel,
-    ) -> Result<(), Mismatch> {
-        let Step { name, ordinal, path } = self.close(id)?;
-        self.frames.pop();
-        let (gave_up, result) = result.map_or_else(|failure| (true, failure), |result| (false, result));
-        let record = Record::Done { name: &name, ordinal, gave_up, result };
-        let (place, _) = self.chunks.append(&record, at.as_millis(), fuel.get());
-        self.done.add(path, place);
-        Ok(())
-    }
-
-    /// How many steps the guest has open.
-    #[must_use]
-    pub const fn open_steps(&self) -> usize {
-        self.frames.len().saturating_sub(1)
-    }
-
-    /// The innermost step that the guest has open.
-    #[must_use]
-    pub fn innermost(&self) -> Option<StepId> {
-        self.frames.get(1..)?.last().map(|frame| frame.path.id())
-    }
-
-    /// The path of the innermost open step: what tells keys and streams of randomness of one step from another's. Zeros outside of any.
-    #[must_use]
-    pub fn path_hash(&self) -> Hash {
-        self.frames.last().map_or_else(Hash::default, |frame| frame.path.to_bytes())
-    }
-
-    /// The path of the innermost open step for people, e.g. `order/charge#2`; empty outside of any.
-    #[must_use]
-    pub fn step_path(&self) -> String {
-        let mut text = String::new();
-        for (index, frame) in self.frames.iter().skip(1).enumerate() {
-            let recorded = || self.opened.get(index).map(|opened| &opened.step);
-            if let Some(step) = frame.fresh.as_ref().or_else(recorded) {
-                text = join(&text, &step.name, step.ordinal);
-            }
-        }
-        text
-    }
-
     /// The end of the record.
     #[must_use]
     pub const fn position(&self) -> Position {
         Position(self.chunks.records())
     }
 
-    /// After the last entry that was met in order, and the completed steps before it; the end where something new has happened.
+    /// After the last entry that was met in the order of the record; its end once [`Self::is_live`].
     #[must_use]
-    pub const fn replayed(&self) -> Position {
-        if self.live { self.position() } else { Position(self.cursor.seq) }
+    pub fn replayed(&self) -> Position {
+        if self.is_live() { self.position() } else { Position(self.cursor.seq) }
     }
 
     /// Drops everything after `to`, and replays from the beginning.
@@ -372,7 +192,7 @@ impl Journal {
     }
 
     /// What is next in order; ended steps are passed by.
-    fn ahead(&mut self) -> Option<Glimpse> {
+    pub(super) fn ahead(&mut self) -> Option<Glimpse> {
         if self.live {
             return None;
         }
@@ -386,39 +206,14 @@ impl Journal {
     }
 
     /// Meets the entry that [`Self::ahead`] saw.
-    fn take(&mut self) -> Option<Recorded> {
+    pub(super) fn take(&mut self) -> Option<Recorded> {
         let (_, result, _) = self.chunks.read_parts(&mut self.cursor)?;
         self.met.0 += 1;
         let Cursor { context, .. } = &self.cursor;
         Some(Recorded { result, at: Timestamp::from_millis(context.at), fuel: Fuel::new(context.fuel) })
     }
 
-    fn open(&mut self, step: Step, attempt: u32, not_before: Timestamp, at: Timestamp, fuel: Fuel) {
-        let (name, ordinal) = (&step.name, step.ordinal);
-        let record = Record::Open { name, ordinal, attempt, not_before: not_before.as_millis() };
-        let (_, mark) = self.chunks.append(&record, at.as_millis(), fuel.get());
-        self.opened.push(Opened { mark, step, attempt, not_before });
-    }
-
-    /// Drops what the innermost open step recorded, its beginning included.
-    fn close(&mut self, id: StepId) -> Result<Step, Mismatch> {
-        if self.innermost() == Some(id) && self.ahead().is_none() {
-            self.live = true;
-            if let Some(step) = self.frames.last_mut().and_then(|frame| frame.fresh.take()) {
-                return Ok(step);
-            }
-            if self.opened.len() == self.open_steps()
-                && let Some(opened) = self.opened.pop()
-            {
-                self.chunks.cut(opened.mark);
-                self.done.truncate(self.chunks.done());
-                return Ok(opened.step);
-            }
-        }
-        Err(self.mismatch("durable.end-step", None, self.step_path()))
-    }
-
-    fn mismatch(&self, kind: &'static str, request: Option<Hash>, step: String) -> Mismatch {
+    pub(super) fn mismatch(&self, kind: &'static str, request: Option<Hash>, step: String) -> Mismatch {
         let called = Seen { kind, request, step, shown: None };
         let mut cursor = self.cursor.clone();
         let recorded = match self.chunks.read_parts(&mut cursor) {
@@ -447,12 +242,6 @@ impl std::fmt::Debug for Journal {
             .field("step", &self.step_path())
             .finish()
     }
-}
-
-/// A step's path for people.
-pub(super) fn join(parent: &str, name: &str, ordinal: u32) -> String {
-    let slash = if parent.is_empty() { "" } else { "/" };
-    if ordinal == 1 { format!("{parent}{slash}{name}") } else { format!("{parent}{slash}{name}#{ordinal}") }
 }
 
 /// What is kept of a shown request; text is not cut within a character.

@@ -2,8 +2,9 @@
 
 use super::chunks::Cursor;
 use super::record::{Read, Record};
-use super::replay::{Journal, join};
+use super::replay::Journal;
 use super::seen::ShownEntry;
+use super::steps::join;
 use crate::ids::{Fuel, Timestamp};
 
 impl Journal {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::chunks::sealed_for_tests;
+use super::super::stored::sealed_for_tests;
 use super::*;
 
 /// A journal of several chunks with something of everything in it.

@@ -245,10 +245,13 @@ impl Model {
                 self.begin(journal, step.last().unwrap().0, false)?;
             }
             Entry::Done { step, .. } => {
+                let in_order = journal.replayed().get() == self.next as u64;
                 let (name, ordinal) = *step.last().unwrap();
                 let begun = self.begun.last().unwrap().get(name).copied().unwrap_or(0);
                 if step[..step.len() - 1] == self.open && begun + 1 == ordinal {
                     self.begin(journal, name, false)?;
+                    let after = journal.replayed().get();
+                    prop_assert!(!in_order || after == self.next as u64 + 1 || journal.is_live());
                 }
                 self.next += 1;
             }

@@ -1,0 +1,223 @@
+//! Steps: begun, met again by their path, carried out again, ended. What each recorded inside is dropped at its end.
+
+use std::collections::HashMap;
+
+use super::chunks::Mark;
+use super::path::Path;
+use super::record::{Glimpse, Record};
+use super::{Hash, Journal, Kind, Mismatch, NewEntry, StepId, StepMet};
+use crate::ids::{Fuel, Timestamp};
+
+/// A step that is recorded as begun.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) mark: Mark,
+    pub(super) step: Step,
+    pub(super) attempt: u32,
+    pub(super) not_before: Timestamp,
+}
+
+/// A step by its own name, and by its path.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) name: Box<str>,
+    pub(super) ordinal: u32,
+    pub(super) path: Path,
+}
+
+/// Where the guest is.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) path: Path,
+    /// How many steps of each name it has begun here in this replay.
+    begun: HashMap<u64, u32>,
+    /// The step until its beginning is recorded.
+    fresh: Option<Step>,
+}
+
+impl Frame {
+    pub(super) fn new(path: Path) -> Self {
+        Self { path, begun: HashMap::new(), fresh: None }
+    }
+}
+
+impl Journal {
+    /// The guest begins a step; unless it ended before or is refused, it is the innermost open one from here on.
+    ///
+    /// # Errors
+    /// Where it did not end before, and the record holds something else there.
+    pub fn begin_step(&mut self, name: &str) -> Result<StepMet, Mismatch> {
+        let depth = self.frames.len();
+        let Some(frame) = self.frames.last_mut() else {
+            // There is always the outermost one.
+            return Err(self.mismatch("durable.begin-step", None, name.to_owned()));
+        };
+        let named = frame.path.named(name);
+        let begun = frame.begun.entry(named.short()).or_default();
+        *begun = begun.saturating_add(1);
+        let ordinal = *begun;
+        let path = named.nth(ordinal);
+        let id = path.id();
+        let place = self.done.find(path);
+        if let Some((gave_up, bytes)) = place.and_then(|place| self.chunks.ended_step(place)) {
+            if !self.live {
+                self.met.1 += 1;
+                if place == self.chunks.place(&mut self.cursor) {
+                    self.chunks.read(&mut self.cursor);
+                }
+            }
+            return Ok(if gave_up {
+                StepMet::GaveUp { id, failure: bytes }
+            } else {
+                StepMet::Completed { id, result: bytes }
+            });
+        }
+        match self.ahead() {
+            None => {
+                self.live = true;
+                let step = Step { name: name.into(), ordinal, path };
+                self.frames.push(Frame { fresh: Some(step), ..Frame::new(path) });
+                return Ok(StepMet::New { id });
+            }
+            Some(Glimpse::Open) => {
+                let opened = self.opened.get(depth - 1).filter(|opened| opened.step.path == path);
+                if let Some((attempt, not_before)) = opened.map(|opened| (opened.attempt, opened.not_before))
+                    && self.take().is_some()
+                {
+                    self.frames.push(Frame::new(path));
+                    return Ok(StepMet::Resumed { id, attempt, not_before });
+                }
+            }
+            Some(Glimpse::Call { kind: Kind::BeginStep, request }) if request == path.to_bytes() => {
+                if let Some(recorded) = self.take() {
+                    return Ok(StepMet::Refused { id, failure: recorded.result });
+                }
+            }
+            Some(_) => {}
+        }
+        let step = join(&self.step_path(), name, ordinal);
+        Err(self.mismatch("durable.begin-step", Some(path.to_bytes()), step))
+    }
+
+    /// Records that a step that is [`StepMet::New`] begins.
+    pub fn open_step(&mut self, id: StepId, attempt: u32, at: Timestamp, fuel: Fuel) {
+        let Some(frame) = self.frames.last_mut().filter(|frame| frame.path.id() == id) else { return };
+        if let Some(step) = frame.fresh.take() {
+            self.open(step, attempt, Timestamp::default(), at, fuel);
+        }
+    }
+
+    /// Records that a step that is [`StepMet::New`] does not begin, and why. It is open no more.
+    pub fn refuse_step(&mut self, id: StepId, failure: &[u8], at: Timestamp, fuel: Fuel) {
+        if self.frames.last().is_none_or(|frame| frame.path.id() != id || frame.fresh.is_none()) {
+            return;
+        }
+        if let Some(frame) = self.frames.pop() {
+            let request = frame.path.to_bytes();
+            self.record(NewEntry { kind: Kind::BeginStep, request, result: failure, at, fuel, shown: None });
+        }
+    }
+
+    /// The innermost open step is carried out again, as that attempt and not before that time: what it recorded is dropped.
+    ///
+    /// # Errors
+    /// Where the record goes on inside the step, or another step is the innermost.
+    pub fn step_again(
+        &mut self,
+        id: StepId,
+        attempt: u32,
+        not_before: Timestamp,
+        at: Timestamp,
+        fuel: Fuel,
+    ) -> Result<(), Mismatch> {
+        let step = self.close(id)?;
+        if let Some(frame) = self.frames.last_mut() {
+            frame.begun.clear();
+        }
+        self.open(step, attempt, not_before, at, fuel);
+        Ok(())
+    }
+
+    /// The innermost open step ends, well or given up on: what it recorded is dropped, steps inside it included, and its
+    /// result remains.
+    ///
+    /// # Errors
+    /// Where the record goes on inside the step, or another step is the innermost.
+    pub fn step_done(
+        &mut self,
+        id: StepId,
+        result: Result<&[u8], &[u8]>,
+        at: Timestamp,
+        fuel: Fuel,
+    ) -> Result<(), Mismatch> {
+        let Step { name, ordinal, path } = self.close(id)?;
+        self.frames.pop();
+        let (gave_up, result) = result.map_or_else(|failure| (true, failure), |result| (false, result));
+        let record = Record::Done { name: &name, ordinal, gave_up, result };
+        let (place, _) = self.chunks.append(&record, at.as_millis(), fuel.get());
+        self.done.add(path, place);
+        Ok(())
+    }
+
+    /// How many steps the guest has open.
+    #[must_use]
+    pub const fn open_steps(&self) -> usize {
+        self.frames.len().saturating_sub(1)
+    }
+
+    /// The innermost step that the guest has open.
+    #[must_use]
+    pub fn innermost(&self) -> Option<StepId> {
+        self.frames.get(1..)?.last().map(|frame| frame.path.id())
+    }
+
+    /// The path of the innermost open step: what tells keys and streams of randomness of one step from another's. Zeros outside of any.
+    #[must_use]
+    pub fn path_hash(&self) -> Hash {
+        self.frames.last().map_or_else(Hash::default, |frame| frame.path.to_bytes())
+    }
+
+    /// The path of the innermost open step for people, e.g. `order/charge#2`; empty outside of any.
+    #[must_use]
+    pub fn step_path(&self) -> String {
+        let mut text = String::new();
+        for (index, frame) in self.frames.iter().skip(1).enumerate() {
+            let recorded = || self.opened.get(index).map(|opened| &opened.step);
+            if let Some(step) = frame.fresh.as_ref().or_else(recorded) {
+                text = join(&text, &step.name, step.ordinal);
+            }
+        }
+        text
+    }
+
+    fn open(&mut self, step: Step, attempt: u32, not_before: Timestamp, at: Timestamp, fuel: Fuel) {
+        let (name, ordinal) = (&step.name, step.ordinal);
+        let record = Record::Open { name, ordinal, attempt, not_before: not_before.as_millis() };
+        let (_, mark) = self.chunks.append(&record, at.as_millis(), fuel.get());
+        self.opened.push(Opened { mark, step, attempt, not_before });
+    }
+
+    /// Drops what the innermost open step recorded, its beginning included.
+    fn close(&mut self, id: StepId) -> Result<Step, Mismatch> {
+        if self.innermost() == Some(id) && self.ahead().is_none() {
+            self.live = true;
+            if let Some(step) = self.frames.last_mut().and_then(|frame| frame.fresh.take()) {
+                return Ok(step);
+            }
+            if self.opened.len() == self.open_steps()
+                && let Some(opened) = self.opened.pop()
+            {
+                self.chunks.cut(opened.mark);
+                self.done.truncate(self.chunks.done());
+                return Ok(opened.step);
+            }
+        }
+        Err(self.mismatch("durable.end-step", None, self.step_path()))
+    }
+}
+
+/// A step's path for people.
+pub(super) fn join(parent: &str, name: &str, ordinal: u32) -> String {
+    let slash = if parent.is_empty() { "" } else { "/" };
+    if ordinal == 1 { format!("{parent}{slash}{name}") } else { format!("{parent}{slash}{name}#{ordinal}") }
+}

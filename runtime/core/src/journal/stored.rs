@@ -1,0 +1,125 @@
+//! The packed records to and from the store: each chunk's checksum, what must be written, and reading it back.
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::chunks::{Chunk, Chunks, FORMAT, HEADER, Mark, SEAL_BYTES};
+use super::done::{OFFSETS, Place};
+use super::record::{Context, Record};
+use super::{Damaged, JournalChange};
+
+impl Chunks {
+    /// Reads what is stored. `each` gets every record with its place and the mark before it, and may refuse it.
+    pub(super) fn load(
+        chunks: Vec<Bytes>,
+        mut each: impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
+    ) -> Result<Self, Damaged> {
+        let mut loaded = Self::new();
+        loaded.sealed.reserve_exact(chunks.len());
+        for (index, bytes) in chunks.into_iter().enumerate() {
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            loaded.load_chunk(bytes, number, &mut each).map_err(|what| Damaged { chunk: number, what })?;
+        }
+        loaded.clean = loaded.len();
+        loaded.written = Some(loaded.clean);
+        Ok(loaded)
+    }
+
+    fn load_chunk(
+        &mut self,
+        bytes: Bytes,
+        number: u32,
+        each: &mut impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
+    ) -> Result<(), &'static str> {
+        match bytes.first() {
+            Some(&FORMAT) => {}
+            Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
+            _ => return Err("it does not begin as a chunk does"),
+        }
+        let sum = self.sum_before(self.sealed.len());
+        if bytes.len() <= HEADER || bytes.get(1..HEADER) != Some(&checksum(&bytes, sum)[..]) {
+            return Err("its checksum is not that of its records and of the chunks before it");
+        }
+        let (mut context, mut offset, mut records, mut done) = (Context::default(), HEADER, 0, 0);
+        while offset < bytes.len() {
+            let mark = Mark {
+                chunk: self.sealed.len(),
+                offset,
+                in_chunk: (records, done),
+                context: (context.at, context.fuel, context.names()),
+                last: self.last,
+                records: self.records,
+                done: self.done,
+            };
+            let at = u32::try_from(offset).ok().filter(|at| *at < OFFSETS).ok_or("a record begins too far in it")?;
+            let read = context.read(&bytes, offset).ok_or("it holds what is no record")?;
+            each(&read.record, Place { chunk: number, offset: at }, mark)?;
+            records += 1;
+            if matches!(read.record, Record::Done { .. }) {
+                done += 1;
+                self.done += 1;
+            }
+            self.records += 1;
+            self.last = (context.at, context.fuel);
+            offset = read.end;
+        }
+        self.sealed_bytes += bytes.len() as u64;
+        self.sealed.push(Chunk { bytes, records, done });
+        Ok(())
+    }
+
+    /// What must be written; a last chunk of some size is not touched again.
+    pub(super) fn change(&mut self) -> Option<JournalChange> {
+        let len = self.len();
+        if self.clean >= len && self.written == Some(len) {
+            return None;
+        }
+        let from = self.clean.min(len);
+        if self.tail.as_ref().is_some_and(|tail| tail.bytes.len() >= SEAL_BYTES) {
+            self.seal();
+        }
+        let mut chunks: Vec<Bytes> = self.sealed.iter().skip(from).map(|chunk| chunk.bytes.clone()).collect();
+        if let Some(mut tail) = self.tail.take() {
+            self.finish(&mut tail.bytes);
+            chunks.push(Bytes::copy_from_slice(&tail.bytes));
+            self.tail = Some(tail);
+        }
+        (self.clean_before, self.clean, self.written) = (from, len, Some(len));
+        Some(JournalChange { from: u32::try_from(from).unwrap_or(u32::MAX), chunks })
+    }
+
+    /// The last change that was handed out was not written.
+    pub(super) fn not_written(&mut self) {
+        self.clean = self.clean.min(self.clean_before);
+        self.written = None;
+    }
+
+    /// Puts the checksum of a chunk that follows the sealed ones into it.
+    pub(super) fn finish(&self, bytes: &mut [u8]) {
+        let sum = checksum(bytes, self.sum_before(self.sealed.len()));
+        if let Some(place) = bytes.get_mut(1..HEADER) {
+            place.copy_from_slice(&sum);
+        }
+    }
+
+    fn sum_before(&self, index: usize) -> u64 {
+        let before = index.checked_sub(1).and_then(|before| self.sealed.get(before));
+        let sum = before.and_then(|chunk| chunk.bytes.get(1..HEADER)?.try_into().ok()).map(u32::from_le_bytes);
+        // No checksum is above 32 bits: the first chunk is told from one that follows another.
+        sum.map_or(u64::MAX, u64::from)
+    }
+}
+
+fn checksum(chunk: &[u8], before: u64) -> [u8; 4] {
+    let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), before);
+    let bytes = sum.to_le_bytes();
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+/// A first chunk of these records, whatever they are, with the checksum that is theirs.
+#[cfg(test)]
+pub(super) fn sealed_for_tests(records: &[u8]) -> Bytes {
+    let mut bytes = [&[FORMAT, 0, 0, 0, 0], records].concat();
+    Chunks::new().finish(&mut bytes);
+    bytes.into()
+}
