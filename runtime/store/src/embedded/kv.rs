@@ -138,6 +138,11 @@ impl Kv {
         super::checkpoint::make(&self.shared)
     }
 
+    /// Tells that something beside the tables, which they name, is not what was written: the store becomes read-only.
+    pub fn found_damaged(&self, what: impl Into<String>) {
+        self.shared.stop(KvError::damaged(what.into()));
+    }
+
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use super::codec::encode;
+use super::payloads::{Digest, Filed};
 use super::reads::Reads;
 use super::tables::FEED;
 use super::tree::ToCancel;
@@ -30,10 +33,12 @@ pub(super) struct Commit<'a, 'tx> {
     pub(super) caused: Caused,
     /// Runs whose children are to be cancelled before the operation ends.
     pub(super) to_cancel: Vec<(RunId, ToCancel)>,
+    filed: Option<Arc<Filed>>,
 }
 
 impl<'a, 'tx> Commit<'a, 'tx> {
-    pub(super) fn new(tx: &'a mut Tx<'tx>) -> Self {
+    /// `filed` are the long values that the operation may put.
+    pub(super) fn new(tx: &'a mut Tx<'tx>, filed: Option<Arc<Filed>>) -> Self {
         Self {
             tx: RefCell::new(tx),
             events: 0,
@@ -41,6 +46,7 @@ impl<'a, 'tx> Commit<'a, 'tx> {
             about: None,
             caused: Caused::default(),
             to_cancel: Vec::new(),
+            filed,
         }
     }
 
@@ -56,6 +62,12 @@ impl<'a, 'tx> Commit<'a, 'tx> {
     /// The number of this commit: higher than of any before, and the version of what it writes.
     pub(super) fn position(&self) -> u64 {
         self.tx.borrow().position()
+    }
+
+    /// The file in which a long value lies.
+    pub(super) fn filed(&self, value: &Bytes) -> Result<Digest, StoreError> {
+        let digest = self.filed.as_ref().and_then(|filed| filed.digest(value)).copied();
+        digest.ok_or_else(|| StoreError::Io("a long value has no file".to_owned()))
     }
 
     pub(super) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {

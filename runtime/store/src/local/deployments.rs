@@ -142,7 +142,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
     for table in [STATE, REVISIONS] {
         let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
         for (key, _) in &left {
-            commit.delete(table, key);
+            if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }
         }
         if !left.is_empty() {
             return Ok(false);

@@ -13,7 +13,7 @@ use super::tables::{
     CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
     RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
 };
-use super::{LocalStore, modules, operations};
+use super::{LocalStore, blocking, modules, operations};
 use crate::error::StoreError;
 use crate::records::{Component, Deployment, Expired, RetentionPolicy};
 
@@ -65,10 +65,6 @@ fn forget_operations(commit: &mut Commit<'_, '_>, ids: &[String]) -> Result<()> 
         commit.delete(OPERATIONS, id.as_bytes());
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(|error| StoreError::Io(error.to_string()))?
 }
 
 /// Runs that may be forgotten, going on where the last call stopped; and whether there may be more.
@@ -129,16 +125,18 @@ fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bo
     for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, CHILDREN, OPEN_CHILDREN] {
         let rows = commit.below(table, &id, *left)?;
         for (key, _) in &rows {
-            commit.delete(table, key);
+            if [JOURNAL, INBOX].contains(&table) { commit.delete_held(table, key)? } else { commit.delete(table, key) }
         }
         *left -= rows.len();
         if *left == 0 {
             return Ok(false);
         }
     }
-    for table in [INPUTS, OUTPUTS, HEADS, CANCELS, RUNS] {
-        commit.delete(table, &id);
+    for table in [INPUTS, OUTPUTS, HEADS] {
+        commit.delete_held(table, &id)?;
     }
+    commit.delete(CANCELS, &id);
+    commit.delete(RUNS, &id);
     if let Some(parent) = run.trigger.parent {
         commit.delete(CHILDREN, &pair(parent, run.id));
     }

@@ -1,18 +1,16 @@
 //! Signals: kept in the order of arrival until the run takes them.
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tidemill_core::run::WaitFor;
 use tidemill_core::{RunId, Timestamp};
 
-use super::codec::decode;
 use super::commit::Commit;
+use super::held::{self, Held};
 use super::kept::{self, Marks};
 use super::reads::{Reads, prefix_range};
 use super::tables::{INBOX, RUNS, SIGNAL_KEYS, placed};
 use super::waits;
 use crate::error::StoreError;
-use crate::records::{INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered};
+use crate::records::{INBOX_BYTES, INBOX_SIGNALS, SIGNAL_BYTES, SendSignal, Signalled, Undelivered};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -20,11 +18,41 @@ type Result<T> = std::result::Result<T, StoreError>;
 const NAME: usize = 255;
 const KEY: usize = 512;
 
-#[derive(Serialize, Deserialize)]
-struct Lying {
-    name: String,
+/// A signal as it lies there: time, length of the name and the name come before the payload.
+struct Lying<'s> {
+    stored: &'s [u8],
+    own: usize,
     at: Timestamp,
-    payload: Vec<u8>,
+    name: &'s str,
+}
+
+impl<'s> Lying<'s> {
+    fn own(at: Timestamp, name: &str) -> Vec<u8> {
+        let mut own = Vec::with_capacity(9 + name.len());
+        own.extend_from_slice(&at.as_millis().to_be_bytes());
+        // Names have at most 255 bytes.
+        own.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        own.extend_from_slice(name.as_bytes());
+        own
+    }
+
+    fn read(stored: &'s [u8]) -> Result<Self> {
+        let read = || {
+            let (at, rest) = held::own(stored)?.split_first_chunk::<8>()?;
+            let (length, rest) = rest.split_first()?;
+            let name = std::str::from_utf8(rest.get(..usize::from(*length))?).ok()?;
+            Some(Self { stored, own: 9 + name.len(), at: Timestamp::from_millis(u64::from_be_bytes(*at)), name })
+        };
+        read().ok_or_else(|| StoreError::Damaged { what: "a signal cannot be read".into() })
+    }
+
+    fn payload(&self) -> Result<Held> {
+        Ok(held::read(INBOX, self.stored, self.own)?.0)
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        Ok((self.name.len() + self.payload()?.len()) as u64)
+    }
 }
 
 /// What became of a signal.
@@ -70,8 +98,7 @@ pub(super) fn deliver(
         return full("signals of 1 MiB wait in its inbox");
     }
     let place = kept.marks.next_place;
-    let lying = Lying { name: signal.name.clone(), at: now, payload: signal.payload.to_vec() };
-    commit.put_record(INBOX, &placed(signal.to, place), &lying)?;
+    commit.put_held(INBOX, &placed(signal.to, place), &Lying::own(now, &signal.name), &signal.payload)?;
     if let Some(key) = key {
         commit.put(SIGNAL_KEYS, &key, &[]);
     }
@@ -111,30 +138,30 @@ pub(super) fn send(commit: &mut Commit<'_, '_>, from: RunId, signals: &[SendSign
 pub(super) fn take(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, places: &[u64]) -> Result<()> {
     for place in places {
         let key = placed(id, *place);
-        let Some(lying) = commit.record::<Lying>(INBOX, &key)? else { continue };
-        commit.delete(INBOX, &key);
+        let Some(stored) = commit.bytes(INBOX, &key)? else { continue };
+        commit.delete_held(INBOX, &key)?;
         marks.signals = marks.signals.saturating_sub(1);
-        marks.signal_bytes = marks.signal_bytes.saturating_sub((lying.name.len() + lying.payload.len()) as u64);
+        marks.signal_bytes = marks.signal_bytes.saturating_sub(Lying::read(&stored)?.bytes()?);
     }
     Ok(())
 }
 
-/// The first signal of a name behind a place.
-pub(super) fn first(store: &impl Reads, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
+/// Place, time and payload of the first signal of a name behind a place.
+pub(super) fn first(
+    store: &impl Reads,
+    id: RunId,
+    name: &str,
+    after: Option<u64>,
+) -> Result<Option<(u64, Timestamp, Held)>> {
     let mut range = prefix_range(&id.to_bytes());
     if let Some(after) = after {
         range.start = placed(id, after.saturating_add(1));
     }
     for (key, bytes) in store.range(INBOX, range, false, INBOX_SIGNALS as usize)? {
-        let lying: Lying = decode(INBOX, &bytes)?;
+        let lying = Lying::read(&bytes)?;
         if lying.name == name {
             let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-            return Ok(Some(InboxSignal {
-                place,
-                name: lying.name,
-                payload: Bytes::from(lying.payload),
-                at: lying.at,
-            }));
+            return Ok(Some((place, lying.at, lying.payload()?)));
         }
     }
     Ok(None)

@@ -5,11 +5,11 @@ use tidemill_core::RunId;
 use tidemill_core::journal::JournalChange;
 
 use super::commit::Commit;
+use super::held::{self, Held};
 use super::kept::{self, Marks};
 use super::reads::{Reads, prefix_range};
 use super::tables::{HEADS, JOURNAL, chunk};
 use crate::error::StoreError;
-use crate::records::StoredJournal;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -21,41 +21,42 @@ pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, 
         return Err(StoreError::IllegalTransition(what));
     };
     for (at, bytes) in (change.from..end).zip(&change.chunks) {
-        commit.put(JOURNAL, &chunk(id, at), bytes);
+        commit.put_held(JOURNAL, &chunk(id, at), &[], bytes)?;
     }
     for at in end..marks.chunks {
-        commit.delete(JOURNAL, &chunk(id, at));
+        commit.delete_held(JOURNAL, &chunk(id, at))?;
     }
     marks.chunks = end;
     Ok(())
 }
 
 /// Writes the head, or removes it.
-pub(super) fn set_head(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, head: Option<&Bytes>) {
+pub(super) fn set_head(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, head: Option<&Bytes>) -> Result<()> {
     match head {
-        Some(head) => commit.put(HEADS, &id.to_bytes(), head),
-        None if marks.head => commit.delete(HEADS, &id.to_bytes()),
+        Some(head) => commit.put_held(HEADS, &id.to_bytes(), &[], head)?,
+        None if marks.head => commit.delete_held(HEADS, &id.to_bytes())?,
         None => {}
     }
     marks.head = head.is_some();
+    Ok(())
 }
 
-/// Journal and head, from a store that shows one moment.
-pub(super) fn read(store: &impl Reads, id: RunId) -> Result<StoredJournal> {
-    let Some(kept) = kept::kept(store, id)? else { return Ok(StoredJournal::default()) };
-    let mut journal = StoredJournal::default();
+/// The chunks of a journal and the head, from a store that shows one moment.
+pub(super) fn read(store: &impl Reads, id: RunId) -> Result<(Vec<Held>, Option<Held>)> {
+    let Some(kept) = kept::kept(store, id)? else { return Ok((Vec::new(), None)) };
+    let mut chunks = Vec::new();
     if kept.marks.chunks > 0 {
         let found = store.range(JOURNAL, prefix_range(&id.to_bytes()), false, usize::MAX)?;
         let whole = (0..kept.marks.chunks).map(|at| chunk(id, at)).eq(found.iter().map(|(key, _)| key.to_vec()));
         if !whole {
             return Err(StoreError::Damaged { what: format!("the journal of run {id} is not whole") });
         }
-        journal.chunks = found.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)).collect();
+        chunks = found.iter().map(|(_, bytes)| Ok(held::read(JOURNAL, bytes, 0)?.0)).collect::<Result<_>>()?;
     }
-    if kept.marks.head {
-        let head = store.bytes(HEADS, &id.to_bytes())?;
-        let missing = || StoreError::Damaged { what: format!("the head of run {id} is missing") };
-        journal.head = Some(Bytes::copy_from_slice(&head.ok_or_else(missing)?));
+    if !kept.marks.head {
+        return Ok((chunks, None));
     }
-    Ok(journal)
+    let missing = || StoreError::Damaged { what: format!("the head of run {id} is missing") };
+    let head = held::alone(store, HEADS, &id.to_bytes())?.ok_or_else(missing)?;
+    Ok((chunks, Some(head)))
 }

@@ -9,6 +9,7 @@ mod commit;
 mod deployments;
 mod expire;
 mod feed;
+mod held;
 mod inbox;
 mod journal;
 mod kept;
@@ -16,6 +17,7 @@ mod ledger;
 mod life;
 mod modules;
 mod operations;
+mod payloads;
 mod places;
 mod reads;
 mod runs;
@@ -41,6 +43,7 @@ use tidemill_core::{
 use tokio::sync::watch;
 
 use self::commit::Commit;
+use self::held::Held;
 use self::reads::Reads;
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::{Health, Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
@@ -62,6 +65,7 @@ pub struct LocalStore {
     unwritten: life::Unwritten,
     /// The last run that retention looked at; none where it begins anew.
     swept: Arc<Mutex<Option<RunId>>>,
+    files: Arc<payloads::Files>,
 }
 
 impl LocalStore {
@@ -77,8 +81,9 @@ impl LocalStore {
     /// [`StoreError::Locked`] where another process has the folder, [`StoreError::Damaged`] where what lies there is not
     /// what was acknowledged, [`StoreError::Io`] where the machine refuses.
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
+        let files = Arc::new(payloads::Files::new(&config));
         let (kv, report) = Kv::open(config)?;
-        Ok((Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default() }, report))
+        Ok((Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default(), files }, report))
     }
 
     /// The layer below, for its figures.
@@ -91,6 +96,23 @@ impl LocalStore {
         &self,
         operation: impl FnOnce(&mut Commit<'_, '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.commit_with(Vec::new(), operation).await
+    }
+
+    /// Commits an operation that puts the `long` values, which are in their files before.
+    async fn commit_with<T: Send + 'static>(
+        &self,
+        long: Vec<Bytes>,
+        operation: impl FnOnce(&mut Commit<'_, '_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let filed = if long.is_empty() {
+            None
+        } else {
+            let files = Arc::clone(&self.files);
+            Some(Arc::new(blocking(move || files.file(long)).await?))
+        };
+        // Held until the answer, so that what is named here is not removed before it is durable.
+        let pinned = filed.clone();
         let unwritten = self.unwritten.now();
         let first = unwritten.clone();
         let whole = move |c: &mut Commit<'_, '_>| {
@@ -99,7 +121,7 @@ impl LocalStore {
             }
             operation(c)
         };
-        let done = self.kv.submit(move |tx| Commit::new(tx).run(whole)).await.map_err(|error| match error {
+        let done = self.kv.submit(move |tx| Commit::new(tx, filed).run(whole)).await.map_err(|error| match error {
             SubmitError::Refused(refusal) => refusal,
             SubmitError::Store(error) => error.into(),
             SubmitError::Panicked(why) => StoreError::Io(format!("an operation of the store failed: {why}")),
@@ -107,7 +129,60 @@ impl LocalStore {
         if let Some(life) = unwritten {
             self.unwritten.written(&life);
         }
+        drop(pinned);
         Ok(done)
+    }
+
+    /// The value, wherever it lies.
+    async fn value(&self, held: Held) -> Result<Bytes> {
+        match held {
+            Held::Here(bytes) => Ok(bytes),
+            held => Ok(self.values(vec![held]).await?.pop().unwrap_or_default()),
+        }
+    }
+
+    async fn values(&self, held: Vec<Held>) -> Result<Vec<Bytes>> {
+        if held.iter().all(|held| matches!(held, Held::Here(_))) {
+            return payloads::read_all(&self.files, held);
+        }
+        let files = Arc::clone(&self.files);
+        let read = blocking(move || payloads::read_all(&files, held)).await;
+        read.inspect_err(|error| {
+            if let StoreError::Damaged { what } = error {
+                self.kv.found_damaged(what.clone());
+            }
+        })
+    }
+
+    async fn maybe(&self, held: Option<Held>) -> Result<Option<Bytes>> {
+        match held {
+            Some(held) => Ok(Some(self.value(held).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn with_inputs(&self, runs: Vec<(Run, Held)>) -> Result<Vec<Claimed>> {
+        let (runs, inputs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+        let inputs = self.values(inputs).await?;
+        Ok(runs.into_iter().zip(inputs).map(|(run, input)| Claimed { run, input }).collect())
+    }
+
+    /// Removes files that nothing has named for an hour.
+    async fn sweep(&self, now: Timestamp) -> Result<()> {
+        let store = self.clone();
+        let (strays, mut due) =
+            blocking(move || Ok((payloads::strays(&store.files, &store.kv, now)?, payloads::due(&store.kv, now)?)))
+                .await?;
+        for part in strays.chunks(1_000) {
+            let part = part.to_vec();
+            self.commit(move |c| payloads::note(c, &part)).await?;
+        }
+        while !due.is_empty() {
+            let (files, part) = (Arc::clone(&self.files), due.clone());
+            let done = self.commit(move |c| payloads::sweep(c, &files, &part, now)).await?;
+            due.drain(..done);
+        }
+        Ok(())
     }
 
     fn swept(&self) -> Option<RunId> {
@@ -126,6 +201,11 @@ impl LocalStore {
             }
         }
     }
+}
+
+/// Runs what blocks on a thread for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Io(error.to_string()))?
 }
 
 impl Reads for Kv {
@@ -280,7 +360,7 @@ impl Store for LocalStore {
     }
 
     async fn request_run(&self, new: NewRun) -> Result<Requested> {
-        self.commit(move |c| runs::request(c, &new)).await
+        self.commit_with(payloads::long([&new.input]), move |c| runs::request(c, &new)).await
     }
 
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
@@ -295,7 +375,8 @@ impl Store for LocalStore {
         now: Timestamp,
     ) -> Result<Vec<Claimed>> {
         let (owner, deployment) = (owner.clone(), deployment.clone());
-        self.commit(move |c| runs::claim(c, &owner, &deployment, limit, now)).await
+        let claimed = self.commit(move |c| runs::claim(c, &owner, &deployment, limit, now)).await?;
+        self.with_inputs(claimed).await
     }
 
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {
@@ -311,7 +392,7 @@ impl Store for LocalStore {
     }
 
     async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed> {
-        self.commit(move |c| stretch::commit(c, &commit)).await
+        self.commit_with(payloads::long(stretch::values(&commit)), move |c| stretch::commit(c, &commit)).await
     }
 
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
@@ -328,16 +409,20 @@ impl Store for LocalStore {
         logs: Vec<LogLine>,
     ) -> Result<()> {
         let (owner, run) = (owner.clone(), run.clone());
-        self.commit(move |c| runs::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs)).await
+        let long = payloads::long(journal.iter().flat_map(|change| &change.chunks).chain(&head));
+        let save = move |c: &mut Commit<'_, '_>| runs::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs);
+        self.commit_with(long, save).await
     }
 
     async fn journal(&self, id: RunId) -> Result<StoredJournal> {
-        journal::read(&self.kv.view(), id)
+        let (chunks, head) = journal::read(&self.kv.view(), id)?;
+        Ok(StoredJournal { chunks: self.values(chunks).await?, head: self.maybe(head).await? })
     }
 
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let owner = owner.clone();
-        self.commit(move |c| runs::take_over(c, &owner, limit, now)).await
+        let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;
+        self.with_inputs(taken).await
     }
 
     async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
@@ -361,15 +446,17 @@ impl Store for LocalStore {
     }
 
     async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
-        runs::outcome(&self.kv.view(), id)
+        let Some((ended_at, state, output)) = runs::outcome(&self.kv.view(), id)? else { return Ok(None) };
+        Ok(Some(ChildOutcome { ended_at, state, output: self.maybe(output).await? }))
     }
 
     async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled> {
-        self.commit(move |c| inbox::signal(c, &signal, now)).await
+        self.commit_with(payloads::long([&signal.payload]), move |c| inbox::signal(c, &signal, now)).await
     }
 
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
-        inbox::first(&self.kv, id, name, after)
+        let Some((place, at, payload)) = inbox::first(&self.kv, id, name, after)? else { return Ok(None) };
+        Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(payload).await?, at }))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -377,11 +464,11 @@ impl Store for LocalStore {
     }
 
     async fn input(&self, id: RunId) -> Result<Option<Bytes>> {
-        runs::input(&self.kv, id)
+        self.maybe(runs::input(&self.kv, id)?).await
     }
 
     async fn output(&self, id: RunId) -> Result<Option<Bytes>> {
-        runs::output(&self.kv, id)
+        self.maybe(runs::output(&self.kv, id)?).await
     }
 
     async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
@@ -410,7 +497,8 @@ impl Store for LocalStore {
     }
 
     async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool> {
-        self.commit(move |c| schedules::fire(c, &firing, now)).await
+        let long = payloads::long(firing.runs.iter().map(|new| &new.input));
+        self.commit_with(long, move |c| schedules::fire(c, &firing, now)).await
     }
 
     async fn pause_schedule(
@@ -434,11 +522,21 @@ impl Store for LocalStore {
     }
 
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
-        state::get(&self.kv, deployment, key)
+        let (value, version) = state::get(&self.kv, deployment, key)?;
+        Ok(Versioned { value: self.maybe(value).await?, version })
     }
 
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
-        state::scan(&self.kv.view(), deployment, request)
+        let state::Scanned { entries, more } = state::scan(&self.kv.view(), deployment, request)?;
+        let mut held = Vec::with_capacity(entries.len());
+        let mut keys = Vec::with_capacity(entries.len());
+        for (key, value, version) in entries {
+            held.push(value);
+            keys.push((key, version));
+        }
+        let values = self.values(held).await?;
+        let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
+        Ok(ScanPage { entries, more })
     }
 
     async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {
@@ -486,7 +584,7 @@ impl Store for LocalStore {
             }
             surplus = surplus.saturating_sub(forgotten as u64);
         }
-        Ok(())
+        self.sweep(now).await
     }
 
     async fn put_operation(&self, operation: Operation) -> Result<()> {

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::held::{self, Held};
 use super::kept::{self, Kept, existing, owned};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
@@ -18,7 +19,10 @@ use super::tables::{
 };
 use super::{journal, places, tree};
 use crate::error::StoreError;
-use crate::records::{ChildOutcome, Claimed, LogLine, NewRun, Page, PageRequest, Requested, Retry, RunFilter};
+use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, Retry, RunFilter};
+
+/// The input of a run that has none.
+const NOTHING: Held = Held::Here(Bytes::new());
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -76,7 +80,7 @@ pub(super) fn by_key(store: &impl Reads, deployment: &DeploymentName, key: &str)
 }
 
 /// Writes a run that is new: its record, input, reservation and places.
-pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &[u8], now: Timestamp) -> Result<()> {
+pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &Bytes, now: Timestamp) -> Result<()> {
     let run = &kept.run;
     let id = run.id.to_bytes();
     if commit.bytes(RUNS, &id)?.is_some() {
@@ -86,7 +90,7 @@ pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &[u8], now
         return Err(no_deployment(&run.deployment));
     }
     if !input.is_empty() {
-        commit.put(INPUTS, &id, input);
+        commit.put_held(INPUTS, &id, &[], input)?;
     }
     if let Some(key) = &run.key {
         let reserved = Reserved { run: run.id, input: xxh3_128(input), until: None };
@@ -114,7 +118,7 @@ pub(super) fn claim(
     deployment: &DeploymentName,
     limit: usize,
     now: Timestamp,
-) -> Result<Vec<Claimed>> {
+) -> Result<Vec<(Run, Held)>> {
     promote(commit, now)?;
     let waiting = commit.below(READY, &under(deployment.as_str(), &[]), limit)?;
     let claimed = waiting.iter().map(|(key, _)| {
@@ -123,7 +127,8 @@ pub(super) fn claim(
         after.run.started_at = after.run.started_at.or(Some(now));
         after.run.waiting_for = None;
         places::write(commit, Some(&before.run), &after, now)?;
-        Ok(Claimed { input: input(commit, after.run.id)?.unwrap_or_default(), run: after.run })
+        let input = input(commit, after.run.id)?.unwrap_or(NOTHING);
+        Ok((after.run, input))
     });
     claimed.collect()
 }
@@ -143,7 +148,7 @@ pub(super) fn take_over(
     owner: &Owner,
     limit: usize,
     now: Timestamp,
-) -> Result<Vec<Claimed>> {
+) -> Result<Vec<(Run, Held)>> {
     let mut taken = Vec::new();
     // The folder belongs to one process: whatever runs under another epoch is left over from a dead one.
     for (key, epoch) in commit.range(RUNNING, prefix_range(&[]), false, usize::MAX)? {
@@ -157,7 +162,8 @@ pub(super) fn take_over(
         let mut after = before.after(RunEvent::TakenOver(owner.clone()))?;
         after.run.takeovers = after.run.takeovers.saturating_add(1);
         places::write(commit, Some(&before.run), &after, now)?;
-        taken.push(Claimed { input: input(commit, after.run.id)?.unwrap_or_default(), run: after.run });
+        let input = input(commit, after.run.id)?.unwrap_or(NOTHING);
+        taken.push((after.run, input));
     }
     Ok(taken)
 }
@@ -208,7 +214,7 @@ pub(super) fn save(
         // It got further: whatever the host died of, this run had not stood still.
         kept.run.takeovers = 0;
     }
-    journal::set_head(commit, run.id, &mut kept.marks, head);
+    journal::set_head(commit, run.id, &mut kept.marks, head)?;
     commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
     put_logs(commit, run.id, logs)
 }
@@ -233,22 +239,22 @@ pub(super) fn run(store: &impl Reads, id: RunId) -> Result<Option<Run>> {
     Ok(kept::kept(store, id)?.map(|kept| kept.run))
 }
 
-pub(super) fn input(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
-    Ok(store.bytes(INPUTS, &id.to_bytes())?.map(|bytes| Bytes::copy_from_slice(&bytes)))
+pub(super) fn input(store: &impl Reads, id: RunId) -> Result<Option<Held>> {
+    held::alone(store, INPUTS, &id.to_bytes())
 }
 
-pub(super) fn output(store: &impl Reads, id: RunId) -> Result<Option<Bytes>> {
-    Ok(store.bytes(OUTPUTS, &id.to_bytes())?.map(|bytes| Bytes::copy_from_slice(&bytes)))
+pub(super) fn output(store: &impl Reads, id: RunId) -> Result<Option<Held>> {
+    held::alone(store, OUTPUTS, &id.to_bytes())
 }
 
 /// How a run ended; none while it has not.
-pub(super) fn outcome(store: &impl Reads, id: RunId) -> Result<Option<ChildOutcome>> {
+pub(super) fn outcome(store: &impl Reads, id: RunId) -> Result<Option<(Timestamp, RunState, Option<Held>)>> {
     let Run { state, ended_at, .. } = existing(store, id)?.run;
     if !state.has_ended() {
         return Ok(None);
     }
     let output = if state == RunState::Succeeded { output(store, id)? } else { None };
-    Ok(Some(ChildOutcome { ended_at: ended_at.unwrap_or_default(), state, output }))
+    Ok(Some((ended_at.unwrap_or_default(), state, output)))
 }
 
 pub(super) fn logs(store: &impl Reads, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {

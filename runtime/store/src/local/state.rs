@@ -1,23 +1,23 @@
 //! A deployment's state: values with the commit that wrote them.
 
-use bytes::Bytes;
 use tidemill_core::DeploymentName;
 use tidemill_core::limits::STATE_PAGE_BYTES;
 
 use super::commit::Commit;
+use super::held::{self, Held};
 use super::reads::{Reads, prefix_range};
 use super::tables::{STATE, under};
 use crate::error::StoreError;
-use crate::records::{ScanPage, ScanRequest, StateWrite, Version, Versioned};
+use crate::records::{ScanRequest, StateWrite, Version};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-pub(super) fn get(store: &impl Reads, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+pub(super) fn get(store: &impl Reads, deployment: &DeploymentName, key: &str) -> Result<(Option<Held>, Version)> {
     match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
-        None => Ok(Versioned { value: None, version: Version::ABSENT }),
+        None => Ok((None, Version::ABSENT)),
         Some(bytes) => {
-            let (version, value) = split(&bytes)?;
-            Ok(Versioned { value: Some(Bytes::copy_from_slice(value)), version })
+            let (value, version) = split(&bytes)?;
+            Ok((Some(value), version))
         }
     }
 }
@@ -26,18 +26,25 @@ pub(super) fn get(store: &impl Reads, deployment: &DeploymentName, key: &str) ->
 pub(super) fn version(store: &impl Reads, deployment: &DeploymentName, key: &str) -> Result<Version> {
     match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
         None => Ok(Version::ABSENT),
-        Some(bytes) => Ok(split(&bytes)?.0),
+        Some(bytes) => Ok(split(&bytes)?.1),
     }
 }
 
-pub(super) fn scan(store: &impl Reads, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
+/// The entries of a scan, their values where they lie.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) entries: Vec<(String, Held, Version)>,
+    pub(super) more: bool,
+}
+
+pub(super) fn scan(store: &impl Reads, deployment: &DeploymentName, request: &ScanRequest) -> Result<Scanned> {
     let mut range = prefix_range(&under(deployment.as_str(), request.prefix.as_bytes()));
     if let Some(after) = &request.after {
         let mut start = under(deployment.as_str(), after.as_bytes());
         start.push(0);
         range.start = range.start.max(start);
     }
-    let mut page = ScanPage::default();
+    let mut page = Scanned::default();
     let mut bytes = 0;
     while range.start < range.end {
         let batch = store.range(STATE, range.clone(), false, (request.limit + 1 - page.entries.len()).min(64))?;
@@ -45,7 +52,7 @@ pub(super) fn scan(store: &impl Reads, deployment: &DeploymentName, request: &Sc
         range.start = [last.as_ref(), &[0]].concat();
         for (key, stored) in &batch {
             let name = &key[deployment.as_str().len() + 1..];
-            let (version, value) = split(stored)?;
+            let (value, version) = split(stored)?;
             let size = name.len() + value.len();
             if page.entries.len() >= request.limit || (bytes + size > STATE_PAGE_BYTES && !page.entries.is_empty()) {
                 page.more = true;
@@ -54,28 +61,27 @@ pub(super) fn scan(store: &impl Reads, deployment: &DeploymentName, request: &Sc
             bytes += size;
             let name = std::str::from_utf8(name)
                 .map_err(|_| StoreError::Damaged { what: "a key of table state is no text".into() })?;
-            page.entries.push((name.to_owned(), Bytes::copy_from_slice(value), version));
+            page.entries.push((name.to_owned(), value, version));
         }
     }
     Ok(page)
 }
 
-pub(super) fn write(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, write: &StateWrite) {
+pub(super) fn write(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, write: &StateWrite) -> Result<()> {
     let key = under(deployment.as_str(), write.key.as_bytes());
     match &write.value {
-        None => commit.delete(STATE, &key),
+        None => commit.delete_held(STATE, &key),
         Some(value) => {
-            let mut stored = Vec::with_capacity(8 + value.len());
-            stored.extend_from_slice(&commit.position().to_le_bytes());
-            stored.extend_from_slice(value);
-            commit.put(STATE, &key, &stored);
+            let version = commit.position().to_le_bytes();
+            commit.put_held(STATE, &key, &version, value)
         }
     }
 }
 
-fn split(stored: &[u8]) -> Result<(Version, &[u8])> {
-    let (version, value) = stored
-        .split_first_chunk::<8>()
+fn split(stored: &[u8]) -> Result<(Held, Version)> {
+    let (value, version) = held::read(STATE, stored, 8)?;
+    let version = version
+        .first_chunk()
         .ok_or_else(|| StoreError::Damaged { what: "a value of table state is too short".into() })?;
-    Ok((Version(u64::from_le_bytes(*version)), value))
+    Ok((value, Version(u64::from_le_bytes(*version))))
 }

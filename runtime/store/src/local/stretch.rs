@@ -1,5 +1,6 @@
 //! Committing a stretch: what it read is checked, and all that it did takes hold together.
 
+use bytes::Bytes;
 use tidemill_core::run::{CancelAsked, Run, RunState};
 
 use super::commit::Commit;
@@ -12,6 +13,22 @@ use crate::error::StoreError;
 use crate::records::{Begins, Committed, NewRun, ReadCheck, StretchCommit};
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+/// Every value of a stretch that may be long.
+pub(super) fn values(stretch: &StretchCommit) -> impl Iterator<Item = &Bytes> {
+    let fresh = match &stretch.begins {
+        Begins::Fresh { input } => Some(input),
+        Begins::Continues => None,
+    };
+    let chunks = stretch.journal.iter().flat_map(|change| &change.chunks);
+    fresh
+        .into_iter()
+        .chain([&stretch.input, &stretch.output, &stretch.head].into_iter().flatten())
+        .chain(chunks)
+        .chain(stretch.writes.iter().filter_map(|write| write.value.as_ref()))
+        .chain(stretch.starts.iter().map(|new| &new.input))
+        .chain(stretch.signals.iter().map(|signal| &signal.payload))
+}
 
 pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Result<Committed> {
     let run = &stretch.run;
@@ -45,12 +62,12 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
         Begins::Continues => places::write(commit, before.as_ref().map(|before| &before.run), &after, stretch.now)?,
     }
     for write in &stretch.writes {
-        state::write(commit, &run.deployment, write);
+        state::write(commit, &run.deployment, write)?;
     }
     ledger::post(commit, run, &stretch.postings, stretch.now)?;
     runs::put_logs(commit, run.id, &stretch.logs)?;
     if let Some(output) = &stretch.output {
-        commit.put(OUTPUTS, &run.id.to_bytes(), output);
+        commit.put_held(OUTPUTS, &run.id.to_bytes(), &[], output)?;
     }
     if let Some(mark) = stretch.watermark {
         let stream = run.deployment.as_str().as_bytes();
@@ -74,10 +91,10 @@ fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit
     if let Some(change) = &stretch.journal {
         journal::change(commit, id, &mut after.marks, change)?;
     }
-    journal::set_head(commit, id, &mut after.marks, stretch.head.as_ref());
+    journal::set_head(commit, id, &mut after.marks, stretch.head.as_ref())?;
     inbox::take(commit, id, &mut after.marks, &stretch.taken)?;
     if let Some(input) = &stretch.input {
-        commit.put(INPUTS, &id.to_bytes(), input);
+        commit.put_held(INPUTS, &id.to_bytes(), &[], input)?;
     }
     tree::observed(commit, id, &stretch.observed)?;
     tree::start(commit, after, &stretch.starts)

@@ -88,6 +88,10 @@ tables! {
     CANCELS = 35, "cancels";
     /// id → operation.
     OPERATIONS = 36, "operations";
+    /// digest → how many records name the file.
+    PAYLOADS = 37, "payloads";
+    /// digest → when the file lost its last name, or 0 where that is to be stamped.
+    UNNAMED = 38, "unnamed-payloads";
 }
 
 /// `name NUL rest`.

@@ -4,6 +4,7 @@
 //! has ended. One commit reaches a bounded number of runs; the rest waits in a queue that `drain_cancels` goes on with.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{CancelAsked, Run, RunEvent, RunState, WaitFor};
 use tidemill_core::{RunId, Timestamp};
 
@@ -219,9 +220,8 @@ pub(super) fn retry(commit: &mut Commit<'_, '_>, id: RunId, retry: &Retry) -> Re
         }
         if from_start {
             run.journal_entries = 0;
-            let emptied = tidemill_core::journal::JournalChange { from: 0, chunks: Vec::new() };
-            journal::change(commit, id, &mut after.marks, &emptied)?;
-            journal::set_head(commit, id, &mut after.marks, None);
+            journal::change(commit, id, &mut after.marks, &JournalChange::emptied())?;
+            journal::set_head(commit, id, &mut after.marks, None)?;
         }
         places::write(commit, Some(&before.run), &after, retry.now)?;
         if before.run.state.has_ended() {

@@ -1,0 +1,149 @@
+//! A value as it lies under a key: in the record, or, where it is long, in a file that the record names by its digest.
+//!
+//! The mark stands first, so that what a record names is known without knowing its table: `0`, then what the table has of its own,
+//! then the value; or `1`, length and digest, then what the table has of its own.
+
+use bytes::Bytes;
+
+use super::commit::Commit;
+use super::payloads::Digest;
+use super::reads::Reads;
+use super::tables::{PAYLOADS, UNNAMED};
+use crate::embedded::Table;
+use crate::error::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Values of more bytes lie in files.
+pub(super) const INLINE: usize = 8 << 10;
+
+const IN_RECORD: u8 = 0;
+const IN_FILE: u8 = 1;
+
+/// Where a value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    Here(Bytes),
+    InFile(Named),
+}
+
+/// A file, by what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) digest: Digest,
+    pub(super) length: u64,
+}
+
+impl Held {
+    /// How long the value is, in bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Here(bytes) => bytes.len(),
+            Self::InFile(named) => usize::try_from(named.length).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// What lies in `stored`: where the value is, and the `own` bytes that the table put before it.
+pub(super) fn read(table: Table, stored: &[u8], own: usize) -> Result<(Held, &[u8])> {
+    let damaged = || StoreError::Damaged { what: format!("a value of table {} is too short", table.name) };
+    let (mark, rest) = stored.split_first().ok_or_else(damaged)?;
+    match *mark {
+        IN_RECORD => {
+            let (own, value) = rest.split_at_checked(own).ok_or_else(damaged)?;
+            Ok((Held::Here(Bytes::copy_from_slice(value)), own))
+        }
+        IN_FILE => {
+            let (named, own) = name(rest).ok_or_else(damaged)?;
+            Ok((Held::InFile(named), own))
+        }
+        mark => Err(StoreError::Damaged { what: format!("a value of table {} has the mark {mark}", table.name) }),
+    }
+}
+
+/// What a table put before a value, and what follows it; none where there is nothing to read.
+pub(super) fn own(stored: &[u8]) -> Option<&[u8]> {
+    let (mark, rest) = stored.split_first()?;
+    match *mark {
+        IN_RECORD => Some(rest),
+        IN_FILE => name(rest).map(|(_, own)| own),
+        _ => None,
+    }
+}
+
+/// A value that is alone under its key.
+pub(super) fn alone(store: &impl Reads, table: Table, key: &[u8]) -> Result<Option<Held>> {
+    store.bytes(table, key)?.map(|stored| Ok(read(table, &stored, 0)?.0)).transpose()
+}
+
+fn name(bytes: &[u8]) -> Option<(Named, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let (digest, own) = rest.split_first_chunk::<32>()?;
+    Some((Named { digest: *digest, length: u64::from_le_bytes(*length) }, own))
+}
+
+fn file_of(stored: &[u8]) -> Option<Named> {
+    let (mark, rest) = stored.split_first()?;
+    (*mark == IN_FILE).then(|| name(rest)).flatten().map(|(named, _)| named)
+}
+
+impl Commit<'_, '_> {
+    /// Puts a value, with what the table has of its own before it, in the place of what lies there.
+    pub(super) fn put_held(&mut self, table: Table, key: &[u8], own: &[u8], value: &Bytes) -> Result<()> {
+        self.let_go(table, key)?;
+        let mut stored = Vec::with_capacity(1 + own.len() + value.len().clamp(40, INLINE));
+        if value.len() <= INLINE {
+            stored.push(IN_RECORD);
+            stored.extend_from_slice(own);
+            stored.extend_from_slice(value);
+        } else {
+            let digest = self.filed(value)?;
+            stored.push(IN_FILE);
+            stored.extend_from_slice(&(value.len() as u64).to_le_bytes());
+            stored.extend_from_slice(&digest);
+            stored.extend_from_slice(own);
+            let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
+            self.put_record(PAYLOADS, &digest, &(names + 1))?;
+            if names == 0 {
+                self.delete(UNNAMED, &digest);
+            }
+        }
+        self.put(table, key, &stored);
+        Ok(())
+    }
+
+    /// Deletes a value.
+    pub(super) fn delete_held(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        self.let_go(table, key)?;
+        self.delete(table, key);
+        Ok(())
+    }
+
+    /// Takes away the name that the value under a key gives to a file. A file that has none left is removed later.
+    fn let_go(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let Some(Named { digest, .. }) = self.bytes(table, key)?.as_deref().and_then(file_of) else { return Ok(()) };
+        let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
+        if names > 1 {
+            return self.put_record(PAYLOADS, &digest, &(names - 1));
+        }
+        self.delete(PAYLOADS, &digest);
+        self.put(UNNAMED, &digest, &super::payloads::UNSTAMPED);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::local::tables::STATE;
+
+    proptest! {
+        #[test]
+        fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>(), own in 0_usize..20) {
+            let _ = read(STATE, &bytes, own);
+            let _ = file_of(&bytes);
+        }
+    }
+}

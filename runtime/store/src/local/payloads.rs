@@ -1,0 +1,294 @@
+//! Long values: each a file named by the sha256 of its bytes, written and synced before the commit that names it.
+//!
+//! How many records name a file is counted in the commits that name it. A file without a name is removed an hour after its last one,
+//! by the committer, which looks again. A crash between file and commit, or a refused commit, leaves a file that nothing names:
+//! housekeeping looks for such once an hour. While somebody is about to name a file, it is pinned.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tidemill_core::{Timestamp, gate};
+
+use super::commit::Commit;
+use super::held::{Held, INLINE, Named};
+use super::reads::{Reads, prefix_range};
+use super::tables::{PAYLOADS, UNNAMED};
+use crate::embedded::{Disk, KvConfig, MAX_OPERATION};
+use crate::error::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The sha256 of a file's bytes.
+pub(super) type Digest = [u8; 32];
+
+/// The folder's name in the store's.
+const DIR: &str = "payloads";
+/// How long a file without a name stays, in milliseconds.
+const STAYS: u64 = 60 * 60 * 1000;
+/// The time at which a file lost its last name, where no housekeeping has seen that yet.
+pub(super) const UNSTAMPED: [u8; 8] = [0; 8];
+/// Files that one commit stamps or removes at most: it removes them while all others wait.
+const PART: usize = 64;
+
+/// The folder of files.
+pub(super) struct Files {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    reserve: u64,
+    /// What somebody is about to name, and how many do.
+    pins: Mutex<HashMap<Digest, usize>>,
+    /// Makes the name of a file that is being written its own.
+    written: AtomicU64,
+    /// When files that nothing names were last looked for, in milliseconds: a crash leaves some, and a refused commit.
+    listed: AtomicU64,
+}
+
+/// Long values that lie in their files and are pinned, for the commit that names them.
+pub(super) struct Filed {
+    files: Arc<Files>,
+    values: Vec<(Bytes, Digest)>,
+}
+
+impl Files {
+    pub(super) fn new(config: &KvConfig) -> Self {
+        Self {
+            dir: config.dir.join(DIR),
+            disk: Arc::clone(&config.disk),
+            reserve: config.reserve_bytes,
+            pins: Mutex::default(),
+            written: AtomicU64::new(0),
+            listed: AtomicU64::new(0),
+        }
+    }
+
+    fn pins(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, digest: &Digest) -> (PathBuf, String) {
+        let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        (self.dir.join(&hex[..2]), hex)
+    }
+
+    /// Writes those of `values` that are long, durably. Blocks.
+    pub(super) fn file(self: &Arc<Self>, values: Vec<Bytes>) -> Result<Filed> {
+        let mut filed = Filed { files: Arc::clone(self), values: Vec::new() };
+        for value in values {
+            let digest: Digest = Sha256::digest(&value).into();
+            *self.pins().entry(digest).or_default() += 1;
+            filed.values.push((value, digest));
+        }
+        for (value, digest) in &filed.values {
+            self.write(digest, value).map_err(|error| match error.kind() {
+                io::ErrorKind::StorageFull => StoreError::DiskFull,
+                _ => StoreError::Io(format!("a long value could not be written: {error}")),
+            })?;
+        }
+        gate::pass("payload/written");
+        Ok(filed)
+    }
+
+    fn write(&self, digest: &Digest, value: &[u8]) -> io::Result<()> {
+        let (dir, name) = self.place(digest);
+        let path = dir.join(&name);
+        if !self.disk.open(&path, false).and_then(|file| file.length()).is_ok_and(|length| length == value.len() as u64)
+        {
+            let store = self.dir.parent().unwrap_or(&self.dir);
+            if self.disk.free_space(store)? < self.reserve.saturating_add(value.len() as u64) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.disk.create_dir(&dir)?;
+            let fresh = dir.join(format!("{name}.{}.new", self.written.fetch_add(1, Ordering::Relaxed)));
+            let file = self.disk.open(&fresh, true)?;
+            file.write_all_at(value, 0)?;
+            file.sync()?;
+            self.disk.rename(&fresh, &path)?;
+        }
+        // Also where it is there: whoever wrote it may not have come so far.
+        self.disk.sync_dir(&dir)?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// The value of a file, verified. Blocks.
+    pub(super) fn read(&self, named: &Named) -> Result<Bytes> {
+        let (dir, name) = self.place(&named.digest);
+        let damaged = |what: String| StoreError::Damaged { what: format!("the payload {name} {what}") };
+        let read = || -> io::Result<Vec<u8>> {
+            let file = self.disk.open(&dir.join(&name), false)?;
+            let length = file.length()?;
+            if length != named.length || length > MAX_OPERATION {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("has {length} bytes")));
+            }
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("is missing".to_owned()),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => damaged(error.to_string()),
+            _ => StoreError::Io(format!("the payload {name} could not be read: {error}")),
+        })?;
+        if <Digest>::from(Sha256::digest(&bytes)) != named.digest {
+            return Err(damaged("is not what was written".to_owned()));
+        }
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Removes a file that nobody is about to name; false where somebody is.
+    fn remove(&self, path: &Path, digest: &Digest) -> bool {
+        // Who pins it from here on finds it gone, and writes it.
+        let pins = self.pins();
+        if pins.contains_key(digest) {
+            return false;
+        }
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "a file that nothing names could not be removed");
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// What lies in the folder: files by digest, and leftovers of writing removed. Blocks.
+    fn list(&self) -> io::Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        let folders = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            folders => folders?,
+        };
+        for folder in folders {
+            let folder = folder?.path();
+            if !folder.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(&folder)? {
+                let path = entry?.path();
+                let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+                let (hex, rest) = name.split_once('.').unwrap_or((name, ""));
+                let Some(digest) = digest_of(hex) else { continue };
+                if rest.is_empty() {
+                    found.push(digest);
+                } else {
+                    self.remove(&path, &digest);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Filed {
+    /// Where `value` lies. It is found again by its place in memory: the value itself is held here.
+    pub(super) fn digest(&self, value: &Bytes) -> Option<&Digest> {
+        let same = |filed: &Bytes| filed.as_ptr() == value.as_ptr() && filed.len() == value.len();
+        self.values.iter().find(|(filed, _)| same(filed)).map(|(_, digest)| digest)
+    }
+}
+
+impl Drop for Filed {
+    fn drop(&mut self) {
+        let mut pins = self.files.pins();
+        for (_, digest) in &self.values {
+            if let Some(count) = pins.get_mut(digest) {
+                *count -= 1;
+                if *count == 0 {
+                    pins.remove(digest);
+                }
+            }
+        }
+    }
+}
+
+/// Those of `values` that are to lie in files.
+pub(super) fn long<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> Vec<Bytes> {
+    values.into_iter().filter(|value| value.len() > INLINE).cloned().collect()
+}
+
+/// Every long value among `held`, read. Blocks where there is one.
+pub(super) fn read_all(files: &Files, held: Vec<Held>) -> Result<Vec<Bytes>> {
+    held.into_iter()
+        .map(|held| match held {
+            Held::Here(bytes) => Ok(bytes),
+            Held::InFile(named) => files.read(&named),
+        })
+        .collect()
+}
+
+/// Files that nothing names, left by a crash or a refused commit. They are looked for once an hour.
+pub(super) fn strays(files: &Files, store: &impl Reads, now: Timestamp) -> Result<Vec<Digest>> {
+    let last = files.listed.load(Ordering::Acquire);
+    if last > 0 && last.saturating_add(STAYS) > now.as_millis() {
+        return Ok(Vec::new());
+    }
+    let unread = |error| StoreError::Io(format!("the folder of long values could not be read: {error}"));
+    let listed = files.list().map_err(unread)?;
+    files.listed.store(now.as_millis().max(1), Ordering::Release);
+    let mut strays = Vec::new();
+    for digest in listed {
+        if store.bytes(PAYLOADS, &digest)?.is_none() && store.bytes(UNNAMED, &digest)?.is_none() {
+            strays.push(digest);
+        }
+    }
+    Ok(strays)
+}
+
+/// Notes a part of the strays as files that lost their last name.
+pub(super) fn note(commit: &mut Commit<'_, '_>, strays: &[Digest]) -> Result<()> {
+    for digest in strays {
+        if commit.bytes(PAYLOADS, digest)?.is_none() {
+            commit.put(UNNAMED, digest, &UNSTAMPED);
+        }
+    }
+    Ok(())
+}
+
+/// Files that lost their last name and were not seen before, or long enough ago.
+pub(super) fn due(store: &impl Reads, now: Timestamp) -> Result<Vec<Digest>> {
+    let unnamed = store.range(UNNAMED, prefix_range(&[]), false, usize::MAX)?;
+    let due = unnamed.iter().filter(|(_, stamp)| **stamp == UNSTAMPED || is_over(stamp, now));
+    Ok(due.filter_map(|(key, _)| key.first_chunk().copied()).collect())
+}
+
+fn is_over(stamp: &[u8], now: Timestamp) -> bool {
+    let stamp = stamp.first_chunk().map_or(0, |stamp| u64::from_be_bytes(*stamp));
+    stamp.saturating_add(STAYS) <= now.as_millis()
+}
+
+/// Stamps or removes a part of what is due, where it is so still; says how many it looked at.
+pub(super) fn sweep(commit: &mut Commit<'_, '_>, files: &Files, due: &[Digest], now: Timestamp) -> Result<usize> {
+    let part = &due[..due.len().min(PART)];
+    for digest in part {
+        let Some(stamp) = commit.bytes(UNNAMED, digest)? else { continue };
+        if *stamp == UNSTAMPED {
+            commit.put(UNNAMED, digest, &now.as_millis().max(1).to_be_bytes());
+        } else if is_over(&stamp, now) && commit.bytes(PAYLOADS, digest)?.is_none() {
+            let (dir, name) = files.place(digest);
+            if files.remove(&dir.join(name), digest) {
+                commit.delete(UNNAMED, digest);
+            }
+        }
+    }
+    Ok(part.len())
+}
+
+fn digest_of(hex: &str) -> Option<Digest> {
+    if hex.len() != 64 {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}

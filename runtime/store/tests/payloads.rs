@@ -1,0 +1,203 @@
+//! Long values of the embedded store: files that are there when a record names them, and gone an hour after the last name.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::run::{Export, Seed, Trigger};
+use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
+use tidemill_store::contract::StoreHealth;
+use tidemill_store::records::{Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy};
+use tidemill_store::{LocalStore, Store, StoreError};
+
+const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const HOUR: u64 = 60 * 60 * 1000;
+
+fn open(dir: &Path) -> LocalStore {
+    LocalStore::open(LocalStore::config(dir)).unwrap().0
+}
+
+async fn deployed(dir: &Path) -> LocalStore {
+    let store = open(dir);
+    let digest = ComponentDigest::of(b"component");
+    let component = Component {
+        digest,
+        size: 9,
+        exports: vec![Export::Workflow],
+        imports: vec![],
+        warnings: vec![],
+        uploaded_at: NOON,
+    };
+    let version =
+        ModuleVersion { module: "module".parse().unwrap(), version: "1.0.0".into(), digest, created_at: NOON };
+    store.put_version(version, component).await.unwrap();
+    let put = PutDeployment {
+        name: "a".parse().unwrap(),
+        expected: None,
+        component: digest,
+        manifest: "{}".into(),
+        schedules: vec![],
+        now: NOON,
+    };
+    store.put_deployment(put).await.unwrap();
+    store
+}
+
+fn new(number: u128, input: &Bytes) -> NewRun {
+    NewRun {
+        id: RunId::new(NOON, number),
+        deployment: "a".parse().unwrap(),
+        revision: Revision::new(1),
+        component: ComponentDigest::of(b"component"),
+        export: Export::Workflow,
+        trigger: Trigger::default(),
+        input: input.clone(),
+        key: None,
+        labels: vec![],
+        priority: 5,
+        now: NOON,
+        not_before: NOON,
+        seed: Seed([0; 32]),
+        detached: false,
+    }
+}
+
+fn long(of: u8) -> Bytes {
+    Bytes::from(vec![of; 100_000])
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let list = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let folders: Vec<PathBuf> = list(&dir.join("payloads"));
+    let mut files: Vec<PathBuf> = folders.iter().flat_map(|folder| -> Vec<PathBuf> { list(folder) }).collect();
+    files.sort();
+    files
+}
+
+async fn forget(store: &LocalStore, number: u128) {
+    let id = RunId::new(NOON, number);
+    store.request_cancel(id, false, NOON).await.unwrap();
+    let policy = RetentionPolicy { ended_before: Some(NOON.plus_millis(1)), uploaded_before: None };
+    while store.run(id).await.unwrap().is_some() {
+        store.expire(policy, 10).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn equal_values_share_a_file_which_goes_an_hour_after_its_last_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = deployed(dir.path()).await;
+    store.request_run(new(1, &Bytes::from(vec![0; 8 << 10]))).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 0, "8 KiB lie in the record");
+    for number in 2..4 {
+        store.request_run(new(number, &long(1))).await.unwrap();
+    }
+    assert_eq!(files(dir.path()).len(), 1);
+    forget(&store, 2).await;
+    store.trim(10, NOON).await.unwrap();
+    store.trim(10, NOON.plus_millis(2 * HOUR)).await.unwrap();
+    assert_eq!(store.input(RunId::new(NOON, 3)).await, Ok(Some(long(1))), "another names it");
+    forget(&store, 3).await;
+    store.trim(10, NOON.plus_millis(3 * HOUR)).await.unwrap();
+    store.trim(10, NOON.plus_millis(4 * HOUR - 1)).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 1);
+    // Named again within the hour, it stays; then it goes.
+    store.request_run(new(4, &long(1))).await.unwrap();
+    store.trim(10, NOON.plus_millis(4 * HOUR)).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 1);
+    forget(&store, 4).await;
+    store.trim(10, NOON.plus_millis(5 * HOUR)).await.unwrap();
+    store.trim(10, NOON.plus_millis(6 * HOUR)).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 0);
+    store.request_run(new(5, &long(1))).await.unwrap();
+    assert_eq!(store.input(RunId::new(NOON, 5)).await, Ok(Some(long(1))));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_crash_or_a_refusal_left_is_cleaned_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = deployed(dir.path()).await;
+    store.request_run(new(1, &long(1))).await.unwrap();
+    let nowhere = NewRun { deployment: "b".parse().unwrap(), ..new(2, &long(2)) };
+    assert!(matches!(store.request_run(nowhere).await, Err(StoreError::NotFound { .. })));
+    assert_eq!(files(dir.path()).len(), 2, "its file was written before it was refused");
+    store.close().await.unwrap();
+    let known = files(dir.path())[0].clone();
+    std::fs::write(known.with_extension("7.new"), b"half").unwrap();
+    let folder = known.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    std::fs::write(known.with_file_name(format!("{folder}{}", "0".repeat(62))), b"left by a crash").unwrap();
+    std::fs::write(known.with_file_name("readme"), b"somebody's own").unwrap();
+
+    let store = open(dir.path());
+    store.trim(10, NOON).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 4, "half a file goes at once, the others have their hour");
+    // One of them is named after all.
+    store.request_run(new(3, &long(2))).await.unwrap();
+    store.trim(10, NOON.plus_millis(HOUR)).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 4, "stamped now");
+    store.trim(10, NOON.plus_millis(2 * HOUR)).await.unwrap();
+    assert_eq!(files(dir.path()).len(), 3);
+    for (number, of) in [(1, 1), (3, 2)] {
+        assert_eq!(store.input(RunId::new(NOON, number)).await, Ok(Some(long(of))));
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_never_read_for_what_it_was() {
+    for damage in ["flipped", "cut", "missing"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = deployed(dir.path()).await;
+        store.request_run(new(1, &long(1))).await.unwrap();
+        let file = files(dir.path())[0].clone();
+        let mut bytes = std::fs::read(&file).unwrap();
+        match damage {
+            "flipped" => bytes[5_000] ^= 1,
+            "cut" => bytes.truncate(99_999),
+            _ => std::fs::remove_file(&file).unwrap(),
+        }
+        if damage != "missing" {
+            std::fs::write(&file, bytes).unwrap();
+        }
+        let read = store.input(RunId::new(NOON, 1)).await;
+        assert!(matches!(read, Err(StoreError::Damaged { .. })), "{damage}: {read:?}");
+        assert!(matches!(store.health(), StoreHealth::ReadOnly(_)));
+        let _ = store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn files_named_and_let_go_at_once_by_many_are_there_for_whoever_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(deployed(dir.path()).await);
+    let sweeper = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for round in 1..200 {
+                store.trim(10, NOON.plus_millis(round * 2 * HOUR)).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4_u128 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for round in 0..25_u128 {
+                let number = 1 + writer * 100 + round;
+                let value = long(u8::try_from(round % 3).unwrap());
+                store.request_run(new(number, &value)).await.unwrap();
+                assert_eq!(store.input(RunId::new(NOON, number)).await, Ok(Some(value)));
+                forget(&store, number).await;
+            }
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+    sweeper.await.unwrap();
+    assert_eq!(store.health(), StoreHealth::Good);
+    store.close().await.unwrap();
+}
