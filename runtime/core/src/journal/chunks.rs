@@ -61,12 +61,14 @@ pub(super) struct Cursor {
     chunk: usize,
     offset: usize,
     pub(super) seq: u64,
+    /// How many ended steps were passed by reading.
+    pub(super) done: u64,
     pub(super) context: Context,
 }
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self { chunk: 0, offset: HEADER, seq: 0, context: Context::default() }
+        Self { chunk: 0, offset: HEADER, seq: 0, done: 0, context: Context::default() }
     }
 }
 
@@ -251,35 +253,30 @@ impl Chunks {
             return Some(self.mark());
         }
         let mut cursor = Cursor::default();
-        let (mut done, mut done_in, mut last) = (0, 0, (0, 0));
+        let (mut first, mut last) = ((0, 0), (0, 0));
         if let Some(before) = records.checked_sub(1) {
-            done = self.find(&mut cursor, before);
+            cursor = self.find(before);
+            first = (cursor.seq, cursor.done);
             while cursor.seq < records {
-                let read = self.read(&mut cursor)?;
-                done_in += u32::from(matches!(read.record, Record::Done { .. }));
+                self.read(&mut cursor)?;
             }
             last = (cursor.context.at, cursor.context.fuel);
         }
-        let before = self.records_before(cursor.chunk);
+        let within = |count: u64, before: u64| u32::try_from(count - before).unwrap_or(u32::MAX);
         Some(Mark {
             chunk: cursor.chunk,
             offset: cursor.offset,
-            in_chunk: (u32::try_from(records - before).unwrap_or(u32::MAX), done_in),
+            in_chunk: (within(records, first.0), within(cursor.done, first.1)),
             context: (cursor.context.at, cursor.context.fuel, cursor.context.names()),
             last,
             records,
-            done: done + u64::from(done_in),
+            done: cursor.done,
         })
     }
 
-    fn records_before(&self, chunk: usize) -> u64 {
-        self.sealed.iter().take(chunk).map(|chunk| u64::from(chunk.records)).sum()
-    }
-
-    /// Puts the cursor at the beginning of the chunk with the record `seq` (from 0); answers the steps ended before that chunk.
-    pub(super) fn find(&self, cursor: &mut Cursor, seq: u64) -> u64 {
-        let mut done = 0;
-        *cursor = Cursor::default();
+    /// The beginning of the chunk with the record `seq` (from 0).
+    pub(super) fn find(&self, seq: u64) -> Cursor {
+        let mut cursor = Cursor::default();
         for chunk in &self.sealed {
             let next = cursor.seq + u64::from(chunk.records);
             if next > seq {
@@ -287,9 +284,9 @@ impl Chunks {
             }
             cursor.seq = next;
             cursor.chunk += 1;
-            done += u64::from(chunk.done);
+            cursor.done += u64::from(chunk.done);
         }
-        done
+        cursor
     }
 
     /// The chunk and the offset of the cursor's record; none at the end.
@@ -317,6 +314,7 @@ impl Chunks {
         let read = cursor.context.read(bytes, offset)?;
         cursor.offset = read.end;
         cursor.seq += 1;
+        cursor.done += u64::from(matches!(read.record, Record::Done { .. }));
         Some(read)
     }
 

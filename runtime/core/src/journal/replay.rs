@@ -111,12 +111,20 @@ impl Journal {
         }
     }
 
-    /// The next entry if it is of that kind and request; otherwise nothing happens. For calls that have several entries, whose
-    /// number and order only the record knows.
+    /// The next entry if it is of that kind and request, and every completed step before it was met; otherwise nothing
+    /// happens. For calls that have several entries, whose number and order only the record knows, and for what may come before any call.
     pub fn next_if(&mut self, kind: Kind, request: Hash) -> Option<Recorded> {
-        match self.ahead() {
-            Some(ahead) if ahead == (Glimpse::Call { kind, request }) => self.take(),
-            _ => None,
+        if self.live {
+            return None;
+        }
+        loop {
+            let (_, offset, bytes) = self.chunks.at(&mut self.cursor)?;
+            match glimpse(bytes, offset)? {
+                // One that was met out of order is passed by; one that comes first keeps what is behind it waiting.
+                Glimpse::Done if self.met.1 > self.cursor.done => self.chunks.read(&mut self.cursor).map(|_| ())?,
+                next if next == (Glimpse::Call { kind, request }) => return self.take(),
+                _ => return None,
+            }
         }
     }
 

@@ -1,6 +1,5 @@
 //! Reading a journal for people, whatever replay does meanwhile.
 
-use super::chunks::Cursor;
 use super::record::{Read, Record};
 use super::replay::Journal;
 use super::seen::ShownEntry;
@@ -11,8 +10,7 @@ impl Journal {
     /// Up to `limit` entries after the first `after`.
     #[must_use]
     pub fn shown(&self, after: u64, limit: usize) -> Vec<ShownEntry> {
-        let mut cursor = Cursor::default();
-        self.chunks.find(&mut cursor, after);
+        let mut cursor = self.chunks.find(after);
         while cursor.seq < after {
             if self.chunks.read(&mut cursor).is_none() {
                 return Vec::new();

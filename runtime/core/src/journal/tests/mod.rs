@@ -81,3 +81,23 @@ fn another_call_than_the_recorded_one_is_refused_in_words() {
     assert!(journal.end().unwrap_err().to_string().contains("the end of the run"));
     assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(Met::Recorded(_))), "a refusal takes nothing");
 }
+
+#[test]
+fn what_comes_before_a_call_waits_for_the_steps_that_came_before_it() {
+    let mut journal = Journal::empty();
+    for name in ["a", "b"] {
+        let Ok(StepMet::New { id }) = journal.begin_step(name) else { panic!() };
+        journal.step_done(id, Ok(b"1"), at(1), Fuel::new(1)).unwrap();
+    }
+    journal.record(call(Kind::Cancel, 3, b"told"));
+    for order in [["a", "b"], ["b", "a"]] {
+        journal.rewind();
+        for name in order {
+            assert_eq!(journal.next_if(Kind::Cancel, [3; 16]), None, "before {name}");
+            assert!(matches!(journal.begin_step(name), Ok(StepMet::Completed { .. })));
+        }
+        assert_eq!(journal.next_if(Kind::Cancel, [4; 16]), None);
+        assert_eq!(journal.next_if(Kind::Cancel, [3; 16]).unwrap().result, "told");
+        assert!(journal.is_live() && journal.next_if(Kind::Cancel, [3; 16]).is_none());
+    }
+}
