@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemill_core::run::{Progress, Run, RunState, Trigger};
+use tidemill_core::run::{CancelAsked, Progress, Run, RunState, Trigger, Wait, WaitFor};
 use tidemill_core::{Code, ComponentDigest, Failure, RunId};
 use tidemill_store::records::{LogLevel, LogLine};
 use utoipa::ToSchema;
@@ -60,6 +60,19 @@ pub struct RunJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     status: Option<&'a RawValue>,
+    /// While it is suspended: what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<WaitJson<'a>>,
+    /// How many entries its journal holds, where it has one: what it did so far, and goes on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal_entries: Option<u64>,
+    /// Once it was asked to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel: Option<CancelJson>,
+    /// It goes on when its parent ends; left out where it does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    detached: bool,
     /// When it was asked for.
     created_at: Time,
     /// While it is queued: not to be taken up earlier.
@@ -138,6 +151,47 @@ pub struct ProgressJson<'a> {
     note: &'a str,
 }
 
+/// What a suspended run waits for. A sleep has `until` alone; without `until` the wait has no end of its own.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Wait)]
+pub struct WaitJson<'a> {
+    /// Whichever of these comes first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    any_of: Vec<WaitForJson<'a>>,
+    /// Every one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    all_of: Vec<WaitForJson<'a>>,
+    /// When it goes on whatever has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Time>,
+}
+
+/// One thing that a run waits for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WaitFor)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitForJson<'a> {
+    /// The next signal of that name.
+    Signal(&'a str),
+    /// The end of that run.
+    #[schema(value_type = String)]
+    Run(RunId),
+}
+
+/// Somebody wants the run to end.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CancelAsked)]
+pub struct CancelJson {
+    /// Since when.
+    asked_at: Time,
+    /// At once, rather than after a grace period in which it may compensate.
+    terminate: bool,
+    /// Whether the run has been told; that happens once, when its children have ended.
+    told: bool,
+}
+
 impl<'a> RunJson<'a> {
     /// The record without input and output, as lists have it.
     #[must_use]
@@ -166,6 +220,10 @@ impl<'a> RunJson<'a> {
             failure: run.state.failure().map(FailureJson::of),
             progress: run.progress.as_ref().map(ProgressJson::of),
             status: run.status.as_deref().and_then(raw),
+            waiting_for: run.waiting_for.as_ref().map(WaitJson::of),
+            journal_entries: Some(run.journal_entries).filter(|entries| *entries > 0),
+            cancel: run.cancel.map(CancelJson::of),
+            detached: run.detached,
             created_at: run.created_at.into(),
             not_before: match run.state {
                 RunState::Queued { not_before } if not_before > run.created_at => Some(not_before.into()),
@@ -176,6 +234,24 @@ impl<'a> RunJson<'a> {
             fuel: run.fuel.get(),
             peak_memory: run.peak_memory,
         }
+    }
+}
+
+impl<'a> WaitJson<'a> {
+    fn of(wait: &'a Wait) -> Self {
+        let things = wait.any_of.iter().map(|thing| match thing {
+            WaitFor::Signal(name) => WaitForJson::Signal(name),
+            WaitFor::Run(id) => WaitForJson::Run(*id),
+        });
+        let things: Vec<_> = things.collect();
+        let (any_of, all_of) = if wait.all { (Vec::new(), things) } else { (things, Vec::new()) };
+        Self { any_of, all_of, until: wait.until.map(Time) }
+    }
+}
+
+impl CancelJson {
+    fn of(asked: CancelAsked) -> Self {
+        Self { asked_at: asked.at.into(), terminate: asked.terminate, told: asked.told }
     }
 }
 
@@ -243,5 +319,29 @@ impl<'a> LogLineJson<'a> {
             message: &line.message,
             fields: &line.fields,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidemill_core::Timestamp;
+
+    use super::*;
+
+    fn written(wait: &Wait) -> serde_json::Value {
+        serde_json::to_value(WaitJson::of(wait)).unwrap()
+    }
+
+    #[test]
+    fn a_wait_says_what_it_is_for() {
+        let until = Some(Timestamp::from_millis(0));
+        let id = "0".repeat(26).parse::<RunId>().unwrap();
+        let things = vec![WaitFor::Signal("paid".to_owned()), WaitFor::Run(id)];
+        assert_eq!(written(&Wait { until, ..Wait::default() }), json!({"until": "1970-01-01T00:00:00.000Z"}));
+        let any = Wait { any_of: things.clone(), all: false, until: None };
+        assert_eq!(written(&any), json!({"any_of": [{"signal": "paid"}, {"run": "0".repeat(26)}]}));
+        let all = Wait { any_of: things[1..].to_vec(), all: true, until };
+        assert_eq!(written(&all)["all_of"], json!([{"run": "0".repeat(26)}]));
     }
 }
