@@ -302,10 +302,23 @@ impl Chunks {
         (cursor.offset < bytes.len()).then_some((cursor.chunk, cursor.offset, bytes))
     }
 
-    /// Where the cursor's record stands.
-    pub(super) fn place(&self, cursor: &mut Cursor) -> Option<Place> {
-        let (chunk, offset, _) = self.at(cursor)?;
-        Some(Place { chunk: u32::try_from(chunk).ok()?, offset: u32::try_from(offset).ok()? })
+    /// The result of the cursor's record, and whether it gave up, if it is the end of that step among its siblings; it is gone
+    /// past then.
+    pub(super) fn next_ended(&self, cursor: &mut Cursor, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
+        let (chunk, offset, bytes) = self.at(cursor)?;
+        let (at, fuel, names) = (cursor.context.at, cursor.context.fuel, cursor.context.names());
+        let read = cursor.context.read(bytes, offset)?;
+        match read.record {
+            Record::Done { name: n, ordinal: o, gave_up, .. } if n == name && o == ordinal => {
+                let result = self.part(chunk, read.result)?;
+                (cursor.offset, cursor.seq, cursor.done) = (read.end, cursor.seq + 1, cursor.done + 1);
+                Some((gave_up, result))
+            }
+            _ => {
+                cursor.context.back(at, fuel, names);
+                None
+            }
+        }
     }
 
     /// Reads the cursor's record and goes past it; none at the end.

@@ -73,6 +73,16 @@ pub(super) struct Done {
 }
 
 impl Done {
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.places.reserve(more);
+        self.order.reserve(more);
+    }
+
     pub(super) fn find(&self, path: Path) -> Option<Place> {
         let mut key = path.low();
         loop {

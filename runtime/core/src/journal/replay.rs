@@ -10,6 +10,9 @@ use super::steps::{Frame, Opened, Step, join};
 use super::{Damaged, Hash, JournalChange, Kind, Met, Mismatch, NewEntry, Position, Recorded, SHOWN_BYTES, Seen};
 use crate::ids::{Fuel, Timestamp};
 
+/// So many completed steps tell how many there may be in all.
+const MANY: usize = 4096;
+
 /// One generation's journal: replays what it holds, then records.
 ///
 /// Memory: what is stored, and about forty bytes for each completed step that is not inside another.
@@ -41,7 +44,7 @@ impl Journal {
     /// Where a chunk is not as it was written, in its place, or is of a newer format.
     pub fn load(chunks: Vec<Bytes>) -> Result<Self, Damaged> {
         let (mut done, mut opened) = (Done::default(), Vec::<Opened>::new());
-        let mut within = Path::ROOT;
+        let (mut within, all) = (Path::ROOT, chunks.len());
         let chunks = Chunks::load(chunks, |record, place, mark| {
             match *record {
                 Record::Call { .. } => {}
@@ -52,6 +55,10 @@ impl Journal {
                     within = path;
                 }
                 Record::Done { name, ordinal, .. } => {
+                    if done.len() == MANY {
+                        // Growing by halves would move a million steps twice: the rest is likely to be as what was read.
+                        done.reserve(MANY * (all / (place.chunk as usize + 1)).min(MANY));
+                    }
                     if !done.add(within.named(name).nth(ordinal), place) {
                         return Err("a step ends twice");
                     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::chunks::Mark;
 use super::path::Path;
 use super::record::{Glimpse, Record};
@@ -58,14 +60,7 @@ impl Journal {
         let ordinal = *begun;
         let path = named.nth(ordinal);
         let id = path.id();
-        let place = self.done.find(path);
-        if let Some((gave_up, bytes)) = place.and_then(|place| self.chunks.ended_step(place)) {
-            if !self.live {
-                self.met.1 += 1;
-                if place == self.chunks.place(&mut self.cursor) {
-                    self.chunks.read(&mut self.cursor);
-                }
-            }
+        if let Some((gave_up, bytes)) = self.ended(path, name, ordinal) {
             return Ok(if gave_up {
                 StepMet::GaveUp { id, failure: bytes }
             } else {
@@ -97,6 +92,20 @@ impl Journal {
         }
         let step = join(&self.step_path(), name, ordinal);
         Err(self.mismatch("durable.begin-step", Some(path.to_bytes()), step))
+    }
+
+    /// The result of a step that ended before, and whether it gave up.
+    fn ended(&mut self, path: Path, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
+        if self.live {
+            return self.chunks.ended_step(self.done.find(path)?);
+        }
+        // Nearly always it is the next in the record, and reading on is much cheaper than looking it up.
+        let ended = match self.chunks.next_ended(&mut self.cursor, name, ordinal) {
+            Some(ended) => ended,
+            None => self.chunks.ended_step(self.done.find(path)?)?,
+        };
+        self.met.1 += 1;
+        Some(ended)
     }
 
     /// Records that a step that is [`StepMet::New`] begins.
