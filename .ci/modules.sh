@@ -13,10 +13,10 @@ for manifest in sdk/rust/Cargo.toml guests/*/Cargo.toml examples/*/Cargo.toml te
     case $1 in
     lint)
         cargo fmt --all --manifest-path "$manifest" --check
-        [[ $dir == tests/guests/* ]] || cargo clippy --quiet --workspace --locked --manifest-path "$manifest" --all-targets -- -D warnings
+        [[ $dir == tests/guests/* ]] || cargo clippy --quiet --workspace --locked --all-features --manifest-path "$manifest" --all-targets -- -D warnings
         ;;
     test)
-        [[ $dir == tests/guests/* ]] || cargo test --quiet --workspace --locked --manifest-path "$manifest"
+        [[ $dir == tests/guests/* ]] || cargo test --quiet --workspace --locked --all-features --manifest-path "$manifest"
         ;;
     *) echo "usage: modules.sh lint|test" >&2; exit 2 ;;
     esac

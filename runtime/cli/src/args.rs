@@ -59,6 +59,8 @@ pub enum Command {
     New(project::new::Args),
     /// Build a project's component
     Build(project::build::Args),
+    /// Run a project's tests, without a host
+    Test(project::test::Args),
     /// Say everything that is wrong with a component, without a host
     Check(project::check::Args),
     /// Upload a project's component and deploy it by its manifest

@@ -71,6 +71,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Demo(args) => host::demo::run(args, shared, printer).await,
         Command::New(args) => project::new::run(&args, printer),
         Command::Build(args) => project::build::run(&args, printer),
+        Command::Test(args) => project::test::run(&args, printer),
         Command::Check(args) => project::check::run(&args, printer).await,
         Command::Deploy(args) => project::deploy::run(&args, client, printer).await,
         Command::Run(args) => run::start::run(args, client, printer).await,

@@ -29,8 +29,8 @@
 //! [`health`](macro@health); a component has one of each at most, any of them together. `cargo build --release --target wasm32-wasip2`
 //! makes the component, nothing else is needed.
 //!
-//! What a module may do is in the modules below. All of it is answered by the host: outside a component, in a native
-//! test, such a call panics, so keep the logic that you test apart from them.
+//! What a module may do is in the modules below. All of it is answered by the host; in a native test, with the feature `testing`, by the harness of
+//! the module `testing`.
 #![deny(unsafe_code)]
 
 pub use clock::{now, sleep, sleep_until};
@@ -57,6 +57,8 @@ pub mod metrics;
 pub mod random;
 pub mod secrets;
 pub mod state;
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub mod testing;
 pub mod webhook;
 
 mod error;
@@ -74,6 +76,6 @@ pub mod bindings;
 pub mod export;
 
 /// The snippets of the book's page are tests of this crate.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../../docs/src/sdk-rust.md")]
 struct Book;

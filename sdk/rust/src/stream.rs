@@ -22,7 +22,7 @@ impl Period {
 }
 
 /// What a collection brought in.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Collection {
     /// How many ledger entries were posted.
     pub posted: u64,

@@ -43,7 +43,7 @@ impl Delivery {
 }
 
 /// Sent to the caller where the hook waits for it, otherwise kept with the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reply {
     /// The status code.
     pub status: u16,

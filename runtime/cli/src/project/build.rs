@@ -61,7 +61,7 @@ pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, Cl
 
 /// Cargo in a project's folder. What surrounds *this* program (a build of ours, say) is not the project's business, and
 /// the manifest names a place in the project's own target folder.
-fn cargo(folder: &Path) -> Command {
+pub(super) fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET");
     // Results alone go to our stdout.

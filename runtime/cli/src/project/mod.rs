@@ -1,10 +1,11 @@
-//! Commands about a module's folder: make one, build it, look at its component, deploy it.
+//! Commands about a module's folder: make one, build it, test it, look at its component, deploy it.
 
 pub mod build;
 pub mod check;
 pub mod deploy;
 pub mod new;
 mod templates;
+pub mod test;
 
 use std::path::{Path, PathBuf};
 

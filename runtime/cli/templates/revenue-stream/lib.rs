@@ -64,10 +64,26 @@ fn is_earned(sale: &Sale) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidemill_sdk::testing::Harness;
 
+    /// Runs it without a server, then again with a crash behind each entry of its journal.
     #[test]
-    fn a_free_sale_is_no_revenue() {
-        let sale = r#"{"id": "s1", "amount": 0, "currency": "EUR", "at": 1767225600000, "customer": "c1"}"#;
-        assert!(!is_earned(&serde_json::from_str(sale).unwrap()));
+    fn every_sale_is_posted_and_a_free_one_is_no_revenue() {
+        let sale = |id: &str, amount: i64| json!({ "id": id, "amount": amount, "currency": "EUR", "at": 5, "customer": "c1" });
+        let answer = json!([sale("s1", 1_999), sale("s2", 0), sale("s3", 500)]);
+        let harness = Harness::new()
+            .config(json!({ "url": "https://api.example.com/sales" }))
+            .http(
+                "GET",
+                "https://api.example.com/sales?from=0&to=10",
+                move |_| answer.clone(),
+            );
+        let ran = harness.crash_everywhere(collect, json!({ "start": 0, "end": 10 }));
+        assert_eq!(ran.succeeded().posted, 2);
+        let posted: Vec<_> = ran
+            .ledger()
+            .map(|entry| (entry.external_id.as_str(), entry.amount.minor_units))
+            .collect();
+        assert_eq!(posted, [("s1", 1_999), ("s3", 500)]);
     }
 }

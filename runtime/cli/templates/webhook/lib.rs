@@ -31,10 +31,34 @@ fn key(kind: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidemill_sdk::Timestamp;
+    use tidemill_sdk::testing::Harness;
 
     #[test]
     fn a_key_has_its_bound() {
         assert_eq!(key("paid"), "count/paid");
         assert!(key(&"ä".repeat(10_000)).len() <= 512);
+    }
+
+    /// Runs it without a server, then again with a crash behind each entry of its journal.
+    #[test]
+    fn deliveries_are_counted_by_their_kind() {
+        let delivery = Delivery {
+            id: "evt_1".into(),
+            hook: "events".into(),
+            method: "POST".into(),
+            path: "/".into(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: br#"{"kind": "paid"}"#.to_vec(),
+            received_at: Timestamp::from_millis(0),
+            verified_by: "stripe".into(),
+        };
+        let harness = Harness::new().state("count/paid", 1);
+        let ran = harness.crash_everywhere(|(): ()| receive(delivery.clone()), ());
+        assert_eq!(
+            (ran.succeeded().status, ran.state("count/paid")),
+            (200, Some(2))
+        );
     }
 }

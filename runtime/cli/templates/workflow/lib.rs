@@ -35,23 +35,25 @@ fn run(input: Input) -> Result<Output> {
     let runs = state::get_or_default::<u64>("runs")? + 1;
     state::set("runs", &runs)?;
 
-    let message = message(&config.greeting, &input.name);
+    let message = format!("{}, {}!", config.greeting, input.name);
     info!("{message}"; runs = runs);
     Ok(Output { message, runs })
-}
-
-/// Kept apart from the host's calls, so that it can be tested natively.
-fn message(greeting: &str, name: &str) -> String {
-    format!("{greeting}, {name}!")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+    use tidemill_sdk::testing::Harness;
 
+    /// Runs it without a server, then again with a crash behind each entry of its journal.
     #[test]
-    fn greets_by_name() {
-        let input: Input = serde_json::from_str(r#"{"name": "Ada"}"#).unwrap();
-        assert_eq!(message("Hello", &input.name), "Hello, Ada!");
+    fn greets_by_name_and_counts_its_runs() {
+        let harness = Harness::new()
+            .config(json!({ "greeting": "Hello" }))
+            .state("runs", 1);
+        let ran = harness.crash_everywhere(run, json!({ "name": "Ada" }));
+        assert_eq!(ran.succeeded().message, "Hello, Ada!");
+        assert_eq!(ran.state("runs"), Some(2));
     }
 }

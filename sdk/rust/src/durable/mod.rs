@@ -16,6 +16,8 @@ pub use step::{step, step_with};
 pub use wait::{Event, Outcome, WaitFor, await_all, await_first};
 
 pub(crate) use step::new_key;
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub(crate) use step::set_aside;
 
 mod children;
 mod saga;

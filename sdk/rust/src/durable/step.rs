@@ -129,11 +129,24 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
-/// A new instance has made no key yet: a test that runs a module again on the same thread says so.
+/// A new instance has made no key yet; a test that runs one on the thread of another sets that one's keys aside until this is dropped.
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
-pub(crate) fn new_instance() {
-    PLACES.with_borrow_mut(Vec::clear);
-    OUTERMOST_KEYS.with_borrow_mut(|keys| *keys = 0);
+pub(crate) fn set_aside() -> SetAside {
+    SetAside { places: PLACES.take(), keys: OUTERMOST_KEYS.take() }
+}
+
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+pub(crate) struct SetAside {
+    places: Vec<Place>,
+    keys: u64,
+}
+
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        PLACES.set(std::mem::take(&mut self.places));
+        OUTERMOST_KEYS.set(self.keys);
+    }
 }
 
 #[cfg(test)]

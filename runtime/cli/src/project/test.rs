@@ -1,0 +1,46 @@
+//! `tidemill test [DIR]`: runs a project's tests with the language's own tools, on this machine and without a host.
+
+use std::path::PathBuf;
+
+use super::Project;
+use super::build::cargo;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+
+    /// Only tests whose names contain this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// Carries it out. The manifest is read first: a project that cannot be deployed is not good, whatever its tests say.
+pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
+    let project = Project::read(&args.dir)?;
+    if !project.folder.join("Cargo.toml").exists() {
+        return Err(CliError::usage(
+            format!("{} has no Cargo.toml, so it is not known how to test it", project.folder.display()),
+            "test it with its own tools",
+        ));
+    }
+    printer.note(&format!("testing {}", project.folder.display()));
+    let mut tests = cargo(&project.folder);
+    tests.arg("test");
+    if let Some(filter) = &args.filter {
+        tests.args(["--", filter]);
+    }
+    // What the tests print is what was asked for.
+    let status = tests
+        .stdout(std::process::Stdio::inherit())
+        .status()
+        .map_err(|cause| CliError::machine("cannot start cargo", &cause).with_fix("install Rust: https://rustup.rs"))?;
+    if !status.success() {
+        return Err(CliError::failed("the project's tests fail").with_fix("mend what they say"));
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The same run again and again, hurt at another place each time: it is to end as it would have without.
+
+use super::Harness;
+use super::harness::fails_with;
+use super::ran::{End, Ran, told};
+use super::run::Crash;
+use crate::{Error, Result};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+impl Harness {
+    /// Runs a function undisturbed, then again for each entry of its journal with a crash right behind it: once where all was saved up to there,
+    /// once where everything since the last commit is lost. Each is to end with the same output, state, ledger, events, signals, runs and effects outside,
+    /// requests with the same `Idempotency-Key` being one. Gives the undisturbed run.
+    ///
+    /// # Panics
+    /// Where one does not, and says after which entry and in what.
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test fails so")]
+    pub fn crash_everywhere<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> Ran<O>
+    where
+        I: DeserializeOwned,
+        O: Serialize,
+        E: Into<Error>,
+    {
+        let input = serde_json::to_value(&input).unwrap_or_else(|why| panic!("the input: {why}"));
+        let calm = fails_with(self.attempt(&function, &input, None, None));
+        let expected = traces(&calm);
+        for after in 1..=calm.entries() {
+            for lost in [false, true] {
+                let where_ = if lost { "and the loss of what was not committed" } else { "and all saved" };
+                let hurt = self.attempt(&function, &input, Some(Crash { after, lost }), None);
+                let hurt = match hurt {
+                    Ok(hurt) => hurt,
+                    Err(mismatch) => panic!(
+                        "after a crash behind entry {after} of {}, {where_}, the run did something else: {mismatch}",
+                        calm.entries()
+                    ),
+                };
+                for ((what, expected), (_, found)) in expected.iter().zip(traces(&hurt)) {
+                    assert!(
+                        *expected == found,
+                        "after a crash behind entry {after} of {}, {where_}, its {what} differs:\n  undisturbed  {expected}\n  crashed      {found}",
+                        calm.entries()
+                    );
+                }
+            }
+        }
+        calm
+    }
+
+    /// Runs a function once for each entry of its journal, and once before the first, with somebody cancelling it there, and shows each run to `check`:
+    /// that what it had done is undone, say. One that came too late to be told to the run is not shown.
+    ///
+    /// # Panics
+    /// Where `check` does.
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test fails so")]
+    pub fn cancel_everywhere<I, O, E>(
+        &self,
+        function: impl Fn(I) -> Result<O, E>,
+        input: impl Serialize,
+        check: impl Fn(&Ran<O>),
+    ) where
+        I: DeserializeOwned,
+        O: Serialize,
+        E: Into<Error>,
+    {
+        let input = serde_json::to_value(&input).unwrap_or_else(|why| panic!("the input: {why}"));
+        let calm = fails_with(self.attempt(&function, &input, None, None));
+        for after in 0..calm.entries() {
+            let ran = fails_with(self.clone().cancel_after_entries(after).attempt(&function, &input, None, None));
+            if ran.was_cancelled() {
+                check(&ran);
+            }
+        }
+    }
+}
+
+/// What others can see of a run, in an order that does not matter less than it shows.
+fn traces<O: Serialize>(ran: &Ran<O>) -> Vec<(&'static str, Value)> {
+    let end = match &ran.end {
+        End::Succeeded(output) => json!({ "succeeded": serde_json::to_value(output).unwrap_or_default() }),
+        End::Failed(error) => json!({ "failed": error.to_string() }),
+        other => json!(told(other)),
+    };
+    let world = &ran.world;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let state: Value = world
+        .state
+        .iter()
+        .map(|(name, state)| {
+            let state: Value = state.iter().map(|(key, value)| (key.clone(), json!(text(value)))).collect();
+            (name.clone(), state)
+        })
+        .collect();
+    let effects: Vec<Value> =
+        ran.effects().iter().map(|sent| json!([sent.method, sent.url, sent.key(), text(&sent.body)])).collect();
+    let ledger: Vec<Value> = world.ledger.values().map(|posted| json!(format!("{posted:?}"))).collect();
+    let events: Vec<Value> = world.events.iter().map(|event| json!([event.topic, event.payload])).collect();
+    let signals: Vec<Value> = world.signals.iter().map(|it| json!([it.to, it.name, it.payload])).collect();
+    let runs: Vec<Value> = world
+        .children
+        .iter()
+        .map(|child| json!([child.started.id, child.started.deployment, child.started.input]))
+        .collect();
+    vec![
+        ("end", end),
+        ("state", state),
+        ("ledger", json!(ledger)),
+        ("outside effects", json!(effects)),
+        ("events", json!(events)),
+        ("signals", json!(signals)),
+        ("started runs", json!(runs)),
+        ("cancelled runs", json!(world.cancels)),
+        ("duration", json!(ran.ended.saturating_sub(ran.began))),
+    ]
+}

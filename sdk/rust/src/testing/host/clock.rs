@@ -1,0 +1,24 @@
+//! `clock`: jumps over what is waited for.
+
+use super::current;
+use super::types::Failure;
+
+pub(crate) fn now() -> u64 {
+    let fake = current();
+    fake.call("clock.now", "", || fake.now())
+}
+
+pub(crate) fn sleep(span: u64) -> Result<(), Failure> {
+    let fake = current();
+    let slept = fake.fallible("clock.sleep", &span.to_string(), || fake.wait_until(fake.now().saturating_add(span)));
+    // An ended sleep is kept by a retry.
+    fake.keep();
+    slept.map_err(Failure::from)
+}
+
+pub(crate) fn sleep_until(at: u64) -> Result<(), Failure> {
+    let fake = current();
+    let slept = fake.fallible("clock.sleep", &format!("until {at}"), || fake.wait_until(at));
+    fake.keep();
+    slept.map_err(Failure::from)
+}

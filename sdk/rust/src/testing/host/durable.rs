@@ -1,0 +1,225 @@
+//! `durable`: steps, other runs, signals, waiting, going on as new.
+
+use super::types::{Failure, RetryPolicy};
+use super::{current, types};
+use crate::Timestamp;
+pub(crate) use crate::bindings::imports::tidemill::guest::durable::{
+    Begun, Event, First, Outcome, StartOptions, Step, Target, Verdict, WaitFor,
+};
+use crate::testing::journal::{Begun as Met, Failed};
+use crate::testing::run::{Left, hash, leave};
+use crate::testing::wait::{Came, HowEnded, delay};
+use crate::testing::world::{Signalled, Started};
+use std::cell::RefCell;
+
+thread_local! {
+    /// The policies of the open steps, from the outside in; with the ids that they were given.
+    static OPEN: RefCell<Vec<(u32, RetryPolicy)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A new instance has no step open.
+pub(in crate::testing) fn close_all() {
+    OPEN.with_borrow_mut(Vec::clear);
+}
+
+pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun, Failure> {
+    let fake = current();
+    let attempt = match fake.begin_step(name) {
+        Met::Refused(failed) => {
+            fake.hear(&failed);
+            return Err(failed.into());
+        }
+        Met::Done { outcome, at } => {
+            fake.pass_to(at);
+            return match outcome {
+                Ok(record) => Ok(Begun { id: 0, step: Step::Completed(record) }),
+                Err(failed) => {
+                    fake.hear(&failed);
+                    Err(failed.into())
+                }
+            };
+        }
+        Met::Open { attempt, at } => {
+            fake.pass_to(at);
+            fake.opened(false);
+            attempt
+        }
+        Met::New => {
+            if fake.is_to_be_told() {
+                // Recorded as the call that it is, since no step began.
+                fake.fallible::<()>("durable.begin-step", name, || Ok(())).map_err(Failure::from)?;
+            }
+            let now = fake.now();
+            fake.run.borrow_mut().replay.open(name, now);
+            fake.opened(true);
+            fake.recorded();
+            1
+        }
+    };
+    let policy = retry.unwrap_or(fake.setup.retry);
+    let id = OPEN.with_borrow_mut(|open| {
+        let id = u32::try_from(open.len()).unwrap_or(u32::MAX) + 1;
+        open.push((id, policy));
+        id
+    });
+    Ok(Begun { id, step: Step::Execute(attempt) })
+}
+
+pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdict, Failure> {
+    let fake = current();
+    let Some((_, policy)) = OPEN.with_borrow(|open| open.last().copied()).filter(|(own, _)| *own == id) else {
+        return Err(Failed::host("step-order", "only the innermost open step can be ended").into());
+    };
+    if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the step") {
+        leave(Left::Mismatch(mismatch));
+    }
+    let failure = match outcome {
+        Ok(record) => {
+            fake.end_step(Ok(record.to_owned()));
+            OPEN.with_borrow_mut(Vec::pop);
+            return Ok(Verdict::Done);
+        }
+        Err(failure) => Failed::from(failure.clone()),
+    };
+    let attempt = fake.run.borrow_mut().replay.attempt();
+    let goes_on = failure.retryable && (policy.max_attempts == 0 || attempt < policy.max_attempts);
+    let gave_up = if goes_on {
+        // Its own back-off is no wait that a step may not do; a cancellation ends it all the same.
+        let due = fake.now().saturating_add(delay(&policy, attempt));
+        match fake.pass_unless_cancelled(due) {
+            Ok(()) => {
+                fake.attempt_again(attempt + 1);
+                return Ok(Verdict::Again(attempt + 1));
+            }
+            Err(cancelled) => cancelled,
+        }
+    } else {
+        // What a step gave up on is not tried again by what encloses it.
+        Failed { retryable: false, ..failure }
+    };
+    fake.hear(&gave_up);
+    fake.end_step(Err(gave_up.clone()));
+    OPEN.with_borrow_mut(Vec::pop);
+    Ok(Verdict::GiveUp(gave_up.into()))
+}
+
+#[allow(clippy::panic, reason = "a test whose world has no such deployment cannot go on")]
+pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Result<String, Failure> {
+    let fake = current();
+    let labels: Vec<(String, String)> =
+        options.labels.iter().map(|types::Field { name, value }| (name.clone(), value.clone())).collect();
+    let request = format!(
+        "{deployment} {input} key {:?} delay {:?} priority {:?} export {:?} labels {labels:?} detached {}",
+        options.idempotency_key, options.delay, options.priority, options.export, options.detached
+    );
+    let nth = fake.nth_started(&request);
+    let id = match &options.idempotency_key {
+        Some(key) => format!("{deployment}/{key}"),
+        None => {
+            let generation = fake.run.borrow().generation;
+            format!("{}-{:016x}", fake.id, hash(&format!("{generation} {request} {nth}")))
+        }
+    };
+    fake.fallible("durable.start", &request, || {
+        fake.may_start()?;
+        if !fake.setup.deployments.contains_key(deployment) {
+            panic!("there is no deployment `{deployment}` in this test: say `Harness::deployment({deployment:?}, …)`");
+        }
+        let begins_at = Timestamp::from_millis(fake.now().saturating_add(options.delay.unwrap_or(0)));
+        let input = serde_json::from_str(input).unwrap_or_default();
+        let (id, deployment, detached) = (id.clone(), deployment.to_owned(), options.detached);
+        fake.write(|layer| {
+            layer.starts.push(Started { id: id.clone(), deployment, input, detached, labels, begins_at })
+        });
+        Ok(id)
+    })
+    .map_err(Failure::from)
+}
+
+fn named(target: &Target) -> String {
+    match target {
+        Target::Run(id) => id.clone(),
+        Target::Key((deployment, key)) => format!("{deployment}/{key}"),
+    }
+}
+
+pub(crate) fn signal(to: &Target, name: &str, payload: &str) -> Result<(), Failure> {
+    let fake = current();
+    let to = named(to);
+    fake.fallible("durable.signal", &format!("{to} {name} {payload}"), || {
+        let payload = serde_json::from_str(payload).unwrap_or_default();
+        let signal = Signalled { to: to.clone(), name: name.to_owned(), payload };
+        fake.write(|layer| layer.signals.push(signal));
+        Ok(())
+    })
+    .map_err(Failure::from)
+}
+
+pub(crate) fn cancel(run: &Target) -> Result<(), Failure> {
+    let fake = current();
+    let run = named(run);
+    fake.fallible("durable.cancel", &run, || {
+        fake.write(|layer| layer.cancels.push(run.clone()));
+        Ok(())
+    })
+    .map_err(Failure::from)
+}
+
+pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Option<First>, Failure> {
+    let fake = current();
+    let names: Vec<String> = any_of
+        .iter()
+        .map(|wait| match wait {
+            WaitFor::Signal(name) => format!("signal {name}"),
+            WaitFor::Run(id) => format!("run {id}"),
+        })
+        .collect();
+    let request = format!("{} within {timeout:?}", names.join(", "));
+    let came = fake.fallible("durable.await-first", &request, || fake.await_first(any_of, timeout));
+    if matches!(came, Ok(Came::Timeout)) {
+        fake.keep();
+    }
+    Ok(match came.map_err(Failure::from)? {
+        Came::Signal(index, payload) => Some(First { index, event: Event::Signal(payload) }),
+        Came::Ended(index, how) => Some(First { index, event: Event::Ended(outcome(how)) }),
+        Came::Timeout => None,
+    })
+}
+
+pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<Outcome>>, Failure> {
+    let fake = current();
+    let request = format!("{} within {timeout:?}", runs.join(", "));
+    let outcomes = fake.fallible("durable.await-all", &request, || fake.await_all(runs, timeout));
+    if matches!(outcomes, Ok(None)) {
+        fake.keep();
+    }
+    Ok(outcomes.map_err(Failure::from)?.map(|outcomes| outcomes.into_iter().map(outcome).collect()))
+}
+
+fn outcome(how: HowEnded) -> Outcome {
+    match how {
+        HowEnded::Succeeded(output) => Outcome::Succeeded(output),
+        HowEnded::Failed(failed) => Outcome::Failed(failed.into()),
+        HowEnded::Cancelled => Outcome::Cancelled,
+    }
+}
+
+pub(crate) fn set_progress(done: u64, total: Option<u64>, note: &str) {
+    current().world.borrow_mut().progress = Some((done, total, note.to_owned()));
+}
+
+pub(crate) fn set_status(status: &str) {
+    current().world.borrow_mut().status = serde_json::from_str(status).ok();
+}
+
+pub(crate) fn continue_as_new(input: &str) -> Failure {
+    let fake = current();
+    let refused = fake.fallible("durable.continue-as-new", input, || {
+        fake.may_start()?;
+        leave(Left::ContinuesAsNew(input.to_owned()))
+    });
+    match refused {
+        Ok(()) => leave(Left::ContinuesAsNew(input.to_owned())),
+        Err(failed) => failed.into(),
+    }
+}

@@ -1,0 +1,174 @@
+//! `http`: a request that may change something is a commit point, has a key, and its answer is saved as it comes.
+
+use super::types::{Failure, Field};
+use super::{Bytes, current, shown};
+use crate::Timestamp;
+pub(crate) use crate::bindings::imports::tidemill::guest::http::{Request, Response};
+use crate::testing::journal::Failed;
+use crate::testing::run::{Fake, hash};
+use crate::testing::web::{Answer, Sent, is_effect};
+use serde::{Deserialize, Serialize};
+
+/// An answer as the journal holds it.
+#[derive(Serialize, Deserialize)]
+struct Answered {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
+    let fake = current();
+    let key = key(&fake, request);
+    let effect = is_effect(&request.method);
+    let answered = fake.fallible("http.fetch", &text(request), || {
+        claim_in_step(&fake, effect)?;
+        if effect {
+            fake.commit();
+        }
+        send(&fake, request, key)
+    });
+    if effect {
+        // What the provider did is kept by a retry, and any answer is saved at once.
+        if matches!(&answered, Ok(Answered { status: 200..=299, .. })) {
+            fake.keep();
+        }
+        fake.save();
+    }
+    response(request, answered)
+}
+
+pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> {
+    let fake = current();
+    let keys: Vec<Option<String>> = requests.iter().map(|request| key(&fake, request)).collect();
+    let effect = requests.iter().any(|request| is_effect(&request.method));
+    let all = requests.iter().map(text).collect::<Vec<_>>().join("\n");
+    let answers = fake.call("http.fetch-all", &all, || {
+        let refused = if fake.is_to_be_told() { Err(Failed::cancelled()) } else { claim_in_step(&fake, effect) };
+        if let Err(failed) = refused {
+            return requests.iter().map(|_| Err(failed.clone())).collect::<Vec<Result<Answered, Failed>>>();
+        }
+        if effect {
+            fake.commit();
+        }
+        requests.iter().zip(keys).map(|(request, key)| send(&fake, request, key)).collect()
+    });
+    for failed in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        fake.hear(failed);
+    }
+    if effect {
+        if answers.iter().any(|answer| matches!(answer, Ok(Answered { status: 200..=299, .. }))) {
+            fake.keep();
+        }
+        fake.save();
+    }
+    requests.iter().zip(answers).map(|(request, answer)| response(request, answer)).collect()
+}
+
+fn claim_in_step(fake: &Fake, effect: bool) -> Result<(), Failed> {
+    let claimed = fake.run.borrow().layers.iter().skip(1).any(|layer| layer.claimed);
+    if effect && claimed {
+        return Err(Failed::host(
+            "claim-in-step",
+            "a request that may change something follows a compare-and-set in the same step: claim before the step",
+        ));
+    }
+    Ok(())
+}
+
+/// The same in every try, attempt and replay; counted in replays too.
+fn key(fake: &Fake, request: &Request) -> Option<String> {
+    if !is_effect(&request.method) || request.headers.iter().any(|field| is_key(&field.name)) {
+        return None;
+    }
+    let text = text(request);
+    let nth = fake.nth_sent(&text);
+    let run = fake.run.borrow();
+    let place = format!("{} {} {:?} {nth} {text}", fake.id, run.generation, run.replay.path());
+    Some(format!("{:016x}{:016x}", hash(&place), hash(&format!("{place}."))))
+}
+
+fn is_key(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Idempotency-Key")
+}
+
+fn text(request: &Request) -> String {
+    let mut text = format!("{} {}", request.method, request.url);
+    for field in &request.headers {
+        text.push_str(&format!("\n{}: {}", field.name, field.value));
+    }
+    if !request.body.is_empty() {
+        text.push_str(&format!("\n\n{}", shown(&request.body)));
+    }
+    text
+}
+
+/// With the request's own retries.
+fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered, Failed> {
+    let policy = request.retry;
+    let mut attempt = 1;
+    loop {
+        let answer = send_once(fake, request, key.as_deref());
+        let again = policy.filter(|policy| policy.max_attempts == 0 || attempt < policy.max_attempts);
+        match again {
+            Some(policy) if answer.is_passing() => {
+                fake.pass_to(fake.now().saturating_add(crate::testing::wait::delay(&policy, attempt)));
+                attempt += 1;
+            }
+            _ => {
+                return match answer.result {
+                    Ok((status, headers, body)) => Ok(Answered { status, headers, body: body.into() }),
+                    Err(error) => Err(Failed::from(error.into_failure())),
+                };
+            }
+        }
+    }
+}
+
+#[allow(clippy::panic, reason = "a test whose world has no answer cannot go on")]
+fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
+    let (method, url) = (request.method.as_str(), request.url.as_str());
+    let Some(route) = fake.setup.routes.iter().position(|route| route.takes(method, url)) else {
+        panic!("nobody answers {method} {url} in this test: say `Harness::http({method:?}, {url:?}, …)`");
+    };
+    let mut headers: Vec<(String, String)> =
+        request.headers.iter().map(|Field { name, value }| (name.clone(), value.clone())).collect();
+    headers.extend(key.map(|key| ("Idempotency-Key".to_owned(), key.to_owned())));
+    let at = Timestamp::from_millis(fake.now());
+    let mut sent =
+        Sent { method: method.to_owned(), url: url.to_owned(), headers, body: request.body.clone(), at, nth: 0 };
+    let memory = sent.key().filter(|_| sent.is_effect()).map(str::to_owned);
+    let remembered = {
+        let mut world = fake.world.borrow_mut();
+        let remembered = memory.as_ref().and_then(|key| world.answered.get(key)).cloned();
+        let asked = world.asked.entry(route).or_default();
+        if remembered.is_none() {
+            *asked += 1;
+        }
+        sent.nth = *asked;
+        world.sent.push(sent.clone());
+        remembered
+    };
+    if let Some(answer) = remembered {
+        return answer;
+    }
+    let answer = (fake.setup.routes[route].answer)(&sent);
+    // Providers that honour keys remember what they did, and what they refused; not that they were busy.
+    if let Some(key) = memory
+        && (answer.is_success() || !answer.is_passing())
+    {
+        fake.world.borrow_mut().answered.insert(key, answer.clone());
+    }
+    answer
+}
+
+fn response(request: &Request, answered: Result<Answered, Failed>) -> Result<Response, Failure> {
+    let Answered { status, headers, body } = answered.map_err(Failure::from)?;
+    Ok(Response {
+        status,
+        headers: headers.into_iter().map(|(name, value)| Field { name, value }).collect(),
+        body: body.into(),
+        url: request.url.clone(),
+        elapsed: 1,
+    })
+}

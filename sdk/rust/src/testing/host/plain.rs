@@ -1,0 +1,146 @@
+//! The interfaces that only tell or note something: context, log, random, secrets, events, metrics.
+
+use super::{current, types};
+
+pub(crate) mod context {
+    use super::current;
+    pub(crate) use crate::bindings::imports::tidemill::guest::context::Trigger;
+
+    pub(crate) fn id() -> String {
+        current().id.clone()
+    }
+
+    pub(crate) fn deployment() -> String {
+        current().deployment.clone()
+    }
+
+    pub(crate) fn component() -> String {
+        format!("sha256:{}", "0".repeat(64))
+    }
+
+    pub(crate) fn triggered_by() -> Trigger {
+        let fake = current();
+        let own = &fake.setup.trigger;
+        match &fake.parent {
+            None => Trigger {
+                kind: own.kind.clone(),
+                name: own.name.clone(),
+                id: own.id.clone(),
+                at: own.at.map(|at| at.as_millis()),
+                parent: None,
+                details: own.details.to_string(),
+            },
+            Some(parent) => Trigger {
+                kind: "parent".to_owned(),
+                name: None,
+                id: None,
+                at: None,
+                parent: Some(parent.clone()),
+                details: "{}".to_owned(),
+            },
+        }
+    }
+
+    pub(crate) fn created_at() -> u64 {
+        current().created_at
+    }
+
+    pub(crate) fn attempt() -> u32 {
+        let fake = current();
+        fake.call("context.attempt", "", || fake.run.borrow().attempt)
+    }
+
+    pub(crate) fn generation() -> u32 {
+        current().run.borrow().generation
+    }
+
+    pub(crate) fn config() -> String {
+        current().setup.config.to_string()
+    }
+}
+
+pub(crate) mod log {
+    use super::{current, types::Field};
+    pub(crate) use crate::bindings::imports::tidemill::guest::log::Level;
+    use crate::testing::world::Line;
+
+    pub(crate) fn write(level: Level, message: &str, fields: &[Field]) {
+        let fake = current();
+        // What replay repeats is not written twice.
+        if !fake.is_live() {
+            return;
+        }
+        let level = match level {
+            Level::Trace => crate::log::Level::Trace,
+            Level::Debug => crate::log::Level::Debug,
+            Level::Info => crate::log::Level::Info,
+            Level::Warn => crate::log::Level::Warn,
+            Level::Error => crate::log::Level::Error,
+        };
+        let fields = fields.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        fake.world.borrow_mut().lines.push(Line { level, message: message.to_owned(), fields });
+    }
+}
+
+pub(crate) mod random {
+    pub(crate) fn bytes(len: u32) -> Vec<u8> {
+        super::current().draw(len as usize)
+    }
+}
+
+pub(crate) mod secrets {
+    use super::{current, types::Failure};
+    use crate::testing::host::{Bytes, shown};
+    use crate::testing::journal::Failed;
+
+    pub(crate) fn sign(secret: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        let fake = current();
+        let request = format!("{secret} {algorithm} {}", shown(message));
+        fake.fallible("secrets.sign", &request, || match &fake.setup.sign {
+            Some(sign) => Ok(Bytes::from(sign(secret, algorithm, message))),
+            None => Err(Failed::host("not-granted", format!("no secret `{secret}` to sign with: say `Harness::sign`"))),
+        })
+        .map(Vec::from)
+        .map_err(Failure::from)
+    }
+}
+
+pub(crate) mod events {
+    use super::{current, types::Failure};
+    use crate::testing::world::Published;
+
+    pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), Failure> {
+        let fake = current();
+        fake.fallible("events.publish", &format!("{topic} {payload}"), || {
+            let payload = serde_json::from_str(payload).unwrap_or_default();
+            fake.write(|layer| layer.events.push(Published { topic: topic.to_owned(), payload }));
+            Ok(())
+        })
+        .map_err(Failure::from)
+    }
+}
+
+pub(crate) mod metrics {
+    use super::{current, types::Field};
+    use crate::testing::world::Measured;
+
+    fn note(name: &str, value: f64, labels: &[Field]) {
+        let fake = current();
+        if fake.is_live() {
+            let labels = labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect();
+            fake.write(|layer| layer.metrics.push(Measured { name: name.to_owned(), value, labels }));
+        }
+    }
+
+    pub(crate) fn count(name: &str, by: f64, labels: &[Field]) {
+        note(name, by, labels);
+    }
+
+    pub(crate) fn gauge(name: &str, value: f64, labels: &[Field]) {
+        note(name, value, labels);
+    }
+
+    pub(crate) fn observe(name: &str, value: f64, labels: &[Field]) {
+        note(name, value, labels);
+    }
+}

@@ -1,0 +1,92 @@
+//! `state`: what took hold, and over it what this run wrote.
+
+use super::types::Failure;
+use super::{Bytes, current, shown};
+pub(crate) use crate::bindings::imports::tidemill::guest::state::{Entry, Page};
+use crate::testing::journal::Failed;
+use crate::testing::run::Fake;
+use std::collections::BTreeMap;
+
+/// Longest key, and longest value, in bytes.
+const KEY: usize = 512;
+const VALUE: usize = 1024 * 1024;
+
+pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let fake = current();
+    let found = fake.fallible("state.get", key, || Ok(read(&fake, key).map(Bytes::from)));
+    found.map(|found| found.map(Vec::from)).map_err(Failure::from)
+}
+
+pub(crate) fn set(key: &str, value: &[u8]) -> Result<(), Failure> {
+    let fake = current();
+    let request = format!("{key} = {}", shown(value));
+    fake.fallible("state.set", &request, || write(&fake, key, Some(value))).map_err(Failure::from)
+}
+
+pub(crate) fn delete(key: &str) -> Result<(), Failure> {
+    let fake = current();
+    fake.fallible("state.delete", key, || write(&fake, key, None)).map_err(Failure::from)
+}
+
+pub(crate) fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, Failure> {
+    let fake = current();
+    let request = format!("{key} from {} to {}", expected.map_or_else(|| "nothing".to_owned(), shown), shown(value));
+    fake.fallible("state.compare-and-set", &request, || {
+        let holds = read(&fake, key).as_deref() == expected;
+        if holds {
+            write(&fake, key, Some(value))?;
+        }
+        fake.write(|layer| layer.claimed = true);
+        Ok(holds)
+    })
+    .map_err(Failure::from)
+}
+
+pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Failure> {
+    let fake = current();
+    let request = format!("{prefix} after {} limit {limit}", after.unwrap_or("nothing"));
+    let found = fake.fallible("state.scan", &request, || {
+        let mut all: BTreeMap<String, Vec<u8>> =
+            fake.world.borrow().state.get(&fake.deployment).cloned().unwrap_or_default();
+        for layer in &fake.run.borrow().layers {
+            for (key, value) in &layer.writes {
+                match value {
+                    Some(value) => all.insert(key.clone(), value.clone()),
+                    None => all.remove(key),
+                };
+            }
+        }
+        let all = all
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after));
+        let limit = limit.clamp(1, 1_000) as usize;
+        let mut page: Vec<(String, Bytes)> =
+            all.take(limit + 1).map(|(key, value)| (key, Bytes::from(value))).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        Ok((page, more))
+    });
+    let (entries, more) = found.map_err(Failure::from)?;
+    let next = if more { entries.last().map(|(key, _)| key.clone()) } else { None };
+    let entries = entries.into_iter().map(|(key, value)| Entry { key, value: value.into() }).collect();
+    Ok(Page { entries, next })
+}
+
+fn read(fake: &Fake, key: &str) -> Option<Vec<u8>> {
+    let run = fake.run.borrow();
+    match run.layers.iter().rev().find_map(|layer| layer.writes.get(key)) {
+        Some(written) => written.clone(),
+        None => fake.world.borrow().state.get(&fake.deployment)?.get(key).cloned(),
+    }
+}
+
+fn write(fake: &Fake, key: &str, value: Option<&[u8]>) -> Result<(), Failed> {
+    if key.is_empty() || key.len() > KEY {
+        return Err(Failed::host("invalid", format!("a key of state has 1 to {KEY} bytes")));
+    }
+    if value.is_some_and(|value| value.len() > VALUE) {
+        return Err(Failed::host("invalid", format!("a value of state has up to {VALUE} bytes")));
+    }
+    fake.write(|layer| layer.writes.insert(key.to_owned(), value.map(<[u8]>::to_vec)));
+    Ok(())
+}

@@ -1,0 +1,393 @@
+//! One generation's journal: calls with their answers, and steps with what is inside them. It replays what it holds, then records. What
+//! the calls do is not here.
+
+use crate::host::types::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+
+/// A failure that can be written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) retryable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) details: Option<String>,
+}
+
+impl Failed {
+    /// A refusal of the host's.
+    pub(super) fn host(code: &str, message: impl Into<String>) -> Self {
+        Self { code: format!("host/{code}"), message: message.into(), retryable: false, details: None }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self::host("cancelled", "the run is to end")
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.code == "host/cancelled"
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let Failure { code, message, retryable, details } = failure;
+        Self { code, message, retryable, details }
+    }
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        let Failed { code, message, retryable, details } = failed;
+        Self { code, message, retryable, details }
+    }
+}
+
+/// What a run that was recorded is replayed from: its input and the journal of its last generation. Keep it as a file beside the tests, and a change that
+/// runs in flight would not survive shows as a [`Mismatch`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    pub(super) input: Value,
+    pub(super) generation: u32,
+    pub(super) journal: Journal,
+}
+
+impl Recording {
+    /// Reads one that [`Recording::save`] wrote.
+    ///
+    /// # Errors
+    /// Where it is not there, or is not one.
+    pub fn load(path: impl AsRef<Path>) -> std::io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    }
+
+    /// Writes it as JSON, to be kept with the sources.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        std::fs::write(path, text)
+    }
+
+    /// The same, as it was after its first `count` calls and steps outside of any step: as if the run were still under way.
+    #[must_use]
+    pub fn cut(mut self, count: usize) -> Self {
+        self.journal.records.truncate(count);
+        self
+    }
+
+    /// How many calls and steps it has outside of any step.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.journal.records.len()
+    }
+
+    /// Whether there is nothing to replay.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.journal.records.is_empty()
+    }
+}
+
+/// A replay that called something else than was recorded. A host parks such a run with `host/journal-mismatch`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The place: counts from 1 among the entries of the step, or of the run outside of any.
+    pub entry: usize,
+    /// The steps that were open, from the outside in.
+    pub steps: Vec<String>,
+    /// What the journal holds there.
+    pub recorded: String,
+    /// What was called.
+    pub called: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {}", self.entry)?;
+        for step in self.steps.iter().rev() {
+            write!(f, " of step `{step}`")?;
+        }
+        write!(f, ": recorded was {}, called was {}", self.recorded, self.called)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Record {
+    #[serde(rename = "call")]
+    Call(Call),
+    #[serde(rename = "step")]
+    Step(Step),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Call {
+    kind: String,
+    request: String,
+    result: Value,
+    at: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Step {
+    name: String,
+    ordinal: u32,
+    attempt: u32,
+    at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<Result<String, Failed>>,
+    /// Of the attempt under way; dropped when it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inner: Vec<Rc<Record>>,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(call) => write!(f, "`{} {}`", call.kind, call.request),
+            Self::Step(step) => write!(f, "step `{}`", step.name),
+        }
+    }
+}
+
+/// What is recorded, without where a replay is in it. Cloning shares the records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Journal {
+    records: Vec<Rc<Record>>,
+}
+
+impl Journal {
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+}
+
+/// Where a replay is: one for the run, and one for each open step.
+#[derive(Clone, Debug, Default)]
+struct Frame {
+    /// The record of the step in the frame around it; of no meaning for the run's own.
+    place: usize,
+    /// The next record that was not replayed.
+    next: usize,
+    ordinals: BTreeMap<String, u32>,
+}
+
+/// What came of beginning a step.
+pub(super) enum Begun {
+    Done {
+        outcome: Result<String, Failed>,
+        at: u64,
+    },
+    /// The beginning itself was refused, as recorded.
+    Refused(Failed),
+    Open {
+        attempt: u32,
+        at: u64,
+    },
+    New,
+}
+
+/// A journal and where its replay is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Replay {
+    pub(super) journal: Journal,
+    frames: Vec<Frame>,
+}
+
+impl Replay {
+    /// From the beginning.
+    pub(super) fn of(journal: Journal) -> Self {
+        Self { journal, frames: vec![Frame::default()] }
+    }
+
+    /// How many steps are open.
+    pub(super) fn depth(&self) -> usize {
+        self.frames.len().saturating_sub(1)
+    }
+
+    /// The open steps with their ordinals, from the outside in.
+    pub(super) fn path(&self) -> Vec<(String, u32)> {
+        let mut records = &self.journal.records;
+        let mut path = Vec::new();
+        for frame in self.frames.iter().skip(1) {
+            if let Record::Step(step) = &*records[frame.place] {
+                path.push((step.name.clone(), step.ordinal));
+                records = &step.inner;
+            }
+        }
+        path
+    }
+
+    /// What is recorded for the next call; none where it is to be carried out.
+    pub(super) fn call(&mut self, kind: &str, request: &str) -> Result<Option<(Value, u64)>, Mismatch> {
+        let Some(place) = self.unreplayed() else { return Ok(None) };
+        let found = match &*self.records()[place] {
+            Record::Call(call) if call.kind == kind && call.request == request => (call.result.clone(), call.at),
+            _ => return Err(self.mismatch(place, format!("`{kind} {request}`"))),
+        };
+        self.top().next = place + 1;
+        Ok(Some(found))
+    }
+
+    /// Whether the next call is carried out and not replayed.
+    pub(super) fn is_live(&self) -> bool {
+        self.unreplayed().is_none()
+    }
+
+    /// Records a call that was carried out.
+    pub(super) fn record(&mut self, kind: &str, request: &str, result: Value, at: u64) {
+        let call = Call { kind: kind.to_owned(), request: request.to_owned(), result, at };
+        self.push(Record::Call(call));
+    }
+
+    /// Meets a step. Where it is neither recorded nor refused, [`Replay::open`] is to follow.
+    pub(super) fn begin_step(&mut self, name: &str) -> Result<Begun, Mismatch> {
+        let ordinal = self.top().ordinals.get(name).copied().unwrap_or(0) + 1;
+        if let Some((place, step)) = self.find(name, ordinal) {
+            let (attempt, at, outcome) = (step.attempt, step.at, step.outcome.clone());
+            self.top().ordinals.insert(name.to_owned(), ordinal);
+            if let Some(outcome) = outcome {
+                if self.top().next == place {
+                    self.top().next = place + 1;
+                }
+                return Ok(Begun::Done { outcome, at });
+            }
+            self.top().next = place + 1;
+            self.frames.push(Frame { place, ..Frame::default() });
+            return Ok(Begun::Open { attempt, at });
+        }
+        match self.call("durable.begin-step", name) {
+            Ok(None) => Ok(Begun::New),
+            Ok(Some((result, _))) => match serde_json::from_value(result) {
+                Ok(refused) => Ok(Begun::Refused(refused)),
+                Err(_) => Ok(Begun::New),
+            },
+            Err(mismatch) => Err(Mismatch { called: format!("step `{name}`"), ..mismatch }),
+        }
+    }
+
+    /// Records that a new step is under way.
+    pub(super) fn open(&mut self, name: &str, at: u64) {
+        let ordinal = *self.top().ordinals.entry(name.to_owned()).and_modify(|ordinal| *ordinal += 1).or_insert(1);
+        let step = Step { name: name.to_owned(), ordinal, attempt: 1, at, outcome: None, inner: Vec::new() };
+        self.push(Record::Step(step));
+        let place = self.records().len() - 1;
+        self.frames.push(Frame { place, ..Frame::default() });
+    }
+
+    /// The innermost step is carried out again: its record of the attempt before is dropped.
+    pub(super) fn again(&mut self, attempt: u32, at: u64) {
+        if let Some(frame) = self.frames.last_mut() {
+            *frame = Frame { place: frame.place, ..Frame::default() };
+        }
+        if let Some(step) = self.innermost() {
+            (step.attempt, step.at) = (attempt, at);
+            step.inner.clear();
+        }
+    }
+
+    /// The innermost step ends: what is inside it is dropped.
+    pub(super) fn end_step(&mut self, outcome: Result<String, Failed>, at: u64) {
+        if let Some(step) = self.innermost() {
+            (step.outcome, step.at) = (Some(outcome), at);
+            step.inner.clear();
+        }
+        self.frames.pop();
+    }
+
+    /// The attempt of the innermost step.
+    pub(super) fn attempt(&mut self) -> u32 {
+        self.innermost().map_or(1, |step| step.attempt)
+    }
+
+    /// Something recorded outside of the steps, or in the open one, that the run did not call.
+    pub(super) fn left_over(&self, called: &str) -> Option<Mismatch> {
+        self.unreplayed().map(|place| self.mismatch(place, called.to_owned()))
+    }
+
+    /// Completed steps are found by their path, in whatever order they are met, so they are not next.
+    fn unreplayed(&self) -> Option<usize> {
+        let next = self.frames.last().map_or(0, |frame| frame.next);
+        let waits = |record: &Rc<Record>| !matches!(&**record, Record::Step(step) if step.outcome.is_some());
+        self.records().iter().skip(next).position(waits).map(|skipped| next + skipped)
+    }
+
+    /// Most steps are met in the order in which they were recorded.
+    fn find(&self, name: &str, ordinal: u32) -> Option<(usize, &Step)> {
+        let records = self.records();
+        let next = self.frames.last().map_or(0, |frame| frame.next);
+        (next..records.len()).chain(0..next).find_map(|place| match &*records[place] {
+            Record::Step(step) if step.name == name && step.ordinal == ordinal => Some((place, step)),
+            _ => None,
+        })
+    }
+
+    fn mismatch(&self, place: usize, called: String) -> Mismatch {
+        Mismatch {
+            entry: place + 1,
+            steps: self.path().into_iter().map(|(name, _)| name).collect(),
+            recorded: self.records()[place].to_string(),
+            called,
+        }
+    }
+
+    fn top(&mut self) -> &mut Frame {
+        if self.frames.is_empty() {
+            self.frames.push(Frame::default());
+        }
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+
+    fn push(&mut self, record: Record) {
+        self.records_mut().push(Rc::new(record));
+        let len = self.records().len();
+        self.top().next = len;
+    }
+
+    fn records(&self) -> &[Rc<Record>] {
+        let mut records = &self.journal.records;
+        for frame in self.frames.iter().skip(1) {
+            if let Record::Step(step) = &*records[frame.place] {
+                records = &step.inner;
+            }
+        }
+        records
+    }
+
+    fn records_mut(&mut self) -> &mut Vec<Rc<Record>> {
+        let mut records = &mut self.journal.records;
+        for frame in self.frames.iter().skip(1) {
+            match Rc::make_mut(&mut records[frame.place]) {
+                Record::Step(step) => records = &mut step.inner,
+                Record::Call(_) => unreachable!("a frame stands on a step"),
+            }
+        }
+        records
+    }
+
+    fn innermost(&mut self) -> Option<&mut Step> {
+        let (last, outer) = self.frames.get(1..)?.split_last()?;
+        let mut records = &mut self.journal.records;
+        for frame in outer {
+            match Rc::make_mut(&mut records[frame.place]) {
+                Record::Step(step) => records = &mut step.inner,
+                Record::Call(_) => return None,
+            }
+        }
+        match Rc::make_mut(&mut records[last.place]) {
+            Record::Step(step) => Some(step),
+            Record::Call(_) => None,
+        }
+    }
+}

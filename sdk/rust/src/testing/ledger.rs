@@ -1,0 +1,137 @@
+//! The ledger as a module sees it: the same external id posts once in a stream, and what is reserved is settled or voided once.
+
+use super::journal::Failed;
+use crate::host::ledger as host;
+use crate::host::types::Money as WitMoney;
+use crate::{Money, Timestamp};
+use serde_json::Value;
+
+/// An entry of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Posted {
+    /// Whose it is: the deployment.
+    pub stream: String,
+    /// The provider's own id.
+    pub external_id: String,
+    /// Such as `sale`.
+    pub kind: String,
+    /// Its size.
+    pub amount: Money,
+    /// When it was earned.
+    pub occurred_at: Timestamp,
+    /// Whose money it is.
+    pub customer: Option<String>,
+    /// A line for people.
+    pub description: String,
+    /// Anything more.
+    pub metadata: Value,
+    /// What has become of it.
+    pub standing: Standing,
+}
+
+/// What has become of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was posted.
+    Posted,
+    /// It is held.
+    Reserved,
+    /// So much of what was held is posted.
+    Settled(Money),
+    /// What was held was given back.
+    Voided,
+}
+
+const KINDS: [&str; 13] = [
+    "sale",
+    "subscription",
+    "commission",
+    "trade",
+    "usage",
+    "interest",
+    "refund",
+    "fee",
+    "dispute",
+    "tax",
+    "payout",
+    "payout-reversal",
+    "adjustment",
+];
+
+impl Posted {
+    pub(super) fn of(stream: &str, entry: &host::Entry, standing: Standing) -> Result<Self, Failed> {
+        let refused = |why: &str| Err(Failed::host("invalid", format!("ledger entry `{}`: {why}", entry.external_id)));
+        if !KINDS.contains(&entry.kind.as_str()) {
+            return refused("it is of no known kind");
+        }
+        if entry.amount.minor_units == 0 {
+            return refused("no amount is zero");
+        }
+        if entry.amount.minor_units < 0 && !matches!(entry.kind.as_str(), "trade" | "adjustment") {
+            return refused("only a trade or an adjustment may be negative");
+        }
+        Ok(Self {
+            stream: stream.to_owned(),
+            external_id: entry.external_id.clone(),
+            kind: entry.kind.clone(),
+            amount: Money::minor(entry.amount.minor_units, entry.amount.currency.clone()),
+            occurred_at: Timestamp::from_millis(entry.occurred_at),
+            customer: entry.customer.clone(),
+            description: entry.description.clone(),
+            metadata: serde_json::from_str(&entry.metadata).unwrap_or_default(),
+            standing,
+        })
+    }
+
+    /// The id by which the module settles it.
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}", self.stream, self.external_id)
+    }
+
+    /// Whether the same id came with the same content; its standing may have moved on since.
+    pub(super) fn again(&self, other: &Self) -> bool {
+        Self { standing: Standing::Posted, ..self.clone() } == Self { standing: Standing::Posted, ..other.clone() }
+    }
+
+    /// Settles it; none where it was settled so already.
+    pub(super) fn settle(&self, amount: Option<&WitMoney>) -> Result<Option<Self>, Failed> {
+        let amount =
+            amount.map_or(self.amount.clone(), |money| Money::minor(money.minor_units, money.currency.clone()));
+        match &self.standing {
+            Standing::Settled(settled) if *settled == amount => Ok(None),
+            Standing::Reserved
+                if amount.currency != self.amount.currency || amount.minor_units > self.amount.minor_units =>
+            {
+                Err(Failed::host(
+                    "invalid",
+                    format!("`{}` is settled with at most what was reserved", self.external_id),
+                ))
+            }
+            Standing::Reserved => Ok(Some(Self { standing: Standing::Settled(amount), ..self.clone() })),
+            _ => Err(Failed::host("invalid", format!("`{}` is not reserved", self.external_id))),
+        }
+    }
+
+    /// Gives it back; none where it was given back already.
+    pub(super) fn void(&self) -> Result<Option<Self>, Failed> {
+        match self.standing {
+            Standing::Voided => Ok(None),
+            Standing::Reserved => Ok(Some(Self { standing: Standing::Voided, ..self.clone() })),
+            _ => Err(Failed::host("invalid", format!("`{}` is not reserved", self.external_id))),
+        }
+    }
+
+    /// What it adds to net revenue, in its currency's minor unit.
+    pub(super) fn net(&self) -> i64 {
+        let size = match &self.standing {
+            Standing::Posted => self.amount.minor_units,
+            Standing::Settled(amount) => amount.minor_units,
+            Standing::Reserved | Standing::Voided => 0,
+        };
+        match self.kind.as_str() {
+            "refund" | "fee" | "dispute" => size.saturating_neg(),
+            "tax" | "payout" | "payout-reversal" => 0,
+            _ => size,
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! One run on the host that is not one: its journal, its layers, its clock, and what is durable when it crashes. The functions of the
+//! contract are in `host`; what happens between two instances in `drive`.
+
+use super::harness::Setup;
+use super::journal::{Begun, Failed, Journal, Mismatch, Replay};
+use super::layer::Layer;
+use super::world::World;
+use crate::bindings::imports::tidemill::guest::durable::WaitFor;
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Why an instance ended without returning; carried by an unwinding that no hook prints.
+pub(super) enum Left {
+    Crash,
+    ContinuesAsNew(String),
+    WaitsForEver(Vec<WaitFor>),
+    Mismatch(Mismatch),
+}
+
+/// Leaves the module where it is.
+pub(super) fn leave(why: Left) -> ! {
+    std::panic::resume_unwind(Box::new(why))
+}
+
+/// A crash to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crash {
+    /// Behind so many entries.
+    pub(super) after: u64,
+    /// Whether all since the last commit is lost, or was saved up to there.
+    pub(super) lost: bool,
+}
+
+/// What a new instance goes on from.
+#[derive(Clone, Default)]
+pub(super) struct Saved {
+    pub(super) journal: Journal,
+    /// Of the stretch, and of each open step.
+    pub(super) layers: Vec<Layer>,
+    pub(super) now: u64,
+    /// How often the world's routes were asked: what is sent again after a crash is answered alike.
+    pub(super) asked: BTreeMap<usize, u32>,
+}
+
+pub(super) struct Run {
+    pub(super) generation: u32,
+    pub(super) attempt: u32,
+    pub(super) now: u64,
+    pub(super) replay: Replay,
+    pub(super) layers: Vec<Layer>,
+    /// Equal requests by the step that they are in, and bytes drawn there: both begin anew in each attempt of it.
+    counts: Vec<Counts>,
+    pub(super) told: bool,
+    /// Entries over all attempts and generations.
+    pub(super) recorded: u64,
+    pub(super) crash: Option<Crash>,
+    pub(super) durable: Saved,
+    /// What a retry goes on from.
+    pub(super) keep: Saved,
+    /// The same, as it was when `durable` was made.
+    durable_keep: Saved,
+}
+
+#[derive(Default)]
+struct Counts {
+    sent: BTreeMap<String, u32>,
+    started: BTreeMap<String, u32>,
+    drawn: u64,
+}
+
+/// A run and all around it.
+pub(super) struct Fake {
+    pub(super) setup: Rc<Setup>,
+    pub(super) world: Rc<RefCell<World>>,
+    pub(super) id: String,
+    pub(super) deployment: String,
+    pub(super) parent: Option<String>,
+    pub(super) created_at: u64,
+    /// Scripted signals that the clock has not reached are in the inbox already, with their time.
+    pub(super) cancel_at: Cell<Option<u64>>,
+    /// A cancellation that comes behind so many entries.
+    pub(super) cancel_after: Option<u64>,
+    pub(super) run: RefCell<Run>,
+}
+
+impl Fake {
+    pub(super) fn new(
+        setup: Rc<Setup>,
+        world: Rc<RefCell<World>>,
+        id: String,
+        deployment: String,
+        parent: Option<String>,
+        now: u64,
+    ) -> Self {
+        let saved = Saved { layers: vec![Layer::default()], now, ..Saved::default() };
+        let run = Run {
+            generation: 1,
+            attempt: 1,
+            now,
+            replay: Replay::of(Journal::default()),
+            layers: saved.layers.clone(),
+            counts: vec![Counts::default()],
+            told: false,
+            recorded: 0,
+            crash: None,
+            durable: saved.clone(),
+            keep: saved.clone(),
+            durable_keep: saved,
+        };
+        Self {
+            setup,
+            world,
+            id,
+            deployment,
+            parent,
+            created_at: now,
+            cancel_at: Cell::new(None),
+            cancel_after: None,
+            run: RefCell::new(run),
+        }
+    }
+
+    /// A new instance, at the beginning of what was saved.
+    pub(super) fn begin(&self, from: &Saved) {
+        let mut run = self.run.borrow_mut();
+        run.replay = Replay::of(from.journal.clone());
+        run.layers = from.layers.clone();
+        run.now = from.now;
+        run.told = false;
+        run.counts = vec![Counts::default()];
+    }
+
+    /// What a crash leaves.
+    pub(super) fn crashed(&self) -> Saved {
+        let mut run = self.run.borrow_mut();
+        run.keep = run.durable_keep.clone();
+        self.world.borrow_mut().asked = run.durable.asked.clone();
+        run.durable.clone()
+    }
+
+    /// Others asked the world, and do not do so again after a crash of this run.
+    pub(super) fn asked_by_others(&self) {
+        self.run.borrow_mut().durable.asked = self.world.borrow().asked.clone();
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.run.borrow().now
+    }
+
+    /// Moves the clock, never back.
+    pub(super) fn pass_to(&self, at: u64) {
+        let mut run = self.run.borrow_mut();
+        run.now = run.now.max(at);
+    }
+
+    /// A call that cannot fail: from the record, or carried out and recorded.
+    pub(super) fn call<T: Serialize + DeserializeOwned>(
+        &self,
+        kind: &str,
+        request: &str,
+        live: impl FnOnce() -> T,
+    ) -> T {
+        let met = self.run.borrow_mut().replay.call(kind, request);
+        match met {
+            Err(mismatch) => leave(Left::Mismatch(mismatch)),
+            Ok(Some((result, at))) => {
+                self.pass_to(at);
+                match serde_json::from_value(result) {
+                    Ok(result) => result,
+                    Err(why) => leave(Left::Mismatch(Mismatch {
+                        entry: 0,
+                        steps: Vec::new(),
+                        recorded: format!("an answer to `{kind}` that cannot be read: {why}"),
+                        called: format!("`{kind} {request}`"),
+                    })),
+                }
+            }
+            Ok(None) => {
+                let result = live();
+                self.record(kind, request, &result);
+                result
+            }
+        }
+    }
+
+    /// A call that can fail: the first after a cancellation is told of it.
+    pub(super) fn fallible<T: Serialize + DeserializeOwned>(
+        &self,
+        kind: &str,
+        request: &str,
+        live: impl FnOnce() -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let result = self.call(kind, request, || if self.is_to_be_told() { Err(Failed::cancelled()) } else { live() });
+        if let Err(failed) = &result {
+            self.hear(failed);
+        }
+        result
+    }
+
+    /// Whether the next call that can fail says that the run is to end.
+    pub(super) fn is_to_be_told(&self) -> bool {
+        let run = self.run.borrow();
+        let by_time = self.cancel_at.get().is_some_and(|at| at <= run.now);
+        let by_entry = self.cancel_after.is_some_and(|after| after <= run.recorded);
+        !run.told && (by_time || by_entry)
+    }
+
+    /// What says that the run is to end says so once.
+    pub(super) fn hear(&self, failed: &Failed) {
+        if failed.is_cancelled() {
+            self.run.borrow_mut().told = true;
+        }
+    }
+
+    fn record<T: Serialize>(&self, kind: &str, request: &str, result: &T) {
+        let mut run = self.run.borrow_mut();
+        let now = run.now;
+        run.replay.record(kind, request, serde_json::to_value(result).unwrap_or_default(), now);
+        drop(run);
+        self.recorded();
+    }
+
+    /// One more entry is in the journal: here it crashes, where it is to.
+    pub(super) fn recorded(&self) {
+        let mut run = self.run.borrow_mut();
+        run.recorded += 1;
+        let Some(crash) = run.crash.filter(|crash| crash.after == run.recorded) else { return };
+        run.crash = None;
+        if !crash.lost {
+            run.make_durable(&self.world.borrow());
+        }
+        drop(run);
+        leave(Left::Crash);
+    }
+
+    /// What was recorded is durable; nothing takes hold.
+    pub(super) fn save(&self) {
+        self.run.borrow_mut().make_durable(&self.world.borrow());
+    }
+
+    /// All outside of steps takes hold, and is durable.
+    pub(super) fn commit(&self) {
+        let mut run = self.run.borrow_mut();
+        let layer = std::mem::take(&mut run.layers[0]);
+        self.world.borrow_mut().commit(&self.id, &self.deployment, run.now, layer);
+        if run.replay.depth() == 0 {
+            run.keep = run.saved();
+        }
+        run.make_durable(&self.world.borrow());
+    }
+
+    /// A retry goes on from here, where no step is open. A replay passes what was kept before.
+    pub(super) fn keep(&self) {
+        let mut run = self.run.borrow_mut();
+        if run.replay.depth() == 0 && run.replay.is_live() {
+            run.keep = run.saved();
+        }
+    }
+
+    /// The innermost layer.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut Layer) -> T) -> T {
+        let mut run = self.run.borrow_mut();
+        if run.layers.is_empty() {
+            run.layers.push(Layer::default());
+        }
+        let last = run.layers.len() - 1;
+        change(&mut run.layers[last])
+    }
+
+    pub(super) fn in_step(&self) -> bool {
+        self.run.borrow().replay.depth() > 0
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.run.borrow().replay.is_live()
+    }
+
+    pub(super) fn begin_step(&self, name: &str) -> Begun {
+        let begun = self.run.borrow_mut().replay.begin_step(name);
+        match begun {
+            Err(mismatch) => leave(Left::Mismatch(mismatch)),
+            Ok(begun) => begun,
+        }
+    }
+
+    /// A step is open, newly or again.
+    pub(super) fn opened(&self, is_new: bool) {
+        let mut run = self.run.borrow_mut();
+        run.counts.push(Counts::default());
+        // A step that was open at the crash brings its layer with it.
+        if is_new {
+            run.layers.push(Layer::default());
+        }
+    }
+
+    /// The innermost step begins an attempt anew: what the one before did is dropped.
+    pub(super) fn attempt_again(&self, attempt: u32) {
+        let mut run = self.run.borrow_mut();
+        let (now, depth) = (run.now, run.replay.depth());
+        run.replay.again(attempt, now);
+        run.counts.truncate(depth);
+        run.counts.push(Counts::default());
+        run.layers.truncate(depth);
+        run.layers.push(Layer::default());
+        drop(run);
+        self.recorded();
+    }
+
+    /// The innermost step ends.
+    pub(super) fn end_step(&self, outcome: Result<String, Failed>) {
+        let mut run = self.run.borrow_mut();
+        let (now, depth) = (run.now, run.replay.depth());
+        run.counts.truncate(depth);
+        run.layers.truncate(depth + 1);
+        if run.layers.len() > 1
+            && let Some(layer) = run.layers.pop()
+            && outcome.is_ok()
+            && let Some(below) = run.layers.last_mut()
+        {
+            below.merge(layer);
+        }
+        run.replay.end_step(outcome, now);
+        drop(run);
+        // Before it may crash: what a retry keeps does not depend on whether it does.
+        self.keep();
+        self.recorded();
+    }
+
+    /// Counts from 1 among equal requests in the innermost step's attempt.
+    pub(super) fn nth_sent(&self, request: &str) -> u32 {
+        self.counted(|counts| counts.sent.entry(request.to_owned()).or_default())
+    }
+
+    /// Counts from 1 among equal starts.
+    pub(super) fn nth_started(&self, start: &str) -> u32 {
+        self.counted(|counts| counts.started.entry(start.to_owned()).or_default())
+    }
+
+    fn counted(&self, which: impl FnOnce(&mut Counts) -> &mut u32) -> u32 {
+        let mut run = self.run.borrow_mut();
+        let last = run.counts.len() - 1;
+        let count = which(&mut run.counts[last]);
+        *count += 1;
+        *count
+    }
+
+    /// The next bytes of the innermost step's stream, which no journal holds: it is the same in every attempt.
+    pub(super) fn draw(&self, len: usize) -> Vec<u8> {
+        let mut run = self.run.borrow_mut();
+        let seed = hash(&format!("{} {} {:?}", self.id, run.generation, run.replay.path()));
+        let last = run.counts.len() - 1;
+        let counts = &mut run.counts[last];
+        let byte = |place: u64| mix(seed ^ (place / 8)).to_le_bytes()[(place % 8) as usize];
+        let bytes = (counts.drawn..).take(len).map(byte).collect();
+        counts.drawn += len as u64;
+        bytes
+    }
+}
+
+impl Run {
+    pub(super) fn saved(&self) -> Saved {
+        let (journal, layers) = (self.replay.journal.clone(), self.layers.clone());
+        Saved { journal, layers, now: self.now, asked: BTreeMap::new() }
+    }
+
+    /// A retry goes on from there, and so does what crashes in it.
+    pub(super) fn attempt_from(&mut self, from: &Saved, world: &World) {
+        (self.durable, self.keep, self.durable_keep) = (from.clone(), from.clone(), from.clone());
+        self.durable.asked = world.asked.clone();
+    }
+
+    fn make_durable(&mut self, world: &World) {
+        self.durable = Saved { asked: world.asked.clone(), ..self.saved() };
+        self.durable_keep = self.keep.clone();
+    }
+
+    /// The next generation begins with nothing, at the time that it is.
+    pub(super) fn next_generation(&mut self) -> Saved {
+        let asked = self.durable.asked.clone();
+        let saved = Saved { journal: Journal::default(), layers: vec![Layer::default()], now: self.now, asked };
+        (self.generation, self.attempt) = (self.generation + 1, 1);
+        (self.durable, self.keep, self.durable_keep) = (saved.clone(), saved.clone(), saved.clone());
+        saved
+    }
+}
+
+/// FNV-1a, 64 bits.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014), one number of it: good enough to look random in a test, and only there.
+fn mix(place: u64) -> u64 {
+    let mut z = place.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

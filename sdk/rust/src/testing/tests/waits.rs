@@ -1,0 +1,120 @@
+//! Sleeping, signals, other runs, cancellation.
+
+use crate::durable::{self, WaitFor};
+use crate::testing::{End, Harness};
+use crate::{Error, Result, clock, join_all, select, signal, sleep, spawn, state};
+use serde_json::json;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn a_signal_is_waited_for_and_taken_once() {
+    let work = |(): ()| -> Result<(Option<u8>, Option<u8>, u8)> {
+        let early = signal("n").wait_for(DAY)?;
+        let first = signal("n").wait_for(DAY * 2)?;
+        Ok((early, first, signal("n").wait()?))
+    };
+    let harness = Harness::new().signal(DAY * 2, "n", 1).signal(DAY * 2, "other", 9).signal(DAY * 5, "n", 2);
+    let ran = harness.crash_everywhere(work, ());
+    assert_eq!((*ran.succeeded(), ran.elapsed()), ((None, Some(1), 2), DAY * 5));
+}
+
+#[test]
+fn a_wait_for_what_never_comes_is_told() {
+    let ran = Harness::new().run(|(): ()| signal::<u8>("never").wait(), ());
+    assert_eq!(*ran.end(), End::Waits(vec![WaitFor::Signal("never".to_owned())]));
+}
+
+fn square(n: u64) -> Result<u64> {
+    sleep(Duration::from_secs(n))?;
+    let runs = state::get_or_default::<u64>("runs")? + 1;
+    state::set("runs", &runs)?;
+    if n == 13 { Err(Error::new("unlucky", "thirteen")) } else { Ok(n * n) }
+}
+
+#[test]
+fn children_run_each_in_its_own_time_and_their_outcomes_come_in_order() {
+    let work = |(): ()| -> Result<(Vec<String>, Vec<u64>, u64)> {
+        let mut runs = vec![spawn::<u64>("square", &5)?, spawn("square", &13)?, spawn("square", &2)?];
+        let all = join_all(&runs)?.into_iter().map(|outcome| format!("{outcome:?}")).collect();
+        let mut order = Vec::new();
+        while let Some((_, outcome)) = durable::join_next(&mut runs)? {
+            order.extend(outcome);
+        }
+        Ok((all, order, clock::now().as_millis()))
+    };
+    let harness = Harness::new().deployment("square", square);
+    let ran = harness.crash_everywhere(work, ());
+    let (all, order, _) = ran.succeeded();
+    assert!(all[0] == "Ok(25)" && all[1].contains("unlucky") && all[2] == "Ok(4)", "{all:?}");
+    assert_eq!((order.as_slice(), ran.elapsed()), ([4, 25].as_slice(), Duration::from_secs(13)));
+    assert_eq!(ran.state_of("square")["runs"], b"2", "its own state; what failed left nothing");
+}
+
+#[test]
+fn a_fan_out_goes_in_batches_and_equal_starts_are_runs_of_their_own() {
+    let work = |(): ()| -> Result<u64> {
+        let sums = durable::fan_out::<u64>("square", vec![3_u64; 10], 4)?;
+        sums.into_iter().sum()
+    };
+    let ran = Harness::new().deployment("square", square).crash_everywhere(work, ());
+    assert_eq!((*ran.succeeded(), ran.children().count(), ran.elapsed().as_secs()), (90, 10, 9));
+}
+
+#[test]
+fn whichever_comes_first_decides() {
+    let work = |wait: u64| -> Result<String> {
+        let slow = spawn::<u64>("square", &30)?;
+        select()
+            .run(&slow, |squared| Ok(format!("ran: {}", squared?)))
+            .signal(signal::<String>("answer"), |text| Ok(format!("told: {text}")))
+            .after(Duration::from_secs(wait), || Ok("nothing".to_owned()))
+            .wait()
+    };
+    let harness = Harness::new().deployment("square", square);
+    assert_eq!(harness.crash_everywhere(work, 60).succeeded(), "ran: 900");
+    assert_eq!(harness.crash_everywhere(work, 10).succeeded(), "nothing");
+    let told = harness.signal(Duration::from_secs(20), "answer", "yes");
+    assert_eq!(told.crash_everywhere(work, 60).succeeded(), "told: yes");
+}
+
+#[test]
+fn a_child_answers_its_parent_by_signal() {
+    let work = |(): ()| -> Result<String> {
+        durable::start("child", &json!(null)).detached().send()?;
+        signal("hello").wait()
+    };
+    let child = |(): ()| -> Result<()> {
+        let parent = crate::context::triggered_by().parent.unwrap();
+        durable::send_signal(&parent, "hello", "from below")
+    };
+    let ran = Harness::new().deployment("child", child).crash_everywhere(work, ());
+    assert_eq!(ran.succeeded(), "from below");
+}
+
+#[test]
+fn a_cancellation_wakes_a_wait_and_leaves_room_to_tidy_up() {
+    let work = |(): ()| -> Result<()> {
+        let slept = sleep(DAY * 10);
+        if slept.as_ref().is_err_and(Error::is_cancelled) {
+            state::set("tidied", &true)?;
+        }
+        slept
+    };
+    let ran = Harness::new().cancel(DAY * 3).crash_everywhere(work, ());
+    assert!(ran.was_cancelled());
+    assert_eq!((ran.state("tidied"), ran.elapsed()), (Some(true), DAY * 3));
+}
+
+#[test]
+fn a_run_that_is_to_end_starts_nothing_new() {
+    let work = |(): ()| -> Result<()> {
+        assert!(state::set("a", &1).is_err_and(|error| error.is_cancelled()));
+        assert!(spawn::<()>("square", &1).is_err_and(|error| error.is_cancelled()));
+        assert!(durable::continue_as_new(&()).is_cancelled());
+        Ok(())
+    };
+    let ran = Harness::new().deployment("square", square).cancel_after_entries(0).run(work, ());
+    assert!(ran.was_cancelled() && ran.children().count() == 0);
+}

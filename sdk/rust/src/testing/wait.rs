@@ -1,0 +1,169 @@
+//! Waiting on a clock that jumps: for a time, a signal, or the end of a child, which runs to its end meanwhile.
+
+use super::drive;
+use super::journal::Failed;
+use super::run::{Fake, Left, leave};
+use super::world::{Ended, Outcome};
+use crate::bindings::imports::tidemill::guest::durable::WaitFor;
+use crate::bindings::imports::tidemill::guest::types::RetryPolicy;
+use serde::{Deserialize, Serialize};
+
+/// How a child ended, as the journal holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum HowEnded {
+    Succeeded(String),
+    Failed(Failed),
+    Cancelled,
+}
+
+/// What came of waiting for the first of several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Came {
+    Signal(u32, String),
+    Ended(u32, HowEnded),
+    Timeout,
+}
+
+/// The pause behind the n-th attempt, without what is added at random.
+pub(super) fn delay(policy: &RetryPolicy, attempt: u32) -> u64 {
+    let mut delay = policy.initial_delay.min(policy.max_delay);
+    for _ in 1..attempt {
+        let grown = delay.saturating_mul(u64::from(policy.factor_permille)) / 1_000;
+        if grown == delay || delay >= policy.max_delay {
+            break;
+        }
+        delay = grown.min(policy.max_delay);
+    }
+    delay
+}
+
+impl Fake {
+    fn refuse_in_step(&self) -> Result<(), Failed> {
+        if self.in_step() {
+            return Err(Failed::host("wait-in-step", "a step is work: it neither waits nor starts runs"));
+        }
+        Ok(())
+    }
+
+    /// Refused in a step, and once the run is to end.
+    pub(super) fn may_start(&self) -> Result<(), Failed> {
+        self.refuse_in_step()?;
+        if self.run.borrow().told {
+            return Err(Failed::cancelled());
+        }
+        Ok(())
+    }
+
+    /// Sleeps; a cancellation wakes it.
+    pub(super) fn wait_until(&self, at: u64) -> Result<(), Failed> {
+        self.refuse_in_step()?;
+        self.commit();
+        drive::children(self);
+        self.pass_unless_cancelled(at)
+    }
+
+    /// The clock jumps there, or to the cancellation that comes before.
+    pub(super) fn pass_unless_cancelled(&self, at: u64) -> Result<(), Failed> {
+        let cancel = self.cancel_at.get().filter(|cancel| *cancel <= at && !self.run.borrow().told);
+        self.pass_to(cancel.unwrap_or(at));
+        if cancel.is_some() { Err(Failed::cancelled()) } else { Ok(()) }
+    }
+
+    pub(super) fn await_first(&self, any_of: &[WaitFor], timeout: Option<u64>) -> Result<Came, Failed> {
+        self.refuse_in_step()?;
+        self.commit();
+        drive::children(self);
+        let until = timeout.map(|span| self.now().saturating_add(span));
+        // The earliest of what comes, and of that the first in the list.
+        let mut first: Option<(u64, Came, Option<usize>)> = None;
+        for (index, wait) in any_of.iter().enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let found = match wait {
+                WaitFor::Signal(name) => {
+                    self.signal(name).map(|(place, at, payload)| (at, Came::Signal(index, payload), Some(place)))
+                }
+                WaitFor::Run(id) => self.end_of(id)?.map(|(at, how)| (at, Came::Ended(index, how), None)),
+            };
+            if let Some(found) = found
+                && first.as_ref().is_none_or(|(at, ..)| found.0 < *at)
+            {
+                first = Some(found);
+            }
+        }
+        let first = first.filter(|(at, ..)| until.is_none_or(|until| *at <= until || *at <= self.now()));
+        match (first, until) {
+            (Some((at, came, place)), _) => {
+                self.pass_unless_cancelled(at.max(self.now()))?;
+                if let Some(place) = place {
+                    self.write(|layer| layer.taken.push(place));
+                }
+                Ok(came)
+            }
+            (None, Some(until)) => self.pass_unless_cancelled(until).map(|()| Came::Timeout),
+            (None, None) => self.for_ever(any_of),
+        }
+    }
+
+    pub(super) fn await_all(&self, runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<HowEnded>>, Failed> {
+        self.refuse_in_step()?;
+        self.commit();
+        drive::children(self);
+        let until = timeout.map(|span| self.now().saturating_add(span));
+        let mut last = self.now();
+        let mut outcomes = Vec::new();
+        for id in runs {
+            match self.end_of(id)? {
+                Some((at, how)) if until.is_none_or(|until| at <= until) => {
+                    last = last.max(at);
+                    outcomes.push(how);
+                }
+                _ => match until {
+                    Some(until) => return self.pass_unless_cancelled(until).map(|()| None),
+                    None => return self.for_ever(&[WaitFor::Run(id.clone())]),
+                },
+            }
+        }
+        self.pass_unless_cancelled(last)?;
+        Ok(Some(outcomes))
+    }
+
+    /// Only a cancellation ends this.
+    fn for_ever<T>(&self, waits: &[WaitFor]) -> Result<T, Failed> {
+        match self.cancel_at.get() {
+            Some(at) if !self.run.borrow().told => {
+                self.pass_to(at);
+                Err(Failed::cancelled())
+            }
+            _ => leave(Left::WaitsForEver(waits.to_vec())),
+        }
+    }
+
+    /// The first of that name that nobody took: its place, its time, what it says.
+    fn signal(&self, name: &str) -> Option<(usize, u64, String)> {
+        let world = self.world.borrow();
+        let run = self.run.borrow();
+        let taken = |place: usize| run.layers.iter().any(|layer| layer.taken.contains(&place));
+        let inbox = world.inboxes.get(&self.id)?;
+        let waiting = inbox.iter().enumerate().filter(|(place, it)| it.name == name && !it.taken && !taken(*place));
+        let (place, signal) = waiting.min_by_key(|(_, it)| it.at)?;
+        Some((place, signal.at, signal.payload.clone()))
+    }
+
+    /// When and how a child ended; none where it never does.
+    fn end_of(&self, id: &str) -> Result<Option<(u64, HowEnded)>, Failed> {
+        let world = self.world.borrow();
+        let child = world.children.iter().find(|child| child.started.id == id && child.parent == self.id);
+        let Some(child) = child else {
+            return Err(Failed::host("not-found", format!("`{id}` is no run that this run started")));
+        };
+        Ok(child.ended.clone().and_then(|Ended { at, outcome }| {
+            let how = match outcome {
+                Outcome::Succeeded(output) => HowEnded::Succeeded(output),
+                Outcome::Failed(failed) => HowEnded::Failed(Failed { retryable: false, ..failed }),
+                Outcome::Cancelled => HowEnded::Cancelled,
+                Outcome::Never => return None,
+            };
+            Some((at, how))
+        }))
+    }
+}

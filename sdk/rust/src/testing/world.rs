@@ -1,0 +1,165 @@
+//! Everything that is not the run: what took hold, what others see, what left, and who answers. A crash does not change it.
+
+use super::journal::Failed;
+use super::layer::Layer;
+use super::ledger::Posted;
+use super::web::{Answer, Sent};
+use crate::{Timestamp, log::Level};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// An event that was published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// Its topic.
+    pub topic: String,
+    /// What it says.
+    pub payload: Value,
+}
+
+/// A signal that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signalled {
+    /// The run's id, or `deployment/key`.
+    pub to: String,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub payload: Value,
+}
+
+/// A run that was started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// Its id.
+    pub id: String,
+    /// Of which deployment.
+    pub deployment: String,
+    /// With which input.
+    pub input: Value,
+    /// Whether it goes on when its parent ends.
+    pub detached: bool,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// When it begins.
+    pub begins_at: Timestamp,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says.
+    pub message: String,
+    /// The named values beside it.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The metric's name.
+    pub name: String,
+    /// What was counted or measured.
+    pub value: f64,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// How a child ended, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) at: u64,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Succeeded(String),
+    Failed(Failed),
+    Cancelled,
+    /// It waits for what never comes.
+    Never,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    pub(super) started: Started,
+    pub(super) parent: String,
+    pub(super) ended: Option<Ended>,
+    pub(super) cancelled: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct InInbox {
+    pub(super) at: u64,
+    pub(super) name: String,
+    pub(super) payload: String,
+    pub(super) taken: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct World {
+    /// By deployment.
+    pub(super) state: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// By stream and external id.
+    pub(super) ledger: BTreeMap<(String, String), Posted>,
+    pub(super) sent: Vec<Sent>,
+    /// What the provider remembers, by key.
+    pub(super) answered: BTreeMap<String, Answer>,
+    /// By route.
+    pub(super) asked: BTreeMap<usize, u32>,
+    pub(super) events: Vec<Published>,
+    pub(super) signals: Vec<Signalled>,
+    pub(super) children: Vec<Child>,
+    pub(super) cancels: Vec<String>,
+    pub(super) metrics: Vec<Measured>,
+    /// By run.
+    pub(super) inboxes: BTreeMap<String, Vec<InInbox>>,
+    pub(super) lines: Vec<Line>,
+    pub(super) progress: Option<(u64, Option<u64>, String)>,
+    pub(super) status: Option<Value>,
+}
+
+impl World {
+    /// A layer takes hold, all of it.
+    pub(super) fn commit(&mut self, run: &str, deployment: &str, now: u64, layer: Layer) {
+        let state = self.state.entry(deployment.to_owned()).or_default();
+        for (key, value) in layer.writes {
+            match value {
+                Some(value) => state.insert(key, value),
+                None => state.remove(&key),
+            };
+        }
+        for (external_id, posted) in layer.postings {
+            self.ledger.insert((deployment.to_owned(), external_id), posted);
+        }
+        self.events.extend(layer.events);
+        self.metrics.extend(layer.metrics);
+        let inbox = self.inboxes.entry(run.to_owned()).or_default();
+        for place in layer.taken {
+            if let Some(signal) = inbox.get_mut(place) {
+                signal.taken = true;
+            }
+        }
+        for signal in layer.signals {
+            let arrived =
+                InInbox { at: now, name: signal.name.clone(), payload: signal.payload.to_string(), taken: false };
+            self.inboxes.entry(signal.to.clone()).or_default().push(arrived);
+            self.signals.push(signal);
+        }
+        for started in layer.starts {
+            if !self.children.iter().any(|child| child.started.id == started.id) {
+                self.children.push(Child { started, parent: run.to_owned(), ended: None, cancelled: false });
+            }
+        }
+        for id in layer.cancels {
+            if let Some(child) = self.children.iter_mut().find(|child| child.started.id == id && child.ended.is_none())
+            {
+                child.cancelled = true;
+            }
+            self.cancels.push(id);
+        }
+    }
+}
