@@ -60,15 +60,21 @@ fn message(greeting: &str, name: &str, times: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+    use tidemill_sdk::testing::Harness;
 
     #[test]
     fn an_old_friend_is_greeted_as_one() {
-        assert_eq!(message("Hello", "Ada", 1), "Hello, Ada!");
-        assert_eq!(message("Hello", "Ada", 2), "Hello again, Ada!");
+        let harness = Harness::new().state("greeted/Ada", 1).state("total", 4);
+        let ran = harness.crash_everywhere(greet, json!({ "name": "Ada" }));
+        let expected = Output { message: "Hello again, Ada!".into(), times: 2, total: 5 };
+        assert_eq!(*ran.succeeded(), expected);
+        assert_eq!(ran.state("total"), Some(5));
     }
 
     #[test]
-    fn a_name_is_optional() {
-        assert_eq!(serde_json::from_str::<Input>("{}").unwrap().name, "world");
+    fn a_name_is_optional_and_the_greeting_is_configured() {
+        let ran = Harness::new().config(json!({ "greeting": "Moin" })).run(greet, json!({}));
+        assert_eq!(ran.succeeded().message, "Moin, world!");
     }
 }

@@ -89,6 +89,16 @@ macro_rules! guests {
 guests! {
     /// `examples/hello`: greets by name and counts in `state`.
     hello = "hello";
+    /// `examples/order-saga`: an order at three services, undone in reverse where one refuses.
+    order_saga = "order-saga";
+    /// `examples/approval`: waits for days for a signal, with reminders.
+    approval = "approval";
+    /// `examples/fan-out`: shares work out over runs of `fan-out-child`.
+    fan_out = "fan-out";
+    /// `examples/fan-out-child`: counts the primes in a span.
+    fan_out_child = "fan-out-child";
+    /// `examples/poller`: looks at a page for ever, and continues as new.
+    poller = "poller";
     /// `guests/uptime`: watches URLs, with latency and changes in `state`.
     uptime = "uptime";
     /// `guests/usage-billing`: bills usage from a feed.
