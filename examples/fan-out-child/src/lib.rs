@@ -23,7 +23,8 @@ fn count_primes(span: Span) -> Result<u64> {
 
 /// By trial division: work that is worth sharing out.
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    number >= 2
+        && (2_u64..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 #[cfg(test)]
