@@ -31,13 +31,8 @@ impl Guests for NoOp {
     }
 
     async fn run(&self, _: Job) -> Ended {
-        Ended {
-            outcome: Outcome::Output(Bytes::from_static(b"null")),
-            effects: Effects::default(),
-            fuel: Fuel::new(1_000),
-            peak_memory: 65_536,
-            redo: false,
-        }
+        let outcome = Outcome::Output(Bytes::from_static(b"null"));
+        Ended::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536)
     }
 
     fn evict(&self, _: ComponentDigest) {}

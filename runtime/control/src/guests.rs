@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tidemill_core::journal::Journal;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
 use tidemill_engine::{
@@ -22,6 +23,10 @@ pub struct Job {
     pub input: Bytes,
     /// Who and why.
     pub run: Arc<RunContext>,
+    /// What is recorded of this generation, and what was saved beside it.
+    pub journal: Journal,
+    /// As the engine gave it.
+    pub head: Option<Bytes>,
     /// What earlier attempts of this generation used up.
     pub fuel_used: Fuel,
     /// Tells the guest to end.
@@ -56,21 +61,19 @@ impl Guests for Engine {
     }
 
     async fn run(&self, job: Job) -> Ended {
-        let Job { component, export, input, run, fuel_used, cancel, sink } = job;
+        let Job { component, export, input, run, journal, head, fuel_used, cancel, sink } = job;
         match self.module(component).await {
-            Ok(module) => Engine::run(self, Activation { module, export, input, run, fuel_used, cancel, sink }).await,
+            Ok(module) => {
+                let activation = Activation { module, export, input, run, journal, head, fuel_used, cancel, sink };
+                Engine::run(self, activation).await
+            }
             Err(error) => {
                 let code = error.code();
                 let mut failure = code.failure(error.to_string());
                 // Bytes that are missing now may be restored; bytes that are refused stay so.
                 failure.retryable |= code == Code::ComponentNotFound;
-                Ended {
-                    outcome: Outcome::Failed { failure, cause: Cause::Host },
-                    effects: Effects::default(),
-                    fuel: Fuel::default(),
-                    peak_memory: 0,
-                    redo: false,
-                }
+                let outcome = Outcome::Failed { failure, cause: Cause::Host };
+                Ended { journal: None, ..Ended::plain(outcome, Effects::default(), Fuel::default(), 0) }
             }
         }
     }

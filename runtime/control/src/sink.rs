@@ -1,16 +1,19 @@
-//! What a guest says while it runs, kept until its driver saves or commits it. Nothing here waits but `leaving`.
+//! What a guest says while it runs, kept until its driver saves or commits it. Nothing here waits but `commit`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tidemill_core::run::Progress;
-use tidemill_core::{Code, Failure};
-use tidemill_engine::{Metric, RunSink};
+use tidemill_core::run::{Export, Progress};
+use tidemill_core::{Code, DeploymentName, Failure};
+use tidemill_engine::{Metric, Point, RunSink, StartTarget, Stretched, Went};
 use tidemill_store::records::LogLine;
 use tokio::sync::{Notify, oneshot};
 
 use crate::samples::Samples;
+
+/// What is to take hold, and who waits for it.
+type Leaving = (Box<Stretched>, oneshot::Sender<Result<Went, Failure>>);
 
 /// Between a guest and the driver of its run.
 #[derive(Debug, Default)]
@@ -30,7 +33,7 @@ struct Said {
     status: Option<String>,
     unsaved: bool,
     samples: Samples,
-    leaving: Option<oneshot::Sender<Result<(), Failure>>>,
+    leaving: Option<Leaving>,
 }
 
 /// What the driver takes to save or commit.
@@ -86,7 +89,7 @@ impl Sink {
     }
 
     /// Who waits for leave to send a request.
-    pub(crate) fn take_leaving(&self) -> Option<oneshot::Sender<Result<(), Failure>>> {
+    pub(crate) fn take_leaving(&self) -> Option<Leaving> {
         self.said().leaving.take()
     }
 
@@ -136,14 +139,22 @@ impl Sink {
 
 #[async_trait]
 impl RunSink for Sink {
-    async fn leaving(&self) -> Result<(), Failure> {
-        if self.is_visible() {
-            return Ok(());
+    async fn commit(&self, stretch: Stretched) -> Result<Went, Failure> {
+        if stretch.point != Point::Leaving {
+            return Err(Code::NotAvailable.failure("waiting is not in this release"));
         }
         let (sender, receiver) = oneshot::channel();
-        self.said().leaving = Some(sender);
+        self.said().leaving = Some((Box::new(stretch), sender));
         self.knock.notify_one();
         receiver.await.unwrap_or_else(|_| Err(Code::ShuttingDown.failure("the run is given up")))
+    }
+
+    async fn save(&self, _: Stretched) -> bool {
+        false
+    }
+
+    async fn target(&self, deployment: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
+        Err(Code::NotAvailable.failure(format!("starting a run of `{deployment}` is not in this release")))
     }
 
     fn log(&self, line: LogLine) {

@@ -46,7 +46,7 @@ pub const HOST_CALL_FUEL: u64 = 500;
 /// and one more for each of so many bytes that pass the border.
 pub const HOST_CALL_BYTES_PER_FUEL: u64 = 16;
 
-/// What one run may use. Fuel and log bytes count by generation, `lifetime` by run, the rest by activation.
+/// What one run may use. Fuel, journal, log bytes and HTTP count by generation, `lifetime` by run, the rest by activation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Units of work; about one a wasm instruction.
@@ -61,6 +61,8 @@ pub struct Limits {
     pub output: u64,
     /// All log lines of a run together, in bytes; what is beyond is counted and dropped.
     pub log: u64,
+    /// The journal of one generation, in bytes.
+    pub journal: u64,
     /// HTTP requests that a run may send, retries included.
     pub http_calls: u64,
     /// Bodies of all HTTP requests and answers of a run together, in bytes.
@@ -77,6 +79,7 @@ impl Default for Limits {
             lifetime_millis: None,
             output: OUTPUT_BYTES as u64,
             log: MIB,
+            journal: 256 * MIB,
             http_calls: 1_000,
             http_bytes: 256 * MIB,
         }

@@ -16,11 +16,14 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::stream::{self, StreamExt as _};
 use tidemill_core::clock::SystemClock;
+use tidemill_core::journal::Journal;
 use tidemill_core::manifest::Grants;
+use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
-use tidemill_core::{ComponentDigest, Failure, Fuel, Limits, RunId, Timestamp};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext, RunSink,
+    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext,
+    RunSink, StartTarget, Stretched, Went,
 };
 use tidemill_store::LocalStore;
 use tidemill_store::records::LogLine;
@@ -33,8 +36,14 @@ struct Deaf;
 
 #[async_trait]
 impl RunSink for Deaf {
-    async fn leaving(&self) -> Result<(), Failure> {
-        Ok(())
+    async fn commit(&self, _: Stretched) -> Result<Went, Failure> {
+        Ok(Went::On)
+    }
+    async fn save(&self, _: Stretched) -> bool {
+        true
+    }
+    async fn target(&self, _: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
+        Err(Failure::new("none", "nothing is started here"))
     }
     fn log(&self, _: LogLine) {}
     fn progress(&self, _: Progress) {}
@@ -100,6 +109,8 @@ impl Ours {
             export: Export::Workflow,
             input: Bytes::from_static(b"null"),
             run: Arc::clone(&self.context),
+            journal: Journal::empty(),
+            head: None,
             fuel_used: Fuel::default(),
             cancel: CancelToken::new(),
             sink: Arc::clone(&self.sink),
@@ -118,7 +129,7 @@ impl Ours {
 fn output(ended: Ended) -> Bytes {
     match ended.outcome {
         Outcome::Output(output) => output,
-        Outcome::Failed { failure, .. } => unreachable!("{failure}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -164,6 +175,7 @@ fn benches(criterion: &mut Criterion) {
             config: "{}".into(),
             limits: Limits::default(),
             grants: Arc::new(Grants::default()),
+            step_retry: RetryPolicy::NEVER,
             seed: Seed([7; 32]),
             next_log_seq: 0,
         }),

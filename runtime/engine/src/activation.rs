@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::journal::{Journal, JournalChange, Position};
 use tidemill_core::manifest::Grants;
-use tidemill_core::run::{Export, Progress, Seed, Trigger};
-use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
+use tidemill_core::retry::RetryPolicy;
+use tidemill_core::run::{Export, Progress, Seed, Trigger, Wait};
+use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, Revision, RunId, Timestamp};
 use tidemill_store::records::{LogLine, NewPosting, ReadCheck, StateWrite};
 
 use crate::cancel::CancelToken;
@@ -24,7 +27,12 @@ pub struct Activation {
     pub input: Bytes,
     /// Who and why.
     pub run: Arc<RunContext>,
-    /// What earlier attempts of this generation used up; the limit less this is what the guest may use now.
+    /// What is recorded of this generation: replayed first. It need not be rewound. A health check has none.
+    pub journal: Journal,
+    /// What was saved beside that journal, as the engine gave it; none where it gave none.
+    pub head: Option<Bytes>,
+    /// What earlier attempts of this generation used up, as far as the caller knows; the journal and its head know better
+    /// where they know more. The limit less this is what the guest may use now; replay is counted apart.
     pub fuel_used: Fuel,
     /// Tells the guest to end.
     pub cancel: CancelToken,
@@ -55,23 +63,35 @@ pub struct RunContext {
     pub limits: Limits,
     /// What it may reach.
     pub grants: Arc<Grants>,
+    /// How its steps are tried again that name no policy: as the deployment says.
+    pub step_retry: RetryPolicy,
     /// What its randomness comes from.
     pub seed: Seed,
     /// The place of its next log line.
     pub next_log_seq: u64,
 }
 
-/// Takes what a run says while it goes on. All methods but `leaving` return at once and never fail.
+/// Takes what a run says and does while it goes on. Those methods that are not async return at once and never fail.
 #[async_trait]
 pub trait RunSink: Send + Sync + 'static {
-    /// Awaited once in an activation, before the first request that is neither GET nor HEAD leaves: makes the run
-    /// durable and visible as running.
+    /// A commit point in the middle of a run: everything that the stretch holds takes hold, durably, and the run is visible from
+    /// then on. The first one of a run makes it visible. At [`Point::BackOff`] nothing takes hold: it is saved, and the run waits.
     ///
     /// # Errors
-    /// Where that is impossible, the request does not leave and the run ends with this failure.
-    async fn leaving(&self) -> Result<(), Failure>;
+    /// Where that is impossible, the run ends with this failure; the request that should leave does not.
+    async fn commit(&self, stretch: Stretched) -> Result<Went, Failure>;
 
-    /// A line of the run's log; `seq` rises by one with each.
+    /// Saves what an open stretch has recorded, without anything taking hold, so that a crash costs little; says whether it is
+    /// saved: what is not is given again with the next. The lines that the run has written until now belong to it: `head` counts them.
+    async fn save(&self, stretch: Stretched) -> bool;
+
+    /// What a run of another deployment would be, were it started now.
+    ///
+    /// # Errors
+    /// Where there is no such deployment, or it takes no such runs.
+    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure>;
+
+    /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
     fn log(&self, line: LogLine);
 
     /// How far the run has come.
@@ -82,6 +102,84 @@ pub trait RunSink: Send + Sync + 'static {
 
     /// A sample of one of the guest's own metrics.
     fn metric(&self, metric: Metric);
+}
+
+/// What a stretch holds at a commit point, or when it is saved.
+#[derive(Debug)]
+pub struct Stretched {
+    /// What takes hold; empty where nothing does.
+    pub effects: Effects,
+    /// What of the journal is to be written since the last commit or save.
+    pub journal: Option<JournalChange>,
+    /// What stands beside the journal from now on; none removes it.
+    pub head: Option<Bytes>,
+    /// What this activation has used up so far, replay apart.
+    pub fuel: Fuel,
+    /// The most that all its memories and tables held together so far, in bytes.
+    pub peak_memory: u64,
+    /// How many entries the journal holds.
+    pub journal_entries: u64,
+    /// Whether the guest knows that it is to end.
+    pub told: bool,
+    /// Why.
+    pub point: Point,
+}
+
+impl Stretched {
+    /// A stretch in which nothing has happened.
+    #[must_use]
+    pub fn nothing(point: Point) -> Self {
+        Self {
+            effects: Effects::default(),
+            journal: None,
+            head: None,
+            fuel: Fuel::default(),
+            peak_memory: 0,
+            journal_entries: 0,
+            told: false,
+            point,
+        }
+    }
+}
+
+/// Why a stretch is committed or saved in the middle of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Point {
+    /// It is only saved; never given to [`RunSink::commit`].
+    Save,
+    /// A request that is neither GET nor HEAD is about to leave, or the reads of a step are to be settled.
+    Leaving,
+    /// The run waits: it is suspended, and goes on when the wait holds, its time is over, or it is cancelled.
+    Wait(Wait),
+    /// A failed step waits until its next attempt. Nothing takes hold.
+    BackOff {
+        /// When at the earliest.
+        until: Timestamp,
+    },
+}
+
+/// What a commit in the middle of a run led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Went {
+    /// It is done: the run goes on. After a wait: it may have come, the engine looks.
+    On,
+    /// Something that it read has changed, and nothing took hold: the activation ends with [`Ended::redo`].
+    Redo,
+    /// It is done, and the run is to leave memory: the activation ends as [`Outcome::Suspended`].
+    Leave,
+}
+
+/// What a started run would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartTarget {
+    /// The deployment's present revision,
+    pub revision: Revision,
+    /// its component,
+    pub component: ComponentDigest,
+    /// and the export that is called.
+    pub export: Export,
+    /// 1 to 9: the deployment's own.
+    pub priority: u8,
 }
 
 /// A sample of a guest's own metric.
@@ -113,14 +211,34 @@ pub enum MetricKind {
 pub struct Ended {
     /// Output or failure.
     pub outcome: Outcome,
-    /// What it read, wrote and posted; belongs into one commit with the outcome.
-    pub effects: Effects,
-    /// What this activation used up, host calls included.
+    /// What takes hold where the run succeeded, goes on as new, or was cancelled: all of it. Where [`Ended::redo`] is set or the
+    /// run is suspended, this has no effects, and says with which head the run is activated again.
+    pub all: Left,
+    /// What takes hold where the attempt failed and is tried again, or the run is parked: what a retry keeps.
+    pub kept: Left,
+    /// The journal as it stands. Cut it to [`Left::journal_to`] of what takes hold before it is written; a redone one is cut already.
+    /// None where the host lost it by a failure of its own: what is stored, journal and head, is left as it is.
+    pub journal: Option<Journal>,
+    /// What this activation used up, host calls included, replay apart.
     pub fuel: Fuel,
     /// The most that all its memories and tables held together, in bytes.
     pub peak_memory: u64,
-    /// Set where a read has changed already while it ran: committing is in vain, do the stretch again.
+    /// Set where a read has changed already while it ran: committing is in vain. Activate the run again with this journal and the
+    /// head of [`Ended::all`].
     pub redo: bool,
+    /// Whether the guest knew that it was to end.
+    pub told: bool,
+}
+
+/// What an activation leaves, up to a point of its journal.
+#[derive(Debug, Clone, Default)]
+pub struct Left {
+    /// What it read, wrote and posted; belongs into one commit with the run's next state.
+    pub effects: Effects,
+    /// The journal is kept up to here.
+    pub journal_to: Position,
+    /// What stands beside it.
+    pub head: Option<Bytes>,
 }
 
 /// What a stretch leaves.
@@ -132,6 +250,62 @@ pub struct Effects {
     pub writes: Vec<StateWrite>,
     /// What is posted to the ledger, in order.
     pub postings: Vec<NewPosting>,
+    /// Runs to start, in order.
+    pub starts: Vec<StartRun>,
+    /// Signals to send, in order.
+    pub signals: Vec<SentSignal>,
+    /// The places of the signals that were taken from the run's own inbox.
+    pub taken: Vec<u64>,
+    /// Runs that are asked to end.
+    pub cancels: Vec<RunId>,
+    /// Children whose failure or cancellation the run has learned: trying it again leaves them alone.
+    pub observed: Vec<RunId>,
+}
+
+/// A run that another one starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRun {
+    /// Its id, made from the parent's.
+    pub id: RunId,
+    /// What runs.
+    pub deployment: DeploymentName,
+    /// In which revision,
+    pub revision: Revision,
+    /// with which component.
+    pub component: ComponentDigest,
+    /// Which export.
+    pub export: Export,
+    /// The JSON text of its input.
+    #[serde(with = "crate::blob::field")]
+    pub input: Bytes,
+    /// Its idempotency key: the parent's own, or one made from the parent and its call.
+    pub key: String,
+    /// Names and values to find it by.
+    pub labels: Vec<(String, String)>,
+    /// 1 (last) to 9 (first).
+    pub priority: u8,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Not to be admitted earlier than this.
+    pub not_before: Timestamp,
+    /// Goes on when its parent ends.
+    pub detached: bool,
+    /// Made from the parent's.
+    pub seed: Seed,
+}
+
+/// A signal that a run sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentSignal {
+    /// To this run.
+    pub to: RunId,
+    /// Its name.
+    pub name: String,
+    /// The JSON text of what it carries.
+    #[serde(with = "crate::blob::field")]
+    pub payload: Bytes,
+    /// The sender and its call: the same in every replay, so that it arrives once.
+    pub key: String,
 }
 
 /// What an activation came to.
@@ -147,6 +321,13 @@ pub enum Outcome {
         /// Who is to blame.
         cause: Cause,
     },
+    /// It left memory while it waits, as [`Went::Leave`] said; everything is committed.
+    Suspended,
+    /// It goes on as the same run with another input, an empty journal and the next generation.
+    ContinueAsNew {
+        /// The JSON text of that input.
+        input: Bytes,
+    },
 }
 
 /// Where a failure comes from.
@@ -160,6 +341,37 @@ pub enum Cause {
     Limit,
     /// The host could not carry it out.
     Host,
+    /// What it does is not what is recorded; trying again does not help, and the run is parked.
+    Mismatch,
     /// It was cancelled, or the host shuts down.
     Cancelled,
+}
+
+/// What replaying a journal, and no more, came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DryRun {
+    /// The component can continue the run: it did all that is recorded and came to something new, or to its end.
+    Continues,
+    /// It does something else than is recorded.
+    Mismatch(Failure),
+    /// It failed by itself before it had done all that is recorded.
+    Failed(Failure),
+}
+
+impl Ended {
+    /// What an activation without a journal leaves: the same effects whatever becomes of it, but that a failed attempt keeps none.
+    #[must_use]
+    pub fn plain(outcome: Outcome, effects: Effects, fuel: Fuel, peak_memory: u64) -> Self {
+        let kept = Effects { reads: effects.reads.clone(), ..Effects::default() };
+        Self {
+            outcome,
+            all: Left { effects, ..Left::default() },
+            kept: Left { effects: kept, ..Left::default() },
+            journal: Some(Journal::empty()),
+            fuel,
+            peak_memory,
+            redo: false,
+            told: false,
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub secrets: Arc<dyn SecretSource>,
     /// Units of money beside ISO 4217, with their exponents, such as (`BTC`, 8).
     pub units: Vec<(String, u8)>,
+    /// What a run has recorded is saved after so many entries, if no commit comes first; or after 100 ms, or with a MiB. Default 1,000.
+    pub save_entries: u32,
     /// Threads on which guests run; and as many again, of low priority, for those that take long. Default: one for each core.
     pub guest_threads: usize,
 }
@@ -74,6 +76,7 @@ impl EngineConfig {
             egress: EgressPolicy::default(),
             secrets: Arc::new(crate::secrets::EnvironmentAndFiles::new(Some(data.join("secrets")))),
             units: Vec::new(),
+            save_entries: 1_000,
             guest_threads: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
         }
     }

@@ -93,6 +93,16 @@ pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
     Verdict { failure, cause, by_epoch: false }
 }
 
+/// The end of a guest that needed far more to come back than it had used before.
+pub(crate) fn out_of_replay(limits: &Limits) -> Verdict {
+    let message = format!(
+        "bringing the run back took ten times its limit, which is {}; raise it with `fuel = {}` under `[limits]`, or use steps",
+        limits.fuel,
+        limits.fuel.get().saturating_mul(2)
+    );
+    Verdict { failure: Code::LimitFuel.failure(message), cause: Cause::Limit, by_epoch: false }
+}
+
 /// The message of a run that used up its fuel.
 pub(crate) fn out_of_fuel(limits: &Limits) -> String {
     format!(
@@ -120,7 +130,8 @@ pub(crate) fn cause_of(failure: &Failure) -> Cause {
             | Code::LimitOutput
             | Code::LimitInput
             | Code::LimitHostCall
-            | Code::LimitRandom,
+            | Code::LimitRandom
+            | Code::LimitJournal,
         ) => Cause::Limit,
         Some(
             Code::Internal

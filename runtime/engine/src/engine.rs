@@ -12,7 +12,7 @@ use tidemill_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 
-use crate::activation::{Activation, Cause, Effects, Ended, Outcome};
+use crate::activation::{Activation, Cause, DryRun, Effects, Ended, Outcome};
 use crate::compile::{Cache, Compiler, header};
 use crate::config::EngineConfig;
 use crate::egress::Egress;
@@ -107,6 +107,7 @@ impl Engine {
                 egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
                 policy: Arc::new(config.egress.clone()),
                 currencies,
+                save_entries: config.save_entries.max(1),
             }),
             clock,
             ticker: Arc::new(ticker),
@@ -192,6 +193,21 @@ impl Engine {
     /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
     /// panics. What must not be delayed by guests, such as requests, runs on the caller's runtime. Where the caller stops to listen the run goes on to its end: cancel it by its token.
     pub async fn run(&self, activation: Activation) -> Ended {
+        self.run_or_replay(activation, false).await
+    }
+
+    /// Replays what is recorded of a run, and no more: nothing is performed, and the sink is told nothing. Says whether the
+    /// activation's component can continue the run.
+    pub async fn dry_run(&self, activation: Activation) -> DryRun {
+        let ended = self.run_or_replay(activation, true).await;
+        match ended.outcome {
+            Outcome::Failed { failure, cause: Cause::Mismatch } => DryRun::Mismatch(failure),
+            Outcome::Failed { failure, .. } => DryRun::Failed(failure),
+            Outcome::Output(_) | Outcome::Suspended | Outcome::ContinueAsNew { .. } => DryRun::Continues,
+        }
+    }
+
+    async fn run_or_replay(&self, activation: Activation, dry: bool) -> Ended {
         let counts = &self.shared.counts;
         counts.waiting.fetch_add(1, Relaxed);
         let slots = activation.module.slots().min(self.config.concurrency.max(1));
@@ -201,7 +217,7 @@ impl Engine {
             return lost("the engine is shutting down");
         };
         let meter = Arc::new(Meter::default());
-        let work = self.work(activation, &meter);
+        let work = self.work(activation, &meter, dry);
         let (done, ended) = oneshot::channel();
         let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));
         counts.running.fetch_add(1, Relaxed);
@@ -230,14 +246,19 @@ impl Engine {
     #[doc(hidden)]
     pub async fn run_here(&self, activation: Activation) -> Ended {
         let meter = Arc::new(Meter::default());
-        let work = self.work(activation, &meter);
+        let work = self.work(activation, &meter, false);
         match Turns::new(work, meter, Arc::clone(&self.ticker), true).await {
             Turn::Done(ended) => ended,
             Turn::Slow(_) => lost("a call that stays was moved"),
         }
     }
 
-    fn work(&self, activation: Activation, meter: &Arc<Meter>) -> Pin<Box<impl Future<Output = Ended> + Send + use<>>> {
+    fn work(
+        &self,
+        activation: Activation,
+        meter: &Arc<Meter>,
+        dry: bool,
+    ) -> Pin<Box<impl Future<Output = Ended> + Send + use<>>> {
         Box::pin(execute(
             self.shared.engine.clone(),
             Arc::clone(&self.outside),
@@ -245,6 +266,7 @@ impl Engine {
             activation,
             Arc::clone(meter),
             Handle::current(),
+            dry,
         ))
     }
 
@@ -294,11 +316,6 @@ async fn begin_of(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn lost(why: &str) -> Ended {
-    Ended {
-        outcome: Outcome::Failed { failure: Code::Internal.failure(why), cause: Cause::Host },
-        effects: Effects::default(),
-        fuel: Fuel::default(),
-        peak_memory: 0,
-        redo: false,
-    }
+    let outcome = Outcome::Failed { failure: Code::Internal.failure(why), cause: Cause::Host };
+    Ended { journal: None, ..Ended::plain(outcome, Effects::default(), Fuel::default(), 0) }
 }

@@ -2,6 +2,7 @@
 //! between them or dropped at any await.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use tidemill_core::limits::OUTPUT_BYTES;
@@ -10,10 +11,11 @@ use tidemill_core::{Clock, Code, Failure, Fuel};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
-use crate::activation::{Activation, Cause, Ended, Outcome};
+use crate::activation::{Activation, Cause, Ended, Left, Outcome};
 use crate::cancel::Urgency;
 use crate::end::{self, End};
 use crate::guest::{self, Guest, Outside};
+use crate::history::{Exit, Frame, Head, History};
 use crate::meter::Meter;
 use crate::run_log::RunLog;
 use crate::{exports, fuel, module::Module};
@@ -37,19 +39,27 @@ pub(crate) async fn execute(
     activation: Activation,
     meter: Arc<Meter>,
     io: Handle,
+    dry: bool,
 ) -> Ended {
-    let Activation { module, export, input, run, fuel_used, cancel, sink } = activation;
+    let Activation { module, export, input, run, journal, head, fuel_used, cancel, sink } = activation;
     let limits = run.limits.clone();
-    let budget = limits.fuel.get().saturating_sub(fuel_used.get());
     let log = Arc::new(RunLog::new(&run, clock, Arc::clone(&sink)));
     let lifetime = limits.lifetime_millis.map(|millis| {
         let over = run.created_at.plus_millis(millis);
         std::time::Duration::from_millis(over.millis_since(log.clock.now()))
     });
-    let guest = Guest::new(Arc::clone(&run), export, outside, sink, Arc::clone(&log), cancel.clone(), io);
+    let (head, unread) = match head.map(|head| Head::read(&head)).transpose() {
+        Ok(head) => (head, None),
+        Err(error) => (None, Some(error)),
+    };
+    let root = Frame::root(run.seed, run.generation, run.step_retry);
+    let mut history = History::new(journal, head, root);
+    history.dry = dry;
+    let log_of_guest = Arc::clone(&log);
+    let (fuel_used, io_cancel) = (fuel_used.get(), cancel.clone());
+    let guest = Guest::new(Arc::clone(&run), export, outside, sink, log_of_guest, io_cancel, io, history, fuel_used);
     let mut store = Store::new(&engine, guest);
-    store.data_mut().fuel = fuel::Fuel::new(budget);
-    let ran = match prepare(&mut store, budget, meter) {
+    let ran = match prepare(&mut store, unread, meter) {
         Ok(()) => {
             tokio::select! {
                 biased;
@@ -61,29 +71,70 @@ pub(crate) async fn execute(
         Err(error) => Err(error),
     };
     let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
+    let ran = ran.and_then(|returned| store.data_mut().returns().map(|()| returned));
     log.finish();
     let left = store.get_fuel().unwrap_or_default();
-    let guest = store.into_data();
-    let (outcome, by_epoch) = match ran.and_then(|output| output.check(limits.output)) {
-        Ok(outcome) => (outcome, false),
-        Err(error) => {
+    let mut guest = store.into_data();
+    let exited = guest.exited();
+    let (outcome, by_epoch) = match (exited, ran.and_then(|output| output.check(limits.output))) {
+        (Some(outcome), _) => (outcome, false),
+        (None, Ok(outcome)) => (outcome, false),
+        (None, Err(error)) => {
             let verdict = match end::judge(&error, &limits) {
-                verdict if guest.was_told() && verdict.failure.code == Code::LimitFuel.as_str() => end::out_of_grace(),
+                verdict if verdict.failure.code != Code::LimitFuel.as_str() => verdict,
+                _ if guest.history.told.is_some() => end::out_of_grace(),
+                _ if !guest.history.live => end::out_of_replay(&limits),
                 verdict => verdict,
             };
             (Outcome::Failed { failure: verdict.failure, cause: verdict.cause }, verdict.by_epoch)
         }
     };
+    let fuel = guest.fuel.used((!by_epoch).then_some(left));
+    leaves(guest, outcome, fuel)
+}
+
+fn same(left: Left) -> (Left, Left) {
+    (left.clone(), left)
+}
+
+/// What the activation leaves, by how it ended.
+fn leaves(mut guest: Guest, outcome: Outcome, fuel: u64) -> Ended {
+    let generation = guest.history.entry_fuel.max(guest.fuel.before().saturating_add(fuel));
+    let redo = guest.history.exit == Some(Exit::Redo);
+    let replays = !guest.history.live;
+    let (all, kept) = match &outcome {
+        _ if redo => (guest.redo(), Left::default()),
+        Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.all(), Left::default()),
+        // All of it is committed, or nothing has happened.
+        Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
+        Outcome::Failed { .. } if replays => same(guest.as_it_was()),
+        Outcome::Failed { .. } => (guest.all(), guest.kept(generation)),
+    };
     Ended {
         outcome,
-        fuel: Fuel::new(guest.fuel.used((!by_epoch).then_some(left))),
+        all,
+        kept,
+        fuel: Fuel::new(fuel),
         peak_memory: guest.memory.peak(),
-        redo: guest.redo,
-        effects: guest.stretch.into_effects(),
+        redo,
+        told: guest.history.told.is_some(),
+        journal: Some(guest.history.journal),
     }
 }
 
-fn prepare(store: &mut Store<Guest>, budget: u64, meter: Arc<Meter>) -> wasmtime::Result<()> {
+fn prepare(store: &mut Store<Guest>, unread: Option<postcard::Error>, meter: Arc<Meter>) -> wasmtime::Result<()> {
+    if let Some(error) = unread {
+        return Err(
+            End::new(Code::StoreDamaged, format!("what is saved beside the journal cannot be read: {error}")).into()
+        );
+    }
+    let guest = store.data_mut();
+    if guest.history.journal.is_live() {
+        guest.go_live()?;
+    } else {
+        guest.log.replays();
+    }
+    let budget = guest.fuel.begin();
     store.limiter(|guest| &mut guest.memory);
     store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.set_max_component_handles(HANDLES);
@@ -96,7 +147,21 @@ fn prepare(store: &mut Store<Guest>, budget: u64, meter: Arc<Meter>) -> wasmtime
         if guest.ticks == QUICK_TICKS {
             meter.ask_for_slow();
         }
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        if !guest.is_save_due() {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+        }
+        let Some((sink, stretched)) = guest.take_unsaved()? else {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+        };
+        let lost = Arc::clone(&guest.history.lost);
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(async move {
+                if !sink.save(stretched).await {
+                    lost.store(true, Relaxed);
+                }
+            }),
+        ))
     });
     Ok(())
 }
@@ -146,7 +211,7 @@ impl Returned {
 }
 
 /// A guest's failure, within bounds.
-fn bound(mut failure: Failure) -> Failure {
+pub(crate) fn bound(mut failure: Failure) -> Failure {
     let cut = |text: &mut String, most: usize| {
         if text.len() > most {
             text.truncate((0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));

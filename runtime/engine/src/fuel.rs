@@ -36,11 +36,19 @@ impl Owed {
     }
 }
 
-/// The fuel of one activation.
+/// How much a replay may use, in limits.
+const REPLAY: u64 = 10;
+
+/// The fuel of one activation. What a replay uses is bounded and counts for nothing; where it ends, the guest has what it had
+/// when it came there first.
 #[derive(Debug, Default)]
 pub(crate) struct Fuel {
     /// What calls of WASI owe.
     pub owed: Owed,
+    /// What the generation had used where this activation goes on; none while it replays.
+    before: Option<u64>,
+    /// Set by the end of the replay, for whoever has a hand on the store next: what is left.
+    pending: Option<u64>,
     /// What it may use in all: what was used before its grace and the grace, once that has begun.
     budget: u64,
     /// What was left at the last call: what counts where the epoch stops a guest, since wasmtime keeps the figure in
@@ -49,14 +57,49 @@ pub(crate) struct Fuel {
 }
 
 impl Fuel {
-    /// That of a guest that may use so much.
-    pub fn new(budget: u64) -> Self {
-        Self { owed: Owed::default(), budget, seen: budget }
+    /// That of a guest that replays first, or that has used `before` of its `limit`.
+    pub fn new(limit: u64, before: Option<u64>) -> Self {
+        let budget = before.map_or_else(|| limit.saturating_mul(REPLAY), |before| limit.saturating_sub(before));
+        Self { owed: Owed::default(), before, pending: None, budget, seen: budget }
     }
 
-    /// What was used, where `left` is what wasmtime has left; none where that is not to be believed.
+    /// What the guest is given to begin with.
+    pub fn begin(&mut self) -> u64 {
+        self.pending = None;
+        self.budget
+    }
+
+    /// What the generation had used where this activation went on.
+    pub fn before(&self) -> u64 {
+        self.before.unwrap_or_default()
+    }
+
+    /// What this activation used, where `left` is what wasmtime has left; none where that is not to be believed.
     pub fn used(&self, left: Option<u64>) -> u64 {
-        self.budget.saturating_sub(left.unwrap_or(self.seen).saturating_sub(self.owed.get()))
+        if self.before.is_none() {
+            return 0;
+        }
+        let left = self.pending.unwrap_or_else(|| left.unwrap_or(self.seen));
+        self.budget.saturating_sub(left.saturating_sub(self.owed.get()))
+    }
+
+    /// What the generation had used at the last call.
+    pub fn generation(&self) -> u64 {
+        self.before.unwrap_or_default().saturating_add(self.used(None))
+    }
+
+    /// Of what the generation has used, what this activation did.
+    pub fn of_this(&self, generation: u64) -> u64 {
+        generation.saturating_sub(self.before.unwrap_or(generation))
+    }
+
+    /// The replay ends: the generation has used `before`, and `left` is left.
+    pub fn replayed(&mut self, before: u64, left: u64) {
+        self.owed.take();
+        self.before = Some(before);
+        self.pending = Some(left);
+        self.budget = left;
+        self.seen = left;
     }
 }
 
@@ -66,7 +109,11 @@ impl Fuel {
 /// The trap of a guest that has too little left, which leaves it nothing.
 pub(crate) fn charge(store: &mut StoreContextMut<'_, Guest>, call: u64, bytes: usize) -> wasmtime::Result<()> {
     let cost = call + bytes as u64 / HOST_CALL_BYTES_PER_FUEL + store.data().fuel.owed.take();
-    let left = store.get_fuel()?.checked_sub(cost);
+    let left = match store.data_mut().fuel.pending.take() {
+        Some(left) => left,
+        None => store.get_fuel()?,
+    };
+    let left = left.checked_sub(cost);
     store.set_fuel(left.unwrap_or(0))?;
     store.data_mut().fuel.seen = left.unwrap_or(0);
     if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
@@ -81,6 +128,7 @@ pub(crate) fn answered(store: &mut StoreContextMut<'_, Guest>, bytes: usize) -> 
     if let Some(grace) = store.data_mut().begins_grace() {
         let used = store.data().fuel.used(Some(store.get_fuel()?));
         store.data().fuel.owed.take();
+        store.data_mut().fuel.pending = None;
         store.set_fuel(grace)?;
         let fuel = &mut store.data_mut().fuel;
         fuel.budget = used.saturating_add(grace);
@@ -102,5 +150,6 @@ pub(crate) fn settle(store: &mut Store<Guest>) -> wasmtime::Result<()> {
 /// # Errors
 /// The trap of a guest that has too little left.
 pub(crate) fn solvent(store: &StoreContextMut<'_, Guest>) -> wasmtime::Result<()> {
-    if store.data().fuel.owed.get() > store.get_fuel()? { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
+    let fuel = &store.data().fuel;
+    if fuel.pending.is_none() && fuel.owed.get() > store.get_fuel()? { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }

@@ -1,6 +1,5 @@
 //! What the host keeps beside one running guest: the data of its wasmtime store.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +16,9 @@ use crate::cancel::{CancelToken, Urgency};
 use crate::egress::{Egress, EgressPolicy, Usage};
 use crate::end::End;
 use crate::fuel::Fuel;
+use crate::history::{Exit, History};
 use crate::host::wasi::Timers;
 use crate::limiter::MemoryLimiter;
-use crate::random::Randomness;
 use crate::run_log::RunLog;
 use crate::secrets::SecretSource;
 use crate::stretch::{Changed, Stretch, TooMuch};
@@ -27,7 +26,7 @@ use crate::stretch::{Changed, Stretch, TooMuch};
 /// Time that a guest may be active after it was told to end.
 const GRACE_ACTIVE: Duration = Duration::from_secs(30);
 /// The part of its limit of fuel that a guest may use after it was told to end.
-const GRACE_FUEL: u64 = 10;
+pub(crate) const GRACE_FUEL: u64 = 10;
 /// Resources that one guest may hold at once (streams, timers).
 const RESOURCES: usize = 1_000;
 /// Tries of a read that the store could not answer at once, and the first wait between two, which doubles.
@@ -46,6 +45,8 @@ pub(crate) struct Outside {
     pub policy: Arc<EgressPolicy>,
     /// The units of money.
     pub currencies: Currencies,
+    /// After so many entries what is recorded is saved.
+    pub save_entries: u32,
 }
 
 /// One guest's data.
@@ -60,14 +61,12 @@ pub(crate) struct Guest {
     pub sink: Arc<dyn RunSink>,
     /// Its log, and its clock.
     pub log: Arc<RunLog>,
-    /// Its randomness.
-    pub random: Randomness,
+    /// Its past.
+    pub history: History,
     /// Its memory.
     pub memory: MemoryLimiter,
     /// Its buffered effects.
     pub stretch: Stretch,
-    /// Whether a read was found changed.
-    pub redo: bool,
     /// WASI's resources.
     pub table: ResourceTable,
     /// Which of them are timers.
@@ -78,22 +77,21 @@ pub(crate) struct Guest {
     pub io: Handle,
     /// The HTTP that it has used.
     pub usage: Arc<Usage>,
-    /// How often it has sent a request of that content.
-    pub sent: HashMap<[u8; 32], u64>,
-    /// Whether the run was made durable because a request left.
-    pub left: bool,
     /// Ticks that it has used.
     pub ticks: u64,
     /// Its fuel.
     pub fuel: Fuel,
+    /// What the generation had used, as far as whoever activates it knows.
+    pub fuel_used: u64,
+    /// Set where it was just told of its cancellation, until its fuel is that of its grace.
+    pub begins_grace: bool,
     cancel: CancelToken,
-    told: bool,
-    in_grace: bool,
     told_at: Option<Duration>,
 }
 
 impl Guest {
     /// The data of a guest that has not run yet.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing, and all are needed from the start")]
     pub fn new(
         run: Arc<RunContext>,
         export: Export,
@@ -102,11 +100,13 @@ impl Guest {
         log: Arc<RunLog>,
         cancel: CancelToken,
         io: Handle,
+        history: History,
+        fuel_used: u64,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let limit = run.limits.fuel.get();
         Self {
-            random: Randomness::new(run.seed, run.generation),
             memory: MemoryLimiter::new(run.limits.memory),
             run,
             export,
@@ -114,30 +114,19 @@ impl Guest {
             sink,
             log,
             stretch: Stretch::default(),
-            redo: false,
             table,
             timers: Timers::default(),
             wasi: None,
             io,
             usage: Arc::default(),
-            sent: HashMap::new(),
-            left: false,
             ticks: 0,
-            fuel: Fuel::default(),
+            fuel: Fuel::new(limit, None),
+            fuel_used,
+            begins_grace: false,
+            history,
             cancel,
-            told: false,
-            in_grace: false,
             told_at: None,
         }
-    }
-
-    /// Before each call that can fail: tells a cancellation, once.
-    pub fn may_fail(&mut self) -> Result<(), Failure> {
-        if !self.told && self.cancel.urgency() >= Urgency::Asked {
-            self.told = true;
-            return Err(Code::Cancelled.failure("the run is being cancelled: clean up and return"));
-        }
-        Ok(())
     }
 
     /// Before each call that a health check may not make.
@@ -146,14 +135,6 @@ impl Guest {
             return Err(Code::NotInHealthCheck.failure(format!("a health check may not call `{call}`")));
         }
         Ok(())
-    }
-
-    /// Refuses what needs the journal.
-    pub fn needs_journal(&mut self, call: &str) -> Failure {
-        if let Err(failure) = self.not_in_health_check(call) {
-            return failure;
-        }
-        not_available(call)
     }
 
     /// At each tick that finds the guest running: whether it may go on.
@@ -183,14 +164,7 @@ impl Guest {
 
     /// The fuel that it may still use, once, right after it was told of its cancellation.
     pub fn begins_grace(&mut self) -> Option<u64> {
-        let begins = self.told && !self.in_grace;
-        self.in_grace = self.told;
-        begins.then(|| self.run.limits.fuel.get() / GRACE_FUEL)
-    }
-
-    /// Whether it knows of its cancellation.
-    pub const fn was_told(&self) -> bool {
-        self.told
+        std::mem::take(&mut self.begins_grace).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
     }
 
     /// The token that ends it.
@@ -200,14 +174,8 @@ impl Guest {
 
     /// A read has changed: the stretch is void, and will be done again.
     pub fn void(&mut self, _: Changed) -> End {
-        self.redo = true;
-        End::new(Code::Conflict, "another run has changed what this one had read")
+        self.exit(Exit::Redo)
     }
-}
-
-/// What a call answers that this release does not carry out.
-pub(crate) fn not_available(call: &str) -> Failure {
-    Code::NotAvailable.failure(format!("`{call}` needs the journal, which this release does not have"))
 }
 
 /// The end of a cancelled run.

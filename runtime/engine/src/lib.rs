@@ -11,6 +11,7 @@
 
 mod activation;
 mod bindings;
+mod blob;
 mod cancel;
 mod compile;
 mod config;
@@ -22,7 +23,9 @@ mod execute;
 mod exports;
 mod fuel;
 mod guest;
+mod history;
 mod host;
+mod journaled;
 mod limiter;
 mod meter;
 mod module;
@@ -36,7 +39,10 @@ mod threads;
 mod ticker;
 mod validate;
 
-pub use activation::{Activation, Cause, Effects, Ended, Metric, MetricKind, Outcome, RunContext, RunSink};
+pub use activation::{
+    Activation, Cause, DryRun, Effects, Ended, Left, Metric, MetricKind, Outcome, Point, RunContext, RunSink,
+    SentSignal, StartRun, StartTarget, Stretched, Went,
+};
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;
 pub use config::{CompilerCommand, EngineConfig};

@@ -1,8 +1,10 @@
-//! A run's randomness: ChaCha20 from the run's seed. The stream is named by the generation, so every attempt of
-//! a generation draws the same, and nobody who has not the seed can guess it.
+//! A run's randomness: ChaCha20 from the run's seed. Each generation has a stream of its own, and each step in it, so that
+//! every attempt draws the same, a step that is skipped shifts nothing, and nobody who has not the seed can guess it.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
+use tidemill_core::journal::Hash;
 use tidemill_core::run::Seed;
 
 /// The bytes of one run, drawn in order.
@@ -10,13 +12,19 @@ use tidemill_core::run::Seed;
 pub(crate) struct Randomness {
     seed: Seed,
     generation: u32,
+    step: Option<Hash>,
     drawn: Option<Box<ChaCha20Rng>>,
 }
 
 impl Randomness {
     /// What a run of that seed draws in that generation.
     pub const fn new(seed: Seed, generation: u32) -> Self {
-        Self { seed, generation, drawn: None }
+        Self { seed, generation, step: None, drawn: None }
+    }
+
+    /// What the step at that path draws.
+    pub const fn of_step(seed: Seed, generation: u32, path: Hash) -> Self {
+        Self { seed, generation, step: Some(path), drawn: None }
     }
 
     /// The next `len` bytes.
@@ -39,9 +47,13 @@ impl Randomness {
     }
 
     fn stream(&mut self) -> &mut ChaCha20Rng {
-        let Self { seed, generation, drawn } = self;
+        let Self { seed, generation, step, drawn } = self;
         drawn.get_or_insert_with(|| {
-            let mut stream = ChaCha20Rng::from_seed(seed.0);
+            // A path has more bits than the number of a stream: a step has a seed of its own instead.
+            let seed = step.map_or(seed.0, |path| {
+                Sha256::new().chain_update(b"tidemill step").chain_update(seed.0).chain_update(path).finalize().into()
+            });
+            let mut stream = ChaCha20Rng::from_seed(seed);
             stream.set_stream(u64::from(*generation));
             Box::new(stream)
         })
@@ -57,6 +69,10 @@ mod tests {
         let draw = |generation| Randomness::new(Seed([7; 32]), generation).bytes(64);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+        let step = |path| Randomness::of_step(Seed([7; 32]), 1, [path; 16]).bytes(64);
+        assert_eq!(step(1), step(1));
+        assert_ne!(step(1), step(2));
+        assert_ne!(step(1), draw(1));
         let mut run = Randomness::new(Seed([7; 32]), 1);
         let (first, second) = (run.number(), run.number());
         assert_ne!(first, second);

@@ -26,6 +26,16 @@ impl RunClock {
         Self { clock, last: AtomicU64::new(since.as_millis()) }
     }
 
+    /// The time that the run was told last; what it sleeps until counts as told.
+    pub fn told(&self) -> Timestamp {
+        Timestamp::from_millis(self.last.load(Relaxed))
+    }
+
+    /// From now on it is not earlier than that.
+    pub fn not_before(&self, at: Timestamp) {
+        self.last.fetch_max(at.as_millis(), Relaxed);
+    }
+
     /// The run's present time.
     pub fn now(&self) -> Timestamp {
         let now = self.clock.now().as_millis();
@@ -58,6 +68,14 @@ struct State {
     bytes: u64,
     dropped: u64,
     open: [OpenLine; 2],
+    /// Whether what is written was written before.
+    replays: bool,
+    /// So many more lines were.
+    skip: u64,
+    /// Lines since the last entry of the journal.
+    since_entry: u64,
+    /// Whether lines were written since the journal was saved.
+    unsaved: bool,
 }
 
 /// The line of a standard stream that has not ended yet.
@@ -79,15 +97,47 @@ impl RunLog {
         }
     }
 
+    /// Replay begins: from here on lines are dropped.
+    pub fn replays(&self) {
+        self.state().replays = true;
+    }
+
+    /// Replay ends, where so many lines more were written and the generation had written so many bytes.
+    pub fn resumes(&self, skip: u64, bytes: u64) {
+        let mut state = self.state();
+        (state.replays, state.skip, state.bytes) = (false, skip, bytes);
+    }
+
+    /// An entry of the journal follows.
+    pub fn entry(&self) {
+        let mut state = self.state();
+        (state.since_entry, state.skip) = (0, 0);
+    }
+
+    /// How many lines came after the last entry, and how many bytes in this generation.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.since_entry, state.bytes)
+    }
+
+    /// Whether lines were written since this was asked last.
+    pub fn take_unsaved(&self) -> bool {
+        std::mem::take(&mut self.state().unsaved)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes a line.
     pub fn write(&self, level: LogLevel, message: String, fields: Vec<(String, String)>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         self.push(&mut state, level, message, fields);
     }
 
     /// Takes what the guest wrote to a standard stream; a line ends with its newline, or with the run.
     pub fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         while let Some(at) = bytes.iter().position(|b| *b == b'\n') {
             if let Some(line) = bytes.get(..at) {
                 state.open[stream as usize].extend(line);
@@ -100,7 +150,7 @@ impl RunLog {
 
     /// Ends open lines and says what was dropped; at the end of the activation.
     pub fn finish(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         for stream in [Stream::Stdout, Stream::Stderr] {
             if !state.open[stream as usize].is_empty() {
                 self.end_line(&mut state, stream);
@@ -134,6 +184,15 @@ impl RunLog {
     fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
         let fits = cut(&mut message, &mut fields);
         let size = LINE_OVERHEAD + fits;
+        if state.replays {
+            return;
+        }
+        state.since_entry += 1;
+        if state.skip > 0 {
+            // Its bytes are counted already.
+            state.skip -= 1;
+            return;
+        }
         if state.bytes.saturating_add(size) > self.limit {
             state.dropped += 1;
             return;
@@ -145,6 +204,7 @@ impl RunLog {
     fn emit(&self, state: &mut State, level: LogLevel, message: String, fields: Vec<(String, String)>) {
         let line = LogLine { seq: state.seq, at: self.clock.now(), attempt: self.attempt, level, message, fields };
         state.seq += 1;
+        state.unsaved = true;
         self.sink.log(line);
     }
 }

@@ -1,5 +1,8 @@
-//! What a run has read, written and posted and nobody else can see yet: its buffered effects, laid over what the store
-//! has committed.
+//! What a run has read, written, posted, started and sent and nobody else can see yet: its buffered effects, laid over what
+//! the store has committed.
+//!
+//! Effects lie in layers: what a retry of the run keeps, what came since, and one for each open step, which a failed
+//! attempt of the step drops. Reads have none: whatever becomes of an attempt, what it saw has led there.
 //!
 //! Invariants: a key that was written is answered from here and never from the store; all else that was read is in
 //! the reads with the version that was seen, and seen again at another version it makes the stretch void at once.
@@ -8,31 +11,77 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::RunId;
 use tidemill_core::limits::{STATE_PAGE_BYTES, STRETCH_KEYS, STRETCH_WRITE_BYTES};
 use tidemill_store::records::{
-    ExternalId, NewPosting, ReadCheck, ScanPage, ScanRequest, StateWrite, Version, Versioned,
+    ExternalId, LedgerEntry, NewPosting, ReadCheck, ScanPage, ScanRequest, StateWrite, Version, Versioned,
 };
 
-use crate::activation::Effects;
+use crate::activation::{Effects, SentSignal, StartRun};
+use crate::blob::Blob;
 
 /// The effects of the present stretch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stretch {
-    read: BTreeMap<String, Version>,
-    scans: Vec<ReadCheck>,
+    reads: Reads,
+    /// What a retry keeps,
+    kept: Layer,
+    /// and what came since.
+    since: Layer,
+    /// One for each open step, the outermost first.
+    steps: Vec<Layer>,
+    /// The open steps' layers as a retry keeps them.
+    kept_steps: Vec<Layer>,
+    /// All of that as it was when the stretch began, which need not be at a commit: the answer that opened it belongs to it.
+    first: Option<Box<Self>>,
+}
+
+/// What was read since the last commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Reads {
+    keys: BTreeMap<String, Version>,
+    scans: Vec<Scanned>,
     ids: BTreeMap<String, Version>,
-    written: BTreeMap<String, Option<Bytes>>,
-    written_bytes: usize,
-    postings: Vec<NewPosting>,
-    posted: HashMap<String, usize>,
     scanned_keys: usize,
+}
+
+/// A scan that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Scanned {
+    prefix: String,
+    after: Option<String>,
+    limit: usize,
+    seen: Vec<(String, Version)>,
+    more: bool,
+}
+
+/// Effects that are kept or dropped together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Layer {
+    written: BTreeMap<String, Option<Blob>>,
+    written_bytes: usize,
+    postings: Vec<LedgerEntry>,
+    /// Their places by external id.
+    posted: HashMap<String, usize>,
+    starts: Vec<StartRun>,
+    signals: Vec<SentSignal>,
+    taken: Vec<(String, u64)>,
+    cancels: Vec<RunId>,
+    /// Children whose end the run has learned, where it was no success.
+    observed: Vec<RunId>,
+    /// Keys that the step has read and written, and external ids that it posts under, with what it saw before a commit in its middle.
+    held_keys: BTreeMap<String, Version>,
+    held_ids: BTreeMap<String, Version>,
+    /// Whether it holds a compare-and-set.
+    claimed: bool,
 }
 
 /// A stretch grew beyond its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooMuch {
     /// Too many keys.
-    #[error("one run may read and write {STRETCH_KEYS} keys between two commits")]
+    #[error("one run may read, write, post, start and send {STRETCH_KEYS} things between two commits")]
     Keys,
     /// Too many bytes.
     #[error("one run may write {STRETCH_WRITE_BYTES} bytes of state between two commits")]
@@ -42,6 +91,9 @@ pub(crate) enum TooMuch {
 /// What was read has been changed by another run meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Changed;
+
+/// Names with what was seen of them.
+pub(crate) type Seens = Vec<(String, Version)>;
 
 /// A page of a scan as the guest sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,46 +105,58 @@ pub(crate) struct Seen {
 }
 
 impl Stretch {
+    fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
+        [&self.kept, &self.since].into_iter().chain(&self.steps)
+    }
+
+    fn top(&mut self) -> &mut Layer {
+        self.steps.last_mut().unwrap_or(&mut self.since)
+    }
+
     /// The run's own value of a key: outer none where it has not written it.
     pub fn own(&self, key: &str) -> Option<Option<Bytes>> {
-        self.written.get(key).cloned()
+        let own = self.layers().rev().find_map(|layer| layer.written.get(key))?;
+        Some(own.as_ref().map(|value| value.0.clone()))
     }
 
     /// Notes that a key was read from the store.
     pub fn note_read(&mut self, key: &str, seen: &Versioned) -> Result<(), Changed> {
-        match self.read.get(key) {
-            Some(before) if *before != seen.version => Err(Changed),
-            Some(_) => Ok(()),
-            None => {
-                self.read.insert(key.to_owned(), seen.version);
-                Ok(())
-            }
-        }
+        note(&mut self.reads.keys, key, seen.version)
     }
 
-    /// Whether one more key may be touched.
+    /// Whether one more thing may be touched.
     pub fn has_room(&self) -> Result<(), TooMuch> {
-        if self.read.len() + self.written.len() + self.scanned_keys + self.postings.len() < STRETCH_KEYS {
-            Ok(())
-        } else {
-            Err(TooMuch::Keys)
-        }
+        let reads = self.reads.keys.len() + self.reads.scanned_keys;
+        if reads + self.layers().map(Layer::things).sum::<usize>() < STRETCH_KEYS { Ok(()) } else { Err(TooMuch::Keys) }
     }
 
     /// Writes a key, or deletes it.
     pub fn write(&mut self, key: String, value: Option<Bytes>) -> Result<(), TooMuch> {
-        let size = |value: &Option<Bytes>| key.len() + value.as_ref().map_or(0, Bytes::len);
-        let old = self.written.get(&key).map_or(0, size);
-        let bytes = self.written_bytes - old + size(&value);
-        if bytes > STRETCH_WRITE_BYTES {
+        let value = value.map(Blob);
+        let old = self.top().written.get(&key).map_or(0, |value| size(&key, value));
+        let more = size(&key, &value);
+        if self.layers().map(|layer| layer.written_bytes).sum::<usize>() - old + more > STRETCH_WRITE_BYTES {
             return Err(TooMuch::Bytes);
         }
         if old == 0 {
             self.has_room()?;
         }
-        self.written_bytes = bytes;
-        self.written.insert(key, value);
+        let top = self.top();
+        top.written_bytes = top.written_bytes - old + more;
+        top.written.insert(key, value);
         Ok(())
+    }
+
+    /// Notes that the innermost open step holds a compare-and-set.
+    pub fn note_claim(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.claimed = true;
+        }
+    }
+
+    /// Whether an open step holds a compare-and-set that nobody else can see yet.
+    pub fn has_claim_in_step(&self) -> bool {
+        self.steps.iter().any(|step| step.claimed)
     }
 
     /// Lays the run's own writes over a page that the store gave, and notes what was seen.
@@ -101,30 +165,28 @@ impl Stretch {
     /// own writes in that range belong to it.
     pub fn overlay(&mut self, request: ScanRequest, page: ScanPage) -> Seen {
         let covered_to = if page.more { page.entries.last().map(|(key, ..)| key.clone()) } else { None };
-        let mut merged: BTreeMap<String, Bytes> = BTreeMap::new();
+        let mut merged: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
         let mut seen = Vec::with_capacity(page.entries.len());
         for (key, value, version) in page.entries {
             seen.push((key.clone(), version));
-            if !self.written.contains_key(&key) {
-                merged.insert(key, value);
-            }
+            merged.insert(key, Some(value));
         }
         let from = match &request.after {
             Some(after) if after.as_str() >= request.prefix.as_str() => Bound::Excluded(after.as_str()),
             _ => Bound::Included(request.prefix.as_str()),
         };
-        for (key, value) in self.written.range::<str, _>((from, Bound::Unbounded)) {
-            if !key.starts_with(&request.prefix) || covered_to.as_ref().is_some_and(|last| key > last) {
-                break;
-            }
-            if let Some(value) = value {
-                merged.insert(key.clone(), value.clone());
+        for layer in self.layers() {
+            for (key, value) in layer.written.range::<str, _>((from, Bound::Unbounded)) {
+                if !key.starts_with(&request.prefix) || covered_to.as_ref().is_some_and(|last| key > last) {
+                    break;
+                }
+                merged.insert(key.clone(), value.as_ref().map(|value| value.0.clone()));
             }
         }
         let mut entries: Vec<(String, Bytes)> = Vec::new();
         let mut bytes = 0;
         let mut cut = false;
-        for (key, value) in merged {
+        for (key, value) in merged.into_iter().filter_map(|(key, value)| Some((key, value?))) {
             bytes += key.len() + value.len();
             if entries.len() >= request.limit || (bytes > STATE_PAGE_BYTES && !entries.is_empty()) {
                 cut = true;
@@ -133,51 +195,316 @@ impl Stretch {
             entries.push((key, value));
         }
         let next = if cut { entries.last().map(|(key, _)| key.clone()) } else { covered_to };
-        self.scanned_keys += seen.len();
-        self.scans.push(ReadCheck::Scan { request, seen, more: page.more });
+        self.reads.scanned_keys += seen.len();
+        let ScanRequest { prefix, after, limit } = request;
+        self.reads.scans.push(Scanned { prefix, after, limit, seen, more: page.more });
         Seen { entries, next }
     }
 
     /// The run's own posting under an external id.
-    pub fn own_posting(&self, external_id: &str) -> Option<&NewPosting> {
-        self.posted.get(external_id).and_then(|at| self.postings.get(*at))
+    pub fn own_posting(&self, external_id: &str) -> Option<&LedgerEntry> {
+        self.layers().find_map(|layer| layer.postings.get(*layer.posted.get(external_id)?))
     }
 
     /// Notes what is known under an external id.
     pub fn note_external_id(&mut self, external_id: &str, seen: &ExternalId) -> Result<(), Changed> {
-        match self.ids.get(external_id) {
-            Some(before) if *before != seen.version => Err(Changed),
-            Some(_) => Ok(()),
-            None => {
-                self.ids.insert(external_id.to_owned(), seen.version);
-                Ok(())
+        note(&mut self.reads.ids, external_id, seen.version)
+    }
+
+    /// Adds a posting.
+    pub fn post(&mut self, entry: LedgerEntry) {
+        let top = self.top();
+        top.posted.insert(entry.external_id.clone(), top.postings.len());
+        top.postings.push(entry);
+    }
+
+    /// Adds a run to start.
+    pub fn start(&mut self, run: StartRun) {
+        self.top().starts.push(run);
+    }
+
+    /// The run of that id, where this stretch starts it.
+    pub fn starting(&self, id: RunId) -> Option<&StartRun> {
+        self.layers().find_map(|layer| layer.starts.iter().find(|start| start.id == id))
+    }
+
+    /// The run of that deployment and key, where this stretch starts it.
+    pub fn starting_with(&self, deployment: &str, key: &str) -> Option<&StartRun> {
+        let mut starts = self.layers().flat_map(|layer| &layer.starts);
+        starts.find(|start| start.key == key && start.deployment.as_str() == deployment)
+    }
+
+    /// Adds a signal to send.
+    pub fn signal(&mut self, signal: SentSignal) {
+        self.top().signals.push(signal);
+    }
+
+    /// Asks a run to end.
+    pub fn cancel(&mut self, run: RunId) {
+        self.top().cancels.push(run);
+    }
+
+    /// Takes a signal out of the inbox.
+    pub fn take(&mut self, name: &str, place: u64) {
+        self.top().taken.push((name.to_owned(), place));
+    }
+
+    /// The run has learned how one of its children ended.
+    pub fn observe(&mut self, run: RunId) {
+        self.top().observed.push(run);
+    }
+
+    /// The last place of a signal of that name that was taken already.
+    pub fn taken_to(&self, name: &str) -> Option<u64> {
+        self.layers().flat_map(|layer| &layer.taken).filter(|(taken, _)| taken == name).map(|(_, place)| *place).max()
+    }
+
+    /// Whether anything was read that another run could change.
+    pub fn has_reads(&self) -> bool {
+        !(self.reads.keys.is_empty() && self.reads.scans.is_empty() && self.reads.ids.is_empty())
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        !self.has_reads() && self.layers().all(Layer::is_empty)
+    }
+
+    // --- steps ---
+
+    /// A step begins.
+    pub fn open(&mut self) {
+        self.steps.push(Layer::default());
+    }
+
+    /// The innermost step's attempt failed: it leaves nothing. The step stays open.
+    pub fn drop_attempt(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            *step = Layer::default();
+        }
+    }
+
+    /// The innermost step ends: what it did goes to what encloses it, or to nobody where it gave up.
+    pub fn close(&mut self, good: bool) {
+        let Some(step) = self.steps.pop() else { return };
+        self.kept_steps.truncate(self.steps.len());
+        if !good {
+            return;
+        }
+        if self.steps.is_empty() {
+            // From here on they are reads like any other.
+            for (key, version) in &step.held_keys {
+                self.reads.keys.entry(key.clone()).or_insert(*version);
+            }
+            for (id, version) in &step.held_ids {
+                self.reads.ids.entry(id.clone()).or_insert(*version);
+            }
+        }
+        let outermost = self.steps.is_empty();
+        let into = self.top();
+        into.take_in(step);
+        if outermost {
+            into.held_keys.clear();
+            into.held_ids.clear();
+            into.claimed = false;
+        }
+    }
+
+    /// What the innermost step must find as it was, if it is the outermost: keys and external ids.
+    pub fn held(&self) -> (Seens, Seens) {
+        let list =
+            |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
+        match self.steps.as_slice() {
+            [only] => (list(&only.held_keys), list(&only.held_ids)),
+            _ => (Vec::new(), Vec::new()),
+        }
+    }
+
+    // --- what is kept, and from where it is done again ---
+
+    /// From here on a retry keeps all that there is.
+    pub fn keep(&mut self) {
+        let since = std::mem::take(&mut self.since);
+        self.kept.take_in(since);
+        self.kept_steps.clone_from(&self.steps);
+    }
+
+    /// A retry keeps the open steps as they are, where what it kept of them is gone.
+    pub fn keep_steps(&mut self) {
+        self.kept_steps.clone_from(&self.steps);
+    }
+
+    /// Doing the stretch again begins with all that is here.
+    pub fn begin_here(&mut self) {
+        self.first = None;
+        if !self.layers().all(Layer::is_empty) || !self.steps.is_empty() {
+            self.first = Some(Box::new(Self { reads: Reads::default(), ..self.clone() }));
+        }
+    }
+
+    /// Everything outside the open steps has taken hold: the next stretch begins.
+    pub fn committed(&mut self) {
+        for step in &mut self.steps {
+            step.hold(&self.reads);
+        }
+        self.reads = Reads::default();
+        self.kept = Layer::default();
+        self.since = Layer::default();
+        self.keep_steps();
+        self.begin_here();
+    }
+
+    /// What takes hold at a commit: everything outside the open steps.
+    pub fn effects(&self) -> Effects {
+        Effects { reads: self.reads.checks(), ..Layer::effects([&self.kept, &self.since]) }
+    }
+
+    /// What a retry keeps takes hold, but all was read.
+    pub fn kept_effects(&self) -> Effects {
+        Effects { reads: self.reads.checks(), ..Layer::effects([&self.kept]) }
+    }
+
+    /// What is left where the attempt is tried again, after what is kept took hold: the open steps as they were.
+    pub fn after_retry(&self) -> Self {
+        Self::of_steps(&self.kept_steps)
+    }
+
+    /// What is left where the stretch is done again.
+    pub fn after_redo(&self) -> Self {
+        let mut first = self.first.as_deref().cloned().unwrap_or_default();
+        first.begin_here();
+        first
+    }
+
+    /// What is left after a commit: [`Self::committed`] of it.
+    pub fn after_commit(&self) -> Self {
+        let mut steps = self.steps.clone();
+        for step in &mut steps {
+            step.hold(&self.reads);
+        }
+        Self::of_steps(&steps)
+    }
+
+    fn of_steps(steps: &[Layer]) -> Self {
+        let steps = steps.to_vec();
+        let mut stretch = Self { kept_steps: steps.clone(), steps, ..Self::default() };
+        stretch.begin_here();
+        stretch
+    }
+
+    /// Whether there is nothing in it, nor an open step.
+    pub fn is_blank(&self) -> bool {
+        self.is_empty() && self.steps.is_empty()
+    }
+}
+
+impl Layer {
+    fn things(&self) -> usize {
+        self.written.len()
+            + self.postings.len()
+            + self.starts.len()
+            + self.signals.len()
+            + self.taken.len()
+            + self.cancels.len()
+            + self.observed.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.things() == 0
+    }
+
+    fn take_in(&mut self, later: Self) {
+        if self.is_empty() && self.held_keys.is_empty() && self.held_ids.is_empty() {
+            let claimed = self.claimed || later.claimed;
+            *self = Self { claimed, ..later };
+            return;
+        }
+        for (key, value) in later.written {
+            self.written_bytes += size(&key, &value);
+            self.written_bytes -= self.written.get(&key).map_or(0, |value| size(&key, value));
+            self.written.insert(key, value);
+        }
+        let before = self.postings.len();
+        self.posted.extend(later.posted.into_iter().map(|(id, at)| (id, before + at)));
+        self.postings.extend(later.postings);
+        self.starts.extend(later.starts);
+        self.signals.extend(later.signals);
+        self.taken.extend(later.taken);
+        self.cancels.extend(later.cancels);
+        self.observed.extend(later.observed);
+        for (key, version) in later.held_keys {
+            self.held_keys.entry(key).or_insert(version);
+        }
+        for (id, version) in later.held_ids {
+            self.held_ids.entry(id).or_insert(version);
+        }
+        self.claimed |= later.claimed;
+    }
+
+    /// Before the reads are forgotten: what the step has read and written is looked at again when it takes hold.
+    fn hold(&mut self, reads: &Reads) {
+        let scanned: HashMap<&str, Version> = match self.written.is_empty() {
+            true => HashMap::new(),
+            false => {
+                reads.scans.iter().flat_map(|scan| &scan.seen).map(|(key, version)| (key.as_str(), *version)).collect()
+            }
+        };
+        for key in self.written.keys() {
+            let seen = reads.keys.get(key).or_else(|| scanned.get(key.as_str()));
+            if let Some(version) = seen {
+                self.held_keys.entry(key.clone()).or_insert(*version);
+            }
+        }
+        for entry in &self.postings {
+            if let Some(version) = reads.ids.get(&entry.external_id) {
+                self.held_ids.entry(entry.external_id.clone()).or_insert(*version);
             }
         }
     }
 
-    /// Adds a posting and answers its place in the stretch.
-    pub fn post(&mut self, posting: NewPosting) -> usize {
-        let at = self.postings.len();
-        self.posted.insert(posting.entry.external_id.clone(), at);
-        self.postings.push(posting);
-        at
+    fn effects<const N: usize>(layers: [&Self; N]) -> Effects {
+        let mut effects = Effects::default();
+        let mut written: BTreeMap<&String, &Option<Blob>> = BTreeMap::new();
+        for layer in layers {
+            written.extend(&layer.written);
+            effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
+            effects.starts.extend(layer.starts.iter().cloned());
+            effects.signals.extend(layer.signals.iter().cloned());
+            effects.taken.extend(layer.taken.iter().map(|(_, place)| *place));
+            effects.cancels.extend(&layer.cancels);
+            effects.observed.extend(&layer.observed);
+        }
+        let writes = written.into_iter();
+        let bytes = |value: &Option<Blob>| value.as_ref().map(|value| value.0.clone());
+        effects.writes = writes.map(|(key, value)| StateWrite { key: key.clone(), value: bytes(value) }).collect();
+        effects
     }
+}
 
-    /// How many postings there are.
-    pub fn postings(&self) -> usize {
-        self.postings.len()
+impl Reads {
+    fn checks(&self) -> Vec<ReadCheck> {
+        let keys = self.keys.iter().map(|(key, version)| ReadCheck::State { key: key.clone(), version: *version });
+        let scans = self.scans.iter().map(|scan| ReadCheck::Scan {
+            request: ScanRequest { prefix: scan.prefix.clone(), after: scan.after.clone(), limit: scan.limit },
+            seen: scan.seen.clone(),
+            more: scan.more,
+        });
+        let ids = self.ids.iter();
+        let ids = ids.map(|(id, version)| ReadCheck::ExternalId { external_id: id.clone(), version: *version });
+        keys.chain(scans).chain(ids).collect()
     }
+}
 
-    /// What the stretch leaves to be committed.
-    pub fn into_effects(self) -> Effects {
-        let mut reads: Vec<ReadCheck> =
-            self.read.into_iter().map(|(key, version)| ReadCheck::State { key, version }).collect();
-        reads.extend(self.scans);
-        reads.extend(self.ids.into_iter().map(|(external_id, version)| ReadCheck::ExternalId { external_id, version }));
-        Effects {
-            reads,
-            writes: self.written.into_iter().map(|(key, value)| StateWrite { key, value }).collect(),
-            postings: self.postings,
+fn size(key: &str, value: &Option<Blob>) -> usize {
+    key.len() + value.as_ref().map_or(0, |value| value.0.len())
+}
+
+fn note(seen: &mut BTreeMap<String, Version>, name: &str, version: Version) -> Result<(), Changed> {
+    match seen.get(name) {
+        Some(before) if *before != version => Err(Changed),
+        Some(_) => Ok(()),
+        None => {
+            seen.insert(name.to_owned(), version);
+            Ok(())
         }
     }
 }

@@ -105,6 +105,8 @@ guests! {
     usage_billing = "usage-billing";
     /// `tests/guests/hostile`: does on request what a broken or malicious module does.
     hostile = "hostile";
+    /// `tests/guests/durable`: carries out what it is given, durably.
+    durable = "durable";
     /// `tests/guests/noop`: the smallest workflow; returns its input.
     noop = "noop";
     /// `tests/guests/ten-steps`: ten steps that each return a number.

@@ -264,7 +264,7 @@ impl Guests for Scripted {
             effects.postings.push(NewPosting { entry: entry(&job) });
             outcome = Outcome::Output(Bytes::from_static(b"{}"));
         }
-        Ended { outcome, effects, fuel: Fuel::new(1_000), peak_memory: 65_536, redo: false }
+        Ended::plain(outcome, effects, Fuel::new(1_000), 65_536)
     }
 
     fn evict(&self, _digest: ComponentDigest) {}

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::journal::Journal;
 use tidemill_core::{Code, Failure};
-use tidemill_engine::{Ended, RunContext, RunSink, Urgency};
+use tidemill_engine::{Effects, Ended, RunContext, RunSink, Stretched, Urgency, Went};
 use tidemill_store::records::{Begins, Committed, StretchCommit};
 use tokio::time::{Instant, sleep_until};
 
@@ -69,11 +70,14 @@ impl Work {
         let sink = Arc::clone(&self.sink);
         let host = Arc::clone(&self.host);
         let cancel = self.handle.cancel.clone();
+        let (journal, head) = self.again.take().unwrap_or_else(|| (Journal::empty(), None));
         let guest = host.guests.run(Job {
             component: self.run.component,
             export: self.run.export,
             input,
             run: Arc::new(self.context()),
+            journal,
+            head,
             fuel_used: self.fuel_before,
             cancel: cancel.clone(),
             sink: Arc::clone(&sink) as Arc<dyn RunSink>,
@@ -91,15 +95,15 @@ impl Work {
                     return Activated::Ended(Box::new(ended));
                 }
                 () = sink.knocked() => {
-                    if let Some(leave) = sink.take_leaving() {
-                        let shown = self.show().await;
-                        let answer = match &shown {
-                            Ok(()) => Ok(()),
+                    if let Some((stretched, leave)) = sink.take_leaving() {
+                        let held = self.hold_of(*stretched).await;
+                        let answer = match &held {
+                            Ok(went) => Ok(*went),
                             Err(_) => Err(gone()),
                         };
                         // A guest that no longer waits was stopped.
                         let _ = leave.send(answer);
-                        if let Err(finish) = shown { break finish; }
+                        if let Err(finish) = held { break finish; }
                         alarms.visible = None;
                     }
                     if alarms.save.is_none() && !self.fresh && sink.is_unsaved() {
@@ -142,6 +146,7 @@ impl Work {
             config: Arc::clone(&self.plan.config),
             limits: self.live.plan.limits.clone(),
             grants: Arc::clone(&self.live.plan.grants),
+            step_retry: self.live.plan.retry.policy,
             seed: self.run.seed,
             next_log_seq: self.sink.next_seq(),
         }
@@ -169,6 +174,30 @@ impl Work {
                 Err(Finish::Refused(tidemill_store::StoreError::Io(format!("conflict without a read: {what}"))))
             }
             Err(error) => Err(Finish::Refused(error)),
+        }
+    }
+
+    /// What the guest has done before its request leaves takes hold.
+    async fn hold_of(&mut self, stretched: Stretched) -> Result<Went, Finish> {
+        let Effects { reads, writes, postings, .. } = stretched.effects;
+        let begins = if self.fresh { Begins::Fresh { input: self.input.clone() } } else { Begins::Continues };
+        let logs = self.take_said();
+        let of = StretchCommit::of(self.host.owner.clone(), self.run.clone(), self.host.clock.now());
+        let commit = StretchCommit { begins, reads, writes, postings, logs, ..of };
+        match self.host.store.commit_stretch(commit).await {
+            Ok(Committed::Done(_)) => {
+                if self.fresh {
+                    self.became_visible();
+                }
+                Ok(Went::On)
+            }
+            Ok(Committed::Conflict { .. }) => Ok(Went::Redo),
+            Ok(Committed::KeyTaken(_)) => Err(Finish::KeyTaken),
+            Err(error) if self.fresh => Err(Finish::Refused(error)),
+            Err(error) => {
+                self.host.store_failed(&error);
+                Err(Finish::Abandoned)
+            }
         }
     }
 

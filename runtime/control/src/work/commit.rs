@@ -38,7 +38,7 @@ impl Work {
             (Outcome::Output(output), RunEvent::Succeeded) => Some(output),
             _ => None,
         };
-        let mut effects = ended.effects;
+        let mut effects = if verdict.effects { ended.all.effects } else { ended.kept.effects };
         if !verdict.effects {
             effects.writes.clear();
             effects.postings.clear();

@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
+use tidemill_core::journal::Journal;
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_core::{Fuel, Timestamp};
+use tidemill_engine::Ended;
 use tidemill_store::StoreError;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 use tokio::time::Instant;
@@ -70,6 +72,8 @@ pub(crate) struct Work {
     /// Fuel of earlier attempts; what redoing a stretch costs is recorded, but not held against the limit.
     fuel_before: Fuel,
     refusals: u32,
+    /// What the next activation replays, where a stretch is done again.
+    again: Option<(Journal, Option<Bytes>)>,
     overran: bool,
     hold: Option<Hold>,
     /// Held by a collection: no other of the stream goes on meanwhile.
@@ -94,6 +98,7 @@ impl Work {
             started: Stopwatch::start(),
             fuel_before: run.fuel,
             refusals: 0,
+            again: None,
             overran: false,
             hold: None,
             collecting: None,
@@ -171,7 +176,13 @@ impl Work {
                 activate::Activated::Ended(ended) => {
                     self.run.fuel = Fuel::new(self.run.fuel.get().saturating_add(ended.fuel.get()));
                     self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
-                    if ended.redo { commit::Step::Continue(()) } else { self.commit(*ended).await }
+                    if ended.redo {
+                        let Ended { journal, all, .. } = *ended;
+                        self.again = journal.map(|journal| (journal, all.head));
+                        commit::Step::Continue(())
+                    } else {
+                        self.commit(*ended).await
+                    }
                 }
                 activate::Activated::HandBack => self.hand_back().await,
                 activate::Activated::Stopped(finish) => return finish,

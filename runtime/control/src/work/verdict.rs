@@ -43,6 +43,10 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
         (Outcome::Output(_), _) => {
             return Verdict { event: RunEvent::Succeeded, how: AttemptEnd::Succeeded, effects: true };
         }
+        // Control lets no run wait and none go on as new.
+        (Outcome::Suspended | Outcome::ContinueAsNew { .. }, _) => {
+            (Code::NotAvailable.failure("waiting is not in this release"), false)
+        }
         (Outcome::Failed { .. }, Some(lifetime)) => {
             let message = format!("the run did not end within `lifetime`, which is {lifetime} ms");
             (Code::LimitLifetime.failure(message), true)

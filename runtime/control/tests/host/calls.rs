@@ -7,7 +7,7 @@ use serde_json::json;
 use tidemill_control::Ask;
 use tidemill_core::Code;
 use tidemill_core::run::{Progress, RunState};
-use tidemill_engine::Cause;
+use tidemill_engine::{Cause, Point, Stretched};
 use tidemill_store::records::{LogLevel, LogLine, RunFilter};
 use tokio::sync::Semaphore;
 
@@ -83,7 +83,7 @@ async fn a_run_is_durable_before_its_request_leaves() {
         let store = Arc::clone(&store);
         async move {
             assert!(store.run(job.run.id).await.unwrap().is_none());
-            job.sink.leaving().await.unwrap();
+            job.sink.commit(Stretched::nothing(Point::Leaving)).await.unwrap();
             let run = store.run(job.run.id).await.unwrap().unwrap();
             assert_eq!(run.state.name(), "running");
             output("1")

@@ -91,7 +91,7 @@ pub fn failure(retryable: bool, cause: Cause) -> Ended {
 }
 
 pub fn ended(outcome: Outcome) -> Ended {
-    Ended { outcome, effects: Effects::default(), fuel: Fuel::new(100), peak_memory: 65_536, redo: false }
+    Ended::plain(outcome, Effects::default(), Fuel::new(100), 65_536)
 }
 
 /// Waits for the gate, or for being stopped.
@@ -112,7 +112,7 @@ pub async fn count(store: &Arc<dyn Store>, job: &Job) -> Ended {
     let n: u64 = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap());
     tokio::task::yield_now().await;
     let mut ended = output(&(n + 1).to_string());
-    ended.effects.reads.push(ReadCheck::State { key: "n".to_owned(), version: read.version });
-    ended.effects.writes.push(StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) });
+    ended.all.effects.reads.push(ReadCheck::State { key: "n".to_owned(), version: read.version });
+    ended.all.effects.writes.push(StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) });
     ended
 }

@@ -25,6 +25,9 @@ codes! {
     LimitLog => "limit-log", 422, retryable: false,
         "A log line is too large",
         "Log less at once: a line and its fields may hold 64 KiB.";
+    LimitJournal => "limit-journal", 422, retryable: false,
+        "The run's journal is too large",
+        "Raise `journal` under `[limits]`, put loops into steps, or let an endless run continue as new.";
     LimitHttp => "limit-http", 422, retryable: false,
         "The run used HTTP more than it may",
         "Raise `http_calls` or `http_bytes` under `[limits]`; the message says which.";
@@ -111,6 +114,12 @@ codes! {
     StepOrder => "step-order", 409, retryable: false,
         "Steps were ended out of order",
         "End the innermost open step first.";
+    ClaimInStep => "claim-in-step", 409, retryable: false,
+        "A request follows a compare-and-set in the same step",
+        "Claim before the step begins: inside it, others would see the claim only after the request that it is for.";
+    JournalMismatch => "journal-mismatch", 409, retryable: false,
+        "The run does something else than its journal holds",
+        "Retry it on the component version that it began with, or from the start; the details show both calls.";
     BadArgument => "bad-argument", 422, retryable: false,
         "A host call was given something it cannot take",
         "Correct the argument that the message names.";

@@ -41,6 +41,10 @@ kinds! {
     Sleep = 2 "clock.sleep";
     /// How often the run was tried, as it stood when it was asked.
     Attempt = 3 "context.attempt";
+    /// The beginning of a wait, with its end in time.
+    Until = 5 "durable.wait";
+    /// The run was told that it is to end, by the call that it made here.
+    Told = 6 "durable.cancelled";
     /// Randomness that is no stream of the seed.
     Random = 4 "random.bytes";
     /// A read of state.

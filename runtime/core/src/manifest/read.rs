@@ -201,6 +201,7 @@ fn limits(field: Field, problems: &mut Vec<Problem>) -> Limits {
     size("memory", &mut limits.memory, 64 * KIB..=4096 * MIB);
     size("output", &mut limits.output, 1..=OUTPUT_BYTES as u64);
     size("log", &mut limits.log, 0..=64 * MIB);
+    size("journal", &mut limits.journal, 64 * KIB..=1024 * MIB);
     size("http_bytes", &mut limits.http_bytes, 0..=64 * 1024 * MIB);
     limits.active_millis =
         object.take("active").and_then(|field| field.duration(1..=3_600_000, problems)).unwrap_or(limits.active_millis);

@@ -74,6 +74,7 @@ fn limits(limits: &Limits) -> Value {
         "output": size_text(limits.output),
         "log": size_text(limits.log),
         "http_calls": limits.http_calls,
+        "journal": size_text(limits.journal),
         "http_bytes": size_text(limits.http_bytes),
     });
     if let (Some(object), Some(lifetime)) = (object.as_object_mut(), limits.lifetime_millis) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tidemill_core::limits::HTTP_BODY_BYTES;
 use tidemill_core::{Code, Failure, Limits};
 
-/// What one activation has used.
+/// What one generation has used.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     calls: AtomicU64,
@@ -13,6 +13,17 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// Goes on from what was used before.
+    pub fn resume(&self, calls: u64, bytes: u64) {
+        self.calls.store(calls, Relaxed);
+        self.bytes.store(bytes, Relaxed);
+    }
+
+    /// Requests, and bytes of their bodies.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.calls.load(Relaxed), self.bytes.load(Relaxed))
+    }
+
     /// Counts one try.
     pub fn call(&self, limits: &Limits) -> Result<(), Failure> {
         if self.calls.fetch_add(1, Relaxed) < limits.http_calls {

@@ -123,6 +123,9 @@ impl<'a> Interface<'a> {
         self.linker.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             Box::new(async move {
                 charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+                if store.data().is_save_due() {
+                    store.data_mut().save().await?;
+                }
                 let answer = run(store.data_mut(), given).await?;
                 answered(&mut store, answer.bytes())?;
                 Ok((answer,))

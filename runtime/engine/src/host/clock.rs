@@ -1,16 +1,28 @@
-//! `tidemill:guest/clock`: the run's own time, which never runs backwards. Sleeping is a commit point and needs the
-//! journal: without one it is refused, however short.
+//! `tidemill:guest/clock`: the run's own time, which never runs backwards and is the same again on replay. Sleeping is a commit
+//! point; a run that sleeps holds no memory.
 
-use super::call::{Answer, Contract, Interface, answer};
+use tidemill_core::Timestamp;
+use tidemill_core::journal::Kind;
+
+use super::call::{Contract, Interface};
+use super::durable::waits;
 use crate::guest::Guest;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut clock = Interface::new(contract, "clock")?;
-    clock.call("now", |guest, ()| Ok(guest.log.clock.now().as_millis()))?;
-    clock.call("sleep", |guest, (_,): (u64,)| refuse(guest, "clock.sleep"))?;
-    clock.call("sleep-until", |guest, (_,): (u64,)| refuse(guest, "clock.sleep-until"))
+    clock.call("now", |guest, ()| now(guest).map(Timestamp::as_millis))?;
+    clock.wait("sleep", |guest, (span,): (u64,)| Box::pin(waits::sleep(guest, span)))?;
+    clock.wait("sleep-until", |guest, (at,): (u64,)| Box::pin(waits::sleep_until(guest, Timestamp::from_millis(at))))
 }
 
-fn refuse(guest: &mut Guest, call: &str) -> wasmtime::Result<Answer<()>> {
-    answer(guest.may_fail().and_then(|()| Err(guest.needs_journal(call))))
+/// The time; for WASI's clocks too.
+pub(in crate::host) fn now(guest: &mut Guest) -> wasmtime::Result<Timestamp> {
+    if let Some(now) = guest.recall::<u64>(Kind::Now, [0; 16])? {
+        let now = Timestamp::from_millis(now);
+        guest.log.clock.not_before(now);
+        return Ok(now);
+    }
+    let now = guest.log.clock.now();
+    guest.record(Kind::Now, [0; 16], &now.as_millis(), None)?;
+    Ok(now)
 }

@@ -1,5 +1,7 @@
 //! `tidemill:guest/context`: what a run may know of itself. Nothing here can fail.
 
+use tidemill_core::journal::Kind;
+
 use super::call::{Contract, Interface};
 use crate::bindings::wit::context::Trigger;
 use crate::guest::Guest;
@@ -11,9 +13,19 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     context.call("component", |guest, ()| Ok(guest.run.component.to_string()))?;
     context.call("triggered-by", triggered_by)?;
     context.call("created-at", |guest, ()| Ok(guest.run.created_at.as_millis()))?;
-    context.call("attempt", |guest, ()| Ok(guest.run.attempt))?;
+    context.call("attempt", attempt)?;
     context.call("generation", |guest, ()| Ok(guest.run.generation))?;
     context.call("config", |guest, ()| Ok(guest.run.config.to_string()))
+}
+
+/// Journaled: what an earlier attempt recorded is replayed as it was then.
+fn attempt(guest: &mut Guest, (): ()) -> wasmtime::Result<u32> {
+    if let Some(attempt) = guest.recall(Kind::Attempt, [0; 16])? {
+        return Ok(attempt);
+    }
+    let attempt = guest.run.attempt;
+    guest.record(Kind::Attempt, [0; 16], &attempt, None)?;
+    Ok(attempt)
 }
 
 fn triggered_by(guest: &mut Guest, (): ()) -> wasmtime::Result<Trigger> {

@@ -1,4 +1,6 @@
-//! `tidemill:guest/events`: delivery needs the journal, which this release does not have; publishing is refused with `host/not-available`.
+//! `tidemill:guest/events`: events are not in this release; publishing is refused with `host/not-available`.
+
+use tidemill_core::Code;
 
 use super::call::{Answer, Contract, Interface, answer};
 use crate::guest::Guest;
@@ -8,5 +10,6 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 fn publish(guest: &mut Guest, _: (String, String)) -> wasmtime::Result<Answer<()>> {
-    answer(guest.may_fail().and_then(|()| Err(guest.needs_journal("events.publish"))))
+    let allowed = guest.may_fail().and_then(|()| guest.not_in_health_check("events.publish"));
+    answer(allowed.and_then(|()| Err(Code::NotAvailable.failure("`events.publish` is not in this release"))))
 }

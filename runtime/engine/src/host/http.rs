@@ -4,24 +4,34 @@
 //! The work is done on the host's own threads, so that a guest that spins delays no answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tidemill_core::journal::{Hash, Kind, SHOWN_BYTES};
 use tidemill_core::limits::{FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES};
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
+use tidemill_store::records::LogLevel;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::http::{Request, Response};
 use crate::bindings::wit::types::Field;
+use crate::blob::Blob;
 use crate::cancel::Urgency;
 use crate::egress::{Answered, Budget, Draft, Leave, Outgoing, Reach, Retry};
 use crate::end::End;
 use crate::guest::Guest;
+use crate::history::{Sent, hash};
+use crate::journaled::cancelled;
 
 /// Requests of one `fetch-all` that are under way at once.
 const AT_ONCE: usize = 16;
+/// What was recorded before is saved when an answer takes longer than this.
+const SAVE_AFTER: Duration = Duration::from_millis(100);
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut http = Interface::new(contract, "http")?;
@@ -35,13 +45,29 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
             Ok(request) => request,
             Err(failure) => return answer(Err(failure)),
         };
-        if !request.is_safe() {
-            leaving(guest).await?;
+        let asked = short(&request.content);
+        if let Some(came) = guest.recall::<Result<Came, Failure>>(Kind::Fetch, asked)? {
+            return answer(came.map(Came::into_response));
+        }
+        let (shown, acts) = (shown(&request.request), !request.request.is_safe());
+        if acts {
+            if let Err(failure) = no_claim(guest) {
+                guest.record::<Result<Came, Failure>>(Kind::Fetch, asked, &Err(failure.clone()), Some(&shown))?;
+                return answer(Err(failure));
+            }
+            note_place(guest, &request);
+            guest.leaving().await?;
         }
         // An answer may be as large as a request.
         let leave = leave(guest, &request, &Arc::new(Budget::new(HTTP_BODY_BYTES)));
-        let sent = send(guest, request, leave);
-        answer(until_cancelled(guest, sent).await.map(response))
+        let sent = send(guest, request.request, leave);
+        let Some(came) = until_cancelled(guest, sent).await? else { return answer(Err(cancelled())) };
+        let came = came.map(Came::from);
+        guest.record(Kind::Fetch, asked, &came, Some(&shown))?;
+        if acts {
+            arrived(guest, is_good(&came)).await?;
+        }
+        answer(came.map(Came::into_response))
     })
 }
 
@@ -58,50 +84,238 @@ fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec
             return Ok(refused(failure));
         }
         let requests: Vec<_> = requests.into_iter().map(|request| check(guest, request)).collect();
-        let bodies: usize = requests.iter().flatten().map(|request| request.body.len()).sum();
+        let bodies: usize = requests.iter().flatten().map(|checked| checked.request.body.len()).sum();
         if bodies > FETCH_ALL_BYTES {
             let message =
                 format!("the bodies of one `fetch-all` hold {bodies} bytes; at most {FETCH_ALL_BYTES} are sent");
             return Ok(refused(Code::LimitHttpBody.failure(message)));
         }
-        if requests.iter().flatten().any(|request| !request.is_safe()) {
-            leaving(guest).await?;
-        }
-        let budget = Arc::new(Budget::new(FETCH_ALL_BYTES));
-        let sent: Vec<_> = requests
-            .into_iter()
-            .map(|request| {
-                request.map(|request| {
-                    let leave = leave(guest, &request, &budget);
-                    (request, leave)
-                })
-            })
-            .collect();
-        let egress = Arc::clone(&guest.outside.egress);
-        let all = guest.io.spawn(async move {
-            let egress = &egress;
-            stream::iter(sent)
-                .map(|sent| async move {
-                    match sent {
-                        Ok((request, leave)) => egress.send(&request, &leave).await,
-                        Err(failure) => Err(failure),
+        let parts: Vec<&[u8]> =
+            requests.iter().map(|checked| checked.as_ref().map_or(&[][..], |it| &it.content)).collect();
+        let asked = hash(&parts);
+        let acts = requests.iter().flatten().any(|checked| !checked.request.is_safe());
+        let mut slots: Vec<Option<Result<Came, Failure>>> = (0..count).map(|_| None).collect();
+        match guest.recall::<Result<(), Failure>>(Kind::FetchAll, asked)? {
+            Some(Err(failure)) => return Ok(refused(failure)),
+            Some(Ok(())) => {
+                while let Some((index, came)) = guest.recall_if::<(usize, _)>(Kind::FetchSlot, asked)? {
+                    if let Some(slot) = slots.get_mut(index) {
+                        *slot = Some(came);
                     }
-                })
-                .buffered(AT_ONCE)
-                .collect::<Vec<_>>()
-                .await
-        });
-        match until_cancelled(guest, async move { Ok(joined(all).await) }).await {
-            Ok(Ok(answers)) => {
-                Ok(answers.into_iter().map(|answered| answered.map(response).map_err(Into::into)).collect())
+                }
+                if slots.iter().any(Option::is_none) {
+                    if let Err(failure) = guest.may_fail() {
+                        return Ok(refused(failure));
+                    }
+                    // Nothing is recorded after the last slot that came, or else it is another call's.
+                    guest.recall::<()>(Kind::FetchSlot, asked)?;
+                }
             }
-            Ok(Err(failure)) | Err(failure) => Ok(refused(failure)),
+            None => {
+                let allowed = if acts { no_claim(guest) } else { Ok(()) };
+                guest.record(Kind::FetchAll, asked, &allowed, Some(&shown_all(&requests)))?;
+                if let Err(failure) = allowed {
+                    return Ok(refused(failure));
+                }
+                requests.iter().flatten().for_each(|request| note_place(guest, request));
+            }
         }
+        if slots.iter().any(Option::is_none)
+            && let Err(failure) = fetch_slots(guest, asked, requests, &mut slots).await?
+        {
+            return Ok(refused(failure));
+        }
+        let missing = || Err(Code::Internal.failure("the request was not sent"));
+        Ok(slots
+            .into_iter()
+            .map(|slot| slot.unwrap_or_else(missing).map(Came::into_response).map_err(Into::into))
+            .collect())
     })
 }
 
+/// Sends those requests of a `fetch-all` that have no answer yet.
+///
+/// Answers that a retry keeps are recorded as they come, and the others behind them, so that all that is kept stands together.
+async fn fetch_slots(
+    guest: &mut Guest,
+    asked: Hash,
+    requests: Vec<Result<Checked, Failure>>,
+    slots: &mut [Option<Result<Came, Failure>>],
+) -> wasmtime::Result<Result<(), Failure>> {
+    let budget = Arc::new(Budget::new(FETCH_ALL_BYTES));
+    let mut open: Vec<usize> =
+        (0..slots.len()).filter(|index| slots.get(*index).is_some_and(Option::is_none)).collect();
+    let mut acts = vec![false; requests.len()];
+    let mut sent = Vec::new();
+    for (index, request) in requests.into_iter().enumerate() {
+        match request {
+            _ if !open.contains(&index) => {}
+            Ok(request) => {
+                if let Some(acts) = acts.get_mut(index) {
+                    *acts = !request.request.is_safe();
+                }
+                let leave = leave(guest, &request, &budget);
+                sent.push((index, request.request, leave));
+            }
+            Err(failure) => {
+                if let Some(slot) = slots.get_mut(index) {
+                    *slot = Some(Err(failure));
+                }
+            }
+        }
+    }
+    let mut under_way = sent.len();
+    if acts.contains(&true) {
+        guest.leaving().await?;
+    }
+    let egress = Arc::clone(&guest.outside.egress);
+    let (came, mut coming) = mpsc::channel(AT_ONCE);
+    let all = guest.io.spawn(async move {
+        let (egress, came) = (&egress, &came);
+        let sending = stream::iter(sent).map(|(index, request, leave)| async move {
+            let answered = egress.send(&request, &leave).await;
+            // Where nobody listens any more, the guest was stopped.
+            let _ = came.send((index, answered)).await;
+        });
+        sending.buffer_unordered(AT_ONCE).collect::<()>().await;
+    });
+    let _give_up = GiveUp(all.abort_handle());
+    while under_way > 0 {
+        let next = async { coming.recv().await.ok_or_else(lost) };
+        let (index, answered) = match until_cancelled(guest, next).await? {
+            None => return Ok(Err(cancelled())),
+            Some(Err(failure)) => return Ok(Err(failure)),
+            Some(Ok(next)) => next,
+        };
+        under_way -= 1;
+        let answered = answered.map(Came::from);
+        if acts.get(index) == Some(&true) && is_good(&answered) {
+            guest.record(Kind::FetchSlot, asked, &(index, &answered), None)?;
+            arrived(guest, true).await?;
+            open.retain(|open| *open != index);
+        }
+        if let Some(slot) = slots.get_mut(index) {
+            *slot = Some(answered);
+        }
+    }
+    for index in &open {
+        if let Some(Some(answered)) = slots.get(*index) {
+            guest.record(Kind::FetchSlot, asked, &(*index, answered), None)?;
+        }
+    }
+    if open.iter().any(|index| acts.get(*index) == Some(&true)) {
+        arrived(guest, false).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// A request in form.
+struct Checked {
+    request: Outgoing,
+    /// What it is, without its key.
+    content: [u8; 32],
+}
+
+/// What came back, as it is recorded.
+#[derive(Serialize, Deserialize)]
+struct Came {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Blob,
+    url: String,
+    elapsed: u64,
+}
+
+impl From<Answered> for Came {
+    fn from(answered: Answered) -> Self {
+        let Answered { status, headers, body, url, elapsed } = answered;
+        Self { status, headers, body: body.into(), url, elapsed }
+    }
+}
+
+impl Came {
+    fn into_response(self) -> Response {
+        Response {
+            status: self.status,
+            headers: self.headers.into_iter().map(|(name, value)| Field { name, value }).collect(),
+            body: self.body.0.to_vec(),
+            url: self.url,
+            elapsed: self.elapsed,
+        }
+    }
+}
+
+fn is_good(came: &Result<Came, Failure>) -> bool {
+    came.as_ref().is_ok_and(|came| (200..300).contains(&came.status))
+}
+
+/// After the answer to a request that may have done something: it is never asked for again while the run goes on, nor, where it
+/// was a good one, by a retry; and it is saved at once.
+async fn arrived(guest: &mut Guest, good: bool) -> wasmtime::Result<()> {
+    if good {
+        guest.keep();
+    }
+    guest.begin_here();
+    guest.save().await
+}
+
+/// A claim is made before the step: inside, others would see it only after the request that it is for.
+fn no_claim(guest: &Guest) -> Result<(), Failure> {
+    if guest.stretch.has_claim_in_step() {
+        return Err(Code::ClaimInStep.failure(
+            "a request that is neither GET nor HEAD follows a `compare-and-set` in the same step: claim before the step",
+        ));
+    }
+    Ok(())
+}
+
+/// Remembers where the step sends what, and warns of another attempt that sends something else to the same place: the
+/// provider sees two requests.
+fn note_place(guest: &mut Guest, checked: &Checked) {
+    let request = &checked.request;
+    if request.is_safe() || guest.history.depth() == 0 {
+        return;
+    }
+    let sent =
+        Sent { place: hash(&[request.method.as_str().as_bytes(), request.url.as_bytes()]), content: checked.content };
+    let frame = guest.history.frame();
+    frame.places.push(sent);
+    let nth = frame.places.iter().filter(|other| other.place == sent.place).count();
+    let before = frame.places_before.iter().filter(|other| other.place == sent.place).nth(nth.saturating_sub(1));
+    if before.is_some_and(|before| before.content != sent.content) {
+        let message = format!(
+            "this attempt of the step sends another {} to {} than the one before: it has another Idempotency-Key",
+            request.method, request.url
+        );
+        guest.log.write(LogLevel::Warn, message, Vec::new());
+    }
+}
+
+/// The request for people, placeholders included.
+fn shown(request: &Outgoing) -> Vec<u8> {
+    let mut shown = format!("{} {}", request.method, request.url).into_bytes();
+    if !request.body.is_empty() {
+        shown.push(b'\n');
+        shown.extend(request.body.iter().take(SHOWN_BYTES));
+    }
+    shown
+}
+
+fn shown_all(requests: &[Result<Checked, Failure>]) -> Vec<u8> {
+    let lines: Vec<_> = requests
+        .iter()
+        .flatten()
+        .map(|checked| format!("{} {}", checked.request.method, checked.request.url))
+        .collect();
+    lines.join("\n").into_bytes()
+}
+
+fn short(content: &[u8; 32]) -> Hash {
+    content.first_chunk().copied().unwrap_or_default()
+}
+
 /// The request in form, and with its key.
-fn check(guest: &mut Guest, request: Request) -> Result<Outgoing, Failure> {
+fn check(guest: &mut Guest, request: Request) -> Result<Checked, Failure> {
     let draft = Draft {
         method: request.method,
         url: request.url,
@@ -119,27 +333,26 @@ fn check(guest: &mut Guest, request: Request) -> Result<Outgoing, Failure> {
         redirects: request.redirects,
     };
     let mut request = draft.check()?;
+    let content = request.hash();
     if !request.is_safe() {
         if guest.export == Export::Health {
             return Err(Code::NotInHealthCheck.failure("a health check may send GET and HEAD only"));
         }
-        let key = idempotency_key(guest, &request);
+        let key = idempotency_key(guest, content);
         request.set_idempotency_key(&key);
     }
-    Ok(request)
+    Ok(Checked { request, content })
 }
 
-/// The same in every try, attempt and recovery; another for each of several equal requests.
-fn idempotency_key(guest: &mut Guest, request: &Outgoing) -> String {
-    let content = request.hash();
-    let ordinal = guest.sent.entry(content).or_default();
+/// The same in every try, attempt and recovery; another for each of several equal requests of a step.
+fn idempotency_key(guest: &mut Guest, content: [u8; 32]) -> String {
+    let (run, generation) = (guest.run.id.to_bytes(), guest.run.generation.to_le_bytes());
+    let frame = guest.history.frame();
+    let ordinal = frame.sent.entry(content).or_default();
     let mut hash = Sha256::new();
-    hash.update(guest.run.id.to_bytes());
-    hash.update(guest.run.generation.to_le_bytes());
-    // The path of the open step, which without a journal is always the run itself.
-    hash.update(0u64.to_le_bytes());
-    hash.update(ordinal.to_le_bytes());
-    hash.update(content);
+    for part in [&run[..], &generation, &frame.path, &ordinal.to_le_bytes(), &content] {
+        hash.update(part);
+    }
     *ordinal += 1;
     let digest: [u8; 32] = hash.finalize().into();
     digest.iter().take(16).fold(String::from("tidemill-"), |mut key, byte| {
@@ -149,16 +362,7 @@ fn idempotency_key(guest: &mut Guest, request: &Outgoing) -> String {
     })
 }
 
-/// Before the first request that may do something leaves: the run is made durable. Once.
-async fn leaving(guest: &mut Guest) -> wasmtime::Result<()> {
-    if !guest.left {
-        guest.sink.leaving().await.map_err(End::from)?;
-        guest.left = true;
-    }
-    Ok(())
-}
-
-fn leave(guest: &Guest, request: &Outgoing, budget: &Arc<Budget>) -> Leave {
+fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
     Leave {
         reach: Reach {
             policy: Arc::clone(&guest.outside.policy),
@@ -169,7 +373,7 @@ fn leave(guest: &Guest, request: &Outgoing, budget: &Arc<Budget>) -> Leave {
         limits: guest.run.limits.clone(),
         usage: Arc::clone(&guest.usage),
         budget: Arc::clone(budget),
-        salt: request.hash().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        salt: request.content.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
     }
 }
 
@@ -183,42 +387,41 @@ fn send(
     async move { joined(sent).await? }
 }
 
-/// Waits for work on the host's threads; gives it up when nobody waits any more.
-async fn joined<T>(handle: JoinHandle<T>) -> Result<T, Failure> {
-    struct GiveUp(tokio::task::AbortHandle);
-    impl Drop for GiveUp {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
+/// Gives work on the host's threads up when nobody waits for it any more.
+struct GiveUp(tokio::task::AbortHandle);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.abort();
     }
-    let _give_up = GiveUp(handle.abort_handle());
-    handle.await.map_err(|_| Code::Internal.failure("the host failed while it sent a request; its own log says how"))
 }
 
-/// Waits for an answer, or tells the cancellation that comes first.
+async fn joined<T>(handle: JoinHandle<T>) -> Result<T, Failure> {
+    let _give_up = GiveUp(handle.abort_handle());
+    handle.await.map_err(|_| lost())
+}
+
+fn lost() -> Failure {
+    Code::Internal.failure("the host failed while it sent a request; its own log says how")
+}
+
+/// Waits for an answer, and saves meanwhile what is not saved. None where the guest was told instead that it is to end.
 async fn until_cancelled<T>(
     guest: &mut Guest,
-    sent: impl Future<Output = Result<T, Failure>> + Send,
-) -> Result<T, Failure> {
-    if guest.was_told() {
-        return sent.await;
-    }
+    answered: impl Future<Output = Result<T, Failure>> + Send,
+) -> wasmtime::Result<Option<Result<T, Failure>>> {
     let cancel = guest.cancel().clone();
-    tokio::select! {
-        biased;
-        answered = sent => return answered,
-        () = cancel.reached(Urgency::Asked) => {}
-    }
-    guest.may_fail()?;
-    Err(Code::Cancelled.failure("the run is being cancelled"))
-}
-
-fn response(answered: Answered) -> Response {
-    Response {
-        status: answered.status,
-        headers: answered.headers.into_iter().map(|(name, value)| Field { name, value }).collect(),
-        body: answered.body,
-        url: answered.url,
-        elapsed: answered.elapsed,
+    let may_tell = guest.history.told.is_none();
+    tokio::pin!(answered);
+    loop {
+        tokio::select! {
+            biased;
+            answered = &mut answered => return Ok(Some(answered)),
+            () = cancel.reached(Urgency::Asked), if may_tell => {
+                guest.tell();
+                return Ok(None);
+            }
+            () = tokio::time::sleep(SAVE_AFTER) => guest.save().await?,
+        }
     }
 }

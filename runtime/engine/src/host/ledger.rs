@@ -1,16 +1,19 @@
 //! `tidemill:guest/ledger`: `post` checks an entry by the domain's rules and leaves its posting for the run's commit; `revenue` reads what is
-//! committed. `reserve`, `settle` and `void` hold amounts over commits and need the journal: refused with `host/not-available`.
+//! committed. `reserve`, `settle` and `void` are not in this release: refused with `host/not-available`.
 
 use std::sync::Arc;
 
-use tidemill_core::money::EntryDraft;
+use serde::{Deserialize, Serialize};
+use tidemill_core::journal::Kind;
+use tidemill_core::money::{EntryDraft, Posting as Checked};
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_store::records::{LedgerEntry, LedgerLeg, NewPosting};
+use tidemill_store::records::{LedgerEntry, LedgerLeg};
 
 use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::ledger::{Entry, Posting};
 use crate::bindings::wit::types::Money;
-use crate::guest::{Guest, not_available, read};
+use crate::guest::{Guest, read};
+use crate::history::hash;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut ledger = Interface::new(contract, "ledger")?;
@@ -22,16 +25,15 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Posting>> {
-    if let Err(failure) = allowed(guest, "ledger.post") {
+    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("ledger.post")) {
         return answer(Err(failure));
     }
-    let occurred_at = Timestamp::from_millis(entry.occurred_at);
     let draft = EntryDraft {
         external_id: &entry.external_id,
         kind: &entry.kind,
         minor_units: entry.amount.minor_units,
         currency: &entry.amount.currency,
-        occurred_at,
+        occurred_at: Timestamp::from_millis(entry.occurred_at),
         customer: entry.customer.as_deref(),
         description: &entry.description,
         metadata: &entry.metadata,
@@ -40,12 +42,27 @@ async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Postin
         Ok(checked) => checked,
         Err(bad) => return answer(Err(bad.code().failure(bad.to_string()))),
     };
+    let request = hash(&[entry.external_id.as_bytes(), &checked.fingerprint]);
+    if let Some(posted) = guest.recall::<Result<Posted, Failure>>(Kind::Post, request)? {
+        guest.history.frame().posts += u32::from(posted.as_ref().is_ok_and(|posted| !posted.duplicate));
+        return answer(posted.map(Posted::into_posting));
+    }
+    let shown = entry.external_id.clone();
+    let posted = match allowed(guest) {
+        Ok(()) => post_now(guest, entry, checked).await?,
+        Err(failure) => Err(failure),
+    };
+    guest.record(Kind::Post, request, &posted, Some(shown.as_bytes()))?;
+    answer(posted.map(Posted::into_posting))
+}
+
+async fn post_now(guest: &mut Guest, entry: Entry, checked: Checked) -> wasmtime::Result<Result<Posted, Failure>> {
     if let Some(own) = guest.stretch.own_posting(&entry.external_id) {
-        let known = (own.entry.id.clone(), own.entry.fingerprint);
-        return answer(duplicate(known, checked.fingerprint, &entry.external_id));
+        let known = (own.id.clone(), own.fingerprint);
+        return Ok(duplicate(known, checked.fingerprint, &entry.external_id));
     }
     if let Err(much) = guest.stretch.has_room() {
-        return answer(Err(much.into()));
+        return Ok(Err(much.into()));
     }
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
@@ -54,37 +71,63 @@ async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Postin
         return Err(guest.void(changed).into());
     }
     if let Some(id) = seen.posting {
-        return answer(duplicate((id, seen.fingerprint), checked.fingerprint, &entry.external_id));
+        return Ok(duplicate((id, seen.fingerprint), checked.fingerprint, &entry.external_id));
     }
-    let id = format!("{}-{}-{:05}", run.id, run.generation, guest.stretch.postings());
+    let id = posting_id(guest);
+    let posted_at = guest.log.clock.now();
     let legs = checked.legs.iter();
-    guest.stretch.post(NewPosting {
-        entry: LedgerEntry {
-            id: id.clone(),
-            stream: run.deployment.clone(),
-            run: run.id,
-            external_id: entry.external_id,
-            kind: checked.kind.as_str().to_owned(),
-            minor_units: checked.amount.minor_units,
-            currency: checked.amount.currency.code().to_owned(),
-            net_revenue: checked.net_revenue,
-            occurred_at,
-            posted_at: guest.log.clock.now(),
-            customer: entry.customer,
-            description: entry.description,
-            metadata: entry.metadata,
-            legs: legs
-                .map(|leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units })
-                .collect(),
-            fingerprint: checked.fingerprint,
-        },
+    guest.stretch.post(LedgerEntry {
+        id: id.clone(),
+        stream: run.deployment.clone(),
+        run: run.id,
+        external_id: entry.external_id,
+        kind: checked.kind.as_str().to_owned(),
+        minor_units: checked.amount.minor_units,
+        currency: checked.amount.currency.code().to_owned(),
+        net_revenue: checked.net_revenue,
+        occurred_at: Timestamp::from_millis(entry.occurred_at),
+        posted_at,
+        customer: entry.customer,
+        description: entry.description,
+        metadata: entry.metadata,
+        legs: legs
+            .map(|leg| LedgerLeg { account: leg.account.as_str().to_owned(), minor_units: leg.minor_units })
+            .collect(),
+        fingerprint: checked.fingerprint,
     });
-    answer(Ok(Posting { id, duplicate: false }))
+    Ok(Ok(Posted { id, duplicate: false }))
 }
 
-fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str) -> Result<Posting, Failure> {
+/// Made of the run and the place in it: the same in every attempt and replay, and no other's.
+fn posting_id(guest: &mut Guest) -> String {
+    let (run, generation) = (guest.run.id, guest.run.generation);
+    let outside = guest.history.depth() == 0;
+    let frame = guest.history.frame();
+    let posts = frame.posts;
+    frame.posts += 1;
+    if outside {
+        return format!("{run}-{generation}-{posts:05}");
+    }
+    let path = u64::from_le_bytes(frame.path.first_chunk().copied().unwrap_or_default());
+    format!("{run}-{generation}-{path:016x}-{posts:05}")
+}
+
+/// A posting as it is recorded.
+#[derive(Serialize, Deserialize)]
+struct Posted {
+    id: String,
+    duplicate: bool,
+}
+
+impl Posted {
+    fn into_posting(self) -> Posting {
+        Posting { id: self.id, duplicate: self.duplicate }
+    }
+}
+
+fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str) -> Result<Posted, Failure> {
     if known.1 == fingerprint {
-        return Ok(Posting { id: known.0, duplicate: true });
+        return Ok(Posted { id: known.0, duplicate: true });
     }
     let shown: String = external_id.chars().take(100).collect();
     Err(Code::ExternalIdConflict
@@ -92,30 +135,48 @@ fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str
 }
 
 fn refuse(guest: &mut Guest, call: &str) -> wasmtime::Result<Answer<Posting>> {
-    answer(allowed(guest, call).and_then(|()| Err(not_available(call))))
+    let allowed = guest.may_fail().and_then(|()| guest.not_in_health_check(call));
+    answer(allowed.and_then(|()| Err(Code::NotAvailable.failure(format!("`{call}` is not in this release")))))
 }
 
 fn revenue(guest: &mut Guest, (start, end): (u64, u64)) -> Pending<'_, Answer<Vec<Money>>> {
     Box::pin(async move {
-        if let Err(failure) = allowed(guest, "ledger.revenue") {
+        if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("ledger.revenue")) {
             return answer(Err(failure));
         }
-        let store = Arc::clone(&guest.outside.store);
-        let run = Arc::clone(&guest.run);
-        let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-        let totals = read(|| store.revenue(&run.deployment, start, end)).await?;
-        let money = totals.into_iter().map(|total| {
-            i64::try_from(total.net_revenue)
-                .map(|minor_units| Money { minor_units, currency: total.currency })
-                .map_err(|_| Code::AmountOverflow.failure("the revenue of that time does not fit 64 bits"))
-        });
-        answer(money.collect())
+        let request = hash(&[&start.to_le_bytes(), &end.to_le_bytes()]);
+        let money = |earned: Vec<(i64, String)>| {
+            earned.into_iter().map(|(minor_units, currency)| Money { minor_units, currency }).collect()
+        };
+        if let Some(earned) = guest.recall::<Result<Vec<(i64, String)>, Failure>>(Kind::Revenue, request)? {
+            return answer(earned.map(money));
+        }
+        let earned = match allowed(guest) {
+            Ok(()) => revenue_now(guest, Timestamp::from_millis(start), Timestamp::from_millis(end)).await?,
+            Err(failure) => Err(failure),
+        };
+        guest.record(Kind::Revenue, request, &earned, None)?;
+        answer(earned.map(money))
     })
 }
 
-fn allowed(guest: &mut Guest, call: &str) -> Result<(), Failure> {
-    guest.may_fail()?;
-    guest.not_in_health_check(call)?;
+async fn revenue_now(
+    guest: &mut Guest,
+    start: Timestamp,
+    end: Timestamp,
+) -> wasmtime::Result<Result<Vec<(i64, String)>, Failure>> {
+    let store = Arc::clone(&guest.outside.store);
+    let run = Arc::clone(&guest.run);
+    let totals = read(|| store.revenue(&run.deployment, start, end)).await?;
+    let earned = totals.into_iter().map(|total| {
+        i64::try_from(total.net_revenue)
+            .map(|minor_units| (minor_units, total.currency))
+            .map_err(|_| Code::AmountOverflow.failure("the revenue of that time does not fit 64 bits"))
+    });
+    Ok(earned.collect())
+}
+
+fn allowed(guest: &Guest) -> Result<(), Failure> {
     if guest.run.grants.ledger {
         return Ok(());
     }

@@ -6,9 +6,9 @@
 //! Fuel is charged in [`call`] for all of them alike.
 
 pub(crate) mod call;
-mod clock;
+pub(crate) mod clock;
 mod context;
-mod durable;
+pub(crate) mod durable;
 mod events;
 mod http;
 mod ledger;

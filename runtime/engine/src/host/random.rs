@@ -18,5 +18,5 @@ pub(super) fn bytes(guest: &mut Guest, len: u64) -> wasmtime::Result<Vec<u8>> {
         let message = format!("the guest asked for {len} random bytes at once; at most {RANDOM_BYTES} are given");
         return Err(End::new(Code::LimitRandom, message).into());
     }
-    Ok(guest.random.bytes(usize::try_from(len).unwrap_or_default()))
+    Ok(guest.history.frame().random.bytes(usize::try_from(len).unwrap_or_default()))
 }

@@ -3,10 +3,13 @@
 
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
+use tidemill_core::journal::Kind;
 use tidemill_core::{Code, Failure};
 
 use super::call::{Answer, Contract, Interface, answer};
+use crate::blob::Blob;
 use crate::guest::Guest;
+use crate::history::hash;
 use crate::secrets::SecretValue;
 
 /// The longest message that is signed, in bytes.
@@ -17,23 +20,33 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)) -> wasmtime::Result<Answer<Vec<u8>>> {
-    answer(guest.may_fail().and_then(|()| {
-        guest.not_in_health_check("secrets.sign")?;
-        if !guest.run.grants.secret(&name).is_some_and(|grant| grant.sign) {
-            return Err(Code::SecretNotGranted.failure(format!(
-                "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",
-                shown(&name)
-            )));
-        }
-        if message.len() > MESSAGE_BYTES {
-            return Err(Code::BadArgument.failure(format!("a message to sign may hold {MESSAGE_BYTES} bytes")));
-        }
-        let secret = guest.outside.secrets.secret(&name).ok_or_else(|| {
-            let place = guest.outside.secrets.place(&name);
-            Code::SecretMissing.failure(format!("there is no secret `{}`; put it into {place}", shown(&name)))
-        })?;
-        sign_with(&secret, &algorithm, &message)
-    }))
+    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("secrets.sign")) {
+        return answer(Err(failure));
+    }
+    let request = hash(&[name.as_bytes(), algorithm.as_bytes(), &message]);
+    if let Some(signed) = guest.recall::<Result<Blob, Failure>>(Kind::Sign, request)? {
+        return answer(signed.map(|signed| signed.0.to_vec()));
+    }
+    let signed = sign_now(guest, &name, &algorithm, &message).map(Blob::from);
+    guest.record(Kind::Sign, request, &signed, Some(name.as_bytes()))?;
+    answer(signed.map(|signed| signed.0.to_vec()))
+}
+
+fn sign_now(guest: &Guest, name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
+    if !guest.run.grants.secret(name).is_some_and(|grant| grant.sign) {
+        return Err(Code::SecretNotGranted.failure(format!(
+            "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",
+            shown(name)
+        )));
+    }
+    if message.len() > MESSAGE_BYTES {
+        return Err(Code::BadArgument.failure(format!("a message to sign may hold {MESSAGE_BYTES} bytes")));
+    }
+    let secret = guest.outside.secrets.secret(name).ok_or_else(|| {
+        let place = guest.outside.secrets.place(name);
+        Code::SecretMissing.failure(format!("there is no secret `{}`; put it into {place}", shown(name)))
+    })?;
+    sign_with(&secret, algorithm, message)
 }
 
 fn sign_with(secret: &SecretValue, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {

@@ -5,13 +5,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
 use tidemill_core::{Code, Failure};
 use tidemill_store::records::ScanRequest;
 
 use super::call::{Answer, Contract, Interface, Pending, answer};
 use crate::bindings::wit::state::{Entry, Page};
+use crate::blob::Blob;
 use crate::guest::{Guest, read};
+use crate::history::hash;
 
 /// The most entries of a page.
 const PAGE_ENTRIES: u32 = 1_000;
@@ -19,8 +23,8 @@ const PAGE_ENTRIES: u32 = 1_000;
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut state = Interface::new(contract, "state")?;
     state.wait("get", |guest, (key,): (String,)| Box::pin(get(guest, key)))?;
-    state.call("set", |guest, (key, value): (String, Vec<u8>)| answer(set(guest, key, value)))?;
-    state.call("delete", |guest, (key,): (String,)| answer(delete(guest, key)))?;
+    state.call("set", |guest, (key, value): (String, Vec<u8>)| set(guest, key, value))?;
+    state.call("delete", |guest, (key,): (String,)| delete(guest, key))?;
     state.wait("compare-and-set", compare_and_set)?;
     state.wait("scan", scan)
 }
@@ -29,23 +33,56 @@ async fn get(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<Option<V
     if let Err(failure) = guest.may_fail().and_then(|()| check_key(&key)) {
         return answer(Err(failure));
     }
-    let value = present(guest, &key).await?;
-    answer(value.map(|value| value.map(|value| value.to_vec())))
+    let request = hash(&[key.as_bytes()]);
+    let recalled = guest.recall::<Result<Option<Blob>, Failure>>(Kind::StateGet, request)?;
+    let value = match recalled {
+        Some(value) => value,
+        None => {
+            let value = present(guest, &key).await?.map(|value| value.map(Blob));
+            guest.record(Kind::StateGet, request, &value, Some(key.as_bytes()))?;
+            value
+        }
+    };
+    answer(value.map(|value| value.map(|value| value.0.to_vec())))
 }
 
-fn set(guest: &mut Guest, key: String, value: Vec<u8>) -> Result<(), Failure> {
-    guest.may_fail()?;
-    guest.not_in_health_check("state.set")?;
-    check_key(&key)?;
-    check_value(&value)?;
-    Ok(guest.stretch.write(key, Some(value.into()))?)
+fn set(guest: &mut Guest, key: String, value: Vec<u8>) -> wasmtime::Result<Answer<()>> {
+    let allowed = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("state.set"))
+        .and_then(|()| check_key(&key))
+        .and_then(|()| check_value(&value));
+    if let Err(failure) = allowed {
+        return answer(Err(failure));
+    }
+    let request = hash(&[key.as_bytes(), &value]);
+    write(guest, Kind::StateSet, request, key, Some(value.into()))
 }
 
-fn delete(guest: &mut Guest, key: String) -> Result<(), Failure> {
-    guest.may_fail()?;
-    guest.not_in_health_check("state.delete")?;
-    check_key(&key)?;
-    Ok(guest.stretch.write(key, None)?)
+fn delete(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<()>> {
+    let allowed =
+        guest.may_fail().and_then(|()| guest.not_in_health_check("state.delete")).and_then(|()| check_key(&key));
+    if let Err(failure) = allowed {
+        return answer(Err(failure));
+    }
+    let request = hash(&[key.as_bytes()]);
+    write(guest, Kind::StateDelete, request, key, None)
+}
+
+fn write(
+    guest: &mut Guest,
+    kind: Kind,
+    request: Hash,
+    key: String,
+    value: Option<Bytes>,
+) -> wasmtime::Result<Answer<()>> {
+    if let Some(written) = guest.recall::<Result<(), Failure>>(kind, request)? {
+        return answer(written);
+    }
+    let shown = key.clone();
+    let written = guest.stretch.write(key, value).map_err(Failure::from);
+    guest.record(kind, request, &written, Some(shown.as_bytes()))?;
+    answer(written)
 }
 
 fn compare_and_set(
@@ -61,14 +98,20 @@ fn compare_and_set(
         if let Err(failure) = allowed {
             return answer(Err(failure));
         }
-        let present = match present(guest, &key).await? {
-            Ok(present) => present,
-            Err(failure) => return answer(Err(failure)),
-        };
-        if present.as_deref() != expected.as_deref() {
-            return answer(Ok(false));
+        let request =
+            hash(&[key.as_bytes(), expected.as_deref().unwrap_or(b"none"), &value, &[expected.is_some().into()]]);
+        if let Some(swapped) = guest.recall::<Result<bool, Failure>>(Kind::StateCas, request)? {
+            return answer(swapped);
         }
-        answer(guest.stretch.write(key, Some(value.into())).map(|()| true).map_err(Into::into))
+        let shown = key.clone();
+        let swapped = match present(guest, &key).await? {
+            Err(failure) => Err(failure),
+            Ok(present) if present.as_deref() != expected.as_deref() => Ok(false),
+            Ok(_) => guest.stretch.write(key, Some(value.into())).map(|()| true).map_err(Failure::from),
+        };
+        guest.stretch.note_claim();
+        guest.record(Kind::StateCas, request, &swapped, Some(shown.as_bytes()))?;
+        answer(swapped)
     })
 }
 
@@ -81,19 +124,50 @@ fn scan(guest: &mut Guest, (prefix, after, limit): (String, Option<String>, u32)
             if limit == 0 {
                 return Err(Code::BadArgument.failure("`limit` is 0: a page has at least one entry"));
             }
-            Ok(guest.stretch.has_room()?)
+            Ok(())
         });
         if let Err(failure) = allowed {
             return answer(Err(failure));
+        }
+        let asked = hash(&[
+            prefix.as_bytes(),
+            after.as_deref().unwrap_or_default().as_bytes(),
+            &limit.to_le_bytes(),
+            &[after.is_some().into()],
+        ]);
+        if let Some(page) = guest.recall::<Result<Listed, Failure>>(Kind::StateScan, asked)? {
+            return answer(page.map(Listed::into_page));
+        }
+        let shown = prefix.clone();
+        if let Err(much) = guest.stretch.has_room() {
+            let refused: Result<Listed, Failure> = Err(much.into());
+            guest.record(Kind::StateScan, asked, &refused, Some(shown.as_bytes()))?;
+            return answer(refused.map(Listed::into_page));
         }
         let request = ScanRequest { prefix, after, limit: limit.min(PAGE_ENTRIES) as usize };
         let store = Arc::clone(&guest.outside.store);
         let run = Arc::clone(&guest.run);
         let page = read(|| store.scan_state(&run.deployment, &request)).await?;
         let seen = guest.stretch.overlay(request, page);
-        let entries = seen.entries.into_iter().map(|(key, value)| Entry { key, value: value.to_vec() }).collect();
-        answer(Ok(Page { entries, next: seen.next }))
+        let entries = seen.entries.into_iter().map(|(key, value)| (key, Blob(value))).collect();
+        let listed = Ok(Listed { entries, next: seen.next });
+        guest.record(Kind::StateScan, asked, &listed, Some(shown.as_bytes()))?;
+        answer(listed.map(Listed::into_page))
     })
+}
+
+/// A page as it is recorded.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    entries: Vec<(String, Blob)>,
+    next: Option<String>,
+}
+
+impl Listed {
+    fn into_page(self) -> Page {
+        let entries = self.entries.into_iter().map(|(key, value)| Entry { key, value: value.0.to_vec() }).collect();
+        Page { entries, next: self.next }
+    }
 }
 
 /// What the run sees under a key.

@@ -41,8 +41,8 @@ async fn what_a_run_reads_and_writes_is_left_for_the_commit() {
     let world = World::new();
     let job = world.hostile().await;
     let ended = job.run(json!({ "do": "counter", "key": "n" })).await;
-    assert_eq!(ended.effects.reads, [ReadCheck::State { key: "n".to_owned(), version: Version::ABSENT }]);
-    assert_eq!(ended.effects.writes, [StateWrite { key: "n".to_owned(), value: Some("1".into()) }]);
+    assert_eq!(ended.all.effects.reads, [ReadCheck::State { key: "n".to_owned(), version: Version::ABSENT }]);
+    assert_eq!(ended.all.effects.writes, [StateWrite { key: "n".to_owned(), value: Some("1".into()) }]);
     let twice = json!({ "do": "all", "acts": [{ "do": "counter" }, { "do": "counter" }, { "do": "scan" }] });
     assert_eq!(job.output(twice).await, json!(["counter"]));
 }
@@ -52,13 +52,14 @@ async fn what_was_committed_is_read_with_its_version() {
     let world = World::new();
     let mut job = world.hostile().await;
     let ended = job.run(json!({ "do": "set", "key": "k", "value": 5 })).await;
-    assert!(ended.effects.reads.is_empty());
+    assert!(ended.all.effects.reads.is_empty());
     world.commit(&job, ended).await;
     job.context.id = RunId::new(START, 8);
     let ended = job.run(json!({ "do": "all", "acts": [{ "do": "scan" }, { "do": "get", "key": "k" }] })).await;
-    let [ReadCheck::State { key, version }, ReadCheck::Scan { seen, more: false, .. }] = ended.effects.reads.as_slice()
+    let [ReadCheck::State { key, version }, ReadCheck::Scan { seen, more: false, .. }] =
+        ended.all.effects.reads.as_slice()
     else {
-        panic!("{:?}", ended.effects)
+        panic!("{:?}", ended.all.effects)
     };
     assert_eq!((key.as_str(), seen.as_slice()), ("k", [("k".to_owned(), *version)].as_slice()));
     assert_ne!(*version, Version::ABSENT);
@@ -147,16 +148,6 @@ async fn lines_carry_level_fields_and_place() {
     let lines = job.told.lines.lock().unwrap();
     assert_eq!((lines[0].seq, lines[0].message.as_str(), lines[0].at), (5, "hello", START));
     assert_eq!(lines[0].fields, [("attempt".to_owned(), "1".to_owned())]);
-}
-
-#[tokio::test]
-async fn what_needs_the_journal_says_so() {
-    let world = World::new();
-    let job = world.hostile().await;
-    assert_eq!(job.code(json!({ "do": "step" })).await, "host/not-available");
-    assert_eq!(job.code(json!({ "do": "sleep" })).await, "host/not-available");
-    let (failure, cause) = job.failure(json!({ "do": "sleep-std", "ms": 1 })).await;
-    assert_eq!((failure.code.as_str(), cause), ("host/not-available", Cause::Trap));
 }
 
 #[tokio::test]

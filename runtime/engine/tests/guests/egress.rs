@@ -1,107 +1,16 @@
 //! Requests that leave: where they may go, what they carry, what comes back.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tidemill_core::Failure;
 use tidemill_core::manifest::{Grants, SecretGrant};
 use tidemill_engine::secrets::{SecretSource, SecretValue};
 use tidemill_engine::{Cause, EgressPolicy};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
+use crate::server::{NEVER, Server, answer, ok};
 use crate::support::{Job, World};
-
-/// A server that answers from a table and keeps what it was asked.
-struct Server {
-    port: u16,
-    asked: Arc<Mutex<Vec<Asked>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    line: String,
-    headers: HashMap<String, String>,
-    body: String,
-}
-
-/// What a server says that never answers.
-const NEVER: Vec<u8> = Vec::new();
-
-impl Server {
-    /// Answers each request with what `answer` says; nothing means never.
-    async fn start(answer: impl Fn(&Asked, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-                tokio::spawn(async move {
-                    if let Some((asked, mut stream)) = read(stream).await {
-                        let before = {
-                            let mut kept = kept.lock().unwrap();
-                            kept.push(asked.clone());
-                            kept.len() - 1
-                        };
-                        let bytes = answer(&asked, before);
-                        if bytes.is_empty() {
-                            return std::future::pending().await;
-                        }
-                        let _ = stream.write_all(&bytes).await;
-                        let _ = stream.shutdown().await;
-                    }
-                });
-            }
-        });
-        Self { port, asked }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn origin(&self) -> String {
-        self.url("")
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-async fn read(mut stream: TcpStream) -> Option<(Asked, TcpStream)> {
-    let mut bytes = Vec::new();
-    loop {
-        let mut buffer = [0; 4096];
-        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let mut lines = head.lines();
-        let line = lines.next()?.to_owned();
-        let headers: HashMap<_, _> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        if body.len() >= length {
-            return Some((Asked { line, headers, body: body.to_owned() }, stream));
-        }
-    }
-}
-
-fn ok(body: &str) -> Vec<u8> {
-    answer("200 OK", "", body)
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-        .into_bytes()
-}
 
 struct Fixed;
 

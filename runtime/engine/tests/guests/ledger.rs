@@ -16,12 +16,12 @@ async fn a_posting_waits_for_the_commit_with_its_two_legs() {
     let job = stream(&world).await;
     let act = json!({ "do": "post", "external_id": "a", "amount": 1999, "kind": "usage" });
     let ended = job.run(act).await;
-    let [posting] = ended.effects.postings.as_slice() else { panic!("{:?}", ended.outcome) };
+    let [posting] = ended.all.effects.postings.as_slice() else { panic!("{:?}", ended.outcome) };
     let entry = &posting.entry;
     assert_eq!((entry.minor_units, entry.net_revenue, entry.currency.as_str()), (1999, 1999, "EUR"));
     assert_eq!(entry.legs.iter().map(|leg| leg.minor_units).sum::<i64>(), 0);
     assert!(entry.id.starts_with(&job.context.id.to_string()));
-    assert_eq!(ended.effects.reads.len(), 1);
+    assert_eq!(ended.all.effects.reads.len(), 1);
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn the_same_id_again_is_a_duplicate_and_with_other_content_an_error() {
     let job = stream(&world).await;
     let post = |amount: i64| json!({ "do": "post", "external_id": "a", "amount": amount });
     let twice = job.run(json!({ "do": "all", "acts": [post(1), post(1)] })).await;
-    assert_eq!(twice.effects.postings.len(), 1);
+    assert_eq!(twice.all.effects.postings.len(), 1);
     assert_eq!(job.output(json!({ "do": "all", "acts": [post(1), post(1)] })).await["duplicate"], json!(true));
     assert_eq!(job.code(json!({ "do": "all", "acts": [post(1), post(2)] })).await, "host/external-id-conflict");
 }
@@ -41,7 +41,7 @@ async fn what_was_committed_is_a_duplicate_for_the_next_run_and_counts_as_revenu
     let mut job = stream(&world).await;
     let post = json!({ "do": "post", "external_id": "a", "amount": 1999 });
     let ended = job.run(post.clone()).await;
-    let first = ended.effects.postings[0].entry.id.clone();
+    let first = ended.all.effects.postings[0].entry.id.clone();
     world.commit(&job, ended).await;
     job.context.id = RunId::new(START, 8);
     assert_eq!(job.output(post).await, json!({ "id": first, "duplicate": true }));

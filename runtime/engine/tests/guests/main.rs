@@ -9,5 +9,6 @@ mod egress;
 mod health;
 mod https;
 mod ledger;
+mod server;
 mod support;
 mod uploads;

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use serde_json::Value;
 use tidemill_core::clock::ManualClock;
 use tidemill_core::ids::Owner;
+use tidemill_core::journal::Journal;
 use tidemill_core::manifest::Grants;
+use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
 use tidemill_engine::{
     Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext,
-    RunSink,
+    RunSink, StartTarget, Stretched, Went,
 };
 use tidemill_store::records::{Begins, Committed, Component, LogLine, ModuleVersion, PutDeployment, StretchCommit};
 use tidemill_store::{LocalStore, Store};
@@ -42,9 +44,17 @@ pub struct Told {
 
 #[async_trait]
 impl RunSink for Told {
-    async fn leaving(&self) -> Result<(), Failure> {
+    async fn commit(&self, _: Stretched) -> Result<Went, Failure> {
         *self.left.lock().unwrap() += 1;
-        self.refuse_leaving.lock().unwrap().clone().map_or(Ok(()), Err)
+        self.refuse_leaving.lock().unwrap().clone().map_or(Ok(Went::On), Err)
+    }
+
+    async fn save(&self, _: Stretched) -> bool {
+        true
+    }
+
+    async fn target(&self, deployment: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
+        Err(Failure::new("host/deployment-not-found", format!("there is no deployment {deployment}")))
     }
 
     fn log(&self, line: LogLine) {
@@ -151,9 +161,9 @@ impl World {
         };
         let commit = StretchCommit {
             begins: Begins::Fresh { input: Bytes::new() },
-            reads: ended.effects.reads,
-            writes: ended.effects.writes,
-            postings: ended.effects.postings,
+            reads: ended.all.effects.reads,
+            writes: ended.all.effects.writes,
+            postings: ended.all.effects.postings,
             output: Some(output),
             ..StretchCommit::of(owner, run, START)
         };
@@ -199,6 +209,7 @@ impl World {
                 config: "{}".into(),
                 limits: Limits::default(),
                 grants: Arc::new(Grants::default()),
+                step_retry: RetryPolicy::NEVER,
                 seed: Seed([7; 32]),
                 next_log_seq: 0,
             },
@@ -239,6 +250,8 @@ impl Job<'_> {
             export: self.export,
             input: Bytes::from(input.to_string()),
             run: Arc::new(self.context.clone()),
+            journal: Journal::empty(),
+            head: None,
             fuel_used: self.fuel_used,
             cancel: self.cancel.clone(),
             sink: Arc::clone(&self.told) as Arc<dyn RunSink>,
@@ -254,7 +267,7 @@ impl Job<'_> {
         let ended = self.run(input).await;
         match &ended.outcome {
             Outcome::Output(output) => serde_json::from_slice(output).unwrap(),
-            Outcome::Failed { failure, .. } => panic!("{failure} {:?}", failure.details),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -272,6 +285,6 @@ impl Job<'_> {
 pub fn failure(ended: Ended) -> (Failure, Cause) {
     match ended.outcome {
         Outcome::Failed { failure, cause } => (failure, cause),
-        Outcome::Output(output) => panic!("it answered {output:?}"),
+        other => panic!("it ended with {other:?}"),
     }
 }

@@ -3,16 +3,16 @@
 
 use std::collections::HashMap;
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Duration, Instant};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use crate::guest::Guest;
-use crate::run_log::RunClock;
+use crate::host::clock::now;
 
 /// The clocks count milliseconds; this is one in nanoseconds.
-const MILLI: u64 = 1_000_000;
+pub(super) const MILLI: u64 = 1_000_000;
 
 /// The pollables that are timers, by their number in the table, with the time of the monotonic clock at which they are over.
 /// Numbers are used again, so whoever drops a pollable takes it out here.
@@ -24,17 +24,13 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 /// The time of the monotonic clock.
-pub(super) fn monotonic(clock: &RunClock) -> Instant {
-    clock.now().as_millis().saturating_mul(MILLI)
+fn monotonic(guest: &mut Guest) -> wasmtime::Result<Instant> {
+    Ok(now(guest)?.as_millis().saturating_mul(MILLI))
 }
 
 struct Clocks;
 
-struct ClocksView<'a> {
-    clock: &'a RunClock,
-    table: &'a mut ResourceTable,
-    timers: &'a mut Timers,
-}
+struct ClocksView<'a>(&'a mut Guest);
 
 impl HasData for Clocks {
     type Data<'a> = ClocksView<'a>;
@@ -42,7 +38,7 @@ impl HasData for Clocks {
 
 fn clocks(guest: &mut Guest) -> ClocksView<'_> {
     guest.fuel.owed.call();
-    ClocksView { clock: &guest.log.clock, table: &mut guest.table, timers: &mut guest.timers }
+    ClocksView(guest)
 }
 
 /// Stands in the table for a timer. Whether it is over is asked of [`Timers`], never of this.
@@ -55,7 +51,7 @@ impl Pollable for Timer {
 
 impl wall_clock::Host for ClocksView<'_> {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
-        let millis = self.clock.now().as_millis();
+        let millis = now(self.0)?.as_millis();
         let nanoseconds = u32::try_from(millis % 1000 * MILLI).unwrap_or_default();
         Ok(Datetime { seconds: millis / 1000, nanoseconds })
     }
@@ -67,7 +63,7 @@ impl wall_clock::Host for ClocksView<'_> {
 
 impl monotonic_clock::Host for ClocksView<'_> {
     fn now(&mut self) -> wasmtime::Result<Instant> {
-        Ok(monotonic(self.clock))
+        monotonic(self.0)
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Duration> {
@@ -75,13 +71,14 @@ impl monotonic_clock::Host for ClocksView<'_> {
     }
 
     fn subscribe_instant(&mut self, when: Instant) -> wasmtime::Result<Resource<DynPollable>> {
-        let timer = self.table.push(Timer)?;
-        let pollable = subscribe(self.table, timer)?;
-        self.timers.insert(pollable.rep(), when);
+        let timer = self.0.table.push(Timer)?;
+        let pollable = subscribe(&mut self.0.table, timer)?;
+        self.0.timers.insert(pollable.rep(), when);
         Ok(pollable)
     }
 
     fn subscribe_duration(&mut self, span: Duration) -> wasmtime::Result<Resource<DynPollable>> {
-        self.subscribe_instant(monotonic(self.clock).saturating_add(span))
+        let now = monotonic(self.0)?;
+        self.subscribe_instant(now.saturating_add(span))
     }
 }

@@ -1,40 +1,37 @@
 //! `wasi:io/poll`: what is ready is a matter of the run's time alone. Everything but a timer that is not over is ready. Where there are only such
-//! timers, the guest would sleep, which needs the journal: without one it is stopped with `host/not-available`.
+//! timers the guest sleeps until the first of them is over: durably, or inside a step in memory.
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use tidemill_core::Timestamp;
+use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{self, Host, HostPollable};
 
-use super::clocks::{Timers, monotonic};
-use crate::end::End;
-use crate::fuel::Owed;
-use crate::guest::{Guest, not_available};
-use crate::run_log::RunClock;
+use super::clocks::MILLI;
+use crate::guest::Guest;
+use crate::host::durable::waits;
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     poll::add_to_linker::<Guest, Polls>(linker, |guest| {
         guest.fuel.owed.call();
-        PollView { clock: &guest.log.clock, table: &mut guest.table, timers: &mut guest.timers, owed: &guest.fuel.owed }
+        PollView(guest)
     })
 }
 
 struct Polls;
 
-struct PollView<'a> {
-    clock: &'a RunClock,
-    table: &'a mut ResourceTable,
-    timers: &'a mut Timers,
-    owed: &'a Owed,
-}
+struct PollView<'a>(&'a mut Guest);
 
 impl HasData for Polls {
     type Data<'a> = PollView<'a>;
 }
 
 impl PollView<'_> {
-    fn is_ready(&self, pollable: &Resource<DynPollable>) -> wasmtime::Result<bool> {
-        self.table.get(pollable)?;
-        Ok(self.timers.get(&pollable.rep()).is_none_or(|over| *over <= monotonic(self.clock)))
+    /// When the pollable is ready, where the run was not told that it is that late already.
+    fn over(&self, pollable: &Resource<DynPollable>) -> wasmtime::Result<Option<Timestamp>> {
+        self.0.table.get(pollable)?;
+        let timer = self.0.timers.get(&pollable.rep());
+        let over = timer.map(|nanos| Timestamp::from_millis(nanos.div_ceil(MILLI)));
+        Ok(over.filter(|over| *over > self.0.log.clock.told()))
     }
 }
 
@@ -43,32 +40,42 @@ impl Host for PollView<'_> {
         if pollables.is_empty() {
             return Err(wasmtime::Error::msg("`poll` was called with an empty list"));
         }
-        self.owed.bytes(pollables.len() * 4);
-        let mut ready = Vec::new();
-        for (index, pollable) in (0u32..).zip(&pollables) {
-            if self.is_ready(pollable)? {
-                ready.push(index);
+        self.0.fuel.owed.bytes(pollables.len() * 4);
+        loop {
+            let (mut ready, mut first) = (Vec::new(), None::<Timestamp>);
+            for (index, pollable) in (0u32..).zip(&pollables) {
+                match self.over(pollable)? {
+                    None => ready.push(index),
+                    Some(over) => first = Some(first.map_or(over, |first| first.min(over))),
+                }
+            }
+            match first {
+                Some(first) if ready.is_empty() => waits::sleep_for_wasi(self.0, first).await?,
+                _ => return Ok(ready),
             }
         }
-        if ready.is_empty() { Err(sleeping()) } else { Ok(ready) }
     }
 }
 
 impl HostPollable for PollView<'_> {
     async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        if self.is_ready(&pollable)? { Ok(()) } else { Err(sleeping()) }
+        match self.over(&pollable)? {
+            Some(over) => waits::sleep_for_wasi(self.0, over).await,
+            None => Ok(()),
+        }
     }
 
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        self.is_ready(&pollable)
+        if self.over(&pollable)?.is_none() {
+            return Ok(true);
+        }
+        // Whoever asks again and again comes to the end of it.
+        crate::host::clock::now(self.0)?;
+        Ok(self.over(&pollable)?.is_none())
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        self.timers.remove(&pollable.rep());
-        HostPollable::drop(self.table, pollable)
+        self.0.timers.remove(&pollable.rep());
+        HostPollable::drop(&mut self.0.table, pollable)
     }
-}
-
-fn sleeping() -> wasmtime::Error {
-    End::from(not_available("sleep")).into()
 }

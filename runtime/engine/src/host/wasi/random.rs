@@ -39,7 +39,7 @@ impl random::Host for Draw<'_> {
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.0.random.number())
+        Ok(self.0.history.frame().random.number())
     }
 }
 
@@ -49,12 +49,12 @@ impl insecure::Host for Draw<'_> {
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.0.random.number())
+        Ok(self.0.history.frame().random.number())
     }
 }
 
 impl insecure_seed::Host for Draw<'_> {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok(self.0.random.insecure_seed())
+        Ok(self.0.history.frame().random.insecure_seed())
     }
 }

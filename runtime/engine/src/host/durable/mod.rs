@@ -1,0 +1,112 @@
+//! `tidemill:guest/durable`: steps, other runs, signals, waiting, and what people see of a run meanwhile. A note holds 1 KiB, a
+//! status 64 KiB.
+
+mod runs;
+mod steps;
+pub(super) mod waits;
+
+use tidemill_core::Code;
+use tidemill_core::limits::INPUT_BYTES;
+use tidemill_core::run::Progress;
+
+use super::call::{Contract, Interface};
+use crate::bindings::wit::types::Failure;
+use crate::end::End;
+use crate::guest::Guest;
+use crate::history::Exit;
+
+/// The longest note, in bytes; what is longer is cut.
+const NOTE_BYTES: usize = 1024;
+/// The longest name of a signal, in bytes.
+const SIGNAL_NAME_BYTES: usize = 255;
+/// The longest status, in bytes.
+const STATUS_BYTES: usize = 64 * 1024;
+
+pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
+    let mut durable = Interface::new(contract, "durable")?;
+    durable.wait("begin-step", |guest, (name, retry)| Box::pin(steps::begin(guest, name, retry)))?;
+    durable.wait("end-step", |guest, (id, outcome)| Box::pin(steps::end(guest, id, outcome)))?;
+    durable.wait("start", |guest, (deployment, input, options)| {
+        Box::pin(runs::start(guest, deployment, input, options))
+    })?;
+    durable.wait("signal", |guest, (to, name, payload)| Box::pin(runs::signal(guest, to, name, payload)))?;
+    durable.wait("cancel", |guest, (run,)| Box::pin(runs::cancel(guest, run)))?;
+    durable.wait("await-first", |guest, (any_of, timeout)| Box::pin(waits::first(guest, any_of, timeout)))?;
+    durable.wait("await-all", |guest, (runs, timeout)| Box::pin(waits::all(guest, runs, timeout)))?;
+    durable.tell("set-progress", set_progress)?;
+    durable.tell("set-status", set_status)?;
+    durable.call("continue-as-new", continue_as_new)
+}
+
+fn set_progress(guest: &mut Guest, (done, total, mut note): (u64, Option<u64>, String)) -> wasmtime::Result<()> {
+    guest.not_in_health_check("durable.set-progress").map_err(End::from)?;
+    if note.len() > NOTE_BYTES {
+        let end = (0..=NOTE_BYTES).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+        note.truncate(end);
+    }
+    if guest.history.live {
+        guest.sink.progress(Progress { done, total, note });
+    }
+    Ok(())
+}
+
+fn set_status(guest: &mut Guest, (status,): (String,)) -> wasmtime::Result<()> {
+    guest.not_in_health_check("durable.set-status").map_err(End::from)?;
+    if status.len() > STATUS_BYTES {
+        let message = format!("a status holds at most {STATUS_BYTES} bytes; this one holds {}", status.len());
+        return Err(End::new(Code::BadArgument, message).into());
+    }
+    if let Err(why) = is_json(&status) {
+        return Err(End::new(Code::BadArgument, format!("the status is {why}")).into());
+    }
+    if guest.history.live {
+        guest.sink.status(status);
+    }
+    Ok(())
+}
+
+/// Ends the activation, unless it is refused.
+fn continue_as_new(guest: &mut Guest, (input,): (String,)) -> wasmtime::Result<Failure> {
+    let allowed = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("durable.continue-as-new"))
+        .and_then(|()| not_in_step(guest, "durable.continue-as-new"))
+        .and_then(|()| nothing_new(guest, "continues as new"))
+        .and_then(|()| bounded_json("the input", &input, INPUT_BYTES));
+    match allowed {
+        Ok(()) => Err(guest.exit(Exit::AsNew(input.into())).into()),
+        Err(failure) => Ok(failure.into()),
+    }
+}
+
+/// A step is work, not waiting.
+fn not_in_step(guest: &Guest, call: &str) -> Result<(), tidemill_core::Failure> {
+    if guest.history.depth() == 0 {
+        return Ok(());
+    }
+    Err(Code::WaitInStep.failure(format!("`{call}` is refused inside a step: a step is work, not waiting")))
+}
+
+/// After a cancellation was told, nothing new is started.
+fn nothing_new(guest: &Guest, what: &str) -> Result<(), tidemill_core::Failure> {
+    if guest.history.told.is_none() {
+        return Ok(());
+    }
+    Err(Code::Cancelled.failure(format!("the run is being cancelled: it no longer {what}")))
+}
+
+fn bad<T>(message: impl Into<String>) -> Result<T, tidemill_core::Failure> {
+    Err(Code::BadArgument.failure(message))
+}
+
+fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
+    if text.len() > most {
+        let message = format!("{what} holds {} bytes; it may hold {most}", text.len());
+        return Err(Code::BadArgument.failure(message));
+    }
+    is_json(text).map_err(|why| Code::BadArgument.failure(format!("{what} is {why}")))
+}
+
+fn is_json(text: &str) -> Result<(), String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|error| format!("not JSON: {error}"))
+}

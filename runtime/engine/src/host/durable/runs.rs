@@ -1,0 +1,282 @@
+//! Other runs: starting, signalling and cancelling them. All of it takes hold with the stretch. A signal carries 64 KiB.
+//!
+//! A run may start, signal and cancel runs of its own deployment and of those that are granted; signal and cancel its children,
+//! and signal and cancel its parent, whosever they are.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tidemill_core::journal::{Hash, Kind};
+use tidemill_core::limits::INPUT_BYTES;
+use tidemill_core::run::{Export, Seed};
+use tidemill_core::{Code, DeploymentName, Failure, RunId};
+use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
+
+use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
+use crate::activation::{SentSignal, StartRun};
+use crate::bindings::wit::durable::{StartOptions, Target};
+use crate::guest::{Guest, read};
+use crate::history::hash;
+use crate::host::call::{Answer, answer};
+
+/// The longest idempotency key, in bytes.
+const KEY_BYTES: usize = 255;
+/// The most labels of a run, and the most bytes of one.
+const LABELS: usize = 16;
+const LABEL_BYTES: usize = 256;
+
+/// Starts a run of another deployment.
+pub(super) async fn start(
+    guest: &mut Guest,
+    deployment: String,
+    input: String,
+    options: StartOptions,
+) -> wasmtime::Result<Answer<String>> {
+    let wanted = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("durable.start"))
+        .and_then(|()| not_in_step(guest, "durable.start"))
+        .and_then(|()| nothing_new(guest, "starts runs"))
+        .and_then(|()| Wanted::check(&deployment, input, options));
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(failure) => return answer(Err(failure)),
+    };
+    let request = wanted.hash();
+    let ordinal = guest.history.frame().started.entry(request).or_default();
+    let nth = *ordinal;
+    *ordinal += 1;
+    if let Some(started) = guest.recall::<Result<RunId, Failure>>(Kind::Start, request)? {
+        return answer(started.map(|id| id.to_string()));
+    }
+    let shown = format!("{} {}", wanted.deployment, wanted.input);
+    let started = start_now(guest, wanted, request, nth).await?;
+    guest.record(Kind::Start, request, &started, Some(shown.as_bytes()))?;
+    answer(started.map(|id| id.to_string()))
+}
+
+/// A run that is asked for, in form.
+struct Wanted {
+    deployment: DeploymentName,
+    input: String,
+    export: Option<Export>,
+    options: StartOptions,
+}
+
+impl Wanted {
+    fn check(deployment: &str, input: String, options: StartOptions) -> Result<Self, Failure> {
+        let Ok(deployment) = deployment.parse() else { return bad("the deployment's name is not valid") };
+        bounded_json("the input", &input, INPUT_BYTES)?;
+        if options.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
+            return bad("an idempotency key holds 1 to 255 bytes");
+        }
+        if options.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
+            return bad("a priority is from 1 to 9");
+        }
+        let long = |label: &crate::bindings::wit::types::Field| label.name.len() + label.value.len() > LABEL_BYTES;
+        if options.labels.len() > LABELS || options.labels.iter().any(long) {
+            return bad("a run has at most 16 labels of 256 bytes each");
+        }
+        let export = match options.export.as_deref().map(Export::parse) {
+            None => None,
+            Some(Some(export)) => Some(export),
+            Some(None) => return bad("there is no such export: it is `workflow`, `revenue-stream` or `webhook`"),
+        };
+        Ok(Self { deployment, input, export, options })
+    }
+
+    fn hash(&self) -> Hash {
+        let options = &self.options;
+        let labels: Vec<_> = options.labels.iter().map(|label| format!("{:?}{:?}", label.name, label.value)).collect();
+        hash(&[
+            self.deployment.as_str().as_bytes(),
+            self.input.as_bytes(),
+            options.idempotency_key.as_deref().unwrap_or_default().as_bytes(),
+            &options.delay.unwrap_or_default().to_le_bytes(),
+            &[options.priority.unwrap_or_default(), options.detached.into()],
+            self.export.map_or("", Export::as_str).as_bytes(),
+            labels.join(",").as_bytes(),
+        ])
+    }
+}
+
+async fn start_now(
+    guest: &mut Guest,
+    wanted: Wanted,
+    request: Hash,
+    nth: u64,
+) -> wasmtime::Result<Result<RunId, Failure>> {
+    let Wanted { deployment, input, export, options } = wanted;
+    if let Err(failure) = may_touch(guest, &deployment) {
+        return Ok(Err(failure));
+    }
+    if let Err(much) = guest.stretch.has_room() {
+        return Ok(Err(much.into()));
+    }
+    let run = Arc::clone(&guest.run);
+    let made = Sha256::new()
+        .chain_update(b"tidemill child")
+        .chain_update(run.id.to_bytes())
+        .chain_update(run.generation.to_le_bytes())
+        .chain_update(request)
+        .chain_update(nth.to_le_bytes())
+        .finalize();
+    let key = options.idempotency_key.unwrap_or_else(|| {
+        made.iter().take(16).fold(String::from("tidemill-"), |key, byte| format!("{key}{byte:02x}"))
+    });
+    // A start that is repeated finds its run again.
+    if let Some(there) = guest.stretch.starting_with(deployment.as_str(), &key) {
+        return Ok(Ok(there.id));
+    }
+    let store = Arc::clone(&guest.outside.store);
+    if let Some(there) = read(|| store.run_by_key(&deployment, &key)).await? {
+        let same = read(|| store.input(there.id)).await?.is_none_or(|before| before == input.as_bytes());
+        let other =
+            || Code::IdempotencyMismatch.failure(format!("`{key}` started a run of {deployment} with another input"));
+        return Ok(if same { Ok(there.id) } else { Err(other()) });
+    }
+    let target = match guest.sink.target(&deployment, export).await {
+        Ok(target) => target,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let at = guest.log.clock.now();
+    let random = made.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+    let id = RunId::new(at, random);
+    let seed =
+        Sha256::new().chain_update(b"tidemill seed").chain_update(run.seed.0).chain_update(id.to_bytes()).finalize();
+    guest.stretch.start(StartRun {
+        id,
+        deployment,
+        revision: target.revision,
+        component: target.component,
+        export: target.export,
+        input: input.into(),
+        key,
+        labels: options.labels.into_iter().map(|label| (label.name, label.value)).collect(),
+        priority: options.priority.unwrap_or(target.priority),
+        at,
+        not_before: at.plus_millis(options.delay.unwrap_or_default()),
+        detached: options.detached,
+        seed: Seed(seed.into()),
+    });
+    Ok(Ok(id))
+}
+
+/// Sends a signal.
+pub(super) async fn signal(
+    guest: &mut Guest,
+    to: Target,
+    name: String,
+    payload: String,
+) -> wasmtime::Result<Answer<()>> {
+    let allowed = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("durable.signal"))
+        .and_then(|()| bounded_json("the payload", &payload, SIGNAL_BYTES))
+        .and_then(|()| match name.len() {
+            1..=SIGNAL_NAME_BYTES => Ok(()),
+            _ => Err(Code::BadArgument.failure("the name of a signal holds 1 to 255 bytes")),
+        });
+    if let Err(failure) = allowed {
+        return answer(Err(failure));
+    }
+    let (run, generation) = (guest.run.id, guest.run.generation);
+    let frame = guest.history.frame();
+    let path = u128::from_le_bytes(frame.path);
+    let key = format!("{run}/{generation}/{path:032x}/{}", frame.signals);
+    frame.signals += 1;
+    let shown = words(&to);
+    let request = hash(&[shown.as_bytes(), name.as_bytes(), payload.as_bytes()]);
+    if let Some(sent) = guest.recall::<Result<(), Failure>>(Kind::Signal, request)? {
+        return answer(sent);
+    }
+    let sent = match reach(guest, &to).await? {
+        Ok(Reached { id, ended: false }) => {
+            guest.stretch.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
+            Ok(())
+        }
+        Ok(Reached { id, ended: true }) => {
+            let message = format!("the signal `{name}` is dropped: run {id} has ended");
+            guest.log.write(LogLevel::Warn, message, Vec::new());
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    };
+    guest.record(Kind::Signal, request, &sent, Some(format!("{shown} {name}").as_bytes()))?;
+    answer(sent)
+}
+
+/// Asks a run to end.
+pub(super) async fn cancel(guest: &mut Guest, run: Target) -> wasmtime::Result<Answer<()>> {
+    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("durable.cancel")) {
+        return answer(Err(failure));
+    }
+    let shown = words(&run);
+    let request = hash(&[shown.as_bytes()]);
+    if let Some(asked) = guest.recall::<Result<(), Failure>>(Kind::Cancel, request)? {
+        return answer(asked);
+    }
+    let asked = reach(guest, &run).await?.map(|Reached { id, ended }| {
+        if !ended {
+            guest.stretch.cancel(id);
+        }
+    });
+    guest.record(Kind::Cancel, request, &asked, Some(shown.as_bytes()))?;
+    answer(asked)
+}
+
+/// A run that this one may touch.
+struct Reached {
+    id: RunId,
+    ended: bool,
+}
+
+async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Reached, Failure>> {
+    let store = Arc::clone(&guest.outside.store);
+    let none = || Code::RunNotFound.failure(format!("there is no {}", words(target)));
+    if let Err(much) = guest.stretch.has_room() {
+        return Ok(Err(much.into()));
+    }
+    let (starting, found) = match target {
+        Target::Run(id) => {
+            let Ok(id) = id.parse::<RunId>() else { return Ok(Err(none())) };
+            let starting = guest.stretch.starting(id).map(|start| start.id);
+            (starting, if starting.is_some() { None } else { read(|| store.run(id)).await? })
+        }
+        Target::Key((deployment, key)) => {
+            let Ok(name) = deployment.parse::<DeploymentName>() else { return Ok(Err(none())) };
+            let starting = guest.stretch.starting_with(deployment, key).map(|start| start.id);
+            if starting.is_none()
+                && let Err(failure) = may_touch(guest, &name)
+            {
+                return Ok(Err(failure));
+            }
+            (starting, if starting.is_some() { None } else { read(|| store.run_by_key(&name, key)).await? })
+        }
+    };
+    if let Some(id) = starting {
+        return Ok(Ok(Reached { id, ended: false }));
+    }
+    let Some(found) = found else { return Ok(Err(none())) };
+    let kin = found.trigger.parent == Some(guest.run.id) || guest.run.trigger.parent == Some(found.id);
+    if !kin && let Err(failure) = may_touch(guest, &found.deployment) {
+        return Ok(Err(failure));
+    }
+    Ok(Ok(Reached { id: found.id, ended: found.state.has_ended() }))
+}
+
+fn may_touch(guest: &Guest, deployment: &DeploymentName) -> Result<(), Failure> {
+    if guest.run.deployment == *deployment || guest.run.grants.deployments.contains(deployment) {
+        return Ok(());
+    }
+    Err(Code::NotGranted.failure(format!(
+        "the deployment may not touch runs of `{deployment}`; add to `[grants]`: deployments = [\"{deployment}\"]"
+    )))
+}
+
+fn words(target: &Target) -> String {
+    match target {
+        Target::Run(id) => format!("run {}", id.chars().take(64).collect::<String>()),
+        Target::Key((deployment, key)) => format!("run of {deployment} with key {key}"),
+    }
+}

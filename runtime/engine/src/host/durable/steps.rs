@@ -1,0 +1,271 @@
+//! Steps: what is retried and remembered as a whole. A name holds 1 to 255 bytes, 64 steps may be open in one another, a result holds
+//! 4 MiB.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_core::journal::{Position, StepMet};
+use tidemill_core::limits::OUTPUT_BYTES;
+use tidemill_core::retry::RetryPolicy;
+use tidemill_core::{Code, Failure, Timestamp};
+
+use super::{bad, bounded_json};
+use crate::activation::Point;
+use crate::bindings::wit::durable::{Begun, Step, Verdict};
+use crate::bindings::wit::types;
+use crate::cancel::Urgency;
+use crate::execute::bound;
+use crate::guest::{Guest, read};
+use crate::history::{Frame, Mark, hash};
+use crate::host::call::{Answer, answer};
+use crate::journaled::cancelled;
+
+/// The longest name, in bytes.
+const NAME_BYTES: usize = 255;
+/// Steps that may be open in one another.
+const DEPTH: u32 = 64;
+/// A wait before the next attempt that is no longer is waited in memory.
+const IN_MEMORY: u64 = 2_000;
+
+/// Begins a step, goes on with it, or answers how it ended before.
+pub(super) async fn begin(
+    guest: &mut Guest,
+    name: String,
+    retry: Option<types::RetryPolicy>,
+) -> wasmtime::Result<Answer<Begun>> {
+    let allowed = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("durable.begin-step"))
+        .and_then(|()| check(guest, &name, retry));
+    let retry = match allowed {
+        Ok(retry) => retry,
+        Err(failure) => return answer(Err(failure)),
+    };
+    let met = guest.history.journal.begin_step(&name).map_err(|mismatch| guest.mismatch(&mismatch))?;
+    let begun = |id, attempt| answer(Ok(Begun { id, step: Step::Execute(attempt) }));
+    match met {
+        StepMet::Completed { id, result } => {
+            guest.replayed_one()?;
+            let result = String::from_utf8_lossy(&result).into_owned();
+            answer(Ok(Begun { id, step: Step::Completed(result) }))
+        }
+        StepMet::GaveUp { failure, .. } | StepMet::Refused { failure, .. } => {
+            guest.replayed_one()?;
+            answer(Err(recorded(&failure)))
+        }
+        StepMet::Resumed { id, attempt, not_before } => {
+            guest.history.frames.push(frame(guest, id, attempt, retry));
+            guest.replayed_one()?;
+            if guest.history.live && !back_off(guest, not_before).await? {
+                return give_up(guest, id, cancelled()).await.map(|failure| Err(failure.into()));
+            }
+            begun(id, attempt)
+        }
+        StepMet::New { id } => {
+            // A run that only looks whether it can go on has come to something new.
+            guest.go_live()?;
+            let (at, fuel) = guest.moment();
+            guest.history.journal.open_step(id, 1, at, fuel);
+            guest.history.frames.push(frame(guest, id, 1, retry));
+            guest.stretch.open();
+            guest.recorded(name.len())?;
+            begun(id, 1)
+        }
+    }
+}
+
+/// Ends the innermost open step; or has it carried out again.
+pub(super) async fn end(
+    guest: &mut Guest,
+    id: u32,
+    outcome: Result<String, types::Failure>,
+) -> wasmtime::Result<Answer<Verdict>> {
+    if let Err(failure) = guest.not_in_health_check("durable.end-step") {
+        return answer(Err(failure));
+    }
+    let depth = guest.history.depth();
+    if depth == 0 || guest.history.frame().id != id {
+        return answer(Err(Code::StepOrder.failure("only the innermost open step can be ended")));
+    }
+    let failure = match outcome {
+        Ok(result) => {
+            if let Err(failure) = bounded_json("the result of the step", &result, OUTPUT_BYTES) {
+                return answer(Err(failure));
+            }
+            settle_reads(guest, depth).await?;
+            if is_held(guest).await? {
+                complete(guest, id, depth, &result)?;
+                return answer(Ok(Verdict::Done));
+            }
+            Code::Conflict.failure("another run has changed what this step had read before its request left")
+        }
+        Err(failure) => bound(failure.into()),
+    };
+    let frame = guest.history.frame();
+    let (attempt, retry) = (frame.attempt, frame.retry);
+    let asked_to_end = guest.is_asked_to_end() || guest.history.told.is_some();
+    if !failure.retryable || asked_to_end || !retry.has_another(attempt) {
+        return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
+    }
+    let next = attempt.saturating_add(1);
+    let not_before = again(guest, id, depth, next)?;
+    if back_off(guest, not_before).await? {
+        answer(Ok(Verdict::Again(next)))
+    } else {
+        give_up(guest, id, cancelled()).await.map(|failure| Ok(Verdict::GiveUp(failure.into())))
+    }
+}
+
+/// The retry policy of a step that may begin.
+fn check(guest: &Guest, name: &str, retry: Option<types::RetryPolicy>) -> Result<RetryPolicy, Failure> {
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return bad(format!("the name of a step holds 1 to {NAME_BYTES} bytes; this one holds {}", name.len()));
+    }
+    if guest.history.depth() >= DEPTH {
+        return bad(format!("{DEPTH} steps are open in one another; no more may be"));
+    }
+    let Some(retry) = retry else { return Ok(guest.run.step_retry) };
+    let policy = RetryPolicy {
+        max_attempts: retry.max_attempts,
+        initial_millis: retry.initial_delay,
+        factor_permille: retry.factor_permille,
+        max_millis: retry.max_delay,
+        jitter_permille: retry.jitter_permille,
+    };
+    policy.checked().or_else(|error| bad(format!("the retry policy: {error}")))
+}
+
+fn frame(guest: &Guest, id: u32, attempt: u32, retry: RetryPolicy) -> Frame {
+    let path = guest.history.journal.path_hash();
+    Frame::step(guest.run.seed, guest.run.generation, id, path, attempt, retry)
+}
+
+fn recorded(failure: &[u8]) -> Failure {
+    postcard::from_bytes(failure)
+        .unwrap_or_else(|_| Code::StoreDamaged.failure("the journal holds no failure where the step gave up"))
+}
+
+/// Where the stretch began inside the step, what it has read since would be forgotten with the step's entries: it is settled
+/// first, while it can still be done again.
+async fn settle_reads(guest: &mut Guest, depth: u32) -> wasmtime::Result<()> {
+    if guest.history.marks.first.depth >= depth && guest.stretch.has_reads() {
+        guest.commit(Point::Leaving).await?;
+    }
+    Ok(())
+}
+
+/// Whether what the outermost step had read and written before a request left is still as it was.
+async fn is_held(guest: &mut Guest) -> wasmtime::Result<bool> {
+    let (keys, ids) = guest.stretch.held();
+    let store = Arc::clone(&guest.outside.store);
+    let run = Arc::clone(&guest.run);
+    let deployment = &run.deployment;
+    for (key, version) in &keys {
+        if read(|| store.state(deployment, key)).await?.version != *version {
+            return Ok(false);
+        }
+    }
+    for (id, version) in &ids {
+        if read(|| store.external_id(deployment, id)).await?.version != *version {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn complete(guest: &mut Guest, id: u32, depth: u32, result: &str) -> wasmtime::Result<()> {
+    close(guest, id, Ok(result.as_bytes()))?;
+    guest.stretch.close(true);
+    if depth == 1 {
+        guest.keep();
+    } else if guest.history.marks.kept.depth >= depth {
+        guest.stretch.keep_steps();
+        guest.history.marks.kept = guest.history.mark();
+    }
+    if guest.history.marks.first.depth >= depth {
+        guest.begin_here();
+    }
+    Ok(())
+}
+
+/// The step ends with its failure, which what encloses it does not try again. A retry of the run does it anew.
+async fn give_up(guest: &mut Guest, id: u32, failure: Failure) -> wasmtime::Result<Failure> {
+    let depth = guest.history.depth();
+    settle_reads(guest, depth).await?;
+    if guest.is_asked_to_end() && failure.code == Code::Cancelled.as_str() {
+        guest.tell();
+    }
+    let failure = Failure { retryable: false, ..failure };
+    let bytes = postcard::to_stdvec(&failure).unwrap_or_default();
+    close(guest, id, Err(&bytes))?;
+    guest.stretch.close(false);
+    if guest.history.marks.kept.depth >= depth {
+        // Before the step: only its own entry is behind that.
+        let before = guest.history.journal.position().get().saturating_sub(1);
+        guest.history.marks.kept = Mark { at: Position::new(before), depth: depth - 1 };
+        guest.stretch.keep_steps();
+    }
+    if guest.history.marks.first.depth >= depth {
+        guest.begin_here();
+    }
+    Ok(failure)
+}
+
+fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::Result<()> {
+    let (at, fuel) = guest.moment();
+    let size = result.unwrap_or_else(|failure| failure).len();
+    guest.history.journal.step_done(id, result, at, fuel).map_err(|mismatch| guest.mismatch(&mismatch))?;
+    guest.history.frames.pop();
+    guest.recorded(size)
+}
+
+/// The attempt is dropped. Answers when the next may begin.
+fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32) -> wasmtime::Result<Timestamp> {
+    let (at, fuel) = guest.moment();
+    let (seed, generation) = (guest.run.seed, guest.run.generation);
+    let frame = guest.history.frame();
+    let random = hash(&[&frame.path, &attempt.to_le_bytes(), &seed.0]);
+    let random = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let not_before = at.plus_millis(frame.retry.delay_before(attempt, random));
+    frame.again(seed, generation, attempt);
+    guest
+        .history
+        .journal
+        .step_again(id, attempt, not_before, at, fuel)
+        .map_err(|mismatch| guest.mismatch(&mismatch))?;
+    guest.stretch.drop_attempt();
+    if guest.history.marks.kept.depth >= depth {
+        guest.stretch.keep_steps();
+        guest.history.marks.kept = guest.history.mark();
+    }
+    if guest.history.marks.first.depth >= depth {
+        guest.begin_here();
+    }
+    guest.recorded(0)?;
+    Ok(not_before)
+}
+
+/// Waits for the time of the next attempt; false where the run is asked to end meanwhile.
+async fn back_off(guest: &mut Guest, not_before: Timestamp) -> wasmtime::Result<bool> {
+    loop {
+        if guest.is_asked_to_end() {
+            return Ok(false);
+        }
+        let left = not_before.millis_since(guest.log.clock.now());
+        if left == 0 {
+            return Ok(true);
+        }
+        if left > IN_MEMORY {
+            guest.commit(Point::BackOff { until: not_before }).await?;
+            continue;
+        }
+        guest.save().await?;
+        let cancel = guest.cancel().clone();
+        tokio::select! {
+            biased;
+            () = cancel.reached(Urgency::Asked), if guest.history.told.is_none() => return Ok(false),
+            () = tokio::time::sleep(Duration::from_millis(left)) => {}
+        }
+        guest.log.clock.not_before(not_before);
+    }
+}

@@ -1,0 +1,385 @@
+//! Waiting: for a time, a signal, the end of a run. A wait is a commit point; while it lasts the run need not be in memory.
+//!
+//! A wait has two entries: when it began, its end in time; and what came of it, first in the stretch that it opens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::journal::{Hash, Kind};
+use tidemill_core::limits::FETCH_ALL_BYTES;
+use tidemill_core::run::{self, RunState, Wait};
+use tidemill_core::{Code, Failure, RunId, Timestamp};
+use tidemill_store::records::ChildOutcome;
+
+use super::{SIGNAL_NAME_BYTES, bad, not_in_step};
+use crate::activation::Point;
+use crate::bindings::wit::durable::{Event, First, Outcome, WaitFor};
+use crate::cancel::Urgency;
+use crate::end::End;
+use crate::guest::{Guest, read};
+use crate::history::hash;
+use crate::host::call::{Answer, answer};
+
+/// Things that can be waited for at once.
+const AT_ONCE: usize = 1_000;
+
+/// Sleeps for so many milliseconds.
+pub(in crate::host) async fn sleep(guest: &mut Guest, span: u64) -> wasmtime::Result<Answer<()>> {
+    if let Err(failure) = allowed(guest, "clock.sleep") {
+        return answer(Err(failure));
+    }
+    until(guest, &span.to_le_bytes(), |now| now.plus_millis(span)).await
+}
+
+/// Sleeps until then.
+pub(in crate::host) async fn sleep_until(guest: &mut Guest, at: Timestamp) -> wasmtime::Result<Answer<()>> {
+    if let Err(failure) = allowed(guest, "clock.sleep-until") {
+        return answer(Err(failure));
+    }
+    until(guest, &at.as_millis().to_be_bytes(), |_| at).await
+}
+
+async fn until(
+    guest: &mut Guest,
+    asked: &[u8],
+    end: impl FnOnce(Timestamp) -> Timestamp,
+) -> wasmtime::Result<Answer<()>> {
+    let request = hash(&[asked]);
+    let until = match guest.recall::<u64>(Kind::Until, request)? {
+        Some(until) => Timestamp::from_millis(until),
+        None => {
+            let until = end(guest.log.clock.now());
+            guest.record(Kind::Until, request, &until.as_millis(), None)?;
+            until
+        }
+    };
+    loop {
+        if let Err(failure) = guest.may_fail() {
+            return answer(Err(failure));
+        }
+        if guest.recall::<()>(Kind::Sleep, request)?.is_some() {
+            guest.log.clock.not_before(until);
+            return answer(Ok(()));
+        }
+        if guest.log.clock.now() >= until {
+            guest.record(Kind::Sleep, request, &(), None)?;
+            guest.keep();
+            guest.begin_here();
+            return answer(Ok(()));
+        }
+        guest.commit(Point::Wait(Wait::until(until))).await?;
+    }
+}
+
+/// Sleeps for a function of WASI, which cannot fail: where the run is asked to end, the sleep is over at once.
+pub(in crate::host) async fn sleep_for_wasi(guest: &mut Guest, until: Timestamp) -> wasmtime::Result<()> {
+    guest.not_in_health_check("sleep").map_err(End::from)?;
+    let request = hash(&[b"wasi", &until.as_millis().to_le_bytes()]);
+    if guest.recall::<()>(Kind::Sleep, request)?.is_none() {
+        let in_step = guest.history.depth() > 0;
+        loop {
+            let left = until.millis_since(guest.log.clock.now());
+            if left == 0 || guest.cancel().urgency() >= Urgency::Asked {
+                break;
+            }
+            if in_step {
+                guest.save().await?;
+                let cancel = guest.cancel().clone();
+                tokio::select! {
+                    () = cancel.reached(Urgency::Asked) => {}
+                    () = tokio::time::sleep(Duration::from_millis(left)) => {}
+                }
+                break;
+            }
+            guest.commit(Point::Wait(Wait::until(until))).await?;
+        }
+        guest.record(Kind::Sleep, request, &(), None)?;
+        if !in_step {
+            guest.keep();
+            guest.begin_here();
+        }
+    }
+    guest.log.clock.not_before(until);
+    Ok(())
+}
+
+fn allowed(guest: &mut Guest, call: &str) -> Result<(), Failure> {
+    guest.may_fail()?;
+    guest.not_in_health_check(call)?;
+    not_in_step(guest, call)
+}
+
+/// The first of several things to come.
+pub(super) async fn first(
+    guest: &mut Guest,
+    any_of: Vec<WaitFor>,
+    timeout: Option<u64>,
+) -> wasmtime::Result<Answer<Option<First>>> {
+    let checked = allowed(guest, "durable.await-first").and_then(|()| wanted(any_of, timeout.is_some()));
+    let any_of = match checked {
+        Ok(any_of) => any_of,
+        Err(failure) => return answer(Err(failure)),
+    };
+    let came = wait(guest, Kind::AwaitFirst, any_of, timeout).await?;
+    answer(
+        came.map(|came| came.into_iter().next().map(|Came { index, what }| First { index, event: what.into_event() })),
+    )
+}
+
+/// The ends of several runs.
+pub(super) async fn all(
+    guest: &mut Guest,
+    runs: Vec<String>,
+    timeout: Option<u64>,
+) -> wasmtime::Result<Answer<Option<Vec<Outcome>>>> {
+    let any_of = runs.into_iter().map(WaitFor::Run).collect();
+    let checked = allowed(guest, "durable.await-all").and_then(|()| wanted(any_of, true));
+    let runs = match checked {
+        Ok(runs) => runs,
+        Err(failure) => return answer(Err(failure)),
+    };
+    if runs.is_empty() {
+        return answer(Ok(Some(Vec::new())));
+    }
+    let came = wait(guest, Kind::AwaitAll, runs, timeout).await?;
+    let outcomes = |came: Vec<Came>| {
+        (!came.is_empty()).then(|| came.into_iter().filter_map(|came| came.what.into_outcome()).collect())
+    };
+    answer(came.map(outcomes))
+}
+
+/// What is waited for, in form.
+fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<Wanted>, Failure> {
+    if any_of.len() > AT_ONCE {
+        return bad(format!("{} things are waited for at once; at most {AT_ONCE} may be", any_of.len()));
+    }
+    if any_of.is_empty() && !ends {
+        return bad("nothing is waited for, without a timeout: it would never end");
+    }
+    any_of
+        .into_iter()
+        .map(|wanted| match wanted {
+            WaitFor::Signal(name) if name.is_empty() || name.len() > SIGNAL_NAME_BYTES => {
+                bad(format!("the name of a signal holds 1 to {SIGNAL_NAME_BYTES} bytes"))
+            }
+            WaitFor::Signal(name) => Ok(Wanted::Signal(name)),
+            WaitFor::Run(id) => match id.parse() {
+                Ok(id) => Ok(Wanted::Run(id)),
+                Err(_) => bad(format!("`{}` is no id of a run", id.chars().take(64).collect::<String>())),
+            },
+        })
+        .collect()
+}
+
+/// Waits for one of several things, or for all of them; empty where the timeout came first.
+async fn wait(
+    guest: &mut Guest,
+    kind: Kind,
+    wanted: Vec<Wanted>,
+    timeout: Option<u64>,
+) -> wasmtime::Result<Result<Vec<Came>, Failure>> {
+    let parts: Vec<String> = wanted
+        .iter()
+        .map(|wanted| match wanted {
+            Wanted::Signal(name) => format!("signal {name}"),
+            Wanted::Run(id) => format!("run {id}"),
+        })
+        .collect();
+    let shown = parts.join("\n");
+    let request = hash(&[shown.as_bytes(), &timeout.unwrap_or_default().to_le_bytes(), &[timeout.is_some().into()]]);
+    let began = match guest.recall::<Result<Option<u64>, Failure>>(Kind::Until, request)? {
+        Some(began) => began,
+        None => {
+            let own = own_runs(guest, &wanted).await?;
+            let now = guest.log.clock.now();
+            let began = own.map(|()| timeout.map(|timeout| now.plus_millis(timeout).as_millis()));
+            guest.record(Kind::Until, request, &began, Some(shown.as_bytes()))?;
+            began
+        }
+    };
+    let until = match began {
+        Ok(until) => until.map(Timestamp::from_millis),
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let all = kind == Kind::AwaitAll;
+    loop {
+        if let Err(failure) = guest.may_fail() {
+            return Ok(Err(failure));
+        }
+        if let Some(came) = guest.recall::<Result<Vec<Came>, Failure>>(kind, request)? {
+            return Ok(came);
+        }
+        if let Some(came) = look(guest, &wanted, all, until).await? {
+            return answered(guest, kind, request, came, until);
+        }
+        let any_of = wanted
+            .iter()
+            .map(|wanted| match wanted {
+                Wanted::Signal(name) => run::WaitFor::Signal(name.clone()),
+                Wanted::Run(id) => run::WaitFor::Run(*id),
+            })
+            .collect();
+        guest.commit(Point::Wait(Wait { any_of, all, until })).await?;
+    }
+}
+
+/// Only runs that this one started can be waited for.
+async fn own_runs(guest: &mut Guest, wanted: &[Wanted]) -> wasmtime::Result<Result<(), Failure>> {
+    let store = Arc::clone(&guest.outside.store);
+    for wanted in wanted {
+        let Wanted::Run(id) = wanted else { continue };
+        if guest.stretch.starting(*id).is_some() {
+            continue;
+        }
+        let run = read(|| store.run(*id)).await?;
+        if run.is_none_or(|run| run.trigger.parent != Some(guest.run.id)) {
+            return Ok(Err(Code::BadArgument.failure(format!("run {id} was not started by this one"))));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// What has come of what is wanted: nothing yet; or what came first, or all; or, as an empty list, the end of the time. The
+/// earliest counts, whenever it is looked for.
+async fn look(
+    guest: &mut Guest,
+    wanted: &[Wanted],
+    all: bool,
+    until: Option<Timestamp>,
+) -> wasmtime::Result<Option<Vec<Came>>> {
+    let now = guest.log.clock.now();
+    let over = until.is_some_and(|until| now >= until);
+    let in_time = |at: Timestamp| until.is_none_or(|until| at <= until);
+    let store = Arc::clone(&guest.outside.store);
+    let me = guest.run.id;
+    let mut come: Vec<(Timestamp, Came)> = Vec::new();
+    for (index, wanted) in (0u32..).zip(wanted) {
+        match wanted {
+            Wanted::Signal(name) => {
+                let after = guest.stretch.taken_to(name);
+                if let Some(signal) = read(|| store.inbox(me, name, after)).await? {
+                    let payload = String::from_utf8_lossy(&signal.payload).into_owned();
+                    let what = What::Signal { name: name.clone(), place: signal.place, payload };
+                    come.push((signal.at, Came { index, what }));
+                }
+            }
+            // What this stretch starts has not begun.
+            Wanted::Run(id) if guest.stretch.starting(*id).is_some() => {}
+            Wanted::Run(id) => {
+                if let Some(outcome) = read(|| store.outcome(*id)).await? {
+                    come.push((outcome.ended_at, Came { index, what: What::of(*id, outcome) }));
+                }
+            }
+        }
+    }
+    come.retain(|(at, _)| in_time(*at));
+    if all {
+        let whole = come.len() == wanted.len();
+        return Ok(if whole { Some(come.into_iter().map(|(_, came)| came).collect()) } else { over.then(Vec::new) });
+    }
+    // Of those that came at one time, the one that was named first.
+    let first = come.into_iter().min_by_key(|(at, came)| (*at, came.index));
+    Ok(match first {
+        Some((_, came)) => Some(vec![came]),
+        None => over.then(Vec::new),
+    })
+}
+
+/// Records what came of a wait, first in the stretch that it opens.
+fn answered(
+    guest: &mut Guest,
+    kind: Kind,
+    request: Hash,
+    came: Vec<Came>,
+    until: Option<Timestamp>,
+) -> wasmtime::Result<Result<Vec<Came>, Failure>> {
+    let size: usize = came.iter().map(|came| came.what.bytes()).sum();
+    let came = if size > FETCH_ALL_BYTES {
+        let message = format!("the outcomes hold {size} bytes; one call answers at most {FETCH_ALL_BYTES}");
+        Err(Code::LimitHostCall.failure(message))
+    } else {
+        Ok(came)
+    };
+    for came in came.iter().flatten() {
+        match &came.what {
+            What::Signal { name, place, .. } => guest.stretch.take(name, *place),
+            What::Failed { run, .. } | What::Cancelled { run } => guest.stretch.observe(*run),
+            What::Succeeded { .. } => {}
+        }
+    }
+    let timed_out = came.as_ref().is_ok_and(Vec::is_empty);
+    if let Some(until) = until.filter(|_| timed_out) {
+        guest.log.clock.not_before(until);
+    }
+    guest.record(kind, request, &came, None)?;
+    if timed_out {
+        guest.keep();
+    }
+    guest.begin_here();
+    Ok(came)
+}
+
+/// Something to wait for.
+enum Wanted {
+    Signal(String),
+    Run(RunId),
+}
+
+/// Something that came, as it is recorded.
+#[derive(Serialize, Deserialize)]
+struct Came {
+    /// Its place among what was waited for.
+    index: u32,
+    what: What,
+}
+
+#[derive(Serialize, Deserialize)]
+enum What {
+    Signal { name: String, place: u64, payload: String },
+    Succeeded { run: RunId, output: String },
+    Failed { run: RunId, failure: Failure },
+    Cancelled { run: RunId },
+}
+
+impl What {
+    fn of(run: RunId, outcome: ChildOutcome) -> Self {
+        match outcome.state {
+            RunState::Succeeded => {
+                let output =
+                    outcome.output.map_or_else(|| "null".to_owned(), |it| String::from_utf8_lossy(&it).into_owned());
+                Self::Succeeded { run, output }
+            }
+            // What the child gave up on is not tried again by what encloses it.
+            RunState::Failed(failure) => Self::Failed { run, failure: Failure { retryable: false, ..failure } },
+            _ => Self::Cancelled { run },
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signal { payload, .. } => payload.len(),
+            Self::Succeeded { output, .. } => output.len(),
+            Self::Failed { failure, .. } => failure.message.len() + failure.details.as_ref().map_or(0, String::len),
+            Self::Cancelled { .. } => 0,
+        }
+    }
+
+    fn into_outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Signal { .. } => None,
+            Self::Succeeded { output, .. } => Some(Outcome::Succeeded(output)),
+            Self::Failed { failure, .. } => Some(Outcome::Failed(failure.into())),
+            Self::Cancelled { .. } => Some(Outcome::Cancelled),
+        }
+    }
+
+    fn into_event(self) -> Event {
+        match self {
+            Self::Signal { payload, .. } => Event::Signal(payload),
+            Self::Succeeded { output, .. } => Event::Ended(Outcome::Succeeded(output)),
+            Self::Failed { failure, .. } => Event::Ended(Outcome::Failed(failure.into())),
+            Self::Cancelled { .. } => Event::Ended(Outcome::Cancelled),
+        }
+    }
+}

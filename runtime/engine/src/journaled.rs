@@ -1,0 +1,450 @@
+//! The guest between record and life: what is recorded is answered from there, what is not is performed and recorded, and at
+//! commit points everything up to there takes hold.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidemill_core::journal::{Hash, Kind, Met, Mismatch, NewEntry};
+use tidemill_core::run::Export;
+use tidemill_core::{Code, Failure, Fuel};
+
+use crate::activation::{Cause, Left, Outcome, Point, RunSink, Stretched, Went};
+use crate::end::End;
+use crate::guest::Guest;
+use crate::history::{Exit, Head, Mark, Marks, Open, Told};
+use crate::stretch::Stretch;
+
+/// The request of an entry that tells a cancellation.
+const TOLD: Hash = [0; 16];
+
+impl Guest {
+    /// The recorded answer of the next call; none where it is to be performed.
+    ///
+    /// # Errors
+    /// Where something else is recorded.
+    pub fn recall<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
+        if self.history.live {
+            return Ok(None);
+        }
+        match self.history.journal.call(kind, request) {
+            Ok(Met::Recorded(recorded)) => {
+                self.log.clock.not_before(recorded.at);
+                let answer = decode(&recorded.result)?;
+                self.replayed_one()?;
+                Ok(Some(answer))
+            }
+            Ok(Met::Live) => self.go_live().map(|()| None),
+            Err(mismatch) => Err(self.mismatch(&mismatch).into()),
+        }
+    }
+
+    /// The next entry, where it is of that kind and request.
+    ///
+    /// # Errors
+    /// Where what is recorded cannot be read.
+    pub fn recall_if<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
+        if self.history.live {
+            return Ok(None);
+        }
+        let Some(recorded) = self.history.journal.next_if(kind, request) else { return Ok(None) };
+        self.log.clock.not_before(recorded.at);
+        let answer = decode(&recorded.result)?;
+        self.replayed_one()?;
+        Ok(Some(answer))
+    }
+
+    /// Records what a call was answered, with the request as people will read it.
+    ///
+    /// # Errors
+    /// Where the journal has grown beyond its bound.
+    pub fn record<T: Serialize>(
+        &mut self,
+        kind: Kind,
+        request: Hash,
+        answer: &T,
+        shown: Option<&[u8]>,
+    ) -> wasmtime::Result<()> {
+        if self.export == Export::Health {
+            return Ok(());
+        }
+        let mut result = std::mem::take(&mut self.history.scratch);
+        result.clear();
+        result = postcard::to_extend(answer, result).map_err(|error| internal(&error))?;
+        let (at, fuel) = self.moment();
+        self.history.journal.record(NewEntry { kind, request, result: &result, at, fuel, shown });
+        let size = result.len();
+        self.history.scratch = result;
+        self.recorded(size)
+    }
+
+    /// Time and fuel of an entry that is about to be recorded.
+    pub fn moment(&mut self) -> (tidemill_core::Timestamp, Fuel) {
+        let fuel = self.fuel.generation();
+        self.history.entry_fuel = fuel;
+        (self.log.clock.now(), Fuel::new(fuel))
+    }
+
+    /// After an entry was recorded.
+    ///
+    /// # Errors
+    /// Where the journal has grown beyond its bound.
+    pub fn recorded(&mut self, size: usize) -> wasmtime::Result<()> {
+        self.log.entry();
+        self.history.unsaved(1, size);
+        let (bytes, most) = (self.history.journal.bytes(), self.run.limits.journal);
+        if bytes > most {
+            let message = format!(
+                "the journal of this generation holds {bytes} bytes; raise it with `journal = \"{}MiB\"` under `[limits]`, \
+                 or nest steps and continue as new",
+                (most >> 20).max(1).saturating_mul(2)
+            );
+            return Err(End::new(Code::LimitJournal, message).into());
+        }
+        Ok(())
+    }
+
+    /// Before each call that can fail: tells a cancellation, once.
+    pub fn may_fail(&mut self) -> Result<(), Failure> {
+        if self.history.told.is_some() {
+            return Ok(());
+        }
+        if !self.history.live {
+            let Some(recorded) = self.history.journal.next_if(Kind::Told, TOLD) else { return Ok(()) };
+            self.history.told = Some(Told { fuel: recorded.fuel.get(), at: recorded.at });
+            // What cannot be read is found by the next call, which can stop the guest.
+            let _ = self.replayed_one();
+            return Err(cancelled());
+        }
+        if !self.is_asked_to_end() {
+            return Ok(());
+        }
+        self.tell();
+        Err(cancelled())
+    }
+
+    /// Whether it is to end and does not know yet.
+    pub fn is_asked_to_end(&self) -> bool {
+        self.history.told.is_none() && self.cancel().urgency() >= crate::cancel::Urgency::Asked
+    }
+
+    /// Records that the guest is told.
+    pub fn tell(&mut self) {
+        let (at, fuel) = self.moment();
+        self.history.told = Some(Told { fuel: fuel.get(), at });
+        self.begins_grace = true;
+        if self.export != Export::Health {
+            self.history.journal.record(NewEntry {
+                kind: Kind::Told,
+                request: TOLD,
+                result: &[],
+                at,
+                fuel,
+                shown: None,
+            });
+            self.log.entry();
+            self.history.unsaved(1, 0);
+        }
+    }
+
+    /// After something was replayed.
+    ///
+    /// # Errors
+    /// Where it was the last, and the rest cannot be brought back.
+    pub fn replayed_one(&mut self) -> wasmtime::Result<()> {
+        if self.history.journal.is_live() { self.go_live() } else { Ok(()) }
+    }
+
+    /// Everything recorded was replayed: from here on the guest lives.
+    ///
+    /// # Errors
+    /// Where what was saved beside the journal does not belong to it; or only replay was asked for.
+    pub fn go_live(&mut self) -> wasmtime::Result<()> {
+        let history = &mut self.history;
+        if std::mem::replace(&mut history.live, true) {
+            return Ok(());
+        }
+        let (at, recorded) = (history.journal.last_at(), history.journal.last_fuel());
+        let head = history.head.take().unwrap_or_else(|| Head { at: history.journal.position(), ..Head::default() });
+        if head.at != history.journal.position() {
+            return Err(
+                End::new(Code::Internal, "what is saved beside the journal belongs to another end of it").into()
+            );
+        }
+        self.log.clock.not_before(at);
+        self.log.resumes(head.lines, head.log_bytes);
+        self.usage.resume(head.http_calls, head.http_bytes);
+        let here = history.mark();
+        let open = head.open.unwrap_or_else(|| Open { stretch: Stretch::default(), marks: Marks::at(here) });
+        (self.stretch, history.marks) = (open.stretch, open.marks);
+        history.told = history.told.or(head.told);
+        history.entry_fuel = recorded.get().max(head.fuel);
+        let before = history.entry_fuel.max(self.fuel_used);
+        self.fuel.replayed(before, self.fuel_left(before));
+        if self.history.dry {
+            return Err(self.exit(Exit::Replayed).into());
+        }
+        Ok(())
+    }
+
+    /// What it may still use of its fuel, where it has used so much: of its grace, where it knows that it is to end.
+    fn fuel_left(&self, used: u64) -> u64 {
+        let limit = self.run.limits.fuel.get();
+        let most = self.history.told.map_or(limit, |told| told.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
+        most.saturating_sub(used)
+    }
+
+    /// Ends the activation with something that is no failure.
+    pub fn exit(&mut self, exit: Exit) -> End {
+        let end = End::new(Code::Internal, "the activation ends");
+        self.history.exit.get_or_insert(exit);
+        end
+    }
+
+    /// Ends the activation because something else is recorded.
+    pub fn mismatch(&mut self, mismatch: &Mismatch) -> End {
+        let seen = |seen: &tidemill_core::journal::Seen| {
+            serde_json::json!({
+                "call": seen.kind,
+                "step": seen.step,
+                "request": seen.shown.as_ref().map(|shown| String::from_utf8_lossy(shown).into_owned()),
+            })
+        };
+        let details = serde_json::json!({
+            "entry": mismatch.seq,
+            "recorded": seen(&mismatch.recorded),
+            "called": seen(&mismatch.called),
+        });
+        let failure = Code::JournalMismatch.failure(mismatch.to_string()).with_details(details.to_string());
+        self.exit(Exit::Mismatch(failure))
+    }
+
+    /// A commit point: everything outside of open steps takes hold; at [`Point::BackOff`] it is only saved.
+    ///
+    /// # Errors
+    /// What ends the activation: a changed read, leave to leave, a store that cannot take it.
+    pub async fn commit(&mut self, point: Point) -> wasmtime::Result<()> {
+        let saves = matches!(point, Point::BackOff { .. });
+        let mut stretched = self.stretched(point)?;
+        if !saves {
+            stretched.effects = self.stretch.effects();
+            let stretch = self.stretch.after_commit();
+            let here = self.history.mark();
+            stretched.head = self.head(stretch, Marks::at(here))?;
+        }
+        let went = match self.sink.commit(stretched).await {
+            Ok(went) => went,
+            Err(failure) => {
+                self.history.journal.not_written();
+                return Err(End::from(failure).into());
+            }
+        };
+        if went == Went::Redo {
+            return Err(self.exit(Exit::Redo).into());
+        }
+        if !saves {
+            self.stretch.committed();
+            self.history.marks = Marks::at(self.history.mark());
+            self.history.commits += 1;
+        }
+        self.history.saved();
+        self.log.take_unsaved();
+        if went == Went::Leave { Err(self.exit(Exit::Leave).into()) } else { Ok(()) }
+    }
+
+    /// The commit point before a request that may do something. Where everything took hold and is saved already, nothing is written.
+    ///
+    /// # Errors
+    /// As [`Guest::commit`].
+    pub async fn leaving(&mut self) -> wasmtime::Result<()> {
+        if self.history.commits > 0 && self.stretch.is_empty() && !self.history.is_unsaved() {
+            self.stretch.committed();
+            self.history.marks = Marks::at(self.history.mark());
+            return Ok(());
+        }
+        self.commit(Point::Leaving).await
+    }
+
+    /// Saves what was recorded since the last time, where anything was.
+    ///
+    /// # Errors
+    /// Where it cannot be written at all.
+    pub async fn save(&mut self) -> wasmtime::Result<()> {
+        if let Some((sink, stretched)) = self.take_unsaved()?
+            && !sink.save(stretched).await
+        {
+            self.history.journal.not_written();
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to save.
+    pub fn is_save_due(&self) -> bool {
+        self.history.is_save_due(self.outside.save_entries)
+    }
+
+    /// What there is to save, and whom to give it to.
+    ///
+    /// # Errors
+    /// Where it cannot be written at all.
+    pub fn take_unsaved(&mut self) -> wasmtime::Result<Option<(Arc<dyn RunSink>, Stretched)>> {
+        let lines = self.log.take_unsaved();
+        if !self.history.live || self.export == Export::Health || !(lines || self.history.is_unsaved()) {
+            return Ok(None);
+        }
+        let stretched = self.stretched(Point::Save)?;
+        self.history.saved();
+        Ok(Some((Arc::clone(&self.sink), stretched)))
+    }
+
+    fn stretched(&mut self, point: Point) -> wasmtime::Result<Stretched> {
+        let head = self.head(self.stretch.clone(), self.history.marks)?;
+        let history = &mut self.history;
+        if history.lost.swap(false, Relaxed) {
+            history.journal.not_written();
+        }
+        Ok(Stretched {
+            effects: crate::activation::Effects::default(),
+            journal: history.journal.change(),
+            head,
+            fuel: Fuel::new(self.fuel.of_this(history.entry_fuel)),
+            peak_memory: self.memory.peak(),
+            journal_entries: history.journal.entries(),
+            told: history.told.is_some(),
+            point,
+        })
+    }
+
+    /// What stands beside the journal, where the stretch is this.
+    fn head(&self, stretch: Stretch, marks: Marks) -> wasmtime::Result<Option<Bytes>> {
+        let (lines, log_bytes) = self.log.counts();
+        let (http_calls, http_bytes) = self.usage.counts();
+        let at = self.history.journal.position();
+        let head = Head {
+            at,
+            fuel: self.history.entry_fuel,
+            lines,
+            log_bytes,
+            http_calls,
+            http_bytes,
+            told: self.history.told,
+            // Marks that are all at the end say nothing.
+            open: (!stretch.is_blank() || marks != Marks::at(self.history.mark())).then_some(Open { stretch, marks }),
+        };
+        head.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
+    }
+
+    /// From here on a retry keeps all that there is.
+    pub fn keep(&mut self) {
+        self.stretch.keep();
+        self.history.marks.kept = self.history.mark();
+    }
+
+    /// From here on a changed read does nothing again that came before.
+    pub fn begin_here(&mut self) {
+        self.stretch.begin_here();
+        self.history.marks.first = self.history.mark();
+        self.history.marks.first_kept = self.history.marks.kept;
+    }
+
+    /// What an attempt that failed leaves to the next.
+    pub fn kept(&mut self, fuel: u64) -> Left {
+        let kept = self.history.marks.kept;
+        self.history.entry_fuel = fuel;
+        Left {
+            effects: self.stretch.kept_effects(),
+            journal_to: kept.at,
+            head: self.head_at(self.stretch.after_retry(), kept),
+        }
+    }
+
+    /// What is there where nothing has come to it since it was committed or loaded.
+    pub fn as_it_was(&mut self) -> Left {
+        let head = self
+            .history
+            .head
+            .take()
+            .map_or_else(|| self.head(self.stretch.clone(), self.history.marks).ok().flatten(), |head| written(&head));
+        Left { journal_to: self.history.journal.position(), head, ..Left::default() }
+    }
+
+    /// The guest has returned.
+    ///
+    /// # Errors
+    /// Where more is recorded, or a step is still open.
+    pub fn returns(&mut self) -> wasmtime::Result<()> {
+        if self.export == Export::Health {
+            return Ok(());
+        }
+        self.history.journal.end().map_err(|mismatch| self.mismatch(&mismatch))?;
+        self.go_live()
+    }
+
+    /// What the whole attempt leaves.
+    pub fn all(&mut self) -> Left {
+        Left { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
+    }
+
+    /// Cuts the journal to where the stretch begins, and says with which head it is done again.
+    pub fn redo(&mut self) -> Left {
+        let Marks { first, first_kept, .. } = self.history.marks;
+        self.history.journal.not_written();
+        self.history.journal.truncate(first.at);
+        self.history.entry_fuel = self.history.journal.last_fuel().get();
+        let stretch = self.stretch.after_redo();
+        let head = Head { at: first.at, ..self.counts() };
+        let marks = Marks { kept: first_kept, first, first_kept };
+        let open = (!stretch.is_blank() || first_kept != first).then_some(Open { stretch, marks });
+        Left { journal_to: first.at, head: written(&Head { open, ..head }), ..Left::default() }
+    }
+
+    fn head_at(&self, stretch: Stretch, mark: Mark) -> Option<Bytes> {
+        let open = (!stretch.is_blank()).then_some(Open { stretch, marks: Marks::at(mark) });
+        written(&Head { at: mark.at, open, ..self.counts() })
+    }
+
+    /// The counts of a head, without a stretch and lines after its entry.
+    fn counts(&self) -> Head {
+        let (_, log_bytes) = self.log.counts();
+        let (http_calls, http_bytes) = self.usage.counts();
+        let (fuel, told) = (self.history.entry_fuel, self.history.told);
+        Head { fuel, log_bytes, http_calls, http_bytes, told, ..Head::default() }
+    }
+
+    /// How the activation ended, where that is no failure and no output.
+    pub fn exited(&mut self) -> Option<Outcome> {
+        Some(match self.history.exit.as_ref()? {
+            Exit::Redo => {
+                let failure = Code::Conflict.failure("another run has changed what this one had read");
+                Outcome::Failed { failure, cause: Cause::Host }
+            }
+            Exit::Leave => Outcome::Suspended,
+            Exit::AsNew(input) => Outcome::ContinueAsNew { input: input.clone() },
+            Exit::Mismatch(failure) => Outcome::Failed { failure: failure.clone(), cause: Cause::Mismatch },
+            Exit::Replayed => Outcome::Suspended,
+        })
+    }
+}
+
+fn written(head: &Head) -> Option<Bytes> {
+    // What is written here was written before, or is part of it.
+    head.write(0).ok().flatten()
+}
+
+/// What the call answers that tells the guest of its cancellation.
+pub(crate) fn cancelled() -> Failure {
+    Code::Cancelled.failure("the run is being cancelled: clean up and return")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> wasmtime::Result<T> {
+    postcard::from_bytes(bytes).map_err(|error| {
+        let message = format!("the journal holds an answer that is none of its call: {error}");
+        End::new(Code::StoreDamaged, message).into()
+    })
+}
+
+fn internal(error: &postcard::Error) -> End {
+    End::new(Code::Internal, format!("what is to be recorded could not be written: {error}"))
+}
