@@ -197,7 +197,10 @@ impl Host {
                 return Err(StoreError::RunsGoing { unended }.into());
             }
         }
-        self.0.store.delete_deployment(&live.deployment.name, cancel_runs, self.0.clock.now()).await?;
+        if cancel_runs {
+            self.0.store.end_waiting(&live.deployment.name, self.0.clock.now()).await?;
+        }
+        self.0.store.delete_deployment(&live.deployment.name, self.0.clock.now()).await?;
         Ok(())
     }
 

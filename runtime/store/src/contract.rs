@@ -99,13 +99,13 @@ pub trait Store: Send + Sync + 'static {
     /// Stops (or, with none, begins again) to admit and fire.
     async fn pause_deployment(&self, name: &DeploymentName, pause: Option<Pause>, now: Timestamp)
     -> Result<Deployment>;
-    /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay. Queued and parked runs are cancelled
-    /// where `cancel` says so.
+    /// Ends every run of a deployment that is queued, suspended or parked, untold.
+    async fn end_waiting(&self, name: &DeploymentName, now: Timestamp) -> Result<Caused>;
+    /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay.
     ///
     /// # Errors
-    /// [`StoreError::RunsGoing`] where runs have not ended: any without `cancel`, running ones with it (the caller stops
-    /// them and asks again).
-    async fn delete_deployment(&self, name: &DeploymentName, cancel: bool, now: Timestamp) -> Result<()>;
+    /// [`StoreError::RunsGoing`] where runs have not ended.
+    async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<()>;
 
     // --- runs ---
 

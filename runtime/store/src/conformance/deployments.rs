@@ -48,7 +48,7 @@ pub(super) async fn a_deleted_deployment_leaves_no_state_to_its_successor(store:
     commit.writes = vec![StateWrite { key: "n".into(), value: Some(Bytes::from_static(b"1")) }];
     commit.watermark = Some(NOON);
     super::world::done(&store, commit).await;
-    store.delete_deployment(&name("a"), false, NOON).await.expect("nothing is going");
+    store.delete_deployment(&name("a"), NOON).await.expect("nothing is going");
     assert_eq!(store.deployment(&name("a")).await, Ok(None));
     assert_eq!(deploy(&store, "a").await.revision, Revision::new(1));
     assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
@@ -60,20 +60,22 @@ pub(super) async fn one_with_runs_going_is_not_deleted(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let queued = request(&store, new_run("a")).await;
-    let refused = store.delete_deployment(&name("a"), false, NOON).await;
+    let refused = store.delete_deployment(&name("a"), NOON).await;
     assert_eq!(refused, Err(StoreError::RunsGoing { unended: 1 }));
     let running = super::world::claim_one(&store, &owner, "a").await.run;
     assert_eq!(running.id, queued.id);
     let waiting = request(&store, new_run("a")).await;
+    let caused = store.end_waiting(&name("a"), NOON).await.expect("the waiting ones end");
+    assert_eq!(caused.settled.iter().map(|run| run.id).collect::<Vec<_>>(), [waiting.id]);
     assert_eq!(
-        store.delete_deployment(&name("a"), true, NOON).await,
+        store.delete_deployment(&name("a"), NOON).await,
         Err(StoreError::RunsGoing { unended: 1 }),
         "the running one is its owner's to stop"
     );
     let cancelled = store.run(waiting.id).await.expect("a read").expect("a run");
     assert_eq!(cancelled.state, RunState::Cancelled);
     super::world::done(&store, success(&owner, &running)).await;
-    store.delete_deployment(&name("a"), true, NOON).await.expect("nothing is going");
+    store.delete_deployment(&name("a"), NOON).await.expect("nothing is going");
 }
 
 pub(super) async fn lives_of_a_node_are_counted(store: Arc<dyn Store>) {

@@ -1,9 +1,10 @@
 //! The contract of [`Store`] as claims that every implementation is held against.
 //!
 //! A back end's test builds an empty store and calls [`exercise`]; each claim gets a fresh one. The claims are a file a
-//! noun, named as what must hold. `model` holds random sequences of operations against a small model.
+//! noun, named as what must hold. `model` and `families` hold random sequences of operations against small models.
 
 mod deployments;
+mod families;
 mod feed;
 mod health;
 mod journals;
@@ -93,4 +94,5 @@ pub fn exercise(empty: Factory<'_>) {
 /// Where they differ, with the shortest sequence found.
 pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     model::compare(cases, empty);
+    families::compare(cases, empty);
 }

@@ -20,7 +20,7 @@ pub(super) async fn a_component_in_use_stays(store: Arc<dyn Store>) {
     deploy(&store, "user").await;
     let refused = store.delete_component(&digest()).await;
     assert_eq!(refused, Err(StoreError::InUse { users: vec![name("user")] }));
-    store.delete_deployment(&name("user"), false, super::world::NOON).await.expect("no runs are going");
+    store.delete_deployment(&name("user"), super::world::NOON).await.expect("no runs are going");
     store.delete_component(&digest()).await.expect("nobody uses it");
     assert_eq!(store.component(&digest()).await, Ok(None));
     assert_eq!(store.modules(PageRequest::first(10)).await.expect("a list").items, []);

@@ -15,6 +15,7 @@
 //! log/        segments, and spares that wait to become one
 //! tail        the last group made durable, unsynced
 //! index/      sled's files
+//! payloads/    long values, the layer above's: a file each, named by its digest
 //! stopped     after a clean stop: the index's files with their checksums
 //! ```
 

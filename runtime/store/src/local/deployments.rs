@@ -1,16 +1,16 @@
 //! Deployments: making revisions, pausing, removing.
 
-use tidemill_core::run::{RunEvent, RunState};
+use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, Timestamp};
 
 use super::codec::decode;
 use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
-use super::schedules;
 use super::tables::{COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, STATE, WATERMARKS, run_at_end, under};
+use super::{schedules, tree};
 use crate::error::StoreError;
-use crate::records::{Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
+use crate::records::{Caused, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -102,19 +102,26 @@ pub(super) fn pause(
     Ok(deployment)
 }
 
-/// Cancels queued and parked runs, a batch a commit; says whether it was the last.
-pub(super) fn cancel_waiting(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<bool> {
+/// Ends runs that are not running, a batch a commit; says whether it was the last.
+pub(super) fn end_waiting(
+    commit: &mut Commit<'_, '_>,
+    name: &DeploymentName,
+    now: Timestamp,
+) -> Result<(bool, Caused)> {
     let open = commit.below(OPEN, &under(name.as_str(), &[]), PURGE)?;
-    let mut cancelled = 0;
+    let mut ended = 0;
     for (key, _) in &open {
         let Some(id) = run_at_end(key) else { continue };
-        let running = runs::run(commit, id)?.is_none_or(|run| matches!(run.state, RunState::Running { .. }));
-        if !running {
-            runs::change(commit, id, RunEvent::Cancelled, now)?;
-            cancelled += 1;
+        // It may have ended with the one before.
+        let waits = runs::run(commit, id)?
+            .is_some_and(|run| !run.state.has_ended() && !matches!(run.state, RunState::Running { .. }));
+        if waits {
+            tree::end(commit, id, now)?;
+            ended += 1;
         }
     }
-    Ok(cancelled == 0 || open.len() < PURGE)
+    let last = ended == 0 || open.len() < PURGE;
+    Ok((last, tree::caused(commit, now)?))
 }
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The embedded [`Store`]: the contract's operations over one folder that belongs to one process.
 //!
-//! Each noun has a file with its operations as plain functions over [`reads::Reads`] or [`commit::Commit`]; here they are
-//! only put to the committer. An operation is decided inside the committer, on the newest state, so that
+//! Each noun has a file with its operations as plain functions over [`reads::Reads`] or [`commit::Commit`]; `store.rs` only
+//! puts them to the committer. An operation is decided inside the committer, on the newest state, so that
 //! conditions and what they guard cannot come apart.
 
 mod codec;
@@ -23,6 +23,7 @@ mod reads;
 mod runs;
 mod schedules;
 mod state;
+mod store;
 mod stretch;
 mod tables;
 mod tree;
@@ -32,31 +33,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use tidemill_core::ids::Owner;
-use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunEvent};
-use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
-};
-use tokio::sync::watch;
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use self::commit::Commit;
 use self::held::Held;
 use self::reads::Reads;
-use crate::contract::{CommitMark, Result, Store, StoreHealth};
-use crate::embedded::{Health, Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
+use crate::contract::{Result, Store};
+use crate::embedded::{Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
 use crate::error::StoreError;
-use crate::records::{
-    AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
-    FeedEntry, Firing, InboxSignal, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
-    PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest,
-    Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
-};
-
-/// Where the last scrub is noted, in [`tables::META`].
-const SCRUB: &[u8] = b"scrub";
+use crate::records::Claimed;
 
 /// The embedded store.
 #[derive(Clone)]
@@ -146,12 +133,13 @@ impl LocalStore {
             return payloads::read_all(&self.files, held);
         }
         let files = Arc::clone(&self.files);
-        let read = blocking(move || payloads::read_all(&files, held)).await;
-        read.inspect_err(|error| {
-            if let StoreError::Damaged { what } = error {
-                self.kv.found_damaged(what.clone());
-            }
-        })
+        blocking(move || payloads::read_all(&files, held)).await.inspect_err(|error| self.stop_if_damaged(error))
+    }
+
+    fn stop_if_damaged(&self, error: &StoreError) {
+        if let StoreError::Damaged { what } = error {
+            self.kv.found_damaged(what.clone());
+        }
     }
 
     async fn maybe(&self, held: Option<Held>) -> Result<Option<Bytes>> {
@@ -239,368 +227,6 @@ impl From<KvError> for StoreError {
             KvError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             other => Self::Io(other.to_string()),
         }
-    }
-}
-
-#[async_trait]
-impl Store for LocalStore {
-    async fn begin_life(&self, node: &NodeId) -> Result<Epoch> {
-        let of = node.clone();
-        let epoch = match self.commit(move |c| life::begin(c, &of)).await {
-            // It is written with the first commit that there is room for. The folder is this process's: nobody else
-            // begins one meanwhile.
-            Err(StoreError::DiskFull) => return self.unwritten.begin(&self.kv, node),
-            begun => begun?,
-        };
-        for name in deployments::purges(&self.kv)? {
-            self.purge(&name).await?;
-        }
-        Ok(epoch)
-    }
-
-    fn health(&self) -> StoreHealth {
-        match self.kv.health() {
-            Health::Healthy => StoreHealth::Good,
-            Health::DiskFull { .. } => StoreHealth::DiskFull,
-            Health::ReadOnly { why, .. } => StoreHealth::ReadOnly(why),
-        }
-    }
-
-    fn committed(&self) -> watch::Receiver<CommitMark> {
-        self.kv.commits()
-    }
-
-    fn sync_count(&self) -> u64 {
-        self.kv.sync_count()
-    }
-
-    async fn scrub(&self, now: Timestamp) -> Result<Scrub> {
-        let kv = self.kv.clone();
-        let found =
-            tokio::task::spawn_blocking(move || kv.scrub()).await.map_err(|e| StoreError::Io(e.to_string()))??;
-        let scrub = Scrub { at: now, records: found.records, bytes: found.bytes };
-        // Found sound is found sound, also where there is no room to note it.
-        if let Err(error) = self.commit(move |c| c.put_record(tables::META, SCRUB, &scrub)).await {
-            tracing::warn!(%error, "the time of the scrub could not be kept");
-        }
-        Ok(scrub)
-    }
-
-    async fn last_scrub(&self) -> Result<Option<Scrub>> {
-        self.kv.record(tables::META, SCRUB)
-    }
-
-    async fn close(&self) -> Result<()> {
-        Ok(self.kv.close().await?)
-    }
-
-    async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion> {
-        self.commit(move |c| modules::put(c, &version, &component)).await
-    }
-
-    async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>> {
-        modules::component(&self.kv, digest)
-    }
-
-    async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>> {
-        modules::versions(&self.kv, module)
-    }
-
-    async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>> {
-        modules::list(&self.kv, &page)
-    }
-
-    async fn delete_component(&self, digest: &ComponentDigest) -> Result<()> {
-        let digest = *digest;
-        self.commit(move |c| modules::delete(c, &digest)).await
-    }
-
-    async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment> {
-        if self.kv.get(tables::PURGES, put.name.as_str().as_bytes())?.is_some() {
-            self.purge(&put.name).await?;
-        }
-        self.commit(move |c| deployments::put(c, &put)).await
-    }
-
-    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>> {
-        deployments::get(&self.kv, name)
-    }
-
-    async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>> {
-        deployments::revision(&self.kv, name, revision)
-    }
-
-    async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>> {
-        deployments::revisions(&self.kv, name, &page)
-    }
-
-    async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>> {
-        deployments::list(&self.kv, &page)
-    }
-
-    async fn pause_deployment(
-        &self,
-        name: &DeploymentName,
-        pause: Option<Pause>,
-        now: Timestamp,
-    ) -> Result<Deployment> {
-        let name = name.clone();
-        self.commit(move |c| deployments::pause(c, &name, pause, now)).await
-    }
-
-    async fn delete_deployment(&self, name: &DeploymentName, cancel: bool, now: Timestamp) -> Result<()> {
-        let mut done = !cancel;
-        while !done {
-            let part = name.clone();
-            done = self.commit(move |c| deployments::cancel_waiting(c, &part, now)).await?;
-        }
-        let whole = name.clone();
-        self.commit(move |c| deployments::delete(c, &whole, now)).await?;
-        self.purge(name).await
-    }
-
-    async fn request_run(&self, new: NewRun) -> Result<Requested> {
-        self.commit_with(payloads::long([&new.input]), move |c| runs::request(c, &new)).await
-    }
-
-    async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
-        runs::by_key(&self.kv, deployment, key)
-    }
-
-    async fn claim(
-        &self,
-        owner: &Owner,
-        deployment: &DeploymentName,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Claimed>> {
-        let (owner, deployment) = (owner.clone(), deployment.clone());
-        let claimed = self.commit(move |c| runs::claim(c, &owner, &deployment, limit, now)).await?;
-        self.with_inputs(claimed).await
-    }
-
-    async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {
-        runs::waiting(&self.kv, now)
-    }
-
-    async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        runs::next_delayed(&self.kv, now)
-    }
-
-    async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize> {
-        runs::queued(&self.kv, deployment, most)
-    }
-
-    async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed> {
-        self.commit_with(payloads::long(stretch::values(&commit)), move |c| stretch::commit(c, &commit)).await
-    }
-
-    async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
-        let (owner, run) = (owner.clone(), run.clone());
-        self.commit(move |c| runs::save_progress(c, &owner, &run, &logs)).await
-    }
-
-    async fn save(
-        &self,
-        owner: &Owner,
-        run: &Run,
-        journal: Option<JournalChange>,
-        head: Option<Bytes>,
-        logs: Vec<LogLine>,
-    ) -> Result<()> {
-        let (owner, run) = (owner.clone(), run.clone());
-        let long = payloads::long(journal.iter().flat_map(|change| &change.chunks).chain(&head));
-        let save = move |c: &mut Commit<'_, '_>| runs::save(c, &owner, &run, journal.as_ref(), head.as_ref(), &logs);
-        self.commit_with(long, save).await
-    }
-
-    async fn journal(&self, id: RunId) -> Result<StoredJournal> {
-        let (chunks, head) = journal::read(&self.kv.view(), id)?;
-        Ok(StoredJournal { chunks: self.values(chunks).await?, head: self.maybe(head).await? })
-    }
-
-    async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
-        let owner = owner.clone();
-        let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;
-        self.with_inputs(taken).await
-    }
-
-    async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
-        self.commit(move |c| runs::change(c, id, event, now)).await
-    }
-
-    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)> {
-        self.commit(move |c| tree::request_cancel(c, id, terminate, now)).await
-    }
-
-    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, Caused)> {
-        self.commit(move |c| tree::drain(c, limit, now)).await
-    }
-
-    async fn retry_run(&self, id: RunId, retry: Retry) -> Result<(Run, Caused)> {
-        self.commit(move |c| tree::retry(c, id, &retry)).await
-    }
-
-    async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>> {
-        tree::children(&self.kv, parent, &page)
-    }
-
-    async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
-        let Some((ended_at, state, output)) = runs::outcome(&self.kv.view(), id)? else { return Ok(None) };
-        Ok(Some(ChildOutcome { ended_at, state, output: self.maybe(output).await? }))
-    }
-
-    async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled> {
-        self.commit_with(payloads::long([&signal.payload]), move |c| inbox::signal(c, &signal, now)).await
-    }
-
-    async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
-        let Some((place, at, payload)) = inbox::first(&self.kv, id, name, after)? else { return Ok(None) };
-        Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(payload).await?, at }))
-    }
-
-    async fn run(&self, id: RunId) -> Result<Option<Run>> {
-        runs::run(&self.kv, id)
-    }
-
-    async fn input(&self, id: RunId) -> Result<Option<Bytes>> {
-        self.maybe(runs::input(&self.kv, id)?).await
-    }
-
-    async fn output(&self, id: RunId) -> Result<Option<Bytes>> {
-        self.maybe(runs::output(&self.kv, id)?).await
-    }
-
-    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
-        runs::logs(&self.kv, id, seq, limit)
-    }
-
-    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
-        // A list is no transaction: a run that moves while it is read is shown as it was or as it is.
-        runs::list(&self.kv, &filter, &page)
-    }
-
-    async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>> {
-        schedules::list(&self.kv, deployment, &page)
-    }
-
-    async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>> {
-        schedules::get(&self.kv, deployment, name)
-    }
-
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>> {
-        schedules::due(&self.kv, now, limit)
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
-        schedules::next_due(&self.kv)
-    }
-
-    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool> {
-        let long = payloads::long(firing.runs.iter().map(|new| &new.input));
-        self.commit_with(long, move |c| schedules::fire(c, &firing, now)).await
-    }
-
-    async fn pause_schedule(
-        &self,
-        deployment: &DeploymentName,
-        name: &ScheduleName,
-        pause: Option<Pause>,
-        next: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Schedule> {
-        let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| schedules::pause(c, &deployment, &name, pause, next, now)).await
-    }
-
-    async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize> {
-        runs::unended_firings(&self.kv, deployment, name.as_str(), most)
-    }
-
-    async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
-        schedules::watermark(&self.kv, stream)
-    }
-
-    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
-        let (value, version) = state::get(&self.kv, deployment, key)?;
-        Ok(Versioned { value: self.maybe(value).await?, version })
-    }
-
-    async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
-        let state::Scanned { entries, more } = state::scan(&self.kv.view(), deployment, request)?;
-        let mut held = Vec::with_capacity(entries.len());
-        let mut keys = Vec::with_capacity(entries.len());
-        for (key, value, version) in entries {
-            held.push(value);
-            keys.push((key, version));
-        }
-        let values = self.values(held).await?;
-        let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
-        Ok(ScanPage { entries, more })
-    }
-
-    async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {
-        ledger::external_id(&self.kv, stream, external_id)
-    }
-
-    async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>> {
-        ledger::entries(&self.kv, stream, &page)
-    }
-
-    async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>> {
-        ledger::revenue(&self.kv.view(), stream, start, end)
-    }
-
-    async fn stream_totals(&self) -> Result<Vec<StreamTotal>> {
-        ledger::stream_totals(&self.kv.view())
-    }
-
-    async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
-        ledger::account_totals(&self.kv.view(), stream)
-    }
-
-    async fn check_ledger(&self) -> Result<LedgerCheck> {
-        let store = self.clone();
-        let check = move || ledger::check(&store.kv.view());
-        tokio::task::spawn_blocking(check).await.map_err(|e| StoreError::Io(e.to_string()))?
-    }
-
-    async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
-        feed::after(&self.kv, after, limit)
-    }
-
-    async fn feed_range(&self) -> Result<(u64, u64)> {
-        feed::ends(&self.kv)
-    }
-
-    async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
-        while self.commit(move |c| feed::forget_keys(c, now)).await? > 0 {}
-        let mut surplus = self.kv.count(tables::FEED).saturating_sub(keep as u64);
-        while surplus > 0 {
-            let most = usize::try_from(surplus).unwrap_or(usize::MAX);
-            let forgotten = self.commit(move |c| feed::forget(c, most)).await?;
-            if forgotten == 0 {
-                break;
-            }
-            surplus = surplus.saturating_sub(forgotten as u64);
-        }
-        self.sweep(now).await
-    }
-
-    async fn put_operation(&self, operation: Operation) -> Result<()> {
-        self.commit(move |c| operations::put(c, &operation)).await
-    }
-
-    async fn operation(&self, id: &str) -> Result<Option<Operation>> {
-        operations::get(&self.kv, id)
-    }
-
-    async fn open_operations(&self) -> Result<Vec<Operation>> {
-        operations::open(&self.kv)
-    }
-
-    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<Expired> {
-        expire::expire(self, policy, limit).await
     }
 }
 

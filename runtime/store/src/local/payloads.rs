@@ -121,12 +121,16 @@ impl Files {
 
     /// The value of a file, verified. Blocks.
     pub(super) fn read(&self, named: &Named) -> Result<Bytes> {
-        let (dir, name) = self.place(&named.digest);
+        self.verified(&named.digest, Some(named.length))
+    }
+
+    fn verified(&self, digest: &Digest, expected: Option<u64>) -> Result<Bytes> {
+        let (dir, name) = self.place(digest);
         let damaged = |what: String| StoreError::Damaged { what: format!("the payload {name} {what}") };
         let read = || -> io::Result<Vec<u8>> {
             let file = self.disk.open(&dir.join(&name), false)?;
             let length = file.length()?;
-            if length != named.length || length > MAX_OPERATION {
+            if expected.is_some_and(|expected| length != expected) || length > MAX_OPERATION {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, format!("has {length} bytes")));
             }
             let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
@@ -138,7 +142,7 @@ impl Files {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => damaged(error.to_string()),
             _ => StoreError::Io(format!("the payload {name} could not be read: {error}")),
         })?;
-        if <Digest>::from(Sha256::digest(&bytes)) != named.digest {
+        if <Digest>::from(Sha256::digest(&bytes)) != *digest {
             return Err(damaged("is not what was written".to_owned()));
         }
         Ok(Bytes::from(bytes))
@@ -213,6 +217,28 @@ impl Drop for Filed {
 /// Those of `values` that are to lie in files.
 pub(super) fn long<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> Vec<Bytes> {
     values.into_iter().filter(|value| value.len() > INLINE).cloned().collect()
+}
+
+/// Reads and verifies every file that a record names; gives their number and bytes. Blocks.
+pub(super) fn verify(files: &Files, store: &impl Reads) -> Result<(u64, u64)> {
+    let (mut number, mut bytes) = (0, 0);
+    let mut range = prefix_range(&[]);
+    loop {
+        let names = store.range(PAYLOADS, range.clone(), false, 256)?;
+        let Some((last, _)) = names.last() else { return Ok((number, bytes)) };
+        range.start = [last.as_ref(), &[0]].concat();
+        for digest in names.iter().filter_map(|(key, _)| key.first_chunk()) {
+            match files.verified(digest, None) {
+                Ok(value) => {
+                    number += 1;
+                    bytes += value.len() as u64;
+                }
+                // It may have lost its last name meanwhile.
+                Err(_) if store.bytes(PAYLOADS, digest)?.is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// Every long value among `held`, read. Blocks where there is one.

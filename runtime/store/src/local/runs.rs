@@ -178,9 +178,7 @@ pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, event: RunEvent, no
     }
     let mut after = before.after(event)?;
     after.run.waiting_for = None;
-    if after.run.state.has_ended() {
-        after.run.ended_at = Some(now);
-    }
+    after.run.ended_at = after.run.state.has_ended().then_some(now);
     places::write(commit, Some(&before.run), &after, now)?;
     tree::caused(commit, now)?;
     Ok(existing(commit, id)?.run)

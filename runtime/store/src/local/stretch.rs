@@ -114,13 +114,19 @@ fn asked(before: Option<CancelAsked>, after: Option<CancelAsked>) -> Option<Canc
 
 /// A run whose cancellation was asked for starts nothing that stays, and is not set aside.
 fn cancelled_meanwhile(commit: &mut Commit<'_, '_>, after: &Kept, stretch: &StretchCommit) -> Result<()> {
+    let terminate = after.run.cancel.is_some_and(|asked| asked.terminate);
     for new in stretch.starts.iter().filter(|new| !new.detached) {
-        tree::cancel(commit, new.id, false, stretch.now)?;
+        tree::cancel(commit, new.id, terminate, stretch.now)?;
     }
     match after.run.state {
         RunState::Parked(_) => {
             commit.about = None;
             tree::cancel(commit, after.run.id, false, stretch.now)
+        }
+        // Asked for while the owner was on its way here, and not known to it.
+        RunState::Running { .. } if stretch.run.cancel != after.run.cancel && (after.to_be_told() || terminate) => {
+            commit.caused.cancelling.push(after.run.id);
+            Ok(())
         }
         _ => Ok(()),
     }

@@ -113,11 +113,7 @@ pub(super) fn cancel(commit: &mut Commit<'_, '_>, id: RunId, terminate: bool, no
         _ => asks.terminate,
     };
     if at_once {
-        let mut after = before.after(RunEvent::Cancelled)?;
-        after.run.cancel = Some(asks);
-        after.run.waiting_for = None;
-        after.run.ended_at = Some(now);
-        return places::write(commit, Some(&before.run), &after, now);
+        return end_untold(commit, &before, Some(asks), now);
     }
     let mut after = before.clone();
     after.run.cancel = Some(asks);
@@ -128,6 +124,20 @@ pub(super) fn cancel(commit: &mut Commit<'_, '_>, id: RunId, terminate: bool, no
     }
     let running = matches!(after.run.state, RunState::Running { .. });
     if after.to_be_told() || (running && asks.terminate) { tell(commit, &after) } else { Ok(()) }
+}
+
+/// Ends a run that is not running.
+pub(super) fn end(commit: &mut Commit<'_, '_>, id: RunId, now: Timestamp) -> Result<()> {
+    let before = kept::existing(commit, id)?;
+    end_untold(commit, &before, before.run.cancel, now)
+}
+
+fn end_untold(commit: &mut Commit<'_, '_>, before: &Kept, asked: Option<CancelAsked>, now: Timestamp) -> Result<()> {
+    let mut after = before.after(RunEvent::Cancelled)?;
+    after.run.cancel = asked;
+    after.run.waiting_for = None;
+    after.run.ended_at = Some(now);
+    places::write(commit, Some(&before.run), &after, now)
 }
 
 /// What somebody asked for: one run and what lies below it.
@@ -256,7 +266,8 @@ fn failed_children(store: &impl Reads, parent: RunId, all: bool, most: usize) ->
 fn open_again(commit: &mut Commit<'_, '_>, run: &Run) -> Result<()> {
     let Some(parent) = run.trigger.parent else { return Ok(()) };
     let key = pair(parent, run.id);
-    let Some(mut kept) = kept::kept(commit, parent)?.filter(|kept| !kept.run.state.has_ended()) else { return Ok(()) };
+    // Also where the parent has ended: it may be tried again later.
+    let Some(mut kept) = kept::kept(commit, parent)? else { return Ok(()) };
     if commit.bytes(CHILDREN, &key)?.is_none() {
         return Ok(());
     }

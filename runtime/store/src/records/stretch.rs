@@ -134,12 +134,26 @@ pub struct Caused {
     pub ready: Vec<DeploymentName>,
     /// The earliest time at which something that was delayed here becomes due.
     pub delayed: Option<Timestamp>,
-    /// Running runs that are to be told of their cancellation, or ended where `cancel.terminate` says so.
+    /// Running runs that are to be told of their cancellation, or ended where `cancel.terminate` says so; the run that was committed among
+    /// them, where its owner does not know yet.
     pub cancelling: Vec<RunId>,
     /// Runs that ended or were parked, besides the one that was committed.
     pub settled: Vec<Run>,
     /// Signals that nobody will get.
     pub undelivered: Vec<Undelivered>,
+}
+
+impl Caused {
+    /// What several commits led to together.
+    pub fn add(&mut self, other: Self) {
+        self.ready.extend(other.ready);
+        self.ready.sort_unstable();
+        self.ready.dedup();
+        self.delayed = [self.delayed, other.delayed].into_iter().flatten().min();
+        self.cancelling.extend(other.cancelling);
+        self.settled.extend(other.settled);
+        self.undelivered.extend(other.undelivered);
+    }
 }
 
 /// What became of a commit that was not refused by an error.
