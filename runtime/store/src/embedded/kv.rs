@@ -14,7 +14,7 @@ use super::open::{self, OpenReport};
 use super::scrub::{self, Haste, Scrubbed};
 use super::shared::{Commit, Shared};
 use super::span::Span;
-use super::stored::{Key, Value};
+use super::stored::{self, Key, Value};
 use super::view::View;
 
 /// An open store. A clone is another handle on the same; when the last is dropped, it closes by itself.
@@ -68,7 +68,11 @@ impl Kv {
     pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
         let read = || {
             let reading = self.shared.index.reading()?;
-            reading.get(reading.slot(table.id)?, key.as_ref())
+            let (slot, key) = (reading.slot(table.id)?, key.as_ref());
+            let now = reading.sealed(slot, key)?;
+            // Who reads one key and then another must not see the first of a group that is half inserted.
+            let sealed = self.shared.versions.before_unfinished(slot, key).unwrap_or(now);
+            sealed.map(|sealed| stored::unseal(table, key, &sealed)).transpose()
         };
         read().map_err(|error| self.shared.noted(error))
     }

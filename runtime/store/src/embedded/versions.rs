@@ -92,6 +92,14 @@ impl Versions {
         layer
     }
 
+    /// What a key's value was before the group that is being put into the index, where it changes that. To be asked *after*
+    /// the index was read.
+    pub fn before_unfinished(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        let state = self.state();
+        let unfinished = state.layers.iter().rev().take_while(|layer| layer.generation > state.applied.end.generation);
+        unfinished.filter_map(|layer| Some(layer.changes.get(slot)?.get(key)?.before.clone())).last()
+    }
+
     /// Tells that the group is wholly in the index.
     pub fn finish(&self, applied: Applied) {
         let mut state = self.state();

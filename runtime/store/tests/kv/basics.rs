@@ -263,3 +263,39 @@ async fn an_open_store_is_healthy_and_a_scrub_counts_its_records() {
     assert_eq!(kv.scrub().unwrap().records, 1500);
     kv.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_reads_one_key_after_another_finds_all_that_the_first_came_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kv, _) = open(small(dir.path()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (kv, stop) = (kv.clone(), Arc::clone(&stop));
+        tokio::task::spawn_blocking(move || {
+            let number = |value: Option<String>| value.map_or(0, |text| text.parse::<u32>().unwrap());
+            let mut seen = 0;
+            while !stop.load(Ordering::Relaxed) {
+                // In the order in which they are put into the index.
+                let first = number(get(&kv, RUNS, "0"));
+                let second = number(get(&kv, EVENTS, "99"));
+                assert!(second >= first, "the first of group {first} came before its last, which is still {second}");
+                seen = first;
+            }
+            seen
+        })
+    };
+    for round in 1..=300_u32 {
+        kv.submit(move |tx: &mut Tx<'_>| {
+            for key in 0..100 {
+                tx.put(RUNS, key.to_string(), round.to_string())?;
+                tx.put(EVENTS, key.to_string(), round.to_string())?;
+            }
+            Ok::<_, KvError>(())
+        })
+        .await
+        .unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(reader.await.unwrap() > 2);
+    kv.close().await.unwrap();
+}
