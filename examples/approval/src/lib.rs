@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
-use tidemill_sdk::{Result, context, durable, http, info, signal, step};
+use tidemill_sdk::{Result, Schema, context, durable, http, info, signal, step};
 
 /// What a run is started with.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Request {
     /// What is to be approved, for a person to read.
     what: String,
@@ -34,7 +34,7 @@ struct Decision {
 }
 
 /// What a run answers.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Schema, Debug, PartialEq)]
 struct Answer {
     approved: bool,
     /// Nobody where no answer came.

@@ -1,10 +1,10 @@
 //! One part of what `fan-out` shares out: counts the primes in a span of numbers.
 
 use serde::Deserialize;
-use tidemill_sdk::{Result, bail};
+use tidemill_sdk::{Result, Schema, bail};
 
 /// What a run is started with: from the first number to before the last.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Span {
     from: u64,
     to: u64,

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidemill_sdk::durable::{self, Run};
-use tidemill_sdk::{Result, bail, info, join_all, spawn};
+use tidemill_sdk::{Result, Schema, bail, info, join_all, spawn};
 
 /// What a run is started with: `{}` counts the primes below a million in a thousand parts.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Input {
     #[serde(default = "a_million")]
     below: u64,
@@ -15,7 +15,7 @@ struct Input {
 }
 
 /// What a run answers.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Schema, Debug, PartialEq)]
 struct Output {
     primes: u64,
     parts: u64,

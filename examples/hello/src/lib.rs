@@ -1,11 +1,12 @@
 //! Greets by name, and counts in `state` how often it greeted whom: the smallest module that is of any use.
 
 use serde::{Deserialize, Serialize};
-use tidemill_sdk::{Result, context, info, state};
+use tidemill_sdk::{Result, Schema, context, info, state};
 
 /// What a run is started with: `{"name": "Ada"}`, or `{}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Input {
+    /// Who is greeted.
     #[serde(default = "world")]
     name: String,
 }
@@ -17,7 +18,7 @@ struct Config {
     greeting: String,
 }
 
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Schema, Debug, PartialEq)]
 struct Output {
     message: String,
     /// How often this name was greeted, and how often any was, this run included.

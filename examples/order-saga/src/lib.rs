@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidemill_sdk::http::Request;
-use tidemill_sdk::{Money, Result, Retry, bail, clock, context, durable, http, info, ledger, saga};
+use tidemill_sdk::{Money, Result, Retry, Schema, bail, clock, context, durable, http, info, ledger, saga};
 
 /// What a run is started with.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Order {
     /// The shop's own number. The ledger takes a sale of it once.
     id: String,
@@ -29,7 +29,7 @@ struct Config {
 }
 
 /// What a run answers.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Serialize, Schema, Debug, PartialEq)]
 struct Done {
     order: String,
     charge: String,

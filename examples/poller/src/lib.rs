@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tidemill_sdk::{Result, context, durable, http, info, signal, state, warn};
+use tidemill_sdk::{Result, Schema, context, durable, http, info, signal, state, warn};
 
 /// What a run is started with: `{}`. What it goes on with is its own.
-#[derive(Deserialize, Serialize, Default, Debug, PartialEq)]
+#[derive(Deserialize, Serialize, Schema, Default, Debug, PartialEq)]
 #[serde(default)]
 struct Seen {
     looks: u64,

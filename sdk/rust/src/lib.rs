@@ -33,15 +33,20 @@
 //! the module `testing`.
 #![deny(unsafe_code)]
 
+/// What the macros generate names this crate so.
+#[cfg(test)]
+extern crate self as tidemill_sdk;
+
 pub use clock::{now, sleep, sleep_until};
 pub use durable::{join_all, saga, select, signal, spawn, step, step_with};
 pub use error::{Context, Error, Result};
 pub use money::{Money, Remainder};
 pub use random::random;
 pub use retry::Retry;
+pub use schema::Schema;
 pub use status::Status;
 pub use stream::{Collection, Period};
-pub use tidemill_sdk_macros::{health, revenue_stream, webhook, workflow};
+pub use tidemill_sdk_macros::{Schema, health, revenue_stream, webhook, workflow};
 pub use time::Timestamp;
 pub use webhook::{Delivery, Reply};
 
@@ -66,6 +71,8 @@ mod host;
 mod json;
 mod money;
 mod retry;
+#[doc(hidden)]
+pub mod schema;
 mod status;
 mod stream;
 mod time;

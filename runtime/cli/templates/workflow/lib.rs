@@ -1,10 +1,10 @@
 //! A workflow: started by hand, by a schedule, by an event or by another run.
 
 use serde::{Deserialize, Serialize};
-use tidemill_sdk::{Result, context, info, state};
+use tidemill_sdk::{Result, Schema, context, info, state};
 
 /// What a run is started with. A schedule gives its `input`, which is `{}` if it has none.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 struct Input {
     #[serde(default = "nobody")]
     name: String,
@@ -17,7 +17,7 @@ struct Config {
 }
 
 /// What a run answers.
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 struct Output {
     message: String,
     runs: u64,

@@ -2,20 +2,30 @@
 //! tests can call it, and adds the export of its world. What the exports do is in the SDK's `export` module, not here.
 #![forbid(unsafe_code)]
 
+mod schema;
 mod signature;
 
 use proc_macro::TokenStream;
 use quote::quote;
 use signature::{Export, Shape};
 
+/// Describes a type's JSON by serde's rules; a component's workflow shows what it takes and gives by it. `tidemill_sdk::Schema` says more.
+#[proc_macro_derive(Schema, attributes(schema, serde))]
+pub fn schema(item: TokenStream) -> TokenStream {
+    let derived = syn::parse::<syn::DeriveInput>(item).and_then(|input| schema::derive(&input));
+    derived.unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
 /// Exports a function as the component's workflow.
 ///
 /// It takes the run's input, anything that is `Deserialize`, or nothing, and returns anything that is `Serialize`, or a
-/// `Result` of it whose error turns into `tidemill_sdk::Error`.
+/// `Result` of it whose error turns into `tidemill_sdk::Error`. Where these types have a `Schema`, it is in the component: hosts show it, and
+/// check a run's input by it.
 #[proc_macro_attribute]
 pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input" };
     shape.expand(arguments, item, |exported| {
+        let section = exported.section();
         let call = exported.call;
         let adapter = if exported.takes_input {
             quote!(::tidemill_sdk::export::workflow(&input, |input| #call))
@@ -36,6 +46,7 @@ pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
             ::tidemill_sdk::bindings::workflow::export_workflow!(
                 __TidemillExport with_types_in ::tidemill_sdk::bindings::workflow
             );
+            #section
         };
         Export { guest, function: quote!(run), item }
     })

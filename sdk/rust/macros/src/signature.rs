@@ -2,9 +2,9 @@
 //! generates for it. Knows nothing of what the worlds are.
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenStream as Tokens;
+use proc_macro2::{TokenStream as Tokens, TokenTree};
 use quote::quote;
-use syn::{FnArg, ItemFn, ReturnType, Type, spanned::Spanned};
+use syn::{FnArg, GenericArgument, ItemFn, PathArguments, ReturnType, Type, spanned::Spanned};
 
 /// What functions an attribute goes on.
 pub struct Shape {
@@ -22,6 +22,30 @@ pub struct Exported {
     pub takes_input: bool,
     /// Calls it, with `input` where it has the parameter; a `Result` in any case.
     pub call: Tokens,
+    /// The types that it takes and gives, where they can be named outside of it.
+    input: Option<Type>,
+    output: Option<Type>,
+}
+
+impl Exported {
+    /// The component's section with the schemas of what it takes and gives, unless both may be anything.
+    pub fn section(&self) -> Tokens {
+        let node = |of: &Option<Type>| match of {
+            Some(of) => quote!(::tidemill_sdk::schema::Probe::<#of>::NODE),
+            None => quote!(&::tidemill_sdk::schema::Node::Any),
+        };
+        let (input, output) = (node(&self.input), node(&self.output));
+        quote! {
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                #[allow(unused_imports)]
+                use ::tidemill_sdk::schema::Otherwise as _;
+                const LEN: usize = ::tidemill_sdk::schema::section_len(#input, #output);
+                #[unsafe(link_section = "tidemill:schema")]
+                static SECTION: [u8; LEN] = ::tidemill_sdk::schema::section(#input, #output);
+            };
+        }
+    }
 }
 
 /// What a macro generates.
@@ -106,8 +130,40 @@ impl Shape {
         } else {
             quote!(::std::result::Result::<_, ::tidemill_sdk::Error>::Ok(#call))
         };
-        Ok(Exported { takes_input, call })
+        let input = match signature.inputs.first() {
+            Some(FnArg::Typed(input)) => Some((*input.ty).clone()),
+            _ => None,
+        };
+        let output = returned(&signature.output);
+        Ok(Exported { takes_input, call, input: input.filter(can_be_named), output: output.filter(can_be_named) })
     }
+}
+
+/// What is returned, of a `Result` the good part.
+fn returned(output: &ReturnType) -> Option<Type> {
+    let ReturnType::Type(_, returned) = output else { return None };
+    if !returns_result(output) {
+        return Some((**returned).clone());
+    }
+    let Type::Path(path) = &**returned else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(good) => Some(good.clone()),
+        _ => None,
+    })
+}
+
+/// Neither `impl Trait` nor a lifetime left out can stand in a constant.
+fn can_be_named(of: &Type) -> bool {
+    fn elsewhere(tokens: Tokens) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == "impl",
+            TokenTree::Punct(punct) => punct.as_char() == '&' || punct.as_char() == '\'',
+            TokenTree::Group(group) => elsewhere(group.stream()),
+            TokenTree::Literal(_) => false,
+        })
+    }
+    !elsewhere(quote!(#of))
 }
 
 /// By its name: `Result`, whatever path is before it and whatever an alias leaves out.
