@@ -18,7 +18,7 @@ use tidemill_core::clock::{Clock, Stopwatch, SystemClock};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Fuel};
-use tidemill_engine::{Admitted, Effects, Ended, EngineStats, Outcome, Refused};
+use tidemill_engine::{Admitted, DryRun, Effects, Ended, EngineStats, Outcome, Refused};
 use tidemill_store::records::{Component, ModuleVersion, Requested};
 use tidemill_store::{LocalStore, Store};
 
@@ -33,6 +33,10 @@ impl Guests for NoOp {
     async fn run(&self, _: Job) -> Ended {
         let outcome = Outcome::Output(Bytes::from_static(b"null"));
         Ended::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536)
+    }
+
+    async fn dry_run(&self, _: Job) -> DryRun {
+        DryRun::Continues
     }
 
     fn evict(&self, _: ComponentDigest) {}

@@ -1,69 +1,89 @@
-//! Taking a run from the store into hand: its plan, the place of its next log line, and then its work.
+//! Taking a run from the store into hand: into those of the work that waits with it in memory, or anew, with its plan, its
+//! journal and the place of its next log line.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunEvent};
-use tidemill_core::{Code, Failure};
-use tidemill_store::records::StretchCommit;
+use tidemill_core::{Failure, RunId};
+use tidemill_store::records::{Claimed, StoredJournal, StretchCommit};
 use tidemill_store::{Store, StoreError};
 
 use crate::error::ControlError;
 use crate::going::Handle;
 use crate::host::Inner;
-use crate::live::{Live, Plan};
+use crate::live::Live;
 use crate::slots::Permit;
-use crate::work::{Finish, Work};
+use crate::waiting::Resumed;
+use crate::work::{Finish, Stored, Work};
 
-/// Works on a claimed run in the background. It can be cancelled from here on.
-pub(crate) fn spawn(host: Arc<Inner>, live: Arc<Live>, run: Run, input: Bytes, permit: Permit) {
-    let handle = Handle::new(run.deployment.clone());
+/// Works on a claimed run in the background: where its guest waits in memory, that one goes on. It can be cancelled from here on.
+pub(crate) fn spawn(host: Arc<Inner>, live: Arc<Live>, claimed: Claimed, permit: Permit) {
+    let Claimed { run, input } = claimed;
+    let Err(resumed) = host.waiting.resume(Box::new(Resumed { run, live, permit })) else { return };
+    let Resumed { run, live, permit } = *resumed;
+    let handle = Handle::new();
     host.going.add(run.id, Arc::clone(&handle));
     tokio::spawn(async move {
-        work(host, live, run, input, permit, handle).await;
+        work(host, live, Claimed { run, input }, permit, handle).await;
     });
 }
 
-/// The same, to be awaited.
+/// The same for one that is not in memory, to be awaited.
 pub(crate) async fn work(
     host: Arc<Inner>,
     live: Arc<Live>,
-    run: Run,
-    input: Bytes,
+    claimed: Claimed,
     permit: Permit,
     handle: Arc<Handle>,
 ) -> Option<Finish> {
-    let id = run.id;
+    let id = claimed.run.id;
     let mut failures = 0;
-    let (plan, next_seq) = loop {
-        match prepare(&host, &live, &run).await {
-            Ok(prepared) => break prepared,
+    let stored = loop {
+        match prepare(&host, &live, &claimed.run, &handle).await {
+            Ok(stored) => break stored,
             Err(ControlError::Store(error)) if error.is_transient() && !host.is_closed() => {
                 failures += 1;
                 host.store_failed(&error);
                 host.pause_after_failure(failures).await;
             }
             Err(error) => {
-                host.going.remove(id);
-                let failure = Code::Internal.failure(format!("the run's revision cannot be read: {error}"));
-                set_aside(&host, run, failure).await;
+                host.going.remove(id, &handle);
+                let failure = error.code().failure(format!("what is stored of the run cannot be read: {error}"));
+                set_aside(&host, claimed.run, failure).await;
                 return None;
             }
         }
     };
-    Some(Box::pin(Work::claimed(host, live, plan, permit, run, input, next_seq, handle).drive()).await)
+    Some(Box::pin(Work::claimed(host, live, permit, claimed, stored, handle).drive()).await)
 }
 
-async fn prepare(host: &Inner, live: &Live, run: &Run) -> Result<(Arc<Plan>, u64), ControlError> {
+async fn prepare(host: &Inner, live: &Live, run: &Run, handle: &Handle) -> Result<Stored, ControlError> {
     let plan = live.plan_of(&*host.store, run.revision).await?;
-    // A first attempt has no lines yet.
-    let next_seq = if run.attempt > 1 || run.takeovers > 0 { next_seq(&*host.store, run).await? } else { 0 };
-    Ok((plan, next_seq))
+    // Whoever asked it to end between the claim and the moment from which it can be reached told nobody.
+    if let Some(run) = host.store.run(run.id).await? {
+        host.tell_claimed(&run, handle).await?;
+    }
+    let StoredJournal { chunks, head } = host.store.journal(run.id).await?;
+    // Only one that has neither run before nor recorded anything has no lines yet: the head counts those beyond the journal.
+    let begun = !chunks.is_empty() || head.is_some() || run.attempt > 1 || run.takeovers > 0 || run.generation > 1;
+    let next_seq = if begun { next_seq(&*host.store, run.id).await? } else { 0 };
+    let journal = if chunks.is_empty() { None } else { Some(load(run.id, chunks)?) };
+    Ok(Stored { plan, journal, head, next_seq })
+}
+
+/// Reads a journal as it is stored.
+///
+/// # Errors
+/// Where it is none: the store's contents are not what was stored.
+pub(crate) fn load(id: RunId, chunks: Vec<bytes::Bytes>) -> Result<Journal, ControlError> {
+    Journal::load(chunks)
+        .map_err(|error| ControlError::Store(StoreError::Damaged { what: format!("the journal of run {id}: {error}") }))
 }
 
 /// The place after the last log line that the store has: lines are numbered without gaps, so halving finds it.
-async fn next_seq(store: &dyn Store, run: &Run) -> Result<u64, StoreError> {
-    let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(run.id, seq, 1).await?.is_empty());
+async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
+    let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(id, seq, 1).await?.is_empty());
     let mut beyond = 1u64;
     while has(beyond - 1).await? {
         beyond = beyond.saturating_mul(2);
@@ -77,7 +97,7 @@ async fn next_seq(store: &dyn Store, run: &Run) -> Result<u64, StoreError> {
     Ok(low)
 }
 
-/// Parks a run that cannot be worked on here.
+/// Parks a run that cannot be worked on here; what it recorded stays as it is.
 pub(crate) async fn set_aside(host: &Inner, mut run: Run, failure: Failure) {
     let id = run.id;
     match run.state.next(RunEvent::Parked(failure)) {
@@ -87,8 +107,12 @@ pub(crate) async fn set_aside(host: &Inner, mut run: Run, failure: Failure) {
             return;
         }
     }
-    let commit = StretchCommit::of(host.owner.clone(), run.clone(), host.clock.now());
-    match host.store.commit_stretch(commit).await {
+    let committed = async {
+        let head = host.store.journal(id).await?.head;
+        let commit = StretchCommit { head, ..StretchCommit::of(host.owner.clone(), run.clone(), host.clock.now()) };
+        host.store.commit_stretch(commit).await
+    };
+    match committed.await {
         Ok(_) => host.outcomes.settle(&run, None),
         Err(error) => {
             host.store_failed(&error);

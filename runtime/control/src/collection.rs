@@ -1,7 +1,12 @@
-//! What a collection of a revenue stream may be asked for: `{}`, or a period in milliseconds, whole or its end alone.
+//! Collections of revenue streams: what one may be asked for (`{}`, or a period in milliseconds, whole or its end alone), and
+//! the streams that those keep to themselves which wait and are not in memory.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
-use tidemill_core::{Code, Timestamp};
+use tidemill_core::{Code, RunId, Timestamp};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::error::ControlError;
 
@@ -34,6 +39,22 @@ impl Asked {
             (_, Some(end)) if end > Timestamp::MAX => Err(bad(&"its end is beyond the year 9999")),
             _ => Ok(asked),
         }
+    }
+}
+
+/// The streams that suspended collections have to themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Collections(Mutex<HashMap<RunId, OwnedMutexGuard<()>>>);
+
+impl Collections {
+    /// A collection left memory, and its stream is its own still.
+    pub(crate) fn keep(&self, id: RunId, guard: OwnedMutexGuard<()>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, guard);
+    }
+
+    /// It is taken in hand again, or has ended.
+    pub(crate) fn take(&self, id: RunId) -> Option<OwnedMutexGuard<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 }
 

@@ -20,6 +20,14 @@ pub struct HostConfig {
     pub feed_keep: usize,
     /// How often all that is kept is read and verified. Default a day; never where it is none.
     pub scrub_every: Option<Duration>,
+    /// A run that waits stays in memory for at most so long, and goes on without replay where it is woken meanwhile. Default
+    /// 10 s.
+    pub keep_waiting: Duration,
+    /// Runs that wait in memory at most; the oldest leave for others. Default a quarter of `concurrency`'s.
+    pub waiting_max: usize,
+    /// What has ended is kept for so long: runs with all that belongs to them, and components that nothing names. Default 30
+    /// days; for ever where it is none.
+    pub retention: Option<Duration>,
 }
 
 impl HostConfig {
@@ -33,6 +41,9 @@ impl HostConfig {
             queue_max: 100_000,
             feed_keep: 100_000,
             scrub_every: Some(Duration::from_secs(86_400)),
+            keep_waiting: Duration::from_secs(10),
+            waiting_max: 64,
+            retention: Some(Duration::from_secs(30 * 86_400)),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_core::manifest::{Change, Manifest, Source};
-use tidemill_core::run::Export;
+use tidemill_core::run::{Export, RunState};
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
-use tidemill_store::records::{Component, Deployment, Pause, PutDeployment, ScheduleChange};
+use tidemill_store::records::{Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange};
 
 use crate::error::ControlError;
 use crate::exports;
@@ -17,6 +17,8 @@ use crate::live::{Live, Plan};
 
 /// Firings of each schedule that a deployment is answered with.
 const PREVIEW: usize = 20;
+/// Runs that one look takes of those that are cancelled.
+const PAGE: usize = 500;
 /// The longest note of a pause, in bytes.
 pub const NOTE_BYTES: usize = 1024;
 /// Runs that are cancelled with their deployment have so long to be gone; after half of it they are stopped.
@@ -185,23 +187,51 @@ impl Host {
         if running > 0 && !cancel_runs {
             return Err(StoreError::RunsGoing { unended: running }.into());
         }
-        for handle in self.0.going.of(&live.deployment.name) {
-            handle.cancel();
-        }
-        if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
-            for handle in self.0.going.of(&live.deployment.name) {
-                handle.cancel();
-            }
+        if cancel_runs {
+            self.cancel_all(live, false).await?;
             if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
-                let unended = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
-                return Err(StoreError::RunsGoing { unended }.into());
+                self.cancel_all(live, true).await?;
+                if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+                    let unended = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
+                    return Err(StoreError::RunsGoing { unended }.into());
+                }
             }
+            // What was about to wait then is suspended now, and no place is given to it any more.
+            self.cancel_all(live, true).await?;
         }
         if cancel_runs {
             self.0.store.end_waiting(&live.deployment.name, self.0.clock.now()).await?;
         }
         self.0.store.delete_deployment(&live.deployment.name, self.0.clock.now()).await?;
         Ok(())
+    }
+
+    /// Asks every run of a deployment that has not ended to end; those that no place is given to any more end at once.
+    async fn cancel_all(&self, live: &Live, terminate: bool) -> Result<(), ControlError> {
+        let states = ["queued", "running", "suspended", "parked"].map(str::to_owned).into();
+        let filter = RunFilter { deployment: Some(live.deployment.name.clone()), states, ..RunFilter::default() };
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let found = self.0.store.runs(filter.clone(), page).await?;
+            for run in found.items {
+                let at_once = terminate || !matches!(run.state, RunState::Running { .. });
+                match self.0.store.request_cancel(run.id, at_once, self.0.clock.now()).await {
+                    Ok((run, caused)) => {
+                        self.0.caused(caused);
+                        if run.state.has_ended() {
+                            self.0.ended_beside(&run);
+                        }
+                    }
+                    // It has ended meanwhile.
+                    Err(StoreError::IllegalTransition(_) | StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            match found.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => return Ok(()),
+            }
+        }
     }
 
     /// The component that a manifest names.

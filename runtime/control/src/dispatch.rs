@@ -2,7 +2,7 @@
 //!
 //! It looks only at deployments that may have something due: a request, a firing or a retry puts its deployment on the
 //! backlog, and a place that is given back wakes it while the backlog is not empty. Within a deployment the store knows
-//! the order; between deployments, when places are scarce, the manifest's priority decides, and being passed over
+//! the order, woken runs first; between deployments, when places are scarce, the manifest's priority decides, and being passed over
 //! raises it, so that the lowest still runs.
 
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidemill_core::Timestamp;
-use tidemill_store::records::Claimed;
 
 use crate::adopt;
 use crate::error::ControlError;
@@ -123,9 +122,9 @@ impl Dispatcher {
             live.gate.behind.store(false, Ordering::Release);
         }
         live.gate.add_queued(-i64::try_from(count).unwrap_or(0));
-        for Claimed { run, input } in claimed {
+        for claimed in claimed {
             if let Some(permit) = permits.pop() {
-                adopt::spawn(Arc::clone(&self.host), Arc::clone(&live), run, input, permit);
+                adopt::spawn(Arc::clone(&self.host), Arc::clone(&live), claimed, permit);
             }
         }
         Ok((count, full))

@@ -1,28 +1,28 @@
-//! The runs that this node executes and that the store knows of: how to reach one that goes on.
+//! The runs that this node has in memory and that the store knows of, waiting ones included: how to reach one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidemill_core::{DeploymentName, RunId};
+use tidemill_core::RunId;
 use tidemill_engine::CancelToken;
 
 /// One that goes on.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    pub(crate) deployment: DeploymentName,
     pub(crate) cancel: CancelToken,
     /// Set when a person cancelled it, as opposed to the host giving it up.
     pub(crate) told: std::sync::atomic::AtomicBool,
 }
 
 impl Handle {
-    pub(crate) fn new(deployment: DeploymentName) -> Arc<Self> {
-        Arc::new(Self { deployment, cancel: CancelToken::new(), told: false.into() })
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { cancel: CancelToken::new(), told: false.into() })
     }
 
-    /// Tells it once and gives it its grace period; the second time ends it.
-    pub(crate) fn cancel(&self) {
-        if self.told.swap(true, std::sync::atomic::Ordering::AcqRel) {
+    /// Tells it, which gives it its grace period; or ends it at once.
+    pub(crate) fn tell(&self, terminate: bool) {
+        self.told.store(true, std::sync::atomic::Ordering::Release);
+        if terminate {
             self.cancel.terminate();
         } else {
             self.cancel.cancel();
@@ -47,16 +47,15 @@ impl Going {
         self.map().insert(id, handle);
     }
 
-    pub(crate) fn remove(&self, id: RunId) {
-        self.map().remove(&id);
+    /// Forgets a run, unless somebody else has taken it in hand meanwhile.
+    pub(crate) fn remove(&self, id: RunId, handle: &Arc<Handle>) {
+        let mut map = self.map();
+        if map.get(&id).is_some_and(|present| Arc::ptr_eq(present, handle)) {
+            map.remove(&id);
+        }
     }
 
     pub(crate) fn get(&self, id: RunId) -> Option<Arc<Handle>> {
         self.map().get(&id).cloned()
-    }
-
-    /// Those of one deployment.
-    pub(crate) fn of(&self, deployment: &DeploymentName) -> Vec<Arc<Handle>> {
-        self.map().values().filter(|handle| handle.deployment == *deployment).cloned().collect()
     }
 }

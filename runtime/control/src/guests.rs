@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::Export;
-use tidemill_core::{Code, ComponentDigest, Fuel};
+use tidemill_core::{Code, ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
-    Activation, Admitted, CancelToken, Cause, Effects, Ended, Engine, EngineStats, Outcome, Refused, RunContext,
-    RunSink,
+    Activation, Admitted, CancelToken, Cause, DryRun, Ended, Engine, EngineError, EngineStats, Left, Module, Outcome,
+    Refused, RunContext, RunSink,
 };
 
 /// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
@@ -23,9 +23,9 @@ pub struct Job {
     pub input: Bytes,
     /// Who and why.
     pub run: Arc<RunContext>,
-    /// What is recorded of this generation, and what was saved beside it.
+    /// What is recorded of this generation: replayed first.
     pub journal: Journal,
-    /// As the engine gave it.
+    /// What was saved beside that journal.
     pub head: Option<Bytes>,
     /// What earlier attempts of this generation used up.
     pub fuel_used: Fuel,
@@ -47,6 +47,9 @@ pub trait Guests: Send + Sync + 'static {
     /// Executes one activation. A failure, also to load the code, is in the answer.
     async fn run(&self, job: Job) -> Ended;
 
+    /// Replays what is recorded, and goes no further.
+    async fn dry_run(&self, job: Job) -> DryRun;
+
     /// Forgets a component's code.
     fn evict(&self, digest: ComponentDigest);
 
@@ -61,20 +64,30 @@ impl Guests for Engine {
     }
 
     async fn run(&self, job: Job) -> Ended {
-        let Job { component, export, input, run, journal, head, fuel_used, cancel, sink } = job;
-        match self.module(component).await {
-            Ok(module) => {
-                let activation = Activation { module, export, input, run, journal, head, fuel_used, cancel, sink };
-                Engine::run(self, activation).await
-            }
+        match self.module(job.component).await {
+            Ok(module) => Engine::run(self, job.activation(module)).await,
             Err(error) => {
-                let code = error.code();
-                let mut failure = code.failure(error.to_string());
-                // Bytes that are missing now may be restored; bytes that are refused stay so.
-                failure.retryable |= code == Code::ComponentNotFound;
-                let outcome = Outcome::Failed { failure, cause: Cause::Host };
-                Ended { journal: None, ..Ended::plain(outcome, Effects::default(), Fuel::default(), 0) }
+                // Nothing of what is recorded is lost by that.
+                let left = || Left { journal_to: job.journal.position(), head: job.head.clone(), ..Left::default() };
+                Ended {
+                    outcome: Outcome::Failed { failure: unloaded(&error), cause: Cause::Host },
+                    all: left(),
+                    kept: left(),
+                    again: left(),
+                    journal: Some(job.journal),
+                    fuel: Fuel::default(),
+                    peak_memory: 0,
+                    redo: false,
+                    told: false,
+                }
             }
+        }
+    }
+
+    async fn dry_run(&self, job: Job) -> DryRun {
+        match self.module(job.component).await {
+            Ok(module) => Engine::dry_run(self, job.activation(module)).await,
+            Err(error) => DryRun::Failed(unloaded(&error)),
         }
     }
 
@@ -85,4 +98,19 @@ impl Guests for Engine {
     fn stats(&self) -> EngineStats {
         Engine::stats(self)
     }
+}
+
+impl Job {
+    fn activation(self, module: Arc<Module>) -> Activation {
+        let Self { component: _, export, input, run, journal, head, fuel_used, cancel, sink } = self;
+        Activation { module, export, input, run, journal, head, fuel_used, cancel, sink }
+    }
+}
+
+fn unloaded(error: &EngineError) -> Failure {
+    let code = error.code();
+    let mut failure = code.failure(error.to_string());
+    // Bytes that are missing now may be restored; bytes that are refused stay so.
+    failure.retryable |= code == Code::ComponentNotFound;
+    failure
 }

@@ -8,27 +8,31 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tidemill_core::ids::Owner;
+use tidemill_core::run::Export;
 use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::records::{PageRequest, Scrub};
+use tidemill_store::records::{PageRequest, RunFilter, Scrub};
 use tidemill_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
+use crate::collection::Collections;
 use crate::config::HostConfig;
 use crate::dispatch::Dispatcher;
 use crate::error::ControlError;
 use crate::going::Going;
 use crate::guests::Guests;
-use crate::housekeeping::Housekeeping;
+use crate::housekeeping::{Cancels, Housekeeping};
 use crate::live::{Live, Lives, Plan};
 use crate::looping::{self, Rest};
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::outcomes::Outcomes;
 use crate::scheduler::Scheduler;
 use crate::scrubbing::{Scrubbing, Scrubs};
 use crate::slots::Node;
 use crate::takeover::TakeOver;
+use crate::waiting::Waiting;
 
 /// Deployments that one page of the store's list brings at the start.
 const PAGE: usize = 500;
@@ -47,11 +51,17 @@ pub(crate) struct Inner {
     pub(crate) lives: Lives,
     pub(crate) node: Arc<Node>,
     pub(crate) going: Going,
+    pub(crate) waiting: Waiting,
+    pub(crate) collections: Collections,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) metrics: Metrics,
     pub(crate) scrubs: Scrubs,
     /// Wakes the scheduler: some schedule has another time.
     pub(crate) rescheduled: Notify,
+    /// Wakes the loop that works operations off.
+    pub(crate) asked: Notify,
+    /// Wakes the loop that goes on with cancellations.
+    pub(crate) cancelled: Notify,
     /// When the dispatcher need look next for runs that were delayed, in milliseconds.
     pub(crate) delayed_until: AtomicU64,
     /// Changes of deployments come one after the other, so that what is in memory follows the order of the commits.
@@ -129,10 +139,14 @@ impl Host {
             clock,
             lives: Lives::default(),
             going: Going::default(),
+            waiting: Waiting::default(),
+            collections: Collections::default(),
             outcomes: Arc::default(),
             metrics,
             scrubs,
             rescheduled: Notify::new(),
+            asked: Notify::new(),
+            cancelled: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
             closed: AtomicBool::new(false),
@@ -155,6 +169,8 @@ impl Host {
             looping::spawn(Arc::clone(host), TakeOver::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Dispatcher::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Scheduler::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Cancels::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Operations::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Housekeeping::new(Arc::clone(host))),
         ];
         loops.extend(Scrubbing::new(host).map(|scrubbing| looping::spawn(Arc::clone(host), scrubbing)));
@@ -249,6 +265,8 @@ impl Host {
         }
         host.node.set_open(false);
         host.close.notify_waiters();
+        // What waits is in the store already.
+        host.waiting.clear();
         let loops = std::mem::take(&mut *host.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let finish = async {
             for task in loops {
@@ -298,6 +316,9 @@ impl Inner {
                 None => break,
             }
         }
+        for live in self.lives.all().values().filter(|live| live.plan.exports.contains(&Export::RevenueStream)) {
+            self.keep_stream(live).await?;
+        }
         for name in self.store.waiting_deployments(Timestamp::MAX).await? {
             if let Some(live) = self.lives.get(&name) {
                 let most = usize::try_from(self.config.queue_max).unwrap_or(usize::MAX);
@@ -307,6 +328,26 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// A collection that waits has its stream to itself, over a restart too.
+    async fn keep_stream(&self, live: &Live) -> Result<(), ControlError> {
+        let deployment = Some(live.deployment.name.clone());
+        let filter = RunFilter { deployment, states: vec!["suspended".to_owned()], ..RunFilter::default() };
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let found = self.store.runs(filter.clone(), page).await?;
+            if let Some(run) = found.items.iter().find(|run| run.export == Export::RevenueStream) {
+                if let Ok(guard) = Arc::clone(&live.collecting).try_lock_owned() {
+                    self.collections.keep(run.id, guard);
+                }
+                return Ok(());
+            }
+            match found.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => return Ok(()),
+            }
+        }
     }
 
     /// The deployment of that name.
@@ -411,11 +452,21 @@ impl Host {
         let mut first = Ok(());
         let take_over = TakeOver::new(Arc::clone(&self.0));
         let scheduler = Scheduler::new(Arc::clone(&self.0));
+        let cancels = Cancels::new(Arc::clone(&self.0));
+        let operations = Operations::new(Arc::clone(&self.0));
+        let housekeeping = Housekeeping::new(Arc::clone(&self.0));
         let dispatcher = Dispatcher::new(Arc::clone(&self.0));
         loop {
             let now = self.0.clock.now();
             let mut more = false;
-            for progress in [take_over.tick(now).await, scheduler.tick(now).await, dispatcher.tick(now).await] {
+            for progress in [
+                take_over.tick(now).await,
+                cancels.tick(now).await,
+                operations.tick(now).await,
+                scheduler.tick(now).await,
+                housekeeping.tick(now).await,
+                dispatcher.tick(now).await,
+            ] {
                 match progress {
                     Ok(progress) => more |= progress.rest == Rest::None,
                     Err(error) => first = first.and(Err(error)),

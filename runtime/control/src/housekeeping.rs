@@ -1,15 +1,25 @@
-//! What is forgotten in time: old entries of the event feed and idempotency keys whose time is over.
+//! What is forgotten in time, and what is left over from large commits: the event feed's old entries, idempotency keys whose
+//! time is over, runs and components that retention gives up, cancellations that were too many for one commit.
 
 use std::sync::Arc;
 
 use tidemill_core::Timestamp;
+use tidemill_store::records::RetentionPolicy;
 
 use crate::error::ControlError;
-use crate::host::Inner;
+use crate::host::{Host, Inner};
 use crate::looping::{Loop, Progress, Rest};
 
-/// How often, in milliseconds.
+/// How often to forget, in milliseconds.
 const EVERY: u64 = 60_000;
+/// Runs that one commit forgets at most.
+const FORGET: usize = 200;
+/// Commits of that kind in one look; the next look goes on.
+const FORGET_COMMITS: usize = 50;
+/// Runs that one commit goes on to cancel at most.
+const CANCEL: usize = 256;
+/// How often to look for such runs, in milliseconds.
+const CANCEL_EVERY: u64 = 30_000;
 
 /// The loop that forgets.
 pub(crate) struct Housekeeping {
@@ -20,6 +30,41 @@ impl Housekeeping {
     pub(crate) fn new(host: Arc<Inner>) -> Self {
         Self { host }
     }
+
+    /// Forgets what has been kept for long enough; answers how much.
+    async fn expire(&self, now: Timestamp) -> Result<usize, ControlError> {
+        let Some(retention) = self.host.config.retention else { return Ok(0) };
+        let kept = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        let before = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
+        let policy = RetentionPolicy { ended_before: Some(before), uploaded_before: Some(before) };
+        let mut forgotten = 0;
+        for _ in 0..FORGET_COMMITS {
+            // An upload or a deployment that names a component comes before or after, not between.
+            let _turn = self.host.changes.lock().await;
+            let expired = self.host.store.expire(policy, FORGET).await?;
+            forgotten += expired.runs + expired.components.len();
+            for digest in expired.components {
+                Host(Arc::clone(&self.host)).forget_component(digest).await;
+            }
+            if !expired.more || self.host.is_closed() {
+                break;
+            }
+        }
+        if forgotten > 0 {
+            tracing::info!(forgotten, "retention gave up what was kept for long enough");
+        }
+        Ok(forgotten)
+    }
+
+    /// Counts anew how many runs wait: what was delayed, woken or cancelled meanwhile is counted by nobody else.
+    async fn recount(&self) -> Result<(), ControlError> {
+        let most = usize::try_from(self.host.config.queue_max).unwrap_or(usize::MAX);
+        for live in self.host.lives.all().values() {
+            let queued = self.host.store.queued(&live.deployment.name, most).await?;
+            live.gate.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
+        }
+        Ok(())
+    }
 }
 
 impl Loop for Housekeeping {
@@ -27,10 +72,40 @@ impl Loop for Housekeeping {
 
     async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
-        Ok(Progress { found: 0, done: 0, failed: 0, rest: Rest::Until(now.plus_millis(EVERY)) })
+        self.recount().await?;
+        let forgotten = self.expire(now).await?;
+        let rest = Rest::Until(now.plus_millis(EVERY));
+        Ok(Progress { found: forgotten, done: forgotten, failed: 0, rest })
     }
 
     async fn knocked(&self) {
         std::future::pending().await
+    }
+}
+
+/// The loop that goes on with cancellations.
+pub(crate) struct Cancels {
+    host: Arc<Inner>,
+}
+
+impl Cancels {
+    pub(crate) fn new(host: Arc<Inner>) -> Self {
+        Self { host }
+    }
+}
+
+impl Loop for Cancels {
+    const NAME: &'static str = "cancels";
+
+    async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
+        let (more, caused) = self.host.store.drain_cancels(CANCEL, now).await?;
+        let found = caused.cancelling.len() + caused.settled.len();
+        self.host.caused(caused);
+        let rest = if more { Rest::None } else { Rest::Until(now.plus_millis(CANCEL_EVERY)) };
+        Ok(Progress { found, done: found, failed: 0, rest })
+    }
+
+    async fn knocked(&self) {
+        self.host.cancelled.notified().await;
     }
 }

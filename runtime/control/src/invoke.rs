@@ -106,10 +106,11 @@ impl Host {
         };
         match finish {
             Finish::Settled(run, output) => Ok(Invoked { run: *run, output, settled: true, replayed: false }),
-            Finish::Queued(run) if self.0.is_closed() => {
+            Finish::Queued(run) | Finish::Suspended(run) if self.0.is_closed() => {
                 Ok(Invoked { run: *run, output: None, settled: false, replayed: false })
             }
-            Finish::Queued(run) => self.wait_for(run.id, until, false).await,
+            // Where it waits, so does its caller.
+            Finish::Queued(run) | Finish::Suspended(run) => self.wait_for(run.id, until, false).await,
             // The winner's record, with the check that it had the same input.
             Finish::KeyTaken => self.queue_and_wait(live, new, until).await,
             Finish::Refused(error) => Err(error.into()),
@@ -136,8 +137,8 @@ impl Host {
             let mut stands = self.stands(id).await?;
             stands.replayed = replayed;
             let closed = self.0.is_closed();
-            // What is queued when the host closes, another life begins.
-            let for_another_life = closed && matches!(stands.run.state, RunState::Queued { .. });
+            // What waits when the host closes, another life goes on with.
+            let for_another_life = closed && matches!(stands.run.state, RunState::Queued { .. } | RunState::Suspended);
             if stands.settled || for_another_life || tokio::time::Instant::now() >= until {
                 return Ok(stands);
             }

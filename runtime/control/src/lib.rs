@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod caused;
 mod chance;
 mod collection;
 mod config;
@@ -22,16 +23,21 @@ mod invoke;
 mod live;
 mod looping;
 mod metrics;
+mod operations;
 mod outcomes;
+mod retry;
 mod runs;
 mod samples;
 mod scheduler;
 mod schedules;
 mod scrubbing;
+mod signals;
 mod sink;
 mod slots;
+mod starting;
 mod takeover;
 mod upload;
+mod waiting;
 mod work;
 
 pub use config::HostConfig;
@@ -41,7 +47,9 @@ pub use guests::{Guests, Job};
 pub use host::{Host, Readiness};
 pub use invoke::{Invoked, WAIT_MAX};
 pub use metrics::Metrics;
+pub use retry::{Retried, RetryAsk};
 pub use runs::{Ask, DELAY_MAX, KEY_BYTES, LABEL_BYTES, RUN_LABELS};
 pub use schedules::PREVIEW_MAX;
+pub use signals::{SIGNAL_NAME_BYTES, SignalSent, SignalTo};
 pub use tidemill_core::wire::Problem;
 pub use upload::Uploaded;

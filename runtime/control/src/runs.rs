@@ -1,15 +1,16 @@
-//! Runs as they are asked for and changed from outside: request, cancel, retry.
+//! Runs as they are asked for, ended and looked at from outside. Trying them again is in `retry`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemill_core::run::{Export, Run, RunEvent, RunState, Trigger};
+use tidemill_core::journal::ShownEntry;
+use tidemill_core::run::{Export, Run, Trigger};
 use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, RunId, limits};
-use tidemill_store::StoreError;
-use tidemill_store::records::{NewRun, Requested};
+use tidemill_store::records::{NewRun, Page, PageRequest, Requested};
 
+use crate::adopt;
 use crate::collection::Asked;
 use crate::error::ControlError;
 use crate::exports;
@@ -24,8 +25,6 @@ pub const RUN_LABELS: usize = 64;
 pub const LABEL_BYTES: usize = 255;
 /// The longest delay of a request: 366 days.
 pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-/// A run may be on its way between the store and its driver for so many looks, 5 ms apart.
-const LOOKS: u32 = 200;
 
 /// What a run is asked for with.
 #[derive(Debug, Clone)]
@@ -147,74 +146,55 @@ impl Host {
         })
     }
 
-    /// Cancels a run. One that goes on is told and has its grace period; the second time it is ended at once. One that is
-    /// queued or parked ends untold. Answers the run as it stands now.
+    /// Asks a run to end. Its children end first; then one that has begun is told and has its grace period, and one that is
+    /// parked, or queued with nothing behind it, ends untold. Where `terminate` says so, or it was asked before, it ends at
+    /// once. Answers the run as it stands now.
     ///
     /// # Errors
     /// `host/run-not-found`; `host/run-state` where it has ended.
-    pub async fn cancel(&self, id: RunId) -> Result<Run, ControlError> {
-        let mut looks = 0;
-        loop {
-            let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
-            match &run.state {
-                RunState::Running { .. } => {
-                    if let Some(handle) = self.0.going.get(id) {
-                        handle.cancel();
-                        return Ok(run);
-                    }
-                    looks += 1;
-                    if looks == LOOKS {
-                        return Err(ControlError::refused(
-                            Code::RunState,
-                            "the run is being taken over; cancel it again",
-                        ));
-                    }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                state if state.has_ended() => {
-                    return Err(ControlError::refused(Code::RunState, format!("the run is {} already", state.name())));
-                }
-                state => {
-                    let was_queued = matches!(state, RunState::Queued { .. });
-                    match self.0.store.change_run(id, RunEvent::Cancelled, self.0.clock.now()).await {
-                        Ok(run) => {
-                            if let Some(live) = self.0.lives.get(&run.deployment).filter(|_| was_queued) {
-                                live.gate.add_queued(-1);
-                            }
-                            self.0.outcomes.settle(&run, None);
-                            return Ok(run);
-                        }
-                        // It was claimed meanwhile.
-                        Err(StoreError::IllegalTransition(_)) if looks < LOOKS => looks += 1,
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Tries a parked run again, from its beginning, as the next attempt.
-    ///
-    /// # Errors
-    /// `host/run-not-found`; `host/run-state` where it is not parked.
-    pub async fn retry(&self, id: RunId) -> Result<Run, ControlError> {
-        self.0.check_open()?;
+    pub async fn cancel(&self, id: RunId, terminate: bool) -> Result<Run, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
-        if !matches!(run.state, RunState::Parked(_)) {
-            return Err(ControlError::refused_with(
-                Code::RunState,
-                format!("the run is {}; only a parked one can be tried again", run.state.name()),
-                "Start a new run with the same input where this one has ended.",
-            ));
+        if run.state.has_ended() {
+            let detail = format!("the run is {} already", run.state.name());
+            return Err(ControlError::refused(Code::RunState, detail));
         }
-        let live = self.0.live(&run.deployment)?;
+        let terminate = terminate || run.cancel.is_some();
         let host = Arc::clone(&self.0);
         to_its_end(async move {
-            let now = host.clock.now();
-            let run = host.store.change_run(id, RunEvent::Retried { not_before: now }, now).await?;
-            host.queued_again(&live, now);
+            let (run, caused) = host.store.request_cancel(id, terminate, host.clock.now()).await?;
+            let ended = run.state.has_ended();
+            host.caused(caused);
+            if ended {
+                host.ended_beside(&run);
+            }
             Ok(run)
         })
         .await
+    }
+
+    /// What a run has recorded, entry after entry: at most `limit` of them, behind the place `after`.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/store-damaged` where what is stored is no journal.
+    pub async fn journal(&self, id: RunId, after: u64, limit: usize) -> Result<Vec<ShownEntry>, ControlError> {
+        if self.0.store.run(id).await?.is_none() {
+            return Err(ControlError::no_run(id));
+        }
+        let stored = self.0.store.journal(id).await?;
+        if stored.chunks.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(adopt::load(id, stored.chunks)?.shown(after, limit))
+    }
+
+    /// The runs that a run started, oldest first.
+    ///
+    /// # Errors
+    /// `host/run-not-found`.
+    pub async fn children(&self, id: RunId, page: PageRequest) -> Result<Page<Run>, ControlError> {
+        if self.0.store.run(id).await?.is_none() {
+            return Err(ControlError::no_run(id));
+        }
+        Ok(self.0.store.children(id, page).await?)
     }
 }

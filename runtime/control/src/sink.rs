@@ -1,23 +1,24 @@
-//! What a guest says while it runs, kept until its driver saves or commits it. Nothing here waits but `commit`.
+//! Between a guest and the driver of its run: what it says, kept until the driver saves or commits it, and what it asks
+//! for, carried to the driver. Nothing here decides.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure};
-use tidemill_engine::{Metric, Point, RunSink, StartTarget, Stretched, Went};
+use tidemill_engine::{Metric, RunSink, StartTarget, Stretched, Went};
 use tidemill_store::records::LogLine;
 use tokio::sync::{Notify, oneshot};
 
+use crate::host::Inner;
 use crate::samples::Samples;
+use crate::starting;
 
-/// What is to take hold, and who waits for it.
-type Leaving = (Box<Stretched>, oneshot::Sender<Result<Went, Failure>>);
-
-/// Between a guest and the driver of its run.
-#[derive(Debug, Default)]
+/// Between one run's guests and its driver.
 pub(crate) struct Sink {
+    host: Arc<Inner>,
     said: Mutex<Said>,
     /// Wakes the driver: something waits to be saved, or to leave.
     knock: Notify,
@@ -33,7 +34,24 @@ struct Said {
     status: Option<String>,
     unsaved: bool,
     samples: Samples,
-    leaving: Option<Leaving>,
+    asked: VecDeque<Asked>,
+}
+
+/// What a guest asks its driver for, and where it waits for the answer. A guest that no longer waits was stopped.
+pub(crate) enum Asked {
+    /// A commit point.
+    Commit(Box<Stretched>, oneshot::Sender<Result<Went, Failure>>),
+    /// To save what the open stretch has recorded.
+    Save(Box<Stretched>, oneshot::Sender<bool>),
+}
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Commit(..) => "Commit",
+            Self::Save(..) => "Save",
+        })
+    }
 }
 
 /// What the driver takes to save or commit.
@@ -46,10 +64,14 @@ pub(crate) struct Taken {
 
 impl Sink {
     /// For a run whose next log line has the place `next_seq`.
-    pub(crate) fn new(next_seq: u64, visible: bool) -> Self {
-        let sink = Self { visible: AtomicBool::new(visible), ..Self::default() };
-        sink.said().next_seq = next_seq;
-        sink
+    pub(crate) fn new(host: Arc<Inner>, next_seq: u64, visible: bool) -> Self {
+        Self {
+            host,
+            said: Mutex::new(Said { next_seq, ..Said::default() }),
+            knock: Notify::new(),
+            visible: AtomicBool::new(visible),
+            became_visible: Notify::new(),
+        }
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -88,9 +110,14 @@ impl Sink {
         self.said().unsaved
     }
 
-    /// Who waits for leave to send a request.
-    pub(crate) fn take_leaving(&self) -> Option<Leaving> {
-        self.said().leaving.take()
+    /// What the guest asks for, in its order.
+    pub(crate) fn take_asked(&self) -> Option<Asked> {
+        self.said().asked.pop_front()
+    }
+
+    fn ask(&self, asked: Asked) {
+        self.said().asked.push_back(asked);
+        self.knock.notify_one();
     }
 
     /// Waits until the guest has something for the driver.
@@ -140,21 +167,20 @@ impl Sink {
 #[async_trait]
 impl RunSink for Sink {
     async fn commit(&self, stretch: Stretched) -> Result<Went, Failure> {
-        if stretch.point != Point::Leaving {
-            return Err(Code::NotAvailable.failure("waiting is not in this release"));
-        }
         let (sender, receiver) = oneshot::channel();
-        self.said().leaving = Some((Box::new(stretch), sender));
-        self.knock.notify_one();
+        self.ask(Asked::Commit(Box::new(stretch), sender));
         receiver.await.unwrap_or_else(|_| Err(Code::ShuttingDown.failure("the run is given up")))
     }
 
-    async fn save(&self, _: Stretched) -> bool {
-        false
+    async fn save(&self, stretch: Stretched) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        self.ask(Asked::Save(Box::new(stretch), sender));
+        // A driver that is gone saves nothing; the run is another's then.
+        receiver.await.unwrap_or(false)
     }
 
-    async fn target(&self, deployment: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
-        Err(Code::NotAvailable.failure(format!("starting a run of `{deployment}` is not in this release")))
+    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure> {
+        starting::target(&self.host, deployment, export)
     }
 
     fn log(&self, line: LogLine) {

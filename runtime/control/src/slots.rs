@@ -206,6 +206,11 @@ impl Gate {
         u64::try_from(self.queued.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
+    /// How many wait, counted anew.
+    pub(crate) fn set_queued(&self, queued: i64) {
+        self.queued.store(queued, Ordering::Relaxed);
+    }
+
     /// Counts runs that came into the queue, or left it.
     pub(crate) fn add_queued(&self, by: i64) {
         self.queued.fetch_add(by, Ordering::Relaxed);

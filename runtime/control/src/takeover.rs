@@ -1,6 +1,6 @@
 //! Taking up what a dead life left running, at the start and from time to time.
 //!
-//! A run that was in hand each of the last times the host died is suspected of killing it. It is tried once more with
+//! A run that was in hand each of the last times the host died, and got no further between, is suspected of killing it. It is tried once more with
 //! nothing beside it, so that a crash condemns no other; if the host dies again, it is parked (`host/crash-suspect`).
 
 use std::sync::Arc;
@@ -52,16 +52,17 @@ impl TakeOver {
     async fn alone(&self, suspects: Vec<Claimed>) {
         let node = &self.host.node;
         node.set_open(false);
-        for Claimed { run, input } in suspects {
+        for claimed in suspects {
+            let run = &claimed.run;
             if tokio::time::timeout(ALONE, node.empty()).await.is_err() || self.host.is_closed() {
                 tracing::info!(run = %run.id, "a crash suspect starts beside others");
             }
             let Some(live) = self.host.lives.get(&run.deployment) else { continue };
             tracing::warn!(run = %run.id, deployment = %run.deployment, "a run that was there at three crashes is tried alone");
             let permit = node.admit_beyond(&live.gate);
-            let handle = Handle::new(run.deployment.clone());
+            let handle = Handle::new();
             self.host.going.add(run.id, Arc::clone(&handle));
-            let task = tokio::spawn(adopt::work(Arc::clone(&self.host), live, run, input, permit, handle));
+            let task = tokio::spawn(adopt::work(Arc::clone(&self.host), live, claimed, permit, handle));
             if tokio::time::timeout(ALONE, task).await.is_err() {
                 tracing::info!("a crash suspect goes on beside others");
             }
@@ -104,15 +105,15 @@ impl Loop for TakeOver {
         if !suspects.is_empty() {
             self.alone(suspects).await;
         }
-        for Claimed { run, input } in plain {
-            match self.host.lives.get(&run.deployment) {
+        for claimed in plain {
+            match self.host.lives.get(&claimed.run.deployment) {
                 Some(live) => {
                     let permit = self.host.node.admit_beyond(&live.gate);
-                    adopt::spawn(Arc::clone(&self.host), live, run, input, permit);
+                    adopt::spawn(Arc::clone(&self.host), live, claimed, permit);
                 }
                 None => {
                     let failure = Code::DeploymentNotFound.failure("the run's deployment is no more");
-                    adopt::set_aside(&self.host, run, failure).await;
+                    adopt::set_aside(&self.host, claimed.run, failure).await;
                 }
             }
         }

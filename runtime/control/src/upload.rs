@@ -80,15 +80,20 @@ impl Host {
         to_its_end(async move {
             let _turn = host.changes.lock().await;
             host.store.delete_component(&digest).await?;
-            host.guests.evict(digest);
-            let place = host.config.components_dir.join(format!("{}.wasm", digest.hex()));
-            // The store no longer names it: a file that stays is in nobody's way, and the same upload replaces it.
-            if let Err(error) = tokio::fs::remove_file(&place).await {
-                tracing::warn!(%digest, %error, "a component's bytes were not removed");
-            }
+            Self(std::sync::Arc::clone(&host)).forget_component(digest).await;
             Ok(())
         })
         .await
+    }
+
+    /// Removes the code and the bytes of a component that the store no longer names. The caller holds the turn of changes.
+    pub(crate) async fn forget_component(&self, digest: ComponentDigest) {
+        self.0.guests.evict(digest);
+        let place = self.0.config.components_dir.join(format!("{}.wasm", digest.hex()));
+        // A file that stays is in nobody's way, and the same upload replaces it.
+        if let Err(error) = tokio::fs::remove_file(&place).await {
+            tracing::warn!(%digest, %error, "a component's bytes were not removed");
+        }
     }
 }
 

@@ -216,6 +216,9 @@ pub struct Ended {
     pub all: Left,
     /// What takes hold where the attempt failed and is tried again, or the run is parked: what a retry keeps.
     pub kept: Left,
+    /// Where a commit of these is refused because a read has changed: the journal is cut to this, and the run activated again with
+    /// this head. It has no effects.
+    pub again: Left,
     /// The journal as it stands. Cut it to [`Left::journal_to`] of what takes hold before it is written; a redone one is cut already.
     /// None where the host lost it by a failure of its own: what is stored, journal and head, is left as it is.
     pub journal: Option<Journal>,
@@ -367,6 +370,7 @@ impl Ended {
             outcome,
             all: Left { effects, ..Left::default() },
             kept: Left { effects: kept, ..Left::default() },
+            again: Left::default(),
             journal: Some(Journal::empty()),
             fuel,
             peak_memory,

@@ -102,8 +102,13 @@ fn leaves(mut guest: Guest, outcome: Outcome, fuel: u64) -> Ended {
     let generation = guest.history.entry_fuel.max(guest.fuel.before().saturating_add(fuel));
     let redo = guest.history.exit == Some(Exit::Redo);
     let replays = !guest.history.live;
+    let again = guest.again();
     let (all, kept) = match &outcome {
-        _ if redo => (guest.redo(), Left::default()),
+        _ if redo => {
+            guest.history.journal.not_written();
+            guest.history.journal.truncate(again.journal_to);
+            (again.clone(), Left::default())
+        }
         Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.all(), Left::default()),
         // All of it is committed, or nothing has happened.
         Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
@@ -114,6 +119,7 @@ fn leaves(mut guest: Guest, outcome: Outcome, fuel: u64) -> Ended {
         outcome,
         all,
         kept,
+        again,
         fuel: Fuel::new(fuel),
         peak_memory: guest.memory.peak(),
         redo,

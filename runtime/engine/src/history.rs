@@ -196,6 +196,8 @@ pub(crate) struct History {
     /// The run, and each open step.
     pub frames: Vec<Frame>,
     pub marks: Marks,
+    /// What the generation had used where the stretch begins.
+    pub first_fuel: u64,
     /// What the generation had used at the last entry.
     pub entry_fuel: u64,
     /// How often this activation has committed.
@@ -226,6 +228,7 @@ impl History {
             dry: false,
             frames: vec![root],
             marks: Marks::at(Mark::default()),
+            first_fuel: 0,
             entry_fuel: 0,
             commits: 0,
             told: None,
@@ -244,6 +247,14 @@ impl History {
     /// Here.
     pub fn mark(&self) -> Mark {
         Mark { at: self.journal.position(), depth: self.depth() }
+    }
+
+    /// The stretch begins here; up to `kept`, or to here, a retry keeps everything.
+    pub fn begin_here(&mut self, kept: Option<Mark>) {
+        let first = self.mark();
+        let kept = kept.unwrap_or(first);
+        self.marks = Marks { kept, first, first_kept: kept };
+        self.first_fuel = self.entry_fuel;
     }
 
     /// The counts of the innermost open step.

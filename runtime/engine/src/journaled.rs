@@ -181,6 +181,7 @@ impl Guest {
         (self.stretch, history.marks) = (open.stretch, open.marks);
         history.told = history.told.or(head.told);
         history.entry_fuel = recorded.get().max(head.fuel);
+        history.first_fuel = history.entry_fuel;
         let before = history.entry_fuel.max(self.fuel_used);
         self.fuel.replayed(before, self.fuel_left(before));
         if self.history.dry {
@@ -246,7 +247,7 @@ impl Guest {
         }
         if !saves {
             self.stretch.committed();
-            self.history.marks = Marks::at(self.history.mark());
+            self.history.begin_here(None);
             self.history.commits += 1;
         }
         self.history.saved();
@@ -261,7 +262,7 @@ impl Guest {
     pub async fn leaving(&mut self) -> wasmtime::Result<()> {
         if self.history.commits > 0 && self.stretch.is_empty() && !self.history.is_unsaved() {
             self.stretch.committed();
-            self.history.marks = Marks::at(self.history.mark());
+            self.history.begin_here(None);
             return Ok(());
         }
         self.commit(Point::Leaving).await
@@ -345,8 +346,7 @@ impl Guest {
     /// From here on a changed read does nothing again that came before.
     pub fn begin_here(&mut self) {
         self.stretch.begin_here();
-        self.history.marks.first = self.history.mark();
-        self.history.marks.first_kept = self.history.marks.kept;
+        self.history.begin_here(Some(self.history.marks.kept));
     }
 
     /// What an attempt that failed leaves to the next.
@@ -387,17 +387,14 @@ impl Guest {
         Left { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
     }
 
-    /// Cuts the journal to where the stretch begins, and says with which head it is done again.
-    pub fn redo(&mut self) -> Left {
+    /// Where the stretch begins, and with which head it is done again from there.
+    pub fn again(&self) -> Left {
         let Marks { first, first_kept, .. } = self.history.marks;
-        self.history.journal.not_written();
-        self.history.journal.truncate(first.at);
-        self.history.entry_fuel = self.history.journal.last_fuel().get();
         let stretch = self.stretch.after_redo();
-        let head = Head { at: first.at, ..self.counts() };
         let marks = Marks { kept: first_kept, first, first_kept };
         let open = (!stretch.is_blank() || first_kept != first).then_some(Open { stretch, marks });
-        Left { journal_to: first.at, head: written(&Head { open, ..head }), ..Left::default() }
+        let head = Head { at: first.at, fuel: self.history.first_fuel, open, ..self.counts() };
+        Left { journal_to: first.at, head: written(&head), ..Left::default() }
     }
 
     fn head_at(&self, stretch: Stretch, mark: Mark) -> Option<Bytes> {

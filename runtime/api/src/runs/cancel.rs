@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_control::RetryAsk;
 use tidemill_core::RunId;
 
 use super::get::whole;
@@ -29,7 +30,7 @@ pub async fn cancel(
 ) -> Answer<Response> {
     query.only(&[])?;
     body.nothing()?;
-    let run = state.host.cancel(id).await?;
+    let run = state.host.cancel(id, false).await?;
     whole(&state, &run).await
 }
 
@@ -50,6 +51,6 @@ pub async fn retry(
 ) -> Answer<Response> {
     query.only(&[])?;
     body.nothing()?;
-    let run = state.host.retry(id).await?;
-    whole(&state, &run).await
+    let retried = state.host.retry(id, RetryAsk::default()).await?;
+    whole(&state, &retried.run).await
 }

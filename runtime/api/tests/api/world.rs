@@ -17,7 +17,7 @@ use tidemill_core::clock::SystemClock;
 use tidemill_core::failure::Failure;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
-use tidemill_engine::{Admitted, Cause, Effects, Ended, EngineStats, Outcome, Problem, Refused, Urgency};
+use tidemill_engine::{Admitted, Cause, DryRun, Effects, Ended, EngineStats, Outcome, Problem, Refused, Urgency};
 use tidemill_store::LocalStore;
 use tidemill_store::records::{LedgerEntry, LedgerLeg, LogLevel, LogLine, NewPosting};
 use tower::ServiceExt as _;
@@ -265,6 +265,10 @@ impl Guests for Scripted {
             outcome = Outcome::Output(Bytes::from_static(b"{}"));
         }
         Ended::plain(outcome, effects, Fuel::new(1_000), 65_536)
+    }
+
+    async fn dry_run(&self, _: Job) -> DryRun {
+        DryRun::Continues
     }
 
     fn evict(&self, _digest: ComponentDigest) {}

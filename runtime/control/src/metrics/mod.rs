@@ -85,6 +85,7 @@ pub(crate) struct Figures {
     cancelled: Counter,
     retried: Counter,
     handed_back: Counter,
+    continued: Counter,
     fuel: Counter,
     seconds: Histogram,
     redone: Counter,
@@ -104,6 +105,7 @@ pub(crate) enum AttemptEnd {
     Cancelled,
     Retried,
     HandedBack,
+    Continued,
 }
 
 fn seconds() -> Histogram {
@@ -195,6 +197,7 @@ impl Metrics {
             cancelled: ended("cancelled"),
             retried: ended("retried"),
             handed_back: ended("handed-back"),
+            continued: ended("continued"),
             fuel: self.fuel.get_or_create_owned(&one),
             seconds: self.seconds.get_or_create_owned(&one),
             redone: self.redone.get_or_create_owned(&one),
@@ -208,7 +211,7 @@ impl Metrics {
 
     /// Forgets a deployment that is no more.
     pub(crate) fn forget(&self, deployment: &str) {
-        for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back"] {
+        for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back", "continued"] {
             self.attempts.remove(&Ended { deployment: deployment.to_owned(), state });
         }
         for result in ["fired", "skipped", "missed"] {
@@ -233,6 +236,7 @@ impl Figures {
             AttemptEnd::Cancelled => &self.cancelled,
             AttemptEnd::Retried => &self.retried,
             AttemptEnd::HandedBack => &self.handed_back,
+            AttemptEnd::Continued => &self.continued,
         }
         .inc();
         self.fuel.inc_by(fuel);

@@ -1,18 +1,23 @@
-//! One activation: the guest runs, and meanwhile its driver makes it visible, saves what it says, and stops it when
-//! its time is over.
+//! One activation: the guest runs, and meanwhile its driver commits and saves what it asks for, makes it visible, and stops
+//! it when its time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tidemill_core::journal::Journal;
-use tidemill_core::{Code, Failure};
-use tidemill_engine::{Effects, Ended, RunContext, RunSink, Stretched, Urgency, Went};
-use tidemill_store::records::{Begins, Committed, StretchCommit};
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{ComponentDigest, Timestamp};
+use tidemill_engine::{CancelToken, Ended, RunContext, RunSink, Urgency};
+use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
 
+use super::stretch::{Leaves, Put};
 use super::{Finish, Hold, SAVE_AFTER, VISIBLE_AFTER, Work};
 use crate::guests::Job;
-use crate::sink::Taken;
+use crate::host::Inner;
+use crate::live::{Live, Plan};
+use crate::sink::{Asked, Sink};
 
 /// A guest that is stopped gets this long to be gone; it cannot run much longer, since its epoch is over.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -23,6 +28,8 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Activated {
     /// By itself, or because it was cancelled or overran its lifetime.
     Ended(Box<Ended>),
+    /// The guest left memory; the run waits in the store.
+    Left,
     /// The host stops: the run goes back into the queue.
     HandBack,
     /// There is nothing more to do for it here.
@@ -38,8 +45,8 @@ struct Alarms {
 }
 
 impl Alarms {
-    fn next(&self, hold: Option<&Hold>) -> Instant {
-        [self.visible, self.save, self.lifetime, hold.map(|hold| hold.until)]
+    fn next(&self, hold: Option<&Hold>, waits: Option<Instant>) -> Instant {
+        [self.visible, self.save, self.lifetime, hold.map(|hold| hold.until), waits]
             .into_iter()
             .flatten()
             .min()
@@ -57,99 +64,132 @@ impl Work {
             Ok(input) => input,
             Err(error) => return self.unreadable(error).await,
         };
-        let mut alarms = Alarms::default();
-        let now = Instant::now();
+        self.fuel_base = self.run.fuel;
+        let mut alarms = Alarms { lifetime: self.lifetime_alarm(), ..Alarms::default() };
         if self.fresh {
-            alarms.visible = Some(now + VISIBLE_AFTER);
-        }
-        if let Some(lifetime) = self.live.plan.limits.lifetime_millis {
-            let since = self.run.started_at.unwrap_or(self.run.created_at);
-            let used = self.host.clock.now().millis_since(since);
-            alarms.lifetime = Some(now + Duration::from_millis(lifetime.saturating_sub(used)));
+            alarms.visible = Some(Instant::now() + VISIBLE_AFTER);
         }
         let sink = Arc::clone(&self.sink);
         let host = Arc::clone(&self.host);
         let cancel = self.handle.cancel.clone();
-        let (journal, head) = self.again.take().unwrap_or_else(|| (Journal::empty(), None));
-        let guest = host.guests.run(Job {
-            component: self.run.component,
-            export: self.run.export,
-            input,
-            run: Arc::new(self.context()),
-            journal,
-            head,
-            fuel_used: self.fuel_before,
-            cancel: cancel.clone(),
-            sink: Arc::clone(&sink) as Arc<dyn RunSink>,
-        });
+        let guest = host.guests.run(self.job(input));
         tokio::pin!(guest);
         let stopping = host.stopping();
         tokio::pin!(stopping);
-        let alarm = sleep_until(alarms.next(self.hold.as_ref()));
+        let alarm = sleep_until(self.next_alarm(&alarms));
         tokio::pin!(alarm);
         let stop = loop {
             tokio::select! {
                 biased;
                 ended = &mut guest => {
                     // Lifetime and cancellation look alike to the guest; who asked for it is known here.
-                    return Activated::Ended(Box::new(ended));
+                    self.gone_while_waiting().await;
+                    return self.ended(ended);
                 }
                 () = sink.knocked() => {
-                    if let Some((stretched, leave)) = sink.take_leaving() {
-                        let held = self.hold_of(*stretched).await;
-                        let answer = match &held {
-                            Ok(went) => Ok(*went),
-                            Err(_) => Err(gone()),
-                        };
-                        // A guest that no longer waits was stopped.
-                        let _ = leave.send(answer);
-                        if let Err(finish) = held { break finish; }
-                        alarms.visible = None;
-                    }
-                    if alarms.save.is_none() && !self.fresh && sink.is_unsaved() {
-                        alarms.save = Some(Instant::now() + SAVE_AFTER);
-                    }
+                    if let Err(finish) = self.answer(&mut alarms).await { break finish; }
+                }
+                woken = Self::woken(&mut self.in_memory) => {
+                    alarms.lifetime = self.wake(woken).await;
                 }
                 () = &mut alarm => {
                     let now = Instant::now();
                     if rings(&mut alarms.visible, now) && let Err(finish) = self.show().await { break finish; }
-                    if rings(&mut alarms.save, now) { self.save().await; }
+                    if rings(&mut alarms.save, now) { let _ = self.save().await; }
                     if rings(&mut alarms.lifetime, now) {
                         self.overran = true;
                         cancel.terminate();
                     }
+                    if self.in_memory.as_ref().is_some_and(|waits| waits.until <= now) { self.leave_memory().await; }
                     // Others have waited long enough; from here the stretch takes its chance.
                     self.hold.take_if(|hold| hold.until <= now);
                 }
                 () = &mut stopping => {
+                    self.leave_memory().await;
                     cancel.terminate();
                     let _ = tokio::time::timeout(STOP_WITHIN, &mut guest).await;
-                    return Activated::HandBack;
+                    self.gone_while_waiting().await;
+                    return if self.is_suspended() { Activated::Left } else { Activated::HandBack };
                 }
             }
-            alarm.as_mut().reset(alarms.next(self.hold.as_ref()));
+            alarm.as_mut().reset(self.next_alarm(&alarms));
         };
         cancel.terminate();
         let _ = tokio::time::timeout(STOP_WITHIN, &mut guest).await;
         Activated::Stopped(stop)
     }
 
-    fn context(&self) -> RunContext {
-        RunContext {
-            id: self.run.id,
-            deployment: self.run.deployment.clone(),
-            component: self.run.component,
-            trigger: self.run.trigger.clone(),
-            created_at: self.run.created_at,
-            attempt: self.run.attempt,
-            generation: self.run.generation,
-            config: Arc::clone(&self.plan.config),
-            limits: self.live.plan.limits.clone(),
-            grants: Arc::clone(&self.live.plan.grants),
-            step_retry: self.live.plan.retry.policy,
-            seed: self.run.seed,
-            next_log_seq: self.sink.next_seq(),
+    fn ended(&mut self, ended: Ended) -> Activated {
+        if self.is_suspended() {
+            return Activated::Left;
         }
+        Activated::Ended(Box::new(ended))
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.run.state == RunState::Suspended
+    }
+
+    fn next_alarm(&self, alarms: &Alarms) -> Instant {
+        alarms.next(self.hold.as_ref(), self.in_memory.as_ref().map(|waits| waits.until))
+    }
+
+    /// Answers all that the guest asks for.
+    async fn answer(&mut self, alarms: &mut Alarms) -> Result<(), Finish> {
+        while let Some(asked) = self.sink.take_asked() {
+            match asked {
+                Asked::Commit(stretched, reply) => {
+                    self.meet(*stretched, reply).await?;
+                    if !self.fresh {
+                        alarms.visible = None;
+                    }
+                    if self.is_suspended() {
+                        (alarms.lifetime, alarms.save) = (None, None);
+                    }
+                }
+                Asked::Save(mut stretched, reply) => {
+                    self.note(&mut stretched);
+                    // A run that nobody has seen yet is saved with the commit that shows it.
+                    let saved = self.fresh || self.save().await;
+                    let _ = reply.send(saved);
+                }
+            }
+        }
+        if alarms.save.is_none() && !self.fresh && !self.is_suspended() && self.sink.is_unsaved() {
+            alarms.save = Some(Instant::now() + SAVE_AFTER);
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, input: Bytes) -> Job {
+        Job {
+            component: self.run.component,
+            export: self.run.export,
+            input,
+            run: Arc::new(context(&self.run, &self.plan, &self.live, self.sink.next_seq())),
+            journal: self.journal.take().unwrap_or_else(Journal::empty),
+            head: self.head.clone(),
+            fuel_used: self.fuel_before,
+            cancel: self.handle.cancel.clone(),
+            sink: Arc::clone(&self.sink) as Arc<dyn RunSink>,
+        }
+    }
+
+    /// When the run has lived for as long as it may.
+    pub(super) fn lifetime_over(&self) -> Option<Timestamp> {
+        let since = self.run.started_at.unwrap_or(self.run.created_at);
+        self.live.plan.limits.lifetime_millis.map(|lifetime| since.plus_millis(lifetime))
+    }
+
+    /// When to end it for that; at once, where it is over already: it is not to begin another wait.
+    pub(super) fn lifetime_alarm(&mut self) -> Option<Instant> {
+        let left = self.lifetime_over()?.millis_since(self.host.clock.now());
+        if left == 0 {
+            self.overran = true;
+            self.handle.cancel.terminate();
+            return None;
+        }
+        Some(Instant::now() + Duration::from_millis(left))
     }
 
     /// Puts a run that runs first into the store, as running.
@@ -157,80 +197,20 @@ impl Work {
         if !self.fresh {
             return Ok(());
         }
-        let taken = self.take_said();
-        let commit = StretchCommit {
-            begins: Begins::Fresh { input: self.input.clone() },
-            logs: taken,
-            ..StretchCommit::of(self.host.owner.clone(), self.run.clone(), self.host.clock.now())
-        };
-        match self.host.store.commit_stretch(commit).await {
-            Ok(Committed::Done(_)) => {
-                self.became_visible();
+        let leaves = Leaves::record(self.run.clone(), self.host.clock.now());
+        match self.put(leaves, false).await {
+            Ok(Put::Done(run)) => {
+                self.run = *run;
                 Ok(())
             }
-            Ok(Committed::KeyTaken(_)) => Err(Finish::KeyTaken),
+            Ok(Put::KeyTaken) => Err(Finish::KeyTaken),
             // It has read nothing; a store that says so all the same is asked again by nobody.
-            Ok(Committed::Conflict { what, .. }) => {
-                Err(Finish::Refused(tidemill_store::StoreError::Io(format!("conflict without a read: {what}"))))
-            }
+            Ok(Put::Changed) => Err(Finish::Refused(StoreError::Io("conflict without a read".into()))),
             Err(error) => Err(Finish::Refused(error)),
         }
     }
 
-    /// What the guest has done before its request leaves takes hold.
-    async fn hold_of(&mut self, stretched: Stretched) -> Result<Went, Finish> {
-        let Effects { reads, writes, postings, .. } = stretched.effects;
-        let begins = if self.fresh { Begins::Fresh { input: self.input.clone() } } else { Begins::Continues };
-        let logs = self.take_said();
-        let of = StretchCommit::of(self.host.owner.clone(), self.run.clone(), self.host.clock.now());
-        let commit = StretchCommit { begins, reads, writes, postings, logs, ..of };
-        match self.host.store.commit_stretch(commit).await {
-            Ok(Committed::Done(_)) => {
-                if self.fresh {
-                    self.became_visible();
-                }
-                Ok(Went::On)
-            }
-            Ok(Committed::Conflict { .. }) => Ok(Went::Redo),
-            Ok(Committed::KeyTaken(_)) => Err(Finish::KeyTaken),
-            Err(error) if self.fresh => Err(Finish::Refused(error)),
-            Err(error) => {
-                self.host.store_failed(&error);
-                Err(Finish::Abandoned)
-            }
-        }
-    }
-
-    pub(super) fn became_visible(&mut self) {
-        self.fresh = false;
-        self.host.going.add(self.run.id, Arc::clone(&self.handle));
-        self.sink.set_visible();
-    }
-
-    /// What was said, the log lines for a commit and the rest into the record.
-    pub(super) fn take_said(&mut self) -> Vec<tidemill_store::records::LogLine> {
-        let Taken { logs, progress, status } = self.sink.take();
-        if progress.is_some() {
-            self.run.progress = progress;
-        }
-        if status.is_some() {
-            self.run.status = status;
-        }
-        logs
-    }
-
-    /// Saves what was said; where the store cannot, it is said again later.
-    async fn save(&mut self) {
-        let logs = self.take_said();
-        if let Err(error) = self.host.store.save_progress(&self.host.owner, &self.run, logs.clone()).await {
-            self.host.store_failed(&error);
-            if error.is_transient() {
-                self.sink.give_back(Taken { logs, ..Taken::default() });
-            }
-        }
-    }
-
-    async fn unreadable(&mut self, error: tidemill_store::StoreError) -> Activated {
+    async fn unreadable(&mut self, error: StoreError) -> Activated {
         self.host.store_failed(&error);
         if self.fresh {
             return Activated::Stopped(Finish::Refused(error));
@@ -244,6 +224,45 @@ impl Work {
     }
 }
 
-fn gone() -> Failure {
-    Code::Cancelled.failure("the run does not go on: it could not be made durable, or its idempotency key is another's")
+fn context(run: &Run, plan: &Plan, live: &Live, next_log_seq: u64) -> RunContext {
+    RunContext {
+        id: run.id,
+        deployment: run.deployment.clone(),
+        component: run.component,
+        trigger: run.trigger.clone(),
+        created_at: run.created_at,
+        attempt: run.attempt,
+        generation: run.generation,
+        config: Arc::clone(&plan.config),
+        limits: live.plan.limits.clone(),
+        grants: Arc::clone(&live.plan.grants),
+        step_retry: live.plan.retry.policy,
+        seed: run.seed,
+        next_log_seq,
+    }
+}
+
+/// A job that replays what a run has recorded, on that component and as of that plan, and goes no further.
+pub(crate) async fn dry_job(
+    host: &Arc<Inner>,
+    live: &Live,
+    plan: &Plan,
+    run: &Run,
+    component: ComponentDigest,
+    recorded: (Journal, Option<Bytes>),
+) -> Result<Job, StoreError> {
+    let input = host.store.input(run.id).await?.unwrap_or_default();
+    let (journal, head) = recorded;
+    let context = RunContext { component, ..context(run, plan, live, 0) };
+    Ok(Job {
+        component,
+        export: run.export,
+        input: super::period::input_of(host, live, run, input).await?,
+        run: Arc::new(context),
+        journal,
+        head,
+        fuel_used: run.fuel,
+        cancel: CancelToken::new(),
+        sink: Arc::new(Sink::new(Arc::clone(host), 0, true)),
+    })
 }

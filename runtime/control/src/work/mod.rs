@@ -7,8 +7,11 @@
 mod activate;
 mod commit;
 mod period;
+mod stretch;
 mod verdict;
+mod wait;
 
+pub(crate) use activate::dry_job;
 pub(crate) use commit::back_off;
 
 use std::sync::Arc;
@@ -16,18 +19,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::journal::Journal;
+use tidemill_core::journal::{Journal, JournalChange};
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_core::{Fuel, Timestamp};
 use tidemill_engine::Ended;
 use tidemill_store::StoreError;
+use tidemill_store::records::Claimed;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 use tokio::time::Instant;
 
 use crate::going::Handle;
 use crate::host::Inner;
 use crate::live::{Live, Plan};
-use crate::metrics::AttemptEnd;
 use crate::sink::Sink;
 use crate::slots::Permit;
 
@@ -39,14 +42,20 @@ const SAVE_AFTER: Duration = Duration::from_millis(100);
 const PATIENCE: u32 = 3;
 /// at most so long; and so long it waits for its turn at most.
 const HOLD: Duration = Duration::from_secs(1);
+/// A collection that waits for another one of its stream gives its place back after this,
+const STREAM_WITHIN: Duration = Duration::from_secs(1);
+/// for so long, in milliseconds.
+const STREAM_PAUSE: u64 = 5_000;
 
 /// What became of a run in hand.
 #[derive(Debug)]
 pub(crate) enum Finish {
     /// It is settled, with its output where it succeeded.
     Settled(Box<Run>, Option<Bytes>),
-    /// It waits in the queue: for another attempt, or because the host stops.
+    /// It waits in the queue: for another attempt, to go on as new, or because the host stops.
     Queued(Box<Run>),
+    /// It waits, and nothing of it is in memory.
+    Suspended(Box<Run>),
     /// Its idempotency key was taken by another run meanwhile; nothing of it happened.
     KeyTaken,
     /// Nothing of it happened, because the store refused it before it was visible.
@@ -61,7 +70,8 @@ pub(crate) struct Work {
     live: Arc<Live>,
     /// Component and configuration of the revision that the run began with.
     plan: Arc<Plan>,
-    permit: Permit,
+    /// Its place; none while it waits.
+    permit: Option<Permit>,
     /// The record as the store has it, or will first have it.
     run: Run,
     input: Bytes,
@@ -69,16 +79,27 @@ pub(crate) struct Work {
     handle: Arc<Handle>,
     sink: Arc<Sink>,
     started: Stopwatch,
+    /// What is recorded of the run, between two activations.
+    journal: Option<Journal>,
+    /// What is to be written of the journal, with the head that belongs to it.
+    unsaved: Option<JournalChange>,
+    head: Option<Bytes>,
+    /// The head that the store has.
+    stored_head: Option<Bytes>,
     /// Fuel of earlier attempts; what redoing a stretch costs is recorded, but not held against the limit.
     fuel_before: Fuel,
+    /// What the record showed when this activation began.
+    fuel_base: Fuel,
+    /// The guest that waits in memory.
+    in_memory: Option<wait::InMemory>,
     refusals: u32,
-    /// What the next activation replays, where a stretch is done again.
-    again: Option<(Journal, Option<Bytes>)>,
     overran: bool,
     hold: Option<Hold>,
     /// Held by a collection: no other of the stream goes on meanwhile.
     collecting: Option<OwnedMutexGuard<()>>,
-    /// The end of the period that is collected.
+    /// The period that is collected, as the guest is given it,
+    collects: Option<Bytes>,
+    /// and its end.
     collected_to: Option<Timestamp>,
 }
 
@@ -88,25 +109,43 @@ struct Hold {
     until: Instant,
 }
 
+/// What the store has of a run beside its record and its input.
+pub(crate) struct Stored {
+    /// The revision that its generation began with.
+    pub(crate) plan: Arc<Plan>,
+    /// What it recorded; none where that is nothing.
+    pub(crate) journal: Option<Journal>,
+    /// What its open stretch holds.
+    pub(crate) head: Option<Bytes>,
+    /// The place of its next log line.
+    pub(crate) next_seq: u64,
+}
+
 impl Work {
     /// One that runs first; the caller has its place.
     pub(crate) fn fresh(host: Arc<Inner>, live: Arc<Live>, permit: Permit, run: Run, input: Bytes) -> Self {
         let plan = Arc::clone(&live.plan);
-        let handle = Handle::new(run.deployment.clone());
+        let handle = Handle::new();
         Self {
-            sink: Arc::new(Sink::new(0, false)),
+            sink: Arc::new(Sink::new(Arc::clone(&host), 0, false)),
             started: Stopwatch::start(),
+            journal: None,
+            unsaved: None,
+            head: None,
+            stored_head: None,
             fuel_before: run.fuel,
+            fuel_base: run.fuel,
+            in_memory: None,
             refusals: 0,
-            again: None,
             overran: false,
             hold: None,
             collecting: None,
+            collects: None,
             collected_to: None,
             host,
             live,
             plan,
-            permit,
+            permit: Some(permit),
             run,
             input,
             fresh: true,
@@ -115,19 +154,27 @@ impl Work {
     }
 
     /// One that the store has as running here, and that can be reached through `handle`.
-    #[expect(clippy::too_many_arguments, reason = "each is another thing, and all are needed from the start")]
     pub(crate) fn claimed(
         host: Arc<Inner>,
         live: Arc<Live>,
-        plan: Arc<Plan>,
         permit: Permit,
-        run: Run,
-        input: Bytes,
-        next_seq: u64,
+        claimed: Claimed,
+        stored: Stored,
         handle: Arc<Handle>,
     ) -> Self {
+        let Claimed { run, input } = claimed;
+        let sink = Arc::new(Sink::new(Arc::clone(&host), stored.next_seq, true));
         let fresh = Self::fresh(host, live, permit, run, input);
-        Self { plan, handle, sink: Arc::new(Sink::new(next_seq, true)), fresh: false, ..fresh }
+        Self {
+            plan: stored.plan,
+            journal: stored.journal,
+            head: stored.head.clone(),
+            stored_head: stored.head,
+            handle,
+            sink,
+            fresh: false,
+            ..fresh
+        }
     }
 
     /// A collection that already has the stream to itself.
@@ -146,10 +193,13 @@ impl Work {
         let id = self.run.id;
         let finish = self.attempt().await;
         if self.sink.is_visible() {
-            self.host.going.remove(id);
+            self.host.going.remove(id, &self.handle);
         }
         let Self { host, live, permit, hold, collecting, .. } = self;
-        drop((hold, collecting, permit));
+        if let (Finish::Suspended(_), Some(guard)) = (&finish, collecting) {
+            host.collections.keep(id, guard);
+        }
+        drop((hold, permit));
         match &finish {
             Finish::Settled(run, output) => host.outcomes.settle(run, output.as_ref()),
             Finish::Queued(run) => {
@@ -158,7 +208,7 @@ impl Work {
                 }
             }
             Finish::Refused(error) => host.store_failed(error),
-            Finish::KeyTaken | Finish::Abandoned => {}
+            Finish::KeyTaken | Finish::Abandoned | Finish::Suspended(_) => {}
         }
         finish
     }
@@ -171,19 +221,9 @@ impl Work {
             }
         }
         loop {
-            let activated = self.activate().await;
-            let step = match activated {
-                activate::Activated::Ended(ended) => {
-                    self.run.fuel = Fuel::new(self.run.fuel.get().saturating_add(ended.fuel.get()));
-                    self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
-                    if ended.redo {
-                        let Ended { journal, all, .. } = *ended;
-                        self.again = journal.map(|journal| (journal, all.head));
-                        commit::Step::Continue(())
-                    } else {
-                        self.commit(*ended).await
-                    }
-                }
+            let step = match self.activate().await {
+                activate::Activated::Ended(ended) => self.ended_so(*ended).await,
+                activate::Activated::Left => return Finish::Suspended(Box::new(self.run.clone())),
                 activate::Activated::HandBack => self.hand_back().await,
                 activate::Activated::Stopped(finish) => return finish,
             };
@@ -202,18 +242,44 @@ impl Work {
         }
     }
 
-    /// Waits for the end of the stream's other collection; the run keeps its place meanwhile.
+    async fn ended_so(&mut self, mut ended: Ended) -> commit::Step {
+        self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(ended.fuel.get()));
+        self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
+        if !ended.redo {
+            return self.commit(ended).await;
+        }
+        // Should the host stop now, the run goes on from there too.
+        self.note_change(ended.journal.as_mut().and_then(Journal::change));
+        self.head = ended.all.head;
+        self.journal = ended.journal;
+        commit::Step::Continue(())
+    }
+
+    /// What was done has taken hold, and nobody need wait for this run any more.
+    fn begin_stretch(&mut self) {
+        (self.hold, self.refusals) = (None, 0);
+        let (samples, dropped) = self.sink.take_samples();
+        self.host.metrics.guest.commit(self.run.deployment.as_str(), samples, dropped);
+    }
+
+    /// Waits for the end of the stream's other collection; the run keeps its place meanwhile, but not for long: the other one
+    /// may itself be waiting, and need a place to go on.
     async fn wait_for_stream(&mut self) -> Result<OwnedMutexGuard<()>, Finish> {
+        if let Some(guard) = self.host.collections.take(self.run.id) {
+            return Ok(guard);
+        }
         let lock = Arc::clone(&self.live.collecting);
         let host = Arc::clone(&self.host);
         let cancel = self.handle.cancel.clone();
+        let mut pause = 0;
         tokio::select! {
             biased;
             guard = lock.lock_owned() => return Ok(guard),
             () = host.stopping() => {}
             () = cancel.reached(tidemill_engine::Urgency::Asked) => {}
+            () = tokio::time::sleep(STREAM_WITHIN) => pause = STREAM_PAUSE,
         }
-        let step = if self.handle.was_told() { self.cancelled_untold().await } else { self.hand_back().await };
+        let step = if self.handle.was_told() { self.cancelled_untold().await } else { self.hand_back_for(pause).await };
         match step {
             commit::Step::Break(finish) => Err(finish),
             // Neither has read anything that could have changed.
@@ -227,10 +293,5 @@ impl Work {
         if let Ok(guard) = tokio::time::timeout(HOLD, lock.write_owned()).await {
             self.hold = Some(Hold { _guard: guard, until: Instant::now() + HOLD });
         }
-    }
-
-    fn count(&self, how: AttemptEnd) {
-        let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
-        self.live.figures.ended(how, fuel, self.started.elapsed());
     }
 }

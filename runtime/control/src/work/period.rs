@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use tidemill_core::Timestamp;
-use tidemill_core::run::{Export, TriggerKind};
+use tidemill_core::run::{Export, Run, TriggerKind};
 use tidemill_store::StoreError;
 
 use super::Work;
 use crate::collection::Asked;
+use crate::host::Inner;
+use crate::live::Live;
 
 impl Work {
     /// The input of this activation. A collection begins where the last successful one of its stream ended, so that is
@@ -15,17 +17,37 @@ impl Work {
         if self.run.export != Export::RevenueStream {
             return Ok(self.input.clone());
         }
-        let asked = Asked::parse(&self.input).unwrap_or_default();
-        let watermark = self.host.store.watermark(&self.run.deployment).await?;
-        let end = asked.end.or(self.run.trigger.at).unwrap_or(self.run.created_at);
-        let first = self.live.plan.since.unwrap_or(self.live.deployment.created_at);
-        let start = match (self.run.trigger.kind, asked.start) {
-            (TriggerKind::Schedule, _) | (_, None) => watermark.unwrap_or(first),
-            (_, Some(start)) => start,
-        };
+        let (start, end) = collected(&self.host, &self.live, &self.run, &self.input).await?;
+        let period = period(start, end);
         self.collected_to = Some(end);
-        Ok(period(start.min(end), end))
+        self.collects = Some(period.clone());
+        Ok(period)
     }
+}
+
+/// The input that a run's guest was last given, or would be given now.
+pub(super) async fn input_of(host: &Inner, live: &Live, run: &Run, input: Bytes) -> Result<Bytes, StoreError> {
+    if run.export != Export::RevenueStream {
+        return Ok(input);
+    }
+    let (start, end) = collected(host, live, run, &input).await?;
+    Ok(period(start, end))
+}
+
+async fn collected(host: &Inner, live: &Live, run: &Run, input: &Bytes) -> Result<(Timestamp, Timestamp), StoreError> {
+    let asked = Asked::parse(input).unwrap_or_default();
+    if let (Asked { start: Some(start), end: Some(end) }, 1..) = (asked, run.journal_entries) {
+        // What it was given when it began: its input became that with its first entries.
+        return Ok((start, end));
+    }
+    let watermark = host.store.watermark(&run.deployment).await?;
+    let end = asked.end.or(run.trigger.at).unwrap_or(run.created_at);
+    let first = live.plan.since.unwrap_or(live.deployment.created_at);
+    let start = match (run.trigger.kind, asked.start) {
+        (TriggerKind::Schedule, _) | (_, None) => watermark.unwrap_or(first),
+        (_, Some(start)) => start,
+    };
+    Ok((start.min(end), end))
 }
 
 fn period(start: Timestamp, end: Timestamp) -> Bytes {

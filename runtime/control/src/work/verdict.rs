@@ -16,6 +16,8 @@ pub(super) struct Attempt<'a> {
     pub(super) child: bool,
     /// Whether a person cancelled it.
     pub(super) told: bool,
+    /// Whether there is nothing that another attempt would do otherwise: all that it did is kept.
+    pub(super) nothing_again: bool,
     /// Whether it was stopped because its lifetime was over; how long that was, in milliseconds.
     pub(super) overran: Option<u64>,
     pub(super) now: Timestamp,
@@ -27,14 +29,14 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Verdict {
     pub(super) event: RunEvent,
     pub(super) how: AttemptEnd,
-    /// Whether what it wrote and posted takes hold.
+    /// Whether all that it did takes hold, or what a retry keeps.
     pub(super) effects: bool,
 }
 
 /// What follows.
 ///
-/// A success takes hold with its effects. So does a run that was cancelled: it has had its time to clean up, and what it
-/// did then is meant. A failed attempt leaves nothing but its log lines, whatever becomes of the run.
+/// A success takes hold with all its effects. So does a run that was cancelled: it has had its time to clean up, and what it
+/// did then is meant. A failed attempt leaves what a retry keeps and its log lines, whatever becomes of the run.
 pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
     if attempt.told {
         return Verdict { event: RunEvent::Cancelled, how: AttemptEnd::Cancelled, effects: true };
@@ -43,11 +45,16 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
         (Outcome::Output(_), _) => {
             return Verdict { event: RunEvent::Succeeded, how: AttemptEnd::Succeeded, effects: true };
         }
-        // Control lets no run wait and none go on as new.
-        (Outcome::Suspended | Outcome::ContinueAsNew { .. }, _) => {
-            (Code::NotAvailable.failure("waiting is not in this release"), false)
+        (Outcome::ContinueAsNew { .. }, _) => {
+            let event = RunEvent::Requeued { not_before: attempt.now };
+            return Verdict { event, how: AttemptEnd::Continued, effects: true };
         }
-        (Outcome::Failed { .. }, Some(lifetime)) => {
+        // What left memory is not this attempt's to end; it is taken up where it was.
+        (Outcome::Suspended, None) => {
+            let event = RunEvent::Requeued { not_before: attempt.now };
+            return Verdict { event, how: AttemptEnd::HandedBack, effects: false };
+        }
+        (Outcome::Failed { .. } | Outcome::Suspended, Some(lifetime)) => {
             let message = format!("the run did not end within `lifetime`, which is {lifetime} ms");
             (Code::LimitLifetime.failure(message), true)
         }
@@ -57,6 +64,14 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
     let retry = if attempt.overran.is_some() { RunRetry { on_trap: false, ..*attempt.retry } } else { *attempt.retry };
     let failed =
         FailedAttempt { attempt: attempt.number, retryable: failure.retryable, trap_or_limit, child: attempt.child };
+    if matches!(outcome, Outcome::Failed { cause: Cause::Mismatch, .. }) {
+        return give_up(Then::Park, failure);
+    }
+    // The same answers lead to the same failure.
+    let deterministic = matches!(outcome, Outcome::Failed { cause: Cause::Guest | Cause::Trap, .. });
+    if attempt.nothing_again && deterministic && attempt.overran.is_none() {
+        return give_up(retry.then.unwrap_or(if attempt.child { Then::Fail } else { Then::Park }), failure);
+    }
     match retry.after_failure(failed, attempt.random) {
         AfterFailure::Retry { delay_millis } => Verdict {
             event: RunEvent::Requeued { not_before: attempt.now.plus_millis(delay_millis) },
@@ -65,13 +80,17 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
         },
         AfterFailure::GiveUp { then, exhausted } => {
             let failure = if exhausted { all_failed(&failure, attempt.number) } else { failure };
-            let (event, how) = match then {
-                Then::Park => (RunEvent::Parked(failure), AttemptEnd::Parked),
-                Then::Fail => (RunEvent::Failed(failure), AttemptEnd::Failed),
-            };
-            Verdict { event, how, effects: false }
+            give_up(then, failure)
         }
     }
+}
+
+fn give_up(then: Then, failure: Failure) -> Verdict {
+    let (event, how) = match then {
+        Then::Park => (RunEvent::Parked(failure), AttemptEnd::Parked),
+        Then::Fail => (RunEvent::Failed(failure), AttemptEnd::Failed),
+    };
+    Verdict { event, how, effects: false }
 }
 
 /// `host/retries-exhausted`, with the failure of the last attempt in its details.
@@ -97,6 +116,7 @@ mod tests {
             retry,
             child: false,
             told: false,
+            nothing_again: false,
             overran: None,
             now: Timestamp::from_millis(1_000),
             random: 0,
@@ -130,6 +150,20 @@ mod tests {
             let RunEvent::Parked(failure) = verdict(&failed(false, cause), attempt(&retry)).event else { panic!() };
             assert_eq!(failure.code, "late");
         }
+    }
+
+    #[test]
+    fn what_would_come_to_the_same_is_not_tried_again() {
+        let retry = RunRetry { on_trap: true, ..RunRetry::default() };
+        let same = Attempt { nothing_again: true, ..attempt(&retry) };
+        for cause in [Cause::Guest, Cause::Trap] {
+            let RunEvent::Parked(failure) = verdict(&failed(true, cause), same).event else { panic!() };
+            assert_eq!(failure.code, "late");
+        }
+        let child = verdict(&failed(true, Cause::Guest), Attempt { child: true, ..same });
+        assert!(matches!(child.event, RunEvent::Failed(_)));
+        // What the host could not do may well be done the next time.
+        assert!(matches!(verdict(&failed(true, Cause::Host), same).event, RunEvent::Requeued { .. }));
     }
 
     #[test]

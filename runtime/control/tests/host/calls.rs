@@ -7,10 +7,11 @@ use serde_json::json;
 use tidemill_control::Ask;
 use tidemill_core::Code;
 use tidemill_core::run::{Progress, RunState};
-use tidemill_engine::{Cause, Point, Stretched};
+use tidemill_engine::Cause;
 use tidemill_store::records::{LogLevel, LogLine, RunFilter};
 use tokio::sync::Semaphore;
 
+use crate::durable::Durable;
 use crate::guests::{failure, output, wait};
 use crate::world::{START, World, name};
 
@@ -82,11 +83,12 @@ async fn a_run_is_durable_before_its_request_leaves() {
     world.guests.act(move |job| {
         let store = Arc::clone(&store);
         async move {
-            assert!(store.run(job.run.id).await.unwrap().is_none());
-            job.sink.commit(Stretched::nothing(Point::Leaving)).await.unwrap();
-            let run = store.run(job.run.id).await.unwrap().unwrap();
-            assert_eq!(run.state.name(), "running");
-            output("1")
+            let id = job.run.id;
+            assert!(store.run(id).await.unwrap().is_none());
+            let mut guest = Durable::of(job);
+            guest.send(async { "{}".to_owned() }).await.unwrap();
+            assert_eq!(store.run(id).await.unwrap().unwrap().state.name(), "running");
+            guest.succeed("1")
         }
     });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();

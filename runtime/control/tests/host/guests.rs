@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tidemill_control::{Guests, Job};
+use tidemill_core::journal::{Journal, Kind, NewEntry};
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Failure, Fuel};
-use tidemill_engine::{Admitted, Cause, Effects, Ended, EngineStats, Outcome, Refused, Urgency};
+use tidemill_engine::{Admitted, Cause, DryRun, Effects, Ended, EngineStats, Outcome, Refused, Urgency};
 use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite};
 use tokio::sync::{Semaphore, watch};
@@ -20,7 +21,9 @@ type Script = Arc<dyn Fn(Job) -> BoxFuture<'static, Ended> + Send + Sync>;
 /// What runs in place of components.
 pub struct Scripted {
     script: Mutex<Script>,
+    refuses: Mutex<Option<ComponentDigest>>,
     begun: watch::Sender<usize>,
+    gone: watch::Sender<usize>,
     now: AtomicUsize,
     most: AtomicUsize,
 }
@@ -29,7 +32,9 @@ impl Scripted {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             script: Mutex::new(Arc::new(|_| Box::pin(async { output("null") }))),
+            refuses: Mutex::default(),
             begun: watch::Sender::new(0),
+            gone: watch::Sender::new(0),
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         })
@@ -40,6 +45,11 @@ impl Scripted {
         *self.script.lock().unwrap() = Arc::new(move |job| Box::pin(script(job)));
     }
 
+    /// From now on this component cannot continue what is recorded.
+    pub fn refuse(&self, component: ComponentDigest) {
+        *self.refuses.lock().unwrap() = Some(component);
+    }
+
     /// How often a guest has begun.
     pub fn begun(&self) -> usize {
         *self.begun.borrow()
@@ -48,6 +58,11 @@ impl Scripted {
     /// Waits until so many have begun.
     pub async fn have_begun(&self, count: usize) {
         self.begun.subscribe().wait_for(|begun| *begun >= count).await.unwrap();
+    }
+
+    /// Waits until so many are gone.
+    pub async fn are_gone(&self, count: usize) {
+        self.gone.subscribe().wait_for(|gone| *gone >= count).await.unwrap();
     }
 
     /// The most that ran at once.
@@ -62,6 +77,15 @@ impl Guests for Scripted {
         Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new() })
     }
 
+    async fn dry_run(&self, job: Job) -> DryRun {
+        match *self.refuses.lock().unwrap() {
+            Some(component) if component == job.component => {
+                DryRun::Mismatch(Failure::new("host/journal-mismatch", "it does something else"))
+            }
+            _ => DryRun::Continues,
+        }
+    }
+
     async fn run(&self, job: Job) -> Ended {
         let script = Arc::clone(&self.script.lock().unwrap());
         self.begun.send_modify(|begun| *begun += 1);
@@ -69,6 +93,7 @@ impl Guests for Scripted {
         self.most.fetch_max(now, Ordering::SeqCst);
         let ended = script(job).await;
         self.now.fetch_sub(1, Ordering::SeqCst);
+        self.gone.send_modify(|gone| *gone += 1);
         ended
     }
 
@@ -84,10 +109,20 @@ pub fn output(json: &str) -> Ended {
     ended(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
 }
 
-/// One that fails.
+/// One that fails after it has asked for something that is not kept, so that there is something to do again.
 pub fn failure(retryable: bool, cause: Cause) -> Ended {
-    let failure = Failure { retryable, ..Failure::new("no-luck", "it did not work") };
-    ended(Outcome::Failed { failure, cause })
+    let mut ended = ended(failed(retryable, cause));
+    let (request, result) = ([0; 16], b"{}".as_slice());
+    let (at, fuel) = (crate::world::START, Fuel::new(1));
+    let mut journal = Journal::empty();
+    journal.record(NewEntry { kind: Kind::Now, request, result, at, fuel, shown: None });
+    ended.all.journal_to = journal.position();
+    ended.journal = Some(journal);
+    ended
+}
+
+pub fn failed(retryable: bool, cause: Cause) -> Outcome {
+    Outcome::Failed { failure: Failure { retryable, ..Failure::new("no-luck", "it did not work") }, cause }
 }
 
 pub fn ended(outcome: Outcome) -> Ended {
@@ -111,8 +146,8 @@ pub async fn count(store: &Arc<dyn Store>, job: &Job) -> Ended {
     let read = store.state(name, "n").await.unwrap();
     let n: u64 = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap());
     tokio::task::yield_now().await;
-    let mut ended = output(&(n + 1).to_string());
-    ended.all.effects.reads.push(ReadCheck::State { key: "n".to_owned(), version: read.version });
-    ended.all.effects.writes.push(StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) });
-    ended
+    let read = ReadCheck::State { key: "n".to_owned(), version: read.version };
+    let write = StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) };
+    let effects = Effects { reads: vec![read], writes: vec![write], ..Effects::default() };
+    Ended::plain(output(&(n + 1).to_string()).outcome, effects, Fuel::new(100), 65_536)
 }

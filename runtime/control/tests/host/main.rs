@@ -5,13 +5,19 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod calls;
+mod cancelling;
 mod concurrency;
 mod deployments;
 mod disk;
+mod durable;
 mod guests;
 mod lives;
+mod operations;
 mod queue;
 mod schedules;
 mod scrubbing;
 mod streams;
+mod stretches;
+mod tree;
+mod waits;
 mod world;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::{Ask, RetryAsk};
 use tidemill_core::run::{Progress, RunState};
 use tidemill_core::{Code, Failure};
 use tidemill_engine::{Cause, Urgency};
@@ -61,10 +61,10 @@ async fn a_failed_run_is_tried_again_after_its_back_off_and_then_parks() {
     // A person has mended the cause.
     world.guests.act(|_| async { output("1") });
     world.host.idle().await;
-    world.host.retry(run.id).await.unwrap();
+    world.host.retry(run.id, RetryAsk::default()).await.unwrap();
     world.turn().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
-    assert_eq!(world.host.retry(run.id).await.unwrap_err().code(), Code::RunState);
+    assert_eq!(world.host.retry(run.id, RetryAsk::default()).await.unwrap_err().code(), Code::RunState);
 }
 
 #[tokio::test]
@@ -102,10 +102,10 @@ async fn a_queued_run_is_cancelled_untold() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
     let run = world.request("a").await;
-    assert_eq!(world.host.cancel(run.id).await.unwrap().state, RunState::Cancelled);
+    assert_eq!(world.host.cancel(run.id, false).await.unwrap().state, RunState::Cancelled);
     world.turn().await;
     assert_eq!(world.guests.begun(), 0);
-    assert_eq!(world.host.cancel(run.id).await.unwrap_err().code(), Code::RunState);
+    assert_eq!(world.host.cancel(run.id, false).await.unwrap_err().code(), Code::RunState);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_running_run_is_told_and_ends_cancelled_with_what_it_did_then() {
     let run = world.request("a").await;
     world.turn().await;
     world.guests.have_begun(1).await;
-    world.host.cancel(run.id).await.unwrap();
+    world.host.cancel(run.id, false).await.unwrap();
     assert_eq!(world.until_settled(run.id).await.state, RunState::Cancelled);
     assert!(world.store.state(&name("a"), "n").await.unwrap().value.is_some());
 }

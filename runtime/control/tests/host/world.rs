@@ -25,6 +25,7 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub guests: Arc<Scripted>,
     pub host: Host,
+    change: fn(&mut HostConfig),
 }
 
 pub fn name(text: &str) -> DeploymentName {
@@ -41,8 +42,10 @@ fn open(folder: &TempDir, disk: &Arc<Fillable>) -> Arc<dyn Store> {
     Arc::new(LocalStore::open(config).unwrap().0)
 }
 
-fn config(folder: &TempDir) -> HostConfig {
-    HostConfig::new("node".parse().unwrap(), folder.path().join("components"))
+fn config(folder: &TempDir, change: fn(&mut HostConfig)) -> HostConfig {
+    let mut config = HostConfig::new("node".parse().unwrap(), folder.path().join("components"));
+    change(&mut config);
+    config
 }
 
 impl World {
@@ -51,12 +54,21 @@ impl World {
         Self::new(&[Export::Workflow], false).await
     }
 
+    /// The same, set up otherwise.
+    pub async fn still_with(change: fn(&mut HostConfig)) -> Self {
+        Self::with(&[Export::Workflow], false, change).await
+    }
+
     /// A host that runs as in earnest.
     pub async fn running() -> Self {
         Self::new(&[Export::Workflow], true).await
     }
 
     pub async fn new(exports: &[Export], running: bool) -> Self {
+        Self::with(exports, running, |_| {}).await
+    }
+
+    async fn with(exports: &[Export], running: bool, change: fn(&mut HostConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = Arc::default();
         let store = open(&folder, &disk);
@@ -77,8 +89,8 @@ impl World {
             created_at: START,
         };
         store.put_version(version, component).await.unwrap();
-        let host = host(&folder, &store, &clock, &guests, running).await;
-        let world = Self { folder, disk, store, clock, guests, host };
+        let host = host(config(&folder, change), &store, &clock, &guests, running).await;
+        let world = Self { folder, disk, store, clock, guests, host, change };
         if !running {
             world.turn().await;
         }
@@ -87,7 +99,8 @@ impl World {
 
     /// The process died: another life begins over the same store, while the old one may still act.
     pub async fn next_life(&mut self) -> Host {
-        let next = host(&self.folder, &self.store, &self.clock, &self.guests, false).await;
+        let config = config(&self.folder, self.change);
+        let next = host(config, &self.store, &self.clock, &self.guests, false).await;
         std::mem::replace(&mut self.host, next)
     }
 
@@ -162,7 +175,7 @@ impl World {
 }
 
 async fn host(
-    folder: &TempDir,
+    config: HostConfig,
     store: &Arc<dyn Store>,
     clock: &Arc<ManualClock>,
     guests: &Arc<Scripted>,
@@ -170,8 +183,8 @@ async fn host(
 ) -> Host {
     let (store, clock, guests) = (Arc::clone(store), Arc::clone(clock), Arc::clone(guests));
     if running {
-        Host::start(config(folder), store, guests, clock).await.unwrap()
+        Host::start(config, store, guests, clock).await.unwrap()
     } else {
-        Host::start_still(config(folder), store, guests, clock).await.unwrap()
+        Host::start_still(config, store, guests, clock).await.unwrap()
     }
 }

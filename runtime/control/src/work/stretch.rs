@@ -1,0 +1,280 @@
+//! Putting what a run has done into the store: in the middle of it, at its end, or saved without taking hold.
+//!
+//! Invariant: `unsaved` is what the guest's journal believes to be written and is not. It goes along with the next write
+//! whatever becomes of this one, so that a refused commit or a failing store leaves no gap.
+
+use bytes::Bytes;
+use tidemill_core::journal::JournalChange;
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Fuel, Timestamp};
+use tidemill_engine::{Effects, Stretched};
+use tidemill_store::StoreError;
+use tidemill_store::records::{Begins, Committed, StretchCommit};
+
+use super::{HOLD, Work};
+use crate::error::ControlError;
+use crate::sink::Taken;
+use crate::starting;
+
+/// What one commit of a run is to leave, beside what it said and recorded.
+pub(super) struct Leaves {
+    /// The record as it is to stand.
+    pub(super) run: Run,
+    pub(super) effects: Effects,
+    pub(super) output: Option<Bytes>,
+    pub(super) watermark: Option<Timestamp>,
+    /// The input of the next generation.
+    pub(super) input: Option<Bytes>,
+    pub(super) now: Timestamp,
+}
+
+impl Leaves {
+    /// Nothing but the record.
+    pub(super) fn record(run: Run, now: Timestamp) -> Self {
+        Self { run, effects: Effects::default(), output: None, watermark: None, input: None, now }
+    }
+}
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It took hold, and this is the record as it stands.
+    Done(Box<Run>),
+    /// Something that was read has changed; nothing of it happened.
+    Changed,
+    /// The idempotency key is another's; nothing of it happened.
+    KeyTaken,
+}
+
+impl Work {
+    /// Takes note of what a guest has recorded up to here.
+    pub(super) fn note(&mut self, stretched: &mut Stretched) {
+        self.note_change(stretched.journal.take());
+        self.head = stretched.head.take();
+        self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(stretched.fuel.get()));
+        self.run.peak_memory = self.run.peak_memory.max(stretched.peak_memory);
+        self.got_to(stretched.journal_entries);
+        if stretched.told
+            && let Some(cancel) = &mut self.run.cancel
+        {
+            cancel.told = true;
+        }
+    }
+
+    /// What is to be written of the journal, beside what is to be written already.
+    pub(super) fn note_change(&mut self, change: Option<JournalChange>) {
+        self.unsaved = merge(self.unsaved.take(), change);
+    }
+
+    /// A run that has got any further is no suspect any more.
+    pub(super) fn got_to(&mut self, entries: u64) {
+        if entries > self.run.journal_entries {
+            self.run.takeovers = 0;
+        }
+        self.run.journal_entries = entries;
+    }
+
+    /// Commits all of it, with what was recorded and said. Where the store knows the run, what the machine fails is tried again
+    /// until it is done or the host shuts down, as the run can be nowhere else meanwhile; what can never be committed
+    /// parks the run instead, where `last` says that it is out of hand then.
+    ///
+    /// # Errors
+    /// What the store refuses for good; of a run that it does not know yet, anything.
+    pub(super) async fn put(&mut self, leaves: Leaves, last: bool) -> Result<Put, StoreError> {
+        let Leaves { mut run, effects, output, watermark, input, now } = leaves;
+        // Replay is given what the collection began with, wherever the stream stands by then.
+        let given = self.collects.clone().filter(|_| run.journal_entries > 0 && !run.state.has_ended());
+        let input = input.or(given);
+        let logs = self.take_said();
+        run.progress.clone_from(&self.run.progress);
+        run.status.clone_from(&self.run.status);
+        let writes = !effects.writes.is_empty() || !effects.postings.is_empty();
+        let journal = self.unsaved.take();
+        // What a refused commit must not lose; empty, and so for nothing, where nothing can refuse it.
+        let kept = (journal.clone(), if effects.reads.is_empty() { Vec::new() } else { logs.clone() });
+        let commit = StretchCommit {
+            begins: if self.fresh { Begins::Fresh { input: self.input.clone() } } else { Begins::Continues },
+            reads: effects.reads,
+            writes: effects.writes,
+            postings: effects.postings,
+            starts: starting::requests(&self.host, &run, effects.starts),
+            signals: effects.signals.into_iter().map(starting::signal).collect(),
+            taken: effects.taken,
+            cancels: effects.cancels,
+            observed: effects.observed,
+            journal,
+            head: self.head.clone(),
+            input: input.clone(),
+            logs,
+            output,
+            watermark,
+            ..StretchCommit::of(self.host.owner.clone(), run, now)
+        };
+        let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
+        let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
+        let done = if self.fresh {
+            let run = commit.run.clone();
+            self.host.store.commit_stretch(commit).await.map(|committed| (committed, run))
+        } else {
+            self.insist(commit, last).await
+        };
+        drop(turn);
+        match done {
+            Ok((Committed::Done(mut caused), run)) => {
+                if self.fresh {
+                    self.became_visible();
+                }
+                // One whose cancellation was asked for is cancelled instead of parked.
+                let own = caused.settled.iter().position(|settled| settled.id == run.id);
+                let run = own.map_or(run, |own| caused.settled.swap_remove(own));
+                self.stored_head = self.head.clone();
+                if let Some(input) = input {
+                    self.input = input;
+                }
+                starting::count(&self.host, starts);
+                self.host.caused(caused);
+                Ok(Put::Done(Box::new(run)))
+            }
+            Ok((Committed::Conflict { what, .. }, _)) => {
+                tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
+                (self.unsaved, _) = (kept.0, self.sink.give_back(Taken { logs: kept.1, ..Taken::default() }));
+                Ok(Put::Changed)
+            }
+            Ok((Committed::KeyTaken(_), _)) => Ok(Put::KeyTaken),
+            Err(error) => {
+                (self.unsaved, _) = (kept.0, self.sink.give_back(Taken { logs: kept.1, ..Taken::default() }));
+                Err(error)
+            }
+        }
+    }
+
+    /// Saves what was said and what the open stretch has recorded; where the store cannot, it goes along later. Says whether it
+    /// is saved.
+    pub(super) async fn save(&mut self) -> bool {
+        let logs = self.take_said();
+        let journal = self.unsaved.take();
+        let saved = if journal.is_none() && self.head == self.stored_head {
+            self.host.store.save_progress(&self.host.owner, &self.run, logs.clone()).await
+        } else {
+            let head = self.head.clone();
+            self.host.store.save(&self.host.owner, &self.run, journal.clone(), head, logs.clone()).await
+        };
+        match saved {
+            Ok(()) => {
+                self.stored_head = self.head.clone();
+                true
+            }
+            Err(error) => {
+                self.unsaved = journal;
+                self.host.store_failed(&error);
+                if error.is_transient() {
+                    self.sink.give_back(Taken { logs, ..Taken::default() });
+                }
+                false
+            }
+        }
+    }
+
+    /// What was said, the log lines for a commit and the rest into the record.
+    fn take_said(&mut self) -> Vec<tidemill_store::records::LogLine> {
+        let Taken { logs, progress, status } = self.sink.take();
+        if progress.is_some() {
+            self.run.progress = progress;
+        }
+        if status.is_some() {
+            self.run.status = status;
+        }
+        logs
+    }
+
+    fn became_visible(&mut self) {
+        self.fresh = false;
+        self.host.going.add(self.run.id, std::sync::Arc::clone(&self.handle));
+        self.sink.set_visible();
+    }
+
+    /// A turn among those who write, where one of them has asked to be alone; at most a second is waited for it.
+    async fn turn(&self) -> Option<tokio::sync::OwnedRwLockReadGuard<()>> {
+        let lock = std::sync::Arc::clone(&self.live.contention);
+        if let Ok(guard) = std::sync::Arc::clone(&lock).try_read_owned() {
+            return Some(guard);
+        }
+        tokio::time::timeout(HOLD, lock.read_owned()).await.ok()
+    }
+
+    /// Commits a run that the store knows; answers with the record as it stands then.
+    async fn insist(&self, mut commit: StretchCommit, last: bool) -> Result<(Committed, Run), StoreError> {
+        let mut failures = 0;
+        loop {
+            match self.host.store.commit_stretch(commit.clone()).await {
+                Ok(committed) => return Ok((committed, commit.run)),
+                Err(error @ (StoreError::TooLarge(_) | StoreError::InboxFull { .. }))
+                    if last && !matches!(commit.run.state, RunState::Parked(_)) =>
+                {
+                    let error = ControlError::from(error);
+                    let StretchCommit { owner, mut run, mut logs, now, .. } = commit;
+                    run.state = RunState::Parked(error.code().failure(error.to_string()));
+                    run.ended_at = None;
+                    logs.truncate(1_000);
+                    let head = self.stored_head.clone();
+                    commit = StretchCommit { logs, head, ..StretchCommit::of(owner, run, now) };
+                }
+                Err(error) if error.is_transient() => {
+                    failures += 1;
+                    self.host.store_failed(&error);
+                    if self.host.is_closed() {
+                        return Err(error);
+                    }
+                    self.host.pause_after_failure(failures).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What must be written where `first` was to be written, and then `next`: chunks that both name are the later one's.
+fn merge(first: Option<JournalChange>, next: Option<JournalChange>) -> Option<JournalChange> {
+    match (first, next) {
+        (Some(mut first), Some(next)) if next.from >= first.from => {
+            let kept = usize::try_from(next.from - first.from).unwrap_or(usize::MAX);
+            first.chunks.truncate(kept);
+            first.chunks.extend(next.chunks);
+            Some(first)
+        }
+        (first, next) => next.or(first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is stored after a change.
+    fn apply(stored: &mut Vec<Bytes>, change: &JournalChange) {
+        stored.truncate(usize::try_from(change.from).unwrap());
+        stored.extend(change.chunks.iter().cloned());
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_that_was_not_written_is_made_good_by_the_next(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..4)), 1..20),
+            unwritten in prop::collection::vec(any::<bool>(), 20),
+        ) {
+            let (mut believed, mut stored, mut unsaved) = (Vec::new(), Vec::new(), None);
+            for ((from, bytes), unwritten) in changes.into_iter().zip(unwritten) {
+                let chunks = bytes.into_iter().map(|byte| Bytes::from(vec![byte])).collect();
+                let change = JournalChange { from: u32::try_from(from.index(believed.len() + 1)).unwrap(), chunks };
+                apply(&mut believed, &change);
+                unsaved = merge(unsaved, Some(change));
+                if !unwritten {
+                    apply(&mut stored, &unsaved.take().unwrap());
+                    prop_assert_eq!(&stored, &believed);
+                }
+            }
+        }
+    }
+}

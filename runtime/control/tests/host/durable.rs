@@ -1,0 +1,281 @@
+//! A scripted guest that records what it does and replays what it finds, as the engine does for components.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_control::Job;
+use tidemill_core::journal::{Journal, Kind, Met, NewEntry, Position};
+use tidemill_core::run::{Wait, WaitFor};
+use tidemill_core::{Fuel, RunId, Timestamp};
+use tidemill_engine::{Cause, Effects, Ended, Left, Outcome, Point, Stretched, Urgency, Went};
+use tidemill_store::Store;
+use tidemill_store::records::{ReadCheck, StateWrite};
+
+use crate::guests::failed;
+
+/// What a script is, as far as it came: it ends early where it leaves memory or is done again.
+pub type Flow<T> = Result<T, Ended>;
+
+pub struct Durable {
+    pub job: Job,
+    journal: Journal,
+    effects: Effects,
+    /// Where the stretch begins that a changed read makes void.
+    opener: Position,
+    /// Up to where a retry keeps everything, with the effects that it keeps.
+    kept: Position,
+    kept_effects: Effects,
+    calls: u8,
+    told: bool,
+}
+
+impl Durable {
+    pub fn of(mut job: Job) -> Self {
+        let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
+        journal.rewind();
+        let kept = journal.position();
+        let (effects, kept_effects) = (Effects::default(), Effects::default());
+        Self { job, journal, effects, opener: kept, kept, kept_effects, calls: 0, told: false }
+    }
+
+    /// Whether everything that is recorded was replayed.
+    pub fn is_live(&self) -> bool {
+        self.journal.is_live()
+    }
+
+    fn met(&mut self, kind: Kind) -> Option<Bytes> {
+        self.calls += 1;
+        match self.journal.call(kind, [self.calls; 16]).unwrap() {
+            Met::Recorded(recorded) => Some(recorded.result),
+            Met::Live => None,
+        }
+    }
+
+    fn record(&mut self, kind: Kind, result: &[u8]) -> Bytes {
+        let (request, at, fuel) = ([self.calls; 16], crate::world::START, Fuel::new(1));
+        self.journal.record(NewEntry { kind, request, result, at, fuel, shown: None });
+        Bytes::copy_from_slice(result)
+    }
+
+    /// Something that is answered once and for all.
+    pub fn call(&mut self, answer: &str) -> Bytes {
+        match self.met(Kind::Now) {
+            Some(recorded) => recorded,
+            None => self.record(Kind::Now, answer.as_bytes()),
+        }
+    }
+
+    /// Reads a counter and writes it back plus one, as part of the stretch.
+    pub async fn count(&mut self, store: &Arc<dyn Store>, key: &str) -> u64 {
+        if let Some(recorded) = self.met(Kind::StateGet) {
+            return std::str::from_utf8(&recorded).unwrap().parse().unwrap();
+        }
+        let read = store.state(&self.job.run.deployment, key).await.unwrap();
+        let n = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap()) + 1;
+        self.effects.reads.push(ReadCheck::State { key: key.to_owned(), version: read.version });
+        self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(n.to_string().into()) });
+        self.record(Kind::StateGet, n.to_string().as_bytes());
+        n
+    }
+
+    /// What was done so far is kept where the attempt fails.
+    pub fn keep(&mut self) {
+        self.kept = self.journal.position();
+        self.kept_effects = self.effects.clone();
+    }
+
+    pub fn start(&mut self, start: tidemill_engine::StartRun) -> RunId {
+        let id = start.id;
+        if self.met(Kind::Start).is_none() {
+            self.effects.starts.push(start);
+            self.record(Kind::Start, &[]);
+        }
+        id
+    }
+
+    async fn commit(&mut self, point: Point) -> Flow<Went> {
+        let stretched = self.stretched(point);
+        match self.job.sink.commit(stretched).await {
+            Ok(Went::Redo) => {
+                self.journal.truncate(self.opener);
+                let redo = Ended { redo: true, ..self.left(failed(true, Cause::Host)) };
+                Err(redo)
+            }
+            Ok(Went::Leave) => Err(self.left(Outcome::Suspended)),
+            Ok(Went::On) => {
+                self.opener = self.journal.position();
+                self.keep();
+                self.kept_effects = Effects::default();
+                Ok(Went::On)
+            }
+            Err(failure) => Err(self.left(Outcome::Failed { failure, cause: Cause::Host })),
+        }
+    }
+
+    fn stretched(&mut self, point: Point) -> Stretched {
+        let effects = match point {
+            Point::Save | Point::BackOff { .. } => Effects::default(),
+            _ => std::mem::take(&mut self.effects),
+        };
+        Stretched {
+            effects,
+            journal: self.journal.change(),
+            head: None,
+            fuel: Fuel::new(10),
+            peak_memory: 0,
+            journal_entries: self.journal.entries(),
+            told: self.told,
+            point,
+        }
+    }
+
+    /// Saves what is recorded so far.
+    pub async fn save(&mut self) -> bool {
+        let stretched = self.stretched(Point::Save);
+        self.job.sink.save(stretched).await
+    }
+
+    /// A request that leaves, with what it is answered.
+    pub async fn send(&mut self, answer: impl Future<Output = String> + Send) -> Flow<Bytes> {
+        if let Some(recorded) = self.met(Kind::Fetch) {
+            self.opener = self.journal.replayed();
+            return Ok(recorded);
+        }
+        self.commit(Point::Leaving).await?;
+        let answer = answer.await;
+        let answered = self.record(Kind::Fetch, answer.as_bytes());
+        self.opener = self.journal.position();
+        self.keep();
+        Ok(answered)
+    }
+
+    /// Waits until then.
+    pub async fn sleep_until(&mut self, at: Timestamp, now: impl Fn() -> Timestamp) -> Flow<Bytes> {
+        if let Some(recorded) = self.came_before() {
+            return Ok(recorded);
+        }
+        while now() < at {
+            if let Some(told) = self.goes_on(Wait::until(at)).await? {
+                return Ok(told);
+            }
+        }
+        Ok(self.came(b"over"))
+    }
+
+    /// A step's back-off.
+    pub async fn back_off(&mut self, until: Timestamp, now: impl Fn() -> Timestamp) -> Flow<()> {
+        while now() < until {
+            self.commit(Point::BackOff { until }).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a signal, and takes it.
+    pub async fn signal(&mut self, store: &Arc<dyn Store>, name: &str) -> Flow<Bytes> {
+        if let Some(recorded) = self.came_before() {
+            return Ok(recorded);
+        }
+        let wait = Wait { any_of: vec![WaitFor::Signal(name.to_owned())], ..Wait::default() };
+        loop {
+            let after = self.effects.taken.last().copied();
+            if let Some(signal) = store.inbox(self.job.run.id, name, after).await.unwrap() {
+                self.effects.taken.push(signal.place);
+                return Ok(self.came(&signal.payload));
+            }
+            if let Some(told) = self.goes_on(wait.clone()).await? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// Waits for the end of a run.
+    pub async fn child(&mut self, store: &Arc<dyn Store>, id: RunId) -> Flow<String> {
+        let wait = Wait { any_of: vec![WaitFor::Run(id)], ..Wait::default() };
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        if let Some(recorded) = self.came_before() {
+            return Ok(text(recorded));
+        }
+        loop {
+            let outcome = match store.run(id).await.unwrap() {
+                Some(_) => store.outcome(id).await.unwrap(),
+                None => None,
+            };
+            if let Some(outcome) = outcome {
+                return Ok(text(self.came(outcome.state.name().as_bytes())));
+            }
+            if let Some(told) = self.goes_on(wait.clone()).await? {
+                return Ok(text(told));
+            }
+        }
+    }
+
+    fn came_before(&mut self) -> Option<Bytes> {
+        let recorded = self.met(Kind::AwaitFirst)?;
+        self.opener = self.journal.replayed();
+        Some(recorded)
+    }
+
+    fn came(&mut self, what: &[u8]) -> Bytes {
+        let came = self.record(Kind::AwaitFirst, what);
+        self.opener = self.journal.position();
+        came
+    }
+
+    /// Waits, unless it is told to end.
+    async fn goes_on(&mut self, wait: Wait) -> Flow<Option<Bytes>> {
+        match self.job.cancel.urgency() {
+            Urgency::Now => return Err(self.left(failed(false, Cause::Cancelled))),
+            Urgency::Asked if !self.told => {
+                self.told = true;
+                return Ok(Some(self.came(b"cancelled")));
+            }
+            _ => {}
+        }
+        self.commit(Point::Wait(wait)).await?;
+        Ok(None)
+    }
+
+    fn left(&mut self, outcome: Outcome) -> Ended {
+        let all = Left { journal_to: self.journal.position(), ..Left::default() };
+        let kept = Left { journal_to: self.kept, ..Left::default() };
+        let again = Left { journal_to: self.opener, ..Left::default() };
+        let journal = Some(std::mem::replace(&mut self.journal, Journal::empty()));
+        Ended {
+            outcome,
+            all,
+            kept,
+            again,
+            journal,
+            fuel: Fuel::new(100),
+            peak_memory: 65_536,
+            redo: false,
+            told: self.told,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Ended {
+        let (effects, kept) = (std::mem::take(&mut self.effects), std::mem::take(&mut self.kept_effects));
+        let reads = effects.reads.clone();
+        let mut ended = self.left(outcome);
+        ended.all.effects = effects;
+        ended.kept.effects = Effects { reads, ..kept };
+        ended
+    }
+
+    pub fn succeed(&mut self, json: &str) -> Ended {
+        self.end(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
+    }
+
+    pub fn fail(&mut self, retryable: bool) -> Ended {
+        self.end(failed(retryable, Cause::Guest))
+    }
+
+    pub fn as_new(&mut self, input: &str) -> Ended {
+        self.end(Outcome::ContinueAsNew { input: Bytes::copy_from_slice(input.as_bytes()) })
+    }
+}
+
+/// The end of a script, early or not.
+pub fn whole(flow: Flow<Ended>) -> Ended {
+    flow.unwrap_or_else(|ended| ended)
+}

@@ -1,0 +1,81 @@
+//! Many runs at once: operations that a restart does not stop, and what retention forgets.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_core::run::RunState;
+use tidemill_engine::Cause;
+use tidemill_store::records::{Action, OperationState, RunFilter};
+
+use crate::guests::{failure, output};
+use crate::world::{World, name};
+
+async fn parked(world: &World, runs: usize) {
+    world.guests.act(|_| async { failure(false, Cause::Guest) });
+    for _ in 0..runs {
+        world.request("a").await;
+    }
+    while world.runs(in_state("parked")).await.len() < runs {
+        world.turn().await;
+        world.host.idle().await;
+    }
+}
+
+fn in_state(state: &str) -> RunFilter {
+    RunFilter { states: vec![state.to_owned()], ..RunFilter::default() }
+}
+
+#[tokio::test]
+async fn all_that_is_parked_is_tried_again_over_a_restart() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    parked(&world, 450).await;
+    world.guests.act(|_| async { output("1") });
+    let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
+    let asked = world.host.act(filter, Action::Retry).await.unwrap();
+    assert_eq!(asked.state, OperationState::Running);
+    // The host dies before it did any of it.
+    drop(world.next_life().await);
+    while world.runs(in_state("succeeded")).await.len() < 450 {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    let done = world.host.operation(&asked.id).await.unwrap();
+    assert_eq!((done.state, done.matched, done.done, done.failed), (OperationState::Done, 450, 450, 0));
+    assert!(world.host.operation("op_none").await.is_err());
+}
+
+#[tokio::test]
+async fn what_waits_is_cancelled_in_bulk() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    world.deploy(json!({ "name": "b" })).await;
+    parked(&world, 3).await;
+    let other = world.request("b").await;
+    let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
+    let asked = world.host.act(filter, Action::Cancel).await.unwrap();
+    world.turn().await;
+    assert_eq!(world.host.operation(&asked.id).await.unwrap().done, 3);
+    assert_eq!(world.runs(in_state("cancelled")).await.len(), 3);
+    assert_ne!(world.run(other.id).await.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn what_has_ended_for_long_is_forgotten_and_what_waits_is_not() {
+    let world = World::still_with(|config| config.retention = Some(Duration::from_secs(3600))).await;
+    world.deploy(json!({ "name": "a" })).await;
+    parked(&world, 1).await;
+    world.guests.act(|_| async { output("1") });
+    let old = world.request("a").await;
+    world.turn().await;
+    world.until_settled(old.id).await;
+    world.clock.advance(3_600_000);
+    let new = world.request("a").await;
+    world.turn().await;
+    world.until_settled(new.id).await;
+    world.clock.advance(1);
+    world.turn().await;
+    assert!(world.store.run(old.id).await.unwrap().is_none());
+    assert!(world.store.run(new.id).await.unwrap().is_some());
+    assert_eq!(world.runs(in_state("parked")).await.len(), 1);
+}

@@ -1,0 +1,270 @@
+//! Commits in the middle of a run: what takes hold when, what a failed attempt keeps, what is done again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::run::{RunState, Wait};
+use tidemill_engine::Cause;
+use tidemill_store::Store;
+use tokio::sync::Semaphore;
+
+use crate::durable::{Durable, Flow, whole};
+use crate::guests::{ended, failed, output, wait};
+use crate::world::{START, World, name};
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
+    let value = store.state(&name("a"), key).await.unwrap().value?;
+    Some(String::from_utf8(value.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn what_was_done_before_a_request_takes_hold_before_it_leaves() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut guest = Durable::of(job);
+            guest.count(&store, "before").await;
+            let sent = guest
+                .send(async {
+                    assert_eq!(value(&store, "before").await.as_deref(), Some("1"));
+                    "ok".to_owned()
+                })
+                .await;
+            assert_eq!(sent.unwrap().as_ref(), b"ok");
+            guest.count(&store, "after").await;
+            assert_eq!(value(&store, "after").await, None);
+            guest.succeed("1")
+        }
+    });
+    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    assert_eq!(invoked.run.state, RunState::Succeeded);
+    assert_eq!(invoked.run.journal_entries, 3);
+    assert_eq!(value(&world.store, "after").await.as_deref(), Some("1"));
+    let entries = world.host.journal(invoked.run.id, 0, 10).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), ["state.get", "http.fetch", "state.get"]);
+    assert_eq!(world.host.journal(invoked.run.id, 1, 1).await.unwrap()[0].result.as_ref(), b"ok");
+}
+
+#[tokio::test]
+async fn a_stretch_whose_read_has_changed_is_done_again_and_nothing_before_it() {
+    assert_eq!(done_again(false).await, (2, 2));
+    assert_eq!(done_again(true).await, (1, 2));
+}
+
+/// How often a run sent and counted, whose first count another one overtakes.
+async fn done_again(at_the_end: bool) -> (usize, usize) {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let store = Arc::clone(&world.store);
+    let (sent, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&sent), Arc::clone(&counted));
+    let other = world.host.clone();
+    world.guests.act(move |job| {
+        let (store, sent, counted, other) =
+            (Arc::clone(&store), Arc::clone(&counts.0), Arc::clone(&counts.1), other.clone());
+        async move {
+            let mut guest = Durable::of(job);
+            if guest.job.input.as_ref() == b"[]" {
+                guest.count(&store, "n").await;
+                return guest.succeed("0");
+            }
+            let run = async {
+                guest
+                    .send(async {
+                        sent.fetch_add(1, Ordering::SeqCst);
+                        "first".to_owned()
+                    })
+                    .await?;
+                guest.count(&store, "n").await;
+                if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                    // Another run of the deployment counts meanwhile.
+                    other.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
+                }
+                if at_the_end {
+                    return Flow::Ok(guest.succeed("1"));
+                }
+                guest
+                    .send(async {
+                        sent.fetch_add(1, Ordering::SeqCst);
+                        "second".to_owned()
+                    })
+                    .await?;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    assert_eq!(invoked.run.state, RunState::Succeeded, "{invoked:?}");
+    assert_eq!(value(&world.store, "n").await.as_deref(), Some("2"));
+    (sent.load(Ordering::SeqCst), counted.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;
+    let store = Arc::clone(&world.store);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&sent);
+    world.guests.act(move |job| {
+        let (store, sent) = (Arc::clone(&store), Arc::clone(&counts));
+        async move {
+            let mut guest = Durable::of(job);
+            let run = async {
+                guest.count(&store, "kept").await;
+                guest.keep();
+                guest.count(&store, "dropped").await;
+                if guest.job.run.attempt == 1 {
+                    return Flow::Ok(guest.fail(true));
+                }
+                guest
+                    .send(async {
+                        sent.fetch_add(1, Ordering::SeqCst);
+                        "ok".to_owned()
+                    })
+                    .await?;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    let again = world.until(run.id, |run| run.attempt == 2).await;
+    assert_eq!((again.state.name(), again.journal_entries), ("queued", 1));
+    assert_eq!(value(&world.store, "kept").await.as_deref(), Some("1"));
+    assert_eq!(value(&world.store, "dropped").await, None);
+    world.host.idle().await;
+    world.clock.advance(1_000);
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    // The kept one was replayed, not done again.
+    assert_eq!(value(&world.store, "kept").await.as_deref(), Some("1"));
+    assert_eq!(value(&world.store, "dropped").await.as_deref(), Some("1"));
+    assert_eq!(sent.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_retry_that_would_come_to_the_same_is_not_made() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    world.guests.act(|job| async move {
+        let mut guest = Durable::of(job);
+        let run = async {
+            guest.send(async { "declined".to_owned() }).await?;
+            Flow::Ok(guest.fail(true))
+        };
+        whole(run.await)
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    let parked = world.until_settled(run.id).await;
+    assert_eq!((parked.state.name(), parked.attempt), ("parked", 1));
+    assert_eq!(parked.state.failure().unwrap().code, "no-luck");
+    // What the host could not do is another matter.
+    world.guests.act(|_| async { ended(failed(true, Cause::Host)) });
+    let run = world.request("a").await;
+    world.turn().await;
+    world.until(run.id, |run| run.attempt == 2).await;
+}
+
+#[tokio::test]
+async fn a_crash_goes_on_where_the_last_save_was() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let (held, asked) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
+    let counts = Arc::clone(&asked);
+    world.guests.act(move |job| {
+        let (gate, asked) = (Arc::clone(&held), Arc::clone(&counts));
+        async move {
+            let mut guest = Durable::of(job);
+            if !guest.is_live() {
+                assert_eq!(guest.call("never").as_ref(), b"once");
+                return guest.succeed("1");
+            }
+            asked.fetch_add(1, Ordering::SeqCst);
+            guest.call("once");
+            assert!(guest.save().await);
+            wait(&gate, &guest.job).await.unwrap_or_else(|| output("2"))
+        }
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    world.until(run.id, |run| run.journal_entries == 1).await;
+    let dead = world.next_life().await;
+    world.turn().await;
+    let ended = world.until_settled(run.id).await;
+    assert_eq!((ended.state, ended.takeovers), (RunState::Succeeded, 0));
+    assert_eq!(world.store.output(run.id).await.unwrap().unwrap().as_ref(), b"1");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    gate.add_permits(1);
+    dead.idle().await;
+}
+
+#[tokio::test]
+async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revision() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "config": { "n": 1 } })).await;
+    world.guests.act(|job| async move {
+        let mut guest = Durable::of(job);
+        assert!(guest.is_live());
+        guest.call("once");
+        match guest.job.run.generation {
+            3 => guest.succeed(std::str::from_utf8(&guest.job.input.clone()).unwrap()),
+            generation => guest.as_new(&format!("[{generation}]")),
+        }
+    });
+    let host = world.host.clone();
+    let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[0]"), LONG).await.unwrap() });
+    let second = world.first_in("queued").await;
+    assert_eq!((second.generation, second.attempt, second.journal_entries), (2, 1, 0));
+    world.deploy(json!({ "name": "a", "config": { "n": 2 } })).await;
+    world.turn().await;
+    let third = world.until(second.id, |run| run.generation == 3).await;
+    assert_eq!((third.id, third.revision.get()), (second.id, 2));
+    world.host.idle().await;
+    world.turn().await;
+    let invoked = call.await.unwrap();
+    assert_eq!(invoked.output.as_deref(), Some(b"[2]".as_slice()));
+    assert_eq!(world.store.input(invoked.run.id).await.unwrap().as_deref(), Some(b"[2]".as_slice()));
+    assert_eq!(invoked.run.fuel.get(), 300);
+}
+
+#[tokio::test]
+async fn a_step_that_backs_off_holds_no_place_and_nothing_of_it_takes_hold() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
+    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
+    world.guests.act(move |job| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            let mut guest = Durable::of(job);
+            let run = async {
+                guest.count(&store, "n").await;
+                guest.back_off(START.plus_millis(5_000), || tidemill_core::Clock::now(&*clock)).await?;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    let waits = world.until(run.id, |run| run.state == RunState::Suspended).await;
+    assert_eq!(waits.waiting_for, Some(Wait::until(START.plus_millis(5_000))));
+    world.host.idle().await;
+    assert_eq!(value(&world.store, "n").await, None);
+    world.clock.advance(5_000);
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"));
+}

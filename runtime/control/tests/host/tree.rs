@@ -1,0 +1,219 @@
+//! Runs that start runs: children end with their parents, are waited for, and are tried again with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::{HostConfig, Job, RetryAsk};
+use tidemill_core::run::{Export, Run, RunState, Seed, TriggerKind};
+use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
+use tidemill_engine::{Cause, DryRun, StartRun, Urgency};
+use tidemill_store::records::PageRequest;
+
+use crate::durable::{Durable, Flow, whole};
+use crate::guests::{ended, failed, failure, output};
+use crate::world::{START, World, component, name};
+
+/// A start of a run of `child`, as the engine would make it.
+async fn start(job: &Job, detached: bool) -> StartRun {
+    let target = job.sink.target(&name("child"), None).await.unwrap();
+    StartRun {
+        id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
+        deployment: name("child"),
+        revision: target.revision,
+        component: target.component,
+        export: target.export,
+        input: "[7]".into(),
+        key: format!("{}-1", job.run.id),
+        labels: vec![("of".to_owned(), "parent".to_owned())],
+        priority: target.priority,
+        at: START,
+        not_before: Timestamp::default(),
+        detached,
+        seed: Seed([7; 32]),
+    }
+}
+
+/// Parents start a child and answer with how it ended; children do as `child` says.
+fn family<F: Future<Output = tidemill_engine::Ended> + Send + 'static>(
+    world: &World,
+    detached: bool,
+    child: impl Fn(Job) -> F + Send + Sync + Clone + 'static,
+) {
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let (store, child) = (Arc::clone(&store), child.clone());
+        async move {
+            if job.run.deployment.as_str() == "child" {
+                return child(job).await;
+            }
+            let mut guest = Durable::of(job);
+            let run = async {
+                let started = start(&guest.job, detached).await;
+                let id = guest.start(started);
+                match guest.child(&store, id).await?.as_str() {
+                    "succeeded" => Flow::Ok(guest.succeed("\"well\"")),
+                    _ => Flow::Ok(guest.fail(false)),
+                }
+            };
+            whole(run.await)
+        }
+    });
+}
+
+async fn world_with(change: fn(&mut HostConfig)) -> World {
+    let world = World::still_with(change).await;
+    world.deploy(json!({ "name": "parent", "labels": { "team": "a" } })).await;
+    world.deploy(json!({ "name": "child", "labels": { "team": "b" }, "priority": 3 })).await;
+    world
+}
+
+async fn child_of(world: &World, parent: RunId) -> Run {
+    let mut commits = world.store.committed();
+    loop {
+        let children = world.host.children(parent, PageRequest::first(10)).await.unwrap().items;
+        if let [child] = children.as_slice() {
+            return child.clone();
+        }
+        commits.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_parent_waits_for_its_child_and_holds_nothing_meanwhile() {
+    for change in [(|config: &mut HostConfig| config.keep_waiting = Duration::ZERO) as fn(&mut HostConfig), |_| {}] {
+        let world = world_with(change).await;
+        family(&world, false, |job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
+        let parent = world.request("parent").await;
+        world.turn().await;
+        world.until(parent.id, |run| run.state == RunState::Suspended).await;
+        world.host.idle().await;
+        let child = child_of(&world, parent.id).await;
+        assert_eq!((child.state.name(), child.priority, child.export), ("queued", 3, Export::Workflow));
+        assert_eq!((child.trigger.kind, child.trigger.parent), (TriggerKind::Parent, Some(parent.id)));
+        let labels = [("team", "b"), ("of", "parent")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(child.labels, labels);
+        world.turn().await;
+        assert_eq!(world.until_settled(child.id).await.state, RunState::Succeeded);
+        world.turn().await;
+        assert_eq!(world.until_settled(parent.id).await.state, RunState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn cancelling_goes_from_the_leaves_up() {
+    let world = world_with(|_| {}).await;
+    family(&world, false, |job| async move {
+        job.cancel.reached(Urgency::Asked).await;
+        ended(failed(false, Cause::Cancelled))
+    });
+    let parent = world.request("parent").await;
+    world.turn().await;
+    world.until(parent.id, |run| run.state == RunState::Suspended).await;
+    let child = child_of(&world, parent.id).await;
+    world.turn().await;
+    world.until(child.id, |run| run.state.name() == "running").await;
+    world.guests.have_begun(2).await;
+    let asked = world.host.cancel(parent.id, false).await.unwrap();
+    assert_eq!(asked.state, RunState::Suspended);
+    assert_eq!(world.until_settled(child.id).await.state, RunState::Cancelled);
+    world.turn().await;
+    assert_eq!(world.until_settled(parent.id).await.state, RunState::Cancelled);
+    assert!(world.run(child.id).await.ended_at <= world.run(parent.id).await.ended_at);
+}
+
+#[tokio::test]
+async fn a_child_ends_with_its_parent_unless_it_is_detached() {
+    for detached in [false, true] {
+        let world = world_with(|_| {}).await;
+        world.guests.act(move |job| async move {
+            if job.run.deployment.as_str() == "child" {
+                job.cancel.reached(Urgency::Asked).await;
+                return ended(failed(false, Cause::Cancelled));
+            }
+            let mut guest = Durable::of(job);
+            let started = start(&guest.job, detached).await;
+            guest.start(started);
+            let run = async {
+                guest.send(async { "ok".to_owned() }).await?;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        });
+        let parent = world.request("parent").await;
+        world.turn().await;
+        assert_eq!(world.until_settled(parent.id).await.state, RunState::Succeeded);
+        let child = child_of(&world, parent.id).await;
+        world.turn().await;
+        if detached {
+            world.until(child.id, |run| run.state.name() == "running").await;
+            world.guests.have_begun(2).await;
+            world.host.cancel(child.id, true).await.unwrap();
+        }
+        assert_eq!(world.until_settled(child.id).await.state, RunState::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn retrying_a_parent_resumes_the_tree_at_the_leaf_that_failed() {
+    let world = world_with(|_| {}).await;
+    family(&world, false, |job| async move {
+        if job.run.attempt == 1 { failure(false, Cause::Guest) } else { output("1") }
+    });
+    let parent = world.request("parent").await;
+    world.turn().await;
+    world.until(parent.id, |run| run.state == RunState::Suspended).await;
+    let child = child_of(&world, parent.id).await;
+    world.turn().await;
+    assert_eq!(world.until_settled(child.id).await.state.name(), "failed");
+    world.turn().await;
+    assert_eq!(world.until_settled(parent.id).await.state.name(), "parked");
+    world.host.idle().await;
+    let retried = world.host.retry(parent.id, RetryAsk::default()).await.unwrap();
+    assert_eq!((retried.run.state.name(), retried.run.attempt), ("queued", 2));
+    while !world.run(parent.id).await.state.is_settled() {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    assert_eq!(world.run(child.id).await.state, RunState::Succeeded);
+    assert_eq!(world.run(parent.id).await.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_retry_on_another_component_is_looked_at_before() {
+    let world = world_with(|_| {}).await;
+    world.guests.act(|job| async move {
+        let mut guest = Durable::of(job);
+        let run = async {
+            guest.send(async { "ok".to_owned() }).await?;
+            Flow::Ok(guest.fail(false))
+        };
+        whole(run.await)
+    });
+    let run = world.request("parent").await;
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state.name(), "parked");
+    world.host.idle().await;
+    let other = ComponentDigest::of(b"another");
+    let on = |component| RetryAsk { component: Some(component), ..RetryAsk::default() };
+    let unknown = world.host.retry(run.id, on(other)).await.unwrap_err();
+    assert_eq!(unknown.code().as_str(), "host/component-not-found");
+    let dry = RetryAsk { dry_run: true, ..on(component()) };
+    assert_eq!(world.host.retry(run.id, dry).await.unwrap().replay, Some(DryRun::Continues));
+    world.guests.refuse(component());
+    let looked = world.host.retry(run.id, dry).await.unwrap();
+    assert!(matches!(looked.replay, Some(DryRun::Mismatch(_))));
+    assert_eq!(looked.run.state.name(), "parked");
+    // From its start there is nothing to continue.
+    world.guests.act(|job| async move {
+        let guest = Durable::of(job);
+        assert!(guest.is_live());
+        output("1")
+    });
+    let anew = RetryAsk { from_start: true, ..on(component()) };
+    let retried = world.host.retry(run.id, anew).await.unwrap();
+    assert_eq!((retried.run.journal_entries, retried.replay), (0, None));
+    world.turn().await;
+    let ended = world.until_settled(run.id).await;
+    assert_eq!((ended.state, ended.fuel), (RunState::Succeeded, Fuel::new(200)));
+}

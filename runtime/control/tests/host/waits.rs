@@ -1,0 +1,270 @@
+//! Runs that wait: in memory or out of it, woken by time, signal, child or cancellation, with nothing held meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::{Ask, HostConfig, SignalTo};
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Clock as _, Code, RunId};
+use tidemill_store::records::{Requested, RunFilter};
+
+use crate::durable::{Durable, Flow, whole};
+use crate::world::{START, World, name};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Nothing stays in memory.
+fn leaves(config: &mut HostConfig) {
+    config.keep_waiting = Duration::ZERO;
+}
+
+/// Guests that sleep for so long, and count before and after.
+fn sleeping(world: &World, millis: u64) {
+    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
+    world.guests.act(move |job| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            let mut guest = Durable::of(job);
+            let run = async {
+                guest.count(&store, "before").await;
+                let until = guest.job.run.created_at.plus_millis(millis);
+                guest.sleep_until(until, || clock.now()).await?;
+                guest.count(&store, "after").await;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+}
+
+/// Guests that wait for a signal and answer with it.
+fn listening(world: &World) {
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut guest = Durable::of(job);
+            let run = async {
+                let came = guest.signal(&store, "go").await?;
+                Flow::Ok(guest.succeed(std::str::from_utf8(&came).unwrap()))
+            };
+            whole(run.await)
+        }
+    });
+}
+
+async fn suspended(world: &World, id: RunId) -> Run {
+    world.until(id, |run| run.state == RunState::Suspended).await
+}
+
+async fn send(world: &World, id: RunId, payload: &'static str) {
+    let sent = world.host.signal(SignalTo::Run(id), "go".to_owned(), payload.into(), None).await.unwrap();
+    assert_eq!((sent.run, sent.duplicate), (id, false));
+}
+
+#[tokio::test]
+async fn a_run_that_waits_in_memory_goes_on_without_replay() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    sleeping(&world, 5_000);
+    let run = world.request("a").await;
+    world.turn().await;
+    suspended(&world, run.id).await;
+    world.host.idle().await;
+    assert!(world.store.state(&name("a"), "before").await.unwrap().value.is_some());
+    world.clock.advance(4_999);
+    world.turn().await;
+    assert_eq!(world.run(run.id).await.state, RunState::Suspended);
+    world.clock.advance(1);
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    assert_eq!(world.guests.begun(), 1);
+}
+
+#[tokio::test]
+async fn one_that_left_memory_is_replayed() {
+    let world = World::still_with(leaves).await;
+    world.deploy(json!({ "name": "a" })).await;
+    sleeping(&world, 5_000);
+    let run = world.request("a").await;
+    world.turn().await;
+    suspended(&world, run.id).await;
+    world.host.idle().await;
+    world.clock.advance(5_000);
+    world.turn().await;
+    let ended = world.until_settled(run.id).await;
+    assert_eq!((ended.state, ended.attempt, ended.waiting_for), (RunState::Succeeded, 1, None));
+    assert_eq!(world.guests.begun(), 2);
+    for key in ["before", "after"] {
+        assert_eq!(world.store.state(&name("a"), key).await.unwrap().value.unwrap().as_ref(), b"1");
+    }
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_the_oldest_leaves_memory() {
+    let world = World::still_with(|config| config.waiting_max = 1).await;
+    world.deploy(json!({ "name": "a" })).await;
+    listening(&world);
+    let first = world.request("a").await;
+    world.turn().await;
+    suspended(&world, first.id).await;
+    let second = world.request("a").await;
+    world.turn().await;
+    suspended(&world, second.id).await;
+    world.host.idle().await;
+    send(&world, first.id, "1").await;
+    send(&world, second.id, "2").await;
+    world.turn().await;
+    for run in [first, second] {
+        assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    }
+    assert_eq!(world.guests.begun(), 3);
+}
+
+#[tokio::test]
+async fn after_its_time_in_memory_a_run_leaves_it() {
+    let world = World::still_with(|config| config.keep_waiting = Duration::from_millis(20)).await;
+    world.deploy(json!({ "name": "a" })).await;
+    listening(&world);
+    let run = world.request("a").await;
+    world.turn().await;
+    suspended(&world, run.id).await;
+    world.guests.are_gone(1).await;
+    send(&world, run.id, "7").await;
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    assert_eq!(world.guests.begun(), 2);
+}
+
+#[tokio::test]
+async fn a_signal_wakes_the_run_that_waits_for_it_and_comes_once() {
+    for change in [leaves as fn(&mut HostConfig), |_| {}] {
+        let world = World::still_with(change).await;
+        world.deploy(json!({ "name": "a" })).await;
+        listening(&world);
+        let ask = Ask { key: Some("order-7".to_owned()), ..Ask::new(name("a"), "{}") };
+        let host = world.host.clone();
+        let call = tokio::spawn(async move { host.invoke(ask, LONG).await.unwrap() });
+        let run = world.first_in("suspended").await;
+        let to = SignalTo::Key(name("a"), "order-7".to_owned());
+        let key = Some("once".to_owned());
+        let sent = world.host.signal(to.clone(), "go".to_owned(), r#"{"x":1}"#.into(), key.clone()).await.unwrap();
+        assert_eq!((sent.run, sent.duplicate), (run.id, false));
+        let again = world.host.signal(to.clone(), "go".to_owned(), r#"{"x":1}"#.into(), key).await.unwrap();
+        assert!(again.duplicate);
+        world.turn().await;
+        let invoked = call.await.unwrap();
+        assert_eq!(invoked.run.id, run.id);
+        assert_eq!(invoked.output.as_deref(), Some(br#"{"x":1}"#.as_slice()));
+        let late = world.host.signal(to, "go".to_owned(), "1".into(), None).await.unwrap_err();
+        assert_eq!(late.code(), Code::RunState);
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_came_before_is_there_already() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    listening(&world);
+    let run = world.request("a").await;
+    send(&world, run.id, "[1]").await;
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    let garbage = world.host.signal(SignalTo::Run(run.id), "go".to_owned(), "nonsense".into(), None).await;
+    assert_eq!(garbage.unwrap_err().code(), Code::BadJson);
+}
+
+#[tokio::test]
+async fn a_thousand_sleeping_runs_hold_no_places() {
+    let world = World::still_with(|config| config.concurrency = 100).await;
+    world.deploy(json!({ "name": "a", "concurrency": 100 })).await;
+    sleeping(&world, 3_600_000);
+    futures_util::future::join_all((0..1_000).map(|_| world.request("a"))).await;
+    let asleep = RunFilter { states: vec!["suspended".to_owned()], ..RunFilter::default() };
+    while world.runs(asleep.clone()).await.len() < 1_000 {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    assert_eq!(world.host.running(), 0);
+    world.turn().await;
+    // A run beside them begins at once.
+    world.guests.act(|job| async move { Durable::of(job).succeed("1") });
+    assert_eq!(world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap().run.state, RunState::Succeeded);
+    sleeping(&world, 3_600_000);
+    world.clock.advance(3_600_000);
+    let ended = RunFilter { states: vec!["succeeded".to_owned()], ..RunFilter::default() };
+    while world.runs(ended.clone()).await.len() < 1_001 {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    assert!(world.guests.most() <= 100);
+}
+
+#[tokio::test]
+async fn woken_runs_go_before_new_ones() {
+    let world = World::still_with(leaves).await;
+    world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
+    let (store, order) = (Arc::clone(&world.store), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let seen = Arc::clone(&order);
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push(job.run.id);
+        let store = Arc::clone(&store);
+        async move {
+            let mut guest = Durable::of(job);
+            whole(guest.signal(&store, "go").await.map(|_| guest.succeed("1")))
+        }
+    });
+    let woken = world.request("a").await;
+    world.turn().await;
+    suspended(&world, woken.id).await;
+    world.host.idle().await;
+    let new = world.host.request(Ask { priority: Some(9), ..Ask::new(name("a"), "{}") }).await.unwrap();
+    let Requested::Created(new) = new else { panic!() };
+    send(&world, woken.id, "1").await;
+    world.turn().await;
+    assert_eq!(world.until_settled(woken.id).await.state, RunState::Succeeded);
+    world.host.idle().await;
+    world.turn().await;
+    suspended(&world, new.id).await;
+    assert_eq!(*order.lock().unwrap(), [woken.id, woken.id, new.id]);
+}
+
+#[tokio::test]
+async fn a_wait_counts_as_lifetime() {
+    for change in [leaves as fn(&mut HostConfig), |_| {}] {
+        let world = World::still_with(change).await;
+        world.deploy(json!({ "name": "a", "limits": { "lifetime": "4s" } })).await;
+        sleeping(&world, 8_000);
+        let run = world.request("a").await;
+        world.turn().await;
+        let waits = suspended(&world, run.id).await;
+        assert_eq!(waits.waiting_for.unwrap().until, Some(START.plus_millis(4_000)));
+        world.host.idle().await;
+        world.clock.advance(4_000);
+        world.turn().await;
+        let parked = world.until_settled(run.id).await;
+        assert_eq!(parked.state.failure().unwrap().code, "host/limit-lifetime");
+    }
+}
+
+#[tokio::test]
+async fn shutdown_drops_what_waits_and_the_next_life_goes_on_with_it() {
+    let mut world = World::running().await;
+    world.deploy(json!({ "name": "a" })).await;
+    listening(&world);
+    let host = world.host.clone();
+    let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() });
+    let run = world.first_in("suspended").await;
+    world.host.shutdown(LONG).await;
+    assert!(!call.await.unwrap().settled);
+    world.open_again().await;
+    assert_eq!(world.run(run.id).await.state, RunState::Suspended);
+    listening(&world);
+    drop(world.next_life().await);
+    world.turn().await;
+    send(&world, run.id, "3").await;
+    world.turn().await;
+    let ended = world.until_settled(run.id).await;
+    assert_eq!((ended.state, ended.takeovers), (RunState::Succeeded, 0));
+}
