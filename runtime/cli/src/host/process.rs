@@ -64,6 +64,9 @@ impl Process {
         let config = HostConfig {
             concurrency: settings.concurrency,
             scrub_every: settings.scrub_every,
+            keep_waiting: settings.keep_waiting,
+            waiting_max: waiting_max(settings.concurrency) as usize,
+            retention: settings.retention,
             ..HostConfig::new(settings.node.clone(), components_dir)
         };
         let host = Host::start(config, Arc::new(store), engine, clock)
@@ -132,9 +135,15 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
     let compiler =
         CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
     Ok(EngineConfig {
-        concurrency: settings.concurrency,
+        // Whoever waits in memory takes no room from those who run.
+        concurrency: settings.concurrency.saturating_add(waiting_max(settings.concurrency)),
         egress: settings.egress.clone(),
         units: settings.units.clone(),
         ..EngineConfig::new(&settings.data, compiler)
     })
+}
+
+/// Runs that may wait in memory: a quarter of what may run.
+const fn waiting_max(concurrency: u32) -> u32 {
+    concurrency / 4
 }

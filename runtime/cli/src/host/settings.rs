@@ -33,7 +33,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 15] = [
+const SPECS: [Spec; 17] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -42,6 +42,8 @@ const SPECS: [Spec; 15] = [
     Spec { key: "concurrency", default: "256" },
     Spec { key: "shutdown", default: "25s" },
     Spec { key: "scrub-every", default: "1d" },
+    Spec { key: "keep-waiting", default: "10s" },
+    Spec { key: "retention", default: "30d" },
     Spec { key: "log", default: "info" },
     Spec { key: "log-format", default: "text" },
     Spec { key: "egress-allow", default: "" },
@@ -77,6 +79,14 @@ pub struct Flags {
     /// How often all that is kept is read and verified, or never [env: TIDEMILL_SCRUB_EVERY] [default: 1d]
     #[arg(long, value_name = "TIME")]
     pub scrub_every: Option<String>,
+
+    /// How long a run that waits stays in memory [env: TIDEMILL_KEEP_WAITING] [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub keep_waiting: Option<String>,
+
+    /// How long what has ended is kept, or never to forget it [env: TIDEMILL_RETENTION] [default: 30d]
+    #[arg(long, value_name = "TIME")]
+    pub retention: Option<String>,
 
     /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -170,6 +180,10 @@ pub struct Settings {
     pub shutdown: Duration,
     /// How often all that is kept is read and verified; none is never.
     pub scrub_every: Option<Duration>,
+    /// How long a run that waits stays in memory.
+    pub keep_waiting: Duration,
+    /// How long what has ended is kept; for ever where none.
+    pub retention: Option<Duration>,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -243,6 +257,8 @@ impl Settings {
             ("concurrency", &flags.concurrency),
             ("shutdown", &flags.shutdown),
             ("scrub-every", &flags.scrub_every),
+            ("keep-waiting", &flags.keep_waiting),
+            ("retention", &flags.retention),
             ("log", &flags.log),
             ("log-format", &flags.log_format),
             ("egress-allow", &flags.egress_allow),
@@ -281,6 +297,8 @@ impl Settings {
             concurrency: take("concurrency").within(1, 10_000)?,
             shutdown: take("shutdown").duration()?,
             scrub_every: take("scrub-every").interval()?,
+            keep_waiting: take("keep-waiting").duration()?,
+            retention: take("retention").interval()?,
             log: take("log").text.to_owned(),
             log_json: match take("log-format").text {
                 "json" => true,
@@ -519,6 +537,8 @@ mod tests {
             ("shutdown", "2 days"),
             ("scrub_every", "often"),
             ("scrub_every", "1s"),
+            ("keep_waiting", "a while"),
+            ("retention", "5s"),
             ("addr", "localhost"),
             ("log_format", "xml"),
             ("egress_allow", "example.com"),
