@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidemill_core::Timestamp;
+use tidemill_core::gate;
 
 use crate::adopt;
 use crate::error::ControlError;
@@ -114,6 +115,7 @@ impl Dispatcher {
                 return Err(error.into());
             }
         };
+        gate::pass("run/claimed");
         let count = claimed.len();
         let full = count == permits.len();
         if full {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Fuel, Timestamp};
+use tidemill_core::{Fuel, Timestamp, gate};
 use tidemill_engine::{Effects, Stretched};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Begins, Committed, StretchCommit};
@@ -112,6 +112,7 @@ impl Work {
         };
         let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
+        gate::pass("run/commit");
         let done = if self.fresh {
             let run = commit.run.clone();
             self.host.store.commit_stretch(commit).await.map(|committed| (committed, run))
@@ -119,6 +120,7 @@ impl Work {
             self.insist(commit, last).await
         };
         drop(turn);
+        gate::pass("run/committed");
         match done {
             Ok((Committed::Done(mut caused), run)) => {
                 if self.fresh {
@@ -153,12 +155,14 @@ impl Work {
     pub(super) async fn save(&mut self) -> bool {
         let logs = self.take_said();
         let journal = self.unsaved.take();
+        gate::pass("run/save");
         let saved = if journal.is_none() && self.head == self.stored_head {
             self.host.store.save_progress(&self.host.owner, &self.run, logs.clone()).await
         } else {
             let head = self.head.clone();
             self.host.store.save(&self.host.owner, &self.run, journal.clone(), head, logs.clone()).await
         };
+        gate::pass("run/saved");
         match saved {
             Ok(()) => {
                 self.stored_head = self.head.clone();

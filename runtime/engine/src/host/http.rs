@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::{Hash, Kind, SHOWN_BYTES};
 use tidemill_core::limits::{FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES};
 use tidemill_core::run::Export;
-use tidemill_core::{Code, Failure};
+use tidemill_core::{Code, Failure, gate};
 use tidemill_store::records::LogLevel;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -57,13 +57,16 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
             }
             note_place(guest, &request);
             guest.leaving().await?;
+            gate::pass("http/leave");
         }
         // An answer may be as large as a request.
         let leave = leave(guest, &request, &Arc::new(Budget::new(HTTP_BODY_BYTES)));
         let sent = send(guest, request.request, leave);
         let Some(came) = until_cancelled(guest, sent).await? else { return answer(Err(cancelled())) };
+        gate::pass("http/answered");
         let came = came.map(Came::from);
         guest.record(Kind::Fetch, asked, &came, Some(&shown))?;
+        gate::pass("http/recorded");
         if acts {
             arrived(guest, is_good(&came)).await?;
         }
