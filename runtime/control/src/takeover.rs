@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_core::{Code, Timestamp};
+use tidemill_core::{Code, Timestamp, gate};
 use tidemill_store::records::Claimed;
 
 use crate::adopt;
@@ -63,7 +63,14 @@ impl TakeOver {
             let handle = Handle::new();
             self.host.going.add(run.id, Arc::clone(&handle));
             let task = tokio::spawn(adopt::work(Arc::clone(&self.host), live, claimed, permit, handle));
-            if tokio::time::timeout(ALONE, task).await.is_err() {
+            // One that waits has given its place back, and has not killed the host.
+            let over = async {
+                tokio::select! {
+                    _ = task => {}
+                    () = node.empty() => {}
+                }
+            };
+            if tokio::time::timeout(ALONE, over).await.is_err() {
                 tracing::info!("a crash suspect goes on beside others");
             }
         }
@@ -102,6 +109,7 @@ impl Loop for TakeOver {
         if found > 0 {
             tracing::info!(found, suspects = suspects.len(), parked, "runs of a dead life are taken up");
         }
+        gate::pass("run/taken-over");
         if !suspects.is_empty() {
             self.alone(suspects).await;
         }

@@ -268,3 +268,21 @@ async fn shutdown_drops_what_waits_and_the_next_life_goes_on_with_it() {
     let ended = world.until_settled(run.id).await;
     assert_eq!((ended.state, ended.takeovers), (RunState::Succeeded, 0));
 }
+
+#[tokio::test]
+async fn a_crash_suspect_that_waits_has_not_killed_the_host_and_holds_nobody_up() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let suspect = world.request("a").await;
+    world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
+    for crashes in 1..=3 {
+        drop(world.next_life().await);
+        if crashes < 3 {
+            world.store.take_over(world.host.owner(), 10, START).await.unwrap();
+        }
+    }
+    sleeping(&world, 3_600_000);
+    tokio::time::timeout(Duration::from_secs(8), world.turn()).await.expect("it sleeps, and others may begin");
+    suspended(&world, suspect.id).await;
+    assert!(world.host.ready().ready);
+}
