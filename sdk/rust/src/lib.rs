@@ -82,7 +82,9 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 
-/// The snippets of the book's page are tests of this crate.
+/// The snippets of the book's pages are tests of this crate.
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../../docs/src/sdk-rust.md")]
+#[doc = include_str!("../../../docs/src/durable-execution.md")]
+#[doc = include_str!("../../../docs/src/tutorial.md")]
 struct Book;
