@@ -29,6 +29,7 @@ mod events;
 mod health;
 mod ledger;
 mod modules;
+mod operations;
 mod page;
 mod runs;
 mod schedules;

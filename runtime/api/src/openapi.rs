@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::problem::{Answer, FieldProblem, ProblemBody};
 use crate::request::RawParams;
-use crate::{components, deployments, events, health, ledger, modules, page, runs, schedules, streams};
+use crate::{components, deployments, events, health, ledger, modules, operations, page, runs, schedules, streams};
 
 /// All of it.
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use crate::{components, deployments, events, health, ledger, modules, page, runs
         (name = "components", description = "The uploaded bytes, named by their digest"),
         (name = "deployments", description = "What makes a module run"),
         (name = "runs", description = "Executions of an export"),
+        (name = "operations", description = "Actions on many runs, as they are worked off"),
         (name = "schedules", description = "When a deployment runs by itself"),
         (name = "ledger", description = "What was earned"),
         (name = "events", description = "What happens, as it is committed"),
@@ -56,8 +57,14 @@ use crate::{components, deployments, events, health, ledger, modules, page, runs
         runs::data::input,
         runs::data::output,
         runs::logs::logs,
+        runs::journal::journal,
         runs::cancel::cancel,
-        runs::cancel::retry,
+        runs::retry::retry,
+        runs::signal::to_run,
+        runs::signal::to_key,
+        runs::actions::actions,
+        operations::list::list,
+        operations::get::get,
         schedules::list::list,
         schedules::get::get,
         schedules::preview::preview,

@@ -12,7 +12,9 @@ use tidemill_core::Code;
 use crate::gate::gate;
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
-use crate::{components, deployments, events, health, ledger, modules, openapi, page, runs, schedules, streams};
+use crate::{
+    components, deployments, events, health, ledger, modules, openapi, operations, page, runs, schedules, streams,
+};
 
 macro_rules! routes {
     ($($path:literal: $($method:ident $handler:path),+;)*) => {
@@ -39,12 +41,18 @@ routes! {
     "/v1/deployments/{name}/resume": post deployments::pause::resume;
     "/v1/deployments/{name}/runs": post runs::start::start;
     "/v1/runs": get runs::list::list;
+    "/v1/runs/actions": post runs::actions::actions;
     "/v1/runs/{id}": get runs::get::get;
     "/v1/runs/{id}/input": get runs::data::input;
     "/v1/runs/{id}/output": get runs::data::output;
     "/v1/runs/{id}/logs": get runs::logs::logs;
+    "/v1/runs/{id}/journal": get runs::journal::journal;
     "/v1/runs/{id}/cancel": post runs::cancel::cancel;
-    "/v1/runs/{id}/retry": post runs::cancel::retry;
+    "/v1/runs/{id}/retry": post runs::retry::retry;
+    "/v1/runs/{id}/signals/{name}": post runs::signal::to_run;
+    "/v1/deployments/{name}/keys/{key}/signals/{signal}": post runs::signal::to_key;
+    "/v1/operations": get operations::list::list;
+    "/v1/operations/{id}": get operations::get::get;
     "/v1/schedules": get schedules::list::list;
     "/v1/schedules/{deployment}/{name}": get schedules::get::get;
     "/v1/schedules/{deployment}/{name}/preview": get schedules::preview::preview;
@@ -113,6 +121,7 @@ mod tests {
     fn the_methods_of_a_path_are_found() {
         assert_eq!(allowed("/v1/deployments/hello"), ["GET", "PUT", "DELETE", "HEAD"]);
         assert_eq!(allowed("/v1/deployments/hello/runs"), ["POST"]);
+        assert_eq!(allowed("/v1/runs/actions"), ["POST"]);
         assert!(allowed("/v1/nothing").is_empty());
     }
 }

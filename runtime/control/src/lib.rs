@@ -52,4 +52,5 @@ pub use runs::{Ask, DELAY_MAX, KEY_BYTES, LABEL_BYTES, RUN_LABELS};
 pub use schedules::PREVIEW_MAX;
 pub use signals::{SIGNAL_NAME_BYTES, SignalSent, SignalTo};
 pub use tidemill_core::wire::Problem;
+pub use tidemill_engine::DryRun;
 pub use upload::Uploaded;

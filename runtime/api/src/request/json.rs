@@ -50,18 +50,34 @@ impl Object {
         if problems.is_empty() { Ok(()) } else { Err(Problem::of_fields(Code::UnknownField, problems)) }
     }
 
+    /// What `take` makes of its fields; whatever it leaves is unknown. It says what is wrong in the list that it is given, and answers
+    /// nothing only if it did.
+    ///
+    /// # Errors
+    /// The code of the first thing wrong, with a pointer for each.
+    pub fn fields<T>(
+        mut self,
+        take: impl FnOnce(&mut wire::Object, &mut Vec<wire::Problem>) -> Option<T>,
+    ) -> Answer<T> {
+        let mut problems = Vec::new();
+        let taken = take(&mut self.0, &mut problems);
+        self.0.finish(&mut problems);
+        match (taken, problems.first()) {
+            (Some(taken), None) => Ok(taken),
+            (_, Some(first)) => Err(Problem::of_fields(first.code, problems)),
+            (None, None) => Err(Problem::new(Code::BadField, "the body lacks something")),
+        }
+    }
+
     /// The only field of a body that gives a reason: `note`, empty where it is left out.
     ///
     /// # Errors
     /// [`Code::BadField`] and [`Code::UnknownField`], with pointers.
-    pub fn note(mut self) -> Answer<String> {
-        let mut problems = Vec::new();
-        let note = self.0.take("note").and_then(|field| field.text(NOTE_BYTES, &mut problems));
-        self.0.finish(&mut problems);
-        match problems.first() {
-            None => Ok(note.unwrap_or_default()),
-            Some(first) => Err(Problem::of_fields(first.code, problems)),
-        }
+    pub fn note(self) -> Answer<String> {
+        self.fields(|fields, problems| match fields.take("note") {
+            None => Some(String::new()),
+            Some(note) => note.text(NOTE_BYTES, problems),
+        })
     }
 }
 

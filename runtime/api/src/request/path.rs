@@ -6,6 +6,7 @@ use tidemill_core::ids::BadName;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName};
 
+use crate::config::KEY_BYTES;
 use crate::problem::{Answer, Problem, quoted};
 
 /// The names in the path of a request, percent-decoded and checked; a tuple where there are several.
@@ -44,6 +45,20 @@ impl FromPath for String {
     }
 }
 
+/// The name of a signal, or the key that made a run: 1 to 255 bytes, whatever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word(pub String);
+
+impl FromPath for Word {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        let text = params.next().unwrap_or_default();
+        if text.is_empty() || text.len() > KEY_BYTES {
+            return Err(bad_name(text, BadName { kind: "name of a signal or key of a run", rule: "1 to 255 bytes" }));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl FromPath for Revision {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         let text = params.next().unwrap_or_default();
@@ -56,6 +71,12 @@ impl FromPath for Revision {
 impl<A: FromPath, B: FromPath> FromPath for (A, B) {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?))
+    }
+}
+
+impl<A: FromPath, B: FromPath, C: FromPath> FromPath for (A, B, C) {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        Ok((A::from_path(params)?, B::from_path(params)?, C::from_path(params)?))
     }
 }
 
@@ -85,6 +106,7 @@ mod tests {
             read::<RunId>(&parts);
             read::<Revision>(&parts);
             read::<(ModuleName, ModuleVersion)>(&parts);
+            read::<(DeploymentName, Word, Word)>(&parts);
         }
     }
 }

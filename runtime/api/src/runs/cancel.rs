@@ -1,8 +1,7 @@
-//! Ending a run, and trying one again.
+//! Ending a run.
 
 use axum::extract::State;
 use axum::response::Response;
-use tidemill_control::RetryAsk;
 use tidemill_core::RunId;
 
 use super::get::whole;
@@ -13,12 +12,17 @@ use crate::state::ApiState;
 
 /// Cancels a run
 ///
-/// One that is queued or parked ends at once; one that is running is told to stop, and its record says when it has.
+/// Its children end first. Then one that has begun is told, once, and has a grace period in which it may undo what it did; its
+/// record says when it has ended. One that is parked, or queued with nothing behind it, ends at once and untold. With
+/// `terminate=true`, or where it was asked before, it ends at once.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/cancel", tag = "runs",
-    params(("id" = String, Path, description = "the run")),
+    params(
+        ("id" = String, Path, description = "the run"),
+        ("terminate" = Option<bool>, Query, description = "without telling it, and its children with it"),
+    ),
     responses(
-        (status = 200, body = RunJson<'_>),
+        (status = 200, body = RunJson<'_>, description = "the run as it stands now"),
         (status = 409, body = ProblemBody, description = "the run has ended"),
     )
 )]
@@ -28,29 +32,8 @@ pub async fn cancel(
     query: RawParams,
     body: Object,
 ) -> Answer<Response> {
-    query.only(&[])?;
+    let terminate = query.only(&["terminate"])?.flag("terminate")?;
     body.nothing()?;
-    let run = state.host.cancel(id, false).await?;
+    let run = state.host.cancel(id, terminate).await?;
     whole(&state, &run).await
-}
-
-/// Tries a parked run again
-#[utoipa::path(
-    post, path = "/v1/runs/{id}/retry", tag = "runs",
-    params(("id" = String, Path, description = "the run")),
-    responses(
-        (status = 200, body = RunJson<'_>, description = "it is queued"),
-        (status = 409, body = ProblemBody, description = "the run is not parked"),
-    )
-)]
-pub async fn retry(
-    State(state): State<ApiState>,
-    At(id): At<RunId>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
-    query.only(&[])?;
-    body.nothing()?;
-    let retried = state.host.retry(id, RetryAsk::default()).await?;
-    whole(&state, &retried.run).await
 }

@@ -269,7 +269,9 @@ impl<'a> TriggerJson<'a> {
 }
 
 impl<'a> FailureJson<'a> {
-    fn of(failure: &'a Failure) -> Self {
+    /// The failure as it is sent.
+    #[must_use]
+    pub fn of(failure: &'a Failure) -> Self {
         Self {
             code: &failure.code,
             message: &failure.message,

@@ -1,10 +1,18 @@
-//! Runs: asking for one, seeing it, following its log, ending it, trying it again.
+//! Runs: asking for one, seeing it, following its log, reading its journal, telling it something, ending it, trying it again; one
+//! by one, or many by a filter.
 
+pub mod actions;
 pub mod cancel;
 pub mod data;
+mod filter;
 pub mod follow;
 pub mod get;
+pub mod journal;
 pub mod json;
 pub mod list;
 pub mod logs;
+pub mod retry;
+pub mod signal;
 pub mod start;
+
+pub use filter::FilterJson;

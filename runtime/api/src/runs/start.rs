@@ -19,7 +19,8 @@ use crate::request::{At, Params, RawParams, bad, body, headers};
 use crate::state::ApiState;
 use crate::wire;
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Says that a key was known and nothing was done anew.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const EMPTY_INPUT: &[u8] = b"{}";
 
 /// Starts a run

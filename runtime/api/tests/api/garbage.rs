@@ -52,6 +52,9 @@ fn name() -> impl Strategy<Value = String> {
         "priority",
         "dry_run",
         "runs",
+        "after",
+        "parent",
+        "terminate",
     ];
     prop_oneof![4 => prop::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => word()]
 }
@@ -83,7 +86,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         Just(Vec::new()),
         Just(b"{}".to_vec()),
         prop::collection::vec(any::<u8>(), 0..100),
-        "\\{(\"(note|module|name|limits|config|schedules|retry|x)\":(\"hello@1.0.0\"|\"\\PC{0,5}\"|[0-9]{1,25}|\\{\\}|\\[\\{\\}\\]),?){0,4}\\}?"
+        "\\{(\"(note|module|name|limits|config|schedules|retry|from|component|dry_run|action|filter|x)\":(\"hello@1.0.0\"|\"\\PC{0,5}\"|[0-9]{1,25}|\\{\\}|\\[\\{\\}\\]),?){0,4}\\}?"
             .prop_map(String::into_bytes),
     ]
 }

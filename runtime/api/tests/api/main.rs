@@ -5,6 +5,7 @@
 
 mod deployments;
 mod docs;
+mod durable;
 mod events;
 mod garbage;
 mod health;
@@ -14,4 +15,5 @@ mod refusals;
 mod runs;
 mod schedules;
 mod server;
+mod waiting;
 mod world;

@@ -204,11 +204,12 @@ async fn a_followed_log_goes_on_to_the_end_of_the_run() {
 async fn a_run_that_nobody_knows_is_not_found() {
     let world = World::new().await;
     let nobody = "0".repeat(26);
-    for path in ["", "/input", "/output", "/logs"] {
+    for path in ["", "/input", "/output", "/logs", "/journal"] {
         world.get(&format!("/v1/runs/{nobody}{path}")).await.refused(404, "host/run-not-found");
         world.get(&format!("/v1/runs/x{path}")).await.refused(400, "host/bad-name");
     }
-    for verb in ["cancel", "retry"] {
+    world.get(&format!("/v1/runs?parent={nobody}")).await.refused(404, "host/run-not-found");
+    for verb in ["cancel", "retry", "signals/paid"] {
         world.post(&format!("/v1/runs/{nobody}/{verb}"), json!({})).await.refused(404, "host/run-not-found");
     }
 }

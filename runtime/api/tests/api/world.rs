@@ -256,9 +256,15 @@ impl Guests for Scripted {
                 }
             }
         }
+        if let Some(name) = input["wait"].as_str() {
+            return super::waiting::run(job, name, input["children"].as_u64().unwrap_or(0)).await;
+        }
         if let Some(code) = input["fail"].as_str() {
             let failure = Failure::new(code, "it did not work").with_details(r#"{"why": [1]}"#);
             outcome = failed(failure, Cause::Guest);
+        }
+        if input["record"] == true {
+            return super::waiting::recorded(job, outcome);
         }
         if job.export == Export::RevenueStream {
             effects.postings.push(NewPosting { entry: entry(&job) });
@@ -267,8 +273,12 @@ impl Guests for Scripted {
         Ended::plain(outcome, effects, Fuel::new(1_000), 65_536)
     }
 
-    async fn dry_run(&self, _: Job) -> DryRun {
-        DryRun::Continues
+    async fn dry_run(&self, job: Job) -> DryRun {
+        let input: Value = serde_json::from_slice(&job.input).unwrap();
+        match input["would_break"].as_bool() {
+            Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it asks for something else")),
+            _ => DryRun::Continues,
+        }
     }
 
     fn evict(&self, _digest: ComponentDigest) {}

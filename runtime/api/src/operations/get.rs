@@ -1,0 +1,21 @@
+//! How far one operation has come.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::json::OperationJson;
+use crate::problem::Answer;
+use crate::request::{At, RawParams, Word};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows an operation
+#[utoipa::path(
+    get, path = "/v1/operations/{id}", tag = "operations",
+    params(("id" = String, Path, description = "the operation")),
+    responses((status = 200, body = OperationJson<'_>))
+)]
+pub async fn get(State(state): State<ApiState>, At(id): At<Word>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    Ok(ok(&OperationJson::of(&state.host.operation(&id.0).await?)))
+}

@@ -1,0 +1,96 @@
+//! One action on many runs.
+
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tidemill_store::records::{Action, RunFilter};
+use utoipa::ToSchema;
+
+use super::filter::{self, FilterJson};
+use crate::operations::json::{ACTIONS, OperationJson};
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{Object, RawParams};
+use crate::state::ApiState;
+use crate::wire;
+
+/// What to do, and to which runs. [`read`] reads it.
+#[derive(Debug, ToSchema)]
+pub struct ActionRequest {
+    /// `retry`, `cancel` or `terminate`.
+    #[schema(example = "retry")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    action: String,
+    /// Which runs; it must name something.
+    #[schema(value_type = FilterJson<'static>)]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    filter: serde_json::Value,
+}
+
+/// Acts on many runs
+///
+/// On all that the filter finds and that are there now; where it names no state, on those in a state for the action: `parked` for
+/// `retry`, all that have not ended for the others. The answer comes at once; `GET /v1/operations/{id}` says how far it has come. It
+/// goes on after a restart.
+#[utoipa::path(
+    post, path = "/v1/runs/actions", tag = "runs",
+    request_body(content = ActionRequest),
+    responses(
+        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
+        (status = 422, body = ProblemBody, description = "there is no such action, or the filter names nothing"),
+    )
+)]
+pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
+    query.only(&[])?;
+    let (action, filter) = read(body)?;
+    let operation = state.host.act(filter, action).await?;
+    let mut response = wire::json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn read(body: Object) -> Answer<(Action, RunFilter)> {
+    body.fields(|fields, problems| {
+        let action = fields.require("action", "Write \"retry\", \"cancel\" or \"terminate\".", problems);
+        let action = action.and_then(|action| action.choice(&ACTIONS, problems));
+        let filter = fields.require("filter", "Say which runs: {\"state\": \"parked\"}.", problems);
+        let filter = filter.and_then(|filter| filter::of_body(filter, problems));
+        Some((action?, filter?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> Answer<(Action, RunFilter)> {
+        Object::read(text.as_bytes()).and_then(read)
+    }
+
+    #[test]
+    fn an_action_names_what_it_does_and_to_which_runs() {
+        let (action, filter) = of(r#"{"action": "terminate", "filter": {"state": "suspended"}}"#).unwrap();
+        assert_eq!((action, filter.states), (Action::Terminate, vec!["suspended".to_owned()]));
+        for (body, pointer) in [
+            ("{}", "/action"),
+            (r#"{"action": "retry"}"#, "/filter"),
+            (r#"{"action": "retry", "filter": {}}"#, "/filter"),
+            (r#"{"action": "delete", "filter": {"state": "parked"}}"#, "/action"),
+            (r#"{"action": "retry", "filter": {"state": "parked"}, "why": 1}"#, "/why"),
+        ] {
+            let problem = of(body).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{body}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_panic(text in "\\{(\"(action|filter|x)\":(\"[a-z]{0,9}\"|\\{\\}|\\{\"state\":[0-9]\\}|null),?){0,3}\\}?|\\PC{0,80}") {
+            let _ = of(&text);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Which runs are meant: the same names, with the same bounds, in a list's query and in the body of an action.
+
+use serde::Serialize;
+use tidemill_core::run::RunState;
+use tidemill_core::wire::{self, Field, Problem as Wrong};
+use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_store::records::RunFilter;
+use utoipa::ToSchema;
+
+use crate::config::LABELS;
+use crate::problem::{Answer, nearest};
+use crate::request::{Params, bad};
+use crate::wire::Time;
+
+/// The query parameters that make a filter.
+pub const NAMES: [&str; 5] = ["deployment", "state", "label", "since", "until"];
+/// The longest name and value of a label with the sign between, in bytes.
+const LABEL_TEXT: usize = 63 + 1 + 255;
+
+/// Which runs; what is left out does not matter.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunFilter)]
+pub struct FilterJson<'a> {
+    /// Of this deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<&'a str>,
+    /// In one of these states; one may stand alone.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    state: &'a [String],
+    /// With each of these labels, `NAME=VALUE`; one may stand alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    label: Vec<String>,
+    /// Made at or after this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Time>,
+    /// Made before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Time>,
+}
+
+impl<'a> FilterJson<'a> {
+    /// The filter as it is sent.
+    #[must_use]
+    pub fn of(filter: &'a RunFilter) -> Self {
+        Self {
+            deployment: filter.deployment.as_ref().map(DeploymentName::as_str),
+            state: &filter.states,
+            label: filter.labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            since: filter.since.map(Time),
+            until: filter.until.map(Time),
+        }
+    }
+}
+
+/// The filter that a query asks for.
+///
+/// # Errors
+/// [`tidemill_core::Code::BadQuery`].
+pub fn of_query(params: &Params) -> Answer<RunFilter> {
+    let mut states = Vec::new();
+    for text in params.all("state").flat_map(|text| text.split(',')) {
+        add(&mut states, state(text).map_err(|fix| bad("state", text, "there is no such state").fix(fix))?);
+    }
+    Ok(RunFilter {
+        deployment: params.parsed::<DeploymentName>("deployment")?,
+        states,
+        labels: params.labels()?,
+        since: params.time("since")?,
+        until: params.time("until")?,
+    })
+}
+
+/// The filter that an object in a body asks for. One that names nothing is refused: it would mean every run.
+pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
+    let pointer = field.pointer.clone();
+    let mut fields = field.object(problems)?;
+    let before = problems.len();
+    let mut filter = RunFilter::default();
+    let mut named = false;
+    let mut take = |fields: &mut wire::Object, name| fields.take(name).inspect(|_| named = true);
+    if let Some(field) = take(&mut fields, "deployment") {
+        filter.deployment = field.parse(problems);
+    }
+    for field in take(&mut fields, "state").and_then(|field| field.one_or_many(64, problems)).unwrap_or_default() {
+        let pointer = field.pointer.clone();
+        let Some(text) = field.text(64, problems) else { continue };
+        match state(&text) {
+            Ok(name) => add(&mut filter.states, name),
+            Err(fix) => problems.push(Wrong::field(pointer, "there is no such state", fix)),
+        }
+    }
+    for field in take(&mut fields, "label").and_then(|field| field.one_or_many(LABELS, problems)).unwrap_or_default() {
+        let pointer = field.pointer.clone();
+        let Some(text) = field.text(LABEL_TEXT, problems) else { continue };
+        match label(&text) {
+            Some(label) => filter.labels.push(label),
+            None => problems.push(Wrong::field(
+                pointer,
+                "this is no label",
+                "Write NAME=VALUE, of at most 63 and 255 bytes.",
+            )),
+        }
+    }
+    filter.since = take(&mut fields, "since").and_then(|field| time(field, problems));
+    filter.until = take(&mut fields, "until").and_then(|field| time(field, problems));
+    fields.finish(problems);
+    if !named && problems.len() == before {
+        let fix = "Name a deployment, a state, a label or a time; for all of them, all the states that are meant.";
+        problems.push(Wrong::field(pointer, "a filter that names nothing would mean every run", fix));
+    }
+    (problems.len() == before).then_some(filter)
+}
+
+fn add(states: &mut Vec<String>, name: &str) {
+    if !states.iter().any(|known| known == name) {
+        states.push(name.to_owned());
+    }
+}
+
+/// The state of that name, or what to write instead.
+fn state(text: &str) -> Result<&'static str, String> {
+    RunState::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| match nearest(text, &RunState::NAMES) {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None => format!("Use one of {}.", RunState::NAMES.join(", ")),
+    })
+}
+
+fn label(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let fits = !name.is_empty() && name.len() <= 63 && value.len() <= 255;
+    fits.then(|| (name.to_owned(), value.to_owned()))
+}
+
+fn time(field: Field, problems: &mut Vec<Wrong>) -> Option<Timestamp> {
+    let pointer = field.pointer.clone();
+    let text = field.text(64, problems)?;
+    let time = Timestamp::parse_rfc3339(&text).filter(|time| *time <= Timestamp::MAX);
+    if time.is_none() {
+        problems.push(Wrong::field(pointer, "this is no time", "Write one such as \"2026-01-31T12:00:00Z\"."));
+    }
+    time
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::request::{Object, RawParams};
+
+    fn query(text: &str) -> Answer<RunFilter> {
+        of_query(&RawParams::read(text)?.only(&NAMES)?)
+    }
+
+    fn body(filter: &str) -> Answer<RunFilter> {
+        let object = Object::read(format!(r#"{{"filter": {filter}}}"#).as_bytes())?;
+        object.fields(|fields, problems| fields.take("filter").and_then(|field| of_body(field, problems)))
+    }
+
+    #[test]
+    fn states_are_known_by_name() {
+        assert_eq!(query("state=failed,parked&state=failed").unwrap().states, ["failed", "parked"]);
+        assert_eq!(query("state=faild").unwrap_err().body().fix, "Did you mean `failed`?");
+        assert!(query("deployment=A").is_err());
+    }
+
+    #[test]
+    fn query_and_body_mean_the_same() {
+        let asked = query("deployment=hello&state=parked&label=tier%3Dgold&since=2026-01-31T12:00:00Z").unwrap();
+        let long =
+            r#"{"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z"}"#;
+        let short =
+            r#"{"deployment": "hello", "state": "parked", "label": "tier=gold", "since": "2026-01-31T12:00:00Z"}"#;
+        assert_eq!(body(long).unwrap(), asked);
+        assert_eq!(body(short).unwrap(), asked);
+        let written = serde_json::to_string(&FilterJson::of(&asked)).unwrap();
+        assert_eq!(body(&written).unwrap(), asked);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_body_is_said_with_its_place() {
+        for (filter, pointer) in [
+            ("{}", "/filter"),
+            ("[]", "/filter"),
+            (r#"{"state": ["parked", "prked"]}"#, "/filter/state/1"),
+            (r#"{"label": "gold"}"#, "/filter/label"),
+            (r#"{"since": "yesterday"}"#, "/filter/since"),
+            (r#"{"deployment": "A"}"#, "/filter/deployment"),
+            (r#"{"deployments": "a"}"#, "/filter/deployments"),
+        ] {
+            let problem = body(filter).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{filter}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_a_panic(name in prop::sample::select(&NAMES[..]), value in "\\PC{0,100}") {
+            let text: String = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();
+            let _ = query(&text);
+        }
+
+        #[test]
+        fn no_body_makes_a_panic(name in prop::sample::select(&NAMES[..]), value in "\"\\PC{0,40}\"|\\[(\"[a-z=]{0,9}\",?){0,3}\\]|[0-9]{1,30}|null") {
+            let _ = body(&format!(r#"{{"{name}": {value}}}"#));
+        }
+    }
+}

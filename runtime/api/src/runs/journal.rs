@@ -1,0 +1,207 @@
+//! What a run recorded: the answers with which it is brought back, for people who want to know how it came where it is.
+
+use axum::extract::State;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidemill_core::journal::ShownEntry;
+use tidemill_core::{Code, RunId};
+use utoipa::ToSchema;
+
+use crate::list::List;
+use crate::problem::{Answer, Problem};
+use crate::request::{At, Params, RawParams};
+use crate::state::ApiState;
+use crate::wire::{Time, ok, raw_bytes};
+
+/// A page ends with the entry that brings its results to this many bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// One entry of a run's journal.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JournalEntry)]
+pub struct EntryJson<'a> {
+    /// Its place, from 1. When a step ends or is tried again, its entry takes the place of all that it recorded meanwhile.
+    seq: u64,
+    /// The call, such as `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a step.
+    kind: &'a str,
+    /// The step that it is or is in, with those around it: `order/charge#2` is the second of its name in `order`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required = false)]
+    step: &'a str,
+    /// Of a step that was begun: which attempt,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// and when it may begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Time>,
+    /// When it was recorded.
+    at: Time,
+    /// The run's fuel by then.
+    fuel: u64,
+    /// The size of what was answered, in bytes.
+    size: u64,
+    /// What was answered, where that is JSON: the results of steps are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    result: Option<&'a RawValue>,
+    /// What was answered as the host keeps it, where that is no JSON; in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_base64: Option<String>,
+    /// What was asked for, as far as it is kept for people: at most 1 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+    /// The hash of all that was asked for, in hexadecimal; replay compares it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_hash: Option<String>,
+}
+
+impl<'a> EntryJson<'a> {
+    fn of(entry: &'a ShownEntry) -> Self {
+        let json = is_json(entry.kind, &entry.result).then(|| raw_bytes(&entry.result)).flatten();
+        let bare = json.is_none() && !entry.result.is_empty();
+        Self {
+            seq: entry.seq,
+            kind: entry.kind,
+            step: &entry.step,
+            attempt: entry.attempt,
+            not_before: entry.not_before.map(Time),
+            at: entry.at.into(),
+            fuel: entry.fuel.get(),
+            size: entry.size,
+            result: json,
+            result_base64: bare.then(|| STANDARD.encode(&entry.result)),
+            request: entry.request.as_ref().map(|request| String::from_utf8_lossy(request).into_owned()),
+            request_hash: entry
+                .hash
+                .map(|hash| hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))),
+        }
+    }
+}
+
+/// Whether an answer is meant as JSON. What the host packs in a form of its own can look like a number by chance, but not like
+/// text, a list or an object.
+fn is_json(kind: &str, result: &[u8]) -> bool {
+    kind.starts_with("step-") || matches!(result.first(), Some(b'{' | b'[' | b'"'))
+}
+
+/// Reads a run's journal
+///
+/// What the host answered it, in order; from this the run goes on after a crash, a wait or a failed attempt. What a step did
+/// inside is not there any more once the step is done. A page ends at 1 MiB of results too.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/journal", tag = "runs",
+    params(
+        ("id" = String, Path, description = "the run"),
+        ("after" = Option<u64>, Query, description = "only entries behind this `seq`"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before; not with `after`"),
+    ),
+    responses((status = 200, body = List<EntryJson<'_>>))
+)]
+pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["after", "limit", "cursor"])?;
+    let (after, limit) = (begin(&params)?, params.limit()?);
+    // One more than is shown tells whether there are more.
+    let entries = state.host.journal(id, after, limit + 1).await?;
+    Ok(ok(&page(&entries, limit)))
+}
+
+/// The entries that make one page, and where the next one begins.
+fn page(entries: &[ShownEntry], limit: usize) -> List<EntryJson<'_>> {
+    let mut bytes = 0;
+    let fits = entries.iter().take(limit).take_while(|entry| {
+        let fits = bytes < PAGE_BYTES;
+        bytes += entry.result.len();
+        fits
+    });
+    let items: Vec<_> = fits.map(EntryJson::of).collect();
+    let next = items.last().filter(|_| items.len() < entries.len()).map(|last| last.seq.to_string());
+    List { items, next }
+}
+
+/// Behind which entry a page begins.
+fn begin(params: &Params) -> Answer<u64> {
+    match (params.parsed::<u64>("after")?, params.text("cursor")?) {
+        (after, None) => Ok(after.unwrap_or(0)),
+        (None, Some(cursor)) => cursor
+            .parse()
+            .map_err(|_| Problem::new(Code::BadCursor, "the cursor of a journal is the `seq` of an entry")),
+        (Some(_), Some(_)) => Err(Problem::new(Code::BadQuery, "use either `after` or `cursor`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use tidemill_core::{Fuel, Timestamp};
+
+    use super::*;
+
+    fn entry(seq: u64, kind: &'static str, result: impl Into<Bytes>) -> ShownEntry {
+        let result = result.into();
+        ShownEntry {
+            seq,
+            kind,
+            step: String::new(),
+            attempt: None,
+            not_before: None,
+            at: Timestamp::from_millis(0),
+            fuel: Fuel::new(7),
+            size: result.len() as u64,
+            result,
+            hash: Some([0xab; 16]),
+            request: Some(Bytes::from_static(b"GET /\xff")),
+        }
+    }
+
+    fn written(entry: &ShownEntry) -> serde_json::Value {
+        serde_json::to_value(EntryJson::of(entry)).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_json_where_it_is_and_base64_where_it_is_not() {
+        assert_eq!(written(&entry(1, "step-done", "49"))["result"], json!(49));
+        assert_eq!(written(&entry(1, "step-done", r#"{"a": 1}"#))["result"], json!({"a": 1}));
+        let packed = written(&entry(1, "context.attempt", "1"));
+        assert_eq!((packed.get("result"), &packed["result_base64"]), (None, &json!("MQ==")));
+        let packed = written(&entry(1, "http.fetch", b"\x00\xc8\x01".to_vec()));
+        assert_eq!(packed["result_base64"], json!("AMgB"));
+        assert_eq!((&packed["request"], &packed["size"]), (&json!("GET /\u{fffd}"), &json!(3)));
+        assert_eq!(packed["request_hash"], json!("ab".repeat(16)));
+        let nothing = written(&entry(1, "step-begun", ""));
+        assert!(nothing.get("result").is_none() && nothing.get("result_base64").is_none(), "{nothing}");
+    }
+
+    #[test]
+    fn a_page_ends_where_there_is_enough_of_it() {
+        let entries: Vec<_> = (1..=4).map(|seq| entry(seq, "http.fetch", vec![0; PAGE_BYTES / 2])).collect();
+        let first = page(&entries, 50);
+        assert_eq!((first.items.len(), first.next.as_deref()), (2, Some("2")));
+        assert_eq!(page(&entries[2..], 50).next, None);
+        assert_eq!(page(&entries[..1], 1).next, None);
+        let large = [entry(1, "http.fetch", vec![0; 5 * PAGE_BYTES]), entry(2, "http.fetch", "")];
+        assert_eq!((page(&large, 50).items.len(), page(&large, 50).next.as_deref()), (1, Some("1")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_place_makes_a_panic(after in "\\PC{0,30}", cursor in "\\PC{0,30}", both in any::<bool>()) {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("after", &after);
+            if both { query.append_pair("cursor", &cursor); }
+            let _ = begin(&RawParams::read(&query.finish()).unwrap().only(&["after", "cursor"]).unwrap());
+        }
+
+        #[test]
+        fn any_answer_is_shown(kind in prop::sample::select(vec!["step-done", "http.fetch"]), result: Vec<u8>) {
+            let shown = written(&entry(1, kind, result.clone()));
+            let told = shown.get("result").is_some() || shown.get("result_base64").is_some();
+            prop_assert_eq!(told, !result.is_empty());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Trying a run again, or only looking whether a component could go on with it.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use tidemill_control::{DryRun, Retried, RetryAsk};
+use tidemill_core::manifest::{ModuleRef, Source};
+use tidemill_core::wire::{self, Problem as Wrong};
+use tidemill_core::{Code, ComponentDigest, RunId};
+use utoipa::ToSchema;
+
+use super::get::whole;
+use super::json::{FailureJson, RunJson};
+use crate::problem::{Answer, Problem, ProblemBody};
+use crate::request::{At, Object, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+const COMPONENT_FIX: &str = "Write a component's digest, `sha256:…`, or a module's version such as \"hello@0.1.0\".";
+
+/// How a run is tried again; all of it may be left out. [`read`] reads it.
+#[derive(Debug, ToSchema)]
+pub struct RetryRequest {
+    /// `last-step` (default): it goes on where it stopped, with all that it has done. `start`: with nothing of that.
+    #[schema(example = "last-step")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    from: Option<String>,
+    /// On this component, by digest or as `name@version`, if it can go on with what is recorded; its own where it is left out.
+    #[schema(example = "hello@0.2.0")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    component: Option<String>,
+    /// Only look whether the component can go on; nothing changes.
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    dry_run: Option<bool>,
+}
+
+/// Whether a component can go on with a run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RetryLook)]
+pub struct LookJson<'a> {
+    /// The run.
+    #[schema(value_type = String)]
+    run: RunId,
+    /// The component that was looked at.
+    #[schema(value_type = String)]
+    component: ComponentDigest,
+    /// Always true: nothing was changed.
+    dry_run: bool,
+    /// It does all that is recorded, and comes to something new or to its end.
+    continues: bool,
+    /// Why it does not: with both calls, where it asks for something else than is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureJson<'a>>,
+}
+
+/// Tries a run again
+///
+/// One that is parked or has failed is queued as its next attempt, and with it those of its children that are parked or have
+/// failed. It goes on from its last step, or from the start; on its own component or on another one that its deployment has run.
+/// With `dry_run` the answer says whether that component could, and nothing changes.
+#[utoipa::path(
+    post, path = "/v1/runs/{id}/retry", tag = "runs",
+    params(("id" = String, Path, description = "the run")),
+    request_body(content = Option<RetryRequest>),
+    responses(
+        (status = 200, description = "it is queued; with `dry_run`: whether it would go on",
+            content((RunJson<'_> = "application/json"), (LookJson<'_> = "application/json"))),
+        (status = 404, body = ProblemBody, description = "no revision of the deployment has that component"),
+        (status = 409, body = ProblemBody, description = "the run is neither parked nor has it failed, or the component cannot go on with it"),
+    )
+)]
+pub async fn retry(
+    State(state): State<ApiState>,
+    At(id): At<RunId>,
+    query: RawParams,
+    body: Object,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let wanted = read(body)?;
+    let component = match wanted.component {
+        None => None,
+        Some(Source::Component(digest)) => Some(digest),
+        Some(Source::Module(module)) => Some(version(&state, &module).await?),
+    };
+    let ask = RetryAsk { from_start: wanted.from_start, component, dry_run: wanted.dry_run };
+    let retried = state.host.retry(id, ask).await?;
+    if ask.dry_run { Ok(look(&retried, component)) } else { whole(&state, &retried.run).await }
+}
+
+fn look(retried: &Retried, component: Option<ComponentDigest>) -> Response {
+    let failure = match &retried.replay {
+        // Where nothing is recorded, there is nothing that it could not go on from.
+        None | Some(DryRun::Continues) => None,
+        Some(DryRun::Mismatch(failure) | DryRun::Failed(failure)) => Some(failure),
+    };
+    ok(&LookJson {
+        run: retried.run.id,
+        component: component.unwrap_or(retried.run.component),
+        dry_run: true,
+        continues: failure.is_none(),
+        failure: failure.map(FailureJson::of),
+    })
+}
+
+/// The body, checked.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    from_start: bool,
+    component: Option<Source>,
+    dry_run: bool,
+}
+
+fn read(body: Object) -> Answer<Wanted> {
+    body.fields(|fields, problems| {
+        let from = fields.take("from");
+        let from_start =
+            from.map(|from| from.choice(&[("last-step", false), ("start", true)], problems)).unwrap_or(Some(false));
+        let component = match fields.take("component") {
+            None => Some(None),
+            Some(component) => source(component, problems).map(Some),
+        };
+        let dry_run = fields.take("dry_run").map(|dry| dry.boolean(problems)).unwrap_or(Some(false));
+        Some(Wanted { from_start: from_start?, component: component?, dry_run: dry_run? })
+    })
+}
+
+fn source(component: wire::Field, problems: &mut Vec<Wrong>) -> Option<Source> {
+    let text = component.text(256, problems)?;
+    let read = text.parse().map(Source::Component).or_else(|_| text.parse().map(Source::Module));
+    read.map_err(|_| problems.push(Wrong::field("/component", "this names no component", COMPONENT_FIX))).ok()
+}
+
+/// The component that a version of a module is.
+async fn version(state: &ApiState, module: &ModuleRef) -> Answer<ComponentDigest> {
+    let versions = state.host.store().versions(&module.name).await?;
+    let found = versions.iter().find(|known| known.version == module.version.as_str());
+    found.map(|version| version.digest).ok_or_else(|| {
+        let (detail, fix) = match versions.last() {
+            Some(last) => (format!("there is no {module}"), format!("The last version is {}.", last.version)),
+            None => (format!("there is no module `{}`", module.name), "`GET /v1/modules` lists them.".to_owned()),
+        };
+        Problem::of_fields(Code::ModuleNotFound, vec![Wrong::field("/component", detail, fix)])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> Answer<Wanted> {
+        Object::read(text.as_bytes()).and_then(read)
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_last_step_on_its_own_component() {
+        let last = Wanted { from_start: false, component: None, dry_run: false };
+        assert_eq!(of("{}").unwrap(), last);
+        assert_eq!(of(r#"{"from": "last-step", "dry_run": false}"#).unwrap(), last);
+        let other = of(r#"{"from": "start", "component": "hello@0.2.0", "dry_run": true}"#).unwrap();
+        assert!(other.from_start && other.dry_run);
+        assert_eq!(other.component.unwrap().to_string(), "hello@0.2.0");
+        let digest = format!("sha256:{}", "0".repeat(64));
+        assert_eq!(of(&format!(r#"{{"component": "{digest}"}}"#)).unwrap().component.unwrap().to_string(), digest);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (body, pointer) in [
+            (r#"{"from": "middle"}"#, "/from"),
+            (r#"{"component": "hello"}"#, "/component"),
+            (r#"{"component": 7}"#, "/component"),
+            (r#"{"dry_run": "yes"}"#, "/dry_run"),
+            (r#"{"form": "start"}"#, "/form"),
+        ] {
+            let problem = of(body).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{body}: {problem:?}");
+            assert!(problem.body().errors.iter().all(|field| field.fix.is_some()), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_panic(text in "\\{(\"(from|component|dry_run|x)\":(\"[a-z0-9@:.-]{0,12}\"|[0-9]|true|null|\\[\\]),?){0,3}\\}?|\\PC{0,80}") {
+            let _ = of(&text);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Runs that wait, remember and are tried again: signals, journals, children, retries, cancellation, and actions on many.
+
+use axum::body::Body;
+use serde_json::{Value, json};
+
+use super::world::{Answered, World};
+
+impl World {
+    /// A run of `hello` that waits for the signal `paid`, with its idempotency key and so many children.
+    async fn waits(&self, key: &str, children: u64) -> String {
+        let input = json!({"wait": "paid", "children": children}).to_string();
+        let run =
+            self.ask("POST", "/v1/deployments/hello/runs", &[("idempotency-key", key)], input).await.is(202).json();
+        let id = run["id"].as_str().unwrap().to_owned();
+        self.until(&id, "suspended").await;
+        id
+    }
+
+    /// A run of `hello` that is parked.
+    async fn parked(&self, input: Value) -> String {
+        let run = self.run(input).await.is(200).json();
+        assert_eq!(run["state"], "parked", "{run}");
+        run["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn signal(&self, path: &str, key: &[(&str, &str)], payload: impl Into<Body>) -> Answered {
+        self.ask("POST", path, key, payload).await
+    }
+
+    /// Waits until an operation is through.
+    async fn through(&self, path: &str) -> Value {
+        for _ in 0..2_000 {
+            let operation = self.get(path).await.is(200).json();
+            if operation["state"] == "done" {
+                return operation;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{path} was never through");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_wakes_the_run_that_waits_for_it() {
+    let world = World::with_hello().await;
+    let id = world.waits("order-7", 0).await;
+    let run = world.get(&format!("/v1/runs/{id}")).await.json();
+    assert_eq!(run["waiting_for"], json!({"any_of": [{"signal": "paid"}]}));
+    assert_eq!(run["journal_entries"], 2);
+    let other = world.signal(&format!("/v1/runs/{id}/signals/other"), &[], "").await.is(202).json();
+    assert_eq!(other, json!({"run": id, "signal": "other", "duplicate": false}));
+    assert_eq!(world.get(&format!("/v1/runs/{id}")).await.json()["state"], "suspended");
+    world.signal(&format!("/v1/runs/{id}/signals/paid"), &[], r#"{"amount": 1999}"#).await.is(202);
+    let run = world.until(&id, "succeeded").await;
+    assert_eq!(run["output"], json!("it came"));
+    assert!(run.get("waiting_for").is_none());
+    world.signal(&format!("/v1/runs/{id}/signals/paid"), &[], "1").await.refused(409, "host/run-state");
+}
+
+#[tokio::test]
+async fn a_signal_finds_its_run_by_the_key_that_made_it() {
+    let world = World::with_hello().await;
+    let id = world.waits("order/7", 0).await;
+    let path = "/v1/deployments/hello/keys/order%2F7/signals/paid";
+    world.signal("/v1/deployments/hello/keys/nobody/signals/paid", &[], "1").await.refused(404, "host/run-not-found");
+    let sent = world.signal(path, &[], "1").await.is(202).json();
+    assert_eq!(sent["run"], json!(id));
+    world.until(&id, "succeeded").await;
+}
+
+#[tokio::test]
+async fn one_key_is_one_signal() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 0).await;
+    let (path, key) = (format!("/v1/runs/{id}/signals/other"), [("idempotency-key", "evt_1")]);
+    world.signal(&path, &key, "1").await.is(202);
+    let again = world.signal(&path, &key, "1").await.is(200);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.json()["duplicate"], true);
+}
+
+#[tokio::test]
+async fn a_signal_has_its_bounds() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 0).await;
+    let path = format!("/v1/runs/{id}/signals/other");
+    world.signal(&path, &[], "{").await.refused(400, "host/bad-json");
+    let large = format!("\"{}\"", "x".repeat(64 << 10));
+    world.signal(&path, &[], large).await.refused(413, "host/body-too-large");
+    world.signal(&path, &[("idempotency-key", "")], "1").await.refused(400, "host/bad-header");
+    world.signal(&path, &[("content-type", "text/plain")], "1").await.refused(415, "host/unsupported-media-type");
+    world.signal(&format!("/v1/runs/{id}/signals/{}", "x".repeat(256)), &[], "1").await.refused(400, "host/bad-name");
+    for n in 0..16 {
+        world.signal(&path, &[], format!("\"{}{n}\"", "x".repeat(65_000))).await.is(202);
+    }
+    world.signal(&path, &[], format!("\"{}\"", "x".repeat(65_000))).await.refused(422, "host/limit-signals");
+}
+
+#[tokio::test]
+async fn a_journal_is_read_page_by_page() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 0).await;
+    let path = format!("/v1/runs/{id}/journal");
+    let all = world.get(&path).await.is(200).json();
+    let (fetch, step) = (&all["items"][0], &all["items"][1]);
+    assert_eq!((&fetch["seq"], &fetch["kind"], &fetch["size"]), (&json!(1), &json!("http.fetch"), &json!(3)));
+    assert_eq!(fetch["request"], "GET https://example.org/");
+    assert_eq!((&fetch["result_base64"], fetch.get("result")), (&json!("AMgB"), None));
+    assert_eq!((&step["kind"], &step["step"]), (&json!("step-done"), &json!("charge")));
+    assert_eq!((&step["result"], &step["fuel"]), (&json!({"charge": "ch_1"}), &json!(500)));
+    assert!(all.get("next").is_none());
+
+    let first = world.get(&format!("{path}?limit=1")).await.is(200).json();
+    assert_eq!((&first["items"][0], &first["next"]), (fetch, &json!("1")));
+    for rest in ["cursor=1", "after=1", "after=1&limit=1"] {
+        let rest = world.get(&format!("{path}?{rest}")).await.is(200).json();
+        assert_eq!((&rest["items"], rest.get("next")), (&json!([step]), None));
+    }
+    assert_eq!(world.get(&format!("{path}?after={}", u64::MAX)).await.is(200).json()["items"], json!([]));
+    world.get(&format!("{path}?cursor=x")).await.refused(400, "host/bad-cursor");
+    world.get(&format!("{path}?after=-1")).await.refused(400, "host/bad-query");
+    world.get(&format!("{path}?after=1&cursor=1")).await.refused(400, "host/bad-query");
+    // One that waits for nothing has nothing to be brought back from.
+    let id = world.run(json!({})).await.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.get(&format!("/v1/runs/{id}/journal")).await.is(200).json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_run_lists_what_it_started_and_takes_it_with_it() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 2).await;
+    let path = format!("/v1/runs?parent={id}");
+    let children = world.get(&path).await.is(200).json();
+    assert_eq!(children["items"].as_array().unwrap().len(), 2);
+    for child in children["items"].as_array().unwrap() {
+        assert_eq!(child["trigger"], json!({"kind": "parent", "parent": id}));
+        world.until(child["id"].as_str().unwrap(), "suspended").await;
+    }
+    let page = world.get(&format!("{path}&limit=1")).await.is(200).json();
+    let next = page["next"].as_str().unwrap();
+    assert_eq!(world.get(&format!("{path}&cursor={next}")).await.json()["items"][0]["id"], children["items"][1]["id"]);
+    let problem = world.get(&format!("{path}&state=parked")).await.refused(400, "host/bad-query");
+    assert_eq!(problem["fix"], "Leave `parent` or `state` out.");
+
+    // Children first, then the run itself.
+    let asked = world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200).json();
+    assert_eq!(asked["cancel"]["terminate"], false);
+    for child in children["items"].as_array().unwrap() {
+        world.until(child["id"].as_str().unwrap(), "cancelled").await;
+    }
+    world.until(&id, "cancelled").await;
+}
+
+#[tokio::test]
+async fn terminating_is_at_once() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 1).await;
+    let ended = world.post(&format!("/v1/runs/{id}/cancel?terminate=true"), json!({})).await.is(200).json();
+    assert_eq!(ended["state"], "cancelled");
+    let id = world.waits("b", 0).await;
+    world.post(&format!("/v1/runs/{id}/cancel?terminate=perhaps"), json!({})).await.refused(400, "host/bad-query");
+    assert_eq!(world.get(&format!("/v1/runs/{id}")).await.json()["state"], "suspended");
+}
+
+#[tokio::test]
+async fn a_parked_run_is_tried_again_as_it_is_asked() {
+    let world = World::with_hello().await;
+    let id = world.parked(json!({"fail": "no-luck"})).await;
+    let path = format!("/v1/runs/{id}/retry");
+    for (body, pointer) in [
+        (json!({"from": "middle"}), "/from"),
+        (json!({"component": "hello"}), "/component"),
+        (json!({"form": "start"}), "/form"),
+    ] {
+        let problem = world.post(&path, body).await.is(422).json();
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    let unknown = world.post(&path, json!({"component": "hello@9.0.0"})).await.refused(404, "host/module-not-found");
+    assert_eq!(unknown["errors"][0]["fix"], "The last version is 1.0.0.");
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    world.post(&path, json!({ "component": nothing })).await.refused(404, "host/component-not-found");
+    assert_eq!(world.get(&format!("/v1/runs/{id}")).await.json()["attempt"], 1);
+
+    let again = world.post(&path, json!({"from": "start", "component": "hello@1.0.0"})).await.is(200).json();
+    assert_eq!(again["attempt"], 2);
+    world.until(&id, "parked").await;
+    assert_eq!(world.ask("POST", &path, &[], "").await.is(200).json()["attempt"], 3);
+    let ended = world.run(json!({})).await.json()["id"].as_str().unwrap().to_owned();
+    world.post(&format!("/v1/runs/{ended}/retry"), json!({})).await.refused(409, "host/run-state");
+}
+
+#[tokio::test]
+async fn a_look_says_whether_a_component_could_go_on_and_changes_nothing() {
+    let world = World::with_hello().await;
+    let good = world.parked(json!({"fail": "no-luck", "record": true})).await;
+    let looked = world.post(&format!("/v1/runs/{good}/retry"), json!({"dry_run": true})).await.is(200).json();
+    assert_eq!((&looked["run"], &looked["continues"], &looked["dry_run"]), (&json!(good), &json!(true), &json!(true)));
+    assert_eq!(looked["component"], world.get(&format!("/v1/runs/{good}")).await.json()["component"]);
+    let bad = world.parked(json!({"fail": "no-luck", "record": true, "would_break": true})).await;
+    let looked = world.post(&format!("/v1/runs/{bad}/retry"), json!({"dry_run": true})).await.is(200).json();
+    assert_eq!((&looked["continues"], &looked["failure"]["code"]), (&json!(false), &json!("host/journal-mismatch")));
+    for id in [good, bad] {
+        let run = world.get(&format!("/v1/runs/{id}")).await.json();
+        assert_eq!((&run["state"], &run["attempt"]), (&json!("parked"), &json!(1)));
+    }
+}
+
+#[tokio::test]
+async fn many_runs_are_acted_on_at_once() {
+    let world = World::with_hello().await;
+    let mut parked = Vec::new();
+    for _ in 0..3 {
+        parked.push(world.parked(json!({"fail": "no-luck"})).await);
+    }
+    let waiting = world.waits("a", 0).await;
+    let act = async |body: Value| world.post("/v1/runs/actions", body).await;
+    act(json!({"action": "retry"})).await.is(422);
+    act(json!({"action": "retry", "filter": {}})).await.is(422);
+    let problem = act(json!({"action": "retire", "filter": {"state": "prked"}})).await.is(422).json();
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
+
+    let begun = act(json!({"action": "retry", "filter": {"deployment": "hello"}})).await.is(202);
+    let path = begun.header("location").to_owned();
+    assert_eq!(path, format!("/v1/operations/{}", begun.json()["id"].as_str().unwrap()));
+    let operation = world.through(&path).await;
+    assert_eq!((&operation["action"], &operation["filter"]["state"]), (&json!("retry"), &json!(["parked"])));
+    assert_eq!((&operation["matched"], &operation["done"], &operation["failed"]), (&json!(3), &json!(3), &json!(0)));
+    for id in &parked {
+        assert_eq!(world.until(id, "parked").await["attempt"], 2);
+    }
+    let begun = act(json!({"action": "terminate", "filter": {"state": ["suspended", "parked"]}})).await.is(202);
+    assert_eq!(world.through(begun.header("location")).await["done"], 4);
+    for id in parked.iter().chain([&waiting]) {
+        world.until(id, "cancelled").await;
+    }
+    assert_eq!(world.get("/v1/operations").await.is(200).json()["items"], json!([]));
+    world.get("/v1/operations/nobody").await.refused(404, "host/path-not-found");
+    world.get("/v1/runs/actions").await.refused(405, "host/method-not-allowed");
+}

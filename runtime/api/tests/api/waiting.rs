@@ -1,0 +1,87 @@
+//! A scripted guest that waits: it sends a request, does a step, starts other runs, waits for a signal, and answers that it came.
+
+use bytes::Bytes;
+use serde_json::json;
+use tidemill_control::Job;
+use tidemill_core::journal::{Journal, Kind, NewEntry, StepMet};
+use tidemill_core::run::{Export, Seed, Wait, WaitFor};
+use tidemill_core::{Code, Fuel, RunId};
+use tidemill_engine::{Cause, Effects, Ended, Outcome, Point, StartRun, Stretched, Urgency, Went};
+
+/// Waits for the signal `name`, with so many children that wait for it as well.
+pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
+    let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
+    if journal.entries() == 0 {
+        record(&job, &mut journal);
+        let mut effects = Effects::default();
+        for ordinal in 0..children {
+            effects.starts.push(child(&job, name, ordinal).await);
+        }
+        let wait = Wait { any_of: vec![WaitFor::Signal(name.to_owned())], all: false, until: None };
+        let stretch = Stretched {
+            effects,
+            journal: journal.change(),
+            head: None,
+            fuel: Fuel::new(500),
+            peak_memory: 65_536,
+            journal_entries: journal.entries(),
+            told: false,
+            point: Point::Wait(wait),
+        };
+        if job.sink.commit(stretch).await.unwrap() == Went::Leave {
+            return ended(Outcome::Suspended, journal);
+        }
+    }
+    if job.cancel.urgency() == Urgency::None {
+        ended(Outcome::Output(Bytes::from_static(b"\"it came\"")), journal)
+    } else {
+        let failure = Code::Cancelled.failure("told to end");
+        ended(Outcome::Failed { failure, cause: Cause::Cancelled }, journal)
+    }
+}
+
+/// Ends so after something was recorded.
+pub fn recorded(mut job: Job, outcome: Outcome) -> Ended {
+    let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
+    if journal.entries() == 0 {
+        record(&job, &mut journal);
+    }
+    ended(outcome, journal)
+}
+
+fn record(job: &Job, journal: &mut Journal) {
+    let (at, fuel) = (job.run.created_at, Fuel::new(500));
+    let shown = Some(&b"GET https://example.org/"[..]);
+    journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });
+    let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!("a step is met that is there already") };
+    journal.open_step(id, 1, at, fuel);
+    journal.step_done(id, Ok(br#"{"charge": "ch_1"}"#), at, fuel).unwrap();
+}
+
+async fn child(job: &Job, name: &str, ordinal: u64) -> StartRun {
+    let target = job.sink.target(&job.run.deployment, Some(Export::Workflow)).await.unwrap();
+    let random = u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap()) ^ u128::from(ordinal + 1);
+    StartRun {
+        id: RunId::new(job.run.created_at, random),
+        deployment: job.run.deployment.clone(),
+        revision: target.revision,
+        component: target.component,
+        export: target.export,
+        input: json!({ "wait": name }).to_string().into(),
+        key: format!("{}-{ordinal}", job.run.id),
+        labels: Vec::new(),
+        priority: target.priority,
+        at: job.run.created_at,
+        not_before: job.run.created_at,
+        detached: false,
+        seed: Seed([7; 32]),
+    }
+}
+
+fn ended(outcome: Outcome, journal: Journal) -> Ended {
+    let mut ended = Ended::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536);
+    ended.all.journal_to = journal.position();
+    ended.kept.journal_to = journal.position();
+    ended.journal = Some(journal);
+    ended
+}
