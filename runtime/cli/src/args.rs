@@ -73,9 +73,13 @@ pub enum Command {
     RunInfo(run::info::Args),
     /// Show a run's log
     Logs(run::logs::Args),
-    /// Cancel a run
+    /// Show what a run recorded
+    Journal(run::journal::Args),
+    /// Tell a run something
+    Signal(run::signal::Args),
+    /// Cancel runs
     Cancel(run::cancel::Args),
-    /// Try a failed or parked run again
+    /// Try failed or parked runs again
     Retry(run::retry::Args),
     /// List and steer schedules
     Schedules(schedule::Args),

@@ -117,8 +117,17 @@ impl Client {
 
     /// The items of a list, page by page, until there are `most`.
     pub async fn list<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<Vec<T>, CliError> {
+        self.list_from(path, None, most).await
+    }
+
+    /// [`Client::list`] from `cursor` on.
+    pub async fn list_from<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut cursor: Option<String>,
+        most: usize,
+    ) -> Result<Vec<T>, CliError> {
         let mut items = Vec::new();
-        let mut cursor: Option<String> = None;
         let join = if path.contains('?') { '&' } else { '?' };
         loop {
             let left = (most - items.len()).min(500);

@@ -78,6 +78,8 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Runs(args) => run::list::run(&args, client, printer).await,
         Command::RunInfo(args) => run::info::run(&args, client, printer).await,
         Command::Logs(args) => run::logs::run(&args, client, printer).await,
+        Command::Journal(args) => run::journal::run(&args, client, printer).await,
+        Command::Signal(args) => run::signal::run(&args, client, printer).await,
         Command::Cancel(args) => run::cancel::run(&args, client, printer).await,
         Command::Retry(args) => run::retry::run(&args, client, printer).await,
         Command::Schedules(args) => schedule::run(args, client, printer).await,

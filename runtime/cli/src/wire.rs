@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::printer::{Row, clean};
 
+/// Of the things that are waited for, so many are named.
+const WAITS: usize = 3;
+
 /// A run's record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -42,6 +45,12 @@ pub struct Run {
     /// Why it failed or is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<Wait>,
+    /// How many entries its journal holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_entries: Option<u64>,
     /// Everything else that the host says of it.
     #[serde(flatten)]
     pub more: serde_json::Map<String, Value>,
@@ -65,7 +74,69 @@ pub struct Failure {
     pub details: Option<Value>,
 }
 
+/// What a run waits for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wait {
+    /// Whichever comes first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<WaitFor>,
+    /// All of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub all_of: Vec<WaitFor>,
+    /// No longer than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// One thing that is waited for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WaitFor {
+    /// A signal of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The end of that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl Wait {
+    /// In words: `signal paid or run 01k…, until 2026-…`.
+    pub fn text(&self) -> String {
+        let one = |thing: &WaitFor| match (&thing.signal, &thing.run) {
+            (Some(signal), _) => format!("signal {}", clean(signal)),
+            (None, run) => format!("run {}", run.as_deref().unwrap_or_default()),
+        };
+        let some = |things: &[WaitFor], between: &str| {
+            let mut words: Vec<_> = things.iter().take(WAITS).map(one).collect();
+            if things.len() > WAITS {
+                words.push(format!("{} more", things.len() - WAITS));
+            }
+            words.join(between)
+        };
+        let things = [some(&self.any_of, " or "), some(&self.all_of, " and ")].concat();
+        let until = self.until.as_ref().map(|until| format!("until {until}")).unwrap_or_default();
+        let parts: Vec<_> = [things, until].into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(", ")
+    }
+}
+
 impl Run {
+    /// Whether it was asked to end and goes on.
+    pub fn is_told_to_end(&self) -> bool {
+        !self.is_settled() && self.more.contains_key("cancel")
+    }
+
+    /// Why it is where it is: what it waits for, or the code of its failure.
+    pub fn why(&self) -> String {
+        match (&self.failure, &self.waiting_for) {
+            (Some(failure), _) => clean(&failure.code),
+            (None, Some(wait)) => wait.text(),
+            (None, None) => String::new(),
+        }
+    }
+
     /// Whether nobody need wait for it any longer.
     pub fn is_settled(&self) -> bool {
         matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "parked")
@@ -80,7 +151,7 @@ impl Run {
 
 impl Row for Run {
     const HEADS: &'static [&'static str] =
-        &["RUN", "DEPLOYMENT", "STATE", "TRIGGER", "CREATED", "TOOK", "FUEL", "MEMORY", "FAILURE"];
+        &["RUN", "DEPLOYMENT", "STATE", "TRIGGER", "CREATED", "TOOK", "FUEL", "MEMORY", "WHY"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -92,7 +163,7 @@ impl Row for Run {
             self.took_millis().map(|millis| format!("{millis} ms")).unwrap_or_default(),
             self.fuel.map(grouped).unwrap_or_default(),
             self.peak_memory.map(bytes).unwrap_or_default(),
-            self.failure.as_ref().map(|failure| failure.code.clone()).unwrap_or_default(),
+            self.why(),
         ]
     }
 }
@@ -190,6 +261,18 @@ mod tests {
     fn a_trigger_is_shown_in_both_its_forms() {
         assert_eq!(trigger(&serde_json::json!("manual")), "manual");
         assert_eq!(trigger(&serde_json::json!({"kind": "schedule", "name": "often", "at": "x"})), "schedule often");
+    }
+
+    #[test]
+    fn a_wait_is_told_in_words() {
+        let wait = |text: &str| serde_json::from_str::<Wait>(text).unwrap().text();
+        assert_eq!(
+            wait(r#"{"any_of": [{"signal": "paid"}, {"run": "a"}], "until": "T"}"#),
+            "signal paid or run a, until T"
+        );
+        assert_eq!(wait(r#"{"until": "T"}"#), "until T");
+        let many: Vec<_> = (0..5).map(|n| format!(r#"{{"run": "{n}"}}"#)).collect();
+        assert_eq!(wait(&format!(r#"{{"all_of": [{}]}}"#, many.join(","))), "run 0 and run 1 and run 2 and 2 more");
     }
 
     #[test]

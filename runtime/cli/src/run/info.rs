@@ -1,11 +1,18 @@
-//! `tidemill run-info ID`: shows one run, with its input and output.
+//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, the runs that it started, and what it recorded
+//! last.
 
+use serde::Serialize;
 use serde_json::Value;
 
+use super::journal::{self, Entry};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::wire::{Run, bytes, grouped, trigger};
+use crate::wire::{Run, Wait, bytes, grouped, trigger};
+
+/// The children and the entries of the journal that are shown.
+const CHILDREN: usize = 10;
+const ENTRIES: usize = 5;
 
 /// Which run.
 #[derive(Debug, clap::Args)]
@@ -14,11 +21,57 @@ pub struct Args {
     id: String,
 }
 
+/// A run and what belongs to it.
+#[derive(Debug, Serialize)]
+struct Info {
+    #[serde(flatten)]
+    run: Run,
+    /// The first that it started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    children: Vec<Run>,
+    /// The last that it recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    journal: Vec<Entry>,
+}
+
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let run: Run = client.get(&format!("/v1/runs/{}", encoded(&args.id))).await?;
-    printer.record(&run, &text(&run));
+    let children = client.list(&format!("/v1/runs?parent={}", encoded(&args.id)), CHILDREN + 1).await?;
+    let journal = match run.journal_entries.unwrap_or_default() {
+        0 => Vec::new(),
+        entries => journal::read(client, &args.id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,
+    };
+    let mut info = Info { run, children, journal };
+    let text = info.text();
+    info.children.truncate(CHILDREN);
+    printer.record(&info, &text);
     Ok(())
+}
+
+impl Info {
+    fn text(&self) -> String {
+        let mut lines = vec![text(&self.run)];
+        if !self.children.is_empty() {
+            lines.push("children".to_owned());
+            for child in self.children.iter().take(CHILDREN) {
+                lines.push(
+                    format!("  {}  {}  {}  {}", child.id, child.deployment, child.state, child.why())
+                        .trim_end()
+                        .to_owned(),
+                );
+            }
+            if self.children.len() > CHILDREN {
+                lines.push(format!("  and more: tidemill runs --parent {}", self.run.id));
+            }
+        }
+        if !self.journal.is_empty() {
+            let entries = grouped(self.run.journal_entries.unwrap_or_default());
+            lines.push(format!("journal     {entries} entries; the last:"));
+            lines.extend(self.journal.iter().map(|entry| clean(&entry.text())));
+        }
+        lines.join("\n")
+    }
 }
 
 fn text(run: &Run) -> String {
@@ -32,9 +85,13 @@ fn text(run: &Run) -> String {
     say("run", Some(run.id.clone()));
     say("deployment", Some(run.deployment.clone()));
     say("export", Some(run.export.clone()));
-    say("state", Some(run.state.clone()));
+    let told = if run.is_told_to_end() { ", told to end" } else { "" };
+    say("state", Some(format!("{}{told}", run.state)));
+    say("waits for", run.waiting_for.as_ref().map(Wait::text));
     say("trigger", Some(trigger(&run.trigger)));
     say("attempt", Some(run.attempt.to_string()));
+    say("generation", run.more.get("generation").filter(|generation| **generation != 1).map(json));
+    say("parent", run.trigger["parent"].as_str().map(str::to_owned));
     say("created", Some(run.created_at.clone()));
     say("started", run.started_at.clone());
     say("ended", run.ended_at.clone());

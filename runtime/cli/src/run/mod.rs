@@ -2,10 +2,18 @@
 
 pub mod cancel;
 pub mod info;
+pub mod journal;
 pub mod list;
 pub mod logs;
 pub mod retry;
+pub mod signal;
 pub mod start;
+pub mod which;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
 
 use crate::client::{Client, encoded};
 use crate::printer::Printer;
@@ -29,23 +37,38 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
     })
 }
 
-/// Does `verb` to each run by itself, so that one that refuses does not keep the others from it; the last refusal is the answer,
-/// those before it are shown.
-async fn each(ids: &[String], verb: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
+/// Asks for `verb` of each run by itself, so that one that refuses does not keep the others from it, and shows each answer; the last
+/// refusal is the answer, those before it are shown.
+async fn each(
+    ids: &[String],
+    verb: &str,
+    body: &str,
+    client: &Client,
+    printer: &Printer,
+    show: fn(&str, &Value, &Printer) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let mut last = Ok(());
     for id in ids {
-        match client.post(&format!("/v1/runs/{}/{verb}", encoded(id))).await {
-            Ok(answer) => {
-                let run: Run = serde_json::from_value(answer).unwrap_or_default();
-                printer.record(&run, &format!("{id} {}", run.state));
-            }
+        let path = format!("/v1/runs/{}/{verb}", encoded(id));
+        let done = match client.ask(Method::POST, &path, body.as_bytes().to_vec(), &[], Duration::ZERO).await {
+            Ok(answer) => show(id, &answer.json().unwrap_or_default(), printer),
             Err(error @ CliError::Unreachable { .. }) => return Err(error),
-            Err(error) => {
-                if let Err(earlier) = std::mem::replace(&mut last, Err(error)) {
-                    printer.error(&earlier);
-                }
-            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done
+            && let Err(earlier) = std::mem::replace(&mut last, Err(error))
+        {
+            printer.error(&earlier);
         }
     }
     last
+}
+
+/// Shows where a run stands after what was done to it.
+#[expect(clippy::unnecessary_wraps, reason = "other answers can be a failure of the command")]
+fn stands(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
+    let run: Run = serde_json::from_value(answer.clone()).unwrap_or_default();
+    let told = if run.is_told_to_end() { ", and is told to end" } else { "" };
+    printer.record(&run, &format!("{id} {}{told}", run.state));
+    Ok(())
 }

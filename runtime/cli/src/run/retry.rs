@@ -1,18 +1,73 @@
-//! `tidemill retry ID…`: tries failed or parked runs again.
+//! `tidemill retry ID…`: tries some parked or failed runs again, or many.
 
+use serde_json::{Value, json};
+
+use super::which::Which;
 use crate::client::Client;
 use crate::error::CliError;
-use crate::printer::Printer;
+use crate::printer::{Printer, clean};
 
-/// Which runs.
+/// Which runs, and how.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A run goes on from its last step, and with it those of its children that are parked or have failed.\n\
+                        For example: tidemill retry --all --deployment orders --since 2026-01-31T00:00:00Z"
+)]
 pub struct Args {
-    /// The runs' ids
-    #[arg(required = true)]
-    ids: Vec<String>,
+    #[command(flatten)]
+    which: Which,
+
+    /// From the start, without what they have done
+    #[arg(long, conflicts_with = "all")]
+    from_start: bool,
+
+    /// On this component: sha256:…, or NAME@VERSION
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "all")]
+    component: Option<String>,
+
+    /// Only say whether the component could go on with them; exit code 1 where it could not
+    #[arg(long, conflicts_with = "all")]
+    dry_run: bool,
 }
 
 /// Carries it out: each by itself, so that one that cannot be tried again does not keep the others from it.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    super::each(&args.ids, "retry", client, printer).await
+    args.which.check()?;
+    if args.which.all {
+        return args.which.act("retry", &["parked"], client, printer).await;
+    }
+    let show = if args.dry_run { look } else { super::stands };
+    super::each(&args.which.ids, "retry", &args.body(), client, printer, show).await
+}
+
+impl Args {
+    fn body(&self) -> String {
+        let mut body = serde_json::Map::new();
+        let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+        if self.from_start {
+            say("from", json!("start"));
+        }
+        if let Some(component) = &self.component {
+            say("component", json!(component));
+        }
+        if self.dry_run {
+            say("dry_run", json!(true));
+        }
+        if body.is_empty() { String::new() } else { Value::Object(body).to_string() }
+    }
+}
+
+/// What a look at one run showed.
+fn look(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
+    if answer["continues"] == true {
+        printer.record(answer, &format!("{id} would go on"));
+        return Ok(());
+    }
+    printer.record(answer, &format!("{id} would not go on"));
+    let text = |name: &str| clean(answer["failure"][name].as_str().unwrap_or_default());
+    Err(CliError::Failed {
+        code: Some(text("code")).filter(|code| !code.is_empty()),
+        message: format!("the component cannot go on with run {id}: {}", text("message")),
+        fix: Some("keep it on its own component, or try it from the start: --from-start".to_owned()),
+    })
 }

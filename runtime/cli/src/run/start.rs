@@ -47,7 +47,7 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let input = input(&args.input)?;
+    let input = json("--input", &args.input)?;
     let mut path = format!("/v1/deployments/{}/runs", encoded(&args.name));
     let mut join = '?';
     for (name, value) in
@@ -106,8 +106,8 @@ pub async fn settled(client: &Client, mut run: Run, timeout: Duration) -> Result
     })
 }
 
-/// The JSON text that is meant by an argument.
-pub fn input(given: &str) -> Result<Vec<u8>, CliError> {
+/// The JSON text that is meant by the value of `flag`.
+pub fn json(flag: &str, given: &str) -> Result<Vec<u8>, CliError> {
     let text = match given.strip_prefix('@') {
         None => given.as_bytes().to_vec(),
         Some(name) => {
@@ -118,7 +118,10 @@ pub fn input(given: &str) -> Result<Vec<u8>, CliError> {
                 std::fs::File::open(name).and_then(|file| file.take(limit()).read_to_end(&mut text))
             };
             read.map_err(|cause| {
-                CliError::usage(format!("cannot read {name}: {cause}"), "write --input @FILE, or the JSON itself")
+                CliError::usage(
+                    format!("cannot read {name}: {cause}"),
+                    format!("write {flag} @FILE, or the JSON itself"),
+                )
             })?;
             text
         }
@@ -126,8 +129,8 @@ pub fn input(given: &str) -> Result<Vec<u8>, CliError> {
     match serde_json::from_slice::<Value>(&text) {
         Ok(_) => Ok(text),
         Err(cause) => Err(CliError::usage(
-            format!("the input is not JSON: {cause}"),
-            "text needs quotes of its own: --input '\"text\"'; a file is --input @FILE",
+            format!("the {} is not JSON: {cause}", flag.trim_start_matches('-')),
+            format!("text needs quotes of its own: {flag} '\"text\"'; a file is {flag} @FILE"),
         )),
     }
 }
@@ -143,9 +146,9 @@ mod tests {
 
     #[test]
     fn an_input_is_json_or_wrong_usage() {
-        assert_eq!(input("{\"a\": 1}").unwrap(), b"{\"a\": 1}");
+        assert_eq!(json("--input", "{\"a\": 1}").unwrap(), b"{\"a\": 1}");
         for bad in ["hello", "", "@/there/is/no/such/file"] {
-            assert_eq!(input(bad).unwrap_err().exit_code(), 2, "{bad}");
+            assert_eq!(json("--input", bad).unwrap_err().exit_code(), 2, "{bad}");
         }
     }
 }

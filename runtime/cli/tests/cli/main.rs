@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod durable;
 mod host;
 mod offline;
 mod program;

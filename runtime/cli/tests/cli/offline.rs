@@ -18,7 +18,11 @@ fn no_command_does_without_a_host_what_needs_one() {
         &["logs", "x"],
         &["logs", "-f", "x"],
         &["cancel", "x"],
+        &["cancel", "--all", "--terminate"],
         &["retry", "x"],
+        &["retry", "--all"],
+        &["journal", "x"],
+        &["signal", "x", "paid"],
         &["schedules"],
         &["schedules", "trigger", "a", "b"],
         &["deployments"],
@@ -60,6 +64,20 @@ fn wrong_usage_says_how_to_do_it_right() {
             "text needs quotes of its own: --input '\"text\"'; a file is --input @FILE"
         )
     );
+    assert_eq!(
+        call(&["signal", "x", "paid", "--payload", "{"]),
+        wrong(
+            "the payload is not JSON: EOF while parsing an object at line 1 column 1",
+            "text needs quotes of its own: --payload '\"text\"'; a file is --payload @FILE"
+        )
+    );
+    assert_eq!(
+        call(&["cancel", "x", "--state", "parked"]),
+        wrong("filters are for many runs, and these are named one by one", "write --all in their place")
+    );
+    for half in [&["retry"][..], &["retry", "x", "--all"], &["retry", "--all", "--from-start"], &["signal", "x"]] {
+        assert_eq!(call(half).code, 2, "{half:?}");
+    }
     assert_eq!(
         call(&["new", "workflow", "Grüße"]),
         wrong(

@@ -1,0 +1,49 @@
+//! `tidemill signal RUN NAME`: tells a run something.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Which run, and what it is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The run keeps it until it asks for a signal of that name.\n\
+                        For example: tidemill signal orders/order-7 paid --payload '{\"amount\": 1999}'")]
+pub struct Args {
+    /// The run's id; or DEPLOYMENT/KEY: the run that was asked for with this idempotency key
+    run: String,
+
+    /// The signal's name
+    name: String,
+
+    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's
+    #[arg(long, short, default_value = "null", value_name = "JSON|@FILE")]
+    payload: String,
+
+    /// Send it once, however often this is called with the same key
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let payload = super::start::json("--payload", &args.payload)?;
+    let name = encoded(&args.name);
+    let path = match args.run.split_once('/') {
+        Some((deployment, key)) => {
+            format!("/v1/deployments/{}/keys/{}/signals/{name}", encoded(deployment), encoded(key))
+        }
+        None => format!("/v1/runs/{}/signals/{name}", encoded(&args.run)),
+    };
+    let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
+    let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;
+    let sent: Value = answer.json().unwrap_or_default();
+    let run = sent["run"].as_str().unwrap_or_default();
+    let text = if sent["duplicate"] == true { "had come before" } else { "sent" };
+    printer.record(&sent, &format!("{} {text} to {run}", crate::printer::clean(&args.name)));
+    Ok(())
+}

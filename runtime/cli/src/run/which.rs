@@ -1,0 +1,191 @@
+//! Which runs a command is about: some by their ids, or many by what they have in common; and the action on many, followed to its
+//! end.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::wire::grouped;
+
+/// How often an operation is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What runs have in common.
+#[derive(Debug, Default, clap::Args)]
+pub struct Filter {
+    /// Only those of this deployment
+    #[arg(long, short, value_name = "NAME")]
+    deployment: Option<String>,
+
+    /// Only those in this state: queued, running, suspended, succeeded, failed, cancelled or parked
+    #[arg(long, short, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(tidemill_core::run::RunState::NAMES))]
+    state: Vec<String>,
+
+    /// Only those with this label
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
+
+    /// Only those made at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Only those made before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        let Self { deployment, state, labels, since, until } = self;
+        deployment.is_none() && state.is_empty() && labels.is_empty() && since.is_none() && until.is_none()
+    }
+
+    /// As the parameters of a list.
+    pub fn query(&self) -> Vec<String> {
+        let mut query = Vec::new();
+        query.extend(self.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
+        query.extend(self.state.iter().map(|state| format!("state={}", encoded(state))));
+        query.extend(self.labels.iter().map(|label| format!("label={}", encoded(label))));
+        query.extend(self.since.iter().map(|since| format!("since={}", encoded(since))));
+        query.extend(self.until.iter().map(|until| format!("until={}", encoded(until))));
+        query
+    }
+
+    /// As the filter of an action, on runs in `states` where no state is named.
+    fn body(&self, states: &[&str]) -> Value {
+        let mut body = serde_json::Map::new();
+        let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+        if let Some(deployment) = &self.deployment {
+            say("deployment", json!(deployment));
+        }
+        say("state", if self.state.is_empty() { json!(states) } else { json!(self.state) });
+        if !self.labels.is_empty() {
+            say("label", json!(self.labels));
+        }
+        for (name, time) in [("since", &self.since), ("until", &self.until)] {
+            if let Some(time) = time {
+                say(name, json!(time));
+            }
+        }
+        Value::Object(body)
+    }
+}
+
+/// Some runs, or many.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The runs' ids
+    #[arg(required_unless_present = "all")]
+    pub ids: Vec<String>,
+
+    /// All that are in a state for it, as far as the filters go
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+
+    /// Which of all
+    #[command(flatten)]
+    filter: Filter,
+}
+
+impl Which {
+    /// That filters are given only where they mean something.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn check(&self) -> Result<(), CliError> {
+        if self.all || self.filter.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::usage("filters are for many runs, and these are named one by one", "write --all in their place"))
+    }
+
+    /// Acts on all of them, and shows how far that is until it is done; those in `states` where none is named.
+    ///
+    /// # Errors
+    /// What the host refuses; also where runs were left out.
+    pub async fn act(&self, action: &str, states: &[&str], client: &Client, printer: &Printer) -> Result<(), CliError> {
+        let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
+        let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
+        let mut operation: Operation =
+            answer.json().map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))?;
+        let path = format!("/v1/operations/{}", encoded(&operation.id));
+        let mut shown = 0;
+        while operation.state == "running" {
+            tokio::time::sleep(LOOK).await;
+            operation = client.get(&path).await?;
+            if operation.matched != shown && operation.state == "running" {
+                shown = operation.matched;
+                printer.note(&format!("{} runs so far", grouped(shown)));
+            }
+        }
+        printer.record(&operation, &operation.text());
+        match operation.failed {
+            0 => Ok(()),
+            left => Err(CliError::failed(format!("{} were in no state for it any more", grouped(left)))
+                .with_fix("look at them with `tidemill runs`")),
+        }
+    }
+}
+
+/// An action on many runs.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Operation {
+    id: String,
+    action: String,
+    state: String,
+    matched: u64,
+    done: u64,
+    failed: u64,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Operation {
+    fn text(&self) -> String {
+        let done = match self.action.as_str() {
+            "retry" => "tried again",
+            "cancel" => "told to end",
+            _ => "ended",
+        };
+        format!("{} runs found, {} {done}", grouped(self.matched), grouped(self.done))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_the_same_in_a_list_and_in_an_action() {
+        let filter = Filter {
+            deployment: Some("hello".into()),
+            state: vec!["parked".into()],
+            labels: vec!["tier=gold".into()],
+            since: Some("2026-01-31T12:00:00Z".into()),
+            until: None,
+        };
+        assert_eq!(
+            filter.query(),
+            ["deployment=hello", "state=parked", "label=tier%3Dgold", "since=2026-01-31T12%3A00%3A00Z"]
+        );
+        assert_eq!(
+            filter.body(&["queued"]),
+            json!({"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z"})
+        );
+        assert!(Filter::default().is_empty());
+        assert_eq!(Filter::default().body(&["parked"]), json!({"state": ["parked"]}));
+    }
+
+    #[test]
+    fn an_operation_is_told_in_a_line() {
+        let operation =
+            Operation { action: "retry".into(), matched: 1_200, done: 1_199, failed: 1, ..Operation::default() };
+        assert_eq!(operation.text(), "1,200 runs found, 1,199 tried again");
+    }
+}

@@ -1,0 +1,118 @@
+//! Runs that wait, are told something, are tried again and cancelled, one by one and many at once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::program::Served;
+
+/// A host with a deployment `acts` that carries out what it is given.
+fn acts(folder: &Path) -> Served {
+    let module = folder.join("acts");
+    std::fs::create_dir_all(&module).unwrap();
+    std::fs::copy(tidemill_artifacts::durable(), module.join("component.wasm")).unwrap();
+    let manifest = "[module]\nname = \"acts\"\nversion = \"0.1.0\"\ncomponent = \"component.wasm\"\n\
+                    [grants]\ndeployments = [\"acts\"]\n";
+    std::fs::write(module.join("tidemill.toml"), manifest).unwrap();
+    let host = Served::start(&folder.join("data"), &[], None);
+    let deployed = host.call(&["deploy", module.to_str().unwrap()]);
+    assert_eq!(deployed.code, 0, "{deployed:?}");
+    host
+}
+
+/// Asks for a run of these acts; its id.
+fn asked(host: &Served, key: &str, acts: &Value) -> String {
+    let run = host.call(&["run", "acts", "--key", key, "--input", &json!({ "acts": acts }).to_string()]);
+    assert_eq!(run.code, 0, "{run:?}");
+    run.stdout.trim().to_owned()
+}
+
+/// Waits until a run is in that state; its record.
+fn until(host: &Served, id: &str, state: &str) -> Value {
+    for _ in 0..400 {
+        let info: Value = serde_json::from_str(&host.call(&["run-info", id, "--json"]).stdout).unwrap();
+        if info["state"] == state {
+            return info;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{id} did not come to be {state}: {:?}", host.call(&["run-info", id]));
+}
+
+#[test]
+fn a_run_waits_is_looked_at_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = acts(folder.path());
+    let child = json!({"do": "start", "deployment": "acts", "input": {"acts": [{"do": "sleep", "ms": 600_000}]}});
+    let waits = json!({"do": "await-first", "any_of": ["paid"], "timeout": null});
+    let id = asked(&host, "order-7", &json!([{"do": "step", "name": "charge", "acts": []}, child, waits]));
+    let info = until(&host, &id, "suspended");
+    assert_eq!(info["waiting_for"], json!({"any_of": [{"signal": "paid"}]}));
+    assert_eq!(info["children"][0]["deployment"], "acts");
+
+    let text = host.call(&["run-info", &id]).stdout;
+    for part in ["state       suspended", "waits for   signal paid", "\nchildren\n", "\njournal     ", "step-done"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let listed = host.call(&["runs", "--state", "suspended"]).stdout;
+    assert!(listed.contains("signal paid") && listed.contains("until 2"), "{listed}");
+    assert!(host.call(&["runs", "--parent", &id]).stdout.contains("parent"));
+    let journal = host.call(&["journal", &id]);
+    assert!(journal.stdout.starts_with("SEQ") && journal.stdout.contains("charge"), "{journal:?}");
+    let entries: Vec<Value> = serde_json::from_str(&host.call(&["journal", &id, "--json"]).stdout).unwrap();
+    assert_eq!((&entries[0]["kind"], &entries[0]["step"]), (&json!("step-done"), &json!("charge")), "{entries:?}");
+    let rest: Vec<Value> =
+        serde_json::from_str(&host.call(&["journal", &id, "--after", "1", "--json"]).stdout).unwrap();
+    assert_eq!(rest[..], entries[1..]);
+
+    let unknown = host.call(&["signal", "acts/order-8", "paid"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("host/run-not-found"), "{unknown:?}");
+    let sent = host.call(&["signal", "acts/order-7", "other", "--payload", "1", "--key", "evt_1"]);
+    assert_eq!((sent.code, sent.stdout), (0, format!("other sent to {id}\n")));
+    let again = host.call(&["signal", &id, "other", "--payload", "1", "--key", "evt_1"]);
+    assert_eq!((again.code, again.stdout), (0, format!("other had come before to {id}\n")));
+    let sent = host.call(&["signal", &id, "paid", "--payload", r#"{"amount": 1999}"#]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let ended = until(&host, &id, "succeeded");
+    assert!(ended["output"].to_string().contains("1999"), "{ended}");
+    // Its child ends with it.
+    until(&host, ended["children"][0]["id"].as_str().unwrap(), "cancelled");
+    assert_eq!(host.terminate(), 0);
+}
+
+#[test]
+fn runs_are_tried_again_and_ended_by_one_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = acts(folder.path());
+    let fails = json!([{"do": "now"}, {"do": "fail", "code": "no-luck"}]);
+    let parked: Vec<_> = (0..3).map(|n| asked(&host, &format!("p{n}"), &fails)).collect();
+    for id in &parked {
+        assert_eq!(until(&host, id, "parked")["attempt"], 1);
+    }
+    assert!(host.call(&["runs", "--state", "parked"]).stdout.contains("no-luck"));
+    let looked = host.call(&["retry", &parked[0], "--dry-run"]);
+    assert_eq!((looked.code, looked.stdout), (0, format!("{} would go on\n", parked[0])));
+    let unknown = host.call(&["retry", &parked[0], "--component", "acts@9.0.0"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("host/module-not-found"), "{unknown:?}");
+    let again = host.call(&["retry", &parked[0], "--from-start"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(until(&host, &parked[0], "parked")["attempt"], 2);
+
+    let all = host.call(&["retry", "--all", "--deployment", "acts"]);
+    assert_eq!((all.code, all.stdout.as_str()), (0, "3 runs found, 3 tried again\n"), "{all:?}");
+    for (id, attempt) in parked.iter().zip([3, 2, 2]) {
+        assert_eq!(until(&host, id, "parked")["attempt"], attempt);
+    }
+    let waits = asked(&host, "w", &json!([{"do": "sleep", "ms": 600_000}]));
+    until(&host, &waits, "suspended");
+    let one = host.call(&["cancel", &waits, "--terminate"]);
+    assert_eq!((one.code, one.stdout), (0, format!("{waits} cancelled\n")));
+    let all = host.call(&["cancel", "--all", "--state", "parked", "--json"]);
+    let operation: Value = serde_json::from_str(&all.stdout).unwrap();
+    assert_eq!((&operation["state"], &operation["done"]), (&json!("done"), &json!(3)), "{all:?}");
+    for id in &parked {
+        until(&host, id, "cancelled");
+    }
+    assert_eq!(host.terminate(), 0);
+}
