@@ -200,7 +200,8 @@ impl Host {
             self.cancel_all(live, true).await?;
         }
         if cancel_runs {
-            self.0.store.end_waiting(&live.deployment.name, self.0.clock.now()).await?;
+            let caused = self.0.store.end_waiting(&live.deployment.name, self.0.clock.now()).await?;
+            self.0.caused(caused);
         }
         self.0.store.delete_deployment(&live.deployment.name, self.0.clock.now()).await?;
         Ok(())

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::run::Run;
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
 };
@@ -156,11 +156,6 @@ pub trait Store: Send + Sync + 'static {
     async fn journal(&self, id: RunId) -> Result<StoredJournal>;
     /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running: at most `limit`, oldest first. Counts the takeover.
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
-    /// Moves a run that is not running here: retry of a parked one, cancellation of a queued or parked one.
-    ///
-    /// # Errors
-    /// [`StoreError::IllegalTransition`] where it is in no state for it.
-    async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run>;
     /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
     /// that are not detached first, and told (listed as ready, or in [`Caused::cancelling`] where it runs) when it has no child left that
     /// has not ended. `terminate` ends it and its children at once; one that runs is in [`Caused::cancelling`] for its owner to end.

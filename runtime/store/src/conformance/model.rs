@@ -159,7 +159,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         }
         Act::Cancel => {
             let Some(id) = model.queued.pop() else { return Ok(()) };
-            store.change_run(id, RunEvent::Cancelled, NOON).await.map_err(failed)?;
+            store.request_cancel(id, false, NOON).await.map_err(failed)?;
             model.ended.insert(id, "cancelled");
         }
         Act::Restart => {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidemill_core::run::{RunEvent, RunState};
+use tidemill_core::run::RunState;
 
 use super::world::{NOON, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, success};
-use crate::records::{LogLevel, LogLine, NewRun, PageRequest, Requested, RunFilter};
+use crate::records::{LogLevel, LogLine, NewRun, PageRequest, Requested, Retry, RunFilter};
 use crate::{Store, StoreError};
 
 fn keyed(key: &str) -> NewRun {
@@ -81,7 +81,7 @@ pub(super) async fn a_delayed_run_waits_for_its_time(store: Arc<dyn Store>) {
     back.output = None;
     done(&store, back).await;
     assert_eq!(store.next_delayed(later(500)).await, Ok(Some(later(9_000))));
-    store.change_run(run.id, RunEvent::Cancelled, later(501)).await.expect("a queued run can be cancelled");
+    store.request_cancel(run.id, false, later(501)).await.expect("a queued run can be cancelled");
     assert_eq!(store.next_delayed(later(500)).await, Ok(None));
 }
 
@@ -146,18 +146,18 @@ pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let run = going(&store, &owner, "a").await;
-    let running = store.change_run(run.id, RunEvent::Cancelled, NOON).await;
+    let retry = Retry { component: None, from_start: false, now: NOON };
+    let running = store.retry_run(run.id, retry).await;
     assert!(matches!(running, Err(StoreError::IllegalTransition(_))), "a running one is its owner's");
     let mut parked = success(&owner, &run);
     parked.run.state = RunState::Parked(failure());
     parked.output = None;
     done(&store, parked).await;
-    let again = store.change_run(run.id, RunEvent::Retried { not_before: NOON }, NOON).await.expect("a retry");
+    let again = store.retry_run(run.id, retry).await.expect("a retry").0;
     assert_eq!(again.attempt, 2);
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, success(&owner, &run)).await;
-    for event in [RunEvent::Cancelled, RunEvent::Requeued { not_before: NOON }, RunEvent::Parked(failure())] {
-        let refused = store.change_run(run.id, event, NOON).await;
+    for refused in [store.request_cancel(run.id, true, NOON).await, store.retry_run(run.id, retry).await] {
         assert!(matches!(refused, Err(StoreError::IllegalTransition(_))));
     }
     let late = store.commit_stretch(success(&owner, &run)).await;

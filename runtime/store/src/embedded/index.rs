@@ -16,6 +16,10 @@ use super::quiet;
 use super::span::Span;
 use super::stored::{self, Key, Value};
 
+/// What sled says of a file that another handle has locked, how often it is asked again, and the pause between.
+const LOCKED: &str = "could not acquire lock";
+const LOCK_TRIES: u32 = 400;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// The index's folder in the data folder.
 pub(super) const DIR: &str = "index";
 /// The tree that holds the index's own record of its last checkpoint; no table can have the name.
@@ -96,7 +100,7 @@ impl Trees {
             .name("tidemill-index".to_owned())
             .spawn(move || {
                 let opened = call(|| {
-                    let db = sled::Config::new().path(&dir).cache_capacity(cache).flush_every_ms(None).open()?;
+                    let db = open_files(&dir, cache)?;
                     Ok((db.tree_names(), db))
                 });
                 let result = opened.map_err(KvError::from).and_then(|(names, db)| {
@@ -226,6 +230,21 @@ impl Index {
 impl Drop for Index {
     fn drop(&mut self) {
         self.close(DROP_PATIENCE);
+    }
+}
+
+/// Opens sled. Its own threads may hold the file that it locks for a moment after an earlier handle was given up; nobody else does,
+/// as the folder's lock is held.
+fn open_files(dir: &Path, cache: u64) -> Result<sled::Db, sled::Error> {
+    let mut tries = 0;
+    loop {
+        match sled::Config::new().path(dir).cache_capacity(cache).flush_every_ms(None).open() {
+            Err(sled::Error::Io(error)) if tries < LOCK_TRIES && error.to_string().contains(LOCKED) => {
+                tries += 1;
+                thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -17,9 +17,9 @@ use super::tables::{
     self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
     at, placed, run_of, under,
 };
-use super::{journal, places, tree};
+use super::{journal, places};
 use crate::error::StoreError;
-use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, Retry, RunFilter};
+use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
 
 /// The input of a run that has none.
 const NOTHING: Held = Held::Here(Bytes::new());
@@ -166,22 +166,6 @@ pub(super) fn take_over(
         taken.push((after.run, input));
     }
     Ok(taken)
-}
-
-pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
-    let before = existing(commit, id)?;
-    if matches!(before.run.state, RunState::Running { .. }) {
-        return Err(StoreError::IllegalTransition(format!("run {id} is running: its owner moves it")));
-    }
-    if let RunEvent::Retried { .. } = event {
-        return Ok(tree::retry(commit, id, &Retry { component: None, from_start: false, now })?.0);
-    }
-    let mut after = before.after(event)?;
-    after.run.waiting_for = None;
-    after.run.ended_at = after.run.state.has_ended().then_some(now);
-    places::write(commit, Some(&before.run), &after, now)?;
-    tree::caused(commit, now)?;
-    Ok(existing(commit, id)?.run)
 }
 
 pub(super) fn save_progress(commit: &mut Commit<'_, '_>, owner: &Owner, run: &Run, logs: &[LogLine]) -> Result<()> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::run::Run;
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
 };
@@ -217,10 +217,6 @@ impl Store for LocalStore {
         let owner = owner.clone();
         let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;
         self.with_inputs(taken).await
-    }
-
-    async fn change_run(&self, id: RunId, event: RunEvent, now: Timestamp) -> Result<Run> {
-        self.commit(move |c| runs::change(c, id, event, now)).await
     }
 
     async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)> {
