@@ -1,0 +1,258 @@
+//! Runs of a real component that wait, start, signal, fail and go on, in memory and brought back from what is recorded.
+//!
+//! It has a `main` of its own, because the engine compiles by starting the program that runs now.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something is not as it must be")]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidemill_control::{Ask, Host, HostConfig, Invoked, RetryAsk, SignalTo};
+use tidemill_core::clock::SystemClock;
+use tidemill_core::manifest::Manifest;
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{ComponentDigest, DeploymentName, RunId};
+use tidemill_engine::{CompilerCommand, DryRun, Engine, EngineConfig};
+use tidemill_store::records::{PageRequest, Requested, RunFilter};
+use tidemill_store::{LocalStore, Store};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "compile-component") {
+        return tidemill_engine::compile_component_main(&args[1..]);
+    }
+    if args.iter().any(|arg| arg == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::new().await;
+        for keep in [Duration::from_secs(10), Duration::ZERO] {
+            let host = world.life(keep).await;
+            each(&world, &host).await;
+            host.shutdown_kept().await;
+            println!("test runs_that_wait_{}ms_in_memory ... ok", keep.as_millis());
+        }
+        a_life_that_is_over_is_gone_on_with(&world).await;
+        println!("test a_life_that_is_over_is_gone_on_with ... ok");
+    });
+    ExitCode::SUCCESS
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    store: Arc<dyn Store>,
+    engine: Arc<Engine>,
+}
+
+/// One life of the host; several share the store.
+struct Life(Host);
+
+fn name(text: &str) -> DeploymentName {
+    text.parse().unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let mut config = EngineConfig::new(folder.path(), CompilerCommand::this_program().unwrap());
+        config.concurrency = 48;
+        let engine = Engine::new(config, Arc::clone(&store), Arc::new(SystemClock)).unwrap();
+        let world = Self { folder, store, engine };
+        let life = world.life(Duration::ZERO).await;
+        world.deploy(&life.0).await;
+        life.shutdown_kept().await;
+        world
+    }
+
+    async fn life(&self, keep: Duration) -> Life {
+        let mut config = HostConfig::new("node-1".parse().unwrap(), self.folder.path().join("components"));
+        config.keep_waiting = keep;
+        config.concurrency = 32;
+        let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
+        Life(Host::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
+    }
+
+    async fn deploy(&self, host: &Host) {
+        let built = tidemill_artifacts::build("durable").unwrap();
+        let bytes = std::fs::read(&built).unwrap();
+        let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap().into_temp_path();
+        std::fs::copy(Path::new(&built), &file).unwrap();
+        let (digest, size) = (ComponentDigest::of(&bytes), bytes.len() as u64);
+        let version = "1.0.0".parse().unwrap();
+        host.upload("durable".parse().unwrap(), version, file, digest, size).await.unwrap();
+        for name in ["a", "b"] {
+            let manifest = json!({
+                "name": name, "module": "durable@1.0.0", "concurrency": 32,
+                "retry": { "initial": "50ms", "jitter": 0.0 },
+                "grants": { "deployments": ["a", "b"] },
+            });
+            host.deploy(Manifest::parse_json(manifest.to_string().as_bytes()).unwrap(), None, false).await.unwrap();
+        }
+    }
+
+    async fn number(&self, key: &str) -> u64 {
+        let value = self.store.state(&name("a"), key).await.unwrap().value.unwrap();
+        std::str::from_utf8(&value).unwrap().parse().unwrap()
+    }
+
+    async fn until(&self, id: RunId, wanted: impl Fn(&Run) -> bool) -> Run {
+        let mut commits = self.store.committed();
+        loop {
+            let run = self.store.run(id).await.unwrap().unwrap();
+            if wanted(&run) {
+                return run;
+            }
+            commits.changed().await.unwrap();
+        }
+    }
+
+    async fn output(&self, id: RunId) -> Value {
+        serde_json::from_slice(&self.store.output(id).await.unwrap().unwrap()).unwrap()
+    }
+}
+
+impl Life {
+    /// It ends, and the store stays open for the next.
+    async fn shutdown_kept(self) {
+        self.0.idle().await;
+    }
+
+    async fn call(&self, acts: Value) -> Invoked {
+        let input = json!({ "acts": acts }).to_string();
+        let invoked = self.0.invoke(Ask::new(name("a"), input), LONG).await.unwrap();
+        assert!(invoked.settled, "{invoked:?}");
+        invoked
+    }
+
+    async fn output(&self, acts: Value) -> Value {
+        let invoked = self.call(acts).await;
+        assert_eq!(invoked.run.state, RunState::Succeeded, "{invoked:?}");
+        serde_json::from_slice(&invoked.output.unwrap()).unwrap()
+    }
+
+    async fn request(&self, acts: Value) -> Run {
+        let input = json!({ "acts": acts }).to_string();
+        match self.0.request(Ask::new(name("a"), input)).await.unwrap() {
+            Requested::Created(run) | Requested::Existing(run) => run,
+        }
+    }
+}
+
+fn add(key: &str) -> Value {
+    json!({ "do": "add", "key": key })
+}
+
+fn sleep(ms: u64) -> Value {
+    json!({ "do": "sleep", "ms": ms })
+}
+
+async fn each(world: &World, life: &Life) {
+    let host = &life.0;
+    let tag = life.0.owner().epoch.get();
+    let key = |name: &str| format!("{name}-{tag}");
+
+    // What was done before a wait is not done again after it.
+    life.output(
+        json!([add(&key("slept")), sleep(100), add(&key("slept")), sleep(50), { "do": "log", "message": "up" }]),
+    )
+    .await;
+    assert_eq!(world.number(&key("slept")).await, 2);
+
+    // Many that overtake each other all count.
+    let many =
+        (0..30).map(|_| life.output(json!([add(&key("many")), sleep(20), add(&key("many")), add(&key("many"))])));
+    futures_util::future::join_all(many).await;
+    assert_eq!(world.number(&key("many")).await, 90);
+
+    // A signal is waited for, and taken once.
+    let waits =
+        life.request(json!([{ "do": "await-first", "any_of": ["go"], "timeout": null }, add(&key("signalled"))])).await;
+    world.until(waits.id, |run| run.state == RunState::Suspended).await;
+    let sent =
+        host.signal(SignalTo::Run(waits.id), "go".to_owned(), r#"{"x":1}"#.into(), Some("k".to_owned())).await.unwrap();
+    assert!(!sent.duplicate);
+    world.until(waits.id, |run| run.state == RunState::Succeeded).await;
+    let output = world.output(waits.id).await.to_string();
+    assert!(output.contains(r#"\"x\":1"#), "{output}");
+
+    // A timeout comes where no signal does.
+    let late = life.output(json!([{ "do": "await-first", "any_of": ["never"], "timeout": 60 }])).await;
+    assert_eq!(late, json!(["timeout"]));
+
+    // A child is started, waited for, and its outcome told; a failed step is tried again after its back-off.
+    let step = json!({ "do": "step", "name": "s", "acts": [add(&key("tried"))], "fail_until": 3, "delay_ms": 40 });
+    let start = json!({ "do": "start", "deployment": "b", "input": { "acts": [sleep(50), step] } });
+    let parent =
+        life.call(json!([start, { "do": "await-all", "runs": [0], "timeout": null }, add(&key("parent"))])).await;
+    assert_eq!(parent.run.state, RunState::Succeeded, "{parent:?}");
+    let children = host.children(parent.run.id, PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(children.iter().map(|child| &child.state).collect::<Vec<_>>(), [&RunState::Succeeded]);
+    let tried = world.store.state(&name("b"), &key("tried")).await.unwrap().value.unwrap();
+    assert_eq!(tried.as_ref(), b"1");
+
+    // A run that fails for a while is tried again from what is kept.
+    let again =
+        life.call(json!([add(&key("kept")), sleep(10), { "do": "fail-until", "attempt": 3 }, add(&key("kept"))])).await;
+    assert_eq!((again.run.state, again.run.attempt), (RunState::Succeeded, 3));
+    assert_eq!(world.number(&key("kept")).await, 2);
+
+    // It goes on as new, as the same run.
+    let anew = json!({ "do": "continue-as-new", "input": { "acts": [sleep(10), add(&key("anew"))] } });
+    let new = life.call(json!([add(&key("anew")), anew])).await;
+    assert_eq!((new.run.state, new.run.generation), (RunState::Succeeded, 2));
+    assert_eq!(world.number(&key("anew")).await, 2);
+
+    // One that is parked goes on from its last step; and is looked at before.
+    let parked =
+        life.call(json!([add(&key("by-hand")), sleep(10), { "do": "fail", "code": "no", "retryable": false }])).await;
+    assert_eq!(parked.run.state.name(), "parked");
+    let looked = host.retry(parked.run.id, RetryAsk { dry_run: true, ..RetryAsk::default() }).await.unwrap();
+    assert_eq!(looked.replay, Some(DryRun::Continues));
+    let retried = host.retry(parked.run.id, RetryAsk::default()).await.unwrap().run;
+    assert_eq!(retried.attempt, 2);
+    world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 2).await;
+    assert_eq!(world.number(&key("by-hand")).await, 1);
+    host.retry(parked.run.id, RetryAsk { from_start: true, ..RetryAsk::default() }).await.unwrap();
+    world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 3).await;
+    assert_eq!(world.number(&key("by-hand")).await, 2);
+
+    // Cancelling reaches the child first.
+    let start = json!({ "do": "start", "deployment": "b", "input": { "acts": [sleep(60_000)] } });
+    let tree = life.request(json!([start, { "do": "await-all", "runs": [0], "timeout": null }])).await;
+    world.until(tree.id, |run| run.state == RunState::Suspended).await;
+    host.cancel(tree.id, false).await.unwrap();
+    world.until(tree.id, |run| run.state == RunState::Cancelled).await;
+    let child = host.children(tree.id, PageRequest::first(1)).await.unwrap().items.remove(0);
+    assert_eq!(child.state, RunState::Cancelled);
+}
+
+/// A host that dies takes nothing with it: the next goes on where each run was, and the dead one can do nothing more.
+async fn a_life_that_is_over_is_gone_on_with(world: &World) {
+    let dead = world.life(Duration::from_secs(10)).await;
+    let mut runs = Vec::new();
+    for _ in 0..10 {
+        runs.push(
+            dead.request(
+                json!([add("lives"), sleep(300), add("lives"), { "do": "spin", "turns": 1_000_000 }, add("lives")]),
+            )
+            .await,
+        );
+    }
+    world.until(runs[0].id, |run| run.state == RunState::Suspended).await;
+    let life = world.life(Duration::ZERO).await;
+    for run in &runs {
+        let ended = world.until(run.id, |run| run.state.is_settled()).await;
+        assert_eq!(ended.state, RunState::Succeeded);
+    }
+    assert_eq!(world.number("lives").await, 30);
+    let open = RunFilter { states: vec!["running".to_owned()], ..RunFilter::default() };
+    assert!(world.store.runs(open, PageRequest::first(1)).await.unwrap().items.is_empty());
+    life.0.shutdown(LONG).await;
+}
