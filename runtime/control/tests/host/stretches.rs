@@ -228,6 +228,7 @@ async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revisi
     let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[0]"), LONG).await.unwrap() });
     let second = world.first_in("queued").await;
     assert_eq!((second.generation, second.attempt, second.journal_entries), (2, 1, 0));
+    assert_eq!(world.store.input(second.id).await.unwrap().as_deref(), Some(b"[1]".as_slice()));
     world.deploy(json!({ "name": "a", "config": { "n": 2 } })).await;
     world.turn().await;
     let third = world.until(second.id, |run| run.generation == 3).await;

@@ -61,6 +61,10 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
         Begins::Fresh { input } => runs::insert(commit, &after, input, stretch.now)?,
         Begins::Continues => places::write(commit, before.as_ref().map(|before| &before.run), &after, stretch.now)?,
     }
+    // After the first one, where that is new too.
+    if let Some(input) = &stretch.input {
+        commit.put_held(INPUTS, &run.id.to_bytes(), &[], input)?;
+    }
     for write in &stretch.writes {
         state::write(commit, &run.deployment, write)?;
     }
@@ -85,7 +89,7 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
     Ok(Committed::Done(tree::caused(commit, stretch.now)?))
 }
 
-/// What lies beside the run's record: journal, head, inbox, children, a new input.
+/// What lies beside the run's record: journal, head, inbox, children.
 fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit) -> Result<()> {
     let id = after.run.id;
     if let Some(change) = &stretch.journal {
@@ -93,9 +97,6 @@ fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit
     }
     journal::set_head(commit, id, &mut after.marks, stretch.head.as_ref())?;
     inbox::take(commit, id, &mut after.marks, &stretch.taken)?;
-    if let Some(input) = &stretch.input {
-        commit.put_held(INPUTS, &id.to_bytes(), &[], input)?;
-    }
     tree::observed(commit, id, &stretch.observed)?;
     tree::start(commit, after, &stretch.starts)
 }
