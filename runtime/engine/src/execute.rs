@@ -71,7 +71,7 @@ pub(crate) async fn execute(
         Err(error) => Err(error),
     };
     let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
-    let ran = ran.and_then(|returned| store.data_mut().returns().map(|()| returned));
+    let ran = ran.and_then(|returned| store.data_mut().returns(&returned).map(|()| returned));
     log.finish();
     let left = store.get_fuel().unwrap_or_default();
     let mut guest = store.into_data();

@@ -33,6 +33,8 @@ pub(crate) struct Mark {
 /// When the guest was told that it is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
+    /// The entry that says so, or the step's that it was in.
+    pub entry: Position,
     /// What the generation had used by then.
     pub fuel: u64,
     pub at: Timestamp,
@@ -309,7 +311,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_head_is_read_as_it_was_written(fuel in 1u64.., lines: u64, told in prop::option::of((any::<u64>(), any::<u64>()))) {
-            let told = told.map(|(fuel, at)| Told { fuel, at: Timestamp::from_millis(at) });
+            let told = told.map(|(fuel, at)| Told { entry: Position::new(3), fuel, at: Timestamp::from_millis(at) });
             let head = Head { fuel, lines, told, ..Head::default() };
             let written = head.write(0).unwrap().unwrap();
             prop_assert_eq!(Head::read(&written).unwrap(), head);

@@ -13,6 +13,7 @@ use tidemill_core::{Code, Failure, Fuel};
 
 use crate::activation::{Cause, Left, Outcome, Point, RunSink, Stretched, Went};
 use crate::end::End;
+use crate::execute::Returned;
 use crate::guest::Guest;
 use crate::history::{Exit, Head, Mark, Marks, Open, Told};
 use crate::stretch::Stretch;
@@ -113,7 +114,8 @@ impl Guest {
         }
         if !self.history.live {
             let Some(recorded) = self.history.journal.next_if(Kind::Told, TOLD) else { return Ok(()) };
-            self.history.told = Some(Told { fuel: recorded.fuel.get(), at: recorded.at });
+            let entry = self.history.journal.replayed();
+            self.history.told = Some(Told { entry, fuel: recorded.fuel.get(), at: recorded.at });
             // What cannot be read is found by the next call, which can stop the guest.
             let _ = self.replayed_one();
             return Err(cancelled());
@@ -133,7 +135,6 @@ impl Guest {
     /// Records that the guest is told.
     pub fn tell(&mut self) {
         let (at, fuel) = self.moment();
-        self.history.told = Some(Told { fuel: fuel.get(), at });
         self.begins_grace = true;
         if self.export != Export::Health {
             self.history.journal.record(NewEntry {
@@ -146,6 +147,12 @@ impl Guest {
             });
             self.log.entry();
             self.history.unsaved(1, 0);
+        }
+        let entry = self.history.journal.position();
+        self.history.told = Some(Told { entry, fuel: fuel.get(), at });
+        if self.stretch.is_empty() {
+            // It opens the stretch, as an answer does.
+            self.begin_here();
         }
     }
 
@@ -373,13 +380,19 @@ impl Guest {
     /// The guest has returned.
     ///
     /// # Errors
-    /// Where more is recorded, or a step is still open.
-    pub fn returns(&mut self) -> wasmtime::Result<()> {
+    /// Where more is recorded, or it succeeded with a step still open.
+    pub fn returns(&mut self, returned: &Returned) -> wasmtime::Result<()> {
         if self.export == Export::Health {
             return Ok(());
         }
         self.history.journal.end().map_err(|mismatch| self.mismatch(&mismatch))?;
-        self.go_live()
+        self.go_live()?;
+        if returned.result.is_ok() && self.history.depth() > 0 {
+            let step = self.history.journal.step_path();
+            let message = format!("the run returned with step `{step}` still open: what it did there would be lost");
+            return Err(End::new(Code::StepOrder, message).into());
+        }
+        Ok(())
     }
 
     /// What the whole attempt leaves.
@@ -393,7 +406,10 @@ impl Guest {
         let stretch = self.stretch.after_redo();
         let marks = Marks { kept: first_kept, first, first_kept };
         let open = (!stretch.is_blank() || first_kept != first).then_some(Open { stretch, marks });
-        let head = Head { at: first.at, fuel: self.history.first_fuel, open, ..self.counts() };
+        let counts = self.counts();
+        // What was told since is told again.
+        let told = counts.told.filter(|told| told.entry <= first.at);
+        let head = Head { at: first.at, fuel: self.history.first_fuel, open, told, ..counts };
         Left { journal_to: first.at, head: written(&head), ..Left::default() }
     }
 

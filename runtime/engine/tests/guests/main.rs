@@ -5,10 +5,12 @@
 mod basics;
 mod bounds;
 mod cancellation;
+mod durable;
 mod egress;
 mod health;
 mod https;
 mod ledger;
 mod server;
+mod stage;
 mod support;
 mod uploads;

@@ -131,7 +131,7 @@ impl World {
         let node: NodeId = "here".parse().unwrap();
         let owner = Owner { epoch: self.store.begin_life(&node).await.unwrap(), node };
         let context = &job.context;
-        self.deploy(context).await;
+        self.deploy(&context.deployment, context.component).await;
         let run = Run {
             id: context.id,
             deployment: context.deployment.clone(),
@@ -170,8 +170,7 @@ impl World {
         assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)));
     }
 
-    async fn deploy(&self, context: &RunContext) {
-        let digest = context.component;
+    pub async fn deploy(&self, name: &DeploymentName, digest: ComponentDigest) {
         let version =
             ModuleVersion { module: "tests".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: START };
         let component = Component {
@@ -184,7 +183,7 @@ impl World {
         };
         self.store.put_version(version, component).await.unwrap();
         let put = PutDeployment {
-            name: context.deployment.clone(),
+            name: name.clone(),
             expected: None,
             component: digest,
             manifest: "{}".into(),

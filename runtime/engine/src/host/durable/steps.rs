@@ -216,6 +216,10 @@ fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::
     let size = result.unwrap_or_else(|failure| failure).len();
     guest.history.journal.step_done(id, result, at, fuel).map_err(|mismatch| guest.mismatch(&mismatch))?;
     guest.history.frames.pop();
+    let here = guest.history.journal.position();
+    if let Some(told) = &mut guest.history.told {
+        told.entry = told.entry.min(here);
+    }
     guest.recorded(size)
 }
 

@@ -24,13 +24,20 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 /// The time of the monotonic clock.
-fn monotonic(guest: &mut Guest) -> wasmtime::Result<Instant> {
+pub(super) fn monotonic(guest: &mut Guest) -> wasmtime::Result<Instant> {
     Ok(now(guest)?.as_millis().saturating_mul(MILLI))
+}
+
+/// The time of day.
+pub(super) fn wall(guest: &mut Guest) -> wasmtime::Result<Datetime> {
+    let millis = now(guest)?.as_millis();
+    let nanoseconds = u32::try_from(millis % 1000 * MILLI).unwrap_or_default();
+    Ok(Datetime { seconds: millis / 1000, nanoseconds })
 }
 
 struct Clocks;
 
-struct ClocksView<'a>(&'a mut Guest);
+pub(super) struct ClocksView<'a>(pub &'a mut Guest);
 
 impl HasData for Clocks {
     type Data<'a> = ClocksView<'a>;
@@ -51,9 +58,7 @@ impl Pollable for Timer {
 
 impl wall_clock::Host for ClocksView<'_> {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
-        let millis = now(self.0)?.as_millis();
-        let nanoseconds = u32::try_from(millis % 1000 * MILLI).unwrap_or_default();
-        Ok(Datetime { seconds: millis / 1000, nanoseconds })
+        wall(self.0)
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Datetime> {

@@ -4,6 +4,7 @@
 
 mod clocks;
 mod output;
+mod paid;
 mod poll;
 mod random;
 
@@ -24,6 +25,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     clocks::link(linker)?;
     poll::link(linker)?;
     random::link(linker)?;
+    paid::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 struct Polls;
 
-struct PollView<'a>(&'a mut Guest);
+pub(super) struct PollView<'a>(pub &'a mut Guest);
 
 impl HasData for Polls {
     type Data<'a> = PollView<'a>;
@@ -40,7 +40,6 @@ impl Host for PollView<'_> {
         if pollables.is_empty() {
             return Err(wasmtime::Error::msg("`poll` was called with an empty list"));
         }
-        self.0.fuel.owed.bytes(pollables.len() * 4);
         loop {
             let (mut ready, mut first) = (Vec::new(), None::<Timestamp>);
             for (index, pollable) in (0u32..).zip(&pollables) {

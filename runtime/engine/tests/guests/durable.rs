@@ -1,0 +1,281 @@
+//! What a run does durably: the same end from wherever it is brought back.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use serde_json::{Value, json};
+use tidemill_core::RunId;
+use tidemill_engine::{Cause, EgressPolicy};
+
+use crate::server::{Server, answer, ok};
+use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
+use crate::support::{Job, START, World};
+
+/// A world that saves each entry as soon as it can.
+fn world() -> World {
+    World::with(|config| {
+        config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
+        config.save_entries = 1;
+    })
+}
+
+/// A job with a deployment and an id of its own.
+async fn fresh<'a>(world: &'a World, origin: Option<&str>) -> Job<'a> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let nth = NEXT.fetch_add(1, SeqCst);
+    let module = world.module(tidemill_artifacts::durable()).await;
+    let mut job = world.job(module).grant(everything(origin));
+    job.context.id = RunId::new(START, u128::from(nth));
+    job.context.deployment = format!("d{nth}").parse().unwrap();
+    job
+}
+
+async fn once(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> (Seen, Told) {
+    play(&fresh(world, origin).await, &json!({ "acts": acts, "undo": undo }), how).await
+}
+
+async fn simply(world: &World, acts: Value) -> Seen {
+    once(world, None, acts, json!([]), Play::default()).await.0
+}
+
+/// Plays it undisturbed, then dying before and after each commit and save, in memory and not, and with each commit refused
+/// once: the end is the same. Answers the undisturbed.
+async fn same_from_everywhere(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> Seen {
+    let (seen, told) = once(world, origin, acts.clone(), undo.clone(), how.clone()).await;
+    // A step that is skipped costs the guest something else than one that is carried out.
+    let has_steps = acts.to_string().contains("step") || undo.to_string().contains("step");
+    for leaves in [false, true] {
+        for at in 0..=told.calls {
+            for after in [false, true] {
+                let death = Death { at, after };
+                let again = Play { death, leaves, ..how.clone() };
+                let (other, _) = once(world, origin, acts.clone(), undo.clone(), again).await;
+                let other = Seen { fuel: if has_steps { seen.fuel } else { other.fuel }, ..other };
+                assert_eq!(other, seen, "{death:?}, leaves {leaves}");
+            }
+        }
+    }
+    for conflict in 1..=told.calls {
+        let again = Play { conflict, ..how.clone() };
+        let (other, redone) = once(world, origin, acts.clone(), undo.clone(), again).await;
+        // What was said before the refusal stays, and what was done in vain is counted.
+        assert!(other.fuel >= seen.fuel || has_steps);
+        let other = Seen { lines: seen.lines.clone(), fuel: seen.fuel, ..other };
+        assert_eq!(other, seen, "commit {conflict} refused, {} redone", redone.redone);
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_time_and_randomness_come_back_from_everywhere() {
+    let world = world();
+    let acts = json!([
+        { "do": "now" }, { "do": "random" }, { "do": "attempt" },
+        { "do": "add", "key": "n" }, { "do": "log", "message": "one" }, { "do": "add", "key": "n" },
+        { "do": "set", "key": "a", "value": "1" }, { "do": "print", "message": "two" }, { "do": "get", "key": "a" },
+        { "do": "cas", "key": "a", "expected": "1", "value": "2" }, { "do": "delete", "key": "b" },
+        { "do": "post", "external_id": "x" }, { "do": "post", "external_id": "x" }, { "do": "revenue" },
+        { "do": "scan", "prefix": "" }, { "do": "random" }, { "do": "now" }, { "do": "spin", "turns": 1000 },
+        { "do": "sleep", "ms": 10 }, { "do": "add", "key": "n" }, { "do": "sign", "secret": "none" },
+    ]);
+    // The last act is refused, and that is what is seen.
+    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    assert_eq!(seen.end, Err(("host/secret-not-granted".to_owned(), Cause::Guest)));
+    assert_eq!(seen.lines, ["one", "two"]);
+    assert_eq!(seen.state[0], ("a".to_owned(), "2".to_owned()), "what was before the sleep took hold");
+    assert_eq!(seen.state[1], ("n".to_owned(), "2".to_owned()), "what came after it did not");
+    assert_eq!(seen.postings, ["RUN-1-00000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_come_back_from_everywhere() {
+    let world = world();
+    let acts = json!([
+        { "do": "step", "name": "a", "acts": [{ "do": "add", "key": "n" }, { "do": "random" }] },
+        { "do": "step", "name": "a", "acts": [{ "do": "add", "key": "n" }, { "do": "post", "external_id": "y" }] },
+        { "do": "step", "name": "twice", "attempts": 3, "fail_until": 3, "acts": [
+            { "do": "random" }, { "do": "add", "key": "n" },
+            { "do": "step", "name": "inner", "acts": [{ "do": "add", "key": "m" }, { "do": "attempt" }] },
+        ] },
+        { "do": "step", "name": "long", "attempts": 2, "delay_ms": 60_000, "fail_until": 2, "acts": [{ "do": "add", "key": "l" }] },
+        { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [{ "do": "add", "key": "lost" }] },
+        { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "scan", "prefix": "" },
+    ]);
+    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    let output = seen.end.unwrap();
+    assert_eq!(output[4], json!({ "gave-up": "not-yet", "retryable": false }));
+    assert_eq!(output[8], json!([["l", "1"], ["m", "1"], ["n", "4"]]), "a failed attempt leaves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_come_back_from_everywhere_and_leave_under_one_key() {
+    let server = Server::start(|asked, _| match asked.line.as_str() {
+        line if line.contains("/no") => answer("409 Conflict", "", "no"),
+        line => ok(line.split(' ').nth(1).unwrap_or_default()),
+    })
+    .await;
+    let world = world();
+    let post = |path: &str| json!({ "do": "fetch", "method": "POST", "url": server.url(path), "body": "b" });
+    let acts = json!([
+        { "do": "fetch", "method": "GET", "url": server.url("/get") }, { "do": "add", "key": "n" }, post("/a"), post("/a"),
+        { "do": "step", "name": "pay", "acts": [
+            { "do": "add", "key": "n" }, { "do": "post", "external_id": "z" }, post("/b"), { "do": "get", "key": "other" },
+            { "do": "add", "key": "n" },
+        ] },
+        { "do": "step", "name": "again", "attempts": 2, "fail_until": 2, "acts": [{ "do": "add", "key": "m" }, post("/c")] },
+        { "do": "fetch-all", "requests": [
+            ["POST", server.url("/d")], ["GET", server.url("/e")], ["POST", server.url("/no")], ["POST", server.url("/d")], ["POST", "nonsense"],
+        ] },
+        { "do": "add", "key": "n" }, post("/no"), { "do": "scan", "prefix": "" },
+    ]);
+    let (undisturbed, _) = once(&world, Some(&server.origin()), acts.clone(), json!([]), Play::default()).await;
+    let keys: BTreeSet<_> =
+        server.asked().iter().filter_map(|asked| asked.headers.get("idempotency-key").cloned()).collect();
+    assert_eq!(keys.len(), 8, "two of /a, /b, one of /c in two attempts, two of /d, /no twice");
+    let seen = same_from_everywhere(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
+    assert_eq!(seen, undisturbed);
+    assert_eq!(seen.end.unwrap()[9], json!([["m", "1"], ["n", "4"]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_come_back_from_everywhere() {
+    let world = world();
+    let acts = json!([
+        { "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 3_600_000 }, { "do": "now" },
+        { "do": "sleep-std", "ms": 50 }, { "do": "await-first", "any_of": ["go", "stop"], "timeout": null },
+        { "do": "add", "key": "n" }, { "do": "await-first", "any_of": ["go"], "timeout": 500 }, { "do": "now" },
+        { "do": "signal", "to": "self", "name": "own", "payload": 7 }, { "do": "await-first", "any_of": ["own"], "timeout": 500 },
+    ]);
+    let events = vec![Event::Time, Event::Time, Event::Signal("stop", "1"), Event::Time];
+    let how = Play { events, ..Play::default() };
+    let seen = same_from_everywhere(&world, None, acts, json!([]), how).await;
+    let output = seen.end.unwrap();
+    let began = output[0].as_u64().unwrap();
+    assert_eq!(output[3], began + 3_600_000);
+    assert_eq!(output[5], json!({ "index": 1, "signal": "1" }));
+    assert_eq!(output[7], "timeout");
+    assert_eq!(output[10], json!({ "index": 0, "signal": "7" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_come_back_from_everywhere() {
+    let world = world();
+    let acts = json!([
+        { "do": "start", "deployment": "child", "input": 1 }, { "do": "start", "deployment": "child", "input": 1 },
+        { "do": "start", "deployment": "child", "input": 2 },
+        { "do": "await-first", "any_of": [0, 1], "timeout": null }, { "do": "add", "key": "n" },
+        { "do": "await-all", "runs": [0, 1, 2], "timeout": null },
+        { "do": "try", "act": { "do": "start", "deployment": "other", "input": 1 } },
+    ]);
+    let events = vec![Event::End(&[(1, Err("broken"))]), Event::End(&[(0, Ok("10")), (2, Ok("30"))])];
+    let seen = same_from_everywhere(&world, None, acts, json!([]), Play { events, ..Play::default() }).await;
+    let output = seen.end.unwrap();
+    assert_eq!(output[3], json!({ "index": 1, "ended": { "failed": "broken", "retryable": false } }));
+    assert_eq!(
+        output[5],
+        json!([{ "succeeded": "10" }, { "failed": "broken", "retryable": false }, { "succeeded": "30" }])
+    );
+    assert_eq!(output[6], json!({ "code": "host/not-granted" }));
+    assert_eq!(seen.children.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_undoes_what_it_did_from_everywhere() {
+    let world = world();
+    let acts = json!([{ "do": "add", "key": "n" }, { "do": "sleep", "ms": 1_000 }, { "do": "add", "key": "never" }]);
+    let undo = json!([
+        { "do": "add", "key": "undone" }, { "do": "sleep", "ms": 10 },
+        { "do": "step", "name": "back", "acts": [{ "do": "delete", "key": "n" }] },
+        { "do": "try", "act": { "do": "start", "deployment": "child", "input": 1 } },
+        { "do": "try", "act": { "do": "continue-as-new", "input": 1 } },
+    ]);
+    let events = vec![Event::Cancel, Event::Time];
+    let seen = same_from_everywhere(&world, None, acts, undo, Play { events, ..Play::default() }).await;
+    assert_eq!(seen.end, Err(("host/cancelled".to_owned(), Cause::Guest)));
+    assert!(seen.cancelled && seen.children.is_empty());
+    assert_eq!(seen.state, [("undone".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_goes_on_as_new_begins_an_empty_journal() {
+    let world = world();
+    let last = json!({ "acts": [{ "do": "add", "key": "n" }, { "do": "random" }, { "do": "attempt" }] });
+    let acts = json!([
+        { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "continue-as-new", "input": last },
+    ]);
+    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    assert_eq!(seen.end.unwrap()[0], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_keeps_what_is_done() {
+    let server = Server::start(|_, _| ok("paid")).await;
+    let world = world();
+    let acts = json!([
+        { "do": "add", "key": "before" }, { "do": "attempt" },
+        { "do": "step", "name": "done", "acts": [{ "do": "add", "key": "step" }] },
+        { "do": "fetch", "method": "POST", "url": server.url("/pay") }, { "do": "add", "key": "after" },
+        { "do": "fail-until", "attempt": 3 },
+    ]);
+    let how = Play { attempts: 3, ..Play::default() };
+    let seen = same_from_everywhere(&world, Some(&server.origin()), acts.clone(), json!([]), how.clone()).await;
+    assert_eq!(seen.end.unwrap(), json!([1, 1, [1], { "status": 200, "body": "paid" }, 1, 3]));
+    let before = server.asked().len();
+    once(&world, Some(&server.origin()), acts, json!([]), how).await;
+    assert_eq!(server.asked().len(), before + 1, "one request in three attempts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_step_may_not_do_says_so() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = world();
+    let origin = server.origin();
+    let inside = |act: Value| json!([{ "do": "step", "name": "s", "acts": [{ "do": "try", "act": act }] }]);
+    for act in [
+        json!({ "do": "sleep", "ms": 1 }),
+        json!({ "do": "await-first", "any_of": ["x"], "timeout": 1 }),
+        json!({ "do": "await-all", "runs": [], "timeout": 1 }),
+        json!({ "do": "start", "deployment": "child", "input": 1 }),
+        json!({ "do": "continue-as-new", "input": 1 }),
+    ] {
+        let seen = simply(&world, inside(act)).await;
+        assert_eq!(seen.end.unwrap(), json!([[{ "code": "host/wait-in-step" }]]));
+    }
+    let acts = json!([{ "do": "step", "name": "s", "acts": [
+        { "do": "cas", "key": "k", "expected": null, "value": "mine" },
+        { "do": "try", "act": { "do": "fetch", "method": "POST", "url": server.url("/") } },
+        { "do": "sleep-std", "ms": 3 },
+    ] }]);
+    let seen = same_from_everywhere(&world, Some(&origin), acts, json!([]), Play::default()).await;
+    assert_eq!(seen.end.unwrap(), json!([[true, { "code": "host/claim-in-step" }, null]]));
+    assert!(server.asked().is_empty());
+    let seen = simply(&world, json!([{ "do": "try", "act": { "do": "end-other" } }])).await;
+    assert_eq!(seen.end.unwrap(), json!([{ "code": "host/step-order" }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_is_a_mismatch_and_a_dry_run_finds_it() {
+    let world = world();
+    let acts = json!([{ "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 5 }, { "do": "now" }]);
+    let job = fresh(&world, None).await;
+    let (_, told) = play(&job, &json!({ "acts": acts }), Play::default()).await;
+    let dry = async |acts: Value| {
+        let mut activation = job.activation(&json!({ "acts": acts }));
+        activation.journal = told.journal.clone();
+        world.engine.dry_run(activation).await
+    };
+    assert_eq!(dry(acts).await, tidemill_engine::DryRun::Continues);
+    let more = json!([
+        { "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 5 }, { "do": "now" }, { "do": "add", "key": "m" },
+    ]);
+    assert_eq!(dry(more).await, tidemill_engine::DryRun::Continues);
+    for other in [
+        json!([{ "do": "now" }, { "do": "add", "key": "m" }]),
+        json!([{ "do": "now" }]),
+        json!([{ "do": "step", "name": "s", "acts": [] }]),
+    ] {
+        let tidemill_engine::DryRun::Mismatch(failure) = dry(other).await else { panic!("it continues") };
+        assert_eq!(failure.code, "host/journal-mismatch");
+        assert!(failure.details.unwrap().contains("recorded"));
+    }
+}

@@ -1,0 +1,514 @@
+//! A host in small for durable runs: it commits to a real store, brings what is waited for, and dies where it is told to.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use tidemill_core::clock::ManualClock;
+use tidemill_core::ids::Owner;
+use tidemill_core::journal::{Journal, JournalChange};
+use tidemill_core::manifest::Grants;
+use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
+use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
+use tidemill_engine::{
+    Activation, CancelToken, Cause, Effects, Ended, Left, Metric, Outcome, Point, RunSink, SentSignal, StartRun,
+    StartTarget, Stretched, Went,
+};
+use tidemill_store::Store;
+use tidemill_store::records::{Committed, LogLine, NewRun, PageRequest, SendSignal, StretchCommit};
+use tokio::sync::Notify;
+
+use crate::support::{Job, START};
+
+/// What happens while the run waits for the n-th time.
+#[derive(Clone)]
+pub enum Event {
+    /// Nothing but time.
+    Time,
+    /// A signal comes.
+    Signal(&'static str, &'static str),
+    /// The run's n-th children end, with this output or this code.
+    End(&'static [(usize, Result<&'static str, &'static str>)]),
+    /// The run is cancelled.
+    Cancel,
+}
+
+/// Where the host dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Death {
+    /// At the n-th commit or save, counted from 1; 0 is never.
+    pub at: usize,
+    /// Once it has happened, rather than before.
+    pub after: bool,
+}
+
+/// How a run goes on this stage.
+#[derive(Clone, Default)]
+pub struct Play {
+    pub events: Vec<Event>,
+    pub death: Death,
+    /// Waits leave memory.
+    pub leaves: bool,
+    /// Attempts of the run.
+    pub attempts: u32,
+    /// The n-th commit is refused, as though a read had changed; counted from 1.
+    pub conflict: usize,
+}
+
+/// All that can be seen of a run from outside.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub end: Result<Value, (String, Cause)>,
+    pub state: Vec<(String, String)>,
+    pub postings: Vec<String>,
+    pub lines: Vec<String>,
+    pub fuel: u64,
+    /// Its children, and what they were given.
+    pub children: Vec<(String, String)>,
+    pub cancelled: bool,
+}
+
+/// How it came to that.
+pub struct Told {
+    pub calls: usize,
+    pub redone: usize,
+    pub journal: Journal,
+}
+
+struct Stage {
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    owner: Owner,
+    id: RunId,
+    play: Play,
+    calls: AtomicUsize,
+    dies: AtomicUsize,
+    died: Notify,
+    cancel: Mutex<CancelToken>,
+    unsaved: Mutex<Vec<LogLine>>,
+    base_fuel: Mutex<u64>,
+    waits: AtomicUsize,
+    refused: AtomicUsize,
+    /// Its children, in the order in which it started them.
+    started: Mutex<Vec<RunId>>,
+    /// Those that run.
+    running: Mutex<HashMap<RunId, Run>>,
+}
+
+/// Plays a run to its end.
+pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
+    let world = job.world;
+    let context = &job.context;
+    let node: NodeId = "here".parse().unwrap();
+    let owner = Owner { epoch: world.store.begin_life(&node).await.unwrap(), node };
+    world.clock.set(START);
+    world.deploy(&context.deployment, context.component).await;
+    world.deploy(&"child".parse().unwrap(), context.component).await;
+    let new = NewRun {
+        id: context.id,
+        deployment: context.deployment.clone(),
+        revision: Revision::new(1),
+        component: context.component,
+        export: Export::Workflow,
+        trigger: Trigger::default(),
+        input: program.to_string().into(),
+        key: None,
+        labels: Vec::new(),
+        priority: 5,
+        now: START,
+        not_before: START,
+        seed: context.seed,
+        detached: false,
+    };
+    world.store.request_run(new).await.unwrap();
+    let stage = Arc::new(Stage {
+        store: Arc::clone(&world.store),
+        clock: Arc::clone(&world.clock),
+        owner,
+        id: context.id,
+        dies: AtomicUsize::new(play.death.at),
+        play,
+        calls: AtomicUsize::new(0),
+        died: Notify::new(),
+        cancel: Mutex::default(),
+        unsaved: Mutex::default(),
+        base_fuel: Mutex::default(),
+        waits: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+        started: Mutex::default(),
+        running: Mutex::default(),
+    });
+    stage.claim().await;
+    let (mut again, mut redone, mut activations) = (None::<(Journal, Option<Bytes>)>, 0, 0);
+    loop {
+        activations += 1;
+        assert!(activations < 200, "it never ends");
+        let run = stage.run().await;
+        let (journal, head) = match again.take() {
+            Some(again) => again,
+            None => {
+                let stored = stage.store.journal(stage.id).await.unwrap();
+                (Journal::load(stored.chunks).unwrap(), stored.head)
+            }
+        };
+        let token = CancelToken::new();
+        if run.cancel.is_some() {
+            token.cancel();
+        }
+        *stage.cancel.lock().unwrap() = token.clone();
+        *stage.base_fuel.lock().unwrap() = run.fuel.get();
+        let mut context = job.context.clone();
+        (context.attempt, context.generation) = (run.attempt, run.generation);
+        context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().len() as u64;
+        let activation = Activation {
+            module: Arc::clone(&job.module),
+            export: Export::Workflow,
+            input: stage.store.input(stage.id).await.unwrap().unwrap(),
+            run: Arc::new(context),
+            journal,
+            head,
+            fuel_used: Fuel::default(),
+            cancel: token.clone(),
+            sink: Arc::clone(&stage) as Arc<dyn RunSink>,
+        };
+        let running = world.engine.run(activation);
+        tokio::pin!(running);
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = stage.died.notified() => {
+                token.terminate();
+                running.await;
+                stage.unsaved.lock().unwrap().clear();
+                if stage.run().await.state.name() == "suspended" {
+                    stage.happen().await;
+                    stage.claim().await;
+                }
+                continue;
+            }
+        };
+        if ended.redo {
+            redone += 1;
+            again = ended.journal.map(|journal| (journal, ended.all.head));
+            // What it said stays, and is said again.
+            stage.unsaved.lock().unwrap().clear();
+            continue;
+        }
+        let Ended { outcome, all, kept, journal, told, fuel, .. } = ended;
+        let journal = journal.unwrap();
+        let fuel = Fuel::new(*stage.base_fuel.lock().unwrap() + fuel.get());
+        let mut run = Run { fuel, ..stage.run().await };
+        let now = stage.clock.now();
+        match outcome {
+            Outcome::Suspended => {
+                stage.happen().await;
+                stage.claim().await;
+            }
+            Outcome::ContinueAsNew { input } => {
+                run.generation += 1;
+                let commit = StretchCommit { input: Some(input), ..stage.of(run, all, Some(JournalChange::emptied())) };
+                stage.end(commit, &mut again).await;
+            }
+            Outcome::Failed { failure, .. } if failure.retryable && run.attempt < stage.play.attempts && !told => {
+                run.attempt += 1;
+                let change = cut(journal, &kept);
+                let commit = stage.of(run, kept, change);
+                stage.end(commit, &mut again).await;
+            }
+            outcome => {
+                let (left, end) = match outcome {
+                    Outcome::Output(output) => {
+                        run.state = run.state.next(RunEvent::Succeeded).unwrap();
+                        (all, Ok(serde_json::from_slice(&output).unwrap()))
+                    }
+                    Outcome::Failed { failure, cause } => {
+                        let event = if told { RunEvent::Cancelled } else { RunEvent::Parked(failure.clone()) };
+                        run.state = run.state.next(event).unwrap();
+                        (if told { all } else { kept }, Err((failure.code, cause)))
+                    }
+                    other => panic!("{other:?}"),
+                };
+                let output = end.as_ref().ok().map(|output: &Value| Bytes::from(output.to_string()));
+                let mut journal = journal;
+                let whole = journal.clone();
+                journal.truncate(left.journal_to);
+                let change = journal.change();
+                let commit = StretchCommit { output, ..stage.of(run, left, change) };
+                assert!(matches!(stage.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)), "at {now:?}");
+                let seen = stage.seen(&context_name(job), end, fuel.get(), told).await;
+                let told = Told { calls: stage.calls.load(SeqCst), redone, journal: whole };
+                return (seen, told);
+            }
+        }
+    }
+}
+
+fn context_name(job: &Job<'_>) -> DeploymentName {
+    job.context.deployment.clone()
+}
+
+fn cut(mut journal: Journal, left: &Left) -> Option<JournalChange> {
+    journal.truncate(left.journal_to);
+    journal.change()
+}
+
+impl Stage {
+    async fn run(&self) -> Run {
+        self.store.run(self.id).await.unwrap().unwrap()
+    }
+
+    async fn claim(&self) {
+        let run = self.run().await;
+        let claimed = self.store.claim(&self.owner, &run.deployment, 1, self.clock.now()).await.unwrap();
+        assert_eq!(claimed.first().map(|claimed| claimed.run.id), Some(self.id), "{run:?}");
+    }
+
+    fn of(&self, run: Run, left: Left, journal: Option<JournalChange>) -> StretchCommit {
+        let Effects { reads, writes, postings, starts, signals, taken, cancels, observed } = left.effects;
+        self.started.lock().unwrap().extend(starts.iter().map(|start| start.id));
+        StretchCommit {
+            reads,
+            writes,
+            postings,
+            starts: starts.into_iter().map(|start| new_run(self.id, start)).collect(),
+            signals: signals.into_iter().map(send).collect(),
+            taken,
+            cancels,
+            observed,
+            journal,
+            head: left.head,
+            logs: std::mem::take(&mut self.unsaved.lock().unwrap()),
+            ..StretchCommit::of(self.owner.clone(), run, self.clock.now())
+        }
+    }
+
+    /// A commit between activations.
+    async fn end(&self, commit: StretchCommit, again: &mut Option<(Journal, Option<Bytes>)>) {
+        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)));
+        *again = None;
+    }
+
+    /// What comes of waiting.
+    async fn happen(&self) {
+        let run = self.run().await;
+        let nth = self.waits.fetch_add(1, SeqCst);
+        match self.play.events.get(nth).cloned().unwrap_or(Event::Time) {
+            Event::Time => {
+                let until = run.waiting_for.and_then(|wait| wait.until).expect("it waits for ever");
+                self.clock.set(self.clock.now().max(until));
+            }
+            Event::Signal(name, payload) => {
+                self.clock.advance(1);
+                let signal = SendSignal {
+                    to: self.id,
+                    name: name.to_owned(),
+                    payload: Bytes::from_static(payload.as_bytes()),
+                    key: Some(nth.to_string()),
+                };
+                self.store.signal(signal, self.clock.now()).await.unwrap();
+            }
+            Event::End(ends) => {
+                for (child, end) in ends {
+                    self.end_child(*child, *end).await;
+                }
+            }
+            Event::Cancel => {
+                self.store.request_cancel(self.id, false, self.clock.now()).await.unwrap();
+                self.cancel.lock().unwrap().cancel();
+            }
+        }
+    }
+
+    async fn end_child(&self, nth: usize, end: Result<&'static str, &'static str>) {
+        let now = self.clock.advance(1);
+        let id = self.started.lock().unwrap()[nth];
+        let child = self.store.run(id).await.unwrap().unwrap();
+        let claimed = self.store.claim(&self.owner, &child.deployment, 100, now).await.unwrap();
+        let mut run = {
+            let mut running = self.running.lock().unwrap();
+            running.extend(claimed.into_iter().map(|claimed| (claimed.run.id, claimed.run)));
+            running.remove(&id).unwrap()
+        };
+        let event = match end {
+            Ok(_) => RunEvent::Succeeded,
+            Err(code) => RunEvent::Failed(Failure::retryable(code, "on request")),
+        };
+        run.state = run.state.next(event).unwrap();
+        run.ended_at = Some(now);
+        let output = end.ok().map(|output| Bytes::from_static(output.as_bytes()));
+        let commit = StretchCommit { output, ..StretchCommit::of(self.owner.clone(), run, now) };
+        self.store.commit_stretch(commit).await.unwrap();
+    }
+
+    async fn seen(
+        &self,
+        deployment: &DeploymentName,
+        end: Result<Value, (String, Cause)>,
+        fuel: u64,
+        cancelled: bool,
+    ) -> Seen {
+        let own = self.id.to_string();
+        let hide = |text: String| text.replace(&own, "RUN");
+        let end = end.map(|output| serde_json::from_str(&hide(output.to_string())).unwrap());
+        let all = tidemill_store::records::ScanRequest { prefix: String::new(), after: None, limit: 1_000 };
+        let page = self.store.scan_state(deployment, &all).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let entries = PageRequest::first(100);
+        let entries = self.store.ledger_entries(Some(deployment), entries).await.unwrap();
+        let mut children = Vec::new();
+        let of_children = PageRequest::first(100);
+        for child in self.store.children(self.id, of_children).await.unwrap().items {
+            let input = self.store.input(child.id).await.unwrap().unwrap_or_default();
+            children.push((child.deployment.to_string(), text(&input)));
+        }
+        children.sort();
+        let lines = self.store.logs(self.id, 0, 10_000).await.unwrap();
+        Seen {
+            end,
+            state: page.entries.into_iter().map(|(key, value, _)| (key, text(&value))).collect(),
+            postings: entries.items.into_iter().map(|entry| hide(entry.id)).collect(),
+            lines: lines.into_iter().map(|line| hide(line.message)).collect(),
+            fuel,
+            children,
+            cancelled,
+        }
+    }
+
+    /// Whether the host dies at this call: before what it asks for, or after.
+    fn dies(&self) -> (bool, bool) {
+        let call = self.calls.fetch_add(1, SeqCst) + 1;
+        let now = self.dies.load(SeqCst) == call;
+        (now && !self.play.death.after, now && self.play.death.after)
+    }
+
+    async fn die(&self) {
+        self.dies.store(0, SeqCst);
+        self.died.notify_one();
+        std::future::pending().await
+    }
+
+    async fn put(&self, stretched: Stretched) -> Went {
+        let Stretched { effects, journal, head, fuel, journal_entries, point, .. } = stretched;
+        let mut run = self.run().await;
+        run.fuel = Fuel::new(*self.base_fuel.lock().unwrap() + fuel.get());
+        run.journal_entries = journal_entries;
+        let waits = matches!(point, Point::Wait(_));
+        match point {
+            Point::Leaving => {}
+            Point::Wait(wait) => {
+                run.state = run.state.next(RunEvent::Suspended).unwrap();
+                run.waiting_for = Some(wait);
+            }
+            Point::Save | Point::BackOff { .. } => {
+                let logs = std::mem::take(&mut *self.unsaved.lock().unwrap());
+                self.store.save(&self.owner, &run, journal, head, logs).await.unwrap();
+                if let Point::BackOff { until } = point {
+                    self.clock.set(self.clock.now().max(until));
+                }
+                return Went::On;
+            }
+        }
+        let left = Left { effects, head, ..Left::default() };
+        let commit = self.of(run, left, journal);
+        match self.store.commit_stretch(commit).await.unwrap() {
+            Committed::Done(_) => {}
+            Committed::Conflict { .. } => return Went::Redo,
+            other => panic!("{other:?}"),
+        }
+        if waits && self.play.leaves {
+            return Went::Leave;
+        }
+        Went::On
+    }
+}
+
+fn new_run(parent: RunId, start: StartRun) -> NewRun {
+    NewRun {
+        id: start.id,
+        deployment: start.deployment,
+        revision: start.revision,
+        component: start.component,
+        export: start.export,
+        trigger: Trigger { kind: TriggerKind::Parent, parent: Some(parent), ..Trigger::default() },
+        input: start.input,
+        key: Some(start.key),
+        labels: start.labels,
+        priority: start.priority,
+        now: start.at,
+        not_before: start.not_before,
+        seed: start.seed,
+        detached: start.detached,
+    }
+}
+
+fn send(signal: SentSignal) -> SendSignal {
+    SendSignal { to: signal.to, name: signal.name, payload: signal.payload, key: Some(signal.key) }
+}
+
+#[async_trait]
+impl RunSink for Stage {
+    async fn commit(&self, stretch: Stretched) -> Result<Went, Failure> {
+        let (before, after) = self.dies();
+        if before {
+            self.die().await;
+        }
+        if self.play.conflict > 0 && self.refused.fetch_add(1, SeqCst) + 1 == self.play.conflict {
+            return Ok(Went::Redo);
+        }
+        let waits = matches!(stretch.point, Point::Wait(_));
+        let went = self.put(stretch).await;
+        if after {
+            self.die().await;
+        }
+        if waits && went == Went::On {
+            self.happen().await;
+            self.claim().await;
+        }
+        Ok(went)
+    }
+
+    async fn save(&self, stretch: Stretched) -> bool {
+        let (before, after) = self.dies();
+        if before {
+            self.die().await;
+        }
+        self.put(stretch).await;
+        if after {
+            self.die().await;
+        }
+        true
+    }
+
+    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure> {
+        let found = self.store.deployment(deployment).await.unwrap();
+        let found = found.ok_or_else(|| Failure::new("host/deployment-not-found", "there is none"))?;
+        Ok(StartTarget {
+            revision: found.revision,
+            component: found.component,
+            export: export.unwrap_or(Export::Workflow),
+            priority: 5,
+        })
+    }
+
+    fn log(&self, line: LogLine) {
+        self.unsaved.lock().unwrap().push(line);
+    }
+
+    fn progress(&self, _: Progress) {}
+
+    fn status(&self, _: String) {}
+
+    fn metric(&self, _: Metric) {}
+}
+
+/// Grants that let the run do all that the tests do.
+pub fn everything(origin: Option<&str>) -> Grants {
+    Grants {
+        http: origin.map(|origin| origin.parse().unwrap()).into_iter().collect(),
+        ledger: true,
+        deployments: vec!["child".parse().unwrap()],
+        ..Grants::default()
+    }
+}
