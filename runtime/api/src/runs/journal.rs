@@ -104,6 +104,8 @@ fn is_json(kind: &str, result: &[u8]) -> bool {
 pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
     let params = query.only(&["after", "limit", "cursor"])?;
     let (after, limit) = (begin(&params)?, params.limit()?);
+    // All of a journal is read to show a part of it. Nothing closes the semaphore.
+    let _permit = state.journals.acquire().await.ok();
     // One more than is shown tells whether there are more.
     let entries = state.host.journal(id, after, limit + 1).await?;
     Ok(ok(&page(&entries, limit)))
