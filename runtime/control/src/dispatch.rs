@@ -123,7 +123,9 @@ impl Dispatcher {
         } else {
             live.gate.behind.store(false, Ordering::Release);
         }
-        live.gate.add_queued(-i64::try_from(count).unwrap_or(0));
+        // What is woken was not counted among those that wait to begin.
+        let queued = claimed.iter().filter(|claimed| claimed.run.waiting_for.is_none()).count();
+        live.gate.add_queued(-i64::try_from(queued).unwrap_or(0));
         for claimed in claimed {
             if let Some(permit) = permits.pop() {
                 adopt::spawn(Arc::clone(&self.host), Arc::clone(&live), claimed, permit);

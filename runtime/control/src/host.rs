@@ -60,8 +60,6 @@ pub(crate) struct Inner {
     pub(crate) rescheduled: Notify,
     /// Wakes the loop that works operations off.
     pub(crate) asked: Notify,
-    /// Wakes the loop that goes on with cancellations.
-    pub(crate) cancelled: Notify,
     /// When the dispatcher need look next for runs that were delayed, in milliseconds.
     pub(crate) delayed_until: AtomicU64,
     /// Changes of deployments come one after the other, so that what is in memory follows the order of the commits.
@@ -146,7 +144,6 @@ impl Host {
             scrubs,
             rescheduled: Notify::new(),
             asked: Notify::new(),
-            cancelled: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
             closed: AtomicBool::new(false),

@@ -18,8 +18,10 @@ const FORGET: usize = 200;
 const FORGET_COMMITS: usize = 50;
 /// Runs that one commit goes on to cancel at most.
 const CANCEL: usize = 256;
-/// How often to look for such runs, in milliseconds.
-const CANCEL_EVERY: u64 = 30_000;
+/// How often to look for such runs, in milliseconds; to find none costs no commit.
+const CANCEL_EVERY: u64 = 1_000;
+/// After so many milliseconds there is more to forget.
+const FORGET_MORE: u64 = 1_000;
 
 /// The loop that forgets.
 pub(crate) struct Housekeeping {
@@ -31,13 +33,13 @@ impl Housekeeping {
         Self { host }
     }
 
-    /// Forgets what has been kept for long enough; answers how much.
-    async fn expire(&self, now: Timestamp) -> Result<usize, ControlError> {
-        let Some(retention) = self.host.config.retention else { return Ok(0) };
+    /// Forgets what has been kept for long enough; answers how much, and whether there is more.
+    async fn expire(&self, now: Timestamp) -> Result<(usize, bool), ControlError> {
+        let Some(retention) = self.host.config.retention else { return Ok((0, false)) };
         let kept = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
         let policy = RetentionPolicy { ended_before: Some(before), uploaded_before: Some(before) };
-        let mut forgotten = 0;
+        let (mut forgotten, mut more) = (0, false);
         for _ in 0..FORGET_COMMITS {
             // An upload or a deployment that names a component comes before or after, not between.
             let _turn = self.host.changes.lock().await;
@@ -46,14 +48,15 @@ impl Housekeeping {
             for digest in expired.components {
                 Host(Arc::clone(&self.host)).forget_component(digest).await;
             }
-            if !expired.more || self.host.is_closed() {
+            more = expired.more;
+            if !more || self.host.is_closed() {
                 break;
             }
         }
         if forgotten > 0 {
             tracing::info!(forgotten, "retention gave up what was kept for long enough");
         }
-        Ok(forgotten)
+        Ok((forgotten, more))
     }
 
     /// Counts anew how many runs wait: what was delayed, woken or cancelled meanwhile is counted by nobody else.
@@ -73,8 +76,8 @@ impl Loop for Housekeeping {
     async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
         self.recount().await?;
-        let forgotten = self.expire(now).await?;
-        let rest = Rest::Until(now.plus_millis(EVERY));
+        let (forgotten, more) = self.expire(now).await?;
+        let rest = Rest::Until(now.plus_millis(if more { FORGET_MORE } else { EVERY }));
         Ok(Progress { found: forgotten, done: forgotten, failed: 0, rest })
     }
 
@@ -106,6 +109,6 @@ impl Loop for Cancels {
     }
 
     async fn knocked(&self) {
-        self.host.cancelled.notified().await;
+        std::future::pending().await
     }
 }

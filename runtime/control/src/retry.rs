@@ -11,7 +11,7 @@ use tidemill_store::records::{PageRequest, Retry};
 use crate::adopt;
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
-use crate::work;
+use crate::{starting, work};
 
 /// Revisions that are looked through for one that has a component.
 const REVISIONS: usize = 200;
@@ -73,6 +73,7 @@ impl Host {
         to_its_end(async move {
             let retry = Retry { component, from_start: ask.from_start, now: host.clock.now() };
             let (run, caused) = host.store.retry_run(id, retry).await?;
+            starting::count(&host, vec![run.deployment.clone()]);
             host.caused(caused);
             Ok(Retried { run, replay })
         })

@@ -169,7 +169,7 @@ impl Work {
             run: Arc::new(context(&self.run, &self.plan, &self.live, self.sink.next_seq())),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
             head: self.head.clone(),
-            fuel_used: self.fuel_before,
+            fuel_used: self.fuel_used,
             cancel: self.handle.cancel.clone(),
             sink: Arc::clone(&self.sink) as Arc<dyn RunSink>,
         }

@@ -86,8 +86,10 @@ pub(crate) struct Work {
     head: Option<Bytes>,
     /// The head that the store has.
     stored_head: Option<Bytes>,
-    /// Fuel of earlier attempts; what redoing a stretch costs is recorded, but not held against the limit.
+    /// What the record showed when the work began.
     fuel_before: Fuel,
+    /// Fuel of earlier attempts of this generation; what redoing a stretch costs is recorded, but not held against the limit.
+    fuel_used: Fuel,
     /// What the record showed when this activation began.
     fuel_base: Fuel,
     /// The guest that waits in memory.
@@ -134,6 +136,7 @@ impl Work {
             head: None,
             stored_head: None,
             fuel_before: run.fuel,
+            fuel_used: run.fuel,
             fuel_base: run.fuel,
             in_memory: None,
             refusals: 0,
@@ -162,10 +165,15 @@ impl Work {
         stored: Stored,
         handle: Arc<Handle>,
     ) -> Self {
-        let Claimed { run, input } = claimed;
+        let Claimed { mut run, input } = claimed;
+        run.waiting_for = None;
         let sink = Arc::new(Sink::new(Arc::clone(&host), stored.next_seq, true));
+        // What is recorded knows it; without that, only the first generation has no other one's fuel in its figure.
+        let known = stored.journal.is_some() || stored.head.is_some() || run.generation > 1;
+        let fuel_used = if known { Fuel::default() } else { run.fuel };
         let fresh = Self::fresh(host, live, permit, run, input);
         Self {
+            fuel_used,
             plan: stored.plan,
             journal: stored.journal,
             head: stored.head.clone(),

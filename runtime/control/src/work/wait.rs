@@ -3,7 +3,7 @@
 //! A run that waits is suspended in the store and holds no place. Its guest stays in memory for a while, so that it goes on
 //! where it stands should it be claimed meanwhile; a wait that is known to be longer leaves memory at once.
 
-use tidemill_core::run::{RunState, Wait};
+use tidemill_core::run::{Run, RunState, Wait};
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Effects, Point, Stretched, Went};
 use tidemill_store::StoreError;
@@ -150,7 +150,7 @@ impl Work {
         let Resumed { run, live, permit } = resumed;
         self.live = live;
         self.permit = Some(permit);
-        self.run = run;
+        self.run = Run { waiting_for: None, ..run };
         if let Err(error) = self.host.tell_claimed(&self.run, &self.handle).await {
             // It is to end either way.
             self.host.store_failed(&error);

@@ -49,7 +49,9 @@ pub(super) async fn a_signal_wakes_whether_it_comes_before_or_after(store: Arc<d
     assert_eq!(send(&store, signal(run.id, "other")).await, []);
     assert_eq!(send(&store, signal(run.id, "go")).await, [name("a")]);
     let run = claim_one(&store, &owner, "a").await.run;
-    assert_eq!(run.waiting_for, None, "it waits no longer");
+    assert_eq!(run.waiting_for, Some(for_signal("go")), "whoever claims it learns what it waited for");
+    let kept = store.run(run.id).await.expect("a read").expect("the run");
+    assert_eq!(kept.waiting_for, None, "it waits no longer");
     // Taken in the commit that waits for the next one: that is another.
     let taken = store.inbox(run.id, "go", None).await.expect("a read").expect("a signal");
     let mut commit = suspended(&owner, &run, for_signal("go"));

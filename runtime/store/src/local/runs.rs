@@ -128,7 +128,8 @@ pub(super) fn claim(
         after.run.waiting_for = None;
         places::write(commit, Some(&before.run), &after, now)?;
         let input = input(commit, after.run.id)?.unwrap_or(NOTHING);
-        Ok((after.run, input))
+        // Who claims it is told what woke it: the record has forgotten.
+        Ok((Run { waiting_for: before.run.waiting_for, ..after.run }, input))
     });
     claimed.collect()
 }

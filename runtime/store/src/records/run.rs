@@ -84,7 +84,7 @@ pub enum Requested {
 /// A run that a node took up, with what it needs to execute it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// The run, in state running.
+    /// The run, in state running. Of one that was suspended, `waiting_for` is what it waited for, which its record no longer says.
     pub run: Run,
     /// The JSON text of its input.
     pub input: Bytes,
