@@ -7,7 +7,7 @@ PROFILE ?= dev
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-modules bench peers guests lint lint-modules deny check image container-root doc build install
+.PHONY: help demo test crash test-modules bench peers guests lint lint-modules deny check image container-root doc build install
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,13 @@ ifeq ($(NEXTEST),yes)
 else
 	$(CARGO) test --workspace --locked --no-fail-fast
 endif
+
+# So many seeds of the crash matrix, from so many on.
+SEEDS ?= 300
+FIRST ?= 1
+
+crash: guests ## The whole crash matrix: the host ended at every gate, hundreds of seeds (SEEDS=300 FIRST=1)
+	TIDEMILL_CRASH_SEEDS=$(SEEDS) TIDEMILL_CRASH_FIRST=$(FIRST) $(CARGO) test --workspace --locked --test crash -- --nocapture
 
 test-modules: ## Run the unit tests of the SDK and of the modules, on this machine's own target
 	.ci/modules.sh test

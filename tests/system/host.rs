@@ -180,6 +180,33 @@ impl Host {
         self.deploy(name, &manifest).await;
     }
 
+    /// The guest that comes out the same however often the host dies, deployed under `name`.
+    pub async fn deploy_survivor(&self, name: &str, concurrency: u32) {
+        let (status, answer) = self.upload("survivor", tidemill_artifacts::survivor()).await;
+        assert!(status == 200 || status == 201, "{answer}");
+        let manifest = json!({
+            "module": "survivor@1.0.0",
+            "concurrency": concurrency,
+            "health": { "enabled": false },
+        });
+        self.deploy(name, &manifest).await;
+    }
+
+    /// Waits until the deployment's runs in each of `states` are none.
+    pub async fn none_are(&self, states: &[&str], patience: Duration) {
+        let begun = Instant::now();
+        for state in states {
+            loop {
+                let page = self.get(&format!("/v1/runs?limit=1&state={state}")).await;
+                if page["items"] == json!([]) {
+                    break;
+                }
+                assert!(begun.elapsed() < patience, "still {state}: {}\n{}", page["items"][0], self.said());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
     fn run_request(&self, name: &str, input: &Value) -> reqwest::RequestBuilder {
         let request = self.http.post(self.url(&format!("/v1/deployments/{name}/runs")));
         request.header("content-type", "application/json").body(input.to_string())

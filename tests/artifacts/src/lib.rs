@@ -111,6 +111,8 @@ guests! {
     noop = "noop";
     /// `tests/guests/ten-steps`: ten steps that each return a number.
     ten_steps = "ten-steps";
+    /// `tests/guests/survivor`: orders, transfers and waits that come out the same however often the host dies.
+    survivor = "survivor";
     /// `tests/guests/all-worlds`: all four exports in one component.
     all_worlds = "all-worlds";
 }

@@ -1,0 +1,83 @@
+//! What is asked of the host: the same each time, in an order in which nothing depends on who comes first.
+
+use serde_json::{Value, json};
+
+use crate::provider::Provider;
+
+/// The deployment of all runs.
+pub const DEPLOYMENT: &str = "shop";
+
+/// A run to ask for, with the signal that it waits for.
+pub struct Asked {
+    pub key: String,
+    pub input: Value,
+    pub signal: Option<(&'static str, Value)>,
+}
+
+fn asked(key: String, input: Value) -> Asked {
+    Asked { key, input, signal: None }
+}
+
+/// The manifest of the deployment.
+pub fn manifest(provider: &Provider) -> Value {
+    json!({
+        "module": "survivor@1.0.0",
+        "concurrency": 64,
+        "config": { "provider": provider.url, "deployment": DEPLOYMENT },
+        "grants": { "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT] },
+        "retry": { "attempts": 4, "initial": "10ms", "max": "50ms", "then": "fail" },
+        "health": { "enabled": false },
+    })
+}
+
+/// Some of everything.
+pub fn mixed() -> Vec<Asked> {
+    let mut all = orders(7);
+    all.extend(transfers(10, 3));
+    all.push(Asked {
+        signal: Some(("go", json!({ "by": "the test" }))),
+        ..asked("hold".into(), json!({ "do": "hold" }))
+    });
+    all.push(asked("sleep".into(), json!({ "do": "sleep", "ms": 60 })));
+    all.push(asked("wait".into(), json!({ "do": "wait", "ms": 40 })));
+    all.push(asked("again".into(), json!({ "do": "again", "left": 3 })));
+    // Longer than what lies in a record.
+    all.push(asked("keep".into(), json!({ "do": "keep", "text": "kept ".repeat(2_500) })));
+    all.push(asked("nest".into(), json!({ "do": "nest", "outer": 4, "inner": 5 })));
+    all
+}
+
+/// Orders; every fourth is refused when it should be shipped.
+pub fn orders(count: u32) -> Vec<Asked> {
+    let order = |order: u32| Asked {
+        signal: Some(("shipped", json!(!order.is_multiple_of(4)))),
+        ..asked(format!("order-{order}"), json!({ "do": "order", "order": order, "amount": 1_000 + order }))
+    };
+    (0..count).map(order).collect()
+}
+
+/// Transfers between ten accounts, most of which fail on purpose somewhere.
+pub fn transfers(count: u32, seed: u64) -> Vec<Asked> {
+    let mut random = crate::host::pseudo_random(seed);
+    let transfer = |number: u32| {
+        let fails = ["never", "in-step", "after-step", "never", "in-every-step", "without-step"][number as usize % 6];
+        let (from, to) = (random(10), random(10));
+        let input = json!({ "do": "transfer", "from": from, "to": to, "amount": 1 + random(50), "fails": fails, "sleeps": random(4) * 40 });
+        asked(format!("transfer-{number}"), input)
+    };
+    (0..count).map(transfer).collect()
+}
+
+/// What the ten accounts hold after `transfers`, whoever came first.
+pub fn balances(transfers: &[Asked]) -> Vec<i64> {
+    let mut balances = vec![1_000; 10];
+    for Asked { input, .. } in transfers {
+        if ["never", "in-step", "after-step"].contains(&input["fails"].as_str().unwrap()) {
+            let (from, to) = (input["from"].as_u64().unwrap(), input["to"].as_u64().unwrap());
+            let amount = input["amount"].as_i64().unwrap();
+            balances[usize::try_from(from).unwrap()] -= amount;
+            balances[usize::try_from(to).unwrap()] += amount;
+        }
+    }
+    balances
+}

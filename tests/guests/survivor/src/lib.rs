@@ -1,0 +1,148 @@
+//! What must come out the same however often the host dies meanwhile: orders that charge, ship and tell, transfers between
+//! accounts, and runs that wait. Driven by `tests/crash`; `{"do": "order", …}` and so on.
+//!
+//! Nothing that a run answers depends on time, chance or the order of runs, so that two whole workloads can be compared.
+
+mod accounts;
+mod order;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tidemill_sdk::durable::{continue_as_new, send_signal, signal, step};
+use tidemill_sdk::{Error, Result, clock, context, state};
+
+/// What to do.
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum Act {
+    /// Gives each of ten accounts its first amount.
+    Open,
+    /// Moves an amount, perhaps failing on the way.
+    Transfer(accounts::Transfer),
+    /// Everything that a later comparison needs of the state.
+    Show,
+    /// Sells something.
+    Order(order::Order),
+    /// Started by an order: counts its parcel, and signals that it is packed.
+    Parcel { order: u32 },
+    /// Waits for the signal `go`, then counts itself.
+    Hold,
+    /// Waits for a signal that nobody sends, until it has waited long enough.
+    Wait { ms: u64 },
+    /// Counts itself, and goes on as new so many times.
+    Again { left: u32 },
+    /// Keeps a long text: in the state, in a step's result and in its output.
+    Keep { text: String },
+    /// Sleeps, then counts itself.
+    Sleep { ms: u64 },
+    /// Sleeps, and answers by how many milliseconds it woke too late.
+    Nap { ms: u64 },
+    /// A step, a sleep, a step; each counts at a key of the run's own.
+    Fly { ms: u64 },
+    /// What all flights have counted: how many there were, and the least and most steps of one.
+    Flown,
+    /// Steps within steps, each counted once.
+    Nest { outer: u32, inner: u32 },
+}
+
+#[tidemill_sdk::workflow]
+fn survive(act: Act) -> Result<Value> {
+    match act {
+        Act::Open => accounts::open(),
+        Act::Transfer(transfer) => transfer.make(),
+        Act::Show => show(),
+        Act::Order(order) => order.sell(),
+        Act::Parcel { order } => {
+            count("parcels")?;
+            let parent =
+                context::triggered_by().parent.ok_or_else(|| Error::new("no-parent", "an order starts this"))?;
+            send_signal(parent, "packed", &order)?;
+            Ok(json!({ "parcel": order }))
+        }
+        Act::Hold => {
+            let said = signal::<Value>("go").wait()?;
+            count("held")?;
+            Ok(json!({ "said": said }))
+        }
+        Act::Wait { ms } => {
+            let said = signal::<Value>("never").wait_for(Duration::from_millis(ms))?;
+            count("waited")?;
+            Ok(json!({ "said": said }))
+        }
+        Act::Again { left } => {
+            count("again")?;
+            match left.checked_sub(1) {
+                Some(left) => Err(continue_as_new(&json!({ "do": "again", "left": left }))),
+                None => Ok(json!({ "generation": context::generation() })),
+            }
+        }
+        Act::Keep { text } => {
+            state::set("kept", &text)?;
+            let text = step("keep", || Ok::<_, Error>(text.repeat(2)))?;
+            clock::sleep(Duration::from_millis(10))?;
+            Ok(json!({ "kept": text }))
+        }
+        Act::Sleep { ms } => {
+            clock::sleep(Duration::from_millis(ms))?;
+            count("slept")?;
+            Ok(Value::Null)
+        }
+        Act::Nap { ms } => {
+            let due = clock::now().as_millis() + ms;
+            clock::sleep(Duration::from_millis(ms))?;
+            Ok(json!(clock::now().as_millis().saturating_sub(due)))
+        }
+        Act::Fly { ms } => {
+            let key = format!("flown/{}", context::id());
+            step("out", || count_at(&key))?;
+            clock::sleep(Duration::from_millis(ms))?;
+            step("home", || count_at(&key))?;
+            Ok(Value::Null)
+        }
+        Act::Flown => flown(),
+        Act::Nest { outer, inner } => nest(outer, inner),
+    }
+}
+
+/// Adds one to a counter of the state.
+fn count(what: &str) -> Result<()> {
+    count_at(&format!("count/{what}"))
+}
+
+fn count_at(key: &str) -> Result<()> {
+    let counted = state::get_or_default::<u64>(key)? + 1;
+    state::set(key, &counted)
+}
+
+fn flown() -> Result<Value> {
+    let (mut flights, mut least, mut most) = (0, u64::MAX, 0);
+    for entry in state::scan("flown/") {
+        let steps: u64 = entry?.json()?;
+        (flights, least, most) = (flights + 1, least.min(steps), most.max(steps));
+    }
+    Ok(json!({ "flights": flights, "least": least, "most": most }))
+}
+
+fn nest(outer: u32, inner: u32) -> Result<Value> {
+    let sum = (0..outer).try_fold(0_u64, |sum, number| {
+        let part = step("outer", || {
+            count("outer")?;
+            (0..inner).try_fold(0_u64, |sum, within| {
+                Ok::<_, Error>(sum + step("inner", || Ok::<_, Error>(u64::from(number * inner + within)))?)
+            })
+        })?;
+        Ok::<_, Error>(sum + part)
+    })?;
+    Ok(json!(sum))
+}
+
+fn show() -> Result<Value> {
+    let mut shown = serde_json::Map::new();
+    for entry in state::scan("") {
+        let entry = entry?;
+        let value: Value = entry.json()?;
+        shown.insert(entry.key, value);
+    }
+    Ok(Value::Object(shown))
+}
