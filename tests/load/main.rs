@@ -1,6 +1,6 @@
 //! Load on the whole system, in a release build: the figures that the project promises, measured in one run.
 //!
-//! `cargo bench -p tidemill --bench load` prints the table; `-- runs`, `-- beside` or `-- schedules` measures a part. It is no test: it
+//! `cargo bench -p tidemill --bench load` prints the table; `-- runs` and so on measures a part. It is no test: it
 //! asserts that nothing failed, and leaves the judgement of times to whoever reads them. The load generator is `oha`,
 //! with arrivals at a fixed rate (open model) wherever latency under a given load is the question.
 #![allow(
@@ -11,12 +11,15 @@
     reason = "a measurement for people"
 )]
 
+mod asleep;
 mod beside;
 mod disk;
+mod flight;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
 mod oha;
+mod readers;
 mod runs;
 mod schedules;
 mod table;
@@ -36,6 +39,15 @@ async fn main() {
     }
     if wants("schedules") {
         schedules::measure(&mut table).await;
+    }
+    if wants("readers") {
+        readers::measure(&mut table).await;
+    }
+    if wants("flight") {
+        flight::measure(&mut table).await;
+    }
+    if wants("asleep") {
+        asleep::measure(&mut table).await;
     }
     println!("{table}");
 }

@@ -11,6 +11,11 @@ pub enum Load {
         /// Connections.
         connections: u32,
     },
+    /// So many in all, as fast as they are answered; nobody waits for the outcome of the run.
+    Count {
+        /// Requests.
+        requests: u32,
+    },
     /// So many a second, whether answers come or not (open model); latency counts from when a request was due.
     Rate {
         /// Requests a second.
@@ -24,17 +29,21 @@ pub struct Report {
     /// Milliseconds.
     pub p50: f64,
     pub p99: f64,
-    /// Requests that were not answered with 200.
+    /// Requests that were not answered as they should be.
     pub failed: u64,
 }
 
-/// Posts `body` to `url` for `seconds`.
+/// Posts `body` to `url` for `seconds`, or a number of times.
 pub async fn post(url: String, body: &str, load: Load, seconds: u32) -> Report {
     let mut command = Command::new(std::env::var("OHA").unwrap_or_else(|_| "oha".into()));
-    command.args(["--no-tui", "--output-format", "json", "-m", "POST", "-T", "application/json", "-z"]);
-    command.args([format!("{seconds}s"), "-d".into(), body.into(), "-H".into(), "prefer: wait=30".into()]);
+    command.args(["--no-tui", "--output-format", "json", "-m", "POST", "-T", "application/json", "-d", body]);
+    if !matches!(load, Load::Count { .. }) {
+        command.args(["-z".into(), format!("{seconds}s"), "-H".into(), "prefer: wait=30".into()]);
+    }
+    let good = if matches!(load, Load::Count { .. }) { "202" } else { "200" };
     match load {
         Load::Saturating { connections } => command.args(["-c".into(), connections.to_string()]),
+        Load::Count { requests } => command.args(["-c".into(), "64".into(), "-n".into(), requests.to_string()]),
         Load::Rate { per_second } => {
             command.args(["-c".into(), "64".into(), "-q".into(), per_second.to_string(), "--latency-correction".into()])
         }
@@ -50,7 +59,7 @@ pub async fn post(url: String, body: &str, load: Load, seconds: u32) -> Report {
     // Requests that the end of the measurement cut off are no failures.
     let broken = counts("errorDistribution");
     let broken = broken.iter().filter(|(why, _)| !why.contains("deadline")).filter_map(|(_, count)| count.as_u64());
-    let refused = answered.iter().filter(|(status, _)| *status != "200").filter_map(|(_, count)| count.as_u64());
+    let refused = answered.iter().filter(|(status, _)| *status != good).filter_map(|(_, count)| count.as_u64());
     Report {
         per_second: report["summary"]["requestsPerSec"].as_f64().unwrap_or(f64::NAN),
         p50: millis("p50"),
