@@ -1,13 +1,15 @@
 //! Collections of a revenue stream: each begins where the last successful one ended, and no two overlap.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use tidemill_control::Ask;
-use tidemill_core::Code;
-use tidemill_core::run::Export;
+use tidemill_core::run::{Export, Run, RunState};
+use tidemill_core::{Clock as _, Code};
 use tidemill_engine::Cause;
 
+use crate::durable::{Durable, whole};
 use crate::guests::{failure, output};
 use crate::world::{START, World, name};
 
@@ -77,4 +79,44 @@ async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
     assert_eq!(named.output.as_deref(), Some(br#"{"start":5,"end":9}"#.as_slice()));
     let refused = world.host.invoke(Ask::new(name("a"), r#"{"from": 5}"#), wait).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadField);
+}
+
+#[tokio::test]
+async fn a_collection_that_waits_keeps_its_stream_and_its_period() {
+    let world = World::with(&[Export::RevenueStream], false, |config| config.keep_waiting = Duration::ZERO).await;
+    world.deploy(json!({ "name": "a" })).await;
+    let periods = Arc::new(Mutex::new(Vec::new()));
+    let (seen, clock) = (Arc::clone(&periods), Arc::clone(&world.clock));
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push((job.run.id, String::from_utf8(job.input.to_vec()).unwrap()));
+        let clock = Arc::clone(&clock);
+        async move {
+            let mut guest = Durable::of(job);
+            guest.call("asked");
+            let slept = guest.sleep_until(START.plus_millis(2_000), || clock.now()).await;
+            whole(slept.map(|_| guest.succeed("{}")))
+        }
+    });
+    let first = world.request("a").await;
+    world.turn().await;
+    world.until(first.id, |run| run.state == RunState::Suspended).await;
+    world.host.idle().await;
+    let second = world.request("a").await;
+    world.turn().await;
+    // It gives its place back, which the first needs.
+    let later = |run: &Run| matches!(run.state, RunState::Queued { not_before } if not_before > START);
+    world.until(second.id, later).await;
+    world.host.idle().await;
+    assert_eq!(world.guests.begun(), 1);
+    world.clock.advance(2_000);
+    world.turn().await;
+    assert_eq!(world.until_settled(first.id).await.state, RunState::Succeeded);
+    world.host.idle().await;
+    world.clock.advance(5_000);
+    world.turn().await;
+    assert_eq!(world.until_settled(second.id).await.state, RunState::Succeeded);
+    let periods = periods.lock().unwrap().clone();
+    let ids: Vec<_> = periods.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [first.id, first.id, second.id]);
+    assert_eq!(periods[0].1, periods[1].1);
 }

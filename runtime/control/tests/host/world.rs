@@ -68,7 +68,7 @@ impl World {
         Self::with(exports, running, |_| {}).await
     }
 
-    async fn with(exports: &[Export], running: bool, change: fn(&mut HostConfig)) -> Self {
+    pub async fn with(exports: &[Export], running: bool, change: fn(&mut HostConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = Arc::default();
         let store = open(&folder, &disk);
