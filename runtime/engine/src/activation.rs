@@ -82,7 +82,7 @@ pub trait RunSink: Send + Sync + 'static {
     async fn commit(&self, stretch: Stretched) -> Result<Went, Failure>;
 
     /// Saves what an open stretch has recorded, without anything taking hold, so that a crash costs little; says whether it is
-    /// saved: what is not is given again with the next. The lines that the run has written until now belong to it: `head` counts them.
+    /// saved: what is not is given again with the next. Lines may be saved with it or apart: [`RunContext::next_log_seq`] says which were.
     async fn save(&self, stretch: Stretched) -> bool;
 
     /// What a run of another deployment would be, were it started now.

@@ -27,6 +27,8 @@ use crate::stretch::{Changed, Stretch, TooMuch};
 const GRACE_ACTIVE: Duration = Duration::from_secs(30);
 /// The part of its limit of fuel that a guest may use after it was told to end.
 pub(crate) const GRACE_FUEL: u64 = 10;
+/// The time after it was told to end, waits included, in milliseconds.
+pub(crate) const GRACE_WAITS: u64 = 3_600_000;
 /// Resources that one guest may hold at once (streams, timers).
 const RESOURCES: usize = 1_000;
 /// Tries of a read that the store could not answer at once, and the first wait between two, which doubles.

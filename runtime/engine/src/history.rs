@@ -47,8 +47,8 @@ pub(crate) struct Head {
     pub at: Position,
     /// What the generation has used up, dropped attempts included.
     pub fuel: u64,
-    /// Log lines after the last entry.
-    pub lines: u64,
+    /// The place that the next log line had at the last entry; none where lines that came later are written again all the same.
+    pub next_line: Option<u64>,
     /// Bytes of log of this generation, and its HTTP.
     pub log_bytes: u64,
     pub http_calls: u64,
@@ -94,8 +94,9 @@ impl Head {
 
     /// As it is stored; none where there is nothing that the journal alone does not say.
     pub fn write(&self, recorded_fuel: u64) -> Result<Option<Bytes>, postcard::Error> {
-        let Self { at: _, fuel, lines, log_bytes, http_calls, http_bytes, told, open } = self;
-        let counts = *lines | *log_bytes | *http_calls | *http_bytes;
+        // Where no line was written, the place of the next one says nothing.
+        let Self { at: _, fuel, next_line: _, log_bytes, http_calls, http_bytes, told, open } = self;
+        let counts = *log_bytes | *http_calls | *http_bytes;
         if *fuel <= recorded_fuel && counts == 0 && told.is_none() && open.is_none() {
             return Ok(None);
         }
@@ -310,9 +311,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_head_is_read_as_it_was_written(fuel in 1u64.., lines: u64, told in prop::option::of((any::<u64>(), any::<u64>()))) {
+        fn a_head_is_read_as_it_was_written(fuel in 1u64.., next_line: Option<u64>, told in prop::option::of((any::<u64>(), any::<u64>()))) {
             let told = told.map(|(fuel, at)| Told { entry: Position::new(3), fuel, at: Timestamp::from_millis(at) });
-            let head = Head { fuel, lines, told, ..Head::default() };
+            let head = Head { fuel, next_line, told, ..Head::default() };
             let written = head.write(0).unwrap().unwrap();
             prop_assert_eq!(Head::read(&written).unwrap(), head);
         }

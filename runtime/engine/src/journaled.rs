@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_core::journal::{Hash, Kind, Met, Mismatch, NewEntry};
-use tidemill_core::run::Export;
+use tidemill_core::run::{Export, Wait};
 use tidemill_core::{Code, Failure, Fuel};
 
 use crate::activation::{Cause, Left, Outcome, Point, RunSink, Stretched, Went};
@@ -181,11 +181,12 @@ impl Guest {
             );
         }
         self.log.clock.not_before(at);
-        self.log.resumes(head.lines, head.log_bytes);
+        self.log.resumes(head.next_line, head.log_bytes);
         self.usage.resume(head.http_calls, head.http_bytes);
         let here = history.mark();
         let open = head.open.unwrap_or_else(|| Open { stretch: Stretch::default(), marks: Marks::at(here) });
         (self.stretch, history.marks) = (open.stretch, open.marks);
+        self.stretch.open_to(history.depth());
         history.told = history.told.or(head.told);
         history.entry_fuel = recorded.get().max(head.fuel);
         history.first_fuel = history.entry_fuel;
@@ -262,6 +263,21 @@ impl Guest {
         if went == Went::Leave { Err(self.exit(Exit::Leave).into()) } else { Ok(()) }
     }
 
+    /// Waits; where the guest knows that it is to end, no longer than its grace.
+    ///
+    /// # Errors
+    /// As [`Guest::commit`]; the end of its grace.
+    pub async fn wait(&mut self, mut wait: Wait) -> wasmtime::Result<()> {
+        if let Some(told) = self.history.told {
+            let over = told.at.plus_millis(crate::guest::GRACE_WAITS);
+            if self.log.clock.now() >= over {
+                return Err(crate::guest::cancelled().into());
+            }
+            wait.until = Some(wait.until.map_or(over, |until| until.min(over)));
+        }
+        self.commit(Point::Wait(wait)).await
+    }
+
     /// The commit point before a request that may do something. Where everything took hold and is saved already, nothing is written.
     ///
     /// # Errors
@@ -327,13 +343,13 @@ impl Guest {
 
     /// What stands beside the journal, where the stretch is this.
     fn head(&self, stretch: Stretch, marks: Marks) -> wasmtime::Result<Option<Bytes>> {
-        let (lines, log_bytes) = self.log.counts();
+        let (next_line, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
         let at = self.history.journal.position();
         let head = Head {
             at,
             fuel: self.history.entry_fuel,
-            lines,
+            next_line: Some(next_line),
             log_bytes,
             http_calls,
             http_bytes,

@@ -72,8 +72,8 @@ struct State {
     replays: bool,
     /// So many more lines were.
     skip: u64,
-    /// Lines since the last entry of the journal.
-    since_entry: u64,
+    /// The place that the next line had at the last entry of the journal.
+    at_entry: u64,
     /// Whether lines were written since the journal was saved.
     unsaved: bool,
 }
@@ -102,22 +102,25 @@ impl RunLog {
         self.state().replays = true;
     }
 
-    /// Replay ends, where so many lines more were written and the generation had written so many bytes.
-    pub fn resumes(&self, skip: u64, bytes: u64) {
+    /// Replay ends. The next line had the place `at_entry` when the last entry was recorded: what was kept since is written
+    /// again now, and dropped. The generation had written so many bytes.
+    pub fn resumes(&self, at_entry: Option<u64>, bytes: u64) {
         let mut state = self.state();
-        (state.replays, state.skip, state.bytes) = (false, skip, bytes);
+        (state.replays, state.bytes) = (false, bytes);
+        state.at_entry = at_entry.unwrap_or(state.seq);
+        state.skip = state.seq.saturating_sub(state.at_entry);
     }
 
     /// An entry of the journal follows.
     pub fn entry(&self) {
         let mut state = self.state();
-        (state.since_entry, state.skip) = (0, 0);
+        (state.at_entry, state.skip) = (state.seq, 0);
     }
 
-    /// How many lines came after the last entry, and how many bytes in this generation.
+    /// The place that the next line had at the last entry, and how many bytes were written in this generation.
     pub fn counts(&self) -> (u64, u64) {
         let state = self.state();
-        (state.since_entry, state.bytes)
+        (state.at_entry, state.bytes)
     }
 
     /// Whether lines were written since this was asked last.
@@ -187,7 +190,6 @@ impl RunLog {
         if state.replays {
             return;
         }
-        state.since_entry += 1;
         if state.skip > 0 {
             // Its bytes are counted already.
             state.skip -= 1;

@@ -276,6 +276,13 @@ impl Stretch {
         self.steps.push(Layer::default());
     }
 
+    /// So many steps are open.
+    pub fn open_to(&mut self, depth: u32) {
+        while self.steps.len() < depth as usize {
+            self.open();
+        }
+    }
+
     /// The innermost step's attempt failed: it leaves nothing. The step stays open.
     pub fn drop_attempt(&mut self) {
         if let Some(step) = self.steps.last_mut() {

@@ -49,7 +49,9 @@ fn sample(
         .into());
     }
     let labels = labels.into_iter().map(|label| (label.name, label.value)).collect();
-    guest.sink.metric(Metric { kind, name, value, labels });
+    if guest.history.live {
+        guest.sink.metric(Metric { kind, name, value, labels });
+    }
     Ok(())
 }
 

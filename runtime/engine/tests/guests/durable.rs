@@ -1,11 +1,14 @@
 //! What a run does durably: the same end from wherever it is brought back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use serde_json::{Value, json};
-use tidemill_core::RunId;
+use tidemill_core::run::{Export, RunEvent, Seed, Trigger};
+use tidemill_core::{Clock as _, RunId};
 use tidemill_engine::{Cause, EgressPolicy};
+use tidemill_store::records::{NewRun, StateWrite, StretchCommit};
 
 use crate::server::{Server, answer, ok};
 use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
@@ -278,4 +281,77 @@ async fn another_program_is_a_mismatch_and_a_dry_run_finds_it() {
         assert_eq!(failure.code, "host/journal-mismatch");
         assert!(failure.details.unwrap().contains("recorded"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_step_read_and_wrote_before_its_request_left_is_looked_at_again() {
+    let world = Arc::new(world());
+    let job = fresh(&world, None).await;
+    let (store, name) = (Arc::clone(&world.store), job.context.deployment.clone());
+    let (clock, component) = (Arc::clone(&world.clock), job.module.digest());
+    // Somebody else writes the key while the first request is under way.
+    let server = Server::start(move |_, before| {
+        if before == 0 {
+            let (store, name, now) = (Arc::clone(&store), name.clone(), clock.now());
+            let write = other_write(store, name, component, now);
+            std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(write)).join().unwrap();
+        }
+        ok("")
+    })
+    .await;
+    let job = Job { context: job.context.clone(), ..job.clone() }.grant(everything(Some(&server.origin())));
+    let acts = json!([{ "do": "step", "name": "s", "attempts": 3, "acts": [
+        { "do": "add", "key": "k" }, { "do": "fetch", "method": "POST", "url": server.url("/") },
+    ] }]);
+    let (seen, _) = play(&job, &json!({ "acts": acts }), Play::default()).await;
+    assert_eq!(seen.end.unwrap()[0][0], 11, "the second attempt read what the other had written");
+    assert_eq!(seen.state, [("k".to_owned(), "11".to_owned())]);
+    assert_eq!(server.asked().len(), 2);
+    let keys: BTreeSet<_> = server.asked().iter().map(|asked| asked.headers["idempotency-key"].clone()).collect();
+    assert_eq!(keys.len(), 1, "the same request in both attempts");
+}
+
+/// Another run of the deployment writes 10 under `k`.
+async fn other_write(
+    store: Arc<dyn tidemill_store::Store>,
+    deployment: tidemill_core::DeploymentName,
+    component: tidemill_core::ComponentDigest,
+    now: tidemill_core::Timestamp,
+) {
+    let node: tidemill_core::NodeId = "other".parse().unwrap();
+    let owner = tidemill_core::ids::Owner { epoch: store.begin_life(&node).await.unwrap(), node };
+    let new = NewRun {
+        id: RunId::new(START, 1 << 70),
+        deployment: deployment.clone(),
+        revision: tidemill_core::Revision::new(1),
+        component,
+        export: Export::Workflow,
+        trigger: Trigger::default(),
+        input: "null".into(),
+        key: None,
+        labels: Vec::new(),
+        priority: 5,
+        now,
+        not_before: now,
+        seed: Seed([1; 32]),
+        detached: false,
+    };
+    store.request_run(new).await.unwrap();
+    let mut run = store.claim(&owner, &deployment, 1, now).await.unwrap().remove(0).run;
+    run.state = run.state.next(RunEvent::Succeeded).unwrap();
+    let writes = vec![StateWrite { key: "k".to_owned(), value: Some("10".into()) }];
+    let commit = StretchCommit { writes, ..StretchCommit::of(owner, run, now) };
+    store.commit_stretch(commit).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_step_that_asks_for_something_else_is_warned_of() {
+    let server = Server::start(|_, _| ok("")).await;
+    let world = world();
+    let acts = json!([{ "do": "step", "name": "s", "attempts": 2, "fail_until": 2, "acts": [
+        { "do": "fetch-changing", "url": server.url("/") },
+    ] }]);
+    let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
+    assert!(seen.lines[0].contains("another Idempotency-Key"), "{:?}", seen.lines);
+    assert_ne!(server.asked()[0].headers["idempotency-key"], server.asked()[1].headers["idempotency-key"]);
 }

@@ -3,7 +3,7 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ enum Act {
     Random,
     Attempt,
     Fetch { method: String, url: String, #[serde(default)] body: String },
+    /// Posts another body each time.
+    FetchChanging { url: String },
     FetchAll { requests: Vec<(String, String)> },
     Sign { secret: String },
     Post { external_id: String },
@@ -77,6 +79,7 @@ enum Act {
 }
 
 thread_local! {
+    static FETCHED: Cell<u32> = const { Cell::new(0) };
     static STARTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -175,6 +178,10 @@ fn perform(act: &Act) -> Result<Value, Failure> {
         Act::Random => json!(host::random::bytes(8)),
         Act::Attempt => json!(host::context::attempt()),
         Act::Fetch { method, url, body } => came(Ok(host::http::fetch(&request(method, url, body))?)),
+        Act::FetchChanging { url } => {
+            let nth = FETCHED.with(|fetched| fetched.replace(fetched.get() + 1));
+            came(Ok(host::http::fetch(&request("POST", url, &nth.to_string()))?))
+        }
         Act::FetchAll { requests } => {
             let requests: Vec<_> = requests.iter().map(|(method, url)| request(method, url, "")).collect();
             json!(host::http::fetch_all(&requests).into_iter().map(came).collect::<Vec<_>>())

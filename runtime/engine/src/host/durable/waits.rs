@@ -13,7 +13,6 @@ use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::records::ChildOutcome;
 
 use super::{SIGNAL_NAME_BYTES, bad, not_in_step};
-use crate::activation::Point;
 use crate::bindings::wit::durable::{Event, First, Outcome, WaitFor};
 use crate::cancel::Urgency;
 use crate::end::End;
@@ -68,7 +67,7 @@ async fn until(
             guest.begin_here();
             return answer(Ok(()));
         }
-        guest.commit(Point::Wait(Wait::until(until))).await?;
+        guest.wait(Wait::until(until)).await?;
     }
 }
 
@@ -92,7 +91,7 @@ pub(in crate::host) async fn sleep_for_wasi(guest: &mut Guest, until: Timestamp)
                 }
                 break;
             }
-            guest.commit(Point::Wait(Wait::until(until))).await?;
+            guest.wait(Wait::until(until)).await?;
         }
         guest.record(Kind::Sleep, request, &(), None)?;
         if !in_step {
@@ -220,7 +219,7 @@ async fn wait(
                 Wanted::Run(id) => run::WaitFor::Run(*id),
             })
             .collect();
-        guest.commit(Point::Wait(Wait { any_of, all, until })).await?;
+        guest.wait(Wait { any_of, all, until }).await?;
     }
 }
 
