@@ -11,11 +11,10 @@ use tidemill_core::journal::{Hash, Kind, Met, Mismatch, NewEntry};
 use tidemill_core::run::{Export, Wait};
 use tidemill_core::{Code, Failure, Fuel};
 
-use crate::activation::{Cause, Left, Outcome, Point, RunSink, Stretched, Went};
+use crate::activation::{Point, RunSink, Stretched, Went};
 use crate::end::End;
-use crate::execute::Returned;
 use crate::guest::Guest;
-use crate::history::{Exit, Head, Mark, Marks, Open, Told};
+use crate::history::{Exit, Head, Marks, Open, Told};
 use crate::stretch::Stretch;
 
 /// The request of an entry that tells a cancellation.
@@ -342,7 +341,7 @@ impl Guest {
     }
 
     /// What stands beside the journal, where the stretch is this.
-    fn head(&self, stretch: Stretch, marks: Marks) -> wasmtime::Result<Option<Bytes>> {
+    pub fn head(&self, stretch: Stretch, marks: Marks) -> wasmtime::Result<Option<Bytes>> {
         let (next_line, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
         let at = self.history.journal.position();
@@ -371,95 +370,6 @@ impl Guest {
         self.stretch.begin_here();
         self.history.begin_here(Some(self.history.marks.kept));
     }
-
-    /// What an attempt that failed leaves to the next.
-    pub fn kept(&mut self, fuel: u64) -> Left {
-        let kept = self.history.marks.kept;
-        self.history.entry_fuel = fuel;
-        Left {
-            effects: self.stretch.kept_effects(),
-            journal_to: kept.at,
-            head: self.head_at(self.stretch.after_retry(), kept),
-        }
-    }
-
-    /// What is there where nothing has come to it since it was committed or loaded.
-    pub fn as_it_was(&mut self) -> Left {
-        let head = self
-            .history
-            .head
-            .take()
-            .map_or_else(|| self.head(self.stretch.clone(), self.history.marks).ok().flatten(), |head| written(&head));
-        Left { journal_to: self.history.journal.position(), head, ..Left::default() }
-    }
-
-    /// The guest has returned.
-    ///
-    /// # Errors
-    /// Where more is recorded, or it succeeded with a step still open.
-    pub fn returns(&mut self, returned: &Returned) -> wasmtime::Result<()> {
-        if self.export == Export::Health {
-            return Ok(());
-        }
-        self.history.journal.end().map_err(|mismatch| self.mismatch(&mismatch))?;
-        self.go_live()?;
-        if returned.result.is_ok() && self.history.depth() > 0 {
-            let step = self.history.journal.step_path();
-            let message = format!("the run returned with step `{step}` still open: what it did there would be lost");
-            return Err(End::new(Code::StepOrder, message).into());
-        }
-        Ok(())
-    }
-
-    /// What the whole attempt leaves.
-    pub fn all(&mut self) -> Left {
-        Left { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
-    }
-
-    /// Where the stretch begins, and with which head it is done again from there.
-    pub fn again(&self) -> Left {
-        let Marks { first, first_kept, .. } = self.history.marks;
-        let stretch = self.stretch.after_redo();
-        let marks = Marks { kept: first_kept, first, first_kept };
-        let open = (!stretch.is_blank() || first_kept != first).then_some(Open { stretch, marks });
-        let counts = self.counts();
-        // What was told since is told again.
-        let told = counts.told.filter(|told| told.entry <= first.at);
-        let head = Head { at: first.at, fuel: self.history.first_fuel, open, told, ..counts };
-        Left { journal_to: first.at, head: written(&head), ..Left::default() }
-    }
-
-    fn head_at(&self, stretch: Stretch, mark: Mark) -> Option<Bytes> {
-        let open = (!stretch.is_blank()).then_some(Open { stretch, marks: Marks::at(mark) });
-        written(&Head { at: mark.at, open, ..self.counts() })
-    }
-
-    /// The counts of a head, without a stretch and lines after its entry.
-    fn counts(&self) -> Head {
-        let (_, log_bytes) = self.log.counts();
-        let (http_calls, http_bytes) = self.usage.counts();
-        let (fuel, told) = (self.history.entry_fuel, self.history.told);
-        Head { fuel, log_bytes, http_calls, http_bytes, told, ..Head::default() }
-    }
-
-    /// How the activation ended, where that is no failure and no output.
-    pub fn exited(&mut self) -> Option<Outcome> {
-        Some(match self.history.exit.as_ref()? {
-            Exit::Redo => {
-                let failure = Code::Conflict.failure("another run has changed what this one had read");
-                Outcome::Failed { failure, cause: Cause::Host }
-            }
-            Exit::Leave => Outcome::Suspended,
-            Exit::AsNew(input) => Outcome::ContinueAsNew { input: input.clone() },
-            Exit::Mismatch(failure) => Outcome::Failed { failure: failure.clone(), cause: Cause::Mismatch },
-            Exit::Replayed => Outcome::Suspended,
-        })
-    }
-}
-
-fn written(head: &Head) -> Option<Bytes> {
-    // What is written here was written before, or is part of it.
-    head.write(0).ok().flatten()
 }
 
 /// What the call answers that tells the guest of its cancellation.

@@ -26,6 +26,7 @@ mod guest;
 mod history;
 mod host;
 mod journaled;
+mod leaves;
 mod limiter;
 mod meter;
 mod module;

@@ -7,17 +7,18 @@
 //! Invariants: a key that was written is answered from here and never from the store; all else that was read is in
 //! the reads with the version that was seen, and seen again at another version it makes the stretch void at once.
 
-use std::collections::{BTreeMap, HashMap};
+mod layer;
+
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
 use tidemill_core::limits::{STATE_PAGE_BYTES, STRETCH_KEYS, STRETCH_WRITE_BYTES};
-use tidemill_store::records::{
-    ExternalId, LedgerEntry, NewPosting, ReadCheck, ScanPage, ScanRequest, StateWrite, Version, Versioned,
-};
+use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, Versioned};
 
+use self::layer::{Layer, Reads, Scanned, note, size};
 use crate::activation::{Effects, SentSignal, StartRun};
 use crate::blob::Blob;
 
@@ -35,46 +36,6 @@ pub(crate) struct Stretch {
     kept_steps: Vec<Layer>,
     /// All of that as it was when the stretch began, which need not be at a commit: the answer that opened it belongs to it.
     first: Option<Box<Self>>,
-}
-
-/// What was read since the last commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Reads {
-    keys: BTreeMap<String, Version>,
-    scans: Vec<Scanned>,
-    ids: BTreeMap<String, Version>,
-    scanned_keys: usize,
-}
-
-/// A scan that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Scanned {
-    prefix: String,
-    after: Option<String>,
-    limit: usize,
-    seen: Vec<(String, Version)>,
-    more: bool,
-}
-
-/// Effects that are kept or dropped together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Layer {
-    written: BTreeMap<String, Option<Blob>>,
-    written_bytes: usize,
-    postings: Vec<LedgerEntry>,
-    /// Their places by external id.
-    posted: HashMap<String, usize>,
-    starts: Vec<StartRun>,
-    signals: Vec<SentSignal>,
-    taken: Vec<(String, u64)>,
-    cancels: Vec<RunId>,
-    /// Children whose end the run has learned, where it was no success.
-    observed: Vec<RunId>,
-    /// Keys that the step has read and written, and external ids that it posts under, with what it saw before a commit in its middle.
-    held_keys: BTreeMap<String, Version>,
-    held_ids: BTreeMap<String, Version>,
-    /// Whether it holds a compare-and-set.
-    claimed: bool,
 }
 
 /// A stretch grew beyond its bounds.
@@ -401,118 +362,6 @@ impl Stretch {
     /// Whether there is nothing in it, nor an open step.
     pub fn is_blank(&self) -> bool {
         self.is_empty() && self.steps.is_empty()
-    }
-}
-
-impl Layer {
-    fn things(&self) -> usize {
-        self.written.len()
-            + self.postings.len()
-            + self.starts.len()
-            + self.signals.len()
-            + self.taken.len()
-            + self.cancels.len()
-            + self.observed.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.things() == 0
-    }
-
-    fn take_in(&mut self, later: Self) {
-        if self.is_empty() && self.held_keys.is_empty() && self.held_ids.is_empty() {
-            let claimed = self.claimed || later.claimed;
-            *self = Self { claimed, ..later };
-            return;
-        }
-        for (key, value) in later.written {
-            self.written_bytes += size(&key, &value);
-            self.written_bytes -= self.written.get(&key).map_or(0, |value| size(&key, value));
-            self.written.insert(key, value);
-        }
-        let before = self.postings.len();
-        self.posted.extend(later.posted.into_iter().map(|(id, at)| (id, before + at)));
-        self.postings.extend(later.postings);
-        self.starts.extend(later.starts);
-        self.signals.extend(later.signals);
-        self.taken.extend(later.taken);
-        self.cancels.extend(later.cancels);
-        self.observed.extend(later.observed);
-        for (key, version) in later.held_keys {
-            self.held_keys.entry(key).or_insert(version);
-        }
-        for (id, version) in later.held_ids {
-            self.held_ids.entry(id).or_insert(version);
-        }
-        self.claimed |= later.claimed;
-    }
-
-    /// Before the reads are forgotten: what the step has read and written is looked at again when it takes hold.
-    fn hold(&mut self, reads: &Reads) {
-        let scanned: HashMap<&str, Version> = match self.written.is_empty() {
-            true => HashMap::new(),
-            false => {
-                reads.scans.iter().flat_map(|scan| &scan.seen).map(|(key, version)| (key.as_str(), *version)).collect()
-            }
-        };
-        for key in self.written.keys() {
-            let seen = reads.keys.get(key).or_else(|| scanned.get(key.as_str()));
-            if let Some(version) = seen {
-                self.held_keys.entry(key.clone()).or_insert(*version);
-            }
-        }
-        for entry in &self.postings {
-            if let Some(version) = reads.ids.get(&entry.external_id) {
-                self.held_ids.entry(entry.external_id.clone()).or_insert(*version);
-            }
-        }
-    }
-
-    fn effects<const N: usize>(layers: [&Self; N]) -> Effects {
-        let mut effects = Effects::default();
-        let mut written: BTreeMap<&String, &Option<Blob>> = BTreeMap::new();
-        for layer in layers {
-            written.extend(&layer.written);
-            effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
-            effects.starts.extend(layer.starts.iter().cloned());
-            effects.signals.extend(layer.signals.iter().cloned());
-            effects.taken.extend(layer.taken.iter().map(|(_, place)| *place));
-            effects.cancels.extend(&layer.cancels);
-            effects.observed.extend(&layer.observed);
-        }
-        let writes = written.into_iter();
-        let bytes = |value: &Option<Blob>| value.as_ref().map(|value| value.0.clone());
-        effects.writes = writes.map(|(key, value)| StateWrite { key: key.clone(), value: bytes(value) }).collect();
-        effects
-    }
-}
-
-impl Reads {
-    fn checks(&self) -> Vec<ReadCheck> {
-        let keys = self.keys.iter().map(|(key, version)| ReadCheck::State { key: key.clone(), version: *version });
-        let scans = self.scans.iter().map(|scan| ReadCheck::Scan {
-            request: ScanRequest { prefix: scan.prefix.clone(), after: scan.after.clone(), limit: scan.limit },
-            seen: scan.seen.clone(),
-            more: scan.more,
-        });
-        let ids = self.ids.iter();
-        let ids = ids.map(|(id, version)| ReadCheck::ExternalId { external_id: id.clone(), version: *version });
-        keys.chain(scans).chain(ids).collect()
-    }
-}
-
-fn size(key: &str, value: &Option<Blob>) -> usize {
-    key.len() + value.as_ref().map_or(0, |value| value.0.len())
-}
-
-fn note(seen: &mut BTreeMap<String, Version>, name: &str, version: Version) -> Result<(), Changed> {
-    match seen.get(name) {
-        Some(before) if *before != version => Err(Changed),
-        Some(_) => Ok(()),
-        None => {
-            seen.insert(name.to_owned(), version);
-            Ok(())
-        }
     }
 }
 
