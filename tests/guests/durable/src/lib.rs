@@ -23,22 +23,50 @@ struct Program {
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 enum Act {
-    Get { key: String },
-    Set { key: String, value: String },
-    Delete { key: String },
+    Get {
+        key: String,
+    },
+    Set {
+        key: String,
+        value: String,
+    },
+    Delete {
+        key: String,
+    },
     /// Reads a number and writes it back plus one.
-    Add { key: String },
-    Cas { key: String, expected: Option<String>, value: String },
-    Scan { prefix: String },
+    Add {
+        key: String,
+    },
+    Cas {
+        key: String,
+        expected: Option<String>,
+        value: String,
+    },
+    Scan {
+        prefix: String,
+    },
     Now,
     Random,
     Attempt,
-    Fetch { method: String, url: String, #[serde(default)] body: String },
+    Fetch {
+        method: String,
+        url: String,
+        #[serde(default)]
+        body: String,
+    },
     /// Posts another body each time.
-    FetchChanging { url: String },
-    FetchAll { requests: Vec<(String, String)> },
-    Sign { secret: String },
-    Post { external_id: String },
+    FetchChanging {
+        url: String,
+    },
+    FetchAll {
+        requests: Vec<(String, String)>,
+    },
+    Sign {
+        secret: String,
+    },
+    Post {
+        external_id: String,
+    },
     Revenue,
     /// A step of these acts, which fails after them until its attempt reaches `fail_until`.
     Step {
@@ -56,26 +84,67 @@ enum Act {
     },
     /// Ends a step that is not open.
     EndOther,
-    Sleep { ms: u64 },
-    SleepStd { ms: u64 },
-    Start { deployment: String, input: Value, #[serde(default)] detached: bool, #[serde(default)] key: Option<String> },
+    Sleep {
+        ms: u64,
+    },
+    SleepStd {
+        ms: u64,
+    },
+    Start {
+        deployment: String,
+        input: Value,
+        #[serde(default)]
+        detached: bool,
+        #[serde(default)]
+        key: Option<String>,
+    },
     /// Waits for signals (`"name"`) and runs that were started (by their ordinal).
-    AwaitFirst { any_of: Vec<Value>, timeout: Option<u64> },
-    AwaitAll { runs: Vec<usize>, timeout: Option<u64> },
+    AwaitFirst {
+        any_of: Vec<Value>,
+        timeout: Option<u64>,
+    },
+    AwaitAll {
+        runs: Vec<usize>,
+        timeout: Option<u64>,
+    },
     /// To `"self"`, a started run by its ordinal, an id, or `[deployment, key]`.
-    Signal { to: Value, name: String, payload: Value },
-    Cancel { run: Value },
-    ContinueAsNew { input: Value },
-    Log { message: String },
-    Print { message: String },
-    Progress { done: u64 },
-    Spin { turns: u64 },
-    Fail { code: String, #[serde(default)] retryable: bool },
+    Signal {
+        to: Value,
+        name: String,
+        payload: Value,
+    },
+    Cancel {
+        run: Value,
+    },
+    ContinueAsNew {
+        input: Value,
+    },
+    Log {
+        message: String,
+    },
+    Print {
+        message: String,
+    },
+    Progress {
+        done: u64,
+    },
+    Spin {
+        turns: u64,
+    },
+    Fail {
+        code: String,
+        #[serde(default)]
+        retryable: bool,
+    },
     /// Fails retryably until the run's attempt reaches this.
-    FailUntil { attempt: u32 },
+    FailUntil {
+        attempt: u32,
+    },
     Trap,
     /// Goes on where the act fails, and answers its code.
-    Try { act: Box<Act> },
+    Try {
+        act: Box<Act>,
+    },
 }
 
 thread_local! {
@@ -87,7 +156,8 @@ struct Durable;
 
 impl Guest for Durable {
     fn run(input: String) -> Result<String, Failure> {
-        let program: Program = serde_json::from_str(&input).map_err(|error| own("bad-input", false, &error.to_string()))?;
+        let program: Program =
+            serde_json::from_str(&input).map_err(|error| own("bad-input", false, &error.to_string()))?;
         match all(&program.acts) {
             Ok(answers) => Ok(Value::Array(answers).to_string()),
             Err(failure) if failure.code == "host/cancelled" && !program.undo.is_empty() => {
@@ -290,13 +360,7 @@ fn perform(act: &Act) -> Result<Value, Failure> {
     })
 }
 
-fn step(
-    name: &str,
-    acts: &[Act],
-    fail_until: u32,
-    attempts: Option<u32>,
-    delay_ms: u64,
-) -> Result<Value, Failure> {
+fn step(name: &str, acts: &[Act], fail_until: u32, attempts: Option<u32>, delay_ms: u64) -> Result<Value, Failure> {
     let retry = attempts.map(|max_attempts| host::types::RetryPolicy {
         max_attempts,
         initial_delay: delay_ms,
@@ -306,7 +370,9 @@ fn step(
     });
     let begun = host::durable::begin_step(name, retry)?;
     let mut attempt = match begun.step {
-        host::durable::Step::Completed(result) => return serde_json::from_str(&result).map_err(|_| own("bad", false, "")),
+        host::durable::Step::Completed(result) => {
+            return serde_json::from_str(&result).map_err(|_| own("bad", false, ""));
+        }
         host::durable::Step::Execute(attempt) => attempt,
     };
     loop {
