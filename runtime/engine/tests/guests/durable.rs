@@ -187,7 +187,7 @@ async fn a_cancelled_run_undoes_what_it_did_from_everywhere() {
     let world = world();
     let acts = json!([{ "do": "add", "key": "n" }, { "do": "sleep", "ms": 1_000 }, { "do": "add", "key": "never" }]);
     let undo = json!([
-        { "do": "add", "key": "undone" }, { "do": "sleep", "ms": 10 },
+        { "do": "add", "key": "undone" }, { "do": "sleep", "ms": 10 }, { "do": "now" },
         { "do": "step", "name": "back", "acts": [{ "do": "delete", "key": "n" }] },
         { "do": "try", "act": { "do": "start", "deployment": "child", "input": 1 } },
         { "do": "try", "act": { "do": "continue-as-new", "input": 1 } },
@@ -354,4 +354,21 @@ async fn a_retried_step_that_asks_for_something_else_is_warned_of() {
     let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
     assert!(seen.lines[0].contains("another Idempotency-Key"), "{:?}", seen.lines);
     assert_ne!(server.asked()[0].headers["idempotency-key"], server.asked()[1].headers["idempotency-key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_told_inside_a_step_is_not_told_again() {
+    let world = world();
+    // The step waits for its next attempt when the run is cancelled, and gives up.
+    let acts = json!([
+        { "do": "step", "name": "s", "attempts": 9, "delay_ms": 60_000, "fail_until": 9, "caught": true, "acts": [{ "do": "add", "key": "n" }] },
+        { "do": "try", "act": { "do": "start", "deployment": "child", "input": 1 } },
+        { "do": "try", "act": { "do": "continue-as-new", "input": 1 } }, { "do": "add", "key": "m" }, { "do": "sleep", "ms": 5 },
+        { "do": "add", "key": "m" },
+    ]);
+    let how = Play { cancel_at_back_off: true, ..Play::default() };
+    let seen = same_from_everywhere(&world, None, acts, json!([]), how).await;
+    let refused = json!({ "code": "host/cancelled" });
+    let gave_up = json!({ "gave-up": "host/cancelled", "retryable": false });
+    assert_eq!(seen.end.unwrap(), json!([gave_up, refused, refused, 1, null, 2]));
 }

@@ -54,6 +54,8 @@ pub struct Play {
     pub leaves: bool,
     /// Attempts of the run.
     pub attempts: u32,
+    /// The run is cancelled while a step waits for its next attempt.
+    pub cancel_at_back_off: bool,
     /// The n-th commit is refused, as though a read had changed; counted from 1.
     pub conflict: usize,
 }
@@ -405,6 +407,11 @@ impl Stage {
                 let logs = std::mem::take(&mut *self.unsaved.lock().unwrap());
                 self.store.save(&self.owner, &run, journal, head, logs).await.unwrap();
                 if let Point::BackOff { until } = point {
+                    if self.play.cancel_at_back_off && run.cancel.is_none() {
+                        self.store.request_cancel(self.id, false, self.clock.now()).await.unwrap();
+                        self.cancel.lock().unwrap().cancel();
+                        return Went::On;
+                    }
                     self.clock.set(self.clock.now().max(until));
                 }
                 return Went::On;

@@ -6,6 +6,7 @@ mod steps;
 pub(super) mod waits;
 
 use tidemill_core::Code;
+use tidemill_core::journal::Kind;
 use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::Progress;
 
@@ -13,7 +14,7 @@ use super::call::{Contract, Interface};
 use crate::bindings::wit::types::Failure;
 use crate::end::End;
 use crate::guest::Guest;
-use crate::history::Exit;
+use crate::history::{Exit, hash};
 
 /// The longest note, in bytes; what is longer is cut.
 const NOTE_BYTES: usize = 1024;
@@ -71,12 +72,19 @@ fn continue_as_new(guest: &mut Guest, (input,): (String,)) -> wasmtime::Result<F
         .may_fail()
         .and_then(|()| guest.not_in_health_check("durable.continue-as-new"))
         .and_then(|()| not_in_step(guest, "durable.continue-as-new"))
-        .and_then(|()| nothing_new(guest, "continues as new"))
         .and_then(|()| bounded_json("the input", &input, INPUT_BYTES));
-    match allowed {
-        Ok(()) => Err(guest.exit(Exit::AsNew(input.into())).into()),
-        Err(failure) => Ok(failure.into()),
+    if let Err(failure) = allowed {
+        return Ok(failure.into());
     }
+    let request = hash(&[input.as_bytes()]);
+    if let Some(failure) = guest.recall::<tidemill_core::Failure>(Kind::ContinueAsNew, request)? {
+        return Ok(failure.into());
+    }
+    if let Err(failure) = nothing_new(guest, "continues as new") {
+        guest.record(Kind::ContinueAsNew, request, &failure, None)?;
+        return Ok(failure.into());
+    }
+    Err(guest.exit(Exit::AsNew(input.into())).into())
 }
 
 /// A step is work, not waiting.
@@ -87,7 +95,7 @@ fn not_in_step(guest: &Guest, call: &str) -> Result<(), tidemill_core::Failure> 
     Err(Code::WaitInStep.failure(format!("`{call}` is refused inside a step: a step is work, not waiting")))
 }
 
-/// After a cancellation was told, nothing new is started.
+/// After a cancellation was told, nothing new is started. What that refuses is recorded: replay may pass over the step in which it was told.
 fn nothing_new(guest: &Guest, what: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.told.is_none() {
         return Ok(());

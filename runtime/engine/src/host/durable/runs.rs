@@ -36,7 +36,6 @@ pub(super) async fn start(
         .may_fail()
         .and_then(|()| guest.not_in_health_check("durable.start"))
         .and_then(|()| not_in_step(guest, "durable.start"))
-        .and_then(|()| nothing_new(guest, "starts runs"))
         .and_then(|()| Wanted::check(&deployment, input, options));
     let wanted = match wanted {
         Ok(wanted) => wanted,
@@ -107,7 +106,7 @@ async fn start_now(
     nth: u64,
 ) -> wasmtime::Result<Result<RunId, Failure>> {
     let Wanted { deployment, input, export, options } = wanted;
-    if let Err(failure) = may_touch(guest, &deployment) {
+    if let Err(failure) = nothing_new(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
         return Ok(Err(failure));
     }
     if let Err(much) = guest.stretch.has_room() {
