@@ -2,18 +2,28 @@
 //!
 //! A guest that computes or touches fresh memory uses its slice to the last microsecond; Linux lets a thread that wakes meanwhile
 //! interrupt it at once only where that one has asked for a shorter slice (`sched_setattr(2)`, `sched_runtime`, since
-//! 6.12). So the host's threads ask for the shortest there is, and the guests' for none. A thread inherits the slice of
-//! the one that starts it. Where the kernel knows nothing of it, all threads are as before.
+//! 6.12). So the host's threads ask for the shortest there is, the quick guests' for none, and the slow ones' for the longest, so
+//! that whoever wakes on the machine interrupts them. A thread inherits the slice of the one that starts it. Where the
+//! kernel knows nothing of it, all threads are as before.
 
 /// The shortest slice that the kernel grants, in nanoseconds.
 #[cfg(target_os = "linux")]
 const SHORTEST: u64 = 100_000;
+/// The longest.
+#[cfg(target_os = "linux")]
+const LONGEST: u64 = 100_000_000;
 
 /// The calling thread, and those that it starts from now on, run as soon as they wake. For the host's own threads, which
 /// work in short turns: call it before the first of them is started.
 pub fn ask_for_short() {
     #[cfg(target_os = "linux")]
     set(SHORTEST);
+}
+
+/// The calling thread gives way to all that wake, and has longer turns for it.
+pub(crate) fn ask_for_long() {
+    #[cfg(target_os = "linux")]
+    set(LONGEST);
 }
 
 /// The calling thread takes the system's usual turns.

@@ -32,7 +32,7 @@ impl Threads {
         let quick = build("tidemill-guest").on_thread_start(slice::ask_for_usual).build()?;
         let slow = build("tidemill-slow")
             .on_thread_start(|| {
-                slice::ask_for_usual();
+                slice::ask_for_long();
                 // On Linux a thread's own priority. Where it is refused, the slow are only as quick as the others.
                 if let Err(error) = rustix::process::setpriority_process(None, SLOW_NICE) {
                     tracing::debug!(%error, "the slow threads keep their priority");
