@@ -109,6 +109,7 @@ const SDK: &[(&str, &str)] = embedded!("../../sdk/rust":
     "src/random.rs",
     "src/retry.rs",
     "src/schema.rs",
+    "src/schema/tests.rs",
     "src/secrets.rs",
     "src/state.rs",
     "src/status.rs",
