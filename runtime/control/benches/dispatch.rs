@@ -27,7 +27,7 @@ struct NoOp;
 #[async_trait]
 impl Guests for NoOp {
     async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
-        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new() })
+        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
     async fn run(&self, _: Job) -> Ended {
@@ -52,7 +52,15 @@ async fn host(folder: &Path) -> Host {
     let version =
         ModuleVersion { module: "noop".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: now };
     let exports = vec![Export::Workflow];
-    let component = Component { digest, size: 5, exports, imports: Vec::new(), warnings: Vec::new(), uploaded_at: now };
+    let component = Component {
+        digest,
+        size: 5,
+        exports,
+        imports: Vec::new(),
+        warnings: Vec::new(),
+        uploaded_at: now,
+        schemas: None,
+    };
     store.put_version(version, component).await.unwrap();
     let config = HostConfig::new("bench".parse().unwrap(), folder.join("components"));
     let host = Host::start(config, store, Arc::new(NoOp), Arc::new(SystemClock)).await.unwrap();

@@ -106,7 +106,7 @@ impl Host {
         }
         // Everything that can fail comes before the commit.
         let revision = Revision::new(present.map_or(1, |revision| revision.get() + 1));
-        let mut plan = Plan::new(revision, manifest, component.exports);
+        let mut plan = Plan::new(revision, manifest, component.exports, component.schemas.as_deref());
         let deployment = self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failed(error))?;
         plan.revision = deployment.revision;
         let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));

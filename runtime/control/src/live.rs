@@ -11,6 +11,7 @@ use tidemill_core::manifest::{Grants, Manifest};
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Schedule;
+use tidemill_core::schema::InputCheck;
 use tidemill_core::{DeploymentName, Limits, Revision, ScheduleName, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::records::Deployment;
@@ -27,6 +28,8 @@ const EARLIER_PLANS: usize = 8;
 pub(crate) struct Plan {
     pub(crate) revision: Revision,
     pub(crate) exports: Vec<Export>,
+    /// By what its component says of its workflow's input.
+    pub(crate) input: Option<InputCheck>,
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
@@ -52,14 +55,17 @@ impl Plan {
             ControlError::Store(tidemill_store::StoreError::Damaged { what })
         })?;
         let component = store.component(&deployment.component).await?;
-        let exports = component.map(|component| component.exports).unwrap_or_default();
-        Ok(Self::new(deployment.revision, manifest, exports))
+        let (exports, schemas) =
+            component.map_or_else(Default::default, |component| (component.exports, component.schemas));
+        Ok(Self::new(deployment.revision, manifest, exports, schemas.as_deref()))
     }
 
-    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>) -> Self {
+    /// `schemas` is the component's. The upload has read it: where this version of the host cannot, inputs are not checked.
+    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>, schemas: Option<&str>) -> Self {
         Self {
             revision,
             exports,
+            input: schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten()),
             config: manifest.config.as_str().into(),
             limits: manifest.limits.clone(),
             grants: Arc::new(manifest.grants.clone()),

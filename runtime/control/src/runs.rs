@@ -109,6 +109,14 @@ impl Host {
         if export == Export::RevenueStream {
             Asked::parse(&input)?;
         }
+        if export == Export::Workflow
+            && let Some(check) = &live.plan.input
+        {
+            let problems = check.problems(&input);
+            if !problems.is_empty() {
+                return Err(ControlError::Problems { code: Code::InputInvalid, problems });
+            }
+        }
         if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
             return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
         }

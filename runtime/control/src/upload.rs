@@ -64,6 +64,7 @@ impl Host {
             imports: admitted.imports,
             warnings: admitted.warnings,
             uploaded_at: known.map_or(now, |component| component.uploaded_at),
+            schemas: admitted.schemas,
         };
         let named = ModuleVersion { module, version: version.as_str().to_owned(), digest, created_at: now };
         let put = self.0.store.put_version(named, component.clone()).await?;

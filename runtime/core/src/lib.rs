@@ -18,6 +18,7 @@ pub mod money;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod schema;
 pub mod wire;
 
 pub use clock::Clock;

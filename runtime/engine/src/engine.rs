@@ -127,7 +127,7 @@ impl Engine {
             self.compile(bytes_file, digest).await?;
         }
         match self.load(digest).await {
-            Ok((admitted, _)) => Ok(admitted),
+            Ok((admitted, _)) => with_schemas(admitted, bytes_file).await,
             Err(refused) => {
                 self.cache.remove(digest);
                 Err(refused)
@@ -306,6 +306,16 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.shared.counts.running.fetch_sub(1, Relaxed);
     }
+}
+
+/// What the component says of its workflow's JSON.
+async fn with_schemas(admitted: Admitted, bytes_file: &Path) -> Result<Admitted, Refused> {
+    let file = bytes_file.to_owned();
+    let read = tokio::task::spawn_blocking(move || validate::section::read(&file));
+    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let (schemas, warning) = read.map_err(|error| Refused::by_host(format!("the upload: {error}")))?;
+    let warnings = admitted.warnings.into_iter().chain(warning).collect();
+    Ok(Admitted { schemas, warnings, ..admitted })
 }
 
 async fn begin_of(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -55,6 +55,8 @@ pub struct Admitted {
     pub imports: Vec<String>,
     /// What its author should know.
     pub warnings: Vec<String>,
+    /// What it says of its workflow's JSON, as JSON: `{"workflow": {"input": …, "output": …}}`.
+    pub schemas: Option<String>,
 }
 
 /// Why a component is not admitted: every problem that was found, not only the first.

@@ -28,6 +28,7 @@ async fn deployed(dir: &Path) -> LocalStore {
         imports: vec![],
         warnings: vec![],
         uploaded_at: NOON,
+        schemas: None,
     };
     let version =
         ModuleVersion { module: "module".parse().unwrap(), version: "1.0.0".into(), digest, created_at: NOON };

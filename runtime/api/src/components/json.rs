@@ -1,6 +1,7 @@
 //! A component as it is sent.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tidemill_core::ComponentDigest;
 use tidemill_core::run::Export;
 use tidemill_store::records::Component;
@@ -26,6 +27,10 @@ pub struct ComponentJson<'a> {
     warnings: &'a [String],
     /// When it came.
     uploaded_at: Time,
+    /// JSON Schemas of what its workflow takes and gives, where it says so: `{"workflow": {"input": …, "output": …}}`. Inputs are checked by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    schemas: Option<&'a RawValue>,
 }
 
 impl<'a> ComponentJson<'a> {
@@ -39,6 +44,7 @@ impl<'a> ComponentJson<'a> {
             imports: &component.imports,
             warnings: &component.warnings,
             uploaded_at: component.uploaded_at.into(),
+            schemas: component.schemas.as_deref().and_then(|schemas| serde_json::from_str(schemas).ok()),
         }
     }
 }

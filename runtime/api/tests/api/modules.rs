@@ -3,7 +3,7 @@
 use axum::body::Body;
 use serde_json::json;
 
-use super::world::World;
+use super::world::{SCHEMAS, World};
 
 #[tokio::test]
 async fn an_upload_is_new_once_the_same_again_and_never_other() {
@@ -49,6 +49,25 @@ async fn an_upload_is_what_its_bytes_are_whatever_it_is_called() {
         noise.refused(422, "host/component-invalid");
     }
     world.ask("PUT", "/v1/modules/bare/versions/1.0.0", &[], b"\0asm workflow".to_vec()).await.is(201);
+}
+
+#[tokio::test]
+async fn an_input_is_held_against_what_the_component_takes() {
+    let world = World::new().await;
+    let made = world.upload("typed", "1.0.0", b"\0asm workflow schemas").await.is(201).json();
+    let component = world.get(&format!("/v1/components/{}", made["digest"].as_str().unwrap())).await.is(200).json();
+    assert_eq!(component["schemas"], serde_json::from_str::<serde_json::Value>(SCHEMAS).unwrap());
+    world.put("/v1/deployments/typed", json!({"module": "typed@1.0.0"})).await.is(201);
+    for path in ["/v1/deployments/typed/runs", "/v1/deployments/typed/runs?delay=1h"] {
+        let problem = world.post(path, json!({"name": 5})).await.refused(422, "host/input-invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "/name");
+        world.post(path, json!({})).await.refused(422, "host/input-invalid");
+        world.post(path, json!({"name": "Ada"})).await.is(202);
+    }
+    // A component that says nothing takes anything.
+    let plain = world.upload("plain", "1.0.0", b"\0asm workflow").await.is(201).json();
+    let component = world.get(&format!("/v1/components/{}", plain["digest"].as_str().unwrap())).await.is(200).json();
+    assert!(component.get("schemas").is_none());
 }
 
 #[tokio::test]

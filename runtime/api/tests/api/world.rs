@@ -213,6 +213,9 @@ impl Stream {
     }
 }
 
+/// What a component whose bytes say `schemas` says of its workflow.
+pub const SCHEMAS: &str = r#"{"workflow":{"input":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]},"output":{"type":"object"}}}"#;
+
 /// Guests whose bytes say what they export, and whose input says what they do.
 struct Scripted;
 
@@ -230,7 +233,12 @@ impl Guests for Scripted {
         };
         let words: Vec<_> = std::str::from_utf8(text).unwrap().split_whitespace().collect();
         let exports = Export::ALL.into_iter().filter(|export| words.contains(&export.as_str())).collect();
-        Ok(Admitted { exports, imports: vec!["tidemill:host/log@0.1.0".to_owned()], warnings: Vec::new() })
+        Ok(Admitted {
+            exports,
+            imports: vec!["tidemill:host/log@0.1.0".to_owned()],
+            warnings: Vec::new(),
+            schemas: words.contains(&"schemas").then(|| SCHEMAS.to_owned()),
+        })
     }
 
     async fn run(&self, job: Job) -> Ended {

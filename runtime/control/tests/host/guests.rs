@@ -74,7 +74,7 @@ impl Scripted {
 #[async_trait]
 impl Guests for Scripted {
     async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
-        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new() })
+        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
     async fn dry_run(&self, job: Job) -> DryRun {

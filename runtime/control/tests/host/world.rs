@@ -81,6 +81,7 @@ impl World {
             imports: Vec::new(),
             warnings: Vec::new(),
             uploaded_at: START,
+            schemas: None,
         };
         let version = ModuleVersion {
             module: "module".parse().unwrap(),

@@ -206,6 +206,9 @@ codes! {
     BadField => "bad-field", 422, retryable: false,
         "A field is not valid",
         "Correct the fields that `errors` lists.";
+    InputInvalid => "input-invalid", 422, retryable: false,
+        "The input is not what the component takes",
+        "Correct what `errors` lists; the component's record shows the schema of its input.";
     UnknownField => "unknown-field", 422, retryable: false,
         "There is no such field",
         "Use the name that the message suggests, or remove the field.";

@@ -2,6 +2,7 @@
 //! export against the four worlds, with the nearest name and what to do. Signatures of the contract's functions are checked one by one;
 //! those of WASI last, by wasmtime, which stops at the first that differs.
 
+pub(crate) mod section;
 mod shape;
 mod table;
 
@@ -45,7 +46,7 @@ pub(crate) fn check(
         return Err(Refused { problems, host: false });
     }
     let module = Module::link(digest, component, exports.clone(), &contract.linker)?;
-    Ok((Admitted { exports, imports, warnings }, module))
+    Ok((Admitted { exports, imports, warnings, schemas: None }, module))
 }
 
 fn imports(

@@ -37,6 +37,23 @@ async fn code_is_compiled_once_and_then_loaded() {
 }
 
 #[tokio::test]
+async fn a_component_says_what_its_workflow_takes() {
+    let world = World::new();
+    for (guest, says) in [(tidemill_artifacts::hello(), true), (tidemill_artifacts::noop(), false)] {
+        let digest = world.put(guest);
+        let file = world.folder.path().join("components").join(digest.hex()).with_extension("wasm");
+        let admitted = world.engine.admit(&file, digest).await.unwrap();
+        assert!(admitted.warnings.is_empty(), "{:?}", admitted.warnings);
+        assert_eq!(admitted.schemas.is_some(), says);
+        if let Some(schemas) = admitted.schemas {
+            let schemas: Value = serde_json::from_str(&schemas).unwrap();
+            assert_eq!(schemas["workflow"]["input"]["properties"]["name"]["type"], "string");
+            assert_eq!(schemas["workflow"]["output"]["required"], json!(["message", "times", "total"]));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_run_reads_and_writes_is_left_for_the_commit() {
     let world = World::new();
     let job = world.hostile().await;

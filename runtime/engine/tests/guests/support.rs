@@ -180,6 +180,7 @@ impl World {
             imports: Vec::new(),
             warnings: Vec::new(),
             uploaded_at: START,
+            schemas: None,
         };
         self.store.put_version(version, component).await.unwrap();
         let put = PutDeployment {

@@ -46,6 +46,7 @@ pub(super) fn component(bytes: &[u8]) -> Component {
         imports: vec![],
         warnings: vec![],
         uploaded_at: NOON,
+        schemas: None,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Component {
     pub warnings: Vec<String>,
     /// When it came.
     pub uploaded_at: Timestamp,
+    /// What it says of its workflow's JSON, as JSON of up to 64 KiB.
+    pub schemas: Option<String>,
 }
 
 /// A name for a component; it never changes its meaning.

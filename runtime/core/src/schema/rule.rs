@@ -1,0 +1,523 @@
+//! One schema, read into what it asks for, and held against a value by the rules of JSON Schema 2020-12. Each part looks at each part of the value
+//! once at most: the cost is their product.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Most schemas inside one another.
+const DEPTH: usize = 32;
+
+/// Most values of a list that are told.
+const VALUES: usize = 20;
+
+/// What one schema asks for. All of it has to hold; what says nothing of a kind of value lets it pass.
+#[derive(Debug, Default)]
+pub(super) struct Rule {
+    never: bool,
+    types: Option<Vec<Type>>,
+    /// `enum`, and `const` as one of one.
+    one_of_values: Option<Vec<Value>>,
+    least: Bound,
+    most: Bound,
+    length: Span,
+    items: Span,
+    properties: Span,
+    required: Vec<String>,
+    by_name: BTreeMap<String, Rule>,
+    other_names: Option<Box<Rule>>,
+    by_place: Vec<Rule>,
+    other_places: Option<Box<Rule>>,
+    all_of: Vec<Rule>,
+    any_of: Option<Vec<Rule>>,
+    one_of: Option<Vec<Rule>>,
+    not: Option<Box<Rule>>,
+}
+
+/// A number's bound, with or without itself.
+#[derive(Debug, Default)]
+struct Bound {
+    with: Option<f64>,
+    without: Option<f64>,
+}
+
+/// How many, from and to.
+#[derive(Debug, Default)]
+struct Span {
+    least: Option<u64>,
+    most: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+impl Type {
+    const ALL: [(Self, &str); 7] = [
+        (Self::Null, "null"),
+        (Self::Boolean, "boolean"),
+        (Self::Integer, "integer"),
+        (Self::Number, "number"),
+        (Self::Text, "string"),
+        (Self::Array, "array"),
+        (Self::Object, "object"),
+    ];
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|(_, name)| value.as_str() == Some(name));
+        known.map(|(known, _)| *known).ok_or_else(|| format!("there is no type {value}"))
+    }
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        match value {
+            Value::Null => self == Self::Null,
+            Value::Bool(_) => self == Self::Boolean,
+            Value::String(_) => self == Self::Text,
+            Value::Array(_) => self == Self::Array,
+            Value::Object(_) => self == Self::Object,
+            // 1.0 is a whole number too.
+            Value::Number(number) => {
+                self == Self::Number
+                    || (self == Self::Integer
+                        && (number.is_i64()
+                            || number.is_u64()
+                            || number.as_f64().is_some_and(|number| number.fract() == 0.0)))
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// Reads a schema, and adds up its parts.
+    ///
+    /// # Errors
+    /// A word that is not looked at or does not say what it should, or too many schemas inside one another.
+    pub(super) fn read(schema: &Value, depth: usize, parts: &mut usize) -> Result<Self, String> {
+        *parts += 1;
+        if depth > DEPTH {
+            return Err(format!("more than {DEPTH} schemas are inside one another"));
+        }
+        let object = match schema {
+            Value::Bool(allowed) => return Ok(Self { never: !allowed, ..Self::default() }),
+            Value::Object(object) => object,
+            _ => return Err("a schema is an object or a boolean".to_owned()),
+        };
+        let mut rule = Self::default();
+        for (word, value) in object {
+            rule.word(word, value, depth + 1, parts).map_err(|why| format!("`{word}`: {why}"))?;
+        }
+        Ok(rule)
+    }
+
+    fn word(&mut self, word: &str, value: &Value, depth: usize, parts: &mut usize) -> Result<(), String> {
+        let one = |parts: &mut usize| Self::read(value, depth, parts).map(Box::new);
+        match word {
+            "type" => {
+                let types = match value {
+                    Value::Array(types) => types.iter().map(Type::read).collect::<Result<_, _>>()?,
+                    one => vec![Type::read(one)?],
+                };
+                self.types = Some(types);
+            }
+            "enum" => self.one_of_values = Some(list(value)?.clone()),
+            "const" => self.one_of_values = Some(vec![value.clone()]),
+            "minimum" => self.least.with = Some(number(value)?),
+            "exclusiveMinimum" => self.least.without = Some(number(value)?),
+            "maximum" => self.most.with = Some(number(value)?),
+            "exclusiveMaximum" => self.most.without = Some(number(value)?),
+            "minLength" => self.length.least = Some(count(value)?),
+            "maxLength" => self.length.most = Some(count(value)?),
+            "minItems" => self.items.least = Some(count(value)?),
+            "maxItems" => self.items.most = Some(count(value)?),
+            "minProperties" => self.properties.least = Some(count(value)?),
+            "maxProperties" => self.properties.most = Some(count(value)?),
+            "required" => {
+                let name = |name: &Value| name.as_str().map(str::to_owned).ok_or("a name is a text".to_owned());
+                self.required = list(value)?.iter().map(name).collect::<Result<_, _>>()?;
+            }
+            "properties" => {
+                for (name, schema) in value.as_object().ok_or("it is no object")? {
+                    self.by_name.insert(name.clone(), Self::read(schema, depth, parts)?);
+                }
+            }
+            "additionalProperties" => self.other_names = Some(one(parts)?),
+            "prefixItems" => self.by_place = Self::several(value, depth, parts)?,
+            "items" => self.other_places = Some(one(parts)?),
+            "allOf" => self.all_of = Self::several(value, depth, parts)?,
+            "anyOf" => self.any_of = Some(Self::several(value, depth, parts)?),
+            "oneOf" => self.one_of = Some(Self::several(value, depth, parts)?),
+            "not" => self.not = Some(one(parts)?),
+            // For people.
+            "title" | "description" | "default" | "examples" | "format" | "deprecated" | "readOnly" | "writeOnly" => {}
+            _ => return Err("this word is not looked at here".to_owned()),
+        }
+        *parts += self.one_of_values.as_ref().map_or(0, Vec::len) + self.required.len();
+        Ok(())
+    }
+
+    fn several(value: &Value, depth: usize, parts: &mut usize) -> Result<Vec<Self>, String> {
+        let rules: Vec<Self> =
+            list(value)?.iter().map(|schema| Self::read(schema, depth, parts)).collect::<Result<_, _>>()?;
+        if rules.is_empty() { Err("it names none".to_owned()) } else { Ok(rules) }
+    }
+
+    /// Whether a value is all that is asked for. Nothing is told here, and no part is looked at twice: [`Rule::hold`] asks this at each level.
+    fn fits(&self, value: &Value) -> bool {
+        let inside = || match value {
+            Value::Array(items) => {
+                items.iter().enumerate().all(|(place, item)| self.of_place(place).is_none_or(|rule| rule.fits(item)))
+            }
+            Value::Object(object) => {
+                self.required.iter().all(|name| object.contains_key(name))
+                    && object.iter().all(|(name, value)| self.of_name(name).is_none_or(|rule| rule.fits(value)))
+            }
+            _ => true,
+        };
+        self.alone(value).is_none()
+            && inside()
+            && self.all_of.iter().all(|rule| rule.fits(value))
+            && self.any_of.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.fits(value)))
+            && self.one_of.as_ref().is_none_or(|rules| rules.iter().filter(|rule| rule.fits(value)).count() == 1)
+            && !self.not.as_ref().is_some_and(|rule| rule.fits(value))
+    }
+
+    fn of_place(&self, place: usize) -> Option<&Self> {
+        self.by_place.get(place).or(self.other_places.as_deref())
+    }
+
+    fn of_name(&self, name: &str) -> Option<&Self> {
+        self.by_name.get(name).or(self.other_names.as_deref())
+    }
+
+    /// Adds what is wrong with a value to `found`, each with a JSON pointer, until there are `most`. `at` is the pointer of the value, and is
+    /// again when this returns.
+    pub(super) fn hold(&self, value: &Value, at: &mut String, most: usize, found: &mut Vec<(String, String)>) {
+        if found.len() >= most {
+            return;
+        }
+        let before = found.len();
+        if let Some(why) = self.alone(value) {
+            found.push((at.clone(), why.to_string()));
+            return;
+        }
+        match value {
+            Value::Array(items) => self.hold_items(items, at, most, found),
+            Value::Object(object) => self.hold_object(object, at, most, found),
+            _ => {}
+        }
+        for rule in &self.all_of {
+            rule.hold(value, at, most, found);
+        }
+        if found.len() > before {
+            return;
+        }
+        if let Some(rules) = &self.any_of
+            && !rules.iter().any(|rule| rule.fits(value))
+        {
+            // Where one alone is of the value's type, what it lacks says more than that none fits.
+            let mut near = rules.iter().filter(|rule| rule.may_be(value));
+            match (near.next(), near.next()) {
+                (Some(rule), None) => rule.hold(value, at, most, found),
+                _ => found.push((at.clone(), format!("it is none of the {} things that it may be", rules.len()))),
+            }
+        }
+        if let Some(rules) = &self.one_of {
+            let fitting = rules.iter().filter(|rule| rule.fits(value)).count();
+            if fitting != 1 {
+                found.push((
+                    at.clone(),
+                    format!("it is {fitting} of the {} things of which it is to be one", rules.len()),
+                ));
+            }
+        }
+        if self.not.as_ref().is_some_and(|rule| rule.fits(value)) {
+            found.push((at.clone(), "it is what it must not be".to_owned()));
+        }
+    }
+
+    fn may_be(&self, value: &Value) -> bool {
+        !self.never && self.types.as_ref().is_none_or(|types| types.iter().any(|one| one.fits(value)))
+    }
+
+    /// What is wrong with the value itself, whatever is inside it.
+    fn alone<'a>(&'a self, value: &'a Value) -> Option<Wrong<'a>> {
+        if self.never {
+            return Some(Wrong::Never);
+        }
+        if let Some(types) = &self.types
+            && !self.may_be(value)
+        {
+            return Some(Wrong::Type(value, types));
+        }
+        if let Some(values) = &self.one_of_values
+            && !values.iter().any(|one| same(one, value))
+        {
+            return Some(Wrong::Value(values));
+        }
+        match value {
+            Value::Number(number) => number.as_f64().and_then(|number| {
+                let (least, most) = (&self.least, &self.most);
+                let below =
+                    least.with.filter(|with| number < *with).or(least.without.filter(|without| number <= *without));
+                let above =
+                    most.with.filter(|with| number > *with).or(most.without.filter(|without| number >= *without));
+                below.map(Wrong::Below).or(above.map(Wrong::Above))
+            }),
+            Value::String(text) if self.length.is_said() => self.length.lacks(text.chars().count(), "characters"),
+            Value::Array(items) => self.items.lacks(items.len(), "items"),
+            Value::Object(object) => self.properties.lacks(object.len(), "fields"),
+            Value::String(_) | Value::Null | Value::Bool(_) => None,
+        }
+    }
+
+    fn hold_items(&self, items: &[Value], at: &mut String, most: usize, found: &mut Vec<(String, String)>) {
+        let len = at.len();
+        for (place, item) in items.iter().enumerate() {
+            let Some(rule) = self.of_place(place) else { return };
+            at.push_str(&format!("/{place}"));
+            rule.hold(item, at, most, found);
+            at.truncate(len);
+        }
+    }
+
+    fn hold_object(
+        &self,
+        object: &Map<String, Value>,
+        at: &mut String,
+        most: usize,
+        found: &mut Vec<(String, String)>,
+    ) {
+        for name in self.required.iter().filter(|name| !object.contains_key(*name)) {
+            if found.len() < most {
+                found.push((at.clone(), format!("the field `{name}` is missing")));
+            }
+        }
+        let len = at.len();
+        for (name, value) in object {
+            let Some(rule) = self.of_name(name) else { continue };
+            at.push('/');
+            // RFC 6901.
+            at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            if rule.never && !self.by_name.contains_key(name) {
+                if found.len() < most {
+                    found.push((at.clone(), "there is no such field".to_owned()));
+                }
+            } else {
+                rule.hold(value, at, most, found);
+            }
+            at.truncate(len);
+        }
+    }
+}
+
+impl Span {
+    fn is_said(&self) -> bool {
+        self.least.is_some() || self.most.is_some()
+    }
+
+    fn lacks(&self, count: usize, of: &'static str) -> Option<Wrong<'_>> {
+        let count = count as u64;
+        let few = self.least.filter(|least| count < *least).map(|least| Wrong::TooFew(count, of, least));
+        few.or(self.most.filter(|most| count > *most).map(|most| Wrong::TooMany(count, of, most)))
+    }
+}
+
+/// What is wrong with a value itself; in words only where somebody is told.
+#[derive(Debug)]
+enum Wrong<'a> {
+    Never,
+    Type(&'a Value, &'a [Type]),
+    Value(&'a [Value]),
+    Below(f64),
+    Above(f64),
+    TooFew(u64, &'static str, u64),
+    TooMany(u64, &'static str, u64),
+}
+
+impl fmt::Display for Wrong<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("nothing may be here"),
+            Self::Type(value, types) => {
+                let names: Vec<_> = types.iter().map(|one| one.name()).collect();
+                write!(f, "it is {}, and is to be {}", kind(value), names.join(" or "))
+            }
+            Self::Value(values) => {
+                let values: Vec<_> = values.iter().take(VALUES).map(Value::to_string).collect();
+                write!(f, "it is to be {}", values.join(" or "))
+            }
+            Self::Below(bound) => write!(f, "it is too small, the bound is {bound}"),
+            Self::Above(bound) => write!(f, "it is too large, the bound is {bound}"),
+            Self::TooFew(count, of, least) => write!(f, "it has {count} {of}, and is to have {least} at least"),
+            Self::TooMany(count, of, most) => write!(f, "it has {count} {of}, and is to have {most} at most"),
+        }
+    }
+}
+
+fn list(value: &Value) -> Result<&Vec<Value>, String> {
+    value.as_array().ok_or_else(|| "it is no list".to_owned())
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    value.as_f64().ok_or_else(|| "it is no number".to_owned())
+}
+
+fn count(value: &Value) -> Result<u64, String> {
+    value.as_u64().ok_or_else(|| "it is no count".to_owned())
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Equal as JSON Schema has it: 1 is 1.0.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => a == b || (a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64())),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fits(schema: &Value, value: &Value) -> bool {
+        Rule::read(schema, 0, &mut 0).unwrap().fits(value)
+    }
+
+    #[test]
+    fn each_word_means_what_json_schema_says() {
+        for (schema, good, bad) in [
+            (json!(true), json!(null), None),
+            (json!(false), json!(null), Some(json!(null))),
+            (json!({}), json!([1]), None),
+            (json!({ "type": "integer" }), json!(1.0), Some(json!(1.5))),
+            (json!({ "type": ["string", "null"] }), json!(null), Some(json!(0))),
+            (json!({ "enum": [1, "a"] }), json!(1.0), Some(json!("b"))),
+            (json!({ "const": { "a": [1] } }), json!({ "a": [1.0] }), Some(json!({ "a": [] }))),
+            (json!({ "minimum": 0 }), json!(0), Some(json!(-0.1))),
+            (json!({ "exclusiveMinimum": 0 }), json!("text"), Some(json!(0))),
+            (json!({ "maximum": 5 }), json!(5), Some(json!(6))),
+            (json!({ "exclusiveMaximum": 5 }), json!(4), Some(json!(5))),
+            (json!({ "minLength": 2, "maxLength": 2 }), json!("äö"), Some(json!("a"))),
+            (json!({ "minItems": 1, "maxItems": 2 }), json!([1]), Some(json!([1, 2, 3]))),
+            (json!({ "minProperties": 1 }), json!({ "a": 1 }), Some(json!({}))),
+            (json!({ "maxProperties": 0 }), json!({}), Some(json!({ "a": 1 }))),
+            (json!({ "required": ["a"] }), json!({ "a": null }), Some(json!({}))),
+            (json!({ "required": ["a"] }), json!("no object"), Some(json!({ "b": 1 }))),
+            (json!({ "properties": { "a": { "type": "null" } } }), json!({ "b": 1 }), Some(json!({ "a": 1 }))),
+            (json!({ "additionalProperties": { "type": "null" } }), json!({ "b": null }), Some(json!({ "b": 1 }))),
+            (
+                json!({ "properties": { "a": true }, "additionalProperties": false }),
+                json!({ "a": 1 }),
+                Some(json!({ "b": 1 })),
+            ),
+            (json!({ "items": { "type": "null" } }), json!([null]), Some(json!([null, 1]))),
+            (json!({ "prefixItems": [true], "items": false }), json!([1]), Some(json!([1, 2]))),
+            (json!({ "allOf": [{ "minimum": 1 }, { "maximum": 2 }] }), json!(2), Some(json!(3))),
+            (json!({ "anyOf": [{ "minimum": 5 }, { "maximum": 2 }] }), json!(1), Some(json!(3))),
+            (json!({ "oneOf": [{ "minimum": 1 }, { "maximum": 2 }] }), json!(3), Some(json!(2))),
+            (json!({ "not": { "type": "null" } }), json!(1), Some(json!(null))),
+        ] {
+            assert!(schema == json!(false) || fits(&schema, &good), "{schema} takes {good}");
+            if let Some(bad) = bad {
+                assert!(!fits(&schema, &bad), "{schema} refuses {bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_what_does_not_fit_and_depth_costs_no_more_than_itself() {
+        let mut deep = json!({ "type": "integer" });
+        for _ in 0..30 {
+            deep = json!({ "anyOf": [deep] });
+        }
+        let rule = Rule::read(&deep, 0, &mut 0).unwrap();
+        let mut found = Vec::new();
+        rule.hold(&json!("x"), &mut String::new(), 9, &mut found);
+        assert_eq!(found, [(String::new(), "it is none of the 1 things that it may be".to_owned())]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn something_is_told_where_a_value_does_not_fit_and_only_there(schema in schemas(), value in values()) {
+            let rule = Rule::read(&schema, 0, &mut 0).unwrap();
+            let mut found = Vec::new();
+            rule.hold(&value, &mut String::new(), 5, &mut found);
+            proptest::prop_assert_eq!(found.is_empty(), rule.fits(&value), "{} {}", schema, value);
+        }
+    }
+
+    fn values() -> impl proptest::strategy::Strategy<Value = Value> {
+        use proptest::prelude::*;
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3..4).prop_map(Value::from),
+            "[ab]{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 12, 4, |inside| {
+            prop_oneof![
+                proptest::collection::vec(inside.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[ab]", inside, 0..3).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    fn schemas() -> impl proptest::strategy::Strategy<Value = Value> {
+        use proptest::prelude::*;
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            proptest::sample::select(vec!["null", "integer", "string", "array", "object"])
+                .prop_map(|name| json!({ "type": name })),
+            (-2..3).prop_map(|least| json!({ "minimum": least, "maxLength": 1, "maxItems": 2 })),
+            values().prop_map(|value| json!({ "const": value })),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inside| {
+            let several = proptest::collection::vec(inside.clone(), 1..4);
+            prop_oneof![
+                several.clone().prop_map(|rules| json!({ "anyOf": rules })),
+                several.clone().prop_map(|rules| json!({ "oneOf": rules })),
+                several.prop_map(|rules| json!({ "allOf": rules, "prefixItems": rules })),
+                inside.clone().prop_map(|rule| json!({ "not": rule })),
+                inside.clone().prop_map(|rule| json!({ "items": rule, "required": ["a"] })),
+                (inside.clone(), inside)
+                    .prop_map(|(a, b)| json!({ "properties": { "a": a }, "additionalProperties": b })),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_place_is_a_json_pointer_and_the_near_choice_says_what_it_lacks() {
+        let rule = json!({ "properties": { "a/b~": { "anyOf": [{ "type": "object", "required": ["x"] }, { "type": "null" }] } } });
+        let mut found = Vec::new();
+        Rule::read(&rule, 0, &mut 0).unwrap().hold(&json!({ "a/b~": {} }), &mut String::new(), 9, &mut found);
+        assert_eq!(found, [("/a~1b~0".to_owned(), "the field `x` is missing".to_owned())]);
+    }
+}
