@@ -11,7 +11,7 @@ use tidemill_core::journal::{Hash, Kind, Met, Mismatch, NewEntry};
 use tidemill_core::run::{Export, Wait};
 use tidemill_core::{Code, Failure, Fuel};
 
-use crate::activation::{Point, RunSink, Stretched, Went};
+use crate::activation::{Effects, Point, RunSink, Stretched, Went};
 use crate::end::End;
 use crate::guest::Guest;
 use crate::history::{Exit, Head, Marks, Open, Told};
@@ -235,13 +235,13 @@ impl Guest {
     /// What ends the activation: a changed read, leave to leave, a store that cannot take it.
     pub async fn commit(&mut self, point: Point) -> wasmtime::Result<()> {
         let saves = matches!(point, Point::BackOff { .. });
-        let mut stretched = self.stretched(point)?;
-        if !saves {
-            stretched.effects = self.stretch.effects();
-            let stretch = self.stretch.after_commit();
-            let here = self.history.mark();
-            stretched.head = self.head(stretch, Marks::at(here))?;
-        }
+        let (effects, head) = if saves {
+            (Effects::default(), self.open_head()?)
+        } else {
+            let left = self.head(self.stretch.after_commit(), Marks::at(self.history.mark()))?;
+            (self.stretch.effects(), left)
+        };
+        let stretched = self.stretched(point, effects, head);
         let went = match self.sink.commit(stretched).await {
             Ok(went) => went,
             Err(failure) => {
@@ -317,19 +317,19 @@ impl Guest {
         if !self.history.live || self.export == Export::Health || !(lines || self.history.is_unsaved()) {
             return Ok(None);
         }
-        let stretched = self.stretched(Point::Save)?;
+        let head = self.open_head()?;
+        let stretched = self.stretched(Point::Save, Effects::default(), head);
         self.history.saved();
         Ok(Some((Arc::clone(&self.sink), stretched)))
     }
 
-    fn stretched(&mut self, point: Point) -> wasmtime::Result<Stretched> {
-        let head = self.head(self.stretch.clone(), self.history.marks)?;
+    fn stretched(&mut self, point: Point, effects: Effects, head: Option<Bytes>) -> Stretched {
         let history = &mut self.history;
         if history.lost.swap(false, Relaxed) {
             history.journal.not_written();
         }
-        Ok(Stretched {
-            effects: crate::activation::Effects::default(),
+        Stretched {
+            effects,
             journal: history.journal.change(),
             head,
             fuel: Fuel::new(self.fuel.of_this(history.entry_fuel)),
@@ -337,7 +337,12 @@ impl Guest {
             journal_entries: history.journal.entries(),
             told: history.told.is_some(),
             point,
-        })
+        }
+    }
+
+    /// What stands beside the journal while the stretch is open.
+    pub fn open_head(&self) -> wasmtime::Result<Option<Bytes>> {
+        self.head(self.stretch.clone(), self.history.marks)
     }
 
     /// What stands beside the journal, where the stretch is this.

@@ -25,11 +25,7 @@ impl Guest {
 
     /// What is there where nothing has come to it since it was committed or loaded.
     pub fn as_it_was(&mut self) -> Left {
-        let head = self
-            .history
-            .head
-            .take()
-            .map_or_else(|| self.head(self.stretch.clone(), self.history.marks).ok().flatten(), |head| written(&head));
+        let head = self.history.head.take().map_or_else(|| self.open_head().ok().flatten(), |head| written(&head));
         Left { journal_to: self.history.journal.position(), head, ..Left::default() }
     }
 
