@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, HostConfig};
+use tidemill_control::Ask;
 use tidemill_core::run::RunState;
 use tidemill_engine::{Cause, Urgency};
 
 use crate::durable::{Durable, Flow, whole};
 use crate::guests::{ended, failed};
-use crate::world::{World, name};
+use crate::world::{BOTH_WAYS, World, name};
 
 fn listening(world: &World) {
     let store = Arc::clone(&world.store);
@@ -31,7 +31,7 @@ fn listening(world: &World) {
 
 #[tokio::test]
 async fn a_run_that_waits_is_told_and_ends_cancelled_with_what_it_did_then() {
-    for change in [(|config: &mut HostConfig| config.keep_waiting = Duration::ZERO) as fn(&mut HostConfig), |_| {}] {
+    for change in BOTH_WAYS {
         let world = World::still_with(change).await;
         world.deploy(json!({ "name": "a" })).await;
         listening(&world);
@@ -50,7 +50,7 @@ async fn a_run_that_waits_is_told_and_ends_cancelled_with_what_it_did_then() {
 
 #[tokio::test]
 async fn one_that_is_terminated_while_it_waits_ends_at_once() {
-    for change in [(|config: &mut HostConfig| config.keep_waiting = Duration::ZERO) as fn(&mut HostConfig), |_| {}] {
+    for change in BOTH_WAYS {
         let world = World::still_with(change).await;
         world.deploy(json!({ "name": "a" })).await;
         listening(&world);

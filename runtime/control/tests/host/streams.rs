@@ -1,7 +1,6 @@
 //! Collections of a revenue stream: each begins where the last successful one ended, and no two overlap.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::json;
 use tidemill_control::Ask;
@@ -11,7 +10,7 @@ use tidemill_engine::Cause;
 
 use crate::durable::{Durable, whole};
 use crate::guests::{failure, output};
-use crate::world::{START, World, name};
+use crate::world::{START, World, leaves, name};
 
 const HOUR: u64 = 3_600_000;
 
@@ -83,7 +82,7 @@ async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
 
 #[tokio::test]
 async fn a_collection_that_waits_keeps_its_stream_and_its_period() {
-    let world = World::with(&[Export::RevenueStream], false, |config| config.keep_waiting = Duration::ZERO).await;
+    let world = World::with(&[Export::RevenueStream], false, leaves).await;
     world.deploy(json!({ "name": "a" })).await;
     let periods = Arc::new(Mutex::new(Vec::new()));
     let (seen, clock) = (Arc::clone(&periods), Arc::clone(&world.clock));

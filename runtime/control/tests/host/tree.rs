@@ -1,7 +1,6 @@
 //! Runs that start runs: children end with their parents, are waited for, and are tried again with them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use tidemill_control::{HostConfig, Job, RetryAsk};
@@ -12,7 +11,7 @@ use tidemill_store::records::PageRequest;
 
 use crate::durable::{Durable, Flow, whole};
 use crate::guests::{ended, failed, failure, output};
-use crate::world::{START, World, component, name};
+use crate::world::{BOTH_WAYS, START, World, component, name};
 
 /// A start of a run of `child`, as the engine would make it.
 async fn start(job: &Job, detached: bool) -> StartRun {
@@ -81,7 +80,7 @@ async fn child_of(world: &World, parent: RunId) -> Run {
 
 #[tokio::test]
 async fn a_parent_waits_for_its_child_and_holds_nothing_meanwhile() {
-    for change in [(|config: &mut HostConfig| config.keep_waiting = Duration::ZERO) as fn(&mut HostConfig), |_| {}] {
+    for change in BOTH_WAYS {
         let world = world_with(change).await;
         family(&world, false, |job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
         let parent = world.request("parent").await;

@@ -4,20 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, HostConfig, SignalTo};
+use tidemill_control::{Ask, SignalTo};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Clock as _, Code, RunId};
 use tidemill_store::records::{Requested, RunFilter};
 
 use crate::durable::{Durable, Flow, whole};
-use crate::world::{START, World, name};
+use crate::world::{BOTH_WAYS, START, World, leaves, name};
 
 const LONG: Duration = Duration::from_secs(60);
-
-/// Nothing stays in memory.
-fn leaves(config: &mut HostConfig) {
-    config.keep_waiting = Duration::ZERO;
-}
 
 /// Guests that sleep for so long, and count before and after.
 fn sleeping(world: &World, millis: u64) {
@@ -139,7 +134,7 @@ async fn after_its_time_in_memory_a_run_leaves_it() {
 
 #[tokio::test]
 async fn a_signal_wakes_the_run_that_waits_for_it_and_comes_once() {
-    for change in [leaves as fn(&mut HostConfig), |_| {}] {
+    for change in BOTH_WAYS {
         let world = World::still_with(change).await;
         world.deploy(json!({ "name": "a" })).await;
         listening(&world);
@@ -232,7 +227,7 @@ async fn woken_runs_go_before_new_ones() {
 
 #[tokio::test]
 async fn a_wait_counts_as_lifetime() {
-    for change in [leaves as fn(&mut HostConfig), |_| {}] {
+    for change in BOTH_WAYS {
         let world = World::still_with(change).await;
         world.deploy(json!({ "name": "a", "limits": { "lifetime": "4s" } })).await;
         sleeping(&world, 8_000);

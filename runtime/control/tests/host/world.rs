@@ -28,6 +28,14 @@ pub struct World {
     change: fn(&mut HostConfig),
 }
 
+/// Nothing that waits stays in memory.
+pub fn leaves(config: &mut HostConfig) {
+    config.keep_waiting = std::time::Duration::ZERO;
+}
+
+/// What waits leaves memory; or it stays there.
+pub const BOTH_WAYS: [fn(&mut HostConfig); 2] = [leaves, |_| {}];
+
 pub fn name(text: &str) -> DeploymentName {
     text.parse().unwrap()
 }

@@ -7,7 +7,7 @@ use tidemill_core::Fuel;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, WaitFor};
 
-use super::world::{NOON, claim_one, deploy, done, going, owner, start, success};
+use super::world::{NOON, a_and_b, claim_one, deploy, done, going, owner, start, success};
 use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit};
 use crate::{Store, StoreError};
 
@@ -74,9 +74,7 @@ pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store:
 }
 
 pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let new = NewRun { key: Some("k".into()), ..super::world::new_run("a") };
     let first = super::world::request(&store, new.clone()).await;
     let run = claim_one(&store, &owner, "a").await.run;

@@ -7,7 +7,7 @@ use tidemill_core::ComponentDigest;
 use tidemill_core::journal::JournalChange;
 
 use super::world::{
-    NOON, claim_one, component, deploy, done, failure, going, later, name, owner, start, success, version,
+    NOON, a_and_b, claim_one, component, deploy, done, failure, going, later, name, start, success, version,
 };
 use crate::Store;
 use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal};
@@ -51,9 +51,7 @@ pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let mut old = Vec::new();
     for _ in 0..30 {
         let run = going(&store, &owner, "a").await;

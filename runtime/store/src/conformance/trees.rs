@@ -9,8 +9,8 @@ use tidemill_core::run::{CancelAsked, Run, RunEvent, RunState, Wait, WaitFor};
 use tidemill_core::{ComponentDigest, Revision, RunId};
 
 use super::world::{
-    NOON, child, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, start, success,
-    suspended,
+    NOON, a_and_b, child, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, start,
+    success, suspended,
 };
 use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit};
 use crate::{Store, StoreError};
@@ -36,9 +36,7 @@ async fn below(store: &Arc<dyn Store>, owner: &Owner, parent: &Run) -> Run {
 }
 
 pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let commit =
         |starts: Vec<NewRun>| StretchCommit { starts, ..StretchCommit::of(owner.clone(), parent.clone(), NOON) };
@@ -69,9 +67,7 @@ pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn 
 }
 
 pub(super) async fn children_end_with_their_parent_unless_detached(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let running = below(&store, &owner, &parent).await;
     let free = NewRun { detached: true, ..child(&parent, "b") };
@@ -88,9 +84,7 @@ pub(super) async fn children_end_with_their_parent_unless_detached(store: Arc<dy
 }
 
 pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let root = going(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
@@ -127,9 +121,7 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn who_has_nothing_to_undo_ends_untold(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let queued = request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
     let (ended, _) = store.request_cancel(queued.id, false, NOON).await.expect("a cancellation");
     assert_eq!((ended.state, ended.ended_at), (RunState::Cancelled, Some(NOON)));
@@ -151,9 +143,7 @@ pub(super) async fn who_has_nothing_to_undo_ends_untold(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let leaf = below(&store, &owner, &parent).await;
     done(&store, suspended(&owner, &parent, Wait { any_of: vec![WaitFor::Run(leaf.id)], all: false, until: None }))
@@ -172,9 +162,7 @@ pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn terminating_ends_the_tree_at_once(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let root = going(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
@@ -195,9 +183,7 @@ pub(super) async fn terminating_ends_the_tree_at_once(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let children = start(&store, &owner, &parent, 700).await;
     done(
@@ -222,9 +208,7 @@ pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Stor
 }
 
 pub(super) async fn a_retry_goes_on_at_the_leaf_that_failed(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let root = going(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;

@@ -8,7 +8,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState, Wait, WaitFor};
 
 use super::world::{
-    NOON, claim_one, deploy, done, going, later, name, new_run, owner, request, start, success, suspended,
+    NOON, a_and_b, claim_one, deploy, done, going, later, name, new_run, owner, request, start, success, suspended,
 };
 use crate::Store;
 use crate::records::{NewRun, SendSignal, Signalled, StretchCommit};
@@ -66,9 +66,7 @@ pub(super) async fn a_signal_wakes_whether_it_comes_before_or_after(store: Arc<d
 }
 
 pub(super) async fn the_end_of_a_child_wakes_its_parent_alone(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let (parent, other) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
     let children = start(&store, &owner, &parent, 2).await;
     wait(&store, &owner, &parent, for_runs(&children[..1], false)).await;
@@ -89,9 +87,7 @@ pub(super) async fn the_end_of_a_child_wakes_its_parent_alone(store: Arc<dyn Sto
 }
 
 pub(super) async fn waiting_for_all_ends_with_the_last(store: Arc<dyn Store>) {
-    deploy(&store, "a").await;
-    deploy(&store, "b").await;
-    let owner = owner(&store).await;
+    let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let children = start(&store, &owner, &parent, 3).await;
     wait(&store, &owner, &parent, for_runs(&children, true)).await;

@@ -38,6 +38,13 @@ pub(super) async fn owner(store: &Arc<dyn Store>) -> Owner {
     Owner { node, epoch }
 }
 
+/// Deployments `a` and `b`, and somebody who runs them.
+pub(super) async fn a_and_b(store: &Arc<dyn Store>) -> Owner {
+    deploy(store, "a").await;
+    deploy(store, "b").await;
+    owner(store).await
+}
+
 pub(super) fn component(bytes: &[u8]) -> Component {
     Component {
         digest: ComponentDigest::of(bytes),
