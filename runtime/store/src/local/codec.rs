@@ -9,7 +9,7 @@ use crate::embedded::Table;
 use crate::error::StoreError;
 
 /// The format that this release writes.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// The bytes of `record`.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
