@@ -151,6 +151,7 @@ impl Host {
             not_before: now.plus_millis(delay),
             seed: crate::chance::seed()?,
             detached: false,
+            lanes: vec![],
         })
     }
 

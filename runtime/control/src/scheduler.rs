@@ -139,6 +139,7 @@ pub(crate) fn request(
         not_before,
         seed: crate::chance::seed()?,
         detached: false,
+        lanes: vec![],
     })
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
             not_before: start.not_before,
             seed: start.seed,
             detached: start.detached,
+            lanes: Vec::new(),
         }
     };
     starts.into_iter().map(request).collect()

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod gate;
 pub mod ids;
 pub mod journal;
+pub mod lane;
 pub mod limits;
 pub mod manifest;
 pub mod money;

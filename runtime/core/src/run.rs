@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::ids::{ComponentDigest, DeploymentName, Epoch, Fuel, NodeId, Owner, Revision, RunId, Timestamp};
+use crate::lane::Lane;
 
 /// Which export of a component a run executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -302,6 +303,8 @@ pub struct Run {
     pub cancel: Option<CancelAsked>,
     /// It goes on when its parent ends.
     pub detached: bool,
+    /// The lanes that it goes in, in the order in which it enters them.
+    pub lanes: Vec<Lane>,
 }
 
 /// What a suspended run waits for: any one of several things or all of them, and no longer than `until`. With neither it

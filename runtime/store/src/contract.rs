@@ -21,9 +21,9 @@ pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
-    FeedEntry, Firing, InboxSignal, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
-    PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest,
-    Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
+    FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage,
+    ScanRequest, Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
 };
 
 /// What every method answers.
@@ -131,6 +131,9 @@ pub trait Store: Send + Sync + 'static {
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
     /// How many runs of a deployment could be claimed, counted up to `most`.
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
+    /// A lane of a deployment as it stands, with at most `most` of those who are in it and of those who wait. What nobody is in or waits for
+    /// is empty.
+    async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView>;
     /// Commits a stretch. Where it ends as suspended, what it waits for is looked at in the same commit: a wait that holds
     /// already, because a signal lies there or a run has ended, makes it ready at once; otherwise whatever makes it hold later does, in the
     /// commit that brings it. So no wake-up is lost. Where it ends the run, its children that are not detached and have not ended are

@@ -61,6 +61,7 @@ fn new(number: u128, input: &Bytes) -> NewRun {
         not_before: NOON,
         seed: Seed([0; 32]),
         detached: false,
+        lanes: vec![],
     }
 }
 

@@ -335,6 +335,7 @@ async fn other_write(
         not_before: now,
         seed: Seed([1; 32]),
         detached: false,
+        lanes: Vec::new(),
     };
     store.request_run(new).await.unwrap();
     let mut run = store.claim(&owner, &deployment, 1, now).await.unwrap().remove(0).run;

@@ -124,6 +124,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         not_before: START,
         seed: context.seed,
         detached: false,
+        lanes: Vec::new(),
     };
     world.store.request_run(new).await.unwrap();
     let stage = Arc::new(Stage {
@@ -447,6 +448,7 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
         not_before: start.not_before,
         seed: start.seed,
         detached: start.detached,
+        lanes: Vec::new(),
     }
 }
 

@@ -158,6 +158,7 @@ impl World {
             journal_entries: 0,
             cancel: None,
             detached: false,
+            lanes: Vec::new(),
         };
         let commit = StretchCommit {
             begins: Begins::Fresh { input: Bytes::new() },

@@ -8,6 +8,7 @@ mod families;
 mod feed;
 mod health;
 mod journals;
+mod lanes;
 mod ledger;
 mod model;
 mod modules;
@@ -54,6 +55,9 @@ claims! {
     waits: a_signal_wakes_whether_it_comes_before_or_after, the_end_of_a_child_wakes_its_parent_alone,
         waiting_for_all_ends_with_the_last, a_wait_ends_at_its_time_unless_something_comes_before,
         who_has_begun_goes_before_who_has_not, a_wait_for_nothing_is_over;
+    lanes: one_enters_when_another_leaves, what_is_set_aside_keeps_what_it_has_to_its_end, a_delayed_run_asks_when_it_is_due,
+        the_last_to_ask_says_how_many_there_is_room_for, a_tree_that_is_cancelled_leaves_its_lanes,
+        who_ran_first_has_none, a_lane_has_a_name_and_room;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
         an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none;
     journals: a_change_replaces_exactly_what_it_names, saving_keeps_what_was_recorded_and_nothing_takes_hold,
@@ -95,4 +99,5 @@ pub fn exercise(empty: Factory<'_>) {
 pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     model::compare(cases, empty);
     families::compare(cases, empty);
+    lanes::model::compare(cases, empty);
 }

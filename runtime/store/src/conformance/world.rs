@@ -106,6 +106,7 @@ pub(super) fn new_run(of: &str) -> NewRun {
         not_before: NOON,
         seed: Seed([7; 32]),
         detached: false,
+        lanes: vec![],
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct Commit<'a, 'tx> {
     // Reading takes note of what it read, so it needs the transaction for itself; it does so one call at a time.
     tx: RefCell<&'a mut Tx<'tx>>,
     events: u64,
+    tickets: u32,
     refused: Option<KvError>,
     /// The run that the operation is about: its own end is no news to whoever asked for it.
     pub(super) about: Option<RunId>,
@@ -42,6 +43,7 @@ impl<'a, 'tx> Commit<'a, 'tx> {
         Self {
             tx: RefCell::new(tx),
             events: 0,
+            tickets: 0,
             refused: None,
             about: None,
             caused: Caused::default(),
@@ -62,6 +64,13 @@ impl<'a, 'tx> Commit<'a, 'tx> {
     /// The number of this commit: higher than of any before, and the version of what it writes.
     pub(super) fn position(&self) -> u64 {
         self.tx.borrow().position()
+    }
+
+    /// The next place in the order of request.
+    pub(super) fn ticket(&mut self) -> (u64, u32) {
+        let ticket = (self.position(), self.tickets);
+        self.tickets = self.tickets.saturating_add(1);
+        ticket
     }
 
     /// The file in which a long value lies.

@@ -5,6 +5,7 @@ use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent, RunState};
 
+use super::lanes::Ticket;
 use super::reads::Reads;
 use super::tables::RUNS;
 use crate::error::StoreError;
@@ -37,6 +38,10 @@ pub(super) struct Marks {
     pub(super) signal_bytes: u64,
     /// and the place of the next one.
     pub(super) next_place: u64,
+    /// The lanes that it is in: a bit for each of [`Run::lanes`].
+    pub(super) lanes: u8,
+    /// Its place in the order of the lane that it waits for.
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Kept {

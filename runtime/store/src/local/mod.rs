@@ -13,6 +13,7 @@ mod held;
 mod inbox;
 mod journal;
 mod kept;
+mod lanes;
 mod ledger;
 mod life;
 mod modules;
@@ -258,6 +259,7 @@ mod tests {
             not_before: Timestamp::default(),
             seed: Seed([0; 32]),
             detached: false,
+            lanes: vec![],
         }
     }
 }

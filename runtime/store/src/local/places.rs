@@ -7,8 +7,8 @@ use super::commit::Commit;
 use super::kept::Kept;
 use super::reads::Reads;
 use super::runs::Reserved;
-use super::tables::{DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, READY, RUNNING, RUNS, at, ready, run_of, under};
-use super::{tree, waits};
+use super::tables::{DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, READY, RUNNING, RUNS, asks, at, ready, run_of, under};
+use super::{lanes, tree, waits};
 use crate::error::StoreError;
 use crate::records::FeedEvent;
 
@@ -20,10 +20,18 @@ const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// Writes a run's record and brings every place where it is listed in line with its state. What follows from its end is written too,
 /// its own record included: it is to be read again by whoever goes on with it.
 pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Kept, now: Timestamp) -> Result<()> {
+    let same = before.is_some_and(|before| before.state == kept.run.state);
+    let mut left = None;
+    if !same && !kept.run.lanes.is_empty() {
+        let mut kept = kept.clone();
+        lanes::leave(commit, &mut kept)?;
+        left = Some(kept);
+    }
+    let kept = left.as_ref().unwrap_or(kept);
     let run = &kept.run;
     let id = run.id.to_bytes();
     commit.put_record(RUNS, &id, kept)?;
-    if before.is_some_and(|before| before.state == run.state) {
+    if same {
         return Ok(());
     }
     let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
@@ -103,9 +111,13 @@ fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> 
         },
         _ => return Ok(()),
     };
+    let lacks = lanes::lacks(kept);
     if due > now {
-        commit.put(DELAYED, &at(due, &run.id.to_bytes()), &ready(run));
+        let when_due = if lacks { asks(run) } else { ready(run) };
+        commit.put(DELAYED, &at(due, &run.id.to_bytes()), &when_due);
         commit.caused.delayed = Some(commit.caused.delayed.map_or(due, |earliest| earliest.min(due)));
+    } else if lacks {
+        return lanes::ask(commit, kept.clone());
     } else {
         commit.put(READY, &ready(run), &[]);
         commit.ready(&run.deployment);
@@ -113,9 +125,13 @@ fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> 
     Ok(())
 }
 
-/// Lists a queued or suspended run as ready, whatever it was waiting for. Harmless where it is.
-pub(super) fn wake(commit: &mut Commit<'_, '_>, run: &Run) -> Result<()> {
+/// Lists a queued or suspended run as ready, whatever it was waiting for but its lanes. Harmless where it is.
+pub(super) fn wake(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
+    let run = &kept.run;
     unlist(commit, run)?;
+    if lanes::lacks(kept) {
+        return lanes::ask(commit, kept.clone());
+    }
     commit.put(READY, &ready(run), &[]);
     commit.ready(&run.deployment);
     Ok(())

@@ -17,7 +17,7 @@ use super::tables::{
     self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
     at, placed, run_of, under,
 };
-use super::{journal, places};
+use super::{journal, lanes, places};
 use crate::error::StoreError;
 use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
 
@@ -89,6 +89,12 @@ pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &Bytes, no
     if commit.bytes(DEPLOYMENTS, run.deployment.as_str().as_bytes())?.is_none() {
         return Err(no_deployment(&run.deployment));
     }
+    if !run.lanes.is_empty() {
+        lanes::check(run)?;
+        if !matches!(run.state, RunState::Queued { .. }) {
+            return Err(StoreError::IllegalTransition(format!("run {} has lanes, and did not wait for them", run.id)));
+        }
+    }
     if !input.is_empty() {
         commit.put_held(INPUTS, &id, &[], input)?;
     }
@@ -139,7 +145,11 @@ fn promote(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<()> {
     let range = Vec::new()..at(now.plus_millis(1), &[]);
     for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
         commit.delete(DELAYED, &key);
-        commit.put(READY, &ready, &[]);
+        if tables::is_asks(&ready) {
+            lanes::ask(commit, existing(commit, run_in_key(DELAYED, &key)?)?)?;
+        } else {
+            commit.put(READY, &ready, &[]);
+        }
     }
     Ok(())
 }

@@ -13,17 +13,17 @@ use tokio::sync::watch;
 use super::commit::Commit;
 use super::reads::Reads;
 use super::{
-    LocalStore, blocking, deployments, expire, feed, inbox, journal, ledger, life, modules, operations, payloads, runs,
-    schedules, state, stretch, tables, tree,
+    LocalStore, blocking, deployments, expire, feed, inbox, journal, lanes, ledger, life, modules, operations,
+    payloads, runs, schedules, state, stretch, tables, tree,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::Health;
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
-    FeedEntry, Firing, InboxSignal, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
-    PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest,
-    Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
+    FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage,
+    ScanRequest, Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -183,6 +183,10 @@ impl Store for LocalStore {
 
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize> {
         runs::queued(&self.kv, deployment, most)
+    }
+
+    async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView> {
+        lanes::view(&self.kv.view(), deployment, lane, most)
     }
 
     async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed> {

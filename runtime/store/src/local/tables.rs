@@ -92,6 +92,10 @@ tables! {
     PAYLOADS = 37, "payloads";
     /// digest → when the file lost its last name, or 0 where that is to be stamped.
     UNNAMED = 38, "unnamed-payloads";
+    /// deployment NUL lane → how many are in it and wait, while any is or does.
+    LANES = 44, "lanes";
+    /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
+    LANE_RUNS = 45, "lane-runs";
 }
 
 /// `name NUL rest`.
@@ -123,6 +127,16 @@ pub(super) fn ready(run: &Run) -> Vec<u8> {
     rest[1] = 9u8.saturating_sub(run.priority);
     rest[2..].copy_from_slice(&run.id.to_bytes());
     under(run.deployment.as_str(), &rest)
+}
+
+/// What stands in [`DELAYED`] for a run that asks for its lanes when it is due.
+pub(super) fn asks(run: &Run) -> Vec<u8> {
+    under(run.deployment.as_str(), &[2])
+}
+
+/// Whether that is what stands there.
+pub(super) fn is_asks(ready: &[u8]) -> bool {
+    ready.iter().position(|byte| *byte == 0).is_some_and(|end| ready.len() == end + 2)
 }
 
 /// Two runs: the key of a child under its parent.

@@ -91,7 +91,7 @@ pub(super) fn ended(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
 fn tell(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
     match &kept.run.state {
         RunState::Running { .. } => commit.caused.cancelling.push(kept.run.id),
-        RunState::Suspended | RunState::Queued { .. } => places::wake(commit, &kept.run)?,
+        RunState::Suspended | RunState::Queued { .. } => places::wake(commit, kept)?,
         _ => {}
     }
     Ok(())

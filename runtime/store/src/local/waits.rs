@@ -31,7 +31,7 @@ pub(super) fn came(commit: &mut Commit<'_, '_>, kept: &Kept, thing: &WaitFor) ->
         (RunState::Suspended, Some(wait))
             if wait.any_of.contains(thing) && (!wait.all || holds(commit, kept, wait)?) =>
         {
-            places::wake(commit, &kept.run)
+            places::wake(commit, kept)
         }
         _ => Ok(()),
     }

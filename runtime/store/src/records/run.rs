@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tidemill_core::lane::{self, Lane};
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
 
@@ -36,12 +37,16 @@ pub struct NewRun {
     pub seed: Seed,
     /// Goes on when the run that started it (`trigger.parent`) ends; otherwise it is cancelled with it.
     pub detached: bool,
+    /// The lanes that it is to go in, each named once, at most [`tidemill_core::lane::LANES_OF_RUN`].
+    pub lanes: Vec<Lane>,
 }
 
 impl NewRun {
     /// The run's record as it is first queued.
     #[must_use]
     pub fn to_run(&self) -> Run {
+        let mut lanes = self.lanes.clone();
+        lane::in_order(&mut lanes);
         Run {
             id: self.id,
             deployment: self.deployment.clone(),
@@ -68,8 +73,24 @@ impl NewRun {
             journal_entries: 0,
             cancel: None,
             detached: self.detached,
+            lanes,
         }
     }
+}
+
+/// A lane as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneView {
+    /// Runs at a time, as whoever asked last said; 0 where nobody is in it.
+    pub capacity: u32,
+    /// How many are in it,
+    pub held: u32,
+    /// and how many wait for it.
+    pub waiting: u32,
+    /// The first of those that are in it, by their ids.
+    pub in_it: Vec<RunId>,
+    /// The first of those that wait, in the order in which they enter.
+    pub next: Vec<RunId>,
 }
 
 /// What a request for a run led to.

@@ -1,0 +1,156 @@
+//! Claims about lanes: who enters, who waits, and who leaves. `model` holds random sequences against a model.
+
+pub(super) mod model;
+
+use std::sync::Arc;
+
+use tidemill_core::RunId;
+use tidemill_core::lane::{Lane, LaneUntil};
+use tidemill_core::run::{Run, RunEvent, RunState};
+
+use super::world::{
+    NOON, a_and_b, child, claim_one, done, failure, fresh, going, later, name, new_run, request, success,
+};
+use crate::records::{NewRun, Retry, StretchCommit};
+use crate::{Store, StoreError};
+
+pub(super) fn key(of: &str, capacity: u32) -> Lane {
+    Lane { name: format!("key/{of}"), capacity, until: LaneUntil::Ended }
+}
+
+pub(super) fn by(schedule: &str) -> Lane {
+    Lane { name: format!("schedule/{schedule}"), capacity: 1, until: LaneUntil::Settled }
+}
+
+fn in_lanes(lanes: Vec<Lane>) -> NewRun {
+    NewRun { lanes, ..new_run("a") }
+}
+
+async fn lane(store: &Arc<dyn Store>, lane: &Lane) -> (Vec<RunId>, Vec<RunId>) {
+    let view = store.lane(&name("a"), &lane.name, 100).await.expect("a lane");
+    assert_eq!((view.held as usize, view.waiting as usize), (view.in_it.len(), view.next.len()));
+    (view.in_it, view.next)
+}
+
+fn parked(owner: &tidemill_core::ids::Owner, run: &Run) -> StretchCommit {
+    let state = run.state.next(RunEvent::Parked(failure())).expect("a running run can be parked");
+    StretchCommit::of(owner.clone(), Run { state, ..run.clone() }, NOON)
+}
+
+pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let (k, s) = (key("k", 1), by("s"));
+    let first = request(&store, in_lanes(vec![s.clone(), k.clone()])).await;
+    assert_eq!(first.lanes, [k.clone(), s.clone()], "what is kept longest is entered first");
+    let second = request(&store, in_lanes(vec![k.clone()])).await;
+    let third = request(&store, in_lanes(vec![k.clone(), s.clone()])).await;
+    assert_eq!(lane(&store, &k).await, (vec![first.id], vec![second.id, third.id]));
+    let run = claim_one(&store, &owner, "a").await.run;
+    assert_eq!(run.id, first.id);
+    assert_eq!(store.claim(&owner, &name("a"), 10, NOON).await, Ok(vec![]));
+    assert_eq!(store.waiting_deployments(NOON).await, Ok(vec![]));
+    let caused = done(&store, success(&owner, &run)).await;
+    assert_eq!(caused.ready, [name("a")]);
+    assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id]));
+    // One that ends while it waits leaves too.
+    store.request_cancel(third.id, false, NOON).await.expect("a queued run ends");
+    let run = claim_one(&store, &owner, "a").await.run;
+    done(&store, success(&owner, &run)).await;
+    assert_eq!(lane(&store, &k).await, (vec![], vec![]));
+    assert_eq!(lane(&store, &s).await, (vec![], vec![]));
+}
+
+pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let (k, s) = (key("k", 1), by("s"));
+    let lanes = || vec![k.clone(), s.clone()];
+    let first = request(&store, in_lanes(lanes())).await;
+    let second = request(&store, in_lanes(lanes())).await;
+    let third = request(&store, in_lanes(vec![s.clone()])).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    done(&store, parked(&owner, &run)).await;
+    assert_eq!(lane(&store, &k).await, (vec![first.id], vec![second.id]));
+    assert_eq!(lane(&store, &s).await, (vec![third.id], vec![]));
+    // Tried again it waits for the lane that it gave back, and nobody in that one waits for it.
+    let retry = Retry { component: None, from_start: false, now: NOON };
+    store.retry_run(first.id, retry).await.expect("a parked run is tried again");
+    assert_eq!(lane(&store, &s).await, (vec![third.id], vec![first.id]));
+    for expected in [&third, &first, &second] {
+        let run = claim_one(&store, &owner, "a").await.run;
+        assert_eq!(run.id, expected.id);
+        done(&store, success(&owner, &run)).await;
+    }
+}
+
+pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let k = key("k", 1);
+    let late = request(&store, NewRun { not_before: later(500), ..in_lanes(vec![k.clone()]) }).await;
+    assert_eq!(lane(&store, &k).await, (vec![], vec![]));
+    let soon = request(&store, in_lanes(vec![k.clone()])).await;
+    assert_eq!(claim_one(&store, &owner, "a").await.run.id, soon.id);
+    assert_eq!(store.waiting_deployments(later(500)).await, Ok(vec![name("a")]));
+    assert_eq!(store.claim(&owner, &name("a"), 10, later(500)).await, Ok(vec![]));
+    assert_eq!(lane(&store, &k).await, (vec![soon.id], vec![late.id]));
+    // A back-off keeps the lane.
+    let state = RunState::Running { node: owner.node.clone(), epoch: owner.epoch };
+    let state = state.next(RunEvent::Requeued { not_before: later(900) }).expect("it is queued again");
+    done(&store, StretchCommit::of(owner.clone(), Run { state, ..soon.clone() }, later(500))).await;
+    assert_eq!(store.claim(&owner, &name("a"), 10, later(899)).await, Ok(vec![]));
+    let claimed = store.claim(&owner, &name("a"), 10, later(900)).await.expect("a claim");
+    assert_eq!(claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>(), [soon.id]);
+}
+
+pub(super) async fn the_last_to_ask_says_how_many_there_is_room_for(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    for _ in 0..4 {
+        request(&store, in_lanes(vec![key("k", 1)])).await;
+    }
+    request(&store, in_lanes(vec![key("k", 3)])).await;
+    let (inside, waiting) = lane(&store, &key("k", 3)).await;
+    assert_eq!((inside.len(), waiting.len()), (3, 2));
+    request(&store, in_lanes(vec![key("k", 1)])).await;
+    let claimed = store.claim(&owner, &name("a"), 10, NOON).await.expect("a claim");
+    for claimed in &claimed[..2] {
+        done(&store, success(&owner, &claimed.run)).await;
+    }
+    // Nobody is driven out, and nobody enters before there is room.
+    let (inside, waiting) = lane(&store, &key("k", 1)).await;
+    assert_eq!((inside.len(), waiting.len()), (1, 3));
+}
+
+pub(super) async fn a_tree_that_is_cancelled_leaves_its_lanes(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let k = key("k", 1);
+    let parent = going(&store, &owner, "a").await;
+    let mut commit = StretchCommit::of(owner.clone(), parent.clone(), NOON);
+    commit.starts = (0..3).map(|_| NewRun { lanes: vec![k.clone()], ..child(&parent, "a") }).collect();
+    let children: Vec<_> = commit.starts.iter().map(|new| new.id).collect();
+    done(&store, commit).await;
+    let other = request(&store, in_lanes(vec![k.clone()])).await;
+    assert_eq!(lane(&store, &k).await, (vec![children[0]], vec![children[1], children[2], other.id]));
+    let running = claim_one(&store, &owner, "a").await.run;
+    assert_eq!(running.id, children[0]);
+    store.request_cancel(parent.id, true, NOON).await.expect("the tree ends");
+    // The one that runs is its owner's to end.
+    assert_eq!(lane(&store, &k).await, (vec![running.id], vec![other.id]));
+    let state = running.state.next(RunEvent::Cancelled).expect("a running run is cancelled");
+    done(&store, StretchCommit::of(owner.clone(), Run { state, ..running }, NOON)).await;
+    assert_eq!(claim_one(&store, &owner, "a").await.run.id, other.id);
+}
+
+pub(super) async fn who_ran_first_has_none(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let refused = store.commit_stretch(fresh(&owner, &in_lanes(vec![key("k", 1)]))).await;
+    assert!(matches!(refused, Err(StoreError::IllegalTransition(_))), "{refused:?}");
+    assert_eq!(lane(&store, &key("k", 1)).await, (vec![], vec![]));
+}
+
+pub(super) async fn a_lane_has_a_name_and_room(store: Arc<dyn Store>) {
+    let _ = a_and_b(&store).await;
+    let bad = [vec![key("a\0b", 1)], vec![key(&"x".repeat(200), 1)], vec![key("k", 0)], vec![key("k", 1), key("k", 1)]];
+    for lanes in bad.into_iter().chain([(0..5).map(|n| key(&n.to_string(), 1)).collect()]) {
+        let refused = store.request_run(in_lanes(lanes)).await;
+        assert!(matches!(refused, Err(StoreError::IllegalTransition(_))), "{refused:?}");
+    }
+}

@@ -1,0 +1,429 @@
+//! Random sequences about runs in lanes, on the store and on a model that keeps each lane as two lists.
+//!
+//! What must hold after each act: nobody is in a lane beyond its capacity, those who wait enter in the order in which they asked,
+//! and who can be claimed is exactly who is in all his lanes. In the end everybody gets through: none is forgotten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tidemill_core::ids::Owner;
+use tidemill_core::lane::Lane;
+use tidemill_core::run::{Run, RunEvent, Wait, WaitFor};
+use tidemill_core::{RunId, Timestamp};
+
+use super::super::Factory;
+use super::super::world::{NOON, deploy, failure, name, new_run, owner};
+use super::{by, key};
+use crate::Store;
+use crate::records::{NewRun, Retry, StretchCommit};
+
+const KEYS: [(&str, u32); 2] = [("one", 1), ("two", 2)];
+const SCHEDULES: [&str; 2] = ["x", "y"];
+/// How far a delay or a back-off reaches, in milliseconds, and an act of time.
+const DELAY: u64 = 100;
+
+#[derive(Debug, Clone)]
+enum Act {
+    Request { key: Option<u8>, schedule: Option<u8>, delayed: bool },
+    Claim(usize),
+    Moves { run: u8, to: To, head: bool },
+    Cancel { run: u8, terminate: bool },
+    Retry { run: u8 },
+    Time,
+    Restart,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum To {
+    Queued { delayed: bool },
+    Suspended,
+    Succeeded,
+    Failed,
+    Parked,
+    Cancelled,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let of = |most: u8| prop::option::weighted(0.7, 0..most);
+    let to = prop_oneof![
+        2 => any::<bool>().prop_map(|delayed| To::Queued { delayed }),
+        2 => Just(To::Suspended),
+        3 => Just(To::Succeeded),
+        2 => Just(To::Failed),
+        3 => Just(To::Parked),
+        1 => Just(To::Cancelled),
+    ];
+    prop_oneof![
+        6 => (of(2), of(2), prop::bool::weighted(0.2))
+            .prop_map(|(key, schedule, delayed)| Act::Request { key, schedule, delayed }),
+        5 => (1_usize..4).prop_map(Act::Claim),
+        7 => (any::<u8>(), to, any::<bool>()).prop_map(|(run, to, head)| Act::Moves { run, to, head }),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(run, terminate)| Act::Cancel { run, terminate }),
+        3 => any::<u8>().prop_map(|run| Act::Retry { run }),
+        1 => Just(Act::Time),
+        1 => Just(Act::Restart),
+    ]
+}
+
+/// Where a queued or suspended run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Nowhere,
+    Delayed(Timestamp),
+    Waits,
+    Ready,
+}
+
+#[derive(Debug, Clone)]
+struct One {
+    record: Run,
+    state: &'static str,
+    listed: Listed,
+    begun: bool,
+    head: bool,
+    asked: bool,
+    terminate: bool,
+    told: bool,
+    /// In which of its lanes it is.
+    inside: Vec<bool>,
+}
+
+/// A lane: who is in it, and who waits in order.
+#[derive(Debug, Default)]
+struct Queue {
+    inside: Vec<RunId>,
+    waiting: Vec<RunId>,
+}
+
+struct Model {
+    runs: BTreeMap<RunId, One>,
+    lanes: BTreeMap<String, Queue>,
+    now: Timestamp,
+    me: Owner,
+}
+
+const ENDED: [&str; 3] = ["succeeded", "failed", "cancelled"];
+
+impl Model {
+    fn one(&mut self, id: RunId) -> &mut One {
+        self.runs.get_mut(&id).expect("a run of the model")
+    }
+
+    fn lanes_of(&self, id: RunId) -> Vec<Lane> {
+        self.runs[&id].record.lanes.clone()
+    }
+
+    /// It is to be admitted from `due` on.
+    fn queue(&mut self, id: RunId, due: Timestamp) {
+        self.one(id).state = "queued";
+        if due > self.now {
+            self.one(id).listed = Listed::Delayed(due);
+        } else {
+            self.ask(id);
+        }
+    }
+
+    fn ask(&mut self, id: RunId) {
+        for (at, lane) in self.lanes_of(id).into_iter().enumerate() {
+            if self.runs[&id].inside[at] {
+                continue;
+            }
+            let queue = self.lanes.entry(lane.name).or_default();
+            if !queue.waiting.is_empty() || queue.inside.len() >= lane.capacity as usize {
+                queue.waiting.push(id);
+                self.one(id).listed = Listed::Waits;
+                return;
+            }
+            queue.inside.push(id);
+            self.one(id).inside[at] = true;
+        }
+        self.one(id).listed = Listed::Ready;
+    }
+
+    /// It is in another state: it leaves what it has no more business in, and others enter.
+    fn moved(&mut self, id: RunId, state: &'static str) {
+        let one = self.one(id);
+        one.state = state;
+        one.listed = Listed::Nowhere;
+        for (at, lane) in self.lanes_of(id).into_iter().enumerate() {
+            let over = ENDED.contains(&state) || (state == "parked" && lane.name.starts_with("schedule/"));
+            if !over {
+                continue;
+            }
+            self.one(id).inside[at] = false;
+            let queue = self.lanes.entry(lane.name.clone()).or_default();
+            queue.inside.retain(|other| *other != id);
+            queue.waiting.retain(|other| *other != id);
+            while let Some(next) = self.next_in(&lane) {
+                self.ask(next);
+            }
+        }
+    }
+
+    fn next_in(&mut self, lane: &Lane) -> Option<RunId> {
+        let queue = self.lanes.get_mut(&lane.name)?;
+        if queue.inside.len() >= lane.capacity as usize || queue.waiting.is_empty() {
+            return None;
+        }
+        let next = queue.waiting.remove(0);
+        queue.inside.push(next);
+        let one = self.one(next);
+        let at = one.record.lanes.iter().position(|of| of.name == lane.name).expect("its lane");
+        one.inside[at] = true;
+        Some(next)
+    }
+
+    /// What is delayed and due asks for its lanes, in order of time.
+    fn promote(&mut self) {
+        let due = self.runs.iter().filter_map(|(id, one)| match one.listed {
+            Listed::Delayed(due) if due <= self.now => Some((due, *id)),
+            _ => None,
+        });
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable();
+        for (_, id) in due {
+            self.ask(id);
+        }
+    }
+
+    fn claimable(&self) -> Vec<RunId> {
+        let ready = self.runs.iter().filter(|(_, one)| one.listed == Listed::Ready);
+        let mut ready: Vec<_> = ready.map(|(id, one)| (!one.begun, *id)).collect();
+        ready.sort_unstable();
+        ready.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn pick(&self, number: u8, states: &[&str]) -> Option<RunId> {
+        let found: Vec<_> =
+            self.runs.iter().filter(|(_, one)| states.contains(&one.state)).map(|(id, _)| *id).collect();
+        (!found.is_empty()).then(|| found[usize::from(number) % found.len()])
+    }
+}
+
+pub(in super::super) fn compare(cases: u32, empty: Factory<'_>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime for the test");
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let acts = prop::collection::vec(act(), 1..80);
+    let outcome = runner.run(&acts, |acts| {
+        let store = empty();
+        let compared = runtime.block_on(play(store.clone(), acts));
+        runtime.block_on(store.close()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        compared
+    });
+    if let Err(error) = outcome {
+        panic!("the store's lanes and the model's differ: {error}");
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> TestCaseError {
+    TestCaseError::fail(error.to_string())
+}
+
+async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    deploy(&store, "a").await;
+    let me = owner(&store).await;
+    let mut model = Model { runs: BTreeMap::new(), lanes: BTreeMap::new(), now: NOON, me };
+    for act in acts {
+        step(&store, &mut model, act).await?;
+        check(&store, &model).await?;
+    }
+    // Everybody gets through.
+    for _ in 0..2 * model.runs.len() + 2 {
+        model.now = model.now.plus_millis(2 * DELAY);
+        // What waits for nothing that ever comes would keep its lanes.
+        while let Some(id) = model.pick(0, &["suspended"]) {
+            step_cancel(&store, &mut model, id, true).await?;
+        }
+        while let Some(id) = model.pick(0, &["parked"]) {
+            retry(&store, &mut model, id).await?;
+        }
+        claim(&store, &mut model, 1_000).await?;
+        while let Some(id) = model.pick(0, &["running"]) {
+            moves(&store, &mut model, id, To::Succeeded, false).await?;
+        }
+        check(&store, &model).await?;
+    }
+    let left = model.runs.values().filter(|one| !ENDED.contains(&one.state)).count();
+    prop_assert_eq!(left, 0, "runs that are forgotten");
+    Ok(())
+}
+
+async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(), TestCaseError> {
+    match act {
+        Act::Request { key: of, schedule, delayed } => {
+            let keyed = of.map(|of| KEYS[usize::from(of)]).map(|(of, capacity)| key(of, capacity));
+            let scheduled = schedule.map(|of| by(SCHEDULES[usize::from(of)]));
+            let not_before = if delayed { model.now.plus_millis(DELAY) } else { model.now };
+            let lanes = scheduled.into_iter().chain(keyed).collect();
+            let new = NewRun { now: model.now, not_before, lanes, ..new_run("a") };
+            store.request_run(new.clone()).await.map_err(failed)?;
+            let record = new.to_run();
+            let inside = vec![false; record.lanes.len()];
+            let one = One {
+                record,
+                state: "queued",
+                listed: Listed::Nowhere,
+                begun: false,
+                head: false,
+                asked: false,
+                terminate: false,
+                told: false,
+                inside,
+            };
+            model.runs.insert(new.id, one);
+            model.queue(new.id, not_before);
+        }
+        Act::Claim(limit) => claim(store, model, limit).await?,
+        Act::Moves { run, to, head } => {
+            if let Some(id) = model.pick(run, &["running"]) {
+                moves(store, model, id, to, head).await?;
+            }
+        }
+        Act::Cancel { run, terminate } => {
+            if let Some(id) = model.pick(run, &["queued", "running", "suspended", "parked"]) {
+                step_cancel(store, model, id, terminate).await?;
+            }
+        }
+        Act::Retry { run } => {
+            if let Some(id) = model.pick(run, &["parked", "failed"]) {
+                retry(store, model, id).await?;
+            }
+        }
+        Act::Time => model.now = model.now.plus_millis(DELAY),
+        Act::Restart => {
+            model.me = owner(store).await;
+            let taken = store.take_over(&model.me, 1_000, model.now).await.map_err(failed)?;
+            let running = model.runs.values().filter(|one| one.state == "running").count();
+            prop_assert_eq!(taken.len(), running);
+            for taken in taken {
+                let id = taken.run.id;
+                model.one(id).record = taken.run;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn step_cancel(
+    store: &Arc<dyn Store>,
+    model: &mut Model,
+    id: RunId,
+    terminate: bool,
+) -> Result<(), TestCaseError> {
+    store.request_cancel(id, terminate, model.now).await.map_err(failed)?;
+    let one = model.one(id);
+    one.asked = true;
+    one.terminate |= terminate;
+    match one.state {
+        "running" => {}
+        "queued" | "suspended" if !one.terminate && (one.head || one.state == "suspended") => {
+            // It is told when it is next taken up; its lanes it waits for all the same.
+            if one.listed != Listed::Waits && !one.told {
+                model.ask(id);
+            }
+        }
+        _ => model.moved(id, "cancelled"),
+    }
+    Ok(())
+}
+
+async fn claim(store: &Arc<dyn Store>, model: &mut Model, limit: usize) -> Result<(), TestCaseError> {
+    let claimed = store.claim(&model.me, &name("a"), limit, model.now).await.map_err(failed)?;
+    model.promote();
+    let expected: Vec<_> = model.claimable().into_iter().take(limit).collect();
+    prop_assert_eq!(claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>(), expected);
+    for claimed in claimed {
+        let one = model.one(claimed.run.id);
+        (one.state, one.listed, one.begun) = ("running", Listed::Nowhere, true);
+        one.record = claimed.run;
+    }
+    Ok(())
+}
+
+async fn retry(store: &Arc<dyn Store>, model: &mut Model, id: RunId) -> Result<(), TestCaseError> {
+    let retry = Retry { component: None, from_start: false, now: model.now };
+    store.retry_run(id, retry).await.map_err(failed)?;
+    let one = model.one(id);
+    (one.asked, one.terminate, one.told) = (false, false, false);
+    model.queue(id, model.now);
+    Ok(())
+}
+
+async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, head: bool) -> Result<(), TestCaseError> {
+    let now = model.now;
+    let (event, state) = match to {
+        To::Queued { delayed } => {
+            let not_before = if delayed { now.plus_millis(DELAY) } else { now };
+            (RunEvent::Requeued { not_before }, "queued")
+        }
+        To::Suspended => (RunEvent::Suspended, "suspended"),
+        To::Succeeded => (RunEvent::Succeeded, "succeeded"),
+        To::Failed => (RunEvent::Failed(failure()), "failed"),
+        To::Parked => (RunEvent::Parked(failure()), "parked"),
+        To::Cancelled => (RunEvent::Cancelled, "cancelled"),
+    };
+    let one = model.one(id);
+    one.head = head;
+    let mut run = one.record.clone();
+    run.state = run.state.next(event.clone()).map_err(failed)?;
+    // It has been told of what it was asked.
+    if one.asked
+        && let Some(cancel) = &mut run.cancel
+    {
+        cancel.told = true;
+    }
+    one.told |= one.record.cancel.is_some();
+    if matches!(to, To::Suspended) {
+        let never = WaitFor::Signal("never".into());
+        run.waiting_for = Some(Wait { any_of: vec![never], all: false, until: None });
+    }
+    let (asked, told) = (one.asked, one.told);
+    one.record = run.clone();
+    let mut commit = StretchCommit::of(model.me.clone(), run, now);
+    commit.head = head.then(|| Bytes::from_static(b"head"));
+    store.commit_stretch(commit).await.map_err(failed)?;
+    match to {
+        // Who was asked while he ran, and does not know it, is told as soon as he waits.
+        To::Suspended => {
+            model.moved(id, state);
+            if asked && !told {
+                model.ask(id);
+            }
+        }
+        To::Queued { delayed } => {
+            let due = if delayed && !asked { now.plus_millis(DELAY) } else { now };
+            model.moved(id, state);
+            model.queue(id, due);
+        }
+        To::Parked if asked => {
+            model.moved(id, "parked");
+            model.moved(id, "cancelled");
+        }
+        _ => model.moved(id, state),
+    }
+    Ok(())
+}
+
+async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseError> {
+    let keys = KEYS.iter().map(|(of, capacity)| key(of, *capacity));
+    for lane in keys.chain(SCHEDULES.iter().map(|of| by(of))) {
+        let view = store.lane(&name("a"), &lane.name, 1_000).await.map_err(failed)?;
+        prop_assert!(view.held <= lane.capacity, "{:?} holds {}", lane, view.held);
+        prop_assert_eq!((view.held as usize, view.waiting as usize), (view.in_it.len(), view.next.len()));
+        let nobody = Queue::default();
+        let expected = model.lanes.get(&lane.name).unwrap_or(&nobody);
+        let mut inside = expected.inside.clone();
+        inside.sort_unstable();
+        prop_assert_eq!(&view.in_it, &inside, "in {:?}", &lane);
+        prop_assert_eq!(&view.next, &expected.waiting, "waiting for {:?}", &lane);
+    }
+    for (id, one) in &model.runs {
+        let run = store.run(*id).await.map_err(failed)?;
+        prop_assert_eq!(run.map(|run| run.state.name()), Some(one.state));
+    }
+    Ok(())
+}

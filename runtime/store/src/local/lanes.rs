@@ -1,0 +1,189 @@
+//! Lanes: how runs enter them, wait for them and leave them, and who enters then.
+//!
+//! What holds between two commits: `held` and `waiting` of a lane count its rows; a lane with room has nobody waiting, but where
+//! more than [`FILL`] could have entered at once; a run that lacks a lane waits in exactly one, the first that it lacks, and is
+//! listed nowhere else. Only a queued run lacks any.
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::lane::{LANES_OF_RUN, Lane};
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, RunId};
+
+use super::codec::decode;
+use super::commit::Commit;
+use super::kept::{self, Kept};
+use super::reads::Reads;
+use super::tables::{LANE_RUNS, LANES, READY, RUNS, ready, run_at_end, under};
+use crate::error::StoreError;
+use crate::records::LaneView;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Runs that one leaving or one asking lets enter at most; the next one goes on with it.
+const FILL: usize = 256;
+/// The row of a run that is in a lane begins so,
+const IN: u8 = 0;
+/// that of one that waits so, its ticket behind it.
+const WAITS: u8 = 1;
+
+/// A lane in use. What nobody is in or waits for has no record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counts {
+    /// Runs at a time, as whoever asked last said.
+    capacity: u32,
+    held: u32,
+    waiting: u32,
+}
+
+/// A place in the order of request: a commit's number, and one within the commit.
+pub(super) type Ticket = (u64, u32);
+
+/// Checks and orders the lanes of a run that is new.
+pub(super) fn check(run: &Run) -> Result<()> {
+    let named = run.lanes.iter().all(|lane| lane.is_named() && lane.capacity > 0);
+    let ordered = run.lanes.windows(2).all(|pair| (pair[0].until, &pair[0].name) < (pair[1].until, &pair[1].name));
+    if named && ordered && run.lanes.len() <= LANES_OF_RUN {
+        return Ok(());
+    }
+    Err(StoreError::IllegalTransition(format!("run {} has lanes that cannot be", run.id)))
+}
+
+/// Whether a run is to enter a lane before it can be claimed.
+pub(super) fn lacks(kept: &Kept) -> bool {
+    kept.run.lanes.iter().enumerate().any(|(at, lane)| !is_in(kept, at) && !lane.is_over(&kept.run.state))
+}
+
+fn is_in(kept: &Kept, at: usize) -> bool {
+    kept.marks.lanes & (1 << at) != 0
+}
+
+/// Leaves every lane in which the run has no more business; its record is the caller's to write. Others enter.
+pub(super) fn leave(commit: &mut Commit<'_, '_>, kept: &mut Kept) -> Result<()> {
+    let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
+    let waits_in = kept.marks.ticket.and_then(|_| first_lacked(kept));
+    for (at, lane) in kept.run.lanes.iter().enumerate() {
+        if !lane.is_over(&kept.run.state) {
+            continue;
+        }
+        let mut counts = counts(commit, &deployment, &lane.name)?;
+        if kept.marks.lanes & (1 << at) != 0 {
+            kept.marks.lanes &= !(1 << at);
+            commit.delete(LANE_RUNS, &row_in(&deployment, &lane.name, id));
+            counts.held = counts.held.saturating_sub(1);
+        } else if let Some(ticket) = kept.marks.ticket.filter(|_| waits_in == Some(at)) {
+            kept.marks.ticket = None;
+            commit.delete(LANE_RUNS, &row_waits(&deployment, &lane.name, ticket, id));
+            counts.waiting = counts.waiting.saturating_sub(1);
+        } else {
+            continue;
+        }
+        keep(commit, &deployment, &lane.name, counts)?;
+        fill(commit, &deployment, &lane.name)?;
+    }
+    Ok(())
+}
+
+/// The first lane that the run is not in: the one that it waits for, where it waits.
+fn first_lacked(kept: &Kept) -> Option<usize> {
+    (0..kept.run.lanes.len()).find(|at| !is_in(kept, *at))
+}
+
+/// A queued run whose time has come enters its lanes, as far as they have room; it is ready once it is in all. Writes its record.
+pub(super) fn ask(commit: &mut Commit<'_, '_>, mut kept: Kept) -> Result<()> {
+    if kept.marks.ticket.is_some() {
+        return Ok(());
+    }
+    let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
+    while let Some(at) = first_lacked(&kept) {
+        let Lane { name, capacity, .. } = kept.run.lanes[at].clone();
+        let mut counts = counts(commit, &deployment, &name)?;
+        counts.capacity = capacity;
+        if counts.waiting == 0 && counts.held < capacity {
+            enter(commit, &mut kept, at, &mut counts);
+            keep(commit, &deployment, &name, counts)?;
+            continue;
+        }
+        let ticket = commit.ticket();
+        kept.marks.ticket = Some(ticket);
+        counts.waiting = counts.waiting.saturating_add(1);
+        commit.put(LANE_RUNS, &row_waits(&deployment, &name, ticket, id), &[]);
+        keep(commit, &deployment, &name, counts)?;
+        commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+        // It may have more room than before.
+        return fill(commit, &deployment, &name);
+    }
+    commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+    commit.put(READY, &ready(&kept.run), &[]);
+    commit.ready(&deployment);
+    Ok(())
+}
+
+fn enter(commit: &mut Commit<'_, '_>, kept: &mut Kept, at: usize, counts: &mut Counts) {
+    kept.marks.lanes |= 1 << at;
+    kept.marks.ticket = None;
+    counts.held = counts.held.saturating_add(1);
+    commit.put(LANE_RUNS, &row_in(&kept.run.deployment, &kept.run.lanes[at].name, kept.run.id), &[]);
+}
+
+/// Lets those enter who wait, in order of their tickets, as far as there is room.
+fn fill(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, name: &str) -> Result<()> {
+    for _ in 0..FILL {
+        let mut counts = counts(commit, deployment, name)?;
+        if counts.waiting == 0 || counts.held >= counts.capacity {
+            break;
+        }
+        let waits = under(deployment.as_str(), &under(name, &[WAITS]));
+        let next = commit.below(LANE_RUNS, &waits, 1)?;
+        let Some((id, row)) = next.first().and_then(|(row, _)| Some((run_at_end(row)?, row))) else {
+            return Err(StoreError::Damaged {
+                what: format!("the lane {name} of {deployment} counts who is not there"),
+            });
+        };
+        commit.delete(LANE_RUNS, row);
+        counts.waiting = counts.waiting.saturating_sub(1);
+        let mut kept = kept::existing(commit, id)?;
+        if let Some(at) = first_lacked(&kept) {
+            enter(commit, &mut kept, at, &mut counts);
+        }
+        keep(commit, deployment, name, counts)?;
+        ask(commit, kept)?;
+    }
+    Ok(())
+}
+
+fn counts(store: &impl Reads, deployment: &DeploymentName, name: &str) -> Result<Counts> {
+    let bytes = store.bytes(LANES, &key(deployment, name))?;
+    bytes.map_or(Ok(Counts::default()), |bytes| decode(LANES, &bytes))
+}
+
+fn keep(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, name: &str, counts: Counts) -> Result<()> {
+    let key = key(deployment, name);
+    if counts.held == 0 && counts.waiting == 0 {
+        commit.delete(LANES, &key);
+        return Ok(());
+    }
+    commit.put_record(LANES, &key, &counts)
+}
+
+fn key(deployment: &DeploymentName, name: &str) -> Vec<u8> {
+    under(deployment.as_str(), name.as_bytes())
+}
+
+fn row_in(deployment: &DeploymentName, name: &str, id: RunId) -> Vec<u8> {
+    under(deployment.as_str(), &under(name, &[[IN].as_slice(), &id.to_bytes()].concat()))
+}
+
+fn row_waits(deployment: &DeploymentName, name: &str, (commit, within): Ticket, id: RunId) -> Vec<u8> {
+    let rest = [[WAITS].as_slice(), &commit.to_be_bytes(), &within.to_be_bytes(), &id.to_bytes()].concat();
+    under(deployment.as_str(), &under(name, &rest))
+}
+
+/// A lane as it stands, with at most `most` of those who are in it and of those who wait.
+pub(super) fn view(store: &impl Reads, deployment: &DeploymentName, name: &str, most: usize) -> Result<LaneView> {
+    let Counts { capacity, held, waiting } = counts(store, deployment, name)?;
+    let rows = |kind: u8| -> Result<Vec<RunId>> {
+        let rows = store.below(LANE_RUNS, &under(deployment.as_str(), &under(name, &[kind])), most)?;
+        Ok(rows.iter().filter_map(|(row, _)| run_at_end(row)).collect())
+    };
+    Ok(LaneView { capacity, held, waiting, in_it: rows(IN)?, next: rows(WAITS)? })
+}
