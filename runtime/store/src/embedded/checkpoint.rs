@@ -14,7 +14,7 @@ use super::log::DIR;
 use super::segment;
 use super::shared::Shared;
 use super::sums::TableSum;
-use super::versions::Applied;
+use super::versions::Standing;
 
 /// Makes checkpoints as they fall due, until told to stop.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -32,12 +32,12 @@ pub(super) fn run(shared: &Arc<Shared>) {
 pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     let mut checkpointed = shared.lock_checkpointed();
     let appended = shared.pace.appended();
-    let applied = shared.versions.applied();
-    if applied.end.generation == checkpointed.point.generation {
+    let indexed = shared.versions.indexed();
+    if indexed.end.generation == checkpointed.point.generation {
         return Ok(());
     }
     gate::pass("checkpoint/begun");
-    let flushed = shared.index.reading()?.flush(applied.end.generation);
+    let flushed = shared.index.reading()?.flush(indexed.end.generation);
     if let Err(fault) = flushed {
         shared.faulted.store(true, Ordering::Release);
         return Err(KvError::from(fault));
@@ -51,7 +51,7 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         error
     })?;
     gate::pass("checkpoint/synced");
-    let point = point(shared.index.tables(), &applied);
+    let point = point(shared.index.tables(), &indexed);
     let failed = |error| KvError::io("the log's header could not be written", &error);
     checkpointed.anchor.write(&point).map_err(failed)?;
     gate::pass("checkpoint/written");
@@ -64,15 +64,15 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     Ok(())
 }
 
-/// The point that `applied` is at.
-pub(super) fn point(tables: &[Table], applied: &Applied) -> Point {
-    let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(applied.sums.iter().copied()).collect();
+/// The point that `indexed` is at.
+pub(super) fn point(tables: &[Table], indexed: &Standing) -> Point {
+    let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(indexed.sums.iter().copied()).collect();
     Point {
-        generation: applied.end.generation,
-        position: applied.end.position,
-        segment: applied.end.segment,
-        offset: applied.end.offset,
-        chain: applied.end.chain,
+        generation: indexed.end.generation,
+        position: indexed.end.position,
+        segment: indexed.end.segment,
+        offset: indexed.end.offset,
+        chain: indexed.end.chain,
         sums,
     }
 }

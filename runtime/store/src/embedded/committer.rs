@@ -1,5 +1,5 @@
-//! The committer: one thread that takes what is queued, runs it, makes it durable with one fdatasync, puts it
-//! into the index and then answers. No timer adds latency.
+//! The committer: one thread that takes what is queued, runs it, makes it durable with one fdatasync, answers, and then
+//! puts it into the index, while those who were answered prepare what comes next. No timer adds latency.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ use super::replay::Replay;
 use super::shared::{Commit, Shared};
 use super::stop;
 use super::sums::TableSum;
-use super::versions::{Applied, Changes};
+use super::versions::{Changes, Layer, Standing};
 
 /// A group takes no more operations when it has this many, or this many bytes.
 const OPERATIONS: usize = 1024;
@@ -151,7 +151,7 @@ impl Committer {
     }
 
     fn commit(&mut self, reading: Reading<'_>) {
-        let before = self.shared.versions.applied();
+        let before = self.shared.versions.durable();
         let mut group = Group::new(&reading, before.end.position);
         let mut answers: Vec<Box<dyn Answer>> = Vec::new();
         while answers.len() < OPERATIONS && group.bytes() < BYTES {
@@ -167,19 +167,31 @@ impl Committer {
         if let Some(damage) = group.take_damage() {
             self.shared.stop(damage);
         }
-        let result = if group.wrote() {
+        let stored = if group.wrote() {
             let position = group.position();
             let changes = group.into_changes();
-            self.store(reading, before, changes, position)
+            self.make_durable(&reading, before, changes, position).map(Some)
         } else {
-            Ok(())
+            Ok(None)
         };
+        let told = stored.as_ref().map(drop).map_err(KvError::clone);
         for answer in answers {
-            answer.give(result.clone());
+            answer.give(told.clone());
+        }
+        if let Ok(Some(layer)) = stored {
+            self.put_into_index(reading, &layer);
+            self.shared.pace.grew(self.record.length(), self.shared.config.checkpoint_bytes);
         }
     }
 
-    fn store(&mut self, reading: Reading<'_>, before: Applied, changes: Changes, position: u64) -> Result<(), KvError> {
+    /// Appends the group to the log; from then on it can be read.
+    fn make_durable(
+        &mut self,
+        reading: &Reading<'_>,
+        before: Standing,
+        changes: Changes,
+        position: u64,
+    ) -> Result<Arc<Layer>, KvError> {
         let tables = reading.tables();
         let mut sums: Vec<TableSum> = before.sums.to_vec();
         for (sum, changes) in sums.iter_mut().zip(&changes) {
@@ -198,24 +210,25 @@ impl Committer {
                 self.record.write(table.id, key, change.after.as_deref());
             }
         }
-        let grown = self.record.length();
         let end = self.append(position)?;
-        let layer = self.shared.versions.publish(end.generation, changes);
-        let written = layer.changes().iter().enumerate().try_for_each(|(slot, changes)| {
-            changes.iter().try_for_each(|(key, change)| {
-                gate::pass("store/insert");
-                reading.write(slot, key, change.after.clone())
-            })
-        });
-        drop(reading);
-        self.shared.pace.grew(grown, self.shared.config.checkpoint_bytes);
-        if let Err(fault) = written {
-            self.heal(&fault)?;
-        }
-        self.shared.versions.finish(Applied { end, sums: sums.into() });
+        let layer = self.shared.versions.publish(Standing { end, sums: sums.into() }, changes);
         self.shared.commits.send_replace(Commit { group: end.generation, position });
+        Ok(layer)
+    }
+
+    /// Puts a durable group into the index. Where the index cannot be made to take it, the store is read-only, and what the log holds is
+    /// found at the next opening.
+    fn put_into_index(&mut self, reading: Reading<'_>, layer: &Layer) {
+        let written =
+            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes));
+        drop(reading);
+        if let Err(fault) = written
+            && self.heal(&fault).is_err()
+        {
+            return;
+        }
+        self.shared.versions.indexed_all();
         gate::pass("store/inserted");
-        Ok(())
     }
 
     fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {

@@ -1,7 +1,7 @@
 //! The index that reads are served from: sled, called so that neither its panics, its errors nor its being
 //! slow to notice damage become ours. It knows tables, keys and sealed values, and nothing of groups.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
+use tidemill_core::gate;
+
 use super::config::Table;
 use super::error::KvError;
 use super::quiet;
 use super::span::Span;
 use super::stored::{self, Key, Value};
+use super::versions::Change;
 
 /// What sled says of a file that another handle has locked, how often it is asked again, and the pause between.
 const LOCKED: &str = "could not acquire lock";
@@ -318,6 +321,23 @@ impl Reading<'_> {
         call(|| match sealed {
             Some(sealed) => tree.insert(key, sealed).map(drop),
             None => tree.remove(key).map(drop),
+        })
+    }
+
+    /// Puts all that a group changed in one table.
+    pub fn write_all(&self, slot: usize, changes: &BTreeMap<sled::IVec, Change>) -> Result<(), Fault> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let tree = &self.trees.trees[slot];
+        call(|| {
+            changes.iter().try_for_each(|(key, change)| {
+                gate::pass("store/insert");
+                match &change.after {
+                    Some(sealed) => tree.insert(key, sealed.clone()).map(drop),
+                    None => tree.remove(key).map(drop),
+                }
+            })
         })
     }
 

@@ -69,9 +69,11 @@ impl Kv {
         let read = || {
             let reading = self.shared.index.reading()?;
             let (slot, key) = (reading.slot(table.id)?, key.as_ref());
-            let now = reading.sealed(slot, key)?;
-            // Who reads one key and then another must not see the first of a group that is half inserted.
-            let sealed = self.shared.versions.before_unfinished(slot, key).unwrap_or(now);
+            // Who reads one key and then another must not see only the first of a group that is half in the index.
+            let sealed = match self.shared.versions.unindexed(slot, key) {
+                Some(sealed) => sealed,
+                None => reading.sealed(slot, key)?,
+            };
             sealed.map(|sealed| stored::unseal(table, key, &sealed)).transpose()
         };
         read().map_err(|error| self.shared.noted(error))
@@ -116,7 +118,7 @@ impl Kv {
     #[must_use]
     pub fn count(&self, table: Table) -> u64 {
         let slot = self.shared.config.tables.iter().position(|known| known.id == table.id);
-        slot.and_then(|slot| self.shared.versions.applied().sums.get(slot).map(|sum| sum.count)).unwrap_or_default()
+        slot.and_then(|slot| self.shared.versions.durable().sums.get(slot).map(|sum| sum.count)).unwrap_or_default()
     }
 
     /// How the store is.

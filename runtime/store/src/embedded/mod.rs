@@ -2,7 +2,8 @@
 //!
 //! sled alone keeps no promise that matters here: it does not sync, and opens what was cut short as if it had
 //! always been so. So a log of ours holds the truth of the last moments, and sled is the index that reads
-//! are served from. What is acknowledged is durable *and* readable; what is damaged is never passed over.
+//! are served from, and memory what it has not taken yet. What is acknowledged is durable *and* readable; what is damaged is never
+//! passed over.
 //!
 //! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` tells the life of a group, `log.rs` and `record.rs`
 //! what it writes, `checkpoint.rs` when the log may forget it, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a

@@ -30,7 +30,7 @@ use super::shared::{Checkpointed, Commit, Shared};
 use super::shelf::{self, Shelf};
 use super::stop;
 use super::sums::TableSum;
-use super::versions::{Applied, Versions};
+use super::versions::{Standing, Versions};
 
 /// While this is there and the manifest is not, a store is being made and nobody has been told of it.
 const MAKING: &str = "making";
@@ -107,7 +107,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
         index::sync_files(&data, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error))?;
         manifest.write(&*disk, &data)?;
     }
-    let applied = Applied { end: replay.end(), sums: sums(config.tables, replay.sums()) };
+    let standing = Standing { end: replay.end(), sums: sums(config.tables, replay.sums()) };
     let log_dir = data.join(log::DIR);
     let failed = |error: io::Error| KvError::io("the log", &error);
     let shelf = Shelf::open(Arc::clone(&disk), &log_dir, config.segment_bytes).map_err(failed)?;
@@ -117,15 +117,15 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let syncs = Arc::new(AtomicU64::new(0));
     let first = config.first_segment_bytes;
     let shelves = Arc::clone(&shelf);
-    let log = CommitLog::begin(&data, seed, first, replay.newest(), applied.end, shelves, Arc::clone(&syncs))
+    let log = CommitLog::begin(&data, seed, first, replay.newest(), standing.end, shelves, Arc::clone(&syncs))
         .map_err(failed)?;
 
-    let replayed = applied.end.generation - point.generation;
-    let commit = Commit { group: applied.end.generation, position: applied.end.position };
+    let replayed = standing.end.generation - point.generation;
+    let commit = Commit { group: standing.end.generation, position: standing.end.position };
     let checkpointed = Checkpointed { anchor, point, synced: HashSet::new() };
     let scrub_now = !clean && index::size(&data) <= config.scrub_at_open_bytes;
     let queue = config.queue;
-    let versions = Versions::new(applied);
+    let versions = Versions::new(standing);
     let replayed_bytes = replay.bytes();
     let shared = Shared::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
     let shared = Arc::new(shared);

@@ -68,8 +68,8 @@ impl Shared {
         replayed: u64,
         lock: Lock,
     ) -> Self {
-        let applied = versions.applied();
-        let commit = Commit { group: applied.end.generation, position: applied.end.position };
+        let end = versions.durable().end;
+        let commit = Commit { group: end.generation, position: end.position };
         Self {
             seed,
             index,

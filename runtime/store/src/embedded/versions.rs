@@ -1,6 +1,6 @@
-//! What was true after which group. A reader that looks at several keys holds on to one group; for as long
-//! as it does, the values that later groups replaced are kept, so that it never sees half a group and no
-//! commit ever waits for it.
+//! What was true after which group. A group can be read as soon as it is durable, before the index has it: until then
+//! its layer says what it wrote. A reader that looks at several keys holds on to one group; for as long as it does, the
+//! values that later groups replaced are kept, so that it never sees half a group and no commit ever waits for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,16 +39,19 @@ pub(super) struct Layer {
     bytes: usize,
 }
 
-/// Where log and index stand together.
+/// How the store stands after one group.
 #[derive(Debug, Clone)]
-pub(super) struct Applied {
+pub(super) struct Standing {
     pub end: LogEnd,
     /// By the table's place.
     pub sums: Arc<[TableSum]>,
 }
 
 struct State {
-    applied: Applied,
+    /// After the last group that is durable: what a new reader sees.
+    durable: Standing,
+    /// After the last group that is wholly in the index.
+    indexed: Standing,
     layers: VecDeque<Arc<Layer>>,
     bytes: usize,
     /// Groups that readers hold on to, and how many each.
@@ -61,29 +64,43 @@ struct State {
 pub(super) struct Versions(Mutex<State>);
 
 impl Versions {
-    pub fn new(applied: Applied) -> Self {
-        let oldest = applied.end.generation;
-        Self(Mutex::new(State { applied, layers: VecDeque::new(), bytes: 0, readers: BTreeMap::new(), oldest }))
+    /// Log and index stand together when the store opens.
+    pub fn new(standing: Standing) -> Self {
+        let oldest = standing.end.generation;
+        Self(Mutex::new(State {
+            durable: standing.clone(),
+            indexed: standing,
+            layers: VecDeque::new(),
+            bytes: 0,
+            readers: BTreeMap::new(),
+            oldest,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last group that is wholly in the index.
-    pub fn applied(&self) -> Applied {
-        self.state().applied.clone()
+    /// After the last group that is durable.
+    pub fn durable(&self) -> Standing {
+        self.state().durable.clone()
     }
 
-    /// Tells readers what the group `generation` is about to change in the index.
-    pub fn publish(&self, generation: u64, changes: Changes) -> Arc<Layer> {
+    /// After the last group that is wholly in the index.
+    pub fn indexed(&self) -> Standing {
+        self.state().indexed.clone()
+    }
+
+    /// Lets readers see a group that has become durable and is about to be put into the index.
+    pub fn publish(&self, standing: Standing, changes: Changes) -> Arc<Layer> {
         let bytes = changes
             .iter()
             .flatten()
             .map(|(key, change)| key.len() + change.before.as_ref().map_or(0, |value| value.len()) + 64)
             .sum();
-        let layer = Arc::new(Layer { generation, changes, bytes });
+        let layer = Arc::new(Layer { generation: standing.end.generation, changes, bytes });
         let mut state = self.state();
+        state.durable = standing;
         state.bytes += bytes;
         state.layers.push_back(Arc::clone(&layer));
         while state.bytes > KEPT && state.layers.len() > 1 {
@@ -92,34 +109,39 @@ impl Versions {
         layer
     }
 
-    /// What a key's value was before the group that is being put into the index, where it changes that. To be asked *after*
-    /// the index was read.
-    pub fn before_unfinished(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
-        let state = self.state();
-        let unfinished = state.layers.iter().rev().take_while(|layer| layer.generation > state.applied.end.generation);
-        unfinished.filter_map(|layer| Some(layer.changes.get(slot)?.get(key)?.before.clone())).last()
+    /// What a group that the index may not have wholly wrote to a key. To be asked *before* the index is read: whatever the
+    /// index lacks of a durable group is here then.
+    pub fn unindexed(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        self.state().ahead().find_map(|layer| Some(layer.changes.get(slot)?.get(key)?.after.clone()))
     }
 
-    /// Tells that the group is wholly in the index.
-    pub fn finish(&self, applied: Applied) {
+    /// Tells that all durable groups are wholly in the index.
+    pub fn indexed_all(&self) {
         let mut state = self.state();
-        state.applied = applied;
+        state.indexed = state.durable.clone();
         state.prune();
     }
 
-    /// Holds on to the last group.
+    /// Holds on to the last durable group.
     pub fn read(self: &Arc<Self>) -> Reader {
         let mut state = self.state();
-        let at = state.applied.clone();
+        let at = state.durable.clone();
         *state.readers.entry(at.end.generation).or_default() += 1;
+        let ahead = state.ahead().cloned().collect();
         drop(state);
-        Reader { versions: Arc::clone(self), at }
+        Reader { versions: Arc::clone(self), at, ahead }
     }
 }
 
 impl State {
+    /// The groups that the index may not have wholly, newest first.
+    fn ahead(&self) -> impl Iterator<Item = &Arc<Layer>> {
+        self.layers.iter().rev().take_while(|layer| layer.generation > self.indexed.end.generation)
+    }
+
     fn prune(&mut self) {
-        let needed = self.readers.keys().next().copied().unwrap_or(self.applied.end.generation);
+        let indexed = self.indexed.end.generation;
+        let needed = self.readers.keys().next().map_or(indexed, |oldest| indexed.min(*oldest));
         while self.layers.front().is_some_and(|layer| layer.generation <= needed) {
             self.drop_oldest();
         }
@@ -146,18 +168,51 @@ impl State {
 /// Hold of one group.
 pub(super) struct Reader {
     versions: Arc<Versions>,
-    at: Applied,
+    at: Standing,
+    /// The held group and those before it which the index did not have wholly when the hold began, newest first.
+    ahead: Vec<Arc<Layer>>,
 }
 
 impl Reader {
     /// The group held.
-    pub fn at(&self) -> &Applied {
+    pub fn at(&self) -> &Standing {
         &self.at
+    }
+
+    /// What a key's value is, where the index need not be asked for it.
+    pub fn ahead_of_index(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        self.ahead.iter().find_map(|layer| Some(layer.changes.get(slot)?.get(key)?.after.clone()))
+    }
+
+    /// The value of a key, which the index showed as `now`.
+    pub fn corrected(&self, slot: usize, key: &[u8], now: Option<sled::IVec>) -> Result<Option<sled::IVec>, KvError> {
+        let later = self.later()?;
+        let changed = later.iter().find_map(|layer| layer.changes.get(slot)?.get(key));
+        Ok(changed.map_or(now, |change| change.before.clone()))
+    }
+
+    /// What the index showed otherwise of a span than it was after the held group, by key. To be asked *after* the index was
+    /// read, as with [`Reader::later`].
+    pub fn corrections(&self, slot: usize, span: &Span) -> Result<BTreeMap<sled::IVec, Option<sled::IVec>>, KvError> {
+        let mut found = BTreeMap::new();
+        if span.is_empty() {
+            return Ok(found);
+        }
+        let mut correct = |layer: &Layer, value: fn(&Change) -> &Option<sled::IVec>| {
+            let changes =
+                layer.changes.get(slot).into_iter().flat_map(|changes| changes.range::<[u8], _>(span.bounds()));
+            for (key, change) in changes {
+                found.entry(key.clone()).or_insert_with(|| value(change).clone());
+            }
+        };
+        self.ahead.iter().for_each(|layer| correct(layer, |change| &change.after));
+        self.later()?.iter().for_each(|layer| correct(layer, |change| &change.before));
+        Ok(found)
     }
 
     /// What groups after the held one have changed or are changing. To be asked *after* the index was read:
     /// whatever the index showed of a later group is in it then.
-    pub fn later(&self) -> Result<Vec<Arc<Layer>>, KvError> {
+    fn later(&self) -> Result<Vec<Arc<Layer>>, KvError> {
         let state = self.versions.state();
         if state.oldest > self.at.end.generation {
             return Err(KvError::SnapshotTooOld);
@@ -171,14 +226,15 @@ impl Reader {
         if state.oldest > self.at.end.generation {
             return Err(KvError::SnapshotTooOld);
         }
-        let now = state.applied.clone();
+        let now = state.durable.clone();
         let between =
             |layer: &&Arc<Layer>| layer.generation > self.at.end.generation && layer.generation <= now.end.generation;
         let layers = state.layers.iter().filter(between).cloned().collect();
         *state.readers.entry(now.end.generation).or_default() += 1;
         state.release(self.at.end.generation);
+        let ahead = state.ahead().cloned().collect();
         drop(state);
-        self.at = now;
+        (self.at, self.ahead) = (now, ahead);
         Ok(layers)
     }
 }
@@ -196,22 +252,67 @@ impl Layer {
     }
 }
 
-/// The value before all of `layers`, where one of them changed it.
-pub(super) fn before(layers: &[Arc<Layer>], slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
-    layers.iter().find_map(|layer| layer.changes.get(slot)?.get(key)).map(|change| change.before.clone())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The values before all of `layers` of the keys of a span that they changed.
-pub(super) fn all_before(layers: &[Arc<Layer>], slot: usize, span: &Span) -> BTreeMap<sled::IVec, Option<sled::IVec>> {
-    let mut found = BTreeMap::new();
-    if span.is_empty() {
-        return found;
+    fn standing(generation: u64) -> Standing {
+        let end = LogEnd { generation, position: generation, segment: 1, offset: 0, chain: 0 };
+        Standing { end, sums: Arc::new([]) }
     }
-    for layer in layers {
-        let Some(changes) = layer.changes.get(slot) else { continue };
-        for (key, change) in changes.range::<[u8], _>(span.bounds()) {
-            found.entry(key.clone()).or_insert_with(|| change.before.clone());
+
+    fn change(key: &str, before: Option<&str>, after: Option<&str>) -> Changes {
+        let value = |text: Option<&str>| text.map(sled::IVec::from);
+        vec![BTreeMap::from([(sled::IVec::from(key), Change { before: value(before), after: value(after) })])]
+    }
+
+    fn text(value: Option<sled::IVec>) -> Option<String> {
+        value.map(|value| String::from_utf8(value.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_durable_group_is_read_before_the_index_has_it() {
+        let versions = Arc::new(Versions::new(standing(1)));
+        let before = versions.read();
+        versions.publish(standing(2), change("k", Some("old"), Some("new")));
+        let after = versions.read();
+
+        assert_eq!(versions.unindexed(0, b"k").map(text), Some(Some("new".to_owned())));
+        assert_eq!(after.ahead_of_index(0, b"k").map(text), Some(Some("new".to_owned())));
+        assert_eq!(after.ahead_of_index(0, b"other"), None);
+        // Whichever of both the index shows, who began before sees the old one.
+        assert_eq!(before.ahead_of_index(0, b"k"), None);
+        assert_eq!(text(before.corrected(0, b"k", Some("new".into())).unwrap()), Some("old".to_owned()));
+
+        versions.indexed_all();
+        assert_eq!(versions.unindexed(0, b"k"), None);
+        assert_eq!(versions.read().ahead_of_index(0, b"k"), None);
+        assert_eq!(after.ahead_of_index(0, b"k").map(text), Some(Some("new".to_owned())));
+    }
+
+    #[test]
+    fn a_span_is_as_it_was_after_the_group_that_is_held() {
+        let versions = Arc::new(Versions::new(standing(1)));
+        versions.publish(standing(2), change("made", None, Some("2")));
+        let held = versions.read();
+        versions.indexed_all();
+        versions.publish(standing(3), change("made", Some("2"), None));
+        versions.publish(standing(4), change("later", None, Some("4")));
+        let corrections = held.corrections(0, &Span::all()).unwrap();
+        let corrections: Vec<_> =
+            corrections.into_iter().map(|(key, value)| (text(Some(key)).unwrap(), text(value))).collect();
+        assert_eq!(corrections, [("later".to_owned(), None), ("made".to_owned(), Some("2".to_owned()))]);
+    }
+
+    #[test]
+    fn what_the_index_lacks_is_kept_though_nobody_reads_and_forgotten_when_it_has_it() {
+        let versions = Arc::new(Versions::new(standing(1)));
+        for generation in 2..5 {
+            versions.publish(standing(generation), change("k", None, Some("v")));
+            drop(versions.read());
+            assert!(versions.unindexed(0, b"k").is_some());
+            versions.indexed_all();
+            assert!(versions.state().layers.is_empty());
         }
     }
-    found
 }

@@ -6,7 +6,7 @@ use super::index::Reading;
 use super::shared::{Commit, Shared};
 use super::span::Span;
 use super::stored::{self, Key, Value};
-use super::versions::{self, Reader};
+use super::versions::Reader;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,8 +42,13 @@ impl View {
 
     fn get_inner(&self, table: Table, key: &[u8]) -> Result<Option<Value>, KvError> {
         let slot = self.shared.index.slot(table.id)?;
-        let now = self.shared.index.reading()?.sealed(slot, key)?;
-        let sealed = versions::before(&self.reader.later()?, slot, key).unwrap_or(now);
+        let sealed = match self.reader.ahead_of_index(slot, key) {
+            Some(sealed) => sealed,
+            None => {
+                let now = self.shared.index.reading()?.sealed(slot, key)?;
+                self.reader.corrected(slot, key, now)?
+            }
+        };
         sealed.map(|sealed| stored::unseal(table, key, &sealed)).transpose()
     }
 
@@ -90,12 +95,12 @@ pub(super) fn rows(
         let read = reading.scan(slot, &rest, reverse, wanted)?;
         let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == wanted);
         let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
-        let before = versions::all_before(&reader.later()?, slot, &part);
-        if before.is_empty() {
+        let corrections = reader.corrections(slot, &part)?;
+        if corrections.is_empty() {
             found.extend(read);
         } else {
             let mut merged: BTreeMap<sled::IVec, sled::IVec> = read.into_iter().collect();
-            for (key, sealed) in before {
+            for (key, sealed) in corrections {
                 match sealed {
                     Some(sealed) => drop(merged.insert(key, sealed)),
                     None => drop(merged.remove(&key)),
