@@ -264,11 +264,11 @@ fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron> 
             None => (item, None),
         };
         let (first, last) = match range.split_once('-') {
-            Some((first, last)) => {
-                let first = weekday(first).ok_or_else(wrong)?.num_days_from_sunday();
-                let last = match weekday(last).ok_or_else(wrong)?.num_days_from_sunday() {
-                    // `FRI-SUN` ends with the week; `0-0` is one day.
-                    0 if first > 0 || last == "7" => 7,
+            Some((begin, end)) => {
+                let first = weekday(begin).ok_or_else(wrong)?.num_days_from_sunday();
+                let last = match weekday(end).ok_or_else(wrong)?.num_days_from_sunday() {
+                    // `FRI-SUN` ends with the week; `0-7` is all of it, `0-0` and `7-7` are one day.
+                    0 if first > 0 || (end == "7" && begin != "7") => 7,
                     last => last,
                 };
                 (first, last)
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn sunday_is_0_and_7() {
         let sunday = ["Sun 2026-01-04 00:00:00", "Sun 2026-01-11 00:00:00"];
-        for text in ["0 0 * * 0", "0 0 * * 7", "0 0 * * SUN", "0 0 * * sunday", "@weekly"] {
+        for text in ["0 0 * * 0", "0 0 * * 7", "0 0 * * SUN", "0 0 * * sunday", "0 0 * * 7-7", "@weekly"] {
             assert_eq!(times(text, "2026-01-01T00:00:00", 2), sunday, "{text}");
         }
         for text in ["0 0 * * 5-7", "0 0 * * FRI-SUN", "0 0 * * 0,5,6"] {

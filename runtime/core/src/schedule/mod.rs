@@ -8,6 +8,7 @@
 mod cron;
 mod days;
 pub mod policy;
+mod preview;
 mod zone;
 
 #[cfg(test)]
@@ -17,12 +18,13 @@ mod tests;
 
 use std::fmt;
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 pub use self::cron::{BadCron, CRON_BYTES, CronExpr};
 pub use self::policy::{CatchUp, Overlap};
+pub use self::preview::Planned;
 pub use self::zone::{GapPolicy, RepeatPolicy};
 use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;
@@ -207,9 +209,10 @@ impl Schedule {
         }
         let mut excluded = Vec::new();
         for (index, exclusion) in spec.exclude.iter().enumerate().take(EXCLUSIONS) {
-            match exclusion.span(spec.time_zone) {
-                Some(span) => excluded.push(span),
-                None => problems.push(SpecProblem {
+            match *exclusion {
+                Exclusion::Day(day) => excluded.extend(zone::stretches_of(spec.time_zone, day)),
+                Exclusion::Span { start, end } if start < end => excluded.push((start, end)),
+                Exclusion::Span { .. } => problems.push(SpecProblem {
                     field: "exclude",
                     index: Some(index),
                     kind: SpecProblemKind::Bounds("an exclusion ends after it starts"),
@@ -248,9 +251,7 @@ impl Schedule {
             if self.spec.end.is_some_and(|end| next >= end) {
                 return None;
             }
-            let outside =
-                self.excluded.iter().filter(|(start, end)| (*start..*end).contains(&next)).map(|(_, end)| *end);
-            match outside.max() {
+            match self.exclusion_of(next) {
                 Some(end) => from = Timestamp::from_millis(end.as_millis().saturating_sub(1)),
                 None => return Some(next),
             }
@@ -313,25 +314,17 @@ impl Schedule {
         digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// The end of the exclusion that leaves `at` out, if one does.
+    fn exclusion_of(&self, at: Timestamp) -> Option<Timestamp> {
+        self.excluded.iter().filter(|(start, end)| (*start..*end).contains(&at)).map(|(_, end)| *end).max()
+    }
+
     fn next_of_union(&self, after: Timestamp) -> Option<Timestamp> {
         let ScheduleSpec { time_zone, gap, repeated, .. } = self.spec;
         let crons = self.crons.iter().filter_map(|cron| zone::next_instant(cron, time_zone, gap, repeated, after));
         let interval = self.spec.every_millis.and_then(|every| next_interval(every, self.spec.phase_millis, after));
         let single = self.spec.at.iter().copied().filter(|at| *at > after).min();
         crons.chain(interval).chain(single).min()
-    }
-}
-
-impl Exclusion {
-    fn span(self, time_zone: Tz) -> Option<(Timestamp, Timestamp)> {
-        let (start, end) = match self {
-            Self::Span { start, end } => (start, end),
-            Self::Day(day) => {
-                let midnight = |day: NaiveDate| zone::instant_of(time_zone, day.and_time(NaiveTime::MIN));
-                (midnight(day)?, midnight(day.succ_opt()?)?)
-            }
-        };
-        (start < end).then_some((start, end))
     }
 }
 

@@ -3,7 +3,9 @@
 //! A time that is once a day follows the wall clock, by policy. All others follow real time: they fire at each instant
 //! at which the wall clock shows a matching time, so a repeated hour fires twice and a missing one not at all.
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
+use chrono::{
+    DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _, Utc,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +88,7 @@ impl Search<'_> {
                 }
                 MappedLocalTime::Single(_) => {}
                 MappedLocalTime::None => {
-                    let (end, instant) = self.end_of_gap(wall)?;
+                    let (end, instant) = end_of_gap(self.zone, wall)?;
                     if self.gap == GapPolicy::Next && instant > self.after {
                         return Some(instant);
                     }
@@ -122,31 +124,59 @@ impl Search<'_> {
             _ => None,
         }
     }
+}
 
-    /// The first time of the wall clock after the gap that `wall` lies in, and its instant.
-    fn end_of_gap(&self, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
-        const STEP: i64 = 900;
-        // The longest gap there ever was is a day (Samoa, 2011).
-        let beyond = (1..=28 * 3600 / STEP)
-            .map(|n| n * STEP)
-            .find(|seconds| self.resolve(wall + TimeDelta::seconds(*seconds)).is_some())?;
-        let (mut low, mut high) = (beyond - STEP, beyond);
-        while low + 1 < high {
-            let middle = low + (high - low) / 2;
-            if self.resolve(wall + TimeDelta::seconds(middle)).is_some() { high = middle } else { low = middle }
-        }
-        let end = wall + TimeDelta::seconds(high);
-        Some((end, self.resolve(end)?))
+/// The first time of the wall clock after the gap that `wall` lies in, and its instant.
+pub(super) fn end_of_gap(zone: Tz, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
+    const STEP: i64 = 900;
+    let resolve = |seconds: i64| {
+        let resolved = zone.from_local_datetime(&(wall + TimeDelta::seconds(seconds))).earliest();
+        resolved.map(|instant| instant.to_utc())
+    };
+    // The longest gap there ever was is a day (Samoa, 2011).
+    let beyond = (1..=28 * 3600 / STEP).map(|n| n * STEP).find(|seconds| resolve(*seconds).is_some())?;
+    let (mut low, mut high) = (beyond - STEP, beyond);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if resolve(middle).is_some() { high = middle } else { low = middle }
     }
+    Some((wall + TimeDelta::seconds(high), resolve(high)?))
+}
 
-    fn resolve(&self, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
-        self.zone.from_local_datetime(&wall).earliest().map(|instant| instant.to_utc())
+/// When the wall clock in `zone` shows `day`: one stretch from `from` (inclusive) to `to` (exclusive); two where a change
+/// takes the clock back over midnight, none where the zone left the day out.
+pub(super) fn stretches_of(zone: Tz, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
+    let Some(next) = day.succ_opt() else { return Vec::new() };
+    let [begin, end] = [day, next].map(|day| midnight(zone, day));
+    let (Some((begin, begins_again)), Some((end, ends_again))) = (begin, end) else { return Vec::new() };
+    if !begins_again && !ends_again {
+        return stretch(begin, end).into_iter().collect();
+    }
+    // The clock goes back at or over midnight: which seconds show the day is seen by looking at each.
+    let last = if ends_again { end + 86_400 } else { end };
+    let shows =
+        |at: &i64| DateTime::from_timestamp(*at, 0).is_some_and(|at| at.with_timezone(&zone).date_naive() == day);
+    let mut found = Vec::new();
+    let mut at = begin;
+    while let Some(from) = (at..last).find(shows) {
+        at = (from..last).find(|at| !shows(at)).unwrap_or(last);
+        found.extend(stretch(from, at));
+    }
+    found
+}
+
+/// When the clock first shows or has passed the midnight with which `day` begins, in seconds, and whether it shows it twice.
+fn midnight(zone: Tz, day: NaiveDate) -> Option<(i64, bool)> {
+    let wall = day.and_time(NaiveTime::MIN);
+    match zone.from_local_datetime(&wall) {
+        MappedLocalTime::Single(instant) => Some((instant.timestamp(), false)),
+        MappedLocalTime::Ambiguous(first, _) => Some((first.timestamp(), true)),
+        MappedLocalTime::None => end_of_gap(zone, wall).map(|(_, instant)| (instant.timestamp(), false)),
     }
 }
 
-/// The first instant at which the wall clock in `zone` shows `wall`, or has passed it where it skips it.
-pub(super) fn instant_of(zone: Tz, wall: NaiveDateTime) -> Option<Timestamp> {
-    let resolve = |wall: NaiveDateTime| zone.from_local_datetime(&wall).earliest();
-    let instant = (0..=28 * 60).find_map(|minutes| resolve(wall + TimeDelta::minutes(minutes)))?;
-    u64::try_from(instant.timestamp_millis()).ok().map(Timestamp::from_millis)
+/// From and to in seconds; none where it is empty. What lies before 1970 begins with it.
+fn stretch(from: i64, to: i64) -> Option<(Timestamp, Timestamp)> {
+    let millis = |seconds: i64| Timestamp::from_millis(u64::try_from(seconds.saturating_mul(1_000)).unwrap_or(0));
+    (from < to).then(|| (millis(from), millis(to)))
 }

@@ -1,0 +1,195 @@
+//! When a schedule will fire, for a person to look at: in its own time zone as well, and with a note where a change of
+//! daylight saving moves or drops a firing. What is shown is what [`Schedule::next_after`] says.
+
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone as _};
+
+use super::cron::CronExpr;
+use super::zone::end_of_gap;
+use super::{GapPolicy, RepeatPolicy, Schedule};
+use crate::ids::Timestamp;
+
+/// One firing of a preview, or one that a policy drops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its nominal time; where it is dropped, when it would have been.
+    pub at: Timestamp,
+    /// The same in the schedule's time zone: RFC 3339 with the offset of that moment.
+    pub local: String,
+    /// What daylight saving does to it.
+    pub note: Option<String>,
+    /// Whether it will not fire: it is shown for its note.
+    pub dropped: bool,
+}
+
+/// Times of one expression that a preview holds against the clock, at most: eleven years of days.
+const LOOKS: usize = 4_000;
+
+impl Schedule {
+    /// The next `n` firings after `from`, fewer where there are no more, and among them what a policy for daylight
+    /// saving drops meanwhile: no more of that than `n` either.
+    #[must_use]
+    pub fn planned(&self, from: Timestamp, n: usize) -> Vec<Planned> {
+        let times = self.preview(from, n);
+        let until = match times.last() {
+            Some(last) if times.len() == n => *last,
+            // There are no more: what is dropped up to the end is why.
+            _ => self.spec.end.unwrap_or(Timestamp::MAX),
+        };
+        let mut planned: Vec<Planned> = times.iter().map(|at| self.shown(*at, None, false)).collect();
+        let once_a_day = self.crons.iter().filter(|cron| cron.is_once_a_day());
+        let changed: Vec<Changed> = once_a_day.flat_map(|cron| self.changes(cron, from, until, n)).collect();
+        for Changed { at, note, dropped } in changed {
+            match planned.iter_mut().find(|planned| planned.at == at) {
+                Some(planned) if !dropped => planned.note = planned.note.take().or(Some(note)),
+                // Another part of the schedule fires at that instant all the same.
+                Some(_) => {}
+                None if dropped && self.takes(at) => planned.push(self.shown(at, Some(note), true)),
+                None => {}
+            }
+        }
+        planned.sort_by_key(|planned| planned.at);
+        planned
+    }
+
+    fn shown(&self, at: Timestamp, note: Option<String>, dropped: bool) -> Planned {
+        let local = i64::try_from(at.as_millis()).ok().and_then(DateTime::from_timestamp_millis);
+        let local =
+            local.map(|at| at.with_timezone(&self.spec.time_zone).to_rfc3339_opts(SecondsFormat::AutoSi, false));
+        Planned { at, local: local.unwrap_or_default(), note, dropped }
+    }
+
+    /// Whether start, end and exclusions let anything fire then.
+    fn takes(&self, at: Timestamp) -> bool {
+        let after_start = self.spec.start.is_none_or(|start| at >= start);
+        after_start && self.spec.end.is_none_or(|end| at < end) && self.exclusion_of(at).is_none()
+    }
+
+    /// What changes of daylight saving do to `cron` after `from`, up to and with `until`.
+    fn changes(&self, cron: &CronExpr, from: Timestamp, until: Timestamp, n: usize) -> Vec<Changed> {
+        let zone = self.spec.time_zone;
+        let wall = |at: Timestamp| {
+            let at = i64::try_from(at.as_millis()).ok().and_then(DateTime::from_timestamp_millis)?;
+            Some(at.with_timezone(&zone).naive_local())
+        };
+        let (Some(first), Some(last)) = (wall(from), wall(until.min(Timestamp::MAX))) else { return Vec::new() };
+        // No change of a clock is longer than a day.
+        let day = TimeDelta::days(1);
+        let (Some(first), Some(last)) = (first.checked_sub_signed(day), last.checked_add_signed(day)) else {
+            return Vec::new();
+        };
+        let times = std::iter::successors(cron.next_wall(first), |wall| cron.next_wall(*wall));
+        let found = times.take_while(|wall| *wall <= last).take(LOOKS).flat_map(|wall| self.change_at(wall));
+        found.filter(|changed| changed.at > from && changed.at <= until).take(n).collect()
+    }
+
+    /// What becomes of a once-a-day time that the clock skips or shows twice.
+    fn change_at(&self, wall: NaiveDateTime) -> Vec<Changed> {
+        let time = wall.time();
+        match self.spec.time_zone.from_local_datetime(&wall) {
+            MappedLocalTime::Single(_) => Vec::new(),
+            MappedLocalTime::None => {
+                let Some((_, end)) = end_of_gap(self.spec.time_zone, wall) else { return Vec::new() };
+                let (dropped, what) = match self.spec.gap {
+                    GapPolicy::Next => (false, "fires right after it (gap = \"next\")"),
+                    GapPolicy::Skip => (true, "does not fire (gap = \"skip\")"),
+                };
+                changed(end.timestamp_millis(), format!("the clock leaves out {wall}: {what}"), dropped)
+            }
+            MappedLocalTime::Ambiguous(first, second) => {
+                let (dropped, what) = match self.spec.repeated {
+                    RepeatPolicy::First => (true, "fires the first time only (repeated = \"first\")"),
+                    RepeatPolicy::Both => (false, "fires both times (repeated = \"both\")"),
+                };
+                let note = format!("the clock shows {time} twice: {what}");
+                let mut both = changed(second.timestamp_millis(), note.clone(), dropped);
+                if !dropped {
+                    both.extend(changed(first.timestamp_millis(), note, false));
+                }
+                both
+            }
+        }
+    }
+}
+
+/// A firing that is not what the expression says alone.
+struct Changed {
+    at: Timestamp,
+    note: String,
+    dropped: bool,
+}
+
+fn changed(millis: i64, note: String, dropped: bool) -> Vec<Changed> {
+    let at = u64::try_from(millis).ok().map(Timestamp::from_millis);
+    at.map(|at| Changed { at, note, dropped }).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ScheduleSpec;
+    use super::*;
+
+    fn shown(spec: ScheduleSpec, from: &str, n: usize) -> Vec<String> {
+        let schedule = Schedule::new(ScheduleSpec {
+            cron: vec!["30 2 * * *".to_owned()],
+            time_zone: "Europe/Berlin".parse().unwrap(),
+            ..spec
+        });
+        let planned = schedule.unwrap().planned(Timestamp::parse_rfc3339(from).unwrap(), n);
+        let line = |planned: Planned| {
+            let dropped = if planned.dropped { "not " } else { "" };
+            format!("{dropped}{} {}", planned.local, planned.note.unwrap_or_default()).trim().to_owned()
+        };
+        planned.into_iter().map(line).collect()
+    }
+
+    fn spec() -> ScheduleSpec {
+        super::super::tests::spec()
+    }
+
+    #[test]
+    fn a_moved_firing_is_shown_with_the_reason() {
+        let moved =
+            "2026-03-29T03:00:00+02:00 the clock leaves out 2026-03-29 02:30:00: fires right after it (gap = \"next\")";
+        let found = shown(spec(), "2026-03-27T12:00:00Z", 3);
+        assert_eq!(found, ["2026-03-28T02:30:00+01:00", moved, "2026-03-30T02:30:00+02:00"]);
+    }
+
+    #[test]
+    fn a_dropped_firing_is_shown_in_its_place_and_not_counted() {
+        let skip = ScheduleSpec { gap: GapPolicy::Skip, ..spec() };
+        let dropped =
+            "not 2026-03-29T03:00:00+02:00 the clock leaves out 2026-03-29 02:30:00: does not fire (gap = \"skip\")";
+        let expected = ["2026-03-28T02:30:00+01:00", dropped, "2026-03-30T02:30:00+02:00"];
+        assert_eq!(shown(skip.clone(), "2026-03-27T12:00:00Z", 2), expected);
+        // Not where it could not have fired anyway.
+        let excluded =
+            ScheduleSpec { exclude: vec![super::super::Exclusion::Day("2026-03-29".parse().unwrap())], ..skip };
+        assert_eq!(shown(excluded, "2026-03-27T12:00:00Z", 2), [expected[0], expected[2]]);
+    }
+
+    #[test]
+    fn a_repeated_firing_says_which_of_the_two_it_is() {
+        let note = "the clock shows 02:30:00 twice: fires";
+        let once = [
+            "2026-10-25T02:30:00+02:00".to_owned(),
+            format!("not 2026-10-25T02:30:00+01:00 {note} the first time only (repeated = \"first\")"),
+            "2026-10-26T02:30:00+01:00".to_owned(),
+        ];
+        assert_eq!(shown(spec(), "2026-10-24T12:00:00Z", 2), once);
+        let both = ScheduleSpec { repeated: RepeatPolicy::Both, ..spec() };
+        let twice = [
+            format!("2026-10-25T02:30:00+02:00 {note} both times (repeated = \"both\")"),
+            format!("2026-10-25T02:30:00+01:00 {note} both times (repeated = \"both\")"),
+        ];
+        assert_eq!(shown(both, "2026-10-24T12:00:00Z", 2), twice);
+    }
+
+    #[test]
+    fn what_never_fires_says_why() {
+        let spec =
+            ScheduleSpec { gap: GapPolicy::Skip, end: Timestamp::parse_rfc3339("2026-03-29T12:00:00Z"), ..spec() };
+        let found = shown(spec, "2026-03-28T12:00:00Z", 20);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("not 2026-03-29T03:00:00+02:00"), "{found:?}");
+    }
+}

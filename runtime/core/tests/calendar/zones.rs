@@ -1,0 +1,125 @@
+//! A time zone as the stretches of time in which its clock keeps one offset, found by walking through the years and
+//! asking for the offset at each step. Knows nothing of how schedules turn a wall clock into instants.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use chrono::{DateTime, Offset as _, TimeZone as _};
+use chrono_tz::Tz;
+
+/// Zones with changes of an hour, of two and of half an hour, on odd offsets, at midnight, over midnight, against the
+/// seasons, for Ramadan, dropped and brought back, a day left out, and none.
+pub const ZONES: [&str; 17] = [
+    "UTC",
+    "Europe/Berlin",
+    "Europe/Dublin",
+    "Europe/Moscow",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/St_Johns",
+    "America/Havana",
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "Asia/Tehran",
+    "Asia/Kolkata",
+    "Asia/Pyongyang",
+    "Australia/Lord_Howe",
+    "Antarctica/Troll",
+    "Pacific/Apia",
+    "Pacific/Chatham",
+];
+
+/// 1990-01-01T00:00:00Z, in seconds.
+pub const FIRST: i64 = 631_152_000;
+/// 2041-01-01T00:00:00Z, in seconds.
+pub const LAST: i64 = 2_240_611_200;
+
+/// A stretch of time with one offset: from `from` (inclusive) to `to` (exclusive), in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub from: i64,
+    pub to: i64,
+    pub offset: i64,
+}
+
+/// A zone from a year before [`FIRST`] to a year after [`LAST`].
+#[derive(Debug)]
+pub struct Zone {
+    pub tz: Tz,
+    pub stretches: Vec<Stretch>,
+}
+
+/// The zone of that name; each is walked through once.
+pub fn zone(name: &str) -> Arc<Zone> {
+    static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Zone>>>> = LazyLock::new(Mutex::default);
+    let known = KNOWN.lock().unwrap().get(name).cloned();
+    known.unwrap_or_else(|| {
+        let zone = Arc::new(Zone::walk(name.parse().unwrap()));
+        KNOWN.lock().unwrap().insert(name.to_owned(), Arc::clone(&zone));
+        zone
+    })
+}
+
+fn offset(tz: Tz, at: i64) -> i64 {
+    let there = tz.offset_from_utc_datetime(&DateTime::from_timestamp(at, 0).unwrap().naive_utc());
+    there.fix().local_minus_utc().into()
+}
+
+impl Zone {
+    fn walk(tz: Tz) -> Self {
+        const STEP: i64 = 1_800;
+        let (first, last) = (FIRST - 366 * 86_400, LAST + 366 * 86_400);
+        let mut stretches = vec![Stretch { from: first, to: last, offset: offset(tz, first) }];
+        for at in (first..last).step_by(STEP as usize) {
+            let before = stretches.last().unwrap().offset;
+            if offset(tz, at) != before {
+                let change = (at - STEP + 1..=at).find(|second| offset(tz, *second) != before).unwrap();
+                stretches.last_mut().unwrap().to = change;
+                stretches.push(Stretch { from: change, to: last, offset: offset(tz, change) });
+            }
+        }
+        Self { tz, stretches }
+    }
+
+    /// The instants at which the offset changes, between [`FIRST`] and [`LAST`].
+    pub fn changes(&self) -> Vec<i64> {
+        self.stretches.iter().map(|stretch| stretch.from).filter(|at| (FIRST..LAST).contains(at)).collect()
+    }
+
+    /// What the wall clock shows, in seconds since 1970 of its own.
+    pub fn wall(&self, at: i64) -> i64 {
+        at + self.stretches.iter().find(|stretch| (stretch.from..stretch.to).contains(&at)).unwrap().offset
+    }
+
+    /// The instants at which the wall clock shows `wall`, in order.
+    pub fn instants(&self, wall: i64) -> Vec<i64> {
+        let here = |stretch: &Stretch| {
+            let at = wall - stretch.offset;
+            (stretch.from..stretch.to).contains(&at).then_some(at)
+        };
+        self.stretches.iter().filter_map(here).collect()
+    }
+
+    /// The first instant after the gap that `wall` lies in.
+    pub fn behind_gap(&self, wall: i64) -> i64 {
+        let over = |pair: &&[Stretch]| (pair[0].to + pair[0].offset..pair[1].from + pair[1].offset).contains(&wall);
+        self.stretches.windows(2).find(over).unwrap()[1].from
+    }
+}
+
+#[test]
+fn the_walk_finds_changes_that_are_known() {
+    let changes = |name: &str, from: i64, to: i64| -> Vec<i64> {
+        zone(name).changes().into_iter().filter(|at| (from..to).contains(at)).collect()
+    };
+    // Berlin in 2026; Apia's lost day; Lord Howe's half hour; Cairo without it in 2020 and with it again in 2023.
+    assert_eq!(changes("Europe/Berlin", 1_767_225_600, 1_798_761_600), [1_774_746_000, 1_792_890_000]);
+    let apia = zone("Pacific/Apia");
+    assert_eq!(apia.wall(1_325_239_200) - apia.wall(1_325_239_199), 86_401);
+    let howe = zone("Australia/Lord_Howe");
+    assert_eq!(howe.wall(1_775_314_800) - howe.wall(1_775_314_799), 1 - 1_800);
+    assert!(changes("Africa/Cairo", 1_577_836_800, 1_609_459_200).is_empty());
+    assert_eq!(changes("Africa/Cairo", 1_672_531_200, 1_704_067_200).len(), 2);
+    assert!(zone("UTC").changes().is_empty());
+    assert!(ZONES.iter().map(|name| zone(name).changes().len()).sum::<usize>() > 1_000);
+}
