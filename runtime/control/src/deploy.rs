@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidemill_core::manifest::{Change, Manifest, Source};
 use tidemill_core::run::{Export, RunState};
+use tidemill_core::schedule::{Planned, Schedule};
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
@@ -36,7 +37,18 @@ pub struct Deployed {
     /// What its author should know.
     pub warnings: Vec<String>,
     /// The next firings of each schedule, in the manifest's order.
-    pub previews: Vec<(ScheduleName, Vec<Timestamp>)>,
+    pub previews: Vec<Preview>,
+}
+
+/// When a schedule fires next.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Its name.
+    pub name: ScheduleName,
+    /// Its time zone, by the name in the IANA list.
+    pub time_zone: &'static str,
+    /// The next 20 firings, and what daylight saving drops among them.
+    pub firings: Vec<Planned>,
 }
 
 impl Host {
@@ -79,11 +91,12 @@ impl Host {
             return Err(StoreError::RevisionChanged { present }.into());
         }
         let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest)).unwrap_or_default();
-        let previews: Vec<_> = manifest
-            .schedules
-            .iter()
-            .map(|schedule| (schedule.name().clone(), schedule.preview(now, PREVIEW)))
-            .collect();
+        let preview = |schedule: &Schedule| Preview {
+            name: schedule.name().clone(),
+            time_zone: schedule.spec().time_zone.name(),
+            firings: schedule.planned(now, PREVIEW),
+        };
+        let previews: Vec<_> = manifest.schedules.iter().map(preview).collect();
         let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
         let json = manifest.to_json();
         let put = PutDeployment {
@@ -277,15 +290,10 @@ fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
     found
 }
 
-fn warnings(
-    manifest: &Manifest,
-    component: &Component,
-    before: Option<&Live>,
-    previews: &[(ScheduleName, Vec<Timestamp>)],
-) -> Vec<String> {
+fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, previews: &[Preview]) -> Vec<String> {
     let mut warnings = component.warnings.clone();
-    let over = previews.iter().filter(|(_, times)| times.is_empty());
-    warnings.extend(over.map(|(name, _)| format!("schedule `{name}` has no time to come")));
+    let over = previews.iter().filter(|preview| preview.firings.iter().all(|planned| planned.dropped));
+    warnings.extend(over.map(|preview| format!("schedule `{}` has no time to come", preview.name)));
     if before.is_some_and(|live| live.deployment.paused.is_some()) {
         warnings.push("the deployment is paused".to_owned());
     }
@@ -303,7 +311,7 @@ fn warnings(
 fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestamp) -> Vec<ScheduleChange> {
     let worded =
         |index: usize| json.pointer(&format!("/schedules/{index}")).map(ToString::to_string).unwrap_or_default();
-    let change = |(index, schedule): (usize, &tidemill_core::schedule::Schedule)| {
+    let change = |(index, schedule): (usize, &Schedule)| {
         let text = format!("{}{}", manifest.enabled, worded(index));
         let hash = ComponentDigest::of(text.as_bytes());
         let spec = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));

@@ -41,7 +41,7 @@ mod waiting;
 mod work;
 
 pub use config::HostConfig;
-pub use deploy::{Deployed, NOTE_BYTES};
+pub use deploy::{Deployed, NOTE_BYTES, Preview};
 pub use error::ControlError;
 pub use guests::{Guests, Job};
 pub use host::{Host, Readiness};

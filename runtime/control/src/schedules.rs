@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::run::{Run, Trigger, TriggerKind};
+use tidemill_core::schedule::Planned;
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::records::{Pause, Requested, Schedule};
 
@@ -77,7 +78,7 @@ impl Host {
         }
     }
 
-    /// The next `n` nominal times after `from`, at most [`PREVIEW_MAX`].
+    /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], and what daylight saving drops among them.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`.
@@ -87,9 +88,9 @@ impl Host {
         name: &ScheduleName,
         n: usize,
         from: Timestamp,
-    ) -> Result<Vec<Timestamp>, ControlError> {
+    ) -> Result<Vec<Planned>, ControlError> {
         let (_, schedule) = self.planned(deployment, name)?;
-        Ok(schedule.preview(from, n.min(PREVIEW_MAX)))
+        Ok(schedule.planned(from, n.min(PREVIEW_MAX)))
     }
 
     fn planned(

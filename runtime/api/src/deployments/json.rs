@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemill_control::Deployed;
+use tidemill_control::{Deployed, Preview};
+use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::Change;
-use tidemill_core::{ComponentDigest, Timestamp};
 use tidemill_store::records::Deployment;
 use utoipa::ToSchema;
 
+use crate::schedules::preview::PlannedJson;
 use crate::wire::{Paused, Time, raw};
 
 /// What makes a module run, in one revision.
@@ -93,8 +94,11 @@ pub struct ChangeJson<'a> {
 pub struct NextFirings<'a> {
     /// The schedule.
     name: &'a str,
-    /// Its next nominal times.
-    next: Vec<Time>,
+    /// Its time zone.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: &'static str,
+    /// Its next 20 firings, and what daylight saving drops among them.
+    firings: Vec<PlannedJson>,
 }
 
 impl<'a> DeployedJson<'a> {
@@ -106,9 +110,10 @@ impl<'a> DeployedJson<'a> {
             from: change.from.as_ref(),
             to: change.to.as_ref(),
         };
-        let firings = |(name, times): &'a (tidemill_core::ScheduleName, Vec<Timestamp>)| NextFirings {
-            name: name.as_str(),
-            next: times.iter().copied().map(Time).collect(),
+        let firings = |preview: &'a Preview| NextFirings {
+            name: preview.name.as_str(),
+            time_zone: preview.time_zone,
+            firings: preview.firings.iter().cloned().map(PlannedJson::from).collect(),
         };
         Self {
             deployment: DeploymentJson::of(&deployed.deployment),

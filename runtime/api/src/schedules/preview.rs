@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Serialize;
+use tidemill_core::schedule::Planned;
 use tidemill_core::{DeploymentName, ScheduleName};
+use utoipa::ToSchema;
 
 use crate::list::List;
 use crate::problem::Answer;
@@ -13,6 +16,29 @@ use crate::wire::{Time, ok};
 /// The firings that are shown where `limit` is left out, and the most that are.
 const FIRINGS: (usize, usize) = (20, 200);
 
+/// A firing to come, or one that daylight saving drops.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Planned)]
+pub struct PlannedJson {
+    /// Its nominal time; where it is dropped, when it would have been.
+    at: Time,
+    /// The same in the schedule's time zone, with the offset of that moment.
+    #[schema(example = "2026-03-29T03:00:00+02:00")]
+    local: String,
+    /// What daylight saving does to it; left out where it does nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    /// There, and true, where a policy drops it: it does not count toward `limit`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dropped: bool,
+}
+
+impl From<Planned> for PlannedJson {
+    fn from(Planned { at, local, note, dropped }: Planned) -> Self {
+        Self { at: Time(at), local, note, dropped }
+    }
+}
+
 /// Shows when a schedule will fire
 #[utoipa::path(
     get, path = "/v1/schedules/{deployment}/{name}/preview", tag = "schedules",
@@ -22,7 +48,7 @@ const FIRINGS: (usize, usize) = (20, 200);
         ("limit" = Option<usize>, Query, description = "how many firings, 1 to 200; 20 where it is left out"),
         ("from" = Option<String>, Query, description = "after this time (RFC 3339); now where it is left out"),
     ),
-    responses((status = 200, body = List<Time>, description = "nominal times, earliest first"))
+    responses((status = 200, body = List<PlannedJson>, description = "the firings, earliest first, and what daylight saving drops among them"))
 )]
 pub async fn preview(
     State(state): State<ApiState>,
@@ -32,6 +58,6 @@ pub async fn preview(
     let params = query.only(&["limit", "from"])?;
     let limit = params.number("limit", FIRINGS.0, FIRINGS.1)?;
     let from = params.time("from")?.unwrap_or_else(|| state.host.clock().now());
-    let times = state.host.preview(&deployment, &name, limit, from)?;
-    Ok(ok(&List { items: times.into_iter().map(Time).collect(), next: None }))
+    let planned = state.host.preview(&deployment, &name, limit, from)?;
+    Ok(ok(&List { items: planned.into_iter().map(PlannedJson::from).collect(), next: None }))
 }

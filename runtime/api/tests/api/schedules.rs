@@ -22,11 +22,36 @@ async fn a_schedule_shows_when_it_fires() {
     assert_eq!(one, listed["items"][0]);
     assert_eq!((&one["fired"], &one["skipped"], &one["missed"]), (&json!(0), &json!(0), &json!(0)));
     let preview = world.get("/v1/schedules/hello/daily/preview?limit=3&from=2026-01-30T12:00:00Z").await.is(200).json();
-    let wanted = ["2026-01-31T08:00:00.000Z", "2026-02-01T08:00:00.000Z", "2026-02-02T08:00:00.000Z"];
+    let wanted = ["01-31", "02-01", "02-02"]
+        .map(|day| json!({"at": format!("2026-{day}T08:00:00.000Z"), "local": format!("2026-{day}T09:00:00+01:00")}));
     assert_eq!(preview["items"], json!(wanted));
     world.get("/v1/schedules/hello/daily/preview?limit=0").await.refused(400, "host/bad-query");
     world.get("/v1/schedules/hello/other").await.refused(404, "host/schedule-not-found");
     world.get("/v1/schedules/hello/other/preview").await.refused(404, "host/schedule-not-found");
+}
+
+#[tokio::test]
+async fn a_preview_says_what_daylight_saving_moves_and_drops() {
+    let world = World::with_hello().await;
+    let put = |gap: &str| {
+        let nightly = json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "gap": gap});
+        json!({"module": "hello@1.0.0", "schedules": [nightly]})
+    };
+    world.put("/v1/deployments/hello", put("next")).await.is(200);
+    let path = "/v1/schedules/hello/nightly/preview?limit=2&from=2026-03-28T12:00:00Z";
+    let moved = world.get(path).await.is(200).json()["items"].clone();
+    assert_eq!(
+        (&moved[0]["at"], &moved[0]["local"]),
+        (&json!("2026-03-29T01:00:00.000Z"), &json!("2026-03-29T03:00:00+02:00"))
+    );
+    assert!(moved[0]["note"].as_str().unwrap().contains("gap = \"next\""), "{moved}");
+    let dry = world.put("/v1/deployments/hello?dry_run=true", put("skip")).await.is(200).json();
+    let firings = dry["schedules"][0]["firings"].as_array().unwrap();
+    assert_eq!(firings.iter().filter(|firing| firing.get("dropped").is_none()).count(), 20, "{dry}");
+    assert_eq!(dry["schedules"][0]["time_zone"], "Europe/Berlin");
+    world.put("/v1/deployments/hello", put("skip")).await.is(200);
+    let dropped = world.get(path).await.is(200).json()["items"].clone();
+    assert_eq!((dropped.as_array().unwrap().len(), &dropped[0]["dropped"]), (3, &json!(true)));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::project::{self, MANIFEST, Project};
+use crate::schedule::firings::FEW_FIRINGS;
 use crate::wire::LogLine;
 
 /// How often the project's files are looked at.
@@ -112,7 +113,7 @@ async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<()
         mark_version(&mut project, component)?;
     }
     let done = project::deploy::deploy(&project, component, false, client, printer).await?;
-    printer.note(&done.text);
+    printer.note(&done.text(FEW_FIRINGS));
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use super::Project;
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
+use crate::schedule::firings::{FIRINGS, Firings};
 use crate::wire::bytes;
 
 /// What to deploy.
@@ -48,7 +49,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     }
     let bytes = if args.dry_run { None } else { project.component_bytes()? };
     let done = deploy(&project, bytes, args.dry_run, client, printer).await?;
-    printer.record(&done.record, &done.text);
+    printer.record(&done.record, &done.text(FIRINGS));
     Ok(())
 }
 
@@ -57,8 +58,15 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 pub struct Deployed {
     /// The host's answer.
     pub record: Value,
-    /// The same for people.
-    pub text: String,
+    name: String,
+    dry_run: bool,
+}
+
+impl Deployed {
+    /// The same for people: the revision, what changed, and so many firings of each schedule.
+    pub fn text(&self, firings: usize) -> String {
+        text(&self.name, &self.record, self.dry_run, firings)
+    }
 }
 
 /// An upload's answer, as far as it is shown.
@@ -101,8 +109,7 @@ pub async fn deploy(
     for warning in record["warnings"].as_array().into_iter().flatten() {
         printer.warn(&sentence(warning));
     }
-    let text = text(name.as_str(), &record, dry_run);
-    Ok(Deployed { record, text })
+    Ok(Deployed { record, name: name.to_string(), dry_run })
 }
 
 /// A warning or the like, which may be text or a record with a message.
@@ -111,8 +118,7 @@ fn sentence(value: &Value) -> String {
     clean(&text.map_or_else(|| value.to_string(), str::to_owned))
 }
 
-/// The answer for people: the revision, what changed, and when its schedules fire next.
-fn text(name: &str, record: &Value, dry_run: bool) -> String {
+fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
     let mut lines = Vec::new();
     let changes = record["changes"].as_array().cloned().unwrap_or_default();
     let revision = record["deployment"]["revision"].as_u64();
@@ -127,13 +133,8 @@ fn text(name: &str, record: &Value, dry_run: bool) -> String {
         let side = |name: &str| change.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
         lines.push(format!("  {}: {} → {}", change["pointer"].as_str().unwrap_or_default(), side("from"), side("to")));
     }
-    for preview in record["schedules"].as_array().into_iter().flatten() {
-        let times: Vec<_> =
-            preview["next"].as_array().into_iter().flatten().filter_map(Value::as_str).take(5).collect();
-        if !times.is_empty() {
-            lines.push(format!("  {} fires {}, …", preview["name"].as_str().unwrap_or_default(), times.join(", ")));
-        }
-    }
+    let schedules: Vec<Firings> = serde_json::from_value(record["schedules"].clone()).unwrap_or_default();
+    lines.extend(schedules.iter().map(|schedule| schedule.text(firings)));
     lines.join("\n")
 }
 
@@ -146,9 +147,9 @@ mod tests {
     #[test]
     fn what_changed_is_said_place_by_place() {
         let record = json!({"deployment": {"revision": 3}, "created": false, "changes": [{"pointer": "/priority", "from": 5, "to": 7}]});
-        assert_eq!(text("uptime", &record, false), "uptime deployed, revision 3\n  /priority: 5 → 7");
+        assert_eq!(text("uptime", &record, false, 3), "uptime deployed, revision 3\n  /priority: 5 → 7");
         assert_eq!(
-            text("uptime", &json!({"deployment": {"revision": 3}, "changes": []}), false),
+            text("uptime", &json!({"deployment": {"revision": 3}, "changes": []}), false, 3),
             "uptime is unchanged, revision 3"
         );
     }

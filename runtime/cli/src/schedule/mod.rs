@@ -1,5 +1,6 @@
 //! `tidemill schedules`: lists schedules and steers them. Manifests make them.
 
+pub mod firings;
 mod list;
 mod preview;
 mod steer;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Which;
+use super::firings::Firing;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -13,7 +14,7 @@ pub struct Args {
     #[command(flatten)]
     which: Which,
 
-    /// How many firings
+    /// How many firings; what daylight saving drops comes on top
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     count: u32,
 }
@@ -21,11 +22,10 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
-    let firings = answer["items"].as_array().cloned().unwrap_or_default();
+    let firings: Vec<Firing> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
     if firings.is_empty() && !printer.is_json() {
         printer.note("it will not fire again");
     }
-    let lines: Vec<_> = firings.iter().map(|at| at.as_str().unwrap_or_default()).collect();
-    printer.record(&answer, &lines.join("\n"));
+    printer.record(&answer, &Firing::lines(&firings, 0));
     Ok(())
 }

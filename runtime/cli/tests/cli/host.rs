@@ -43,7 +43,7 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     let deployed = host.call(&["deploy", module.to_str().unwrap()]);
     assert_eq!(deployed.code, 0, "{deployed:?}");
     assert!(deployed.stdout.starts_with("hello deployed"), "{deployed:?}");
-    assert!(deployed.stdout.contains("yearly fires"), "{deployed:?}");
+    assert!(deployed.stdout.contains("  yearly (UTC) fires\n"), "{deployed:?}");
     let again = host.call(&["deploy", module.to_str().unwrap()]);
     assert_eq!(again.stdout.lines().next(), Some("hello is unchanged, revision 1"), "{again:?}");
 
@@ -109,6 +109,13 @@ fn what_a_component_lacks_is_said_without_a_host() {
     let bad = call(&["check", noise.to_str().unwrap()]);
     assert_eq!((bad.code, bad.stdout.as_str()), (1, ""));
     assert!(bad.stderr.contains("code: host/component-invalid"), "{bad:?}");
+    let manifest =
+        "module = \"m@1.0.0\"\n[[schedule]]\nname = \"nightly\"\ncron = \"30 2 * * *\"\ntime_zone = \"Europe/Berlin\"";
+    std::fs::write(folder.path().join("tidemill.toml"), manifest).unwrap();
+    let project = call(&["check", folder.path().to_str().unwrap()]);
+    assert_eq!(project.code, 0, "{project:?}");
+    assert!(project.stdout.contains("  nightly (Europe/Berlin) fires\n"), "{project:?}");
+    assert!(project.stdout.lines().count() >= 22, "{project:?}");
 }
 
 #[test]

@@ -152,7 +152,8 @@ async fn a_paused_schedule_lets_its_times_pass() {
     world.turn().await;
     world.until_settled(run.id).await;
     let shown = world.host.preview(&name("a"), &often(), 2, START).unwrap();
-    assert_eq!(shown, [START.plus_millis(MINUTE), START.plus_millis(2 * MINUTE)]);
+    let times: Vec<_> = shown.iter().map(|planned| planned.at).collect();
+    assert_eq!(times, [START.plus_millis(MINUTE), START.plus_millis(2 * MINUTE)]);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ use crate::error::CliError;
 use crate::money::{Total, amount};
 use crate::printer::Printer;
 use crate::project::deploy::deploy;
+use crate::schedule::firings::FEW_FIRINGS;
 use crate::wire::{bytes, grouped};
 
 /// Figures are shown this often.
@@ -89,7 +90,7 @@ pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliErr
         found_again(&verifier, printer).await?;
         for module in modules {
             let done = deploy(&module.project, Some(module.component), false, &client, printer).await?;
-            printer.note(&done.text);
+            printer.note(&done.text(FEW_FIRINGS));
         }
         let began = clock.now();
         let hello = verifier.hello().await?;

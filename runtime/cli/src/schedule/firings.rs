@@ -1,0 +1,97 @@
+//! How firings to come are shown: a line each, in the schedule's time zone and in UTC, with what daylight saving does.
+
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+use tidemill_core::Timestamp;
+use tidemill_core::manifest::Manifest;
+use tidemill_core::schedule::Planned;
+
+use crate::printer::clean;
+
+/// The firings that are shown of each schedule where nothing else is said.
+pub const FIRINGS: usize = 20;
+/// Where it is not what was asked for.
+pub const FEW_FIRINGS: usize = 3;
+
+/// A firing to come, or one that daylight saving drops.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Firing {
+    at: String,
+    local: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dropped: bool,
+}
+
+/// The firings of one schedule.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Firings {
+    name: String,
+    time_zone: String,
+    firings: Vec<Firing>,
+}
+
+impl Firing {
+    /// `Sun 2026-03-29 03:00:00 +02:00   2026-03-29T01:00:00.000Z   why`.
+    fn line(&self) -> String {
+        let local = DateTime::parse_from_rfc3339(&self.local)
+            .map_or_else(|_| clean(&self.local), |local| local.format("%a %Y-%m-%d %H:%M:%S%.f %:z").to_string());
+        let note = self.note.as_deref().map(|note| format!("   {}", clean(note))).unwrap_or_default();
+        let (local, at) = if self.dropped { ("(dropped)".to_owned(), String::new()) } else { (local, clean(&self.at)) };
+        format!("{local:<30} {at:<24}{note}").trim_end().to_owned()
+    }
+
+    /// A line each, indented so far.
+    pub fn lines(firings: &[Self], indent: usize) -> String {
+        let lines: Vec<_> = firings.iter().map(|firing| format!("{:indent$}{}", "", firing.line())).collect();
+        lines.join("\n")
+    }
+}
+
+impl Firings {
+    /// The next firings of a manifest's schedules after `now`, without a host.
+    pub fn of(manifest: &Manifest, now: Timestamp) -> Vec<Self> {
+        let firing = |Planned { at, local, note, dropped }| Firing { at: at.to_rfc3339(), local, note, dropped };
+        let schedules = manifest.schedules.iter().map(|schedule| Self {
+            name: schedule.name().to_string(),
+            time_zone: schedule.spec().time_zone.name().to_owned(),
+            firings: schedule.planned(now, FIRINGS).into_iter().map(firing).collect(),
+        });
+        schedules.collect()
+    }
+
+    /// The schedule, and the first `most` lines of its firings.
+    pub fn text(&self, most: usize) -> String {
+        let (name, zone) = (clean(&self.name), clean(&self.time_zone));
+        if self.firings.is_empty() {
+            return format!("  {name} will not fire");
+        }
+        let shown = &self.firings[..most.min(self.firings.len())];
+        let more = if shown.len() < self.firings.len() { "\n    …" } else { "" };
+        format!("  {name} ({zone}) fires\n{}{more}", Firing::lines(shown, 4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_firing_is_shown_in_both_times_and_with_its_note() {
+        let text = "module = \"m@1.0.0\"\nschedule = [{ name = \"nightly\", cron = \"30 2 * * *\", \
+                    time_zone = \"Europe/Berlin\", gap = \"skip\" }]";
+        let manifest = tidemill_core::manifest::ModuleFile::parse_toml(text).unwrap().manifest;
+        let shown = Firings::of(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap());
+        assert_eq!(shown[0].firings.len(), FIRINGS + 1);
+        assert_eq!(
+            shown[0].text(2),
+            "  nightly (Europe/Berlin) fires\n    \
+             Sat 2026-03-28 02:30:00 +01:00 2026-03-28T01:30:00.000Z\n    \
+             (dropped)                                               \
+             \u{20} the clock leaves out 2026-03-29 02:30:00: does not fire (gap = \"skip\")\n    …"
+        );
+    }
+}
