@@ -1,8 +1,8 @@
 //! What drives every reconcile loop: look, work, rest until something is due or somebody knocks.
 //!
 //! A loop's own work is in [`Loop::tick`], which takes the time as an argument and never rests: tests turn the clock
-//! and call it. How long to rest is told by date; the rest is cut into pieces, so that a clock that is set forward is
-//! noticed within seconds.
+//! and call it. How long to rest is told by date; the rest is cut into pieces, so that a clock that is set, forward or back, is
+//! noticed within a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::host::Inner;
 use crate::work::back_off;
 
 /// After so long a rest the clock is read again.
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// What one look found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod calls;
 mod cancelling;
+mod clock;
 mod concurrency;
 mod deployments;
 mod disk;

@@ -1,0 +1,171 @@
+//! The machine's clock is set, forward and back, while the host runs: what it passes over is late or missed by the
+//! schedule's policy, and nothing happens twice, neither a firing nor the end of a sleep.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_core::Timestamp;
+use tidemill_core::clock::Clock as _;
+use tidemill_core::run::RunState;
+use tidemill_store::records::RunFilter;
+
+use crate::durable::{Durable, Flow, whole};
+use crate::world::{BOTH_WAYS, START, World, name};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+
+async fn minutely(world: &World, catch_up: &str) {
+    let schedule = json!({ "name": "often", "cron": "* * * * *", "overlap": "allow", "catch_up": catch_up });
+    world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
+}
+
+/// The nominal times of all runs, in minutes from the start, oldest first.
+async fn fired(world: &World) -> Vec<u64> {
+    let runs = world.runs(RunFilter::default()).await;
+    let mut minutes: Vec<_> =
+        runs.iter().filter_map(|run| run.trigger.at).map(|at| at.millis_since(START) / MINUTE).collect();
+    minutes.sort_unstable();
+    minutes
+}
+
+/// Guests that sleep for an hour, and count how often they get behind it.
+fn sleepers(world: &World) {
+    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
+    world.guests.act(move |job| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            let mut guest = Durable::of(job);
+            let run = async {
+                let until = guest.job.run.created_at.plus_millis(HOUR);
+                guest.sleep_until(until, || clock.now()).await?;
+                guest.count(&store, "woken").await;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+}
+
+async fn woken(world: &World) -> Option<bytes::Bytes> {
+    world.store.state(&name("a"), "woken").await.unwrap().value
+}
+
+#[tokio::test]
+async fn set_forward_what_it_passes_over_is_late_or_missed_by_the_policy() {
+    for (catch_up, expected, missed) in
+        [("all", (1..=10).collect(), 0), ("last", vec![9, 10], 8), ("none", vec![10], 9)]
+    {
+        let world = World::still().await;
+        minutely(&world, catch_up).await;
+        // Nine are passed over; the tenth is on time.
+        world.clock.set(START.plus_millis(10 * MINUTE));
+        world.turn().await;
+        assert_eq!(fired(&world).await, expected, "{catch_up}");
+        let schedule = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((schedule.missed, schedule.next), (missed, Some(START.plus_millis(11 * MINUTE))), "{catch_up}");
+    }
+}
+
+#[tokio::test]
+async fn set_forward_beyond_the_window_only_what_is_inside_it_is_made_up_for() {
+    let world = World::still().await;
+    minutely(&world, "all").await;
+    world.clock.set(START.plus_millis(3 * HOUR + 30_000));
+    world.turn().await;
+    assert_eq!(fired(&world).await, (121..=180).collect::<Vec<_>>());
+    let schedule = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((schedule.fired, schedule.missed), (60, 120));
+}
+
+#[tokio::test]
+async fn set_back_nothing_fires_twice_and_the_next_time_stays_what_it_was() {
+    let world = World::still().await;
+    minutely(&world, "all").await;
+    for minute in 1..=3 {
+        world.clock.set(START.plus_millis(minute * MINUTE));
+        world.turn().await;
+    }
+    // Before the first firing, before all of them, and minute by minute up to where it was.
+    for at in [START, Timestamp::from_millis(START.as_millis() - HOUR)] {
+        world.clock.set(at);
+        world.turn().await;
+        assert_eq!(fired(&world).await, [1, 2, 3]);
+    }
+    for minute in 1..=5 {
+        world.clock.set(START.plus_millis(minute * MINUTE));
+        world.turn().await;
+        assert_eq!(fired(&world).await, (1..=minute.max(3)).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn set_back_over_a_restart_nothing_fires_twice_either() {
+    let mut world = World::still().await;
+    minutely(&world, "all").await;
+    world.clock.set(START.plus_millis(2 * MINUTE));
+    world.turn().await;
+    world.clock.set(START);
+    world.next_life().await.shutdown(Duration::ZERO).await;
+    world.open_again().await;
+    world.next_life().await;
+    for minute in 0..=3 {
+        world.clock.set(START.plus_millis(minute * MINUTE));
+        world.turn().await;
+    }
+    assert_eq!(fired(&world).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_sleep_ends_when_the_clock_has_passed_its_end_and_only_once() {
+    for change in BOTH_WAYS {
+        let world = World::still_with(change).await;
+        world.deploy(json!({ "name": "a" })).await;
+        sleepers(&world);
+        let run = world.request("a").await;
+        world.turn().await;
+        world.until(run.id, |run| run.state == RunState::Suspended).await;
+        world.host.idle().await;
+        // Back, and up to just before its end.
+        for at in [Timestamp::from_millis(START.as_millis() - HOUR), START, START.plus_millis(HOUR - 1)] {
+            world.clock.set(at);
+            world.turn().await;
+            world.host.idle().await;
+            assert_eq!((world.run(run.id).await.state, woken(&world).await), (RunState::Suspended, None));
+        }
+        // Far beyond it.
+        world.clock.set(START.plus_millis(3 * HOUR));
+        world.turn().await;
+        assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+        // Back again: it is over all the same.
+        world.clock.set(START);
+        world.turn().await;
+        assert_eq!(woken(&world).await.unwrap().as_ref(), b"1");
+    }
+}
+
+#[tokio::test]
+async fn loops_that_rest_notice_that_the_clock_was_set_where_nobody_knocks() {
+    let world = World::running().await;
+    minutely(&world, "all").await;
+    sleepers(&world);
+    let sleeper = world.request("a").await;
+    world.until(sleeper.id, |run| run.state == RunState::Suspended).await;
+    world.clock.set(START.plus_millis(MINUTE));
+    until_fired(&world, 1).await;
+    world.clock.set(Timestamp::from_millis(START.as_millis() - HOUR));
+    world.clock.set(START.plus_millis(2 * HOUR));
+    assert_eq!(world.until_settled(sleeper.id).await.state, RunState::Succeeded);
+    // What is an hour late is just inside the window.
+    until_fired(&world, 62).await;
+    assert_eq!(fired(&world).await, std::iter::once(1).chain(60..=120).collect::<Vec<_>>());
+    world.host.shutdown(Duration::from_secs(10)).await;
+}
+
+async fn until_fired(world: &World, count: usize) {
+    let mut commits = world.store.committed();
+    while fired(world).await.len() < count {
+        commits.changed().await.unwrap();
+    }
+}
