@@ -80,7 +80,7 @@ async fn call(host: &Host) {
 
 async fn queued(host: &Host) {
     let run = match host.request(ask()).await.unwrap() {
-        Requested::Created(run) | Requested::Existing(run) => run,
+        Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
     };
     assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().settled);
 }

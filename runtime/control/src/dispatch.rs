@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tidemill_core::Timestamp;
 use tidemill_core::gate;
+use tidemill_store::records::Admitted;
 
 use crate::adopt;
 use crate::error::ControlError;
@@ -85,18 +86,23 @@ impl Dispatcher {
         for (name, passed) in backlog.look() {
             match self.host.lives.get(&name) {
                 // Resuming or enabling it puts it here again.
-                Some(live) if live.gate.is_open() => candidates.push((rank(live.plan.priority, passed), live)),
+                Some(live) if live.gate.is_open() => {
+                    candidates.push(((rank(live.plan.priority, passed), passed), live))
+                }
                 _ => backlog.remove(&name),
             }
         }
         candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
-        let mut turns = Vec::new();
+        let mut turns: Vec<Turn> = Vec::new();
+        // A place for each first, so that none takes all while others wait; what is left goes in order again.
         for (_, live) in candidates {
-            let wanted = live.gate.free().min(CLAIM);
-            let permits: Vec<Permit> = (0..wanted).map_while(|_| self.host.node.admit(&live.gate)).collect();
-            if !permits.is_empty() {
-                turns.push(Turn { live, permits });
+            if let Some(permit) = self.host.node.admit(&live.gate) {
+                turns.push(Turn { live, permits: vec![permit] });
             }
+        }
+        for Turn { live, permits } in &mut turns {
+            let wanted = live.gate.free().min(CLAIM - 1);
+            permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.gate)));
         }
         turns
     }
@@ -108,8 +114,14 @@ impl Dispatcher {
         let name = &live.deployment.name;
         // Before the claim: whoever comes after it is on the backlog again, and none is forgotten.
         backlog.remove(name);
-        let claimed = match self.host.store.claim(&self.host.owner, name, permits.len(), now).await {
-            Ok(claimed) => claimed,
+        let rate = live.plan.flow.rate;
+        let claimed = match self.host.store.admit(&self.host.owner, name, permits.len(), rate, now).await {
+            Ok(Admitted { claimed, next }) => {
+                if let Some(next) = next {
+                    self.host.delayed(next);
+                }
+                claimed
+            }
             Err(error) => {
                 backlog.add(&live.gate);
                 return Err(error.into());
@@ -174,7 +186,7 @@ impl Loop for Dispatcher {
     }
 }
 
-/// Higher goes first.
+/// Higher goes first; among equals whoever was passed over more often.
 fn rank(priority: u8, passed: u32) -> u32 {
     u32::from(priority).saturating_add(passed / PASSED_A_STEP)
 }

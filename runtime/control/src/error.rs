@@ -110,6 +110,7 @@ fn store_code(error: &StoreError) -> Code {
         StoreError::RevisionChanged { .. } => Code::PreconditionFailed,
         StoreError::RunsGoing { .. } => Code::DeploymentInUse,
         StoreError::KeyMismatch { .. } => Code::IdempotencyMismatch,
+        StoreError::QueueFull { .. } => Code::QueueFull,
         StoreError::IllegalTransition(_) => Code::RunState,
         StoreError::StaleEpoch { .. } => Code::Conflict,
         StoreError::DiskFull => Code::DiskFull,

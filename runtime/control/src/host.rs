@@ -316,13 +316,20 @@ impl Inner {
         for live in self.lives.all().values().filter(|live| live.plan.exports.contains(&Export::RevenueStream)) {
             self.keep_stream(live).await?;
         }
+        self.recount().await?;
         for name in self.store.waiting_deployments(Timestamp::MAX).await? {
             if let Some(live) = self.lives.get(&name) {
-                let most = usize::try_from(self.config.queue_max).unwrap_or(usize::MAX);
-                let queued = self.store.queued(&name, most).await?;
-                live.gate.add_queued(i64::try_from(queued).unwrap_or(i64::MAX));
                 self.node.backlog.add(&live.gate);
             }
+        }
+        Ok(())
+    }
+
+    /// Counts anew how many runs wait: what was cancelled or joined meanwhile is counted by nobody else.
+    pub(crate) async fn recount(&self) -> Result<(), ControlError> {
+        for live in self.lives.all().values() {
+            let queued = self.store.waiting(&live.deployment.name).await?;
+            live.gate.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
         }
         Ok(())
     }

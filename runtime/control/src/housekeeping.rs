@@ -58,16 +58,6 @@ impl Housekeeping {
         }
         Ok((forgotten, more))
     }
-
-    /// Counts anew how many runs wait: what was delayed, woken or cancelled meanwhile is counted by nobody else.
-    async fn recount(&self) -> Result<(), ControlError> {
-        let most = usize::try_from(self.host.config.queue_max).unwrap_or(usize::MAX);
-        for live in self.host.lives.all().values() {
-            let queued = self.host.store.queued(&live.deployment.name, most).await?;
-            live.gate.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
-        }
-        Ok(())
-    }
 }
 
 impl Loop for Housekeeping {
@@ -75,7 +65,7 @@ impl Loop for Housekeeping {
 
     async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
-        self.recount().await?;
+        self.host.recount().await?;
         let (forgotten, more) = self.expire(now).await?;
         let rest = Rest::Until(now.plus_millis(if more { FORGET_MORE } else { EVERY }));
         Ok(Progress { found: forgotten, done: forgotten, failed: 0, rest })

@@ -74,7 +74,8 @@ impl Host {
     /// The run in hand, where it can begin now.
     async fn place(&self, live: &Arc<Live>, new: &NewRun, delayed: bool) -> Option<Work> {
         let behind = live.gate.behind.load(std::sync::atomic::Ordering::Acquire);
-        if delayed || behind || !live.gate.is_open() {
+        // What must be looked at or counted in the store goes through it.
+        if delayed || behind || !live.gate.is_open() || live.plan.flow.is_kept() {
             return None;
         }
         let collecting = match new.export {
@@ -127,7 +128,7 @@ impl Host {
         until: tokio::time::Instant,
     ) -> Result<Invoked, ControlError> {
         match self.enqueue(live, new).await? {
-            Requested::Created(run) => self.wait_for(run.id, until, false).await,
+            Requested::Created(run) | Requested::Joined(run) => self.wait_for(run.id, until, false).await,
             Requested::Existing(run) => self.wait_for(run.id, until, true).await,
         }
     }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tidemill_core::flow::{Debounce, Flow};
+use tidemill_core::lane::Lane;
 use tidemill_core::manifest::{Grants, Manifest};
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::Export;
@@ -14,7 +16,7 @@ use tidemill_core::schedule::Schedule;
 use tidemill_core::schema::InputCheck;
 use tidemill_core::{DeploymentName, Limits, Revision, ScheduleName, Timestamp};
 use tidemill_store::Store;
-use tidemill_store::records::Deployment;
+use tidemill_store::records::{Debounced, Deployment, Terms};
 
 use crate::error::ControlError;
 use crate::metrics::{Figures, Metrics};
@@ -36,6 +38,7 @@ pub(crate) struct Plan {
     pub(crate) retry: RunRetry,
     pub(crate) priority: u8,
     pub(crate) concurrency: u32,
+    pub(crate) flow: Flow,
     pub(crate) enabled: bool,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) schedules: Vec<Schedule>,
@@ -72,6 +75,7 @@ impl Plan {
             retry: manifest.retry,
             priority: manifest.priority,
             concurrency: manifest.concurrency,
+            flow: manifest.flow.clone(),
             enabled: manifest.enabled,
             labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             schedules: manifest.schedules.clone(),
@@ -103,6 +107,30 @@ impl Live {
     /// Whether new runs are admitted.
     pub(crate) fn is_open(deployment: &Deployment, plan: &Plan) -> bool {
         plan.enabled && deployment.paused.is_none()
+    }
+
+    /// The lanes of a run that is asked for with that input.
+    pub(crate) fn lanes(&self, input: &[u8]) -> Vec<Lane> {
+        self.plan.flow.lane(input).into_iter().collect()
+    }
+
+    /// How many of its runs may wait, where the host lets `most` of each deployment.
+    pub(crate) fn queue_max(&self, most: u64) -> u64 {
+        self.plan.flow.queue.map_or(most, |own| own.min(most))
+    }
+
+    /// What it has to say to a request from outside; `most` is as for [`Live::queue_max`].
+    pub(crate) fn terms(&self, export: Export, input: &[u8], most: u64) -> Terms {
+        let debounced = |debounce: &Debounce| Debounced {
+            key: debounce.key_of(export.as_str(), input),
+            wait_millis: debounce.wait_millis,
+            max_wait_millis: debounce.max_wait_millis,
+        };
+        Terms {
+            key_millis: self.plan.flow.key_millis,
+            queue_max: self.queue_max(most),
+            debounce: self.plan.flow.debounce.as_ref().map(debounced),
+        }
     }
 
     /// The plan of the revision that a run began with.

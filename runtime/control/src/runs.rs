@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemill_core::journal::ShownEntry;
-use tidemill_core::run::{Export, Run, Trigger};
+use tidemill_core::run::{Export, Run, RunState, Trigger};
 use tidemill_core::wire::json;
-use tidemill_core::{Code, DeploymentName, RunId, limits};
+use tidemill_core::{Code, DeploymentName, RunId, Timestamp, limits};
+use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Page, PageRequest, Requested};
 
 use crate::adopt;
@@ -77,22 +78,36 @@ impl Host {
     }
 
     pub(crate) async fn enqueue(&self, live: &Arc<Live>, new: NewRun) -> Result<Requested, ControlError> {
-        if live.gate.queued() >= self.0.config.queue_max {
-            return Err(ControlError::refused(
-                Code::QueueFull,
-                format!("{} runs of `{}` wait already", live.gate.queued(), live.deployment.name),
-            ));
-        }
-        let (host, live) = (Arc::clone(&self.0), Arc::clone(live));
-        to_its_end(async move {
-            let not_before = new.not_before;
-            let requested = host.store.request_run(new).await.inspect_err(|error| host.store_failed(error))?;
-            if matches!(requested, Requested::Created(_)) {
-                host.queued_again(&live, not_before);
+        let most = new.terms.queue_max;
+        let full = |queued: u64| {
+            let name = &live.deployment.name;
+            ControlError::refused(Code::QueueFull, format!("{queued} runs of `{name}` wait already, of at most {most}"))
+        };
+        // Who comes with a key, or becomes one with others, may be answered all the same: the store knows.
+        if new.key.is_none() && new.terms.debounce.is_none() {
+            let queued = self.0.store.waiting(&new.deployment).await?;
+            if queued >= most {
+                return Err(full(queued));
             }
-            Ok(requested)
+        }
+        let host = Arc::clone(&self.0);
+        let done = {
+            let live = Arc::clone(live);
+            to_its_end(async move {
+                let not_before = new.not_before;
+                let requested = host.store.request_run(new).await.inspect_err(|error| host.store_failed(error))?;
+                match &requested {
+                    Requested::Created(run) => host.queued_again(&live, due(run).unwrap_or(not_before)),
+                    Requested::Joined(run) => host.delayed(due(run).unwrap_or(not_before)),
+                    Requested::Existing(_) => {}
+                }
+                Ok(requested)
+            })
+        };
+        done.await.map_err(|error| match error {
+            ControlError::Store(StoreError::QueueFull { queued }) => full(queued),
+            error => error,
         })
-        .await
     }
 
     /// Checks a request and turns it into what the store takes.
@@ -136,6 +151,8 @@ impl Host {
         }
         let now = self.0.clock.now();
         let delay = u64::try_from(ask.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        let lanes = live.lanes(&input);
+        let terms = live.terms(export, &input, self.0.config.queue_max);
         Ok(NewRun {
             id: crate::chance::run_id(now)?,
             deployment: live.deployment.name.clone(),
@@ -151,7 +168,8 @@ impl Host {
             not_before: now.plus_millis(delay),
             seed: crate::chance::seed()?,
             detached: false,
-            lanes: vec![],
+            lanes,
+            terms,
         })
     }
 
@@ -205,5 +223,13 @@ impl Host {
             return Err(ControlError::no_run(id));
         }
         Ok(self.0.store.children(id, page).await?)
+    }
+}
+
+/// When a queued run may begin.
+const fn due(run: &Run) -> Option<Timestamp> {
+    match run.state {
+        RunState::Queued { not_before } => Some(not_before),
+        _ => None,
     }
 }

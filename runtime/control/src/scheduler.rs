@@ -12,7 +12,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::schedule::policy::{Due, OverlapDecision, Unended, due_firings, overlap_decision};
 use tidemill_core::schedule::{Overlap, Schedule};
-use tidemill_store::records::{DueSchedule, Firing, NewRun};
+use tidemill_store::records::{DueSchedule, Firing, NewRun, Terms};
 
 use crate::error::ControlError;
 use crate::host::Inner;
@@ -124,6 +124,7 @@ pub(crate) fn request(
         Export::RevenueStream => Bytes::from(format!(r#"{{"end":{}}}"#, nominal.as_millis())),
         _ => Bytes::copy_from_slice(schedule.spec().input.as_bytes()),
     };
+    let lanes = live.lanes(&input);
     Ok(NewRun {
         id: crate::chance::run_id(now)?,
         deployment: live.deployment.name.clone(),
@@ -139,7 +140,8 @@ pub(crate) fn request(
         not_before,
         seed: crate::chance::seed()?,
         detached: false,
-        lanes: vec![],
+        lanes,
+        terms: Terms::default(),
     })
 }
 

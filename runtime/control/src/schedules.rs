@@ -74,7 +74,7 @@ impl Host {
         };
         let new = scheduler::request(&live, &schedule, trigger, now, now)?;
         match self.enqueue(&live, new).await? {
-            Requested::Created(run) | Requested::Existing(run) => Ok(run),
+            Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => Ok(run),
         }
     }
 

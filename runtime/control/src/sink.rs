@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tidemill_core::run::{Export, Progress};
-use tidemill_core::{Code, DeploymentName, Failure};
+use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{Metric, RunSink, StartTarget, Stretched, Went};
 use tidemill_store::records::LogLine;
 use tokio::sync::{Notify, oneshot};
@@ -179,8 +179,14 @@ impl RunSink for Sink {
         receiver.await.unwrap_or(false)
     }
 
-    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure> {
-        starting::target(&self.host, deployment, export)
+    async fn target(
+        &self,
+        parent: RunId,
+        deployment: &DeploymentName,
+        export: Option<Export>,
+        input: &[u8],
+    ) -> Result<StartTarget, Failure> {
+        starting::target(&self.host, parent, deployment, export, input).await
     }
 
     fn log(&self, line: LogLine) {

@@ -1,33 +1,49 @@
 //! Runs that other runs start, and signals that they send: from the engine's words into the store's.
 
+use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::run::{Export, Run, Trigger, TriggerKind};
-use tidemill_core::{Code, DeploymentName, Failure};
+use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{SentSignal, StartRun, StartTarget};
-use tidemill_store::records::{NewRun, SendSignal};
+use tidemill_store::StoreError;
+use tidemill_store::records::{NewRun, SendSignal, Terms};
 
 use crate::error::ControlError;
 use crate::exports;
 use crate::host::Inner;
 use crate::runs::RUN_LABELS;
 
-/// What a run of `deployment` would be, were it started now.
+/// What a run of `deployment` with that input would be, were it started by `parent` now.
 ///
 /// # Errors
-/// Where there is no such deployment, it has no such export, or too many of its runs wait already.
-pub(crate) fn target(
+/// Where there is no such deployment, it has no such export, too many of its runs wait already, or the run would wait for a lane that
+/// its parent or a run above is in.
+pub(crate) async fn target(
     host: &Inner,
+    parent: RunId,
     deployment: &DeploymentName,
     export: Option<Export>,
+    input: &[u8],
 ) -> Result<StartTarget, Failure> {
     let refused = |error: ControlError| {
         let code = error.code();
         code.failure(error.to_string())
     };
+    let unreadable = |error: StoreError| refused(error.into());
     let live = host.live(deployment).map_err(refused)?;
     let export = exports::of_call(&live.plan.exports, export).map_err(refused)?;
-    if live.gate.queued() >= host.config.queue_max {
-        let message = format!("{} runs of `{deployment}` wait already", live.gate.queued());
+    let (queued, most) =
+        (host.store.waiting(deployment).await.map_err(unreadable)?, live.queue_max(host.config.queue_max));
+    if queued >= most {
+        let message = format!("{queued} runs of `{deployment}` wait already, of at most {most}");
         return Err(Code::QueueFull.failure(message));
+    }
+    let lanes = live.lanes(input);
+    if !lanes.is_empty()
+        && let Some((lane, ancestor)) =
+            host.store.behind_ancestor(parent, deployment, &lanes).await.map_err(unreadable)?
+    {
+        let message = format!("the run would wait for `{lane}` of `{deployment}`, which run {ancestor} above it holds");
+        return Err(Code::WouldDeadlock.failure(message));
     }
     Ok(StartTarget {
         revision: live.deployment.revision,
@@ -41,6 +57,8 @@ pub(crate) fn target(
 pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec<NewRun> {
     let request = |start: StartRun| {
         let live = host.lives.get(&start.deployment);
+        let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
+        let key_millis = live.as_ref().map_or(KEY_MILLIS, |live| live.plan.flow.key_millis);
         let mut labels = live.map(|live| live.plan.labels.clone()).unwrap_or_default();
         labels.retain(|(name, _)| !start.labels.iter().any(|(own, _)| own == name));
         labels.extend(start.labels);
@@ -60,7 +78,9 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
             not_before: start.not_before,
             seed: start.seed,
             detached: start.detached,
-            lanes: Vec::new(),
+            lanes,
+            // It is not made one with others: it is its parent's.
+            terms: Terms { key_millis, ..Terms::default() },
         }
     };
     starts.into_iter().map(request).collect()

@@ -140,7 +140,7 @@ impl Life {
     async fn request(&self, acts: Value) -> Run {
         let input = json!({ "acts": acts }).to_string();
         match self.0.request(Ask::new(name("a"), input)).await.unwrap() {
-            Requested::Created(run) | Requested::Existing(run) => run,
+            Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
         }
     }
 }

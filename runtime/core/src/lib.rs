@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod clock;
 pub mod codes;
 pub mod failure;
+pub mod flow;
 pub mod gate;
 pub mod ids;
 pub mod journal;

@@ -269,6 +269,8 @@ pub struct Run {
     pub trigger: Trigger,
     /// The caller's idempotency key, of at most 255 bytes.
     pub key: Option<String>,
+    /// How long that key is kept beyond the end of the run, in milliseconds; 0 where there is none.
+    pub key_millis: u64,
     /// Names and values to find it by.
     pub labels: Vec<(String, String)>,
     /// 1 (last) to 9 (first).

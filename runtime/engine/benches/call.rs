@@ -42,7 +42,7 @@ impl RunSink for Deaf {
     async fn save(&self, _: Stretched) -> bool {
         true
     }
-    async fn target(&self, _: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
+    async fn target(&self, _: RunId, _: &DeploymentName, _: Option<Export>, _: &[u8]) -> Result<StartTarget, Failure> {
         Err(Failure::new("none", "nothing is started here"))
     }
     fn log(&self, _: LogLine) {}

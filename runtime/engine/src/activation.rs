@@ -85,11 +85,17 @@ pub trait RunSink: Send + Sync + 'static {
     /// saved: what is not is given again with the next. Lines may be saved with it or apart: [`RunContext::next_log_seq`] says which were.
     async fn save(&self, stretch: Stretched) -> bool;
 
-    /// What a run of another deployment would be, were it started now.
+    /// What a run of another deployment with that input would be, were it started by `parent` now.
     ///
     /// # Errors
     /// Where there is no such deployment, or it takes no such runs.
-    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure>;
+    async fn target(
+        &self,
+        parent: RunId,
+        deployment: &DeploymentName,
+        export: Option<Export>,
+        input: &[u8],
+    ) -> Result<StartTarget, Failure>;
 
     /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
     fn log(&self, line: LogLine);

@@ -9,8 +9,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
+use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
@@ -20,10 +22,11 @@ use tokio::sync::watch;
 pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
-    FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage,
-    ScanRequest, Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
+    AccountTotal, Admitted, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired,
+    ExternalId, FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun,
+    Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter,
+    ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StoredJournal, StreamTotal, StretchCommit,
+    Versioned,
 };
 
 /// What every method answers.
@@ -112,25 +115,50 @@ pub trait Store: Send + Sync + 'static {
     /// Asks for a run.
     ///
     /// # Errors
-    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input.
+    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input, [`StoreError::QueueFull`] where its terms leave no
+    /// room.
     async fn request_run(&self, new: NewRun) -> Result<Requested>;
     /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
-    /// Takes up to `limit` runs of a deployment that are due, queued or suspended: those that have begun before come first, then those of
-    /// higher priority, then older ones.
+    /// Takes up to `limit` runs of a deployment that are due, queued or suspended, and in all their lanes: those that have begun before come
+    /// first, then those of higher priority, then older ones. Of those that have not begun before, being passed over sixteen times is
+    /// worth one step of priority, and no more begin than `rate` allows.
+    async fn admit(
+        &self,
+        owner: &Owner,
+        deployment: &DeploymentName,
+        limit: usize,
+        rate: Option<Rate>,
+        now: Timestamp,
+    ) -> Result<Admitted>;
+    /// The same without a rate.
     async fn claim(
         &self,
         owner: &Owner,
         deployment: &DeploymentName,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Claimed>>;
+    ) -> Result<Vec<Claimed>> {
+        Ok(self.admit(owner, deployment, limit, None, now).await?.claimed)
+    }
     /// The deployments that have runs to claim at `now`.
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>>;
     /// When the next run becomes due, queued or suspended, that is not due at `now`.
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
     /// How many runs of a deployment could be claimed, counted up to `most`.
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
+    /// How many runs of a deployment are queued, due or not, in their lanes or not. Exact, and as quick for a million as for one.
+    async fn waiting(&self, deployment: &DeploymentName) -> Result<u64>;
+    /// Where a run stands among others; what comes before it is counted up to `most`. None where there is no such run.
+    async fn standing(&self, id: RunId, most: usize) -> Result<Option<Standing>>;
+    /// The lane that a run of `deployment` with these lanes would have to wait for, were it started by `parent` now, though that run or
+    /// one above it is in it; and that run.
+    async fn behind_ancestor(
+        &self,
+        parent: RunId,
+        deployment: &DeploymentName,
+        lanes: &[Lane],
+    ) -> Result<Option<(String, RunId)>>;
     /// A lane of a deployment as it stands, with at most `most` of those who are in it and of those who wait. What nobody is in or waits for
     /// is empty.
     async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView>;

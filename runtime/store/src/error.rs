@@ -47,6 +47,12 @@ pub enum StoreError {
         /// That run.
         run: RunId,
     },
+    /// As many runs of the deployment are queued as may be.
+    #[error("{queued} runs of the deployment wait already")]
+    QueueFull {
+        /// How many.
+        queued: u64,
+    },
     /// The run is not in a state that allows it.
     #[error("{0}")]
     IllegalTransition(String),
@@ -113,6 +119,7 @@ impl StoreError {
             Self::RevisionChanged { .. } => Code::PreconditionFailed,
             Self::RunsGoing { .. } => Code::DeploymentInUse,
             Self::KeyMismatch { .. } => Code::IdempotencyMismatch,
+            Self::QueueFull { .. } => Code::QueueFull,
             Self::IllegalTransition(_) => Code::RunState,
             Self::StaleEpoch { .. } => Code::Conflict,
             Self::DiskFull => Code::DiskFull,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::records::{Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy};
+use tidemill_store::records::{Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy, Terms};
 use tidemill_store::{LocalStore, Store, StoreError};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -62,6 +62,7 @@ fn new(number: u128, input: &Bytes) -> NewRun {
         seed: Seed([0; 32]),
         detached: false,
         lanes: vec![],
+        terms: Terms::default(),
     }
 }
 

@@ -87,7 +87,7 @@ async fn invoke(state: &ApiState, ask: Ask, wait: Duration) -> Answer<Response> 
 async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
     let input = ask.input.clone();
     let (run, replayed) = match state.host.request(ask).await? {
-        Requested::Created(run) => (run, false),
+        Requested::Created(run) | Requested::Joined(run) => (run, false),
         Requested::Existing(run) => (run, true),
     };
     Ok(answer(StatusCode::ACCEPTED, &run, &input, None, replayed))

@@ -59,7 +59,7 @@ fn record(job: &Job, journal: &mut Journal) {
 }
 
 async fn child(job: &Job, name: &str, ordinal: u64) -> StartRun {
-    let target = job.sink.target(&job.run.deployment, Some(Export::Workflow)).await.unwrap();
+    let target = job.sink.target(job.run.id, &job.run.deployment, Some(Export::Workflow), b"{}").await.unwrap();
     let random = u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap()) ^ u128::from(ordinal + 1);
     StartRun {
         id: RunId::new(job.run.created_at, random),

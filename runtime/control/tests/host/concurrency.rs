@@ -85,7 +85,9 @@ async fn no_more_run_at_once_than_the_deployment_admits() {
 
 async fn world_request(host: &tidemill_control::Host) -> tidemill_core::RunId {
     match host.request(Ask::new(name("a"), "{}")).await.unwrap() {
-        tidemill_store::records::Requested::Created(run) | tidemill_store::records::Requested::Existing(run) => run.id,
+        tidemill_store::records::Requested::Created(run)
+        | tidemill_store::records::Requested::Existing(run)
+        | tidemill_store::records::Requested::Joined(run) => run.id,
     }
 }
 

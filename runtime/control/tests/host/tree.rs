@@ -15,7 +15,7 @@ use crate::world::{BOTH_WAYS, START, World, component, name};
 
 /// A start of a run of `child`, as the engine would make it.
 async fn start(job: &Job, detached: bool) -> StartRun {
-    let target = job.sink.target(&name("child"), None).await.unwrap();
+    let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
         id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
         deployment: name("child"),

@@ -133,7 +133,7 @@ impl World {
     pub async fn request(&self, deployment: &str) -> Run {
         match self.host.request(Ask::new(name(deployment), "{}")).await.unwrap() {
             Requested::Created(run) => run,
-            Requested::Existing(run) => panic!("{run:?} was there already"),
+            Requested::Existing(run) | Requested::Joined(run) => panic!("{run:?} was there already"),
         }
     }
 

@@ -260,6 +260,9 @@ codes! {
     QueueFull => "queue-full", 429, retryable: true,
         "The deployment's queue is full",
         "Wait as long as `Retry-After` says, then send the same request again.";
+    WouldDeadlock => "would-deadlock", 409, retryable: false,
+        "The run would wait for a run that waits for it",
+        "Do that work in the run that has the key, or start the other one when it has ended.";
     Overloaded => "overloaded", 503, retryable: true,
         "The host has as much to do as it can take",
         "Wait as long as `Retry-After` says, then send the same request again.";

@@ -6,6 +6,7 @@
 
 mod changes;
 mod file;
+mod flow;
 mod grants;
 mod read;
 mod reference;
@@ -23,6 +24,7 @@ pub use grants::{Grants, HttpGrant, SecretGrant};
 pub use reference::{ModuleRef, ModuleVersion, Source};
 
 use crate::codes::Code;
+use crate::flow::Flow;
 use crate::ids::{DeploymentName, Timestamp};
 use crate::limits::Limits;
 use crate::retry::RunRetry;
@@ -57,6 +59,8 @@ pub struct Manifest {
     pub priority: u8,
     /// Runs at a time: 1 to [`CONCURRENCY_MAX`].
     pub concurrency: u32,
+    /// How its runs are let in, beside that.
+    pub flow: Flow,
     /// Names and values to find it by; its runs carry them too.
     pub labels: BTreeMap<String, String>,
     /// What the module sees as its configuration: the text of one JSON value of at most [`CONFIG_BYTES`].
@@ -100,6 +104,7 @@ impl Manifest {
             enabled: true,
             priority: PRIORITY,
             concurrency: CONCURRENCY,
+            flow: Flow::default(),
             labels: BTreeMap::new(),
             config: "{}".to_owned(),
             grants: Grants::default(),

@@ -33,6 +33,7 @@ pub(super) fn manifest(mut object: Object, problems: &mut Vec<Problem>) -> Optio
     manifest.priority = priority.and_then(|n| u8::try_from(n).ok()).unwrap_or(manifest.priority);
     let concurrency = object.take("concurrency").and_then(|field| field.number(1..=CONCURRENCY_MAX.into(), problems));
     manifest.concurrency = concurrency.and_then(|n| u32::try_from(n).ok()).unwrap_or(manifest.concurrency);
+    manifest.flow = super::flow::read(&mut object, problems);
     if let Some(field) = object.take("labels") {
         manifest.labels = labels(field, problems);
     }

@@ -18,6 +18,11 @@ component = "target/wasm32-wasip2/release/uptime.wasm"
 name = "uptime"
 priority = 6
 concurrency = 4
+concurrency_key = "/customer"
+rate = { runs = 100, per = "1m" }
+debounce = { wait = "5s", key = "/id", max_wait = "1m" }
+queue = 10_000
+idempotency_ttl = "24h"
 
 [config]                      # any shape; the module sees it as JSON
 urls = ["https://example.org/"]
@@ -69,6 +74,8 @@ fn the_file_of_the_book_is_read() {
     assert_eq!((module.name.as_str(), module.version.as_str()), ("uptime", "0.1.0"));
     assert_eq!(manifest.source.to_string(), "uptime@0.1.0");
     assert_eq!((manifest.priority, manifest.concurrency), (6, 4));
+    assert!(manifest.flow.key.is_some() && manifest.flow.rate.is_some() && manifest.flow.debounce.is_some());
+    assert_eq!(manifest.flow.queue, Some(10_000));
     assert_eq!(manifest.config, r#"{"urls":["https://example.org/"]}"#);
     assert!(manifest.grants.allows("https", "example.org", 443));
     assert_eq!(manifest.limits.memory, 32 * MIB);
@@ -195,7 +202,7 @@ fn all_problems_are_found_at_once() {
 
 #[test]
 fn a_file_s_problems_name_the_place_in_the_file() {
-    let text = FILE.replace("priority = 6", "priority = 0").replace("concurrency", "concurency");
+    let text = FILE.replace("priority = 6", "priority = 0").replace("concurrency =", "concurency =");
     let problems = ModuleFile::parse_toml(&text.replace("memory = \"32MiB\"", "memory = \"32 miles\"")).unwrap_err();
     assert_eq!(pointers(&problems), ["/deployment/priority", "/limits/memory", "/deployment/concurency"]);
     let problems = ModuleFile::parse_toml("[module]\nname = \"x\"\n[module").unwrap_err();
@@ -281,6 +288,17 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "catch_up_window",
         "input",
         "export",
+        "concurrency_key",
+        "concurrency_per_key",
+        "rate",
+        "runs",
+        "per",
+        "debounce",
+        "wait",
+        "key",
+        "max_wait",
+        "queue",
+        "idempotency_ttl",
         "x",
     ];
     let texts = [
@@ -302,6 +320,8 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "park",
         "workflow",
         "",
+        "/a/b",
+        "/a~",
         "1e9 days",
         "ä",
     ];
@@ -332,6 +352,13 @@ fn good() -> impl Strategy<Value = Value> {
         0u64..3_600_000,
         any::<bool>(),
     );
+    let flow = (
+        prop::option::of(("(/[a-z~01]{0,6}){0,3}", 1u32..=CONCURRENCY_MAX)),
+        prop::option::of((1u32..=100_000, 1_000u64..1 << 31)),
+        prop::option::of((100u64..86_400_000, 0u64..1 << 28)),
+        prop::option::of(1u64..=10_000_000),
+        1_000u64..1 << 34,
+    );
     let retry = (0u32..100, 0u64..1 << 29, 1_000u32..5_000, 0u32..=1_000, any::<bool>());
     (
         (1u8..=9, 1u32..=CONCURRENCY_MAX, any::<bool>(), "[a-z]{1,10}", "\\PC{0,20}"),
@@ -340,8 +367,9 @@ fn good() -> impl Strategy<Value = Value> {
         retry,
         prop::collection::vec("https?://(\\*\\.)?[a-z]{1,8}\\.[a-z]{2,3}(:[1-9][0-9]{0,3})?", 0..4),
         prop::option::of(0u64..1 << 42),
+        flow,
     )
-        .prop_map(|((priority, concurrency, enabled, name, text), schedules, limits, retry, http, since)| {
+        .prop_map(|((priority, concurrency, enabled, name, text), schedules, limits, retry, http, since, flow)| {
             let millis = |millis: u64| format!("{millis}ms");
             let schedules: Vec<_> = schedules.into_iter().enumerate().map(|(n, (cron, every, zone, overlap, jitter, both))| {
                 let mut schedule = json!({
@@ -365,6 +393,17 @@ fn good() -> impl Strategy<Value = Value> {
                     "jitter": f64::from(jitter) / 1000.0, "on_trap": on_trap,
                 },
             });
+            let (key, rate, debounce, queue, ttl) = flow;
+            let key = key.filter(|(key, _)| key.parse::<crate::flow::Pointer>().is_ok());
+            if let Some((key, per_key)) = key {
+                (manifest["concurrency_key"], manifest["concurrency_per_key"]) = (key.into(), per_key.into());
+            }
+            if let Some((runs, per)) = rate { manifest["rate"] = json!({ "runs": runs, "per": millis(per) }); }
+            if let Some((wait, more)) = debounce {
+                manifest["debounce"] = json!({ "wait": millis(wait), "key": "/id", "max_wait": millis(wait + more) });
+            }
+            if let Some(queue) = queue { manifest["queue"] = queue.into(); }
+            manifest["idempotency_ttl"] = millis(ttl).into();
             if let Some(since) = since { manifest["since"] = Timestamp::from_millis(since).to_rfc3339().into(); }
             manifest
         })

@@ -21,6 +21,8 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("enabled", manifest.enabled.into());
     put("priority", manifest.priority.into());
     put("concurrency", manifest.concurrency.into());
+    super::flow::write(&manifest.flow, &mut object);
+    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("labels", json!(manifest.labels));
     put("config", text_as_json(&manifest.config));
     put("grants", grants(&manifest.grants));

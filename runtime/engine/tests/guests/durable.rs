@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidemill_core::run::{Export, RunEvent, Seed, Trigger};
 use tidemill_core::{Clock as _, RunId};
 use tidemill_engine::{Cause, EgressPolicy};
-use tidemill_store::records::{NewRun, StateWrite, StretchCommit};
+use tidemill_store::records::{NewRun, StateWrite, StretchCommit, Terms};
 
 use crate::server::{Server, answer, ok};
 use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
@@ -336,6 +336,7 @@ async fn other_write(
         seed: Seed([1; 32]),
         detached: false,
         lanes: Vec::new(),
+        terms: Terms::default(),
     };
     store.request_run(new).await.unwrap();
     let mut run = store.claim(&owner, &deployment, 1, now).await.unwrap().remove(0).run;

@@ -18,7 +18,7 @@ use tidemill_engine::{
     StartTarget, Stretched, Went,
 };
 use tidemill_store::Store;
-use tidemill_store::records::{Committed, LogLine, NewRun, PageRequest, SendSignal, StretchCommit};
+use tidemill_store::records::{Committed, LogLine, NewRun, PageRequest, SendSignal, StretchCommit, Terms};
 use tokio::sync::Notify;
 
 use crate::support::{Job, START};
@@ -125,6 +125,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         seed: context.seed,
         detached: false,
         lanes: Vec::new(),
+        terms: Terms::default(),
     };
     world.store.request_run(new).await.unwrap();
     let stage = Arc::new(Stage {
@@ -449,6 +450,7 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
         seed: start.seed,
         detached: start.detached,
         lanes: Vec::new(),
+        terms: Terms::default(),
     }
 }
 
@@ -490,7 +492,13 @@ impl RunSink for Stage {
         true
     }
 
-    async fn target(&self, deployment: &DeploymentName, export: Option<Export>) -> Result<StartTarget, Failure> {
+    async fn target(
+        &self,
+        _: RunId,
+        deployment: &DeploymentName,
+        export: Option<Export>,
+        _: &[u8],
+    ) -> Result<StartTarget, Failure> {
         let found = self.store.deployment(deployment).await.unwrap();
         let found = found.ok_or_else(|| Failure::new("host/deployment-not-found", "there is none"))?;
         Ok(StartTarget {

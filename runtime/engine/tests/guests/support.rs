@@ -53,7 +53,13 @@ impl RunSink for Told {
         true
     }
 
-    async fn target(&self, deployment: &DeploymentName, _: Option<Export>) -> Result<StartTarget, Failure> {
+    async fn target(
+        &self,
+        _: RunId,
+        deployment: &DeploymentName,
+        _: Option<Export>,
+        _: &[u8],
+    ) -> Result<StartTarget, Failure> {
         Err(Failure::new("host/deployment-not-found", format!("there is no deployment {deployment}")))
     }
 
@@ -141,6 +147,7 @@ impl World {
             state: RunState::Succeeded,
             trigger: context.trigger.clone(),
             key: None,
+            key_millis: 0,
             labels: Vec::new(),
             priority: 5,
             attempt: 1,

@@ -6,6 +6,7 @@
 mod deployments;
 mod families;
 mod feed;
+mod flow;
 mod health;
 mod journals;
 mod lanes;
@@ -58,6 +59,10 @@ claims! {
     lanes: one_enters_when_another_leaves, what_is_set_aside_keeps_what_it_has_to_its_end, a_delayed_run_asks_when_it_is_due,
         the_last_to_ask_says_how_many_there_is_room_for, a_tree_that_is_cancelled_leaves_its_lanes,
         who_ran_first_has_none, a_lane_has_a_name_and_room;
+    flow: the_lowest_priority_begins_too, no_more_begin_than_the_rate_allows, what_has_begun_before_counts_under_no_rate,
+        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, requests_in_a_row_become_one_run,
+        a_debounced_request_finds_its_run_by_its_key, nobody_waits_longer_than_the_longest_wait,
+        a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
         an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none;
     journals: a_change_replaces_exactly_what_it_names, saving_keeps_what_was_recorded_and_nothing_takes_hold,

@@ -11,7 +11,7 @@ use tidemill_core::{ComponentDigest, DeploymentName, Failure, RunId, ScheduleNam
 use crate::Store;
 use crate::records::{
     Begins, Caused, Claimed, Committed, Component, Deployment, ModuleVersion, NewRun, PutDeployment, Requested,
-    ScheduleChange, StretchCommit,
+    ScheduleChange, StretchCommit, Terms,
 };
 
 pub(super) const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -107,6 +107,7 @@ pub(super) fn new_run(of: &str) -> NewRun {
         seed: Seed([7; 32]),
         detached: false,
         lanes: vec![],
+        terms: Terms::default(),
     }
 }
 
@@ -117,7 +118,7 @@ pub(super) fn scheduled(of: &str, by: &str, at: Timestamp) -> NewRun {
 
 pub(super) async fn request(store: &Arc<dyn Store>, new: NewRun) -> Run {
     match store.request_run(new).await.expect("a run") {
-        Requested::Created(run) | Requested::Existing(run) => run,
+        Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
     }
 }
 

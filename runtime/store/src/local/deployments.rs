@@ -7,7 +7,9 @@ use super::codec::decode;
 use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
-use super::tables::{COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, STATE, WATERMARKS, run_at_end, under};
+use super::tables::{
+    COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS, run_at_end, under,
+};
 use super::{schedules, tree};
 use crate::error::StoreError;
 use crate::records::{Caused, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
@@ -135,6 +137,7 @@ pub(super) fn delete(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Ti
     }
     commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
     commit.delete(WATERMARKS, name.as_str().as_bytes());
+    commit.delete(TURNS, name.as_str().as_bytes());
     // Its state and revisions may be many: they are removed afterwards, and before a deployment of that name comes again.
     commit.put(PURGES, name.as_str().as_bytes(), &[]);
     announce(commit, &deployment, "deleted", now)
@@ -146,7 +149,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
     if commit.bytes(PURGES, mark)?.is_none() {
         return Ok(true);
     }
-    for table in [STATE, REVISIONS] {
+    for table in [STATE, REVISIONS, STARTS] {
         let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }

@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use super::codec::decode;
 use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
-use super::tables::{FEED, KEY_ENDS, KEYS, time_of};
+use super::tables::{FEED, KEY_ENDS, KEYS, at, time_of, under};
 use crate::error::StoreError;
 use crate::records::{FeedEntry, FeedEvent};
 
@@ -51,9 +51,19 @@ pub(super) fn forget_keys(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result
         commit.delete(KEY_ENDS, key);
         // The key may have been reserved again meanwhile; then it has a later end, and stays.
         let name = key.get(8..).unwrap_or_default();
-        let reserved: Option<super::runs::Reserved> = commit.record(KEYS, name)?;
-        if reserved.is_some_and(|reserved| reserved.until == time_of(key)) {
-            commit.delete(KEYS, name);
+        let Some(reserved) = commit.record::<super::runs::Reserved>(KEYS, name)? else { continue };
+        let run = if reserved.until.is_none() { super::runs::run(commit, reserved.run)? } else { None };
+        let own = run.as_ref().and_then(|run| run.key.as_deref());
+        match &run {
+            // One of a request that became one with others: it goes with the run of all of them.
+            Some(run) if own.is_none_or(|own| name != under(run.deployment.as_str(), own.as_bytes())) => {
+                match run.ended_at.map(|ended| ended.plus_millis(run.key_millis)) {
+                    Some(end) if end <= now => commit.delete(KEYS, name),
+                    end => commit.put(KEY_ENDS, &at(end.unwrap_or(now.plus_millis(run.key_millis)), name), &[]),
+                }
+            }
+            None if reserved.until.is_none() || reserved.until == time_of(key) => commit.delete(KEYS, name),
+            _ => {}
         }
     }
     Ok(old.len())

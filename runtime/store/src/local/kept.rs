@@ -42,6 +42,8 @@ pub(super) struct Marks {
     pub(super) lanes: u8,
     /// Its place in the order of the lane that it waits for.
     pub(super) ticket: Option<Ticket>,
+    /// Under which hash requests with the same debounce key find it, while it is queued.
+    pub(super) gathers: Option<u128>,
 }
 
 impl Kept {

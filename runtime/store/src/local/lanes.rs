@@ -21,6 +21,8 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// Runs that one leaving or one asking lets enter at most; the next one goes on with it.
 const FILL: usize = 256;
+/// How far up a tree a holder of a lane is looked for.
+const ANCESTORS: usize = 1_000;
 /// The row of a run that is in a lane begins so,
 const IN: u8 = 0;
 /// that of one that waits so, its ticket behind it.
@@ -53,7 +55,7 @@ pub(super) fn lacks(kept: &Kept) -> bool {
     kept.run.lanes.iter().enumerate().any(|(at, lane)| !is_in(kept, at) && !lane.is_over(&kept.run.state))
 }
 
-fn is_in(kept: &Kept, at: usize) -> bool {
+pub(super) fn is_in(kept: &Kept, at: usize) -> bool {
     kept.marks.lanes & (1 << at) != 0
 }
 
@@ -176,6 +178,41 @@ fn row_in(deployment: &DeploymentName, name: &str, id: RunId) -> Vec<u8> {
 fn row_waits(deployment: &DeploymentName, name: &str, (commit, within): Ticket, id: RunId) -> Vec<u8> {
     let rest = [[WAITS].as_slice(), &commit.to_be_bytes(), &within.to_be_bytes(), &id.to_bytes()].concat();
     under(deployment.as_str(), &under(name, &rest))
+}
+
+/// The lane that a run of `deployment` with these lanes would have to wait for, were it started now, though `parent` or a run above
+/// it is in it; and that run.
+pub(super) fn behind_ancestor(
+    store: &impl Reads,
+    parent: RunId,
+    deployment: &DeploymentName,
+    lanes: &[Lane],
+) -> Result<Option<(String, RunId)>> {
+    for lane in lanes {
+        let counts = counts(store, deployment, &lane.name)?;
+        if counts.waiting == 0 && counts.held < lane.capacity {
+            continue;
+        }
+        let mut above = Some(parent);
+        for _ in 0..ANCESTORS {
+            let Some(kept) = above.map(|id| kept::kept(store, id)).transpose()?.flatten() else { break };
+            let is_in_it = |(at, of): (usize, &Lane)| of.name == lane.name && is_in(&kept, at);
+            if kept.run.deployment == *deployment && kept.run.lanes.iter().enumerate().any(is_in_it) {
+                return Ok(Some((lane.name.clone(), kept.run.id)));
+            }
+            above = kept.run.trigger.parent;
+        }
+    }
+    Ok(None)
+}
+
+/// The place of the lane that a run waits for, and how many enter before it, counted up to `most`.
+pub(super) fn waits(store: &impl Reads, kept: &Kept, most: usize) -> Result<Option<(usize, usize)>> {
+    let (Some(ticket), Some(at)) = (kept.marks.ticket, first_lacked(kept)) else { return Ok(None) };
+    let (deployment, name) = (&kept.run.deployment, &kept.run.lanes[at].name);
+    let first = under(deployment.as_str(), &under(name, &[WAITS]));
+    let before = store.range(LANE_RUNS, first..row_waits(deployment, name, ticket, kept.run.id), false, most)?;
+    Ok(Some((at, before.len())))
 }
 
 /// A lane as it stands, with at most `most` of those who are in it and of those who wait.

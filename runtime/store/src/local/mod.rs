@@ -4,8 +4,10 @@
 //! puts them to the committer. An operation is decided inside the committer, on the newest state, so that
 //! conditions and what they guard cannot come apart.
 
+mod admit;
 mod codec;
 mod commit;
+mod debounce;
 mod deployments;
 mod expire;
 mod feed;
@@ -23,6 +25,7 @@ mod places;
 mod reads;
 mod runs;
 mod schedules;
+mod standing;
 mod state;
 mod store;
 mod stretch;
@@ -260,6 +263,7 @@ mod tests {
             seed: Seed([0; 32]),
             detached: false,
             lanes: vec![],
+            terms: crate::records::Terms::default(),
         }
     }
 }

@@ -1,21 +1,20 @@
 //! Writing a run's record, and with it every place where the run is listed and whatever its end means to other runs.
 
 use tidemill_core::run::{Run, RunState, TriggerKind};
-use tidemill_core::{RunId, Timestamp};
+use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use super::commit::Commit;
 use super::kept::Kept;
 use super::reads::Reads;
 use super::runs::Reserved;
-use super::tables::{DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, READY, RUNNING, RUNS, asks, at, ready, run_of, under};
-use super::{lanes, tree, waits};
+use super::tables::{
+    DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under,
+};
+use super::{debounce, lanes, tree, waits};
 use crate::error::StoreError;
 use crate::records::FeedEvent;
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// How long an idempotency key lives beyond the end of its run, in milliseconds.
-const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Writes a run's record and brings every place where it is listed in line with its state. What follows from its end is written too,
 /// its own record included: it is to be read again by whoever goes on with it.
@@ -35,8 +34,12 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
         return Ok(());
     }
     let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
+    count(commit, before, run)?;
     if let Some(before) = before {
         unlist(commit, before)?;
+        if is_queued(before) && !is_queued(run) {
+            debounce::closed(commit, kept)?;
+        }
         if let (Some(key), None) = (firing(before), firing(run)) {
             commit.delete(FIRINGS, &key);
         }
@@ -53,7 +56,7 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
         commit.put(FIRINGS, &key, &[]);
     }
     if run.state.has_ended() {
-        keep_key(commit, run, Some(now.plus_millis(KEY_MILLIS)))?;
+        keep_key(commit, run, Some(now.plus_millis(run.key_millis)))?;
     } else if had_ended {
         keep_key(commit, run, None)?;
     }
@@ -62,6 +65,37 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
         commit.settled(run);
     }
     if run.state.has_ended() && !had_ended { tree::ended(commit, kept) } else { Ok(()) }
+}
+
+const fn is_queued(run: &Run) -> bool {
+    matches!(run.state, RunState::Queued { .. })
+}
+
+/// Counts the deployment's queued runs.
+fn count(commit: &mut Commit<'_, '_>, before: Option<&Run>, run: &Run) -> Result<()> {
+    let (was, is) = (before.is_some_and(is_queued), is_queued(run));
+    if was == is {
+        return Ok(());
+    }
+    let name = run.deployment.as_str().as_bytes();
+    let queued = queued(commit, &run.deployment)?;
+    match if is { queued.saturating_add(1) } else { queued.saturating_sub(1) } {
+        0 => commit.delete(QUEUED, name),
+        queued => commit.put_record(QUEUED, name, &queued)?,
+    }
+    Ok(())
+}
+
+/// How many runs of a deployment are queued.
+pub(super) fn queued(store: &impl Reads, deployment: &DeploymentName) -> Result<u64> {
+    Ok(store.record(QUEUED, deployment.as_str().as_bytes())?.unwrap_or(0))
+}
+
+/// Writes a queued run that is another one of the same id now, and lists it anew.
+pub(super) fn relist(commit: &mut Commit<'_, '_>, before: &Run, kept: &Kept, now: Timestamp) -> Result<()> {
+    commit.put_record(RUNS, &kept.run.id.to_bytes(), kept)?;
+    unlist(commit, before)?;
+    list(commit, kept, now)
 }
 
 /// Takes a run off the list that it is on by its state.

@@ -17,17 +17,17 @@ use super::tables::{
     self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
     at, placed, run_of, under,
 };
-use super::{journal, lanes, places};
+use super::{debounce, journal, lanes, places};
 use crate::error::StoreError;
 use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
 
 /// The input of a run that has none.
-const NOTHING: Held = Held::Here(Bytes::new());
+pub(super) const NOTHING: Held = Held::Here(Bytes::new());
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Delayed runs that one commit finds due at most.
-const PROMOTE: usize = 1_000;
+pub(super) const PROMOTE: usize = 1_000;
 /// Runs that one page of a filtered list looks at.
 const LOOK_AT: usize = 2_000;
 
@@ -67,9 +67,16 @@ pub(super) fn look_up_key(
         return Err(StoreError::KeyMismatch { run: reserved.run });
     }
     match run(store, reserved.run)? {
+        // The key of a request that became one with others ends with the run of all of them.
+        Some(run) if reserved.until.is_none() && is_forgotten(&run, key, now) => Ok(Key::Free),
         Some(run) => Ok(Key::Taken(Box::new(run))),
         None => Ok(Key::Free),
     }
+}
+
+/// Whether a key that is not the run's own is to be forgotten with the run's.
+pub(super) fn is_forgotten(run: &Run, key: &str, now: Timestamp) -> bool {
+    run.key.as_deref() != Some(key) && run.ended_at.is_some_and(|ended| ended.plus_millis(run.key_millis) <= now)
 }
 
 pub(super) fn by_key(store: &impl Reads, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
@@ -112,46 +119,18 @@ pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Reque
     {
         return Ok(Requested::Existing(*run));
     }
-    let run = new.to_run();
-    let kept = Kept::new(run);
-    insert(commit, &kept, &new.input, new.now)?;
-    Ok(Requested::Created(kept.run))
-}
-
-pub(super) fn claim(
-    commit: &mut Commit<'_, '_>,
-    owner: &Owner,
-    deployment: &DeploymentName,
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<(Run, Held)>> {
-    promote(commit, now)?;
-    let waiting = commit.below(READY, &under(deployment.as_str(), &[]), limit)?;
-    let claimed = waiting.iter().map(|(key, _)| {
-        let before = existing(commit, run_in_key(READY, key)?)?;
-        let mut after = before.after(RunEvent::Claimed(owner.clone()))?;
-        after.run.started_at = after.run.started_at.or(Some(now));
-        after.run.waiting_for = None;
-        places::write(commit, Some(&before.run), &after, now)?;
-        let input = input(commit, after.run.id)?.unwrap_or(NOTHING);
-        // Who claims it is told what woke it: the record has forgotten.
-        Ok((Run { waiting_for: before.run.waiting_for, ..after.run }, input))
-    });
-    claimed.collect()
-}
-
-/// Moves delayed runs that are due to where they are claimed from.
-fn promote(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<()> {
-    let range = Vec::new()..at(now.plus_millis(1), &[]);
-    for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
-        commit.delete(DELAYED, &key);
-        if tables::is_asks(&ready) {
-            lanes::ask(commit, existing(commit, run_in_key(DELAYED, &key)?)?)?;
-        } else {
-            commit.put(READY, &ready, &[]);
+    if let Some(run) = debounce::join(commit, new)? {
+        return Ok(Requested::Joined(run));
+    }
+    if new.terms.queue_max < u64::MAX {
+        let queued = places::queued(commit, &new.deployment)?;
+        if queued >= new.terms.queue_max {
+            return Err(StoreError::QueueFull { queued });
         }
     }
-    Ok(())
+    let kept = debounce::opened(commit, new)?;
+    insert(commit, &kept, &new.input, new.now)?;
+    Ok(Requested::Created(kept.run))
 }
 
 pub(super) fn take_over(
@@ -223,7 +202,7 @@ pub(super) fn no_deployment(name: &DeploymentName) -> StoreError {
     StoreError::NotFound { kind: "deployment", name: name.to_string() }
 }
 
-fn run_in_key(table: crate::embedded::Table, key: &[u8]) -> Result<RunId> {
+pub(super) fn run_in_key(table: crate::embedded::Table, key: &[u8]) -> Result<RunId> {
     tables::run_at_end(key)
         .ok_or_else(|| StoreError::Damaged { what: format!("a key of table {} is too short", table.name) })
 }

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
+use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
@@ -13,17 +15,18 @@ use tokio::sync::watch;
 use super::commit::Commit;
 use super::reads::Reads;
 use super::{
-    LocalStore, blocking, deployments, expire, feed, inbox, journal, lanes, ledger, life, modules, operations,
-    payloads, runs, schedules, state, stretch, tables, tree,
+    LocalStore, admit, blocking, deployments, expire, feed, inbox, journal, lanes, ledger, life, modules, operations,
+    payloads, places, runs, schedules, standing, state, stretch, tables, tree,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::Health;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired, ExternalId,
-    FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage,
-    ScanRequest, Schedule, Scrub, SendSignal, Signalled, StoredJournal, StreamTotal, StretchCommit, Versioned,
+    AccountTotal, Admitted, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired,
+    ExternalId, FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun,
+    Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter,
+    ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StoredJournal, StreamTotal, StretchCommit,
+    Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -161,16 +164,34 @@ impl Store for LocalStore {
         runs::by_key(&self.kv, deployment, key)
     }
 
-    async fn claim(
+    async fn admit(
         &self,
         owner: &Owner,
         deployment: &DeploymentName,
         limit: usize,
+        rate: Option<Rate>,
         now: Timestamp,
-    ) -> Result<Vec<Claimed>> {
+    ) -> Result<Admitted> {
         let (owner, deployment) = (owner.clone(), deployment.clone());
-        let claimed = self.commit(move |c| runs::claim(c, &owner, &deployment, limit, now)).await?;
-        self.with_inputs(claimed).await
+        let (claimed, next) = self.commit(move |c| admit::admit(c, &owner, &deployment, limit, rate, now)).await?;
+        Ok(Admitted { claimed: self.with_inputs(claimed).await?, next })
+    }
+
+    async fn waiting(&self, deployment: &DeploymentName) -> Result<u64> {
+        places::queued(&self.kv, deployment)
+    }
+
+    async fn standing(&self, id: RunId, most: usize) -> Result<Option<Standing>> {
+        standing::of(&self.kv.view(), id, most)
+    }
+
+    async fn behind_ancestor(
+        &self,
+        parent: RunId,
+        deployment: &DeploymentName,
+        lanes: &[Lane],
+    ) -> Result<Option<(String, RunId)>> {
+        lanes::behind_ancestor(&self.kv.view(), parent, deployment, lanes)
     }
 
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>> {

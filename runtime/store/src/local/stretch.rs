@@ -8,7 +8,7 @@ use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::runs::{self, Key};
 use super::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
-use super::{inbox, journal, ledger, places, state, tree};
+use super::{inbox, journal, lanes, ledger, places, state, tree};
 use crate::error::StoreError;
 use crate::records::{Begins, Committed, NewRun, ReadCheck, StretchCommit};
 
@@ -179,6 +179,11 @@ fn unstartable(store: &impl Reads, new: &NewRun) -> Result<Option<String>> {
     }
     if store.bytes(DEPLOYMENTS, new.deployment.as_str().as_bytes())?.is_none() {
         return Ok(Some(format!("deployment `{}`", new.deployment)));
+    }
+    if let Some(parent) = new.trigger.parent
+        && let Some((lane, _)) = lanes::behind_ancestor(store, parent, &new.deployment, &new.lanes)?
+    {
+        return Ok(Some(format!("lane `{lane}`")));
     }
     let Some(key) = &new.key else { return Ok(None) };
     Ok(match runs::look_up_key(store, &new.deployment, key, &new.input, new.now) {

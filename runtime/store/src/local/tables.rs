@@ -96,6 +96,14 @@ tables! {
     LANES = 44, "lanes";
     /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
     LANE_RUNS = 45, "lane-runs";
+    /// deployment → how many of its runs are queued, where any is.
+    QUEUED = 46, "queued-runs";
+    /// deployment NUL hash → the run that requests with the same debounce key become.
+    DEBOUNCES = 47, "debounces";
+    /// deployment NUL time run → nothing: a run that began, for as long as a rate may count it.
+    STARTS = 48, "starts";
+    /// deployment → what its admissions so far mean to the next.
+    TURNS = 49, "turns";
 }
 
 /// `name NUL rest`.

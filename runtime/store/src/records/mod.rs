@@ -21,7 +21,10 @@ pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState};
 pub use page::{Page, PageRequest};
 pub use retention::{Expired, RetentionPolicy};
-pub use run::{Claimed, LaneView, LogLevel, LogLine, NewRun, Requested, Retry, RunFilter};
+pub use run::{
+    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, NewRun, Requested, Retry, RunFilter, Standing,
+    Terms,
+};
 pub use schedule::{DueSchedule, Firing, Schedule, ScheduleChange};
 pub use scrub::Scrub;
 pub use signal::{

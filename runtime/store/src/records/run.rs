@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::lane::{self, Lane};
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
@@ -39,6 +40,36 @@ pub struct NewRun {
     pub detached: bool,
     /// The lanes that it is to go in, each named once, at most [`tidemill_core::lane::LANES_OF_RUN`].
     pub lanes: Vec<Lane>,
+    /// What its deployment has to say to the request.
+    pub terms: Terms,
+}
+
+/// What a deployment has to say to a request for a run of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// How long the idempotency key is kept beyond the end of the run, in milliseconds.
+    pub key_millis: u64,
+    /// A run that would be one more than so many that are queued is refused.
+    pub queue_max: u64,
+    /// The request may become one with others.
+    pub debounce: Option<Debounced>,
+}
+
+/// How a request becomes one with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debounced {
+    /// With those of the deployment that have the same text here.
+    pub key: String,
+    /// So long after the newest the run begins, in milliseconds,
+    pub wait_millis: u64,
+    /// and so long after the first at the latest.
+    pub max_wait_millis: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { key_millis: KEY_MILLIS, queue_max: u64::MAX, debounce: None }
+    }
 }
 
 impl NewRun {
@@ -56,6 +87,7 @@ impl NewRun {
             state: RunState::Queued { not_before: self.not_before },
             trigger: self.trigger.clone(),
             key: self.key.clone(),
+            key_millis: if self.key.is_some() { self.terms.key_millis } else { 0 },
             labels: self.labels.clone(),
             priority: self.priority,
             attempt: 1,
@@ -100,6 +132,45 @@ pub enum Requested {
     Created(Run),
     /// The idempotency key had made it before, with the same input.
     Existing(Run),
+    /// Another request had made it, which waits for newer ones: it has this one's input now.
+    Joined(Run),
+}
+
+/// What was taken up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// The runs, in the order in which they are to begin.
+    pub claimed: Vec<Claimed>,
+    /// When the next may begin, where the rate alone holds some back.
+    pub next: Option<Timestamp>,
+}
+
+/// Where a run stands among others, all as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The run.
+    pub run: Run,
+    /// What it is listed under.
+    pub listed: Listed,
+    /// Each of its lanes, whether it is in it, and the lane as it stands.
+    pub lanes: Vec<(Lane, bool, LaneView)>,
+    /// Runs of its deployment that are queued.
+    pub queued: u64,
+    /// Runs of its deployment that have begun in the time that its rate looks at, as far as they were counted, with the oldest.
+    pub starts: (u32, Option<Timestamp>),
+}
+
+/// What a run is listed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Nothing: it runs, it has ended, or it waits for what has no time.
+    Nowhere,
+    /// What comes due then.
+    Delayed(Timestamp),
+    /// Those who wait for the lane at this place of its lanes; so many enter before it, counted up to a bound.
+    Lane(usize, usize),
+    /// Those who can be claimed; so many come before it, counted up to a bound.
+    Ready(usize),
 }
 
 /// A run that a node took up, with what it needs to execute it.

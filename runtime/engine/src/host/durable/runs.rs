@@ -134,7 +134,7 @@ async fn start_now(
             || Code::IdempotencyMismatch.failure(format!("`{key}` started a run of {deployment} with another input"));
         return Ok(if same { Ok(there.id) } else { Err(other()) });
     }
-    let target = match guest.sink.target(&deployment, export).await {
+    let target = match guest.sink.target(run.id, &deployment, export, input.as_bytes()).await {
         Ok(target) => target,
         Err(failure) => return Ok(Err(failure)),
     };

@@ -421,6 +421,8 @@ async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseErro
         prop_assert_eq!(&view.in_it, &inside, "in {:?}", &lane);
         prop_assert_eq!(&view.next, &expected.waiting, "waiting for {:?}", &lane);
     }
+    let queued = model.runs.values().filter(|one| one.state == "queued").count();
+    prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, queued as u64);
     for (id, one) in &model.runs {
         let run = store.run(*id).await.map_err(failed)?;
         prop_assert_eq!(run.map(|run| run.state.name()), Some(one.state));

@@ -1,0 +1,230 @@
+//! Flow control: keys, rates, debouncing, the queue's bound, and what one deployment's queue means to another.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tidemill_control::{Ask, HostConfig};
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Code, RunId};
+use tidemill_store::records::Requested;
+use tokio::sync::Semaphore;
+
+use crate::guests::{output, wait};
+use crate::world::{START, World, name};
+
+async fn ask(world: &World, deployment: &str, input: serde_json::Value) -> Requested {
+    world.host.request(Ask::new(name(deployment), input.to_string())).await.unwrap()
+}
+
+async fn asked(world: &World, deployment: &str, input: serde_json::Value) -> Run {
+    match ask(world, deployment, input).await {
+        Requested::Created(run) => run,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Guests succeed; their runs are noted in the order in which they begin.
+fn noted(world: &World) -> Arc<Mutex<Vec<RunId>>> {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push(job.run.id);
+        async { output("1") }
+    });
+    order
+}
+
+/// Turns until nothing more begins.
+async fn settle(world: &World) {
+    loop {
+        let before = world.guests.begun();
+        world.turn().await;
+        world.host.idle().await;
+        if world.guests.begun() == before {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_of_a_key_goes_on_at_a_time() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency_key": "/customer" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    let first = asked(&world, "a", json!({ "customer": "x" })).await;
+    let second = asked(&world, "a", json!({ "customer": "x", "n": 2 })).await;
+    let other = asked(&world, "a", json!({ "customer": "y" })).await;
+    // Those without a customer have the same key, null.
+    let (none, null) = (asked(&world, "a", json!({})).await, asked(&world, "a", json!({ "customer": null })).await);
+    world.turn().await;
+    world.guests.have_begun(3).await;
+    let queued = |run: &Run| matches!(run.state, RunState::Queued { .. });
+    for (run, waits) in [(&first, false), (&second, true), (&other, false), (&none, false), (&null, true)] {
+        assert_eq!(queued(&world.run(run.id).await), waits, "{run:?}");
+    }
+    gate.add_permits(5);
+    settle(&world).await;
+    for run in [first, second, other, none, null] {
+        assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_the_outcome_keeps_to_the_key_too() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "a", "concurrency_key": "/k", "concurrency_per_key": 2 })).await;
+    world.guests.act(|_| async {
+        tokio::task::yield_now().await;
+        output("1")
+    });
+    let calls = (0..30).map(|_| world.host.invoke(Ask::new(name("a"), "{}"), std::time::Duration::from_secs(60)));
+    for called in futures_util::future::join_all(calls).await {
+        assert_eq!(called.unwrap().run.state, RunState::Succeeded);
+    }
+    assert!(world.guests.most() <= 2, "{} ran at once", world.guests.most());
+}
+
+#[tokio::test]
+async fn a_child_that_would_wait_for_its_own_parent_is_refused() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency_key": "/k" })).await;
+    world.guests.act(|job| async move {
+        let of = |input: &'static [u8]| job.sink.target(job.run.id, &job.run.deployment, None, input);
+        let same = of(br#"{"k": 1}"#).await.unwrap_err();
+        assert_eq!((same.code.as_str(), same.retryable), ("host/would-deadlock", false));
+        assert!(same.message.contains(&job.run.id.to_string()), "{}", same.message);
+        assert!(of(br#"{"k": 2}"#).await.is_ok());
+        output("1")
+    });
+    let run = asked(&world, "a", json!({ "k": 1 })).await;
+    settle(&world).await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_over_a_crash() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a", "rate": { "runs": 3, "per": "1m" } })).await;
+    let order = noted(&world);
+    let mut runs = Vec::new();
+    for n in 0..7 {
+        runs.push(asked(&world, "a", json!({ "n": n })).await.id);
+    }
+    settle(&world).await;
+    assert_eq!(order.lock().unwrap().len(), 3);
+    world.clock.advance(30_000);
+    drop(world.next_life().await);
+    settle(&world).await;
+    assert_eq!(order.lock().unwrap().len(), 3, "the next life knows who began");
+    world.clock.advance(29_999);
+    settle(&world).await;
+    assert_eq!(order.lock().unwrap().len(), 3);
+    for (advance, begun) in [(1, 6), (59_999, 6), (1, 7)] {
+        world.clock.advance(advance);
+        settle(&world).await;
+        assert_eq!(order.lock().unwrap().len(), begun);
+    }
+    // Ids of one millisecond are in no order.
+    let mut order = order.lock().unwrap().clone();
+    order.sort_unstable();
+    runs.sort_unstable();
+    assert_eq!(order, runs);
+}
+
+#[tokio::test]
+async fn requests_in_a_row_become_one_run_with_the_newest_input() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "debounce": { "wait": "5s", "key": "/id", "max_wait": "12s" } })).await;
+    let inputs = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&inputs);
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push(String::from_utf8_lossy(&job.input).into_owned());
+        async { output("1") }
+    });
+    let first = asked(&world, "a", json!({ "id": 1, "n": 0 })).await;
+    let other = asked(&world, "a", json!({ "id": 2, "n": 0 })).await;
+    for n in 1..4 {
+        world.clock.advance(3_000);
+        settle(&world).await;
+        let Requested::Joined(run) = ask(&world, "a", json!({ "id": 1, "n": n })).await else { panic!() };
+        assert_eq!(run.id, first.id);
+    }
+    assert_eq!(*inputs.lock().unwrap(), [json!({ "id": 2, "n": 0 }).to_string()]);
+    assert_eq!(world.until_settled(other.id).await.state, RunState::Succeeded);
+    // Twelve seconds after the first, not five after the last.
+    world.clock.advance(3_000);
+    settle(&world).await;
+    assert_eq!(inputs.lock().unwrap()[1], json!({ "id": 1, "n": 3 }).to_string());
+    assert_eq!(world.until_settled(first.id).await.created_at, START);
+}
+
+#[tokio::test]
+async fn beyond_its_bound_a_queue_takes_nobody_but_who_is_known() {
+    let world = World::still_with(|config: &mut HostConfig| config.queue_max = 3).await;
+    world.deploy(json!({ "name": "a", "queue": 2 })).await;
+    world.deploy(json!({ "name": "b", "queue": 9 })).await;
+    let keyed = || Ask { key: Some("k".to_owned()), ..Ask::new(name("a"), "{}") };
+    let known = world.host.request(keyed()).await.unwrap();
+    world.request("a").await;
+    let refused = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::QueueFull);
+    assert_eq!(refused.to_string(), "2 runs of `a` wait already, of at most 2");
+    let new_key = Ask { key: Some("other".to_owned()), ..keyed() };
+    assert_eq!(world.host.request(new_key).await.unwrap_err().code(), Code::QueueFull);
+    let (Requested::Created(run), Requested::Existing(again)) = (known, world.host.request(keyed()).await.unwrap())
+    else {
+        panic!()
+    };
+    assert_eq!(run.id, again.id);
+    for _ in 0..3 {
+        world.request("b").await;
+    }
+    assert_eq!(world.host.request(Ask::new(name("b"), "{}")).await.unwrap_err().code(), Code::QueueFull);
+    settle(&world).await;
+    world.request("a").await;
+}
+
+#[tokio::test]
+async fn the_lowest_priority_of_a_deployment_runs_beside_a_flood_of_the_highest() {
+    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 1).await;
+    world.deploy(json!({ "name": "a" })).await;
+    let order = noted(&world);
+    let of = |priority| Ask { priority: Some(priority), ..Ask::new(name("a"), "{}") };
+    let Requested::Created(low) = world.host.request(of(1)).await.unwrap() else { panic!() };
+    for _ in 0..150 {
+        world.host.request(of(9)).await.unwrap();
+    }
+    settle(&world).await;
+    let place = order.lock().unwrap().iter().position(|id| *id == low.id);
+    assert_eq!(place, Some(144));
+}
+
+#[tokio::test]
+async fn a_flood_of_one_deployment_starves_no_other() {
+    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 4).await;
+    // By name it would come first, and it could take every place.
+    world.deploy(json!({ "name": "a-flood", "concurrency": 100 })).await;
+    for single in ["single-1", "single-2", "single-3"] {
+        world.deploy(json!({ "name": single })).await;
+    }
+    let order = noted(&world);
+    for _ in 0..200 {
+        world.request("a-flood").await;
+    }
+    let mut singles = Vec::new();
+    for single in ["single-1", "single-2", "single-3"] {
+        singles.push(world.request(single).await.id);
+    }
+    settle(&world).await;
+    let order = order.lock().unwrap();
+    assert_eq!(order.len(), 203);
+    for single in singles {
+        let place = order.iter().position(|id| *id == single).unwrap();
+        assert!(place < 8, "a single run began as number {place}");
+    }
+}
