@@ -107,6 +107,6 @@ async fn until(host: &Inner, rest: Rest) {
         if now >= at || now < began {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(at.millis_since(now)).min(LONGEST_REST)).await;
+        tokio::time::sleep(host.clock.until(at).min(LONGEST_REST)).await;
     }
 }

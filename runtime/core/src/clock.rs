@@ -3,6 +3,7 @@
 //! This is the only file of the host that may ask the machine what time it is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::ids::Timestamp;
 
@@ -10,17 +11,32 @@ use crate::ids::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01T00:00:00Z. May jump either way, as the machine's clock does.
     fn now(&self) -> Timestamp;
+
+    /// How long it is until `at`, as exactly as the clock knows; nothing where that has come. A [`Timestamp`] alone says it only to
+    /// the millisecond.
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::from_millis(at.millis_since(self.now()))
+    }
 }
 
 /// The machine's own clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn since_epoch() -> Duration {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Timestamp::from_millis(u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::from_millis(at.as_millis()).saturating_sub(Self::since_epoch())
     }
 }
 
@@ -38,7 +54,7 @@ impl Stopwatch {
 
     /// How long it has run.
     #[must_use]
-    pub fn elapsed(&self) -> std::time::Duration {
+    pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }
