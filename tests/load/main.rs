@@ -19,6 +19,7 @@ mod flight;
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
 mod oha;
+mod queued;
 mod readers;
 mod runs;
 mod schedules;
@@ -48,6 +49,12 @@ async fn main() {
     }
     if wants("asleep") {
         asleep::measure(&mut table).await;
+    }
+    if wants("flood") {
+        queued::flood(&mut table).await;
+    }
+    if wants("queue") {
+        queued::queue(&mut table).await;
     }
     println!("{table}");
 }

@@ -54,6 +54,7 @@ use crate::{components, deployments, events, health, ledger, modules, operations
         runs::start::start,
         runs::list::list,
         runs::get::get,
+        runs::explain::explain,
         runs::data::input,
         runs::data::output,
         runs::logs::logs,

@@ -43,6 +43,7 @@ routes! {
     "/v1/runs": get runs::list::list;
     "/v1/runs/actions": post runs::actions::actions;
     "/v1/runs/{id}": get runs::get::get;
+    "/v1/runs/{id}/explain": get runs::explain::explain;
     "/v1/runs/{id}/input": get runs::data::input;
     "/v1/runs/{id}/output": get runs::data::output;
     "/v1/runs/{id}/logs": get runs::logs::logs;

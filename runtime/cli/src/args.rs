@@ -91,7 +91,7 @@ pub enum Command {
     Streams(money::streams::Args),
     /// Look into the ledger
     Ledger(money::ledger::Args),
-    /// Show the page of an error code
+    /// Say why a run is where it is, or show the page of an error code
     Explain(explain::Args),
     /// Look for what may be wrong with this machine, its configuration and its host
     Doctor(host::doctor::Args),

@@ -1,36 +1,54 @@
-//! `tidemill explain CODE`: shows the page of an error code. Needs no host.
+//! `tidemill explain CODE`: shows the page of an error code, without a host. `tidemill explain RUN`: says why a run is where it is.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidemill_core::Code;
+use tidemill_core::{Code, RunId};
 
+use crate::client::{Client, encoded};
 use crate::error::CliError;
-use crate::printer::Printer;
+use crate::printer::{Printer, clean};
 
-/// Which code.
+/// What is to be explained.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The code, with or without `host/`; all codes are listed where none is given
-    code: Option<String>,
+    /// A run's id: why it is where it is. Or a code, with or without `host/`; all codes are listed where nothing is given
+    #[arg(value_name = "CODE|RUN")]
+    what: Option<String>,
 }
 
 /// Carries it out.
-pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
-    let Some(text) = &args.code else {
-        if printer.is_json() {
-            printer.value(&Code::ALL.iter().map(|code| record(*code)).collect::<Vec<_>>());
-        } else {
-            Code::ALL.iter().for_each(|code| printer.line(&format!("{:32} {}", code.as_str(), code.title())));
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match &args.what {
+        None => {
+            all(printer);
+            Ok(())
         }
-        return Ok(());
-    };
-    let full = if text.starts_with("host/") { text.clone() } else { format!("host/{text}") };
+        Some(text) if text.parse::<RunId>().is_ok() => {
+            let answer: Explanation = client.get(&format!("/v1/runs/{}/explain", encoded(text))).await?;
+            printer.record(&answer, &answer.text());
+            Ok(())
+        }
+        Some(text) => one(text, printer),
+    }
+}
+
+fn all(printer: &Printer) {
+    if printer.is_json() {
+        printer.value(&Code::ALL.iter().map(|code| record(*code)).collect::<Vec<_>>());
+    } else {
+        Code::ALL.iter().for_each(|code| printer.line(&format!("{:32} {}", code.as_str(), code.title())));
+    }
+}
+
+fn one(text: &str, printer: &Printer) -> Result<(), CliError> {
+    let full = if text.starts_with("host/") { text.to_owned() } else { format!("host/{text}") };
     match Code::parse(&full) {
         Some(code) => {
             printer.record(&record(code), code.page().trim_end());
             Ok(())
         }
         None => Err(CliError::usage(
-            format!("`{}` is not one of the host's codes", crate::printer::clean(text)),
+            format!("`{}` is not one of the host's codes", clean(text)),
             Code::nearest(text).map_or_else(
                 || "`tidemill explain` lists them; a code without `host/` is the module's own".to_owned(),
                 |code| format!("did you mean `tidemill explain {code}`?"),
@@ -44,4 +62,68 @@ fn record(code: Code) -> serde_json::Value {
         "code": code.as_str(), "title": code.title(), "fix": code.fix(), "status": code.status(),
         "retryable": code.is_retryable(), "page": code.page(),
     })
+}
+
+/// Why a run is where it is, as the host says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Explanation {
+    run: String,
+    deployment: String,
+    state: String,
+    summary: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Stage {
+    stage: String,
+    verdict: String,
+    detail: String,
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Explanation {
+    fn text(&self) -> String {
+        let mut lines = vec![
+            format!("run {} of {} is {}", clean(&self.run), clean(&self.deployment), clean(&self.state)),
+            format!("why   {}", clean(&self.summary)),
+        ];
+        lines.extend(self.next.as_ref().map(|next| format!("next  {}", clean(next))));
+        for Stage { stage, verdict, detail, .. } in &self.stages {
+            let mark = match verdict.as_str() {
+                "waits" => "waits",
+                "passes" => "ok",
+                _ => "-",
+            };
+            lines.push(format!("  {:16} {mark:6} {}", clean(stage), clean(detail)));
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_sees_each_stage_in_order() {
+        let answer: Explanation = serde_json::from_value(json!({
+            "run": "r", "deployment": "a", "state": "queued", "summary": "it waits", "next": "Wait.",
+            "stages": [
+                { "stage": "key", "verdict": "passes", "detail": "it is in", "used": 1, "limit": 1 },
+                { "stage": "rate", "verdict": "waits", "detail": "3 of 3\u{1b}", "until": "2026-01-01T00:00:00.000Z" },
+            ],
+        }))
+        .unwrap();
+        let lines: Vec<_> = answer.text().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "run r of a is queued");
+        assert_eq!(lines[1..3], ["why   it waits", "next  Wait."]);
+        assert_eq!(lines[3], "  key              ok     it is in");
+        assert_eq!(lines[4], "  rate             waits  3 of 3 ");
+        assert_eq!(serde_json::to_value(&answer).unwrap()["stages"][0]["used"], 1);
+    }
 }

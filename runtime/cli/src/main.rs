@@ -91,7 +91,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Modules(args) => module::run(&args, client, printer).await,
         Command::Streams(args) => money::streams::run(&args, client, printer).await,
         Command::Ledger(args) => money::ledger::run(args, client, printer).await,
-        Command::Explain(args) => explain::run(&args, printer),
+        Command::Explain(args) => explain::run(&args, client, printer).await,
         Command::Doctor(args) => host::doctor::run(&args, client, printer).await,
         Command::Completions(args) => {
             shell::run(&args, printer);

@@ -129,6 +129,16 @@ impl Node {
         if self.open.load(Ordering::Acquire) { self.most.saturating_sub(self.used()) } else { 0 }
     }
 
+    /// How many may run at once.
+    pub(crate) const fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Whether anything is admitted.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
     /// How many run.
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Ordering::Acquire)
@@ -178,6 +188,11 @@ impl Gate {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// How many may run at once.
+    pub(crate) fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
     }
 
     pub(crate) fn running(&self) -> u32 {

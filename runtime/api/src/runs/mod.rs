@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod cancel;
 pub mod data;
+pub mod explain;
 mod filter;
 pub mod follow;
 pub mod get;

@@ -7,6 +7,7 @@ mod deployments;
 mod docs;
 mod durable;
 mod events;
+mod explain;
 mod garbage;
 mod health;
 mod ledger;

@@ -61,6 +61,9 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(info.stdout.contains("state       succeeded"), "{info:?}");
     assert!(host.call(&["logs", &id]).stdout.contains("Hello, Ada!"));
     assert!(host.call(&["logs", "--follow", &id]).stdout.contains("Hello, Ada!"));
+    let explained = host.call(&["explain", &id]);
+    assert!(explained.code == 0 && explained.stdout.contains("why   it succeeded at "), "{explained:?}");
+    assert_eq!(json(&host.call(&["explain", &id, "--json"]))["state"], "succeeded");
     let ended = host.call(&["cancel", &id]);
     assert!(ended.code == 1 && ended.stderr.contains("host/run-state"), "{ended:?}");
 

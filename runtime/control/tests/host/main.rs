@@ -11,6 +11,7 @@ mod concurrency;
 mod deployments;
 mod disk;
 mod durable;
+mod explain;
 mod flow;
 mod guests;
 mod lives;

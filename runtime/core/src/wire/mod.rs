@@ -9,6 +9,7 @@ mod problem;
 
 pub use cursor::{BadCursor, Cursor};
 pub use json::BadJson;
+pub use object::duration_text;
+pub(crate) use object::size_text;
 pub use object::{Field, Object};
-pub(crate) use object::{duration_text, size_text};
 pub use problem::Problem;

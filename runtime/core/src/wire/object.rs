@@ -306,7 +306,7 @@ fn parse_duration(text: &str) -> Option<u64> {
 
 /// A span of time in words that [`Field::duration`] reads back.
 #[must_use]
-pub(crate) fn duration_text(millis: u64) -> String {
+pub fn duration_text(millis: u64) -> String {
     // Days stay days: humantime's months and years are of uneven length.
     let days = millis / 86_400_000;
     let rest = humantime::format_duration(Duration::from_millis(millis % 86_400_000)).to_string();

@@ -154,6 +154,8 @@ pub struct Standing {
     pub listed: Listed,
     /// Each of its lanes, whether it is in it, and the lane as it stands.
     pub lanes: Vec<(Lane, bool, LaneView)>,
+    /// Whether it takes newer requests in while it is queued; see [`Debounced`].
+    pub gathers: bool,
     /// Runs of its deployment that are queued.
     pub queued: u64,
     /// Runs of its deployment that have begun in the time that its rate looks at, as far as they were counted, with the oldest.

@@ -1,0 +1,183 @@
+//! What is said of a run in each of its states, and what to do next.
+
+use tidemill_core::run::{Run, RunState, Wait, WaitFor};
+use tidemill_core::{Code, Failure, Timestamp};
+use tidemill_store::Store;
+
+use super::{Stage, StageName, Verdict};
+use crate::error::ControlError;
+
+type Said = (String, Option<String>);
+
+/// A number for a person.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A time for a person.
+pub(super) fn time(at: Timestamp) -> String {
+    at.to_rfc3339()
+}
+
+/// A span of time for a person.
+pub(super) fn span(millis: u64) -> String {
+    tidemill_core::wire::duration_text(millis)
+}
+
+/// Of one that is queued, and the first stage that it waits at.
+pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> Said {
+    if run.cancel.is_some() {
+        let summary = waits.map_or_else(String::new, |stage| format!("; {}", stage.detail));
+        return (
+            format!("it is to end, and is told when it is taken up{summary}"),
+            Some(format!("`tidemill cancel {} --terminate` ends it at once.", run.id)),
+        );
+    }
+    waits.map_or_else(
+        || ("nothing holds it: it is taken up this moment".to_owned(), None),
+        |stage| (stage.detail.clone(), what_helps(stage, run)),
+    )
+}
+
+/// Of one that is suspended, and whose wait is over.
+pub(super) fn woken(waits: Option<&Stage>) -> Said {
+    let what = "what it waited for has come";
+    match waits.filter(|stage| stage.verdict == Verdict::Waits) {
+        Some(stage) => (format!("{what}; {}", stage.detail), None),
+        None => (format!("{what}: it goes on this moment"), None),
+    }
+}
+
+fn what_helps(stage: &Stage, run: &Run) -> Option<String> {
+    let deployment = &run.deployment;
+    Some(match stage.name {
+        StageName::Paused if stage.detail.contains("enabled") => {
+            format!("Deploy `{deployment}` with `enabled = true`.")
+        }
+        StageName::Paused => format!("`tidemill deployments resume {deployment}` lets its runs begin again."),
+        StageName::Key => match stage.runs.first() {
+            Some(holder) => {
+                format!("It enters when a run of the lane ends: `tidemill explain {holder}` says why one goes on.")
+            }
+            None => return None,
+        },
+        StageName::Schedule => match stage.runs.first() {
+            Some(holder) => {
+                format!("It enters when a run of the lane ends or is parked: see `tidemill explain {holder}`.")
+            }
+            None => return None,
+        },
+        StageName::Rate => "Raise the deployment's `rate`, or wait.".to_owned(),
+        StageName::Priority => {
+            "Raise its deployment's `concurrency` where the host has room, or ask with a higher priority.".to_owned()
+        }
+        StageName::Concurrency => format!("Raise the `concurrency` of `{deployment}`, or wait for one of its runs."),
+        StageName::Node => "Raise the host's `--concurrency`, or wait for one of its runs.".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Of one that waits in the store, and is not due.
+///
+/// # Errors
+/// What the store fails.
+pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, ControlError> {
+    let Some(Wait { any_of, all, until }) = &run.waiting_for else {
+        return Ok(("it waits for nothing, and goes on this moment".to_owned(), None));
+    };
+    let (mut things, mut next) = (Vec::new(), None);
+    for thing in any_of {
+        match thing {
+            WaitFor::Signal(name) => {
+                things.push(format!("the signal `{name}`"));
+                next = next.or_else(|| Some(format!("`tidemill signal {} {name}` sends it.", run.id)));
+            }
+            WaitFor::Run(id) => {
+                let state = store.run(*id).await?.map_or("gone", |child| child.state.name());
+                things.push(format!("run {id}, which is {state}"));
+                next = next.or_else(|| Some(format!("`tidemill explain {id}` says why that one goes on.")));
+            }
+        }
+    }
+    let things = things.join(if *all { ", and " } else { ", or " });
+    let summary = match (things.as_str(), until) {
+        ("", Some(until)) => format!("it sleeps until {}", time(*until)),
+        ("", None) => "it waits for nothing, and goes on this moment".to_owned(),
+        (things, Some(until)) => format!("it waits for {things}, until {} at the longest", time(*until)),
+        (things, None) => format!("it waits for {things}"),
+    };
+    Ok((summary, next))
+}
+
+/// Of one that runs, is parked or has ended.
+pub(super) fn plain(run: &Run) -> Said {
+    let ended = || run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
+    match &run.state {
+        RunState::Running { node, .. } => running(run, node.as_str()),
+        RunState::Succeeded => (format!("it succeeded{}", ended()), None),
+        RunState::Cancelled => (
+            format!("it was cancelled{}, as somebody asked{}", ended(), asked(run)),
+            Some("Start a new run with the same input where it should be done after all.".to_owned()),
+        ),
+        RunState::Failed(failure) => {
+            let next = format!("{} `tidemill retry {}` tries it again.", fix(failure), run.id);
+            (format!("it failed{} with {}: {}", ended(), failure.code, failure.message), Some(next))
+        }
+        RunState::Parked(failure) => {
+            let next = format!(
+                "{} Then `tidemill retry {id}` tries it again, from where it stopped; `tidemill cancel {id}` gives it up.",
+                fix(failure),
+                id = run.id
+            );
+            (format!("it is set aside for a person, with {}: {}", failure.code, failure.message), Some(next))
+        }
+        RunState::Queued { .. } | RunState::Suspended => (format!("it is {}", run.state.name()), None),
+    }
+}
+
+fn running(run: &Run, node: &str) -> Said {
+    let since = run.started_at.map_or_else(String::new, |at| format!(", first taken up at {}", time(at)));
+    let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, to_end(run));
+    let next = if run.cancel.is_some() {
+        format!("`tidemill cancel {} --terminate` ends it at once.", run.id)
+    } else {
+        format!("`tidemill logs -f {}` follows what it says.", run.id)
+    };
+    (summary, Some(next))
+}
+
+fn to_end(run: &Run) -> String {
+    run.cancel.map_or_else(String::new, |cancel| {
+        let told = if cancel.told { "has been told" } else { "is told when the runs that it started have ended" };
+        format!("; it was asked to end at {}, and {told}", time(cancel.at))
+    })
+}
+
+fn asked(run: &Run) -> String {
+    run.cancel.map_or_else(String::new, |cancel| format!(" at {}", time(cancel.at)))
+}
+
+/// What its code says to do; the module's own codes have no page.
+fn fix(failure: &Failure) -> String {
+    Code::parse(&failure.code)
+        .map_or_else(|| "The code is the module's own: mend what it names.".to_owned(), |code| code.fix().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown: Vec<_> = [0, 999, 1_000, 12_345, 1_000_000].map(count).into();
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,000,000"]);
+    }
+}

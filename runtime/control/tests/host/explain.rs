@@ -1,0 +1,210 @@
+//! Why a run is where it is: the stages in their one order, and an answer for every state.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidemill_control::{Ask, Explanation, HostConfig, StageName, Verdict};
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Clock as _, Code, RunId, Timestamp};
+use tidemill_engine::Cause;
+use tidemill_store::records::Requested;
+use tokio::sync::Semaphore;
+
+use crate::durable::{Durable, whole};
+use crate::guests::{failure, output, wait};
+use crate::world::{START, World, name};
+
+async fn explained(world: &World, id: RunId) -> Explanation {
+    let explanation = world.host.explain(id).await.unwrap();
+    let names: Vec<_> = explanation.stages.iter().map(|stage| stage.name).collect();
+    assert!(names.is_empty() || names == StageName::ALL, "all of them, in order");
+    assert!(!explanation.summary.is_empty());
+    explanation
+}
+
+/// The first stage that a run waits at.
+async fn waits_at(world: &World, id: RunId) -> Option<StageName> {
+    let stages = explained(world, id).await.stages;
+    stages.iter().find(|stage| stage.verdict == Verdict::Waits).map(|stage| stage.name)
+}
+
+async fn asked(world: &World, deployment: &str, input: serde_json::Value, delay: u64) -> Run {
+    let delay = Some(std::time::Duration::from_millis(delay));
+    let ask = Ask { delay, ..Ask::new(name(deployment), input.to_string()) };
+    match world.host.request(ask).await.unwrap() {
+        Requested::Created(run) => run,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Guests wait for the gate, and succeed.
+fn gated(world: &World) -> Arc<Semaphore> {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    gate
+}
+
+#[tokio::test]
+async fn a_run_goes_through_the_stages_in_their_order() {
+    let world = World::still_with(|config: &mut HostConfig| config.concurrency = 2).await;
+    world
+        .deploy(json!({ "name": "a", "concurrency": 2, "concurrency_key": "/k", "rate": { "runs": 2, "per": "1m" } }))
+        .await;
+    world.deploy(json!({ "name": "other" })).await;
+    let gate = gated(&world);
+    let holder = asked(&world, "a", json!({ "k": 1 }), 0).await;
+    let beside = asked(&world, "a", json!({ "k": 2 }), 0).await;
+    world.turn().await;
+    world.guests.have_begun(2).await;
+
+    let run = asked(&world, "a", json!({ "k": 1 }), 10_000).await;
+    world.host.pause(&name("a"), "a look".to_owned()).await.unwrap();
+    assert_eq!(waits_at(&world, run.id).await, Some(StageName::Paused));
+    assert!(explained(&world, run.id).await.summary.ends_with(": a look"));
+    world.host.resume(&name("a")).await.unwrap();
+    let explanation = explained(&world, run.id).await;
+    assert_eq!(waits_at(&world, run.id).await, Some(StageName::Time));
+    assert_eq!(explanation.stages[4].until, Some(START.plus_millis(10_000)));
+
+    world.clock.advance(10_000);
+    let behind = asked(&world, "a", json!({ "k": 1 }), 0).await;
+    world.turn().await;
+    // The one that was delayed asks for its lane when it is due.
+    let explanation = explained(&world, behind.id).await;
+    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Key));
+    let stage = &explanation.stages[5];
+    assert_eq!((stage.used, stage.limit, &stage.runs), (Some(1), Some(1), &vec![holder.id]));
+    assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", holder.id)));
+
+    // Their keys' holders end, and others of another deployment take all places.
+    gate.add_permits(2);
+    world.until_settled(holder.id).await;
+    world.until_settled(beside.id).await;
+    world.host.idle().await;
+    for _ in 0..2 {
+        asked(&world, "other", json!({}), 0).await;
+    }
+    world.turn().await;
+    world.guests.have_begun(4).await;
+    let stages = explained(&world, behind.id).await.stages;
+    assert_eq!(stages.iter().find(|stage| stage.name == StageName::Key).unwrap().verdict, Verdict::Passes);
+    let rate = stages.iter().find(|stage| stage.name == StageName::Rate).unwrap();
+    assert_eq!((rate.verdict, rate.used, rate.limit), (Verdict::Waits, Some(2), Some(2)));
+    assert_eq!(rate.until, Some(START.plus_millis(60_000)));
+    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Rate));
+
+    world.clock.advance(50_000);
+    world.turn().await;
+    assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Node));
+    gate.add_permits(10);
+    world.host.idle().await;
+    world.turn().await;
+    assert_eq!(world.until_settled(behind.id).await.state, RunState::Succeeded);
+    world.host.idle().await;
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn who_waits_for_others_of_its_deployment_knows_its_number() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
+    let gate = gated(&world);
+    let first = world.request("a").await;
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    assert!(explained(&world, first.id).await.summary.starts_with("it runs on node `node` in attempt 1"));
+    let next = world.request("a").await;
+    assert_eq!(waits_at(&world, next.id).await, Some(StageName::Concurrency));
+    assert_eq!(explained(&world, next.id).await.summary, "1 of 1 places of its deployment are taken");
+    let low = Ask { priority: Some(1), ..Ask::new(name("a"), "{}") };
+    let Requested::Created(low) = world.host.request(low).await.unwrap() else { panic!() };
+    assert_eq!(waits_at(&world, low.id).await, Some(StageName::Priority));
+    assert!(explained(&world, low.id).await.summary.starts_with("number 2 by priority and age, with priority 1"));
+    gate.add_permits(9);
+}
+
+#[tokio::test]
+async fn requests_that_become_one_say_until_when() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "debounce": { "wait": "5s" } })).await;
+    let run = asked(&world, "a", json!({}), 0).await;
+    assert_eq!(waits_at(&world, run.id).await, Some(StageName::Debounce));
+    assert_eq!(explained(&world, run.id).await.stages[1].until, Some(START.plus_millis(5_000)));
+}
+
+#[tokio::test]
+async fn a_run_that_waits_in_the_store_says_for_what() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
+    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
+    world.guests.act(move |job| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            let mut guest = Durable::of(job);
+            let sleeps = guest.job.input.as_ref() == b"1";
+            let run = async {
+                if sleeps {
+                    guest.sleep_until(START.plus_millis(9_000), || clock.now()).await?;
+                } else {
+                    guest.signal(&store, "go").await?;
+                }
+                crate::durable::Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+    let sleeper = asked(&world, "a", json!(1), 0).await;
+    world.turn().await;
+    world.until(sleeper.id, |run| run.state == RunState::Suspended).await;
+    world.host.idle().await;
+    let listener = asked(&world, "a", json!(2), 0).await;
+    world.turn().await;
+    world.until(listener.id, |run| run.state == RunState::Suspended).await;
+    let explanation = explained(&world, sleeper.id).await;
+    assert_eq!(explanation.summary, format!("it sleeps until {}", START.plus_millis(9_000).to_rfc3339()));
+    assert!(explanation.stages.is_empty());
+    let explanation = explained(&world, listener.id).await;
+    assert_eq!(explanation.summary, "it waits for the signal `go`");
+    assert_eq!(explanation.next, Some(format!("`tidemill signal {} go` sends it.", listener.id)));
+}
+
+#[tokio::test]
+async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "good" })).await;
+    world.deploy(json!({ "name": "parks", "retry": "never" })).await;
+    world.deploy(json!({ "name": "fails", "retry": { "attempts": 1, "then": "fail" } })).await;
+    world.guests.act(|job| async move {
+        if job.run.deployment.as_str() == "good" { output("1") } else { failure(false, Cause::Guest) }
+    });
+    let runs = [world.request("good").await, world.request("parks").await, world.request("fails").await];
+    world.turn().await;
+    for run in &runs {
+        world.until_settled(run.id).await;
+    }
+    let cancelled = asked(&world, "good", json!({}), 60_000).await;
+    world.host.cancel(cancelled.id, false).await.unwrap();
+    let [good, parks, fails] = runs.map(|run| run.id);
+    let says = [
+        (good, "it succeeded at ", None),
+        (parks, "it is set aside for a person, with no-luck: ", Some("tidemill retry")),
+        (fails, "it failed at ", Some("tidemill retry")),
+        (cancelled.id, "it was cancelled at ", Some("Start a new run")),
+    ];
+    for (id, summary, next) in says {
+        let explanation = explained(&world, id).await;
+        assert!(explanation.summary.starts_with(summary), "{explanation:?}");
+        match next {
+            Some(next) => assert!(explanation.next.unwrap().contains(next)),
+            None => assert_eq!(explanation.next, None),
+        }
+        assert!(explanation.stages.is_empty());
+    }
+    let nobody = world.host.explain(RunId::new(Timestamp::default(), 7)).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::RunNotFound);
+}

@@ -1,0 +1,188 @@
+//! Many queued runs: what a flood of one deployment means to another, and what a million of them cost at an admission and at a
+//! restart.
+//!
+//! They are put into the store as the host itself would, through its contract, while no host has the folder.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Export, Seed, Trigger};
+use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_store::records::{NewRun, Terms};
+use tidemill_store::{LocalStore, Store};
+
+use crate::host::Host;
+use crate::table::Table;
+
+/// Runs that are asked for side by side: they share commits.
+const SIDE_BY_SIDE: usize = 2_000;
+/// Runs of the flood.
+const FLOOD: u64 = 100_000;
+/// Calls of the single deployment, alone and beside it.
+const CALLS: usize = 300;
+/// Between two calls.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Admissions that are timed at each size.
+const ADMISSIONS: usize = 500;
+/// The sizes of the queue.
+const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+/// A hundred thousand queued runs of one deployment begin, and another is asked for single ones meanwhile.
+pub async fn flood(table: &mut Table) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::start(dir.path()).await;
+    deploy(&host).await;
+    let alone = [calls(&host, "single").await, calls(&host, "single-queued").await];
+    host.stop();
+    let store = open(dir.path());
+    fill(&store, 0, FLOOD).await;
+    store.close().await.unwrap();
+    drop(store);
+    host.resume().await;
+    let beside = [calls(&host, "single").await, calls(&host, "single-queued").await];
+    let left = queued(&host, FLOOD).await;
+    assert!(left > 0, "the flood was over before the calls were: it delayed nobody");
+    for ((name, alone), beside) in ["begins at once", "goes through the queue"].into_iter().zip(alone).zip(beside) {
+        table.row(
+            format!("a run that {name}, alone"),
+            format!("p50 {:.2} ms, p99 {:.2} ms", alone.0, alone.1),
+            "the measure",
+        );
+        table.row(
+            format!("the same beside {FLOOD} queued runs of another deployment, of which {left} are left at the end"),
+            format!("p50 {:.2} ms, p99 {:.2} ms", beside.0, beside.1),
+            "p50 < 2 times that",
+        );
+    }
+}
+
+/// What an admission costs before queues of several sizes, and a restart before the longest.
+pub async fn queue(table: &mut Table) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::start(dir.path()).await;
+    deploy(&host).await;
+    let paused = host.http.post(host.url("/v1/deployments/flood/pause")).send().await.unwrap();
+    assert!(paused.status().is_success());
+    host.stop();
+    let store = open(dir.path());
+    let owner =
+        Owner { node: "load".parse().unwrap(), epoch: store.begin_life(&"load".parse().unwrap()).await.unwrap() };
+    let flood: DeploymentName = "flood".parse().unwrap();
+    let begun = Instant::now();
+    let mut there = 0;
+    for size in SIZES {
+        fill(&store, there, size).await;
+        there = size;
+        let mut took = Vec::with_capacity(ADMISSIONS);
+        for _ in 0..ADMISSIONS {
+            let asked = Instant::now();
+            let claimed = store.claim(&owner, &flood, 1, now()).await.unwrap();
+            took.push(asked.elapsed().as_secs_f64() * 1_000.0);
+            assert_eq!(claimed.len(), 1);
+        }
+        let (p50, p99) = percentiles(&mut took);
+        table.row(
+            format!("admitting one of {size} queued runs, committed"),
+            format!("p50 {p50:.2} ms, p99 {p99:.2} ms"),
+            "no more than a little over the smallest",
+        );
+    }
+    println!("{there} runs were put into the store in {:.0} s", begun.elapsed().as_secs_f64());
+    store.close().await.unwrap();
+    drop(store);
+    let begun = Instant::now();
+    host.resume().await;
+    table.row(
+        "ready after a stop, with 1,000,000 queued runs",
+        format!("{:.2} s", begun.elapsed().as_secs_f64()),
+        "< 5 s",
+    );
+    host.kill();
+    let begun = Instant::now();
+    host.resume().await;
+    table.row("ready after kill -9, with them", format!("{:.2} s", begun.elapsed().as_secs_f64()), "< 5 s");
+    let left = queued(&host, 2_000_000).await;
+    assert_eq!(left, 1_000_000 - SIZES.len() as u64 * ADMISSIONS as u64, "none is forgotten");
+}
+
+async fn deploy(host: &Host) {
+    host.upload("noop", tidemill_artifacts::noop()).await;
+    for (name, more) in
+        [("flood", json!({})), ("single", json!({})), ("single-queued", json!({ "concurrency_key": "/k" }))]
+    {
+        let mut manifest = json!({ "module": "noop@1.0.0", "health": { "enabled": false } });
+        manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        host.deploy(name, &manifest).await;
+    }
+}
+
+fn open(dir: &Path) -> LocalStore {
+    LocalStore::open(LocalStore::config(&dir.join("data").join("store"))).unwrap().0
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// Puts runs into the queue until there are `to`, of which `from` are there.
+async fn fill(store: &LocalStore, from: u64, to: u64) {
+    let flood = store.deployment(&"flood".parse().unwrap()).await.unwrap().unwrap();
+    let asked = now();
+    stream::iter(from..to)
+        .map(|number| {
+            let new = NewRun {
+                id: RunId::new(asked, u128::from(number)),
+                deployment: flood.name.clone(),
+                revision: flood.revision,
+                component: flood.component,
+                export: Export::Workflow,
+                trigger: Trigger::default(),
+                input: "{}".into(),
+                key: None,
+                labels: Vec::new(),
+                priority: 5,
+                now: asked,
+                not_before: asked,
+                seed: Seed([1; 32]),
+                detached: false,
+                lanes: Vec::new(),
+                terms: Terms::default(),
+            };
+            async move { store.request_run(new).await.unwrap() }
+        })
+        .buffer_unordered(SIDE_BY_SIDE)
+        .for_each(|_| async {})
+        .await;
+}
+
+/// How many runs of the flood are queued, as `explain` says of one of them.
+async fn queued(host: &Host, at_most: u64) -> u64 {
+    let page = host.get("/v1/runs?deployment=flood&state=queued&limit=1").await;
+    let Some(id) = page["items"][0]["id"].as_str() else { return 0 };
+    let explained = host.get(&format!("/v1/runs/{id}/explain")).await;
+    let stages = explained["stages"].as_array().unwrap();
+    let queue = stages.iter().find(|stage| stage["stage"] == "queue").unwrap();
+    queue["used"].as_u64().unwrap().min(at_most)
+}
+
+/// Median and 99th percentile, in milliseconds, of calls one after the other.
+async fn calls(host: &Host, name: &str) -> (f64, f64) {
+    let mut took = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let asked = Instant::now();
+        let run: Value = host.invoke(name, &json!({})).await;
+        took.push(asked.elapsed().as_secs_f64() * 1_000.0);
+        assert_eq!(run["state"], "succeeded", "{run}");
+        tokio::time::sleep(PAUSE).await;
+    }
+    percentiles(&mut took)
+}
+
+fn percentiles(took: &mut [f64]) -> (f64, f64) {
+    took.sort_by(f64::total_cmp);
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
