@@ -60,7 +60,7 @@ claims! {
         the_last_to_ask_says_how_many_there_is_room_for, a_tree_that_is_cancelled_leaves_its_lanes,
         who_ran_first_has_none, a_lane_has_a_name_and_room;
     flow: the_lowest_priority_begins_too, no_more_begin_than_the_rate_allows, what_has_begun_before_counts_under_no_rate,
-        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, requests_in_a_row_become_one_run,
+        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, requests_in_a_row_become_one_run, a_joined_request_takes_no_place,
         a_debounced_request_finds_its_run_by_its_key, nobody_waits_longer_than_the_longest_wait,
         a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
@@ -105,4 +105,5 @@ pub fn compare_with_model(cases: u32, empty: Factory<'_>) {
     model::compare(cases, empty);
     families::compare(cases, empty);
     lanes::model::compare(cases, empty);
+    flow::model::compare(cases, empty);
 }

@@ -78,13 +78,15 @@ pub(super) fn join(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Option<R
     Ok(Some(after.run))
 }
 
-/// Whether nothing has begun of the run and its time has not come.
+/// Whether newer requests become one with the run, until its time has come.
+pub(super) fn gathers(kept: &Kept) -> bool {
+    let queued = matches!(kept.run.state, RunState::Queued { .. });
+    let fresh = kept.run.started_at.is_none() && kept.run.attempt == 1 && kept.run.cancel.is_none();
+    queued && fresh && kept.marks.gathers.is_some()
+}
+
 fn waits_for_more(kept: &Kept, now: Timestamp) -> bool {
-    let due = match kept.run.state {
-        RunState::Queued { not_before } => not_before,
-        _ => return false,
-    };
-    due > now && kept.run.started_at.is_none() && kept.run.attempt == 1 && kept.run.cancel.is_none()
+    gathers(kept) && matches!(kept.run.state, RunState::Queued { not_before } if not_before > now)
 }
 
 /// A run is queued no more: nothing becomes one with it.

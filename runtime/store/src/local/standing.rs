@@ -6,7 +6,7 @@ use tidemill_core::run::RunState;
 use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::tables::{DELAYED, READY, at, ready, under};
-use super::{admit, lanes, places};
+use super::{admit, debounce, lanes, places};
 use crate::error::StoreError;
 use crate::records::{Listed, Standing};
 
@@ -25,7 +25,7 @@ pub(super) fn of(store: &impl Reads, id: RunId, most: usize) -> Result<Option<St
     }
     let queued = places::queued(store, &kept.run.deployment)?;
     let starts = admit::starts(store, &kept.run.deployment)?;
-    Ok(Some(Standing { gathers: kept.marks.gathers.is_some(), run: kept.run, listed, lanes: in_lanes, queued, starts }))
+    Ok(Some(Standing { gathers: debounce::gathers(&kept), run: kept.run, listed, lanes: in_lanes, queued, starts }))
 }
 
 fn listed(store: &impl Reads, kept: &Kept, most: usize) -> Result<Listed> {

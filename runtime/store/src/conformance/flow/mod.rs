@@ -1,4 +1,7 @@
-//! Claims about who begins when: priority, rate, the queue's bound, debouncing, the time of a key, and where a run stands.
+//! Claims about who begins when: priority, rate, the queue's bound, debouncing, the time of a key, and where a run stands. `model`
+//! holds random sequences against what rates and debounces promise.
+
+pub(super) mod model;
 
 use std::sync::Arc;
 
@@ -158,6 +161,19 @@ pub(super) async fn requests_in_a_row_become_one_run(store: Arc<dyn Store>) {
     assert_eq!((claimed[0].run.id, &claimed[0].input), (first.id, &Bytes::from_static(b"2")));
     // It has begun: the next makes another.
     assert_ne!(request(&store, debounced("x", b"3", later(1_901))).await.id, first.id);
+}
+
+pub(super) async fn a_joined_request_takes_no_place(store: Arc<dyn Store>) {
+    let _ = a_and_b(&store).await;
+    let bounded = |of: &str| {
+        let mut new = debounced(of, b"1", NOON);
+        new.terms.queue_max = 1;
+        new
+    };
+    let first = request(&store, bounded("x")).await;
+    assert_eq!(joined(&store, bounded("x")).await.id, first.id, "it is asked before the queue's bound");
+    assert_eq!(store.request_run(bounded("y")).await, Err(StoreError::QueueFull { queued: 1 }));
+    assert_eq!(store.waiting(&name("a")).await, Ok(1));
 }
 
 pub(super) async fn nobody_waits_longer_than_the_longest_wait(store: Arc<dyn Store>) {

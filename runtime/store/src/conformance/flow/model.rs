@@ -1,0 +1,132 @@
+//! Random sequences about rates and debouncing, over restarts, held against what they promise.
+//!
+//! Of a rate: in no span of its period do more begin than it says, and whoever could begin does. Of a debounce: a request joins where
+//! the model says that a run waits for it, the run has the newest input, and nobody waits longer than the longest wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tidemill_core::flow::Rate;
+use tidemill_core::{RunId, Timestamp};
+
+use super::super::Factory;
+use super::super::world::{NOON, deploy, name, new_run, owner};
+use crate::Store;
+use crate::records::{Debounced, NewRun, Requested, Terms};
+
+const WAIT: u64 = 300;
+const MAX_WAIT: u64 = 700;
+
+#[derive(Debug, Clone)]
+enum Act {
+    /// A request, debounced under one of two keys or not at all.
+    Request(Option<bool>),
+    Admit(usize),
+    Time(u64),
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        5 => prop::option::of(any::<bool>()).prop_map(Act::Request),
+        4 => (1_usize..6).prop_map(Act::Admit),
+        4 => (1_u64..400).prop_map(Act::Time),
+        1 => Just(Act::Restart),
+    ]
+}
+
+/// A debounced run that has not begun.
+struct Gathers {
+    id: RunId,
+    due: Timestamp,
+    latest: Timestamp,
+    input: Bytes,
+}
+
+pub(in super::super) fn compare(cases: u32, empty: Factory<'_>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime for the test");
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let rate = (1_u32..6, 200_u64..1_500).prop_map(|(runs, per_millis)| Rate { runs, per_millis });
+    let outcome = runner.run(&(rate, prop::collection::vec(act(), 1..80)), |(rate, acts)| {
+        let store = empty();
+        let compared = runtime.block_on(play(store.clone(), rate, acts));
+        runtime.block_on(store.close()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        compared
+    });
+    if let Err(error) = outcome {
+        panic!("the store's admissions are not as promised: {error}");
+    }
+}
+
+async fn play(store: Arc<dyn Store>, rate: Rate, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    let failed = |error: crate::StoreError| TestCaseError::fail(error.to_string());
+    deploy(&store, "a").await;
+    let mut me = owner(&store).await;
+    let mut now = NOON;
+    let mut begun: Vec<Timestamp> = Vec::new();
+    let mut waiting: BTreeMap<RunId, Timestamp> = BTreeMap::new();
+    let mut gathers: BTreeMap<bool, Gathers> = BTreeMap::new();
+    for (number, act) in acts.into_iter().enumerate() {
+        match act {
+            Act::Request(None) => {
+                let new = NewRun { now, not_before: now, ..new_run("a") };
+                waiting.insert(new.id, now);
+                store.request_run(new).await.map_err(failed)?;
+            }
+            Act::Request(Some(of)) => {
+                let debounce = Debounced { key: of.to_string(), wait_millis: WAIT, max_wait_millis: MAX_WAIT };
+                let terms = Terms { debounce: Some(debounce), ..Terms::default() };
+                let input = Bytes::from(number.to_string());
+                let new = NewRun { now, not_before: now, input: input.clone(), terms, ..new_run("a") };
+                let id = new.id;
+                let asked = store.request_run(new).await.map_err(failed)?;
+                let due = now.plus_millis(WAIT);
+                match (gathers.get_mut(&of).filter(|open| open.due > now), asked) {
+                    (Some(open), Requested::Joined(run)) => {
+                        prop_assert_eq!(run.id, open.id);
+                        (open.due, open.input) = (due.min(open.latest), input);
+                        waiting.insert(open.id, open.due);
+                    }
+                    (None, Requested::Created(_)) => {
+                        waiting.insert(id, due);
+                        gathers.insert(of, Gathers { id, due, latest: now.plus_millis(MAX_WAIT), input });
+                    }
+                    (open, asked) => {
+                        return Err(TestCaseError::fail(format!("{:?}: {asked:?}", open.map(|open| open.id))));
+                    }
+                }
+            }
+            Act::Admit(limit) => {
+                let admitted = store.admit(&me, &name("a"), limit, Some(rate), now).await.map_err(failed)?;
+                let in_span = begun.iter().filter(|at| now.millis_since(**at) < rate.per_millis).count();
+                let room = (rate.runs as usize).saturating_sub(in_span);
+                let mut due: Vec<_> = waiting.iter().filter(|(_, due)| **due <= now).map(|(id, _)| *id).collect();
+                due.sort_unstable();
+                let expected: Vec<_> = due.iter().copied().take(limit.min(room)).collect();
+                let taken: Vec<_> = admitted.claimed.iter().map(|claimed| claimed.run.id).collect();
+                prop_assert_eq!(&taken, &expected, "{} in the span", in_span);
+                prop_assert_eq!(admitted.next.is_some(), room < limit && due.len() > expected.len());
+                prop_assert!(admitted.next.is_none_or(|next| next > now && next <= now.plus_millis(rate.per_millis)));
+                for claimed in &admitted.claimed {
+                    begun.push(now);
+                    waiting.remove(&claimed.run.id);
+                    if let Some(open) = gathers.values().find(|open| open.id == claimed.run.id) {
+                        prop_assert_eq!(&claimed.input, &open.input);
+                        prop_assert!(open.due <= open.latest);
+                    }
+                }
+            }
+            Act::Time(millis) => now = now.plus_millis(millis),
+            Act::Restart => {
+                me = owner(&store).await;
+                store.take_over(&me, 1_000, now).await.map_err(failed)?;
+            }
+        }
+        prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, waiting.len() as u64);
+    }
+    Ok(())
+}
