@@ -12,6 +12,7 @@ mod explain;
 mod host;
 mod module;
 mod money;
+mod operation;
 mod printer;
 mod project;
 mod run;

@@ -24,6 +24,13 @@ pub(crate) fn run_id(at: Timestamp) -> Result<RunId, ControlError> {
     take::<16>().map(|bytes| RunId::new(at, u128::from_le_bytes(bytes)))
 }
 
+/// Ids of so many new runs, in their order.
+pub(crate) fn run_ids(at: Timestamp, count: usize) -> Result<Vec<RunId>, ControlError> {
+    let mut ids = (0..count).map(|_| run_id(at)).collect::<Result<Vec<_>, _>>()?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 /// A new run's seed.
 pub(crate) fn seed() -> Result<Seed, ControlError> {
     take::<32>().map(Seed)

@@ -316,7 +316,8 @@ fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestam
         let hash = ComponentDigest::of(text.as_bytes());
         let spec = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let next = if manifest.enabled { schedule.next_after(now) } else { None };
-        ScheduleChange { name: schedule.name().clone(), spec, next }
+        let pause_after_failures = schedule.spec().pause_after_failures;
+        ScheduleChange { name: schedule.name().clone(), spec, next, limit: schedule.spec().limit, pause_after_failures }
     };
     manifest.schedules.iter().enumerate().map(change).collect()
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod backfill;
 mod caused;
 mod chance;
 mod collection;
@@ -36,11 +37,13 @@ mod signals;
 mod sink;
 mod slots;
 mod starting;
+mod steering;
 mod takeover;
 mod upload;
 mod waiting;
 mod work;
 
+pub use backfill::{BACKFILL_MAX, BackfillAsk};
 pub use config::HostConfig;
 pub use deploy::{Deployed, NOTE_BYTES, Preview};
 pub use error::ControlError;
@@ -51,8 +54,9 @@ pub use invoke::{Invoked, WAIT_MAX};
 pub use metrics::Metrics;
 pub use retry::{Retried, RetryAsk};
 pub use runs::{Ask, DELAY_MAX, KEY_BYTES, LABEL_BYTES, RUN_LABELS};
-pub use schedules::PREVIEW_MAX;
+pub use schedules::{PASSED_MAX, PREVIEW_MAX};
 pub use signals::{SIGNAL_NAME_BYTES, SignalSent, SignalTo};
+pub use steering::ScheduleFilter;
 pub use tidemill_core::wire::Problem;
 pub use tidemill_engine::DryRun;
 pub use upload::Uploaded;

@@ -1,11 +1,11 @@
-//! Operations: one action on every run that a filter finds, worked off in the background a page at a time. Where it stands
-//! is in the store, so that a restart goes on there.
+//! Operations: one action on many things, worked off in the background a page at a time. Where it stands is in the store, so that a
+//! restart goes on there. Here are the loop and the actions on runs; those on schedules are in `steering`, backfills in `backfill`.
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use tidemill_core::{Code, RunId, Timestamp};
-use tidemill_store::records::{Action, Operation, OperationState, PageRequest, RunFilter};
+use tidemill_store::records::{Action, Operation, OperationState, PageRequest, RunFilter, Task};
 
 use crate::error::ControlError;
 use crate::host::{Host, Inner, to_its_end};
@@ -38,25 +38,33 @@ impl Host {
         }
         let after = now.plus_millis(1);
         filter.until = Some(filter.until.map_or(after, |until| until.min(after)));
-        let operation = Operation {
-            id: format!("op_{}", crate::chance::run_id(now)?.to_string().trim_start_matches("run_")),
-            action,
-            filter,
-            matched: 0,
-            done: 0,
-            failed: 0,
-            cursor: None,
-            state: OperationState::Running,
-            created_at: now,
-            ended_at: None,
-        };
+        self.begin(begun(Task::Runs { action, filter }, now)?).await
+    }
+
+    /// Has an operation worked off, unless there is one of its id; answers the one that is there then.
+    pub(crate) async fn begin(&self, operation: Operation) -> Result<Operation, ControlError> {
         let host = Arc::clone(&self.0);
         to_its_end(async move {
-            host.store.put_operation(operation.clone()).await?;
+            let operation = host.store.add_operation(operation).await?;
             host.asked.notify_one();
             Ok(operation)
         })
         .await
+    }
+
+    /// A page of an operation is done: keeps where it goes on.
+    pub(crate) async fn page_done(
+        &self,
+        mut operation: Operation,
+        next: Option<Vec<u8>>,
+    ) -> Result<Operation, ControlError> {
+        operation.cursor = next;
+        if operation.cursor.is_none() {
+            operation.state = OperationState::Done;
+            operation.ended_at = Some(self.0.clock.now());
+        }
+        self.0.store.put_operation(operation.clone()).await?;
+        Ok(operation)
     }
 
     /// How far an operation has come.
@@ -69,6 +77,22 @@ impl Host {
     }
 }
 
+/// An operation that begins.
+pub(crate) fn begun(task: Task, now: Timestamp) -> Result<Operation, ControlError> {
+    Ok(Operation {
+        id: format!("op_{}", crate::chance::run_id(now)?.to_string().trim_start_matches("run_")),
+        task,
+        total: None,
+        matched: 0,
+        done: 0,
+        failed: 0,
+        cursor: None,
+        state: OperationState::Running,
+        created_at: now,
+        ended_at: None,
+    })
+}
+
 /// The loop that works operations off.
 pub(crate) struct Operations {
     host: Host,
@@ -79,26 +103,38 @@ impl Operations {
         Self { host: Host(host) }
     }
 
-    /// One page of an operation; answers it as it stands then. What a crash cuts off is done again: a run that was acted on is
-    /// in no state for it any more.
-    async fn go_on(&self, mut operation: Operation) -> Result<Operation, ControlError> {
-        let store = &self.host.0.store;
+    /// One page of an operation; answers it as it stands then, and when it is to go on. What a crash cuts off is done again where that
+    /// changes nothing, and otherwise committed with the operation itself.
+    async fn go_on(&self, operation: Operation, now: Timestamp) -> Result<(Operation, Rest), ControlError> {
+        match operation.task.clone() {
+            Task::Runs { action, filter } => self.act_on_runs(operation, action, filter).await,
+            Task::Schedules { pause, deployment, labels } => {
+                self.host.steer_page(operation, pause, deployment.as_ref(), &labels).await
+            }
+            Task::Backfill { deployment, schedule, start, end, .. } => {
+                return self.host.backfill_part(operation, (&deployment, &schedule), start..end, now).await;
+            }
+        }
+        .map(|operation| (operation, Rest::None))
+    }
+
+    /// A run that was acted on is in no state for it any more.
+    async fn act_on_runs(
+        &self,
+        mut operation: Operation,
+        action: Action,
+        filter: RunFilter,
+    ) -> Result<Operation, ControlError> {
         let page = PageRequest { cursor: operation.cursor.take(), limit: PAGE };
-        let found = store.runs(operation.filter.clone(), page).await?;
+        let found = self.host.0.store.runs(filter, page).await?;
         let ids: Vec<RunId> = found.items.iter().map(|run| run.id).collect();
         let results: Vec<_> =
-            stream::iter(ids).map(|id| self.one(id, operation.action)).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            stream::iter(ids).map(|id| self.one(id, action)).buffer_unordered(SIDE_BY_SIDE).collect().await;
         for result in results {
             operation.matched += 1;
             if result? { operation.done += 1 } else { operation.failed += 1 }
         }
-        operation.cursor = found.next;
-        if operation.cursor.is_none() {
-            operation.state = OperationState::Done;
-            operation.ended_at = Some(self.host.0.clock.now());
-        }
-        store.put_operation(operation.clone()).await?;
-        Ok(operation)
+        self.host.page_done(operation, found.next).await
     }
 
     /// False where the run is in no state for it any more.
@@ -127,12 +163,16 @@ impl Loop for Operations {
         let open = self.host.0.store.open_operations().await?;
         let found = open.len();
         let (mut done, mut failed, mut more) = (0, 0, false);
+        let mut later = now.plus_millis(EVERY);
         for operation in open {
             let id = operation.id.clone();
-            match self.go_on(operation).await {
-                Ok(operation) => {
+            match self.go_on(operation, now).await {
+                Ok((operation, rest)) => {
                     done += 1;
-                    more |= operation.state == OperationState::Running;
+                    match rest {
+                        Rest::Until(at) => later = later.min(at),
+                        _ => more |= operation.state == OperationState::Running,
+                    }
                 }
                 Err(error) => {
                     failed += 1;
@@ -140,7 +180,7 @@ impl Loop for Operations {
                 }
             }
         }
-        let rest = if more { Rest::None } else { Rest::Until(now.plus_millis(EVERY)) };
+        let rest = if more { Rest::None } else { Rest::Until(later) };
         Ok(Progress { found, done, failed, rest })
     }
 

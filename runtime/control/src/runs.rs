@@ -15,7 +15,7 @@ use crate::adopt;
 use crate::collection::Asked;
 use crate::error::ControlError;
 use crate::exports;
-use crate::host::{Host, to_its_end};
+use crate::host::{Host, Inner, to_its_end};
 use crate::live::Live;
 
 /// The longest idempotency key, in bytes.
@@ -62,6 +62,19 @@ impl Ask {
             delay: None,
             trigger: Trigger::default(),
         }
+    }
+}
+
+impl Inner {
+    /// Refuses where as many runs of the deployment are queued as may be.
+    pub(crate) async fn check_queue(&self, live: &Live) -> Result<(), ControlError> {
+        let (most, name) = (live.queue_max(self.config.queue_max), &live.deployment.name);
+        let queued = self.store.waiting(name).await?;
+        if queued >= most {
+            let detail = format!("{queued} runs of `{name}` wait already, of at most {most}");
+            return Err(ControlError::refused(Code::QueueFull, detail));
+        }
+        Ok(())
     }
 }
 

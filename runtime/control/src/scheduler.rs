@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
-use tidemill_core::schedule::policy::{Due, OverlapDecision, Unended, due_firings, overlap_decision};
-use tidemill_core::schedule::{Overlap, Schedule};
-use tidemill_store::records::{DueSchedule, Firing, NewRun, Terms};
+use tidemill_core::schedule::Schedule;
+use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
+use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span, Terms};
 
 use crate::error::ControlError;
 use crate::host::Inner;
@@ -40,72 +40,56 @@ impl Scheduler {
         let Some(live) = self.host.lives.get(&due.deployment) else { return Ok(false) };
         let Some(schedule) = live.plan.schedule(&due.name) else { return Ok(false) };
         let found = due_firings(schedule, before(due.due), now);
-        let (starts, skipped) = self.starts(&live, schedule, &found).await?;
-        let mut runs = Vec::with_capacity(starts.len());
-        for nominal in &starts {
-            runs.push(self.run_request(&live, schedule, *nominal, now)?);
-        }
         let firing = Firing {
             deployment: due.deployment,
             name: due.name,
             due: due.due,
             next: schedule.next_after(found.through.max(due.due)),
-            runs,
-            skipped,
-            missed: found.missed,
+            firings: self.firings(&live, schedule, &found.fire, now)?,
+            overlap: schedule.spec().overlap,
+            queue: live.queue_max(self.host.config.queue_max),
+            missed: missed(&found),
         };
-        let times: Vec<Timestamp> = firing.runs.iter().map(|run| run.not_before).collect();
-        if !self.host.store.fire(firing, now).await? {
-            return Ok(false);
-        }
-        live.figures.skipped.inc_by(skipped);
-        live.figures.missed.inc_by(found.missed);
-        for (not_before, nominal) in times.into_iter().zip(starts) {
-            live.figures.fired.inc();
-            let late = self.host.clock.now().millis_since(nominal);
+        let Some(fired) = self.host.store.fire(firing, now).await? else { return Ok(false) };
+        for nominal in &fired.fired {
+            let late = self.host.clock.now().millis_since(*nominal);
             self.host.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
-            self.host.queued_again(&live, not_before);
         }
+        live.figures.firings(&fired);
+        self.host.made(&live, fired);
         Ok(true)
     }
 
-    /// Which of the firings start a run, and how many the overlap policy skips.
-    async fn starts(
+    /// What is to be carried out at those times. Ids rise with them, and runs of equal right begin in the order of their ids.
+    fn firings(
         &self,
         live: &Live,
         schedule: &Schedule,
-        found: &Due,
-    ) -> Result<(Vec<Timestamp>, u64), ControlError> {
-        let overlap = schedule.spec().overlap;
-        if overlap == Overlap::Allow || found.fire.is_empty() {
-            return Ok((found.fire.clone(), 0));
-        }
-        let started = self.host.store.unended_firings(&live.deployment.name, schedule.name(), 1).await?;
-        let unended = Unended { started: u64::try_from(started).unwrap_or(u64::MAX), waiting: 0 };
-        let starts: Vec<Timestamp> = match overlap_decision(overlap, unended) {
-            // Of several at once the latest stands for all: the others would only be in its way.
-            OverlapDecision::Start => found.fire.last().copied().into_iter().collect(),
-            _ => Vec::new(),
-        };
-        let skipped = found.fire.len() - starts.len();
-        Ok((starts, u64::try_from(skipped).unwrap_or(u64::MAX)))
-    }
-
-    fn run_request(
-        &self,
-        live: &Live,
-        schedule: &Schedule,
-        nominal: Timestamp,
+        times: &[Timestamp],
         now: Timestamp,
-    ) -> Result<NewRun, ControlError> {
-        let trigger = Trigger {
+    ) -> Result<Vec<NewFiring>, ControlError> {
+        let trigger = |nominal| Trigger {
             kind: TriggerKind::Schedule,
             name: Some(schedule.name().to_string()),
             at: Some(nominal),
             ..Trigger::default()
         };
-        let due = schedule.due_at(&live.deployment.name, nominal);
-        request(live, schedule, trigger, now, due.max(now))
+        let mut ids = crate::chance::run_ids(now, times.len())?.into_iter();
+        let firing = |nominal: &Timestamp| {
+            let due = schedule.due_at(&live.deployment.name, *nominal);
+            let mut run = request(live, schedule, trigger(*nominal), now, due.max(now))?;
+            run.id = ids.next().unwrap_or(run.id);
+            Ok(NewFiring { run, late: now.millis_since(due) > ON_TIME_MILLIS })
+        };
+        times.iter().map(firing).collect()
+    }
+}
+
+impl Inner {
+    /// Runs of a schedule were made: the dispatcher shall know, and whoever waits for what they ended.
+    pub(crate) fn made(self: &Arc<Self>, live: &Live, fired: Fired) {
+        live.gate.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));
+        self.caused(fired.caused);
     }
 }
 
@@ -145,8 +129,13 @@ pub(crate) fn request(
     })
 }
 
+fn missed(found: &Due) -> Option<Span> {
+    let (first, last) = found.first_missed.zip(found.last_missed)?;
+    Some(Span { first, last, count: found.missed })
+}
+
 /// The last instant at which `due` had not come.
-const fn before(due: Timestamp) -> Timestamp {
+pub(crate) const fn before(due: Timestamp) -> Timestamp {
     Timestamp::from_millis(due.as_millis().saturating_sub(1))
 }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use tidemill_core::run::{Run, Trigger, TriggerKind};
 use tidemill_core::schedule::Planned;
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
-use tidemill_store::records::{Pause, Requested, Schedule};
+use tidemill_store::records::{Pause, Requested, Schedule, Span};
 
 use crate::deploy::checked_note;
 use crate::error::ControlError;
-use crate::host::Host;
+use crate::host::{Host, to_its_end};
 use crate::live::Live;
 use crate::scheduler;
 
 /// The most firings that one preview shows.
 pub const PREVIEW_MAX: usize = 1_000;
+/// The most nominal times that are counted of those that a pause let pass.
+pub const PASSED_MAX: u64 = 100_000;
 
 impl Host {
     /// Lets no more of the schedule's times start a run.
@@ -31,10 +33,11 @@ impl Host {
         let _turn = self.0.changes.lock().await;
         self.planned(deployment, name)?;
         let pause = Some(Pause { since: now, note });
-        Ok(self.0.store.pause_schedule(deployment, name, pause, None, now).await?)
+        Ok(self.0.store.pause_schedule(deployment, name, pause, None, None, now).await?)
     }
 
-    /// Goes on with the next time from now; what a pause let pass is not made up for.
+    /// Goes on with the next time from now. What a pause let pass is listed, counted up to [`PASSED_MAX`], and not made up for; failures
+    /// in a row are counted anew.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`.
@@ -48,10 +51,14 @@ impl Host {
         let (live, schedule) = self.planned(deployment, name)?;
         let next = if live.plan.enabled { schedule.next_after(now) } else { None };
         let stored = self.0.store.schedule(deployment, name).await?;
-        if stored.is_some_and(|stored| stored.paused.is_none()) {
+        let Some(stored) = stored.filter(|stored| stored.paused.is_some()) else {
             return Err(ControlError::refused(Code::RunState, "the schedule is not paused"));
-        }
-        let resumed = self.0.store.pause_schedule(deployment, name, None, next, now).await?;
+        };
+        let passed = match stored.next.filter(|next| *next <= now) {
+            Some(first) => times_between(schedule, first, now.plus_millis(1), PASSED_MAX).await?,
+            None => None,
+        };
+        let resumed = self.0.store.pause_schedule(deployment, name, None, next, passed, now).await?;
         self.0.rescheduled.notify_one();
         Ok(resumed)
     }
@@ -73,9 +80,16 @@ impl Host {
             ..Trigger::default()
         };
         let new = scheduler::request(&live, &schedule, trigger, now, now)?;
-        match self.enqueue(&live, new).await? {
-            Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => Ok(run),
-        }
+        self.0.check_queue(&live).await?;
+        let (host, name) = (Arc::clone(&self.0), name.clone());
+        to_its_end(async move {
+            let requested =
+                host.store.trigger_schedule(&name, new).await.inspect_err(|error| host.store_failed(error))?;
+            let (Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run)) = requested;
+            host.queued_again(&live, now);
+            Ok(run)
+        })
+        .await
     }
 
     /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], and what daylight saving drops among them.
@@ -93,7 +107,7 @@ impl Host {
         Ok(schedule.planned(from, n.min(PREVIEW_MAX)))
     }
 
-    fn planned(
+    pub(crate) fn planned(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
@@ -103,4 +117,30 @@ impl Host {
         let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment.as_str(), name.as_str()))?;
         Ok((live, schedule))
     }
+}
+
+/// The nominal times from `start` up to but without `end`, the first `most` of them; none where there are none.
+///
+/// # Errors
+/// Where the host has no thread for it.
+pub(crate) async fn times_between(
+    schedule: tidemill_core::schedule::Schedule,
+    start: Timestamp,
+    end: Timestamp,
+    most: u64,
+) -> Result<Option<Span>, ControlError> {
+    // A cron expression takes some microseconds a time.
+    let counted = tokio::task::spawn_blocking(move || {
+        let mut span: Option<Span> = None;
+        let mut from = scheduler::before(start);
+        while let Some(time) = schedule.next_after(from).filter(|time| *time < end) {
+            let (first, count) = span.map_or((time, 0), |span| (span.first, span.count));
+            if count == most {
+                break;
+            }
+            (span, from) = (Some(Span { first, last: time, count: count + 1 }), time);
+        }
+        span
+    });
+    counted.await.map_err(|error| ControlError::refused(Code::Internal, format!("the count was cut off: {error}")))
 }

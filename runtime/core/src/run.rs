@@ -62,6 +62,17 @@ pub struct Trigger {
     pub details: Option<String>,
 }
 
+impl Trigger {
+    /// The details of a run that a backfill made; its operation is the trigger's id.
+    pub const BACKFILL: &'static str = r#"{"backfill":true}"#;
+
+    /// Whether a backfill made it.
+    #[must_use]
+    pub fn is_backfill(&self) -> bool {
+        self.kind == TriggerKind::Schedule && self.details.as_deref() == Some(Self::BACKFILL)
+    }
+}
+
 /// The kinds of trigger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

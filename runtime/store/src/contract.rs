@@ -22,11 +22,11 @@ use tokio::sync::watch;
 pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Admitted, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired,
-    ExternalId, FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun,
-    Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter,
-    ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StoredJournal, StreamTotal, StretchCommit,
-    Versioned,
+    AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
+    Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
+    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
+    RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing,
+    StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
 };
 
 /// What every method answers.
@@ -237,19 +237,48 @@ pub trait Store: Send + Sync + 'static {
     async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>>;
     /// When the next schedule is due, be it past or to come.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
-    /// The next time and what this one starts, together. False where the schedule has moved on meanwhile.
-    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool>;
-    /// Pauses a schedule; or resumes it, with its next time.
+    /// Carries out what one look at a schedule found: the runs, as the overlap policy says of what goes on in this very commit, the
+    /// counts, the entries of its list, and the next time, together. None where the schedule has moved on meanwhile.
+    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<Option<Fired>>;
+    /// Makes a run of a schedule beside its times, whatever goes on, and counts it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such schedule.
+    async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<Requested>;
+    /// Makes a part of a backfill and moves its operation on, together; so a part is made once, whatever happens to the host. None where
+    /// the operation has moved on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such schedule any more.
+    async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, Fired)>>;
+    /// The firings of a schedule that did not go as usual, newest first; at most the newest 1,000 entries are kept.
+    async fn firing_list(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        page: PageRequest,
+    ) -> Result<Page<FiringEntry>>;
+    /// Pauses a schedule; or resumes it, with its next time, and lists what `passed` meanwhile. A limit that is used up leaves no next
+    /// time.
     async fn pause_schedule(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
         pause: Option<Pause>,
         next: Option<Timestamp>,
+        passed: Option<Span>,
         now: Timestamp,
     ) -> Result<Schedule>;
-    /// How many runs of a schedule have not ended and are not parked, counted up to `most`.
-    async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize>;
+    /// The runs of a schedule that have not ended and are not parked, at most `most` of each kind.
+    async fn unended_firings(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        most: usize,
+    ) -> Result<UnendedFirings>;
+    /// Where a run waits its turn among those of its schedule: the runs before which it does not begin, at most `most`. Empty where it
+    /// does not wait for that.
+    async fn turn_after(&self, id: RunId, most: usize) -> Result<Vec<RunId>>;
 
     /// Where the last successful collection of a stream ended.
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>>;
@@ -289,6 +318,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes an operation in the place of what has its id.
     async fn put_operation(&self, operation: Operation) -> Result<()>;
+    /// Writes an operation, unless there is one of its id; answers the one that is there then.
+    async fn add_operation(&self, operation: Operation) -> Result<Operation>;
     /// One operation.
     async fn operation(&self, id: &str) -> Result<Option<Operation>>;
     /// The operations that are not done, by id.

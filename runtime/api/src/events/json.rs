@@ -57,7 +57,7 @@ pub enum WhatJson<'a> {
         /// What was done.
         change: &'a str,
     },
-    /// `schedule`: one was `paused` or `resumed`, or firings were `skipped` or `missed`.
+    /// `schedule`: one was `paused`, `resumed` or has `ended`, or firings were `skipped`, `dropped`, `late`, `missed`.
     Schedule {
         /// The deployment.
         deployment: &'a str,
@@ -67,6 +67,9 @@ pub enum WhatJson<'a> {
         change: &'a str,
         /// How many firings it concerns.
         firings: u64,
+        /// Why, where somebody said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<&'a str>,
     },
     /// `posted`: a stretch posted to the ledger.
     Posted {
@@ -118,13 +121,14 @@ impl<'a> EventJson<'a> {
             FeedEvent::Deployment { name, revision, change } => {
                 ("deployment", WhatJson::Deployment { deployment: name.as_str(), revision: revision.get(), change })
             }
-            FeedEvent::Schedule { deployment, name, change, firings } => (
+            FeedEvent::Schedule { deployment, name, change, firings, note } => (
                 "schedule",
                 WhatJson::Schedule {
                     deployment: deployment.as_str(),
                     schedule: name.as_str(),
                     change,
                     firings: *firings,
+                    note: note.as_deref(),
                 },
             ),
             FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (

@@ -1,7 +1,7 @@
 //! An operation as it is sent.
 
 use serde::Serialize;
-use tidemill_store::records::{Action, Operation, OperationState};
+use tidemill_store::records::{Action, Operation, OperationState, Task};
 use utoipa::ToSchema;
 
 use crate::runs::FilterJson;
@@ -11,23 +11,25 @@ use crate::wire::Time;
 pub const ACTIONS: [(&str, Action); 3] =
     [("retry", Action::Retry), ("cancel", Action::Cancel), ("terminate", Action::Terminate)];
 
-/// One action on all runs that a filter finds.
+/// One action on many things.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Operation)]
 pub struct OperationJson<'a> {
     /// Its id.
     id: &'a str,
-    /// `retry`, `cancel` or `terminate`.
-    action: &'static str,
-    /// Which runs: those that were there when it began.
-    filter: FilterJson<'a>,
+    /// What is done, and to what.
+    #[serde(flatten)]
+    task: TaskJson<'a>,
     /// `running` or `done`.
     state: &'static str,
-    /// Runs found so far.
+    /// How many it will find, where that is known before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// Those that were found so far.
     matched: u64,
-    /// Runs to which it was done.
+    /// Those to which it was done.
     done: u64,
-    /// Runs that were left out, because by then they were in no state for it.
+    /// Those that were left out, because by then they were in no state for it, or the overlap policy said so.
     failed: u64,
     /// When it was asked for.
     created_at: Time,
@@ -36,24 +38,105 @@ pub struct OperationJson<'a> {
     ended_at: Option<Time>,
 }
 
+/// What an operation does; `action` says which of these.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperationTask)]
+#[serde(untagged)]
+pub enum TaskJson<'a> {
+    /// Acts on runs.
+    Runs {
+        /// `retry`, `cancel` or `terminate`.
+        action: &'static str,
+        /// Which runs: those that were there when it began.
+        filter: FilterJson<'a>,
+    },
+    /// Pauses schedules or lets them go on.
+    Schedules {
+        /// `pause` or `resume`.
+        action: &'static str,
+        /// Which schedules.
+        filter: ScheduleFilterJson<'a>,
+        /// Why they are paused.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<&'a str>,
+    },
+    /// Makes the runs of nominal times in the past.
+    Backfill {
+        /// `backfill`.
+        action: &'static str,
+        /// The deployment
+        deployment: &'a str,
+        /// and its schedule.
+        schedule: &'a str,
+        /// The first instant of the range,
+        start: Time,
+        /// and the first after it.
+        end: Time,
+        /// What a firing does while runs of the schedule have not ended.
+        overlap: &'static str,
+    },
+}
+
+/// Which schedules an operation is about.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScheduleFilter)]
+pub struct ScheduleFilterJson<'a> {
+    /// True where all are meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all: Option<bool>,
+    /// Of this deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<&'a str>,
+    /// Of deployments with all these labels, each `name=value`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    label: Vec<String>,
+}
+
 impl<'a> OperationJson<'a> {
     /// The operation as it is sent.
     #[must_use]
     pub fn of(operation: &'a Operation) -> Self {
-        let action = ACTIONS.iter().find(|(_, action)| *action == operation.action);
         Self {
             id: &operation.id,
-            action: action.map_or("", |(name, _)| name),
-            filter: FilterJson::of(&operation.filter),
+            task: TaskJson::of(&operation.task),
             state: match operation.state {
                 OperationState::Running => "running",
                 OperationState::Done => "done",
             },
+            total: operation.total,
             matched: operation.matched,
             done: operation.done,
             failed: operation.failed,
             created_at: operation.created_at.into(),
             ended_at: operation.ended_at.map(Time),
+        }
+    }
+}
+
+impl<'a> TaskJson<'a> {
+    fn of(task: &'a Task) -> Self {
+        match task {
+            Task::Runs { action, filter } => {
+                let name = ACTIONS.iter().find(|(_, known)| known == action);
+                Self::Runs { action: name.map_or("", |(name, _)| name), filter: FilterJson::of(filter) }
+            }
+            Task::Schedules { pause, deployment, labels } => Self::Schedules {
+                action: if pause.is_some() { "pause" } else { "resume" },
+                filter: ScheduleFilterJson {
+                    all: (deployment.is_none() && labels.is_empty()).then_some(true),
+                    deployment: deployment.as_ref().map(|name| name.as_str()),
+                    label: labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+                },
+                note: pause.as_deref().filter(|note| !note.is_empty()),
+            },
+            Task::Backfill { deployment, schedule, start, end, overlap } => Self::Backfill {
+                action: "backfill",
+                deployment: deployment.as_str(),
+                schedule: schedule.as_str(),
+                start: Time(*start),
+                end: Time(*end),
+                overlap: overlap.as_str(),
+            },
         }
     }
 }

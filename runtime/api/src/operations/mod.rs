@@ -1,4 +1,4 @@
-//! Operations: actions on many runs, which `POST /v1/runs/actions` begins.
+//! Operations: actions on many runs or schedules, and backfills. Their own nouns begin them.
 
 pub mod get;
 pub mod json;

@@ -91,17 +91,8 @@ pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
             Err(fix) => problems.push(Wrong::field(pointer, "there is no such state", fix)),
         }
     }
-    for field in take(&mut fields, "label").and_then(|field| field.one_or_many(LABELS, problems)).unwrap_or_default() {
-        let pointer = field.pointer.clone();
-        let Some(text) = field.text(LABEL_TEXT, problems) else { continue };
-        match label(&text) {
-            Some(label) => filter.labels.push(label),
-            None => problems.push(Wrong::field(
-                pointer,
-                "this is no label",
-                "Write NAME=VALUE, of at most 63 and 255 bytes.",
-            )),
-        }
+    if let Some(field) = take(&mut fields, "label") {
+        filter.labels = labels_of(field, problems);
     }
     filter.since = take(&mut fields, "since").and_then(|field| time(field, problems));
     filter.until = take(&mut fields, "until").and_then(|field| time(field, problems));
@@ -111,6 +102,24 @@ pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
         problems.push(Wrong::field(pointer, "a filter that names nothing would mean every run", fix));
     }
     (problems.len() == before).then_some(filter)
+}
+
+/// The labels that a field of a body names, each `NAME=VALUE`; one may stand alone.
+pub fn labels_of(field: Field, problems: &mut Vec<Wrong>) -> Vec<(String, String)> {
+    let mut labels = Vec::new();
+    for field in field.one_or_many(LABELS, problems).unwrap_or_default() {
+        let pointer = field.pointer.clone();
+        let Some(text) = field.text(LABEL_TEXT, problems) else { continue };
+        match label(&text) {
+            Some(label) => labels.push(label),
+            None => problems.push(Wrong::field(
+                pointer,
+                "this is no label",
+                "Write NAME=VALUE, of at most 63 and 255 bytes.",
+            )),
+        }
+    }
+    labels
 }
 
 fn add(states: &mut Vec<String>, name: &str) {

@@ -16,4 +16,4 @@ pub mod retry;
 pub mod signal;
 pub mod start;
 
-pub use filter::FilterJson;
+pub use filter::{FilterJson, labels_of};

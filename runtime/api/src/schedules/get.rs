@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::{Code, DeploymentName, ScheduleName};
+use tidemill_store::records::Schedule;
 
 use super::json::ScheduleJson;
 use crate::problem::{Answer, Problem};
@@ -25,8 +26,15 @@ pub async fn get(
     query: RawParams,
 ) -> Answer<Response> {
     query.only(&[])?;
-    let schedule = state.host.store().schedule(&deployment, &name).await?.ok_or_else(|| {
+    Ok(ok(&ScheduleJson::of(&known(&state, &deployment, &name).await?)))
+}
+
+/// The schedule of that name.
+///
+/// # Errors
+/// [`Code::ScheduleNotFound`].
+pub async fn known(state: &ApiState, deployment: &DeploymentName, name: &ScheduleName) -> Answer<Schedule> {
+    state.host.store().schedule(deployment, name).await?.ok_or_else(|| {
         Problem::new(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
-    })?;
-    Ok(ok(&ScheduleJson::of(&schedule)))
+    })
 }

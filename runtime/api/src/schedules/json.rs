@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemill_core::RunId;
-use tidemill_store::records::Schedule;
+use tidemill_store::records::{FiringEntry, Schedule, Span};
 use utoipa::ToSchema;
 
 use crate::wire::{Paused, Time};
@@ -30,12 +30,28 @@ pub struct ScheduleJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_run: Option<RunId>,
-    /// Firings that started a run.
+    /// `active`, `paused` or `ended`: that has no time to come, because all have passed, its limit is reached or its deployment is not
+    /// enabled.
+    state: &'static str,
+    /// How often it still fires, where it is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    /// Firings that made a run.
     fired: u64,
-    /// Firings that the overlap policy skipped.
+    /// Firings that made none, because of runs that had not ended.
     skipped: u64,
-    /// Firings that were missed while the host was down, and not caught up.
+    /// Firings that made none, because there was no room to wait.
+    dropped: u64,
+    /// Of those that fired, the ones that did so late.
+    late: u64,
+    /// Firings that were missed while the host was down, and not made up for.
     missed: u64,
+    /// Runs that were asked for by hand; not among those that fired.
+    by_hand: u64,
+    /// Runs that wait for others of the schedule to end.
+    waiting: u64,
+    /// Runs in a row that failed or were parked, up to the last that ended.
+    failures: u32,
 }
 
 impl<'a> ScheduleJson<'a> {
@@ -50,9 +66,88 @@ impl<'a> ScheduleJson<'a> {
             paused: schedule.paused.as_ref().map(Paused::from),
             last: schedule.last.map(Time),
             last_run: schedule.last_run,
+            state: match schedule {
+                Schedule { paused: Some(_), .. } => "paused",
+                Schedule { next: None, .. } => "ended",
+                _ => "active",
+            },
+            remaining: schedule.left,
             fired: schedule.fired,
             skipped: schedule.skipped,
+            dropped: schedule.dropped,
+            late: schedule.late,
             missed: schedule.missed,
+            by_hand: schedule.by_hand,
+            waiting: schedule.waiting,
+            failures: schedule.failures,
+        }
+    }
+}
+
+/// Firings that met the same fate in one look.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Firing)]
+pub struct FiringJson<'a> {
+    /// `skipped`, `dropped`, `late`, `missed` or `paused`.
+    what: &'static str,
+    /// Why: the code of an error page.
+    code: &'a str,
+    /// The nominal time of the first,
+    first: Time,
+    /// and of the last of them.
+    last: Time,
+    /// How many they are.
+    count: u64,
+    /// When that was seen.
+    seen: Time,
+    /// The run that was in the way; of late ones, the last run that they made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    run: Option<RunId>,
+    /// The operation that asked for them, where it was a backfill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'a str>,
+}
+
+impl<'a> FiringJson<'a> {
+    /// The entry as it is sent.
+    #[must_use]
+    pub fn of(entry: &'a FiringEntry) -> Self {
+        Self {
+            what: entry.fate.as_str(),
+            code: &entry.code,
+            first: Time(entry.first),
+            last: Time(entry.last),
+            count: entry.count,
+            seen: Time(entry.seen),
+            run: entry.run,
+            operation: entry.operation.as_deref(),
+        }
+    }
+}
+
+/// The firings that a backfill would make up for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillPlan)]
+pub struct BackfillPlanJson {
+    /// How many they are.
+    count: u64,
+    /// The nominal time of the first,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<Time>,
+    /// and of the last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Time>,
+}
+
+impl BackfillPlanJson {
+    /// The plan as it is sent.
+    #[must_use]
+    pub fn of(span: Option<Span>) -> Self {
+        Self {
+            count: span.map_or(0, |span| span.count),
+            first: span.map(|span| Time(span.first)),
+            last: span.map(|span| Time(span.last)),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Schedules: when a deployment runs by itself.
 
+pub mod actions;
+pub mod backfill;
+pub mod firings;
 pub mod get;
 pub mod json;
 pub mod list;

@@ -20,7 +20,10 @@ async fn a_schedule_shows_when_it_fires() {
     assert_eq!(world.get("/v1/schedules?deployment=other").await.is(200).json()["items"], json!([]));
     let one = world.get("/v1/schedules/hello/daily").await.is(200).json();
     assert_eq!(one, listed["items"][0]);
-    assert_eq!((&one["fired"], &one["skipped"], &one["missed"]), (&json!(0), &json!(0), &json!(0)));
+    for count in ["fired", "skipped", "dropped", "late", "missed", "by_hand", "waiting", "failures"] {
+        assert_eq!(one[count], 0, "{count}");
+    }
+    assert_eq!(one["state"], "active");
     let preview = world.get("/v1/schedules/hello/daily/preview?limit=3&from=2026-01-30T12:00:00Z").await.is(200).json();
     let wanted = ["01-31", "02-01", "02-02"]
         .map(|day| json!({"at": format!("2026-{day}T08:00:00.000Z"), "local": format!("2026-{day}T09:00:00+01:00")}));
@@ -81,4 +84,71 @@ async fn a_schedule_is_fired_by_hand_with_its_own_input() {
     assert_eq!(run["input"], json!({"by": "clock"}));
     assert_eq!((&run["trigger"]["kind"], &run["trigger"]["name"]), (&json!("schedule"), &json!("daily")));
     assert_eq!(world.get("/v1/schedules/hello/daily").await.json()["next"], before);
+}
+
+#[tokio::test]
+async fn what_did_not_go_as_usual_is_listed() {
+    let world = with_schedule().await;
+    assert_eq!(world.get("/v1/schedules/hello/daily/firings").await.is(200).json(), json!({"items": []}));
+    world.get("/v1/schedules/hello/other/firings").await.refused(404, "host/schedule-not-found");
+    world.get("/v1/schedules/hello/daily/firings?limit=0").await.refused(400, "host/bad-query");
+    world.get("/v1/schedules/hello/daily/firings?cursor=x").await.refused(400, "host/bad-cursor");
+    let schedules = json!([{"name": "often", "every": "1s", "overlap": "skip", "limit": 2}]);
+    world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "schedules": schedules})).await.is(200);
+    let schedule = world.get("/v1/schedules/hello/often").await.is(200).json();
+    assert!(schedule["remaining"].as_u64().is_some_and(|remaining| remaining <= 2), "{schedule}");
+}
+
+#[tokio::test]
+async fn a_range_in_the_past_is_made_up_for() {
+    let world = with_schedule().await;
+    let path = "/v1/schedules/hello/daily/backfill";
+    let week = json!({"start": "2026-01-01T00:00:00Z", "end": "2026-01-08T00:00:00Z"});
+    let plan = world.post(&format!("{path}?dry_run=true"), week.clone()).await.is(200).json();
+    let (first, last) = ("2026-01-01T08:00:00.000Z", "2026-01-07T08:00:00.000Z");
+    assert_eq!(plan, json!({"count": 7, "first": first, "last": last}));
+    let answered = world.post(path, week.clone()).await.is(202);
+    let mut operation = answered.json();
+    let location = answered.header("location");
+    assert_eq!((&operation["action"], &operation["total"]), (&json!("backfill"), &json!(7)));
+    assert_eq!((&operation["overlap"], &operation["schedule"]), (&json!("queue-all"), &json!("daily")));
+    while operation["state"] == "running" {
+        tokio::task::yield_now().await;
+        operation = world.get(location).await.is(200).json();
+    }
+    assert_eq!((&operation["matched"], &operation["done"], &operation["failed"]), (&json!(7), &json!(7), &json!(0)));
+    let runs = world.get("/v1/runs").await.is(200).json();
+    let run = runs["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&run["trigger"]["at"], &run["trigger"]["id"]), (&json!(first), &operation["id"]));
+    assert_eq!(run["trigger"]["details"], json!({"backfill": true}));
+    let future = json!({"start": "2026-01-01T00:00:00Z", "end": "2999-01-01T00:00:00Z"});
+    world.post(path, future).await.refused(422, "host/bad-field");
+    world.post(path, json!({"start": "2026-01-01T00:00:00Z"})).await.refused(422, "host/bad-field");
+    world.post("/v1/schedules/hello/other/backfill", week).await.refused(404, "host/schedule-not-found");
+}
+
+#[tokio::test]
+async fn many_are_paused_and_resumed_at_once() {
+    let world = with_schedule().await;
+    let act = async |body| {
+        let answered = world.post("/v1/schedules/actions", body).await.is(202);
+        let location = answered.header("location");
+        let mut operation = answered.json();
+        while operation["state"] == "running" {
+            tokio::task::yield_now().await;
+            operation = world.get(location).await.is(200).json();
+        }
+        operation
+    };
+    let paused = act(json!({"action": "pause", "filter": {"deployment": "hello"}, "note": "moving"})).await;
+    assert_eq!(
+        (&paused["done"], &paused["note"], &paused["filter"]["deployment"]),
+        (&json!(1), &json!("moving"), &json!("hello"))
+    );
+    let schedule = world.get("/v1/schedules/hello/daily").await.json();
+    assert_eq!((&schedule["state"], &schedule["paused"]["note"]), (&json!("paused"), &json!("moving")));
+    let resumed = act(json!({"action": "resume", "filter": {"all": true}})).await;
+    assert_eq!((&resumed["done"], &resumed["filter"]), (&json!(1), &json!({"all": true})));
+    assert_eq!(world.get("/v1/schedules/hello/daily").await.json()["state"], "active");
+    world.post("/v1/schedules/actions", json!({"action": "pause", "filter": {}})).await.refused(422, "host/bad-field");
 }

@@ -4,16 +4,12 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
+use crate::operation;
 use crate::printer::Printer;
-use crate::wire::grouped;
-
-/// How often an operation is looked at.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// What runs have in common.
 #[derive(Debug, Default, clap::Args)]
@@ -111,49 +107,7 @@ impl Which {
     pub async fn act(&self, action: &str, states: &[&str], client: &Client, printer: &Printer) -> Result<(), CliError> {
         let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
         let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
-        let mut operation: Operation =
-            answer.json().map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))?;
-        let path = format!("/v1/operations/{}", encoded(&operation.id));
-        let mut shown = 0;
-        while operation.state == "running" {
-            tokio::time::sleep(LOOK).await;
-            operation = client.get(&path).await?;
-            if operation.matched != shown && operation.state == "running" {
-                shown = operation.matched;
-                printer.note(&format!("{} runs so far", grouped(shown)));
-            }
-        }
-        printer.record(&operation, &operation.text());
-        match operation.failed {
-            0 => Ok(()),
-            left => Err(CliError::failed(format!("{} were in no state for it any more", grouped(left)))
-                .with_fix("look at them with `tidemill runs`")),
-        }
-    }
-}
-
-/// An action on many runs.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Operation {
-    id: String,
-    action: String,
-    state: String,
-    matched: u64,
-    done: u64,
-    failed: u64,
-    #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
-}
-
-impl Operation {
-    fn text(&self) -> String {
-        let done = match self.action.as_str() {
-            "retry" => "tried again",
-            "cancel" => "told to end",
-            _ => "ended",
-        };
-        format!("{} runs found, {} {done}", grouped(self.matched), grouped(self.done))
+        operation::follow(operation::begun(&answer)?, "tidemill runs", client, printer).await
     }
 }
 
@@ -180,12 +134,5 @@ mod tests {
         );
         assert!(Filter::default().is_empty());
         assert_eq!(Filter::default().body(&["parked"]), json!({"state": ["parked"]}));
-    }
-
-    #[test]
-    fn an_operation_is_told_in_a_line() {
-        let operation =
-            Operation { action: "retry".into(), matched: 1_200, done: 1_199, failed: 1, ..Operation::default() };
-        assert_eq!(operation.text(), "1,200 runs found, 1,199 tried again");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
+use crate::wire::grouped;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -18,8 +19,13 @@ struct Schedule {
     last: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Value>,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
     fired: u64,
     skipped: u64,
+    dropped: u64,
+    late: u64,
     missed: u64,
     #[serde(flatten)]
     more: serde_json::Map<String, Value>,
@@ -27,11 +33,13 @@ struct Schedule {
 
 impl Row for Schedule {
     const HEADS: &'static [&'static str] =
-        &["DEPLOYMENT", "SCHEDULE", "NEXT", "LAST", "FIRED", "SKIPPED", "MISSED", "STATE"];
+        &["DEPLOYMENT", "SCHEDULE", "NEXT", "LAST", "FIRED", "SKIPPED", "DROPPED", "LATE", "MISSED", "STATE"];
 
     fn cells(&self) -> Vec<String> {
-        let at_rest = if self.next.is_none() { "ended" } else { "active" };
-        let state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| at_rest.to_owned());
+        let mut state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| self.state.clone());
+        if let Some(remaining) = self.remaining.filter(|remaining| *remaining > 0) {
+            state = format!("{state}, {} left", grouped(remaining));
+        }
         vec![
             self.deployment.clone(),
             self.name.clone(),
@@ -39,6 +47,8 @@ impl Row for Schedule {
             self.last.clone().unwrap_or_default(),
             self.fired.to_string(),
             self.skipped.to_string(),
+            self.dropped.to_string(),
+            self.late.to_string(),
             self.missed.to_string(),
             state,
         ]

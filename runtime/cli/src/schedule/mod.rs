@@ -1,7 +1,9 @@
 //! `tidemill schedules`: lists schedules and steers them. Manifests make them.
 
+mod backfill;
 pub mod firings;
 mod list;
+mod passed;
 mod preview;
 mod steer;
 
@@ -26,11 +28,15 @@ enum Verb {
     /// Do not fire until resumed
     Pause(steer::PauseArgs),
     /// Fire again
-    Resume(Which),
+    Resume(steer::Whom),
     /// Fire once, now
     Trigger(Which),
     /// Show when it will fire
     Preview(preview::Args),
+    /// Show what did not go as usual: skipped, dropped, late and missed firings
+    Firings(passed::Args),
+    /// Make up for firings in the past
+    Backfill(backfill::Args),
 }
 
 /// One schedule.
@@ -53,8 +59,10 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     match args.verb {
         None | Some(Verb::List) => list::run(client, printer).await,
         Some(Verb::Pause(args)) => steer::pause(&args, client, printer).await,
-        Some(Verb::Resume(which)) => steer::resume(&which, client, printer).await,
+        Some(Verb::Resume(whom)) => steer::resume(&whom, client, printer).await,
         Some(Verb::Trigger(which)) => steer::trigger(&which, client, printer).await,
         Some(Verb::Preview(args)) => preview::run(&args, client, printer).await,
+        Some(Verb::Firings(args)) => passed::run(&args, client, printer).await,
+        Some(Verb::Backfill(args)) => backfill::run(&args, client, printer).await,
     }
 }

@@ -72,6 +72,28 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(host.call(&["schedules", "pause", "hello", "yearly", "--note", "holidays"]).code == 0);
     assert!(host.call(&["schedules"]).stdout.contains("paused: holidays"));
     assert!(host.call(&["schedules", "resume", "hello", "yearly"]).code == 0);
+    let paused = host.call(&["schedules", "pause", "--deployment", "hello", "--note", "moving"]);
+    assert!(paused.code == 0 && paused.stdout.contains("1 schedules found, 1 paused"), "{paused:?}");
+    assert!(host.call(&["schedules"]).stdout.contains("paused: moving"));
+    assert_eq!(host.call(&["schedules", "pause", "--all"]).code, 1, "it is paused already");
+    assert_eq!(host.call(&["schedules", "resume", "--all"]).code, 0);
+    assert_eq!(host.call(&["schedules", "pause", "hello"]).code, 2, "a schedule has two names");
+    let firings = host.call(&["schedules", "firings", "hello", "yearly"]);
+    assert_eq!((firings.code, firings.stdout.as_str()), (0, ""), "{firings:?}");
+    let range = [
+        "schedules",
+        "backfill",
+        "hello",
+        "yearly",
+        "--start",
+        "2020-01-01T00:00:00Z",
+        "--end",
+        "2024-06-01T00:00:00Z",
+    ];
+    let plan = host.call(&[range.as_slice(), &["--dry-run"]].concat());
+    assert!(plan.stdout.starts_with("5 firings, from 2020-01-01T"), "{plan:?}");
+    let filled = host.call(&[range.as_slice(), &["--overlap", "allow", "--wait"]].concat());
+    assert!(filled.code == 0 && filled.stdout.contains("5 firings found, 5 made a run"), "{filled:?}");
     assert_eq!(host.call(&["schedules", "preview", "hello", "yearly", "-n", "3"]).stdout.lines().count(), 3);
 
     assert_eq!(json(&host.call(&["deployments", "show", "hello"]))["manifest"]["priority"], 5);

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tidemill_core::Timestamp;
+use tidemill_store::records::Fired as Firings;
 
 pub(crate) use guest::GuestMetrics;
 
@@ -91,9 +92,11 @@ pub(crate) struct Figures {
     redone: Counter,
     running: Gauge,
     queued: Gauge,
-    pub(crate) fired: Counter,
-    pub(crate) skipped: Counter,
-    pub(crate) missed: Counter,
+    fired: Counter,
+    skipped: Counter,
+    dropped: Counter,
+    late: Counter,
+    missed: Counter,
 }
 
 /// How an attempt ended.
@@ -131,7 +134,11 @@ impl Default for Metrics {
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
         registry.register("attempt_seconds", "From taking a run up to its commit", Family::clone(&run_seconds));
         registry.register("redone", "Stretches done again because what they read had changed", Family::clone(&redone));
-        registry.register("firings", "Firings of schedules, by what came of them", Family::clone(&firings));
+        registry.register(
+            "firings",
+            "Firings of schedules, by what came of them; late ones are among those that fired",
+            Family::clone(&firings),
+        );
         registry.register("running", "Runs that are executed now", Family::clone(&running));
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
         registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
@@ -205,6 +212,8 @@ impl Metrics {
             queued: self.queued.get_or_create_owned(&one),
             fired: fired("fired"),
             skipped: fired("skipped"),
+            dropped: fired("dropped"),
+            late: fired("late"),
             missed: fired("missed"),
         }
     }
@@ -214,7 +223,7 @@ impl Metrics {
         for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back", "continued"] {
             self.attempts.remove(&Ended { deployment: deployment.to_owned(), state });
         }
-        for result in ["fired", "skipped", "missed"] {
+        for result in ["fired", "skipped", "dropped", "late", "missed"] {
             self.firings.remove(&Fired { deployment: deployment.to_owned(), result });
         }
         let one = OfDeployment { deployment: deployment.to_owned() };
@@ -241,6 +250,21 @@ impl Figures {
         .inc();
         self.fuel.inc_by(fuel);
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// What came of one look at a schedule.
+    pub(crate) fn firings(&self, fired: &Firings) {
+        self.fired.inc_by(fired.fired.len() as u64);
+        for (counter, count) in [
+            (&self.skipped, fired.skipped),
+            (&self.dropped, fired.dropped),
+            (&self.late, fired.late),
+            (&self.missed, fired.missed),
+        ] {
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
     }
 
     pub(crate) fn redone(&self) {

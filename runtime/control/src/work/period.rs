@@ -17,9 +17,10 @@ impl Work {
         if self.run.export != Export::RevenueStream {
             return Ok(self.input.clone());
         }
-        let (start, end) = collected(&self.host, &self.live, &self.run, &self.input).await?;
+        let (start, end, joins) = collected(&self.host, &self.live, &self.run, &self.input).await?;
         let period = period(start, end);
-        self.collected_to = Some(end);
+        // One that leaves out what comes before it collects its own period and nothing else.
+        self.collected_to = joins.then_some(end);
         self.collects = Some(period.clone());
         Ok(period)
     }
@@ -30,24 +31,28 @@ pub(super) async fn input_of(host: &Inner, live: &Live, run: &Run, input: Bytes)
     if run.export != Export::RevenueStream {
         return Ok(input);
     }
-    let (start, end) = collected(host, live, run, &input).await?;
+    let (start, end, _) = collected(host, live, run, &input).await?;
     Ok(period(start, end))
 }
 
-async fn collected(host: &Inner, live: &Live, run: &Run, input: &Bytes) -> Result<(Timestamp, Timestamp), StoreError> {
+/// The period of a collection, and whether it begins no later than the last successful one ended.
+async fn collected(
+    host: &Inner,
+    live: &Live,
+    run: &Run,
+    input: &Bytes,
+) -> Result<(Timestamp, Timestamp, bool), StoreError> {
     let asked = Asked::parse(input).unwrap_or_default();
+    let watermark = host.store.watermark(&run.deployment).await?;
+    let joint = watermark.unwrap_or(live.plan.since.unwrap_or(live.deployment.created_at));
     if let (Asked { start: Some(start), end: Some(end) }, 1..) = (asked, run.journal_entries) {
         // What it was given when it began: its input became that with its first entries.
-        return Ok((start, end));
+        return Ok((start, end, start <= joint));
     }
-    let watermark = host.store.watermark(&run.deployment).await?;
     let end = asked.end.or(run.trigger.at).unwrap_or(run.created_at);
-    let first = live.plan.since.unwrap_or(live.deployment.created_at);
-    let start = match (run.trigger.kind, asked.start) {
-        (TriggerKind::Schedule, _) | (_, None) => watermark.unwrap_or(first),
-        (_, Some(start)) => start,
-    };
-    Ok((start.min(end), end))
+    let by_itself = run.trigger.kind == TriggerKind::Schedule && !run.trigger.is_backfill();
+    let start = asked.start.filter(|_| !by_itself).unwrap_or(joint).min(end);
+    Ok((start, end, start <= joint))
 }
 
 fn period(start: Timestamp, end: Timestamp) -> Bytes {

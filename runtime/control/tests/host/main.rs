@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod backfills;
 mod calls;
 mod cancelling;
 mod clock;
@@ -12,6 +13,7 @@ mod deployments;
 mod disk;
 mod durable;
 mod explain;
+mod firings;
 mod flow;
 mod guests;
 mod lives;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
 use tidemill_core::{ScheduleName, Timestamp};
-use tidemill_store::records::{RunFilter, Schedule};
+use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
 use tokio::sync::Semaphore;
 
 use crate::guests::{output, wait};
@@ -146,11 +146,17 @@ async fn a_paused_schedule_lets_its_times_pass() {
     assert!(world.runs(RunFilter::default()).await.is_empty());
     let resumed = world.host.resume_schedule(&name("a"), &often()).await.unwrap();
     assert_eq!(resumed.next, Some(START.plus_millis(11 * MINUTE)));
+    let list = world.store.firing_list(&name("a"), &often(), PageRequest::first(9)).await.unwrap().items;
+    assert_eq!((list[0].fate, list[0].count), (Fate::Paused, 10));
+    assert_eq!((list[0].first, list[0].last), (START.plus_millis(MINUTE), START.plus_millis(10 * MINUTE)));
     world.turn().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());
     let run = world.host.trigger(&name("a"), &often()).await.unwrap();
+    assert_eq!(run.trigger.details.as_deref(), Some(r#"{"by_hand":true}"#));
     world.turn().await;
     world.until_settled(run.id).await;
+    let schedule = stored(&world).await;
+    assert_eq!((schedule.fired, schedule.by_hand, schedule.missed), (0, 1, 0));
     let shown = world.host.preview(&name("a"), &often(), 2, START).unwrap();
     let times: Vec<_> = shown.iter().map(|planned| planned.at).collect();
     assert_eq!(times, [START.plus_millis(MINUTE), START.plus_millis(2 * MINUTE)]);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::{Ask, BackfillAsk};
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_core::{Clock as _, Code};
 use tidemill_engine::Cause;
@@ -78,6 +78,55 @@ async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
     assert_eq!(named.output.as_deref(), Some(br#"{"start":5,"end":9}"#.as_slice()));
     let refused = world.host.invoke(Ask::new(name("a"), r#"{"from": 5}"#), wait).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadField);
+}
+
+/// A period by itself moves nothing: what lies between it and the last success would never be collected.
+#[tokio::test]
+async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
+    let world = stream().await;
+    world.guests.act(|_| async { output(r#"{"posted":0,"duplicates":0}"#) });
+    let wait = std::time::Duration::from_secs(60);
+    let collect = async |start: u64, end: u64| {
+        let input = format!(r#"{{"start": {}, "end": {}}}"#, hours(start), hours(end));
+        world.host.invoke(Ask::new(name("a"), input), wait).await.unwrap();
+        world.store.watermark(&name("a")).await.unwrap().map(|mark| mark.as_millis())
+    };
+    assert_eq!(collect(2, 3).await, None, "the stream begins at 0");
+    assert_eq!(collect(0, 2).await, Some(hours(2)));
+    assert_eq!(collect(0, 1).await, Some(hours(2)), "never back");
+    assert_eq!(collect(5, 6).await, Some(hours(2)), "a gap is left to be collected");
+    assert_eq!(collect(1, 4).await, Some(hours(4)));
+}
+
+#[tokio::test]
+async fn a_backfill_of_a_stream_collects_each_period_again() {
+    let world = stream().await;
+    let periods = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&periods);
+    world.guests.act(move |job| {
+        seen.lock().unwrap().push(String::from_utf8(job.input.to_vec()).unwrap());
+        async { output(r#"{"posted":0,"duplicates":0}"#) }
+    });
+    for _ in 0..3 {
+        next_hour(&world).await;
+    }
+    periods.lock().unwrap().clear();
+    let ask = BackfillAsk {
+        deployment: name("a"),
+        schedule: "hourly".parse().unwrap(),
+        start: START.plus_millis(HOUR / 2),
+        end: START.plus_millis(3 * HOUR),
+        overlap: None,
+        key: None,
+    };
+    world.host.backfill(ask).await.unwrap();
+    while periods.lock().unwrap().len() < 2 {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    let period = |start: u64, end: u64| format!(r#"{{"start":{start},"end":{end}}}"#);
+    assert_eq!(*periods.lock().unwrap(), [period(hours(0) + HOUR / 2, hours(1)), period(hours(1), hours(2))]);
+    assert_eq!(world.store.watermark(&name("a")).await.unwrap().unwrap().as_millis(), hours(3));
 }
 
 #[tokio::test]

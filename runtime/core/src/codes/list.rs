@@ -174,6 +174,9 @@ codes! {
     FiringMissed => "firing-missed", 409, retryable: false,
         "The firing was missed while the host was down",
         "Set `catch_up` and `catch_up_window` if firings should be made up for; start by hand what is still needed.";
+    FiringLate => "firing-late", 409, retryable: false,
+        "The firing was carried out late",
+        "Look at what the host was doing at that time; give it more room, or spread the schedules with `jitter`.";
     // Components: what an upload must satisfy.
     ComponentInvalid => "component-invalid", 422, retryable: false,
         "This is not a component that can run here",

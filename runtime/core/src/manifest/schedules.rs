@@ -7,7 +7,8 @@ use crate::codes::Code;
 use crate::run::Export;
 use crate::schedule::{
     CATCH_UP_WINDOW_MAX_MILLIS, CRON_BYTES, CRONS, CatchUp, EVERY_MAX_MILLIS, EVERY_MIN_MILLIS, EXCLUSIONS, Exclusion,
-    GapPolicy, JITTER_MAX_MILLIS, Overlap, RepeatPolicy, Schedule, ScheduleSpec, SpecProblem, SpecProblemKind, TIMES,
+    GapPolicy, JITTER_MAX_MILLIS, LIMIT_MAX, Overlap, PAUSE_AFTER_MAX, RepeatPolicy, Schedule, ScheduleSpec,
+    SpecProblem, SpecProblemKind, TIMES,
 };
 use crate::wire::json::shown;
 use crate::wire::{Field, Problem};
@@ -49,21 +50,16 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
     let jitter = object.take("jitter").and_then(|field| field.duration(0..=JITTER_MAX_MILLIS, problems));
     spec.jitter_millis = jitter.unwrap_or(0);
     let overlap = Overlap::ALL.map(|policy| (policy.as_str(), policy));
-    if let Some(field) = object.take("overlap") {
-        let pointer = field.pointer.clone();
-        spec.overlap = field.choice(&overlap, problems).unwrap_or_default();
-        if !Overlap::CARRIED_OUT.contains(&spec.overlap) {
-            let message = format!("`{}` is not carried out by this release", spec.overlap.as_str());
-            let names = Overlap::CARRIED_OUT.map(|policy| format!("\"{}\"", policy.as_str())).join(", ");
-            problems
-                .push(Problem::field(pointer, message, format!("Use one of {names}.")).with_code(Code::NotAvailable));
-        }
-    }
+    spec.overlap = object.take("overlap").and_then(|field| field.choice(&overlap, problems)).unwrap_or_default();
     let catch_up = CatchUp::ALL.map(|policy| (policy.as_str(), policy));
     spec.catch_up = object.take("catch_up").and_then(|field| field.choice(&catch_up, problems)).unwrap_or_default();
     let window =
         object.take("catch_up_window").and_then(|field| field.duration(0..=CATCH_UP_WINDOW_MAX_MILLIS, problems));
     spec.catch_up_window_millis = window.unwrap_or(spec.catch_up_window_millis);
+    spec.limit = object.take("limit").and_then(|field| field.number(1..=LIMIT_MAX, problems));
+    let failures = object.take("pause_after_failures");
+    let failures = failures.and_then(|field| field.number(1..=PAUSE_AFTER_MAX.into(), problems));
+    spec.pause_after_failures = failures.and_then(|failures| u32::try_from(failures).ok());
     if let Some(field) = object.take("input") {
         // As large as the whole manifest may be, which is less than a run's input may be.
         spec.input = field.value.to_string();

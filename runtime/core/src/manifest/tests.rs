@@ -119,12 +119,21 @@ fn every_example_of_the_book_is_good() {
 }
 
 #[test]
-fn what_is_not_carried_out_is_refused() {
+fn a_schedule_may_be_limited_and_paused_after_failures() {
+    let of = |more: Value| {
+        let mut schedule = json!({ "name": "s", "every": "1m" });
+        schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parse(&json!({ "module": "hello@0.1.0", "schedule": schedule })).map(|manifest| manifest.schedules[0].clone())
+    };
     for policy in Overlap::ALL {
-        let schedule = json!({ "name": "s", "every": "1m", "overlap": policy.as_str() });
-        let code =
-            parse(&json!({ "module": "hello@0.1.0", "schedule": schedule })).err().map(|problems| problems[0].code);
-        assert_eq!(code, (!Overlap::CARRIED_OUT.contains(&policy)).then_some(Code::NotAvailable));
+        assert_eq!(of(json!({ "overlap": policy.as_str() })).unwrap().spec().overlap, policy);
+    }
+    let both = of(json!({ "limit": 10, "pause_after_failures": 3 })).unwrap();
+    assert_eq!((both.spec().limit, both.spec().pause_after_failures), (Some(10), Some(3)));
+    for bad in [json!({ "limit": 0 }), json!({ "limit": -1 }), json!({ "pause_after_failures": 1_001 })] {
+        let problems = of(bad.clone()).unwrap_err();
+        let field = bad.as_object().unwrap().keys().next().unwrap().clone();
+        assert_eq!(problems[0].pointer, format!("/schedule/{field}"), "{bad}");
     }
 }
 
@@ -286,6 +295,8 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "overlap",
         "catch_up",
         "catch_up_window",
+        "limit",
+        "pause_after_failures",
         "input",
         "export",
         "concurrency_key",
@@ -348,9 +359,9 @@ fn good() -> impl Strategy<Value = Value> {
         prop::sample::select(vec!["*/5 * * * *", "0 9 * * MON-FRI", "0 0 L * *", "@daily"]),
         prop::option::of(1_000u64..1 << 34),
         prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York"]),
-        prop::sample::select(Overlap::CARRIED_OUT.to_vec()),
+        prop::sample::select(Overlap::ALL.to_vec()),
         0u64..3_600_000,
-        any::<bool>(),
+        (any::<bool>(), prop::option::of(1u64..=9), prop::option::of(1u32..=9)),
     );
     let flow = (
         prop::option::of(("(/[a-z~01]{0,6}){0,3}", 1u32..=CONCURRENCY_MAX)),
@@ -371,12 +382,14 @@ fn good() -> impl Strategy<Value = Value> {
     )
         .prop_map(|((priority, concurrency, enabled, name, text), schedules, limits, retry, http, since, flow)| {
             let millis = |millis: u64| format!("{millis}ms");
-            let schedules: Vec<_> = schedules.into_iter().enumerate().map(|(n, (cron, every, zone, overlap, jitter, both))| {
+            let schedules: Vec<_> = schedules.into_iter().enumerate().map(|(n, (cron, every, zone, overlap, jitter, (both, limit, failures)))| {
                 let mut schedule = json!({
                     "name": format!("s{n}"), "cron": cron, "time_zone": zone, "overlap": overlap, "jitter": millis(jitter),
                     "repeated": if both { "both" } else { "first" }, "input": { "n": n }, "exclude": ["2026-12-25"],
                 });
                 if let Some(every) = every { schedule["every"] = millis(every).into(); }
+                if let Some(limit) = limit { schedule["limit"] = limit.into(); }
+                if let Some(failures) = failures { schedule["pause_after_failures"] = failures.into(); }
                 schedule
             }).collect();
             let (memory, fuel, active, lifetime) = limits;

@@ -145,6 +145,12 @@ fn schedule(schedule: &Schedule) -> Value {
     put("overlap", spec.overlap.as_str().into());
     put("catch_up", spec.catch_up.as_str().into());
     put("catch_up_window", duration_text(spec.catch_up_window_millis).into());
+    if let Some(limit) = spec.limit {
+        put("limit", limit.into());
+    }
+    if let Some(failures) = spec.pause_after_failures {
+        put("pause_after_failures", failures.into());
+    }
     put("input", text_as_json(&spec.input));
     if let Some(export) = spec.export {
         put("export", export.as_str().into());

@@ -46,6 +46,11 @@ pub const CATCH_UP_WINDOW_MAX_MILLIS: u64 = 31 * 24 * 3_600_000;
 /// The default catch-up window, in milliseconds: an hour.
 pub const CATCH_UP_WINDOW_MILLIS: u64 = 3_600_000;
 
+/// The most firings that a schedule can be limited to.
+pub const LIMIT_MAX: u64 = 1_000_000_000;
+/// The most failures in a row after which a schedule can be paused.
+pub const PAUSE_AFTER_MAX: u32 = 1_000;
+
 /// A stretch of time in which a schedule does not fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusion {
@@ -93,6 +98,10 @@ pub struct ScheduleSpec {
     pub catch_up: CatchUp,
     /// How long after its time a missed firing may be made up for, in milliseconds.
     pub catch_up_window_millis: u64,
+    /// It fires so often, 1 to [`LIMIT_MAX`], and then no more; none for ever.
+    pub limit: Option<u64>,
+    /// So many failed or parked runs in a row, 1 to [`PAUSE_AFTER_MAX`], pause it; none never.
+    pub pause_after_failures: Option<u32>,
     /// The run's input: the text of one JSON value.
     pub input: String,
     /// Which export it runs, where the component has more than one that fits.
@@ -119,6 +128,8 @@ impl ScheduleSpec {
             overlap: Overlap::default(),
             catch_up: CatchUp::default(),
             catch_up_window_millis: CATCH_UP_WINDOW_MILLIS,
+            limit: None,
+            pause_after_failures: None,
             input: "{}".to_owned(),
             export: None,
         }
@@ -194,6 +205,12 @@ impl Schedule {
         bound(spec.phase_millis < spec.every_millis.unwrap_or(1), "phase", "a phase is shorter than `every`");
         bound(spec.jitter_millis <= JITTER_MAX_MILLIS, "jitter", "at most 1h");
         bound(spec.catch_up_window_millis <= CATCH_UP_WINDOW_MAX_MILLIS, "catch_up_window", "at most 31days");
+        bound(spec.limit.is_none_or(|limit| (1..=LIMIT_MAX).contains(&limit)), "limit", "1 to 1,000,000,000 firings");
+        bound(
+            spec.pause_after_failures.is_none_or(|failures| (1..=PAUSE_AFTER_MAX).contains(&failures)),
+            "pause_after_failures",
+            "1 to 1,000 failures",
+        );
         bound(spec.start.zip(spec.end).is_none_or(|(start, end)| start < end), "end", "the end comes after the start");
         if spec.cron.is_empty() && spec.every_millis.is_none() && spec.at.is_empty() {
             problems.push(SpecProblem { field: "cron", index: None, kind: SpecProblemKind::NoTime });

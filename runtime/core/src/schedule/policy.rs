@@ -9,7 +9,7 @@ use crate::ids::Timestamp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlap {
-    /// It is dropped, counted and listed (`host/overlap-skipped`).
+    /// It is skipped, counted and listed (`host/overlap-skipped`).
     #[default]
     Skip,
     /// It waits for them, unless one waits already; then it is dropped.
@@ -28,9 +28,6 @@ impl Overlap {
     /// Every policy.
     pub const ALL: [Self; 6] =
         [Self::Skip, Self::QueueOne, Self::QueueAll, Self::CancelOther, Self::TerminateOther, Self::Allow];
-
-    /// Those that this release's scheduler carries out; a manifest with another is refused, not half obeyed.
-    pub const CARRIED_OUT: [Self; 2] = [Self::Skip, Self::Allow];
 
     /// Its name in a manifest.
     #[must_use]
@@ -53,6 +50,8 @@ pub struct Unended {
     pub started: u64,
     /// Those that wait for the started ones, by an earlier decision.
     pub waiting: u64,
+    /// Whether no more may wait, because the deployment's queue has no room.
+    pub full: bool,
 }
 
 /// What a firing does.
@@ -60,13 +59,17 @@ pub struct Unended {
 pub enum OverlapDecision {
     /// Start a run.
     Start,
-    /// No run; count and list the firing.
+    /// No run; count and list the firing as skipped.
     Skip,
+    /// No run, because one waits already; count and list the firing as dropped.
+    Drop,
+    /// No run, because the queue has no room; count and list the firing as dropped.
+    DropFull,
     /// Make a run that starts when those before it have ended.
     Wait,
     /// Cancel the others, and start when they have ended.
     CancelThenStart,
-    /// End the others at once, and start.
+    /// End the others at once, and start when they have.
     TerminateThenStart,
 }
 
@@ -78,7 +81,8 @@ pub const fn overlap_decision(policy: Overlap, unended: Unended) -> OverlapDecis
     }
     match policy {
         Overlap::Skip => OverlapDecision::Skip,
-        Overlap::QueueOne if unended.waiting > 0 => OverlapDecision::Skip,
+        Overlap::QueueOne if unended.waiting > 0 => OverlapDecision::Drop,
+        Overlap::QueueAll if unended.full => OverlapDecision::DropFull,
         Overlap::QueueOne | Overlap::QueueAll => OverlapDecision::Wait,
         Overlap::CancelOther => OverlapDecision::CancelThenStart,
         Overlap::TerminateOther => OverlapDecision::TerminateThenStart,
@@ -126,9 +130,11 @@ pub const COUNTED_FIRINGS: u64 = 2_000;
 pub struct Due {
     /// Nominal times to fire, in order.
     pub fire: Vec<Timestamp>,
-    /// How many were dropped, by the window or by the policy.
+    /// How many were left out, by the window or by the policy (`host/firing-missed`): all of them before those to fire.
     pub missed: u64,
-    /// The last of those, for the record (`host/firing-missed`).
+    /// The first of those,
+    pub first_missed: Option<Timestamp>,
+    /// and the last.
     pub last_missed: Option<Timestamp>,
     /// The last nominal time that this look has dealt with; the next look begins after it. `last_nominal` again where
     /// nothing was due.
@@ -179,6 +185,7 @@ pub fn due_firings(schedule: &Schedule, last_nominal: Timestamp, now: Timestamp)
 impl Due {
     fn miss(&mut self, nominal: Timestamp) {
         self.missed += 1;
+        self.first_missed = self.first_missed.or(Some(nominal)).min(Some(nominal));
         self.last_missed = self.last_missed.max(Some(nominal));
     }
 }

@@ -198,14 +198,18 @@ fn a_fingerprint_changes_with_the_times_and_with_nothing_else() {
 fn overlap_is_decided_by_what_has_not_ended() {
     use OverlapDecision as D;
     let none = Unended::default();
-    let one = Unended { started: 1, waiting: 0 };
-    let two = Unended { started: 1, waiting: 1 };
+    let one = Unended { started: 1, waiting: 0, full: false };
+    let two = Unended { started: 1, waiting: 1, full: false };
+    let full = Unended { full: true, ..two };
     for policy in Overlap::ALL {
         assert_eq!(overlap_decision(policy, none), D::Start);
+        assert_eq!(overlap_decision(policy, Unended { full: true, ..none }), D::Start, "a lone one waits for nothing");
     }
+    assert_eq!(overlap_decision(Overlap::QueueAll, full), D::DropFull);
+    assert_eq!(overlap_decision(Overlap::QueueOne, full), D::Drop);
     let expected = [
         (Overlap::Skip, D::Skip, D::Skip),
-        (Overlap::QueueOne, D::Wait, D::Skip),
+        (Overlap::QueueOne, D::Wait, D::Drop),
         (Overlap::QueueAll, D::Wait, D::Wait),
         (Overlap::CancelOther, D::CancelThenStart, D::CancelThenStart),
         (Overlap::TerminateOther, D::TerminateThenStart, D::TerminateThenStart),

@@ -6,6 +6,7 @@
 mod deployments;
 mod families;
 mod feed;
+mod firings;
 mod flow;
 mod health;
 mod journals;
@@ -14,6 +15,7 @@ mod ledger;
 mod model;
 mod modules;
 mod operations;
+mod overlaps;
 mod runs;
 mod schedules;
 mod signals;
@@ -75,7 +77,13 @@ claims! {
     operations: one_is_found_until_it_is_done, what_ended_long_ago_is_forgotten_whole,
         a_component_goes_when_nothing_names_it;
     schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,
-        unended_firings_are_counted;
+        unended_firings_are_known;
+    overlaps: one_is_skipped_and_says_why, one_waits_and_the_next_is_dropped, all_wait_in_order_up_to_the_bound,
+        others_are_asked_to_end_or_ended_and_it_begins_then, a_run_by_hand_counts_among_them,
+        one_that_waits_may_be_cancelled, several_at_once_are_as_one_after_the_other,
+        no_turn_is_lost_where_a_firing_and_an_end_meet;
+    firings: what_did_not_go_as_usual_is_listed_and_nothing_else, the_newest_thousand_are_kept, a_limit_ends_it,
+        failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
     feed: it_tells_each_commit_in_order_and_forgets_the_old_end;
     health: a_scrub_verifies_all_that_is_kept_and_is_remembered;

@@ -10,13 +10,16 @@ use super::world::{
     NOON, a_and_b, claim_one, component, deploy, done, failure, going, later, name, start, success, version,
 };
 use crate::Store;
-use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal};
+use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal, Task};
 
 fn operation(id: &str) -> Operation {
     Operation {
         id: id.into(),
-        action: Action::Retry,
-        filter: RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() },
+        task: Task::Runs {
+            action: Action::Retry,
+            filter: RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() },
+        },
+        total: None,
         matched: 0,
         done: 0,
         failed: 0,
@@ -43,6 +46,10 @@ pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
     assert_eq!(store.operation("1").await, Ok(Some(through)));
     assert_eq!(store.open_operations().await, Ok(vec![operation("2")]));
     assert_eq!(store.operation("3").await, Ok(None));
+    let other = Operation { matched: 9, ..operation("2") };
+    assert_eq!(store.add_operation(other).await, Ok(operation("2")), "the one that is there stays");
+    assert_eq!(store.add_operation(operation("4")).await, Ok(operation("4")));
+    assert_eq!(store.operation("4").await, Ok(Some(operation("4"))));
     assert!(store.put_operation(operation("")).await.is_err());
     let old = RetentionPolicy { ended_before: Some(later(2)), uploaded_before: None };
     store.expire(old, 10).await.expect("retention");

@@ -8,7 +8,7 @@ use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
 use super::tables::{
-    COMPONENTS, DEPLOYMENTS, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS, run_at_end, under,
+    COMPONENTS, DEPLOYMENTS, FIRING_LIST, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS, run_at_end, under,
 };
 use super::{schedules, tree};
 use crate::error::StoreError;
@@ -149,7 +149,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
     if commit.bytes(PURGES, mark)?.is_none() {
         return Ok(true);
     }
-    for table in [STATE, REVISIONS, STARTS] {
+    for table in [STATE, REVISIONS, STARTS, FIRING_LIST] {
         let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }

@@ -1,4 +1,4 @@
-//! Operations on many runs, as far as they have come.
+//! Operations, as far as they have come.
 
 use super::codec::decode;
 use super::commit::Commit;
@@ -17,6 +17,14 @@ pub(super) fn put(commit: &mut Commit<'_, '_>, operation: &Operation) -> Result<
         return Err(StoreError::TooLarge(format!("an operation's id has 1 to {ID} bytes")));
     }
     commit.put_record(OPERATIONS, operation.id.as_bytes(), operation)
+}
+
+/// Writes one, unless there is one of its id.
+pub(super) fn add(commit: &mut Commit<'_, '_>, operation: Operation) -> Result<Operation> {
+    match get(commit, &operation.id)? {
+        Some(there) => Ok(there),
+        None => put(commit, &operation).map(|()| operation),
+    }
 }
 
 pub(super) fn get(store: &impl Reads, id: &str) -> Result<Option<Operation>> {

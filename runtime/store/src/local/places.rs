@@ -1,16 +1,14 @@
 //! Writing a run's record, and with it every place where the run is listed and whatever its end means to other runs.
 
-use tidemill_core::run::{Run, RunState, TriggerKind};
+use tidemill_core::run::{Run, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use super::commit::Commit;
 use super::kept::Kept;
 use super::reads::Reads;
 use super::runs::Reserved;
-use super::tables::{
-    DELAYED, FIRINGS, KEY_ENDS, KEYS, OPEN, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under,
-};
-use super::{debounce, lanes, tree, waits};
+use super::tables::{DELAYED, KEY_ENDS, KEYS, OPEN, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under};
+use super::{debounce, lanes, tree, turns, waits};
 use crate::error::StoreError;
 use crate::records::FeedEvent;
 
@@ -33,15 +31,11 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
     if same {
         return Ok(());
     }
-    let firing = |run: &Run| firing_key(run).filter(|_| !run.state.is_settled());
     count(commit, before, run)?;
     if let Some(before) = before {
         unlist(commit, before)?;
         if is_queued(before) && !is_queued(run) {
             debounce::closed(commit, kept)?;
-        }
-        if let (Some(key), None) = (firing(before), firing(run)) {
-            commit.delete(FIRINGS, &key);
         }
         if run.state.has_ended() {
             commit.delete(OPEN, &run_of(&run.deployment, run.id));
@@ -52,8 +46,9 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
     if !run.state.has_ended() && (before.is_none() || had_ended) {
         commit.put(OPEN, &run_of(&run.deployment, run.id), &[]);
     }
-    if let (None, Some(key)) = (before.and_then(firing), firing(run)) {
-        commit.put(FIRINGS, &key, &[]);
+    let had_settled = before.is_none_or(|before| before.state.is_settled());
+    if had_settled && !run.state.is_settled() {
+        turns::comes(commit, kept)?;
     }
     if run.state.has_ended() {
         keep_key(commit, run, Some(now.plus_millis(run.key_millis)))?;
@@ -63,6 +58,9 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
     commit.announce(now, &announcement(run, now))?;
     if run.state.is_settled() {
         commit.settled(run);
+        if before.is_none_or(|before| !before.state.is_settled()) {
+            turns::settled(commit, kept, now)?;
+        }
     }
     if run.state.has_ended() && !had_ended { tree::ended(commit, kept) } else { Ok(()) }
 }
@@ -124,8 +122,12 @@ fn undelay(commit: &mut Commit<'_, '_>, id: RunId, due: Option<Timestamp>) -> Re
     Ok(was)
 }
 
-fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> {
+/// Lists a run by its state. One that waits its turn is on no list.
+pub(super) fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> {
     let run = &kept.run;
+    if kept.marks.waits_turn {
+        return Ok(());
+    }
     let due = match &run.state {
         RunState::Running { epoch, .. } => {
             commit.put(RUNNING, &run.id.to_bytes(), &epoch.get().to_be_bytes());
@@ -198,9 +200,4 @@ fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
         peak_memory: run.peak_memory,
         took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
     }
-}
-
-fn firing_key(run: &Run) -> Option<Vec<u8>> {
-    let name = run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)?;
-    Some(under(run.deployment.as_str(), &under(name, &run.id.to_bytes())))
 }

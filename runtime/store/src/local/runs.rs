@@ -14,8 +14,8 @@ use super::held::{self, Held};
 use super::kept::{self, Kept, existing, owned};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
-    self, DELAYED, DEPLOYMENTS, FIRINGS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
-    at, placed, run_of, under,
+    self, DELAYED, DEPLOYMENTS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT, at,
+    placed, run_of, under,
 };
 use super::{debounce, journal, lanes, places};
 use crate::error::StoreError;
@@ -114,6 +114,11 @@ pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &Bytes, no
 }
 
 pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Requested> {
+    request_in_turn(commit, new, false)
+}
+
+/// The same; where it `waits`, it begins after the runs of its schedule that were started.
+pub(super) fn request_in_turn(commit: &mut Commit<'_, '_>, new: &NewRun, waits: bool) -> Result<Requested> {
     if let Some(key) = &new.key
         && let Key::Taken(run) = look_up_key(commit, &new.deployment, key, &new.input, new.now)?
     {
@@ -128,7 +133,8 @@ pub(super) fn request(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Reque
             return Err(StoreError::QueueFull { queued });
         }
     }
-    let kept = debounce::opened(commit, new)?;
+    let mut kept = debounce::opened(commit, new)?;
+    kept.marks.waits_turn = waits;
     insert(commit, &kept, &new.input, new.now)?;
     Ok(Requested::Created(kept.run))
 }
@@ -273,15 +279,6 @@ pub(super) fn next_delayed(store: &impl Reads, now: Timestamp) -> Result<Option<
 
 pub(super) fn queued(store: &impl Reads, deployment: &DeploymentName, most: usize) -> Result<usize> {
     Ok(store.below(READY, &under(deployment.as_str(), &[]), most)?.len())
-}
-
-pub(super) fn unended_firings(
-    store: &impl Reads,
-    deployment: &DeploymentName,
-    schedule: &str,
-    most: usize,
-) -> Result<usize> {
-    Ok(store.below(FIRINGS, &under(deployment.as_str(), &under(schedule, &[])), most)?.len())
 }
 
 /// Runs, newest first. A page ends early where many runs had to be looked at to find few.

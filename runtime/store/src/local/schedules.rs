@@ -1,15 +1,17 @@
 //! Schedules: one list of all that is due, and firing as one commit.
 
-use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
+use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::overlap::{CarriedOut, Course, carry_out};
 use super::reads::{Reads, prefix_range};
 use super::tables::{DUE, SCHEDULES, WATERMARKS, at, time_of, under};
-use super::{deployments, runs};
+use super::{deployments, firings, operations, runs, tree, turns};
 use crate::error::StoreError;
 use crate::records::{
-    Deployment, DueSchedule, FeedEvent, Firing, Page, PageRequest, Pause, Requested, Schedule, ScheduleChange,
+    BackfillPart, Deployment, DueSchedule, Fate, Fired, Firing, FiringEntry, NewRun, Operation, OperationState, Page,
+    PageRequest, Pause, Requested, Schedule, ScheduleChange, Span, Task,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -40,11 +42,12 @@ pub(super) fn list(
     store.page(SCHEDULES, &prefix, false, page)?.try_map(|(_, bytes)| decode(SCHEDULES, &bytes))
 }
 
-/// Brings the schedules of a deployment in line with its new revision. One whose spec is the same keeps its next time and
-/// what it counted.
+/// Brings the schedules of a deployment in line with its new revision. One whose spec is the same keeps its next time; what was
+/// counted stays, failures in a row begin anew, and so does a limit that has changed.
 pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, changes: &[ScheduleChange]) -> Result<()> {
     for old in of(commit, &deployment.name)? {
         if !changes.iter().any(|change| change.name == old.name) {
+            firings::forget(commit, &old)?;
             remove(commit, &old);
         }
     }
@@ -52,8 +55,9 @@ pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, chan
         let mut schedule = match get(commit, &deployment.name, &change.name)? {
             Some(old) => {
                 unplace(commit, &old);
+                let left = if old.limit == change.limit { old.left } else { change.limit };
                 let next = if old.spec == change.spec { old.next } else { change.next };
-                Schedule { next, ..old }
+                Schedule { next: next.filter(|_| left != Some(0)), left, failures: 0, last_failed: None, ..old }
             }
             None => Schedule {
                 deployment: deployment.name.clone(),
@@ -66,11 +70,24 @@ pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, chan
                 last_run: None,
                 fired: 0,
                 skipped: 0,
+                dropped: 0,
+                late: 0,
                 missed: 0,
+                by_hand: 0,
+                limit: change.limit,
+                left: change.limit,
+                pause_after_failures: None,
+                failures: 0,
+                last_failed: None,
+                // Of one of the same name that was taken away.
+                waiting: turns::waiting(commit, &deployment.name, &change.name, usize::MAX)?.len() as u64,
+                listed: 0,
             },
         };
         schedule.revision = deployment.revision;
         schedule.spec = change.spec;
+        schedule.limit = change.limit;
+        schedule.pause_after_failures = change.pause_after_failures;
         commit.put_record(SCHEDULES, &key(&deployment.name, &change.name), &schedule)?;
         place(commit, deployment, &schedule);
     }
@@ -93,7 +110,7 @@ pub(super) fn place(commit: &mut Commit<'_, '_>, deployment: &Deployment, schedu
     }
 }
 
-fn unplace(commit: &mut Commit<'_, '_>, schedule: &Schedule) {
+pub(super) fn unplace(commit: &mut Commit<'_, '_>, schedule: &Schedule) {
     if let Some(next) = schedule.next {
         commit.delete(DUE, &at(next, &key(&schedule.deployment, &schedule.name)));
     }
@@ -117,50 +134,129 @@ fn read_due(key: &[u8]) -> Result<DueSchedule> {
     read().ok_or_else(|| StoreError::Damaged { what: "a key of table due-schedules cannot be read".into() })
 }
 
-pub(super) fn fire(commit: &mut Commit<'_, '_>, firing: &Firing, now: Timestamp) -> Result<bool> {
-    let Some(mut schedule) = get(commit, &firing.deployment, &firing.name)? else { return Ok(false) };
-    let Some(deployment) = deployments::get(commit, &firing.deployment)? else { return Ok(false) };
+/// Carries out what one look at a schedule found; none where the schedule has moved on.
+pub(super) fn fire(commit: &mut Commit<'_, '_>, firing: &Firing, now: Timestamp) -> Result<Option<Fired>> {
+    let Some(mut schedule) = get(commit, &firing.deployment, &firing.name)? else { return Ok(None) };
+    let Some(deployment) = deployments::get(commit, &firing.deployment)? else { return Ok(None) };
     if schedule.next != Some(firing.due) || schedule.paused.is_some() || deployment.paused.is_some() {
-        return Ok(false);
+        return Ok(None);
     }
     unplace(commit, &schedule);
-    schedule.next = firing.next;
-    schedule.skipped += firing.skipped;
-    schedule.missed += firing.missed;
-    for new in &firing.runs {
-        if let Requested::Created(run) = runs::request(commit, new)? {
-            schedule.fired += 1;
-            schedule.last = run.trigger.at.or(schedule.last);
-            schedule.last_run = Some(run.id);
-        }
+    let course = Course {
+        deployment: &firing.deployment,
+        name: &firing.name,
+        overlap: firing.overlap,
+        waiting: schedule.waiting,
+        queue: firing.queue,
+        most: schedule.left,
+        operation: None,
+        now,
+    };
+    let done = carry_out(commit, &course, &firing.firings)?;
+    schedule = again(commit, schedule, &done)?;
+    if let Some(span) = firing.missed {
+        schedule.missed += span.count;
+        passed(commit, &mut schedule, Fate::Missed, span, now)?;
+    }
+    let made = done.made.len() as u64;
+    schedule.fired += made;
+    schedule.skipped += done.skipped;
+    schedule.dropped += done.dropped;
+    schedule.late += done.late;
+    schedule.left = schedule.left.map(|left| left.saturating_sub(made));
+    if let Some((nominal, run)) = done.made.last() {
+        (schedule.last, schedule.last_run) = (Some(*nominal), Some(*run));
+    }
+    for entry in &done.entries {
+        firings::note(commit, &mut schedule, entry)?;
+    }
+    schedule.next = firing.next.filter(|_| schedule.left != Some(0));
+    if schedule.next.is_none() {
+        firings::announce(commit, &schedule, "ended", 0, None, now)?;
     }
     commit.put_record(SCHEDULES, &key(&firing.deployment, &firing.name), &schedule)?;
     place(commit, &deployment, &schedule);
-    for (change, firings) in [("skipped", firing.skipped), ("missed", firing.missed)] {
-        if firings > 0 {
-            announce(commit, &schedule, change, firings, now)?;
-        }
+    let missed = firing.missed.map_or(0, |span| span.count);
+    fired(commit, done, missed, now).map(Some)
+}
+
+/// The record of a schedule after its firings were carried out.
+fn again(store: &impl Reads, schedule: Schedule, done: &CarriedOut) -> Result<Schedule> {
+    let written = if done.touched { get(store, &schedule.deployment, &schedule.name)? } else { None };
+    Ok(written.unwrap_or(schedule))
+}
+
+fn fired(commit: &mut Commit<'_, '_>, done: CarriedOut, missed: u64, now: Timestamp) -> Result<Fired> {
+    let CarriedOut { made, skipped, dropped, late, .. } = done;
+    let fired = made.into_iter().map(|(nominal, _)| nominal).collect();
+    Ok(Fired { fired, skipped, dropped, late, missed, caused: tree::caused(commit, now)? })
+}
+
+/// Lists nominal times that made no run and were not even looked at.
+fn passed(commit: &mut Commit<'_, '_>, schedule: &mut Schedule, fate: Fate, span: Span, now: Timestamp) -> Result<()> {
+    let Span { first, last, count } = span;
+    let code = Code::FiringMissed.as_str().to_owned();
+    let entry = FiringEntry { fate, code, first, last, count, seen: now, run: None, operation: None };
+    firings::note(commit, schedule, &entry)
+}
+
+/// Makes a run of a schedule beside its times, whatever goes on.
+pub(super) fn trigger(commit: &mut Commit<'_, '_>, name: &ScheduleName, new: &NewRun) -> Result<Requested> {
+    let mut schedule = get(commit, &new.deployment, name)?.ok_or_else(|| unknown(&new.deployment, name))?;
+    let requested = runs::request(commit, new)?;
+    if matches!(requested, Requested::Created(_)) {
+        schedule.by_hand += 1;
+        commit.put_record(SCHEDULES, &key(&new.deployment, name), &schedule)?;
     }
-    Ok(true)
+    Ok(requested)
 }
 
-fn announce(
+/// Makes a part of a backfill, and moves its operation on; none where that has moved on already.
+pub(super) fn backfill(
     commit: &mut Commit<'_, '_>,
-    schedule: &Schedule,
-    change: &str,
-    firings: u64,
+    part: &BackfillPart,
     now: Timestamp,
-) -> Result<()> {
-    let (deployment, name) = (schedule.deployment.clone(), schedule.name.clone());
-    commit.announce(now, &FeedEvent::Schedule { deployment, name, change: change.into(), firings })
+) -> Result<Option<(Operation, Fired)>> {
+    let Some(stands) = operations::get(commit, &part.operation.id)? else { return Ok(None) };
+    let Task::Backfill { deployment, schedule: name, overlap, .. } = &stands.task else { return Ok(None) };
+    if stands.cursor != part.seen || stands.state == OperationState::Done {
+        return Ok(None);
+    }
+    let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
+    let course = Course {
+        deployment,
+        name,
+        overlap: *overlap,
+        waiting: schedule.waiting,
+        queue: part.queue,
+        most: None,
+        operation: Some(&stands.id),
+        now,
+    };
+    let done = carry_out(commit, &course, &part.firings)?;
+    schedule = again(commit, schedule, &done)?;
+    if !done.entries.is_empty() {
+        for entry in &done.entries {
+            firings::note(commit, &mut schedule, entry)?;
+        }
+        commit.put_record(SCHEDULES, &key(deployment, name), &schedule)?;
+    }
+    let operation = Operation {
+        done: stands.done + done.made.len() as u64,
+        failed: stands.failed + done.skipped + done.dropped,
+        ..part.operation.clone()
+    };
+    operations::put(commit, &operation)?;
+    Ok(Some((operation, fired(commit, done, 0, now)?)))
 }
 
+/// Pauses a schedule, or resumes it with its next time. `passed` is what went by while it was paused.
 pub(super) fn pause(
     commit: &mut Commit<'_, '_>,
-    deployment: &DeploymentName,
-    name: &ScheduleName,
+    (deployment, name): (&DeploymentName, &ScheduleName),
     pause: Option<Pause>,
     next: Option<Timestamp>,
+    let_pass: Option<Span>,
     now: Timestamp,
 ) -> Result<Schedule> {
     let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
@@ -168,12 +264,17 @@ pub(super) fn pause(
     unplace(commit, &schedule);
     let change = if pause.is_some() { "paused" } else { "resumed" };
     if pause.is_none() {
-        schedule.next = next;
+        schedule.next = next.filter(|_| schedule.left != Some(0));
+        (schedule.failures, schedule.last_failed) = (0, None);
+        if let Some(span) = let_pass {
+            passed(commit, &mut schedule, Fate::Paused, span, now)?;
+        }
     }
+    let note = pause.as_ref().map(|pause| pause.note.clone()).filter(|note| !note.is_empty());
     schedule.paused = pause;
     commit.put_record(SCHEDULES, &key(deployment, name), &schedule)?;
     place(commit, &parent, &schedule);
-    announce(commit, &schedule, change, 0, now)?;
+    firings::announce(commit, &schedule, change, 0, note, now)?;
     Ok(schedule)
 }
 

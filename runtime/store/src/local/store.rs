@@ -15,18 +15,18 @@ use tokio::sync::watch;
 use super::commit::Commit;
 use super::reads::Reads;
 use super::{
-    LocalStore, admit, blocking, deployments, expire, feed, inbox, journal, lanes, ledger, life, modules, operations,
-    payloads, places, runs, schedules, standing, state, stretch, tables, tree,
+    LocalStore, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life, modules,
+    operations, payloads, places, runs, schedules, standing, state, stretch, tables, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::Health;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Admitted, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule, Expired,
-    ExternalId, FeedEntry, Firing, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun,
-    Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter,
-    ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StoredJournal, StreamTotal, StretchCommit,
-    Versioned,
+    AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
+    Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
+    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
+    RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing,
+    StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -311,9 +311,28 @@ impl Store for LocalStore {
         schedules::next_due(&self.kv)
     }
 
-    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<bool> {
-        let long = payloads::long(firing.runs.iter().map(|new| &new.input));
+    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<Option<Fired>> {
+        let long = payloads::long(firing.firings.iter().map(|firing| &firing.run.input));
         self.commit_with(long, move |c| schedules::fire(c, &firing, now)).await
+    }
+
+    async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<Requested> {
+        let name = name.clone();
+        self.commit_with(payloads::long([&new.input]), move |c| schedules::trigger(c, &name, &new)).await
+    }
+
+    async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, Fired)>> {
+        let long = payloads::long(part.firings.iter().map(|firing| &firing.run.input));
+        self.commit_with(long, move |c| schedules::backfill(c, &part, now)).await
+    }
+
+    async fn firing_list(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        page: PageRequest,
+    ) -> Result<Page<FiringEntry>> {
+        firings::list(&self.kv, deployment, name, &page)
     }
 
     async fn pause_schedule(
@@ -322,14 +341,26 @@ impl Store for LocalStore {
         name: &ScheduleName,
         pause: Option<Pause>,
         next: Option<Timestamp>,
+        passed: Option<Span>,
         now: Timestamp,
     ) -> Result<Schedule> {
         let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| schedules::pause(c, &deployment, &name, pause, next, now)).await
+        self.commit(move |c| schedules::pause(c, (&deployment, &name), pause, next, passed, now)).await
     }
 
-    async fn unended_firings(&self, deployment: &DeploymentName, name: &ScheduleName, most: usize) -> Result<usize> {
-        runs::unended_firings(&self.kv, deployment, name.as_str(), most)
+    async fn unended_firings(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        most: usize,
+    ) -> Result<UnendedFirings> {
+        let view = self.kv.view();
+        let started = turns::started(&view, deployment, name, most)?;
+        Ok(UnendedFirings { started, waiting: turns::waiting(&view, deployment, name, most)? })
+    }
+
+    async fn turn_after(&self, id: RunId, most: usize) -> Result<Vec<RunId>> {
+        turns::before(&self.kv.view(), id, most)
     }
 
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
@@ -400,6 +431,10 @@ impl Store for LocalStore {
             surplus = surplus.saturating_sub(forgotten as u64);
         }
         self.sweep(now).await
+    }
+
+    async fn add_operation(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| operations::add(c, operation)).await
     }
 
     async fn put_operation(&self, operation: Operation) -> Result<()> {

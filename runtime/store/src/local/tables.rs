@@ -44,7 +44,8 @@ tables! {
     DELAYED = 13, "delayed-runs";
     /// run → the epoch it is running under.
     RUNNING = 14, "running-runs";
-    /// deployment NUL schedule NUL run → nothing, while the run has neither ended nor is parked.
+    /// deployment NUL schedule NUL (0 where it was started, 1 where it waits its turn) run → nothing, while the run has neither ended
+    /// nor is parked.
     FIRINGS = 15, "firings";
     /// deployment NUL idempotency key → what it reserved.
     KEYS = 16, "idempotency-keys";
@@ -96,6 +97,8 @@ tables! {
     LANES = 44, "lanes";
     /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
     LANE_RUNS = 45, "lane-runs";
+    /// deployment NUL schedule NUL seen nominal fate → firings that did not go as usual.
+    FIRING_LIST = 39, "firing-list";
     /// deployment → how many of its runs are queued, where any is.
     QUEUED = 46, "queued-runs";
     /// deployment NUL hash → the run that requests with the same debounce key become.

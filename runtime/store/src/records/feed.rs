@@ -50,7 +50,8 @@ pub enum FeedEvent {
         /// What was done.
         change: String,
     },
-    /// A schedule changed or let a firing pass: `paused`, `resumed`, `skipped` or `missed`.
+    /// A schedule changed, or firings of it did not go as usual: `paused`, `resumed` or `ended`; `skipped`, `dropped`, `late` or
+    /// `missed`.
     Schedule {
         /// The deployment.
         deployment: DeploymentName,
@@ -60,6 +61,8 @@ pub enum FeedEvent {
         change: String,
         /// How many firings it concerns.
         firings: u64,
+        /// Why, where somebody said so: the note of a pause.
+        note: Option<String>,
     },
     /// A stretch posted to the ledger; one event a stream, currency and commit.
     Posted {

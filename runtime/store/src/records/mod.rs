@@ -2,6 +2,7 @@
 
 mod deployment;
 mod feed;
+mod firing;
 mod ledger;
 mod module;
 mod operation;
@@ -16,16 +17,19 @@ mod stretch;
 
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use feed::{FeedEntry, FeedEvent};
+pub use firing::{Fate, FiringEntry};
 pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
 pub use module::{Component, ModuleVersion, PutVersion};
-pub use operation::{Action, Operation, OperationState};
+pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};
 pub use retention::{Expired, RetentionPolicy};
 pub use run::{
     Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, NewRun, Requested, Retry, RunFilter, Standing,
     Terms,
 };
-pub use schedule::{DueSchedule, Firing, Schedule, ScheduleChange};
+pub use schedule::{
+    BackfillPart, DueSchedule, Fired, Firing, NewFiring, Schedule, ScheduleChange, Span, UnendedFirings,
+};
 pub use scrub::Scrub;
 pub use signal::{
     ChildOutcome, INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered,

@@ -1,7 +1,8 @@
-//! Operations: one action on many runs, which goes on in the background and survives a restart.
+//! Operations: one action on many things, which goes on in the background and survives a restart.
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::Timestamp;
+use tidemill_core::schedule::Overlap;
+use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
 use super::RunFilter;
 
@@ -27,22 +28,56 @@ pub enum OperationState {
     Done,
 }
 
-/// One action on all runs that a filter finds.
+/// What an operation does, and to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Acts on runs.
+    Runs {
+        /// What is done,
+        action: Action,
+        /// and to which.
+        filter: RunFilter,
+    },
+    /// Pauses schedules, or lets them go on.
+    Schedules {
+        /// Why they are paused; none lets them go on.
+        pause: Option<String>,
+        /// Of this deployment alone.
+        deployment: Option<DeploymentName>,
+        /// Of deployments with all these labels.
+        labels: Vec<(String, String)>,
+    },
+    /// Makes the runs of a schedule's nominal times in the past.
+    Backfill {
+        /// The schedule's deployment,
+        deployment: DeploymentName,
+        /// and its name.
+        schedule: ScheduleName,
+        /// The first instant of the range,
+        start: Timestamp,
+        /// and the first after it.
+        end: Timestamp,
+        /// What each does while runs of the schedule have not ended.
+        overlap: Overlap,
+    },
+}
+
+/// One action on many things.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Its id, of 1 to 63 bytes; sorts by age where its maker wants lists to.
     pub id: String,
-    /// What is done,
-    pub action: Action,
-    /// and to which runs.
-    pub filter: RunFilter,
-    /// Runs that the filter found so far.
+    /// What is done, and to what.
+    pub task: Task,
+    /// How many things it will find, where that is known before.
+    pub total: Option<u64>,
+    /// Things that were found so far.
     pub matched: u64,
-    /// Runs to which it was done.
+    /// Those to which it was done.
     pub done: u64,
-    /// Runs that were in no state for it any more.
+    /// Those to which it was not, because they were in no state for it, or the overlap policy left them out.
     pub failed: u64,
-    /// Where the list of runs goes on.
+    /// Where it goes on.
     pub cursor: Option<Vec<u8>>,
     /// Where it stands.
     pub state: OperationState,

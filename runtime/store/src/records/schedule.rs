@@ -1,11 +1,12 @@
-//! Schedules: their next time, what they counted, and what firing one writes.
+//! Schedules: their next time, what they counted, and what firing one writes. Single firings that did not go as usual are in `firing`.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, Revision, RunId, ScheduleName, Timestamp};
 
-use super::{NewRun, Pause};
+use super::{Caused, NewRun, Operation, Pause};
 
-/// Where a schedule stands.
+/// Where a schedule stands. What it counted stays over every revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The deployment it belongs to.
@@ -24,12 +25,32 @@ pub struct Schedule {
     pub last: Option<Timestamp>,
     /// The run that it started last.
     pub last_run: Option<RunId>,
-    /// Firings that started a run.
+    /// Firings that made a run.
     pub fired: u64,
-    /// Firings that the overlap policy skipped.
+    /// Firings that made none, because of runs that had not ended.
     pub skipped: u64,
-    /// Firings that were missed while the host was down, and not caught up.
+    /// Firings that made none, because there was no room to wait.
+    pub dropped: u64,
+    /// Firings that made a run, but later than they should; they are among those that fired.
+    pub late: u64,
+    /// Firings whose time passed while the host was down, and that were not made up for.
     pub missed: u64,
+    /// Runs that were asked for by hand; they are not among those that fired.
+    pub by_hand: u64,
+    /// How often it may fire, as its manifest says;
+    pub limit: Option<u64>,
+    /// and how often it still may.
+    pub left: Option<u64>,
+    /// After so many failures in a row it is paused.
+    pub pause_after_failures: Option<u32>,
+    /// Runs in a row that failed or were parked, up to the last that ended.
+    pub failures: u32,
+    /// The last of those: the same again, tried by hand, counts once.
+    pub last_failed: Option<RunId>,
+    /// Runs that wait for others of the schedule to end.
+    pub waiting: u64,
+    /// Entries in its list of firings.
+    pub listed: u32,
 }
 
 /// A schedule as a new revision has it.
@@ -41,6 +62,10 @@ pub struct ScheduleChange {
     pub spec: u64,
     /// When it is due first, where the spec is new or has changed.
     pub next: Option<Timestamp>,
+    /// How often it may fire. Where that differs from before, it is counted anew.
+    pub limit: Option<u64>,
+    /// After so many failures in a row it is paused. They are counted anew with every revision.
+    pub pause_after_failures: Option<u32>,
 }
 
 /// A schedule whose time has come.
@@ -54,21 +79,83 @@ pub struct DueSchedule {
     pub due: Timestamp,
 }
 
-/// What one due time of a schedule leads to; all of it takes hold, or nothing.
+/// What one look at a schedule whose time has come leads to; all of it takes hold, or nothing.
 #[derive(Debug, Clone)]
 pub struct Firing {
     /// The schedule,
     pub deployment: DeploymentName,
     /// by name.
     pub name: ScheduleName,
-    /// The nominal time that the caller saw; where it has moved on, nothing happens and the answer is false.
+    /// The nominal time that the caller saw; where it has moved on, nothing happens and the answer is none.
     pub due: Timestamp,
     /// The next nominal time.
     pub next: Option<Timestamp>,
-    /// The runs to start: none where the overlap policy skips, several where missed ones are caught up.
-    pub runs: Vec<NewRun>,
-    /// How many firings are counted as skipped,
+    /// The firings to carry out, by nominal time: one after the other, as if each had come alone.
+    pub firings: Vec<NewFiring>,
+    /// What each does while runs of the schedule have not ended and are not parked.
+    pub overlap: Overlap,
+    /// So many of the deployment's runs may be queued, under [`Overlap::QueueAll`].
+    pub queue: u64,
+    /// What was missed, all of it before the firings.
+    pub missed: Option<Span>,
+}
+
+/// One firing that is carried out.
+#[derive(Debug, Clone)]
+pub struct NewFiring {
+    /// The run that it makes, where its turn comes; `trigger.at` is the nominal time. Runs of one look are made in the order of their
+    /// ids.
+    pub run: NewRun,
+    /// Whether it is late.
+    pub late: bool,
+}
+
+/// Several nominal times in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first,
+    pub first: Timestamp,
+    /// the last,
+    pub last: Timestamp,
+    /// and how many they are.
+    pub count: u64,
+}
+
+/// What came of a look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fired {
+    /// The nominal times of the firings that made a run.
+    pub fired: Vec<Timestamp>,
+    /// How many were skipped,
     pub skipped: u64,
-    /// and how many as missed.
+    /// dropped,
+    pub dropped: u64,
+    /// made a run late,
+    pub late: u64,
+    /// and missed.
     pub missed: u64,
+    /// What it led to elsewhere, the new runs included.
+    pub caused: Caused,
+}
+
+/// A part of a backfill: firings that are made up for, and how far the operation is then.
+#[derive(Debug, Clone)]
+pub struct BackfillPart {
+    /// The operation as it is to stand, but for `done` and `failed`: these are those of the store, and what this adds.
+    pub operation: Operation,
+    /// Its cursor as the caller saw it; where it has moved on, nothing happens and the answer is none.
+    pub seen: Option<Vec<u8>>,
+    /// The firings, by nominal time.
+    pub firings: Vec<NewFiring>,
+    /// So many of the deployment's runs may be queued, under [`Overlap::QueueAll`].
+    pub queue: u64,
+}
+
+/// The runs of a schedule that have not ended and are not parked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnendedFirings {
+    /// Those that were started, oldest first.
+    pub started: Vec<RunId>,
+    /// Those that wait their turn, in its order.
+    pub waiting: Vec<RunId>,
 }

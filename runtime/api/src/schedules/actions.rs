@@ -1,0 +1,132 @@
+//! Pausing and resuming many schedules.
+
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tidemill_control::ScheduleFilter;
+use tidemill_core::wire::{Field, Problem as Wrong};
+use utoipa::ToSchema;
+
+use crate::operations::json::{OperationJson, ScheduleFilterJson};
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{Object, RawParams};
+use crate::runs::labels_of;
+use crate::state::ApiState;
+use crate::wire;
+
+/// The longest note, in bytes.
+const NOTE: usize = tidemill_control::NOTE_BYTES;
+
+/// What to do, and with which schedules. [`read`] reads it.
+#[derive(Debug, ToSchema)]
+pub struct SteerRequest {
+    /// `pause` or `resume`.
+    #[schema(example = "pause")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    action: String,
+    /// Which schedules: a deployment, labels of deployments, or `"all": true`.
+    #[schema(value_type = ScheduleFilterJson<'static>)]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    filter: serde_json::Value,
+    /// Why, where it pauses.
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    note: Option<String>,
+}
+
+/// Pauses or resumes many schedules
+///
+/// All that the filter finds; those that are paused already, or are not, are left out. The answer comes at once;
+/// `GET /v1/operations/{id}` says how far it has come. It goes on after a restart.
+#[utoipa::path(
+    post, path = "/v1/schedules/actions", tag = "schedules",
+    request_body(content = SteerRequest),
+    responses(
+        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
+        (status = 422, body = ProblemBody, description = "there is no such action, or the filter names nothing"),
+    )
+)]
+pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
+    query.only(&[])?;
+    let (filter, pause) = read(body)?;
+    let operation = state.host.steer(filter, pause).await?;
+    let mut response = wire::json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn read(body: Object) -> Answer<(ScheduleFilter, Option<String>)> {
+    body.fields(|fields, problems| {
+        let action = fields.require("action", "Write \"pause\" or \"resume\".", problems);
+        let pauses = action.and_then(|action| action.choice(&[("pause", true), ("resume", false)], problems));
+        let filter = fields.require("filter", "Say which: {\"deployment\": \"NAME\"} or {\"all\": true}.", problems);
+        let filter = filter.and_then(|filter| schedules(filter, problems));
+        let note = fields.take("note");
+        if let (Some(field), Some(false)) = (&note, pauses) {
+            let fix = "Leave it out: a note says why something is paused.";
+            problems.push(Wrong::field(field.pointer.clone(), "a resumed schedule has no note", fix));
+        }
+        let note = note.and_then(|note| note.text(NOTE, problems));
+        Some((filter?, pauses?.then(|| note.unwrap_or_default())))
+    })
+}
+
+fn schedules(field: Field, problems: &mut Vec<Wrong>) -> Option<ScheduleFilter> {
+    let pointer = field.pointer.clone();
+    let mut fields = field.object(problems)?;
+    let before = problems.len();
+    let all = fields.take("all").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    let deployment = fields.take("deployment").and_then(|field| field.parse(problems));
+    let labels = fields.take("label").map(|field| labels_of(field, problems)).unwrap_or_default();
+    fields.finish(problems);
+    if problems.len() > before {
+        return None;
+    }
+    let named = deployment.is_some() || !labels.is_empty();
+    if all == named {
+        let fix = "Name a deployment or a label, or write \"all\": true.";
+        problems.push(Wrong::field(pointer, "a filter names some schedules, or says that all are meant", fix));
+        return None;
+    }
+    Some(ScheduleFilter { deployment, labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> Answer<(ScheduleFilter, Option<String>)> {
+        Object::read(text.as_bytes()).and_then(read)
+    }
+
+    #[test]
+    fn an_action_names_what_it_does_and_with_which_schedules() {
+        let all = of(r#"{"action": "pause", "filter": {"all": true}, "note": "moving"}"#).unwrap();
+        assert_eq!(all, (ScheduleFilter::default(), Some("moving".to_owned())));
+        let some = of(r#"{"action": "resume", "filter": {"deployment": "a", "label": "team=x"}}"#).unwrap();
+        let labels = vec![("team".to_owned(), "x".to_owned())];
+        assert_eq!(some, (ScheduleFilter { deployment: Some("a".parse().unwrap()), labels }, None));
+        for (body, pointer) in [
+            ("{}", "/action"),
+            (r#"{"action": "pause"}"#, "/filter"),
+            (r#"{"action": "pause", "filter": {}}"#, "/filter"),
+            (r#"{"action": "pause", "filter": {"all": true, "deployment": "a"}}"#, "/filter"),
+            (r#"{"action": "stop", "filter": {"all": true}}"#, "/action"),
+            (r#"{"action": "resume", "filter": {"all": true}, "note": "x"}"#, "/note"),
+        ] {
+            let problem = of(body).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{body}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_panic(text in "\\{(\"(action|filter|note)\":(\"[a-z]{0,9}\"|\\{\\}|\\{\"all\":[a-z]{0,4}\\}|null),?){0,3}\\}?|\\PC{0,80}") {
+            let _ = of(&text);
+        }
+    }
+}

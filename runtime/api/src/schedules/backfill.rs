@@ -1,0 +1,128 @@
+//! Making up for firings in the past.
+
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use tidemill_control::BackfillAsk;
+use tidemill_core::schedule::Overlap;
+use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
+use utoipa::ToSchema;
+
+use super::json::BackfillPlanJson;
+use crate::operations::json::OperationJson;
+use crate::problem::{Answer, ProblemBody};
+use crate::request::headers::idempotency_key;
+use crate::request::{At, Object, RawParams};
+use crate::state::ApiState;
+use crate::wire::{Time, json, ok};
+
+/// Which firings. [`read`] reads it.
+#[derive(Debug, ToSchema)]
+pub struct BackfillRequest {
+    /// The first instant of the range.
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    start: Time,
+    /// The first instant after it; not in the future.
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    end: Time,
+    /// What a firing does while runs of the schedule have not ended; `queue-all` where it is left out.
+    #[schema(example = "allow")]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    overlap: Option<String>,
+}
+
+/// What the body asks for.
+struct Asked {
+    start: Timestamp,
+    end: Timestamp,
+    overlap: Option<Overlap>,
+}
+
+/// Makes up for firings in the past
+///
+/// Makes a run for each nominal time in the range, at most 100,000, by the schedule as it is now. `trigger.at` is the nominal time, and
+/// `trigger.details` says `backfill`. The answer comes at once; `GET /v1/operations/{id}` says how far it has come, and it goes on after a
+/// restart. Each nominal time is made once by an operation; the same `Idempotency-Key` again is the same operation.
+#[utoipa::path(
+    post, path = "/v1/schedules/{deployment}/{name}/backfill", tag = "schedules",
+    params(
+        ("deployment" = String, Path, description = "the deployment"),
+        ("name" = String, Path, description = "the schedule"),
+        ("dry_run" = Option<bool>, Query, description = "says how many firings it would be, and begins nothing"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 bytes; the same again is the same operation"),
+    ),
+    request_body(content = BackfillRequest),
+    responses(
+        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
+        (status = 200, body = BackfillPlanJson, description = "with `dry_run`: what it would make up for"),
+        (status = 422, body = ProblemBody, description = "the range is empty, too long or not over"),
+    )
+)]
+pub async fn backfill(
+    State(state): State<ApiState>,
+    At((deployment, schedule)): At<(DeploymentName, ScheduleName)>,
+    query: RawParams,
+    headers: HeaderMap,
+    body: Object,
+) -> Answer<Response> {
+    let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
+    let key = idempotency_key(&headers)?;
+    let Asked { start, end, overlap } = read(body)?;
+    let ask = BackfillAsk { deployment, schedule, start, end, overlap, key };
+    if dry_run {
+        return Ok(ok(&BackfillPlanJson::of(state.host.backfill_span(&ask).await?)));
+    }
+    let operation = state.host.backfill(ask).await?;
+    let mut response = json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn read(body: Object) -> Answer<Asked> {
+    const FIX: &str = "Write an instant such as \"2026-01-31T12:00:00Z\".";
+    body.fields(|fields, problems| {
+        let start = fields.require("start", FIX, problems).and_then(|field| field.time(problems));
+        let end = fields.require("end", FIX, problems).and_then(|field| field.time(problems));
+        let policies = Overlap::ALL.map(|policy| (policy.as_str(), policy));
+        let overlap = fields.take("overlap").map(|field| field.choice(&policies, problems));
+        Some(Asked { start: start?, end: end?, overlap: overlap.flatten() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> Answer<Asked> {
+        Object::read(text.as_bytes()).and_then(read)
+    }
+
+    #[test]
+    fn a_range_has_both_ends_and_may_have_a_policy() {
+        let asked =
+            of(r#"{"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "overlap": "allow"}"#).unwrap();
+        assert_eq!((asked.end.millis_since(asked.start), asked.overlap), (24 * 3_600_000, Some(Overlap::Allow)));
+        for (body, pointer) in [
+            (r#"{"end": "2026-01-02T00:00:00Z"}"#, "/start"),
+            (r#"{"start": "2026-01-02T00:00:00Z"}"#, "/end"),
+            (r#"{"start": "yesterday", "end": "2026-01-02T00:00:00Z"}"#, "/start"),
+            (r#"{"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "overlap": "some"}"#, "/overlap"),
+            (r#"{"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "why": 1}"#, "/why"),
+        ] {
+            let problem = of(body).map(|_| ()).unwrap_err();
+            assert!(problem.body().errors.iter().any(|field| field.pointer == pointer), "{body}: {problem:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_panic(text in "\\{(\"(start|end|overlap)\":(\"[0-9TZ:-]{0,24}\"|[0-9]{0,9}|null),?){0,3}\\}?|\\PC{0,80}") {
+            let _ = of(&text);
+        }
+    }
+}

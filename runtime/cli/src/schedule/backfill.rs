@@ -1,0 +1,87 @@
+//! `tidemill schedules backfill`.
+
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidemill_core::schedule::Overlap;
+
+use super::Which;
+use crate::client::Client;
+use crate::error::CliError;
+use crate::operation;
+use crate::printer::Printer;
+use crate::wire::grouped;
+
+/// Which, and for which range.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// The first instant of the range (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    start: String,
+
+    /// The first instant after it, not in the future
+    #[arg(long, value_name = "TIME")]
+    end: String,
+
+    /// What a firing does while runs of the schedule have not ended; they queue where it is left out
+    #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(Overlap::ALL.map(Overlap::as_str)))]
+    overlap: Option<String>,
+
+    /// Wait until all runs are made, and show how far that is
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+
+    /// Only say how many firings it would be
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Carries it out; prints the operation's id.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut body = json!({ "start": args.start, "end": args.end });
+    if let Some(overlap) = &args.overlap {
+        body["overlap"] = json!(overlap);
+    }
+    let query = if args.dry_run { "?dry_run=true" } else { "" };
+    let path = format!("{}/backfill{query}", args.which.path());
+    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &[], Duration::ZERO).await?;
+    if args.dry_run {
+        let plan: Value = answer.json().unwrap_or_default();
+        printer.record(&plan, &told(&plan));
+        return Ok(());
+    }
+    let begun = operation::begun(&answer)?;
+    if args.wait {
+        let look = format!("tidemill schedules firings {} {}", args.which.deployment, args.which.name);
+        return operation::follow(begun, &look, client, printer).await;
+    }
+    printer.record(&begun, &begun.id);
+    Ok(())
+}
+
+fn told(plan: &Value) -> String {
+    let time = |name: &str| plan[name].as_str().unwrap_or_default();
+    match plan["count"].as_u64().unwrap_or_default() {
+        0 => "no firings in that range".to_owned(),
+        1 => format!("1 firing, at {}", time("first")),
+        count => format!("{} firings, from {} to {}", grouped(count), time("first"), time("last")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_told_in_a_line() {
+        let plan = json!({ "count": 1_440, "first": "A", "last": "B" });
+        assert_eq!(told(&plan), "1,440 firings, from A to B");
+        assert_eq!(told(&json!({ "count": 1, "first": "A", "last": "A" })), "1 firing, at A");
+        assert_eq!(told(&json!({ "count": 0 })), "no firings in that range");
+    }
+}

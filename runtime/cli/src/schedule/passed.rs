@@ -1,0 +1,60 @@
+//! `tidemill schedules firings`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Which;
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+use crate::wire::grouped;
+
+/// Which, and how many.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// At most so many entries
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    limit: u32,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Firing {
+    what: String,
+    code: String,
+    first: String,
+    last: String,
+    count: u64,
+    seen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Firing {
+    const HEADS: &'static [&'static str] = &["SEEN", "WHAT", "FIRINGS", "FIRST", "LAST", "WHY", "RUN"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.seen.clone(),
+            self.what.clone(),
+            grouped(self.count),
+            self.first.clone(),
+            if self.count > 1 { self.last.clone() } else { String::new() },
+            self.code.clone(),
+            self.run.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let list: Vec<Firing> = client.list(&format!("{}/firings", args.which.path()), most).await?;
+    printer.rows(&list, "every firing went as usual");
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Backfills: the runs of a schedule's nominal times in the past, made as an operation, a part in one commit with how far it is then.
+//!
+//! A part waits while the deployment's queue is full; so a backfill of many never drops a firing for want of room.
+
+use std::ops::Range;
+
+use tidemill_core::run::{Trigger, TriggerKind};
+use tidemill_core::schedule::{Overlap, Schedule};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, ScheduleName, Timestamp};
+use tidemill_store::records::{BackfillPart, NewFiring, Operation, OperationState, Span, Task};
+
+use crate::error::ControlError;
+use crate::host::Host;
+use crate::live::Live;
+use crate::looping::Rest;
+use crate::operations::begun;
+use crate::runs::KEY_BYTES;
+use crate::scheduler::{before, request};
+use crate::schedules::times_between;
+
+/// The most nominal times of one backfill.
+pub const BACKFILL_MAX: u64 = 100_000;
+/// Those that one commit makes.
+const PART: usize = 200;
+/// How soon to look again where the queue was full, in milliseconds.
+const FULL_AGAIN: u64 = 500;
+
+/// What is to be made up for.
+#[derive(Debug, Clone)]
+pub struct BackfillAsk {
+    /// Of this deployment
+    pub deployment: DeploymentName,
+    /// and schedule,
+    pub schedule: ScheduleName,
+    /// from this instant
+    pub start: Timestamp,
+    /// up to, and without, this one.
+    pub end: Timestamp,
+    /// What each firing does while runs of the schedule have not ended; they queue where it is left out.
+    pub overlap: Option<Overlap>,
+    /// The same key again is the same operation.
+    pub key: Option<String>,
+}
+
+impl Host {
+    /// The nominal times that a backfill of the range would make runs of; none where there are none.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/bad-field` where the range is empty, is not over yet, or has more
+    /// than [`BACKFILL_MAX`].
+    pub async fn backfill_span(&self, ask: &BackfillAsk) -> Result<Option<Span>, ControlError> {
+        let (_, schedule) = self.planned(&ask.deployment, &ask.schedule)?;
+        let field = |detail: String| ControlError::refused(Code::BadField, detail);
+        if ask.start >= ask.end {
+            return Err(field("the range ends before it starts".to_owned()));
+        }
+        if ask.end > self.0.clock.now() {
+            return Err(field("the range is not over yet: what is to come, the schedule fires by itself".to_owned()));
+        }
+        let span = times_between(schedule, ask.start, ask.end, BACKFILL_MAX + 1).await?;
+        match span.filter(|span| span.count > BACKFILL_MAX) {
+            Some(_) => Err(field(format!("the range has more than {BACKFILL_MAX} firings: ask for parts of it"))),
+            None => Ok(span),
+        }
+    }
+
+    /// Begins to make the runs of all nominal times in the range.
+    ///
+    /// # Errors
+    /// As [`Host::backfill_span`], and where there is nothing in the range; `host/idempotency-mismatch` where the key was used for
+    /// another range.
+    pub async fn backfill(&self, ask: BackfillAsk) -> Result<Operation, ControlError> {
+        self.0.check_open()?;
+        let Some(span) = self.backfill_span(&ask).await? else {
+            return Err(ControlError::refused(Code::BadField, "the schedule has no firing in that range"));
+        };
+        let BackfillAsk { deployment, schedule, start, end, overlap, key } = ask;
+        let id = key.map(|key| keyed(&deployment, &schedule, &key)).transpose()?;
+        let overlap = overlap.unwrap_or(Overlap::QueueAll);
+        let task = Task::Backfill { deployment, schedule, start, end, overlap };
+        let mut asked = Operation { total: Some(span.count), ..begun(task, self.0.clock.now())? };
+        asked.id = id.unwrap_or(asked.id);
+        let task = asked.task.clone();
+        let operation = self.begin(asked).await?;
+        if operation.task == task {
+            return Ok(operation);
+        }
+        Err(ControlError::refused(
+            Code::IdempotencyMismatch,
+            "the key belongs to a backfill of another range or policy",
+        ))
+    }
+
+    /// One part of it.
+    pub(crate) async fn backfill_part(
+        &self,
+        operation: Operation,
+        (deployment, name): (&DeploymentName, &ScheduleName),
+        range: Range<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(Operation, Rest), ControlError> {
+        let Ok((live, schedule)) = self.planned(deployment, name) else {
+            // It was taken away meanwhile.
+            return Ok((self.cut_off(operation).await?, Rest::None));
+        };
+        let room = live.queue_max(self.0.config.queue_max).saturating_sub(self.0.store.waiting(deployment).await?);
+        let most = PART.min(usize::try_from(room).unwrap_or(PART));
+        if most == 0 {
+            return Ok((operation, Rest::Until(now.plus_millis(FULL_AGAIN))));
+        }
+        let seen = operation.cursor.clone();
+        let from = seen.as_deref().and_then(|cursor| cursor.first_chunk()).map(|bytes| u64::from_be_bytes(*bytes));
+        let from = from.map_or(before(range.start), Timestamp::from_millis);
+        let mut times = schedule.preview(from, most + 1);
+        times.retain(|time| *time < range.end);
+        let over = times.len() <= most;
+        times.truncate(most);
+        let begins = if seen.is_some() { from } else { range.start };
+        let firings = firings(&live, &schedule, &operation.id, begins, &times, now)?;
+        let mut next = operation;
+        next.matched += times.len() as u64;
+        next.cursor = times.last().map(|time| time.as_millis().to_be_bytes().to_vec());
+        if over {
+            next.cursor = None;
+            next.state = OperationState::Done;
+            next.ended_at = Some(now);
+        }
+        let part = BackfillPart { operation: next.clone(), seen, firings, queue: u64::MAX };
+        match self.0.store.backfill(part, now).await? {
+            Some((operation, fired)) => {
+                self.0.made(&live, fired);
+                Ok((operation, Rest::None))
+            }
+            None => Ok((next, Rest::None)),
+        }
+    }
+
+    /// There is no such schedule any more: what is left is not done.
+    async fn cut_off(&self, mut operation: Operation) -> Result<Operation, ControlError> {
+        let left = operation.total.unwrap_or_default().saturating_sub(operation.matched);
+        operation.matched += left;
+        operation.failed += left;
+        self.page_done(operation, None).await
+    }
+}
+
+fn firings(
+    live: &Live,
+    schedule: &Schedule,
+    operation: &str,
+    begins: Timestamp,
+    times: &[Timestamp],
+    now: Timestamp,
+) -> Result<Vec<NewFiring>, ControlError> {
+    let mut ids = crate::chance::run_ids(now, times.len())?.into_iter();
+    let mut from = begins;
+    let firing = |nominal: &Timestamp| {
+        let trigger = Trigger {
+            kind: TriggerKind::Schedule,
+            name: Some(schedule.name().to_string()),
+            id: Some(operation.to_owned()),
+            at: Some(*nominal),
+            parent: None,
+            details: Some(Trigger::BACKFILL.to_owned()),
+        };
+        let mut run = request(live, schedule, trigger, now, now)?;
+        run.id = ids.next().unwrap_or(run.id);
+        if run.export == tidemill_core::run::Export::RevenueStream {
+            // Each collects from the one before it.
+            run.input = format!(r#"{{"start":{},"end":{}}}"#, from.as_millis(), nominal.as_millis()).into();
+        }
+        from = *nominal;
+        Ok(NewFiring { run, late: false })
+    };
+    times.iter().map(firing).collect()
+}
+
+/// The id of the operation that a key names.
+fn keyed(deployment: &DeploymentName, schedule: &ScheduleName, key: &str) -> Result<String, ControlError> {
+    if key.is_empty() || key.len() > KEY_BYTES {
+        let detail = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
+        return Err(ControlError::refused(Code::BadField, detail));
+    }
+    let digest = ComponentDigest::of(format!("backfill\0{deployment}\0{schedule}\0{key}").as_bytes());
+    let text = digest.as_bytes().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    Ok(format!("op_{text}"))
+}

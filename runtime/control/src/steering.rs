@@ -1,0 +1,76 @@
+//! Pausing and resuming many schedules at once, as an operation.
+
+use tidemill_core::{Code, DeploymentName};
+use tidemill_store::records::{Operation, PageRequest, Schedule, Task};
+
+use crate::deploy::checked_note;
+use crate::error::ControlError;
+use crate::host::Host;
+use crate::operations::begun;
+
+/// Schedules between two notes of where an operation stands.
+const PAGE: usize = 200;
+
+/// Which schedules are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// Of this deployment alone.
+    pub deployment: Option<DeploymentName>,
+    /// Of deployments with all these labels.
+    pub labels: Vec<(String, String)>,
+}
+
+impl Host {
+    /// Begins to pause all schedules that the filter finds, with that note; or to let them go on, where there is none. Schedules that
+    /// are made meanwhile may be among them.
+    ///
+    /// # Errors
+    /// `host/bad-field` where the note is too long; the store's own.
+    pub async fn steer(&self, filter: ScheduleFilter, pause: Option<String>) -> Result<Operation, ControlError> {
+        self.0.check_open()?;
+        let pause = pause.map(checked_note).transpose()?;
+        let task = Task::Schedules { pause, deployment: filter.deployment, labels: filter.labels };
+        self.begin(begun(task, self.0.clock.now())?).await
+    }
+
+    /// One page of it.
+    pub(crate) async fn steer_page(
+        &self,
+        mut operation: Operation,
+        pause: Option<String>,
+        deployment: Option<&DeploymentName>,
+        labels: &[(String, String)],
+    ) -> Result<Operation, ControlError> {
+        let page = PageRequest { cursor: operation.cursor.take(), limit: PAGE };
+        let found = self.0.store.schedules(deployment, page).await?;
+        for schedule in &found.items {
+            let live = self.0.lives.get(&schedule.deployment);
+            if !live.is_some_and(|live| labels.iter().all(|label| live.plan.labels.contains(label))) {
+                continue;
+            }
+            operation.matched += 1;
+            if self.steer_one(schedule, pause.as_deref()).await? { operation.done += 1 } else { operation.failed += 1 }
+        }
+        self.page_done(operation, found.next).await
+    }
+
+    /// False where it is paused already, or is not, or is gone.
+    async fn steer_one(&self, schedule: &Schedule, pause: Option<&str>) -> Result<bool, ControlError> {
+        let Schedule { deployment, name, .. } = schedule;
+        let steered = match pause {
+            // Who paused it before had reasons of his own, and they stay to be read.
+            Some(_) if schedule.paused.is_some() => return Ok(false),
+            Some(note) => self.pause_schedule(deployment, name, note.to_owned()).await,
+            None => self.resume_schedule(deployment, name).await,
+        };
+        match steered {
+            Ok(_) => Ok(true),
+            Err(ControlError::Store(error)) if error.is_transient() => Err(error.into()),
+            Err(error) if error.code() == Code::ShuttingDown => Err(error),
+            Err(error) => {
+                tracing::info!(%deployment, schedule = %name, %error, "an operation leaves out a schedule");
+                Ok(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What becomes of a schedule's firings: by overlap and catch-up policy, by a limit, by failures in a row.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tidemill_core::run::RunState;
+use tidemill_core::schedule::{CatchUp, Overlap};
+use tidemill_core::{ScheduleName, Timestamp};
+use tidemill_engine::Cause;
+use tidemill_store::records::{Fate, FiringEntry, PageRequest, RunFilter, Schedule};
+use tokio::sync::Semaphore;
+
+use crate::guests::{failure, output, wait};
+use crate::world::{START, World, name};
+
+const MINUTE: u64 = 60_000;
+
+fn often() -> ScheduleName {
+    "often".parse().unwrap()
+}
+
+async fn world(schedule: Value) -> World {
+    let world = World::still().await;
+    deploy(&world, schedule).await;
+    world
+}
+
+async fn deploy(world: &World, more: Value) {
+    let mut schedule = json!({ "name": "often", "cron": "* * * * *" });
+    schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    world.deploy(json!({ "name": "a", "concurrency": 50, "schedules": [schedule] })).await;
+}
+
+/// Guests that go on until the gate says so, or until they are told to end.
+fn hold(world: &World) -> Arc<Semaphore> {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let gate = Arc::clone(&held);
+        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
+    });
+    gate
+}
+
+async fn minute(world: &World) {
+    world.clock.advance(MINUTE);
+    world.turn().await;
+}
+
+async fn stored(world: &World) -> Schedule {
+    world.store.schedule(&name("a"), &often()).await.unwrap().unwrap()
+}
+
+async fn list(world: &World) -> Vec<FiringEntry> {
+    world.store.firing_list(&name("a"), &often(), PageRequest::first(100)).await.unwrap().items
+}
+
+/// The minute of each run's nominal time, with its state.
+async fn states(world: &World) -> Vec<(u64, &'static str)> {
+    let runs = world.runs(RunFilter::default()).await;
+    let minute = |at: Option<Timestamp>| at.unwrap().millis_since(START) / MINUTE;
+    let mut states: Vec<_> = runs.iter().map(|run| (minute(run.trigger.at), run.state.name())).collect();
+    states.sort_unstable();
+    states
+}
+
+/// Lets what is ready run until nothing is.
+async fn settle(world: &World) {
+    loop {
+        world.turn().await;
+        world.host.idle().await;
+        if world.store.queued(&name("a"), 1).await.unwrap() == 0 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_overlap_policy_decides_for_each_catch_up_policy() {
+    // Three are missed; the fourth is on time: so many are carried out, and so many missed.
+    for (catch_up, due, missed) in [(CatchUp::Last, 2, 2), (CatchUp::None, 1, 3), (CatchUp::All, 4, 0)] {
+        for overlap in Overlap::ALL {
+            let world = world(json!({ "catch_up": catch_up.as_str(), "overlap": overlap.as_str() })).await;
+            world.clock.advance(4 * MINUTE);
+            settle(&world).await;
+            let (fired, skipped, dropped) = match overlap {
+                Overlap::Skip => (1, due - 1, 0),
+                Overlap::QueueOne => (due.min(2), 0, due - due.min(2)),
+                _ => (due, 0, 0),
+            };
+            let stands = stored(&world).await;
+            let what = format!("{overlap:?}, {catch_up:?}");
+            assert_eq!(
+                (stands.fired, stands.skipped, stands.dropped, stands.missed),
+                (fired, skipped, dropped, missed),
+                "{what}"
+            );
+            assert_eq!(stands.fired + stands.skipped + stands.dropped + stands.missed, 4, "{what}");
+            assert_eq!(stands.waiting, 0, "{what}");
+            let states = states(&world).await;
+            let cancelled = states.iter().filter(|(_, state)| *state == "cancelled").count() as u64;
+            let ends_others = matches!(overlap, Overlap::CancelOther | Overlap::TerminateOther);
+            assert_eq!(cancelled, if ends_others { fired - 1 } else { 0 }, "{what}: {states:?}");
+            let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != Fate::Late).map(|e| e.count).sum();
+            assert_eq!(listed, skipped + dropped + missed, "{what}");
+            let late = if catch_up == CatchUp::None { 0 } else { fired.min(due - 1) };
+            assert_eq!(stands.late, late, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_waits_begins_when_the_others_have_ended() {
+    let world = world(json!({ "overlap": "queue-one" })).await;
+    let gate = hold(&world);
+    minute(&world).await;
+    world.guests.have_begun(1).await;
+    minute(&world).await;
+    minute(&world).await;
+    assert_eq!(states(&world).await, [(1, "running"), (2, "queued")]);
+    let entries = list(&world).await;
+    assert_eq!((entries.len(), entries[0].fate, entries[0].first), (1, Fate::Dropped, START.plus_millis(3 * MINUTE)));
+    gate.add_permits(1);
+    world.first_in("succeeded").await;
+    world.turn().await;
+    world.guests.have_begun(2).await;
+    assert_eq!((world.guests.most(), stored(&world).await.waiting), (1, 0));
+    gate.add_permits(1);
+    world.host.idle().await;
+    let metrics = world.host.metrics_text().unwrap();
+    for line in [r#"result="dropped"} 1"#, r#"result="fired"} 2"#] {
+        assert!(metrics.contains(&format!("tidemill_firings_total{{deployment=\"a\",{line}")), "{line} in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_wait_begin_in_their_order_over_a_restart() {
+    let mut world = world(json!({ "overlap": "queue-all" })).await;
+    let gate = hold(&world);
+    minute(&world).await;
+    world.guests.have_begun(1).await;
+    minute(&world).await;
+    minute(&world).await;
+    drop(world.next_life().await);
+    world.turn().await;
+    gate.add_permits(10);
+    while states(&world).await.iter().any(|(_, state)| *state != "succeeded") {
+        settle(&world).await;
+    }
+    let mut runs = world.runs(RunFilter::default()).await;
+    runs.sort_by_key(|run| run.trigger.at);
+    assert!(runs.is_sorted_by_key(|run| run.started_at) && runs.len() == 3);
+    assert_eq!(world.guests.begun(), 4, "the one that was taken over, twice");
+}
+
+#[tokio::test]
+async fn the_other_is_told_to_end_and_the_new_one_begins_when_it_has() {
+    for overlap in ["cancel-other", "terminate-other"] {
+        let world = world(json!({ "overlap": overlap })).await;
+        let _gate = hold(&world);
+        minute(&world).await;
+        world.guests.have_begun(1).await;
+        minute(&world).await;
+        world.first_in("cancelled").await;
+        world.turn().await;
+        world.guests.have_begun(2).await;
+        assert_eq!(states(&world).await, [(1, "cancelled"), (2, "running")], "{overlap}");
+        assert_eq!(world.guests.most(), 1, "{overlap}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_ends_a_schedule() {
+    let world = world(json!({ "overlap": "allow", "limit": 2 })).await;
+    for _ in 0..4 {
+        minute(&world).await;
+    }
+    let stands = stored(&world).await;
+    assert_eq!((stands.fired, stands.left, stands.next), (2, Some(0), None));
+    settle(&world).await;
+    world.host.trigger(&name("a"), &often()).await.unwrap();
+    deploy(&world, json!({ "overlap": "allow", "limit": 3 })).await;
+    minute(&world).await;
+    assert_eq!((stored(&world).await.fired, stored(&world).await.left), (3, Some(2)));
+}
+
+#[tokio::test]
+async fn failures_in_a_row_pause_a_schedule() {
+    let world = world(json!({ "overlap": "allow", "pause_after_failures": 3 })).await;
+    world.guests.act(|_| async { failure(false, Cause::Guest) });
+    for failed in 1..=3 {
+        assert_eq!(stored(&world).await.paused, None);
+        minute(&world).await;
+        settle(&world).await;
+        assert_eq!(stored(&world).await.failures, failed);
+    }
+    let note = stored(&world).await.paused.unwrap().note;
+    assert!(note.starts_with("3 runs in a row failed"), "{note}");
+    minute(&world).await;
+    assert_eq!(states(&world).await.len(), 3);
+    world.guests.act(|_| async { output("1") });
+    world.host.resume_schedule(&name("a"), &often()).await.unwrap();
+    minute(&world).await;
+    settle(&world).await;
+    assert_eq!((stored(&world).await.failures, stored(&world).await.fired), (0, 4));
+    let entries = list(&world).await;
+    assert_eq!((entries[0].fate, entries[0].count), (Fate::Paused, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Whatever is done to a schedule, and whenever the host looks, each nominal time that has passed is counted once, and what made no
+    /// run is listed.
+    #[test]
+    fn no_nominal_time_passes_without_being_counted(
+        overlap in prop::sample::select(Overlap::ALL.to_vec()),
+        catch_up in prop::sample::select(CatchUp::ALL.to_vec()),
+        steps in prop::collection::vec((0u64..20, 0usize..3, any::<bool>()), 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let words = json!({
+                "overlap": overlap.as_str(), "catch_up": catch_up.as_str(), "catch_up_window": "10m",
+            });
+            let world = world(words).await;
+            let gate = hold(&world);
+            let mut passed = 0;
+            for (minutes, ends, by_hand) in steps {
+                world.clock.advance(minutes * MINUTE);
+                passed += minutes;
+                world.turn().await;
+                if by_hand {
+                    world.host.trigger(&name("a"), &often()).await.unwrap();
+                }
+                gate.add_permits(ends);
+                tokio::task::yield_now().await;
+            }
+            let stands = stored(&world).await;
+            assert_eq!(stands.fired + stands.skipped + stands.dropped + stands.missed, passed, "{stands:?}");
+            let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != Fate::Late).map(|e| e.count).sum();
+            assert_eq!(listed, passed - stands.fired);
+            let runs = world.runs(RunFilter::default()).await;
+            assert_eq!(runs.len() as u64, stands.fired + stands.by_hand);
+            // Nobody waits for ever.
+            gate.add_permits(1_000);
+            while world.runs(RunFilter::default()).await.iter().any(|run| !run.state.is_settled()) {
+                settle(&world).await;
+            }
+            assert_eq!(stored(&world).await.waiting, 0);
+            assert!(world.runs(RunFilter::default()).await.iter().all(|run| run.state != RunState::Suspended));
+        });
+    }
+}

@@ -1,0 +1,207 @@
+//! Claims about the list of firings that did not go as usual, about schedules that end or are paused by themselves, and about backfills.
+
+use std::sync::Arc;
+
+use tidemill_core::Timestamp;
+use tidemill_core::run::RunState;
+use tidemill_core::schedule::Overlap;
+
+use super::schedules::{change, firing, parked, stands};
+use super::world::{NOON, claim_one, deploy_with, done, failure, later, name, owner, schedule, scheduled, success};
+use crate::Store;
+use crate::records::{
+    BackfillPart, Fate, FeedEvent, Firing, FiringEntry, NewFiring, Operation, OperationState, PageRequest, Pause,
+    Retry, ScheduleChange, Span, Task,
+};
+
+async fn list(store: &Arc<dyn Store>, limit: usize) -> Vec<FiringEntry> {
+    store.firing_list(&name("a"), &schedule("often"), PageRequest::first(limit)).await.expect("a list").items
+}
+
+/// Fires `a`'s schedule at its next time.
+async fn next(store: &Arc<dyn Store>, change: impl Fn(&mut Firing)) {
+    let due = stands(store, "a").await.next.expect("a next time");
+    let mut firing = firing(due, due.plus_millis(10));
+    change(&mut firing);
+    store.fire(firing, due).await.expect("a firing").expect("nobody moved it");
+}
+
+pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    next(&store, |_| {}).await;
+    assert_eq!(list(&store, 9).await, []);
+    let span = Span { first: later(12), last: later(18), count: 4 };
+    next(&store, |firing| {
+        firing.missed = Some(span);
+        firing.firings[0].late = true;
+        firing.firings.push(NewFiring { run: scheduled("a", "often", later(25)), late: true });
+    })
+    .await;
+    let found = list(&store, 9).await;
+    let shown: Vec<_> = found.iter().map(|entry| (entry.fate, entry.first, entry.last, entry.count)).collect();
+    assert_eq!(shown, [(Fate::Late, later(20), later(25), 2), (Fate::Missed, later(12), later(18), 4)]);
+    assert!(found.iter().all(|entry| entry.seen == later(20)));
+    let stands = stands(&store, "a").await;
+    assert_eq!((stands.fired, stands.late, stands.missed, stands.listed), (3, 2, 4, 2));
+    assert_eq!(found[0].run, stands.last_run);
+    let told = store.feed(0, 100).await.expect("the feed");
+    let told = told.iter().filter_map(|entry| match &entry.event {
+        FeedEvent::Schedule { change, firings, .. } => Some((change.as_str(), *firings)),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [("missed", 4), ("late", 2)]);
+}
+
+pub(super) async fn the_newest_thousand_are_kept(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    for _ in 0..1_005 {
+        next(&store, |firing| firing.firings[0].late = true).await;
+    }
+    let (mut page, mut seen) = (PageRequest::first(300), Vec::new());
+    loop {
+        let found = store.firing_list(&name("a"), &schedule("often"), page).await.expect("a list");
+        seen.extend(found.items.iter().map(|entry| entry.first));
+        let Some(next) = found.next else { break };
+        page = PageRequest { cursor: Some(next), limit: 300 };
+    }
+    let newest: Vec<_> = (6..=1_005).rev().map(|n| later(10 * n)).collect();
+    assert_eq!(seen, newest);
+    assert_eq!(stands(&store, "a").await.late, 1_005, "the count forgets nothing");
+    // Who comes after under the same name begins with none.
+    deploy_with(&store, "a", r#"{"priority":1}"#, vec![]).await;
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    assert_eq!(list(&store, 9).await, []);
+}
+
+pub(super) async fn a_limit_ends_it(store: Arc<dyn Store>) {
+    let limited = |limit| vec![ScheduleChange { limit, ..change(1, later(10)) }];
+    deploy_with(&store, "a", "{}", limited(Some(3))).await;
+    next(&store, |firing| firing.overlap = Overlap::Skip).await;
+    next(&store, |firing| firing.overlap = Overlap::Skip).await;
+    let one = stands(&store, "a").await;
+    assert_eq!((one.fired, one.skipped, one.left), (1, 1, Some(2)), "one that was skipped uses nothing up");
+    // Three are due, and two may be.
+    next(&store, |firing| {
+        let more = [later(35), later(38)].map(|time| NewFiring { run: scheduled("a", "often", time), late: false });
+        firing.firings.extend(more);
+    })
+    .await;
+    let ended = stands(&store, "a").await;
+    assert_eq!((ended.fired, ended.left, ended.next, ended.last), (3, Some(0), None, Some(later(35))));
+    assert_eq!(store.next_due().await, Ok(None));
+    // Neither resuming nor a revision that says the same lets it go on.
+    let pause = Some(Pause { since: NOON, note: String::new() });
+    store.pause_schedule(&name("a"), &schedule("often"), pause, None, None, NOON).await.expect("a schedule");
+    let resumed = store.pause_schedule(&name("a"), &schedule("often"), None, Some(later(50)), None, NOON).await;
+    assert_eq!(resumed.expect("a schedule").next, None);
+    let other_words = ScheduleChange { spec: 2, ..limited(Some(3)).remove(0) };
+    deploy_with(&store, "a", r#"{"priority":1}"#, vec![other_words]).await;
+    assert_eq!(stands(&store, "a").await.next, None);
+    let more = ScheduleChange { spec: 3, ..limited(Some(4)).remove(0) };
+    deploy_with(&store, "a", r#"{"priority":2}"#, vec![more]).await;
+    let again = stands(&store, "a").await;
+    assert_eq!((again.left, again.next, again.fired), (Some(4), Some(later(10)), 3), "another limit is counted anew");
+}
+
+pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
+    let careful = vec![ScheduleChange { pause_after_failures: Some(2), ..change(1, later(10)) }];
+    deploy_with(&store, "a", "{}", careful.clone()).await;
+    let owner = owner(&store).await;
+    let fails = async |how: fn(tidemill_core::Failure) -> RunState| {
+        next(&store, |_| {}).await;
+        let run = claim_one(&store, &owner, "a").await.run;
+        let mut failed = parked(&owner, &run);
+        failed.run.state = how(failure());
+        done(&store, failed).await;
+        run
+    };
+    let first = fails(RunState::Parked).await;
+    next(&store, |_| {}).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    done(&store, success(&owner, &run)).await;
+    assert_eq!(stands(&store, "a").await.failures, 0, "a success begins anew");
+    // One that is tried again and fails again is one failure.
+    store.retry_run(first.id, Retry { component: None, from_start: false, now: NOON }).await.expect("a retry");
+    let again = claim_one(&store, &owner, "a").await.run;
+    done(&store, parked(&owner, &again)).await;
+    store.retry_run(first.id, Retry { component: None, from_start: false, now: NOON }).await.expect("a retry");
+    let again = claim_one(&store, &owner, "a").await.run;
+    done(&store, parked(&owner, &again)).await;
+    assert_eq!((stands(&store, "a").await.failures, stands(&store, "a").await.paused), (1, None));
+    let last = fails(RunState::Failed).await;
+    let paused = stands(&store, "a").await;
+    let note = paused.paused.expect("it is paused").note;
+    assert!(note.contains("2 runs in a row") && note.contains(&last.id.to_string()), "{note}");
+    assert_eq!(store.next_due().await, Ok(None));
+    let told = store.feed(0, 1_000).await.expect("the feed");
+    assert!(told.iter().any(|entry| matches!(&entry.event,
+        FeedEvent::Schedule { change, note: Some(told), .. } if change == "paused" && *told == note)));
+    let resumed = store.pause_schedule(&name("a"), &schedule("often"), None, Some(later(90)), None, NOON).await;
+    assert_eq!(resumed.expect("a schedule").failures, 0);
+    fails(RunState::Failed).await;
+    deploy_with(&store, "a", r#"{"priority":1}"#, careful).await;
+    assert_eq!(stands(&store, "a").await.failures, 0, "a new revision begins anew");
+}
+
+pub(super) async fn what_a_pause_let_pass_is_listed(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    let pause = Some(Pause { since: NOON, note: "moving".into() });
+    store.pause_schedule(&name("a"), &schedule("often"), pause, None, None, NOON).await.expect("a schedule");
+    let passed = Some(Span { first: later(10), last: later(40), count: 4 });
+    store
+        .pause_schedule(&name("a"), &schedule("often"), None, Some(later(50)), passed, later(45))
+        .await
+        .expect("a schedule");
+    let found = list(&store, 9).await;
+    assert_eq!((found[0].fate, found[0].count, found[0].seen), (Fate::Paused, 4, later(45)));
+    assert_eq!(stands(&store, "a").await.missed, 0, "that was somebody's wish");
+}
+
+pub(super) async fn a_part_of_a_backfill_is_made_once(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    let task = Task::Backfill {
+        deployment: name("a"),
+        schedule: schedule("often"),
+        start: NOON,
+        end: later(9),
+        overlap: Overlap::QueueOne,
+    };
+    let asked = Operation {
+        id: "op".into(),
+        task,
+        total: Some(3),
+        matched: 0,
+        done: 0,
+        failed: 0,
+        cursor: None,
+        state: OperationState::Running,
+        created_at: NOON,
+        ended_at: None,
+    };
+    store.put_operation(asked.clone()).await.expect("an operation");
+    let part = |seen: Option<u8>, times: &[Timestamp], cursor: Option<u8>| BackfillPart {
+        operation: Operation {
+            cursor: cursor.map(|at| vec![at]),
+            matched: 3,
+            state: if cursor.is_some() { OperationState::Running } else { OperationState::Done },
+            ..asked.clone()
+        },
+        seen: seen.map(|at| vec![at]),
+        firings: times.iter().map(|at| NewFiring { run: scheduled("a", "often", *at), late: false }).collect(),
+        queue: 100,
+    };
+    let first = part(None, &[later(1), later(2), later(3)], Some(3));
+    let both = tokio::join!(store.backfill(first.clone(), NOON), store.backfill(first.clone(), NOON));
+    let made = [both.0.expect("a part"), both.1.expect("a part")];
+    assert_eq!(made.iter().flatten().count(), 1, "{made:?}");
+    let (operation, fired) = made.into_iter().flatten().next().expect("one took hold");
+    // One starts, one waits, one is dropped.
+    assert_eq!((operation.done, operation.failed, fired.fired.len(), fired.dropped), (2, 1, 2, 1));
+    assert_eq!(store.operation("op").await, Ok(Some(operation)));
+    let stands = stands(&store, "a").await;
+    assert_eq!((stands.fired, stands.dropped, stands.waiting, stands.next), (0, 0, 1, Some(later(10))));
+    assert_eq!(list(&store, 9).await[0].operation.as_deref(), Some("op"));
+    let (operation, _) = store.backfill(part(Some(3), &[], None), NOON).await.expect("a part").expect("the last one");
+    assert_eq!((operation.done, operation.state), (2, OperationState::Done));
+    assert_eq!(store.backfill(part(None, &[later(1)], Some(1)), NOON).await, Ok(None), "it is through");
+}

@@ -1,0 +1,132 @@
+//! The runs of a schedule that have not ended and are not parked: those that were started, and those that wait their turn, which is
+//! when none of the started is left.
+//!
+//! A run that waits its turn is listed nowhere else, and holds nothing that another could wait for; so no cycle can be, whatever
+//! else the started ones wait for. One that is tried again after it was parked is started at once.
+
+use tidemill_core::run::{Run, TriggerKind};
+use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp};
+
+use super::commit::Commit;
+use super::kept::{self, Kept};
+use super::reads::Reads;
+use super::tables::{FIRINGS, RUNS, SCHEDULES, run_at_end, under};
+use super::{places, streak};
+use crate::error::StoreError;
+use crate::records::Schedule;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The row of a run that was started begins so,
+const STARTED: u8 = 0;
+/// that of one that waits its turn so.
+const WAITS: u8 = 1;
+
+/// The schedule that a run belongs to.
+fn schedule_of(run: &Run) -> Option<&str> {
+    run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)
+}
+
+fn rows(deployment: &DeploymentName, schedule: &str, kind: &[u8]) -> Vec<u8> {
+    under(deployment.as_str(), &under(schedule, kind))
+}
+
+/// The row of a run that has not ended and is not parked; none where it is no schedule's.
+fn row(kept: &Kept) -> Option<Vec<u8>> {
+    let run = &kept.run;
+    let mut row = rows(&run.deployment, schedule_of(run)?, &[if kept.marks.waits_turn { WAITS } else { STARTED }]);
+    row.extend_from_slice(&run.id.to_bytes());
+    Some(row)
+}
+
+/// A run comes that is not settled, or comes again.
+pub(super) fn comes(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
+    let Some(row) = row(kept) else { return Ok(()) };
+    commit.put(FIRINGS, &row, &[]);
+    if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.waits_turn) {
+        let key = under(kept.run.deployment.as_str(), name.as_bytes());
+        if let Some(mut schedule) = commit.record::<Schedule>(SCHEDULES, &key)? {
+            schedule.waiting += 1;
+            commit.put_record(SCHEDULES, &key, &schedule)?;
+        }
+    }
+    Ok(())
+}
+
+/// A run has ended or is parked, and was not before: the next one may have its turn, and its schedule counts how it ended.
+pub(super) fn settled(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> {
+    let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(()) };
+    commit.delete(FIRINGS, &row);
+    let key = under(kept.run.deployment.as_str(), name.as_bytes());
+    let mut schedule = commit.record::<Schedule>(SCHEDULES, &key)?;
+    let before = schedule.clone();
+    if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.waits_turn) {
+        schedule.waiting = schedule.waiting.saturating_sub(1);
+    }
+    // A schedule that is no more may have left some.
+    if !kept.marks.waits_turn && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
+        next(commit, &kept.run.deployment, name, schedule.as_mut(), now)?;
+    }
+    if let Some(schedule) = &mut schedule {
+        streak::count(commit, schedule, &kept.run, now)?;
+    }
+    match schedule {
+        Some(schedule) if before.as_ref() != Some(&schedule) => commit.put_record(SCHEDULES, &key, &schedule),
+        _ => Ok(()),
+    }
+}
+
+/// Starts the first that waits its turn, where none that was started is left.
+fn next(
+    commit: &mut Commit<'_, '_>,
+    deployment: &DeploymentName,
+    name: &str,
+    schedule: Option<&mut Schedule>,
+    now: Timestamp,
+) -> Result<()> {
+    if !commit.below(FIRINGS, &rows(deployment, name, &[STARTED]), 1)?.is_empty() {
+        return Ok(());
+    }
+    let waiting = commit.below(FIRINGS, &rows(deployment, name, &[WAITS]), 1)?;
+    let Some((row, id)) = waiting.first().and_then(|(row, _)| Some((row, run_at_end(row)?))) else { return Ok(()) };
+    commit.delete(FIRINGS, row);
+    let mut kept = kept::existing(commit, id)?;
+    kept.marks.waits_turn = false;
+    commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+    comes(commit, &kept)?;
+    if let Some(schedule) = schedule {
+        schedule.waiting = schedule.waiting.saturating_sub(1);
+    }
+    places::list(commit, &kept, now)
+}
+
+/// Those that were started, oldest first.
+pub(super) fn started(
+    store: &impl Reads,
+    deployment: &DeploymentName,
+    name: &ScheduleName,
+    most: usize,
+) -> Result<Vec<RunId>> {
+    let found = store.below(FIRINGS, &rows(deployment, name.as_str(), &[STARTED]), most)?;
+    Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
+}
+
+/// Those that wait their turn, in its order.
+pub(super) fn waiting(
+    store: &impl Reads,
+    deployment: &DeploymentName,
+    name: &ScheduleName,
+    most: usize,
+) -> Result<Vec<RunId>> {
+    let found = store.below(FIRINGS, &rows(deployment, name.as_str(), &[WAITS]), most)?;
+    Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
+}
+
+/// What a queued run waits for, where that is its turn: its schedule's runs that were started, at most `most` of them.
+pub(super) fn before(store: &impl Reads, id: RunId, most: usize) -> Result<Vec<RunId>> {
+    let Some(kept) = kept::kept(store, id)?.filter(|kept| kept.marks.waits_turn && !kept.run.state.is_settled()) else {
+        return Ok(Vec::new());
+    };
+    let Some(name) = schedule_of(&kept.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
+    started(store, &kept.run.deployment, &name, most)
+}
