@@ -276,9 +276,6 @@ pub trait Store: Send + Sync + 'static {
         name: &ScheduleName,
         most: usize,
     ) -> Result<UnendedFirings>;
-    /// Where a run waits its turn among those of its schedule: the runs before which it does not begin, at most `most`. Empty where it
-    /// does not wait for that.
-    async fn turn_after(&self, id: RunId, most: usize) -> Result<Vec<RunId>>;
 
     /// Where the last successful collection of a stream ended.
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>>;

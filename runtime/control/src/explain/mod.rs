@@ -56,12 +56,12 @@ pub enum StageName {
     Queue,
     /// Whether the deployment admits anything.
     Paused,
+    /// Its turn among the runs of its schedule.
+    Schedule,
     /// Whether its time has come: a delay, a retry's back-off.
     Time,
     /// The lane of its key.
     Key,
-    /// The lane of its schedule.
-    Schedule,
     /// Its place among the deployment's runs: priority, then age.
     Priority,
     /// The deployment's rate.
@@ -79,9 +79,9 @@ impl StageName {
         Self::Debounce,
         Self::Queue,
         Self::Paused,
+        Self::Schedule,
         Self::Time,
         Self::Key,
-        Self::Schedule,
         Self::Priority,
         Self::Rate,
         Self::Concurrency,

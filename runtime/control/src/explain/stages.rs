@@ -2,7 +2,7 @@
 
 use tidemill_core::Timestamp;
 use tidemill_core::lane::Lane;
-use tidemill_core::run::RunState;
+use tidemill_core::run::{RunState, TriggerKind};
 use tidemill_store::records::{LaneView, Listed, Standing};
 
 use super::words::{count, span, time};
@@ -42,7 +42,8 @@ fn stage(host: &Inner, live: &Live, standing: &Standing, name: StageName) -> Sta
         }
         StageName::Paused => paused(live),
         StageName::Time => due(host, standing),
-        StageName::Key | StageName::Schedule => lane(standing, name),
+        StageName::Schedule => turn(standing),
+        StageName::Key => lane(standing),
         StageName::Priority => priority(standing),
         StageName::Rate => rate(host, live, standing),
         StageName::Concurrency => {
@@ -114,12 +115,29 @@ fn due(host: &Inner, standing: &Standing) -> Stage {
     }
 }
 
-fn lane(standing: &Standing, name: StageName) -> Stage {
-    let begins = if name == StageName::Key { "key/" } else { "schedule/" };
-    let found = standing.lanes.iter().enumerate().find(|(_, (lane, _, _))| lane.name.starts_with(begins));
+fn turn(standing: &Standing) -> Stage {
+    let name = StageName::Schedule;
+    if standing.run.trigger.kind != TriggerKind::Schedule {
+        return Stage::new(name, Verdict::None, "no schedule asked for it");
+    }
+    let Listed::Turn(before) = standing.listed else {
+        return Stage::new(name, Verdict::Passes, "it waits for no other run of its schedule");
+    };
+    let others: Vec<_> = standing.turn_after.iter().take(3).map(ToString::to_string).collect();
+    let more = if standing.turn_after.len() > 3 { ", and others" } else { "" };
+    let detail = format!(
+        "runs of its schedule have not ended: {}{more}; it is number {} of those that wait their turn",
+        others.join(", "),
+        ordinal(before)
+    );
+    Stage { runs: standing.turn_after.clone(), ..Stage::new(name, Verdict::Waits, detail) }
+}
+
+fn lane(standing: &Standing) -> Stage {
+    let name = StageName::Key;
+    let found = standing.lanes.iter().enumerate().find(|(_, (lane, _, _))| lane.name.starts_with("key/"));
     let Some((place, (lane, is_in, view))) = found else {
-        let none = if name == StageName::Key { "no key" } else { "no lane of a schedule" };
-        return Stage::new(name, Verdict::None, format!("it has {none}"));
+        return Stage::new(name, Verdict::None, "it has no key");
     };
     let Lane { name: called, .. } = lane;
     let LaneView { capacity, held, waiting, in_it, .. } = view;

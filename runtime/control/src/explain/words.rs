@@ -71,7 +71,9 @@ fn what_helps(stage: &Stage, run: &Run) -> Option<String> {
         },
         StageName::Schedule => match stage.runs.first() {
             Some(holder) => {
-                format!("It enters when a run of the lane ends or is parked: see `tidemill explain {holder}`.")
+                format!(
+                    "It begins when they have ended or are parked: `tidemill explain {holder}` says why one goes on."
+                )
             }
             None => return None,
         },

@@ -68,7 +68,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     world.host.resume(&name("a")).await.unwrap();
     let explanation = explained(&world, run.id).await;
     assert_eq!(waits_at(&world, run.id).await, Some(StageName::Time));
-    assert_eq!(explanation.stages[4].until, Some(START.plus_millis(10_000)));
+    assert_eq!(explanation.stages[5].until, Some(START.plus_millis(10_000)));
 
     world.clock.advance(10_000);
     let behind = asked(&world, "a", json!({ "k": 1 }), 0).await;
@@ -76,7 +76,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     // The one that was delayed asks for its lane when it is due.
     let explanation = explained(&world, behind.id).await;
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Key));
-    let stage = &explanation.stages[5];
+    let stage = &explanation.stages[6];
     assert_eq!((stage.used, stage.limit, &stage.runs), (Some(1), Some(1), &vec![holder.id]));
     assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", holder.id)));
 
@@ -207,4 +207,24 @@ async fn what_ended_or_is_set_aside_says_why_and_what_to_do() {
     }
     let nobody = world.host.explain(RunId::new(Timestamp::default(), 7)).await.unwrap_err();
     assert_eq!(nobody.code(), Code::RunNotFound);
+}
+
+#[tokio::test]
+async fn a_firing_that_waits_its_turn_says_after_whom() {
+    let world = World::still().await;
+    let schedule = json!({ "name": "often", "cron": "* * * * *", "overlap": "queue-all" });
+    world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
+    let _gate = gated(&world);
+    for _ in 0..3 {
+        world.clock.advance(60_000);
+        world.turn().await;
+    }
+    world.guests.have_begun(1).await;
+    let mut runs = world.runs(tidemill_store::records::RunFilter::default()).await;
+    runs.sort_by_key(|run| run.trigger.at);
+    assert_eq!(waits_at(&world, runs[2].id).await, Some(StageName::Schedule));
+    let explanation = explained(&world, runs[2].id).await;
+    assert_eq!(explanation.stages[4].runs, [runs[0].id]);
+    assert!(explanation.summary.contains("number 2 of those that wait their turn"), "{}", explanation.summary);
+    assert!(explanation.next.unwrap().contains(&format!("tidemill explain {}", runs[0].id)));
 }

@@ -10,7 +10,7 @@ use tidemill_core::{RunId, Timestamp};
 use super::schedules::{change, firing, parked, stands, started};
 use super::world::{NOON, claim_one, deploy_with, done, later, name, owner, request, schedule, scheduled, success};
 use crate::Store;
-use crate::records::{Fate, Fired, Firing, NewFiring, PageRequest, Requested, RunFilter};
+use crate::records::{Fate, Fired, Firing, Listed, NewFiring, PageRequest, Requested, RunFilter};
 
 async fn fire(store: &Arc<dyn Store>, firing: Firing) -> Fired {
     let now = firing.due;
@@ -70,9 +70,10 @@ pub(super) async fn one_waits_and_the_next_is_dropped(store: Arc<dyn Store>) {
     let dropped = next(&store, Overlap::QueueOne).await;
     assert_eq!((dropped.fired, dropped.dropped), (vec![], 1));
     let turn = waiting(&store).await[0];
-    assert_eq!(store.turn_after(turn, 9).await, Ok(vec![run.id]));
+    let standing = async || store.standing(turn, 9).await.expect("a look").expect("a run");
+    assert_eq!((standing().await.listed, standing().await.turn_after), (Listed::Turn(0), vec![run.id]));
     assert!(done(&store, success(&owner, &run)).await.ready == [name("a")], "its turn has come");
-    assert_eq!(store.turn_after(turn, 9).await, Ok(vec![]));
+    assert_eq!((standing().await.listed, standing().await.turn_after), (Listed::Ready(0), vec![]));
     assert_eq!((started(&store).await, waiting(&store).await), (vec![turn], vec![]));
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, turn);
     // There is room again.

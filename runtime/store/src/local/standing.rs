@@ -6,13 +6,13 @@ use tidemill_core::run::RunState;
 use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::tables::{DELAYED, READY, at, ready, under};
-use super::{admit, debounce, lanes, places};
+use super::{admit, debounce, lanes, places, turns};
 use crate::error::StoreError;
 use crate::records::{Listed, Standing};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs of a lane that are named.
+/// Runs of a lane, and of those before a turn, that are named.
 const NAMED: usize = 10;
 
 pub(super) fn of(store: &impl Reads, id: RunId, most: usize) -> Result<Option<Standing>> {
@@ -25,7 +25,9 @@ pub(super) fn of(store: &impl Reads, id: RunId, most: usize) -> Result<Option<St
     }
     let queued = places::queued(store, &kept.run.deployment)?;
     let starts = admit::starts(store, &kept.run.deployment)?;
-    Ok(Some(Standing { gathers: debounce::gathers(&kept), run: kept.run, listed, lanes: in_lanes, queued, starts }))
+    let turn_after = if matches!(listed, Listed::Turn(_)) { turns::before(store, &kept, NAMED)? } else { Vec::new() };
+    let gathers = debounce::gathers(&kept);
+    Ok(Some(Standing { gathers, run: kept.run, listed, lanes: in_lanes, turn_after, queued, starts }))
 }
 
 fn listed(store: &impl Reads, kept: &Kept, most: usize) -> Result<Listed> {
@@ -35,6 +37,9 @@ fn listed(store: &impl Reads, kept: &Kept, most: usize) -> Result<Listed> {
         RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
         _ => return Ok(Listed::Nowhere),
     };
+    if let Some(before) = turns::ahead(store, kept, most)? {
+        return Ok(Listed::Turn(before));
+    }
     if let Some((place, before)) = lanes::waits(store, kept, most)? {
         return Ok(Listed::Lane(place, before));
     }

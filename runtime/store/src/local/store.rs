@@ -359,10 +359,6 @@ impl Store for LocalStore {
         Ok(UnendedFirings { started, waiting: turns::waiting(&view, deployment, name, most)? })
     }
 
-    async fn turn_after(&self, id: RunId, most: usize) -> Result<Vec<RunId>> {
-        turns::before(&self.kv.view(), id, most)
-    }
-
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {
         schedules::watermark(&self.kv, stream)
     }

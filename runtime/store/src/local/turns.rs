@@ -122,11 +122,18 @@ pub(super) fn waiting(
     Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
 }
 
-/// What a queued run waits for, where that is its turn: its schedule's runs that were started, at most `most` of them.
-pub(super) fn before(store: &impl Reads, id: RunId, most: usize) -> Result<Vec<RunId>> {
-    let Some(kept) = kept::kept(store, id)?.filter(|kept| kept.marks.waits_turn && !kept.run.state.is_settled()) else {
-        return Ok(Vec::new());
-    };
+/// How many wait before a run that waits its turn, counted up to `most`; none where it does not.
+pub(super) fn ahead(store: &impl Reads, kept: &Kept, most: usize) -> Result<Option<usize>> {
+    let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(None) };
+    if !kept.marks.waits_turn || kept.run.state.is_settled() {
+        return Ok(None);
+    }
+    let first = rows(&kept.run.deployment, name, &[WAITS]);
+    Ok(Some(store.range(FIRINGS, first..row, false, most)?.len()))
+}
+
+/// The runs before which one that waits its turn does not begin, at most `most`: those of its schedule that were started.
+pub(super) fn before(store: &impl Reads, kept: &Kept, most: usize) -> Result<Vec<RunId>> {
     let Some(name) = schedule_of(&kept.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
     started(store, &kept.run.deployment, &name, most)
 }

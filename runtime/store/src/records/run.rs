@@ -156,6 +156,8 @@ pub struct Standing {
     pub lanes: Vec<(Lane, bool, LaneView)>,
     /// Whether it takes newer requests in while it is queued; see [`Debounced`].
     pub gathers: bool,
+    /// Where it waits its turn among the runs of its schedule, the first of those that were started.
+    pub turn_after: Vec<RunId>,
     /// Runs of its deployment that are queued.
     pub queued: u64,
     /// Runs of its deployment that have begun in the time that its rate looks at, as far as they were counted, with the oldest.
@@ -171,6 +173,8 @@ pub enum Listed {
     Delayed(Timestamp),
     /// Those who wait for the lane at this place of its lanes; so many enter before it, counted up to a bound.
     Lane(usize, usize),
+    /// Those who wait their turn among the runs of their schedule; so many come before it, counted up to a bound.
+    Turn(usize),
     /// Those who can be claimed; so many come before it, counted up to a bound.
     Ready(usize),
 }
