@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidemill_core::manifest::{Change, Manifest, Source};
 use tidemill_core::run::{Export, RunState};
 use tidemill_core::schedule::{Planned, Schedule};
+use tidemill_core::schema::InputCheck;
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
@@ -280,11 +281,19 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
 
 /// What is wrong with the manifest, given its component.
 fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
+    let check = component.schemas.as_deref().and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
     let mut found = Vec::new();
     for (index, schedule) in manifest.schedules.iter().enumerate() {
-        if let Err(error) = exports::of_schedule(&component.exports, schedule.spec().export) {
-            let pointer = format!("/schedules/{index}/export");
-            found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
+        match exports::of_schedule(&component.exports, schedule.spec().export) {
+            Ok(Export::Workflow) => {
+                let wrong = check.iter().flat_map(|check| check.problems(schedule.spec().input.as_bytes()));
+                found.extend(wrong.map(|problem| problem.under(&format!("/schedules/{index}/input"))));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let pointer = format!("/schedules/{index}/export");
+                found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
+            }
         }
     }
     found

@@ -15,7 +15,7 @@ use crate::runs::RUN_LABELS;
 /// What a run of `deployment` with that input would be, were it started by `parent` now.
 ///
 /// # Errors
-/// Where there is no such deployment, it has no such export, too many of its runs wait already, or the run would wait for a lane that
+/// Where there is no such deployment, it has no such export, its workflow takes no such input, too many of its runs wait already, or the run would wait for a lane that
 /// its parent or a run above is in.
 pub(crate) async fn target(
     host: &Inner,
@@ -31,6 +31,12 @@ pub(crate) async fn target(
     let unreadable = |error: StoreError| refused(error.into());
     let live = host.live(deployment).map_err(refused)?;
     let export = exports::of_call(&live.plan.exports, export).map_err(refused)?;
+    if export == Export::Workflow
+        && let Some(problem) = live.plan.input.iter().flat_map(|check| check.problems(input)).next()
+    {
+        let place = if problem.pointer.is_empty() { "the input" } else { problem.pointer.as_str() };
+        return Err(Code::InputInvalid.failure(format!("{place} of a run of `{deployment}`: {}", problem.message)));
+    }
     let (queued, most) =
         (host.store.waiting(deployment).await.map_err(unreadable)?, live.queue_max(host.config.queue_max));
     if queued >= most {

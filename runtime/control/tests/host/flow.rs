@@ -37,6 +37,8 @@ fn noted(world: &World) -> Arc<Mutex<Vec<RunId>>> {
 /// Turns until nothing more begins.
 async fn settle(world: &World) {
     loop {
+        // What the end of one lets begin is found by the turn after it.
+        world.host.idle().await;
         let before = world.guests.begun();
         world.turn().await;
         world.host.idle().await;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tidemill_control::ControlError;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
-use tidemill_core::{ScheduleName, Timestamp};
+use tidemill_core::{Code, ScheduleName, Timestamp};
 use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
 use tokio::sync::Semaphore;
 
@@ -190,4 +191,15 @@ async fn a_loop_that_runs_by_itself_fires_when_the_time_has_come() {
     let run = world.first_in("succeeded").await;
     assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
     world.host.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn a_schedule_whose_input_its_component_does_not_take_is_refused() {
+    let world = World::still().await;
+    world.put_typed().await;
+    let manifest = |input| json!({ "name": "typed", "schedules": [{ "name": "s", "every": "1h", "input": input }] });
+    let refused = world.try_deploy("2.0.0", manifest(json!([1, "2"]))).await.unwrap_err();
+    let ControlError::Problems { problems, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!((problems[0].code, problems[0].pointer.as_str()), (Code::InputInvalid, "/schedules/0/input/1"));
+    world.try_deploy("2.0.0", manifest(json!([1, 2]))).await.unwrap();
 }

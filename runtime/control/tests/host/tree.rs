@@ -216,3 +216,23 @@ async fn a_retry_on_another_component_is_looked_at_before() {
     let ended = world.until_settled(run.id).await;
     assert_eq!((ended.state, ended.fuel), (RunState::Succeeded, Fuel::new(200)));
 }
+
+#[tokio::test]
+async fn a_child_is_started_only_with_an_input_that_its_component_takes() {
+    let world = World::still().await;
+    world.put_typed().await;
+    world.try_deploy("2.0.0", json!({ "name": "typed" })).await.unwrap();
+    world.deploy(json!({ "name": "a" })).await;
+    world.guests.act(|job| async move {
+        let typed = name("typed");
+        let of = |input: &'static [u8]| job.sink.target(job.run.id, &typed, None, input);
+        let refused = of(br#"[1, "2"]"#).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.retryable), ("host/input-invalid", false));
+        assert!(refused.message.starts_with("/1 of a run of `typed`"), "{}", refused.message);
+        assert!(of(b"[1, 2]").await.is_ok());
+        output("1")
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+}

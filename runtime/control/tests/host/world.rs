@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tidemill_control::{Ask, Host, HostConfig};
+use tidemill_control::{Ask, ControlError, Deployed, Host, HostConfig};
 use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Export, Run};
@@ -44,6 +44,27 @@ pub fn component() -> ComponentDigest {
     ComponentDigest::of(b"a component")
 }
 
+async fn put_version(
+    store: &dyn Store,
+    version: &str,
+    digest: ComponentDigest,
+    exports: &[Export],
+    schemas: Option<&str>,
+) {
+    let component = Component {
+        digest,
+        size: 11,
+        exports: exports.to_vec(),
+        imports: Vec::new(),
+        warnings: Vec::new(),
+        uploaded_at: START,
+        schemas: schemas.map(Into::into),
+    };
+    let version =
+        ModuleVersion { module: "module".parse().unwrap(), version: version.to_owned(), digest, created_at: START };
+    store.put_version(version, component).await.unwrap();
+}
+
 fn open(folder: &TempDir, disk: &Arc<Fillable>) -> Arc<dyn Store> {
     let mut config = LocalStore::config(folder.path());
     config.disk = Arc::clone(disk) as Arc<dyn Disk>;
@@ -82,22 +103,7 @@ impl World {
         let store = open(&folder, &disk);
         let clock = Arc::new(ManualClock::new(START));
         let guests = Scripted::new();
-        let component = Component {
-            digest: component(),
-            size: 11,
-            exports: exports.to_vec(),
-            imports: Vec::new(),
-            warnings: Vec::new(),
-            uploaded_at: START,
-            schemas: None,
-        };
-        let version = ModuleVersion {
-            module: "module".parse().unwrap(),
-            version: "1.0.0".to_owned(),
-            digest: component.digest,
-            created_at: START,
-        };
-        store.put_version(version, component).await.unwrap();
+        put_version(&*store, "1.0.0", component(), exports, None).await;
         let host = host(config(&folder, change), &store, &clock, &guests, running).await;
         let world = Self { folder, disk, store, clock, guests, host, change };
         if !running {
@@ -119,10 +125,22 @@ impl World {
     }
 
     pub async fn deploy(&self, manifest: serde_json::Value) {
+        self.try_deploy("1.0.0", manifest).await.unwrap();
+    }
+
+    /// With a version of the module.
+    pub async fn try_deploy(&self, version: &str, manifest: serde_json::Value) -> Result<Deployed, ControlError> {
         let mut manifest = manifest;
-        manifest["module"] = "module@1.0.0".into();
+        manifest["module"] = format!("module@{version}").into();
         let manifest = Manifest::parse_json(manifest.to_string().as_bytes()).unwrap();
-        self.host.deploy(manifest, None, false).await.unwrap();
+        self.host.deploy(manifest, None, false).await
+    }
+
+    /// Puts a version 2.0.0 of the module, whose workflow takes a list of numbers.
+    pub async fn put_typed(&self) {
+        let schemas = r#"{"workflow":{"input":{"type":"array","items":{"type":"integer"}}}}"#;
+        let digest = ComponentDigest::of(b"a typed component");
+        put_version(&*self.store, "2.0.0", digest, &[Export::Workflow], Some(schemas)).await;
     }
 
     pub async fn turn(&self) {

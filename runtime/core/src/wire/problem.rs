@@ -23,6 +23,12 @@ impl Problem {
         Self { code: Code::BadField, pointer: pointer.into(), message: message.into(), fix: fix.into() }
     }
 
+    /// The same as a part of a larger whole, where it lies at `pointer`.
+    #[must_use]
+    pub fn under(self, pointer: &str) -> Self {
+        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
+    }
+
     /// The same under another code.
     #[must_use]
     pub fn with_code(self, code: Code) -> Self {
