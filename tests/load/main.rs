@@ -14,6 +14,7 @@
 mod asleep;
 mod beside;
 mod disk;
+mod due;
 mod flight;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
@@ -40,6 +41,9 @@ async fn main() {
     }
     if wants("schedules") {
         schedules::measure(&mut table).await;
+    }
+    if wants("due") {
+        due::measure(&mut table).await;
     }
     if wants("readers") {
         readers::measure(&mut table).await;

@@ -60,7 +60,7 @@ fn millis(time: &Value) -> i64 {
 }
 
 /// Seconds of CPU used so far, and resident memory in MB.
-fn usage(pid: u32) -> (f64, u64) {
+pub fn usage(pid: u32) -> (f64, u64) {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();

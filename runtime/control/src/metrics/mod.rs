@@ -19,6 +19,9 @@ pub(crate) use guest::GuestMetrics;
 
 /// Seconds: from a no-op's half a millisecond to a long run's five minutes.
 const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
+/// Bounds for how late firings are; 5 s is where a firing counts as late.
+const LATENESS: [f64; 15] =
+    [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 60.0, 3_600.0, 86_400.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfDeployment {
@@ -125,7 +128,7 @@ impl Default for Metrics {
         let firings = Family::default();
         let running = Family::default();
         let queued = Family::default();
-        let lateness = seconds();
+        let lateness = Histogram::new(LATENESS);
         let store_errors = Counter::default();
         let taken_over = Counter::default();
         let host = HostGauges::default();
