@@ -31,6 +31,7 @@ mod ledger;
 mod modules;
 mod operations;
 mod page;
+mod parked;
 mod runs;
 mod schedules;
 mod streams;

@@ -13,7 +13,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::problem::{Answer, FieldProblem, ProblemBody};
 use crate::request::RawParams;
-use crate::{components, deployments, events, health, ledger, modules, operations, page, runs, schedules, streams};
+use crate::{
+    components, deployments, events, health, ledger, modules, operations, page, parked, runs, schedules, streams,
+};
 
 /// All of it.
 #[derive(OpenApi)]
@@ -64,6 +66,7 @@ use crate::{components, deployments, events, health, ledger, modules, operations
         runs::signal::to_run,
         runs::signal::to_key,
         runs::actions::actions,
+        parked::list::list,
         operations::list::list,
         operations::get::get,
         schedules::list::list,

@@ -13,7 +13,8 @@ use crate::gate::gate;
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    components, deployments, events, health, ledger, modules, openapi, operations, page, runs, schedules, streams,
+    components, deployments, events, health, ledger, modules, openapi, operations, page, parked, runs, schedules,
+    streams,
 };
 
 macro_rules! routes {
@@ -52,6 +53,7 @@ routes! {
     "/v1/runs/{id}/retry": post runs::retry::retry;
     "/v1/runs/{id}/signals/{name}": post runs::signal::to_run;
     "/v1/deployments/{name}/keys/{key}/signals/{signal}": post runs::signal::to_key;
+    "/v1/parked": get parked::list::list;
     "/v1/operations": get operations::list::list;
     "/v1/operations/{id}": get operations::get::get;
     "/v1/schedules": get schedules::list::list;

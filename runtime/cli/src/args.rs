@@ -69,6 +69,8 @@ pub enum Command {
     Run(run::start::Args),
     /// List runs, newest first
     Runs(run::list::Args),
+    /// Show what waits for a person: parked runs, counted by cause
+    Parked(run::parked::Args),
     /// Show one run
     RunInfo(run::info::Args),
     /// Show a run's log

@@ -81,6 +81,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Deploy(args) => project::deploy::run(&args, client, printer).await,
         Command::Run(args) => run::start::run(args, client, printer).await,
         Command::Runs(args) => run::list::run(&args, client, printer).await,
+        Command::Parked(args) => run::parked::run(&args, client, printer).await,
         Command::RunInfo(args) => run::info::run(&args, client, printer).await,
         Command::Logs(args) => run::logs::run(&args, client, printer).await,
         Command::Journal(args) => run::journal::run(&args, client, printer).await,

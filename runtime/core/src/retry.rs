@@ -49,12 +49,28 @@ impl RetryPolicy {
     pub const NEVER: Self =
         Self { max_attempts: 1, initial_millis: 0, factor_permille: 1_000, max_millis: 0, jitter_permille: 0 };
 
-    /// The policy of a preset: `default`, `never`, or `NxDURATION` such as `3x60s` for so many retries so far apart.
+    /// For what usually helps at once: five attempts from 100 ms on, doubling up to 2 s, 20 % jitter.
+    pub const QUICK: Self =
+        Self { max_attempts: 5, initial_millis: 100, factor_permille: 2_000, max_millis: 2_000, jitter_permille: 200 };
+
+    /// For what has to happen in the end: without end, from 1 s on, doubling up to an hour, 20 % jitter.
+    pub const PATIENT: Self = Self {
+        max_attempts: 0,
+        initial_millis: 1_000,
+        factor_permille: 2_000,
+        max_millis: 3_600_000,
+        jitter_permille: 200,
+    };
+
+    /// The policy of a preset: `default`, `never`, `quick`, `patient`, or `NxDURATION` such as `3x60s` for so many retries
+    /// so far apart. The SDK's presets are the same.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "default" => return Some(Self::default()),
             "never" => return Some(Self::NEVER),
+            "quick" => return Some(Self::QUICK),
+            "patient" => return Some(Self::PATIENT),
             _ if name.len() > 32 => return None,
             _ => {}
         }
@@ -213,7 +229,11 @@ mod tests {
             (three.max_attempts, three.delay_before(2, 9), three.delay_before(4, u64::MAX)),
             (4, 60_000, 60_000)
         );
-        assert_eq!(RetryPolicy::preset("never"), Some(RetryPolicy::NEVER));
+        for (name, policy) in
+            [("never", RetryPolicy::NEVER), ("quick", RetryPolicy::QUICK), ("patient", RetryPolicy::PATIENT)]
+        {
+            assert_eq!((RetryPolicy::preset(name), policy.checked()), (Some(policy), Ok(policy)));
+        }
         for bad in ["", "x", "3x", "x60s", "0x60s", "-1x60s", "+3x1s", "3x60", "3x8days", "99999x1s", "4294967295x1s"] {
             assert_eq!(RetryPolicy::preset(bad), None, "{bad}");
         }

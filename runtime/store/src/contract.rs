@@ -24,9 +24,9 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
     Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
-    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing,
-    StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
+    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause,
+    PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
+    SendSignal, Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
 };
 
 /// What every method answers.
@@ -145,6 +145,10 @@ pub trait Store: Send + Sync + 'static {
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>>;
     /// When the next run becomes due, queued or suspended, that is not due at `now`.
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
+    /// Parked runs, the newest first.
+    async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>>;
+    /// Parked runs by deployment and code, the largest group first. Looks at each that is parked.
+    async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>>;
     /// How many runs of a deployment could be claimed, counted up to `most`.
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
     /// How many runs of a deployment are queued, due or not, in their lanes or not. Exact, and as quick for a million as for one.

@@ -133,12 +133,20 @@ impl Retry {
     }
 }
 
-/// Reads a preset as manifests have it: `3x60s` is three retries, a minute apart. The delay is in `ms`, `s`, `m` or `h`.
+/// Reads a preset as manifests have it: `default`, `never`, `quick`, `patient`, or `3x60s` for three retries, a minute apart. The delay is
+/// in `ms`, `s`, `m` or `h`.
 impl FromStr for Retry {
     type Err = crate::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = || crate::Error::new("bad-retry", format!("`{text}` is not a retry preset, such as `3x60s`"));
+        match text {
+            "default" => return Ok(Self::default()),
+            "never" => return Ok(Self::never()),
+            "quick" => return Ok(Self::quick()),
+            "patient" => return Ok(Self::patient()),
+            _ => {}
+        }
         let (count, delay) = text.split_once('x').ok_or_else(bad)?;
         let digits = delay.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
         let (number, unit) = delay.split_at(digits);
@@ -150,7 +158,9 @@ impl FromStr for Retry {
             _ => return Err(bad()),
         };
         let delay = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).ok_or_else(bad)?;
-        Ok(Self::times(count.parse().map_err(|_| bad())?).every(Duration::from_millis(delay)))
+        let count = Some(count).filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())).ok_or_else(bad)?;
+        let count: u32 = count.parse().ok().filter(|count| *count > 0).ok_or_else(bad)?;
+        Ok(Self::times(count).every(Duration::from_millis(delay)))
     }
 }
 
@@ -169,7 +179,10 @@ mod tests {
     fn a_preset_is_read_and_anything_else_refused() {
         assert_eq!("3x60s".parse(), Ok(Retry::times(3).every(Duration::from_secs(60))));
         assert_eq!("2x5m".parse(), Ok(Retry::times(2).every(Duration::from_secs(300))));
-        for bad in ["", "x", "3x", "3x60", "x60s", "3x60d", "-1x1s", "3x18446744073709551615h", "3x60s "] {
+        for (name, retry) in [("never", Retry::never()), ("quick", Retry::quick()), ("patient", Retry::patient())] {
+            assert_eq!(name.parse(), Ok(retry));
+        }
+        for bad in ["", "x", "3x", "3x60", "x60s", "3x60d", "-1x1s", "+3x1s", "0x1s", "3x18446744073709551615h", "3x60s "] {
             assert!(bad.parse::<Retry>().is_err(), "{bad}");
         }
     }

@@ -13,7 +13,11 @@ use crate::request::{Params, bad};
 use crate::wire::Time;
 
 /// The query parameters that make a filter.
-pub const NAMES: [&str; 5] = ["deployment", "state", "label", "since", "until"];
+pub const NAMES: [&str; 6] = ["deployment", "state", "label", "since", "until", "code"];
+/// The most codes in one filter,
+const CODES: usize = 64;
+/// and the longest, in bytes.
+const CODE: usize = 128;
 /// The longest name and value of a label with the sign between, in bytes.
 const LABEL_TEXT: usize = 63 + 1 + 255;
 
@@ -38,6 +42,10 @@ pub struct FilterJson<'a> {
     /// Made before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Time>,
+    /// Failed or parked with one of these codes; one may stand alone.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    code: &'a [String],
 }
 
 impl<'a> FilterJson<'a> {
@@ -50,6 +58,7 @@ impl<'a> FilterJson<'a> {
             label: filter.labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             since: filter.since.map(Time),
             until: filter.until.map(Time),
+            code: &filter.codes,
         }
     }
 }
@@ -69,7 +78,30 @@ pub fn of_query(params: &Params) -> Answer<RunFilter> {
         labels: params.labels()?,
         since: params.time("since")?,
         until: params.time("until")?,
+        codes: codes(params)?,
     })
+}
+
+/// The codes that a query asks for.
+///
+/// # Errors
+/// [`tidemill_core::Code::BadQuery`].
+pub fn codes(params: &Params) -> Answer<Vec<String>> {
+    let mut codes = Vec::new();
+    for text in params.all("code").flat_map(|text| text.split(',')) {
+        if codes.len() == CODES || !is_code(text) {
+            return Err(bad("code", text, "this is no code of a failure").fix(BAD_CODE));
+        }
+        add(&mut codes, text);
+    }
+    Ok(codes)
+}
+
+/// What a wrong code is answered with.
+const BAD_CODE: &str = "Write one such as host/trap or no-luck, of at most 128 bytes; at most 64 of them.";
+
+fn is_code(text: &str) -> bool {
+    (1..=CODE).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// The filter that an object in a body asks for. One that names nothing is refused: it would mean every run.
@@ -96,9 +128,19 @@ pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
     }
     filter.since = take(&mut fields, "since").and_then(|field| time(field, problems));
     filter.until = take(&mut fields, "until").and_then(|field| time(field, problems));
+    for field in take(&mut fields, "code").and_then(|field| field.one_or_many(CODES, problems)).unwrap_or_default() {
+        let pointer = field.pointer.clone();
+        let Some(text) = field.text(CODE, problems) else { continue };
+        if is_code(&text) {
+            add(&mut filter.codes, &text);
+        } else {
+            problems.push(Wrong::field(pointer, "this is no code of a failure", BAD_CODE));
+        }
+    }
     fields.finish(problems);
     if !named && problems.len() == before {
-        let fix = "Name a deployment, a state, a label or a time; for all of them, all the states that are meant.";
+        let fix =
+            "Name a deployment, a state, a label, a code or a time; for all of them, all the states that are meant.";
         problems.push(Wrong::field(pointer, "a filter that names nothing would mean every run", fix));
     }
     (problems.len() == before).then_some(filter)
@@ -177,11 +219,10 @@ mod tests {
 
     #[test]
     fn query_and_body_mean_the_same() {
-        let asked = query("deployment=hello&state=parked&label=tier%3Dgold&since=2026-01-31T12:00:00Z").unwrap();
-        let long =
-            r#"{"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z"}"#;
-        let short =
-            r#"{"deployment": "hello", "state": "parked", "label": "tier=gold", "since": "2026-01-31T12:00:00Z"}"#;
+        let asked =
+            query("deployment=hello&state=parked&label=tier%3Dgold&since=2026-01-31T12:00:00Z&code=no-luck").unwrap();
+        let long = r#"{"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z", "code": ["no-luck"]}"#;
+        let short = r#"{"deployment": "hello", "state": "parked", "label": "tier=gold", "since": "2026-01-31T12:00:00Z", "code": "no-luck"}"#;
         assert_eq!(body(long).unwrap(), asked);
         assert_eq!(body(short).unwrap(), asked);
         let written = serde_json::to_string(&FilterJson::of(&asked)).unwrap();
@@ -197,6 +238,7 @@ mod tests {
             (r#"{"label": "gold"}"#, "/filter/label"),
             (r#"{"since": "yesterday"}"#, "/filter/since"),
             (r#"{"deployment": "A"}"#, "/filter/deployment"),
+            (r#"{"code": ["no-luck", ""]}"#, "/filter/code/1"),
             (r#"{"deployments": "a"}"#, "/filter/deployments"),
         ] {
             let problem = body(filter).unwrap_err();

@@ -23,6 +23,7 @@ use crate::wire::ok;
         ("label" = Option<Vec<String>>, Query, description = "with this label, NAME=VALUE; may be repeated: with all of them"),
         ("since" = Option<String>, Query, description = "made at or after this time (RFC 3339)"),
         ("until" = Option<String>, Query, description = "made before this time"),
+        ("code" = Option<Vec<String>>, Query, description = "failed or parked with this code; may be repeated, or several with commas"),
         ("parent" = Option<String>, Query, description = "started by this run; not with another filter"),
         ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),

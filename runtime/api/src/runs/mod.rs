@@ -5,7 +5,7 @@ pub mod actions;
 pub mod cancel;
 pub mod data;
 pub mod explain;
-mod filter;
+pub mod filter;
 pub mod follow;
 pub mod get;
 pub mod journal;

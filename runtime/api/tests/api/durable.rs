@@ -163,6 +163,46 @@ async fn terminating_is_at_once() {
 }
 
 #[tokio::test]
+async fn the_inbox_shows_what_is_parked_by_its_cause() {
+    let world = World::with_hello().await;
+    let empty = world.get("/v1/parked").await.is(200).json();
+    assert_eq!((&empty["items"], &empty["groups"]), (&json!([]), &json!([])));
+    let first = world.parked(json!({"fail": "no-luck"})).await;
+    let second = world.parked(json!({"fail": "no-luck"})).await;
+    let other = world.parked(json!({"fail": "too-late"})).await;
+    let inbox = world.get("/v1/parked?limit=2").await.is(200).json();
+    let counted: Vec<_> =
+        inbox["groups"].as_array().unwrap().iter().map(|group| (&group["code"], &group["runs"])).collect();
+    assert_eq!(counted, [(&json!("no-luck"), &json!(2)), (&json!("too-late"), &json!(1))]);
+    assert_eq!(inbox["items"].as_array().unwrap().len(), 2);
+    let rest = format!("/v1/parked?limit=2&cursor={}", inbox["next"].as_str().unwrap());
+    let rest = world.get(&rest).await.is(200).json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    assert!(rest.get("groups").is_none() && rest.get("next").is_none());
+
+    let late = world.get("/v1/parked?code=too-late").await.is(200).json();
+    let item = &late["items"][0];
+    assert_eq!(
+        (&item["run"], &item["code"], &item["deployment"]),
+        (&json!(other), &json!("too-late"), &json!("hello"))
+    );
+    assert!(item["since"].is_string() && item["message"].is_string(), "{item}");
+    let runs = world.get("/v1/runs?state=parked&code=no-luck,x").await.is(200).json();
+    assert_eq!(runs["items"].as_array().unwrap().len(), 2);
+    world.get("/v1/parked?code=").await.refused(400, "host/bad-query");
+
+    let retry = json!({"action": "retry", "filter": {"state": "parked", "code": "no-luck"}});
+    let begun = world.post("/v1/runs/actions", retry).await.is(202);
+    let path = format!("/v1/operations/{}", begun.json()["id"].as_str().unwrap());
+    let done = world.through(&path).await;
+    assert_eq!((&done["matched"], &done["filter"]["code"]), (&json!(2), &json!(["no-luck"])));
+    for id in [first, second] {
+        assert_eq!(world.until(&id, "parked").await["attempt"], 2);
+    }
+    assert_eq!(world.get(&format!("/v1/runs/{other}")).await.json()["attempt"], 1);
+}
+
+#[tokio::test]
 async fn a_parked_run_is_tried_again_as_it_is_asked() {
     let world = World::with_hello().await;
     let id = world.parked(json!({"fail": "no-luck"})).await;

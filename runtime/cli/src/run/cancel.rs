@@ -23,7 +23,7 @@ pub struct Args {
 /// Carries it out: each by itself, so that one that cannot be cancelled does not keep the others from it.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
-    if args.which.all {
+    if args.which.many() {
         let action = if args.terminate { "terminate" } else { "cancel" };
         return args.which.act(action, &["queued", "running", "suspended", "parked"], client, printer).await;
     }

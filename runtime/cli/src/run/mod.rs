@@ -5,6 +5,7 @@ pub mod info;
 pub mod journal;
 pub mod list;
 pub mod logs;
+pub mod parked;
 pub mod retry;
 pub mod signal;
 pub mod start;

@@ -11,29 +11,29 @@ use crate::printer::{Printer, clean};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A run goes on from its last step, and with it those of its children that are parked or have failed.\n\
-                        For example: tidemill retry --all --deployment orders --since 2026-01-31T00:00:00Z"
+                        For example: tidemill retry --parked --deployment orders --code http-status"
 )]
 pub struct Args {
     #[command(flatten)]
     which: Which,
 
     /// From the start, without what they have done
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "parked"])]
     from_start: bool,
 
     /// On this component: sha256:…, or NAME@VERSION
-    #[arg(long, value_name = "COMPONENT", conflicts_with = "all")]
+    #[arg(long, value_name = "COMPONENT", conflicts_with_all = ["all", "parked"])]
     component: Option<String>,
 
     /// Only say whether the component could go on with them; exit code 1 where it could not
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "parked"])]
     dry_run: bool,
 }
 
 /// Carries it out: each by itself, so that one that cannot be tried again does not keep the others from it.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
-    if args.which.all {
+    if args.which.many() {
         return args.which.act("retry", &["parked"], client, printer).await;
     }
     let show = if args.dry_run { look } else { super::stands };

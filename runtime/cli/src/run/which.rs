@@ -33,12 +33,17 @@ pub struct Filter {
     /// Only those made before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+
+    /// Only those that failed or are parked with this code
+    #[arg(long, value_name = "CODE")]
+    code: Vec<String>,
 }
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        let Self { deployment, state, labels, since, until } = self;
-        deployment.is_none() && state.is_empty() && labels.is_empty() && since.is_none() && until.is_none()
+        let Self { deployment, state, labels, since, until, code } = self;
+        let untimed = since.is_none() && until.is_none();
+        deployment.is_none() && state.is_empty() && labels.is_empty() && untimed && code.is_empty()
     }
 
     /// As the parameters of a list.
@@ -49,6 +54,7 @@ impl Filter {
         query.extend(self.labels.iter().map(|label| format!("label={}", encoded(label))));
         query.extend(self.since.iter().map(|since| format!("since={}", encoded(since))));
         query.extend(self.until.iter().map(|until| format!("until={}", encoded(until))));
+        query.extend(self.code.iter().map(|code| format!("code={}", encoded(code))));
         query
     }
 
@@ -63,6 +69,9 @@ impl Filter {
         if !self.labels.is_empty() {
             say("label", json!(self.labels));
         }
+        if !self.code.is_empty() {
+            say("code", json!(self.code));
+        }
         for (name, time) in [("since", &self.since), ("until", &self.until)] {
             if let Some(time) = time {
                 say(name, json!(time));
@@ -76,12 +85,16 @@ impl Filter {
 #[derive(Debug, clap::Args)]
 pub struct Which {
     /// The runs' ids
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "parked"])]
     pub ids: Vec<String>,
 
     /// All that are in a state for it, as far as the filters go
     #[arg(long, conflicts_with = "ids")]
-    pub all: bool,
+    all: bool,
+
+    /// All that are parked, as far as the filters go; `tidemill parked` shows them
+    #[arg(long, conflicts_with_all = ["ids", "all", "state"])]
+    parked: bool,
 
     /// Which of all
     #[command(flatten)]
@@ -94,10 +107,15 @@ impl Which {
     /// # Errors
     /// Wrong usage.
     pub fn check(&self) -> Result<(), CliError> {
-        if self.all || self.filter.is_empty() {
+        if self.many() || self.filter.is_empty() {
             return Ok(());
         }
         Err(CliError::usage("filters are for many runs, and these are named one by one", "write --all in their place"))
+    }
+
+    /// Whether many are meant, by what they have in common.
+    pub const fn many(&self) -> bool {
+        self.all || self.parked
     }
 
     /// Acts on all of them, and shows how far that is until it is done; those in `states` where none is named.
@@ -105,6 +123,7 @@ impl Which {
     /// # Errors
     /// What the host refuses; also where runs were left out.
     pub async fn act(&self, action: &str, states: &[&str], client: &Client, printer: &Printer) -> Result<(), CliError> {
+        let states = if self.parked { &["parked"][..] } else { states };
         let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
         let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
         operation::follow(operation::begun(&answer)?, "tidemill runs", client, printer).await
@@ -123,14 +142,24 @@ mod tests {
             labels: vec!["tier=gold".into()],
             since: Some("2026-01-31T12:00:00Z".into()),
             until: None,
+            code: vec!["host/trap".into()],
         };
         assert_eq!(
             filter.query(),
-            ["deployment=hello", "state=parked", "label=tier%3Dgold", "since=2026-01-31T12%3A00%3A00Z"]
+            [
+                "deployment=hello",
+                "state=parked",
+                "label=tier%3Dgold",
+                "since=2026-01-31T12%3A00%3A00Z",
+                "code=host%2Ftrap"
+            ]
         );
         assert_eq!(
             filter.body(&["queued"]),
-            json!({"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z"})
+            json!({
+                "deployment": "hello", "state": ["parked"], "label": ["tier=gold"],
+                "code": ["host/trap"], "since": "2026-01-31T12:00:00Z"
+            })
         );
         assert!(Filter::default().is_empty());
         assert_eq!(Filter::default().body(&["parked"]), json!({"state": ["parked"]}));

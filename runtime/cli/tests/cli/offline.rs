@@ -21,6 +21,8 @@ fn no_command_does_without_a_host_what_needs_one() {
         &["cancel", "--all", "--terminate"],
         &["retry", "x"],
         &["retry", "--all"],
+        &["retry", "--parked", "--code", "no-luck"],
+        &["parked"],
         &["journal", "x"],
         &["signal", "x", "paid"],
         &["schedules"],

@@ -214,7 +214,7 @@ fn limits(field: Field, problems: &mut Vec<Problem>) -> Limits {
 }
 
 fn retry(field: Field, problems: &mut Vec<Problem>) -> RunRetry {
-    const FIX: &str = "Write \"never\", or so many retries so far apart, such as \"3x60s\".";
+    const FIX: &str = "Write \"never\", \"quick\" or \"patient\", or so many retries so far apart, such as \"3x60s\".";
     let preset = |text: &str, pointer: &str, problems: &mut Vec<Problem>| {
         let policy = RetryPolicy::preset(text);
         if policy.is_none() {

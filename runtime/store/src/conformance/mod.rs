@@ -16,6 +16,7 @@ mod model;
 mod modules;
 mod operations;
 mod overlaps;
+mod parked;
 mod runs;
 mod schedules;
 mod signals;
@@ -73,6 +74,7 @@ claims! {
         the_leaves_are_told_first, who_has_nothing_to_undo_ends_untold, a_cancelled_run_is_not_set_aside,
         terminating_ends_the_tree_at_once, a_large_family_is_cancelled_part_by_part,
         a_retry_goes_on_at_the_leaf_that_failed, a_retry_may_begin_anew_or_on_another_component;
+    parked: what_is_parked_is_listed_and_counted_until_it_goes_on;
     values: a_long_value_is_read_back_as_it_was, a_page_of_long_values_is_bounded;
     operations: one_is_found_until_it_is_done, what_ended_long_ago_is_forgotten_whole,
         a_component_goes_when_nothing_names_it;

@@ -22,6 +22,7 @@ mod life;
 mod modules;
 mod operations;
 mod overlap;
+mod parked;
 mod payloads;
 mod places;
 mod reads;

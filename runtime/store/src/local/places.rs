@@ -8,7 +8,7 @@ use super::kept::Kept;
 use super::reads::Reads;
 use super::runs::Reserved;
 use super::tables::{DELAYED, KEY_ENDS, KEYS, OPEN, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under};
-use super::{debounce, lanes, tree, turns, waits};
+use super::{debounce, lanes, parked, tree, turns, waits};
 use crate::error::StoreError;
 use crate::records::FeedEvent;
 
@@ -32,6 +32,7 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
         return Ok(());
     }
     count(commit, before, run)?;
+    parked::keep(commit, before, run, now)?;
     if let Some(before) = before {
         unlist(commit, before)?;
         if is_queued(before) && !is_queued(run) {

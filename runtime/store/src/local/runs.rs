@@ -14,10 +14,10 @@ use super::held::{self, Held};
 use super::kept::{self, Kept, existing, owned};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
-    self, DELAYED, DEPLOYMENTS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT, at,
-    placed, run_of, under,
+    self, DELAYED, DEPLOYMENTS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, PARKED, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
+    at, placed, run_of, under,
 };
-use super::{debounce, journal, lanes, places};
+use super::{debounce, journal, lanes, parked, places};
 use crate::error::StoreError;
 use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
 
@@ -286,6 +286,7 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
     let open_only = !filter.states.is_empty()
         && filter.states.iter().all(|state| !["succeeded", "failed", "cancelled"].contains(&state.as_str()));
     let (table, prefix) = match &filter.deployment {
+        _ if parked::alone(filter) => (PARKED, Vec::new()),
         Some(name) if open_only => (OPEN, under(name.as_str(), &[])),
         Some(name) => (RUNS_BY_DEPLOYMENT, under(name.as_str(), &[])),
         None => (RUNS, Vec::new()),
@@ -312,6 +313,8 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
             looked_at += 1;
             let run = if table == RUNS {
                 Some(decode::<Kept>(RUNS, bytes)?.run)
+            } else if table == PARKED && !parked::may_fit(bytes, filter)? {
+                None
             } else {
                 run(store, run_in_key(table, key)?)?
             };
@@ -335,4 +338,5 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
 fn matches(filter: &RunFilter, run: &Run) -> bool {
     (filter.states.is_empty() || filter.states.iter().any(|state| state == run.state.name()))
         && filter.labels.iter().all(|label| run.labels.contains(label))
+        && (filter.codes.is_empty() || run.state.failure().is_some_and(|why| filter.codes.contains(&why.code)))
 }

@@ -16,7 +16,7 @@ use super::commit::Commit;
 use super::reads::Reads;
 use super::{
     LocalStore, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life, modules,
-    operations, payloads, places, runs, schedules, standing, state, stretch, tables, tree, turns,
+    operations, parked, payloads, places, runs, schedules, standing, state, stretch, tables, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::Health;
@@ -24,9 +24,9 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
     Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
-    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, Pause, PutDeployment, PutVersion, Requested,
-    RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing,
-    StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
+    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause,
+    PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
+    SendSignal, Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -427,6 +427,15 @@ impl Store for LocalStore {
             surplus = surplus.saturating_sub(forgotten as u64);
         }
         self.sweep(now).await
+    }
+
+    async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>> {
+        parked::list(&self.kv, &filter, &page)
+    }
+
+    async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>> {
+        let store = self.clone();
+        blocking(move || parked::groups(&store.kv, &filter)).await
     }
 
     async fn add_operation(&self, operation: Operation) -> Result<Operation> {

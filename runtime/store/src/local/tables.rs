@@ -107,6 +107,8 @@ tables! {
     STARTS = 48, "starts";
     /// deployment → what its admissions so far mean to the next.
     TURNS = 49, "turns";
+    /// run → why it is parked, while it is.
+    PARKED = 57, "parked-runs";
 }
 
 /// `name NUL rest`.

@@ -7,6 +7,7 @@ mod ledger;
 mod module;
 mod operation;
 mod page;
+mod parked;
 mod retention;
 mod run;
 mod schedule;
@@ -22,6 +23,7 @@ pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, 
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};
+pub use parked::{Parked, ParkedFilter, ParkedGroup, ParkedRun};
 pub use retention::{Expired, RetentionPolicy};
 pub use run::{
     Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, NewRun, Requested, Retry, RunFilter, Standing,

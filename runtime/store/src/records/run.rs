@@ -245,4 +245,6 @@ pub struct RunFilter {
     pub since: Option<Timestamp>,
     /// Made before.
     pub until: Option<Timestamp>,
+    /// Failed or parked with one of these codes; empty means any, and none where none failed.
+    pub codes: Vec<String>,
 }

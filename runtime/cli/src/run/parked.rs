@@ -1,0 +1,131 @@
+//! `tidemill parked`: the inbox of runs that wait for a person, counted by cause, with what to do next.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row, clean};
+use crate::wire::grouped;
+
+/// The longest message in a table, in characters.
+const MESSAGE: usize = 60;
+
+/// Which parked runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "To try them again: tidemill retry --parked [--deployment NAME] [--code CODE]")]
+pub struct Args {
+    /// Only those of this deployment
+    #[arg(long, short, value_name = "NAME")]
+    deployment: Option<String>,
+
+    /// Only those with this code
+    #[arg(long, value_name = "CODE")]
+    code: Vec<String>,
+
+    /// Only count them, by deployment and code
+    #[arg(long)]
+    counts: bool,
+
+    /// How many at most
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+}
+
+/// The host's answer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Inbox {
+    items: Vec<Parked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    groups: Vec<Group>,
+}
+
+/// One run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Parked {
+    run: String,
+    deployment: String,
+    since: String,
+    attempt: u32,
+    code: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+/// Those of one deployment with one code.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Group {
+    deployment: String,
+    code: String,
+    runs: u64,
+    oldest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Parked {
+    const HEADS: &'static [&'static str] = &["RUN", "DEPLOYMENT", "SINCE", "ATTEMPT", "CODE", "WHY"];
+
+    fn cells(&self) -> Vec<String> {
+        let message = clean(&self.message);
+        let short: String = message.chars().take(MESSAGE).collect();
+        let why = if short.len() < message.len() { format!("{short}…") } else { short };
+        let (attempt, code) = (self.attempt.to_string(), clean(&self.code));
+        vec![self.run.clone(), self.deployment.clone(), self.since.clone(), attempt, code, why]
+    }
+}
+
+impl Row for Group {
+    const HEADS: &'static [&'static str] = &["RUNS", "DEPLOYMENT", "CODE", "OLDEST", "FIX"];
+
+    fn cells(&self) -> Vec<String> {
+        let fix = clean(self.fix.as_deref().unwrap_or_default());
+        vec![grouped(self.runs), self.deployment.clone(), clean(&self.code), self.oldest.clone(), fix]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut query = vec![format!("limit={}", if args.counts { 1 } else { args.limit })];
+    query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
+    query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));
+    let inbox: Inbox = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+    const NOTHING: &str = "nothing is parked";
+    if args.counts {
+        printer.rows(&inbox.groups, NOTHING);
+    } else if printer.is_json() {
+        printer.value(&inbox);
+    } else if inbox.groups.is_empty() {
+        printer.note(NOTHING);
+    } else {
+        printer.rows(&inbox.groups, NOTHING);
+        printer.line("");
+        printer.rows(&inbox.items, NOTHING);
+        if inbox.next.is_some() {
+            printer.note("there are more: name a deployment or a code, or raise --limit");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_where_a_table_is_read() {
+        let parked = Parked { message: "é".repeat(MESSAGE + 1), ..Parked::default() };
+        assert_eq!(parked.cells()[5], format!("{}…", "é".repeat(MESSAGE)));
+        let short = Parked { message: "no\nluck".to_owned(), ..Parked::default() };
+        assert_eq!(short.cells()[5], "no luck");
+    }
+}
