@@ -129,6 +129,8 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
             name: schedule.name().clone(),
             spec: schedule.fingerprint(),
             next: schedule.next_after(now),
+            limit: None,
+            pause_after_failures: None,
         };
         let put = PutDeployment {
             name: name.parse().unwrap(),

@@ -11,6 +11,7 @@ mod clock;
 mod concurrency;
 mod deployments;
 mod disk;
+mod downtime;
 mod durable;
 mod explain;
 mod firings;

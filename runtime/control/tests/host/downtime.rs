@@ -1,0 +1,159 @@
+//! An hour of downtime under each policy: the tables of the documentation are read here, and each row is lived through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidemill_core::Timestamp;
+use tidemill_core::clock::Clock as _;
+use tidemill_core::run::{Run, RunState};
+use tidemill_store::records::RunFilter;
+
+use crate::durable::{Durable, Flow, whole};
+use crate::guests::output;
+use crate::world::{START, World, leaves, name};
+
+const PAGE: &str = include_str!("../../../../docs/src/schedules.md");
+const CHAPTER: &str = "## An hour of downtime";
+const MINUTE: u64 = 60_000;
+
+/// A row: what the schedule says, whether the run of 12:00 goes on meanwhile, and what the page promises.
+#[derive(Debug)]
+struct Row {
+    fields: Vec<(String, String)>,
+    goes_on: bool,
+    promised: String,
+}
+
+fn rows() -> Vec<Row> {
+    let chapter = PAGE.split_once(CHAPTER).unwrap().1.split("\n## ").next().unwrap();
+    let (mut rows, mut goes_on) = (Vec::new(), false);
+    for line in chapter.lines() {
+        if line.starts_with("### ") {
+            goes_on = line.contains("goes on");
+        }
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if !line.starts_with("| `") || cells.len() != 6 {
+            continue;
+        }
+        let field = |text: &str| {
+            let (name, value) = text.split_once(" = ").unwrap();
+            (name.to_owned(), value.trim_matches('"').to_owned())
+        };
+        let said = format!("{}, {}", cells[1].trim_matches('`'), cells[2].trim_matches('`'));
+        let promised = format!("{} | {}", cells[3], cells[4]);
+        rows.push(Row { fields: said.split(", ").map(field).collect(), goes_on, promised });
+    }
+    rows
+}
+
+/// So many minutes after noon.
+fn after_noon(minutes: u64) -> Timestamp {
+    START.plus_millis((12 * 60 + minutes) * MINUTE)
+}
+
+/// The run of noon goes on until 14:00, where it is to; all others end at once.
+fn act(world: &World, goes_on: bool) {
+    let clock = Arc::clone(&world.clock);
+    world.guests.act(move |job| {
+        let clock = Arc::clone(&clock);
+        async move {
+            if !goes_on || job.run.trigger.at != Some(after_noon(0)) {
+                return output("1");
+            }
+            let mut guest = Durable::of(job);
+            let run = async {
+                guest.sleep_until(after_noon(120), || clock.now()).await?;
+                Flow::Ok(guest.succeed("1"))
+            };
+            whole(run.await)
+        }
+    });
+}
+
+/// Turns until no run gets any further at this time.
+async fn settle(world: &World) {
+    let mut before = None;
+    loop {
+        world.turn().await;
+        world.host.idle().await;
+        let states: Vec<_> =
+            world.runs(RunFilter::default()).await.into_iter().map(|run| (run.id, run.state)).collect();
+        if before.as_ref() == Some(&states) {
+            return;
+        }
+        before = Some(states);
+    }
+}
+
+/// `12:10`, and how it ended where it did not succeed.
+fn shown(run: &Run) -> String {
+    let minutes = run.trigger.at.unwrap().millis_since(START) / MINUTE;
+    let time = format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    match run.state {
+        RunState::Succeeded => time,
+        _ => format!("{time} {}", run.state.name()),
+    }
+}
+
+/// Lives through a row; answers what the page is to promise.
+async fn live_through(row: &Row) -> String {
+    let mut world = World::still_with(leaves).await;
+    act(&world, row.goes_on);
+    world.clock.set(START.plus_millis((12 * 60 - 5) * MINUTE));
+    let mut schedule = json!({ "name": "often", "cron": "*/10 * * * *" });
+    for (field, value) in &row.fields {
+        schedule[field] = Value::from(value.as_str());
+    }
+    world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
+    world.clock.set(after_noon(0));
+    settle(&world).await;
+    let before = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((before.fired, before.next), (1, Some(after_noon(10))));
+
+    // The host stops at 12:05; an hour passes.
+    world.clock.set(after_noon(5));
+    world.host.shutdown(Duration::from_secs(10)).await;
+    world.clock.set(after_noon(65));
+    world.open_again().await;
+    world.next_life().await;
+    settle(&world).await;
+    let counted = world.store.schedule(&name("a"), &"often".parse().unwrap()).await.unwrap().unwrap();
+    // Whoever waits for the run of noon comes after it; nothing else is due until 13:10.
+    world.host.pause_schedule(&name("a"), &"often".parse().unwrap(), String::new()).await.unwrap();
+    world.clock.set(after_noon(120));
+    settle(&world).await;
+
+    let mut runs = world.runs(RunFilter::default()).await;
+    runs.sort_by_key(|run| run.trigger.at);
+    let noon = runs.remove(0);
+    assert_eq!(noon.trigger.at, Some(after_noon(0)));
+    let mut made: Vec<_> = runs.iter().map(shown).collect();
+    if row.goes_on && noon.state != RunState::Succeeded {
+        made.insert(0, shown(&noon));
+    }
+    let counts = [
+        ("late", counted.late),
+        ("skipped", counted.skipped),
+        ("dropped", counted.dropped),
+        ("missed", counted.missed),
+    ];
+    let counts: Vec<_> = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+    let or_none = |parts: Vec<String>, between| if parts.is_empty() { "none".to_owned() } else { parts.join(between) };
+    format!("{} | {}", or_none(made, " · "), or_none(counts, ", "))
+}
+
+#[tokio::test]
+async fn an_hour_of_downtime_gives_exactly_the_firings_that_the_page_promises() {
+    let rows = rows();
+    assert_eq!(rows.len(), 2 * 6 * 3 + 3);
+    let mut wrong = Vec::new();
+    for row in rows {
+        let lived = live_through(&row).await;
+        if lived != row.promised {
+            let fields: Vec<_> = row.fields.iter().map(|(name, value)| format!("`{name} = \"{value}\"`")).collect();
+            wrong.push(format!("| {} | {lived} |  (goes on: {})", fields.join(" | "), row.goes_on));
+        }
+    }
+    assert!(wrong.is_empty(), "the page is to say\n{}", wrong.join("\n"));
+}
