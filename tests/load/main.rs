@@ -45,6 +45,9 @@ async fn main() {
     if wants("due") {
         due::measure(&mut table).await;
     }
+    if wants("rest") {
+        due::at_rest(&mut table).await;
+    }
     if wants("readers") {
         readers::measure(&mut table).await;
     }

@@ -334,11 +334,11 @@ fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestam
 /// What the store would answer.
 fn would_be(before: Option<&Live>, put: &PutDeployment) -> Deployment {
     let present = before.map(|live| &live.deployment);
-    if let Some(present) = present
+    if let (Some(live), Some(present)) = (before, present)
         && present.component == put.component
-        && present.manifest == put.manifest
+        && live.plan.manifest.to_json().to_string() == *put.manifest
     {
-        return present.clone();
+        return Deployment { manifest: Arc::clone(&put.manifest), ..present.clone() };
     }
     Deployment {
         name: put.name.clone(),

@@ -41,7 +41,6 @@ pub(crate) struct Plan {
     pub(crate) flow: Flow,
     pub(crate) enabled: bool,
     pub(crate) labels: Vec<(String, String)>,
-    pub(crate) schedules: Vec<Schedule>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) manifest: Manifest,
 }
@@ -78,20 +77,20 @@ impl Plan {
             flow: manifest.flow.clone(),
             enabled: manifest.enabled,
             labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            schedules: manifest.schedules.clone(),
             since: manifest.since,
             manifest,
         }
     }
 
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<&Schedule> {
-        self.schedules.iter().find(|schedule| schedule.name() == name)
+        self.manifest.schedules.iter().find(|schedule| schedule.name() == name)
     }
 }
 
 /// A deployment as it stands now.
 #[derive(Debug)]
 pub(crate) struct Live {
+    /// Without its manifest, which the plan is.
     pub(crate) deployment: Deployment,
     pub(crate) plan: Arc<Plan>,
     pub(crate) gate: Arc<Gate>,
@@ -202,6 +201,8 @@ impl Lives {
 }
 
 fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
+    // The plan has all of it, read; the text is in the store for whoever is to see it.
+    let deployment = Deployment { manifest: Arc::from(""), ..deployment };
     let gate = before.map_or_else(|| Gate::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
     // Collections of one stream never overlap; a second would only wait with a place in its hands.
     let most = if plan.exports == [Export::RevenueStream] { 1 } else { plan.concurrency };

@@ -21,8 +21,9 @@ use crate::looping::{Loop, Progress, Rest};
 
 /// Schedules that one look takes.
 const LOOK: usize = 2_000;
-/// Firings under way at once: they share commits.
-const SIDE_BY_SIDE: usize = 256;
+/// Firings under way at once: they share commits. As many as one look takes, so that in a burst they come before the claims and the
+/// ends of the runs that they make, which share the same commits.
+const SIDE_BY_SIDE: usize = LOOK;
 
 /// The loop that fires.
 pub(crate) struct Scheduler {

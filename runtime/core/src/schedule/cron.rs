@@ -4,7 +4,9 @@
 //! joins the two day fields with *and*. An expression becomes a union of parts: one for the days of the month, one for
 //! the days of the week, one for the rules `L`, `W` and `#`. The zone is `zone.rs`'s business.
 
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use chrono::{DateTime, Datelike, Days, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use cron::TimeUnitSpec as _;
@@ -98,7 +100,40 @@ impl FromStr for CronExpr {
     }
 }
 
+/// Known texts that are forgotten with the last schedule that has them; looked through when so many have come.
+const FORGET_AT: usize = 1_024;
+
+/// What [`CronExpr::shared`] has read.
+#[derive(Default)]
+struct Known {
+    exprs: HashMap<String, Weak<CronExpr>>,
+    /// When those that nobody has any more are looked for next.
+    forget_at: usize,
+}
+
 impl CronExpr {
+    /// The expression that `text` is, shared by all that are worded so: a host with a hundred thousand schedules has few
+    /// wordings, and one that is read takes more room than its schedule.
+    ///
+    /// # Errors
+    /// As [`CronExpr::from_str`].
+    pub(super) fn shared(text: &str) -> Result<Arc<Self>, BadCron> {
+        static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+        if let Some(known) =
+            KNOWN.lock().unwrap_or_else(PoisonError::into_inner).exprs.get(text).and_then(Weak::upgrade)
+        {
+            return Ok(known);
+        }
+        let expr: Arc<Self> = Arc::new(text.parse()?);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.exprs.insert(text.to_owned(), Arc::downgrade(&expr));
+        if known.exprs.len() > known.forget_at.max(FORGET_AT) {
+            known.exprs.retain(|_, expr| expr.strong_count() > 0);
+            known.forget_at = known.exprs.len() * 2;
+        }
+        Ok(expr)
+    }
+
     /// The expression as it was given, without space around it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -334,6 +369,16 @@ mod tests {
         );
         assert_eq!(times("*/30 * * * * *", "2026-01-01T00:00:00", 1), ["Thu 2026-01-01 00:00:30"]);
         assert_eq!(times("0 0 12 1 1 * 2030", "2026-01-01T00:00:00", 1), ["Tue 2030-01-01 12:00:00"]);
+    }
+
+    #[test]
+    fn one_wording_is_kept_once_and_only_while_it_is_used() {
+        let [one, other] = ["7 7 7 7 *", "7 7 7 7 *"].map(|text| CronExpr::shared(text).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        let weak = Arc::downgrade(&one);
+        drop((one, other));
+        assert!(weak.upgrade().is_none() && CronExpr::shared("7 7 7 7 *").is_ok());
+        assert!(CronExpr::shared("61 * * * *").is_err());
     }
 
     #[test]

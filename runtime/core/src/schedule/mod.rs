@@ -17,6 +17,7 @@ mod oracle;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -165,7 +166,7 @@ pub enum SpecProblemKind {
 #[derive(Clone)]
 pub struct Schedule {
     spec: ScheduleSpec,
-    crons: Vec<CronExpr>,
+    crons: Vec<Arc<CronExpr>>,
     /// Half-open stretches of instants, by their beginnings.
     excluded: Vec<(Timestamp, Timestamp)>,
 }
@@ -217,7 +218,7 @@ impl Schedule {
         }
         let mut crons = Vec::new();
         for (index, text) in spec.cron.iter().enumerate().take(CRONS) {
-            match text.parse() {
+            match CronExpr::shared(text) {
                 Ok(cron) => crons.push(cron),
                 Err(bad) => {
                     problems.push(SpecProblem { field: "cron", index: Some(index), kind: SpecProblemKind::Cron(bad) })
