@@ -130,6 +130,7 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
             next: schedule.next_after(now),
             limit: None,
             pause_after_failures: None,
+            missed: None,
         };
         let put = PutDeployment {
             name: name.parse().unwrap(),

@@ -16,6 +16,7 @@ use crate::error::ControlError;
 use crate::exports;
 use crate::host::{Host, to_its_end};
 use crate::live::{Live, Plan};
+use crate::schedules::{PASSED_MAX, times_between};
 
 /// Firings of each schedule that a deployment is answered with.
 const PREVIEW: usize = 20;
@@ -105,7 +106,7 @@ impl Host {
             expected,
             component: component.digest,
             manifest: json.to_string().into(),
-            schedules: schedule_changes(&manifest, &json, now),
+            schedules: self.schedule_changes(&manifest, &json, before.as_deref(), now).await?,
             now,
         };
         let created = before.is_none();
@@ -249,6 +250,29 @@ impl Host {
         }
     }
 
+    /// The schedules as the store is to have them, with those times that the old words asked for and nobody has looked at yet.
+    async fn schedule_changes(
+        &self,
+        manifest: &Manifest,
+        json: &serde_json::Value,
+        before: Option<&Live>,
+        now: Timestamp,
+    ) -> Result<Vec<ScheduleChange>, ControlError> {
+        let mut changes = schedule_changes(manifest, json, now);
+        let Some(before) = before else { return Ok(changes) };
+        for (change, new) in changes.iter_mut().zip(&manifest.schedules) {
+            let Some(old) = before.plan.schedule(&change.name) else { continue };
+            if old == new && before.plan.enabled == manifest.enabled {
+                continue;
+            }
+            let stored = self.0.store.schedule(&before.deployment.name, &change.name).await?;
+            if let Some(first) = stored.and_then(|stored| stored.next).filter(|next| *next <= now) {
+                change.missed = times_between(old.clone(), first, now.plus_millis(1), PASSED_MAX).await?;
+            }
+        }
+        Ok(changes)
+    }
+
     /// The component that a manifest names.
     async fn component_of(&self, source: &Source) -> Result<Component, ControlError> {
         let digest: ComponentDigest = match source {
@@ -326,7 +350,8 @@ fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestam
         let spec = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let next = if manifest.enabled { schedule.next_after(now) } else { None };
         let pause_after_failures = schedule.spec().pause_after_failures;
-        ScheduleChange { name: schedule.name().clone(), spec, next, limit: schedule.spec().limit, pause_after_failures }
+        let (name, limit) = (schedule.name().clone(), schedule.spec().limit);
+        ScheduleChange { name, spec, next, limit, pause_after_failures, missed: None }
     };
     manifest.schedules.iter().enumerate().map(change).collect()
 }

@@ -15,7 +15,7 @@ pub const LANES_OF_RUN: usize = 4;
 /// A lane that a run goes in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lane {
-    /// Unique within the deployment, 1 to [`LANE_NAME_BYTES`] bytes without NUL: `schedule/NAME`, `key/HASH`.
+    /// Unique within the deployment, 1 to [`LANE_NAME_BYTES`] bytes without NUL: `key/HASH`.
     pub name: String,
     /// Runs in it at a time, at least one. The run that asked last says how many the lane has.
     pub capacity: u32,

@@ -186,6 +186,20 @@ async fn a_limit_ends_a_schedule() {
 }
 
 #[tokio::test]
+async fn what_a_new_revision_cuts_off_is_missed_and_not_lost() {
+    let world = world(json!({ "overlap": "allow" })).await;
+    world.clock.advance(3 * MINUTE + 1);
+    // Nobody has looked at them when the words change.
+    deploy(&world, json!({ "overlap": "skip" })).await;
+    world.turn().await;
+    let stands = stored(&world).await;
+    assert_eq!((stands.fired, stands.missed, stands.next), (0, 3, Some(START.plus_millis(4 * MINUTE))));
+    assert_eq!(list(&world).await[0].count, 3);
+    deploy(&world, json!({ "overlap": "allow" })).await;
+    assert_eq!(stored(&world).await.missed, 3);
+}
+
+#[tokio::test]
 async fn failures_in_a_row_pause_a_schedule() {
     let world = world(json!({ "overlap": "allow", "pause_after_failures": 3 })).await;
     world.guests.act(|_| async { failure(false, Cause::Guest) });

@@ -52,6 +52,18 @@ pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: A
     assert_eq!(told.collect::<Vec<_>>(), [("missed", 4), ("late", 2)]);
 }
 
+pub(super) async fn what_a_new_spec_cuts_off_is_missed(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    let missed = Some(Span { first: later(10), last: later(30), count: 3 });
+    let cut = |spec, next| vec![ScheduleChange { missed, ..change(spec, next) }];
+    deploy_with(&store, "a", r#"{"priority":1}"#, cut(2, later(40))).await;
+    assert_eq!((stands(&store, "a").await.missed, stands(&store, "a").await.next), (3, Some(later(40))));
+    assert_eq!((list(&store, 9).await[0].fate, list(&store, 9).await[0].count), (Fate::Missed, 3));
+    // Somebody looked at them meanwhile.
+    deploy_with(&store, "a", r#"{"priority":2}"#, cut(3, later(50))).await;
+    assert_eq!(stands(&store, "a").await.missed, 3);
+}
+
 pub(super) async fn the_newest_thousand_are_kept(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     for _ in 0..1_005 {

@@ -84,7 +84,8 @@ claims! {
         others_are_asked_to_end_or_ended_and_it_begins_then, a_run_by_hand_counts_among_them,
         one_that_waits_may_be_cancelled, several_at_once_are_as_one_after_the_other,
         no_turn_is_lost_where_a_firing_and_an_end_meet;
-    firings: what_did_not_go_as_usual_is_listed_and_nothing_else, the_newest_thousand_are_kept, a_limit_ends_it,
+    firings: what_did_not_go_as_usual_is_listed_and_nothing_else, what_a_new_spec_cuts_off_is_missed,
+        the_newest_thousand_are_kept, a_limit_ends_it,
         failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
     feed: it_tells_each_commit_in_order_and_forgets_the_old_end;

@@ -14,7 +14,14 @@ use crate::records::{
 };
 
 pub(super) fn change(spec: u64, next: Timestamp) -> ScheduleChange {
-    ScheduleChange { name: schedule("often"), spec, next: Some(next), limit: None, pause_after_failures: None }
+    ScheduleChange {
+        name: schedule("often"),
+        spec,
+        next: Some(next),
+        limit: None,
+        pause_after_failures: None,
+        missed: None,
+    }
 }
 
 /// One firing of `a`'s schedule `often`.

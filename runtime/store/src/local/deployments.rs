@@ -52,7 +52,7 @@ pub(super) fn put(commit: &mut Commit<'_, '_>, put: &PutDeployment) -> Result<De
     write(commit, &deployment)?;
     let key = under(put.name.as_str(), &deployment.revision.get().to_be_bytes());
     commit.put_record(REVISIONS, &key, &deployment)?;
-    schedules::replace(commit, &deployment, &put.schedules)?;
+    schedules::replace(commit, &deployment, &put.schedules, put.now)?;
     announce(commit, &deployment, "put", put.now)?;
     Ok(deployment)
 }

@@ -44,8 +44,8 @@ pub(super) struct Marks {
     pub(super) ticket: Option<Ticket>,
     /// Under which hash requests with the same debounce key find it, while it is queued.
     pub(super) gathers: Option<u128>,
-    /// Whether it waits its turn among the runs of its schedule.
-    pub(super) waits_turn: bool,
+    /// Its place in the order of the runs of its schedule that wait their turn.
+    pub(super) turn: Option<Ticket>,
 }
 
 impl Kept {

@@ -126,7 +126,7 @@ fn undelay(commit: &mut Commit<'_, '_>, id: RunId, due: Option<Timestamp>) -> Re
 /// Lists a run by its state. One that waits its turn is on no list.
 pub(super) fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> Result<()> {
     let run = &kept.run;
-    if kept.marks.waits_turn {
+    if kept.marks.turn.is_some() {
         return Ok(());
     }
     let due = match &run.state {

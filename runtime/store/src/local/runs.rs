@@ -134,7 +134,7 @@ pub(super) fn request_in_turn(commit: &mut Commit<'_, '_>, new: &NewRun, waits: 
         }
     }
     let mut kept = debounce::opened(commit, new)?;
-    kept.marks.waits_turn = waits;
+    kept.marks.turn = waits.then(|| commit.ticket());
     insert(commit, &kept, &new.input, new.now)?;
     Ok(Requested::Created(kept.run))
 }

@@ -44,7 +44,12 @@ pub(super) fn list(
 
 /// Brings the schedules of a deployment in line with its new revision. One whose spec is the same keeps its next time; what was
 /// counted stays, failures in a row begin anew, and so does a limit that has changed.
-pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, changes: &[ScheduleChange]) -> Result<()> {
+pub(super) fn replace(
+    commit: &mut Commit<'_, '_>,
+    deployment: &Deployment,
+    changes: &[ScheduleChange],
+    now: Timestamp,
+) -> Result<()> {
     for old in of(commit, &deployment.name)? {
         if !changes.iter().any(|change| change.name == old.name) {
             firings::forget(commit, &old)?;
@@ -52,8 +57,10 @@ pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, chan
         }
     }
     for change in changes {
+        let mut was_next = None;
         let mut schedule = match get(commit, &deployment.name, &change.name)? {
             Some(old) => {
+                was_next = old.next.filter(|_| old.paused.is_none() && deployment.paused.is_none());
                 unplace(commit, &old);
                 let left = if old.limit == change.limit { old.left } else { change.limit };
                 let next = if old.spec == change.spec { old.next } else { change.next };
@@ -88,6 +95,10 @@ pub(super) fn replace(commit: &mut Commit<'_, '_>, deployment: &Deployment, chan
         schedule.spec = change.spec;
         schedule.limit = change.limit;
         schedule.pause_after_failures = change.pause_after_failures;
+        if let Some(span) = change.missed.filter(|span| was_next == Some(span.first)) {
+            schedule.missed += span.count;
+            passed(commit, &mut schedule, Fate::Missed, span, now)?;
+        }
         commit.put_record(SCHEDULES, &key(&deployment.name, &change.name), &schedule)?;
         place(commit, deployment, &schedule);
     }

@@ -44,7 +44,7 @@ tables! {
     DELAYED = 13, "delayed-runs";
     /// run → the epoch it is running under.
     RUNNING = 14, "running-runs";
-    /// deployment NUL schedule NUL (0 where it was started, 1 where it waits its turn) run → nothing, while the run has neither ended
+    /// deployment NUL schedule NUL (0, or 1 and a ticket where it waits its turn) run → nothing, while the run has neither ended
     /// nor is parked.
     FIRINGS = 15, "firings";
     /// deployment NUL idempotency key → what it reserved.

@@ -34,7 +34,11 @@ fn rows(deployment: &DeploymentName, schedule: &str, kind: &[u8]) -> Vec<u8> {
 /// The row of a run that has not ended and is not parked; none where it is no schedule's.
 fn row(kept: &Kept) -> Option<Vec<u8>> {
     let run = &kept.run;
-    let mut row = rows(&run.deployment, schedule_of(run)?, &[if kept.marks.waits_turn { WAITS } else { STARTED }]);
+    let mut row = rows(&run.deployment, schedule_of(run)?, &[if kept.marks.turn.is_some() { WAITS } else { STARTED }]);
+    if let Some((commit, within)) = kept.marks.turn {
+        row.extend_from_slice(&commit.to_be_bytes());
+        row.extend_from_slice(&within.to_be_bytes());
+    }
     row.extend_from_slice(&run.id.to_bytes());
     Some(row)
 }
@@ -43,7 +47,7 @@ fn row(kept: &Kept) -> Option<Vec<u8>> {
 pub(super) fn comes(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
     let Some(row) = row(kept) else { return Ok(()) };
     commit.put(FIRINGS, &row, &[]);
-    if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.waits_turn) {
+    if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.turn.is_some()) {
         let key = under(kept.run.deployment.as_str(), name.as_bytes());
         if let Some(mut schedule) = commit.record::<Schedule>(SCHEDULES, &key)? {
             schedule.waiting += 1;
@@ -60,11 +64,11 @@ pub(super) fn settled(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) 
     let key = under(kept.run.deployment.as_str(), name.as_bytes());
     let mut schedule = commit.record::<Schedule>(SCHEDULES, &key)?;
     let before = schedule.clone();
-    if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.waits_turn) {
+    if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.turn.is_some()) {
         schedule.waiting = schedule.waiting.saturating_sub(1);
     }
     // A schedule that is no more may have left some.
-    if !kept.marks.waits_turn && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
+    if kept.marks.turn.is_none() && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
         next(commit, &kept.run.deployment, name, schedule.as_mut(), now)?;
     }
     if let Some(schedule) = &mut schedule {
@@ -91,7 +95,7 @@ fn next(
     let Some((row, id)) = waiting.first().and_then(|(row, _)| Some((row, run_at_end(row)?))) else { return Ok(()) };
     commit.delete(FIRINGS, row);
     let mut kept = kept::existing(commit, id)?;
-    kept.marks.waits_turn = false;
+    kept.marks.turn = None;
     commit.put_record(RUNS, &id.to_bytes(), &kept)?;
     comes(commit, &kept)?;
     if let Some(schedule) = schedule {
@@ -125,7 +129,7 @@ pub(super) fn waiting(
 /// How many wait before a run that waits its turn, counted up to `most`; none where it does not.
 pub(super) fn ahead(store: &impl Reads, kept: &Kept, most: usize) -> Result<Option<usize>> {
     let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(None) };
-    if !kept.marks.waits_turn || kept.run.state.is_settled() {
+    if kept.marks.turn.is_none() || kept.run.state.is_settled() {
         return Ok(None);
     }
     let first = rows(&kept.run.deployment, name, &[WAITS]);

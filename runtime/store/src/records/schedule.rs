@@ -66,6 +66,8 @@ pub struct ScheduleChange {
     pub limit: Option<u64>,
     /// After so many failures in a row it is paused. They are counted anew with every revision.
     pub pause_after_failures: Option<u32>,
+    /// Nominal times of the old spec that had passed and were not looked at; they are missed where the first of them is still the next.
+    pub missed: Option<Span>,
 }
 
 /// A schedule whose time has come.
