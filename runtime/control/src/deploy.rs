@@ -112,7 +112,7 @@ impl Host {
         let created = before.is_none();
         if dry_run {
             return Ok(Deployed {
-                deployment: would_be(before.as_deref(), &put),
+                deployment: would_be(before.as_deref(), &put, changes.is_empty()),
                 created,
                 changes,
                 warnings,
@@ -357,11 +357,11 @@ fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestam
 }
 
 /// What the store would answer.
-fn would_be(before: Option<&Live>, put: &PutDeployment) -> Deployment {
+fn would_be(before: Option<&Live>, put: &PutDeployment, unchanged: bool) -> Deployment {
     let present = before.map(|live| &live.deployment);
-    if let (Some(live), Some(present)) = (before, present)
+    if let Some(present) = present
         && present.component == put.component
-        && live.plan.manifest.to_json().to_string() == *put.manifest
+        && unchanged
     {
         return Deployment { manifest: Arc::clone(&put.manifest), ..present.clone() };
     }
