@@ -5,13 +5,14 @@
 //! the order, woken runs first; between deployments, when places are scarce, the manifest's priority decides, and being passed over
 //! raises it, so that the lowest still runs.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
-use tidemill_core::Timestamp;
+use futures_util::stream::FuturesUnordered;
 use tidemill_core::gate;
+use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::Admitted;
 
 use crate::adopt;
@@ -41,6 +42,16 @@ pub(crate) struct Dispatcher {
 struct Turn {
     live: Arc<Live>,
     permits: Vec<Permit>,
+}
+
+/// What a round came to.
+#[derive(Default)]
+struct Round {
+    found: usize,
+    done: usize,
+    failed: usize,
+    /// Whether some turn was used up, so that there may be more to claim.
+    more: bool,
 }
 
 impl Dispatcher {
@@ -79,11 +90,11 @@ impl Dispatcher {
         }
     }
 
-    /// Who gets places now.
-    fn turns(&self) -> Vec<Turn> {
+    /// Who gets places now, but for those that have had their turn.
+    fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<Turn> {
         let backlog = &self.host.node.backlog;
         let mut candidates = Vec::new();
-        for (name, passed) in backlog.look() {
+        for (name, passed) in backlog.look(served) {
             match self.host.lives.get(&name) {
                 // Resuming or enabling it puts it here again.
                 Some(live) if live.gate.is_open() => {
@@ -97,6 +108,7 @@ impl Dispatcher {
         // A place for each first, so that none takes all while others wait; what is left goes in order again.
         for (_, live) in candidates {
             if let Some(permit) = self.host.node.admit(&live.gate) {
+                served.insert(live.deployment.name.clone());
                 turns.push(Turn { live, permits: vec![permit] });
             }
         }
@@ -105,6 +117,48 @@ impl Dispatcher {
             permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.gate)));
         }
         turns
+    }
+
+    /// One round: each deployment that waits has one turn. Who comes on the backlog meanwhile has it at once, and does not wait for the
+    /// commits of the others.
+    async fn round(&self, now: Timestamp) -> Round {
+        let backlog = &self.host.node.backlog;
+        let (mut round, mut served, mut woken) = (Round::default(), HashSet::new(), false);
+        let first = self.turns(&mut served).into_iter().map(|turn| (turn, now));
+        let mut turns: VecDeque<(Turn, Timestamp)> = first.collect();
+        let mut claims = FuturesUnordered::new();
+        loop {
+            while claims.len() < CLAIMS
+                && let Some((turn, now)) = turns.pop_front()
+            {
+                round.found += 1;
+                claims.push(self.claim(turn, now));
+            }
+            tokio::select! {
+                biased;
+                claimed = claims.next() => match claimed {
+                    Some(Ok((claimed, full))) => {
+                        round.done += claimed;
+                        round.more |= full;
+                    }
+                    Some(Err(error)) => {
+                        round.failed += 1;
+                        tracing::warn!(%error, "runs were not claimed");
+                    }
+                    None => break,
+                },
+                () = backlog.woken(), if backlog.len() < CLAIMS => {
+                    woken = true;
+                    let now = self.host.clock.now();
+                    turns.extend(self.turns(&mut served).into_iter().map(|turn| (turn, now)));
+                }
+            }
+        }
+        // What woke it may have been meant for one that has had its turn.
+        if woken && !backlog.is_empty() {
+            backlog.wake();
+        }
+        round
     }
 
     /// Claims runs for the places of one turn. Answers how many, and whether there may be more.
@@ -155,23 +209,7 @@ impl Loop for Dispatcher {
             return Ok(Progress { found: 0, done: 0, failed: 0, rest: Rest::UntilKnock });
         }
         self.look_for_delayed(now).await?;
-        let turns = self.turns();
-        let found = turns.len();
-        let results: Vec<_> =
-            stream::iter(turns).map(|turn| self.claim(turn, now)).buffer_unordered(CLAIMS).collect().await;
-        let (mut done, mut failed, mut more) = (0, 0, false);
-        for result in results {
-            match result {
-                Ok((claimed, full)) => {
-                    done += claimed;
-                    more |= full;
-                }
-                Err(error) => {
-                    failed += 1;
-                    tracing::warn!(%error, "runs were not claimed");
-                }
-            }
-        }
+        let Round { found, done, failed, more } = self.round(now).await;
         let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
         let rest = if more && self.host.node.free() > 0 {
             Rest::None

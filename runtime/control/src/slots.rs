@@ -2,7 +2,7 @@
 //!
 //! Which of those that wait comes next is the dispatcher's business; here is only whether one more fits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -302,16 +302,22 @@ impl Backlog {
         self.len.store(waiting.len(), Ordering::Release);
     }
 
-    /// Every deployment in it; those that are not removed until the next look count as passed over once more.
-    pub(crate) fn look(&self) -> Vec<(DeploymentName, u32)> {
+    /// Every deployment in it but those in `served`; those that are not removed until the next look count as passed over once more.
+    pub(crate) fn look(&self, served: &HashSet<DeploymentName>) -> Vec<(DeploymentName, u32)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting
             .iter_mut()
+            .filter(|(name, _)| !served.contains(*name))
             .map(|(name, passed)| {
                 *passed = passed.saturating_add(1);
                 (name.clone(), *passed - 1)
             })
             .collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
