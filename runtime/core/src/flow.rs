@@ -6,7 +6,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::lane::{Lane, LaneUntil};
+use crate::lane::Lane;
 
 /// How long an idempotency key is kept beyond the end of its run, in milliseconds, where nothing else is said.
 pub const KEY_MILLIS: u64 = 24 * 3_600_000;
@@ -80,7 +80,7 @@ impl Flow {
     pub fn lane(&self, input: &[u8]) -> Option<Lane> {
         let pointer = self.key.as_ref()?;
         let name = format!("key/{}", pointer.hash_in(input));
-        Some(Lane { name, capacity: self.per_key.max(1), until: LaneUntil::Ended })
+        Some(Lane { name, capacity: self.per_key.max(1) })
     }
 }
 
@@ -174,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_of_the_key_and_kept_to_the_end() {
+    fn a_lane_is_of_the_key() {
         let flow = Flow { key: Some(pointer("/c")), per_key: 3, ..Flow::default() };
         let lane = flow.lane(br#"{"c": "x"}"#).unwrap();
         assert!(lane.is_named() && lane.name.starts_with("key/"));
-        assert_eq!((lane.capacity, lane.until), (3, LaneUntil::Ended));
+        assert_eq!(lane.capacity, 3);
         assert_eq!(Flow::default().lane(b"{}"), None);
         assert!(flow.is_kept() && !Flow::default().is_kept());
     }

@@ -38,7 +38,7 @@ pub struct ExplanationJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stage)]
 pub struct StageJson<'a> {
-    /// `idempotency-key`, `debounce`, `queue`, `paused`, `time`, `key`, `schedule`, `priority`, `rate`, `concurrency` or `node`, in this
+    /// `idempotency-key`, `debounce`, `queue`, `paused`, `schedule`, `time`, `key`, `priority`, `rate`, `concurrency` or `node`, in this
     /// order.
     stage: &'static str,
     /// `passes`, `waits`, or `none` where the deployment or the run has no such stage.

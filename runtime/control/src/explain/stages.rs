@@ -106,12 +106,17 @@ fn paused(live: &Live) -> Stage {
 
 fn due(host: &Inner, standing: &Standing) -> Stage {
     let name = StageName::Time;
-    match standing.listed {
-        Listed::Delayed(due) if due > host.clock.now() => {
+    let waits = match (&standing.run.state, standing.listed) {
+        (RunState::Queued { not_before }, Listed::Turn(_)) => Some(*not_before),
+        (_, Listed::Delayed(due)) => Some(due),
+        _ => None,
+    };
+    match waits.filter(|due| *due > host.clock.now()) {
+        Some(due) => {
             let why = if standing.run.attempt > 1 { "it is tried again" } else { "it may begin" };
             Stage { until: Some(due), ..Stage::new(name, Verdict::Waits, format!("{why} at {}", time(due))) }
         }
-        _ => Stage::new(name, Verdict::Passes, "its time has come"),
+        None => Stage::new(name, Verdict::Passes, "its time has come"),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) type Ticket = (u64, u32);
 /// Checks and orders the lanes of a run that is new.
 pub(super) fn check(run: &Run) -> Result<()> {
     let named = run.lanes.iter().all(|lane| lane.is_named() && lane.capacity > 0);
-    let ordered = run.lanes.windows(2).all(|pair| (pair[0].until, &pair[0].name) < (pair[1].until, &pair[1].name));
+    let ordered = run.lanes.windows(2).all(|pair| pair[0].name < pair[1].name);
     if named && ordered && run.lanes.len() <= LANES_OF_RUN {
         return Ok(());
     }
@@ -52,28 +52,24 @@ pub(super) fn check(run: &Run) -> Result<()> {
 
 /// Whether a run is to enter a lane before it can be claimed.
 pub(super) fn lacks(kept: &Kept) -> bool {
-    kept.run.lanes.iter().enumerate().any(|(at, lane)| !is_in(kept, at) && !lane.is_over(&kept.run.state))
+    first_lacked(kept).is_some()
 }
 
 pub(super) fn is_in(kept: &Kept, at: usize) -> bool {
     kept.marks.lanes & (1 << at) != 0
 }
 
-/// Leaves every lane in which the run has no more business; its record is the caller's to write. Others enter.
+/// A run that has ended leaves its lanes; its record is the caller's to write. Others enter.
 pub(super) fn leave(commit: &mut Commit<'_, '_>, kept: &mut Kept) -> Result<()> {
     let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
-    let waits_in = kept.marks.ticket.and_then(|_| first_lacked(kept));
+    let waits_in = kept.marks.ticket.take().zip(first_lacked(kept));
+    let inside = std::mem::take(&mut kept.marks.lanes);
     for (at, lane) in kept.run.lanes.iter().enumerate() {
-        if !lane.is_over(&kept.run.state) {
-            continue;
-        }
         let mut counts = counts(commit, &deployment, &lane.name)?;
-        if kept.marks.lanes & (1 << at) != 0 {
-            kept.marks.lanes &= !(1 << at);
+        if inside & (1 << at) != 0 {
             commit.delete(LANE_RUNS, &row_in(&deployment, &lane.name, id));
             counts.held = counts.held.saturating_sub(1);
-        } else if let Some(ticket) = kept.marks.ticket.filter(|_| waits_in == Some(at)) {
-            kept.marks.ticket = None;
+        } else if let Some((ticket, _)) = waits_in.filter(|(_, waits)| *waits == at) {
             commit.delete(LANE_RUNS, &row_waits(&deployment, &lane.name, ticket, id));
             counts.waiting = counts.waiting.saturating_sub(1);
         } else {

@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Kept, now: Timestamp) -> Result<()> {
     let same = before.is_some_and(|before| before.state == kept.run.state);
     let mut left = None;
-    if !same && !kept.run.lanes.is_empty() {
+    if !same && kept.run.state.has_ended() && !kept.run.lanes.is_empty() {
         let mut kept = kept.clone();
         lanes::leave(commit, &mut kept)?;
         left = Some(kept);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::flow::KEY_MILLIS;
-use tidemill_core::lane::{self, Lane};
+use tidemill_core::lane::Lane;
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
 
@@ -77,7 +77,7 @@ impl NewRun {
     #[must_use]
     pub fn to_run(&self) -> Run {
         let mut lanes = self.lanes.clone();
-        lane::in_order(&mut lanes);
+        lanes.sort_unstable();
         Run {
             id: self.id,
             deployment: self.deployment.clone(),

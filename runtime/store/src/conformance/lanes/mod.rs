@@ -5,7 +5,7 @@ pub(super) mod model;
 use std::sync::Arc;
 
 use tidemill_core::RunId;
-use tidemill_core::lane::{Lane, LaneUntil};
+use tidemill_core::lane::Lane;
 use tidemill_core::run::{Run, RunEvent, RunState};
 
 use super::world::{
@@ -15,11 +15,7 @@ use crate::records::{NewRun, Retry, StretchCommit};
 use crate::{Store, StoreError};
 
 pub(super) fn key(of: &str, capacity: u32) -> Lane {
-    Lane { name: format!("key/{of}"), capacity, until: LaneUntil::Ended }
-}
-
-pub(super) fn by(schedule: &str) -> Lane {
-    Lane { name: format!("schedule/{schedule}"), capacity: 1, until: LaneUntil::Settled }
+    Lane { name: format!("key/{of}"), capacity }
 }
 
 fn in_lanes(lanes: Vec<Lane>) -> NewRun {
@@ -39,9 +35,9 @@ fn parked(owner: &tidemill_core::ids::Owner, run: &Run) -> StretchCommit {
 
 pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let (k, s) = (key("k", 1), by("s"));
+    let (k, s) = (key("k", 1), key("s", 1));
     let first = request(&store, in_lanes(vec![s.clone(), k.clone()])).await;
-    assert_eq!(first.lanes, [k.clone(), s.clone()], "what is kept longest is entered first");
+    assert_eq!(first.lanes, [k.clone(), s.clone()], "they are entered in one order");
     let second = request(&store, in_lanes(vec![k.clone()])).await;
     let third = request(&store, in_lanes(vec![k.clone(), s.clone()])).await;
     assert_eq!(lane(&store, &k).await, (vec![first.id], vec![second.id, third.id]));
@@ -62,24 +58,22 @@ pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
 
 pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let (k, s) = (key("k", 1), by("s"));
-    let lanes = || vec![k.clone(), s.clone()];
-    let first = request(&store, in_lanes(lanes())).await;
-    let second = request(&store, in_lanes(lanes())).await;
-    let third = request(&store, in_lanes(vec![s.clone()])).await;
+    let k = key("k", 1);
+    let first = request(&store, in_lanes(vec![k.clone()])).await;
+    let second = request(&store, in_lanes(vec![k.clone()])).await;
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, parked(&owner, &run)).await;
     assert_eq!(lane(&store, &k).await, (vec![first.id], vec![second.id]));
-    assert_eq!(lane(&store, &s).await, (vec![third.id], vec![]));
-    // Tried again it waits for the lane that it gave back, and nobody in that one waits for it.
     let retry = Retry { component: None, from_start: false, now: NOON };
     store.retry_run(first.id, retry).await.expect("a parked run is tried again");
-    assert_eq!(lane(&store, &s).await, (vec![third.id], vec![first.id]));
-    for expected in [&third, &first, &second] {
-        let run = claim_one(&store, &owner, "a").await.run;
-        assert_eq!(run.id, expected.id);
-        done(&store, success(&owner, &run)).await;
-    }
+    let run = claim_one(&store, &owner, "a").await.run;
+    assert_eq!(run.id, first.id);
+    // One that has failed has ended: tried again, it is the last to ask.
+    let state = run.state.next(RunEvent::Failed(failure())).expect("a running run can fail");
+    done(&store, StretchCommit::of(owner.clone(), Run { state, ..run }, NOON)).await;
+    let third = request(&store, in_lanes(vec![k.clone()])).await;
+    store.retry_run(first.id, retry).await.expect("a failed run is tried again");
+    assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id, first.id]));
 }
 
 pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {

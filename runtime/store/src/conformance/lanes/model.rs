@@ -16,18 +16,19 @@ use tidemill_core::{RunId, Timestamp};
 
 use super::super::Factory;
 use super::super::world::{NOON, deploy, failure, name, new_run, owner};
-use super::{by, key};
+use super::key;
 use crate::Store;
 use crate::records::{NewRun, Retry, StretchCommit};
 
 const KEYS: [(&str, u32); 2] = [("one", 1), ("two", 2)];
-const SCHEDULES: [&str; 2] = ["x", "y"];
+/// A second lane of a run.
+const OTHERS: [(&str, u32); 2] = [("x", 1), ("y", 3)];
 /// How far a delay or a back-off reaches, in milliseconds, and an act of time.
 const DELAY: u64 = 100;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Request { key: Option<u8>, schedule: Option<u8>, delayed: bool },
+    Request { key: Option<u8>, other: Option<u8>, delayed: bool },
     Claim(usize),
     Moves { run: u8, to: To, head: bool },
     Cancel { run: u8, terminate: bool },
@@ -58,7 +59,7 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     prop_oneof![
         6 => (of(2), of(2), prop::bool::weighted(0.2))
-            .prop_map(|(key, schedule, delayed)| Act::Request { key, schedule, delayed }),
+            .prop_map(|(key, other, delayed)| Act::Request { key, other, delayed }),
         5 => (1_usize..4).prop_map(Act::Claim),
         7 => (any::<u8>(), to, any::<bool>()).prop_map(|(run, to, head)| Act::Moves { run, to, head }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(run, terminate)| Act::Cancel { run, terminate }),
@@ -149,8 +150,7 @@ impl Model {
         one.state = state;
         one.listed = Listed::Nowhere;
         for (at, lane) in self.lanes_of(id).into_iter().enumerate() {
-            let over = ENDED.contains(&state) || (state == "parked" && lane.name.starts_with("schedule/"));
-            if !over {
+            if !ENDED.contains(&state) {
                 continue;
             }
             self.one(id).inside[at] = false;
@@ -254,11 +254,11 @@ async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError
 
 async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(), TestCaseError> {
     match act {
-        Act::Request { key: of, schedule, delayed } => {
+        Act::Request { key: of, other, delayed } => {
             let keyed = of.map(|of| KEYS[usize::from(of)]).map(|(of, capacity)| key(of, capacity));
-            let scheduled = schedule.map(|of| by(SCHEDULES[usize::from(of)]));
+            let second = other.map(|of| OTHERS[usize::from(of)]).map(|(of, capacity)| key(of, capacity));
             let not_before = if delayed { model.now.plus_millis(DELAY) } else { model.now };
-            let lanes = scheduled.into_iter().chain(keyed).collect();
+            let lanes = second.into_iter().chain(keyed).collect();
             let new = NewRun { now: model.now, not_before, lanes, ..new_run("a") };
             store.request_run(new.clone()).await.map_err(failed)?;
             let record = new.to_run();
@@ -409,8 +409,7 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
 }
 
 async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseError> {
-    let keys = KEYS.iter().map(|(of, capacity)| key(of, *capacity));
-    for lane in keys.chain(SCHEDULES.iter().map(|of| by(of))) {
+    for lane in KEYS.iter().chain(&OTHERS).map(|(of, capacity)| key(of, *capacity)) {
         let view = store.lane(&name("a"), &lane.name, 1_000).await.map_err(failed)?;
         prop_assert!(view.held <= lane.capacity, "{:?} holds {}", lane, view.held);
         prop_assert_eq!((view.held as usize, view.waiting as usize), (view.in_it.len(), view.next.len()));
