@@ -97,6 +97,10 @@ guests! {
     fan_out = "fan-out";
     /// `examples/fan-out-child`: counts the primes in a span.
     fan_out_child = "fan-out-child";
+    /// `examples/order-events`: takes orders and publishes what becomes of them.
+    order_events = "order-events";
+    /// `examples/order-invoices`: is given those events and writes invoices.
+    order_invoices = "order-invoices";
     /// `examples/poller`: looks at a page for ever, and continues as new.
     poller = "poller";
     /// `guests/uptime`: watches URLs, with latency and changes in `state`.

@@ -107,6 +107,20 @@ impl Harness {
         self.with(|setup| setup.trigger = trigger)
     }
 
+    /// The run is made for an event of that topic by the subscription `subscription`; what it says is the run's input.
+    pub fn event(self, topic: impl Into<String>) -> Self {
+        self.with(|setup| {
+            setup.trigger = Trigger {
+                kind: "event".to_owned(),
+                name: Some(topic.into()),
+                id: Some("01kakq3vj6x0cm4kd9be2f7h1n".to_owned()),
+                at: Some(Timestamp::from_millis(setup.begins_at)),
+                parent: None,
+                details: serde_json::json!({ "subscription": "subscription" }),
+            };
+        })
+    }
+
     /// The deployment's `[retry]`: five attempts, as a host has it, if not said.
     pub fn retry(self, retry: Retry) -> Self {
         self.with(|setup| setup.retry = retry.to_policy())

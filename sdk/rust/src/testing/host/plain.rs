@@ -107,10 +107,25 @@ pub(crate) mod secrets {
 
 pub(crate) mod events {
     use super::{current, types::Failure};
+    use crate::testing::journal::Failed;
     use crate::testing::world::Published;
+
+    /// The longest topic and the longest payload, in bytes.
+    const TOPIC_BYTES: usize = 128;
+    const PAYLOAD_BYTES: usize = 64 << 10;
+
+    fn is_topic(text: &str) -> bool {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        text.len() <= TOPIC_BYTES && text.split('.').all(|word| !word.is_empty() && word.bytes().all(known))
+    }
 
     pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), Failure> {
         let fake = current();
+        // As the host has it: refused before it is recorded.
+        if !is_topic(topic) || payload.len() > PAYLOAD_BYTES {
+            let message = format!("`{topic}` is no topic, or the payload holds more than {PAYLOAD_BYTES} bytes");
+            return Err(Failed::host("bad-argument", message).into());
+        }
         fake.fallible("events.publish", &format!("{topic} {payload}"), || {
             let payload = serde_json::from_str(payload).unwrap_or_default();
             fake.write(|layer| layer.events.push(Published { topic: topic.to_owned(), payload }));

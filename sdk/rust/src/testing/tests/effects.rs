@@ -144,6 +144,32 @@ fn a_module_sees_its_config_trigger_clock_and_leaves_lines_and_events() {
 }
 
 #[test]
+fn an_event_is_told_to_the_run_that_it_made_and_what_fails_publishes_nothing() {
+    let work = |order: u64| -> Result<Option<String>> {
+        events::publish("mail.wanted", &order)?;
+        let event = events::event();
+        match order {
+            7 => Ok(event.map(|event| format!("{} {} {}", event.topic, event.subscription, event.at.as_millis()))),
+            _ => Err(Error::new("no", "another order")),
+        }
+    };
+    let harness = Harness::new().begins_at(Timestamp::from_millis(5)).event("orders.created");
+    let ran = harness.crash_everywhere(work, 7);
+    assert_eq!(ran.succeeded().as_deref(), Some("orders.created subscription 5"));
+    assert_eq!((ran.events().len(), ran.events()[0].topic.as_str()), (1, "mail.wanted"));
+    assert!(harness.run(work, 8).events().is_empty());
+    assert_eq!(*Harness::new().run(work, 7).succeeded(), None, "nobody published anything");
+}
+
+#[test]
+fn what_is_no_topic_is_refused_as_on_a_host() {
+    for topic in ["", "Orders", "orders.*", "a..b", "a/b"] {
+        let ran = Harness::new().run(|(): ()| events::publish(topic, &1), ());
+        assert_eq!(ran.failed().code(), "host/bad-argument", "{topic}");
+    }
+}
+
+#[test]
 fn an_input_that_does_not_fit_fails_as_on_a_host() {
     let ran = Harness::new().run(|name: String| Ok::<_, Error>(name), 7);
     assert_eq!(ran.failed().code(), "bad-input");

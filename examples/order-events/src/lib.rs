@@ -1,0 +1,67 @@
+//! Takes orders, and publishes what becomes of each of them for whoever wants to know. What is taken from the stock and what is published take
+//! hold together.
+
+use serde::{Deserialize, Serialize};
+use tidemill_sdk::{Result, Schema, events, state};
+
+/// What there is at first.
+const STOCK: u32 = 10;
+
+/// What a run is started with, and what is published.
+#[derive(Deserialize, Serialize, Schema)]
+struct Order {
+    order: u64,
+    pieces: u32,
+    customer: String,
+    /// Two letters.
+    country: String,
+}
+
+/// What a run answers.
+#[derive(Serialize, Schema, Debug, PartialEq)]
+struct Answer {
+    placed: bool,
+    left: u32,
+}
+
+#[tidemill_sdk::workflow]
+fn place(order: Order) -> Result<Answer> {
+    let stock = state::get::<u32>("stock")?.unwrap_or(STOCK);
+    match stock.checked_sub(order.pieces) {
+        Some(left) => {
+            state::set("stock", &left)?;
+            events::publish("orders.placed", &order)?;
+            Ok(Answer { placed: true, left })
+        }
+        None => {
+            events::publish("orders.refused", &order)?;
+            Ok(Answer { placed: false, left: stock })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tidemill_sdk::testing::Harness;
+
+    fn order(pieces: u32) -> serde_json::Value {
+        json!({ "order": 7, "pieces": pieces, "customer": "ada", "country": "DE" })
+    }
+
+    #[test]
+    fn an_order_is_placed_and_told_once_wherever_the_host_dies() {
+        let ran = Harness::new().crash_everywhere(place, order(3));
+        assert_eq!(*ran.succeeded(), Answer { placed: true, left: 7 });
+        let told: Vec<_> = ran.events().iter().map(|event| (event.topic.as_str(), &event.payload)).collect();
+        assert_eq!(told, [("orders.placed", &order(3))]);
+    }
+
+    #[test]
+    fn an_order_of_too_much_is_told_too() {
+        let ran = Harness::new().state("stock", 2).run(place, order(3));
+        assert_eq!(*ran.succeeded(), Answer { placed: false, left: 2 });
+        assert_eq!(ran.events()[0].topic, "orders.refused");
+    }
+}
