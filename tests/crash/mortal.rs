@@ -157,7 +157,28 @@ impl Mortal {
     /// All of it, from the beginning or from wherever the last life came to.
     pub async fn work(&self, all: &[Asked]) -> Result<Vec<Known>, Died> {
         self.open().await?;
-        try_join_all(all.iter().map(|asked| self.see_through(asked))).await
+        let known = try_join_all(all.iter().map(|asked| self.see_through(asked))).await?;
+        self.quiet().await?;
+        Ok(known)
+    }
+
+    /// Waits until every event is delivered and the runs that events made have ended.
+    async fn quiet(&self) -> Result<(), Died> {
+        let begun = Instant::now();
+        loop {
+            let waiting: u64 =
+                self.list("/v1/subscriptions").await?.iter().map(|one| one["waiting"].as_u64().unwrap()).sum();
+            let open = self.get("/v1/runs?state=queued&state=running&state=suspended&state=parked&limit=500").await?;
+            let open = open["items"].as_array().unwrap().clone();
+            if waiting == 0 && open.is_empty() {
+                return Ok(());
+            }
+            for run in open.iter().filter(|run| run["failure"]["code"] == "host/crash-suspect") {
+                self.post(&format!("/v1/runs/{}/retry", run["id"].as_str().unwrap()), "", &json!({})).await?;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{waiting} events wait, and {open:?}\n{}", self.host.said());
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
     }
 
     /// Waits until the process that gave no answer has really ended.

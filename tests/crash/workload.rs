@@ -24,7 +24,8 @@ pub fn manifest(provider: &Provider) -> Value {
         "module": "survivor@1.0.0",
         "concurrency": 64,
         "config": { "provider": provider.url, "deployment": DEPLOYMENT },
-        "grants": { "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT] },
+        "grants": { "http": [provider.url], "ledger": true, "deployments": [DEPLOYMENT], "topics": ["shop.*"] },
+        "subscriptions": [{ "name": "told", "topic": "shop.**" }],
         "retry": { "attempts": 4, "initial": "10ms", "max": "50ms", "then": "fail" },
         "health": { "enabled": false },
     })

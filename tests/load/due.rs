@@ -138,6 +138,7 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
             component,
             schedules: manifest.schedules.iter().map(change).collect(),
             manifest: manifest.to_json().to_string().into(),
+            subscriptions: Vec::new(),
             now,
         };
         store.put_deployment(put)

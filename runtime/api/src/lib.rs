@@ -35,6 +35,8 @@ mod parked;
 mod runs;
 mod schedules;
 mod streams;
+mod subscriptions;
+mod topics;
 
 use std::future::Future;
 use std::time::Duration;

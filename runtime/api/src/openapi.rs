@@ -15,6 +15,7 @@ use crate::problem::{Answer, FieldProblem, ProblemBody};
 use crate::request::RawParams;
 use crate::{
     components, deployments, events, health, ledger, modules, operations, page, parked, runs, schedules, streams,
+    subscriptions, topics,
 };
 
 /// All of it.
@@ -34,6 +35,8 @@ use crate::{
         (name = "runs", description = "Executions of an export"),
         (name = "operations", description = "Actions on many things, as they are worked off"),
         (name = "schedules", description = "When a deployment runs by itself"),
+        (name = "topics", description = "Events that runs and operators publish"),
+        (name = "subscriptions", description = "Which events a deployment runs for"),
         (name = "ledger", description = "What was earned"),
         (name = "events", description = "What happens, as it is committed"),
         (name = "health", description = "How the host is"),
@@ -78,6 +81,13 @@ use crate::{
         schedules::firings::firings,
         schedules::backfill::backfill,
         schedules::actions::actions,
+        topics::list::list,
+        topics::events::events,
+        topics::publish::publish,
+        subscriptions::list::list,
+        subscriptions::get::get,
+        subscriptions::replay::replay,
+        subscriptions::skip::skip,
         streams::list::list,
         ledger::entries::entries,
         ledger::accounts::accounts,

@@ -24,6 +24,7 @@ impl From<StoreError> for Problem {
             StoreError::RunsGoing { .. } => Self::new(Code::DeploymentInUse, detail),
             StoreError::KeyMismatch { run } => Self::new(Code::IdempotencyMismatch, detail).run(run),
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, detail),
+            StoreError::EventKeyMismatch { .. } => Self::new(Code::IdempotencyMismatch, detail),
             StoreError::IllegalTransition(_) => Self::new(Code::RunState, detail),
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),
             StoreError::DiskFull => Self::new(Code::DiskFull, "there is no room left for what was asked"),
@@ -51,6 +52,7 @@ fn not_found(kind: &str) -> Code {
         "component" => Code::ComponentNotFound,
         "run" => Code::RunNotFound,
         "schedule" => Code::ScheduleNotFound,
+        "subscription" => Code::SubscriptionNotFound,
         _ => Code::PathNotFound,
     }
 }

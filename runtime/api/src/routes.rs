@@ -14,7 +14,7 @@ use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
     components, deployments, events, health, ledger, modules, openapi, operations, page, parked, runs, schedules,
-    streams,
+    streams, subscriptions, topics,
 };
 
 macro_rules! routes {
@@ -65,6 +65,12 @@ routes! {
     "/v1/schedules/{deployment}/{name}/trigger": post schedules::trigger::trigger;
     "/v1/schedules/{deployment}/{name}/firings": get schedules::firings::firings;
     "/v1/schedules/{deployment}/{name}/backfill": post schedules::backfill::backfill;
+    "/v1/topics": get topics::list::list;
+    "/v1/topics/{topic}/events": get topics::events::events, post topics::publish::publish;
+    "/v1/subscriptions": get subscriptions::list::list;
+    "/v1/subscriptions/{deployment}/{name}": get subscriptions::get::get;
+    "/v1/subscriptions/{deployment}/{name}/replay": post subscriptions::replay::replay;
+    "/v1/subscriptions/{deployment}/{name}/skip": post subscriptions::skip::skip;
     "/v1/streams": get streams::list::list;
     "/v1/ledger/entries": get ledger::entries::entries;
     "/v1/ledger/accounts": get ledger::accounts::accounts;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{deployment, explain, host, module, money, project, run, schedule, shell};
+use crate::{deployment, explain, host, module, money, project, run, schedule, shell, subscription, topic};
 
 /// Runs workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
 #[derive(Debug, Parser)]
@@ -85,6 +85,14 @@ pub enum Command {
     Retry(run::retry::Args),
     /// List and steer schedules
     Schedules(schedule::Args),
+    /// List topics and their events
+    Topics(topic::Args),
+    /// Publish an event
+    Publish(topic::publish::Args),
+    /// List and steer subscriptions
+    Subscriptions(subscription::Args),
+    /// Give a subscription events again
+    Replay(subscription::replay::Args),
     /// List and steer deployments
     Deployments(deployment::Args),
     /// List modules and their versions

@@ -18,6 +18,8 @@ mod project;
 mod run;
 mod schedule;
 mod shell;
+mod subscription;
+mod topic;
 mod wire;
 
 use std::process::ExitCode;
@@ -89,6 +91,10 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Cancel(args) => run::cancel::run(&args, client, printer).await,
         Command::Retry(args) => run::retry::run(&args, client, printer).await,
         Command::Schedules(args) => schedule::run(args, client, printer).await,
+        Command::Topics(args) => topic::run(args, client, printer).await,
+        Command::Publish(args) => topic::publish::run(&args, client, printer).await,
+        Command::Subscriptions(args) => subscription::run(args, client, printer).await,
+        Command::Replay(args) => subscription::replay::run(&args, client, printer).await,
         Command::Deployments(args) => deployment::run(args, client, printer).await,
         Command::Modules(args) => module::run(&args, client, printer).await,
         Command::Streams(args) => money::streams::run(&args, client, printer).await,

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use tidemill_core::run::Seed;
-use tidemill_core::{Code, RunId, Timestamp};
+use tidemill_core::{Code, EventId, RunId, Timestamp};
 
 use crate::error::ControlError;
 
@@ -29,6 +29,11 @@ pub(crate) fn run_ids(at: Timestamp, count: usize) -> Result<Vec<RunId>, Control
     let mut ids = (0..count).map(|_| run_id(at)).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// A new event's id.
+pub(crate) fn event_id(at: Timestamp) -> Result<EventId, ControlError> {
+    take::<16>().map(|bytes| EventId::new(at, u128::from_le_bytes(bytes)))
 }
 
 /// A new run's seed.

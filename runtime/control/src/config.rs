@@ -28,6 +28,10 @@ pub struct HostConfig {
     /// What has ended is kept for so long: runs with all that belongs to them, and components that nothing names. Default 30
     /// days; for ever where it is none.
     pub retention: Option<Duration>,
+    /// Events are kept for so long, whoever has not been given them. Default 7 days; for ever where it is none.
+    pub event_retention: Option<Duration>,
+    /// Events of one topic that are kept, the newest. Default 100,000; all of them where it is none.
+    pub events_max: Option<u64>,
 }
 
 impl HostConfig {
@@ -44,6 +48,8 @@ impl HostConfig {
             keep_waiting: Duration::from_secs(10),
             waiting_max: 64,
             retention: Some(Duration::from_secs(30 * 86_400)),
+            event_retention: Some(Duration::from_secs(7 * 86_400)),
+            events_max: Some(100_000),
         }
     }
 }

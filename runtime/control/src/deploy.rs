@@ -7,10 +7,13 @@ use tidemill_core::manifest::{Change, Manifest, Source};
 use tidemill_core::run::{Export, RunState};
 use tidemill_core::schedule::{Planned, Schedule};
 use tidemill_core::schema::InputCheck;
+use tidemill_core::topics::Subscription;
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
-use tidemill_store::records::{Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange};
+use tidemill_store::records::{
+    Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
+};
 
 use crate::error::ControlError;
 use crate::exports;
@@ -107,6 +110,7 @@ impl Host {
             component: component.digest,
             manifest: json.to_string().into(),
             schedules: self.schedule_changes(&manifest, &json, before.as_deref(), now).await?,
+            subscriptions: subscription_changes(&manifest),
             now,
         };
         let created = before.is_none();
@@ -126,6 +130,7 @@ impl Host {
         plan.revision = deployment.revision;
         let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
         self.0.rescheduled.notify_one();
+        self.0.deliveries.changed(&name);
         self.0.node.backlog.look_at(&live.gate);
         Ok(Deployed { deployment, created, changes, warnings, previews })
     }
@@ -160,6 +165,7 @@ impl Host {
             let deployment = host.store.pause_deployment(&name, pause, now).await?;
             let live = host.lives.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
             host.rescheduled.notify_one();
+            host.deliveries.changed(&name);
             host.node.backlog.look_at(&live.gate);
             Ok(deployment)
         })
@@ -186,6 +192,7 @@ impl Host {
             Ok(()) => {
                 self.0.lives.remove(name);
                 self.0.node.backlog.remove(name);
+                self.0.deliveries.forget(name);
                 self.0.metrics.forget(name.as_str());
                 self.0.rescheduled.notify_one();
             }
@@ -320,6 +327,12 @@ fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
             }
         }
     }
+    for (index, subscription) in manifest.subscriptions.iter().enumerate() {
+        if let Err(error) = exports::of_event(&component.exports, subscription.export) {
+            let pointer = format!("/subscriptions/{index}/export");
+            found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
+        }
+    }
     found
 }
 
@@ -354,6 +367,16 @@ fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestam
         ScheduleChange { name, spec, next, limit, pause_after_failures, missed: None }
     };
     manifest.schedules.iter().enumerate().map(change).collect()
+}
+
+/// The subscriptions as the store is to have them.
+fn subscription_changes(manifest: &Manifest) -> Vec<SubscriptionChange> {
+    let change = |subscription: &Subscription| SubscriptionChange {
+        name: subscription.name.clone(),
+        topic: subscription.topic.clone(),
+        begin: subscription.from,
+    };
+    manifest.subscriptions.iter().map(change).collect()
 }
 
 /// What the store would answer.

@@ -77,6 +77,10 @@ impl ControlError {
         Self::refused(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
     }
 
+    pub(crate) fn no_subscription(deployment: &str, name: &str) -> Self {
+        Self::refused(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::refused(Code::ShuttingDown, "the host is shutting down")
     }
@@ -101,6 +105,7 @@ fn store_code(error: &StoreError) -> Code {
             "deployment" => Code::DeploymentNotFound,
             "run" => Code::RunNotFound,
             "schedule" => Code::ScheduleNotFound,
+            "subscription" => Code::SubscriptionNotFound,
             "component" => Code::ComponentNotFound,
             "module" | "version" => Code::ModuleNotFound,
             _ => Code::PathNotFound,
@@ -109,7 +114,7 @@ fn store_code(error: &StoreError) -> Code {
         StoreError::InUse { .. } => Code::ComponentInUse,
         StoreError::RevisionChanged { .. } => Code::PreconditionFailed,
         StoreError::RunsGoing { .. } => Code::DeploymentInUse,
-        StoreError::KeyMismatch { .. } => Code::IdempotencyMismatch,
+        StoreError::KeyMismatch { .. } | StoreError::EventKeyMismatch { .. } => Code::IdempotencyMismatch,
         StoreError::QueueFull { .. } => Code::QueueFull,
         StoreError::IllegalTransition(_) => Code::RunState,
         StoreError::StaleEpoch { .. } => Code::Conflict,

@@ -21,6 +21,11 @@ pub(crate) fn of_schedule(has: &[Export], asked: Option<Export>) -> Result<Expor
     }
 }
 
+/// For an event: the one that is named, else the only one that fits.
+pub(crate) fn of_event(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
+    choose(has, asked, "`export` of the subscription")
+}
+
 fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, ControlError> {
     let list = |exports: &[Export]| exports.iter().map(|export| export.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = |detail| ControlError::refused(Code::UnknownExport, detail);

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::collection::Collections;
 use crate::config::HostConfig;
+use crate::delivery::{Deliveries, Delivering};
 use crate::dispatch::Dispatcher;
 use crate::error::ControlError;
 use crate::going::Going;
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) scrubs: Scrubs,
     /// Wakes the scheduler: some schedule has another time.
     pub(crate) rescheduled: Notify,
+    /// What there is to give to subscriptions.
+    pub(crate) deliveries: Deliveries,
     /// Wakes the loop that works operations off.
     pub(crate) asked: Notify,
     /// When the dispatcher need look next for runs that were delayed, in milliseconds.
@@ -143,6 +146,7 @@ impl Host {
             metrics,
             scrubs,
             rescheduled: Notify::new(),
+            deliveries: Deliveries::default(),
             asked: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
@@ -166,6 +170,7 @@ impl Host {
             looping::spawn(Arc::clone(host), TakeOver::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Dispatcher::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Scheduler::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), Delivering::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Cancels::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Operations::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Housekeeping::new(Arc::clone(host))),
@@ -230,6 +235,7 @@ impl Host {
         now.modules.set(number(stats.modules));
         now.compiled.set(number(stats.compiled));
         now.loaded.set(number(stats.loaded));
+        self.0.deliveries.measure(&self.0.lives, &self.0.metrics);
         for live in self.0.lives.all().values() {
             live.figures.set_now(live.gate.running(), live.gate.queued());
         }
@@ -456,6 +462,7 @@ impl Host {
         let mut first = Ok(());
         let take_over = TakeOver::new(Arc::clone(&self.0));
         let scheduler = Scheduler::new(Arc::clone(&self.0));
+        let delivering = Delivering::new(Arc::clone(&self.0));
         let cancels = Cancels::new(Arc::clone(&self.0));
         let operations = Operations::new(Arc::clone(&self.0));
         let housekeeping = Housekeeping::new(Arc::clone(&self.0));
@@ -468,6 +475,7 @@ impl Host {
                 cancels.tick(now).await,
                 operations.tick(now).await,
                 scheduler.tick(now).await,
+                delivering.tick(now).await,
                 housekeeping.tick(now).await,
                 dispatcher.tick(now).await,
             ] {

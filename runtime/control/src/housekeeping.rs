@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tidemill_core::Timestamp;
-use tidemill_store::records::RetentionPolicy;
+use tidemill_store::records::{EventPolicy, RetentionPolicy};
 
 use crate::error::ControlError;
 use crate::host::{Host, Inner};
@@ -14,6 +14,8 @@ use crate::looping::{Loop, Progress, Rest};
 const EVERY: u64 = 60_000;
 /// Runs that one commit forgets at most.
 const FORGET: usize = 200;
+/// Events of one topic that one commit forgets at most.
+const FORGET_EVENTS: usize = 1_000;
 /// Commits of that kind in one look; the next look goes on.
 const FORGET_COMMITS: usize = 50;
 /// Runs that one commit goes on to cancel at most.
@@ -58,6 +60,31 @@ impl Housekeeping {
         }
         Ok((forgotten, more))
     }
+
+    /// Forgets events that have been kept for long enough, or are too many; answers how many, and whether there are more.
+    async fn expire_events(&self, now: Timestamp) -> Result<(usize, bool), ControlError> {
+        let config = &self.host.config;
+        let before = config.event_retention.map(|kept| {
+            let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+            Timestamp::from_millis(now.as_millis().saturating_sub(kept))
+        });
+        let policy = EventPolicy { published_before: before, keep: config.events_max };
+        let (mut forgotten, mut lost, mut more) = (0, 0, false);
+        for _ in 0..FORGET_COMMITS {
+            let expired = self.host.store.expire_events(policy, FORGET_EVENTS, now).await?;
+            forgotten += expired.events;
+            lost += expired.lost;
+            more = expired.more;
+            if !more || self.host.is_closed() {
+                break;
+            }
+        }
+        if lost > 0 {
+            self.host.metrics.events_lost.inc_by(lost);
+            tracing::warn!(lost, "events were forgotten before subscriptions were given them");
+        }
+        Ok((usize::try_from(forgotten).unwrap_or(usize::MAX), more))
+    }
 }
 
 impl Loop for Housekeeping {
@@ -67,6 +94,8 @@ impl Loop for Housekeeping {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
         self.host.recount().await?;
         let (forgotten, more) = self.expire(now).await?;
+        let (events, more_events) = self.expire_events(now).await?;
+        let (forgotten, more) = (forgotten + events, more || more_events);
         let rest = Rest::Until(now.plus_millis(if more { FORGET_MORE } else { EVERY }));
         Ok(Progress { found: forgotten, done: forgotten, failed: 0, rest })
     }

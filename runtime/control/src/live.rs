@@ -14,6 +14,7 @@ use tidemill_core::retry::RunRetry;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schema::InputCheck;
+use tidemill_core::topics::Subscription;
 use tidemill_core::{DeploymentName, Limits, Revision, ScheduleName, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::records::{Debounced, Deployment, Terms};
@@ -41,6 +42,7 @@ pub(crate) struct Plan {
     pub(crate) flow: Flow,
     pub(crate) enabled: bool,
     pub(crate) labels: Vec<(String, String)>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) manifest: Manifest,
 }
@@ -77,6 +79,7 @@ impl Plan {
             flow: manifest.flow.clone(),
             enabled: manifest.enabled,
             labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            subscriptions: manifest.subscriptions.iter().cloned().map(Arc::new).collect(),
             since: manifest.since,
             manifest,
         }
@@ -86,6 +89,9 @@ impl Plan {
         self.manifest.schedules.iter().find(|schedule| schedule.name() == name)
     }
 }
+
+/// Every deployment by its name, as they were at one moment.
+pub(crate) type AllLives = Arc<HashMap<DeploymentName, Arc<Live>>>;
 
 /// A deployment as it stands now.
 #[derive(Debug)]
@@ -166,7 +172,7 @@ impl Lives {
         self.0.load().get(name).cloned()
     }
 
-    pub(crate) fn all(&self) -> Arc<HashMap<DeploymentName, Arc<Live>>> {
+    pub(crate) fn all(&self) -> AllLives {
         self.0.load_full()
     }
 

@@ -114,6 +114,9 @@ impl Operations {
             Task::Backfill { deployment, schedule, start, end, .. } => {
                 return self.host.backfill_part(operation, (&deployment, &schedule), start..end, now).await;
             }
+            Task::Replay { deployment, subscription, .. } => {
+                return self.host.replay_part(operation, &deployment, &subscription, now).await;
+            }
         }
         .map(|operation| (operation, Rest::None))
     }

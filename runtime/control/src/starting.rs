@@ -1,11 +1,11 @@
-//! Runs that other runs start, and signals that they send: from the engine's words into the store's.
+//! Runs that other runs start, signals that they send and events that they publish: from the engine's words into the store's.
 
 use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::run::{Export, Run, Trigger, TriggerKind};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
-use tidemill_engine::{SentSignal, StartRun, StartTarget};
+use tidemill_engine::{SentEvent, SentSignal, StartRun, StartTarget};
 use tidemill_store::StoreError;
-use tidemill_store::records::{NewRun, SendSignal, Terms};
+use tidemill_store::records::{NewEvent, NewRun, SendSignal, Terms};
 
 use crate::error::ControlError;
 use crate::exports;
@@ -95,6 +95,11 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
 /// A signal as it is sent.
 pub(crate) fn signal(sent: SentSignal) -> SendSignal {
     SendSignal { to: sent.to, name: sent.name, payload: sent.payload, key: Some(sent.key) }
+}
+
+/// An event as it is published.
+pub(crate) fn event(sent: SentEvent) -> NewEvent {
+    NewEvent { id: sent.id, topic: sent.topic, payload: sent.payload }
 }
 
 /// Counts runs that were started: they wait.

@@ -64,79 +64,96 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Names one run; unique for ever, and sorts by the time at which the run was made.
-///
-/// 48 bits of milliseconds and 80 random bits, written as 26 lower-case letters and digits (a ULID).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(ulid::Ulid);
+macro_rules! ulids {
+    ($($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// 48 bits of milliseconds and 80 random bits, written as 26 lower-case letters and digits (a ULID).
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(ulid::Ulid);
 
-impl RunId {
-    /// The id of a run made `at`, with 80 bits from `random`.
-    #[must_use]
-    pub const fn new(at: Timestamp, random: u128) -> Self {
-        Self(ulid::Ulid::from_parts(at.0, random))
-    }
+        impl $name {
+            /// The id of what was made `at`, with 80 bits from `random`.
+            #[must_use]
+            pub const fn new(at: Timestamp, random: u128) -> Self {
+                Self(ulid::Ulid::from_parts(at.0, random))
+            }
 
-    /// When the run was made, to the millisecond.
-    #[must_use]
-    pub const fn made_at(self) -> Timestamp {
-        Timestamp(self.0.timestamp_ms())
-    }
+            /// When it was made, to the millisecond.
+            #[must_use]
+            pub const fn made_at(self) -> Timestamp {
+                Timestamp(self.0.timestamp_ms())
+            }
 
-    /// Sixteen bytes that sort as the id does.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 16] {
-        self.0.to_bytes()
-    }
+            /// Sixteen bytes that sort as the id does.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
 
-    /// The id of those bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(ulid::Ulid::from_bytes(bytes))
-    }
-}
+            /// The id of those bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(ulid::Ulid::from_bytes(bytes))
+            }
 
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; ulid::ULID_LEN];
-        let text = self.0.array_to_str(&mut buffer);
-        text.make_ascii_lowercase();
-        f.write_str(text)
-    }
-}
-
-impl fmt::Debug for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for RunId {
-    type Err = BadName;
-
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = || BadName { kind: "run id", rule: "26 lower-case letters and digits, as a run was answered with" };
-        if text.len() != ulid::ULID_LEN || text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(bad());
+            /// The next id in order; the last one of all has none behind it and stays.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(ulid::Ulid(self.0.0.saturating_add(1)))
+            }
         }
-        ulid::Ulid::from_string(text).map(Self).map_err(|_| bad())
-    }
-}
 
-impl Serialize for RunId {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        if s.is_human_readable() { s.collect_str(self) } else { self.to_bytes().serialize(s) }
-    }
-}
-
-impl<'de> Deserialize<'de> for RunId {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        if d.is_human_readable() {
-            String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-        } else {
-            <[u8; 16]>::deserialize(d).map(Self::from_bytes)
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut buffer = [0; ulid::ULID_LEN];
+                let text = self.0.array_to_str(&mut buffer);
+                text.make_ascii_lowercase();
+                f.write_str(text)
+            }
         }
-    }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                let bad = || BadName { kind: $kind, rule: $rule };
+                if text.len() != ulid::ULID_LEN || text.bytes().any(|b| b.is_ascii_uppercase()) {
+                    return Err(bad());
+                }
+                ulid::Ulid::from_string(text).map(Self).map_err(|_| bad())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                if s.is_human_readable() { s.collect_str(self) } else { self.to_bytes().serialize(s) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                if d.is_human_readable() {
+                    String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                } else {
+                    <[u8; 16]>::deserialize(d).map(Self::from_bytes)
+                }
+            }
+        }
+    )*};
+}
+
+ulids! {
+    /// Names one run; unique for ever, and sorts by the time at which the run was made.
+    RunId, "run id", "26 lower-case letters and digits, as a run was answered with";
+    /// Names one event of a topic; unique for ever, and sorts by the time at which it was published.
+    EventId, "event id", "26 lower-case letters and digits, as an event was answered with";
 }
 
 /// The sha256 of a component's bytes: its only name. Written `sha256:` and 64 hexadecimal digits.
@@ -320,6 +337,8 @@ names! {
     ModuleName, "module name";
     /// Names a schedule within its deployment.
     ScheduleName, "schedule name";
+    /// Names a subscription within its deployment.
+    SubscriptionName, "subscription name";
     /// Names one running host process; the same again after its restart.
     NodeId, "node id";
 }

@@ -21,15 +21,18 @@ pub mod retry;
 pub mod run;
 pub mod schedule;
 pub mod schema;
+pub mod topics;
 pub mod wire;
 
 pub use clock::Clock;
 pub use codes::Code;
 pub use failure::Failure;
 pub use ids::{
-    ComponentDigest, DeploymentName, Epoch, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+    ComponentDigest, DeploymentName, Epoch, EventId, Fuel, ModuleName, NodeId, Revision, RunId, ScheduleName,
+    SubscriptionName, Timestamp,
 };
 pub use limits::Limits;
 pub use manifest::Manifest;
 pub use retry::RetryPolicy;
+pub use topics::{Topic, TopicPattern};
 pub use wire::Problem;

@@ -10,7 +10,9 @@ use tidemill_core::journal::{Journal, JournalChange, Position};
 use tidemill_core::manifest::Grants;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Seed, Trigger, Wait};
-use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, Revision, RunId, Timestamp};
+use tidemill_core::{
+    ComponentDigest, DeploymentName, EventId, Failure, Fuel, Limits, Revision, RunId, Timestamp, Topic,
+};
 use tidemill_store::records::{LogLine, NewPosting, ReadCheck, StateWrite};
 
 use crate::cancel::CancelToken;
@@ -263,6 +265,8 @@ pub struct Effects {
     pub starts: Vec<StartRun>,
     /// Signals to send, in order.
     pub signals: Vec<SentSignal>,
+    /// Events to publish, in order.
+    pub events: Vec<SentEvent>,
     /// The places of the signals that were taken from the run's own inbox.
     pub taken: Vec<u64>,
     /// Runs that are asked to end.
@@ -315,6 +319,18 @@ pub struct SentSignal {
     pub payload: Bytes,
     /// The sender and its call: the same in every replay, so that it arrives once.
     pub key: String,
+}
+
+/// An event that a run publishes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentEvent {
+    /// Its id, made from the run and its call.
+    pub id: EventId,
+    /// Where to.
+    pub topic: Topic,
+    /// The JSON text of what it says.
+    #[serde(with = "crate::blob::field")]
+    pub payload: Bytes,
 }
 
 /// What an activation came to.

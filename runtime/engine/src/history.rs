@@ -122,6 +122,8 @@ pub(crate) struct Frame {
     pub posts: u32,
     /// Signals so far.
     pub signals: u32,
+    /// Events so far.
+    pub events: u32,
     /// How often each request was sent.
     pub sent: HashMap<[u8; 32], u64>,
     /// How often each start was made.
@@ -150,6 +152,7 @@ impl Frame {
             retry,
             posts: 0,
             signals: 0,
+            events: 0,
             sent: HashMap::new(),
             started: HashMap::new(),
             random: Randomness::new(seed, generation),

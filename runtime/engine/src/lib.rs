@@ -42,7 +42,7 @@ mod validate;
 
 pub use activation::{
     Activation, Cause, DryRun, Effects, Ended, Left, Metric, MetricKind, Outcome, Point, RunContext, RunSink,
-    SentSignal, StartRun, StartTarget, Stretched, Went,
+    SentEvent, SentSignal, StartRun, StartTarget, Stretched, Went,
 };
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;

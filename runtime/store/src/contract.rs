@@ -15,18 +15,21 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
+    Timestamp, Topic,
 };
 use tokio::sync::watch;
 
 pub use crate::embedded::Commit as CommitMark;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
-    Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
-    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause,
-    PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
-    SendSignal, Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
+    AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
+    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
+    PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay,
+    Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
+    Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
+    Versioned,
 };
 
 /// What every method answers.
@@ -283,6 +286,63 @@ pub trait Store: Send + Sync + 'static {
 
     /// Where the last successful collection of a stream ended.
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>>;
+
+    // --- topics ---
+
+    /// Publishes an event from outside.
+    ///
+    /// # Errors
+    /// [`StoreError::EventKeyMismatch`] where its key published another payload, [`StoreError::TooLarge`].
+    async fn publish(&self, publish: Publish, now: Timestamp) -> Result<Published>;
+    /// All topics, by name.
+    async fn topics(&self, page: PageRequest) -> Result<Page<TopicSummary>>;
+    /// One topic.
+    async fn topic(&self, topic: &Topic) -> Result<Option<TopicSummary>>;
+    /// How many topics there are.
+    async fn topic_count(&self) -> Result<u64>;
+    /// Events of a topic from a place on, in order; fewer than `limit` only where there are no more.
+    async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>>;
+    /// A page of a topic's events, oldest first, from a time on; none where there is no such topic.
+    async fn topic_events(&self, topic: &Topic, since: Option<Timestamp>, page: PageRequest) -> Result<Page<Event>>;
+    /// Forgets the events that the policy says, and topics of which nothing is left; at most `limit` events of each topic. What a
+    /// subscription had not been given is counted as lost, and told on the feed.
+    async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents>;
+
+    // --- subscriptions ---
+
+    /// Subscriptions by deployment and name.
+    async fn subscriptions(&self, deployment: Option<&DeploymentName>, page: PageRequest)
+    -> Result<Page<Subscription>>;
+    /// One subscription.
+    async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>>;
+    /// How far a subscription has come in a topic; none where there is no such subscription or topic, or the one does not name the other.
+    async fn behind(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        topic: &Topic,
+    ) -> Result<Option<Behind>>;
+    /// How many events wait for a subscription, of all its topics.
+    async fn lag(&self, subscription: &Subscription) -> Result<u64>;
+    /// Makes the runs of some events and moves the subscription behind them. False, and nothing of it, where it stands elsewhere, its
+    /// deployment is paused or has another revision.
+    async fn deliver(&self, delivery: Delivery) -> Result<bool>;
+    /// Moves a subscription behind all that waits for it; says how many events that was.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName, now: Timestamp) -> Result<u64>;
+    /// Writes an operation whose task is a replay, and settles which events it gives again. Answers it as it stands, with their number:
+    /// done where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn begin_replay(&self, operation: Operation) -> Result<Operation>;
+    /// What a replay has to do next; none where it is through.
+    async fn next_replay(&self, operation: &str) -> Result<Option<Replay>>;
+    /// Makes the runs of a part of a replay, moves it behind them and writes the operation. False, and nothing of it, where it stands
+    /// elsewhere.
+    async fn replay(&self, replayed: Replayed) -> Result<bool>;
 
     // --- state ---
 

@@ -1,6 +1,6 @@
 //! How a store refuses: one enum for all its operations, each variant with its stable code.
 
-use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, EventId, Revision, RunId};
 
 /// Why an operation of the store did not happen. Whatever it is, nothing of the operation took hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,12 @@ pub enum StoreError {
     QueueFull {
         /// How many.
         queued: u64,
+    },
+    /// The idempotency key belongs to an event with another payload.
+    #[error("the idempotency key belongs to event {event}, which had another payload")]
+    EventKeyMismatch {
+        /// That event.
+        event: EventId,
     },
     /// The run is not in a state that allows it.
     #[error("{0}")]
@@ -111,6 +117,7 @@ impl StoreError {
                 "deployment" => Code::DeploymentNotFound,
                 "component" => Code::ComponentNotFound,
                 "schedule" => Code::ScheduleNotFound,
+                "subscription" => Code::SubscriptionNotFound,
                 "run" => Code::RunNotFound,
                 _ => Code::ModuleNotFound,
             },
@@ -118,7 +125,7 @@ impl StoreError {
             Self::InUse { .. } => Code::ComponentInUse,
             Self::RevisionChanged { .. } => Code::PreconditionFailed,
             Self::RunsGoing { .. } => Code::DeploymentInUse,
-            Self::KeyMismatch { .. } => Code::IdempotencyMismatch,
+            Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } => Code::IdempotencyMismatch,
             Self::QueueFull { .. } => Code::QueueFull,
             Self::IllegalTransition(_) => Code::RunState,
             Self::StaleEpoch { .. } => Code::Conflict,

@@ -39,6 +39,7 @@ async fn deployed(dir: &Path) -> LocalStore {
         component: digest,
         manifest: "{}".into(),
         schedules: vec![],
+        subscriptions: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.unwrap();

@@ -1,13 +1,13 @@
 //! An event as it is sent.
 
 use serde::Serialize;
-use tidemill_core::RunId;
+use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{FeedEntry, FeedEvent};
 use utoipa::ToSchema;
 
 use crate::wire::Time;
 
-/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule` or `posted`.
+/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule`, `subscription` or `posted`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventJson<'a> {
@@ -71,6 +71,20 @@ pub enum WhatJson<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
+    /// `subscription`: events were `lost`, `skipped` or are `replayed`.
+    Subscription {
+        /// The deployment.
+        deployment: &'a str,
+        /// The subscription.
+        subscription: &'a str,
+        /// Of which topic; left out where they are of several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'a str>,
+        /// What became of them.
+        change: &'a str,
+        /// How many events.
+        events: u64,
+    },
     /// `posted`: a stretch posted to the ledger.
     Posted {
         /// The stream.
@@ -129,6 +143,16 @@ impl<'a> EventJson<'a> {
                     change,
                     firings: *firings,
                     note: note.as_deref(),
+                },
+            ),
+            FeedEvent::Subscription { deployment, name, topic, change, events } => (
+                "subscription",
+                WhatJson::Subscription {
+                    deployment: deployment.as_str(),
+                    subscription: name.as_str(),
+                    topic: topic.as_ref().map(Topic::as_str),
+                    change,
+                    events: *events,
                 },
             ),
             FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (

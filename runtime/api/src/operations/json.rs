@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::runs::FilterJson;
 use crate::wire::Time;
 
-/// Every action by its name.
+/// Every action on runs by its name.
 pub const ACTIONS: [(&str, Action); 3] =
     [("retry", Action::Retry), ("cancel", Action::Cancel), ("terminate", Action::Terminate)];
 
@@ -75,6 +75,20 @@ pub enum TaskJson<'a> {
         /// What a firing does while runs of the schedule have not ended.
         overlap: &'static str,
     },
+    /// Makes runs again for events that a subscription was given.
+    Replay {
+        /// `replay`.
+        action: &'static str,
+        /// The deployment
+        deployment: &'a str,
+        /// and its subscription.
+        subscription: &'a str,
+        /// Events published at or after this time,
+        since: Time,
+        /// and before this one; up to now where it is left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    },
 }
 
 /// Which schedules an operation is about.
@@ -136,6 +150,13 @@ impl<'a> TaskJson<'a> {
                 start: Time(*start),
                 end: Time(*end),
                 overlap: overlap.as_str(),
+            },
+            Task::Replay { deployment, subscription, since, until } => Self::Replay {
+                action: "replay",
+                deployment: deployment.as_str(),
+                subscription: subscription.as_str(),
+                since: Time(*since),
+                until: until.map(Time),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Operations: actions on many runs or schedules, and backfills. Their own nouns begin them.
+//! Operations: actions on many runs or schedules, backfills, and replays of events. Their own nouns begin them.
 
 pub mod get;
 pub mod json;

@@ -4,7 +4,9 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use tidemill_core::ids::BadName;
 use tidemill_core::manifest::ModuleVersion;
-use tidemill_core::{Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName};
+use tidemill_core::{
+    Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName, Topic,
+};
 
 use crate::config::KEY_BYTES;
 use crate::problem::{Answer, Problem, quoted};
@@ -37,7 +39,7 @@ macro_rules! names {
     )*};
 }
 
-names!(DeploymentName, ModuleName, ScheduleName, RunId, ComponentDigest, ModuleVersion);
+names!(DeploymentName, ModuleName, ScheduleName, SubscriptionName, Topic, RunId, ComponentDigest, ModuleVersion);
 
 impl FromPath for String {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {

@@ -16,5 +16,6 @@ mod refusals;
 mod runs;
 mod schedules;
 mod server;
+mod topics;
 mod waiting;
 mod world;

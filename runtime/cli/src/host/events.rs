@@ -13,7 +13,7 @@ use crate::wire::{bytes, grouped};
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// What kind: `run`, `deployment`, `schedule` or `posted`.
+    /// What kind: `run`, `deployment`, `schedule`, `subscription` or `posted`.
     pub kind: String,
     /// What is said of it.
     pub data: Value,
@@ -67,6 +67,13 @@ impl Event {
                 format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
             }
             "schedule" => format!("{:14} {} {}", self.text("deployment"), self.text("schedule"), self.text("change")),
+            "subscription" => format!(
+                "{:14} {} {}: {} events",
+                self.text("deployment"),
+                self.text("subscription"),
+                self.text("change"),
+                grouped(self.number("events"))
+            ),
             _ => return None,
         };
         Some(format!("{} {what}", clock(self.text("at"))).trim_end().to_owned())

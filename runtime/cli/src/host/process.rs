@@ -67,6 +67,8 @@ impl Process {
             keep_waiting: settings.keep_waiting,
             waiting_max: waiting_max(settings.concurrency) as usize,
             retention: settings.retention,
+            event_retention: settings.event_retention,
+            events_max: Some(settings.events_max.into()),
             ..HostConfig::new(settings.node.clone(), components_dir)
         };
         let host = Host::start(config, Arc::new(store), engine, clock)

@@ -33,7 +33,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 17] = [
+const SPECS: [Spec; 19] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -44,6 +44,8 @@ const SPECS: [Spec; 17] = [
     Spec { key: "scrub-every", default: "1d" },
     Spec { key: "keep-waiting", default: "10s" },
     Spec { key: "retention", default: "30d" },
+    Spec { key: "event-retention", default: "7d" },
+    Spec { key: "events-max", default: "100000" },
     Spec { key: "log", default: "info" },
     Spec { key: "log-format", default: "text" },
     Spec { key: "egress-allow", default: "" },
@@ -87,6 +89,14 @@ pub struct Flags {
     /// How long what has ended is kept, or never to forget it [env: TIDEMILL_RETENTION] [default: 30d]
     #[arg(long, value_name = "TIME")]
     pub retention: Option<String>,
+
+    /// How long events are kept in their topics, or never to forget them [env: TIDEMILL_EVENT_RETENTION] [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    pub event_retention: Option<String>,
+
+    /// How many events of one topic are kept, the newest [env: TIDEMILL_EVENTS_MAX] [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub events_max: Option<String>,
 
     /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -184,6 +194,10 @@ pub struct Settings {
     pub keep_waiting: Duration,
     /// How long what has ended is kept; for ever where none.
     pub retention: Option<Duration>,
+    /// How long events are kept; for ever where none.
+    pub event_retention: Option<Duration>,
+    /// How many events of one topic are kept.
+    pub events_max: u32,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -259,6 +273,8 @@ impl Settings {
             ("scrub-every", &flags.scrub_every),
             ("keep-waiting", &flags.keep_waiting),
             ("retention", &flags.retention),
+            ("event-retention", &flags.event_retention),
+            ("events-max", &flags.events_max),
             ("log", &flags.log),
             ("log-format", &flags.log_format),
             ("egress-allow", &flags.egress_allow),
@@ -299,6 +315,8 @@ impl Settings {
             scrub_every: take("scrub-every").interval()?,
             keep_waiting: take("keep-waiting").duration()?,
             retention: take("retention").interval()?,
+            event_retention: take("event-retention").interval()?,
+            events_max: take("events-max").within(1, 1_000_000_000)?,
             log: take("log").text.to_owned(),
             log_json: match take("log-format").text {
                 "json" => true,
@@ -356,8 +374,7 @@ impl Taken<'_> {
     }
 
     fn duration(&self) -> Result<Duration, CliError> {
-        let most = Duration::from_secs(3600);
-        let parsed = humantime::parse_duration(self.text).ok().filter(|it| *it <= most);
+        let parsed = humantime::parse_duration(self.text).ok().filter(|it| *it <= Duration::from_secs(3600));
         parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
     }
 

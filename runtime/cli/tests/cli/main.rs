@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod durable;
+mod events;
 mod host;
 mod offline;
 mod program;

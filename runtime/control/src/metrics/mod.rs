@@ -40,6 +40,12 @@ struct Fired {
     result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSubscription {
+    deployment: String,
+    subscription: String,
+}
+
 /// Every family of the host.
 #[derive(Debug)]
 pub struct Metrics {
@@ -51,6 +57,9 @@ pub struct Metrics {
     firings: Family<Fired, Counter>,
     running: Family<OfDeployment, Gauge>,
     queued: Family<OfDeployment, Gauge>,
+    events: Family<Fired, Counter>,
+    lag: Family<OfSubscription, Gauge>,
+    pub(crate) events_lost: Counter,
     pub(crate) lateness: Histogram,
     pub(crate) store_errors: Counter,
     pub(crate) taken_over: Counter,
@@ -100,6 +109,8 @@ pub(crate) struct Figures {
     dropped: Counter,
     late: Counter,
     missed: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) filtered: Counter,
 }
 
 /// How an attempt ended.
@@ -128,6 +139,9 @@ impl Default for Metrics {
         let firings = Family::default();
         let running = Family::default();
         let queued = Family::default();
+        let events = Family::default();
+        let lag = Family::default();
+        let events_lost = Counter::default();
         let lateness = Histogram::new(LATENESS);
         let store_errors = Counter::default();
         let taken_over = Counter::default();
@@ -144,6 +158,9 @@ impl Default for Metrics {
         );
         registry.register("running", "Runs that are executed now", Family::clone(&running));
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
+        registry.register("events", "Events given to subscriptions, by what came of them", Family::clone(&events));
+        registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
+        registry.register("events_lost", "Events forgotten before a subscription was given them", events_lost.clone());
         registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
         registry.register("store_errors", "Operations that the store failed", store_errors.clone());
         registry.register("taken_over", "Runs taken over from a life that ended", taken_over.clone());
@@ -175,6 +192,9 @@ impl Default for Metrics {
             firings,
             running,
             queued,
+            events,
+            lag,
+            events_lost,
             lateness,
             store_errors,
             taken_over,
@@ -199,6 +219,7 @@ impl Metrics {
     pub(crate) fn of(&self, deployment: &str) -> Figures {
         let ended = |state| self.attempts.get_or_create_owned(&Ended { deployment: deployment.to_owned(), state });
         let fired = |result| self.firings.get_or_create_owned(&Fired { deployment: deployment.to_owned(), result });
+        let event = |result| self.events.get_or_create_owned(&Fired { deployment: deployment.to_owned(), result });
         let one = OfDeployment { deployment: deployment.to_owned() };
         Figures {
             succeeded: ended("succeeded"),
@@ -218,6 +239,21 @@ impl Metrics {
             dropped: fired("dropped"),
             late: fired("late"),
             missed: fired("missed"),
+            delivered: event("delivered"),
+            filtered: event("filtered"),
+        }
+    }
+
+    /// How many events wait for a subscription; none where there is no such subscription any more.
+    pub(crate) fn lag(&self, deployment: &str, subscription: &str, waiting: Option<u64>) {
+        let of = OfSubscription { deployment: deployment.to_owned(), subscription: subscription.to_owned() };
+        match waiting {
+            Some(waiting) => {
+                self.lag.get_or_create(&of).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            }
+            None => {
+                self.lag.remove(&of);
+            }
         }
     }
 
@@ -228,6 +264,9 @@ impl Metrics {
         }
         for result in ["fired", "skipped", "dropped", "late", "missed"] {
             self.firings.remove(&Fired { deployment: deployment.to_owned(), result });
+        }
+        for result in ["delivered", "filtered"] {
+            self.events.remove(&Fired { deployment: deployment.to_owned(), result });
         }
         let one = OfDeployment { deployment: deployment.to_owned() };
         self.fuel.remove(&one);

@@ -99,6 +99,7 @@ impl Work {
             postings: effects.postings,
             starts: starting::requests(&self.host, &run, effects.starts),
             signals: effects.signals.into_iter().map(starting::signal).collect(),
+            events: effects.events.into_iter().map(starting::event).collect(),
             taken: effects.taken,
             cancels: effects.cancels,
             observed: effects.observed,

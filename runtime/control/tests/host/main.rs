@@ -13,6 +13,7 @@ mod deployments;
 mod disk;
 mod downtime;
 mod durable;
+mod events;
 mod explain;
 mod firings;
 mod flow;

@@ -52,6 +52,9 @@ codes! {
     LimitSignals => "limit-signals", 422, retryable: true,
         "The run's inbox takes no such signal",
         "Let the run take what waits for it: at most 1,000 signals and 1 MiB, 64 KiB each, names of up to 255 bytes.";
+    LimitTopics => "limit-topics", 422, retryable: false,
+        "There is no room for another topic",
+        "Publish to fewer topics, and say in the payload what tells the events apart: 10,000 topics are kept.";
     // Ends: how else a run may end.
     Trap => "trap", 422, retryable: false,
         "The guest trapped",
@@ -287,6 +290,12 @@ codes! {
     ScheduleNotFound => "schedule-not-found", 404, retryable: false,
         "There is no such schedule",
         "See `GET /v1/schedules`.";
+    TopicNotFound => "topic-not-found", 404, retryable: false,
+        "There is no such topic",
+        "See `GET /v1/topics`; a topic begins with its first event.";
+    SubscriptionNotFound => "subscription-not-found", 404, retryable: false,
+        "There is no such subscription",
+        "See `GET /v1/subscriptions`.";
     AlreadyExists => "already-exists", 409, retryable: false,
         "There is one of this name already",
         "Choose another name, or change the one that is there.";

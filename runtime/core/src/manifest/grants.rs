@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::ids::{BadName, DeploymentName};
+use crate::topics::{Topic, TopicPattern};
 
 /// The most origins, secrets, deployments or topics that one manifest grants.
 pub const GRANTS: usize = 64;
@@ -20,8 +21,8 @@ pub struct Grants {
     pub ledger: bool,
     /// Deployments that it may start, signal and cancel.
     pub deployments: Vec<DeploymentName>,
-    /// Topics that it may publish to.
-    pub topics: Vec<String>,
+    /// Topics that it may publish to, or patterns of them.
+    pub topics: Vec<TopicPattern>,
 }
 
 impl Grants {
@@ -35,6 +36,12 @@ impl Grants {
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&SecretGrant> {
         self.secrets.iter().find(|secret| secret.name == name)
+    }
+
+    /// Whether events may be published to a topic.
+    #[must_use]
+    pub fn may_publish(&self, topic: &Topic) -> bool {
+        self.topics.iter().any(|pattern| pattern.matches(topic))
     }
 
     /// The line of a manifest that would grant requests to that origin.

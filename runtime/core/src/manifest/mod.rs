@@ -11,6 +11,7 @@ mod grants;
 mod read;
 mod reference;
 mod schedules;
+mod subscriptions;
 mod write;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::ids::{DeploymentName, Timestamp};
 use crate::limits::Limits;
 use crate::retry::RunRetry;
 use crate::schedule::Schedule;
+use crate::topics::Subscription;
 use crate::wire::{Object, Problem, json};
 
 /// The longest manifest, in bytes.
@@ -39,6 +41,8 @@ pub const CONFIG_BYTES: usize = 64 * 1024;
 pub const LABELS: usize = 32;
 /// The most schedules.
 pub const SCHEDULES: usize = 32;
+/// The most subscriptions.
+pub const SUBSCRIPTIONS: usize = 32;
 /// The most runs of one deployment at a time.
 pub const CONCURRENCY_MAX: u32 = 10_000;
 /// The default number of runs of one deployment at a time.
@@ -73,6 +77,8 @@ pub struct Manifest {
     pub retry: RunRetry,
     /// When it runs by itself; names are unique.
     pub schedules: Vec<Schedule>,
+    /// Which events it runs for; names are unique.
+    pub subscriptions: Vec<Subscription>,
     /// How it is watched.
     pub health: Health,
     /// Where a stream's first collection begins; none means at the deployment's creation.
@@ -111,6 +117,7 @@ impl Manifest {
             limits: Limits::default(),
             retry: RunRetry::default(),
             schedules: Vec::new(),
+            subscriptions: Vec::new(),
             health: Health::default(),
             since: None,
         }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::grants::GRANTS;
 use super::schedules::schedule;
+use super::subscriptions::subscriptions;
 use super::{
     CONCURRENCY_MAX, CONFIG_BYTES, Grants, Health, HttpGrant, LABELS, Manifest, SCHEDULES, SecretGrant, Source,
 };
@@ -50,6 +51,7 @@ pub(super) fn manifest(mut object: Object, problems: &mut Vec<Problem>) -> Optio
         manifest.retry = retry(field, problems);
     }
     manifest.schedules = schedules(&mut object, problems);
+    manifest.subscriptions = subscriptions(&mut object, problems);
     if let Some(field) = object.take("health") {
         manifest.health = health(field, problems);
     }
@@ -137,19 +139,8 @@ fn grants(field: Field, problems: &mut Vec<Problem>) -> Grants {
     grants.ledger = object.take("ledger").and_then(|field| field.boolean(problems)).unwrap_or(false);
     grants.deployments =
         items(object.take("deployments"), problems).into_iter().filter_map(|field| field.parse(problems)).collect();
-    for field in items(object.take("topics"), problems) {
-        let pointer = field.pointer.clone();
-        let Some(topic) = field.text(128, problems) else { continue };
-        if topic.split('.').all(is_name) {
-            grants.topics.push(topic);
-        } else {
-            problems.push(Problem::field(
-                pointer,
-                format!("`{}` is no topic", shown(&topic)),
-                "A topic is lower-case letters, digits and hyphens, in parts joined by dots.",
-            ));
-        }
-    }
+    grants.topics =
+        items(object.take("topics"), problems).into_iter().filter_map(|field| field.parse(problems)).collect();
     object.finish(problems);
     grants
 }

@@ -50,6 +50,12 @@ cron = "*/5 * * * *"
 time_zone = "Europe/Berlin"
 overlap = "skip"
 
+[[subscription]]
+name = "sales"
+topic = "orders.*"
+filter = { "/country" = ["DE", "AT"], "/paid" = true }
+from = "earliest"
+
 [[schedule]]
 name = "once"
 at = 2026-12-24T18:00:00Z
@@ -83,6 +89,8 @@ fn the_file_of_the_book_is_read() {
     assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(Then::Park)));
     assert_eq!(manifest.schedules.len(), 2);
     assert_eq!(manifest.schedules[0].spec().overlap, Overlap::Skip);
+    assert_eq!(manifest.subscriptions.len(), 1);
+    assert_eq!(manifest.subscriptions[0].filter.conditions().len(), 2);
     assert_eq!(parse(&manifest.to_json()), Ok(manifest));
 }
 
@@ -105,7 +113,7 @@ fn every_manifest_in_the_repository_is_good() {
 fn every_example_of_the_book_is_good() {
     let pages = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference");
     let mut seen = 0;
-    for page in ["manifest.md", "limits.md", "schedules.md", "../flow-control.md"] {
+    for page in ["manifest.md", "limits.md", "schedules.md", "../flow-control.md", "../events.md"] {
         let text = std::fs::read_to_string(pages.join(page)).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let block = block.split("```").next().unwrap_or_default();
@@ -265,6 +273,12 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "retry",
         "schedules",
         "schedule",
+        "subscriptions",
+        "subscription",
+        "topic",
+        "filter",
+        "from",
+        "/a",
         "health",
         "since",
         "http",
@@ -330,6 +344,8 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "sign",
         "park",
         "workflow",
+        "orders.**",
+        "earliest",
         "",
         "/a/b",
         "/a~",

@@ -6,6 +6,7 @@ use super::{Grants, Manifest, Source};
 use crate::limits::Limits;
 use crate::retry::{RunRetry, Then};
 use crate::schedule::{Exclusion, GapPolicy, RepeatPolicy, Schedule};
+use crate::topics::{Condition, Subscription};
 use crate::wire::{duration_text, size_text};
 
 pub(super) fn manifest(manifest: &Manifest) -> Value {
@@ -29,6 +30,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("limits", limits(&manifest.limits));
     put("retry", retry(&manifest.retry));
     put("schedules", manifest.schedules.iter().map(schedule).collect());
+    put("subscriptions", manifest.subscriptions.iter().map(subscription).collect());
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
     if let Some(since) = manifest.since {
@@ -153,6 +155,26 @@ fn schedule(schedule: &Schedule) -> Value {
     }
     put("input", text_as_json(&spec.input));
     if let Some(export) = spec.export {
+        put("export", export.as_str().into());
+    }
+    Value::Object(object)
+}
+
+fn subscription(subscription: &Subscription) -> Value {
+    let Subscription { name, topic, filter, export, from } = subscription;
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
+    put("name", name.as_str().into());
+    put("topic", topic.as_str().into());
+    put("from", json!(from));
+    if !filter.is_empty() {
+        let one = |Condition { pointer, any_of }: &Condition| match any_of.as_slice() {
+            [only] => (pointer.clone(), only.clone()),
+            any_of => (pointer.clone(), any_of.into()),
+        };
+        put("filter", Value::Object(filter.conditions().iter().map(one).collect()));
+    }
+    if let Some(export) = export {
         put("export", export.as_str().into());
     }
     Value::Object(object)

@@ -1,15 +1,77 @@
-//! `tidemill:guest/events`: events are not in this release; publishing is refused with `host/not-available`.
+//! `tidemill:guest/events`: publishing to topics that are granted. An event takes hold with the stretch; its payload may hold 64 KiB.
 
-use tidemill_core::Code;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tidemill_core::journal::Kind;
+use tidemill_core::topics::EVENT_BYTES;
+use tidemill_core::{Code, EventId, Failure, Topic};
+use tidemill_store::records::TOPICS;
 
 use super::call::{Answer, Contract, Interface, answer};
-use crate::guest::Guest;
+use super::durable::bounded_json;
+use crate::activation::SentEvent;
+use crate::guest::{Guest, read};
+use crate::history::hash;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
-    Interface::new(contract, "events")?.call("publish", publish)
+    Interface::new(contract, "events")?
+        .wait("publish", |guest, (topic, payload)| Box::pin(publish(guest, topic, payload)))
 }
 
-fn publish(guest: &mut Guest, _: (String, String)) -> wasmtime::Result<Answer<()>> {
-    let allowed = guest.may_fail().and_then(|()| guest.not_in_health_check("events.publish"));
-    answer(allowed.and_then(|()| Err(Code::NotAvailable.failure("`events.publish` is not in this release"))))
+async fn publish(guest: &mut Guest, topic: String, payload: String) -> wasmtime::Result<Answer<()>> {
+    let allowed = guest
+        .may_fail()
+        .and_then(|()| guest.not_in_health_check("events.publish"))
+        .and_then(|()| bounded_json("the payload", &payload, EVENT_BYTES))
+        .and_then(|()| topic.parse::<Topic>().map_err(|bad| Code::BadArgument.failure(bad.to_string())));
+    let topic = match allowed {
+        Ok(topic) => topic,
+        Err(failure) => return answer(Err(failure)),
+    };
+    let frame = guest.history.frame();
+    let (path, nth) = (frame.path, frame.events);
+    frame.events += 1;
+    let request = hash(&[topic.as_str().as_bytes(), payload.as_bytes()]);
+    if let Some(published) = guest.recall::<Result<(), Failure>>(Kind::Publish, request)? {
+        return answer(published);
+    }
+    let published = match room(guest, &topic).await? {
+        Ok(()) => {
+            let made = Sha256::new()
+                .chain_update(b"tidemill event")
+                .chain_update(guest.run.id.to_bytes())
+                .chain_update(guest.run.generation.to_le_bytes())
+                .chain_update(path)
+                .chain_update(nth.to_le_bytes())
+                .finalize();
+            let random = made.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
+            let id = EventId::new(guest.log.clock.now(), random);
+            guest.stretch.publish(SentEvent { id, topic: topic.clone(), payload: payload.into() });
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    };
+    guest.record(Kind::Publish, request, &published, Some(topic.as_str().as_bytes()))?;
+    answer(published)
+}
+
+/// Whether the deployment may publish there, and there is room for it.
+async fn room(guest: &mut Guest, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
+    if !guest.run.grants.may_publish(topic) {
+        return Ok(Err(Code::NotGranted.failure(format!(
+            "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"
+        ))));
+    }
+    if let Err(much) = guest.stretch.has_room() {
+        return Ok(Err(much.into()));
+    }
+    if guest.stretch.publishes_to(topic) {
+        return Ok(Ok(()));
+    }
+    let store = Arc::clone(&guest.outside.store);
+    if read(|| store.topic(topic)).await?.is_none() && read(|| store.topic_count()).await? >= TOPICS {
+        return Ok(Err(Code::LimitTopics.failure(format!("`{topic}` would be one topic more than {TOPICS}"))));
+    }
+    Ok(Ok(()))
 }

@@ -7,7 +7,7 @@ use tidemill_core::RunId;
 use tidemill_store::records::{LedgerEntry, NewPosting, ReadCheck, ScanRequest, StateWrite, Version};
 
 use super::Changed;
-use crate::activation::{Effects, SentSignal, StartRun};
+use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
 
 /// What was read since the last commit.
@@ -39,6 +39,7 @@ pub(super) struct Layer {
     pub(super) posted: HashMap<String, usize>,
     pub(super) starts: Vec<StartRun>,
     pub(super) signals: Vec<SentSignal>,
+    pub(super) events: Vec<SentEvent>,
     pub(super) taken: Vec<(String, u64)>,
     pub(super) cancels: Vec<RunId>,
     /// Children whose end the run has learned, where it was no success.
@@ -56,6 +57,7 @@ impl Layer {
             + self.postings.len()
             + self.starts.len()
             + self.signals.len()
+            + self.events.len()
             + self.taken.len()
             + self.cancels.len()
             + self.observed.len()
@@ -81,6 +83,7 @@ impl Layer {
         self.postings.extend(later.postings);
         self.starts.extend(later.starts);
         self.signals.extend(later.signals);
+        self.events.extend(later.events);
         self.taken.extend(later.taken);
         self.cancels.extend(later.cancels);
         self.observed.extend(later.observed);
@@ -122,6 +125,7 @@ impl Layer {
             effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
             effects.starts.extend(layer.starts.iter().cloned());
             effects.signals.extend(layer.signals.iter().cloned());
+            effects.events.extend(layer.events.iter().cloned());
             effects.taken.extend(layer.taken.iter().map(|(_, place)| *place));
             effects.cancels.extend(&layer.cancels);
             effects.observed.extend(&layer.observed);

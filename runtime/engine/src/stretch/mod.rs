@@ -14,12 +14,12 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidemill_core::RunId;
 use tidemill_core::limits::{STATE_PAGE_BYTES, STRETCH_KEYS, STRETCH_WRITE_BYTES};
+use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, Versioned};
 
 use self::layer::{Layer, Reads, Scanned, note, size};
-use crate::activation::{Effects, SentSignal, StartRun};
+use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
 
 /// The effects of the present stretch.
@@ -42,7 +42,7 @@ pub(crate) struct Stretch {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooMuch {
     /// Too many keys.
-    #[error("one run may read, write, post, start and send {STRETCH_KEYS} things between two commits")]
+    #[error("one run may read, write, post, start, send and publish {STRETCH_KEYS} things between two commits")]
     Keys,
     /// Too many bytes.
     #[error("one run may write {STRETCH_WRITE_BYTES} bytes of state between two commits")]
@@ -198,6 +198,16 @@ impl Stretch {
     /// Adds a signal to send.
     pub fn signal(&mut self, signal: SentSignal) {
         self.top().signals.push(signal);
+    }
+
+    /// Adds an event to publish.
+    pub fn publish(&mut self, event: SentEvent) {
+        self.top().events.push(event);
+    }
+
+    /// Whether this stretch publishes to a topic already.
+    pub fn publishes_to(&self, topic: &Topic) -> bool {
+        self.layers().any(|layer| layer.events.iter().any(|event| event.topic == *topic))
     }
 
     /// Asks a run to end.

@@ -111,6 +111,58 @@ async fn steps_come_back_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_take_hold_once_from_everywhere() {
+    let world = world();
+    let publish = |topic: &str, payload: u32| json!({ "do": "publish", "topic": topic, "payload": payload });
+    let acts = json!([
+        publish("granted.a", 1),
+        { "do": "step", "name": "twice", "attempts": 2, "fail_until": 2, "acts": [
+            publish("granted.a", 2),
+            { "do": "step", "name": "inner", "acts": [publish("granted.b", 3)] },
+        ] },
+        { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [publish("granted.a", 4)] },
+        { "do": "sleep", "ms": 5 }, publish("granted.a", 1), { "do": "add", "key": "n" },
+    ]);
+    let hidden = |seen: Seen| -> Vec<(String, String)> {
+        seen.events.into_iter().map(|(topic, _, payload)| (topic, payload)).collect()
+    };
+    let of = |topic: &str, payload: &str| (topic.to_owned(), payload.to_owned());
+    let expected = [of("granted.a", "1"), of("granted.a", "2"), of("granted.a", "1"), of("granted.b", "3")];
+    let (seen, told) = once(&world, None, acts.clone(), json!([]), Play::default()).await;
+    assert_eq!(hidden(seen), expected);
+    for leaves in [false, true] {
+        for at in 0..=told.calls {
+            for after in [false, true] {
+                let how = Play { death: Death { at, after }, leaves, ..Play::default() };
+                let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
+                assert_eq!(hidden(seen), expected, "died at {at}, after {after}, leaves {leaves}");
+            }
+        }
+    }
+    // A run that fails has published what took hold before, and no more.
+    let acts = json!([publish("granted.a", 1), { "do": "sleep", "ms": 5 }, publish("granted.a", 2), { "do": "fail", "code": "x" }]);
+    assert_eq!(hidden(simply(&world, acts).await), [of("granted.a", "1")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_published_is_refused() {
+    let world = World::new();
+    let long = "x".repeat(70_000);
+    for (topic, payload, code) in [
+        ("other", json!(1), "host/not-granted"),
+        ("granted.a.b", json!(1), "host/not-granted"),
+        ("granted.*", json!(1), "host/bad-argument"),
+        ("", json!(1), "host/bad-argument"),
+        ("granted.a", json!(long), "host/bad-argument"),
+    ] {
+        let acts = json!([{ "do": "publish", "topic": topic, "payload": payload }]);
+        let seen = simply(&world, acts).await;
+        assert_eq!(seen.end.unwrap_err().0, code, "{topic}");
+        assert!(seen.events.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_come_back_from_everywhere_and_leave_under_one_key() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         line if line.contains("/no") => answer("409 Conflict", "", "no"),

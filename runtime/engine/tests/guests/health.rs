@@ -28,13 +28,15 @@ async fn a_check_may_not_write() {
     let world = World::new();
     let mut job = world.hostile().await;
     job.export = Export::Health;
-    job.context.config = r#"{"health":"write"}"#.into();
-    let ended = job.run(json!(null)).await;
-    assert!(ended.all.effects.writes.is_empty());
-    // The guest turns the failure into an answer; the code is in it.
-    let text = match ended.outcome {
-        Outcome::Output(output) => serde_json::from_slice::<Value>(&output).unwrap().to_string(),
-        other => format!("{other:?}"),
-    };
-    assert!(text.contains("not-in-health-check") || text.contains("health check may not"), "{text}");
+    for config in [r#"{"health":"write"}"#, r#"{"health":"publish"}"#] {
+        job.context.config = config.into();
+        let ended = job.run(json!(null)).await;
+        assert!(ended.all.effects.writes.is_empty() && ended.all.effects.events.is_empty());
+        // The guest turns the failure into an answer; the code is in it.
+        let text = match ended.outcome {
+            Outcome::Output(output) => serde_json::from_slice::<Value>(&output).unwrap().to_string(),
+            other => format!("{other:?}"),
+        };
+        assert!(text.contains("not-in-health-check") || text.contains("health check may not"), "{text}");
+    }
 }

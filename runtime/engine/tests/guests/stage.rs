@@ -14,11 +14,13 @@ use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, Effects, Ended, Left, Metric, Outcome, Point, RunSink, SentSignal, StartRun,
-    StartTarget, Stretched, Went,
+    Activation, CancelToken, Cause, Effects, Ended, Left, Metric, Outcome, Point, RunSink, SentEvent, SentSignal,
+    StartRun, StartTarget, Stretched, Went,
 };
 use tidemill_store::Store;
-use tidemill_store::records::{Committed, LogLine, NewRun, PageRequest, SendSignal, StretchCommit, Terms};
+use tidemill_store::records::{
+    Committed, LogLine, NewEvent, NewRun, PageRequest, Publisher, SendSignal, StretchCommit, Terms,
+};
 use tokio::sync::Notify;
 
 use crate::support::{Job, START};
@@ -70,6 +72,8 @@ pub struct Seen {
     pub fuel: u64,
     /// Its children, and what they were given.
     pub children: Vec<(String, String)>,
+    /// What it published, in order: topics, ids and payloads.
+    pub events: Vec<(String, String, String)>,
     pub cancelled: bool,
 }
 
@@ -270,7 +274,7 @@ impl Stage {
     }
 
     fn of(&self, run: Run, left: Left, journal: Option<JournalChange>) -> StretchCommit {
-        let Effects { reads, writes, postings, starts, signals, taken, cancels, observed } = left.effects;
+        let Effects { reads, writes, postings, starts, signals, events, taken, cancels, observed } = left.effects;
         self.started.lock().unwrap().extend(starts.iter().map(|start| start.id));
         StretchCommit {
             reads,
@@ -278,6 +282,7 @@ impl Stage {
             postings,
             starts: starts.into_iter().map(|start| new_run(self.id, start)).collect(),
             signals: signals.into_iter().map(send).collect(),
+            events: events.into_iter().map(publish).collect(),
             taken,
             cancels,
             observed,
@@ -368,6 +373,15 @@ impl Stage {
             children.push((child.deployment.to_string(), text(&input)));
         }
         children.sort();
+        let mut events = Vec::new();
+        for topic in self.store.topics(PageRequest::first(100)).await.unwrap().items {
+            let page = self.store.topic_events(&topic.topic, None, PageRequest::first(10_000)).await.unwrap();
+            let own = page
+                .items
+                .into_iter()
+                .filter(|event| matches!(&event.publisher, Publisher::Run { run, .. } if *run == self.id));
+            events.extend(own.map(|event| (event.topic.to_string(), event.id.to_string(), text(&event.payload))));
+        }
         let lines = self.store.logs(self.id, 0, 10_000).await.unwrap();
         Seen {
             end,
@@ -376,6 +390,7 @@ impl Stage {
             lines: lines.into_iter().map(|line| hide(line.message)).collect(),
             fuel,
             children,
+            events,
             cancelled,
         }
     }
@@ -454,6 +469,10 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
     }
 }
 
+fn publish(event: SentEvent) -> NewEvent {
+    NewEvent { id: event.id, topic: event.topic, payload: event.payload }
+}
+
 fn send(signal: SentSignal) -> SendSignal {
     SendSignal { to: signal.to, name: signal.name, payload: signal.payload, key: Some(signal.key) }
 }
@@ -526,6 +545,7 @@ pub fn everything(origin: Option<&str>) -> Grants {
         http: origin.map(|origin| origin.parse().unwrap()).into_iter().collect(),
         ledger: true,
         deployments: vec!["child".parse().unwrap()],
+        topics: vec!["granted.*".parse().unwrap()],
         ..Grants::default()
     }
 }

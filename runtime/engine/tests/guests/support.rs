@@ -197,6 +197,7 @@ impl World {
             component: digest,
             manifest: "{}".into(),
             schedules: Vec::new(),
+            subscriptions: Vec::new(),
             now: START,
         };
         self.store.put_deployment(put).await.unwrap();

@@ -30,6 +30,7 @@ pub(super) async fn an_unexpected_revision_is_refused(store: Arc<dyn Store>) {
         component: digest(),
         manifest: r#"{"priority":9}"#.into(),
         schedules: vec![],
+        subscriptions: vec![],
         now: NOON,
     };
     for wrong in [None, Some(Revision::new(2))] {

@@ -21,6 +21,8 @@ mod runs;
 mod schedules;
 mod signals;
 mod stretches;
+mod subscriptions;
+mod topics;
 mod trees;
 mod values;
 mod waits;
@@ -87,6 +89,13 @@ claims! {
     firings: what_did_not_go_as_usual_is_listed_and_nothing_else, what_a_new_spec_cuts_off_is_missed,
         the_newest_thousand_are_kept, a_limit_ends_it,
         failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once;
+    topics: events_lie_in_order_and_take_hold_with_their_stretch, a_key_publishes_once,
+        a_page_begins_at_a_time_and_pages_meet, what_is_old_or_too_much_is_forgotten_and_a_topic_with_its_last_event,
+        a_long_payload_is_read_back;
+    subscriptions: it_is_given_each_event_once_and_in_order, it_begins_now_or_at_the_earliest,
+        a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets, another_pattern_keeps_what_both_name,
+        a_paused_or_changed_deployment_is_given_nothing, what_is_forgotten_before_it_was_given_is_lost_and_told,
+        skipping_leaves_nothing_waiting, a_replay_gives_again_what_was_given_and_once;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
     feed: it_tells_each_commit_in_order_and_forgets_the_old_end;
     health: a_scrub_verifies_all_that_is_kept_and_is_remembered;

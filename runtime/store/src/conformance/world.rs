@@ -83,6 +83,7 @@ pub(super) async fn deploy_with(
         component: digest(),
         manifest: manifest.into(),
         schedules,
+        subscriptions: vec![],
         now: NOON,
     };
     store.put_deployment(put).await.expect("a deployment")

@@ -8,9 +8,10 @@ use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
 use super::tables::{
-    COMPONENTS, DEPLOYMENTS, FIRING_LIST, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS, run_at_end, under,
+    COMPONENTS, CURSORS, DEPLOYMENTS, FIRING_LIST, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS,
+    run_at_end, under,
 };
-use super::{schedules, tree};
+use super::{schedules, subscriptions, tree};
 use crate::error::StoreError;
 use crate::records::{Caused, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
 
@@ -53,6 +54,7 @@ pub(super) fn put(commit: &mut Commit<'_, '_>, put: &PutDeployment) -> Result<De
     let key = under(put.name.as_str(), &deployment.revision.get().to_be_bytes());
     commit.put_record(REVISIONS, &key, &deployment)?;
     schedules::replace(commit, &deployment, &put.schedules, put.now)?;
+    subscriptions::replace(commit, &deployment, &put.subscriptions, put.now)?;
     announce(commit, &deployment, "put", put.now)?;
     Ok(deployment)
 }
@@ -135,6 +137,7 @@ pub(super) fn delete(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Ti
     for schedule in schedules::of(commit, name)? {
         schedules::remove(commit, &schedule);
     }
+    subscriptions::remove_all(commit, name)?;
     commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
     commit.delete(WATERMARKS, name.as_str().as_bytes());
     commit.delete(TURNS, name.as_str().as_bytes());
@@ -149,7 +152,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
     if commit.bytes(PURGES, mark)?.is_none() {
         return Ok(true);
     }
-    for table in [STATE, REVISIONS, STARTS, FIRING_LIST] {
+    for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS] {
         let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }

@@ -13,9 +13,9 @@ use super::tables::{
     CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
     RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
 };
-use super::{LocalStore, blocking, modules, operations};
+use super::{LocalStore, blocking, modules, operations, replays, subscriptions, topics};
 use crate::error::StoreError;
-use crate::records::{Component, Deployment, Expired, RetentionPolicy};
+use crate::records::{Component, Deployment, EventPolicy, Expired, ExpiredEvents, PageRequest, RetentionPolicy};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -60,8 +60,38 @@ pub(super) async fn expire(store: &LocalStore, policy: RetentionPolicy, limit: u
     Ok(expired)
 }
 
+/// Forgets old events, at most `limit` of each topic.
+pub(super) async fn expire_events(
+    store: &LocalStore,
+    policy: EventPolicy,
+    limit: usize,
+    now: Timestamp,
+) -> Result<ExpiredEvents> {
+    let limit = limit.max(1);
+    let mut expired = ExpiredEvents::default();
+    let mut page = PageRequest::first(BATCH);
+    loop {
+        let found = topics::topics(&store.kv, &page)?;
+        for topic in found.items {
+            let Some(head) = topics::head(&store.kv, &topic.topic)? else { continue };
+            if !subscriptions::is_over(&head, &policy) {
+                continue;
+            }
+            let part = store.commit(move |c| subscriptions::expire(c, &topic.topic, &policy, limit, now)).await?;
+            expired.events += part.events;
+            expired.lost += part.lost;
+            expired.more |= part.more;
+        }
+        match found.next {
+            Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: BATCH },
+            None => return Ok(expired),
+        }
+    }
+}
+
 fn forget_operations(commit: &mut Commit<'_, '_>, ids: &[String]) -> Result<()> {
     for id in ids {
+        replays::forget(commit, id)?;
         commit.delete(OPERATIONS, id.as_bytes());
     }
     Ok(())

@@ -26,6 +26,7 @@ mod parked;
 mod payloads;
 mod places;
 mod reads;
+mod replays;
 mod runs;
 mod schedules;
 mod standing;
@@ -33,7 +34,9 @@ mod state;
 mod store;
 mod streak;
 mod stretch;
+mod subscriptions;
 mod tables;
+mod topics;
 mod tree;
 mod turns;
 mod waits;
@@ -44,7 +47,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tidemill_core::run::Run;
-use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
 
 use self::commit::Commit;
 use self::held::Held;
@@ -52,7 +55,7 @@ use self::reads::Reads;
 use crate::contract::{Result, Store};
 use crate::embedded::{Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
 use crate::error::StoreError;
-use crate::records::Claimed;
+use crate::records::{Claimed, Event};
 
 /// The embedded store.
 #[derive(Clone)]
@@ -162,6 +165,17 @@ impl LocalStore {
         let (runs, inputs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let inputs = self.values(inputs).await?;
         Ok(runs.into_iter().zip(inputs).map(|(run, input)| Claimed { run, input }).collect())
+    }
+
+    async fn with_payloads(&self, topic: &Topic, lying: Vec<topics::Lying>) -> Result<Vec<Event>> {
+        let mut held = Vec::with_capacity(lying.len());
+        let mut events = Vec::with_capacity(lying.len());
+        for topics::Lying { position, at, id, publisher, payload, .. } in lying {
+            held.push(payload);
+            events.push(Event { id, topic: topic.clone(), position, at, publisher, payload: Bytes::new() });
+        }
+        let payloads = self.values(held).await?;
+        Ok(events.into_iter().zip(payloads).map(|(event, payload)| Event { payload, ..event }).collect())
     }
 
     /// Removes files that nothing has named for an hour.

@@ -8,7 +8,8 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, Timestamp,
+    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
+    Timestamp, Topic,
 };
 use tokio::sync::watch;
 
@@ -16,17 +17,20 @@ use super::commit::Commit;
 use super::reads::Reads;
 use super::{
     LocalStore, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life, modules,
-    operations, parked, payloads, places, runs, schedules, standing, state, stretch, tables, tree, turns,
+    operations, parked, payloads, places, replays, runs, schedules, standing, state, stretch, subscriptions, tables,
+    topics, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::Health;
 use crate::error::StoreError;
 use crate::records::{
-    AccountTotal, Admitted, BackfillPart, Caused, ChildOutcome, Claimed, Committed, Component, Deployment, DueSchedule,
-    Expired, ExternalId, FeedEntry, Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry,
-    LogLine, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause,
-    PutDeployment, PutVersion, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
-    SendSignal, Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, UnendedFirings, Versioned,
+    AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
+    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
+    PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay,
+    Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
+    Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
+    Versioned,
 };
 
 /// Where the last scrub is noted, in [`tables::META`].
@@ -363,6 +367,85 @@ impl Store for LocalStore {
         schedules::watermark(&self.kv, stream)
     }
 
+    async fn publish(&self, publish: Publish, now: Timestamp) -> Result<Published> {
+        let long = payloads::long([&publish.event.payload]);
+        self.commit_with(long, move |c| topics::publish_once(c, &publish, now)).await
+    }
+
+    async fn topics(&self, page: PageRequest) -> Result<Page<TopicSummary>> {
+        topics::topics(&self.kv, &page)
+    }
+
+    async fn topic(&self, topic: &Topic) -> Result<Option<TopicSummary>> {
+        Ok(topics::head(&self.kv, topic)?.map(|head| topics::summary(topic.clone(), &head)))
+    }
+
+    async fn topic_count(&self) -> Result<u64> {
+        Ok(self.kv.count(tables::TOPICS))
+    }
+
+    async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>> {
+        let found = topics::from(&self.kv, topic, position, limit)?;
+        self.with_payloads(topic, found).await
+    }
+
+    async fn topic_events(&self, topic: &Topic, since: Option<Timestamp>, page: PageRequest) -> Result<Page<Event>> {
+        let Page { items, next } = topics::list(&self.kv.view(), topic, since, &page)?;
+        Ok(Page { items: self.with_payloads(topic, items).await?, next })
+    }
+
+    async fn subscriptions(
+        &self,
+        deployment: Option<&DeploymentName>,
+        page: PageRequest,
+    ) -> Result<Page<Subscription>> {
+        subscriptions::list(&self.kv, deployment, &page)
+    }
+
+    async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>> {
+        subscriptions::get(&self.kv, deployment, name)
+    }
+
+    async fn behind(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        topic: &Topic,
+    ) -> Result<Option<Behind>> {
+        subscriptions::behind(&self.kv.view(), deployment, name, topic)
+    }
+
+    async fn lag(&self, subscription: &Subscription) -> Result<u64> {
+        subscriptions::lag(&self.kv.view(), subscription)
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> Result<bool> {
+        let long = payloads::long(delivery.runs.iter().map(|new| &new.input));
+        self.commit_with(long, move |c| subscriptions::deliver(c, &delivery)).await
+    }
+
+    async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName, now: Timestamp) -> Result<u64> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| subscriptions::skip(c, &deployment, &name, now)).await
+    }
+
+    async fn begin_replay(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| replays::begin(c, &operation)).await
+    }
+
+    async fn next_replay(&self, operation: &str) -> Result<Option<Replay>> {
+        replays::next(&self.kv, operation)
+    }
+
+    async fn replay(&self, replayed: Replayed) -> Result<bool> {
+        let long = payloads::long(replayed.runs.iter().map(|new| &new.input));
+        self.commit_with(long, move |c| replays::go_on(c, &replayed)).await
+    }
+
+    async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents> {
+        expire::expire_events(self, policy, limit, now).await
+    }
+
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
         let (value, version) = state::get(&self.kv, deployment, key)?;
         Ok(Versioned { value: self.maybe(value).await?, version })
@@ -416,7 +499,7 @@ impl Store for LocalStore {
     }
 
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
-        while self.commit(move |c| feed::forget_keys(c, now)).await? > 0 {}
+        while self.commit(move |c| Ok(feed::forget_keys(c, now)? + topics::forget_keys(c, now)?)).await? > 0 {}
         let mut surplus = self.kv.count(tables::FEED).saturating_sub(keep as u64);
         while surplus > 0 {
             let most = usize::try_from(surplus).unwrap_or(usize::MAX);

@@ -8,9 +8,9 @@ use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::runs::{self, Key};
 use super::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
-use super::{inbox, journal, lanes, ledger, places, state, tree};
+use super::{inbox, journal, lanes, ledger, places, state, topics, tree};
 use crate::error::StoreError;
-use crate::records::{Begins, Committed, NewRun, ReadCheck, StretchCommit};
+use crate::records::{Begins, Committed, NewRun, Publisher, ReadCheck, StretchCommit};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -28,6 +28,7 @@ pub(super) fn values(stretch: &StretchCommit) -> impl Iterator<Item = &Bytes> {
         .chain(stretch.writes.iter().filter_map(|write| write.value.as_ref()))
         .chain(stretch.starts.iter().map(|new| &new.input))
         .chain(stretch.signals.iter().map(|signal| &signal.payload))
+        .chain(stretch.events.iter().map(|event| &event.payload))
 }
 
 pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Result<Committed> {
@@ -80,6 +81,10 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
         }
     }
     inbox::send(commit, run.id, &stretch.signals, stretch.now)?;
+    if !stretch.events.is_empty() {
+        let publisher = Publisher::Run { deployment: run.deployment.clone(), run: run.id };
+        topics::publish(commit, &stretch.events, &publisher, stretch.now)?;
+    }
     for id in &stretch.cancels {
         tree::cancel(commit, *id, false, stretch.now)?;
     }

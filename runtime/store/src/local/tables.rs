@@ -107,6 +107,20 @@ tables! {
     STARTS = 48, "starts";
     /// deployment → what its admissions so far mean to the next.
     TURNS = 49, "turns";
+    /// topic → where it begins and ends.
+    TOPICS = 50, "topics";
+    /// topic NUL position → event.
+    EVENTS = 51, "events";
+    /// topic NUL idempotency key → the event that it published.
+    EVENT_KEYS = 52, "event-keys";
+    /// time topic NUL idempotency key → nothing: when the key is forgotten.
+    EVENT_KEY_ENDS = 53, "event-key-ends";
+    /// deployment NUL subscription → subscription.
+    SUBSCRIPTIONS = 54, "subscriptions";
+    /// deployment NUL subscription NUL topic → the position of the first event that it has not been given.
+    CURSORS = 55, "subscription-cursors";
+    /// operation NUL topic → the positions from which and up to which events are to be replayed.
+    REPLAYS = 56, "replays";
     /// run → why it is parked, while it is.
     PARKED = 57, "parked-runs";
 }

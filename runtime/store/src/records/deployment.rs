@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
 
-use super::ScheduleChange;
+use super::{ScheduleChange, SubscriptionChange};
 
 /// A deployment as it stood in one revision, and whether it is paused now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct PutDeployment {
     pub manifest: Arc<str>,
     /// Every schedule of the manifest; those that are not named are removed, with what they count.
     pub schedules: Vec<ScheduleChange>,
+    /// Every subscription of the manifest; those that are not named are removed, with where they stood.
+    pub subscriptions: Vec<SubscriptionChange>,
     /// The time of the change.
     pub now: Timestamp,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, TriggerKind};
-use tidemill_core::{DeploymentName, Fuel, Revision, RunId, ScheduleName, Timestamp};
+use tidemill_core::{DeploymentName, Fuel, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,19 @@ pub enum FeedEvent {
         firings: u64,
         /// Why, where somebody said so: the note of a pause.
         note: Option<String>,
+    },
+    /// Events went past a subscription, or come again: `lost`, `skipped` or `replayed`.
+    Subscription {
+        /// The deployment.
+        deployment: DeploymentName,
+        /// The subscription.
+        name: SubscriptionName,
+        /// Of which topic; none where it is of several.
+        topic: Option<Topic>,
+        /// What became of them.
+        change: String,
+        /// How many events.
+        events: u64,
     },
     /// A stretch posted to the ledger; one event a stream, currency and commit.
     Posted {

@@ -15,6 +15,7 @@ mod scrub;
 mod signal;
 mod state;
 mod stretch;
+mod topic;
 
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use feed::{FeedEntry, FeedEvent};
@@ -38,3 +39,7 @@ pub use signal::{
 };
 pub use state::{ScanPage, ScanRequest, Version, Versioned};
 pub use stretch::{Begins, Caused, Committed, ReadCheck, StateWrite, StoredJournal, StretchCommit};
+pub use topic::{
+    Behind, Delivery, Event, EventPolicy, ExpiredEvents, NewEvent, Publish, Published, Publisher, Replay, Replayed,
+    Subscription, SubscriptionChange, TOPICS, TopicSummary,
+};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::schedule::Overlap;
-use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
+use tidemill_core::{DeploymentName, ScheduleName, SubscriptionName, Timestamp};
 
 use super::RunFilter;
 
@@ -59,6 +59,17 @@ pub enum Task {
         end: Timestamp,
         /// What each does while runs of the schedule have not ended.
         overlap: Overlap,
+    },
+    /// Makes a run again for each event that a subscription was given.
+    Replay {
+        /// The subscription's deployment,
+        deployment: DeploymentName,
+        /// and its name.
+        subscription: SubscriptionName,
+        /// Events published at or after this,
+        since: Timestamp,
+        /// and before this; up to now where it is none.
+        until: Option<Timestamp>,
     },
 }
 

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
-use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
 
-use super::{LogLine, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
+use super::{LogLine, NewEvent, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
 
 /// Something that a stretch read, and the commit must find unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct StretchCommit {
     pub starts: Vec<NewRun>,
     /// Signals that it sends.
     pub signals: Vec<SendSignal>,
+    /// Events that it publishes, in order.
+    pub events: Vec<NewEvent>,
     /// Signals that it took from its inbox, by their places.
     pub taken: Vec<u64>,
     /// Runs that it cancels.
@@ -118,6 +120,7 @@ impl StretchCommit {
             head: None,
             starts: Vec::new(),
             signals: Vec::new(),
+            events: Vec::new(),
             taken: Vec::new(),
             cancels: Vec::new(),
             observed: Vec::new(),
@@ -141,6 +144,8 @@ pub struct Caused {
     pub settled: Vec<Run>,
     /// Signals that nobody will get.
     pub undelivered: Vec<Undelivered>,
+    /// Topics to which something was published, each once.
+    pub published: Vec<Topic>,
 }
 
 impl Caused {
@@ -153,6 +158,7 @@ impl Caused {
         self.cancelling.extend(other.cancelling);
         self.settled.extend(other.settled);
         self.undelivered.extend(other.undelivered);
+        self.published.extend(other.published);
     }
 }
 

@@ -116,6 +116,10 @@ enum Act {
     Cancel {
         run: Value,
     },
+    Publish {
+        topic: String,
+        payload: Value,
+    },
     ContinueAsNew {
         input: Value,
     },
@@ -332,6 +336,7 @@ fn perform(act: &Act) -> Result<Value, Failure> {
         Act::Signal { to, name, payload } => {
             json!(host::durable::signal(&target(to), name, &payload.to_string())?)
         }
+        Act::Publish { topic, payload } => json!(host::events::publish(topic, &payload.to_string())?),
         Act::Cancel { run } => json!(host::durable::cancel(&target(run))?),
         Act::ContinueAsNew { input } => return Err(host::durable::continue_as_new(&input.to_string())),
         Act::Log { message } => {

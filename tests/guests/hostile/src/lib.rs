@@ -352,7 +352,7 @@ fn answer(response: &http::Response) -> Value {
     })
 }
 
-/// `[config] health`: `loop`, `trap`, `unhealthy`, `degraded`, `write`, `post-http`, or anything else for healthy.
+/// `[config] health`: `loop`, `trap`, `unhealthy`, `degraded`, `write`, `publish`, `post-http`, or anything else for healthy.
 #[tidemill_sdk::health]
 fn health() -> Result<Status, Error> {
     let config: Value = context::config()?;
@@ -363,6 +363,10 @@ fn health() -> Result<Status, Error> {
         "degraded" => Ok(Status::degraded("as asked")),
         "write" => {
             state::set("health", &true)?;
+            Ok(Status::Healthy)
+        }
+        "publish" => {
+            tidemill_sdk::events::publish("granted", &true)?;
             Ok(Status::Healthy)
         }
         "post-http" => {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidemill_sdk::durable::{continue_as_new, send_signal, signal, step};
-use tidemill_sdk::{Error, Result, clock, context, state};
+use tidemill_sdk::{Error, Result, clock, context, events, state};
 
 /// What to do.
 #[derive(Deserialize)]
@@ -26,6 +26,8 @@ enum Act {
     Order(order::Order),
     /// Started by an order: counts its parcel, and signals that it is packed.
     Parcel { order: u32 },
+    /// Made by an event that an order published: counts it.
+    Told { order: u32, what: String },
     /// Waits for the signal `go`, then counts itself.
     Hold,
     /// Waits for a signal that nobody sends, until it has waited long enough.
@@ -59,6 +61,12 @@ fn survive(act: Act) -> Result<Value> {
                 context::triggered_by().parent.ok_or_else(|| Error::new("no-parent", "an order starts this"))?;
             send_signal(parent, "packed", &order)?;
             Ok(json!({ "parcel": order }))
+        }
+        Act::Told { order, what } => {
+            let event = events::event().ok_or_else(|| Error::new("no-event", "an event starts this"))?;
+            count("told")?;
+            count_at(&format!("told/{what}/{order}"))?;
+            Ok(json!({ "topic": event.topic }))
         }
         Act::Hold => {
             let said = signal::<Value>("go").wait()?;

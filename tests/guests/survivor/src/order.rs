@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidemill_sdk::durable::{signal, spawn, step, step_with};
-use tidemill_sdk::{Money, Result, Retry, Timestamp, clock, context, http, info, ledger, state};
+use tidemill_sdk::{Money, Result, Retry, Timestamp, clock, context, events, http, info, ledger, state};
 
 use crate::count;
 
@@ -42,6 +42,7 @@ impl Order {
             // Of every attempt but the last nothing stays.
             state::set(&format!("charged/{order}"), &true)?;
             info!("charging order {order}"; attempt = attempt);
+            self.publish("charged")?;
             self.post(&config, "charge")
         });
         let receipt = match charged {
@@ -63,6 +64,7 @@ impl Order {
         let packed = signal::<u32>("packed").wait()?;
         step_with("tell", quickly(), |_| self.tell(&config))?;
         count("sold")?;
+        self.publish("sold")?;
         Ok(json!({ "order": order, "receipt": receipt.receipt, "shipped": shipped, "packed": packed }))
     }
 
@@ -83,6 +85,12 @@ impl Order {
         step("restock", || stock(1))?;
         count("refused")?;
         Ok(json!({ "order": order, "receipt": receipt.receipt, "refund": refund.receipt }))
+    }
+
+    /// An event that makes a run of this deployment, which counts it.
+    fn publish(&self, what: &str) -> Result<()> {
+        let told = json!({ "do": "told", "order": self.order, "what": what });
+        events::publish(&format!("shop.{what}"), &told)
     }
 
     fn post(&self, config: &Config, what: &str) -> Result<Receipt> {

@@ -107,7 +107,7 @@ fn bad<T>(message: impl Into<String>) -> Result<T, tidemill_core::Failure> {
     Err(Code::BadArgument.failure(message))
 }
 
-fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
+pub(in crate::host) fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
     if text.len() > most {
         let message = format!("{what} holds {} bytes; it may hold {most}", text.len());
         return Err(Code::BadArgument.failure(message));

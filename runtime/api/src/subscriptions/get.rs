@@ -1,0 +1,33 @@
+//! One subscription.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::{Code, DeploymentName, SubscriptionName};
+
+use super::json::SubscriptionJson;
+use crate::problem::{Answer, Problem};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Shows a subscription
+#[utoipa::path(
+    get, path = "/v1/subscriptions/{deployment}/{name}", tag = "subscriptions",
+    params(
+        ("deployment" = String, Path, description = "the deployment"),
+        ("name" = String, Path, description = "the subscription"),
+    ),
+    responses((status = 200, body = SubscriptionJson<'_>))
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
+    query: RawParams,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let found = state.host.store().subscription(&deployment, &name).await?;
+    let subscription = found.ok_or_else(|| {
+        Problem::new(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
+    })?;
+    Ok(ok(&SubscriptionJson::of(&state.host, &subscription).await?))
+}

@@ -1,0 +1,65 @@
+//! A subscription as it is sent.
+
+use serde::Serialize;
+use tidemill_control::{ControlError, Host};
+use tidemill_core::RunId;
+use tidemill_store::records::Subscription;
+use utoipa::ToSchema;
+
+use crate::wire::Time;
+
+/// A subscription and what it has been given. What it asks for is in its deployment's manifest.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscription)]
+pub struct SubscriptionJson<'a> {
+    /// The deployment that it belongs to.
+    deployment: &'a str,
+    /// Its name there.
+    name: &'a str,
+    /// The revision whose manifest it follows.
+    revision: u64,
+    /// The topic that it names, or the pattern.
+    topic: &'a str,
+    /// When it was made.
+    created_at: Time,
+    /// Events that wait for it.
+    waiting: u64,
+    /// Events that made a run.
+    delivered: u64,
+    /// Events that its filter did not let pass.
+    filtered: u64,
+    /// Events that were forgotten before it was given them.
+    lost: u64,
+    /// Events that somebody had it leave out.
+    skipped: u64,
+    /// The time of the last event that it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Time>,
+    /// The last run that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    last_run: Option<RunId>,
+}
+
+impl<'a> SubscriptionJson<'a> {
+    /// The subscription as it is sent, with what waits for it now.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn of(host: &Host, subscription: &'a Subscription) -> Result<Self, ControlError> {
+        Ok(Self {
+            deployment: subscription.deployment.as_str(),
+            name: subscription.name.as_str(),
+            revision: subscription.revision.get(),
+            topic: subscription.topic.as_str(),
+            created_at: subscription.created_at.into(),
+            waiting: host.store().lag(subscription).await?,
+            delivered: subscription.delivered,
+            filtered: subscription.filtered,
+            lost: subscription.lost,
+            skipped: subscription.skipped,
+            last: subscription.last.map(Time),
+            last_run: subscription.last_run,
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! All subscriptions.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::DeploymentName;
+use tidemill_core::wire::Cursor;
+
+use super::json::SubscriptionJson;
+use crate::list::{List, page_request};
+use crate::problem::Answer;
+use crate::request::RawParams;
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists subscriptions, by deployment and name
+#[utoipa::path(
+    get, path = "/v1/subscriptions", tag = "subscriptions",
+    params(
+        ("deployment" = Option<String>, Query, description = "of this deployment"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<SubscriptionJson<'_>>))
+)]
+pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["deployment", "limit", "cursor"])?;
+    let deployment = params.parsed::<DeploymentName>("deployment")?;
+    let scope = format!("subscriptions {deployment:?}");
+    let page = state.host.store().subscriptions(deployment.as_ref(), page_request(&params, &scope)?).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for subscription in &page.items {
+        items.push(SubscriptionJson::of(&state.host, subscription).await?);
+    }
+    Ok(ok(&List { items, next: page.next.map(|place| Cursor::new(place).encode(&scope)) }))
+}

@@ -1,0 +1,7 @@
+//! Subscriptions: which events a deployment runs for.
+
+pub mod get;
+pub mod json;
+pub mod list;
+pub mod replay;
+pub mod skip;

@@ -1,0 +1,40 @@
+//! The events of a topic.
+
+use axum::extract::State;
+use axum::response::Response;
+use tidemill_core::{Code, Topic};
+
+use super::json::EventJson;
+use crate::list::{List, page_request};
+use crate::problem::{Answer, Problem, ProblemBody};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Lists the events of a topic, oldest first
+///
+/// Those that are kept. A page ends after 4 MiB of payloads, however many are asked for.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/events", tag = "topics",
+    params(
+        ("topic" = String, Path, description = "the topic"),
+        ("since" = Option<String>, Query, description = "published at or after this time (RFC 3339)"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = List<EventJson<'_>>),
+        (status = 404, body = ProblemBody, description = "there is no such topic"),
+    )
+)]
+pub async fn events(State(state): State<ApiState>, At(topic): At<Topic>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["since", "limit", "cursor"])?;
+    let since = params.time("since")?;
+    let scope = format!("events {topic} {since:?}");
+    let store = state.host.store();
+    let page = store.topic_events(&topic, since, page_request(&params, &scope)?).await?;
+    if page.items.is_empty() && store.topic(&topic).await?.is_none() {
+        return Err(Problem::new(Code::TopicNotFound, format!("there is no topic `{topic}`")));
+    }
+    Ok(ok(&List::of(&page, &scope, EventJson::of)))
+}

@@ -1,0 +1,63 @@
+//! `tidemill subscriptions list`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+
+/// Which of them.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Only those of this deployment
+    #[arg(long, value_name = "NAME")]
+    deployment: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Subscription {
+    deployment: String,
+    name: String,
+    topic: String,
+    waiting: u64,
+    delivered: u64,
+    filtered: u64,
+    lost: u64,
+    skipped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Subscription {
+    const HEADS: &'static [&'static str] =
+        &["DEPLOYMENT", "SUBSCRIPTION", "TOPIC", "WAITING", "DELIVERED", "FILTERED", "LOST", "SKIPPED", "LAST"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.deployment.clone(),
+            self.name.clone(),
+            self.topic.clone(),
+            self.waiting.to_string(),
+            self.delivered.to_string(),
+            self.filtered.to_string(),
+            self.lost.to_string(),
+            self.skipped.to_string(),
+            self.last.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = match &args.deployment {
+        Some(deployment) => format!("/v1/subscriptions?deployment={}", encoded(deployment)),
+        None => "/v1/subscriptions".to_owned(),
+    };
+    let all: Vec<Subscription> = client.all(&path).await?;
+    printer.rows(&all, "no subscriptions: write a [[subscription]] in a manifest and deploy it");
+    Ok(())
+}

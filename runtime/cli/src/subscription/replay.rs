@@ -1,0 +1,58 @@
+//! `tidemill replay DEPLOYMENT SUBSCRIPTION --since TIME`: gives a subscription events again.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Which;
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Between two looks at how far it has come.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Which, and of which time.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It makes a run for each event that the subscription was given in that time. The subscription itself stays where it stands.\n\
+                  For example: tidemill replay shipping orders --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z"
+)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// Events published at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: String,
+
+    /// And before this one; up to now where it is left out
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Do not wait until all runs are made
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut body = json!({ "since": args.since });
+    if let Some(until) = &args.until {
+        body["until"] = json!(until);
+    }
+    let path = format!("{}/replay", args.which.path());
+    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &[], Duration::ZERO).await?;
+    let mut operation: Value = answer.json().unwrap_or_default();
+    let id = operation["id"].as_str().unwrap_or_default().to_owned();
+    while !args.no_wait && operation["state"] == "running" {
+        tokio::time::sleep(LOOK_EVERY).await;
+        operation = client.get(&format!("/v1/operations/{}", encoded(&id))).await?;
+    }
+    let number = |name: &str| operation[name].as_u64().unwrap_or_default();
+    let state = if operation["state"] == "running" { "going on" } else { "done" };
+    let text = format!("{id} {state}: {} events, {} runs made", number("matched"), number("done"));
+    printer.record(&operation, &text);
+    Ok(())
+}

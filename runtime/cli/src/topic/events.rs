@@ -1,0 +1,70 @@
+//! `tidemill topics events`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+
+/// Which, and how many.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The topic
+    topic: String,
+
+    /// Only those published at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// At most so many
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+/// The longest payload that a table shows, in characters.
+const SHOWN: usize = 80;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Event {
+    id: String,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<Publisher>,
+    payload: Value,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Publisher {
+    deployment: String,
+    run: String,
+}
+
+impl Row for Event {
+    const HEADS: &'static [&'static str] = &["EVENT", "PUBLISHED", "BY", "PAYLOAD"];
+
+    fn cells(&self) -> Vec<String> {
+        let by = self.publisher.as_ref().map_or("an operator", |publisher| &publisher.deployment);
+        let payload = self.payload.to_string();
+        let mut shown: String = payload.chars().take(SHOWN).collect();
+        if shown.len() < payload.len() {
+            shown.push('…');
+        }
+        vec![self.id.clone(), self.at.clone(), by.to_owned(), shown]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut path = format!("/v1/topics/{}/events", encoded(&args.topic));
+    if let Some(since) = &args.since {
+        path.push_str(&format!("?since={}", encoded(since)));
+    }
+    let events: Vec<Event> = client.list(&path, args.limit as usize).await?;
+    printer.rows(&events, "no events");
+    Ok(())
+}

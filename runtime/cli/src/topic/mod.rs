@@ -1,0 +1,35 @@
+//! `tidemill topics`: lists topics and their events. Publishing makes them.
+
+mod events;
+mod list;
+pub mod publish;
+
+use clap::Subcommand;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// What to do; a list where nothing is said.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List them (the default)
+    List,
+    /// List the events of one, oldest first
+    Events(events::Args),
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match args.verb {
+        None | Some(Verb::List) => list::run(client, printer).await,
+        Some(Verb::Events(args)) => events::run(&args, client, printer).await,
+    }
+}

@@ -1,0 +1,61 @@
+//! Topics and subscriptions on the command line.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::program::Served;
+
+fn json_of(host: &Served, args: &[&str]) -> Value {
+    let called = host.call(&[args, &["--json"]].concat());
+    assert_eq!(called.code, 0, "{called:?}");
+    serde_json::from_str(&called.stdout).unwrap()
+}
+
+#[test]
+fn an_event_is_published_delivered_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("acts");
+    std::fs::create_dir_all(&module).unwrap();
+    std::fs::copy(tidemill_artifacts::durable(), module.join("component.wasm")).unwrap();
+    let manifest = "[module]\nname = \"acts\"\nversion = \"0.1.0\"\ncomponent = \"component.wasm\"\n\
+                    [grants]\ntopics = [\"told.*\"]\n\
+                    [[subscription]]\nname = \"asked\"\ntopic = \"asked\"\n\
+                    [[subscription]]\nname = \"told\"\ntopic = \"told.**\"\n";
+    std::fs::write(module.join("tidemill.toml"), manifest).unwrap();
+    let host = Served::start(&folder.path().join("data"), &[], None);
+    let deployed = host.call(&["deploy", module.to_str().unwrap()]);
+    assert_eq!(deployed.code, 0, "{deployed:?}");
+
+    // The event makes a run, which publishes another one, which makes another run.
+    let payload = json!({ "acts": [{ "do": "publish", "topic": "told.twice", "payload": { "acts": [] } }] });
+    let publish = ["publish", "asked", "--payload", &payload.to_string(), "--key", "one"];
+    let published = host.call(&publish);
+    assert_eq!(published.code, 0, "{published:?}");
+    assert_eq!(host.call(&publish).stdout, published.stdout, "once");
+    let told = || {
+        let all = json_of(&host, &["subscriptions", "list", "--deployment", "acts"]);
+        let told = all.as_array().unwrap().iter().find(|one| one["name"] == "told").unwrap().clone();
+        told["delivered"].as_u64().unwrap()
+    };
+    for _ in 0..200 {
+        if told() == 1 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(told(), 1);
+    let table = host.call(&["subscriptions"]).stdout;
+    assert!(table.contains("DELIVERED") && table.contains("told.**"), "{table}");
+    let topics = host.call(&["topics"]).stdout;
+    assert!(topics.contains("asked") && topics.contains("told.twice"), "{topics}");
+    let events = host.call(&["topics", "events", "told.twice"]).stdout;
+    assert!(events.contains("acts") && events.contains(r#"{"acts":[]}"#), "{events}");
+    assert_eq!(host.call(&["topics", "events", "none"]).code, 1);
+
+    let replayed = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
+    assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs made"), "{replayed:?}");
+    let skipped = json_of(&host, &["subscriptions", "skip", "acts", "told"]);
+    assert_eq!(skipped, json!({ "skipped": 0 }));
+    assert_eq!(host.call(&["replay", "acts", "none", "--since", "2020-01-01T00:00:00Z"]).code, 1);
+}

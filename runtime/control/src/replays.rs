@@ -1,0 +1,109 @@
+//! Replays: a subscription is given again what it was given in a range of time, as an operation. Each part's runs are committed together
+//! with how far the replay has come, so that a restart doubles none.
+
+use std::sync::Arc;
+
+use tidemill_core::{Code, DeploymentName, SubscriptionName, Timestamp};
+use tidemill_store::StoreError;
+use tidemill_store::records::{Operation, OperationState, Replay, Replayed, Task};
+
+use crate::delivery::{BATCH, SOON, fitting, requests, room};
+use crate::error::ControlError;
+use crate::host::{Host, to_its_end};
+use crate::looping::Rest;
+use crate::operations::begun;
+use crate::subscribers::Subscriber;
+
+impl Host {
+    /// Begins to make runs again for the events that a subscription was given and that were published from `since` on, up to before
+    /// `until` or to now. What still waits for it comes by itself. The subscription stays where it stands.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the range is none.
+    pub async fn replay(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<Operation, ControlError> {
+        self.0.check_open()?;
+        self.subscribed(deployment, name)?;
+        if until.is_some_and(|until| until <= since) {
+            return Err(ControlError::refused(Code::BadField, "`until` is not later than `since`"));
+        }
+        let now = self.0.clock.now();
+        let task = Task::Replay { deployment: deployment.clone(), subscription: name.clone(), since, until };
+        let operation = begun(task, now)?;
+        let host = Arc::clone(&self.0);
+        to_its_end(async move {
+            let operation = host.store.begin_replay(operation).await?;
+            host.asked.notify_one();
+            Ok(operation)
+        })
+        .await
+    }
+
+    /// The subscription of that name, as its deployment has it now.
+    pub(crate) fn subscribed(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+    ) -> Result<Subscriber, ControlError> {
+        let live = self.0.live(deployment)?;
+        let subscription = live.plan.subscriptions.iter().find(|one| one.name == *name).cloned();
+        let subscription =
+            subscription.ok_or_else(|| ControlError::no_subscription(deployment.as_str(), name.as_str()))?;
+        Ok(Subscriber { live, subscription })
+    }
+
+    /// One part of a replay; answers it as it stands then, and when it is to go on.
+    pub(crate) async fn replay_part(
+        &self,
+        operation: Operation,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        now: Timestamp,
+    ) -> Result<(Operation, Rest), ControlError> {
+        let (host, store) = (&self.0, &self.0.store);
+        let (Some(part), Ok(subscriber)) = (store.next_replay(&operation.id).await?, self.subscribed(deployment, name))
+        else {
+            // It is through; or the subscription is gone, and nobody is left to be given anything.
+            let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
+            store.put_operation(through.clone()).await?;
+            return Ok((through, Rest::None));
+        };
+        let room = room(host, &subscriber.live).await?;
+        if room == 0 {
+            return Ok((operation, Rest::Until(now.plus_millis(SOON))));
+        }
+        let last_run = store.subscription(deployment, name).await?.and_then(|one| one.last_run);
+        let found = store.events(&part.topic, part.from, BATCH).await?;
+        let wanted = found.iter().take_while(|event| event.position < part.to).count();
+        let events = fitting(found.get(..wanted).unwrap_or_default(), room);
+        // What is no longer kept is counted, and passed over.
+        let first = events.first().map_or(part.to, |event| event.position);
+        let to = events.last().map_or(part.to, |event| event.position + 1);
+        let runs = requests(host, &subscriber, events, last_run, Some(&operation.id), now)?;
+        let made = runs.len();
+        let after = Operation {
+            matched: operation.matched + (to - part.from),
+            done: operation.done + made as u64,
+            failed: operation.failed + (first - part.from),
+            ..operation.clone()
+        };
+        let replayed = Replayed { operation: after.clone(), part: Replay { to, ..part }, runs };
+        let done = match store.replay(replayed).await {
+            // Others were quicker.
+            Err(StoreError::QueueFull { .. }) => return Ok((operation, Rest::Until(now.plus_millis(SOON)))),
+            done => done.inspect_err(|error| host.store_failed(error))?,
+        };
+        if !done {
+            return Ok((operation, Rest::None));
+        }
+        for _ in 0..made {
+            host.queued_again(&subscriber.live, now);
+        }
+        Ok((after, Rest::None))
+    }
+}

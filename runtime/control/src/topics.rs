@@ -1,0 +1,78 @@
+//! Topics as they are published to from outside, and subscriptions as they are steered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidemill_core::topics::EVENT_BYTES;
+use tidemill_core::wire::json;
+use tidemill_core::{Code, DeploymentName, EventId, SubscriptionName, Topic};
+use tidemill_store::records::{NewEvent, Publish, Published, TOPICS};
+
+use crate::error::ControlError;
+use crate::host::{Host, to_its_end};
+use crate::runs::KEY_BYTES;
+
+/// What became of an event from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventSent {
+    /// The event.
+    pub event: EventId,
+    /// It had been published before with the same idempotency key.
+    pub duplicate: bool,
+}
+
+impl Host {
+    /// Publishes an event; it is in the store when this returns, and reaches each subscription once.
+    ///
+    /// # Errors
+    /// `host/limit-topics` where it would be a topic too many; `host/bad-json`; `host/bad-field`; `host/idempotency-mismatch` where the
+    /// key published another payload.
+    pub async fn publish(&self, topic: Topic, payload: Bytes, key: Option<String>) -> Result<EventSent, ControlError> {
+        self.0.check_open()?;
+        let field = |detail: String| ControlError::refused(Code::BadField, detail);
+        if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
+            return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
+        }
+        let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
+        if payload.len() > EVENT_BYTES {
+            return Err(field(format!("the payload has {} bytes, of at most {EVENT_BYTES}", payload.len())));
+        }
+        json::check(&payload, EVENT_BYTES)
+            .map_err(|error| ControlError::refused(Code::BadJson, format!("the payload: {error}")))?;
+        let store = &self.0.store;
+        if store.topic(&topic).await?.is_none() && store.topic_count().await? >= TOPICS {
+            let detail = format!("`{topic}` would be one topic more than {TOPICS}");
+            return Err(ControlError::refused(Code::LimitTopics, detail));
+        }
+        let host = Arc::clone(&self.0);
+        to_its_end(async move {
+            let now = host.clock.now();
+            let event = crate::chance::event_id(now)?;
+            let publish = Publish { event: NewEvent { id: event, topic: topic.clone(), payload }, key };
+            match host.store.publish(publish, now).await.inspect_err(|error| host.store_failed(error))? {
+                Published::Accepted => {
+                    host.deliveries.published(vec![topic]);
+                    Ok(EventSent { event, duplicate: false })
+                }
+                Published::Duplicate(event) => Ok(EventSent { event, duplicate: true }),
+            }
+        })
+        .await
+    }
+
+    /// Has a subscription leave out all that waits for it; answers how many events that is.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/subscription-not-found`.
+    pub async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<u64, ControlError> {
+        self.0.check_open()?;
+        self.subscribed(deployment, name)?;
+        let (host, deployment, name) = (Arc::clone(&self.0), deployment.clone(), name.clone());
+        to_its_end(async move {
+            let skipped = host.store.skip(&deployment, &name, host.clock.now()).await?;
+            host.deliveries.changed(&deployment);
+            Ok(skipped)
+        })
+        .await
+    }
+}

@@ -1,0 +1,366 @@
+//! Events: each reaches each subscription once and in order, whatever dies, waits or is full meanwhile.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidemill_control::HostConfig;
+use tidemill_core::Fuel;
+use tidemill_core::run::{Run, TriggerKind};
+use tidemill_core::{Code, EventId, SubscriptionName, Timestamp, Topic};
+use tidemill_engine::{Effects, Ended, SentEvent};
+use tidemill_store::records::{FeedEvent, NewEvent, Operation, OperationState, Publish, RunFilter, Subscription};
+use tokio::sync::Semaphore;
+
+use crate::guests::{failed, output, wait};
+use crate::world::{START, World, name};
+
+fn topic(text: &str) -> Topic {
+    text.parse().unwrap()
+}
+
+fn named(text: &str) -> SubscriptionName {
+    text.parse().unwrap()
+}
+
+/// A deployment with one subscription `s`.
+fn subscribed(to: &str, topic: &str, more: Value) -> Value {
+    let mut subscription = json!({ "name": "s", "topic": topic });
+    subscription.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({ "name": to, "subscriptions": [subscription] })
+}
+
+async fn publish(world: &World, to: &str, payload: Value) -> EventId {
+    let payload = Bytes::from(payload.to_string());
+    world.host.publish(topic(to), payload, None).await.unwrap().event
+}
+
+/// The runs of a deployment that events made, in the order of their ids.
+async fn made(world: &World, of: &str) -> Vec<Run> {
+    let filter = RunFilter { deployment: Some(name(of)), ..RunFilter::default() };
+    let mut runs = world.runs(filter).await;
+    runs.retain(|run| run.trigger.kind == TriggerKind::Event);
+    runs.reverse();
+    runs
+}
+
+/// What they were given.
+async fn given(world: &World, of: &str) -> Vec<Value> {
+    let mut given = Vec::new();
+    for run in made(world, of).await {
+        given.push(serde_json::from_slice(&world.store.input(run.id).await.unwrap().unwrap()).unwrap());
+    }
+    given
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Vec<Value> {
+    range.map(Value::from).collect()
+}
+
+async fn stored(world: &World, of: &str) -> Subscription {
+    world.store.subscription(&name(of), &named("s")).await.unwrap().unwrap()
+}
+
+async fn waiting(world: &World, of: &str) -> u64 {
+    world.store.lag(&stored(world, of).await).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_makes_a_run_for_each_subscription_that_names_it_and_lets_it_pass() {
+    let world = World::still().await;
+    world.deploy(subscribed("exact", "orders.created", json!({}))).await;
+    world.deploy(subscribed("german", "orders.*", json!({ "filter": { "/country": "DE" } }))).await;
+    world.deploy(subscribed("all", "**", json!({}))).await;
+    world.deploy(subscribed("other", "orders", json!({}))).await;
+    let event = publish(&world, "orders.created", json!({ "country": "DE", "n": 1 })).await;
+    publish(&world, "orders.created", json!({ "country": "FR", "n": 2 })).await;
+    publish(&world, "orders.eu.created", json!(3)).await;
+    world.turn().await;
+    assert_eq!(given(&world, "exact").await.len(), 2);
+    assert_eq!(given(&world, "german").await, [json!({ "country": "DE", "n": 1 })]);
+    assert_eq!((given(&world, "all").await.len(), given(&world, "other").await.len()), (3, 0));
+    let run = made(&world, "german").await.remove(0);
+    assert_eq!((run.trigger.name.as_deref(), run.trigger.id), (Some("orders.created"), Some(event.to_string())));
+    assert_eq!(run.trigger.at, Some(START));
+    assert_eq!(run.trigger.details.as_deref(), Some(r#"{"subscription":"s"}"#));
+    let german = stored(&world, "german").await;
+    assert_eq!((german.delivered, german.filtered), (1, 1));
+    world.turn().await;
+    assert_eq!(given(&world, "all").await.len(), 3, "once");
+    let text = world.host.metrics_text().unwrap();
+    assert!(text.contains("tidemill_events_total{deployment=\"german\",result=\"filtered\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_run_publishes_takes_hold_with_its_success_and_names_it() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "publisher", "retry": { "attempts": 1 } })).await;
+    world.deploy(subscribed("subscriber", "t", json!({}))).await;
+    for succeeds in [false, true] {
+        world.guests.act(move |job| async move {
+            if job.run.deployment != name("publisher") {
+                return output("null");
+            }
+            let id = EventId::new(START, u128::from(succeeds));
+            let event = SentEvent { id, topic: topic("t"), payload: Bytes::from(succeeds.to_string()) };
+            let effects = Effects { events: vec![event], ..Effects::default() };
+            let outcome = if succeeds { output("null").outcome } else { failed(false, tidemill_engine::Cause::Guest) };
+            Ended::plain(outcome, effects, Fuel::new(1), 1)
+        });
+        let run = world.request("publisher").await;
+        world.turn().await;
+        world.until_settled(run.id).await;
+        world.host.idle().await;
+        world.turn().await;
+        if succeeds {
+            let made = made(&world, "subscriber").await.remove(0);
+            let details: Value = serde_json::from_str(made.trigger.details.as_deref().unwrap()).unwrap();
+            assert_eq!(details["publisher"], json!({ "deployment": "publisher", "run": run.id }));
+        }
+    }
+    assert_eq!(given(&world, "subscriber").await, [json!(true)]);
+}
+
+#[tokio::test]
+async fn what_was_published_before_the_host_died_is_given_by_the_next_life_and_once() {
+    let mut world = World::still().await;
+    for number in 0..3 {
+        world.deploy(subscribed(&format!("d{number}"), "t", json!({}))).await;
+    }
+    // Into the store, as if the host had died before it looked.
+    for n in 0..200 {
+        let id = EventId::new(START, n);
+        let event = NewEvent { id, topic: topic("t"), payload: Bytes::from(n.to_string()) };
+        world.store.publish(Publish { event, key: None }, START).await.unwrap();
+    }
+    let old = world.next_life().await;
+    world.turn().await;
+    for number in 0..3 {
+        assert_eq!(given(&world, &format!("d{number}")).await, numbers(0..200));
+    }
+    // The old life does not know that it is over.
+    let _ = old.turn().await;
+    drop(world.next_life().await);
+    world.turn().await;
+    for number in 0..3 {
+        assert_eq!(given(&world, &format!("d{number}")).await, numbers(0..200));
+    }
+}
+
+#[tokio::test]
+async fn who_is_paused_falls_behind_and_catches_up_in_order() {
+    let world = World::still().await;
+    world.deploy(subscribed("a", "t.*", json!({}))).await;
+    world.host.pause(&name("a"), String::new()).await.unwrap();
+    for n in 0..150 {
+        publish(&world, "t.x", json!(n)).await;
+        world.clock.advance(1);
+    }
+    world.turn().await;
+    assert_eq!((given(&world, "a").await.len(), waiting(&world, "a").await), (0, 150));
+    let text = world.host.metrics_text().unwrap();
+    assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 150"), "{text}");
+    world.host.resume(&name("a")).await.unwrap();
+    world.turn().await;
+    assert_eq!(given(&world, "a").await, numbers(0..150));
+    // Another revision goes on where it stands.
+    world.deploy(subscribed("a", "t.*", json!({ "from": "earliest" }))).await;
+    publish(&world, "t.x", json!(150)).await;
+    world.turn().await;
+    assert_eq!(given(&world, "a").await, numbers(0..151));
+    let text = world.host.metrics_text().unwrap();
+    assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 0"), "{text}");
+    world.host.delete(&name("a"), true).await.unwrap();
+    assert!(!world.host.metrics_text().unwrap().contains("deployment=\"a\""));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_waited_for_and_nothing_is_lost() {
+    fn small(config: &mut HostConfig) {
+        config.queue_max = 5;
+    }
+    let world = World::still_with(small).await;
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let held = std::sync::Arc::clone(&gate);
+    world.guests.act(move |job| {
+        let held = std::sync::Arc::clone(&held);
+        async move { wait(&held, &job).await.unwrap_or_else(|| output("null")) }
+    });
+    let mut manifest = subscribed("a", "t", json!({}));
+    manifest["concurrency"] = 1.into();
+    world.deploy(manifest).await;
+    for n in 0..20 {
+        publish(&world, "t", json!(n)).await;
+    }
+    world.turn().await;
+    let before = given(&world, "a").await.len();
+    assert!(before <= 6, "{before} runs wait or go on, of at most five and one");
+    for n in 1..=20 {
+        gate.add_permits(1);
+        world.guests.are_gone(n).await;
+        world.host.idle().await;
+        world.clock.advance(500);
+        world.turn().await;
+    }
+    assert_eq!(given(&world, "a").await, numbers(0..20));
+}
+
+#[tokio::test]
+async fn a_poisonous_payload_is_passed_over_by_filters_and_parks_no_other() {
+    let world = World::still().await;
+    world.deploy(subscribed("filtered", "t", json!({ "filter": { "/a/b": [1, null] } }))).await;
+    world.deploy(subscribed("all", "t", json!({}))).await;
+    world.guests.act(|job| async move {
+        if job.input == "\"poison\"" {
+            crate::guests::failure(false, tidemill_engine::Cause::Guest)
+        } else {
+            output("1")
+        }
+    });
+    let deep = "[".repeat(60) + &"]".repeat(60);
+    let poison = [json!("poison"), json!(null), json!([]), json!({ "a": [1] }), serde_json::from_str(&deep).unwrap()];
+    for payload in poison.iter().cloned().chain([json!({ "a": { "b": null } }), json!({ "a": { "b": 1.0 } })]) {
+        publish(&world, "t", payload).await;
+    }
+    world.turn().await;
+    world.host.idle().await;
+    assert_eq!((given(&world, "filtered").await.len(), given(&world, "all").await.len()), (2, 7));
+    let parked = world.runs(RunFilter { states: vec!["parked".into()], ..RunFilter::default() }).await;
+    assert_eq!(parked.len(), 1);
+}
+
+async fn until_done(world: &World, id: &str) -> Operation {
+    loop {
+        world.turn().await;
+        let operation = world.host.operation(id).await.unwrap();
+        if operation.state == OperationState::Done {
+            return operation;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replay_makes_runs_again_and_doubles_none_over_a_restart() {
+    let mut world = World::still().await;
+    world.deploy(subscribed("a", "t", json!({ "filter": { "/odd": true } }))).await;
+    for n in 0..200 {
+        publish(&world, "t", json!({ "n": n, "odd": n % 2 == 1 })).await;
+        world.clock.advance(10);
+    }
+    world.turn().await;
+    assert_eq!(given(&world, "a").await.len(), 100);
+    let since = |n: u64| START.plus_millis(n * 10);
+    let replay = world.host.replay(&name("a"), &named("s"), since(50), Some(since(190))).await.unwrap();
+    assert_eq!((replay.total, replay.state), (Some(140), OperationState::Running));
+    // What comes meanwhile comes once, and in its own way.
+    publish(&world, "t", json!({ "n": 200, "odd": true })).await;
+    drop(world.next_life().await);
+    let done = until_done(&world, &replay.id).await;
+    assert_eq!((done.matched, done.done, done.failed), (140, 70, 0));
+    let runs = made(&world, "a").await;
+    assert_eq!(runs.len(), 100 + 1 + 70);
+    let again: Vec<&Run> =
+        runs.iter().filter(|run| run.trigger.details.as_ref().unwrap().contains(&replay.id)).collect();
+    assert_eq!(again.len(), 70);
+    assert!(again.windows(2).all(|pair| pair[0].trigger.at < pair[1].trigger.at), "in the order of the events");
+    world.turn().await;
+    assert_eq!(made(&world, "a").await.len(), 171);
+    for (to, from, until, code) in [("b", 0, None, Code::DeploymentNotFound), ("a", 5, Some(since(0)), Code::BadField)]
+    {
+        let refused = world.host.replay(&name(to), &named("s"), since(from), until).await.unwrap_err();
+        assert_eq!(refused.code(), code);
+    }
+    let refused = world.host.replay(&name("a"), &named("t"), START, None).await.unwrap_err();
+    assert_eq!(refused.code(), Code::SubscriptionNotFound);
+}
+
+#[tokio::test]
+async fn skipping_leaves_out_what_waits_and_says_so() {
+    let world = World::still().await;
+    world.deploy(subscribed("a", "t", json!({}))).await;
+    world.host.pause(&name("a"), String::new()).await.unwrap();
+    for n in 0..3 {
+        publish(&world, "t", json!(n)).await;
+    }
+    assert_eq!(world.host.skip(&name("a"), &named("s")).await.unwrap(), 3);
+    world.host.resume(&name("a")).await.unwrap();
+    publish(&world, "t", json!(3)).await;
+    world.turn().await;
+    assert_eq!(given(&world, "a").await, [json!(3)]);
+}
+
+#[tokio::test]
+async fn what_retention_takes_before_it_was_given_is_counted_and_told() {
+    fn short(config: &mut HostConfig) {
+        config.event_retention = Some(Duration::from_secs(3600));
+        config.events_max = Some(8);
+    }
+    let world = World::still_with(short).await;
+    world.deploy(subscribed("quick", "t", json!({}))).await;
+    world.deploy(subscribed("paused", "t", json!({}))).await;
+    world.host.pause(&name("paused"), String::new()).await.unwrap();
+    for n in 0..10 {
+        publish(&world, "t", json!(n)).await;
+    }
+    world.turn().await;
+    assert_eq!(given(&world, "quick").await.len(), 10);
+    assert_eq!((stored(&world, "quick").await.lost, stored(&world, "paused").await.lost), (0, 2));
+    world.clock.advance(3_600_001);
+    publish(&world, "t", json!(10)).await;
+    world.turn().await;
+    assert_eq!((stored(&world, "paused").await.lost, waiting(&world, "paused").await), (10, 1));
+    let lost: Vec<u64> = world
+        .store
+        .feed(0, 1_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            FeedEvent::Subscription { change, events, .. } if change == "lost" => Some(events),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lost, [2, 8]);
+    world.host.resume(&name("paused")).await.unwrap();
+    world.turn().await;
+    assert_eq!(given(&world, "paused").await, [json!(10)]);
+    assert!(world.host.metrics_text().unwrap().contains("tidemill_events_lost_total 10"));
+    world.clock.advance(2 * 3_600_000);
+    world.turn().await;
+    assert_eq!(world.store.topic(&topic("t")).await.unwrap(), None, "a topic goes with its last event");
+}
+
+#[tokio::test]
+async fn a_publish_is_checked_and_a_key_publishes_once() {
+    let world = World::still().await;
+    let send = |payload: &'static str, key: &str| {
+        world.host.publish(topic("t"), Bytes::from_static(payload.as_bytes()), Some(key.to_owned()))
+    };
+    let first = send("1", "k").await.unwrap();
+    let again = send("1", "k").await.unwrap();
+    assert_eq!((first.duplicate, again.duplicate, first.event), (false, true, again.event));
+    for (payload, key, code) in
+        [("2", "k", Code::IdempotencyMismatch), ("{", "l", Code::BadJson), ("1", "", Code::BadField)]
+    {
+        assert_eq!(send(payload, key).await.unwrap_err().code(), code);
+    }
+    let long = Bytes::from(format!("\"{}\"", "x".repeat(70_000)));
+    assert_eq!(world.host.publish(topic("t"), long, None).await.unwrap_err().code(), Code::BadField);
+    let found = world.store.topic(&topic("t")).await.unwrap().unwrap();
+    assert_eq!((found.events, found.last_at), (1, Timestamp::from_millis(START.as_millis())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_many_subscribers_is_given_everything_and_who_is_not_enabled_nothing() {
+    let world = World::still().await;
+    for n in 0..300 {
+        let mut manifest = subscribed(&format!("d{n}"), if n % 2 == 0 { "t" } else { "**" }, json!({}));
+        manifest["enabled"] = (n < 250).into();
+        world.deploy(manifest).await;
+    }
+    publish(&world, "t", json!(1)).await;
+    world.turn().await;
+    for n in 0..300 {
+        assert_eq!(given(&world, &format!("d{n}")).await.len(), usize::from(n < 250), "d{n}");
+    }
+}

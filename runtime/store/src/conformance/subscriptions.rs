@@ -1,0 +1,288 @@
+//! Claims about subscriptions: each event once and in order, from where it begins, and nothing lost in silence.
+
+use std::sync::Arc;
+
+use tidemill_core::run::{Trigger, TriggerKind};
+use tidemill_core::topics::Begin;
+use tidemill_core::{Revision, SubscriptionName, Timestamp};
+
+use super::topics::{payloads, publish, topic};
+use super::world::{NOON, a_and_b, component, digest, later, name, new_run, version};
+use crate::Store;
+use crate::records::{
+    Behind, Delivery, Event, EventPolicy, FeedEvent, NewRun, Operation, OperationState, PageRequest, Pause,
+    PutDeployment, Replayed, RunFilter, Subscription, SubscriptionChange, Task,
+};
+
+fn named(text: &str) -> SubscriptionName {
+    text.parse().expect("a name")
+}
+
+fn change(to: &str, begin: Begin) -> SubscriptionChange {
+    SubscriptionChange { name: named("s"), topic: to.parse().expect("a pattern"), begin }
+}
+
+/// Deploys `a` with these subscriptions; a number makes the manifest another one.
+async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<SubscriptionChange>) -> Revision {
+    store.put_version(version("1.0.0", b"component"), component(b"component")).await.expect("a version");
+    let put = PutDeployment {
+        name: name("a"),
+        expected: None,
+        component: digest(),
+        manifest: format!("{{\"n\":{number}}}").into(),
+        schedules: vec![],
+        subscriptions,
+        now: NOON,
+    };
+    store.put_deployment(put).await.expect("a deployment").revision
+}
+
+async fn behind(store: &Arc<dyn Store>, of: &str) -> Option<Behind> {
+    store.behind(&name("a"), &named("s"), &topic(of)).await.expect("a read")
+}
+
+async fn waiting(store: &Arc<dyn Store>, of: &str) -> Vec<Event> {
+    let Some(behind) = behind(store, of).await else { return Vec::new() };
+    let events = store.events(&topic(of), behind.position, 100).await.expect("a read");
+    assert_eq!(events.len() as u64, behind.waiting);
+    events
+}
+
+fn run_for(event: &Event) -> NewRun {
+    let trigger = Trigger {
+        kind: TriggerKind::Event,
+        name: Some(event.topic.to_string()),
+        id: Some(event.id.to_string()),
+        at: Some(event.at),
+        ..Trigger::default()
+    };
+    NewRun { trigger, input: event.payload.clone(), ..new_run("a") }
+}
+
+fn delivery(revision: Revision, events: &[Event], keep: impl Fn(&Event) -> bool) -> Delivery {
+    let (first, last) = (&events[0], &events[events.len() - 1]);
+    Delivery {
+        deployment: name("a"),
+        subscription: named("s"),
+        revision,
+        topic: first.topic.clone(),
+        from: first.position,
+        to: last.position + 1,
+        runs: events.iter().filter(|event| keep(event)).map(run_for).collect(),
+        last: last.at,
+    }
+}
+
+async fn subscription(store: &Arc<dyn Store>) -> Subscription {
+    store.subscription(&name("a"), &named("s")).await.expect("a read").expect("a subscription")
+}
+
+/// What the runs of `a` were given, oldest first.
+async fn given(store: &Arc<dyn Store>) -> Vec<String> {
+    let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
+    let mut runs = store.runs(filter, PageRequest::first(100)).await.expect("a list").items;
+    runs.reverse();
+    let mut given = Vec::new();
+    for run in runs {
+        let input = store.input(run.id).await.expect("a read").expect("an input");
+        given.push(String::from_utf8(input.to_vec()).expect("text"));
+    }
+    given
+}
+
+pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Store>) {
+    a_and_b(&store).await;
+    let revision = subscribe(&store, 1, vec![change("x.*", Begin::Now)]).await;
+    for n in 0..5 {
+        publish(&store, "x.a", &n.to_string(), later(n)).await;
+    }
+    publish(&store, "x.b", "\"b\"", NOON).await;
+    publish(&store, "other", "\"other\"", NOON).await;
+    let events = waiting(&store, "x.a").await;
+    let first = delivery(revision, &events[..3], |event| event.payload != "1");
+    assert_eq!(store.deliver(first.clone()).await, Ok(true));
+    assert_eq!(store.deliver(first).await, Ok(false), "it stands elsewhere by now");
+    assert_eq!(payloads(&waiting(&store, "x.a").await), ["3", "4"]);
+    assert_eq!(store.lag(&subscription(&store).await).await, Ok(3));
+    let gap = delivery(revision, &events[4..], |_| true);
+    assert_eq!(store.deliver(gap).await, Ok(false), "none is left out");
+    let rest = waiting(&store, "x.a").await;
+    assert_eq!(store.deliver(delivery(revision, &rest, |_| true)).await, Ok(true));
+    let beyond =
+        Delivery { from: rest[1].position + 1, to: rest[1].position + 2, ..delivery(revision, &rest, |_| true) };
+    assert_eq!(store.deliver(beyond).await, Ok(false), "there is none");
+    assert_eq!(given(&store).await, ["0", "2", "3", "4"]);
+    assert_eq!(behind(&store, "other").await, None);
+    let found = subscription(&store).await;
+    assert_eq!((found.delivered, found.filtered, found.lost, found.skipped), (4, 1, 0, 0));
+    assert_eq!(found.last, Some(later(4)));
+}
+
+pub(super) async fn it_begins_now_or_at_the_earliest(store: Arc<dyn Store>) {
+    publish(&store, "x", "0", NOON).await;
+    publish(&store, "x", "1", NOON).await;
+    let earliest = SubscriptionChange { name: named("t"), ..change("**", Begin::Earliest) };
+    subscribe(&store, 1, vec![change("**", Begin::Now), earliest]).await;
+    assert!(waiting(&store, "x").await.is_empty());
+    publish(&store, "x", "2", NOON).await;
+    publish(&store, "y", "3", NOON).await;
+    assert_eq!(payloads(&waiting(&store, "x").await), ["2"]);
+    assert_eq!(
+        payloads(&waiting(&store, "y").await),
+        ["3"],
+        "a topic that came after it is its own from the first event"
+    );
+    let all = store.behind(&name("a"), &named("t"), &topic("x")).await.expect("a read").expect("a place");
+    assert_eq!(all.waiting, 3);
+}
+
+pub(super) async fn a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets(store: Arc<dyn Store>) {
+    let revision = subscribe(&store, 1, vec![change("x", Begin::Now)]).await;
+    for n in 0..4 {
+        publish(&store, "x", &n.to_string(), NOON).await;
+    }
+    let events = waiting(&store, "x").await;
+    assert_eq!(store.deliver(delivery(revision, &events[..2], |_| true)).await, Ok(true));
+    let next = subscribe(&store, 2, vec![change("x", Begin::Earliest)]).await;
+    assert_eq!(payloads(&waiting(&store, "x").await), ["2", "3"]);
+    assert_eq!(subscription(&store).await.revision, next);
+    subscribe(&store, 3, vec![]).await;
+    assert_eq!((behind(&store, "x").await, store.subscription(&name("a"), &named("s")).await), (None, Ok(None)));
+    subscribe(&store, 4, vec![change("x", Begin::Earliest)]).await;
+    assert_eq!(payloads(&waiting(&store, "x").await), ["0", "1", "2", "3"]);
+    store.end_waiting(&name("a"), NOON).await.expect("an end");
+    store.delete_deployment(&name("a"), NOON).await.expect("a deletion");
+    assert_eq!(store.subscriptions(None, PageRequest::first(9)).await.expect("a list").items, []);
+    subscribe(&store, 5, vec![change("x", Begin::Now)]).await;
+    assert!(waiting(&store, "x").await.is_empty(), "its successor begins anew");
+}
+
+pub(super) async fn another_pattern_keeps_what_both_name(store: Arc<dyn Store>) {
+    let revision = subscribe(&store, 1, vec![change("x.*", Begin::Now)]).await;
+    for to in ["x.a", "x.a", "x.b", "y.a", "x.c"] {
+        publish(&store, to, "1", NOON).await;
+    }
+    let events = waiting(&store, "x.a").await;
+    assert_eq!(store.deliver(delivery(revision, &events[..1], |_| true)).await, Ok(true));
+    subscribe(&store, 2, vec![change("*.a", Begin::Now)]).await;
+    assert_eq!(waiting(&store, "x.a").await.len(), 1, "it goes on in what it had");
+    assert_eq!(behind(&store, "x.b").await, None);
+    assert!(waiting(&store, "y.a").await.is_empty(), "what it has not had it begins now");
+    subscribe(&store, 3, vec![change("**", Begin::Now)]).await;
+    assert_eq!((waiting(&store, "x.a").await.len(), waiting(&store, "x.b").await.len()), (1, 0));
+}
+
+pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<dyn Store>) {
+    let revision = subscribe(&store, 1, vec![change("x", Begin::Now)]).await;
+    publish(&store, "x", "1", NOON).await;
+    let delivery = delivery(revision, &waiting(&store, "x").await, |_| true);
+    let pause = Pause { since: NOON, note: String::new() };
+    store.pause_deployment(&name("a"), Some(pause), NOON).await.expect("a pause");
+    assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
+    store.pause_deployment(&name("a"), None, NOON).await.expect("a resumption");
+    let next = subscribe(&store, 2, vec![change("x", Begin::Now)]).await;
+    assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
+    assert_eq!(store.deliver(Delivery { revision: next, ..delivery }).await, Ok(true));
+    assert_eq!(given(&store).await, ["1"]);
+}
+
+async fn told(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
+    let feed = store.feed(0, 1_000).await.expect("the feed");
+    let told = feed.into_iter().filter_map(|entry| match entry.event {
+        FeedEvent::Subscription { change, events, .. } => Some((change, events)),
+        _ => None,
+    });
+    told.collect()
+}
+
+pub(super) async fn what_is_forgotten_before_it_was_given_is_lost_and_told(store: Arc<dyn Store>) {
+    let revision = subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    for n in 0..6 {
+        publish(&store, "x", &n.to_string(), later(n)).await;
+    }
+    let events = waiting(&store, "x").await;
+    assert_eq!(store.deliver(delivery(revision, &events[..1], |_| true)).await, Ok(true));
+    let policy = EventPolicy { published_before: Some(later(4)), keep: None };
+    let expired = store.expire_events(policy, 100, NOON).await.expect("retention");
+    assert_eq!((expired.events, expired.lost), (4, 3));
+    assert_eq!(store.deliver(delivery(revision, &events[1..2], |_| true)).await, Ok(false));
+    assert_eq!(payloads(&waiting(&store, "x").await), ["4", "5"]);
+    assert_eq!(subscription(&store).await.lost, 3);
+    // With the topic itself it is the same, and what comes to it later is given.
+    let policy = EventPolicy { published_before: Some(later(100)), keep: None };
+    store.expire_events(policy, 100, NOON).await.expect("retention");
+    assert_eq!((subscription(&store).await.lost, behind(&store, "x").await), (5, None));
+    publish(&store, "x", "6", later(200)).await;
+    assert_eq!(payloads(&waiting(&store, "x").await), ["6"]);
+    assert_eq!(told(&store).await, [("lost".to_owned(), 3), ("lost".to_owned(), 2)]);
+}
+
+pub(super) async fn skipping_leaves_nothing_waiting(store: Arc<dyn Store>) {
+    subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    for (to, payload) in [("x", "1"), ("x", "2"), ("y", "3")] {
+        publish(&store, to, payload, NOON).await;
+    }
+    assert_eq!(store.skip(&name("a"), &named("s"), NOON).await, Ok(3));
+    assert_eq!(store.skip(&name("a"), &named("s"), NOON).await, Ok(0));
+    assert!(waiting(&store, "x").await.is_empty() && waiting(&store, "y").await.is_empty());
+    publish(&store, "y", "4", NOON).await;
+    assert_eq!(payloads(&waiting(&store, "y").await), ["4"]);
+    let found = subscription(&store).await;
+    assert_eq!((found.skipped, store.lag(&found).await), (3, Ok(1)));
+    assert_eq!(told(&store).await, [("skipped".to_owned(), 3)]);
+    assert!(store.skip(&name("a"), &named("t"), NOON).await.is_err());
+}
+
+fn replay(since: Timestamp, until: Option<Timestamp>) -> Operation {
+    Operation {
+        id: "op".into(),
+        task: Task::Replay { deployment: name("a"), subscription: named("s"), since, until },
+        total: None,
+        matched: 0,
+        done: 0,
+        failed: 0,
+        cursor: None,
+        state: OperationState::Running,
+        created_at: NOON,
+        ended_at: None,
+    }
+}
+
+pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn Store>) {
+    let revision = subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    for n in 0..6 {
+        publish(&store, "x", &n.to_string(), later(n)).await;
+    }
+    publish(&store, "y", "\"y\"", later(2)).await;
+    let events = waiting(&store, "x").await;
+    assert_eq!(store.deliver(delivery(revision, &events[..5], |_| true)).await, Ok(true));
+    let begun = store.begin_replay(replay(later(2), None)).await.expect("a replay");
+    assert_eq!((store.open_operations().await, begun.total), (Ok(vec![begun.clone()]), Some(3)));
+    // What it is given from now on comes once.
+    let events = waiting(&store, "x").await;
+    assert_eq!(store.deliver(delivery(revision, &events, |_| true)).await, Ok(true));
+    let mut again = Vec::new();
+    while let Some(part) = store.next_replay("op").await.expect("a read") {
+        let events = store.events(&part.topic, part.from, 2).await.expect("a read");
+        let events: Vec<_> = events.into_iter().filter(|event| event.position < part.to).collect();
+        let to = events.last().expect("an event").position + 1;
+        let operation = Operation { done: begun.done + 1, ..begun.clone() };
+        let runs = events.iter().map(run_for).collect();
+        let done = Replayed { operation, part: crate::records::Replay { to, ..part }, runs };
+        assert_eq!(store.replay(done.clone()).await, Ok(true));
+        assert_eq!(store.replay(done).await, Ok(false), "each part once");
+        again.extend(payloads(&events).into_iter().map(str::to_owned));
+    }
+    assert_eq!(again, ["2", "3", "4"], "what waited was not given again");
+    assert_eq!(given(&store).await, ["0", "1", "2", "3", "4", "5", "2", "3", "4"]);
+    let nothing = Operation { id: "of-nothing".into(), ..replay(later(100), None) };
+    let begun = store.begin_replay(nothing).await.expect("a replay");
+    assert_eq!(begun.state, OperationState::Done);
+    let ranged = Operation { id: "ranged".into(), ..replay(later(1), Some(later(3))) };
+    store.begin_replay(ranged).await.expect("a replay");
+    let part = store.next_replay("ranged").await.expect("a read").expect("a part");
+    assert_eq!(part.to - part.from, 2);
+    let task = Task::Replay { deployment: name("a"), subscription: named("t"), since: NOON, until: None };
+    let elsewhere = Operation { id: "else".into(), task, ..replay(NOON, None) };
+    assert!(store.begin_replay(elsewhere).await.is_err());
+}

@@ -1,0 +1,85 @@
+//! Replays: which events of which topics a subscription is to be given again, settled when the replay begins, worked off part by part.
+//!
+//! Only what the subscription had been given by then is in it: what still waits comes by itself, and once.
+
+use tidemill_core::{Timestamp, Topic};
+
+use super::commit::Commit;
+use super::reads::Reads;
+use super::tables::{REPLAYS, under};
+use super::topics;
+use super::{operations, subscriptions};
+use crate::error::StoreError;
+use crate::records::{Operation, OperationState, Replay, Replayed, Task};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+fn key(operation: &str, topic: &Topic) -> Vec<u8> {
+    under(operation, topic.as_str().as_bytes())
+}
+
+/// Settles what a replay gives again. One of nothing is through at once.
+pub(super) fn begin(commit: &mut Commit<'_, '_>, operation: &Operation) -> Result<Operation> {
+    let Task::Replay { deployment, subscription: name, since, until } = &operation.task else {
+        return Err(StoreError::IllegalTransition(format!("operation {} is no replay", operation.id)));
+    };
+    let subscription = subscriptions::existing(commit, deployment, name)?;
+    let (since, until) = (*since, until.unwrap_or(Timestamp::MAX));
+    let mut events = 0;
+    for (topic, head) in topics::matching(commit, &subscription.topic)? {
+        let Some(behind) = subscriptions::behind(commit, deployment, name, &topic)? else { continue };
+        let from = topics::at_time(commit, &topic, &head, since)?;
+        let to = topics::at_time(commit, &topic, &head, until)?.min(behind.position);
+        if from < to {
+            events += to - from;
+            commit.put_record(REPLAYS, &key(&operation.id, &topic), &(from, to))?;
+        }
+    }
+    let mut operation = Operation { total: Some(events), ..operation.clone() };
+    if events == 0 {
+        operation.state = OperationState::Done;
+        operation.ended_at = Some(operation.created_at);
+    }
+    operations::put(commit, &operation)?;
+    subscriptions::announce(commit, &subscription, None, "replayed", events, operation.created_at)?;
+    Ok(operation)
+}
+
+/// What is left of the first topic that a replay is not through with.
+pub(super) fn next(store: &impl Reads, operation: &str) -> Result<Option<Replay>> {
+    let found = store.below(REPLAYS, &under(operation, &[]), 1)?;
+    let Some((key, bytes)) = found.first() else { return Ok(None) };
+    let topic = key.get(operation.len() + 1..).and_then(|name| std::str::from_utf8(name).ok()?.parse().ok());
+    let topic = topic.ok_or_else(|| StoreError::Damaged { what: "a key of table replays cannot be read".into() })?;
+    let (from, to) = super::codec::decode(REPLAYS, bytes)?;
+    Ok(Some(Replay { topic, from, to }))
+}
+
+/// Makes the runs of a part and moves the replay behind it; false where it stands elsewhere by now.
+pub(super) fn go_on(commit: &mut Commit<'_, '_>, replayed: &Replayed) -> Result<bool> {
+    let Replayed { operation, part, runs } = replayed;
+    let key = key(&operation.id, &part.topic);
+    let Some((from, to)) = commit.record::<(u64, u64)>(REPLAYS, &key)? else { return Ok(false) };
+    if from != part.from || part.to <= from || part.to > to {
+        return Ok(false);
+    }
+    let last_run = subscriptions::request(commit, runs)?;
+    if let Task::Replay { deployment, subscription, .. } = &operation.task {
+        subscriptions::note_run(commit, deployment, subscription, last_run)?;
+    }
+    if part.to == to {
+        commit.delete(REPLAYS, &key);
+    } else {
+        commit.put_record(REPLAYS, &key, &(part.to, to))?;
+    }
+    operations::put(commit, operation)?;
+    Ok(true)
+}
+
+/// Forgets what is left of a replay.
+pub(super) fn forget(commit: &mut Commit<'_, '_>, operation: &str) -> Result<()> {
+    for (key, _) in commit.below(REPLAYS, &under(operation, &[]), usize::MAX)? {
+        commit.delete(REPLAYS, &key);
+    }
+    Ok(())
+}
