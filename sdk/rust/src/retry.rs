@@ -182,7 +182,9 @@ mod tests {
         for (name, retry) in [("never", Retry::never()), ("quick", Retry::quick()), ("patient", Retry::patient())] {
             assert_eq!(name.parse(), Ok(retry));
         }
-        for bad in ["", "x", "3x", "3x60", "x60s", "3x60d", "-1x1s", "+3x1s", "0x1s", "3x18446744073709551615h", "3x60s "] {
+        for bad in
+            ["", "x", "3x", "3x60", "x60s", "3x60d", "-1x1s", "+3x1s", "0x1s", "3x18446744073709551615h", "3x60s "]
+        {
             assert!(bad.parse::<Retry>().is_err(), "{bad}");
         }
     }
