@@ -22,9 +22,9 @@ const SIDE_BY_SIDE: usize = 2_000;
 /// Runs of the flood.
 const FLOOD: u64 = 100_000;
 /// Calls of the single deployment, alone and beside it.
-const CALLS: usize = 300;
+const CALLS: usize = 200;
 /// Between two calls.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 /// Admissions that are timed at each size.
 const ADMISSIONS: usize = 500;
 /// The sizes of the queue.
