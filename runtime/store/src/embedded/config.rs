@@ -25,7 +25,8 @@ pub struct KvConfig {
     pub dir: PathBuf,
     /// All tables of the store, at most 128. Tables may be added later, never removed.
     pub tables: &'static [Table],
-    /// Memory that the index may use for its pages, in bytes. 64 MiB by default: an idle host stays small.
+    /// Memory that the index may use for its pages, in bytes. 32 MiB by default: an idle host stays small, and what is not in it
+    /// is mostly in the system's page cache.
     pub index_cache_bytes: u64,
     /// Size of a log segment in bytes. 64 MiB by default; at least 64 KiB.
     pub segment_bytes: u64,
@@ -60,7 +61,7 @@ impl KvConfig {
         Self {
             dir: dir.into(),
             tables,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             first_segment_bytes: 4 << 20,
             checkpoint_every: Duration::from_secs(10),
