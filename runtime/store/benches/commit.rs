@@ -27,6 +27,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+/// As in the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TABLES: &[Table] = &[Table { id: 1, name: "one" }, Table { id: 2, name: "two" }, Table { id: 3, name: "three" }];
 const SEGMENT: u64 = 64 << 20;
 /// How many pairs of rounds count, and how long a round is.

@@ -19,25 +19,12 @@ pub const MAX_KEY: usize = 4096;
 /// What an operation read is remembered for the rest of its group, up to so many records.
 const REMEMBERED: usize = 4096;
 
-/// What is known of a key within a group.
-struct Slot {
-    before: Option<sled::IVec>,
-    /// Nothing where the group has only read it.
-    after: Option<Option<sled::IVec>>,
-}
-
-impl Slot {
-    fn now(&self) -> Option<&sled::IVec> {
-        self.after.as_ref().unwrap_or(&self.before).as_ref()
-    }
-}
-
-/// A group's writes, over the index.
+/// A group's writes, over the index, and what it has read.
 pub(super) struct Group<'a> {
     index: &'a Reading<'a>,
-    slots: Vec<BTreeMap<sled::IVec, Slot>>,
-    /// How to take the running operation's writes back.
-    undo: Vec<(usize, sled::IVec, Option<Option<sled::IVec>>)>,
+    changes: Changes,
+    /// How to take the running operation's writes back: what the key was, and whether the group had written that.
+    undo: Vec<(usize, sled::IVec, Option<sled::IVec>, bool)>,
     operation_bytes: u64,
     bytes: u64,
     remembered: usize,
@@ -51,7 +38,7 @@ impl<'a> Group<'a> {
     pub fn new(index: &'a Reading<'a>, position: u64) -> Self {
         Self {
             index,
-            slots: std::iter::repeat_with(BTreeMap::new).take(index.tables().len()).collect(),
+            changes: std::iter::repeat_with(BTreeMap::new).take(index.tables().len()).collect(),
             undo: Vec::new(),
             operation_bytes: 0,
             bytes: 0,
@@ -83,9 +70,9 @@ impl<'a> Group<'a> {
     }
 
     fn take_back(&mut self) {
-        while let Some((table, key, after)) = self.undo.pop() {
-            if let Some(slot) = self.slots[table].get_mut(&key) {
-                slot.after = after;
+        while let Some((table, key, after, written)) = self.undo.pop() {
+            if let Some(change) = self.changes[table].get_mut(&key) {
+                (change.after, change.written) = (after, written);
             }
         }
         self.operation_bytes = 0;
@@ -119,43 +106,34 @@ impl<'a> Group<'a> {
     }
 
     /// What the group changes.
-    pub fn into_changes(self) -> Changes {
-        self.slots
-            .into_iter()
-            .map(|slots| {
-                slots
-                    .into_iter()
-                    .filter_map(|(key, slot)| {
-                        let after = slot.after?;
-                        // A record made and deleted within the group leaves nothing.
-                        (slot.before.is_some() || after.is_some())
-                            .then_some((key, Change { before: slot.before, after }))
-                    })
-                    .collect()
-            })
-            .collect()
+    pub fn into_changes(mut self) -> Changes {
+        for changes in &mut self.changes {
+            // A record made and deleted within the group leaves nothing.
+            changes.retain(|_, change| change.written && (change.before.is_some() || change.after.is_some()));
+        }
+        self.changes
     }
 
-    fn load(&mut self, table: usize, key: &sled::IVec) -> Result<&mut Slot, KvError> {
-        match self.slots[table].entry(key.clone()) {
+    fn load(&mut self, table: usize, key: &sled::IVec) -> Result<&mut Change, KvError> {
+        match self.changes[table].entry(key.clone()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(vacant) => {
                 let before = self.index.sealed(table, key)?;
                 if let Some(sealed) = &before {
-                    stored::unseal(self.index.tables()[table], key, sealed)?;
+                    stored::verify(self.index.tables()[table], key, sealed)?;
                 }
                 self.remembered += 1;
-                Ok(vacant.insert(Slot { before, after: None }))
+                Ok(vacant.insert(Change { after: before.clone(), before, written: false }))
             }
         }
     }
 
     fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
-        let known = self.slots[table].get(key).map(|slot| slot.now().cloned());
+        let known = self.changes[table].get(key).map(|change| change.after.clone());
         match known {
             Some(sealed) => Ok(sealed.map(unsealed)),
             None if self.remembered >= REMEMBERED => self.index.get(table, key),
-            None => Ok(self.load(table, &key.into())?.now().cloned().map(unsealed)),
+            None => Ok(self.load(table, &key.into())?.after.clone().map(unsealed)),
         }
     }
 
@@ -169,8 +147,10 @@ impl<'a> Group<'a> {
             });
         }
         let key = sled::IVec::from(key);
-        let undone = self.load(table, &key)?.after.replace(sealed);
-        self.undo.push((table, key, undone));
+        let change = self.load(table, &key)?;
+        let after = std::mem::replace(&mut change.after, sealed);
+        let written = std::mem::replace(&mut change.written, true);
+        self.undo.push((table, key, after, written));
         self.operation_bytes += bytes;
         Ok(())
     }
@@ -184,11 +164,11 @@ impl<'a> Group<'a> {
             let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() == wanted);
             let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
             let mut merged: BTreeMap<Key, Value> = rows.into_iter().collect();
-            for (key, slot) in self.slots[table].range::<[u8], _>(part.bounds()) {
-                match &slot.after {
-                    Some(Some(sealed)) => drop(merged.insert(Key::from(key.clone()), unsealed(sealed.clone()))),
-                    Some(None) => drop(merged.remove(&**key)),
-                    None => {}
+            let written = self.changes[table].range::<[u8], _>(part.bounds()).filter(|(_, change)| change.written);
+            for (key, change) in written {
+                match &change.after {
+                    Some(sealed) => drop(merged.insert(Key::from(key.clone()), unsealed(sealed.clone()))),
+                    None => drop(merged.remove(&**key)),
                 }
             }
             let rows = merged.into_iter();

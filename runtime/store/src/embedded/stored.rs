@@ -95,18 +95,24 @@ pub(super) fn is_sound(table: u8, key: &[u8], sealed: &[u8]) -> bool {
         .is_some_and(|(seal, value)| u64::from_le_bytes(*seal) == checksum(table, key, value))
 }
 
+/// Checks a sealed value.
+///
+/// # Errors
+/// [`KvError::Damaged`] where the checksum does not fit.
+pub(super) fn verify(table: super::config::Table, key: &[u8], sealed: &sled::IVec) -> Result<(), KvError> {
+    if is_sound(table.id, key, sealed) {
+        return Ok(());
+    }
+    let (key, table) = (key.escape_ascii(), table.name);
+    Err(KvError::damaged(format!("the record \"{key}\" of table {table} fails its checksum")))
+}
+
 /// The value within a sealed one.
 ///
 /// # Errors
 /// [`KvError::Damaged`] where the checksum does not fit.
 pub(super) fn unseal(table: super::config::Table, key: &[u8], sealed: &sled::IVec) -> Result<Value, KvError> {
-    if !is_sound(table.id, key, sealed) {
-        return Err(KvError::damaged(format!(
-            "the record \"{}\" of table {} fails its checksum",
-            key.escape_ascii(),
-            table.name
-        )));
-    }
+    verify(table, key, sealed)?;
     Ok(Stored(sealed.subslice(SEAL, sealed.len() - SEAL)))
 }
 

@@ -19,6 +19,8 @@ const KEPT: usize = 128 << 20;
 pub(super) struct Change {
     pub before: Option<sled::IVec>,
     pub after: Option<sled::IVec>,
+    /// Not where the group has only read it, so far.
+    pub written: bool,
 }
 
 impl Change {
@@ -263,7 +265,10 @@ mod tests {
 
     fn change(key: &str, before: Option<&str>, after: Option<&str>) -> Changes {
         let value = |text: Option<&str>| text.map(sled::IVec::from);
-        vec![BTreeMap::from([(sled::IVec::from(key), Change { before: value(before), after: value(after) })])]
+        vec![BTreeMap::from([(
+            sled::IVec::from(key),
+            Change { before: value(before), after: value(after), written: true },
+        )])]
     }
 
     fn text(value: Option<sled::IVec>) -> Option<String> {
