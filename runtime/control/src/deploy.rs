@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tidemill_core::manifest::{Change, Manifest, Source};
 use tidemill_core::run::{Export, RunState};
-use tidemill_core::schedule::{Planned, Schedule};
-use tidemill_core::schema::InputCheck;
+use tidemill_core::schedule::{Ahead, Ends, Schedule};
 use tidemill_core::topics::Subscription;
 use tidemill_core::wire::Problem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
@@ -52,8 +51,8 @@ pub struct Preview {
     pub name: ScheduleName,
     /// Its time zone, by the name in the IANA list.
     pub time_zone: &'static str,
-    /// The next 20 firings, and what daylight saving drops among them.
-    pub firings: Vec<Planned>,
+    /// The next 20 firings, as far as a limit lets them come, and what daylight saving drops among them.
+    pub ahead: Ahead,
 }
 
 impl Host {
@@ -84,7 +83,7 @@ impl Host {
             return Err(ControlError::Problems { code: Code::BadManifest, problems: vec![problem] });
         };
         let component = self.component_of(&manifest.source).await?;
-        let problems = problems(&manifest, &component);
+        let problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
@@ -96,12 +95,7 @@ impl Host {
             return Err(StoreError::RevisionChanged { present }.into());
         }
         let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest)).unwrap_or_default();
-        let preview = |schedule: &Schedule| Preview {
-            name: schedule.name().clone(),
-            time_zone: schedule.spec().time_zone.name(),
-            firings: schedule.planned(now, PREVIEW),
-        };
-        let previews: Vec<_> = manifest.schedules.iter().map(preview).collect();
+        let previews = self.previews(&name, &manifest, now).await?;
         let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
         let json = manifest.to_json();
         let put = PutDeployment {
@@ -257,6 +251,24 @@ impl Host {
         }
     }
 
+    /// When each schedule of the manifest will fire, were it deployed now.
+    async fn previews(
+        &self,
+        deployment: &DeploymentName,
+        manifest: &Manifest,
+        now: Timestamp,
+    ) -> Result<Vec<Preview>, ControlError> {
+        let mut previews = Vec::with_capacity(manifest.schedules.len());
+        for schedule in &manifest.schedules {
+            previews.push(Preview {
+                name: schedule.name().clone(),
+                time_zone: schedule.spec().time_zone.name(),
+                ahead: schedule.ahead(now, PREVIEW, self.left(deployment, schedule).await?),
+            });
+        }
+        Ok(previews)
+    }
+
     /// The schedules as the store is to have them, with those times that the old words asked for and nobody has looked at yet.
     async fn schedule_changes(
         &self,
@@ -310,36 +322,13 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
     Ok(note)
 }
 
-/// What is wrong with the manifest, given its component.
-fn problems(manifest: &Manifest, component: &Component) -> Vec<Problem> {
-    let check = component.schemas.as_deref().and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
-    let mut found = Vec::new();
-    for (index, schedule) in manifest.schedules.iter().enumerate() {
-        match exports::of_schedule(&component.exports, schedule.spec().export) {
-            Ok(Export::Workflow) => {
-                let wrong = check.iter().flat_map(|check| check.problems(schedule.spec().input.as_bytes()));
-                found.extend(wrong.map(|problem| problem.under(&format!("/schedules/{index}/input"))));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let pointer = format!("/schedules/{index}/export");
-                found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
-            }
-        }
-    }
-    for (index, subscription) in manifest.subscriptions.iter().enumerate() {
-        if let Err(error) = exports::of_event(&component.exports, subscription.export) {
-            let pointer = format!("/subscriptions/{index}/export");
-            found.push(Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code()));
-        }
-    }
-    found
-}
-
 fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, previews: &[Preview]) -> Vec<String> {
     let mut warnings = component.warnings.clone();
-    let over = previews.iter().filter(|preview| preview.firings.iter().all(|planned| planned.dropped));
-    warnings.extend(over.map(|preview| format!("schedule `{}` has no time to come", preview.name)));
+    let over = previews.iter().filter(|preview| preview.ahead.firings.iter().all(|planned| planned.dropped));
+    warnings.extend(over.map(|Preview { name, ahead, .. }| match ahead.ends {
+        Some(Ends::Limit) => format!("schedule `{name}` has fired as often as its limit lets it"),
+        _ => format!("schedule `{name}` has no time to come"),
+    }));
     if before.is_some_and(|live| live.deployment.paused.is_some()) {
         warnings.push("the deployment is paused".to_owned());
     }

@@ -1,7 +1,10 @@
-//! Which of a component's exports a trigger runs, where it does not say.
+//! Which of a component's exports a trigger runs, where it does not say; and what a manifest asks of a component that it does not have.
 
 use tidemill_core::Code;
+use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
+use tidemill_core::schema::InputCheck;
+use tidemill_core::wire::Problem;
 
 use crate::error::ControlError;
 
@@ -47,6 +50,33 @@ fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, 
             format!("Name one of them as {place}."),
         )),
     }
+}
+
+/// What is wrong with a manifest, given what its component exports and says of its input (`schemas`, the JSON of its section): exports
+/// that schedules and subscriptions name and it has not, and inputs of schedules that it does not take.
+#[must_use]
+pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Vec<Problem> {
+    let check = schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
+    let unfit = |pointer: String, error: &ControlError| {
+        Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code())
+    };
+    let mut found = Vec::new();
+    for (index, schedule) in manifest.schedules.iter().enumerate() {
+        match of_schedule(has, schedule.spec().export) {
+            Ok(Export::Workflow) => {
+                let wrong = check.iter().flat_map(|check| check.problems(schedule.spec().input.as_bytes()));
+                found.extend(wrong.map(|problem| problem.under(&format!("/schedules/{index}/input"))));
+            }
+            Ok(_) => {}
+            Err(error) => found.push(unfit(format!("/schedules/{index}/export"), &error)),
+        }
+    }
+    for (index, subscription) in manifest.subscriptions.iter().enumerate() {
+        if let Err(error) = of_event(has, subscription.export) {
+            found.push(unfit(format!("/subscriptions/{index}/export"), &error));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub use config::HostConfig;
 pub use deploy::{Deployed, NOTE_BYTES, Preview};
 pub use error::ControlError;
 pub use explain::{Explanation, Stage, StageName, Verdict};
+pub use exports::misfits;
 pub use guests::{Guests, Job};
 pub use host::{Host, Readiness};
 pub use invoke::{Invoked, WAIT_MAX};

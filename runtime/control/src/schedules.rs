@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::run::{Run, Trigger, TriggerKind};
-use tidemill_core::schedule::Planned;
+use tidemill_core::schedule::Ahead;
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::records::{Pause, Requested, Schedule, Span};
 
@@ -92,19 +92,48 @@ impl Host {
         .await
     }
 
-    /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], and what daylight saving drops among them.
+    /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], as far as the schedule's limit lets them come, and what daylight
+    /// saving drops among them. Firings between now and a later `from` are taken from the limit, counted up to [`PASSED_MAX`]; those
+    /// that an earlier `from` shows are not.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`.
-    pub fn preview(
+    /// `host/deployment-not-found`, `host/schedule-not-found`; the store's own.
+    pub async fn preview(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
         n: usize,
         from: Timestamp,
-    ) -> Result<Vec<Planned>, ControlError> {
+    ) -> Result<Ahead, ControlError> {
         let (_, schedule) = self.planned(deployment, name)?;
-        Ok(schedule.planned(from, n.min(PREVIEW_MAX)))
+        let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
+        let left = match self.left(deployment, &schedule).await? {
+            Some(left) if from > now => {
+                let (start, end, most) = (now.plus_millis(1), from.plus_millis(1), left.min(PASSED_MAX));
+                let between = times_between(schedule.clone(), start, end, most).await?;
+                Some(left.saturating_sub(between.map_or(0, |span| span.count)))
+            }
+            Some(left) => {
+                let passed = schedule.preview(from, n).into_iter().take_while(|time| *time <= now).count();
+                Some(left.saturating_add(passed as u64))
+            }
+            None => None,
+        };
+        Ok(schedule.ahead(from, n, left))
+    }
+
+    /// How often a schedule, as it is worded here, may still fire; none for ever. A limit that is not the stored one begins anew.
+    pub(crate) async fn left(
+        &self,
+        deployment: &DeploymentName,
+        schedule: &tidemill_core::schedule::Schedule,
+    ) -> Result<Option<u64>, ControlError> {
+        let limit = schedule.spec().limit;
+        if limit.is_none() {
+            return Ok(None);
+        }
+        let stored = self.0.store.schedule(deployment, schedule.name()).await?;
+        Ok(stored.filter(|stored| stored.limit == limit).map_or(limit, |stored| stored.left))
     }
 
     pub(crate) fn planned(

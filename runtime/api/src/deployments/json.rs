@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use tidemill_control::{Deployed, Preview};
 use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::Change;
+use tidemill_core::schedule::Ends;
 use tidemill_store::records::Deployment;
 use utoipa::ToSchema;
 
@@ -97,8 +98,11 @@ pub struct NextFirings<'a> {
     /// Its time zone.
     #[schema(example = "Europe/Berlin")]
     time_zone: &'static str,
-    /// Its next 20 firings, and what daylight saving drops among them.
+    /// Its next 20 firings, as far as its limit lets them come, and what daylight saving drops among them.
     firings: Vec<PlannedJson>,
+    /// Why nothing comes after them: `limit`, which is reached, or `times`, of which there are no more. Left out where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<&'static str>,
 }
 
 impl<'a> DeployedJson<'a> {
@@ -113,7 +117,8 @@ impl<'a> DeployedJson<'a> {
         let firings = |preview: &'a Preview| NextFirings {
             name: preview.name.as_str(),
             time_zone: preview.time_zone,
-            firings: preview.firings.iter().cloned().map(PlannedJson::from).collect(),
+            firings: preview.ahead.firings.iter().cloned().map(PlannedJson::from).collect(),
+            ends: preview.ahead.ends.map(Ends::as_str),
         };
         Self {
             deployment: DeploymentJson::of(&deployed.deployment),

@@ -3,11 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use tidemill_core::schedule::Planned;
+use tidemill_core::schedule::{Ahead, Ends, Planned};
 use tidemill_core::{DeploymentName, ScheduleName};
 use utoipa::ToSchema;
 
-use crate::list::List;
 use crate::problem::Answer;
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
@@ -39,7 +38,27 @@ impl From<Planned> for PlannedJson {
     }
 }
 
+/// The firings to come.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Preview)]
+pub struct PreviewJson {
+    /// Earliest first, and what daylight saving drops among them.
+    items: Vec<PlannedJson>,
+    /// Why nothing comes after them: `limit`, which is reached, or `times`, of which there are no more. Left out where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "limit")]
+    ends: Option<&'static str>,
+}
+
+impl From<Ahead> for PreviewJson {
+    fn from(Ahead { firings, ends }: Ahead) -> Self {
+        Self { items: firings.into_iter().map(PlannedJson::from).collect(), ends: ends.map(Ends::as_str) }
+    }
+}
+
 /// Shows when a schedule will fire
+///
+/// As far as its `limit` lets it, less what has fired. A firing that makes no run takes nothing from a limit: then more come than are shown.
 #[utoipa::path(
     get, path = "/v1/schedules/{deployment}/{name}/preview", tag = "schedules",
     params(
@@ -48,7 +67,7 @@ impl From<Planned> for PlannedJson {
         ("limit" = Option<usize>, Query, description = "how many firings, 1 to 200; 20 where it is left out"),
         ("from" = Option<String>, Query, description = "after this time (RFC 3339); now where it is left out"),
     ),
-    responses((status = 200, body = List<PlannedJson>, description = "the firings, earliest first, and what daylight saving drops among them"))
+    responses((status = 200, body = PreviewJson, description = "the firings, earliest first, and what daylight saving drops among them"))
 )]
 pub async fn preview(
     State(state): State<ApiState>,
@@ -58,6 +77,6 @@ pub async fn preview(
     let params = query.only(&["limit", "from"])?;
     let limit = params.number("limit", FIRINGS.0, FIRINGS.1)?;
     let from = params.time("from")?.unwrap_or_else(|| state.host.clock().now());
-    let planned = state.host.preview(&deployment, &name, limit, from)?;
-    Ok(ok(&List { items: planned.into_iter().map(PlannedJson::from).collect(), next: None }))
+    let ahead = state.host.preview(&deployment, &name, limit, from).await?;
+    Ok(ok(&PreviewJson::from(ahead)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemill_core::clock::{Clock as _, SystemClock};
-use tidemill_core::{ComponentDigest, Manifest};
+use tidemill_core::{Code, ComponentDigest, Manifest, wire};
 use tidemill_engine::{Admitted, CompilerCommand, Engine, EngineConfig};
 use tidemill_store::LocalStore;
 
@@ -27,7 +27,7 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     if !args.path.is_dir() {
-        let (record, text) = component(&args.path, printer).await?;
+        let (record, text) = Checked::of(&args.path, printer).await?.shown();
         printer.record(&record, &text);
         return Ok(());
     }
@@ -40,7 +40,9 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     }
     match project.component() {
         Some(path) if path.exists() => {
-            let (component, more) = component(&path, printer).await?;
+            let checked = Checked::of(&path, printer).await?;
+            checked.fits(&project.file.manifest)?;
+            let (component, more) = checked.shown();
             record["component"] = component;
             text = format!("{text}\n{more}");
         }
@@ -55,44 +57,78 @@ fn name(manifest: &Manifest) -> &str {
     manifest.name.as_ref().map_or("", |name| name.as_str())
 }
 
-/// Admits a component as a host does, with an engine of its own over an empty folder.
-async fn component(file: &Path, printer: &Printer) -> Result<(Value, String), CliError> {
-    let component = super::read_component(file)?;
-    let folder = tempfile::tempdir().map_err(|cause| CliError::machine("cannot make a folder to work in", &cause))?;
-    let compiler =
-        CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
-    let path = folder.path().join("store");
-    let (store, _) = tokio::task::spawn_blocking(move || LocalStore::open(LocalStore::config(&path)))
-        .await
-        .map_err(|cause| CliError::machine("cannot open a store", &cause))?
-        .map_err(|cause| CliError::machine("cannot open a store", &cause))?;
-    let config = EngineConfig { concurrency: 1, guest_threads: 1, ..EngineConfig::new(folder.path(), compiler) };
-    let engine = Engine::new(config, Arc::new(store), Arc::new(SystemClock))
-        .map_err(|cause| CliError::machine("cannot start an engine", &cause))?;
-    let digest = ComponentDigest::of(&component);
-    match engine.admit(file, digest).await {
-        Ok(admitted) => {
-            admitted.warnings.iter().for_each(|warning| printer.warn(warning));
-            Ok(shown(file, digest, component.len(), &admitted))
-        }
-        Err(refused) => Err(CliError::Refused(Box::new(problem(&refused)))),
-    }
+/// A component that a host would admit.
+struct Checked<'a> {
+    file: &'a Path,
+    digest: ComponentDigest,
+    size: u64,
+    admitted: Admitted,
 }
 
-fn shown(file: &Path, digest: ComponentDigest, size: usize, admitted: &Admitted) -> (Value, String) {
-    let exports: Vec<_> = admitted.exports.iter().map(|export| export.as_str()).collect();
-    let record = json!({
-        "digest": digest.to_string(), "size": size, "exports": exports,
-        "imports": admitted.imports, "warnings": admitted.warnings,
-    });
-    let text = format!(
-        "{}: good ({})\n  digest   {digest}\n  exports  {}\n  imports  {}",
-        file.display(),
-        bytes(size as u64),
-        exports.join(", "),
-        admitted.imports.join(", ")
-    );
-    (record, text)
+impl<'a> Checked<'a> {
+    /// Admits a component as a host does, with an engine of its own over an empty folder.
+    async fn of(file: &'a Path, printer: &Printer) -> Result<Self, CliError> {
+        let component = super::read_component(file)?;
+        let folder =
+            tempfile::tempdir().map_err(|cause| CliError::machine("cannot make a folder to work in", &cause))?;
+        let compiler =
+            CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
+        let path = folder.path().join("store");
+        let (store, _) = tokio::task::spawn_blocking(move || LocalStore::open(LocalStore::config(&path)))
+            .await
+            .map_err(|cause| CliError::machine("cannot open a store", &cause))?
+            .map_err(|cause| CliError::machine("cannot open a store", &cause))?;
+        let config = EngineConfig { concurrency: 1, guest_threads: 1, ..EngineConfig::new(folder.path(), compiler) };
+        let engine = Engine::new(config, Arc::new(store), Arc::new(SystemClock))
+            .map_err(|cause| CliError::machine("cannot start an engine", &cause))?;
+        let (digest, size) = (ComponentDigest::of(&component), component.len() as u64);
+        match engine.admit(file, digest).await {
+            Ok(admitted) => {
+                admitted.warnings.iter().for_each(|warning| printer.warn(warning));
+                Ok(Self { file, digest, size, admitted })
+            }
+            Err(refused) => Err(CliError::Refused(Box::new(problem(&refused)))),
+        }
+    }
+
+    /// Whether it has what the manifest asks of it.
+    fn fits(&self, manifest: &Manifest) -> Result<(), CliError> {
+        let Admitted { exports, schemas, .. } = &self.admitted;
+        let misfits = tidemill_control::misfits(manifest, exports, schemas.as_deref());
+        if misfits.is_empty() {
+            return Ok(());
+        }
+        let field = |wire::Problem { code, pointer, message, fix }| Field {
+            pointer,
+            code: code.to_string(),
+            detail: message,
+            fix: Some(fix),
+        };
+        Err(CliError::Refused(Box::new(Problem {
+            code: Code::BadManifest.to_string(),
+            detail: format!("the manifest does not fit {}", self.file.display()),
+            errors: misfits.into_iter().map(field).collect(),
+            ..Problem::default()
+        })))
+    }
+
+    /// For programs, and for people.
+    fn shown(&self) -> (Value, String) {
+        let Self { file, digest, size, admitted } = self;
+        let exports: Vec<_> = admitted.exports.iter().map(|export| export.as_str()).collect();
+        let record = json!({
+            "digest": digest.to_string(), "size": size, "exports": exports,
+            "imports": admitted.imports, "warnings": admitted.warnings,
+        });
+        let text = format!(
+            "{}: good ({})\n  digest   {digest}\n  exports  {}\n  imports  {}",
+            file.display(),
+            bytes(*size),
+            exports.join(", "),
+            admitted.imports.join(", ")
+        );
+        (record, text)
+    }
 }
 
 fn problem(refused: &tidemill_engine::Refused) -> Problem {

@@ -4,7 +4,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 use tidemill_core::manifest::Manifest;
-use tidemill_core::schedule::Planned;
+use tidemill_core::schedule::{Ahead, Ends, Planned};
 
 use crate::printer::clean;
 
@@ -32,6 +32,16 @@ pub struct Firings {
     name: String,
     time_zone: String,
     firings: Vec<Firing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<String>,
+}
+
+/// Why a schedule fires no more, for people.
+pub fn ends(by: Option<&str>) -> Option<&'static str> {
+    match by? {
+        "limit" => Some("its limit is reached"),
+        _ => Some("it has no more times"),
+    }
 }
 
 impl Firing {
@@ -55,10 +65,14 @@ impl Firings {
     /// The next firings of a manifest's schedules after `now`, without a host.
     pub fn of(manifest: &Manifest, now: Timestamp) -> Vec<Self> {
         let firing = |Planned { at, local, note, dropped }| Firing { at: at.to_rfc3339(), local, note, dropped };
-        let schedules = manifest.schedules.iter().map(|schedule| Self {
-            name: schedule.name().to_string(),
-            time_zone: schedule.spec().time_zone.name().to_owned(),
-            firings: schedule.planned(now, FIRINGS).into_iter().map(firing).collect(),
+        let schedules = manifest.schedules.iter().map(|schedule| {
+            let Ahead { firings, ends } = schedule.ahead(now, FIRINGS, schedule.spec().limit);
+            Self {
+                name: schedule.name().to_string(),
+                time_zone: schedule.spec().time_zone.name().to_owned(),
+                firings: firings.into_iter().map(firing).collect(),
+                ends: ends.map(|ends: Ends| ends.as_str().to_owned()),
+            }
         });
         schedules.collect()
     }
@@ -66,11 +80,16 @@ impl Firings {
     /// The schedule, and the first `most` lines of its firings.
     pub fn text(&self, most: usize) -> String {
         let (name, zone) = (clean(&self.name), clean(&self.time_zone));
+        let ends = ends(self.ends.as_deref());
         if self.firings.is_empty() {
-            return format!("  {name} will not fire");
+            return ends
+                .map_or_else(|| format!("  {name} will not fire"), |why| format!("  {name} will not fire: {why}"));
         }
         let shown = &self.firings[..most.min(self.firings.len())];
-        let more = if shown.len() < self.firings.len() { "\n    …" } else { "" };
+        let more = match ends {
+            Some(why) if shown.len() == self.firings.len() => format!("\n    and no more: {why}"),
+            _ => "\n    …".to_owned(),
+        };
         format!("  {name} ({zone}) fires\n{}{more}", Firing::lines(shown, 4))
     }
 }
@@ -93,5 +112,20 @@ mod tests {
              (dropped)                                               \
              \u{20} the clock leaves out 2026-03-29 02:30:00: does not fire (gap = \"skip\")\n    …"
         );
+    }
+
+    #[test]
+    fn where_it_ends_is_said() {
+        let text = |fields: &str| {
+            let text = format!("module = \"m@1.0.0\"\nschedule = [{{ name = \"s\", {fields} }}]");
+            let manifest = tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap().manifest;
+            Firings::of(&manifest, Timestamp::parse_rfc3339("2026-03-28T00:00:00Z").unwrap())[0].text(3)
+        };
+        let day = "    Sun 2026-03-29 00:00:00 +00:00 2026-03-29T00:00:00.000Z";
+        let limited = format!("  s (UTC) fires\n{day}\n    and no more: its limit is reached");
+        assert_eq!(text("every = \"24h\", limit = 1"), limited);
+        let once = format!("  s (UTC) fires\n{day}\n    and no more: it has no more times");
+        assert_eq!(text("at = \"2026-03-29T00:00:00Z\", limit = 1"), once);
+        assert_eq!(text("at = \"2026-03-27T00:00:00Z\""), "  s will not fire: it has no more times");
     }
 }

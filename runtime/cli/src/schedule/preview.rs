@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Which;
-use super::firings::Firing;
+use super::firings::{Firing, ends};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -23,9 +23,10 @@ pub struct Args {
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
     let firings: Vec<Firing> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
-    if firings.is_empty() && !printer.is_json() {
-        printer.note("it will not fire again");
-    }
     printer.record(&answer, &Firing::lines(&firings, 0));
+    if let Some(why) = ends(answer["ends"].as_str()).filter(|_| !printer.is_json()) {
+        let after = if firings.is_empty() { "it will not fire again" } else { "it fires no more after that" };
+        printer.note(&format!("{after}: {why}"));
+    }
     Ok(())
 }

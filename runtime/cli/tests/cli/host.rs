@@ -96,6 +96,23 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(filled.code == 0 && filled.stdout.contains("5 firings found, 5 made a run"), "{filled:?}");
     assert_eq!(host.call(&["schedules", "preview", "hello", "yearly", "-n", "3"]).stdout.lines().count(), 3);
 
+    let limited = format!("{}limit = 2\n", std::fs::read_to_string(module.join("tidemill.toml")).unwrap());
+    std::fs::write(module.join("tidemill.toml"), &limited).unwrap();
+    assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
+    let preview = host.call(&["schedules", "preview", "hello", "yearly"]);
+    assert_eq!(
+        (preview.stdout.lines().count(), &*preview.stderr),
+        (2, "it fires no more after that: its limit is reached\n")
+    );
+
+    std::fs::write(module.join("tidemill.toml"), format!("{limited}export = \"revenue-stream\"\n")).unwrap();
+    for verb in ["check", "deploy"] {
+        let unfit = host.call(&[verb, module.to_str().unwrap()]);
+        let place =
+            "/schedules/0/export: host/unknown-export: the component has no export `revenue-stream`; it has: workflow";
+        assert!(unfit.code == 1 && unfit.stderr.contains(place), "{unfit:?}");
+    }
+
     assert_eq!(json(&host.call(&["deployments", "show", "hello"]))["manifest"]["priority"], 5);
     assert!(host.call(&["modules"]).stdout.contains("sha256:"));
     assert!(host.call(&["deployments", "pause", "hello"]).code == 0);

@@ -44,13 +44,18 @@ async fn everything_that_is_wrong_is_said_at_once() {
         { "name": "one", "cron": "@daily", "export": "revenue-stream" },
         { "name": "two", "cron": "@daily" },
         { "name": "three", "cron": "@daily", "export": "revenue-stream" },
+    ], "subscriptions": [
+        { "name": "one", "topic": "x", "export": "revenue-stream" },
+        { "name": "two", "topic": "x", "export": "workflow" },
     ] });
     let ControlError::Problems { problems, .. } = world.host.deploy(manifest(wrong), None, false).await.unwrap_err()
     else {
         panic!()
     };
     let said: Vec<_> = problems.iter().map(|problem| (problem.pointer.as_str(), problem.code)).collect();
-    assert_eq!(said, [("/schedules/0/export", Code::UnknownExport), ("/schedules/2/export", Code::UnknownExport)]);
+    let places = ["/schedules/0/export", "/schedules/2/export", "/subscriptions/0/export"];
+    assert_eq!(said, places.map(|place| (place, Code::UnknownExport)));
+    assert!(problems.iter().all(|problem| problem.message.contains("it has: workflow")), "{problems:?}");
     let unknown = json!({ "name": "a", "module": "module@2.0.0" });
     assert_eq!(world.host.deploy(manifest(unknown), None, false).await.unwrap_err().code(), Code::ModuleNotFound);
 }

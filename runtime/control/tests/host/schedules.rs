@@ -7,7 +7,8 @@ use serde_json::json;
 use tidemill_control::ControlError;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
-use tidemill_core::{Code, ScheduleName, Timestamp};
+use tidemill_core::schedule::Ends;
+use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
 use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
 use tokio::sync::Semaphore;
 
@@ -158,9 +159,43 @@ async fn a_paused_schedule_lets_its_times_pass() {
     world.until_settled(run.id).await;
     let schedule = stored(&world).await;
     assert_eq!((schedule.fired, schedule.by_hand, schedule.missed), (0, 1, 0));
-    let shown = world.host.preview(&name("a"), &often(), 2, START).unwrap();
-    let times: Vec<_> = shown.iter().map(|planned| planned.at).collect();
+    let shown = world.host.preview(&name("a"), &often(), 2, START).await.unwrap();
+    let times: Vec<_> = shown.firings.iter().map(|planned| planned.at).collect();
     assert_eq!(times, [START.plus_millis(MINUTE), START.plus_millis(2 * MINUTE)]);
+}
+
+#[tokio::test]
+async fn a_preview_ends_where_the_limit_does() {
+    let world = World::still().await;
+    let manifest = |limit: u64| {
+        let mut manifest = minutely(json!({ "limit": limit }));
+        manifest["module"] = "module@1.0.0".into();
+        manifest
+    };
+    world.deploy(manifest(5)).await;
+    world.clock.advance(MINUTE + 1);
+    world.turn().await;
+    world.until_settled(world.runs(RunFilter::default()).await[0].id).await;
+    let shown = async |from: u64| {
+        let from = START.plus_millis(from * MINUTE);
+        let ahead = world.host.preview(&name("a"), &often(), 3, from).await.unwrap();
+        let times: Vec<_> = ahead.firings.iter().map(|one| one.at.millis_since(START) / MINUTE).collect();
+        (times, ahead.ends)
+    };
+    assert_eq!(shown(1).await, (vec![2, 3, 4], None));
+    assert_eq!(shown(2).await, (vec![3, 4, 5], Some(Ends::Limit)), "one of five has fired");
+    assert_eq!(shown(4).await, (vec![5], Some(Ends::Limit)));
+    assert_eq!(shown(9).await, (vec![], Some(Ends::Limit)));
+    assert_eq!(shown(0).await, (vec![1, 2, 3], None), "what has passed takes nothing from it");
+    let deployed = async |limit| {
+        let manifest = Manifest::parse_json(manifest(limit).to_string().as_bytes()).unwrap();
+        let mut deployed = world.host.deploy(manifest, None, true).await.unwrap();
+        let ahead = deployed.previews.remove(0).ahead;
+        (ahead.firings.len(), ahead.ends)
+    };
+    assert_eq!(deployed(5).await, (4, Some(Ends::Limit)));
+    assert_eq!(deployed(6).await, (6, Some(Ends::Limit)), "another limit is counted anew");
+    assert_eq!(deployed(30).await, (20, None));
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::cron::{BadCron, CRON_BYTES, CronExpr};
 pub use self::policy::{CatchUp, Overlap};
-pub use self::preview::Planned;
+pub use self::preview::{Ahead, Ends, Planned};
 pub use self::zone::{GapPolicy, RepeatPolicy};
 use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;

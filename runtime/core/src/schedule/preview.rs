@@ -1,5 +1,6 @@
 //! When a schedule will fire, for a person to look at: in its own time zone as well, and with a note where a change of
-//! daylight saving moves or drops a firing. What is shown is what [`Schedule::next_after`] says.
+//! daylight saving moves or drops a firing. What is shown is what [`Schedule::next_after`] says, as far as a limit lets it
+//! come.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone as _};
 
@@ -21,20 +22,63 @@ pub struct Planned {
     pub dropped: bool,
 }
 
+/// The firings to come, and why there are no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Earliest first, and among them what a policy for daylight saving drops.
+    pub firings: Vec<Planned>,
+    /// Why nothing comes after them; none where something does.
+    pub ends: Option<Ends>,
+}
+
+/// Why a schedule fires no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Its limit is reached.
+    Limit,
+    /// It names no more times.
+    Times,
+}
+
+impl Ends {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Times => "times",
+        }
+    }
+}
+
 /// Times of one expression that a preview holds against the clock, at most: eleven years of days.
 const LOOKS: usize = 4_000;
 
 impl Schedule {
-    /// The next `n` firings after `from`, fewer where there are no more, and among them what a policy for daylight
-    /// saving drops meanwhile: no more of that than `n` either.
+    /// The next `n` firings after `from`, fewer where there are no more or no more than `left` may come, and among them what
+    /// a policy for daylight saving drops meanwhile: no more of that than `n` either.
+    ///
+    /// A firing that makes no run takes nothing from a limit, so a schedule may fire beyond the end that is shown here.
     #[must_use]
-    pub fn planned(&self, from: Timestamp, n: usize) -> Vec<Planned> {
-        let times = self.preview(from, n);
-        let until = match times.last() {
-            Some(last) if times.len() == n => *last,
-            // There are no more: what is dropped up to the end is why.
-            _ => self.spec.end.unwrap_or(Timestamp::MAX),
+    pub fn ahead(&self, from: Timestamp, n: usize, left: Option<u64>) -> Ahead {
+        let most = left.map_or(n, |left| usize::try_from(left).map_or(n, |left| n.min(left)));
+        let times = self.preview(from, most);
+        let last = times.last().copied().unwrap_or(from);
+        let ends = if self.next_after(last).is_none() {
+            Some(Ends::Times)
+        } else {
+            left.filter(|left| *left <= times.len() as u64).map(|_| Ends::Limit)
         };
+        let until = match ends {
+            // What is dropped up to the end is why.
+            Some(Ends::Times) => self.spec.end.unwrap_or(Timestamp::MAX),
+            _ => last,
+        };
+        Ahead { firings: self.shown_with_changes(&times, from, until, n), ends }
+    }
+
+    /// These firings, and what changes of daylight saving do after `from`, up to and with `until`.
+    fn shown_with_changes(&self, times: &[Timestamp], from: Timestamp, until: Timestamp, n: usize) -> Vec<Planned> {
         let mut planned: Vec<Planned> = times.iter().map(|at| self.shown(*at, None, false)).collect();
         let once_a_day = self.crons.iter().filter(|cron| cron.is_once_a_day());
         let changed: Vec<Changed> = once_a_day.flat_map(|cron| self.changes(cron, from, until, n)).collect();
@@ -134,7 +178,7 @@ mod tests {
             time_zone: "Europe/Berlin".parse().unwrap(),
             ..spec
         });
-        let planned = schedule.unwrap().planned(Timestamp::parse_rfc3339(from).unwrap(), n);
+        let planned = schedule.unwrap().ahead(Timestamp::parse_rfc3339(from).unwrap(), n, None).firings;
         let line = |planned: Planned| {
             let dropped = if planned.dropped { "not " } else { "" };
             format!("{dropped}{} {}", planned.local, planned.note.unwrap_or_default()).trim().to_owned()
@@ -191,5 +235,38 @@ mod tests {
         let found = shown(spec, "2026-03-28T12:00:00Z", 20);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("not 2026-03-29T03:00:00+02:00"), "{found:?}");
+    }
+
+    #[test]
+    fn a_preview_ends_with_the_limit_and_says_so() {
+        let schedule = Schedule::new(ScheduleSpec {
+            at: Timestamp::parse_rfc3339("2026-01-04T00:00:00Z").into_iter().collect(),
+            every_millis: Some(24 * 3_600_000),
+            end: Timestamp::parse_rfc3339("2026-01-06T00:00:00Z"),
+            ..spec()
+        });
+        let (schedule, from) = (schedule.unwrap(), Timestamp::parse_rfc3339("2026-01-01T12:00:00Z").unwrap());
+        let shown = |n, left| {
+            let ahead = schedule.ahead(from, n, left);
+            (ahead.firings.len(), ahead.ends)
+        };
+        assert_eq!(shown(20, Some(2)), (2, Some(Ends::Limit)));
+        assert_eq!(shown(2, Some(2)), (2, Some(Ends::Limit)));
+        assert_eq!(shown(2, Some(3)), (2, None));
+        assert_eq!(shown(2, None), (2, None));
+        assert_eq!(shown(20, Some(0)), (0, Some(Ends::Limit)));
+        // The times end first, or with it.
+        assert_eq!(shown(20, Some(5)), (4, Some(Ends::Times)));
+        assert_eq!(shown(20, Some(4)), (4, Some(Ends::Times)));
+        assert_eq!(shown(4, None), (4, Some(Ends::Times)));
+        // What daylight saving would drop behind a limit's last firing is not shown.
+        let nightly = Schedule::new(ScheduleSpec {
+            cron: vec!["30 2 * * *".to_owned()],
+            time_zone: "Europe/Berlin".parse().unwrap(),
+            gap: GapPolicy::Skip,
+            ..spec()
+        });
+        let before = Timestamp::parse_rfc3339("2026-03-27T12:00:00Z").unwrap();
+        assert_eq!(nightly.unwrap().ahead(before, 20, Some(1)).firings.len(), 1);
     }
 }
