@@ -21,8 +21,6 @@ pub const LABELS: usize = 16;
 pub const PAGE_DEFAULT: usize = 50;
 /// The most items of a page.
 pub const PAGE_MOST: usize = 500;
-/// Journals that are read for people at once: each is in memory meanwhile, up to its limit of at most 1 GiB.
-pub const JOURNALS: usize = 2;
 /// The longest that `Prefer: wait` is honoured; what asks for more is given this.
 pub const WAIT_MOST: Duration = Duration::from_secs(300);
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemill_control::Host;
 use tokio::sync::{Semaphore, watch};
 
-use crate::config::{ApiConfig, JOURNALS};
+use crate::config::ApiConfig;
 
 /// The host and the API's own settings; cheap to clone.
 #[derive(Clone)]
@@ -20,8 +20,6 @@ pub struct Shared {
     pub config: ApiConfig,
     /// A permit for each feed that may be open.
     pub feeds: Arc<Semaphore>,
-    /// A permit for each journal that is read at once; who comes beyond it waits.
-    pub journals: Semaphore,
     /// True once the server stops: feeds end then.
     pub closing: watch::Receiver<bool>,
 }
@@ -30,8 +28,7 @@ impl ApiState {
     /// For a host with these settings.
     pub fn new(host: Host, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
         let feeds = Arc::new(Semaphore::new(config.feeds));
-        let journals = Semaphore::new(JOURNALS);
-        Self(Arc::new(Shared { host, config, feeds, journals, closing }))
+        Self(Arc::new(Shared { host, config, feeds, closing }))
     }
 }
 

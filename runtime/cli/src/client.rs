@@ -117,23 +117,24 @@ impl Client {
 
     /// The items of a list, page by page, until there are `most`.
     pub async fn list<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<Vec<T>, CliError> {
-        self.list_from(path, None, most).await
+        self.list_from(path, "", most).await
     }
 
-    /// [`Client::list`] from `cursor` on.
+    /// [`Client::list`] with `begin`, such as `&after=7`, in the query of its first page alone.
     pub async fn list_from<T: DeserializeOwned>(
         &self,
         path: &str,
-        mut cursor: Option<String>,
+        begin: &str,
         most: usize,
     ) -> Result<Vec<T>, CliError> {
-        let mut items = Vec::new();
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
         let join = if path.contains('?') { '&' } else { '?' };
         loop {
             let left = (most - items.len()).min(500);
             let mut page = format!("{path}{join}limit={left}");
-            if let Some(cursor) = &cursor {
-                page.push_str(&format!("&cursor={}", encoded(cursor)));
+            match &cursor {
+                Some(cursor) => page.push_str(&format!("&cursor={}", encoded(cursor))),
+                None => page.push_str(begin),
             }
             let list: List<T> = self.get(&page).await?;
             items.extend(list.items);

@@ -23,6 +23,7 @@ mod guests;
 mod host;
 mod housekeeping;
 mod invoke;
+mod journal;
 mod live;
 mod looping;
 mod metrics;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidemill_core::journal::ShownEntry;
+use tidemill_core::journal::{JournalPage, PageStart};
 use tidemill_core::run::{Export, Run, RunState, Trigger};
 use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, RunId, Timestamp, limits};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Page, PageRequest, Requested};
 
-use crate::adopt;
 use crate::collection::Asked;
 use crate::error::ControlError;
 use crate::exports;
 use crate::host::{Host, Inner, to_its_end};
+use crate::journal;
 use crate::live::Live;
 
 /// The longest idempotency key, in bytes.
@@ -212,19 +212,23 @@ impl Host {
         .await
     }
 
-    /// What a run has recorded, entry after entry: at most `limit` of them, behind the place `after`.
+    /// What a run has recorded, entry after entry: a page of at most `limit` of them, which ends with the one that brings their results to `bytes`
+    /// bytes, too. It is read a part at a time, so that a journal of any length costs the memory of a page. Where the journal was cut since
+    /// `start` was made, it goes on behind the same number of entries.
     ///
     /// # Errors
     /// `host/run-not-found`; `host/store-damaged` where what is stored is no journal.
-    pub async fn journal(&self, id: RunId, after: u64, limit: usize) -> Result<Vec<ShownEntry>, ControlError> {
+    pub async fn journal(
+        &self,
+        id: RunId,
+        start: PageStart,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<JournalPage, ControlError> {
         if self.0.store.run(id).await?.is_none() {
             return Err(ControlError::no_run(id));
         }
-        let stored = self.0.store.journal(id).await?;
-        if stored.chunks.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(adopt::load(id, stored.chunks)?.shown(after, limit))
+        journal::page(&*self.0.store, id, start, limit, bytes).await
     }
 
     /// The runs that a run started, oldest first.

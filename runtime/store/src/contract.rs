@@ -192,6 +192,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<()>;
     /// The journal of a run and the head, as of one moment; empty where it has none.
     async fn journal(&self, id: RunId) -> Result<StoredJournal>;
+    /// Chunks of a run's journal in order, from the one numbered `from` on (the first is 0), as of one moment: up to the one that makes them
+    /// `limit` bytes together, and at most 64; at least one where it is there. A journal of any length is read so in little memory.
+    async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>>;
     /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running: at most `limit`, oldest first. Counts the takeover.
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
     /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children

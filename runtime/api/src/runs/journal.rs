@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemill_core::journal::ShownEntry;
+use tidemill_core::journal::{JournalPage, PageStart, ShownEntry};
+use tidemill_core::wire::Cursor;
 use tidemill_core::{Code, RunId};
 use utoipa::ToSchema;
 
@@ -103,34 +104,21 @@ fn is_json(kind: &str, result: &[u8]) -> bool {
 )]
 pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
     let params = query.only(&["after", "limit", "cursor"])?;
-    let (after, limit) = (begin(&params)?, params.limit()?);
-    // All of a journal is read to show a part of it. Nothing closes the semaphore.
-    let _permit = state.journals.acquire().await.ok();
-    // One more than is shown tells whether there are more.
-    let entries = state.host.journal(id, after, limit + 1).await?;
-    Ok(ok(&page(&entries, limit)))
+    let list = format!("journal of {id}");
+    let (start, limit) = (begin(&params, &list)?, params.limit()?);
+    let JournalPage { entries, next } = state.host.journal(id, start, limit, PAGE_BYTES).await?;
+    let next = next.map(|start| Cursor::new(start.to_bytes()).encode(&list));
+    Ok(ok(&List { items: entries.iter().map(EntryJson::of).collect(), next }))
 }
 
-/// The entries that make one page, and where the next one begins.
-fn page(entries: &[ShownEntry], limit: usize) -> List<EntryJson<'_>> {
-    let mut bytes = 0;
-    let fits = entries.iter().take(limit).take_while(|entry| {
-        let fits = bytes < PAGE_BYTES;
-        bytes += entry.result.len();
-        fits
-    });
-    let items: Vec<_> = fits.map(EntryJson::of).collect();
-    let next = items.last().filter(|_| items.len() < entries.len()).map(|last| last.seq.to_string());
-    List { items, next }
-}
-
-/// Behind which entry a page begins.
-fn begin(params: &Params) -> Answer<u64> {
+/// Where a page of `list` begins.
+fn begin(params: &Params, list: &str) -> Answer<PageStart> {
     match (params.parsed::<u64>("after")?, params.text("cursor")?) {
-        (after, None) => Ok(after.unwrap_or(0)),
-        (None, Some(cursor)) => cursor
-            .parse()
-            .map_err(|_| Problem::new(Code::BadCursor, "the cursor of a journal is the `seq` of an entry")),
+        (after, None) => Ok(PageStart::after(after.unwrap_or(0))),
+        (None, Some(cursor)) => Cursor::decode(list, cursor)
+            .ok()
+            .and_then(|cursor| PageStart::from_bytes(cursor.position()))
+            .ok_or_else(|| Problem::new(Code::BadCursor, "not a cursor of this run's journal")),
         (Some(_), Some(_)) => Err(Problem::new(Code::BadQuery, "use either `after` or `cursor`")),
     }
 }
@@ -179,24 +167,13 @@ mod tests {
         assert!(nothing.get("result").is_none() && nothing.get("result_base64").is_none(), "{nothing}");
     }
 
-    #[test]
-    fn a_page_ends_where_there_is_enough_of_it() {
-        let entries: Vec<_> = (1..=4).map(|seq| entry(seq, "http.fetch", vec![0; PAGE_BYTES / 2])).collect();
-        let first = page(&entries, 50);
-        assert_eq!((first.items.len(), first.next.as_deref()), (2, Some("2")));
-        assert_eq!(page(&entries[2..], 50).next, None);
-        assert_eq!(page(&entries[..1], 1).next, None);
-        let large = [entry(1, "http.fetch", vec![0; 5 * PAGE_BYTES]), entry(2, "http.fetch", "")];
-        assert_eq!((page(&large, 50).items.len(), page(&large, 50).next.as_deref()), (1, Some("1")));
-    }
-
     proptest! {
         #[test]
         fn no_place_makes_a_panic(after in "\\PC{0,30}", cursor in "\\PC{0,30}", both in any::<bool>()) {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("after", &after);
             if both { query.append_pair("cursor", &cursor); }
-            let _ = begin(&RawParams::read(&query.finish()).unwrap().only(&["after", "cursor"]).unwrap());
+            let _ = begin(&RawParams::read(&query.finish()).unwrap().only(&["after", "cursor"]).unwrap(), "journal");
         }
 
         #[test]

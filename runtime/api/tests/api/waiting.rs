@@ -56,6 +56,13 @@ fn record(job: &Job, journal: &mut Journal) {
     let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!("a step is met that is there already") };
     journal.open_step(id, 1, at, fuel);
     journal.step_done(id, Ok(br#"{"charge": "ch_1"}"#), at, fuel).unwrap();
+    let input: serde_json::Value = serde_json::from_slice(&job.input).unwrap();
+    let Some(calls) = input["calls"].as_u64() else { return };
+    let Ok(StepMet::New { id }) = journal.begin_step("many") else { panic!("a step is met that is there already") };
+    journal.open_step(id, 1, at, fuel);
+    for _ in 0..calls {
+        journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });
+    }
 }
 
 async fn child(job: &Job, name: &str, ordinal: u64) -> StartRun {

@@ -35,9 +35,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 
 /// Entries of a run's journal behind the place `after`.
 pub async fn read(client: &Client, id: &str, after: u64, most: usize) -> Result<Vec<Entry>, CliError> {
-    // Behind the beginning, a cursor is the place itself.
     let path = format!("/v1/runs/{}/journal", encoded(id));
-    client.list_from(&path, (after > 0).then(|| after.to_string()), most).await
+    client.list_from(&path, &format!("&after={after}"), most).await
 }
 
 /// One entry.

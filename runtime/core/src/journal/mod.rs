@@ -8,11 +8,11 @@
 mod chunks;
 mod done;
 mod kind;
+mod page;
 mod path;
 mod record;
 mod replay;
 mod seen;
-mod show;
 mod steps;
 mod stored;
 #[cfg(test)]
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Fuel, Timestamp};
 
 pub use kind::Kind;
+pub use page::{JournalPage, PageReader, PageStart};
 pub use replay::Journal;
 pub use seen::{Damaged, Mismatch, Seen, ShownEntry};
 

@@ -31,15 +31,7 @@ impl Chunks {
         number: u32,
         each: &mut impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
     ) -> Result<(), &'static str> {
-        match bytes.first() {
-            Some(&FORMAT) => {}
-            Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
-            _ => return Err("it does not begin as a chunk does"),
-        }
-        let sum = self.sum_before(self.sealed.len());
-        if bytes.len() <= HEADER || bytes.get(1..HEADER) != Some(&checksum(&bytes, sum)[..]) {
-            return Err("its checksum is not that of its records and of the chunks before it");
-        }
+        checked(&bytes, self.sum_before(self.sealed.len()))?;
         let (mut context, mut offset, mut records, mut done) = (Context::default(), HEADER, 0, 0);
         while offset < bytes.len() {
             let mark = Mark {
@@ -102,18 +94,46 @@ impl Chunks {
         }
     }
 
-    fn sum_before(&self, index: usize) -> u64 {
-        let before = index.checked_sub(1).and_then(|before| self.sealed.get(before));
-        let sum = before.and_then(|chunk| chunk.bytes.get(1..HEADER)?.try_into().ok()).map(u32::from_le_bytes);
-        // No checksum is above 32 bits: the first chunk is told from one that follows another.
-        sum.map_or(u64::MAX, u64::from)
+    fn sum_before(&self, index: usize) -> Option<u32> {
+        sum_of(&self.sealed.get(index.checked_sub(1)?)?.bytes)
     }
 }
 
-fn checksum(chunk: &[u8], before: u64) -> [u8; 4] {
-    let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), before);
+/// Whether a chunk is one, of a format that is known, and follows that with the checksum `before` (none: it is the first).
+pub(super) fn checked(chunk: &[u8], before: Option<u32>) -> Result<(), &'static str> {
+    match chunk.first() {
+        Some(&FORMAT) => {}
+        Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
+        _ => return Err("it does not begin as a chunk does"),
+    }
+    if chunk.len() <= HEADER || chunk.get(1..HEADER) != Some(&checksum(chunk, before)[..]) {
+        return Err("its checksum is not that of its records and of the chunks before it");
+    }
+    Ok(())
+}
+
+/// The checksum that stands in a chunk.
+pub(super) fn sum_of(chunk: &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(*chunk.get(1..HEADER)?.first_chunk()?))
+}
+
+fn checksum(chunk: &[u8], before: Option<u32>) -> [u8; 4] {
+    // No checksum is above 32 bits: the first chunk is told from one that follows another.
+    let seed = before.map_or(u64::MAX, u64::from);
+    let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), seed);
     let bytes = sum.to_le_bytes();
     [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+/// All chunks as they would be stored, without making them count as written.
+#[cfg(test)]
+pub(super) fn all_for_tests(chunks: &Chunks) -> Vec<Bytes> {
+    let tail = chunks.tail.iter().map(|tail| {
+        let mut bytes = tail.bytes.clone();
+        chunks.finish(&mut bytes);
+        bytes.into()
+    });
+    chunks.sealed.iter().map(|chunk| chunk.bytes.clone()).chain(tail).collect()
 }
 
 /// A first chunk of these records, whatever they are, with the checksum that is theirs.

@@ -53,6 +53,36 @@ pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
     assert_eq!(stored(&store, &other).await, (vec![], None));
 }
 
+pub(super) async fn a_part_is_read_without_the_rest(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    let part = async |from, limit| store.journal_part(run.id, from, limit).await.expect("a part");
+    assert_eq!(part(0, 1).await, chunks(&[]), "of no journal");
+    let large = Bytes::from(vec![7; 20 << 10]);
+    let mut all: Vec<Bytes> = (0..200_u32).map(|at| Bytes::copy_from_slice(&at.to_be_bytes())).collect();
+    (all[1], all[3]) = (large.clone(), large);
+    let journal = Some(JournalChange { from: 0, chunks: all.clone() });
+    done(&store, StretchCommit { journal, ..StretchCommit::of(owner.clone(), run.clone(), NOON) }).await;
+    for (from, limit, expected) in [(0, 0, 0..1), (0, 4, 0..1), (0, 5, 0..2), (1, 20 << 10, 1..2), (1, 30 << 10, 1..4)]
+    {
+        assert_eq!(part(from, limit).await, all[expected], "{limit} bytes from {from} on");
+    }
+    let (mut from, mut together) = (0, Vec::new());
+    loop {
+        let some = part(from, 1 << 20).await;
+        assert!(some.len() <= 64);
+        if some.is_empty() {
+            break;
+        }
+        from += u32::try_from(some.len()).unwrap_or_default();
+        together.extend(some);
+    }
+    assert_eq!(together, all);
+    assert_eq!((part(200, 9).await, part(u32::MAX, 9).await), (vec![], vec![]), "behind the end");
+    assert_eq!(store.journal_part(super::world::new_run("a").id, 0, 9).await, Ok(vec![]), "of no run");
+}
+
 pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;

@@ -70,7 +70,8 @@ claims! {
         a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
         an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none;
-    journals: a_change_replaces_exactly_what_it_names, saving_keeps_what_was_recorded_and_nothing_takes_hold,
+    journals: a_change_replaces_exactly_what_it_names, a_part_is_read_without_the_rest,
+        saving_keeps_what_was_recorded_and_nothing_takes_hold,
         continuing_as_new_keeps_what_is_the_runs_own;
     trees: a_start_takes_hold_with_its_stretch_and_once, children_end_with_their_parent_unless_detached,
         the_leaves_are_told_first, who_has_nothing_to_undo_ends_untold, a_cancelled_run_is_not_set_aside,

@@ -1,5 +1,7 @@
 //! A run's journal and head: chunks of bytes that only the engine reads.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use tidemill_core::RunId;
 use tidemill_core::journal::JournalChange;
@@ -7,7 +9,7 @@ use tidemill_core::journal::JournalChange;
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::kept::{self, Marks};
-use super::reads::{Reads, prefix_range};
+use super::reads::Reads;
 use super::tables::{HEADS, JOURNAL, chunk};
 use crate::error::StoreError;
 
@@ -41,22 +43,43 @@ pub(super) fn set_head(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks
     Ok(())
 }
 
+/// Chunks that a part has at most: they are small, unless they lie in files.
+const PART: u32 = 64;
+
 /// The chunks of a journal and the head, from a store that shows one moment.
 pub(super) fn read(store: &impl Reads, id: RunId) -> Result<(Vec<Held>, Option<Held>)> {
     let Some(kept) = kept::kept(store, id)? else { return Ok((Vec::new(), None)) };
-    let mut chunks = Vec::new();
-    if kept.marks.chunks > 0 {
-        let found = store.range(JOURNAL, prefix_range(&id.to_bytes()), false, usize::MAX)?;
-        let whole = (0..kept.marks.chunks).map(|at| chunk(id, at)).eq(found.iter().map(|(key, _)| key.to_vec()));
-        if !whole {
-            return Err(StoreError::Damaged { what: format!("the journal of run {id} is not whole") });
-        }
-        chunks = found.iter().map(|(_, bytes)| Ok(held::read(JOURNAL, bytes, 0)?.0)).collect::<Result<_>>()?;
-    }
+    let chunks = chunks(store, id, 0..kept.marks.chunks)?;
     if !kept.marks.head {
         return Ok((chunks, None));
     }
     let missing = || StoreError::Damaged { what: format!("the head of run {id} is missing") };
     let head = held::alone(store, HEADS, &id.to_bytes())?.ok_or_else(missing)?;
     Ok((chunks, Some(head)))
+}
+
+/// The chunks from `from` on up to the one that makes them `limit` bytes.
+pub(super) fn part(store: &impl Reads, id: RunId, from: u32, limit: u64) -> Result<Vec<Held>> {
+    let Some(kept) = kept::kept(store, id)? else { return Ok(Vec::new()) };
+    let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
+    let mut bytes = 0;
+    let fits = chunks.iter().take_while(|chunk| {
+        let fits = bytes < limit.max(1);
+        bytes += chunk.len() as u64;
+        fits
+    });
+    chunks.truncate(fits.count());
+    Ok(chunks)
+}
+
+/// Chunks that are there.
+fn chunks(store: &impl Reads, id: RunId, numbers: Range<u32>) -> Result<Vec<Held>> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = store.range(JOURNAL, chunk(id, numbers.start)..chunk(id, numbers.end), false, usize::MAX)?;
+    if !numbers.map(|at| chunk(id, at)).eq(found.iter().map(|(key, _)| key.to_vec())) {
+        return Err(StoreError::Damaged { what: format!("the journal of run {id} is not whole") });
+    }
+    found.iter().map(|(_, bytes)| Ok(held::read(JOURNAL, bytes, 0)?.0)).collect()
 }

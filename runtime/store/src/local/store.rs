@@ -242,6 +242,10 @@ impl Store for LocalStore {
         Ok(StoredJournal { chunks: self.values(chunks).await?, head: self.maybe(head).await? })
     }
 
+    async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>> {
+        self.values(journal::part(&self.kv.view(), id, from, limit)?).await
+    }
+
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let owner = owner.clone();
         let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;

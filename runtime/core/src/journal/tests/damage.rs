@@ -27,8 +27,7 @@ fn sample() -> Vec<Bytes> {
 
 /// Uses everything that reads.
 fn drive(mut journal: Journal) {
-    let shown = journal.shown(0, 10_000);
-    for entry in shown {
+    for entry in shown(&journal) {
         if let Some(hash) = entry.hash
             && let Some(kind) = Kind::ALL.iter().find(|kind| kind.name() == entry.kind)
         {
@@ -44,7 +43,7 @@ fn drive(mut journal: Journal) {
     let _ = (journal.end(), journal.call(Kind::Now, [0; 16]));
     journal.record(call(Kind::Now, 1, b"1"));
     journal.truncate(Position::new(journal.entries() / 2));
-    let _ = (journal.change(), journal.shown(1, 3));
+    let _ = (journal.change(), shown(&journal));
 }
 
 #[test]

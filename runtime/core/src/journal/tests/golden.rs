@@ -45,7 +45,7 @@ fn sample() -> Journal {
 }
 
 fn text(journal: &Journal) -> String {
-    journal.shown(0, 1_000).iter().fold(String::new(), |mut text, e| {
+    shown(journal).iter().fold(String::new(), |mut text, e| {
         let result =
             if e.result.len() > 40 { format!("{} bytes", e.size) } else { e.result.escape_ascii().to_string() };
         let request = e.request.as_deref().unwrap_or_default().escape_ascii();

@@ -4,8 +4,10 @@
 mod damage;
 mod golden;
 mod model;
+mod pages;
 mod size;
 
+use super::stored::all_for_tests;
 use super::*;
 
 fn at(millis: u64) -> Timestamp {
@@ -21,6 +23,11 @@ fn call<'a>(kind: Kind, request: u8, result: &'a [u8]) -> NewEntry<'a> {
         fuel: Fuel::new(u64::from(request) * 10),
         shown: None,
     }
+}
+
+/// The whole journal as people see it.
+fn shown(journal: &Journal) -> Vec<ShownEntry> {
+    pages::read(&all_for_tests(&journal.chunks), PageStart::after(0), usize::MAX, usize::MAX).unwrap().entries
 }
 
 /// The journal as it is after it was stored and loaded.

@@ -1,0 +1,241 @@
+//! Reading a stored journal for people, a chunk at a time: what it takes in memory is a page, however long the journal is.
+//! Knows nothing of replay, and nothing of where the chunks come from.
+//!
+//! A page begins at a [`PageStart`]: after so many entries, and at a place before some chunk from which they can be reached. The place
+//! carries what reading on needs of what is before it: how many entries there are, in which chunks the steps begin that are open there, and the
+//! checksum before it. That one is chained over the whole journal, so a place of a journal that was cut meanwhile is noticed; the page is
+//! found anew from the beginning then.
+
+use bytes::Bytes;
+
+use super::record::{Context, Read, Record};
+use super::seen::ShownEntry;
+use super::steps::join;
+use super::stored::{checked, sum_of};
+use super::{Damaged, chunks::HEADER};
+use crate::ids::{Fuel, Timestamp};
+
+/// Chunks that a place names for the steps that are open there: as many as steps may be open.
+const AROUND: usize = 64;
+
+const NO_RECORD: &str = "it holds what is no record";
+
+/// Before a chunk.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    chunk: u32,
+    /// The checksum of the chunk before it.
+    sum: Option<u32>,
+    /// How many entries are before it.
+    entries: u64,
+    /// The chunks before it in which a step begins that is open there, in order.
+    pub(super) opened: Vec<u32>,
+}
+
+/// Where a page of a journal begins.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PageStart {
+    after: u64,
+    pub(super) place: Place,
+}
+
+impl PageStart {
+    /// After so many entries, counted from the beginning of the journal.
+    #[must_use]
+    pub fn after(entries: u64) -> Self {
+        Self { after: entries, place: Place::default() }
+    }
+
+    /// How many entries are before it.
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
+        self.after
+    }
+
+    /// The same without the place: where that is not of the journal as it stands.
+    #[must_use]
+    pub fn found_anew(&self) -> Self {
+        Self::after(self.after)
+    }
+
+    /// Whether it is found without a place, from the beginning.
+    #[must_use]
+    pub fn is_from_beginning(&self) -> bool {
+        self.place.chunk == 0
+    }
+
+    /// As bytes, at most 280.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Self { after, place: Place { chunk, sum, entries, opened } } = self;
+        let mut bytes = after.to_le_bytes().to_vec();
+        if let Some(sum) = sum {
+            bytes.extend_from_slice(&entries.to_le_bytes());
+            [chunk, sum].into_iter().chain(opened).for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; none where it did not.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (after, rest) = bytes.split_first_chunk()?;
+        let after = u64::from_le_bytes(*after);
+        if rest.is_empty() {
+            return Some(Self::after(after));
+        }
+        let (entries, rest) = rest.split_first_chunk()?;
+        let (numbers, []) = rest.as_chunks() else { return None };
+        let mut numbers = numbers.iter().map(|number| u32::from_le_bytes(*number));
+        let (chunk, sum, opened) = (numbers.next()?, numbers.next()?, numbers.collect::<Vec<_>>());
+        let ordered = opened.is_sorted_by(|a, b| a < b) && opened.last().is_none_or(|last| *last < chunk);
+        let place = Place { chunk, sum: Some(sum), entries: u64::from_le_bytes(*entries), opened };
+        (chunk > 0 && ordered && place.opened.len() <= AROUND && place.entries <= after)
+            .then_some(Self { after, place })
+    }
+}
+
+/// A page of a journal.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct JournalPage {
+    /// Its entries, in order.
+    pub entries: Vec<ShownEntry>,
+    /// Where the next page begins; none where this is the last.
+    pub next: Option<PageStart>,
+}
+
+/// Reads one page out of the chunks that it is given.
+#[derive(Debug)]
+pub struct PageReader {
+    /// Before the chunk that is read next.
+    place: Place,
+    after: u64,
+    limit: usize,
+    most: usize,
+    /// The innermost step that is open.
+    step: String,
+    /// The bytes of the results that the page has,
+    bytes: usize,
+    page: JournalPage,
+}
+
+impl PageReader {
+    /// For a page of at most `limit` entries; it ends with the entry that brings its results to `bytes` bytes, too.
+    #[must_use]
+    pub fn new(start: PageStart, limit: usize, bytes: usize) -> Self {
+        let PageStart { after, place } = start;
+        Self { place, after, limit, most: bytes, step: String::new(), bytes: 0, page: JournalPage::default() }
+    }
+
+    /// The chunks, in order, that [`Self::enter`] must be given before the first is read.
+    #[must_use]
+    pub fn around(&self) -> &[u32] {
+        &self.place.opened
+    }
+
+    /// The chunk that [`Self::read`] must be given next.
+    #[must_use]
+    pub const fn chunk(&self) -> u32 {
+        self.place.chunk
+    }
+
+    /// The steps that begin in a chunk are open where the page begins.
+    ///
+    /// # Errors
+    /// Where it is no chunk.
+    pub fn enter(&mut self, chunk: &[u8]) -> Result<(), Damaged> {
+        let (mut context, mut offset) = (Context::default(), HEADER);
+        while offset < chunk.len() {
+            let read = context.read(chunk, offset).ok_or(Damaged { chunk: self.place.chunk, what: NO_RECORD })?;
+            self.begin(&read.record);
+            offset = read.end;
+        }
+        Ok(())
+    }
+
+    /// Reads a chunk, and answers whether the page wants another.
+    ///
+    /// # Errors
+    /// Where it is not the chunk that follows those before it: it is damaged, or the journal was cut meanwhile.
+    pub fn read(&mut self, chunk: &Bytes) -> Result<bool, Damaged> {
+        let at = self.place.chunk;
+        let damaged = |what| Damaged { chunk: at, what };
+        checked(chunk, self.place.sum).map_err(damaged)?;
+        let (mut context, mut offset, mut seq, mut opens) = (Context::default(), HEADER, self.place.entries, false);
+        while offset < chunk.len() {
+            if seq >= self.after && self.is_full() {
+                let place = if self.place.opened.len() <= AROUND { self.place.clone() } else { Place::default() };
+                self.page.next = Some(PageStart { after: seq, place });
+                return Ok(false);
+            }
+            let read = context.read(chunk, offset).ok_or_else(|| damaged(NO_RECORD))?;
+            seq += 1;
+            if seq > self.after {
+                let entry = shown(seq, &read, &context, &self.step, |range| chunk.slice(range));
+                self.bytes = self.bytes.saturating_add(entry.result.len());
+                self.page.entries.push(entry);
+            }
+            opens |= self.begin(&read.record);
+            offset = read.end;
+        }
+        if opens {
+            self.place.opened.push(at);
+        }
+        self.place.sum = sum_of(chunk);
+        self.place.entries = seq;
+        self.place.chunk = at.checked_add(1).ok_or_else(|| damaged("there are too many before it"))?;
+        Ok(true)
+    }
+
+    /// What has been read.
+    #[must_use]
+    pub fn page(self) -> JournalPage {
+        self.page
+    }
+
+    fn is_full(&self) -> bool {
+        self.page.entries.len() >= self.limit || self.bytes >= self.most
+    }
+
+    /// A step that begins is open from here on: one that has ended has left no beginning.
+    fn begin(&mut self, record: &Record<'_>) -> bool {
+        let Record::Open { name, ordinal, .. } = *record else { return false };
+        self.step = join(&self.step, name, ordinal);
+        true
+    }
+}
+
+/// A record as people see it.
+fn shown(
+    seq: u64,
+    read: &Read<'_>,
+    context: &Context,
+    within: &str,
+    bytes: impl Fn(std::ops::Range<usize>) -> Bytes,
+) -> ShownEntry {
+    let of = |name, ordinal| join(within, name, ordinal);
+    let (kind, step, attempt, not_before, hash) = match read.record {
+        Record::Call { kind, request, .. } => (kind.name(), within.to_owned(), None, None, Some(request)),
+        Record::Open { name, ordinal, attempt, not_before } => {
+            let not_before = (not_before > 0).then_some(Timestamp::from_millis(not_before));
+            ("step-begun", of(name, ordinal), Some(attempt), not_before, None)
+        }
+        Record::Done { name, ordinal, gave_up, .. } => {
+            let kind = if gave_up { "step-gave-up" } else { "step-done" };
+            (kind, of(name, ordinal), None, None, None)
+        }
+    };
+    ShownEntry {
+        seq,
+        kind,
+        step,
+        attempt,
+        not_before,
+        at: Timestamp::from_millis(context.at),
+        fuel: Fuel::new(context.fuel),
+        size: read.result.len() as u64,
+        result: bytes(read.result.clone()),
+        hash,
+        request: read.shown.clone().map(bytes),
+    }
+}
