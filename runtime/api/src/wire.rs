@@ -1,6 +1,6 @@
 //! Small wire types that several nouns share.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Serialize, Serializer};
@@ -21,6 +21,15 @@ pub fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
         }
         Err(why) => Problem::new(Code::Internal, "the answer could not be written").log(why).into_response(),
     }
+}
+
+/// An answer in JSON about what is found at the path `location` from now on.
+pub fn json_at<T: Serialize + ?Sized>(location: &str, status: StatusCode, value: &T) -> Response {
+    let mut response = json(status, value);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 /// An answer in JSON with status 200.

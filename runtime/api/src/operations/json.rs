@@ -1,11 +1,13 @@
 //! An operation as it is sent.
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use tidemill_store::records::{Action, Operation, OperationState, Task};
 use utoipa::ToSchema;
 
 use crate::runs::FilterJson;
-use crate::wire::Time;
+use crate::wire::{Time, json_at};
 
 /// Every action on runs by its name.
 pub const ACTIONS: [(&str, Action); 3] =
@@ -36,6 +38,11 @@ pub struct OperationJson<'a> {
     /// When it was through.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Time>,
+}
+
+/// Tells that an operation has begun, and where to look how far it has come.
+pub fn begun(operation: &Operation) -> Response {
+    json_at(&format!("/v1/operations/{}", operation.id), StatusCode::ACCEPTED, &OperationJson::of(operation))
 }
 
 /// What an operation does; `action` says which of these.

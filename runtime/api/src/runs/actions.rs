@@ -1,18 +1,15 @@
 //! One action on many runs.
 
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tidemill_store::records::{Action, RunFilter};
 use utoipa::ToSchema;
 
 use super::filter::{self, FilterJson};
-use crate::operations::json::{ACTIONS, OperationJson};
+use crate::operations::json::{ACTIONS, OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{Object, RawParams};
 use crate::state::ApiState;
-use crate::wire;
 
 /// What to do, and to which runs. [`read`] reads it.
 #[derive(Debug, ToSchema)]
@@ -44,11 +41,7 @@ pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Obje
     query.only(&[])?;
     let (action, filter) = read(body)?;
     let operation = state.host.act(filter, action).await?;
-    let mut response = wire::json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(begun(&operation))
 }
 
 fn read(body: Object) -> Answer<(Action, RunFilter)> {

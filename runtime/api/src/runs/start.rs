@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::LOCATION;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use crate::config::DELAY_MAX;
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, Params, RawParams, bad, body, headers};
 use crate::state::ApiState;
-use crate::wire;
+use crate::wire::json_at;
 
 /// Says that a key was known and nothing was done anew.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -94,10 +93,8 @@ async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
 }
 
 fn answer(status: StatusCode, run: &Run, input: &[u8], output: Option<&[u8]>, replayed: bool) -> Response {
-    let mut response = wire::json(status, &RunJson::with(run, Some(input), output));
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/runs/{}", run.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    let json = RunJson::with(run, Some(input), output);
+    let mut response = json_at(&format!("/v1/runs/{}", run.id), status, &json);
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

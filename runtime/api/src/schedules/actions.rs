@@ -1,19 +1,16 @@
 //! Pausing and resuming many schedules.
 
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tidemill_control::ScheduleFilter;
 use tidemill_core::wire::{Field, Problem as Wrong};
 use utoipa::ToSchema;
 
-use crate::operations::json::{OperationJson, ScheduleFilterJson};
+use crate::operations::json::{OperationJson, ScheduleFilterJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{Object, RawParams};
 use crate::runs::labels_of;
 use crate::state::ApiState;
-use crate::wire;
 
 /// The longest note, in bytes.
 const NOTE: usize = tidemill_control::NOTE_BYTES;
@@ -50,11 +47,7 @@ pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Obje
     query.only(&[])?;
     let (filter, pause) = read(body)?;
     let operation = state.host.steer(filter, pause).await?;
-    let mut response = wire::json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(begun(&operation))
 }
 
 fn read(body: Object) -> Answer<(ScheduleFilter, Option<String>)> {

@@ -1,8 +1,7 @@
 //! Making up for firings in the past.
 
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use tidemill_control::BackfillAsk;
 use tidemill_core::schedule::Overlap;
@@ -10,12 +9,12 @@ use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 use utoipa::ToSchema;
 
 use super::json::BackfillPlanJson;
-use crate::operations::json::OperationJson;
+use crate::operations::json::{OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::headers::idempotency_key;
 use crate::request::{At, Object, RawParams};
 use crate::state::ApiState;
-use crate::wire::{Time, json, ok};
+use crate::wire::{Time, ok};
 
 /// Which firings. [`read`] reads it.
 #[derive(Debug, ToSchema)]
@@ -74,11 +73,7 @@ pub async fn backfill(
         return Ok(ok(&BackfillPlanJson::of(state.host.backfill_span(&ask).await?)));
     }
     let operation = state.host.backfill(ask).await?;
-    let mut response = json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(begun(&operation))
 }
 
 fn read(body: Object) -> Answer<Asked> {

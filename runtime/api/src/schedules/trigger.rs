@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
 use axum::response::Response;
 use tidemill_core::{DeploymentName, ScheduleName};
 
@@ -10,7 +9,7 @@ use crate::problem::Answer;
 use crate::request::{At, Object, RawParams};
 use crate::runs::json::RunJson;
 use crate::state::ApiState;
-use crate::wire::json;
+use crate::wire::json_at;
 
 /// Fires a schedule now
 ///
@@ -32,9 +31,5 @@ pub async fn trigger(
     query.only(&[])?;
     body.nothing()?;
     let run = state.host.trigger(&deployment, &name).await?;
-    let mut response = json(StatusCode::ACCEPTED, &RunJson::brief(&run));
-    if let Ok(location) = format!("/v1/runs/{}", run.id).parse() {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(json_at(&format!("/v1/runs/{}", run.id), StatusCode::ACCEPTED, &RunJson::brief(&run)))
 }

@@ -1,17 +1,14 @@
 //! Giving a subscription again what it was given.
 
 use axum::extract::State;
-use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tidemill_core::{DeploymentName, SubscriptionName, Timestamp};
 use utoipa::ToSchema;
 
-use crate::operations::json::OperationJson;
+use crate::operations::json::{OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, Object, RawParams};
 use crate::state::ApiState;
-use crate::wire;
 
 /// Of which time. [`read`] reads it.
 #[derive(Debug, ToSchema)]
@@ -51,11 +48,7 @@ pub async fn replay(
     query.only(&[])?;
     let (since, until) = read(body)?;
     let operation = state.host.replay(&deployment, &name, since, until).await?;
-    let mut response = wire::json(StatusCode::ACCEPTED, &OperationJson::of(&operation));
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/operations/{}", operation.id)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    Ok(begun(&operation))
 }
 
 fn read(body: Object) -> Answer<(Timestamp, Option<Timestamp>)> {
