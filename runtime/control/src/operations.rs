@@ -79,18 +79,7 @@ impl Host {
 
 /// An operation that begins.
 pub(crate) fn begun(task: Task, now: Timestamp) -> Result<Operation, ControlError> {
-    Ok(Operation {
-        id: format!("op_{}", crate::chance::run_id(now)?.to_string().trim_start_matches("run_")),
-        task,
-        total: None,
-        matched: 0,
-        done: 0,
-        failed: 0,
-        cursor: None,
-        state: OperationState::Running,
-        created_at: now,
-        ended_at: None,
-    })
+    Ok(Operation::new(format!("op_{}", crate::chance::run_id(now)?), task, now))
 }
 
 /// The loop that works operations off.

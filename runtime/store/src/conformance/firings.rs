@@ -178,18 +178,7 @@ pub(super) async fn a_part_of_a_backfill_is_made_once(store: Arc<dyn Store>) {
         end: later(9),
         overlap: Overlap::QueueOne,
     };
-    let asked = Operation {
-        id: "op".into(),
-        task,
-        total: Some(3),
-        matched: 0,
-        done: 0,
-        failed: 0,
-        cursor: None,
-        state: OperationState::Running,
-        created_at: NOON,
-        ended_at: None,
-    };
+    let asked = Operation { total: Some(3), ..Operation::new("op", task, NOON) };
     store.put_operation(asked.clone()).await.expect("an operation");
     let part = |seen: Option<u8>, times: &[Timestamp], cursor: Option<u8>| BackfillPart {
         operation: Operation {

@@ -13,21 +13,8 @@ use crate::Store;
 use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal, Task};
 
 fn operation(id: &str) -> Operation {
-    Operation {
-        id: id.into(),
-        task: Task::Runs {
-            action: Action::Retry,
-            filter: RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() },
-        },
-        total: None,
-        matched: 0,
-        done: 0,
-        failed: 0,
-        cursor: None,
-        state: OperationState::Running,
-        created_at: NOON,
-        ended_at: None,
-    }
+    let filter = RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() };
+    Operation::new(id, Task::Runs { action: Action::Retry, filter }, NOON)
 }
 
 pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {

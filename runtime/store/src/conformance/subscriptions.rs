@@ -234,18 +234,8 @@ pub(super) async fn skipping_leaves_nothing_waiting(store: Arc<dyn Store>) {
 }
 
 fn replay(since: Timestamp, until: Option<Timestamp>) -> Operation {
-    Operation {
-        id: "op".into(),
-        task: Task::Replay { deployment: name("a"), subscription: named("s"), since, until },
-        total: None,
-        matched: 0,
-        done: 0,
-        failed: 0,
-        cursor: None,
-        state: OperationState::Running,
-        created_at: NOON,
-        ended_at: None,
-    }
+    let task = Task::Replay { deployment: name("a"), subscription: named("s"), since, until };
+    Operation::new("op", task, NOON)
 }
 
 pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn Store>) {

@@ -97,3 +97,22 @@ pub struct Operation {
     /// When it was through.
     pub ended_at: Option<Timestamp>,
 }
+
+impl Operation {
+    /// One that is asked for `now`, with nothing done yet.
+    #[must_use]
+    pub fn new(id: impl Into<String>, task: Task, now: Timestamp) -> Self {
+        Self {
+            id: id.into(),
+            task,
+            total: None,
+            matched: 0,
+            done: 0,
+            failed: 0,
+            cursor: None,
+            state: OperationState::Running,
+            created_at: now,
+            ended_at: None,
+        }
+    }
+}
