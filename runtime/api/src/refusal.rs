@@ -8,52 +8,39 @@ use crate::problem::Problem;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let detail = error.to_string();
+        let (code, detail) = (error.code(), error.to_string());
         match error {
-            StoreError::NotFound { kind, .. } => Self::new(not_found(kind), detail),
-            StoreError::VersionTaken { .. } => Self::new(Code::VersionHasOtherBytes, detail),
-            StoreError::InUse { users } => Self::new(Code::ComponentInUse, detail)
-                .users(users.iter().map(|user| user.as_str().to_owned()).collect()),
+            StoreError::NotFound { .. }
+            | StoreError::VersionTaken { .. }
+            | StoreError::RunsGoing { .. }
+            | StoreError::QueueFull { .. }
+            | StoreError::EventKeyMismatch { .. }
+            | StoreError::IllegalTransition(_) => Self::new(code, detail),
+            StoreError::InUse { users } => {
+                Self::new(code, detail).users(users.iter().map(|user| user.as_str().to_owned()).collect())
+            }
             StoreError::RevisionChanged { present } => {
                 let detail = match present {
                     Some(revision) => format!("the deployment is at revision {revision}"),
                     None => "there is no such deployment".to_owned(),
                 };
-                Self::new(Code::PreconditionFailed, detail).revision(present.map(|revision| revision.get()))
+                Self::new(code, detail).revision(present.map(|revision| revision.get()))
             }
-            StoreError::RunsGoing { .. } => Self::new(Code::DeploymentInUse, detail),
-            StoreError::KeyMismatch { run } => Self::new(Code::IdempotencyMismatch, detail).run(run),
-            StoreError::QueueFull { .. } => Self::new(Code::QueueFull, detail),
-            StoreError::EventKeyMismatch { .. } => Self::new(Code::IdempotencyMismatch, detail),
-            StoreError::IllegalTransition(_) => Self::new(Code::RunState, detail),
+            StoreError::KeyMismatch { run } | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
+            // To a caller it is a run in no state for what was asked.
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),
-            StoreError::DiskFull => Self::new(Code::DiskFull, "there is no room left for what was asked"),
+            // What makes a commit too large is what was sent.
+            StoreError::TooLarge(what) => Self::new(Code::BodyTooLarge, what),
+            StoreError::DiskFull => Self::new(code, "there is no room left for what was asked"),
             // What happened to the machine's files is for the log.
             StoreError::ReadOnly { why } => {
-                Self::new(Code::StoreReadOnly, "the store takes no writes until the host is restarted").log(why)
+                Self::new(code, "the store takes no writes until the host is restarted").log(why)
             }
-            StoreError::Damaged { what } => {
-                Self::new(Code::StoreDamaged, "something stored is not what was stored").log(what)
-            }
-            StoreError::Locked { holder } => Self::new(Code::StoreLocked, "another process uses the store").log(holder),
-            StoreError::Closed => Self::new(Code::ShuttingDown, "the host is shutting down"),
-            StoreError::InboxFull { run, .. } => Self::new(Code::LimitSignals, detail).run(run),
-            StoreError::TooLarge(what) => Self::new(Code::BodyTooLarge, what),
-            StoreError::Io(what) => Self::new(Code::StoreUnavailable, "the store could not be reached").log(what),
+            StoreError::Damaged { what } => Self::new(code, "something stored is not what was stored").log(what),
+            StoreError::Locked { holder } => Self::new(code, "another process uses the store").log(holder),
+            StoreError::Closed => Self::new(code, "the host is shutting down"),
+            StoreError::Io(what) => Self::new(code, "the store could not be reached").log(what),
         }
-    }
-}
-
-/// The code for a kind of thing that the store does not have.
-fn not_found(kind: &str) -> Code {
-    match kind {
-        "deployment" | "revision" | "stream" => Code::DeploymentNotFound,
-        "module" | "version" => Code::ModuleNotFound,
-        "component" => Code::ComponentNotFound,
-        "run" => Code::RunNotFound,
-        "schedule" => Code::ScheduleNotFound,
-        "subscription" => Code::SubscriptionNotFound,
-        _ => Code::PathNotFound,
     }
 }
 

@@ -48,7 +48,7 @@ impl ControlError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Store(error) => store_code(error),
+            Self::Store(error) => error.code(),
             Self::Refused { code, .. } | Self::Problems { code, .. } => *code,
         }
     }
@@ -95,36 +95,5 @@ impl From<Refused> for ControlError {
             .map(|problem| Problem::field("", problem.message, problem.fix).with_code(problem.code))
             .collect();
         Self::Problems { code, problems }
-    }
-}
-
-/// The code under which a caller hears of a store's error.
-fn store_code(error: &StoreError) -> Code {
-    match error {
-        StoreError::NotFound { kind, .. } => match *kind {
-            "deployment" => Code::DeploymentNotFound,
-            "run" => Code::RunNotFound,
-            "schedule" => Code::ScheduleNotFound,
-            "subscription" => Code::SubscriptionNotFound,
-            "component" => Code::ComponentNotFound,
-            "module" | "version" => Code::ModuleNotFound,
-            _ => Code::PathNotFound,
-        },
-        StoreError::VersionTaken { .. } => Code::VersionHasOtherBytes,
-        StoreError::InUse { .. } => Code::ComponentInUse,
-        StoreError::RevisionChanged { .. } => Code::PreconditionFailed,
-        StoreError::RunsGoing { .. } => Code::DeploymentInUse,
-        StoreError::KeyMismatch { .. } | StoreError::EventKeyMismatch { .. } => Code::IdempotencyMismatch,
-        StoreError::QueueFull { .. } => Code::QueueFull,
-        StoreError::IllegalTransition(_) => Code::RunState,
-        StoreError::StaleEpoch { .. } => Code::Conflict,
-        StoreError::DiskFull => Code::DiskFull,
-        StoreError::ReadOnly { .. } => Code::StoreReadOnly,
-        StoreError::Damaged { .. } => Code::StoreDamaged,
-        StoreError::Locked { .. } => Code::StoreLocked,
-        StoreError::Closed => Code::ShuttingDown,
-        StoreError::Io(_) => Code::StoreUnavailable,
-        StoreError::InboxFull { .. } => Code::LimitSignals,
-        StoreError::TooLarge(_) => Code::LimitCommit,
     }
 }

@@ -434,7 +434,7 @@ impl Inner {
             let now = self.clock.now().as_millis();
             let last = self.reported.swap(now, Ordering::AcqRel);
             if now.abs_diff(last) >= REPORT_EVERY {
-                tracing::warn!(%error, code = error.code(), "the store failed");
+                tracing::warn!(%error, code = %error.code(), "the store failed");
             } else {
                 self.reported.store(last, Ordering::Release);
             }

@@ -90,7 +90,7 @@ impl Loop for Scrubbing {
             Err(error) => {
                 // Damage has made the store read-only: to look again finds nothing new.
                 let damaged = matches!(error, StoreError::Damaged { .. });
-                tracing::error!(%error, code = error.code(), "the scrub did not end well");
+                tracing::error!(%error, code = %error.code(), "the scrub did not end well");
                 self.host.metrics.host.store_damaged.set(i64::from(damaged));
                 self.host.metrics.store_errors.inc();
                 let again = now.plus_millis(if damaged { self.every } else { self.every.min(SOON) });

@@ -208,10 +208,7 @@ where
                 wait *= 2;
                 tries += 1;
             }
-            Err(error) => {
-                let code = Code::parse(error.code()).unwrap_or(Code::Internal);
-                return Err(End::new(code, format!("the store could not be read: {error}")));
-            }
+            Err(error) => return Err(End::new(error.code(), format!("the store could not be read: {error}"))),
         }
     }
 }

@@ -111,15 +111,15 @@ pub enum StoreError {
 impl StoreError {
     /// The stable code of the error, with a page in docs/errors.
     #[must_use]
-    pub fn code(&self) -> &'static str {
-        let code = match self {
+    pub fn code(&self) -> Code {
+        match self {
             Self::NotFound { kind, .. } => match *kind {
-                "deployment" => Code::DeploymentNotFound,
+                "deployment" | "revision" => Code::DeploymentNotFound,
                 "component" => Code::ComponentNotFound,
                 "schedule" => Code::ScheduleNotFound,
                 "subscription" => Code::SubscriptionNotFound,
                 "run" => Code::RunNotFound,
-                _ => Code::ModuleNotFound,
+                _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
             Self::InUse { .. } => Code::ComponentInUse,
@@ -137,8 +137,7 @@ impl StoreError {
             Self::InboxFull { .. } => Code::LimitSignals,
             Self::TooLarge(_) => Code::LimitCommit,
             Self::Io(_) => Code::StoreUnavailable,
-        };
-        code.as_str()
+        }
     }
 
     /// Whether the same operation may succeed later, with nobody doing anything but making room.

@@ -125,11 +125,11 @@ async fn open(settings: &Settings) -> Result<LocalStore, CliError> {
 }
 
 fn refused(settings: &Settings, cause: &StoreError) -> CliError {
-    let code = tidemill_core::Code::parse(cause.code());
+    let code = cause.code();
     CliError::Failed {
-        code: code.map(|code| code.as_str().to_owned()),
+        code: Some(code.as_str().to_owned()),
         message: format!("the store in {} cannot be opened: {cause}", settings.data.display()),
-        fix: code.map(|code| code.fix().to_owned()),
+        fix: Some(code.fix().to_owned()),
     }
 }
 
