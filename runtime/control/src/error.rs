@@ -1,7 +1,7 @@
 //! How the host refuses: one enum for all that control does, each case with its stable code and what to do next.
 
 use tidemill_core::wire::Problem;
-use tidemill_core::{Code, RunId};
+use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
 use tidemill_engine::Refused;
 use tidemill_store::StoreError;
 
@@ -65,19 +65,27 @@ impl ControlError {
         }
     }
 
-    pub(crate) fn no_deployment(name: &str) -> Self {
+    /// The refusal of a name that no deployment has.
+    #[must_use]
+    pub fn no_deployment(name: &DeploymentName) -> Self {
         Self::refused(Code::DeploymentNotFound, format!("there is no deployment `{name}`"))
     }
 
-    pub(crate) fn no_run(id: RunId) -> Self {
+    /// The refusal of an id that no run has.
+    #[must_use]
+    pub fn no_run(id: RunId) -> Self {
         Self::refused(Code::RunNotFound, format!("there is no run {id}"))
     }
 
-    pub(crate) fn no_schedule(deployment: &str, name: &str) -> Self {
+    /// The refusal of a name that no schedule of the deployment has.
+    #[must_use]
+    pub fn no_schedule(deployment: &DeploymentName, name: &ScheduleName) -> Self {
         Self::refused(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
     }
 
-    pub(crate) fn no_subscription(deployment: &str, name: &str) -> Self {
+    /// The refusal of a name that no subscription of the deployment has.
+    #[must_use]
+    pub fn no_subscription(deployment: &DeploymentName, name: &SubscriptionName) -> Self {
         Self::refused(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
     }
 

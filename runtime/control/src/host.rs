@@ -362,7 +362,7 @@ impl Inner {
 
     /// The deployment of that name.
     pub(crate) fn live(&self, name: &DeploymentName) -> Result<Arc<Live>, ControlError> {
-        self.lives.get(name).ok_or_else(|| ControlError::no_deployment(name.as_str()))
+        self.lives.get(name).ok_or_else(|| ControlError::no_deployment(name))
     }
 
     /// Refuses once the host shuts down.

@@ -52,8 +52,7 @@ impl Host {
     ) -> Result<Subscriber, ControlError> {
         let live = self.0.live(deployment)?;
         let subscription = live.plan.subscriptions.iter().find(|one| one.name == *name).cloned();
-        let subscription =
-            subscription.ok_or_else(|| ControlError::no_subscription(deployment.as_str(), name.as_str()))?;
+        let subscription = subscription.ok_or_else(|| ControlError::no_subscription(deployment, name))?;
         Ok(Subscriber { live, subscription })
     }
 

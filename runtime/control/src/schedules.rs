@@ -143,7 +143,7 @@ impl Host {
     ) -> Result<(Arc<Live>, tidemill_core::schedule::Schedule), ControlError> {
         let live = self.0.live(deployment)?;
         let schedule = live.plan.schedule(name).cloned();
-        let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment.as_str(), name.as_str()))?;
+        let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment, name))?;
         Ok((live, schedule))
     }
 }

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::response::Response;
-use tidemill_core::{Code, DeploymentName};
+use tidemill_control::ControlError;
+use tidemill_core::DeploymentName;
 use tidemill_store::records::Deployment;
 
 use super::json::DeploymentJson;
-use crate::problem::{Answer, Problem};
+use crate::problem::Answer;
 use crate::request::{At, RawParams, headers};
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -27,15 +28,9 @@ pub async fn get(State(state): State<ApiState>, At(name): At<DeploymentName>, qu
 /// The deployment of that name.
 ///
 /// # Errors
-/// [`Code::DeploymentNotFound`].
+/// `host/deployment-not-found`.
 pub async fn find(state: &ApiState, name: &DeploymentName) -> Answer<Deployment> {
-    state.host.store().deployment(name).await?.ok_or_else(|| not_found(name))
-}
-
-/// The refusal of a name that no deployment has.
-#[must_use]
-pub fn not_found(name: &DeploymentName) -> Problem {
-    Problem::new(Code::DeploymentNotFound, format!("there is no deployment `{name}`"))
+    Ok(state.host.store().deployment(name).await?.ok_or_else(|| ControlError::no_deployment(name))?)
 }
 
 /// The answer with a deployment and its entity tag.

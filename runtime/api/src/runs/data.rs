@@ -5,9 +5,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use tidemill_control::ControlError;
 use tidemill_core::{Code, RunId};
 
-use super::get::{find, not_found};
+use super::get::find;
 use crate::problem::{Answer, Problem, ProblemBody};
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
@@ -20,7 +21,7 @@ use crate::state::ApiState;
 )]
 pub async fn input(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
     query.only(&[])?;
-    let input = state.host.store().input(id).await?.ok_or_else(|| not_found(id))?;
+    let input = state.host.store().input(id).await?.ok_or_else(|| ControlError::no_run(id))?;
     Ok(text(input))
 }
 

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_control::ControlError;
+use tidemill_core::RunId;
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Code, RunId};
 
 use super::json::RunJson;
-use crate::problem::{Answer, Problem};
+use crate::problem::Answer;
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -28,15 +29,9 @@ pub async fn get(State(state): State<ApiState>, At(id): At<RunId>, query: RawPar
 /// The run of that id.
 ///
 /// # Errors
-/// [`Code::RunNotFound`].
+/// `host/run-not-found`.
 pub async fn find(state: &ApiState, id: RunId) -> Answer<Run> {
-    state.host.store().run(id).await?.ok_or_else(|| not_found(id))
-}
-
-/// The refusal of an id that no run has.
-#[must_use]
-pub fn not_found(id: RunId) -> Problem {
-    Problem::new(Code::RunNotFound, format!("there is no run {id}"))
+    Ok(state.host.store().run(id).await?.ok_or_else(|| ControlError::no_run(id))?)
 }
 
 /// The answer with a run's whole record.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use super::get::known;
+use super::get::find;
 use super::json::FiringJson;
 use crate::list::{List, page_request};
 use crate::problem::Answer;
@@ -34,7 +34,7 @@ pub async fn firings(
     let params = query.only(&["limit", "cursor"])?;
     let scope = format!("firings {deployment} {name}");
     let request = page_request(&params, &scope)?;
-    known(&state, &deployment, &name).await?;
+    find(&state, &deployment, &name).await?;
     let page = state.host.store().firing_list(&deployment, &name, request).await?;
     Ok(ok(&List::of(&page, &scope, FiringJson::of)))
 }

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use tidemill_core::{Code, DeploymentName, ScheduleName};
+use tidemill_control::ControlError;
+use tidemill_core::{DeploymentName, ScheduleName};
 use tidemill_store::records::Schedule;
 
 use super::json::ScheduleJson;
-use crate::problem::{Answer, Problem};
+use crate::problem::Answer;
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -26,15 +27,14 @@ pub async fn get(
     query: RawParams,
 ) -> Answer<Response> {
     query.only(&[])?;
-    Ok(ok(&ScheduleJson::of(&known(&state, &deployment, &name).await?)))
+    Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?)))
 }
 
 /// The schedule of that name.
 ///
 /// # Errors
-/// [`Code::ScheduleNotFound`].
-pub async fn known(state: &ApiState, deployment: &DeploymentName, name: &ScheduleName) -> Answer<Schedule> {
-    state.host.store().schedule(deployment, name).await?.ok_or_else(|| {
-        Problem::new(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
-    })
+/// `host/schedule-not-found`.
+pub async fn find(state: &ApiState, deployment: &DeploymentName, name: &ScheduleName) -> Answer<Schedule> {
+    let found = state.host.store().schedule(deployment, name).await?;
+    Ok(found.ok_or_else(|| ControlError::no_schedule(deployment, name))?)
 }

@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use tidemill_core::{Code, DeploymentName, SubscriptionName};
+use tidemill_control::ControlError;
+use tidemill_core::{DeploymentName, SubscriptionName};
 
 use super::json::SubscriptionJson;
-use crate::problem::{Answer, Problem};
+use crate::problem::Answer;
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -26,8 +27,6 @@ pub async fn get(
 ) -> Answer<Response> {
     query.only(&[])?;
     let found = state.host.store().subscription(&deployment, &name).await?;
-    let subscription = found.ok_or_else(|| {
-        Problem::new(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
-    })?;
+    let subscription = found.ok_or_else(|| ControlError::no_subscription(&deployment, &name))?;
     Ok(ok(&SubscriptionJson::of(&state.host, &subscription).await?))
 }
