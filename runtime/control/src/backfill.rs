@@ -9,6 +9,7 @@ use tidemill_core::schedule::{Overlap, Schedule};
 use tidemill_core::{Code, ComponentDigest, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::records::{BackfillPart, NewFiring, Operation, OperationState, Span, Task};
 
+use crate::collection::period;
 use crate::error::ControlError;
 use crate::host::Host;
 use crate::live::Live;
@@ -167,7 +168,7 @@ fn firings(
         run.id = ids.next().unwrap_or(run.id);
         if run.export == tidemill_core::run::Export::RevenueStream {
             // Each collects from the one before it.
-            run.input = format!(r#"{{"start":{},"end":{}}}"#, from.as_millis(), nominal.as_millis()).into();
+            run.input = period(Some(from), *nominal);
         }
         from = *nominal;
         Ok(NewFiring { run, late: false })

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tidemill_core::{Code, RunId, Timestamp};
 use tokio::sync::OwnedMutexGuard;
@@ -39,6 +40,16 @@ impl Asked {
             (_, Some(end)) if end > Timestamp::MAX => Err(bad(&"its end is beyond the year 9999")),
             _ => Ok(asked),
         }
+    }
+}
+
+/// The input that asks for a period. Where it says no start, the period begins where the last collection ended; that is known when this
+/// one begins.
+pub(crate) fn period(start: Option<Timestamp>, end: Timestamp) -> Bytes {
+    let end = end.as_millis();
+    match start {
+        Some(start) => format!(r#"{{"start":{},"end":{end}}}"#, start.as_millis()).into(),
+        None => format!(r#"{{"end":{end}}}"#).into(),
     }
 }
 

@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
@@ -18,6 +17,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::{Delivery, Event, NewRun, PageRequest, Publisher, Terms};
 use tokio::sync::{Notify, OnceCell};
 
+use crate::collection::period;
 use crate::error::ControlError;
 use crate::host::Inner;
 use crate::live::{Live, Lives};
@@ -324,31 +324,13 @@ pub(crate) fn requests(
             details: Some(details.to_string()),
         };
         let input = match export {
-            // The period begins where the last collection ended; that is known when this one begins.
-            Export::RevenueStream => Bytes::from(format!(r#"{{"end":{}}}"#, event.at.as_millis())),
+            Export::RevenueStream => period(None, event.at),
             _ => event.payload.clone(),
         };
-        let lanes = live.lanes(&input);
         id = id.next();
-        runs.push(NewRun {
-            id,
-            deployment: live.deployment.name.clone(),
-            revision: live.deployment.revision,
-            component: live.deployment.component,
-            export,
-            trigger,
-            input,
-            key: None,
-            labels: live.plan.labels.clone(),
-            priority: live.plan.priority,
-            now,
-            not_before: now,
-            seed: crate::chance::seed()?,
-            detached: false,
-            lanes,
-            // Each event makes a run of its own: it is not made one with others.
-            terms: Terms { queue_max: live.queue_max(host.config.queue_max), ..Terms::default() },
-        });
+        // Each event makes a run of its own: it is not made one with others.
+        let terms = Terms { queue_max: live.queue_max(host.config.queue_max), ..Terms::default() };
+        runs.push(NewRun { terms, ..live.new_run(id, export, trigger, input, now)? });
     }
     Ok(runs)
 }

@@ -7,17 +7,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::manifest::{Grants, Manifest};
 use tidemill_core::retry::RunRetry;
-use tidemill_core::run::Export;
+use tidemill_core::run::{Export, Trigger};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schema::InputCheck;
 use tidemill_core::topics::Subscription;
-use tidemill_core::{DeploymentName, Limits, Revision, ScheduleName, Timestamp};
+use tidemill_core::{DeploymentName, Limits, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
-use tidemill_store::records::{Debounced, Deployment, Terms};
+use tidemill_store::records::{Debounced, Deployment, NewRun, Terms};
 
 use crate::error::ControlError;
 use crate::metrics::{Figures, Metrics};
@@ -85,6 +86,14 @@ impl Plan {
         }
     }
 
+    /// The labels of a run that has `own` ones, which go before the deployment's.
+    pub(crate) fn labels_with(&self, own: Vec<(String, String)>) -> Vec<(String, String)> {
+        let others = self.labels.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken == name));
+        let mut labels: Vec<_> = others.cloned().collect();
+        labels.extend(own);
+        labels
+    }
+
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<&Schedule> {
         self.manifest.schedules.iter().find(|schedule| schedule.name() == name)
     }
@@ -136,6 +145,35 @@ impl Live {
             queue_max: self.queue_max(most),
             debounce: self.plan.flow.debounce.as_ref().map(debounced),
         }
+    }
+
+    /// A request `now` for a run of it: to begin at once, with what its manifest says of every run, and without terms.
+    pub(crate) fn new_run(
+        &self,
+        id: RunId,
+        export: Export,
+        trigger: Trigger,
+        input: Bytes,
+        now: Timestamp,
+    ) -> Result<NewRun, ControlError> {
+        Ok(NewRun {
+            id,
+            deployment: self.deployment.name.clone(),
+            revision: self.deployment.revision,
+            component: self.deployment.component,
+            export,
+            trigger,
+            key: None,
+            labels: self.plan.labels.clone(),
+            priority: self.plan.priority,
+            now,
+            not_before: now,
+            seed: crate::chance::seed()?,
+            detached: false,
+            lanes: self.lanes(&input),
+            terms: Terms::default(),
+            input,
+        })
     }
 
     /// The plan of the revision that a run began with.

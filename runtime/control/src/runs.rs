@@ -154,9 +154,7 @@ impl Host {
         if ask.delay.is_some_and(|delay| delay > DELAY_MAX) {
             return Err(field("a delay is at most 366 days".to_owned()));
         }
-        let mut labels = live.plan.labels.clone();
-        labels.retain(|(name, _)| !ask.labels.iter().any(|(own, _)| own == name));
-        labels.extend(ask.labels);
+        let labels = live.plan.labels_with(ask.labels);
         let long =
             |(name, value): &(String, String)| name.is_empty() || name.len() > LABEL_BYTES || value.len() > LABEL_BYTES;
         if labels.len() > RUN_LABELS || labels.iter().any(long) {
@@ -164,26 +162,10 @@ impl Host {
         }
         let now = self.0.clock.now();
         let delay = u64::try_from(ask.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-        let lanes = live.lanes(&input);
         let terms = live.terms(export, &input, self.0.config.queue_max);
-        Ok(NewRun {
-            id: crate::chance::run_id(now)?,
-            deployment: live.deployment.name.clone(),
-            revision: live.deployment.revision,
-            component: live.deployment.component,
-            export,
-            trigger: ask.trigger,
-            input,
-            key: ask.key,
-            labels,
-            priority: ask.priority.unwrap_or(live.plan.priority),
-            now,
-            not_before: now.plus_millis(delay),
-            seed: crate::chance::seed()?,
-            detached: false,
-            lanes,
-            terms,
-        })
+        let new = live.new_run(crate::chance::run_id(now)?, export, ask.trigger, input, now)?;
+        let (priority, not_before) = (ask.priority.unwrap_or(new.priority), now.plus_millis(delay));
+        Ok(NewRun { key: ask.key, labels, priority, not_before, terms, ..new })
     }
 
     /// Asks a run to end. Its children end first; then one that has begun is told and has its grace period, and one that is

@@ -12,8 +12,9 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
-use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span, Terms};
+use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span};
 
+use crate::collection::period;
 use crate::error::ControlError;
 use crate::host::Inner;
 use crate::live::Live;
@@ -105,29 +106,10 @@ pub(crate) fn request(
     let export = crate::exports::of_schedule(&live.plan.exports, schedule.spec().export)?;
     let nominal = trigger.at.unwrap_or(now);
     let input = match export {
-        // The period begins where the last collection ended; that is known when this one begins.
-        Export::RevenueStream => Bytes::from(format!(r#"{{"end":{}}}"#, nominal.as_millis())),
+        Export::RevenueStream => period(None, nominal),
         _ => Bytes::copy_from_slice(schedule.spec().input.as_bytes()),
     };
-    let lanes = live.lanes(&input);
-    Ok(NewRun {
-        id: crate::chance::run_id(now)?,
-        deployment: live.deployment.name.clone(),
-        revision: live.deployment.revision,
-        component: live.deployment.component,
-        export,
-        trigger,
-        input,
-        key: None,
-        labels: live.plan.labels.clone(),
-        priority: live.plan.priority,
-        now,
-        not_before,
-        seed: crate::chance::seed()?,
-        detached: false,
-        lanes,
-        terms: Terms::default(),
-    })
+    Ok(NewRun { not_before, ..live.new_run(crate::chance::run_id(now)?, export, trigger, input, now)? })
 }
 
 fn missed(found: &Due) -> Option<Span> {

@@ -65,9 +65,10 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
         let live = host.lives.get(&start.deployment);
         let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
         let key_millis = live.as_ref().map_or(KEY_MILLIS, |live| live.plan.flow.key_millis);
-        let mut labels = live.map(|live| live.plan.labels.clone()).unwrap_or_default();
-        labels.retain(|(name, _)| !start.labels.iter().any(|(own, _)| own == name));
-        labels.extend(start.labels);
+        let mut labels = match live {
+            Some(live) => live.plan.labels_with(start.labels),
+            None => start.labels,
+        };
         labels.truncate(RUN_LABELS);
         NewRun {
             id: start.id,
