@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use tidemill_core::run::{Trigger, TriggerKind};
 use tidemill_core::schedule::{Overlap, Schedule};
-use tidemill_core::{Code, ComponentDigest, DeploymentName, ScheduleName, Timestamp};
+use tidemill_core::{Code, ComponentDigest, DeploymentName, RunId, ScheduleName, Timestamp};
 use tidemill_store::records::{BackfillPart, NewFiring, Operation, OperationState, Span, Task};
 
-use crate::collection::period;
 use crate::error::ControlError;
 use crate::host::Host;
 use crate::live::Live;
@@ -153,9 +152,8 @@ fn firings(
     times: &[Timestamp],
     now: Timestamp,
 ) -> Result<Vec<NewFiring>, ControlError> {
-    let mut ids = crate::chance::run_ids(now, times.len())?.into_iter();
     let mut from = begins;
-    let firing = |nominal: &Timestamp| {
+    let firing = |(nominal, id): (&Timestamp, RunId)| {
         let trigger = Trigger {
             kind: TriggerKind::Schedule,
             name: Some(schedule.name().to_string()),
@@ -164,16 +162,12 @@ fn firings(
             parent: None,
             details: Some(Trigger::BACKFILL.to_owned()),
         };
-        let mut run = request(live, schedule, trigger, now, now)?;
-        run.id = ids.next().unwrap_or(run.id);
-        if run.export == tidemill_core::run::Export::RevenueStream {
-            // Each collects from the one before it.
-            run.input = period(Some(from), *nominal);
-        }
+        // Each collects from the one before it.
+        let run = request(live, schedule, id, trigger, Some(from), now)?;
         from = *nominal;
         Ok(NewFiring { run, late: false })
     };
-    times.iter().map(firing).collect()
+    times.iter().zip(crate::chance::run_ids(now, times.len())?).map(firing).collect()
 }
 
 /// The id of the operation that a key names.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
+use tidemill_core::{RunId, Timestamp};
 use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span};
 
 use crate::collection::period;
@@ -76,14 +76,13 @@ impl Scheduler {
             at: Some(nominal),
             ..Trigger::default()
         };
-        let mut ids = crate::chance::run_ids(now, times.len())?.into_iter();
-        let firing = |nominal: &Timestamp| {
+        let firing = |(nominal, id): (&Timestamp, RunId)| {
             let due = schedule.due_at(&live.deployment.name, *nominal);
-            let mut run = request(live, schedule, trigger(*nominal), now, due.max(now))?;
-            run.id = ids.next().unwrap_or(run.id);
+            let run = request(live, schedule, id, trigger(*nominal), None, now)?;
+            let run = NewRun { not_before: due.max(now), ..run };
             Ok(NewFiring { run, late: now.millis_since(due) > ON_TIME_MILLIS })
         };
-        times.iter().map(firing).collect()
+        times.iter().zip(crate::chance::run_ids(now, times.len())?).map(firing).collect()
     }
 }
 
@@ -95,21 +94,22 @@ impl Inner {
     }
 }
 
-/// The run that a firing of `schedule` asks for.
+/// The run that a firing of `schedule` asks for. One that collects does so from `start` on, or from where the last one ended.
 pub(crate) fn request(
     live: &Live,
     schedule: &Schedule,
+    id: RunId,
     trigger: Trigger,
+    start: Option<Timestamp>,
     now: Timestamp,
-    not_before: Timestamp,
 ) -> Result<NewRun, ControlError> {
     let export = crate::exports::of_schedule(&live.plan.exports, schedule.spec().export)?;
     let nominal = trigger.at.unwrap_or(now);
     let input = match export {
-        Export::RevenueStream => period(None, nominal),
+        Export::RevenueStream => period(start, nominal),
         _ => Bytes::copy_from_slice(schedule.spec().input.as_bytes()),
     };
-    Ok(NewRun { not_before, ..live.new_run(crate::chance::run_id(now)?, export, trigger, input, now)? })
+    live.new_run(id, export, trigger, input, now)
 }
 
 fn missed(found: &Due) -> Option<Span> {

@@ -79,7 +79,7 @@ impl Host {
             details: Some(r#"{"by_hand":true}"#.to_owned()),
             ..Trigger::default()
         };
-        let new = scheduler::request(&live, &schedule, trigger, now, now)?;
+        let new = scheduler::request(&live, &schedule, crate::chance::run_id(now)?, trigger, None, now)?;
         self.0.check_queue(&live).await?;
         let (host, name) = (Arc::clone(&self.0), name.clone());
         to_its_end(async move {

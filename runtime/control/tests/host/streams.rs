@@ -7,6 +7,7 @@ use tidemill_control::{Ask, BackfillAsk};
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_core::{Clock as _, Code};
 use tidemill_engine::Cause;
+use tidemill_store::records::{Requested, RunFilter};
 
 use crate::durable::{Durable, whole};
 use crate::guests::{failure, output};
@@ -98,6 +99,22 @@ async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
     assert_eq!(collect(1, 4).await, Some(hours(4)));
 }
 
+/// A backfill from half past the first hour up to the third.
+fn again() -> BackfillAsk {
+    BackfillAsk {
+        deployment: name("a"),
+        schedule: "hourly".parse().unwrap(),
+        start: START.plus_millis(HOUR / 2),
+        end: START.plus_millis(3 * HOUR),
+        overlap: None,
+        key: None,
+    }
+}
+
+fn period(start: u64, end: u64) -> String {
+    format!(r#"{{"start":{start},"end":{end}}}"#)
+}
+
 #[tokio::test]
 async fn a_backfill_of_a_stream_collects_each_period_again() {
     let world = stream().await;
@@ -111,22 +128,30 @@ async fn a_backfill_of_a_stream_collects_each_period_again() {
         next_hour(&world).await;
     }
     periods.lock().unwrap().clear();
-    let ask = BackfillAsk {
-        deployment: name("a"),
-        schedule: "hourly".parse().unwrap(),
-        start: START.plus_millis(HOUR / 2),
-        end: START.plus_millis(3 * HOUR),
-        overlap: None,
-        key: None,
-    };
-    world.host.backfill(ask).await.unwrap();
+    world.host.backfill(again()).await.unwrap();
     while periods.lock().unwrap().len() < 2 {
         world.turn().await;
         world.host.idle().await;
     }
-    let period = |start: u64, end: u64| format!(r#"{{"start":{start},"end":{end}}}"#);
     assert_eq!(*periods.lock().unwrap(), [period(hours(0) + HOUR / 2, hours(1)), period(hours(1), hours(2))]);
     assert_eq!(world.store.watermark(&name("a")).await.unwrap().unwrap().as_millis(), hours(3));
+}
+
+#[tokio::test]
+async fn a_collection_that_is_backfilled_goes_in_the_lane_of_its_own_period() {
+    let world = World::new(&[Export::RevenueStream], false).await;
+    let schedule = json!({ "name": "hourly", "cron": "0 * * * *" });
+    world.deploy(json!({ "name": "a", "concurrency_key": "/start", "schedules": [schedule] })).await;
+    world.host.pause(&name("a"), String::new()).await.unwrap();
+    world.clock.advance(3 * HOUR);
+    let by_hand = world.host.request(Ask::new(name("a"), period(hours(1), hours(2)))).await.unwrap();
+    let Requested::Created(by_hand) = by_hand else { panic!("{by_hand:?}") };
+    world.host.backfill(again()).await.unwrap();
+    world.turn().await;
+    let runs = world.runs(RunFilter::default()).await;
+    let second = |run: &&Run| run.trigger.is_backfill() && run.trigger.at == Some(START.plus_millis(2 * HOUR));
+    let backfilled = runs.iter().find(second).unwrap();
+    assert_eq!((backfilled.lanes.len(), &backfilled.lanes), (1, &by_hand.lanes));
 }
 
 #[tokio::test]
