@@ -74,9 +74,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn harness() -> Harness {
-        Harness::new()
-            .config(json!({ "notify": "https://chat.example.com/send", "remind_after_hours": 24, "reminders": 3 }))
-            .http("POST", "https://chat.example.com/send", |_| 204)
+        Harness::new().manifest(include_str!("../tidemill.toml")).http("POST", "http://127.0.0.1:8081/notify", |_| 204)
     }
 
     fn input() -> serde_json::Value {

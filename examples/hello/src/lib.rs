@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn an_old_friend_is_greeted_as_one() {
-        let harness = Harness::new().state("greeted/Ada", 1).state("total", 4);
+        let harness =
+            Harness::new().manifest(include_str!("../tidemill.toml")).state("greeted/Ada", 1).state("total", 4);
         let ran = harness.crash_everywhere(greet, json!({ "name": "Ada" }));
         let expected = Output { message: "Hello again, Ada!".into(), times: 2, total: 5 };
         assert_eq!(*ran.succeeded(), expected);

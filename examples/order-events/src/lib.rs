@@ -46,13 +46,17 @@ mod tests {
     use serde_json::json;
     use tidemill_sdk::testing::Harness;
 
+    fn harness() -> Harness {
+        Harness::new().manifest(include_str!("../tidemill.toml"))
+    }
+
     fn order(pieces: u32) -> serde_json::Value {
         json!({ "order": 7, "pieces": pieces, "customer": "ada", "country": "DE" })
     }
 
     #[test]
     fn an_order_is_placed_and_told_once_wherever_the_host_dies() {
-        let ran = Harness::new().crash_everywhere(place, order(3));
+        let ran = harness().crash_everywhere(place, order(3));
         assert_eq!(*ran.succeeded(), Answer { placed: true, left: 7 });
         let told: Vec<_> = ran.events().iter().map(|event| (event.topic.as_str(), &event.payload)).collect();
         assert_eq!(told, [("orders.placed", &order(3))]);
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_order_of_too_much_is_told_too() {
-        let ran = Harness::new().state("stock", 2).run(place, order(3));
+        let ran = harness().state("stock", 2).run(place, order(3));
         assert_eq!(*ran.succeeded(), Answer { placed: false, left: 2 });
         assert_eq!(ran.events()[0].topic, "orders.refused");
     }

@@ -40,7 +40,7 @@ mod tests {
     use tidemill_sdk::testing::Harness;
 
     fn harness() -> Harness {
-        Harness::new().event("orders.placed")
+        Harness::new().manifest(include_str!("../tidemill.toml")).event("orders.placed")
     }
 
     fn placed(order: u64) -> serde_json::Value {

@@ -109,15 +109,15 @@ mod tests {
     fn harness() -> Harness {
         let made = |id: &'static str| move |_: &_| json!({ "id": id });
         Harness::new()
-            .config(json!({ "base": "https://shop.example.com" }))
-            .http("POST", "https://shop.example.com/holds", made("h1"))
-            .http("POST", "https://shop.example.com/charges", made("c1"))
+            .manifest(include_str!("../tidemill.toml"))
+            .http("POST", "http://127.0.0.1:8081/holds", made("h1"))
+            .http("POST", "http://127.0.0.1:8081/charges", made("c1"))
             .http("DELETE", "*", |_| 204)
     }
 
     fn with_a_carrier(status: u16) -> Harness {
         let answer = Answer::json(&json!({ "id": "p1", "why": "no van today" })).with_status(status);
-        harness().http("POST", "https://shop.example.com/parcels", move |_| answer.clone())
+        harness().http("POST", "http://127.0.0.1:8081/parcels", move |_| answer.clone())
     }
 
     fn input() -> Value {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn effects(ran: &Ran<Done>) -> Vec<String> {
-        let place = |url: &str| url.replace("https://shop.example.com/", "");
+        let place = |url: &str| url.replace("http://127.0.0.1:8081/", "");
         ran.effects().iter().map(|sent| format!("{} {}", sent.method, place(&sent.url))).collect()
     }
 
@@ -151,9 +151,9 @@ mod tests {
     fn undoing_waits_for_a_service_that_is_away() {
         let away_for_a_day = |sent: &tidemill_sdk::testing::Sent| if sent.nth < 30 { 503 } else { 204 };
         let ran = Harness::new()
-            .config(json!({ "base": "https://shop.example.com" }))
-            .http("DELETE", "https://shop.example.com/charges/*", away_for_a_day)
-            .http("POST", "https://shop.example.com/parcels", |_| 422)
+            .manifest(include_str!("../tidemill.toml"))
+            .http("DELETE", "http://127.0.0.1:8081/charges/*", away_for_a_day)
+            .http("POST", "http://127.0.0.1:8081/parcels", |_| 422)
             .http("POST", "*", |_| json!({ "id": "h1" }))
             .http("DELETE", "*", |_| 204)
             .run(order, input());

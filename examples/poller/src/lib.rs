@@ -67,14 +67,13 @@ mod tests {
 
     /// A page that changes at the fourth look, and is away at the sixth.
     fn harness() -> Harness {
-        Harness::new().config(json!({ "url": "https://example.com/", "every_seconds": 60, "looks": 5 })).http(
-            "GET",
-            "https://example.com/",
-            |sent| match sent.nth {
+        Harness::new()
+            .manifest(include_str!("../tidemill.toml"))
+            .config(json!({ "url": "https://example.org/", "every_seconds": 60, "looks": 5 }))
+            .http("GET", "https://example.org/", |sent| match sent.nth {
                 6 => Answer::lost(),
                 nth => Answer::text("page").with_header("ETag", if nth < 4 { "a" } else { "b" }),
-            },
-        )
+            })
     }
 
     #[test]

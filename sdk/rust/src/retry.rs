@@ -122,6 +122,20 @@ impl Retry {
         self
     }
 
+    /// The same with so many attempts; 0 is without end.
+    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+    pub(crate) fn max_attempts(mut self, count: u32) -> Self {
+        self.max_attempts = count;
+        self
+    }
+
+    /// The same with a longest delay that is not shorter than this.
+    #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
+    pub(crate) fn at_least_max(mut self, delay: Duration) -> Self {
+        self.max_delay = self.max_delay.max(delay);
+        self
+    }
+
     pub(crate) fn to_policy(self) -> RetryPolicy {
         RetryPolicy {
             max_attempts: self.max_attempts,

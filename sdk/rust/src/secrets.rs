@@ -19,7 +19,7 @@ pub enum Algorithm {
 /// Signs a message with the secret of that name, which must be granted with `use = "sign"`.
 ///
 /// # Errors
-/// `host/not-granted` without the grant.
+/// `host/secret-not-granted` without the grant.
 pub fn sign(secret: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
     let algorithm = match algorithm {
         Algorithm::HmacSha256 => "hmac-sha256",

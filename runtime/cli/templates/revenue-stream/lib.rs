@@ -72,7 +72,7 @@ mod tests {
         let sale = |id: &str, amount: i64| json!({ "id": id, "amount": amount, "currency": "EUR", "at": 5, "customer": "c1" });
         let answer = json!([sale("s1", 1_999), sale("s2", 0), sale("s3", 500)]);
         let harness = Harness::new()
-            .config(json!({ "url": "https://api.example.com/sales" }))
+            .manifest(include_str!("../tidemill.toml"))
             .http(
                 "GET",
                 "https://api.example.com/sales?from=0&to=10",

@@ -54,7 +54,9 @@ mod tests {
             received_at: Timestamp::from_millis(0),
             verified_by: "stripe".into(),
         };
-        let harness = Harness::new().state("count/paid", 1);
+        let harness = Harness::new()
+            .manifest(include_str!("../tidemill.toml"))
+            .state("count/paid", 1);
         let ran = harness.crash_everywhere(|(): ()| receive(delivery.clone()), ());
         assert_eq!(
             (ran.succeeded().status, ran.state("count/paid")),

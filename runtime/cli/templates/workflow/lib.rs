@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn greets_by_name_and_counts_its_runs() {
         let harness = Harness::new()
-            .config(json!({ "greeting": "Hello" }))
+            .manifest(include_str!("../tidemill.toml"))
             .state("runs", 1);
         let ran = harness.crash_everywhere(run, json!({ "name": "Ada" }));
         assert_eq!(ran.succeeded().message, "Hello, Ada!");

@@ -93,7 +93,7 @@ impl<T> fmt::Debug for Run<T> {
     }
 }
 
-/// Waits for all of these runs: what each of them ended with, in that order. One wait, however many they are.
+/// Waits for all of these runs: what each of them ended with, in that order. One wait, of at most 1,000 runs.
 ///
 /// # Errors
 /// What keeps this run from waiting, as in [`Run::join`]; what a child failed with stands in its place.

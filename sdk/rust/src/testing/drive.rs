@@ -46,6 +46,11 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
             }
             Err(Left::WaitsForEver(waits)) => return Finish::Waits(waits),
             Err(Left::Mismatch(mismatch)) => return Finish::Mismatch(mismatch),
+            Err(Left::Stopped(failed)) => {
+                // Traps and limits are not tried again.
+                take_hold_of_what_is_kept(fake);
+                return Finish::Failed(failed);
+            }
             Ok(returned) => {
                 if let Some(mismatch) = fake.run.borrow().replay.left_over("the end of the run") {
                     return Finish::Mismatch(mismatch);
@@ -53,6 +58,10 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                 let told = fake.run.borrow().told;
                 match returned {
                     Ok(output) => {
+                        if let Err(failed) = fake.output(&output) {
+                            take_hold_of_what_is_kept(fake);
+                            return Finish::Failed(failed);
+                        }
                         fake.commit();
                         return if told { Finish::Cancelled } else { Finish::Succeeded(output) };
                     }
@@ -76,6 +85,8 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                         }
                         from = fake.run.borrow().keep.clone();
                         from.now = now.saturating_add(delay(&policy, began));
+                        // What was used counts by generation.
+                        from.used = fake.run.borrow().used;
                         let mut run = fake.run.borrow_mut();
                         run.attempt = began + 1;
                         run.attempt_from(&from, &fake.world.borrow());

@@ -1,7 +1,9 @@
 //! What a test says of the world before a run, and the runs themselves. A harness is never changed by a run: each begins in the same world.
 
 use super::drive::{Finish, to_the_end};
+use super::grants::Grants;
 use super::journal::{Failed, Mismatch, Recording};
+use super::limits::Limits;
 use super::ran::{End, Ran};
 use super::run::{Crash, Fake};
 use super::web::{Answer, Handler, Route, Sent};
@@ -40,6 +42,9 @@ pub(super) struct Setup {
     pub(super) config: Value,
     pub(super) trigger: Trigger,
     pub(super) retry: RetryPolicy,
+    /// None where everything is granted.
+    pub(super) grants: Option<Grants>,
+    pub(super) limits: Limits,
     pub(super) begins_at: u64,
     pub(super) state: BTreeMap<String, Vec<u8>>,
     pub(super) routes: Vec<Route>,
@@ -73,6 +78,8 @@ impl Harness {
             config: json!({}),
             trigger,
             retry: Retry::default().to_policy(),
+            grants: None,
+            limits: Limits::default(),
             begins_at: BEGINNING,
             state: BTreeMap::new(),
             routes: Vec::new(),
@@ -124,6 +131,16 @@ impl Harness {
     /// The deployment's `[retry]`: five attempts, as a host has it, if not said.
     pub fn retry(self, retry: Retry) -> Self {
         self.with(|setup| setup.retry = retry.to_policy())
+    }
+
+    /// The deployment's `[grants]`; everything is granted if not said.
+    pub fn grants(self, grants: Grants) -> Self {
+        self.with(|setup| setup.grants = Some(grants))
+    }
+
+    /// The deployment's `[limits]`, those that a test can count; a host's own if not said.
+    pub fn limits(self, limits: Limits) -> Self {
+        self.with(|setup| setup.limits = limits)
     }
 
     /// What time it is when the run begins.

@@ -42,6 +42,11 @@ pub enum Standing {
     Voided,
 }
 
+/// Ids, descriptions and metadata, in bytes.
+const ID: usize = 256;
+const DESCRIPTION: usize = 1024;
+const METADATA: usize = 16 * 1024;
+
 const KINDS: [&str; 13] = [
     "sale",
     "subscription",
@@ -60,15 +65,28 @@ const KINDS: [&str; 13] = [
 
 impl Posted {
     pub(super) fn of(stream: &str, entry: &host::Entry, standing: Standing) -> Result<Self, Failed> {
-        let refused = |why: &str| Err(Failed::host("invalid", format!("ledger entry `{}`: {why}", entry.external_id)));
+        let refused = |code, why: &str| Err(Failed::host(code, format!("ledger entry `{}`: {why}", entry.external_id)));
+        let id = &entry.external_id;
+        if id.is_empty() || id.len() > ID || id.chars().any(char::is_control) {
+            return refused("bad-entry", "its id has 1 to 256 bytes without control characters");
+        }
+        if entry.customer.as_ref().is_some_and(|customer| customer.len() > ID) {
+            return refused("bad-entry", "`customer` has at most 256 bytes");
+        }
+        if entry.description.len() > DESCRIPTION {
+            return refused("bad-entry", "`description` has at most 1024 bytes");
+        }
+        if entry.metadata.len() > METADATA || serde_json::from_str::<Value>(&entry.metadata).is_err() {
+            return refused("bad-entry", "`metadata` is one JSON value of at most 16 KiB");
+        }
         if !KINDS.contains(&entry.kind.as_str()) {
-            return refused("it is of no known kind");
+            return refused("bad-kind", "it is of no known kind");
         }
         if entry.amount.minor_units == 0 {
-            return refused("no amount is zero");
+            return refused("wrong-sign", "no amount is zero");
         }
         if entry.amount.minor_units < 0 && !matches!(entry.kind.as_str(), "trade" | "adjustment") {
-            return refused("only a trade or an adjustment may be negative");
+            return refused("wrong-sign", "only a trade or an adjustment may be negative");
         }
         Ok(Self {
             stream: stream.to_owned(),

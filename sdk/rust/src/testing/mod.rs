@@ -39,26 +39,39 @@
 //!
 //! What holds on a real host holds here, as far as a module can see it: steps are known by their path, skipped when they are done and retried by their
 //! policy; what a failed attempt wrote is dropped; effects inside a step wait for the end of the outermost one; a stretch takes hold at a request that is not
-//! `GET` or `HEAD`, at a wait and at the end; a retry keeps what a host keeps; requests have the same `Idempotency-Key` in every attempt. What is not here: grants,
-//! limits and fuel, other runs that write at the same time, and secrets' values. A child runs when its parent waits, to its end.
+//! `GET` or `HEAD`, at a wait and at the end; a retry keeps what a host keeps; requests have the same `Idempotency-Key` in every attempt. A child runs when its
+//! parent waits, to its end.
+//!
+//! What a host bounds by count or size is refused here too, with the same codes: keys and values, bodies, names, payloads, labels, log lines, outputs, what one
+//! stretch may touch, and of `[limits]` what [`Limits`] has. **Grants and limits are those of the deployment where a test says them**: with
+//! [`Harness::manifest`], which reads the project's `tidemill.toml`, or [`Harness::grants`] and [`Harness::limits`]. Where it does not, everything is granted.
+//!
+//! What is not here: fuel, memory and time, which only a sandbox counts; the journal's size; the operator's own egress policy; other runs that write at
+//! the same time; and secrets' values.
 //!
 //! `std::time` and std's random maps are the machine's own in a native test: use [`clock`](crate::clock), [`random`](mod@crate::random) and
 //! [`collections`](crate::collections).
 
+pub use grants::Grants;
 pub use harness::Harness;
 pub use journal::{Mismatch, Recording};
 pub use ledger::{Posted, Standing};
+pub use limits::Limits;
 pub use ran::{End, Ran};
 pub use web::{Answer, Sent};
 pub use world::{Line, Measured, Published, Signalled, Started};
 
 mod crashes;
 mod drive;
+mod grants;
 mod harness;
 pub(crate) mod host;
 mod journal;
 mod layer;
 mod ledger;
+mod limits;
+mod manifest;
+mod origin;
 mod ran;
 mod run;
 mod wait;

@@ -4,6 +4,7 @@
 use super::harness::Setup;
 use super::journal::{Begun, Failed, Journal, Mismatch, Replay};
 use super::layer::Layer;
+use super::limits::Used;
 use super::world::World;
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,6 +18,8 @@ pub(super) enum Left {
     ContinuesAsNew(String),
     WaitsForEver(Vec<WaitFor>),
     Mismatch(Mismatch),
+    /// The host stopped it.
+    Stopped(Failed),
 }
 
 /// Leaves the module where it is.
@@ -42,6 +45,7 @@ pub(super) struct Saved {
     pub(super) now: u64,
     /// How often the world's routes were asked: what is sent again after a crash is answered alike.
     pub(super) asked: BTreeMap<usize, u32>,
+    pub(super) used: Used,
 }
 
 pub(super) struct Run {
@@ -50,6 +54,7 @@ pub(super) struct Run {
     pub(super) now: u64,
     pub(super) replay: Replay,
     pub(super) layers: Vec<Layer>,
+    pub(super) used: Used,
     /// Equal requests by the step that they are in, and bytes drawn there: both begin anew in each attempt of it.
     counts: Vec<Counts>,
     pub(super) told: bool,
@@ -101,6 +106,7 @@ impl Fake {
             now,
             replay: Replay::of(Journal::default()),
             layers: saved.layers.clone(),
+            used: Used::default(),
             counts: vec![Counts::default()],
             told: false,
             recorded: 0,
@@ -128,6 +134,7 @@ impl Fake {
         run.replay = Replay::of(from.journal.clone());
         run.layers = from.layers.clone();
         run.now = from.now;
+        run.used = from.used;
         run.told = false;
         run.counts = vec![Counts::default()];
     }
@@ -269,6 +276,12 @@ impl Fake {
         change(&mut run.layers[last])
     }
 
+    /// Whether it has started that run, or has just asked for it.
+    pub(super) fn starts(&self, id: &str) -> bool {
+        let own = self.run.borrow().layers.iter().any(|layer| layer.starts.iter().any(|it| it.id == id));
+        own || self.world.borrow().children.iter().any(|child| child.started.id == id && child.parent == self.id)
+    }
+
     pub(super) fn in_step(&self) -> bool {
         self.run.borrow().replay.depth() > 0
     }
@@ -302,7 +315,12 @@ impl Fake {
         run.replay.again(attempt, now);
         run.counts.truncate(depth);
         run.counts.push(Counts::default());
-        run.layers.truncate(depth);
+        while run.layers.len() > depth.max(1)
+            && let Some(dropped) = run.layers.pop()
+            && let Some(below) = run.layers.last_mut()
+        {
+            dropped.dropped_into(below);
+        }
         run.layers.push(Layer::default());
         drop(run);
         self.recorded();
@@ -316,10 +334,9 @@ impl Fake {
         run.layers.truncate(depth + 1);
         if run.layers.len() > 1
             && let Some(layer) = run.layers.pop()
-            && outcome.is_ok()
             && let Some(below) = run.layers.last_mut()
         {
-            below.merge(layer);
+            if outcome.is_ok() { below.merge(layer) } else { layer.dropped_into(below) }
         }
         run.replay.end_step(outcome, now);
         drop(run);
@@ -362,7 +379,7 @@ impl Fake {
 impl Run {
     pub(super) fn saved(&self) -> Saved {
         let (journal, layers) = (self.replay.journal.clone(), self.layers.clone());
-        Saved { journal, layers, now: self.now, asked: BTreeMap::new() }
+        Saved { journal, layers, now: self.now, asked: BTreeMap::new(), used: self.used }
     }
 
     /// A retry goes on from there, and so does what crashes in it.
@@ -379,7 +396,7 @@ impl Run {
     /// The next generation begins with nothing, at the time that it is.
     pub(super) fn next_generation(&mut self) -> Saved {
         let asked = self.durable.asked.clone();
-        let saved = Saved { journal: Journal::default(), layers: vec![Layer::default()], now: self.now, asked };
+        let saved = Saved { layers: vec![Layer::default()], now: self.now, asked, ..Saved::default() };
         (self.generation, self.attempt) = (self.generation + 1, 1);
         (self.durable, self.keep, self.durable_keep) = (saved.clone(), saved.clone(), saved.clone());
         saved

@@ -7,7 +7,8 @@ pub(crate) use crate::bindings::imports::tidemill::guest::durable::{
     Begun, Event, First, Outcome, StartOptions, Step, Target, Verdict, WaitFor,
 };
 use crate::testing::journal::{Begun as Met, Failed};
-use crate::testing::run::{Left, hash, leave};
+use crate::testing::limits;
+use crate::testing::run::{Fake, Left, hash, leave};
 use crate::testing::wait::{Came, HowEnded, delay};
 use crate::testing::world::{Signalled, Started};
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ pub(in crate::testing) fn close_all() {
 
 pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun, Failure> {
     let fake = current();
+    limits::step(name, OPEN.with_borrow(Vec::len)).map_err(Failure::from)?;
     let attempt = match fake.begin_step(name) {
         Met::Refused(failed) => {
             fake.hear(&failed);
@@ -75,6 +77,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
     }
     let failure = match outcome {
         Ok(record) => {
+            limits::json("the result of the step", record).map_err(Failure::from)?;
             fake.end_step(Ok(record.to_owned()));
             OPEN.with_borrow_mut(Vec::pop);
             return Ok(Verdict::Done);
@@ -121,7 +124,10 @@ pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Re
         }
     };
     fake.fallible("durable.start", &request, || {
+        limits::start(input, options)?;
         fake.may_start()?;
+        fake.may_touch(deployment)?;
+        fake.has_room()?;
         if !fake.setup.deployments.contains_key(deployment) {
             panic!("there is no deployment `{deployment}` in this test: say `Harness::deployment({deployment:?}, …)`");
         }
@@ -143,10 +149,22 @@ fn named(target: &Target) -> String {
     }
 }
 
-pub(crate) fn signal(to: &Target, name: &str, payload: &str) -> Result<(), Failure> {
+/// By key a run is its deployment's; by id this one's own child or parent, or one that a test knows nothing of.
+fn may_reach(fake: &Fake, target: &Target) -> Result<(), Failed> {
+    match target {
+        Target::Key((deployment, key)) if !fake.starts(&format!("{deployment}/{key}")) => fake.may_touch(deployment),
+        Target::Key(_) | Target::Run(_) => Ok(()),
+    }
+}
+
+pub(crate) fn signal(target: &Target, name: &str, payload: &str) -> Result<(), Failure> {
     let fake = current();
-    let to = named(to);
+    let to = named(target);
     fake.fallible("durable.signal", &format!("{to} {name} {payload}"), || {
+        limits::payload(payload)?;
+        limits::signal(name)?;
+        fake.has_room()?;
+        may_reach(&fake, target)?;
         let payload = serde_json::from_str(payload).unwrap_or_default();
         let signal = Signalled { to: to.clone(), name: name.to_owned(), payload };
         fake.write(|layer| layer.signals.push(signal));
@@ -155,10 +173,12 @@ pub(crate) fn signal(to: &Target, name: &str, payload: &str) -> Result<(), Failu
     .map_err(Failure::from)
 }
 
-pub(crate) fn cancel(run: &Target) -> Result<(), Failure> {
+pub(crate) fn cancel(target: &Target) -> Result<(), Failure> {
     let fake = current();
-    let run = named(run);
+    let run = named(target);
     fake.fallible("durable.cancel", &run, || {
+        fake.has_room()?;
+        may_reach(&fake, target)?;
         fake.write(|layer| layer.cancels.push(run.clone()));
         Ok(())
     })
@@ -175,7 +195,12 @@ pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Op
         })
         .collect();
     let request = format!("{} within {timeout:?}", names.join(", "));
-    let came = fake.fallible("durable.await-first", &request, || fake.await_first(any_of, timeout));
+    let came = fake.fallible("durable.await-first", &request, || {
+        limits::waits(any_of.len(), timeout.is_some())?;
+        let signals = any_of.iter().filter_map(|wait| if let WaitFor::Signal(name) = wait { Some(name) } else { None });
+        signals.into_iter().try_for_each(|name| limits::signal(name))?;
+        fake.await_first(any_of, timeout)
+    });
     if matches!(came, Ok(Came::Timeout)) {
         fake.keep();
     }
@@ -189,7 +214,10 @@ pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Op
 pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<Vec<Outcome>>, Failure> {
     let fake = current();
     let request = format!("{} within {timeout:?}", runs.join(", "));
-    let outcomes = fake.fallible("durable.await-all", &request, || fake.await_all(runs, timeout));
+    let outcomes = fake.fallible("durable.await-all", &request, || {
+        limits::waits(runs.len(), true)?;
+        fake.await_all(runs, timeout)
+    });
     if matches!(outcomes, Ok(None)) {
         fake.keep();
     }
@@ -205,16 +233,18 @@ fn outcome(how: HowEnded) -> Outcome {
 }
 
 pub(crate) fn set_progress(done: u64, total: Option<u64>, note: &str) {
-    current().world.borrow_mut().progress = Some((done, total, note.to_owned()));
+    current().world.borrow_mut().progress = Some((done, total, limits::note(note).to_owned()));
 }
 
 pub(crate) fn set_status(status: &str) {
+    limits::status(status);
     current().world.borrow_mut().status = serde_json::from_str(status).ok();
 }
 
 pub(crate) fn continue_as_new(input: &str) -> Failure {
     let fake = current();
     let refused = fake.fallible("durable.continue-as-new", input, || {
+        limits::json("the input", input)?;
         fake.may_start()?;
         leave(Left::ContinuesAsNew(input.to_owned()))
     });

@@ -5,6 +5,8 @@ use super::{Bytes, current, shown};
 use crate::Timestamp;
 pub(crate) use crate::bindings::imports::tidemill::guest::http::{Request, Response};
 use crate::testing::journal::Failed;
+use crate::testing::limits;
+use crate::testing::origin::Origin;
 use crate::testing::run::{Fake, hash};
 use crate::testing::web::{Answer, Sent, is_effect};
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,9 @@ struct Answered {
     status: u16,
     headers: Vec<(String, String)>,
     body: Bytes,
+    /// How long the body is.
+    #[serde(skip)]
+    len: usize,
 }
 
 pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
@@ -22,6 +27,7 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
     let key = key(&fake, request);
     let effect = is_effect(&request.method);
     let answered = fake.fallible("http.fetch", &text(request), || {
+        limits::request(request)?;
         claim_in_step(&fake, effect)?;
         if effect {
             fake.commit();
@@ -40,18 +46,28 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
 
 pub(crate) fn fetch_all(requests: &[Request]) -> Vec<Result<Response, Failure>> {
     let fake = current();
+    limits::requests(requests.len());
     let keys: Vec<Option<String>> = requests.iter().map(|request| key(&fake, request)).collect();
     let effect = requests.iter().any(|request| is_effect(&request.method));
     let all = requests.iter().map(text).collect::<Vec<_>>().join("\n");
     let answers = fake.call("http.fetch-all", &all, || {
-        let refused = if fake.is_to_be_told() { Err(Failed::cancelled()) } else { claim_in_step(&fake, effect) };
+        let bodies = || limits::bodies(requests.iter().map(|request| request.body.len()).sum());
+        let allowed = || bodies().and_then(|()| claim_in_step(&fake, effect));
+        let refused = if fake.is_to_be_told() { Err(Failed::cancelled()) } else { allowed() };
         if let Err(failed) = refused {
             return requests.iter().map(|_| Err(failed.clone())).collect::<Vec<Result<Answered, Failed>>>();
         }
         if effect {
             fake.commit();
         }
-        requests.iter().zip(keys).map(|(request, key)| send(&fake, request, key)).collect()
+        let mut bytes = 0;
+        let one = |(request, key)| {
+            limits::request(request)?;
+            let answered = send(&fake, request, key)?;
+            bytes += answered.len;
+            limits::bodies(bytes).map(|()| answered)
+        };
+        requests.iter().zip(keys).map(one).collect()
     });
     for failed in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         fake.hear(failed);
@@ -105,9 +121,12 @@ fn text(request: &Request) -> String {
 
 /// With the request's own retries.
 fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered, Failed> {
+    // What is denied is denied at once: nothing of it is a matter of trying again.
+    fake.may_send(&Origin::of(&request.url)?, &request.secrets)?;
     let policy = request.retry;
     let mut attempt = 1;
     loop {
+        fake.count_request(request.body.len())?;
         let answer = send_once(fake, request, key.as_deref());
         let again = policy.filter(|policy| policy.max_attempts == 0 || attempt < policy.max_attempts);
         match again {
@@ -117,7 +136,11 @@ fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered,
             }
             _ => {
                 return match answer.result {
-                    Ok((status, headers, body)) => Ok(Answered { status, headers, body: body.into() }),
+                    Ok((status, headers, body)) => {
+                        let len = body.len();
+                        fake.count_answer(len)?;
+                        Ok(Answered { status, headers, body: body.into(), len })
+                    }
                     Err(error) => Err(Failed::from(error.into_failure())),
                 };
             }
@@ -163,7 +186,7 @@ fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
 }
 
 fn response(request: &Request, answered: Result<Answered, Failed>) -> Result<Response, Failure> {
-    let Answered { status, headers, body } = answered.map_err(Failure::from)?;
+    let Answered { status, headers, body, .. } = answered.map_err(Failure::from)?;
     Ok(Response {
         status,
         headers: headers.into_iter().map(|(name, value)| Field { name, value }).collect(),

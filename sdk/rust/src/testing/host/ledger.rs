@@ -31,6 +31,7 @@ fn enter(kind: &str, entry: &Entry, standing: Standing) -> Result<Posting, Failu
     );
     posting(fake.fallible(kind, &request, || {
         let posted = Posted::of(&fake.deployment, entry, standing)?;
+        fake.may_post()?;
         let id = posted.id();
         match find(&fake, &entry.external_id) {
             Some(there) if there.again(&posted) => Ok((id, true)),
@@ -39,6 +40,7 @@ fn enter(kind: &str, entry: &Entry, standing: Standing) -> Result<Posting, Failu
                 format!("`{}` was posted before with other content", entry.external_id),
             )),
             None => {
+                fake.has_room()?;
                 fake.write(|layer| layer.postings.insert(entry.external_id.clone(), posted));
                 Ok((id, false))
             }
@@ -63,6 +65,7 @@ fn change(
 ) -> Result<Posting, Failure> {
     let fake = current();
     posting(fake.fallible(kind, &format!("{id} {how}"), || {
+        fake.may_post()?;
         let own = id.strip_prefix(fake.deployment.as_str()).and_then(|rest| rest.strip_prefix('/'));
         let posted = own.and_then(|external_id| find(&fake, external_id));
         let Some(posted) = posted else { return Err(Failed::host("not-found", format!("there is no posting `{id}`"))) };
@@ -78,6 +81,7 @@ fn change(
 pub(crate) fn revenue(start: u64, end: u64) -> Result<Vec<Money>, Failure> {
     let fake = current();
     let sums = fake.fallible("ledger.revenue", &format!("{start} to {end}"), || {
+        fake.may_post()?;
         let mut sums = BTreeMap::<String, i64>::new();
         for posted in fake.world.borrow().ledger.values() {
             if posted.stream == fake.deployment && (start..end).contains(&posted.occurred_at.as_millis()) {

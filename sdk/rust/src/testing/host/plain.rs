@@ -77,13 +77,15 @@ pub(crate) mod log {
             Level::Warn => crate::log::Level::Warn,
             Level::Error => crate::log::Level::Error,
         };
+        let Some(message) = fake.kept_line(message, fields) else { return };
         let fields = fields.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
-        fake.world.borrow_mut().lines.push(Line { level, message: message.to_owned(), fields });
+        fake.world.borrow_mut().lines.push(Line { level, message, fields });
     }
 }
 
 pub(crate) mod random {
     pub(crate) fn bytes(len: u32) -> Vec<u8> {
+        crate::testing::limits::random(len);
         super::current().draw(len as usize)
     }
 }
@@ -92,13 +94,21 @@ pub(crate) mod secrets {
     use super::{current, types::Failure};
     use crate::testing::host::{Bytes, shown};
     use crate::testing::journal::Failed;
+    use crate::testing::limits;
 
     pub(crate) fn sign(secret: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
         let fake = current();
         let request = format!("{secret} {algorithm} {}", shown(message));
-        fake.fallible("secrets.sign", &request, || match &fake.setup.sign {
-            Some(sign) => Ok(Bytes::from(sign(secret, algorithm, message))),
-            None => Err(Failed::host("not-granted", format!("no secret `{secret}` to sign with: say `Harness::sign`"))),
+        fake.fallible("secrets.sign", &request, || {
+            fake.may_sign(secret)?;
+            limits::message(message)?;
+            match &fake.setup.sign {
+                Some(sign) => Ok(Bytes::from(sign(secret, algorithm, message))),
+                None => {
+                    let why = format!("there is no secret `{secret}` to sign with: say `Harness::sign`");
+                    Err(Failed::host("secret-missing", why))
+                }
+            }
         })
         .map(Vec::from)
         .map_err(Failure::from)
@@ -107,26 +117,16 @@ pub(crate) mod secrets {
 
 pub(crate) mod events {
     use super::{current, types::Failure};
-    use crate::testing::journal::Failed;
+    use crate::testing::limits;
     use crate::testing::world::Published;
-
-    /// The longest topic and the longest payload, in bytes.
-    const TOPIC_BYTES: usize = 128;
-    const PAYLOAD_BYTES: usize = 64 << 10;
-
-    fn is_topic(text: &str) -> bool {
-        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-        text.len() <= TOPIC_BYTES && text.split('.').all(|word| !word.is_empty() && word.bytes().all(known))
-    }
 
     pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), Failure> {
         let fake = current();
         // As the host has it: refused before it is recorded.
-        if !is_topic(topic) || payload.len() > PAYLOAD_BYTES {
-            let message = format!("`{topic}` is no topic, or the payload holds more than {PAYLOAD_BYTES} bytes");
-            return Err(Failed::host("bad-argument", message).into());
-        }
+        limits::payload(payload).and_then(|()| limits::topic(topic)).map_err(Failure::from)?;
         fake.fallible("events.publish", &format!("{topic} {payload}"), || {
+            fake.may_publish(topic)?;
+            fake.has_room()?;
             let payload = serde_json::from_str(payload).unwrap_or_default();
             fake.write(|layer| layer.events.push(Published { topic: topic.to_owned(), payload }));
             Ok(())
@@ -137,10 +137,12 @@ pub(crate) mod events {
 
 pub(crate) mod metrics {
     use super::{current, types::Field};
+    use crate::testing::limits;
     use crate::testing::world::Measured;
 
-    fn note(name: &str, value: f64, labels: &[Field]) {
+    fn note(name: &str, value: f64, labels: &[Field], counts: bool) {
         let fake = current();
+        limits::sample(name, value, labels, counts);
         if fake.is_live() {
             let labels = labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect();
             fake.write(|layer| layer.metrics.push(Measured { name: name.to_owned(), value, labels }));
@@ -148,14 +150,14 @@ pub(crate) mod metrics {
     }
 
     pub(crate) fn count(name: &str, by: f64, labels: &[Field]) {
-        note(name, by, labels);
+        note(name, by, labels, true);
     }
 
     pub(crate) fn gauge(name: &str, value: f64, labels: &[Field]) {
-        note(name, value, labels);
+        note(name, value, labels, false);
     }
 
     pub(crate) fn observe(name: &str, value: f64, labels: &[Field]) {
-        note(name, value, labels);
+        note(name, value, labels, false);
     }
 }

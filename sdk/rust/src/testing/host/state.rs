@@ -4,16 +4,16 @@ use super::types::Failure;
 use super::{Bytes, current, shown};
 pub(crate) use crate::bindings::imports::tidemill::guest::state::{Entry, Page};
 use crate::testing::journal::Failed;
+use crate::testing::limits;
 use crate::testing::run::Fake;
 use std::collections::BTreeMap;
 
-/// Longest key, and longest value, in bytes.
-const KEY: usize = 512;
-const VALUE: usize = 1024 * 1024;
-
 pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, Failure> {
     let fake = current();
-    let found = fake.fallible("state.get", key, || Ok(read(&fake, key).map(Bytes::from)));
+    let found = fake.fallible("state.get", key, || {
+        limits::key(key)?;
+        Ok(read(&fake, key)?.map(Bytes::from))
+    });
     found.map(|found| found.map(Vec::from)).map_err(Failure::from)
 }
 
@@ -32,7 +32,9 @@ pub(crate) fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8]) 
     let fake = current();
     let request = format!("{key} from {} to {}", expected.map_or_else(|| "nothing".to_owned(), shown), shown(value));
     fake.fallible("state.compare-and-set", &request, || {
-        let holds = read(&fake, key).as_deref() == expected;
+        limits::key(key)?;
+        limits::value(value)?;
+        let holds = read(&fake, key)?.as_deref() == expected;
         if holds {
             write(&fake, key, Some(value))?;
         }
@@ -46,6 +48,10 @@ pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page
     let fake = current();
     let request = format!("{prefix} after {} limit {limit}", after.unwrap_or("nothing"));
     let found = fake.fallible("state.scan", &request, || {
+        limits::prefix(prefix)?;
+        limits::prefix(after.unwrap_or_default())?;
+        limits::page(limit)?;
+        fake.has_room()?;
         let mut all: BTreeMap<String, Vec<u8>> =
             fake.world.borrow().state.get(&fake.deployment).cloned().unwrap_or_default();
         for layer in &fake.run.borrow().layers {
@@ -59,11 +65,12 @@ pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page
         let all = all
             .into_iter()
             .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after));
-        let limit = limit.clamp(1, 1_000) as usize;
+        let limit = limit.min(1_000) as usize;
         let mut page: Vec<(String, Bytes)> =
             all.take(limit + 1).map(|(key, value)| (key, Bytes::from(value))).collect();
         let more = page.len() > limit;
         page.truncate(limit);
+        fake.write(|layer| layer.reads.extend(page.iter().map(|(key, _)| key.clone())));
         Ok((page, more))
     });
     let (entries, more) = found.map_err(Failure::from)?;
@@ -72,21 +79,23 @@ pub(crate) fn scan(prefix: &str, after: Option<&str>, limit: u32) -> Result<Page
     Ok(Page { entries, next })
 }
 
-fn read(fake: &Fake, key: &str) -> Option<Vec<u8>> {
-    let run = fake.run.borrow();
-    match run.layers.iter().rev().find_map(|layer| layer.writes.get(key)) {
-        Some(written) => written.clone(),
-        None => fake.world.borrow().state.get(&fake.deployment)?.get(key).cloned(),
+fn read(fake: &Fake, key: &str) -> Result<Option<Vec<u8>>, Failed> {
+    if let Some(written) = fake.run.borrow().layers.iter().rev().find_map(|layer| layer.writes.get(key)) {
+        return Ok(written.clone());
     }
+    fake.has_room()?;
+    fake.write(|layer| layer.reads.insert(key.to_owned()));
+    Ok(fake.world.borrow().state.get(&fake.deployment).and_then(|state| state.get(key)).cloned())
 }
 
 fn write(fake: &Fake, key: &str, value: Option<&[u8]>) -> Result<(), Failed> {
-    if key.is_empty() || key.len() > KEY {
-        return Err(Failed::host("invalid", format!("a key of state has 1 to {KEY} bytes")));
+    limits::key(key)?;
+    limits::value(value.unwrap_or_default())?;
+    fake.has_room_for(key.len() + value.map_or(0, <[u8]>::len))?;
+    let again = fake.run.borrow().layers.last().is_some_and(|layer| layer.writes.contains_key(key));
+    if !again {
+        fake.has_room()?;
     }
-    if value.is_some_and(|value| value.len() > VALUE) {
-        return Err(Failed::host("invalid", format!("a value of state has up to {VALUE} bytes")));
-    }
-    fake.write(|layer| layer.writes.insert(key.to_owned(), value.map(<[u8]>::to_vec)));
+    fake.write(|layer| layer.put(key.to_owned(), value.map(<[u8]>::to_vec)));
     Ok(())
 }

@@ -1,0 +1,156 @@
+//! Where a request goes, and which origins a grant names: scheme, host and port, and `*.` for every name below one. Read as far as the rules need;
+//! what else makes a url is the host's matter.
+
+use super::journal::Failed;
+
+/// The longest url, in bytes.
+const URL_BYTES: usize = 8 * 1024;
+
+/// Scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    scheme: String,
+    /// In lower case; an IPv6 address in its brackets.
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// Of an absolute url.
+    pub(super) fn of(url: &str) -> Result<Self, Failed> {
+        let bad = |why: &str| Failed::host("http-bad-request", format!("{why}: {}", cut(url)));
+        if url.len() > URL_BYTES {
+            return Err(bad("the url holds more than 8 KiB"));
+        }
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("the url is not absolute"))?;
+        let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(bad("the url has a user in it"));
+        }
+        Self::read(scheme, authority).ok_or_else(|| bad("the url is not one of http or https with a host"))
+    }
+
+    fn read(scheme: &str, authority: &str) -> Option<Self> {
+        let scheme = scheme.to_ascii_lowercase();
+        let standard = match scheme.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let after_address = authority.rfind(']').map_or(0, |end| end + 1);
+        let (host, port) = match authority[after_address..].find(':') {
+            Some(colon) => {
+                let port = &authority[after_address + colon + 1..];
+                let port = if port.is_empty() { Some(standard) } else { port.parse().ok().filter(|port| *port != 0) };
+                (&authority[..after_address + colon], port?)
+            }
+            None => (authority, standard),
+        };
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let good = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
+        good.then_some(Self { scheme, host, port })
+    }
+
+    /// The line of `[grants]` that would allow it.
+    pub(super) fn line(&self) -> String {
+        format!("http = [\"{self}\"]")
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match (self.scheme.as_str(), self.port) {
+            ("http", 80) | ("https", 443) => Ok(()),
+            (_, port) => write!(f, ":{port}"),
+        }
+    }
+}
+
+/// An origin, or all hosts below a name, as a grant has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    origin: Origin,
+    below: bool,
+}
+
+impl Pattern {
+    /// Of a grant: `https://api.example.com`, `http://127.0.0.1:8080`, `https://*.example.com`.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (below, authority) = match rest.strip_prefix("*.") {
+            // `*.com` would be half the internet.
+            Some(name) if name.contains('.') => (true, name),
+            Some(_) => return None,
+            None => (false, rest),
+        };
+        let foreign = |c: char| matches!(c, '/' | '?' | '#' | '@' | '*' | '\\');
+        let origin = Origin::read(scheme, authority).filter(|_| !authority.contains(foreign))?;
+        Some(Self { origin, below })
+    }
+
+    pub(super) fn allows(&self, to: &Origin) -> bool {
+        let named = if self.below {
+            to.host.strip_suffix(&self.origin.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        } else {
+            to.host == self.origin.host
+        };
+        named && to.scheme == self.origin.scheme && to.port == self.origin.port
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn scheme_host_and_port_must_match() {
+        let allows = |pattern: &str, url: &str| Pattern::of(pattern).unwrap().allows(&Origin::of(url).unwrap());
+        for (pattern, url) in [
+            ("https://API.example.com/", "https://api.example.com./charges?x=1"),
+            ("https://api.example.com", "https://api.example.com:443"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("http://[::1]:8080", "http://[::1]:8080/a:b"),
+            ("https://*.example.com", "https://a.b.example.com/"),
+        ] {
+            assert!(allows(pattern, url), "{pattern} {url}");
+        }
+        for (pattern, url) in [
+            ("https://api.example.com", "http://api.example.com"),
+            ("https://api.example.com", "https://api.example.com:8443"),
+            ("https://api.example.com", "https://api.example.com.evil.org"),
+            ("https://*.example.com", "https://example.com"),
+            ("https://*.example.com", "https://evilexample.com"),
+        ] {
+            assert!(!allows(pattern, url), "{pattern} {url}");
+        }
+        assert_eq!(Origin::of("http://[::1]:8080/").unwrap().line(), "http = [\"http://[::1]:8080\"]");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_or_granted_is_neither() {
+        for url in ["", "/a", "ftp://a/", "http://", "http://u@a/", "http://a:x/", "http://a b/"] {
+            assert_eq!(Origin::of(url).unwrap_err().code, "host/http-bad-request", "{url}");
+        }
+        for pattern in ["", "example.com", "https://", "https://a/b", "https://*", "https://*.com", "https://a.*.b.com"]
+        {
+            assert_eq!(Pattern::of(pattern), None, "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_origin_or_refused(text in "\\PC{0,60}|https?://[a-z0-9.*:\\[\\]/@-]{0,30}") {
+            if let Ok(origin) = Origin::of(&text) {
+                prop_assert_eq!(Origin::of(&origin.to_string()), Ok(origin));
+            }
+            let _ = Pattern::of(&text);
+        }
+    }
+}
