@@ -9,6 +9,7 @@
 
 mod counting;
 mod damage;
+mod examples;
 mod flight;
 mod full;
 #[allow(dead_code, reason = "shared with other tests")]

@@ -1,0 +1,232 @@
+//! Every example with its own manifest, on the real binary: each does its job once, in a world that this test is. From a manifest only the address of
+//! that world is changed, and the poller's minute.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::host::{Host, PATIENCE};
+
+/// The outside world: three services of a shop, a chat, and a page that changes each time.
+struct Outside {
+    url: String,
+    said: Arc<Said>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+/// What it was asked for.
+#[derive(Default)]
+struct Said {
+    /// Requests other than GET, each with how many keys it came with.
+    asked: Mutex<Vec<(String, String, Bytes)>>,
+    looks: AtomicU64,
+}
+
+impl Outside {
+    async fn open() -> Self {
+        let said = Arc::new(Said::default());
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&said));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, said, serving }
+    }
+
+    /// What was done here, once for each `Idempotency-Key`, in order.
+    fn done(&self, below: &str) -> Vec<String> {
+        let mut keys = BTreeMap::new();
+        let asked = self.said.asked.lock().unwrap();
+        let first =
+            asked.iter().filter(|(what, key, _)| what.contains(below) && keys.insert(key.clone(), ()).is_none());
+        first.map(|(what, ..)| what.clone()).collect()
+    }
+
+    fn bodies(&self, below: &str) -> Vec<Value> {
+        let asked = self.said.asked.lock().unwrap();
+        let bodies = asked.iter().filter(|(what, ..)| what.contains(below));
+        bodies.map(|(.., body)| serde_json::from_slice(body).unwrap()).collect()
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(said): State<Arc<Said>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    if method == Method::GET {
+        let look = said.looks.fetch_add(1, Ordering::Relaxed);
+        return ([("etag", look.to_string())], "a page").into_response();
+    }
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned()).unwrap_or_default();
+    said.asked.lock().unwrap().push((format!("{method} {}", uri.path()), key, body.clone()));
+    let order: Value = serde_json::from_slice(&body).unwrap_or_default();
+    match uri.path() {
+        "/holds" => axum::Json(json!({ "id": "h1" })).into_response(),
+        "/charges" => {
+            axum::Json(json!({ "id": format!("charge-of-{}", order["order"].as_str().unwrap()) })).into_response()
+        }
+        "/parcels" if order["to"] == "the moon" => {
+            (StatusCode::CONFLICT, axum::Json(json!({ "why": "no van goes there" }))).into_response()
+        }
+        "/parcels" => axum::Json(json!({ "id": "p1" })).into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+impl Host {
+    /// An example as its folder has it, in this world, by the command that an author has for it.
+    fn deploy_example(&self, dir: &Path, name: &str, component: &Path, outside: &str) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("tidemill.toml");
+        let text = std::fs::read_to_string(file).unwrap();
+        let text = text.replace("http://127.0.0.1:8081", outside).replace("https://example.org", outside);
+        let text = text.replace("every_seconds = 60", "every_seconds = 0").replace("looks = 60", "looks = 3");
+        let built = text.lines().find_map(|line| line.strip_prefix("component = ")).unwrap().trim_matches('"');
+        let project = dir.join(name);
+        std::fs::create_dir_all(project.join(built).parent().unwrap()).unwrap();
+        std::fs::copy(component, project.join(built)).unwrap();
+        std::fs::write(project.join("tidemill.toml"), &text).unwrap();
+        let mut deploy = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        deploy.arg("deploy").arg(&project).env("TIDEMILL_URL", self.url("")).env_remove("TIDEMILL_TOKEN");
+        let done = deploy.output().unwrap();
+        let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert!(done.status.success(), "deploying {name}: {said}");
+    }
+
+    /// Waits until the run's record is as wished.
+    async fn until(&self, id: &str, what: &str, wished: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let run = self.get(&format!("/v1/runs/{id}")).await;
+            if wished(&run) {
+                return run;
+            }
+            assert!(begun.elapsed() < PATIENCE, "never {what}: {run}\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn signal(&self, id: &str, name: &str, payload: &Value) {
+        let request = self.http.post(self.url(&format!("/v1/runs/{id}/signals/{name}")));
+        let answer = request.header("content-type", "application/json").body(payload.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_does_its_job_with_its_own_manifest() {
+    let outside = Outside::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = Host::asleep(dir.path());
+    // As on an author's machine: addresses that are not public are refused unless the operator allows them.
+    host.set_env(vec![("TIDEMILL_EGRESS_PRIVATE", outside.url.clone())]);
+    host.resume().await;
+    for (name, component) in [
+        ("hello", tidemill_artifacts::hello()),
+        ("order-saga", tidemill_artifacts::order_saga()),
+        ("approval", tidemill_artifacts::approval()),
+        ("fan-out-child", tidemill_artifacts::fan_out_child()),
+        ("fan-out", tidemill_artifacts::fan_out()),
+        ("poller", tidemill_artifacts::poller()),
+        ("order-events", tidemill_artifacts::order_events()),
+        ("order-invoices", tidemill_artifacts::order_invoices()),
+    ] {
+        host.deploy_example(dir.path(), name, component, &outside.url);
+    }
+    tokio::join!(
+        hello(&host),
+        order_saga(&host, &outside),
+        approval(&host, &outside),
+        fan_out(&host),
+        poller(&host),
+        orders_and_invoices(&host),
+    );
+}
+
+async fn hello(host: &Host) {
+    for (times, message) in [(1, "Hello, Ada!"), (2, "Hello again, Ada!")] {
+        let run = host.invoke("hello", &json!({ "name": "Ada" })).await;
+        assert_eq!(run["output"], json!({ "message": message, "times": times, "total": times }), "{run}");
+    }
+}
+
+/// One order is charged and on its way; of another all is undone in reverse, and the ledger sees nothing of it.
+async fn order_saga(host: &Host, outside: &Outside) {
+    let order = |id: &str, address: &str| json!({ "id": id, "sku": "lamp", "pieces": 2, "price": 4_998, "card": "card_7", "address": address });
+    let good = host.invoke("order-saga", &order("o1", "Harbour 1")).await;
+    assert_eq!(good["output"], json!({ "order": "o1", "charge": "charge-of-o1", "parcel": "p1" }), "{good}");
+    let bad = host.invoke("order-saga", &order("o2", "the moon")).await;
+    assert_eq!((&bad["state"], &bad["failure"]["code"]), (&json!("parked"), &json!("refused")), "{bad}");
+    let all = ["POST /holds", "POST /charges", "POST /parcels"];
+    let undone = ["DELETE /charges/of-order/o2", "DELETE /holds/h1"];
+    let done: Vec<String> = ["/holds", "/charges", "/parcels"].iter().flat_map(|what| outside.done(what)).collect();
+    assert_eq!(done.len(), 2 * all.len() + undone.len(), "{done:?}");
+    let entries = host.get("/v1/ledger/entries?stream=order-saga").await;
+    let sales: Vec<_> = entries["items"].as_array().unwrap().iter().map(|entry| &entry["external_id"]).collect();
+    assert_eq!(sales, ["charge-of-o1"], "{entries}");
+}
+
+/// It asks, waits without an end in sight, and goes on when the answer comes.
+async fn approval(host: &Host, outside: &Outside) {
+    let input = json!({ "what": "a new lamp", "approver": "ada" });
+    let id = host.request_surely("approval", "lamp", &input).await;
+    let waiting = host.until(&id, "asleep", |run| run["state"] == "suspended").await;
+    assert_eq!(waiting["waiting_for"]["any_of"], json!([{ "signal": "decision" }]), "{waiting}");
+    let asked = outside.bodies("/notify");
+    assert_eq!((asked.len(), &asked[0]["to"]), (1, &json!("ada")));
+    host.signal(&id, "decision", &json!({ "approved": true, "by": "ada" })).await;
+    let run = host.settled(&id).await;
+    assert_eq!(run["output"], json!({ "approved": true, "by": "ada", "reminders": 0 }), "{run}");
+}
+
+async fn fan_out(host: &Host) {
+    let run = host.invoke("fan-out", &json!({ "below": 10_000, "parts": 20 })).await;
+    assert_eq!(run["output"], json!({ "primes": 1_229, "parts": 20, "failed": [] }), "{run}");
+}
+
+/// It continues as new after three looks, for ever, until it is told to stop.
+async fn poller(host: &Host) {
+    let id = host.request_surely("poller", "page", &json!({})).await;
+    host.until(&id, "in its third generation", |run| run["generation"].as_u64() >= Some(3)).await;
+    host.signal(&id, "stop", &json!(null)).await;
+    let run = host.settled(&id).await;
+    let (looks, changes) = (run["output"]["looks"].as_u64().unwrap(), run["output"]["changes"].as_u64().unwrap());
+    assert!(looks > 6 && changes + 1 == looks, "{run}");
+}
+
+/// What one publishes makes a run of the other, where its filter asks for it.
+async fn orders_and_invoices(host: &Host) {
+    for (order, country, pieces) in [(1, "FR", 1), (2, "DE", 3), (3, "AT", 99), (4, "AT", 2)] {
+        let input = json!({ "order": order, "pieces": pieces, "customer": "ada", "country": country });
+        let run = host.invoke("order-events", &input).await;
+        assert_eq!(run["output"]["placed"], json!(pieces < 10), "{run}");
+    }
+    let begun = Instant::now();
+    let written = loop {
+        let page = host.get("/v1/runs?deployment=order-invoices&state=succeeded").await;
+        let items = page["items"].as_array().unwrap().clone();
+        if items.len() == 2 {
+            break items;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no two invoices: {page}\n{}", host.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let mut invoices = Vec::new();
+    for run in written {
+        let run = host.settled(run["id"].as_str().unwrap()).await;
+        invoices.push((run["output"]["order"].clone(), run["output"]["number"].clone()));
+    }
+    invoices.sort_by_key(|(order, _)| order.as_u64());
+    assert_eq!(invoices, [(json!(2), json!(1)), (json!(4), json!(2))]);
+}
