@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{CancelAsked, Run, RunEvent, Wait, WaitFor};
 
 use super::Factory;
+use super::sequences::{self, failed};
 use super::world::{NOON, child, deploy, failure, later, name, new_run, owner};
+use crate::Store;
 use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit};
-use crate::{Store, StoreError};
 
 /// What a sequence is made of. Numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -249,32 +250,17 @@ impl Model {
 }
 
 pub(super) fn compare(cases: u32, empty: Factory<'_>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime for the test");
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&prop::collection::vec(act(), 1..80), |acts| {
-        let store = empty();
-        let compared = runtime.block_on(play(&store, acts));
-        runtime.block_on(store.close()).map_err(failed)?;
-        compared
-    });
-    if let Err(error) = outcome {
-        panic!("the store and the model differ: {error}");
-    }
+    sequences::compare("the store and the model differ", cases, empty, &prop::collection::vec(act(), 1..80), play);
 }
 
-fn failed(error: StoreError) -> TestCaseError {
-    TestCaseError::fail(error.to_string())
-}
-
-async fn play(store: &Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError> {
-    deploy(store, "a").await;
+async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    deploy(&store, "a").await;
     let mut model = Model::default();
-    let mut me = owner(store).await;
+    let mut me = owner(&store).await;
     for act in acts {
-        step(store, &mut model, &mut me, act).await?;
+        step(&store, &mut model, &mut me, act).await?;
         model.wake();
-        check(store, &model).await?;
+        check(&store, &model).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The contract of [`Store`] as claims that every implementation is held against.
 //!
 //! A back end's test builds an empty store and calls [`exercise`]; each claim gets a fresh one. The claims are a file a
-//! noun, named as what must hold. `model` and `families` hold random sequences of operations against small models.
+//! noun, named as what must hold. Beside them, `sequences` plays random sequences of operations on stores and small models.
 
 mod deployments;
 mod families;
@@ -19,6 +19,7 @@ mod overlaps;
 mod parked;
 mod runs;
 mod schedules;
+mod sequences;
 mod signals;
 mod stretches;
 mod subscriptions;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunEvent};
 
 use super::Factory;
+use super::sequences::{self, failed};
 use super::world::{NOON, deploy, name, new_run, owner, success};
 use crate::records::{Committed, PageRequest, ReadCheck, RunFilter, StateWrite, StretchCommit};
 use crate::{Store, StoreError};
@@ -84,19 +85,7 @@ fn key(of: u8) -> String {
 }
 
 pub(super) fn compare(cases: u32, empty: Factory<'_>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime for the test");
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let acts = prop::collection::vec(act(), 1..60);
-    let outcome = runner.run(&acts, |acts| {
-        let store = empty();
-        let compared = runtime.block_on(play(store.clone(), acts));
-        runtime.block_on(store.close()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        compared
-    });
-    if let Err(error) = outcome {
-        panic!("the store and the model differ: {error}");
-    }
+    sequences::compare("the store and the model differ", cases, empty, &prop::collection::vec(act(), 1..60), play);
 }
 
 async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError> {
@@ -111,7 +100,6 @@ async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError
 }
 
 async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Act) -> Result<(), TestCaseError> {
-    let failed = |e: StoreError| TestCaseError::fail(e.to_string());
     match act {
         Act::Request => {
             let new = new_run("a");
@@ -149,7 +137,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             let Some(at) = pick(model, run) else { return Ok(()) };
             let going = model.going.remove(at);
             let state = going.run.state.next(RunEvent::Requeued { not_before: NOON });
-            let state = state.map_err(|e| TestCaseError::fail(e.to_string()))?;
+            let state = state.map_err(failed)?;
             let mut commit = success(me, &going.run);
             commit.run = Run { state, ..going.run.clone() };
             commit.output = None;
@@ -194,7 +182,7 @@ async fn end(
     let stale = going.read.iter().any(|(of, seen)| model.writes.get(of).copied().unwrap_or_default() != *seen);
     // The sequence posts under one external id: only the first takes hold.
     let doubled = post.is_some() && model.earned_once();
-    let answer = store.commit_stretch(commit).await.map_err(|e| TestCaseError::fail(e.to_string()))?;
+    let answer = store.commit_stretch(commit).await.map_err(failed)?;
     prop_assert_eq!(matches!(answer, Committed::Conflict { .. }), stale || doubled, "{:?}", answer);
     if !matches!(answer, Committed::Done(_)) {
         model.going.push(Going { reads: vec![], read: vec![], ..going });
@@ -234,7 +222,6 @@ fn pick(model: &Model, number: u8) -> Option<usize> {
 }
 
 async fn check(store: &Arc<dyn Store>, model: &Model) -> Result<(), TestCaseError> {
-    let failed = |e: StoreError| TestCaseError::fail(e.to_string());
     let runs = store.runs(RunFilter::default(), PageRequest::first(1_000)).await.map_err(failed)?.items;
     prop_assert_eq!(runs.len(), model.queued.len() + model.going.len() + model.ended.len());
     for run in runs {

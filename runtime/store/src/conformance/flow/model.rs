@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use tidemill_core::flow::Rate;
 use tidemill_core::{RunId, Timestamp};
 
 use super::super::Factory;
+use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, name, new_run, owner};
 use crate::Store;
 use crate::records::{Debounced, NewRun, Requested, Terms};
@@ -47,23 +48,12 @@ struct Gathers {
 }
 
 pub(in super::super) fn compare(cases: u32, empty: Factory<'_>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime for the test");
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let rate = (1_u32..6, 200_u64..1_500).prop_map(|(runs, per_millis)| Rate { runs, per_millis });
-    let outcome = runner.run(&(rate, prop::collection::vec(act(), 1..80)), |(rate, acts)| {
-        let store = empty();
-        let compared = runtime.block_on(play(store.clone(), rate, acts));
-        runtime.block_on(store.close()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        compared
-    });
-    if let Err(error) = outcome {
-        panic!("the store's admissions are not as promised: {error}");
-    }
+    let sequences = (rate, prop::collection::vec(act(), 1..80));
+    sequences::compare("the store's admissions are not as promised", cases, empty, &sequences, play);
 }
 
-async fn play(store: Arc<dyn Store>, rate: Rate, acts: Vec<Act>) -> Result<(), TestCaseError> {
-    let failed = |error: crate::StoreError| TestCaseError::fail(error.to_string());
+async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(), TestCaseError> {
     deploy(&store, "a").await;
     let mut me = owner(&store).await;
     let mut now = NOON;

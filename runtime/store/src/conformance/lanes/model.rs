@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use tidemill_core::ids::Owner;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{Run, RunEvent, Wait, WaitFor};
 use tidemill_core::{RunId, Timestamp};
 
 use super::super::Factory;
+use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, failure, name, new_run, owner};
 use super::key;
 use crate::Store;
@@ -204,23 +205,8 @@ impl Model {
 }
 
 pub(in super::super) fn compare(cases: u32, empty: Factory<'_>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime for the test");
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let acts = prop::collection::vec(act(), 1..80);
-    let outcome = runner.run(&acts, |acts| {
-        let store = empty();
-        let compared = runtime.block_on(play(store.clone(), acts));
-        runtime.block_on(store.close()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        compared
-    });
-    if let Err(error) = outcome {
-        panic!("the store's lanes and the model's differ: {error}");
-    }
-}
-
-fn failed(error: impl std::fmt::Display) -> TestCaseError {
-    TestCaseError::fail(error.to_string())
+    sequences::compare("the store's lanes and the model's differ", cases, empty, &acts, play);
 }
 
 async fn play(store: Arc<dyn Store>, acts: Vec<Act>) -> Result<(), TestCaseError> {
