@@ -318,10 +318,7 @@ impl Reading<'_> {
     /// Puts a sealed value, or removes a key.
     pub fn write(&self, slot: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), Fault> {
         let tree = &self.trees.trees[slot];
-        call(|| match sealed {
-            Some(sealed) => tree.insert(key, sealed).map(drop),
-            None => tree.remove(key).map(drop),
-        })
+        call(|| put(tree, key, sealed))
     }
 
     /// Puts all that a group changed in one table.
@@ -333,10 +330,7 @@ impl Reading<'_> {
         call(|| {
             changes.iter().try_for_each(|(key, change)| {
                 gate::pass("store/insert");
-                match &change.after {
-                    Some(sealed) => tree.insert(key, sealed.clone()).map(drop),
-                    None => tree.remove(key).map(drop),
-                }
+                put(tree, key, change.after.clone())
             })
         })
     }
@@ -357,6 +351,13 @@ impl Reading<'_> {
             self.trees.marks.insert(MARK, stored::seal(MARK_TABLE, MARK, &generation.to_le_bytes()))?;
             self.trees.db.flush().map(drop)
         })
+    }
+}
+
+fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Result<()> {
+    match sealed {
+        Some(sealed) => tree.insert(key, sealed).map(drop),
+        None => tree.remove(key).map(drop),
     }
 }
 

@@ -114,7 +114,7 @@ impl Versions {
     /// What a group that the index may not have wholly wrote to a key. To be asked *before* the index is read: whatever the
     /// index lacks of a durable group is here then.
     pub fn unindexed(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
-        self.state().ahead().find_map(|layer| Some(layer.changes.get(slot)?.get(key)?.after.clone()))
+        self.state().ahead().find_map(|layer| layer.change(slot, key)).map(|change| change.after.clone())
     }
 
     /// Tells that all durable groups are wholly in the index.
@@ -183,13 +183,13 @@ impl Reader {
 
     /// What a key's value is, where the index need not be asked for it.
     pub fn ahead_of_index(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
-        self.ahead.iter().find_map(|layer| Some(layer.changes.get(slot)?.get(key)?.after.clone()))
+        self.ahead.iter().find_map(|layer| layer.change(slot, key)).map(|change| change.after.clone())
     }
 
     /// The value of a key, which the index showed as `now`.
     pub fn corrected(&self, slot: usize, key: &[u8], now: Option<sled::IVec>) -> Result<Option<sled::IVec>, KvError> {
         let later = self.later()?;
-        let changed = later.iter().find_map(|layer| layer.changes.get(slot)?.get(key));
+        let changed = later.iter().find_map(|layer| layer.change(slot, key));
         Ok(changed.map_or(now, |change| change.before.clone()))
     }
 
@@ -251,6 +251,11 @@ impl Layer {
     /// What the group changed, by the table's place.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// What the group changed of a key.
+    fn change(&self, slot: usize, key: &[u8]) -> Option<&Change> {
+        self.changes.get(slot)?.get(key)
     }
 }
 
