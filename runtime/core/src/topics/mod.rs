@@ -5,7 +5,6 @@
 
 mod filter;
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ pub(crate) use filter::is_pointer;
 pub use filter::{CONDITIONS, Condition, Filter, POINTER_BYTES, VALUE_BYTES, VALUES};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BadName, SubscriptionName};
+use crate::ids::{BadName, SubscriptionName, as_text};
 use crate::run::Export;
 
 /// The longest name of a topic, and the longest pattern, in bytes.
@@ -115,35 +114,8 @@ impl FromStr for TopicPattern {
     }
 }
 
-macro_rules! text {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-text!(Topic, TopicPattern);
+as_text!(Topic);
+as_text!(TopicPattern);
 
 /// Where a subscription begins, in each topic that it names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
