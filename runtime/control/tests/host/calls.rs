@@ -11,7 +11,6 @@ use tidemill_engine::Cause;
 use tidemill_store::records::{LogLevel, LogLine, RunFilter};
 use tokio::sync::Semaphore;
 
-use crate::durable::Durable;
 use crate::guests::{failure, output, wait};
 use crate::world::{START, World, name};
 
@@ -79,17 +78,12 @@ async fn a_run_that_takes_longer_becomes_visible_as_running() {
 async fn a_run_is_durable_before_its_request_leaves() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let store = Arc::clone(&store);
-        async move {
-            let id = job.run.id;
-            assert!(store.run(id).await.unwrap().is_none());
-            let mut guest = Durable::of(job);
-            guest.send(async { "{}".to_owned() }).await.unwrap();
-            assert_eq!(store.run(id).await.unwrap().unwrap().state.name(), "running");
-            guest.succeed("1")
-        }
+    world.act(|mut guest| async move {
+        let id = guest.job.run.id;
+        assert!(guest.store.run(id).await.unwrap().is_none());
+        guest.send(async { "{}".to_owned() }).await.unwrap();
+        assert_eq!(guest.store.run(id).await.unwrap().unwrap().state.name(), "running");
+        Ok(guest.succeed("1"))
     });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();
     assert_eq!(invoked.run.state.name(), "succeeded");
@@ -99,12 +93,7 @@ async fn a_run_is_durable_before_its_request_leaves() {
 async fn a_caller_who_leaves_stops_nothing() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("7")) }
-    });
+    let gate = world.guests.gated("7");
     let host = world.host.clone();
     let call = tokio::spawn(async move { host.invoke(ask("{}"), LONG).await });
     world.guests.have_begun(1).await;
@@ -119,12 +108,7 @@ async fn a_caller_who_leaves_stops_nothing() {
 async fn waiting_ends_with_a_run_that_is_in_the_store() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("7")) }
-    });
+    let gate = world.guests.gated("7");
     let invoked = world.host.invoke(ask("{}"), Duration::from_millis(1)).await.unwrap();
     assert!(!invoked.settled);
     assert_eq!(world.run(invoked.run.id).await.state.name(), "running");

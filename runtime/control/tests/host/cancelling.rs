@@ -1,6 +1,5 @@
 //! Runs that are asked to end: told once and in order, ended at once, or with their deployment.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,24 +7,15 @@ use tidemill_control::Ask;
 use tidemill_core::run::RunState;
 use tidemill_engine::{Cause, Urgency};
 
-use crate::durable::{Durable, Flow, whole};
 use crate::guests::{ended, failed};
 use crate::world::{BOTH_WAYS, World, name};
 
 fn listening(world: &World) {
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let store = Arc::clone(&store);
-        async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                let came = guest.signal(&store, "go").await?;
-                // It compensates, and ends as it likes.
-                guest.count(&store, "undone").await;
-                Flow::Ok(guest.succeed(if came.as_ref() == b"cancelled" { "null" } else { "1" }))
-            };
-            whole(run.await)
-        }
+    world.act(|mut guest| async move {
+        let came = guest.signal("go").await?;
+        // It compensates, and ends as it likes.
+        guest.count("undone").await;
+        Ok(guest.succeed(if came.as_ref() == b"cancelled" { "null" } else { "1" }))
     });
 }
 

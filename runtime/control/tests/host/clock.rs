@@ -1,16 +1,13 @@
 //! The machine's clock is set, forward and back, while the host runs: what it passes over is late or missed by the
 //! schedule's policy, and nothing happens twice, neither a firing nor the end of a sleep.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tidemill_core::Timestamp;
-use tidemill_core::clock::Clock as _;
 use tidemill_core::run::RunState;
 use tidemill_store::records::RunFilter;
 
-use crate::durable::{Durable, Flow, whole};
 use crate::world::{BOTH_WAYS, START, World, name};
 
 const MINUTE: u64 = 60_000;
@@ -32,19 +29,10 @@ async fn fired(world: &World) -> Vec<u64> {
 
 /// Guests that sleep for an hour, and count how often they get behind it.
 fn sleepers(world: &World) {
-    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
-    world.guests.act(move |job| {
-        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-        async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                let until = guest.job.run.created_at.plus_millis(HOUR);
-                guest.sleep_until(until, || clock.now()).await?;
-                guest.count(&store, "woken").await;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
-        }
+    world.act(|mut guest| async move {
+        guest.sleep_until(guest.job.run.created_at.plus_millis(HOUR)).await?;
+        guest.count("woken").await;
+        Ok(guest.succeed("1"))
     });
 }
 

@@ -1,6 +1,5 @@
 //! Deployments: revisions, pauses, removal, and what a run keeps of the revision that it began with.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,9 +8,8 @@ use tidemill_core::manifest::Manifest;
 use tidemill_core::run::RunState;
 use tidemill_core::{Code, Revision};
 use tidemill_store::records::{PutVersion, RunFilter};
-use tokio::sync::Semaphore;
 
-use crate::guests::{output, wait};
+use crate::guests::output;
 use crate::world::{World, name};
 
 fn manifest(json: serde_json::Value) -> Manifest {
@@ -94,11 +92,7 @@ async fn a_queued_run_keeps_the_config_that_it_was_asked_for_with() {
 async fn a_deployment_with_runs_is_removed_only_with_them() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let gate = Arc::new(Semaphore::new(0));
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&gate);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
+    let _gate = world.guests.gated("1");
     let running = world.request("a").await;
     world.turn().await;
     world.guests.have_begun(1).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_control::Job;
+use tidemill_core::clock::{Clock as _, ManualClock};
 use tidemill_core::journal::{Journal, Kind, Met, NewEntry, Position};
 use tidemill_core::run::{Wait, WaitFor};
 use tidemill_core::{Fuel, RunId, Timestamp};
@@ -12,12 +13,15 @@ use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite};
 
 use crate::guests::failed;
+use crate::world::World;
 
 /// What a script is, as far as it came: it ends early where it leaves memory or is done again.
 pub type Flow<T> = Result<T, Ended>;
 
 pub struct Durable {
     pub job: Job,
+    pub store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
     journal: Journal,
     effects: Effects,
     /// Where the stretch begins that a changed read makes void.
@@ -29,13 +33,27 @@ pub struct Durable {
     told: bool,
 }
 
+impl World {
+    /// From now on guests do this.
+    pub fn act<F>(&self, script: impl Fn(Durable) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Flow<Ended>> + Send + 'static,
+    {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        self.guests.act(move |job| {
+            let flow = script(Durable::of(job, Arc::clone(&store), Arc::clone(&clock)));
+            async move { flow.await.unwrap_or_else(|ended| ended) }
+        });
+    }
+}
+
 impl Durable {
-    pub fn of(mut job: Job) -> Self {
+    fn of(mut job: Job, store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
         let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
         journal.rewind();
         let kept = journal.position();
         let (effects, kept_effects) = (Effects::default(), Effects::default());
-        Self { job, journal, effects, opener: kept, kept, kept_effects, calls: 0, told: false }
+        Self { job, store, clock, journal, effects, opener: kept, kept, kept_effects, calls: 0, told: false }
     }
 
     /// Whether everything that is recorded was replayed.
@@ -66,11 +84,11 @@ impl Durable {
     }
 
     /// Reads a counter and writes it back plus one, as part of the stretch.
-    pub async fn count(&mut self, store: &Arc<dyn Store>, key: &str) -> u64 {
+    pub async fn count(&mut self, key: &str) -> u64 {
         if let Some(recorded) = self.met(Kind::StateGet) {
             return std::str::from_utf8(&recorded).unwrap().parse().unwrap();
         }
-        let read = store.state(&self.job.run.deployment, key).await.unwrap();
+        let read = self.store.state(&self.job.run.deployment, key).await.unwrap();
         let n = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap()) + 1;
         self.effects.reads.push(ReadCheck::State { key: key.to_owned(), version: read.version });
         self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(n.to_string().into()) });
@@ -150,11 +168,11 @@ impl Durable {
     }
 
     /// Waits until then.
-    pub async fn sleep_until(&mut self, at: Timestamp, now: impl Fn() -> Timestamp) -> Flow<Bytes> {
+    pub async fn sleep_until(&mut self, at: Timestamp) -> Flow<Bytes> {
         if let Some(recorded) = self.came_before() {
             return Ok(recorded);
         }
-        while now() < at {
+        while self.clock.now() < at {
             if let Some(told) = self.goes_on(Wait::until(at)).await? {
                 return Ok(told);
             }
@@ -163,22 +181,22 @@ impl Durable {
     }
 
     /// A step's back-off.
-    pub async fn back_off(&mut self, until: Timestamp, now: impl Fn() -> Timestamp) -> Flow<()> {
-        while now() < until {
+    pub async fn back_off(&mut self, until: Timestamp) -> Flow<()> {
+        while self.clock.now() < until {
             self.commit(Point::BackOff { until }).await?;
         }
         Ok(())
     }
 
     /// Waits for a signal, and takes it.
-    pub async fn signal(&mut self, store: &Arc<dyn Store>, name: &str) -> Flow<Bytes> {
+    pub async fn signal(&mut self, name: &str) -> Flow<Bytes> {
         if let Some(recorded) = self.came_before() {
             return Ok(recorded);
         }
         let wait = Wait { any_of: vec![WaitFor::Signal(name.to_owned())], ..Wait::default() };
         loop {
             let after = self.effects.taken.last().copied();
-            if let Some(signal) = store.inbox(self.job.run.id, name, after).await.unwrap() {
+            if let Some(signal) = self.store.inbox(self.job.run.id, name, after).await.unwrap() {
                 self.effects.taken.push(signal.place);
                 return Ok(self.came(&signal.payload));
             }
@@ -189,15 +207,15 @@ impl Durable {
     }
 
     /// Waits for the end of a run.
-    pub async fn child(&mut self, store: &Arc<dyn Store>, id: RunId) -> Flow<String> {
+    pub async fn child(&mut self, id: RunId) -> Flow<String> {
         let wait = Wait { any_of: vec![WaitFor::Run(id)], ..Wait::default() };
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         if let Some(recorded) = self.came_before() {
             return Ok(text(recorded));
         }
         loop {
-            let outcome = match store.run(id).await.unwrap() {
-                Some(_) => store.outcome(id).await.unwrap(),
+            let outcome = match self.store.run(id).await.unwrap() {
+                Some(_) => self.store.outcome(id).await.unwrap(),
                 None => None,
             };
             if let Some(outcome) = outcome {
@@ -273,9 +291,4 @@ impl Durable {
     pub fn as_new(&mut self, input: &str) -> Ended {
         self.end(Outcome::ContinueAsNew { input: Bytes::copy_from_slice(input.as_bytes()) })
     }
-}
-
-/// The end of a script, early or not.
-pub fn whole(flow: Flow<Ended>) -> Ended {
-    flow.unwrap_or_else(|ended| ended)
 }

@@ -10,9 +10,8 @@ use tidemill_core::run::{Run, TriggerKind};
 use tidemill_core::{Code, EventId, SubscriptionName, Timestamp, Topic};
 use tidemill_engine::{Effects, Ended, SentEvent};
 use tidemill_store::records::{FeedEvent, NewEvent, Operation, OperationState, Publish, RunFilter, Subscription};
-use tokio::sync::Semaphore;
 
-use crate::guests::{failed, output, wait};
+use crate::guests::{failed, output};
 use crate::world::{START, World, name};
 
 fn topic(text: &str) -> Topic {
@@ -180,12 +179,7 @@ async fn a_full_queue_is_waited_for_and_nothing_is_lost() {
         config.queue_max = 5;
     }
     let world = World::still_with(small).await;
-    let gate = std::sync::Arc::new(Semaphore::new(0));
-    let held = std::sync::Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let held = std::sync::Arc::clone(&held);
-        async move { wait(&held, &job).await.unwrap_or_else(|| output("null")) }
-    });
+    let gate = world.guests.gated("null");
     let mut manifest = subscribed("a", "t", json!({}));
     manifest["concurrency"] = 1.into();
     world.deploy(manifest).await;

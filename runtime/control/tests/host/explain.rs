@@ -1,17 +1,13 @@
 //! Why a run is where it is: the stages in their one order, and an answer for every state.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use tidemill_control::{Ask, Explanation, HostConfig, StageName, Verdict};
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Clock as _, Code, RunId, Timestamp};
+use tidemill_core::{Code, RunId, Timestamp};
 use tidemill_engine::Cause;
 use tidemill_store::records::Requested;
-use tokio::sync::Semaphore;
 
-use crate::durable::{Durable, whole};
-use crate::guests::{failure, output, wait};
+use crate::guests::{failure, output};
 use crate::world::{START, World, name};
 
 async fn explained(world: &World, id: RunId) -> Explanation {
@@ -37,17 +33,6 @@ async fn asked(world: &World, deployment: &str, input: serde_json::Value, delay:
     }
 }
 
-/// Guests wait for the gate, and succeed.
-fn gated(world: &World) -> Arc<Semaphore> {
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
-    gate
-}
-
 #[tokio::test]
 async fn a_run_goes_through_the_stages_in_their_order() {
     let world = World::still_with(|config: &mut HostConfig| config.concurrency = 2).await;
@@ -55,7 +40,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
         .deploy(json!({ "name": "a", "concurrency": 2, "concurrency_key": "/k", "rate": { "runs": 2, "per": "1m" } }))
         .await;
     world.deploy(json!({ "name": "other" })).await;
-    let gate = gated(&world);
+    let gate = world.guests.gated("1");
     let holder = asked(&world, "a", json!({ "k": 1 }), 0).await;
     let beside = asked(&world, "a", json!({ "k": 2 }), 0).await;
     world.turn().await;
@@ -113,7 +98,7 @@ async fn a_run_goes_through_the_stages_in_their_order() {
 async fn who_waits_for_others_of_its_deployment_knows_its_number() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
-    let gate = gated(&world);
+    let gate = world.guests.gated("1");
     let first = world.request("a").await;
     world.turn().await;
     world.guests.have_begun(1).await;
@@ -141,22 +126,13 @@ async fn requests_that_become_one_say_until_when() {
 async fn a_run_that_waits_in_the_store_says_for_what() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
-    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
-    world.guests.act(move |job| {
-        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-        async move {
-            let mut guest = Durable::of(job);
-            let sleeps = guest.job.input.as_ref() == b"1";
-            let run = async {
-                if sleeps {
-                    guest.sleep_until(START.plus_millis(9_000), || clock.now()).await?;
-                } else {
-                    guest.signal(&store, "go").await?;
-                }
-                crate::durable::Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
+    world.act(|mut guest| async move {
+        if guest.job.input.as_ref() == b"1" {
+            guest.sleep_until(START.plus_millis(9_000)).await?;
+        } else {
+            guest.signal("go").await?;
         }
+        Ok(guest.succeed("1"))
     });
     let sleeper = asked(&world, "a", json!(1), 0).await;
     world.turn().await;
@@ -214,7 +190,7 @@ async fn a_firing_that_waits_its_turn_says_after_whom() {
     let world = World::still().await;
     let schedule = json!({ "name": "often", "cron": "* * * * *", "overlap": "queue-all" });
     world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
-    let _gate = gated(&world);
+    let _gate = world.guests.gated("1");
     for _ in 0..3 {
         world.clock.advance(60_000);
         world.turn().await;

@@ -1,7 +1,5 @@
 //! What becomes of a schedule's firings: by overlap and catch-up policy, by a limit, by failures in a row.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidemill_core::run::RunState;
@@ -9,9 +7,8 @@ use tidemill_core::schedule::{CatchUp, Overlap};
 use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_engine::Cause;
 use tidemill_store::records::{Fate, FiringEntry, PageRequest, RunFilter, Schedule};
-use tokio::sync::Semaphore;
 
-use crate::guests::{failure, output, wait};
+use crate::guests::{failure, output};
 use crate::world::{START, World, name};
 
 const MINUTE: u64 = 60_000;
@@ -30,17 +27,6 @@ async fn deploy(world: &World, more: Value) {
     let mut schedule = json!({ "name": "often", "cron": "* * * * *" });
     schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.deploy(json!({ "name": "a", "concurrency": 50, "schedules": [schedule] })).await;
-}
-
-/// Guests that go on until the gate says so, or until they are told to end.
-fn hold(world: &World) -> Arc<Semaphore> {
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
-    gate
 }
 
 async fn minute(world: &World) {
@@ -113,7 +99,7 @@ async fn each_overlap_policy_decides_for_each_catch_up_policy() {
 #[tokio::test]
 async fn one_that_waits_begins_when_the_others_have_ended() {
     let world = world(json!({ "overlap": "queue-one" })).await;
-    let gate = hold(&world);
+    let gate = world.guests.gated("1");
     minute(&world).await;
     world.guests.have_begun(1).await;
     minute(&world).await;
@@ -137,7 +123,7 @@ async fn one_that_waits_begins_when_the_others_have_ended() {
 #[tokio::test]
 async fn all_that_wait_begin_in_their_order_over_a_restart() {
     let mut world = world(json!({ "overlap": "queue-all" })).await;
-    let gate = hold(&world);
+    let gate = world.guests.gated("1");
     minute(&world).await;
     world.guests.have_begun(1).await;
     minute(&world).await;
@@ -158,7 +144,7 @@ async fn all_that_wait_begin_in_their_order_over_a_restart() {
 async fn the_other_is_told_to_end_and_the_new_one_begins_when_it_has() {
     for overlap in ["cancel-other", "terminate-other"] {
         let world = world(json!({ "overlap": overlap })).await;
-        let _gate = hold(&world);
+        let _gate = world.guests.gated("1");
         minute(&world).await;
         world.guests.have_begun(1).await;
         minute(&world).await;
@@ -238,7 +224,7 @@ proptest! {
                 "overlap": overlap.as_str(), "catch_up": catch_up.as_str(), "catch_up_window": "10m",
             });
             let world = world(words).await;
-            let gate = hold(&world);
+            let gate = world.guests.gated("1");
             let mut passed = 0;
             for (minutes, ends, by_hand) in steps {
                 world.clock.advance(minutes * MINUTE);

@@ -7,9 +7,8 @@ use tidemill_control::{Ask, HostConfig};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
 use tidemill_store::records::Requested;
-use tokio::sync::Semaphore;
 
-use crate::guests::{output, wait};
+use crate::guests::output;
 use crate::world::{START, World, name};
 
 async fn ask(world: &World, deployment: &str, input: serde_json::Value) -> Requested {
@@ -52,12 +51,7 @@ async fn settle(world: &World) {
 async fn one_of_a_key_goes_on_at_a_time() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "concurrency_key": "/customer" })).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
+    let gate = world.guests.gated("1");
     let first = asked(&world, "a", json!({ "customer": "x" })).await;
     let second = asked(&world, "a", json!({ "customer": "x", "n": 2 })).await;
     let other = asked(&world, "a", json!({ "customer": "y" })).await;

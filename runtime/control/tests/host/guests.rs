@@ -45,6 +45,17 @@ impl Scripted {
         *self.script.lock().unwrap() = Arc::new(move |job| Box::pin(script(job)));
     }
 
+    /// From now on guests wait for this gate, or for being stopped, and answer with this JSON.
+    pub fn gated(&self, answer: &'static str) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        self.act(move |job| {
+            let gate = Arc::clone(&held);
+            async move { wait(&gate, &job).await.unwrap_or_else(|| output(answer)) }
+        });
+        gate
+    }
+
     /// From now on this component cannot continue what is recorded.
     pub fn refuse(&self, component: ComponentDigest) {
         *self.refuses.lock().unwrap() = Some(component);

@@ -86,12 +86,7 @@ async fn a_run_that_was_there_at_three_crashes_is_tried_alone_and_parked_at_the_
 async fn shutdown_lets_runs_finish() {
     let mut world = World::running().await;
     world.deploy(json!({ "name": "a" })).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
+    let gate = world.guests.gated("1");
     let run = world.request("a").await;
     world.guests.have_begun(1).await;
     let host = world.host.clone();

@@ -1,6 +1,5 @@
 //! Schedules: each time fires once, together with the next; what overlaps or was missed is counted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,9 +9,7 @@ use tidemill_core::run::TriggerKind;
 use tidemill_core::schedule::Ends;
 use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
 use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
-use tokio::sync::Semaphore;
 
-use crate::guests::{output, wait};
 use crate::world::{START, World, name};
 
 const MINUTE: u64 = 60_000;
@@ -83,12 +80,7 @@ async fn a_thousand_schedules_of_one_second_all_fire_and_none_twice() {
 async fn a_firing_is_skipped_and_counted_while_the_last_goes_on() {
     let world = World::still().await;
     world.deploy(minutely(json!({}))).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
+    let gate = world.guests.gated("1");
     world.clock.advance(MINUTE);
     world.turn().await;
     world.guests.have_begun(1).await;
@@ -108,12 +100,7 @@ async fn a_firing_is_skipped_and_counted_while_the_last_goes_on() {
 async fn firings_that_may_overlap_do() {
     let world = World::still().await;
     world.deploy(minutely(json!({ "overlap": "allow" }))).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    world.guests.act(move |job| {
-        let gate = Arc::clone(&held);
-        async move { wait(&gate, &job).await.unwrap_or_else(|| output("1")) }
-    });
+    let gate = world.guests.gated("1");
     for begun in 1..=2 {
         world.clock.advance(MINUTE);
         world.turn().await;

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tidemill_control::{Ask, BackfillAsk};
+use tidemill_core::Code;
 use tidemill_core::run::{Export, Run, RunState};
-use tidemill_core::{Clock as _, Code};
 use tidemill_engine::Cause;
 use tidemill_store::records::{Requested, RunFilter};
 
-use crate::durable::{Durable, whole};
 use crate::guests::{failure, output};
 use crate::world::{START, World, leaves, name};
 
@@ -159,15 +158,13 @@ async fn a_collection_that_waits_keeps_its_stream_and_its_period() {
     let world = World::with(&[Export::RevenueStream], false, leaves).await;
     world.deploy(json!({ "name": "a" })).await;
     let periods = Arc::new(Mutex::new(Vec::new()));
-    let (seen, clock) = (Arc::clone(&periods), Arc::clone(&world.clock));
-    world.guests.act(move |job| {
-        seen.lock().unwrap().push((job.run.id, String::from_utf8(job.input.to_vec()).unwrap()));
-        let clock = Arc::clone(&clock);
+    let seen = Arc::clone(&periods);
+    world.act(move |mut guest| {
+        seen.lock().unwrap().push((guest.job.run.id, String::from_utf8(guest.job.input.to_vec()).unwrap()));
         async move {
-            let mut guest = Durable::of(job);
             guest.call("asked");
-            let slept = guest.sleep_until(START.plus_millis(2_000), || clock.now()).await;
-            whole(slept.map(|_| guest.succeed("{}")))
+            guest.sleep_until(START.plus_millis(2_000)).await?;
+            Ok(guest.succeed("{}"))
         }
     });
     let first = world.request("a").await;

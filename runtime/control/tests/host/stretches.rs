@@ -12,7 +12,6 @@ use tidemill_engine::Cause;
 use tidemill_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::durable::{Durable, Flow, whole};
 use crate::guests::{ended, failed, output, wait};
 use crate::world::{START, World, name};
 
@@ -27,23 +26,19 @@ async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
 async fn what_was_done_before_a_request_takes_hold_before_it_leaves() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let store = Arc::clone(&store);
-        async move {
-            let mut guest = Durable::of(job);
-            guest.count(&store, "before").await;
-            let sent = guest
-                .send(async {
-                    assert_eq!(value(&store, "before").await.as_deref(), Some("1"));
-                    "ok".to_owned()
-                })
-                .await;
-            assert_eq!(sent.unwrap().as_ref(), b"ok");
-            guest.count(&store, "after").await;
-            assert_eq!(value(&store, "after").await, None);
-            guest.succeed("1")
-        }
+    world.act(|mut guest| async move {
+        let store = Arc::clone(&guest.store);
+        guest.count("before").await;
+        let sent = guest
+            .send(async {
+                assert_eq!(value(&store, "before").await.as_deref(), Some("1"));
+                "ok".to_owned()
+            })
+            .await;
+        assert_eq!(sent.unwrap().as_ref(), b"ok");
+        guest.count("after").await;
+        assert_eq!(value(&store, "after").await, None);
+        Ok(guest.succeed("1"))
     });
     let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded);
@@ -67,43 +62,37 @@ async fn a_stretch_whose_read_has_changed_is_done_again_and_nothing_before_it() 
 async fn done_again(at_the_end: bool) -> (usize, usize) {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let store = Arc::clone(&world.store);
     let (sent, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&sent), Arc::clone(&counted));
     let other = world.host.clone();
-    world.guests.act(move |job| {
-        let (store, sent, counted, other) =
-            (Arc::clone(&store), Arc::clone(&counts.0), Arc::clone(&counts.1), other.clone());
+    world.act(move |mut guest| {
+        let (sent, counted, other) = (Arc::clone(&counts.0), Arc::clone(&counts.1), other.clone());
         async move {
-            let mut guest = Durable::of(job);
             if guest.job.input.as_ref() == b"[]" {
-                guest.count(&store, "n").await;
-                return guest.succeed("0");
+                guest.count("n").await;
+                return Ok(guest.succeed("0"));
             }
-            let run = async {
-                guest
-                    .send(async {
-                        sent.fetch_add(1, Ordering::SeqCst);
-                        "first".to_owned()
-                    })
-                    .await?;
-                guest.count(&store, "n").await;
-                if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                    // Another run of the deployment counts meanwhile.
-                    other.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
-                }
-                if at_the_end {
-                    return Flow::Ok(guest.succeed("1"));
-                }
-                guest
-                    .send(async {
-                        sent.fetch_add(1, Ordering::SeqCst);
-                        "second".to_owned()
-                    })
-                    .await?;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
+            guest
+                .send(async {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    "first".to_owned()
+                })
+                .await?;
+            guest.count("n").await;
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                // Another run of the deployment counts meanwhile.
+                other.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
+            }
+            if at_the_end {
+                return Ok(guest.succeed("1"));
+            }
+            guest
+                .send(async {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    "second".to_owned()
+                })
+                .await?;
+            Ok(guest.succeed("1"))
         }
     });
     let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
@@ -116,29 +105,24 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
 async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;
-    let store = Arc::clone(&world.store);
     let sent = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&sent);
-    world.guests.act(move |job| {
-        let (store, sent) = (Arc::clone(&store), Arc::clone(&counts));
+    world.act(move |mut guest| {
+        let sent = Arc::clone(&counts);
         async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                guest.count(&store, "kept").await;
-                guest.keep();
-                guest.count(&store, "dropped").await;
-                if guest.job.run.attempt == 1 {
-                    return Flow::Ok(guest.fail(true));
-                }
-                guest
-                    .send(async {
-                        sent.fetch_add(1, Ordering::SeqCst);
-                        "ok".to_owned()
-                    })
-                    .await?;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
+            guest.count("kept").await;
+            guest.keep();
+            guest.count("dropped").await;
+            if guest.job.run.attempt == 1 {
+                return Ok(guest.fail(true));
+            }
+            guest
+                .send(async {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    "ok".to_owned()
+                })
+                .await?;
+            Ok(guest.succeed("1"))
         }
     });
     let run = world.request("a").await;
@@ -161,13 +145,9 @@ async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
 async fn a_retry_that_would_come_to_the_same_is_not_made() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    world.guests.act(|job| async move {
-        let mut guest = Durable::of(job);
-        let run = async {
-            guest.send(async { "declined".to_owned() }).await?;
-            Flow::Ok(guest.fail(true))
-        };
-        whole(run.await)
+    world.act(|mut guest| async move {
+        guest.send(async { "declined".to_owned() }).await?;
+        Ok(guest.fail(true))
     });
     let run = world.request("a").await;
     world.turn().await;
@@ -188,18 +168,17 @@ async fn a_crash_goes_on_where_the_last_save_was() {
     let gate = Arc::new(Semaphore::new(0));
     let (held, asked) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
     let counts = Arc::clone(&asked);
-    world.guests.act(move |job| {
+    world.act(move |mut guest| {
         let (gate, asked) = (Arc::clone(&held), Arc::clone(&counts));
         async move {
-            let mut guest = Durable::of(job);
             if !guest.is_live() {
                 assert_eq!(guest.call("never").as_ref(), b"once");
-                return guest.succeed("1");
+                return Ok(guest.succeed("1"));
             }
             asked.fetch_add(1, Ordering::SeqCst);
             guest.call("once");
             assert!(guest.save().await);
-            wait(&gate, &guest.job).await.unwrap_or_else(|| output("2"))
+            Ok(wait(&gate, &guest.job).await.unwrap_or_else(|| output("2")))
         }
     });
     let run = world.request("a").await;
@@ -219,14 +198,13 @@ async fn a_crash_goes_on_where_the_last_save_was() {
 async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revision() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "config": { "n": 1 } })).await;
-    world.guests.act(|job| async move {
-        let mut guest = Durable::of(job);
+    world.act(|mut guest| async move {
         assert!(guest.is_live());
         guest.call("once");
-        match guest.job.run.generation {
+        Ok(match guest.job.run.generation {
             3 => guest.succeed(std::str::from_utf8(&guest.job.input.clone()).unwrap()),
             generation => guest.as_new(&format!("[{generation}]")),
-        }
+        })
     });
     let host = world.host.clone();
     let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[0]"), LONG).await.unwrap() });
@@ -249,18 +227,10 @@ async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revisi
 async fn a_step_that_backs_off_holds_no_place_and_nothing_of_it_takes_hold() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
-    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
-    world.guests.act(move |job| {
-        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-        async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                guest.count(&store, "n").await;
-                guest.back_off(START.plus_millis(5_000), || tidemill_core::Clock::now(&*clock)).await?;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
-        }
+    world.act(|mut guest| async move {
+        guest.count("n").await;
+        guest.back_off(START.plus_millis(5_000)).await?;
+        Ok(guest.succeed("1"))
     });
     let run = world.request("a").await;
     world.turn().await;

@@ -1,7 +1,5 @@
 //! Runs that start runs: children end with their parents, are waited for, and are tried again with them.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use tidemill_control::{HostConfig, Job, RetryAsk};
 use tidemill_core::run::{Export, Run, RunState, Seed, TriggerKind};
@@ -9,7 +7,6 @@ use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
 use tidemill_engine::{Cause, DryRun, StartRun, Urgency};
 use tidemill_store::records::PageRequest;
 
-use crate::durable::{Durable, Flow, whole};
 use crate::guests::{ended, failed, failure, output};
 use crate::world::{BOTH_WAYS, START, World, component, name};
 
@@ -39,23 +36,18 @@ fn family<F: Future<Output = tidemill_engine::Ended> + Send + 'static>(
     detached: bool,
     child: impl Fn(Job) -> F + Send + Sync + Clone + 'static,
 ) {
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let (store, child) = (Arc::clone(&store), child.clone());
+    world.act(move |mut guest| {
+        let child = child.clone();
         async move {
-            if job.run.deployment.as_str() == "child" {
-                return child(job).await;
+            if guest.job.run.deployment.as_str() == "child" {
+                return Ok(child(guest.job).await);
             }
-            let mut guest = Durable::of(job);
-            let run = async {
-                let started = start(&guest.job, detached).await;
-                let id = guest.start(started);
-                match guest.child(&store, id).await?.as_str() {
-                    "succeeded" => Flow::Ok(guest.succeed("\"well\"")),
-                    _ => Flow::Ok(guest.fail(false)),
-                }
-            };
-            whole(run.await)
+            let started = start(&guest.job, detached).await;
+            let id = guest.start(started);
+            Ok(match guest.child(id).await?.as_str() {
+                "succeeded" => guest.succeed("\"well\""),
+                _ => guest.fail(false),
+            })
         }
     });
 }
@@ -125,19 +117,15 @@ async fn cancelling_goes_from_the_leaves_up() {
 async fn a_child_ends_with_its_parent_unless_it_is_detached() {
     for detached in [false, true] {
         let world = world_with(|_| {}).await;
-        world.guests.act(move |job| async move {
-            if job.run.deployment.as_str() == "child" {
-                job.cancel.reached(Urgency::Asked).await;
-                return ended(failed(false, Cause::Cancelled));
+        world.act(move |mut guest| async move {
+            if guest.job.run.deployment.as_str() == "child" {
+                guest.job.cancel.reached(Urgency::Asked).await;
+                return Ok(ended(failed(false, Cause::Cancelled)));
             }
-            let mut guest = Durable::of(job);
             let started = start(&guest.job, detached).await;
             guest.start(started);
-            let run = async {
-                guest.send(async { "ok".to_owned() }).await?;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
+            guest.send(async { "ok".to_owned() }).await?;
+            Ok(guest.succeed("1"))
         });
         let parent = world.request("parent").await;
         world.turn().await;
@@ -181,13 +169,9 @@ async fn retrying_a_parent_resumes_the_tree_at_the_leaf_that_failed() {
 #[tokio::test]
 async fn a_retry_on_another_component_is_looked_at_before() {
     let world = world_with(|_| {}).await;
-    world.guests.act(|job| async move {
-        let mut guest = Durable::of(job);
-        let run = async {
-            guest.send(async { "ok".to_owned() }).await?;
-            Flow::Ok(guest.fail(false))
-        };
-        whole(run.await)
+    world.act(|mut guest| async move {
+        guest.send(async { "ok".to_owned() }).await?;
+        Ok(guest.fail(false))
     });
     let run = world.request("parent").await;
     world.turn().await;
@@ -204,10 +188,9 @@ async fn a_retry_on_another_component_is_looked_at_before() {
     assert!(matches!(looked.replay, Some(DryRun::Mismatch(_))));
     assert_eq!(looked.run.state.name(), "parked");
     // From its start there is nothing to continue.
-    world.guests.act(|job| async move {
-        let guest = Durable::of(job);
+    world.act(|guest| async move {
         assert!(guest.is_live());
-        output("1")
+        Ok(output("1"))
     });
     let anew = RetryAsk { from_start: true, ..on(component()) };
     let retried = world.host.retry(run.id, anew).await.unwrap();

@@ -6,46 +6,28 @@ use std::time::Duration;
 use serde_json::json;
 use tidemill_control::{Ask, SignalTo};
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Clock as _, Code, RunId};
+use tidemill_core::{Code, RunId};
 use tidemill_store::records::{Requested, RunFilter};
 
-use crate::durable::{Durable, Flow, whole};
 use crate::world::{BOTH_WAYS, START, World, leaves, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Guests that sleep for so long, and count before and after.
 fn sleeping(world: &World, millis: u64) {
-    let (store, clock) = (Arc::clone(&world.store), Arc::clone(&world.clock));
-    world.guests.act(move |job| {
-        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
-        async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                guest.count(&store, "before").await;
-                let until = guest.job.run.created_at.plus_millis(millis);
-                guest.sleep_until(until, || clock.now()).await?;
-                guest.count(&store, "after").await;
-                Flow::Ok(guest.succeed("1"))
-            };
-            whole(run.await)
-        }
+    world.act(move |mut guest| async move {
+        guest.count("before").await;
+        guest.sleep_until(guest.job.run.created_at.plus_millis(millis)).await?;
+        guest.count("after").await;
+        Ok(guest.succeed("1"))
     });
 }
 
 /// Guests that wait for a signal and answer with it.
 fn listening(world: &World) {
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let store = Arc::clone(&store);
-        async move {
-            let mut guest = Durable::of(job);
-            let run = async {
-                let came = guest.signal(&store, "go").await?;
-                Flow::Ok(guest.succeed(std::str::from_utf8(&came).unwrap()))
-            };
-            whole(run.await)
-        }
+    world.act(|mut guest| async move {
+        let came = guest.signal("go").await?;
+        Ok(guest.succeed(std::str::from_utf8(&came).unwrap()))
     });
 }
 
@@ -184,7 +166,7 @@ async fn a_thousand_sleeping_runs_hold_no_places() {
     assert_eq!(world.host.running(), 0);
     world.turn().await;
     // A run beside them begins at once.
-    world.guests.act(|job| async move { Durable::of(job).succeed("1") });
+    world.act(|mut guest| async move { Ok(guest.succeed("1")) });
     assert_eq!(world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap().run.state, RunState::Succeeded);
     sleeping(&world, 3_600_000);
     world.clock.advance(3_600_000);
@@ -200,14 +182,13 @@ async fn a_thousand_sleeping_runs_hold_no_places() {
 async fn woken_runs_go_before_new_ones() {
     let world = World::still_with(leaves).await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
-    let (store, order) = (Arc::clone(&world.store), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&order);
-    world.guests.act(move |job| {
-        seen.lock().unwrap().push(job.run.id);
-        let store = Arc::clone(&store);
+    world.act(move |mut guest| {
+        seen.lock().unwrap().push(guest.job.run.id);
         async move {
-            let mut guest = Durable::of(job);
-            whole(guest.signal(&store, "go").await.map(|_| guest.succeed("1")))
+            guest.signal("go").await?;
+            Ok(guest.succeed("1"))
         }
     });
     let woken = world.request("a").await;
