@@ -86,6 +86,8 @@ use crate::{
         topics::publish::publish,
         subscriptions::list::list,
         subscriptions::get::get,
+        subscriptions::pause::pause,
+        subscriptions::pause::resume,
         subscriptions::replay::replay,
         subscriptions::skip::skip,
         streams::list::list,

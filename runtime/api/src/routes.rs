@@ -69,6 +69,8 @@ routes! {
     "/v1/topics/{topic}/events": get topics::events::events, post topics::publish::publish;
     "/v1/subscriptions": get subscriptions::list::list;
     "/v1/subscriptions/{deployment}/{name}": get subscriptions::get::get;
+    "/v1/subscriptions/{deployment}/{name}/pause": post subscriptions::pause::pause;
+    "/v1/subscriptions/{deployment}/{name}/resume": post subscriptions::pause::resume;
     "/v1/subscriptions/{deployment}/{name}/replay": post subscriptions::replay::replay;
     "/v1/subscriptions/{deployment}/{name}/skip": post subscriptions::skip::skip;
     "/v1/streams": get streams::list::list;

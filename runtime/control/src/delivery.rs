@@ -3,7 +3,7 @@
 //!
 //! A look takes a bounded part of what waits in each topic for each subscription, all side by side, so that many subscriptions share
 //! their commits. A subscription whose deployment is paused or whose queue is full falls behind, and catches up: events wait in
-//! their topics, not here.
+//! their topics, not here. So does one that is paused itself.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -74,7 +74,7 @@ impl Deliveries {
         self.knock.notify_one();
     }
 
-    /// A deployment has another revision, is paused or goes on.
+    /// A deployment has another revision, is paused or goes on, or a subscription of it does.
     pub(crate) fn changed(&self, deployment: &DeploymentName) {
         locked(&self.waits).deployments.insert(deployment.clone());
         self.knock.notify_one();
@@ -128,7 +128,7 @@ impl Deliveries {
 
 /// What one look at a pair came to.
 enum Given {
-    /// Nothing waits any more; or it waits for the deployment to go on, which knocks.
+    /// Nothing waits any more; or it waits for the deployment or the subscription to go on, which knocks.
     All,
     /// More waits.
     Part,
@@ -230,7 +230,7 @@ impl Delivering {
         let deployment = &live.deployment.name;
         let Some(behind) = store.behind(deployment, &subscription.name, topic).await? else { return Ok(Given::All) };
         self.host.deliveries.seen(subscriber, topic, behind.waiting);
-        if behind.waiting == 0 || !Live::is_open(&live.deployment, &live.plan) {
+        if behind.waiting == 0 || behind.paused || !Live::is_open(&live.deployment, &live.plan) {
             return Ok(Given::All);
         }
         let room = room(&self.host, live).await?;
@@ -262,7 +262,7 @@ impl Delivering {
         };
         gate::pass("event/delivered");
         if !done {
-            // Somebody has changed the deployment, which knocks; or it stands elsewhere, and the next look sees where.
+            // Somebody has changed the deployment or paused the subscription, which knocks; or it stands elsewhere, and the next look sees where.
             return Ok(Given::Part);
         }
         self.host.deliveries.seen(subscriber, topic, behind.waiting.saturating_sub(given));

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, EventId, SubscriptionName, Topic};
-use tidemill_store::records::{NewEvent, Publish, Published, TOPICS};
+use tidemill_store::records::{NewEvent, Pause, Publish, Published, Subscription, TOPICS};
 
+use crate::deploy::checked_note;
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
 use crate::runs::KEY_BYTES;
@@ -72,6 +73,56 @@ impl Host {
             let skipped = host.store.skip(&deployment, &name, host.clock.now()).await?;
             host.deliveries.changed(&deployment);
             Ok(skipped)
+        })
+        .await
+    }
+
+    /// Gives a subscription nothing more until it is resumed: events wait for it in their topics, for as long as they are kept. Replays
+    /// go on, as they are asked for by hand.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the note is too long.
+    pub async fn pause_subscription(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        note: String,
+    ) -> Result<Subscription, ControlError> {
+        let pause = Pause { since: self.0.clock.now(), note: checked_note(note)? };
+        self.set_subscription_pause(deployment, name, Some(pause)).await
+    }
+
+    /// Goes on where it stands, with all that waits for it.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/run-state` where it is not paused.
+    pub async fn resume_subscription(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+    ) -> Result<Subscription, ControlError> {
+        self.set_subscription_pause(deployment, name, None).await
+    }
+
+    async fn set_subscription_pause(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        pause: Option<Pause>,
+    ) -> Result<Subscription, ControlError> {
+        self.0.check_open()?;
+        let (host, deployment, name) = (self.clone(), deployment.clone(), name.clone());
+        to_its_end(async move {
+            let _turn = host.0.changes.lock().await;
+            host.subscribed(&deployment, &name)?;
+            let (store, now) = (&host.0.store, host.0.clock.now());
+            let stored = store.subscription(&deployment, &name).await?;
+            if pause.is_none() && stored.is_some_and(|stored| stored.paused.is_none()) {
+                return Err(ControlError::refused(Code::RunState, "the subscription is not paused"));
+            }
+            let subscription = store.pause_subscription(&deployment, &name, pause, now).await?;
+            host.0.deliveries.changed(&deployment);
+            Ok(subscription)
         })
         .await
     }

@@ -327,8 +327,19 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Behind>>;
     /// How many events wait for a subscription, of all its topics.
     async fn lag(&self, subscription: &Subscription) -> Result<u64>;
-    /// Makes the runs of some events and moves the subscription behind them. False, and nothing of it, where it stands elsewhere, its
-    /// deployment is paused or has another revision.
+    /// Pauses a subscription, or has it go on where it stands. A new revision keeps the pause.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such subscription.
+    async fn pause_subscription(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Subscription>;
+    /// Makes the runs of some events and moves the subscription behind them. False, and nothing of it, where it stands elsewhere, it or
+    /// its deployment is paused, or that has another revision.
     async fn deliver(&self, delivery: Delivery) -> Result<bool>;
     /// Moves a subscription behind all that waits for it; says how many events that was.
     ///

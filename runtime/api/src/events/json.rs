@@ -71,7 +71,7 @@ pub enum WhatJson<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
-    /// `subscription`: events were `lost`, `skipped` or are `replayed`.
+    /// `subscription`: one was `paused` or `resumed`, or events were `lost`, `skipped` or are `replayed`.
     Subscription {
         /// The deployment.
         deployment: &'a str,
@@ -80,10 +80,13 @@ pub enum WhatJson<'a> {
         /// Of which topic; left out where they are of several.
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a str>,
-        /// What became of them.
+        /// What was done, or what became of them.
         change: &'a str,
         /// How many events.
         events: u64,
+        /// Why, where somebody said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<&'a str>,
     },
     /// `posted`: a stretch posted to the ledger.
     Posted {
@@ -145,7 +148,7 @@ impl<'a> EventJson<'a> {
                     note: note.as_deref(),
                 },
             ),
-            FeedEvent::Subscription { deployment, name, topic, change, events } => (
+            FeedEvent::Subscription { deployment, name, topic, change, events, note } => (
                 "subscription",
                 WhatJson::Subscription {
                     deployment: deployment.as_str(),
@@ -153,6 +156,7 @@ impl<'a> EventJson<'a> {
                     topic: topic.as_ref().map(Topic::as_str),
                     change,
                     events: *events,
+                    note: note.as_deref(),
                 },
             ),
             FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (

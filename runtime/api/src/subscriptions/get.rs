@@ -5,7 +5,7 @@ use axum::response::Response;
 use tidemill_control::ControlError;
 use tidemill_core::{DeploymentName, SubscriptionName};
 
-use super::json::SubscriptionJson;
+use super::json::{SubscriptionJson, with_waiting};
 use crate::problem::Answer;
 use crate::request::{At, RawParams};
 use crate::state::ApiState;
@@ -28,5 +28,5 @@ pub async fn get(
     query.only(&[])?;
     let found = state.host.store().subscription(&deployment, &name).await?;
     let subscription = found.ok_or_else(|| ControlError::no_subscription(&deployment, &name))?;
-    Ok(ok(&SubscriptionJson::of(&state.host, &subscription).await?))
+    Ok(ok(&SubscriptionJson::of(&with_waiting(&state.host, subscription).await?)))
 }

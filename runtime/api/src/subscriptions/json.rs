@@ -6,7 +6,7 @@ use tidemill_core::RunId;
 use tidemill_store::records::Subscription;
 use utoipa::ToSchema;
 
-use crate::wire::Time;
+use crate::wire::{Paused, Time};
 
 /// A subscription and what it has been given. What it asks for is in its deployment's manifest.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,6 +22,11 @@ pub struct SubscriptionJson<'a> {
     topic: &'a str,
     /// When it was made.
     created_at: Time,
+    /// `active` or `paused`.
+    state: &'static str,
+    /// There while it is given nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Paused>,
     /// Events that wait for it.
     waiting: u64,
     /// Events that made a run.
@@ -42,24 +47,35 @@ pub struct SubscriptionJson<'a> {
 }
 
 impl<'a> SubscriptionJson<'a> {
-    /// The subscription as it is sent, with what waits for it now.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub async fn of(host: &Host, subscription: &'a Subscription) -> Result<Self, ControlError> {
-        Ok(Self {
+    /// The subscription as it is sent, with how many events wait for it.
+    #[must_use]
+    pub fn of((subscription, waiting): &'a (Subscription, u64)) -> Self {
+        Self {
             deployment: subscription.deployment.as_str(),
             name: subscription.name.as_str(),
             revision: subscription.revision.get(),
             topic: subscription.topic.as_str(),
             created_at: subscription.created_at.into(),
-            waiting: host.store().lag(subscription).await?,
+            state: if subscription.paused.is_some() { "paused" } else { "active" },
+            paused: subscription.paused.as_ref().map(Paused::from),
+            waiting: *waiting,
             delivered: subscription.delivered,
             filtered: subscription.filtered,
             lost: subscription.lost,
             skipped: subscription.skipped,
             last: subscription.last.map(Time),
             last_run: subscription.last_run,
-        })
+        }
     }
+}
+
+/// A subscription, and how many events wait for it.
+///
+/// # Errors
+/// The store's own.
+pub async fn with_waiting(host: &Host, subscription: Subscription) -> Result<(Subscription, u64), ControlError> {
+    let waiting = host.store().lag(&subscription).await?;
+    // Read after that: what it is given meanwhile is in one of the two figures, and never in neither.
+    let now = host.store().subscription(&subscription.deployment, &subscription.name).await?;
+    Ok((now.unwrap_or(subscription), waiting))
 }

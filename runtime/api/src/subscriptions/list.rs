@@ -5,7 +5,7 @@ use axum::response::Response;
 use tidemill_core::DeploymentName;
 use tidemill_core::wire::Cursor;
 
-use super::json::SubscriptionJson;
+use super::json::{SubscriptionJson, with_waiting};
 use crate::list::{List, page_request};
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -28,8 +28,9 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     let scope = format!("subscriptions {deployment:?}");
     let page = state.host.store().subscriptions(deployment.as_ref(), page_request(&params, &scope)?).await?;
     let mut items = Vec::with_capacity(page.items.len());
-    for subscription in &page.items {
-        items.push(SubscriptionJson::of(&state.host, subscription).await?);
+    for subscription in page.items {
+        items.push(with_waiting(&state.host, subscription).await?);
     }
+    let items = items.iter().map(SubscriptionJson::of).collect();
     Ok(ok(&List { items, next: page.next.map(|place| Cursor::new(place).encode(&scope)) }))
 }

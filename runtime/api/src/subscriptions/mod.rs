@@ -3,5 +3,6 @@
 pub mod get;
 pub mod json;
 pub mod list;
+pub mod pause;
 pub mod replay;
 pub mod skip;

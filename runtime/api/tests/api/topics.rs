@@ -99,6 +99,27 @@ async fn a_subscription_is_replayed_and_skipped() {
 }
 
 #[tokio::test]
+async fn a_subscription_is_paused_and_resumed() {
+    let world = subscribed().await;
+    let path = "/v1/subscriptions/hello/placed";
+    assert_eq!(world.get(path).await.is(200).json()["state"], "active");
+    world.post(&format!("{path}/resume"), json!({})).await.refused(409, "host/run-state");
+    let paused = world.post(&format!("{path}/pause"), json!({ "note": "looking" })).await.is(200).json();
+    assert_eq!((&paused["state"], &paused["paused"]["note"]), (&json!("paused"), &json!("looking")));
+    world.post("/v1/topics/orders.placed/events", json!({ "country": "DE" })).await.is(202);
+    let waits = world.get(path).await.is(200).json();
+    assert_eq!((&waits["waiting"], &waits["delivered"]), (&json!(1), &json!(0)));
+    let resumed = world.post(&format!("{path}/resume"), json!({})).await.is(200).json();
+    assert_eq!((&resumed["state"], resumed.get("paused")), (&json!("active"), None));
+    assert_eq!(delivered(&world).await["delivered"], 1);
+    for verb in ["pause", "resume"] {
+        let none = format!("/v1/subscriptions/hello/none/{verb}");
+        world.post(&none, json!({})).await.refused(404, "host/subscription-not-found");
+        world.post(&format!("{path}/{verb}"), json!({ "x": 1 })).await.refused(422, "host/unknown-field");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_or_not_right_is_refused() {
     let world = subscribed().await;
     world.get("/v1/topics/orders.none/events").await.refused(404, "host/topic-not-found");

@@ -67,13 +67,14 @@ impl Event {
                 format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
             }
             "schedule" => format!("{:14} {} {}", self.text("deployment"), self.text("schedule"), self.text("change")),
-            "subscription" => format!(
-                "{:14} {} {}: {} events",
-                self.text("deployment"),
-                self.text("subscription"),
-                self.text("change"),
-                grouped(self.number("events"))
-            ),
+            "subscription" => {
+                let events = match self.text("change") {
+                    "paused" | "resumed" => String::new(),
+                    _ => format!(": {} events", grouped(self.number("events"))),
+                };
+                let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
+                format!("{deployment:14} {subscription} {}{events}", self.text("change"))
+            }
             _ => return None,
         };
         Some(format!("{} {what}", clock(self.text("at"))).trim_end().to_owned())

@@ -21,6 +21,9 @@ struct Subscription {
     deployment: String,
     name: String,
     topic: String,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Value>,
     waiting: u64,
     delivered: u64,
     filtered: u64,
@@ -33,8 +36,18 @@ struct Subscription {
 }
 
 impl Row for Subscription {
-    const HEADS: &'static [&'static str] =
-        &["DEPLOYMENT", "SUBSCRIPTION", "TOPIC", "WAITING", "DELIVERED", "FILTERED", "LOST", "SKIPPED", "LAST"];
+    const HEADS: &'static [&'static str] = &[
+        "DEPLOYMENT",
+        "SUBSCRIPTION",
+        "TOPIC",
+        "WAITING",
+        "DELIVERED",
+        "FILTERED",
+        "LOST",
+        "SKIPPED",
+        "LAST",
+        "STATE",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -47,6 +60,7 @@ impl Row for Subscription {
             self.lost.to_string(),
             self.skipped.to_string(),
             self.last.clone().unwrap_or_default(),
+            crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| self.state.clone()),
         ]
     }
 }

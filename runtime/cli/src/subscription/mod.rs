@@ -1,6 +1,7 @@
 //! `tidemill subscriptions`: lists subscriptions and steers them. Manifests make them.
 
 mod list;
+mod pause;
 pub mod replay;
 mod skip;
 
@@ -22,6 +23,10 @@ pub struct Args {
 enum Verb {
     /// List them (the default)
     List(list::Args),
+    /// Give one no events until it is resumed: they wait
+    Pause(pause::Args),
+    /// Give it events again, those that wait first
+    Resume(Which),
     /// Leave out all that waits for one
     Skip(Which),
 }
@@ -46,6 +51,8 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     match args.verb {
         None => list::run(&list::Args::default(), client, printer).await,
         Some(Verb::List(args)) => list::run(&args, client, printer).await,
+        Some(Verb::Pause(args)) => pause::pause(&args, client, printer).await,
+        Some(Verb::Resume(which)) => pause::resume(&which, client, printer).await,
         Some(Verb::Skip(which)) => skip::run(&which, client, printer).await,
     }
 }

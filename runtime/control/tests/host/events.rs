@@ -147,6 +147,38 @@ async fn what_was_published_before_the_host_died_is_given_by_the_next_life_and_o
 }
 
 #[tokio::test]
+async fn a_paused_subscription_waits_while_its_deployment_goes_on() {
+    let world = World::still().await;
+    let mut manifest = subscribed("a", "t.*", json!({}));
+    manifest["subscriptions"].as_array_mut().unwrap().push(json!({ "name": "other", "topic": "u" }));
+    world.deploy(manifest.clone()).await;
+    let (a, s) = (name("a"), named("s"));
+    let refused = world.host.resume_subscription(&a, &s).await.unwrap_err();
+    assert_eq!(refused.code(), Code::RunState);
+    let paused = world.host.pause_subscription(&a, &s, "the provider is down".to_owned()).await.unwrap();
+    assert_eq!(paused.paused.map(|pause| (pause.since, pause.note)), Some((START, "the provider is down".to_owned())));
+    for n in 0..3 {
+        publish(&world, "t.x", json!(n)).await;
+    }
+    publish(&world, "u", json!("u")).await;
+    world.turn().await;
+    manifest["priority"] = 7.into();
+    world.deploy(manifest).await;
+    world.turn().await;
+    assert_eq!((given(&world, "a").await, waiting(&world, "a").await), (vec![json!("u")], 3));
+    let text = world.host.metrics_text().unwrap();
+    assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 3"), "{text}");
+    world.clock.advance(1);
+    world.host.resume_subscription(&a, &s).await.unwrap();
+    world.turn().await;
+    assert_eq!(given(&world, "a").await, [json!("u"), json!(0), json!(1), json!(2)]);
+    let none = world.host.pause_subscription(&a, &named("none"), String::new()).await.unwrap_err();
+    assert_eq!(none.code(), Code::SubscriptionNotFound);
+    let long = world.host.pause_subscription(&a, &s, "x".repeat(2_000)).await.unwrap_err();
+    assert_eq!(long.code(), Code::BadField);
+}
+
+#[tokio::test]
 async fn who_is_paused_falls_behind_and_catches_up_in_order() {
     let world = World::still().await;
     world.deploy(subscribed("a", "t.*", json!({}))).await;

@@ -96,7 +96,7 @@ claims! {
         a_long_payload_is_read_back;
     subscriptions: it_is_given_each_event_once_and_in_order, it_begins_now_or_at_the_earliest,
         a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets, another_pattern_keeps_what_both_name,
-        a_paused_or_changed_deployment_is_given_nothing, what_is_forgotten_before_it_was_given_is_lost_and_told,
+        a_paused_or_changed_deployment_is_given_nothing, a_paused_one_is_given_nothing_and_stands_where_it_stood, what_is_forgotten_before_it_was_given_is_lost_and_told,
         skipping_leaves_nothing_waiting, a_replay_gives_again_what_was_given_and_once;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
     feed: it_tells_each_commit_in_order_and_forgets_the_old_end;

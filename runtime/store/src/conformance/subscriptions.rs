@@ -186,6 +186,44 @@ pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<d
     assert_eq!(given(&store).await, ["1"]);
 }
 
+pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(store: Arc<dyn Store>) {
+    let both =
+        |topic| vec![change(topic, Begin::Now), SubscriptionChange { name: named("t"), ..change("x", Begin::Now) }];
+    subscribe(&store, 1, both("x")).await;
+    for n in 0..4 {
+        publish(&store, "x", &n.to_string(), later(n)).await;
+    }
+    let pause = Some(Pause { since: NOON, note: "why".into() });
+    let paused = store.pause_subscription(&name("a"), &named("s"), pause.clone(), NOON).await.expect("a pause");
+    assert_eq!((paused.paused.clone(), subscription(&store).await), (pause.clone(), paused));
+    // A new revision keeps it, also with another pattern.
+    let revision = subscribe(&store, 2, both("*")).await;
+    assert_eq!(subscription(&store).await.paused, pause);
+    let events = waiting(&store, "x").await;
+    assert_eq!(
+        (payloads(&events), behind(&store, "x").await.map(|behind| behind.paused)),
+        (vec!["0", "1", "2", "3"], Some(true))
+    );
+    let all = delivery(revision, &events, |_| true);
+    assert_eq!(store.deliver(all.clone()).await, Ok(false));
+    let other = Delivery { subscription: named("t"), ..all.clone() };
+    assert_eq!(store.deliver(other).await, Ok(true), "another of its deployment goes on");
+    // Events are kept no longer for it.
+    let policy = EventPolicy { published_before: Some(later(1)), keep: None };
+    assert_eq!(store.expire_events(policy, 100, NOON).await.expect("retention").lost, 1);
+    let resumed = store.pause_subscription(&name("a"), &named("s"), None, NOON).await.expect("a resumption");
+    assert_eq!((resumed.paused, resumed.lost), (None, 1));
+    let rest = waiting(&store, "x").await;
+    assert_eq!(store.deliver(delivery(revision, &rest, |_| true)).await, Ok(true));
+    assert_eq!(
+        (subscription(&store).await.delivered, behind(&store, "x").await.map(|behind| behind.paused)),
+        (3, Some(false))
+    );
+    let told: Vec<_> = told(&store).await.into_iter().map(|(change, _)| change).collect();
+    assert_eq!(told, ["paused", "lost", "resumed"]);
+    assert!(store.pause_subscription(&name("a"), &named("u"), None, NOON).await.is_err());
+}
+
 async fn told(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
     let feed = store.feed(0, 1_000).await.expect("the feed");
     let told = feed.into_iter().filter_map(|entry| match entry.event {

@@ -410,6 +410,17 @@ impl Store for LocalStore {
         subscriptions::get(&self.kv, deployment, name)
     }
 
+    async fn pause_subscription(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        pause: Option<Pause>,
+        now: Timestamp,
+    ) -> Result<Subscription> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| subscriptions::pause(c, &deployment, &name, pause, now)).await
+    }
+
     async fn behind(
         &self,
         deployment: &DeploymentName,

@@ -14,7 +14,7 @@ use super::topics::{self, Head};
 use super::{deployments, runs};
 use crate::error::StoreError;
 use crate::records::{
-    Behind, Delivery, Deployment, EventPolicy, ExpiredEvents, FeedEvent, NewRun, Page, PageRequest, Requested,
+    Behind, Delivery, Deployment, EventPolicy, ExpiredEvents, FeedEvent, NewRun, Page, PageRequest, Pause, Requested,
     Subscription, SubscriptionChange,
 };
 
@@ -70,7 +70,8 @@ pub(super) fn list(
     store.page(SUBSCRIPTIONS, &prefix, false, page)?.try_map(|(_, bytes)| decode(SUBSCRIPTIONS, &bytes))
 }
 
-/// Brings the subscriptions of a deployment in line with its new revision. One that is there goes on where it stands.
+/// Brings the subscriptions of a deployment in line with its new revision. One that is there goes on where it stands, and stays
+/// paused where it is.
 pub(super) fn replace(
     commit: &mut Commit<'_, '_>,
     deployment: &Deployment,
@@ -98,6 +99,7 @@ pub(super) fn replace(
                 topic: topic.clone(),
                 since,
                 created_at: now,
+                paused: None,
                 delivered: 0,
                 filtered: 0,
                 lost: 0,
@@ -167,7 +169,8 @@ pub(super) fn behind(
     let Some(subscription) = get(store, deployment, name)? else { return Ok(None) };
     let Some(head) = topics::head(store, topic)?.filter(|_| subscription.topic.matches(topic)) else { return Ok(None) };
     let position = position(store, &subscription, topic, &head)?.clamp(head.first, head.next);
-    Ok(Some(Behind { position, waiting: head.next - position, last_run: subscription.last_run }))
+    let paused = subscription.paused.is_some();
+    Ok(Some(Behind { position, waiting: head.next - position, paused, last_run: subscription.last_run }))
 }
 
 /// How many events wait for a subscription, of all its topics.
@@ -186,7 +189,8 @@ pub(super) fn deliver(commit: &mut Commit<'_, '_>, delivery: &Delivery) -> Resul
     let Some(parent) = deployments::get(commit, deployment)? else { return Ok(false) };
     let Some(head) = topics::head(commit, topic)? else { return Ok(false) };
     let stands = position(commit, &subscription, topic, &head)?.clamp(head.first, head.next);
-    if parent.revision != *revision || parent.paused.is_some() || stands != *from || from >= to || *to > head.next {
+    let paused = parent.paused.is_some() || subscription.paused.is_some();
+    if parent.revision != *revision || paused || stands != *from || from >= to || *to > head.next {
         return Ok(false);
     }
     subscription.last_run = request(commit, runs)?.max(subscription.last_run);
@@ -247,6 +251,23 @@ pub(super) fn skip(
     Ok(skipped)
 }
 
+/// Pauses a subscription, or has it go on where it stands.
+pub(super) fn pause(
+    commit: &mut Commit<'_, '_>,
+    deployment: &DeploymentName,
+    name: &SubscriptionName,
+    pause: Option<Pause>,
+    now: Timestamp,
+) -> Result<Subscription> {
+    let mut subscription = existing(commit, deployment, name)?;
+    let change = if pause.is_some() { "paused" } else { "resumed" };
+    let note = pause.as_ref().map(|pause| pause.note.clone()).filter(|note| !note.is_empty());
+    subscription.paused = pause;
+    write(commit, &subscription)?;
+    tell(commit, &subscription, None, (change, 0, note), now)?;
+    Ok(subscription)
+}
+
 pub(super) fn announce(
     commit: &mut Commit<'_, '_>,
     subscription: &Subscription,
@@ -255,9 +276,18 @@ pub(super) fn announce(
     events: u64,
     now: Timestamp,
 ) -> Result<()> {
-    let (deployment, name) = (subscription.deployment.clone(), subscription.name.clone());
-    let event = FeedEvent::Subscription { deployment, name, topic: topic.cloned(), change: change.into(), events };
-    commit.announce(now, &event)
+    tell(commit, subscription, topic, (change, events, None), now)
+}
+
+fn tell(
+    commit: &mut Commit<'_, '_>,
+    subscription: &Subscription,
+    topic: Option<&Topic>,
+    (change, events, note): (&str, u64, Option<String>),
+    now: Timestamp,
+) -> Result<()> {
+    let (deployment, name, topic) = (subscription.deployment.clone(), subscription.name.clone(), topic.cloned());
+    commit.announce(now, &FeedEvent::Subscription { deployment, name, topic, change: change.into(), events, note })
 }
 
 /// Whether a topic has what a policy says may be forgotten.

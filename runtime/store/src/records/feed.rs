@@ -64,7 +64,7 @@ pub enum FeedEvent {
         /// Why, where somebody said so: the note of a pause.
         note: Option<String>,
     },
-    /// Events went past a subscription, or come again: `lost`, `skipped` or `replayed`.
+    /// A subscription was `paused` or `resumed`; or events went past it, or come again: `lost`, `skipped` or `replayed`.
     Subscription {
         /// The deployment.
         deployment: DeploymentName,
@@ -72,10 +72,12 @@ pub enum FeedEvent {
         name: SubscriptionName,
         /// Of which topic; none where it is of several.
         topic: Option<Topic>,
-        /// What became of them.
+        /// What was done, or what became of them.
         change: String,
         /// How many events.
         events: u64,
+        /// Why, where somebody said so: the note of a pause.
+        note: Option<String>,
     },
     /// A stretch posted to the ledger; one event a stream, currency and commit.
     Posted {

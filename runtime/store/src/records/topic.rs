@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::topics::Begin;
 use tidemill_core::{DeploymentName, EventId, Revision, RunId, SubscriptionName, Timestamp, Topic, TopicPattern};
 
-use super::{NewRun, Operation};
+use super::{NewRun, Operation, Pause};
 
 /// Topics that there may be: nobody publishes to one more.
 pub const TOPICS: u64 = 10_000;
@@ -111,6 +111,8 @@ pub struct Subscription {
     pub since: u64,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Set while it is given nothing.
+    pub paused: Option<Pause>,
     /// Events that made a run.
     pub delivered: u64,
     /// Events that its filter did not let pass.
@@ -132,6 +134,8 @@ pub struct Behind {
     pub position: u64,
     /// How many there are from there on.
     pub waiting: u64,
+    /// Whether it is given nothing of them, because it is paused.
+    pub paused: bool,
     /// The last run that was made for any of its topics: the ids of those to come are higher.
     pub last_run: Option<RunId>,
 }

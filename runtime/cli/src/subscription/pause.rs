@@ -1,0 +1,44 @@
+//! `tidemill subscriptions pause` and `resume`.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Which;
+use crate::client::Client;
+use crate::deployment::pause::note;
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::wire::grouped;
+
+/// Which, and why.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// Why, for whoever wonders later
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+/// Pauses it.
+pub async fn pause(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = format!("{}/pause", args.which.path());
+    let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
+    said(&args.which, "paused", &answer.json().unwrap_or_default(), printer);
+    Ok(())
+}
+
+/// Lets it go on.
+pub async fn resume(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let record: Value = client.post(&format!("{}/resume", which.path())).await?;
+    said(which, "resumed", &record, printer);
+    Ok(())
+}
+
+fn said(Which { deployment, name }: &Which, change: &str, record: &Value, printer: &Printer) {
+    let waiting = record["waiting"].as_u64().unwrap_or_default();
+    printer.record(record, &format!("{deployment}/{name} {change}, {} events wait for it", grouped(waiting)));
+}
