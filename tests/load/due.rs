@@ -13,6 +13,7 @@ use tidemill_core::{ComponentDigest, Manifest, Timestamp};
 use tidemill_store::records::{PutDeployment, ScheduleChange};
 use tidemill_store::{LocalStore, Store as _};
 
+use crate::histogram::Buckets;
 use crate::host::{Host, PATIENCE};
 use crate::schedules::usage;
 use crate::table::Table;
@@ -45,7 +46,7 @@ async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     tokio::time::sleep(Duration::from_millis(ready + 10_000)).await;
     host.none_are(&["queued", "running"], PATIENCE).await;
     let text = host.http.get(host.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let late = Lateness::of(&text);
+    let late = Buckets::of(&text, "firing_lateness_seconds");
     assert_eq!(late.count(), DUE, "each fired once");
     let mut deployments = std::collections::BTreeSet::new();
     let mut path = "/v1/runs?limit=500".to_owned();
@@ -148,29 +149,4 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
         put.unwrap();
     }
     store.close().await.unwrap();
-}
-
-/// The host's histogram of how late firings were: upper bounds in seconds, and how many were no later.
-struct Lateness(Vec<(f64, u64)>);
-
-impl Lateness {
-    fn of(metrics: &str) -> Self {
-        let bucket = |line: &str| {
-            let rest = line.strip_prefix("tidemill_firing_lateness_seconds_bucket{le=\"")?;
-            let (bound, count) = rest.split_once("\"} ")?;
-            Some((bound.parse().unwrap_or(f64::INFINITY), count.trim().parse().ok()?))
-        };
-        Self(metrics.lines().filter_map(bucket).collect())
-    }
-
-    fn count(&self) -> u64 {
-        self.0.last().map_or(0, |(_, count)| *count)
-    }
-
-    /// The bound that this share of them is within.
-    fn share(&self, share: f64) -> String {
-        let wanted = self.count() as f64 * share;
-        let bound = self.0.iter().find(|(_, count)| *count as f64 >= wanted).map_or(f64::INFINITY, |(bound, _)| *bound);
-        format!("{:.0} ms", bound * 1_000.0)
-    }
 }

@@ -15,7 +15,9 @@ mod asleep;
 mod beside;
 mod disk;
 mod due;
+mod events;
 mod flight;
+mod histogram;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
@@ -47,6 +49,9 @@ async fn main() {
     }
     if wants("rest") {
         due::at_rest(&mut table).await;
+    }
+    if wants("events") {
+        events::measure(&mut table).await;
     }
     if wants("readers") {
         readers::measure(&mut table).await;

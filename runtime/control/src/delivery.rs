@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::{StreamExt as _, stream};
@@ -266,6 +267,11 @@ impl Delivering {
             return Ok(Given::Part);
         }
         self.host.deliveries.seen(subscriber, topic, behind.waiting.saturating_sub(given));
+        let committed = self.host.clock.now();
+        for event in events {
+            let late = Duration::from_millis(committed.millis_since(event.at));
+            self.host.metrics.delivery.observe(late.as_secs_f64());
+        }
         live.figures.delivered.inc_by(made);
         live.figures.filtered.inc_by(given - made);
         for _ in 0..made {

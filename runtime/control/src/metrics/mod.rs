@@ -19,7 +19,7 @@ pub(crate) use guest::GuestMetrics;
 
 /// Seconds: from a no-op's half a millisecond to a long run's five minutes.
 const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
-/// Bounds for how late firings are; 5 s is where a firing counts as late.
+/// Bounds for how late firings and events are; 5 s is where a firing counts as late.
 const LATENESS: [f64; 15] =
     [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 60.0, 3_600.0, 86_400.0];
 
@@ -61,6 +61,7 @@ pub struct Metrics {
     lag: Family<OfSubscription, Gauge>,
     pub(crate) events_lost: Counter,
     pub(crate) lateness: Histogram,
+    pub(crate) delivery: Histogram,
     pub(crate) store_errors: Counter,
     pub(crate) taken_over: Counter,
     pub(crate) host: HostGauges,
@@ -143,6 +144,7 @@ impl Default for Metrics {
         let lag = Family::default();
         let events_lost = Counter::default();
         let lateness = Histogram::new(LATENESS);
+        let delivery = Histogram::new(LATENESS);
         let store_errors = Counter::default();
         let taken_over = Counter::default();
         let host = HostGauges::default();
@@ -162,6 +164,11 @@ impl Default for Metrics {
         registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
         registry.register("events_lost", "Events forgotten before a subscription was given them", events_lost.clone());
         registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
+        registry.register(
+            "event_delivery_seconds",
+            "From an event's commit to that of the run request of a subscription, or to its filter's no",
+            delivery.clone(),
+        );
         registry.register("store_errors", "Operations that the store failed", store_errors.clone());
         registry.register("taken_over", "Runs taken over from a life that ended", taken_over.clone());
         registry.register("store_syncs", "How often the disk has confirmed a commit", host.syncs.clone());
@@ -196,6 +203,7 @@ impl Default for Metrics {
             lag,
             events_lost,
             lateness,
+            delivery,
             store_errors,
             taken_over,
             host,

@@ -88,6 +88,8 @@ async fn an_event_makes_a_run_for_each_subscription_that_names_it_and_lets_it_pa
     assert_eq!(given(&world, "all").await.len(), 3, "once");
     let text = world.host.metrics_text().unwrap();
     assert!(text.contains("tidemill_events_total{deployment=\"german\",result=\"filtered\"} 1"), "{text}");
+    // Two to `exact`, one and one to `german`, three to `all`.
+    assert!(text.contains("tidemill_event_delivery_seconds_count 7"), "{text}");
 }
 
 #[tokio::test]

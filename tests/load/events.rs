@@ -1,0 +1,116 @@
+//! Events from a run to those who subscribe: one publisher at a fixed rate, and one, ten and a hundred subscriptions of its topic, each a
+//! deployment of its own.
+//!
+//! How long an event took is the host's own figure: from its commit to that of the run request. Whether any was lost or came
+//! twice is counted from outside, run by run, against what the topic keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::histogram::Buckets;
+use crate::host::{Host, PATIENCE};
+use crate::oha::{self, Load};
+use crate::table::Table;
+
+/// Subscriptions, and publishing runs a second: each asks for no more runs in all than a host begins.
+const FAN_OUT: [(usize, u32); 3] = [(1, 1_000), (10, 200), (100, 30)];
+/// How long is published.
+const SECONDS: u32 = 20;
+const TOPIC: &str = "load";
+
+pub async fn measure(table: &mut Table) {
+    for (subscriptions, per_second) in FAN_OUT {
+        fan_out(table, subscriptions, per_second).await;
+    }
+}
+
+async fn fan_out(table: &mut Table, subscriptions: usize, per_second: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    host.upload("noop", tidemill_artifacts::noop()).await;
+    host.upload("durable", tidemill_artifacts::durable()).await;
+    let mut publisher = json!({ "module": "durable@1.0.0", "concurrency": 256, "health": { "enabled": false } });
+    publisher["grants"] = json!({ "topics": [TOPIC] });
+    host.deploy("publisher", &publisher).await;
+    let subscription = json!([{ "name": "s", "topic": TOPIC }]);
+    for number in 0..subscriptions {
+        let manifest = json!({ "module": "noop@1.0.0", "subscriptions": subscription, "health": { "enabled": false } });
+        host.deploy(&format!("subscriber-{number}"), &manifest).await;
+    }
+    let publish = json!({ "acts": [{ "do": "publish", "topic": TOPIC, "payload": { "order": 7, "country": "DE" } }] });
+    let url = host.url("/v1/deployments/publisher/runs");
+    let seen = oha::post(url, &publish.to_string(), Load::Rate { per_second }, SECONDS).await;
+    assert_eq!(seen.failed, 0);
+    delivered(&host).await;
+    host.none_are(&["queued", "running"], 2 * PATIENCE).await;
+
+    let events = events(&host).await;
+    let runs = runs(&host).await;
+    assert_eq!(runs.len(), subscriptions, "every subscriber was given something");
+    let (mut lost, mut doubled) = (0, 0);
+    for given in runs.values() {
+        lost += events.iter().filter(|event| !given.contains_key(*event)).count();
+        doubled += given.values().map(|runs| runs - 1).sum::<u64>();
+    }
+    let text = host.http.get(host.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let took = Buckets::of(&text, "event_delivery_seconds");
+    assert_eq!(took.count(), (events.len() * subscriptions) as u64, "each is measured");
+    let each = format!("{} events at {per_second} a second, subscriptions: {subscriptions}", events.len());
+    table.row(
+        format!("{each}; publishing runs"),
+        format!("{:.0}/s, p50 {:.2} ms, p99 {:.2} ms", seen.per_second, seen.p50, seen.p99),
+        format!("{per_second}/s"),
+    );
+    table.row(
+        format!("{each}; from the event's commit to that of the run request"),
+        format!("p50 ≤ {}, p99 ≤ {}, last ≤ {}", took.share(0.5), took.share(0.99), took.share(1.0)),
+        "",
+    );
+    table.row(format!("{each}; lost, given twice"), format!("{lost}, {doubled}"), "0, 0");
+    assert_eq!((lost, doubled), (0, 0));
+}
+
+/// Waits until nothing waits for any subscription.
+async fn delivered(host: &Host) {
+    let begun = Instant::now();
+    loop {
+        let subscriptions = all(host, "/v1/subscriptions?limit=500").await;
+        let waiting: u64 = subscriptions.iter().filter_map(|one| one["waiting"].as_u64()).sum();
+        if waiting == 0 {
+            return;
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "{waiting} events still wait");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The ids of all events that were published.
+async fn events(host: &Host) -> BTreeSet<String> {
+    let events = all(host, &format!("/v1/topics/{TOPIC}/events?limit=500")).await;
+    events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// How many runs each subscriber has for each event.
+async fn runs(host: &Host) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut found: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for run in all(host, "/v1/runs?limit=500").await {
+        assert_eq!(run["state"], "succeeded", "{run}");
+        if run["trigger"]["kind"] == "event" {
+            let (deployment, event) = (run["deployment"].as_str().unwrap(), run["trigger"]["id"].as_str().unwrap());
+            *found.entry(deployment.to_owned()).or_default().entry(event.to_owned()).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// Every item of a list, page by page; `path` has a query.
+async fn all(host: &Host, path: &str) -> Vec<Value> {
+    let (mut items, mut page) = (Vec::new(), host.get(path).await);
+    loop {
+        items.append(page["items"].as_array_mut().unwrap());
+        let Some(next) = page["next"].as_str() else { return items };
+        page = host.get(&format!("{path}&cursor={next}")).await;
+    }
+}
