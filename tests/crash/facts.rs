@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::host::PATIENCE;
 use crate::mortal::{Died, Known, Mortal};
 
 /// Facts by name; two workloads are the same where all of them are.
@@ -37,7 +38,7 @@ pub async fn collect(mortal: &Mortal, known: &[Known]) -> Result<Facts, Died> {
     let check = mortal.host.http.post(mortal.host.url("/v1/ledger/check")).send().await.map_err(|_| Died)?;
     let check: Value = serde_json::from_str(&check.text().await.map_err(|_| Died)?).unwrap();
     assert_eq!(check["problems"], json!([]), "{check}");
-    feed(mortal, &keys, runs.len(), &mut facts).await?;
+    feed(mortal, &keys, Told { ends: runs.len(), entries: entries.len() }, &mut facts).await?;
     for (what, times) in mortal.provider.effects() {
         facts.insert(format!("effect {what}"), json!(times));
     }
@@ -49,21 +50,30 @@ fn add(facts: &mut Facts, name: String, more: u64) {
     *count = json!(count.as_u64().unwrap() + more);
 }
 
-/// What the feed told of the ends of runs and of postings.
-async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, runs: usize, facts: &mut Facts) -> Result<(), Died> {
+/// How many ends of runs and how many entries the feed has told of, or has to.
+#[derive(Default)]
+struct Told {
+    ends: usize,
+    entries: usize,
+}
+
+/// What the feed told of the ends of runs and of postings: all of `due`, and whatever comes soon after.
+async fn feed(mortal: &Mortal, keys: &HashMap<&str, &str>, due: Told, facts: &mut Facts) -> Result<(), Died> {
     // Nothing lies at 0: the answer is where the feed begins.
     let (_, reset) = follow(mortal, 0).await?;
     let reset = reset.split_once("data: ").unwrap().1.lines().next().unwrap();
     let reset: Value = serde_json::from_str(reset).unwrap();
     let (mut answer, mut text) = follow(mortal, reset["first"].as_u64().unwrap() - 1).await?;
-    let mut ended = 0;
+    let mut told = Told::default();
     loop {
         while let Some((event, rest)) = text.split_once("\n\n") {
-            ended += usize::from(note(event, keys, facts));
+            note(event, keys, facts, &mut told);
             text = rest.to_owned();
         }
-        // It goes on for ever: enough is what has told of every run's end, and then of nothing for a while.
-        let patience = Duration::from_millis(if ended < runs { 3_000 } else { 150 });
+        // It goes on for ever: enough is what has told of all, and then of nothing for a while. A machine that stands still for
+        // seconds must not look like a feed that leaves something out.
+        let all = told.ends >= due.ends && told.entries >= due.entries;
+        let patience = if all { Duration::from_millis(150) } else { PATIENCE };
         match tokio::time::timeout(patience, answer.chunk()).await {
             Ok(Ok(Some(chunk))) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
             Ok(_) => return Err(Died),
@@ -84,10 +94,10 @@ async fn follow(mortal: &Mortal, after: u64) -> Result<(reqwest::Response, Strin
     Ok((answer, text.split_once("\n\n").map(|(_, rest)| rest.to_owned()).unwrap()))
 }
 
-/// Notes one event; whether it was the end of a run.
-fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts) -> bool {
+/// Notes one event.
+fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts, told: &mut Told) {
     let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
-    let (Some(name), Some(data)) = (field("event: "), field("data: ")) else { return false };
+    let (Some(name), Some(data)) = (field("event: "), field("data: ")) else { return };
     let data: Value = serde_json::from_str(data).unwrap();
     assert_ne!(name, "reset", "the feed does not go back to its beginning: {data}");
     match name {
@@ -98,14 +108,15 @@ fn note(event: &str, keys: &HashMap<&str, &str>, facts: &mut Facts) -> bool {
                 let run = data["run"].as_str().unwrap();
                 let whose = keys.get(run).copied().unwrap_or("others");
                 add(facts, format!("told of {whose} {state}"), 1);
+                told.ends += 1;
             }
-            ends
         }
         "posted" => {
-            add(facts, "told of entries".to_owned(), data["entries"].as_u64().unwrap());
-            false
+            let entries = data["entries"].as_u64().unwrap();
+            add(facts, "told of entries".to_owned(), entries);
+            told.entries += usize::try_from(entries).unwrap();
         }
-        _ => false,
+        _ => {}
     }
 }
 

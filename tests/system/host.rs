@@ -1,4 +1,4 @@
-//! A host under test: the real binary on a folder and a port of its own, and a client of its API.
+//! A host under test: the real binary on a folder of its own and whatever port is free, and a client of its API.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +13,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Host {
     process: Option<Child>,
     dir: PathBuf,
+    /// Another one in each life: one that is given back between two lives may have been taken by somebody else.
     port: u16,
     log: PathBuf,
     env: Vec<(&'static str, String)>,
@@ -20,25 +21,21 @@ pub struct Host {
     pub http: reqwest::Client,
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }
 
-/// The command that runs a host on `dir`.
-pub fn serve(dir: &Path, port: u16) -> Command {
-    serve_within(&[], dir, port)
+/// The command that runs a host on `dir`, on a free port.
+pub fn serve(dir: &Path) -> Command {
+    serve_within(&[], dir)
 }
 
 /// As [`serve`], by a command that ends in executing what follows it.
-fn serve_within(wrapper: &[String], dir: &Path, port: u16) -> Command {
+fn serve_within(wrapper: &[String], dir: &Path) -> Command {
     let mut words = wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_tidemill")]);
     let mut command = Command::new(words.next().unwrap());
-    command.args(words).arg("serve").env("TIDEMILL_DATA", dir).env("TIDEMILL_ADDR", format!("127.0.0.1:{port}"));
+    command.args(words).arg("serve").env("TIDEMILL_DATA", dir).env("TIDEMILL_ADDR", "127.0.0.1:0");
     command.env_remove("TIDEMILL_TOKEN").current_dir(dir.parent().unwrap()).stdin(Stdio::null());
     command
 }
@@ -51,10 +48,10 @@ impl Host {
         host
     }
 
-    /// A host that has a folder and a port, and no process yet.
+    /// A host that has a folder, and no process yet.
     pub fn asleep(dir: &Path) -> Self {
         let (dir, log) = (dir.join("data"), dir.join("host.log"));
-        Self { process: None, dir, port: free_port(), log, env: Vec::new(), wrapper: Vec::new(), http: client() }
+        Self { process: None, dir, port: 0, log, env: Vec::new(), wrapper: Vec::new(), http: client() }
     }
 
     /// What the environment of the next process says besides.
@@ -67,7 +64,7 @@ impl Host {
         self.wrapper = wrapper;
     }
 
-    /// Starts the process again, on the same folder and port.
+    /// Starts the process again, on the same folder.
     pub async fn resume(&mut self) {
         if let Err(status) = self.try_resume().await {
             panic!("the host ended with {status}:\n{}", self.said());
@@ -78,15 +75,18 @@ impl Host {
     pub async fn try_resume(&mut self) -> Result<(), ExitStatus> {
         assert!(self.process.is_none(), "the host is running");
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = serve_within(&self.wrapper, &self.dir, self.port);
+        let told_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
+        let mut command = serve_within(&self.wrapper, &self.dir);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = command.spawn().unwrap();
         let begun = Instant::now();
         loop {
-            if let Ok(answer) = self.http.get(self.url("/readyz")).send().await
+            if let Some(port) = port_told(&self.said()[told_before..])
+                && let Ok(answer) = self.http.get(format!("http://127.0.0.1:{port}/readyz")).send().await
                 && answer.status().is_success()
             {
+                self.port = port;
                 break;
             }
             if let Some(status) = process.try_wait().unwrap() {
@@ -254,6 +254,12 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// The port that a host says it is up at, once it has said the whole line.
+fn port_told(said: &str) -> Option<u16> {
+    let (port, _) = said.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
+    port.trim().parse().ok()
 }
 
 impl Drop for Host {

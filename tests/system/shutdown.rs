@@ -26,7 +26,7 @@ async fn asked_to_end_it_ends_with_zero_and_the_run_in_hand_goes_on_after_the_ne
 async fn a_second_host_on_the_same_folder_says_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(dir.path()).await;
-    let second = serve(&dir.path().join("data"), 1).output().unwrap();
+    let second = serve(&dir.path().join("data")).output().unwrap();
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success());
     assert!(said.contains("host/store-locked") && said.contains(&host.pid().to_string()), "{said}");
