@@ -94,7 +94,7 @@ impl Host {
         if expected.is_some_and(|expected| expected != present) {
             return Err(StoreError::RevisionChanged { present }.into());
         }
-        let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest)).unwrap_or_default();
+        let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest())).unwrap_or_default();
         let previews = self.previews(&name, &manifest, now).await?;
         let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
         let json = manifest.to_json();
@@ -281,12 +281,12 @@ impl Host {
         let Some(before) = before else { return Ok(changes) };
         for (change, new) in changes.iter_mut().zip(&manifest.schedules) {
             let Some(old) = before.plan.schedule(&change.name) else { continue };
-            if old == new && before.plan.enabled == manifest.enabled {
+            if old == *new && before.plan.enabled == manifest.enabled {
                 continue;
             }
             let stored = self.0.store.schedule(&before.deployment.name, &change.name).await?;
             if let Some(first) = stored.and_then(|stored| stored.next).filter(|next| *next <= now) {
-                change.missed = times_between(old.clone(), first, now.plus_millis(1), PASSED_MAX).await?;
+                change.missed = times_between(old, first, now.plus_millis(1), PASSED_MAX).await?;
             }
         }
         Ok(changes)

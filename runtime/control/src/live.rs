@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
-use tidemill_core::manifest::{Grants, Manifest};
+use tidemill_core::manifest::{Grants, Manifest, SchedulesAtRest};
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
 use tidemill_core::schedule::Schedule;
@@ -45,7 +45,9 @@ pub(crate) struct Plan {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) since: Option<Timestamp>,
-    pub(crate) manifest: Manifest,
+    schedules: SchedulesAtRest,
+    /// Without its schedules.
+    manifest: Manifest,
 }
 
 impl Plan {
@@ -82,7 +84,8 @@ impl Plan {
             labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             subscriptions: manifest.subscriptions.iter().cloned().map(Arc::new).collect(),
             since: manifest.since,
-            manifest,
+            schedules: SchedulesAtRest::of(&manifest.schedules),
+            manifest: Manifest { schedules: Vec::new(), ..manifest },
         }
     }
 
@@ -94,8 +97,14 @@ impl Plan {
         labels
     }
 
-    pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<&Schedule> {
-        self.manifest.schedules.iter().find(|schedule| schedule.name() == name)
+    /// The manifest that it was worked out from.
+    pub(crate) fn manifest(&self) -> Manifest {
+        Manifest { schedules: self.schedules.all(), ..self.manifest.clone() }
+    }
+
+    /// One of its schedules, made from its words: some microseconds.
+    pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
+        self.schedules.get(name)
     }
 }
 

@@ -41,13 +41,13 @@ impl Scheduler {
         // Both are gone for the moment in which a new revision is being put in place; the next look sees it.
         let Some(live) = self.host.lives.get(&due.deployment) else { return Ok(false) };
         let Some(schedule) = live.plan.schedule(&due.name) else { return Ok(false) };
-        let found = due_firings(schedule, before(due.due), now);
+        let found = due_firings(&schedule, before(due.due), now);
         let firing = Firing {
             deployment: due.deployment,
             name: due.name,
             due: due.due,
             next: schedule.next_after(found.through.max(due.due)),
-            firings: self.firings(&live, schedule, &found.fire, now)?,
+            firings: self.firings(&live, &schedule, &found.fire, now)?,
             overlap: schedule.spec().overlap,
             queue: live.queue_max(self.host.config.queue_max),
             missed: missed(&found),

@@ -142,7 +142,7 @@ impl Host {
         name: &ScheduleName,
     ) -> Result<(Arc<Live>, tidemill_core::schedule::Schedule), ControlError> {
         let live = self.0.live(deployment)?;
-        let schedule = live.plan.schedule(name).cloned();
+        let schedule = live.plan.schedule(name);
         let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment, name))?;
         Ok((live, schedule))
     }

@@ -4,6 +4,7 @@
 //! reports every problem at once. [`Manifest::to_json`] writes it out in full, defaults included, so that a revision
 //! says all there is to say and a later default changes nothing.
 
+mod at_rest;
 mod changes;
 mod file;
 mod flow;
@@ -19,6 +20,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use at_rest::SchedulesAtRest;
 pub use changes::Change;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
 pub use grants::{Grants, HttpGrant, SecretGrant};

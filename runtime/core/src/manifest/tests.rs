@@ -444,7 +444,10 @@ proptest! {
         let _ = Manifest::parse_json(text.as_bytes());
         let _ = ModuleFile::parse_toml(&text);
         match parse(&value) {
-            Ok(manifest) => prop_assert_eq!(parse(&manifest.to_json()), Ok(manifest)),
+            Ok(manifest) => {
+                prop_assert_eq!(SchedulesAtRest::of(&manifest.schedules).all(), manifest.schedules.clone());
+                prop_assert_eq!(parse(&manifest.to_json()), Ok(manifest));
+            }
             Err(problems) => {
                 prop_assert!(!problems.is_empty());
                 for problem in problems {
@@ -461,6 +464,11 @@ proptest! {
         let written = manifest.to_json();
         let again = parse(&written).unwrap();
         prop_assert_eq!(again.to_json(), written);
+        let at_rest = SchedulesAtRest::of(&manifest.schedules);
+        prop_assert_eq!(at_rest.all(), manifest.schedules.clone());
+        for schedule in &manifest.schedules {
+            prop_assert_eq!(at_rest.get(schedule.name()), Some(schedule.clone()));
+        }
         prop_assert_eq!(again, manifest);
     }
 

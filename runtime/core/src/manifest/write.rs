@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Grants, Manifest, Source};
 use crate::limits::Limits;
 use crate::retry::{RunRetry, Then};
-use crate::schedule::{Exclusion, GapPolicy, RepeatPolicy, Schedule};
+use crate::schedule::{Exclusion, GapPolicy, RepeatPolicy, ScheduleSpec};
 use crate::topics::{Condition, Subscription};
 use crate::wire::{duration_text, size_text};
 
@@ -29,7 +29,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Value {
     put("grants", grants(&manifest.grants));
     put("limits", limits(&manifest.limits));
     put("retry", retry(&manifest.retry));
-    put("schedules", manifest.schedules.iter().map(schedule).collect());
+    put("schedules", manifest.schedules.iter().map(|known| schedule(known.spec())).collect());
     put("subscriptions", manifest.subscriptions.iter().map(subscription).collect());
     let health = manifest.health;
     put("health", json!({ "enabled": health.enabled, "every": duration_text(health.every_millis) }));
@@ -107,8 +107,7 @@ fn retry(retry: &RunRetry) -> Value {
     object
 }
 
-fn schedule(schedule: &Schedule) -> Value {
-    let spec = schedule.spec();
+pub(super) fn schedule(spec: &ScheduleSpec) -> Value {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("name", spec.name.as_str().into());
