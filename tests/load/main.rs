@@ -21,6 +21,7 @@ mod histogram;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
+mod machine;
 mod oha;
 mod queued;
 mod readers;
@@ -35,6 +36,7 @@ async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let mut table = Table::default();
+    machine::measure(&mut table);
     if wants("runs") {
         runs::measure(&mut table).await;
     }

@@ -15,7 +15,7 @@ const EVERY: u64 = 60_000;
 /// Runs that one commit forgets at most.
 const FORGET: usize = 200;
 /// Events of one topic that one commit forgets at most.
-const FORGET_EVENTS: usize = 1_000;
+const FORGET_EVENTS: usize = 250;
 /// Commits of that kind in one look; the next look goes on.
 const FORGET_COMMITS: usize = 50;
 /// Runs that one commit goes on to cancel at most.

@@ -386,7 +386,8 @@ pub trait Store: Send + Sync + 'static {
     async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
     /// The first position that the feed still holds, and the last; (0, 0) while it is empty.
     async fn feed_range(&self) -> Result<(u64, u64)>;
-    /// Forgets all of the feed but the newest `keep` entries, idempotency keys whose time is over, and what nothing names any more.
+    /// Forgets all of the feed but the newest `keep` entries, idempotency keys whose time is over, and what nothing names any more: a
+    /// little in each commit and with rests between, so that it takes long where there is much, and holds nobody up.
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()>;
 
     // --- operations and retention ---

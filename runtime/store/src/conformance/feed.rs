@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::world::{NOON, deploy, done, going, name, owner, success};
+use super::world::{NOON, deploy, done, going, name, new_run, owner, request, success};
 use crate::Store;
 use crate::records::FeedEvent;
 
@@ -31,4 +31,16 @@ pub(super) async fn it_tells_each_commit_in_order_and_forgets_the_old_end(store:
     store.trim(2, NOON).await.expect("a trim");
     assert_eq!(store.feed(0, 100).await.expect("a feed"), all[all.len() - 2..]);
     assert!(committed.has_changed().is_ok(), "the store is open");
+}
+
+pub(super) async fn it_forgets_little_in_one_commit(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    for _ in 0..300 {
+        request(&store, new_run("a")).await;
+    }
+    let before = store.committed().borrow().position;
+    store.trim(1, NOON).await.expect("a trim");
+    let commits = store.committed().borrow().position - before;
+    assert!(commits >= 2, "300 entries were forgotten in {commits} commits");
+    assert_eq!(store.feed(0, 100).await.expect("a feed").len(), 1);
 }

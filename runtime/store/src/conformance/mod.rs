@@ -99,7 +99,7 @@ claims! {
         a_paused_or_changed_deployment_is_given_nothing, a_paused_one_is_given_nothing_and_stands_where_it_stood, what_is_forgotten_before_it_was_given_is_lost_and_told,
         skipping_leaves_nothing_waiting, a_replay_gives_again_what_was_given_and_once;
     ledger: an_external_id_posts_once, totals_are_the_sum_of_the_entries, revenue_counts_a_half_open_range;
-    feed: it_tells_each_commit_in_order_and_forgets_the_old_end;
+    feed: it_tells_each_commit_in_order_and_forgets_the_old_end, it_forgets_little_in_one_commit;
     health: a_scrub_verifies_all_that_is_kept_and_is_remembered;
 }
 

@@ -5,6 +5,7 @@ use tidemill_core::{DeploymentName, Revision, Timestamp};
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::pieces::PIECE;
 use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
 use super::tables::{
@@ -17,8 +18,6 @@ use crate::records::{Caused, Deployment, FeedEvent, Page, PageRequest, Pause, Pu
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Records that one commit removes at most.
-pub(super) const PURGE: usize = 2_000;
 /// Unended runs that a refusal counts up to.
 const COUNT: usize = 1_000;
 
@@ -112,7 +111,7 @@ pub(super) fn end_waiting(
     name: &DeploymentName,
     now: Timestamp,
 ) -> Result<(bool, Caused)> {
-    let open = commit.below(OPEN, &under(name.as_str(), &[]), PURGE)?;
+    let open = commit.below(OPEN, &under(name.as_str(), &[]), PIECE)?;
     let mut ended = 0;
     for (key, _) in &open {
         let Some(id) = run_at_end(key) else { continue };
@@ -124,7 +123,7 @@ pub(super) fn end_waiting(
             ended += 1;
         }
     }
-    let last = ended == 0 || open.len() < PURGE;
+    let last = ended == 0 || open.len() < PIECE;
     Ok((last, tree::caused(commit, now)?))
 }
 
@@ -153,7 +152,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
         return Ok(true);
     }
     for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS] {
-        let left = commit.below(table, &under(name.as_str(), &[]), PURGE)?;
+        let left = commit.below(table, &under(name.as_str(), &[]), PIECE)?;
         for (key, _) in &left {
             if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }
         }

@@ -8,6 +8,7 @@ use tidemill_core::{ComponentDigest, RunId, Timestamp};
 use super::codec::decode;
 use super::commit::Commit;
 use super::kept::{self, Kept};
+use super::pieces::{PIECE, gently};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
     CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
@@ -23,8 +24,6 @@ type Result<T> = std::result::Result<T, StoreError>;
 const LOOK_AT: usize = 50_000;
 /// Runs that are read in one go.
 const BATCH: usize = 256;
-/// Records that one commit removes at most.
-const RECORDS: usize = 2_000;
 
 pub(super) async fn expire(store: &LocalStore, policy: RetentionPolicy, limit: usize) -> Result<Expired> {
     let limit = limit.max(1);
@@ -35,7 +34,7 @@ pub(super) async fn expire(store: &LocalStore, policy: RetentionPolicy, limit: u
         expired.more = more;
         while !runs.is_empty() {
             let part = runs.clone();
-            let forgotten = store.commit(move |c| forget_runs(c, &part, before)).await?;
+            let forgotten = gently(store.commit(move |c| forget_runs(c, &part, before))).await?;
             runs.drain(..forgotten);
             expired.runs += forgotten;
         }
@@ -77,7 +76,8 @@ pub(super) async fn expire_events(
             if !subscriptions::is_over(&head, &policy) {
                 continue;
             }
-            let part = store.commit(move |c| subscriptions::expire(c, &topic.topic, &policy, limit, now)).await?;
+            let topic = topic.topic;
+            let part = gently(store.commit(move |c| subscriptions::expire(c, &topic, &policy, limit, now))).await?;
             expired.events += part.events;
             expired.lost += part.lost;
             expired.more |= part.more;
@@ -139,7 +139,7 @@ fn may_go(store: &impl Reads, run: &Run, before: Timestamp) -> Result<bool> {
 /// Forgets runs with all that lies beside them, in a commit's bounds; says how many are gone. The one that is not wholly gone has
 /// its record still, and is found again.
 fn forget_runs(commit: &mut Commit<'_, '_>, ids: &[RunId], before: Timestamp) -> Result<usize> {
-    let mut left = RECORDS;
+    let mut left = PIECE;
     for (done, id) in ids.iter().enumerate() {
         let Some(kept) = kept::kept(commit, *id)? else { continue };
         // It may have been tried again meanwhile.

@@ -4,15 +4,13 @@ use tidemill_core::Timestamp;
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::pieces::PIECE;
 use super::reads::{Reads, prefix_range};
 use super::tables::{FEED, KEY_ENDS, KEYS, at, time_of, under};
 use crate::error::StoreError;
 use crate::records::{FeedEntry, FeedEvent};
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// Entries that one commit forgets at most.
-const TRIM: usize = 5_000;
 
 pub(super) fn after(store: &impl Reads, position: u64, limit: usize) -> Result<Vec<FeedEntry>> {
     let start = position.saturating_add(1).to_be_bytes().to_vec();
@@ -34,19 +32,19 @@ pub(super) fn ends(store: &impl Reads) -> Result<(u64, u64)> {
     Ok((end(false)?, end(true)?))
 }
 
-/// Forgets the `most` oldest entries, in a commit's bounds; says how many it forgot.
+/// Forgets the `most` oldest entries, or a piece of them; says how many it forgot.
 pub(super) fn forget(commit: &mut Commit<'_, '_>, most: usize) -> Result<usize> {
-    let old = commit.range(FEED, prefix_range(&[]), false, most.min(TRIM))?;
+    let old = commit.range(FEED, prefix_range(&[]), false, most.min(PIECE))?;
     for (key, _) in &old {
         commit.delete(FEED, key);
     }
     Ok(old.len())
 }
 
-/// Forgets idempotency keys whose time is over; says how many.
+/// Forgets idempotency keys whose time is over, a piece of them; says how many.
 pub(super) fn forget_keys(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<usize> {
     let range = Vec::new()..now.as_millis().to_be_bytes().to_vec();
-    let old = commit.range(KEY_ENDS, range, false, TRIM)?;
+    let old = commit.range(KEY_ENDS, range, false, PIECE)?;
     for (key, _) in &old {
         commit.delete(KEY_ENDS, key);
         // The key may have been reserved again meanwhile; then it has a later end, and stays.

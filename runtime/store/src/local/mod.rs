@@ -24,6 +24,7 @@ mod operations;
 mod overlap;
 mod parked;
 mod payloads;
+mod pieces;
 mod places;
 mod reads;
 mod replays;
@@ -51,6 +52,7 @@ use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
 
 use self::commit::Commit;
 use self::held::Held;
+use self::pieces::{PIECE, gently};
 use self::reads::Reads;
 use crate::contract::{Result, Store};
 use crate::embedded::{Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
@@ -184,13 +186,13 @@ impl LocalStore {
         let (strays, mut due) =
             blocking(move || Ok((payloads::strays(&store.files, &store.kv, now)?, payloads::due(&store.kv, now)?)))
                 .await?;
-        for part in strays.chunks(1_000) {
+        for part in strays.chunks(PIECE) {
             let part = part.to_vec();
-            self.commit(move |c| payloads::note(c, &part)).await?;
+            gently(self.commit(move |c| payloads::note(c, &part))).await?;
         }
         while !due.is_empty() {
             let (files, part) = (Arc::clone(&self.files), due.clone());
-            let done = self.commit(move |c| payloads::sweep(c, &files, &part, now)).await?;
+            let done = gently(self.commit(move |c| payloads::sweep(c, &files, &part, now))).await?;
             due.drain(..done);
         }
         Ok(())

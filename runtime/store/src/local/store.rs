@@ -14,6 +14,7 @@ use tidemill_core::{
 use tokio::sync::watch;
 
 use super::commit::Commit;
+use super::pieces::gently;
 use super::reads::Reads;
 use super::{
     LocalStore, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life, modules,
@@ -514,11 +515,12 @@ impl Store for LocalStore {
     }
 
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
-        while self.commit(move |c| Ok(feed::forget_keys(c, now)? + topics::forget_keys(c, now)?)).await? > 0 {}
+        let keys = move |c: &mut Commit<'_, '_>| Ok(feed::forget_keys(c, now)? + topics::forget_keys(c, now)?);
+        while gently(self.commit(keys)).await? > 0 {}
         let mut surplus = self.kv.count(tables::FEED).saturating_sub(keep as u64);
         while surplus > 0 {
             let most = usize::try_from(surplus).unwrap_or(usize::MAX);
-            let forgotten = self.commit(move |c| feed::forget(c, most)).await?;
+            let forgotten = gently(self.commit(move |c| feed::forget(c, most))).await?;
             if forgotten == 0 {
                 break;
             }

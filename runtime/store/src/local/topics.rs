@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::commit::Commit;
 use super::held::{self, Held};
+use super::pieces::PIECE;
 use super::reads::Reads;
 use super::tables::{EVENT_KEY_ENDS, EVENT_KEYS, EVENTS, TOPICS, at, under};
 use crate::error::StoreError;
@@ -25,8 +26,6 @@ const KEY: usize = 512;
 const PLACES_PER_COMMIT: u64 = 1 << 16;
 /// A page of a list ends after so many bytes of payloads.
 const PAGE_BYTES: usize = 4 << 20;
-/// Keys that one commit forgets at most.
-const TRIM: usize = 5_000;
 
 /// What lies under a topic's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +201,7 @@ pub(super) fn publish_once(commit: &mut Commit<'_, '_>, publish: &Publish, now: 
 
 /// Forgets idempotency keys whose time is over; says how many.
 pub(super) fn forget_keys(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result<usize> {
-    let old = commit.range(EVENT_KEY_ENDS, Vec::new()..at(now, &[]), false, TRIM)?;
+    let old = commit.range(EVENT_KEY_ENDS, Vec::new()..at(now, &[]), false, PIECE)?;
     for (key, _) in &old {
         commit.delete(EVENT_KEY_ENDS, key);
         // The key may have published again meanwhile; then it has a later end, and stays.
