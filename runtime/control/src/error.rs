@@ -58,6 +58,8 @@ impl ControlError {
     pub fn fix(&self) -> &str {
         match self {
             Self::Refused { fix: Some(fix), .. } => fix,
+            // The code's own speaks of a list, and here is one thing alone.
+            Self::Refused { code: Code::BadField, .. } => "Correct it as the message says.",
             Self::Problems { problems, .. } if problems.len() == 1 => {
                 problems.first().map_or(self.code().fix(), |problem| &problem.fix)
             }

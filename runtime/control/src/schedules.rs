@@ -52,7 +52,11 @@ impl Host {
         let next = if live.plan.enabled { schedule.next_after(now) } else { None };
         let stored = self.0.store.schedule(deployment, name).await?;
         let Some(stored) = stored.filter(|stored| stored.paused.is_some()) else {
-            return Err(ControlError::refused(Code::RunState, "the schedule is not paused"));
+            return Err(ControlError::refused_with(
+                Code::RunState,
+                "the schedule is not paused",
+                "There is nothing to do: `tidemill schedules` says when it fires.",
+            ));
         };
         let passed = match stored.next.filter(|next| *next <= now) {
             Some(first) => times_between(schedule, first, now.plus_millis(1), PASSED_MAX).await?,

@@ -118,7 +118,11 @@ impl Host {
             let (store, now) = (&host.0.store, host.0.clock.now());
             let stored = store.subscription(&deployment, &name).await?;
             if pause.is_none() && stored.is_some_and(|stored| stored.paused.is_none()) {
-                return Err(ControlError::refused(Code::RunState, "the subscription is not paused"));
+                return Err(ControlError::refused_with(
+                    Code::RunState,
+                    "the subscription is not paused",
+                    "There is nothing to do: `tidemill subscriptions` says what waits for it.",
+                ));
             }
             let subscription = store.pause_subscription(&deployment, &name, pause, now).await?;
             host.0.deliveries.changed(&deployment);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
+use tidemill_core::Code;
 use tidemill_core::manifest::Source;
 
 use super::Project;
 use crate::client::{Client, encoded};
-use crate::error::CliError;
+use crate::error::{CliError, Problem};
 use crate::printer::{Printer, clean};
 use crate::schedule::firings::{FIRINGS, Firings};
 use crate::wire::bytes;
@@ -103,7 +104,13 @@ pub async fn deploy(
     }
     let body = serde_json::to_vec(&manifest.to_json()).unwrap_or_default();
     let path = format!("/v1/deployments/{}{}", encoded(name.as_str()), if dry_run { "?dry_run=true" } else { "" });
-    let answer = client.ask(Method::PUT, &path, body, &[], Duration::ZERO).await?;
+    let answer = client.ask(Method::PUT, &path, body, &[], Duration::ZERO).await.map_err(|error| match error {
+        CliError::Refused(problem) if dry_run && problem.code == Code::ModuleNotFound.as_str() => {
+            let fix = "A dry run uploads nothing, and looks at what is on the host: deploy it without --dry-run, or `tidemill check` it.";
+            CliError::Refused(Box::new(Problem { fix: fix.to_owned(), ..*problem }))
+        }
+        error => error,
+    })?;
     let record: Value =
         answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))?;
     for warning in record["warnings"].as_array().into_iter().flatten() {

@@ -43,22 +43,36 @@ pub struct Args {
     /// A label to find the run by; may be given several times
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
+
+    /// From 1 (last) to 9 (first); the deployment's where it is left out
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    priority: Option<u8>,
+
+    /// Not to begin before this time has passed, e.g. 90s
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    delay: Option<Duration>,
+}
+
+impl Args {
+    /// What the request's query says.
+    fn query(&self) -> Result<String, CliError> {
+        if let Some(label) = self.labels.iter().find(|label| !label.contains('=')) {
+            return Err(CliError::usage(format!("`{label}` is not a label"), "write --label NAME=VALUE"));
+        }
+        let (priority, delay) = (self.priority.map(|priority| priority.to_string()), self.delay);
+        let delay = delay.map(|delay| humantime::format_duration(delay).to_string());
+        let named = [("export", self.export.as_ref()), ("priority", priority.as_ref()), ("delay", delay.as_ref())];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let words = named.chain(self.labels.iter().map(|label| ("label", label)));
+        let words: Vec<_> = words.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        Ok(if words.is_empty() { String::new() } else { format!("?{}", words.join("&")) })
+    }
 }
 
 /// Carries it out.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let input = json("--input", &args.input)?;
-    let mut path = format!("/v1/deployments/{}/runs", encoded(&args.name));
-    let mut join = '?';
-    for (name, value) in
-        args.export.iter().map(|export| ("export", export)).chain(args.labels.iter().map(|label| ("label", label)))
-    {
-        if name == "label" && !value.contains('=') {
-            return Err(CliError::usage(format!("`{value}` is not a label"), "write --label NAME=VALUE"));
-        }
-        path.push_str(&format!("{join}{name}={}", encoded(value)));
-        join = '&';
-    }
+    let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
     let wait = if args.wait { args.timeout.as_secs().clamp(1, ONE_WAIT) } else { 0 };
     let prefer = format!("wait={wait}");
     let mut headers = Vec::new();

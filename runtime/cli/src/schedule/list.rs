@@ -3,10 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::grouped;
+
+/// Which of them.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Only those of this deployment
+    #[arg(long, short, value_name = "NAME")]
+    deployment: Option<String>,
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,8 +64,12 @@ impl Row for Schedule {
 }
 
 /// Carries it out.
-pub async fn run(client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let all: Vec<Schedule> = client.all("/v1/schedules").await?;
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = match &args.deployment {
+        Some(deployment) => format!("/v1/schedules?deployment={}", encoded(deployment)),
+        None => "/v1/schedules".to_owned(),
+    };
+    let all: Vec<Schedule> = client.all(&path).await?;
     printer.rows(&all, "no schedules: write a [[schedule]] in a manifest and deploy it");
     Ok(())
 }

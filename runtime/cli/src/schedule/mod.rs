@@ -24,7 +24,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List them (the default)
-    List,
+    List(list::Args),
     /// Do not fire until resumed
     Pause(steer::PauseArgs),
     /// Fire again
@@ -57,7 +57,8 @@ impl Which {
 /// Carries it out.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
-        None | Some(Verb::List) => list::run(client, printer).await,
+        None => list::run(&list::Args::default(), client, printer).await,
+        Some(Verb::List(args)) => list::run(&args, client, printer).await,
         Some(Verb::Pause(args)) => steer::pause(&args, client, printer).await,
         Some(Verb::Resume(whom)) => steer::resume(&whom, client, printer).await,
         Some(Verb::Trigger(which)) => steer::trigger(&which, client, printer).await,

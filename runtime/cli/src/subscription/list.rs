@@ -11,7 +11,7 @@ use crate::printer::{Printer, Row};
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Only those of this deployment
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 }
 

@@ -40,5 +40,10 @@ pub async fn resume(which: &Which, client: &Client, printer: &Printer) -> Result
 
 fn said(Which { deployment, name }: &Which, change: &str, record: &Value, printer: &Printer) {
     let waiting = record["waiting"].as_u64().unwrap_or_default();
-    printer.record(record, &format!("{deployment}/{name} {change}, {} events wait for it", grouped(waiting)));
+    let waiting = match waiting {
+        0 => "nothing waits for it".to_owned(),
+        1 => "1 event waits for it".to_owned(),
+        more => format!("{} events wait for it", grouped(more)),
+    };
+    printer.record(record, &format!("{deployment}/{name} {change}: {waiting}"));
 }

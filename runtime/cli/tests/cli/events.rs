@@ -56,7 +56,7 @@ fn an_event_is_published_delivered_and_replayed() {
     let replayed = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
     assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs made"), "{replayed:?}");
     let paused = host.call(&["subscriptions", "pause", "acts", "told", "--note", "looking"]);
-    assert_eq!((paused.code, &*paused.stdout), (0, "acts/told paused, 0 events wait for it\n"), "{paused:?}");
+    assert_eq!((paused.code, &*paused.stdout), (0, "acts/told paused: nothing waits for it\n"), "{paused:?}");
     assert!(host.call(&["subscriptions"]).stdout.contains("paused: looking"));
     assert_eq!(json_of(&host, &["subscriptions", "resume", "acts", "told"])["state"], "active");
     assert_eq!(host.call(&["subscriptions", "resume", "acts", "told"]).code, 1, "it goes on already");

@@ -55,6 +55,15 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     let second = host.call(&["run", "hello", "--key", "once"]);
     assert_eq!((first.code, &first.stdout), (0, &second.stdout));
 
+    let later =
+        json(&host.call(&["run", "hello", "--priority", "9", "--delay", "1h 30m", "--label", "a=b c", "--json"]));
+    assert_eq!(
+        (&later["state"], &later["priority"], &later["labels"]["a"]),
+        (&"queued".into(), &9.into(), &"b c".into())
+    );
+    assert_eq!(host.call(&["cancel", later["id"].as_str().unwrap()]).code, 0);
+    assert_eq!(host.call(&["run", "hello", "--priority", "10"]).code, 2);
+
     let runs = json(&host.call(&["runs", "--deployment", "hello", "--json"]));
     let id = runs.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
     let info = host.call(&["run-info", &id]);

@@ -223,7 +223,7 @@ codes! {
         "Correct everything that `errors` lists, then deploy again.";
     BadName => "bad-name", 400, retryable: false,
         "The name is not valid",
-        "Use 1 to 63 lower-case letters, digits and hyphens, the first and last a letter or digit.";
+        "Write it as the message says. Most names are 1 to 63 lower-case letters, digits and hyphens, the first and last a letter or digit.";
     BadQuery => "bad-query", 400, retryable: false,
         "A query parameter is not valid",
         "Correct the parameter that the message names.";
@@ -277,7 +277,7 @@ codes! {
         "See `/openapi.json` for the paths.";
     DeploymentNotFound => "deployment-not-found", 404, retryable: false,
         "There is no such deployment",
-        "See `GET /v1/deployments`, or `tidemill deploy` to make it.";
+        "See `tidemill deployments` (`GET /v1/deployments`), or `tidemill deploy` to make it.";
     ModuleNotFound => "module-not-found", 404, retryable: false,
         "There is no such module or version",
         "Upload it first: `PUT /v1/modules/{name}/versions/{version}`, or `tidemill deploy`.";
@@ -286,16 +286,16 @@ codes! {
         "Upload it, and use the digest that the upload answers.";
     RunNotFound => "run-not-found", 404, retryable: false,
         "There is no such run",
-        "See `GET /v1/runs`.";
+        "See `tidemill runs` (`GET /v1/runs`).";
     ScheduleNotFound => "schedule-not-found", 404, retryable: false,
         "There is no such schedule",
-        "See `GET /v1/schedules`.";
+        "See `tidemill schedules` (`GET /v1/schedules`).";
     TopicNotFound => "topic-not-found", 404, retryable: false,
         "There is no such topic",
-        "See `GET /v1/topics`; a topic begins with its first event.";
+        "See `tidemill topics` (`GET /v1/topics`); a topic begins with its first event.";
     SubscriptionNotFound => "subscription-not-found", 404, retryable: false,
         "There is no such subscription",
-        "See `GET /v1/subscriptions`.";
+        "See `tidemill subscriptions` (`GET /v1/subscriptions`).";
     AlreadyExists => "already-exists", 409, retryable: false,
         "There is one of this name already",
         "Choose another name, or change the one that is there.";
