@@ -17,7 +17,7 @@ use tidemill_store::records::{
 use crate::error::ControlError;
 use crate::exports;
 use crate::host::{Host, to_its_end};
-use crate::live::{Live, Plan};
+use crate::live::{Live, Plan, manifest_of};
 use crate::schedules::{PASSED_MAX, times_between};
 
 /// Firings of each schedule that a deployment is answered with.
@@ -94,7 +94,9 @@ impl Host {
         if expected.is_some_and(|expected| expected != present) {
             return Err(StoreError::RevisionChanged { present }.into());
         }
-        let changes = before.as_ref().map(|live| manifest.changes_from(&live.plan.manifest())).unwrap_or_default();
+        let stored = self.0.store.deployment(&name).await?;
+        let before_it = stored.as_ref().map(manifest_of).transpose()?;
+        let changes = before_it.map(|before| manifest.changes_from(&before)).unwrap_or_default();
         let previews = self.previews(&name, &manifest, now).await?;
         let warnings = warnings(&manifest, &component, before.as_deref(), &previews);
         let json = manifest.to_json();

@@ -46,21 +46,15 @@ pub(crate) struct Plan {
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) since: Option<Timestamp>,
     schedules: SchedulesAtRest,
-    /// Without its schedules.
-    manifest: Manifest,
 }
 
 impl Plan {
     /// Works out a stored revision.
     ///
     /// # Errors
-    /// Where the stored manifest is not one: the store's contents are not what was stored.
+    /// As [`manifest_of`].
     pub(crate) async fn load(store: &dyn Store, deployment: &Deployment) -> Result<Self, ControlError> {
-        let manifest = Manifest::parse_json(deployment.manifest.as_bytes()).map_err(|problems| {
-            let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
-            let what = format!("the manifest of {} revision {}: {why}", deployment.name, deployment.revision);
-            ControlError::Store(tidemill_store::StoreError::Damaged { what })
-        })?;
+        let manifest = manifest_of(deployment)?;
         let component = store.component(&deployment.component).await?;
         let (exports, schemas) =
             component.map_or_else(Default::default, |component| (component.exports, component.schemas));
@@ -73,19 +67,18 @@ impl Plan {
             revision,
             exports,
             input: schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten()),
-            config: manifest.config.as_str().into(),
-            limits: manifest.limits.clone(),
-            grants: Arc::new(manifest.grants.clone()),
+            config: manifest.config.into(),
+            limits: manifest.limits,
+            grants: Arc::new(manifest.grants),
             retry: manifest.retry,
             priority: manifest.priority,
             concurrency: manifest.concurrency,
-            flow: manifest.flow.clone(),
+            flow: manifest.flow,
             enabled: manifest.enabled,
-            labels: manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            subscriptions: manifest.subscriptions.iter().cloned().map(Arc::new).collect(),
+            labels: manifest.labels.into_iter().collect(),
+            subscriptions: manifest.subscriptions.into_iter().map(Arc::new).collect(),
             since: manifest.since,
             schedules: SchedulesAtRest::of(&manifest.schedules),
-            manifest: Manifest { schedules: Vec::new(), ..manifest },
         }
     }
 
@@ -97,15 +90,22 @@ impl Plan {
         labels
     }
 
-    /// The manifest that it was worked out from.
-    pub(crate) fn manifest(&self) -> Manifest {
-        Manifest { schedules: self.schedules.all(), ..self.manifest.clone() }
-    }
-
     /// One of its schedules, made from its words: some microseconds.
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
         self.schedules.get(name)
     }
+}
+
+/// The manifest of a stored revision.
+///
+/// # Errors
+/// Where it is not one: the store's contents are not what was stored.
+pub(crate) fn manifest_of(deployment: &Deployment) -> Result<Manifest, ControlError> {
+    Manifest::parse_json(deployment.manifest.as_bytes()).map_err(|problems| {
+        let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
+        let what = format!("the manifest of {} revision {}: {why}", deployment.name, deployment.revision);
+        ControlError::Store(tidemill_store::StoreError::Damaged { what })
+    })
 }
 
 /// Every deployment by its name, as they were at one moment.
@@ -114,7 +114,7 @@ pub(crate) type AllLives = Arc<HashMap<DeploymentName, Arc<Live>>>;
 /// A deployment as it stands now.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// Without its manifest, which the plan is.
+    /// Without its manifest, of which the plan has what runs need.
     pub(crate) deployment: Deployment,
     pub(crate) plan: Arc<Plan>,
     pub(crate) gate: Arc<Gate>,
@@ -254,7 +254,7 @@ impl Lives {
 }
 
 fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
-    // The plan has all of it, read; the text is in the store for whoever is to see it.
+    // The plan has what runs need of it; the text is in the store for whoever is to see it.
     let deployment = Deployment { manifest: Arc::from(""), ..deployment };
     let gate = before.map_or_else(|| Gate::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
     // Collections of one stream never overlap; a second would only wait with a place in its hands.

@@ -26,12 +26,6 @@ impl SchedulesAtRest {
     pub fn get(&self, name: &ScheduleName) -> Option<Schedule> {
         self.0.iter().find(|(known, _)| known == name).and_then(|(name, words)| read(name, words))
     }
-
-    /// Every one of them.
-    #[must_use]
-    pub fn all(&self) -> Vec<Schedule> {
-        self.0.iter().filter_map(|(name, words)| read(name, words)).collect()
-    }
 }
 
 fn words(schedule: &Schedule) -> Box<str> {

@@ -438,6 +438,14 @@ fn good() -> impl Strategy<Value = Value> {
         })
 }
 
+fn same_at_rest(schedules: &[Schedule]) -> Result<(), TestCaseError> {
+    let at_rest = SchedulesAtRest::of(schedules);
+    for schedule in schedules {
+        prop_assert_eq!(at_rest.get(schedule.name()), Some(schedule.clone()));
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn garbage_is_refused_with_a_pointer_each(value in nearly_a_manifest(), text in "\\PC{0,200}") {
@@ -445,7 +453,7 @@ proptest! {
         let _ = ModuleFile::parse_toml(&text);
         match parse(&value) {
             Ok(manifest) => {
-                prop_assert_eq!(SchedulesAtRest::of(&manifest.schedules).all(), manifest.schedules.clone());
+                same_at_rest(&manifest.schedules)?;
                 prop_assert_eq!(parse(&manifest.to_json()), Ok(manifest));
             }
             Err(problems) => {
@@ -464,11 +472,7 @@ proptest! {
         let written = manifest.to_json();
         let again = parse(&written).unwrap();
         prop_assert_eq!(again.to_json(), written);
-        let at_rest = SchedulesAtRest::of(&manifest.schedules);
-        prop_assert_eq!(at_rest.all(), manifest.schedules.clone());
-        for schedule in &manifest.schedules {
-            prop_assert_eq!(at_rest.get(schedule.name()), Some(schedule.clone()));
-        }
+        same_at_rest(&manifest.schedules)?;
         prop_assert_eq!(again, manifest);
     }
 
