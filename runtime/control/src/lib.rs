@@ -32,7 +32,6 @@ mod outcomes;
 mod replays;
 mod retry;
 mod runs;
-mod samples;
 mod scheduler;
 mod schedules;
 mod scrubbing;

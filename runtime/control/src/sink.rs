@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
-use tidemill_engine::{Metric, RunSink, StartTarget, Stretched, Went};
+use tidemill_engine::{RunSink, StartTarget, Stretched, Went};
 use tidemill_store::records::LogLine;
 use tokio::sync::{Notify, oneshot};
 
 use crate::host::Inner;
-use crate::samples::Samples;
 use crate::starting;
 
 /// Between one run's guests and its driver.
@@ -33,7 +32,6 @@ struct Said {
     progress: Option<Progress>,
     status: Option<String>,
     unsaved: bool,
-    samples: Samples,
     asked: VecDeque<Asked>,
 }
 
@@ -98,11 +96,6 @@ impl Sink {
         said.progress = said.progress.take().or(taken.progress);
         said.status = said.status.take().or(taken.status);
         said.unsaved = true;
-    }
-
-    /// The samples of this attempt, and how many were dropped.
-    pub(crate) fn take_samples(&self) -> (Vec<Metric>, u64) {
-        std::mem::take(&mut self.said().samples).into_metrics()
     }
 
     /// Whether something waits to be saved.
@@ -202,9 +195,5 @@ impl RunSink for Sink {
 
     fn status(&self, json: String) {
         self.say(|said| said.status = Some(json));
-    }
-
-    fn metric(&self, metric: Metric) {
-        self.said().samples.add(metric);
     }
 }

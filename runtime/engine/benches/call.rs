@@ -22,8 +22,8 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext,
-    RunSink, StartTarget, Stretched, Went,
+    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Module, Outcome, RunContext, RunSink,
+    StartTarget, Stretched, Went,
 };
 use tidemill_store::LocalStore;
 use tidemill_store::records::LogLine;
@@ -48,7 +48,6 @@ impl RunSink for Deaf {
     fn log(&self, _: LogLine) {}
     fn progress(&self, _: Progress) {}
     fn status(&self, _: String) {}
-    fn metric(&self, _: Metric) {}
 }
 
 /// The failure of the contract, as bare wasmtime needs it.

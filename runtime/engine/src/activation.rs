@@ -17,6 +17,7 @@ use tidemill_store::records::{LogLine, NewPosting, ReadCheck, StateWrite};
 
 use crate::cancel::CancelToken;
 use crate::module::Module;
+use crate::samples::Samples;
 
 /// One stay of a run in memory: everything that executing it needs.
 pub struct Activation {
@@ -107,9 +108,6 @@ pub trait RunSink: Send + Sync + 'static {
 
     /// What the run says of itself: the text of a JSON value of at most 64 KiB.
     fn status(&self, json: String);
-
-    /// A sample of one of the guest's own metrics.
-    fn metric(&self, metric: Metric);
 }
 
 /// What a stretch holds at a commit point, or when it is saved.
@@ -204,7 +202,7 @@ pub struct Metric {
 }
 
 /// The kinds of sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetricKind {
     /// Adds to a counter.
     Count,
@@ -273,6 +271,8 @@ pub struct Effects {
     pub cancels: Vec<RunId>,
     /// Children whose failure or cancellation the run has learned: trying it again leaves them alone.
     pub observed: Vec<RunId>,
+    /// Samples of the guest's own metrics, to be counted once the commit is done.
+    pub samples: Samples,
 }
 
 /// A run that another one starts.

@@ -93,6 +93,7 @@ impl Guest {
     /// Where the journal has grown beyond its bound.
     pub fn recorded(&mut self, size: usize) -> wasmtime::Result<()> {
         self.log.entry();
+        self.stretch.entry();
         self.history.unsaved(1, size);
         let (bytes, most) = (self.history.journal.bytes(), self.run.limits.journal);
         if bytes > most {
@@ -145,6 +146,7 @@ impl Guest {
                 shown: None,
             });
             self.log.entry();
+            self.stretch.entry();
             self.history.unsaved(1, 0);
         }
         let entry = self.history.journal.position();

@@ -49,6 +49,7 @@ impl Guest {
 
     /// What the whole attempt leaves.
     pub fn all(&mut self) -> Left {
+        self.stretch.entry();
         Left { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
     }
 

@@ -32,6 +32,7 @@ mod meter;
 mod module;
 mod random;
 mod run_log;
+mod samples;
 mod sandbox;
 pub mod secrets;
 mod slice;
@@ -51,4 +52,5 @@ pub use egress::{BadOrigin, BadRoots, EgressPolicy, OriginPattern, Roots, Scheme
 pub use engine::{Engine, EngineStats};
 pub use error::{Admitted, EngineError, Problem, Refused};
 pub use module::Module;
+pub use samples::Samples;
 pub use slice::ask_for_short as ask_for_short_slices;

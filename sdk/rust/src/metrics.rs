@@ -1,4 +1,8 @@
-//! Metrics of your own, labelled by the host with the deployment. They count when the run's work takes hold.
+//! Metrics of your own, labelled by the host with the deployment.
+//!
+//! A sample is an effect, as a write of state is: it counts once, when the stretch that it was made in takes hold, whatever crashes, replays and is done again
+//! before; of a failed attempt, of a run or of a step, it counts as little as the attempt's writes do. The figures are the host process's own and
+//! begin anew with it, as a monitor expects of counters.
 
 use crate::host::metrics as host;
 use crate::host::types::Field;

@@ -146,10 +146,6 @@ impl Work {
         match self.put(leaves, true).await {
             Ok(Put::Done(run)) => {
                 self.count(verdict.how);
-                let (samples, dropped) = self.sink.take_samples();
-                if verdict.effects {
-                    self.host.metrics.guest.commit(self.run.deployment.as_str(), samples, dropped);
-                }
                 let settled = run.state.is_settled();
                 Step::Break(if settled { Finish::Settled(run, output) } else { Finish::Queued(run) })
             }

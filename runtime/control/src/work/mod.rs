@@ -240,8 +240,6 @@ impl Work {
                 commit::Step::Continue(()) => {
                     self.refusals += 1;
                     self.live.figures.redone();
-                    // What the refused stretch sampled did not happen; its log lines stay.
-                    drop(self.sink.take_samples());
                     if self.refusals >= PATIENCE && self.hold.is_none() {
                         self.take_hold().await;
                     }
@@ -266,8 +264,6 @@ impl Work {
     /// What was done has taken hold, and nobody need wait for this run any more.
     fn begin_stretch(&mut self) {
         (self.hold, self.refusals) = (None, 0);
-        let (samples, dropped) = self.sink.take_samples();
-        self.host.metrics.guest.commit(self.run.deployment.as_str(), samples, dropped);
     }
 
     /// Waits for the end of the stream's other collection; the run keeps its place meanwhile, but not for long: the other one

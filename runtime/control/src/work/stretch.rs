@@ -112,6 +112,7 @@ impl Work {
             ..StretchCommit::of(self.host.owner.clone(), run, now)
         };
         let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
+        let samples = effects.samples;
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
         gate::pass("run/commit");
         let done = if self.fresh {
@@ -135,6 +136,8 @@ impl Work {
                     self.input = input;
                 }
                 starting::count(&self.host, starts);
+                let (metrics, dropped) = samples.into_metrics();
+                self.host.metrics.guest.commit(run.deployment.as_str(), metrics, dropped);
                 self.host.caused(caused);
                 Ok(Put::Done(Box::new(run)))
             }

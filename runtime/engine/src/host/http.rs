@@ -170,6 +170,7 @@ async fn fetch_slots(
     let mut under_way = sent.len();
     if acts.contains(&true) {
         guest.leaving().await?;
+        gate::pass("http/leave-all");
     }
     let egress = Arc::clone(&guest.outside.egress);
     let (came, mut coming) = mpsc::channel(AT_ONCE);
@@ -191,10 +192,13 @@ async fn fetch_slots(
             Some(Ok(next)) => next,
         };
         under_way -= 1;
+        gate::pass("http/slot-answered");
         let answered = answered.map(Came::from);
         if acts.get(index) == Some(&true) && is_good(&answered) {
             guest.record(Kind::FetchSlot, asked, &(index, &answered), None)?;
+            gate::pass("http/slot-recorded");
             arrived(guest, true).await?;
+            gate::pass("http/slot-saved");
             open.retain(|open| *open != index);
         }
         if let Some(slot) = slots.get_mut(index) {

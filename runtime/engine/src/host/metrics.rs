@@ -1,5 +1,5 @@
-//! `tidemill:guest/metrics`: the guest's own samples. The calls have no failure in the WIT, so a sample that is not
-//! valid stops the guest with `host/bad-argument`.
+//! `tidemill:guest/metrics`: the guest's own samples, which count with the stretch's commit. The calls have no failure in the WIT, so a
+//! sample that is not valid stops the guest with `host/bad-argument`.
 
 use tidemill_core::Code;
 
@@ -50,7 +50,7 @@ fn sample(
     }
     let labels = labels.into_iter().map(|label| (label.name, label.value)).collect();
     if guest.history.live {
-        guest.sink.metric(Metric { kind, name, value, labels });
+        guest.stretch.sample(Metric { kind, name, value, labels });
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use tidemill_store::records::{LedgerEntry, NewPosting, ReadCheck, ScanRequest, S
 use super::Changed;
 use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
+use crate::samples::Samples;
 
 /// What was read since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,7 @@ pub(super) struct Layer {
     pub(super) cancels: Vec<RunId>,
     /// Children whose end the run has learned, where it was no success.
     pub(super) observed: Vec<RunId>,
+    pub(super) samples: Samples,
     /// Keys that the step has read and written, and external ids that it posts under, with what it saw before a commit in its middle.
     pub(super) held_keys: BTreeMap<String, Version>,
     pub(super) held_ids: BTreeMap<String, Version>,
@@ -64,7 +66,7 @@ impl Layer {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.things() == 0
+        self.things() == 0 && self.samples.is_empty()
     }
 
     pub(super) fn take_in(&mut self, later: Self) {
@@ -87,6 +89,7 @@ impl Layer {
         self.taken.extend(later.taken);
         self.cancels.extend(later.cancels);
         self.observed.extend(later.observed);
+        self.samples.take_in(later.samples);
         for (key, version) in later.held_keys {
             self.held_keys.entry(key).or_insert(version);
         }
@@ -129,6 +132,7 @@ impl Layer {
             effects.taken.extend(layer.taken.iter().map(|(_, place)| *place));
             effects.cancels.extend(&layer.cancels);
             effects.observed.extend(&layer.observed);
+            effects.samples.take_in(layer.samples.clone());
         }
         let writes = written.into_iter();
         let bytes = |value: &Option<Blob>| value.as_ref().map(|value| value.0.clone());

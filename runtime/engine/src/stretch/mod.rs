@@ -4,6 +4,9 @@
 //! Effects lie in layers: what a retry of the run keeps, what came since, and one for each open step, which a failed
 //! attempt of the step drops. Reads have none: whatever becomes of an attempt, what it saw has led there.
 //!
+//! A sample of a metric is no call that a journal holds. What was sampled before an entry lies in a layer as any effect does; what came since is
+//! sampled again by whoever goes on from that entry, and so is in no layer yet.
+//!
 //! Invariants: a key that was written is answered from here and never from the store; all else that was read is in
 //! the reads with the version that was seen, and seen again at another version it makes the stretch void at once.
 
@@ -19,8 +22,9 @@ use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, Versioned};
 
 use self::layer::{Layer, Reads, Scanned, note, size};
-use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
+use crate::activation::{Effects, Metric, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
+use crate::samples::Samples;
 
 /// The effects of the present stretch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,9 @@ pub(crate) struct Stretch {
     kept_steps: Vec<Layer>,
     /// All of that as it was when the stretch began, which need not be at a commit: the answer that opened it belongs to it.
     first: Option<Box<Self>>,
+    /// What was sampled since the last entry of the journal: whoever goes on from there samples it again.
+    #[serde(skip)]
+    pending: Samples,
 }
 
 /// A stretch grew beyond its bounds.
@@ -215,6 +222,20 @@ impl Stretch {
         self.top().cancels.push(run);
     }
 
+    /// Adds a sample of the guest's own metrics. It belongs to the stretch from the next entry of the journal on, behind which no
+    /// replay samples it again.
+    pub fn sample(&mut self, metric: Metric) {
+        self.pending.add(metric);
+    }
+
+    /// An entry of the journal follows what was sampled, or the end.
+    pub fn entry(&mut self) {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.top().samples.take_in(pending);
+        }
+    }
+
     /// Takes a signal out of the inbox.
     pub fn take(&mut self, name: &str, place: u64) {
         self.top().taken.push((name.to_owned(), place));
@@ -244,6 +265,7 @@ impl Stretch {
 
     /// A step begins.
     pub fn open(&mut self) {
+        self.entry();
         self.steps.push(Layer::default());
     }
 
@@ -256,6 +278,7 @@ impl Stretch {
 
     /// The innermost step's attempt failed: it leaves nothing. The step stays open.
     pub fn drop_attempt(&mut self) {
+        self.pending = Samples::default();
         if let Some(step) = self.steps.last_mut() {
             *step = Layer::default();
         }
@@ -263,6 +286,7 @@ impl Stretch {
 
     /// The innermost step ends: what it did goes to what encloses it, or to nobody where it gave up.
     pub fn close(&mut self, good: bool) {
+        self.entry();
         let Some(step) = self.steps.pop() else { return };
         self.kept_steps.truncate(self.steps.len());
         if !good {
@@ -315,7 +339,7 @@ impl Stretch {
     pub fn begin_here(&mut self) {
         self.first = None;
         if !self.layers().all(Layer::is_empty) || !self.steps.is_empty() {
-            self.first = Some(Box::new(Self { reads: Reads::default(), ..self.clone() }));
+            self.first = Some(Box::new(Self { reads: Reads::default(), pending: Samples::default(), ..self.clone() }));
         }
     }
 

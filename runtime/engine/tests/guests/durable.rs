@@ -1,6 +1,6 @@
 //! What a run does durably: the same end from wherever it is brought back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -142,6 +142,50 @@ async fn events_take_hold_once_from_everywhere() {
     // A run that fails has published what took hold before, and no more.
     let acts = json!([publish("granted.a", 1), { "do": "sleep", "ms": 5 }, publish("granted.a", 2), { "do": "fail", "code": "x" }]);
     assert_eq!(hidden(simply(&world, acts).await), [of("granted.a", "1")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_counts_once_from_everywhere_with_what_it_was_made_in() {
+    let world = world();
+    let count = |name: &str| json!({ "do": "count", "name": name });
+    let acts = json!([
+        count("begun"), { "do": "add", "key": "n" }, count("begun"),
+        { "do": "step", "name": "twice", "attempts": 2, "fail_until": 2, "acts": [
+            count("in_step"), { "do": "get", "key": "other" }, count("in_step"),
+            { "do": "step", "name": "inner", "acts": [count("inner")] },
+            count("in_step"),
+        ] },
+        { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [count("lost")] },
+        count("waits"), { "do": "sleep", "ms": 5 }, count("waited"), { "do": "now" }, count("ended"),
+    ]);
+    let of = |name: &str, count: u64| (name.to_owned(), count);
+    let expected = BTreeMap::from([
+        of("begun", 2),
+        of("in_step", 3),
+        of("inner", 1),
+        of("waits", 1),
+        of("waited", 1),
+        of("ended", 1),
+    ]);
+    let (seen, told) = once(&world, None, acts.clone(), json!([]), Play::default()).await;
+    assert_eq!(seen.sampled, expected);
+    for leaves in [false, true] {
+        for at in 0..=told.calls {
+            for after in [false, true] {
+                let how = Play { death: Death { at, after }, leaves, ..Play::default() };
+                let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
+                assert_eq!(seen.sampled, expected, "died at {at}, after {after}, leaves {leaves}");
+            }
+        }
+    }
+    for conflict in 1..4 {
+        let how = Play { conflict, ..Play::default() };
+        let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
+        assert_eq!(seen.sampled, expected, "refused at {conflict}");
+    }
+    // A run that fails has counted what took hold before, and no more.
+    let acts = json!([count("a"), { "do": "sleep", "ms": 5 }, count("b"), { "do": "fail", "code": "x" }]);
+    assert_eq!(simply(&world, acts).await.sampled, BTreeMap::from([of("a", 1)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

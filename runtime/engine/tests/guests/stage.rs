@@ -1,6 +1,6 @@
 //! A host in small for durable runs: it commits to a real store, brings what is waited for, and dies where it is told to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +14,8 @@ use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, Effects, Ended, Left, Metric, Outcome, Point, RunSink, SentEvent, SentSignal,
-    StartRun, StartTarget, Stretched, Went,
+    Activation, CancelToken, Cause, Effects, Ended, Left, Outcome, Point, RunSink, SentEvent, SentSignal, StartRun,
+    StartTarget, Stretched, Went,
 };
 use tidemill_store::Store;
 use tidemill_store::records::{
@@ -75,6 +75,8 @@ pub struct Seen {
     /// What it published, in order: topics, ids and payloads.
     pub events: Vec<(String, String, String)>,
     pub cancelled: bool,
+    /// What its samples of each metric came to, in the commits that took hold.
+    pub sampled: BTreeMap<String, u64>,
 }
 
 /// How it came to that.
@@ -100,6 +102,7 @@ struct Stage {
     refused: AtomicUsize,
     /// Its children, in the order in which it started them.
     started: Mutex<Vec<RunId>>,
+    sampled: Mutex<BTreeMap<String, u64>>,
     /// Those that run.
     running: Mutex<HashMap<RunId, Run>>,
 }
@@ -147,6 +150,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         waits: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
         started: Mutex::default(),
+        sampled: Mutex::default(),
         running: Mutex::default(),
     });
     stage.claim().await;
@@ -274,8 +278,12 @@ impl Stage {
     }
 
     fn of(&self, run: Run, left: Left, journal: Option<JournalChange>) -> StretchCommit {
-        let Effects { reads, writes, postings, starts, signals, events, taken, cancels, observed } = left.effects;
+        let Effects { reads, writes, postings, starts, signals, events, taken, cancels, observed, samples } =
+            left.effects;
         self.started.lock().unwrap().extend(starts.iter().map(|start| start.id));
+        for metric in samples.into_metrics().0 {
+            *self.sampled.lock().unwrap().entry(metric.name).or_default() += metric.value as u64;
+        }
         StretchCommit {
             reads,
             writes,
@@ -392,6 +400,7 @@ impl Stage {
             children,
             events,
             cancelled,
+            sampled: self.sampled.lock().unwrap().clone(),
         }
     }
 
@@ -535,8 +544,6 @@ impl RunSink for Stage {
     fn progress(&self, _: Progress) {}
 
     fn status(&self, _: String) {}
-
-    fn metric(&self, _: Metric) {}
 }
 
 /// Grants that let the run do all that the tests do.

@@ -15,8 +15,8 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Metric, Module, Outcome, RunContext,
-    RunSink, StartTarget, Stretched, Went,
+    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Module, Outcome, RunContext, RunSink,
+    StartTarget, Stretched, Went,
 };
 use tidemill_store::records::{Begins, Committed, Component, LogLine, ModuleVersion, PutDeployment, StretchCommit};
 use tidemill_store::{LocalStore, Store};
@@ -37,7 +37,6 @@ pub struct Told {
     pub lines: Mutex<Vec<LogLine>>,
     pub progress: Mutex<Vec<Progress>>,
     pub status: Mutex<Vec<String>>,
-    pub metrics: Mutex<Vec<Metric>>,
     pub left: Mutex<u32>,
     pub refuse_leaving: Mutex<Option<Failure>>,
 }
@@ -73,10 +72,6 @@ impl RunSink for Told {
 
     fn status(&self, json: String) {
         self.status.lock().unwrap().push(json);
-    }
-
-    fn metric(&self, metric: Metric) {
-        self.metrics.lock().unwrap().push(metric);
     }
 }
 

@@ -123,6 +123,10 @@ enum Act {
     ContinueAsNew {
         input: Value,
     },
+    /// Adds one to a metric.
+    Count {
+        name: String,
+    },
     Log {
         message: String,
     },
@@ -339,6 +343,10 @@ fn perform(act: &Act) -> Result<Value, Failure> {
         Act::Publish { topic, payload } => json!(host::events::publish(topic, &payload.to_string())?),
         Act::Cancel { run } => json!(host::durable::cancel(&target(run))?),
         Act::ContinueAsNew { input } => return Err(host::durable::continue_as_new(&input.to_string())),
+        Act::Count { name } => {
+            host::metrics::count(name, 1.0, &[]);
+            Value::Null
+        }
         Act::Log { message } => {
             host::log::write(host::log::Level::Info, message, &[]);
             Value::Null
