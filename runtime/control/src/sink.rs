@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{RunSink, StartTarget, Stretched, Went};
@@ -18,6 +19,7 @@ use crate::starting;
 /// Between one run's guests and its driver.
 pub(crate) struct Sink {
     host: Arc<Inner>,
+    deployment: DeploymentName,
     said: Mutex<Said>,
     /// Wakes the driver: something waits to be saved, or to leave.
     knock: Notify,
@@ -62,9 +64,10 @@ pub(crate) struct Taken {
 
 impl Sink {
     /// For a run whose next log line has the place `next_seq`.
-    pub(crate) fn new(host: Arc<Inner>, next_seq: u64, visible: bool) -> Self {
+    pub(crate) fn new(host: Arc<Inner>, deployment: DeploymentName, next_seq: u64, visible: bool) -> Self {
         Self {
             host,
+            deployment,
             said: Mutex::new(Said { next_seq, ..Said::default() }),
             knock: Notify::new(),
             visible: AtomicBool::new(visible),
@@ -180,6 +183,11 @@ impl RunSink for Sink {
         input: &[u8],
     ) -> Result<StartTarget, Failure> {
         starting::target(&self.host, parent, deployment, export, input).await
+    }
+
+    fn grants(&self) -> Option<Arc<Grants>> {
+        // One that is gone has runs no more; those under way end by what they had.
+        self.host.lives.get(&self.deployment).map(|live| Arc::clone(&live.plan.grants))
     }
 
     fn log(&self, line: LogLine) {

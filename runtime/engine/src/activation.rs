@@ -64,7 +64,7 @@ pub struct RunContext {
     pub config: Arc<str>,
     /// What it may use.
     pub limits: Limits,
-    /// What it may reach.
+    /// What it may reach, where [`RunSink::grants`] says nothing else.
     pub grants: Arc<Grants>,
     /// How its steps are tried again that name no policy: as the deployment says.
     pub step_retry: RetryPolicy,
@@ -99,6 +99,12 @@ pub trait RunSink: Send + Sync + 'static {
         export: Option<Export>,
         input: &[u8],
     ) -> Result<StartTarget, Failure>;
+
+    /// What the deployment may reach at this moment: asked at each call that needs a grant, so that one that is taken back holds for what is in
+    /// memory too. None leaves it at [`RunContext::grants`].
+    fn grants(&self) -> Option<Arc<Grants>> {
+        None
+    }
 
     /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
     fn log(&self, line: LogLine);

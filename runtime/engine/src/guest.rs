@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::manifest::Grants;
 use tidemill_core::money::Currencies;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
@@ -92,6 +93,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// What the deployment may reach at this moment.
+    pub fn grants(&self) -> Arc<Grants> {
+        self.sink.grants().unwrap_or_else(|| Arc::clone(&self.run.grants))
+    }
+
     /// The data of a guest that has not run yet.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and all are needed from the start")]
     pub fn new(

@@ -263,6 +263,6 @@ pub(crate) async fn dry_job(
         head,
         fuel_used: run.fuel,
         cancel: CancelToken::new(),
-        sink: Arc::new(Sink::new(Arc::clone(host), 0, true)),
+        sink: Arc::new(Sink::new(Arc::clone(host), run.deployment.clone(), 0, true)),
     })
 }

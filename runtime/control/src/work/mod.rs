@@ -129,7 +129,7 @@ impl Work {
         let plan = Arc::clone(&live.plan);
         let handle = Handle::new();
         Self {
-            sink: Arc::new(Sink::new(Arc::clone(&host), 0, false)),
+            sink: Arc::new(Sink::new(Arc::clone(&host), run.deployment.clone(), 0, false)),
             started: Stopwatch::start(),
             journal: None,
             unsaved: None,
@@ -167,7 +167,7 @@ impl Work {
     ) -> Self {
         let Claimed { mut run, input } = claimed;
         run.waiting_for = None;
-        let sink = Arc::new(Sink::new(Arc::clone(&host), stored.next_seq, true));
+        let sink = Arc::new(Sink::new(Arc::clone(&host), run.deployment.clone(), stored.next_seq, true));
         // What is recorded knows it; without that, only the first generation has no other one's fuel in its figure.
         let known = stored.journal.is_some() || stored.head.is_some() || run.generation > 1;
         let fuel_used = if known { Fuel::default() } else { run.fuel };

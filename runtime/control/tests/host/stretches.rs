@@ -102,6 +102,31 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
 }
 
 #[tokio::test]
+async fn a_grant_that_is_taken_back_holds_for_what_is_in_memory() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "grants": { "topics": ["told"] } })).await;
+    let (begun, goes) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let gates = (Arc::clone(&begun), Arc::clone(&goes));
+    world.guests.act(move |job| {
+        let (begun, goes) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
+        async move {
+            let may_tell = || job.sink.grants().unwrap().may_publish(&"told".parse().unwrap());
+            let before = may_tell();
+            begun.add_permits(1);
+            goes.acquire().await.unwrap().forget();
+            output(&format!("[{before},{}]", may_tell()))
+        }
+    });
+    let host = world.host.clone();
+    let run = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() });
+    begun.acquire().await.unwrap().forget();
+    world.deploy(json!({ "name": "a" })).await;
+    goes.add_permits(1);
+    let run = run.await.unwrap();
+    assert_eq!(run.output.as_deref(), Some(&b"[true,false]"[..]));
+}
+
+#[tokio::test]
 async fn a_failed_attempt_takes_hold_up_to_what_a_retry_keeps() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;

@@ -58,7 +58,7 @@ async fn publish(guest: &mut Guest, topic: String, payload: String) -> wasmtime:
 
 /// Whether the deployment may publish there, and there is room for it.
 async fn room(guest: &mut Guest, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
-    if !guest.run.grants.may_publish(topic) {
+    if !guest.grants().may_publish(topic) {
         return Ok(Err(Code::NotGranted.failure(format!(
             "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"
         ))));

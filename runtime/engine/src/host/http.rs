@@ -373,7 +373,7 @@ fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
     Leave {
         reach: Reach {
             policy: Arc::clone(&guest.outside.policy),
-            grants: Arc::clone(&guest.run.grants),
+            grants: guest.grants(),
             secrets: Arc::clone(&guest.outside.secrets),
         },
         deployment: guest.run.deployment.to_string(),

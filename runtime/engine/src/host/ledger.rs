@@ -177,7 +177,7 @@ async fn revenue_now(
 }
 
 fn allowed(guest: &Guest) -> Result<(), Failure> {
-    if guest.run.grants.ledger {
+    if guest.grants().ledger {
         return Ok(());
     }
     Err(Code::NotGranted.failure("the deployment may not use the ledger; add to `[grants]`: ledger = true"))

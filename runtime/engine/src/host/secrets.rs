@@ -33,7 +33,7 @@ fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)
 }
 
 fn sign_now(guest: &Guest, name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
-    if !guest.run.grants.secret(name).is_some_and(|grant| grant.sign) {
+    if !guest.grants().secret(name).is_some_and(|grant| grant.sign) {
         return Err(Code::SecretNotGranted.failure(format!(
             "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",
             shown(name)

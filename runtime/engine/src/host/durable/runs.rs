@@ -265,7 +265,7 @@ async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Re
 }
 
 fn may_touch(guest: &Guest, deployment: &DeploymentName) -> Result<(), Failure> {
-    if guest.run.deployment == *deployment || guest.run.grants.deployments.contains(deployment) {
+    if guest.run.deployment == *deployment || guest.grants().deployments.contains(deployment) {
         return Ok(());
     }
     Err(Code::NotGranted.failure(format!(
