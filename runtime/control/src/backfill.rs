@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::live::Live;
 use crate::looping::Rest;
 use crate::operations::begun;
-use crate::runs::KEY_BYTES;
+use crate::runs::check_key;
 use crate::scheduler::{before, request};
 use crate::schedules::times_between;
 
@@ -172,10 +172,7 @@ fn firings(
 
 /// The id of the operation that a key names.
 fn keyed(deployment: &DeploymentName, schedule: &ScheduleName, key: &str) -> Result<String, ControlError> {
-    if key.is_empty() || key.len() > KEY_BYTES {
-        let detail = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
-        return Err(ControlError::refused(Code::BadField, detail));
-    }
+    check_key(key)?;
     let digest = ComponentDigest::of(format!("backfill\0{deployment}\0{schedule}\0{key}").as_bytes());
     let text = digest.as_bytes().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     Ok(format!("op_{text}"))

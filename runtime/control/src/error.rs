@@ -91,6 +91,10 @@ impl ControlError {
         Self::refused(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))
     }
 
+    pub(crate) fn queue_full(deployment: &DeploymentName, queued: u64, most: u64) -> Self {
+        Self::refused(Code::QueueFull, format!("{queued} runs of `{deployment}` wait already, of at most {most}"))
+    }
+
     pub(crate) fn shutting_down() -> Self {
         Self::refused(Code::ShuttingDown, "the host is shutting down")
     }

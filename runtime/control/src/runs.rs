@@ -70,11 +70,7 @@ impl Inner {
     pub(crate) async fn check_queue(&self, live: &Live) -> Result<(), ControlError> {
         let (most, name) = (live.queue_max(self.config.queue_max), &live.deployment.name);
         let queued = self.store.waiting(name).await?;
-        if queued >= most {
-            let detail = format!("{queued} runs of `{name}` wait already, of at most {most}");
-            return Err(ControlError::refused(Code::QueueFull, detail));
-        }
-        Ok(())
+        if queued >= most { Err(ControlError::queue_full(name, queued, most)) } else { Ok(()) }
     }
 }
 
@@ -92,16 +88,9 @@ impl Host {
 
     pub(crate) async fn enqueue(&self, live: &Arc<Live>, new: NewRun) -> Result<Requested, ControlError> {
         let most = new.terms.queue_max;
-        let full = |queued: u64| {
-            let name = &live.deployment.name;
-            ControlError::refused(Code::QueueFull, format!("{queued} runs of `{name}` wait already, of at most {most}"))
-        };
         // Who comes with a key, or becomes one with others, may be answered all the same: the store knows.
         if new.key.is_none() && new.terms.debounce.is_none() {
-            let queued = self.0.store.waiting(&new.deployment).await?;
-            if queued >= most {
-                return Err(full(queued));
-            }
+            self.0.check_queue(live).await?;
         }
         let host = Arc::clone(&self.0);
         let done = {
@@ -118,7 +107,9 @@ impl Host {
             })
         };
         done.await.map_err(|error| match error {
-            ControlError::Store(StoreError::QueueFull { queued }) => full(queued),
+            ControlError::Store(StoreError::QueueFull { queued }) => {
+                ControlError::queue_full(&live.deployment.name, queued, most)
+            }
             error => error,
         })
     }
@@ -145,9 +136,7 @@ impl Host {
                 return Err(ControlError::Problems { code: Code::InputInvalid, problems });
             }
         }
-        if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
-            return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
-        }
+        ask.key.as_deref().map_or(Ok(()), check_key)?;
         if ask.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
             return Err(field("a priority is 1 (last) to 9 (first)".to_owned()));
         }
@@ -223,6 +212,18 @@ impl Host {
         }
         Ok(self.0.store.children(id, page).await?)
     }
+}
+
+/// Refuses an idempotency key that is none.
+///
+/// # Errors
+/// `host/bad-field`.
+pub(crate) fn check_key(key: &str) -> Result<(), ControlError> {
+    if key.is_empty() || key.len() > KEY_BYTES {
+        let detail = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
+        return Err(ControlError::refused(Code::BadField, detail));
+    }
+    Ok(())
 }
 
 /// When a queued run may begin.

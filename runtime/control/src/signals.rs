@@ -7,7 +7,7 @@ use tidemill_store::records::{SIGNAL_BYTES, SendSignal, Signalled};
 
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
-use crate::runs::KEY_BYTES;
+use crate::runs::check_key;
 
 /// The longest name of a signal, in bytes.
 pub const SIGNAL_NAME_BYTES: usize = 255;
@@ -48,9 +48,7 @@ impl Host {
         if name.is_empty() || name.len() > SIGNAL_NAME_BYTES {
             return Err(field(format!("a signal's name has 1 to {SIGNAL_NAME_BYTES} bytes")));
         }
-        if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
-            return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
-        }
+        key.as_deref().map_or(Ok(()), check_key)?;
         let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
         if payload.len() > SIGNAL_BYTES {
             let detail = format!("the payload has {} bytes, of at most {SIGNAL_BYTES}", payload.len());

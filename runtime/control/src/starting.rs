@@ -4,7 +4,6 @@ use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::run::{Export, Run, Trigger, TriggerKind};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{SentEvent, SentSignal, StartRun, StartTarget};
-use tidemill_store::StoreError;
 use tidemill_store::records::{NewEvent, NewRun, SendSignal, Terms};
 
 use crate::error::ControlError;
@@ -28,7 +27,6 @@ pub(crate) async fn target(
         let code = error.code();
         code.failure(error.to_string())
     };
-    let unreadable = |error: StoreError| refused(error.into());
     let live = host.live(deployment).map_err(refused)?;
     let export = exports::of_call(&live.plan.exports, export).map_err(refused)?;
     if export == Export::Workflow
@@ -37,16 +35,11 @@ pub(crate) async fn target(
         let place = if problem.pointer.is_empty() { "the input" } else { problem.pointer.as_str() };
         return Err(Code::InputInvalid.failure(format!("{place} of a run of `{deployment}`: {}", problem.message)));
     }
-    let (queued, most) =
-        (host.store.waiting(deployment).await.map_err(unreadable)?, live.queue_max(host.config.queue_max));
-    if queued >= most {
-        let message = format!("{queued} runs of `{deployment}` wait already, of at most {most}");
-        return Err(Code::QueueFull.failure(message));
-    }
+    host.check_queue(&live).await.map_err(refused)?;
     let lanes = live.lanes(input);
     if !lanes.is_empty()
         && let Some((lane, ancestor)) =
-            host.store.behind_ancestor(parent, deployment, &lanes).await.map_err(unreadable)?
+            host.store.behind_ancestor(parent, deployment, &lanes).await.map_err(|error| refused(error.into()))?
     {
         let message = format!("the run would wait for `{lane}` of `{deployment}`, which run {ancestor} above it holds");
         return Err(Code::WouldDeadlock.failure(message));

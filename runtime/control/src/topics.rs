@@ -11,7 +11,7 @@ use tidemill_store::records::{NewEvent, Pause, Publish, Published, Subscription,
 use crate::deploy::checked_note;
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
-use crate::runs::KEY_BYTES;
+use crate::runs::check_key;
 
 /// What became of an event from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,7 @@ impl Host {
     pub async fn publish(&self, topic: Topic, payload: Bytes, key: Option<String>) -> Result<EventSent, ControlError> {
         self.0.check_open()?;
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
-        if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
-            return Err(field(format!("an idempotency key has 1 to {KEY_BYTES} bytes")));
-        }
+        key.as_deref().map_or(Ok(()), check_key)?;
         let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
         if payload.len() > EVENT_BYTES {
             return Err(field(format!("the payload has {} bytes, of at most {EVENT_BYTES}", payload.len())));
