@@ -10,4 +10,4 @@ mod query;
 
 pub use json::Object;
 pub use path::{At, Word};
-pub use query::{Params, RawParams, bad};
+pub use query::{Params, RawParams, bad, label};

@@ -149,20 +149,25 @@ impl Params {
     pub fn labels(&self) -> Answer<Vec<(String, String)>> {
         let mut labels: Vec<(String, String)> = Vec::new();
         for text in self.all("label") {
-            let (name, value) = text
-                .split_once('=')
-                .filter(|(name, value)| !name.is_empty() && name.len() <= 63 && value.len() <= 255)
-                .ok_or_else(|| bad("label", text, "it is NAME=VALUE, of at most 63 and 255 bytes"))?;
-            if labels.iter().any(|(known, _)| known == name) {
+            let (name, value) =
+                label(text).ok_or_else(|| bad("label", text, "it is NAME=VALUE, of at most 63 and 255 bytes"))?;
+            if labels.iter().any(|(known, _)| *known == name) {
                 return Err(bad("label", text, "this label is there twice"));
             }
             if labels.len() == LABELS {
                 return Err(bad("label", text, format!("there may be {LABELS} labels")));
             }
-            labels.push((name.to_owned(), value.to_owned()));
+            labels.push((name, value));
         }
         Ok(labels)
     }
+}
+
+/// The label that a text `NAME=VALUE` is; none where it is none, or one of the two is too long.
+pub fn label(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let fits = !name.is_empty() && name.len() <= 63 && value.len() <= 255;
+    fits.then(|| (name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

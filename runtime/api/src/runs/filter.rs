@@ -1,15 +1,15 @@
 //! Which runs are meant: the same names, with the same bounds, in a list's query and in the body of an action.
 
 use serde::Serialize;
+use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
 use tidemill_core::wire::{self, Field, Problem as Wrong};
-use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::RunFilter;
 use utoipa::ToSchema;
 
 use crate::config::LABELS;
 use crate::problem::{Answer, nearest};
-use crate::request::{Params, bad};
+use crate::request::{Params, bad, label};
 use crate::wire::Time;
 
 /// The query parameters that make a filter.
@@ -126,8 +126,8 @@ pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
     if let Some(field) = take(&mut fields, "label") {
         filter.labels = labels_of(field, problems);
     }
-    filter.since = take(&mut fields, "since").and_then(|field| time(field, problems));
-    filter.until = take(&mut fields, "until").and_then(|field| time(field, problems));
+    filter.since = take(&mut fields, "since").and_then(|field| field.time(problems));
+    filter.until = take(&mut fields, "until").and_then(|field| field.time(problems));
     for field in take(&mut fields, "code").and_then(|field| field.one_or_many(CODES, problems)).unwrap_or_default() {
         let pointer = field.pointer.clone();
         let Some(text) = field.text(CODE, problems) else { continue };
@@ -176,22 +176,6 @@ fn state(text: &str) -> Result<&'static str, String> {
         Some(near) => format!("Did you mean `{near}`?"),
         None => format!("Use one of {}.", RunState::NAMES.join(", ")),
     })
-}
-
-fn label(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.split_once('=')?;
-    let fits = !name.is_empty() && name.len() <= 63 && value.len() <= 255;
-    fits.then(|| (name.to_owned(), value.to_owned()))
-}
-
-fn time(field: Field, problems: &mut Vec<Wrong>) -> Option<Timestamp> {
-    let pointer = field.pointer.clone();
-    let text = field.text(64, problems)?;
-    let time = Timestamp::parse_rfc3339(&text).filter(|time| *time <= Timestamp::MAX);
-    if time.is_none() {
-        problems.push(Wrong::field(pointer, "this is no time", "Write one such as \"2026-01-31T12:00:00Z\"."));
-    }
-    time
 }
 
 #[cfg(test)]
