@@ -14,9 +14,9 @@ use crate::host::Host;
 use crate::live::Live;
 use crate::looping::Rest;
 use crate::operations::begun;
-use crate::runs::check_key;
 use crate::scheduler::{before, request};
 use crate::schedules::times_between;
+use crate::sent::check_key;
 
 /// The most nominal times of one backfill.
 pub const BACKFILL_MAX: u64 = 100_000;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidemill_core::journal::{JournalPage, PageStart};
 use tidemill_core::run::{Export, Run, RunState, Trigger};
-use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, RunId, Timestamp, limits};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Page, PageRequest, Requested};
@@ -17,9 +16,8 @@ use crate::exports;
 use crate::host::{Host, Inner, to_its_end};
 use crate::journal;
 use crate::live::Live;
+use crate::sent::{check_json, check_key};
 
-/// The longest idempotency key, in bytes.
-pub const KEY_BYTES: usize = 255;
 /// The most labels of a run, those of its deployment included.
 pub const RUN_LABELS: usize = 64;
 /// The longest name or value of a label, in bytes.
@@ -119,12 +117,7 @@ impl Host {
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
         let export = exports::of_call(&live.plan.exports, ask.export)?;
         let input = if ask.input.is_empty() { Bytes::from_static(b"{}") } else { ask.input };
-        if input.len() > limits::INPUT_BYTES {
-            let detail = format!("the input has {} bytes, of at most {}", input.len(), limits::INPUT_BYTES);
-            return Err(ControlError::refused(Code::LimitInput, detail));
-        }
-        json::check(&input, limits::INPUT_BYTES)
-            .map_err(|error| ControlError::refused(Code::BadJson, format!("the input: {error}")))?;
+        check_json("the input", &input, limits::INPUT_BYTES, Code::LimitInput)?;
         if export == Export::RevenueStream {
             Asked::parse(&input)?;
         }
@@ -212,18 +205,6 @@ impl Host {
         }
         Ok(self.0.store.children(id, page).await?)
     }
-}
-
-/// Refuses an idempotency key that is none.
-///
-/// # Errors
-/// `host/bad-field`.
-pub(crate) fn check_key(key: &str) -> Result<(), ControlError> {
-    if key.is_empty() || key.len() > KEY_BYTES {
-        let detail = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
-        return Err(ControlError::refused(Code::BadField, detail));
-    }
-    Ok(())
 }
 
 /// When a queued run may begin.

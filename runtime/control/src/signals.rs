@@ -1,13 +1,12 @@
 //! Signals from outside: to a run by its id, or by the idempotency key that made it.
 
 use bytes::Bytes;
-use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, RunId};
 use tidemill_store::records::{SIGNAL_BYTES, SendSignal, Signalled};
 
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
-use crate::runs::check_key;
+use crate::sent::{check_json, check_key};
 
 /// The longest name of a signal, in bytes.
 pub const SIGNAL_NAME_BYTES: usize = 255;
@@ -50,12 +49,7 @@ impl Host {
         }
         key.as_deref().map_or(Ok(()), check_key)?;
         let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
-        if payload.len() > SIGNAL_BYTES {
-            let detail = format!("the payload has {} bytes, of at most {SIGNAL_BYTES}", payload.len());
-            return Err(ControlError::refused(Code::LimitSignals, detail));
-        }
-        json::check(&payload, SIGNAL_BYTES)
-            .map_err(|error| ControlError::refused(Code::BadJson, format!("the payload: {error}")))?;
+        check_json("the payload", &payload, SIGNAL_BYTES, Code::LimitSignals)?;
         let run = match to {
             SignalTo::Run(run) => run,
             SignalTo::Key(deployment, key) => {

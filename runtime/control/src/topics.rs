@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::topics::EVENT_BYTES;
-use tidemill_core::wire::json;
 use tidemill_core::{Code, DeploymentName, EventId, SubscriptionName, Topic};
 use tidemill_store::records::{NewEvent, Pause, Publish, Published, Subscription, TOPICS};
 
 use crate::deploy::checked_note;
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
-use crate::runs::check_key;
+use crate::sent::{check_json, check_key};
 
 /// What became of an event from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +29,9 @@ impl Host {
     /// key published another payload.
     pub async fn publish(&self, topic: Topic, payload: Bytes, key: Option<String>) -> Result<EventSent, ControlError> {
         self.0.check_open()?;
-        let field = |detail: String| ControlError::refused(Code::BadField, detail);
         key.as_deref().map_or(Ok(()), check_key)?;
         let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
-        if payload.len() > EVENT_BYTES {
-            return Err(field(format!("the payload has {} bytes, of at most {EVENT_BYTES}", payload.len())));
-        }
-        json::check(&payload, EVENT_BYTES)
-            .map_err(|error| ControlError::refused(Code::BadJson, format!("the payload: {error}")))?;
+        check_json("the payload", &payload, EVENT_BYTES, Code::BadField)?;
         let store = &self.0.store;
         if store.topic(&topic).await?.is_none() && store.topic_count().await? >= TOPICS {
             let detail = format!("`{topic}` would be one topic more than {TOPICS}");
