@@ -1,7 +1,7 @@
 //! Small wire types that several nouns share.
 
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -10,6 +10,9 @@ use tidemill_store::records::Pause;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
+
+/// Says that a key was known and nothing was done anew.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An answer in JSON.
 pub fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
@@ -28,6 +31,15 @@ pub fn json_at<T: Serialize + ?Sized>(location: &str, status: StatusCode, value:
     let mut response = json(status, value);
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// An answer in JSON to what was sent with an idempotency key: 202, or 200 where the same came before, which [`REPLAYED`] says.
+pub fn json_once<T: Serialize + ?Sized>(duplicate: bool, value: &T) -> Response {
+    let mut response = json(if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED }, value);
+    if duplicate {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

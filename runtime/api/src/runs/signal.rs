@@ -1,7 +1,6 @@
 //! Telling a run something: by its id, or by the idempotency key that made it.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use tidemill_control::SignalTo;
@@ -9,11 +8,10 @@ use tidemill_core::{DeploymentName, RunId};
 use tidemill_store::records::SIGNAL_BYTES;
 use utoipa::ToSchema;
 
-use super::start::REPLAYED;
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, RawParams, Word, body, headers};
 use crate::state::ApiState;
-use crate::wire;
+use crate::wire::json_once;
 
 /// What became of a signal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,10 +93,5 @@ async fn send(state: &ApiState, to: SignalTo, name: String, request: Request) ->
     // That it is JSON within its bounds is checked where the signal is made.
     let payload = body::read(content, &parts.headers, SIGNAL_BYTES, state.config.body_timeout).await?;
     let sent = state.host.signal(to, name.clone(), payload, key).await?;
-    let status = if sent.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut response = wire::json(status, &SignalJson { run: sent.run, signal: &name, duplicate: sent.duplicate });
-    if sent.duplicate {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(json_once(sent.duplicate, &SignalJson { run: sent.run, signal: &name, duplicate: sent.duplicate }))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use tidemill_control::{Ask, Invoked};
@@ -16,10 +16,8 @@ use crate::config::DELAY_MAX;
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, Params, RawParams, bad, body, headers};
 use crate::state::ApiState;
-use crate::wire::json_at;
+use crate::wire::{REPLAYED, json_at};
 
-/// Says that a key was known and nothing was done anew.
-pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const EMPTY_INPUT: &[u8] = b"{}";
 
 /// Starts a run

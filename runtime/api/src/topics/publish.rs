@@ -1,7 +1,6 @@
 //! Publishing from outside.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use tidemill_core::topics::EVENT_BYTES;
@@ -10,9 +9,8 @@ use utoipa::ToSchema;
 
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, RawParams, body, headers};
-use crate::runs::start::REPLAYED;
 use crate::state::ApiState;
-use crate::wire;
+use crate::wire::json_once;
 
 /// What became of an event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,11 +56,6 @@ pub async fn publish(
     // That it is JSON within its bounds is checked where the event is made.
     let payload = body::read(content, &parts.headers, EVENT_BYTES, state.config.body_timeout).await?;
     let sent = state.host.publish(topic.clone(), payload, key).await?;
-    let status = if sent.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     let published = PublishedJson { id: sent.event, topic: topic.as_str(), duplicate: sent.duplicate };
-    let mut response = wire::json(status, &published);
-    if sent.duplicate {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(json_once(sent.duplicate, &published))
 }
