@@ -30,6 +30,12 @@ impl Event {
         self.data[name].as_u64().unwrap_or_default()
     }
 
+    /// Why, where somebody said so, behind a colon.
+    fn note(&self) -> String {
+        let note = self.text("note");
+        if note.is_empty() { String::new() } else { format!(": {}", clean(note)) }
+    }
+
     /// Whether it is the end of a run.
     pub fn is_end_of_run(&self) -> bool {
         self.kind == "run" && matches!(self.text("state"), "succeeded" | "failed" | "cancelled" | "parked")
@@ -66,14 +72,17 @@ impl Event {
             "deployment" => {
                 format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
             }
-            "schedule" => format!("{:14} {} {}", self.text("deployment"), self.text("schedule"), self.text("change")),
+            "schedule" => {
+                let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
+                format!("{deployment:14} {schedule} {}{}", self.text("change"), self.note())
+            }
             "subscription" => {
                 let events = match self.text("change") {
                     "paused" | "resumed" => String::new(),
                     _ => format!(": {} events", grouped(self.number("events"))),
                 };
                 let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
-                format!("{deployment:14} {subscription} {}{events}", self.text("change"))
+                format!("{deployment:14} {subscription} {}{events}{}", self.text("change"), self.note())
             }
             _ => return None,
         };
@@ -140,6 +149,9 @@ mod tests {
         assert!(reader.take(b"retry: 2000\n\nid: 1\nevent: ru").is_empty());
         let events = reader.take(b"n\ndata: {\"state\": \"failed\", \"code\": \"host/trap\"}\n\n: still here\n\n");
         assert_eq!(events.len(), 1);
+        let data = serde_json::json!({ "deployment": "a", "subscription": "s", "change": "paused", "events": 0, "note": "why" });
+        let paused = Event { kind: "subscription".to_owned(), data };
+        assert!(paused.line().unwrap().ends_with("a              s paused: why"), "{paused:?}");
         assert!(events[0].is_end_of_run() && events[0].line().unwrap().contains("failed, host/trap"));
     }
 }

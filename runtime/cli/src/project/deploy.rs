@@ -130,6 +130,8 @@ fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
     let changes = record["changes"].as_array().cloned().unwrap_or_default();
     let revision = record["deployment"]["revision"].as_u64();
     lines.push(match (dry_run, record["created"].as_bool(), revision) {
+        (true, Some(true), _) => format!("{name} would be made"),
+        (true, ..) if changes.is_empty() => format!("{name} would not change"),
         (true, ..) => format!("{name} would change in {} places", changes.len()),
         (false, Some(true), _) => format!("{name} deployed"),
         (false, _, Some(revision)) if changes.is_empty() => format!("{name} is unchanged, revision {revision}"),
@@ -155,6 +157,9 @@ mod tests {
     fn what_changed_is_said_place_by_place() {
         let record = json!({"deployment": {"revision": 3}, "created": false, "changes": [{"pointer": "/priority", "from": 5, "to": 7}]});
         assert_eq!(text("uptime", &record, false, 3), "uptime deployed, revision 3\n  /priority: 5 → 7");
+        assert_eq!(text("uptime", &record, true, 3), "uptime would change in 1 places\n  /priority: 5 → 7");
+        assert_eq!(text("uptime", &json!({"created": true}), true, 3), "uptime would be made");
+        assert_eq!(text("uptime", &json!({"created": false}), true, 3), "uptime would not change");
         assert_eq!(
             text("uptime", &json!({"deployment": {"revision": 3}, "changes": []}), false, 3),
             "uptime is unchanged, revision 3"

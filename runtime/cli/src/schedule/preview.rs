@@ -23,7 +23,9 @@ pub struct Args {
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
     let firings: Vec<Firing> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();
-    printer.record(&answer, &Firing::lines(&firings, 0));
+    if !firings.is_empty() || printer.is_json() {
+        printer.record(&answer, &Firing::lines(&firings, 0));
+    }
     if let Some(why) = ends(answer["ends"].as_str()).filter(|_| !printer.is_json()) {
         let after = if firings.is_empty() { "it will not fire again" } else { "it fires no more after that" };
         printer.note(&format!("{after}: {why}"));
