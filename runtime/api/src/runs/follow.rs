@@ -1,7 +1,5 @@
 //! A log that is followed: what is there, then what comes, until the run is settled.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use serde::Serialize;
 use tidemill_core::RunId;
@@ -22,7 +20,8 @@ pub struct Follow {
     id: RunId,
     next: u64,
     framing: Framing,
-    ready: VecDeque<Bytes>,
+    /// What was read and not sent, one piece for all of a page.
+    ready: Vec<u8>,
     /// There may be more to read already: the last page was full, or there was none yet.
     more: bool,
     ended: bool,
@@ -43,7 +42,7 @@ impl Follow {
             id,
             next,
             framing,
-            ready: VecDeque::new(),
+            ready: Vec::new(),
             more: true,
             ended: false,
             committed: state.host.store().committed(),
@@ -63,12 +62,12 @@ impl Follow {
         self.more = lines.len() == AT_ONCE;
         for line in &lines {
             self.next = line.seq.saturating_add(1);
-            self.ready.push_back(self.framing.frame(Some(line.seq), "log", &LogLineJson::of(line)));
+            self.ready.extend_from_slice(&self.framing.frame(Some(line.seq), "log", &LogLineJson::of(line)));
         }
         if run.state.is_settled() && lines.len() < AT_ONCE {
             self.ended = true;
             if self.framing == Framing::Events {
-                self.ready.push_back(self.framing.frame(None, "end", &End { state: run.state.name() }));
+                self.ready.extend_from_slice(&self.framing.frame(None, "end", &End { state: run.state.name() }));
             }
         }
         Ok(())
@@ -78,8 +77,10 @@ impl Follow {
 impl Source for Follow {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Some(frame);
+            if !self.ready.is_empty() {
+                // A long log has a page after another: others are let in between.
+                tokio::task::yield_now().await;
+                return Some(std::mem::take(&mut self.ready).into());
             }
             if self.ended {
                 return None;

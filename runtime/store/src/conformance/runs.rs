@@ -182,10 +182,10 @@ pub(super) async fn log_lines_come_in_order_from_any_place(store: Arc<dyn Store>
     store.save_progress(&owner, &run, lines(0, 10)).await.expect("lines are saved");
     store.save_progress(&owner, &run, lines(10, 40)).await.expect("lines are saved");
     let mut commit = success(&owner, &run);
-    commit.logs = lines(40, 43);
+    commit.logs = lines(40, 743);
     done(&store, commit).await;
-    for (from, limit) in [(0, 100), (5, 3), (10, 31), (39, 2), (42, 5), (43, 5)] {
-        let expected = lines(from, 43.min(from + limit));
+    for (from, limit) in [(0, 30), (5, 3), (10, 31), (39, 2), (42, 500), (239, 2), (241, 700), (742, 5), (743, 5)] {
+        let expected = lines(from, 743.min(from + limit));
         assert_eq!(store.logs(run.id, from, usize::try_from(limit).expect("small")).await, Ok(expected));
     }
 }

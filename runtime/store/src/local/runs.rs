@@ -28,6 +28,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// Delayed runs that one commit finds due at most.
 pub(super) const PROMOTE: usize = 1_000;
+/// Log lines that lie in one record, and the bytes of text behind which none is added: a page of a log reads few records, whole.
+const CHUNK_LINES: usize = 200;
+const CHUNK_BYTES: usize = 32 << 10;
 /// Runs that one page of a filtered list looks at.
 const LOOK_AT: usize = 2_000;
 
@@ -197,11 +200,20 @@ pub(super) fn save(
     put_logs(commit, run.id, logs)
 }
 
-pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, logs: &[LogLine]) -> Result<()> {
-    match logs.first() {
-        Some(first) => commit.put_record(LOGS, &placed(id, first.seq), &logs),
-        None => Ok(()),
+pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, mut logs: &[LogLine]) -> Result<()> {
+    while let Some(first) = logs.first() {
+        let mut bytes = 0;
+        let fits = logs.iter().take(CHUNK_LINES).take_while(|line| {
+            let fits = bytes < CHUNK_BYTES;
+            let fields: usize = line.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+            bytes += line.message.len() + fields;
+            fits
+        });
+        let (chunk, rest) = logs.split_at(fits.count());
+        commit.put_record(LOGS, &placed(id, first.seq), &chunk)?;
+        logs = rest;
     }
+    Ok(())
 }
 
 pub(super) fn no_deployment(name: &DeploymentName) -> StoreError {
