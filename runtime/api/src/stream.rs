@@ -41,18 +41,27 @@ impl Framing {
         }
     }
 
-    /// One piece. JSON has no raw line breaks, so it is always one line.
+    /// One piece.
     pub fn frame<T: Serialize>(self, id: Option<u64>, event: &str, data: &T) -> Bytes {
-        let mut text = match (self, id) {
-            (Self::Lines, _) => Vec::new(),
-            (Self::Events, Some(id)) => format!("id: {id}\nevent: {event}\ndata: ").into_bytes(),
-            (Self::Events, None) => format!("event: {event}\ndata: ").into_bytes(),
-        };
-        if serde_json::to_writer(&mut text, data).is_err() {
-            return Bytes::new();
+        let mut piece = Vec::new();
+        self.append(&mut piece, id, event, data);
+        piece.into()
+    }
+
+    /// Adds a piece to others that are sent with it. JSON has no raw line breaks, so it is always one line.
+    pub fn append<T: Serialize>(self, pieces: &mut Vec<u8>, id: Option<u64>, event: &str, data: &T) {
+        let begin = pieces.len();
+        match (self, id) {
+            (Self::Lines, _) => {}
+            (Self::Events, Some(id)) => {
+                pieces.extend_from_slice(format!("id: {id}\nevent: {event}\ndata: ").as_bytes())
+            }
+            (Self::Events, None) => pieces.extend_from_slice(format!("event: {event}\ndata: ").as_bytes()),
         }
-        text.extend_from_slice(if self == Self::Events { b"\n\n" } else { b"\n" });
-        text.into()
+        if serde_json::to_writer(&mut *pieces, data).is_err() {
+            return pieces.truncate(begin);
+        }
+        pieces.extend_from_slice(if self == Self::Events { b"\n\n" } else { b"\n" });
     }
 
     /// A piece that means nothing, so that a dead connection is noticed.

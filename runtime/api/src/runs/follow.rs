@@ -62,12 +62,12 @@ impl Follow {
         self.more = lines.len() == AT_ONCE;
         for line in &lines {
             self.next = line.seq.saturating_add(1);
-            self.ready.extend_from_slice(&self.framing.frame(Some(line.seq), "log", &LogLineJson::of(line)));
+            self.framing.append(&mut self.ready, Some(line.seq), "log", &LogLineJson::of(line));
         }
         if run.state.is_settled() && lines.len() < AT_ONCE {
             self.ended = true;
             if self.framing == Framing::Events {
-                self.ready.extend_from_slice(&self.framing.frame(None, "end", &End { state: run.state.name() }));
+                self.framing.append(&mut self.ready, None, "end", &End { state: run.state.name() });
             }
         }
         Ok(())
