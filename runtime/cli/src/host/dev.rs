@@ -22,6 +22,8 @@ use crate::wire::LogLine;
 
 /// How often the project's files are looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// Written by the build, and by whoever updates a dependency.
+const LOCK_FILE: &str = "Cargo.lock";
 /// The most files that are looked at.
 const FILES: usize = 10_000;
 
@@ -87,13 +89,14 @@ fn settings(flags: &Flags, shared: &Shared) -> Result<Settings, CliError> {
 async fn watch(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut seen = None;
     loop {
-        let now = newest(folder);
+        let now = Looked::at(folder);
         if seen != Some(now) {
-            seen = Some(now);
             if let Err(error) = refresh(folder, client, printer).await {
                 // The author mends it and saves; that is what this command is for.
                 printer.error(&error);
             }
+            // A lock file that the build itself has written is nothing new.
+            seen = Some(Looked { locked: lock_written(folder), ..now });
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -135,28 +138,43 @@ pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliEr
     Ok(())
 }
 
-/// When a file of the project changed last, and how many there are. What is built, and hidden, does not count.
-fn newest(folder: &Path) -> (SystemTime, usize) {
-    let mut latest = SystemTime::UNIX_EPOCH;
-    let mut count = 0;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let Ok(about) = entry.metadata() else { continue };
-            if name.starts_with('.') || name == "target" || name == "tidemill-data" || count >= FILES {
-                continue;
-            }
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else {
-                count += 1;
-                latest = latest.max(about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+/// What a look at the project's files found. What is built, and hidden, does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    /// When one of them changed last, the lock file aside.
+    latest: SystemTime,
+    count: usize,
+    /// When the lock file was written; none before the first build.
+    locked: Option<SystemTime>,
+}
+
+impl Looked {
+    fn at(folder: &Path) -> Self {
+        let (mut latest, mut count) = (SystemTime::UNIX_EPOCH, 0);
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let Ok(about) = entry.metadata() else { continue };
+                let built = name == "target" || name == "tidemill-data" || name == LOCK_FILE;
+                if name.starts_with('.') || built || count >= FILES {
+                    continue;
+                }
+                if about.is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    count += 1;
+                    latest = latest.max(about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+                }
             }
         }
+        Self { latest, count, locked: lock_written(folder) }
     }
-    (latest, count)
+}
+
+fn lock_written(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder.join(LOCK_FILE)).and_then(|about| about.modified()).ok()
 }
 
 /// Shows every run that ends, with its log.
@@ -189,11 +207,17 @@ mod tests {
             std::fs::write(path, "x").unwrap();
         };
         write("src/lib.rs");
-        let before = newest(folder.path());
+        let before = Looked::at(folder.path());
         write("target/debug/x.wasm");
         write(".git/index");
-        assert_eq!(newest(folder.path()), before);
+        assert_eq!(Looked::at(folder.path()), before);
         write("src/more.rs");
-        assert_ne!(newest(folder.path()), before);
+        assert_ne!(Looked::at(folder.path()), before);
+        let before = Looked::at(folder.path());
+        write("Cargo.lock");
+        let after = Looked::at(folder.path());
+        assert_ne!(after, before);
+        // As after a build, which writes it too.
+        assert_eq!(after, Looked { locked: lock_written(folder.path()), ..before });
     }
 }
