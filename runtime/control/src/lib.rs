@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod alarm;
 mod backfill;
 mod caused;
 mod chance;

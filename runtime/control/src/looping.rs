@@ -10,6 +10,7 @@ use std::time::Duration;
 use tidemill_core::Timestamp;
 use tokio::task::JoinHandle;
 
+use crate::alarm::Alarm;
 use crate::error::ControlError;
 use crate::host::Inner;
 use crate::work::back_off;
@@ -58,6 +59,7 @@ pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
     tokio::spawn(async move {
         let ended = host.closing();
         tokio::pin!(ended);
+        let mut alarm = Alarm::new();
         let mut failures = 0;
         let mut last_error = String::new();
         while !host.is_closed() {
@@ -85,7 +87,7 @@ pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
                 }
             };
             tokio::select! {
-                () = until(&host, rest) => {}
+                () = until(&host, rest, &mut alarm) => {}
                 () = turned.knocked() => {}
                 () = &mut ended => return,
             }
@@ -94,7 +96,7 @@ pub(crate) fn spawn<L: Loop>(host: Arc<Inner>, turned: L) -> JoinHandle<()> {
 }
 
 /// Rests by date, in pieces: the machine's clock may be set meanwhile, either way.
-async fn until(host: &Inner, rest: Rest) {
+async fn until(host: &Inner, rest: Rest, alarm: &mut Alarm) {
     let began = host.clock.now();
     let at = match rest {
         Rest::None => return,
@@ -107,6 +109,6 @@ async fn until(host: &Inner, rest: Rest) {
         if now >= at || now < began {
             return;
         }
-        tokio::time::sleep(host.clock.until(at).min(LONGEST_REST)).await;
+        alarm.sleep(host.clock.until(at).min(LONGEST_REST)).await;
     }
 }
