@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
+use crate::histogram::Buckets;
 use crate::host::{Host, PATIENCE};
 use crate::oha::{self, Load};
 use crate::table::Table;
@@ -17,6 +18,7 @@ const WORK: u32 = 20;
 /// Asked for at once: a queue takes no more than so many for long.
 const PART: u32 = 5_000;
 const NAPS: u64 = 300;
+const WAKES: &str = "wake_lateness_seconds";
 
 pub async fn measure(table: &mut Table) {
     let dir = tempfile::tempdir().unwrap();
@@ -69,8 +71,14 @@ pub async fn measure(table: &mut Table) {
     );
 }
 
-fn shown(late: &[u64]) -> String {
-    format!("p50 {} ms, p99 {} ms", late[late.len() / 2], late[late.len() * 99 / 100])
+fn shown(Late { seen, taken_up }: &Late) -> String {
+    format!(
+        "p50 {:.2} ms, p99 {:.2} ms up to the commit that takes it up (in the guest's eyes, whole milliseconds: {} and {})",
+        taken_up.quantile(0.5),
+        taken_up.quantile(0.99),
+        seen[seen.len() / 2],
+        seen[seen.len() * 99 / 100],
+    )
 }
 
 async fn fall_asleep(host: &Host, runs: u32) {
@@ -86,16 +94,26 @@ async fn fall_asleep(host: &Host, runs: u32) {
     }
 }
 
-/// How late naps end, in milliseconds, sorted.
-async fn naps(host: &Host) -> Vec<u64> {
+/// How late naps end.
+struct Late {
+    /// In the guest's eyes, in whole milliseconds, sorted.
+    seen: Vec<u64>,
+    /// Up to the commit that takes the run up again.
+    taken_up: Buckets,
+}
+
+async fn naps(host: &Host) -> Late {
+    let before = Buckets::read(host, WAKES).await;
     let naps = stream::iter(0..NAPS).map(|number| async move {
         tokio::time::sleep(Duration::from_millis(number * 10)).await;
         let run = host.invoke("sleepers", &json!({ "do": "nap", "ms": 500 + number % 7 * 100 })).await;
         run["output"].as_u64().unwrap_or_else(|| panic!("{run}"))
     });
-    let mut late: Vec<u64> = naps.buffer_unordered(NAPS as usize).collect().await;
-    late.sort_unstable();
-    late
+    let mut seen: Vec<u64> = naps.buffer_unordered(NAPS as usize).collect().await;
+    seen.sort_unstable();
+    let taken_up = Buckets::read(host, WAKES).await.since(&before);
+    assert_eq!(taken_up.count(), NAPS, "each is measured");
+    Late { seen, taken_up }
 }
 
 /// Resident memory of the host, in MiB.

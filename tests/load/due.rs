@@ -45,8 +45,7 @@ async fn due(table: &mut Table, when: &str, after: fn(u64) -> u64, goal: &str) {
     assert!(ready > 3_000, "the host was ready {ready} ms before they are due");
     tokio::time::sleep(Duration::from_millis(ready + 10_000)).await;
     host.none_are(&["queued", "running"], PATIENCE).await;
-    let text = host.http.get(host.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let late = Buckets::of(&text, "firing_lateness_seconds");
+    let late = Buckets::read(&host, "firing_lateness_seconds").await;
     assert_eq!(late.count(), DUE, "each fired once");
     let mut deployments = std::collections::BTreeSet::new();
     let mut path = "/v1/runs?limit=500".to_owned();

@@ -54,8 +54,7 @@ async fn fan_out(table: &mut Table, subscriptions: usize, per_second: u32) {
         lost += events.iter().filter(|event| !given.contains_key(*event)).count();
         doubled += given.values().map(|runs| runs - 1).sum::<u64>();
     }
-    let text = host.http.get(host.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    let took = Buckets::of(&text, "event_delivery_seconds");
+    let took = Buckets::read(&host, "event_delivery_seconds").await;
     assert_eq!(took.count(), (events.len() * subscriptions) as u64, "each is measured");
     let each = format!("{} events at {per_second} a second, subscriptions: {subscriptions}", events.len());
     table.row(

@@ -1,17 +1,26 @@
 //! A histogram of the host's metrics, as its page of figures has it.
 
+use crate::host::Host;
+
 /// Upper bounds in seconds, and how many were no more than each.
 pub struct Buckets(Vec<(f64, u64)>);
 
 impl Buckets {
-    /// The histogram of that name.
-    pub fn of(metrics: &str, name: &str) -> Self {
+    /// The host's histogram of that name, as it is now.
+    pub async fn read(host: &Host, name: &str) -> Self {
+        let metrics = host.http.get(host.url("/metrics")).send().await.unwrap().text().await.unwrap();
         let head = format!("tidemill_{name}_bucket{{le=\"");
         let bucket = |line: &str| {
             let (bound, count) = line.strip_prefix(&head)?.split_once("\"} ")?;
             Some((bound.parse().unwrap_or(f64::INFINITY), count.trim().parse().ok()?))
         };
         Self(metrics.lines().filter_map(bucket).collect())
+    }
+
+    /// What has been counted since `before`, which is the same histogram.
+    pub fn since(&self, before: &Self) -> Self {
+        let more = self.0.iter().zip(&before.0).map(|((bound, count), (_, was))| (*bound, count - was));
+        Self(more.collect())
     }
 
     /// How many there were.
@@ -24,5 +33,18 @@ impl Buckets {
         let wanted = self.count() as f64 * share;
         let bound = self.0.iter().find(|(_, count)| *count as f64 >= wanted).map_or(f64::INFINITY, |(bound, _)| *bound);
         format!("{:.0} ms", bound * 1_000.0)
+    }
+
+    /// What this share of them is within, in milliseconds, as if those of a bucket were spread over it evenly.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let wanted = self.count() as f64 * share;
+        let mut below = (0.0, 0.0);
+        for (bound, count) in self.0.iter().map(|(bound, count)| (*bound, *count as f64)) {
+            if count >= wanted && count > below.1 {
+                return (below.0 + (bound - below.0) * (wanted - below.1) / (count - below.1)) * 1_000.0;
+            }
+            below = (bound, count);
+        }
+        f64::NAN
     }
 }

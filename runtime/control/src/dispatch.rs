@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tidemill_core::gate;
 use tidemill_core::{DeploymentName, Timestamp};
-use tidemill_store::records::Admitted;
+use tidemill_store::records::{Admitted, Claimed};
 
 use crate::adopt;
 use crate::error::ControlError;
@@ -161,6 +161,17 @@ impl Dispatcher {
         round
     }
 
+    /// How late those come whose wait has ended by time.
+    fn note_wakes(&self, claimed: &[Claimed]) {
+        let clock = &self.host.clock;
+        let now = clock.now();
+        for until in claimed.iter().filter_map(|claimed| claimed.run.waiting_for.as_ref()?.until) {
+            if until <= now {
+                self.host.metrics.wakes.observe(clock.since(until).as_secs_f64());
+            }
+        }
+    }
+
     /// Claims runs for the places of one turn. Answers how many, and whether there may be more.
     async fn claim(&self, turn: Turn, now: Timestamp) -> Result<(usize, bool), ControlError> {
         let Turn { live, mut permits } = turn;
@@ -182,6 +193,7 @@ impl Dispatcher {
             }
         };
         gate::pass("run/claimed");
+        self.note_wakes(&claimed);
         let count = claimed.len();
         let full = count == permits.len();
         if full {

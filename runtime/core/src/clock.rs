@@ -17,6 +17,11 @@ pub trait Clock: Send + Sync + 'static {
     fn until(&self, at: Timestamp) -> Duration {
         Duration::from_millis(at.millis_since(self.now()))
     }
+
+    /// How long ago `at` was, as exactly as the clock knows; nothing where that is still to come.
+    fn since(&self, at: Timestamp) -> Duration {
+        Duration::from_millis(self.now().millis_since(at))
+    }
 }
 
 /// The machine's own clock.
@@ -37,6 +42,10 @@ impl Clock for SystemClock {
 
     fn until(&self, at: Timestamp) -> Duration {
         Duration::from_millis(at.as_millis()).saturating_sub(Self::since_epoch())
+    }
+
+    fn since(&self, at: Timestamp) -> Duration {
+        Self::since_epoch().saturating_sub(Duration::from_millis(at.as_millis()))
     }
 }
 

@@ -10,7 +10,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tidemill_core::Timestamp;
 use tidemill_store::records::Fired as Firings;
@@ -22,6 +22,11 @@ const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120
 /// Bounds for how late firings and events are; 5 s is where a firing counts as late.
 const LATENESS: [f64; 15] =
     [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 60.0, 3_600.0, 86_400.0];
+
+/// Bounds for what should take a millisecond or so, close enough to see it double: from a tenth of one up to six seconds.
+fn fine() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 1.5, 28))
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfDeployment {
@@ -60,6 +65,8 @@ pub struct Metrics {
     events: Family<Fired, Counter>,
     lag: Family<OfSubscription, Gauge>,
     pub(crate) events_lost: Counter,
+    pub(crate) commits: Histogram,
+    pub(crate) wakes: Histogram,
     pub(crate) lateness: Histogram,
     pub(crate) delivery: Histogram,
     pub(crate) store_errors: Counter,
@@ -143,6 +150,8 @@ impl Default for Metrics {
         let events = Family::default();
         let lag = Family::default();
         let events_lost = Counter::default();
+        let commits = fine();
+        let wakes = fine();
         let lateness = Histogram::new(LATENESS);
         let delivery = Histogram::new(LATENESS);
         let store_errors = Counter::default();
@@ -163,6 +172,16 @@ impl Default for Metrics {
         registry.register("events", "Events given to subscriptions, by what came of them", Family::clone(&events));
         registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
         registry.register("events_lost", "Events forgotten before a subscription was given them", events_lost.clone());
+        registry.register(
+            "commit_seconds",
+            "From asking for the commit of a run's stretch to its being durable and readable",
+            commits.clone(),
+        );
+        registry.register(
+            "wake_lateness_seconds",
+            "From the time until which a run waits to the commit that takes it up again",
+            wakes.clone(),
+        );
         registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
         registry.register(
             "event_delivery_seconds",
@@ -202,6 +221,8 @@ impl Default for Metrics {
             events,
             lag,
             events_lost,
+            commits,
+            wakes,
             lateness,
             delivery,
             store_errors,

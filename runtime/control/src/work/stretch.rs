@@ -4,6 +4,7 @@
 //! whatever becomes of this one, so that a refused commit or a failing store leaves no gap.
 
 use bytes::Bytes;
+use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Fuel, Timestamp, gate};
@@ -115,6 +116,7 @@ impl Work {
         let samples = effects.samples;
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
         gate::pass("run/commit");
+        let watch = Stopwatch::start();
         let done = if self.fresh {
             let run = commit.run.clone();
             self.host.store.commit_stretch(commit).await.map(|committed| (committed, run))
@@ -125,6 +127,7 @@ impl Work {
         gate::pass("run/committed");
         match done {
             Ok((Committed::Done(mut caused), run)) => {
+                self.host.metrics.commits.observe(watch.elapsed().as_secs_f64());
                 if self.fresh {
                     self.became_visible();
                 }
