@@ -177,6 +177,7 @@ fn benches(criterion: &mut Criterion) {
             step_retry: RetryPolicy::NEVER,
             seed: Seed([7; 32]),
             next_log_seq: 0,
+            redone: 0,
         }),
         sink: Arc::new(Deaf),
     };

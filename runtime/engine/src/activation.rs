@@ -72,6 +72,8 @@ pub struct RunContext {
     pub seed: Seed,
     /// The place of its next log line.
     pub next_log_seq: u64,
+    /// How often the stretch that it goes on with was refused, and so is done again.
+    pub redone: u32,
 }
 
 /// Takes what a run says and does while it goes on. Those methods that are not async return at once and never fail.

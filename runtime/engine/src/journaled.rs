@@ -258,6 +258,7 @@ impl Guest {
             self.stretch.committed();
             self.history.begin_here(None);
             self.history.commits += 1;
+            self.log.took_hold();
         }
         self.history.saved();
         self.log.take_unsaved();

@@ -14,6 +14,9 @@ use crate::activation::{RunContext, RunSink};
 /// What a line costs beside its text, so that empty lines are not free.
 const LINE_OVERHEAD: u64 = 32;
 
+/// The field of a line that is said again, because its stretch is done again: the how manieth time that is.
+const REDONE: &str = "tidemill.redone";
+
 /// The run's time: the host's clock, but never earlier than what the run was told before.
 pub(crate) struct RunClock {
     clock: Arc<dyn Clock>,
@@ -76,6 +79,8 @@ struct State {
     at_entry: u64,
     /// Whether lines were written since the journal was saved.
     unsaved: bool,
+    /// How often the open stretch is being done again: its lines say so.
+    redone: u32,
 }
 
 /// The line of a standard stream that has not ended yet.
@@ -93,7 +98,7 @@ impl RunLog {
             sink,
             attempt: run.attempt,
             limit: run.limits.log,
-            state: Mutex::new(State { seq: run.next_log_seq, ..State::default() }),
+            state: Mutex::new(State { seq: run.next_log_seq, redone: run.redone, ..State::default() }),
         }
     }
 
@@ -121,6 +126,11 @@ impl RunLog {
     pub fn counts(&self) -> (u64, u64) {
         let state = self.state();
         (state.at_entry, state.bytes)
+    }
+
+    /// The stretch took hold: what follows is said for the first time.
+    pub fn took_hold(&self) {
+        self.state().redone = 0;
     }
 
     /// Whether lines were written since this was asked last.
@@ -185,6 +195,10 @@ impl RunLog {
     }
 
     fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        if state.redone > 0 {
+            // Ahead of those that are cut off a long line.
+            fields.insert(0, (REDONE.to_owned(), state.redone.to_string()));
+        }
         let fits = cut(&mut message, &mut fields);
         let size = LINE_OVERHEAD + fits;
         if state.replays {

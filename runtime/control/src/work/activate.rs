@@ -166,7 +166,10 @@ impl Work {
             component: self.run.component,
             export: self.run.export,
             input,
-            run: Arc::new(context(&self.run, &self.plan, &self.live, self.sink.next_seq())),
+            run: Arc::new(RunContext {
+                redone: self.refusals,
+                ..context(&self.run, &self.plan, &self.live, self.sink.next_seq())
+            }),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
             head: self.head.clone(),
             fuel_used: self.fuel_used,
@@ -239,6 +242,7 @@ fn context(run: &Run, plan: &Plan, live: &Live, next_log_seq: u64) -> RunContext
         step_retry: live.plan.retry.policy,
         seed: run.seed,
         next_log_seq,
+        redone: 0,
     }
 }
 

@@ -91,6 +91,17 @@ async fn state_time_and_randomness_come_back_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_stretch_that_is_done_again_say_so_until_it_takes_hold() {
+    let world = world();
+    let log = |message: &str| json!({ "do": "log", "message": message });
+    let acts = json!([log("one"), { "do": "add", "key": "n" }, log("two"), { "do": "sleep", "ms": 10 }, log("three")]);
+    let refused = Play { conflict: 1, ..Play::default() };
+    let (seen, told) = once(&world, None, acts, json!([]), refused).await;
+    assert_eq!(told.redone, 1);
+    assert_eq!(seen.lines, ["one", "two", "one (redone 1)", "two (redone 1)", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_come_back_from_everywhere() {
     let world = world();
     let acts = json!([

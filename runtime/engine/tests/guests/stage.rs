@@ -159,6 +159,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         activations += 1;
         assert!(activations < 200, "it never ends");
         let run = stage.run().await;
+        let is_redone = again.is_some();
         let (journal, head) = match again.take() {
             Some(again) => again,
             None => {
@@ -175,6 +176,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         let mut context = job.context.clone();
         (context.attempt, context.generation) = (run.attempt, run.generation);
         context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().len() as u64;
+        context.redone = u32::from(is_redone);
         let activation = Activation {
             module: Arc::clone(&job.module),
             export: Export::Workflow,
@@ -254,6 +256,13 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
                 return (seen, told);
             }
         }
+    }
+}
+
+fn shown(line: LogLine) -> String {
+    match line.fields.iter().find(|(name, _)| name == "tidemill.redone") {
+        Some((_, redone)) => format!("{} (redone {redone})", line.message),
+        None => line.message,
     }
 }
 
@@ -395,7 +404,7 @@ impl Stage {
             end,
             state: page.entries.into_iter().map(|(key, value, _)| (key, text(&value))).collect(),
             postings: entries.items.into_iter().map(|entry| hide(entry.id)).collect(),
-            lines: lines.into_iter().map(|line| hide(line.message)).collect(),
+            lines: lines.into_iter().map(|line| hide(shown(line))).collect(),
             fuel,
             children,
             events,

@@ -216,6 +216,7 @@ impl World {
                 step_retry: RetryPolicy::NEVER,
                 seed: Seed([7; 32]),
                 next_log_seq: 0,
+                redone: 0,
             },
             module,
             fuel_used: Fuel::default(),
