@@ -40,19 +40,24 @@ impl Housekeeping {
         let Some(retention) = self.host.config.retention else { return Ok((0, false)) };
         let kept = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
-        let policy = RetentionPolicy { ended_before: Some(before), uploaded_before: Some(before) };
+        let ended = RetentionPolicy { ended_before: Some(before), uploaded_before: None };
         let (mut forgotten, mut more) = (0, false);
         for _ in 0..FORGET_COMMITS {
-            // An upload or a deployment that names a component comes before or after, not between.
-            let _turn = self.host.changes.lock().await;
-            let expired = self.host.store.expire(policy, FORGET).await?;
-            forgotten += expired.runs + expired.components.len();
-            for digest in expired.components {
-                Host(Arc::clone(&self.host)).forget_component(digest).await;
-            }
+            let expired = self.host.store.expire(ended, FORGET).await?;
+            forgotten += expired.runs;
             more = expired.more;
             if !more || self.host.is_closed() {
                 break;
+            }
+        }
+        if !more {
+            let unnamed = RetentionPolicy { ended_before: None, uploaded_before: Some(before) };
+            // An upload or a deployment that names a component comes before or after, not between.
+            let _turn = self.host.changes.lock().await;
+            let expired = self.host.store.expire(unnamed, FORGET).await?;
+            forgotten += expired.components.len();
+            for digest in expired.components {
+                Host(Arc::clone(&self.host)).forget_component(digest).await;
             }
         }
         if forgotten > 0 {
