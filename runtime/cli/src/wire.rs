@@ -197,6 +197,9 @@ impl LogLine {
     /// As one line of text.
     pub fn text(&self) -> String {
         let mut line = format!("{} {:5} {}", self.at, self.level, clean(&self.message));
+        if self.attempt > 1 {
+            line.push_str(&format!("  attempt={}", self.attempt));
+        }
         if let Some(fields) = self.fields.as_object() {
             for (name, value) in fields {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
