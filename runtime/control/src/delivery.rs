@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
-use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic, gate};
+use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic, gate, parts};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Delivery, Event, NewRun, PageRequest, Publisher, Terms};
 use tokio::sync::{Notify, OnceCell};
@@ -289,14 +289,8 @@ pub(crate) async fn room(host: &Inner, live: &Live) -> Result<usize, ControlErro
 
 /// The events at the head of `events` that one commit takes: at least one.
 pub(crate) fn fitting(events: &[Event], most: usize) -> &[Event] {
-    let mut bytes = 0;
-    let fits = events.iter().take(most.max(1)).take_while(|event| {
-        let before = bytes;
-        bytes += event.payload.len();
-        before < BATCH_BYTES
-    });
-    let number = fits.count();
-    events.get(..number).unwrap_or(events)
+    let fits = parts::head(events, most.max(1), BATCH_BYTES, |event| event.payload.len());
+    events.get(..fits).unwrap_or(events)
 }
 
 /// A run for each of the events that passes the subscription's filter, with ids in the order of the events, behind the last that was made.

@@ -17,6 +17,7 @@ pub mod lane;
 pub mod limits;
 pub mod manifest;
 pub mod money;
+pub mod parts;
 pub mod retry;
 pub mod run;
 pub mod schedule;

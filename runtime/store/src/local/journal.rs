@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use tidemill_core::RunId;
 use tidemill_core::journal::JournalChange;
+use tidemill_core::{RunId, parts};
 
 use super::commit::Commit;
 use super::held::{self, Held};
@@ -62,13 +62,8 @@ pub(super) fn read(store: &impl Reads, id: RunId) -> Result<(Vec<Held>, Option<H
 pub(super) fn part(store: &impl Reads, id: RunId, from: u32, limit: u64) -> Result<Vec<Held>> {
     let Some(kept) = kept::kept(store, id)? else { return Ok(Vec::new()) };
     let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
-    let mut bytes = 0;
-    let fits = chunks.iter().take_while(|chunk| {
-        let fits = bytes < limit.max(1);
-        bytes += chunk.len() as u64;
-        fits
-    });
-    chunks.truncate(fits.count());
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    chunks.truncate(parts::head(&chunks, usize::MAX, limit, Held::len));
     Ok(chunks)
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, RunState};
-use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_core::{DeploymentName, RunId, Timestamp, parts};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::decode;
@@ -201,15 +201,11 @@ pub(super) fn save(
 }
 
 pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, mut logs: &[LogLine]) -> Result<()> {
+    let size = |line: &LogLine| {
+        line.message.len() + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    };
     while let Some(first) = logs.first() {
-        let mut bytes = 0;
-        let fits = logs.iter().take(CHUNK_LINES).take_while(|line| {
-            let fits = bytes < CHUNK_BYTES;
-            let fields: usize = line.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-            bytes += line.message.len() + fields;
-            fits
-        });
-        let (chunk, rest) = logs.split_at(fits.count());
+        let (chunk, rest) = logs.split_at(parts::head(logs, CHUNK_LINES, CHUNK_BYTES, size));
         commit.put_record(LOGS, &placed(id, first.seq), &chunk)?;
         logs = rest;
     }
