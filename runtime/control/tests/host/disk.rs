@@ -1,9 +1,10 @@
-//! A full disk: what has not begun is refused, what goes on stays where it is, and all goes on when there is room.
+//! A disk that is full, or does not confirm: what has not begun is refused, what goes on stays where it is, and all goes on when
+//! there is room, or in the next life.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -18,23 +19,32 @@ use tokio::sync::Semaphore;
 use crate::guests::{count, wait};
 use crate::world::{World, name};
 
-/// A disk that is full when it is told so.
+/// A disk that is full, and fails to confirm what was written, when it is told so.
 #[derive(Debug, Default)]
-pub struct Fillable(AtomicBool);
+pub struct Flawed {
+    full: AtomicBool,
+    /// So many confirmations fail.
+    failing: Arc<AtomicU64>,
+}
 
-impl Fillable {
+impl Flawed {
     fn set_full(&self, full: bool) {
-        self.0.store(full, Ordering::SeqCst);
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    fn fail_syncs(&self, count: u64) {
+        self.failing.store(count, Ordering::SeqCst);
     }
 }
 
-impl Disk for Fillable {
+impl Disk for Flawed {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         RealDisk.create_dir(path)
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.open(path, create)
+        let file = RealDisk.open(path, create)?;
+        Ok(Arc::new(FlawedFile { file, failing: Arc::clone(&self.failing) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -50,7 +60,34 @@ impl Disk for Fillable {
     }
 
     fn free_space(&self, path: &Path) -> io::Result<u64> {
-        if self.0.load(Ordering::SeqCst) { Ok(0) } else { RealDisk.free_space(path) }
+        if self.full.load(Ordering::SeqCst) { Ok(0) } else { RealDisk.free_space(path) }
+    }
+}
+
+struct FlawedFile {
+    file: Arc<dyn DiskFile>,
+    failing: Arc<AtomicU64>,
+}
+
+impl DiskFile for FlawedFile {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let fails = |left: u64| left.checked_sub(1);
+        match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails) {
+            Ok(_) => Err(io::Error::other("the disk does not confirm")),
+            Err(_) => self.file.sync(),
+        }
     }
 }
 
@@ -145,4 +182,73 @@ async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
     world.disk.set_full(false);
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
     assert_eq!(world.guests.begun(), 1);
+}
+
+/// A world whose runs count.
+async fn counting() -> World {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    count_in(&world);
+    world
+}
+
+fn count_in(world: &World) {
+    world.act(move |mut guest| async move {
+        guest.count("n").await;
+        Ok(guest.succeed("1"))
+    });
+}
+
+/// Another start on the same folder.
+async fn restart(world: &mut World) {
+    world.host.shutdown(Duration::from_secs(5)).await;
+    world.open_again().await;
+    count_in(world);
+    world.next_life().await;
+    world.turn().await;
+}
+
+async fn counted(world: &World) -> usize {
+    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
+    String::from_utf8(value.to_vec()).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_the_disk_fails_to_confirm_once_is_made_durable_elsewhere() {
+    let mut world = counting().await;
+    for _ in 0..5 {
+        world.disk.fail_syncs(1);
+        let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+        assert_eq!(invoked.run.state, RunState::Succeeded);
+    }
+    assert!(world.host.ready().ready);
+    restart(&mut world).await;
+    assert_eq!(counted(&world).await, 5);
+}
+
+#[tokio::test]
+async fn where_the_disk_confirms_nothing_only_what_was_confirmed_is_acknowledged_and_the_next_life_goes_on() {
+    let mut world = counting().await;
+    world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    world.deploy(json!({ "name": "b" })).await;
+    let queued = world.request("b").await;
+    world.disk.fail_syncs(u64::MAX);
+    for _ in 0..5 {
+        let error = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+        assert!(error.code().status() >= 500, "{error}");
+    }
+    assert!(!world.host.ready().ready, "{:?}", world.store.health());
+    // It shows what there is all the same.
+    assert_eq!(world.run(queued.id).await.state.name(), "queued");
+
+    world.disk.fail_syncs(0);
+    restart(&mut world).await;
+    assert_eq!(world.until_settled(queued.id).await.state, RunState::Succeeded);
+    world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    restart(&mut world).await;
+    let counted = counted(&world).await;
+    let runs = world.runs(RunFilter { deployment: Some(name("a")), ..RunFilter::default() }).await;
+    assert!(runs.iter().all(|run| run.state == RunState::Succeeded), "{runs:?}");
+    assert_eq!(counted, runs.len(), "each run that is there has counted once");
+    assert!(counted >= 2, "{counted}");
 }

@@ -12,7 +12,7 @@ use tidemill_store::embedded::Disk;
 use tidemill_store::records::{Component, ModuleVersion, PageRequest, Requested, RunFilter};
 use tidemill_store::{LocalStore, Store};
 
-use crate::disk::Fillable;
+use crate::disk::Flawed;
 use crate::guests::Scripted;
 
 /// 2026-01-05T00:00:00Z, a Monday.
@@ -20,7 +20,7 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_571_200_000);
 
 pub struct World {
     pub folder: TempDir,
-    pub disk: Arc<Fillable>,
+    pub disk: Arc<Flawed>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     pub guests: Arc<Scripted>,
@@ -65,7 +65,7 @@ async fn put_version(
     store.put_version(version, component).await.unwrap();
 }
 
-fn open(folder: &TempDir, disk: &Arc<Fillable>) -> Arc<dyn Store> {
+fn open(folder: &TempDir, disk: &Arc<Flawed>) -> Arc<dyn Store> {
     let mut config = LocalStore::config(folder.path());
     config.disk = Arc::clone(disk) as Arc<dyn Disk>;
     Arc::new(LocalStore::open(config).unwrap().0)
