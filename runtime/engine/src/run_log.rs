@@ -16,6 +16,8 @@ const LINE_OVERHEAD: u64 = 32;
 
 /// The field of a line that is said again, because its stretch is done again: the how manieth time that is.
 const REDONE: &str = "tidemill.redone";
+/// The field of a line of a step that is tried again: which attempt of the step, from the second on.
+const STEP_ATTEMPT: &str = "tidemill.step-attempt";
 
 /// The run's time: the host's clock, but never earlier than what the run was told before.
 pub(crate) struct RunClock {
@@ -81,6 +83,8 @@ struct State {
     unsaved: bool,
     /// How often the open stretch is being done again: its lines say so.
     redone: u32,
+    /// Which attempt of a step goes on; 1 where none is tried again.
+    step_attempt: u32,
 }
 
 /// The line of a standard stream that has not ended yet.
@@ -131,6 +135,11 @@ impl RunLog {
     /// The stretch took hold: what follows is said for the first time.
     pub fn took_hold(&self) {
         self.state().redone = 0;
+    }
+
+    /// That attempt of a step goes on now; 1: none is tried again.
+    pub fn in_attempt(&self, attempt: u32) {
+        self.state().step_attempt = attempt;
     }
 
     /// Whether lines were written since this was asked last.
@@ -195,8 +204,11 @@ impl RunLog {
     }
 
     fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        // Ahead of those that are cut off a long line.
+        if state.step_attempt > 1 {
+            fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
+        }
         if state.redone > 0 {
-            // Ahead of those that are cut off a long line.
             fields.insert(0, (REDONE.to_owned(), state.redone.to_string()));
         }
         let fits = cut(&mut message, &mut fields);

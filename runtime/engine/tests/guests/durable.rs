@@ -102,6 +102,27 @@ async fn lines_of_a_stretch_that_is_done_again_say_so_until_it_takes_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_step_that_is_tried_again_say_so() {
+    let world = world();
+    let log = |message: &str| json!({ "do": "log", "message": message });
+    let step = |name: &str, fail_until: u32, acts: Value| json!({ "do": "step", "name": name, "attempts": 3, "fail_until": fail_until, "acts": acts });
+    let inner = step("inner", 2, json!([log("in")]));
+    let acts = json!([log("before"), step("outer", 2, json!([log("out"), inner])), log("after")]);
+    let seen = simply(&world, acts).await;
+    let expected = [
+        "before",
+        "out",
+        "in",
+        "in (step-attempt 2)",
+        "out (step-attempt 2)",
+        "in (step-attempt 2)",
+        "in (step-attempt 2)",
+        "after",
+    ];
+    assert_eq!(seen.lines, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_come_back_from_everywhere() {
     let world = world();
     let acts = json!([

@@ -260,10 +260,8 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
 }
 
 fn shown(line: LogLine) -> String {
-    match line.fields.iter().find(|(name, _)| name == "tidemill.redone") {
-        Some((_, redone)) => format!("{} (redone {redone})", line.message),
-        None => line.message,
-    }
+    let marks = line.fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("tidemill.")?, value)));
+    marks.fold(line.message.clone(), |text, (mark, value)| format!("{text} ({mark} {value})"))
 }
 
 fn context_name(job: &Job<'_>) -> DeploymentName {

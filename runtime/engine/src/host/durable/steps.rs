@@ -55,6 +55,7 @@ pub(super) async fn begin(
         }
         StepMet::Resumed { id, attempt, not_before } => {
             guest.history.frames.push(frame(guest, id, attempt, retry));
+            say_attempt(guest);
             guest.replayed_one()?;
             if guest.history.live && !back_off(guest, not_before).await? {
                 return give_up(guest, id, cancelled()).await.map(|failure| Err(failure.into()));
@@ -67,6 +68,7 @@ pub(super) async fn begin(
             let (at, fuel) = guest.moment();
             guest.history.journal.open_step(id, 1, at, fuel);
             guest.history.frames.push(frame(guest, id, 1, retry));
+            say_attempt(guest);
             guest.stretch.open();
             guest.recorded(name.len())?;
             begun(id, 1)
@@ -138,6 +140,12 @@ fn check(guest: &Guest, name: &str, retry: Option<types::RetryPolicy>) -> Result
 fn frame(guest: &Guest, id: u32, attempt: u32, retry: RetryPolicy) -> Frame {
     let path = guest.history.journal.path_hash();
     Frame::step(guest.run.seed, guest.run.generation, id, path, attempt, retry)
+}
+
+/// From here on lines say which attempt they are of: of the innermost step that is tried again.
+fn say_attempt(guest: &Guest) {
+    let again = guest.history.frames.iter().rev().map(|frame| frame.attempt).find(|attempt| *attempt > 1);
+    guest.log.in_attempt(again.unwrap_or(1));
 }
 
 fn recorded(failure: &[u8]) -> Failure {
@@ -216,6 +224,7 @@ fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::
     let size = result.unwrap_or_else(|failure| failure).len();
     guest.history.journal.step_done(id, result, at, fuel).map_err(|mismatch| guest.mismatch(&mismatch))?;
     guest.history.frames.pop();
+    say_attempt(guest);
     let here = guest.history.journal.position();
     if let Some(told) = &mut guest.history.told {
         told.entry = told.entry.min(here);
@@ -232,6 +241,7 @@ fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32) -> wasmtime::Resu
     let random = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let not_before = at.plus_millis(frame.retry.delay_before(attempt, random));
     frame.again(seed, generation, attempt);
+    say_attempt(guest);
     guest
         .history
         .journal
