@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::topics::EVENT_BYTES;
-use tidemill_core::{EventId, RunId, Timestamp, Topic, TopicPattern, parts};
+use tidemill_core::{EventId, RunId, Timestamp, Topic, TopicPattern};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::commit::Commit;
@@ -239,7 +239,12 @@ pub(super) fn list(
         (None, None) => head.first,
     };
     let mut items = from(store, topic, start, page.limit.max(1) + 1)?;
-    let fits = parts::head(&items, page.limit.max(1), PAGE_BYTES, |event| event.payload.len());
+    let mut bytes = 0;
+    let fits = items.iter().take(page.limit.max(1)).take_while(|event| {
+        bytes += event.payload.len();
+        bytes <= PAGE_BYTES
+    });
+    let fits = fits.count().max(1);
     let next = items.get(fits).map(|next| next.position.to_be_bytes().to_vec());
     items.truncate(fits);
     Ok(Page { items, next })
