@@ -83,7 +83,7 @@ struct State {
     unsaved: bool,
     /// How often the open stretch is being done again: its lines say so.
     redone: u32,
-    /// Which attempt of a step goes on; 1 where none is tried again.
+    /// Which attempt of a step goes on; 0 where none is tried again.
     step_attempt: u32,
 }
 
@@ -137,7 +137,7 @@ impl RunLog {
         self.state().redone = 0;
     }
 
-    /// That attempt of a step goes on now; 1: none is tried again.
+    /// That attempt of a step goes on now; 0: none is tried again.
     pub fn in_attempt(&self, attempt: u32) {
         self.state().step_attempt = attempt;
     }
@@ -205,7 +205,7 @@ impl RunLog {
 
     fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
         // Ahead of those that are cut off a long line.
-        if state.step_attempt > 1 {
+        if state.step_attempt > 0 {
             fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
         }
         if state.redone > 0 {

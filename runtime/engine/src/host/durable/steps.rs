@@ -145,7 +145,7 @@ fn frame(guest: &Guest, id: u32, attempt: u32, retry: RetryPolicy) -> Frame {
 /// From here on lines say which attempt they are of: of the innermost step that is tried again.
 fn say_attempt(guest: &Guest) {
     let again = guest.history.frames.iter().rev().map(|frame| frame.attempt).find(|attempt| *attempt > 1);
-    guest.log.in_attempt(again.unwrap_or(1));
+    guest.log.in_attempt(again.unwrap_or_default());
 }
 
 fn recorded(failure: &[u8]) -> Failure {
