@@ -10,13 +10,13 @@ use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
+use crate::stretches::value;
 use crate::world::{World, name};
 
 const LONG: Duration = Duration::from_secs(120);
 
 async fn counter(world: &World) -> String {
-    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
-    String::from_utf8(value.to_vec()).unwrap()
+    value(&world.store, "n").await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

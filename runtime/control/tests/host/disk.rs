@@ -17,6 +17,7 @@ use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, wait};
+use crate::stretches::value;
 use crate::world::{World, name};
 
 /// A disk that is full, and fails to confirm what was written, when it is told so.
@@ -102,13 +103,7 @@ async fn until_full(world: &World) {
 
 #[tokio::test]
 async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
-    let world = World::still().await;
-    world.deploy(json!({ "name": "a" })).await;
-    let store = Arc::clone(&world.store);
-    world.guests.act(move |job| {
-        let store = Arc::clone(&store);
-        async move { count(&store, &job).await }
-    });
+    let world = counting().await;
     world.disk.set_full(true);
     until_full(&world).await;
     let refused = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
@@ -126,8 +121,7 @@ async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
         invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await;
     }
     assert_eq!(invoked.unwrap().run.state, RunState::Succeeded);
-    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
-    assert_eq!(value.as_ref(), b"1", "what was refused has not happened");
+    assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"), "what was refused has not happened");
 }
 
 #[tokio::test]
@@ -193,9 +187,10 @@ async fn counting() -> World {
 }
 
 fn count_in(world: &World) {
-    world.act(move |mut guest| async move {
-        guest.count("n").await;
-        Ok(guest.succeed("1"))
+    let store = Arc::clone(&world.store);
+    world.guests.act(move |job| {
+        let store = Arc::clone(&store);
+        async move { count(&store, &job).await }
     });
 }
 
@@ -209,8 +204,7 @@ async fn restart(world: &mut World) {
 }
 
 async fn counted(world: &World) -> usize {
-    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
-    String::from_utf8(value.to_vec()).unwrap().parse().unwrap()
+    value(&world.store, "n").await.unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tidemill_core::run::RunState;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
+use crate::stretches::value;
 use crate::world::{World, name};
 
 #[tokio::test]
@@ -36,8 +37,7 @@ async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
     assert_eq!((ended.state, ended.takeovers), (RunState::Succeeded, 0));
     world.host.idle().await;
     dead.idle().await;
-    let value = world.store.state(&name("a"), "n").await.unwrap().value.unwrap();
-    assert_eq!(value.as_ref(), b"1", "the dead life's commit took hold too");
+    assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"), "the dead life's commit took hold too");
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use crate::world::{START, World, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
-async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
+/// What the deployment `a` has under that key.
+pub async fn value(store: &Arc<dyn Store>, key: &str) -> Option<String> {
     let value = store.state(&name("a"), key).await.unwrap().value?;
     Some(String::from_utf8(value.to_vec()).unwrap())
 }
