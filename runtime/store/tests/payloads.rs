@@ -1,12 +1,14 @@
-//! Long values of the embedded store: files that are there when a record names them, and gone an hour after the last name.
+//! Long values of the embedded store: files that are there when a record names them, and gone with their last name.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidemill_core::run::{Export, Seed, Trigger};
-use tidemill_core::{ComponentDigest, Revision, RunId, Timestamp};
+use tidemill_core::ids::Owner;
+use tidemill_core::run::{Export, Run, Seed, Trigger};
+use tidemill_core::{ComponentDigest, NodeId, Revision, RunId, Timestamp};
 use tidemill_store::contract::StoreHealth;
 use tidemill_store::records::{Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy, Terms};
 use tidemill_store::{LocalStore, Store, StoreError};
@@ -88,8 +90,13 @@ async fn forget(store: &LocalStore, number: u128) {
     }
 }
 
+/// Waits until all that is superseded by now is removed.
+async fn removed(store: &LocalStore) {
+    store.trim(10, NOON).await.unwrap();
+}
+
 #[tokio::test]
-async fn equal_values_share_a_file_which_goes_an_hour_after_its_last_name() {
+async fn equal_values_share_a_file_which_goes_with_its_last_name() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
     store.request_run(new(1, &Bytes::from(vec![0; 8 << 10]))).await.unwrap();
@@ -99,34 +106,49 @@ async fn equal_values_share_a_file_which_goes_an_hour_after_its_last_name() {
     }
     assert_eq!(files(dir.path()).len(), 1);
     forget(&store, 2).await;
-    store.trim(10, NOON).await.unwrap();
-    store.trim(10, NOON.plus_millis(2 * HOUR)).await.unwrap();
+    removed(&store).await;
     assert_eq!(store.input(RunId::new(NOON, 3)).await, Ok(Some(long(1))), "another names it");
     forget(&store, 3).await;
-    store.trim(10, NOON.plus_millis(3 * HOUR)).await.unwrap();
-    store.trim(10, NOON.plus_millis(4 * HOUR - 1)).await.unwrap();
-    assert_eq!(files(dir.path()).len(), 1);
-    // Named again within the hour, it stays; then it goes.
-    store.request_run(new(4, &long(1))).await.unwrap();
-    store.trim(10, NOON.plus_millis(4 * HOUR)).await.unwrap();
-    assert_eq!(files(dir.path()).len(), 1);
-    forget(&store, 4).await;
-    store.trim(10, NOON.plus_millis(5 * HOUR)).await.unwrap();
-    store.trim(10, NOON.plus_millis(6 * HOUR)).await.unwrap();
+    removed(&store).await;
     assert_eq!(files(dir.path()).len(), 0);
-    store.request_run(new(5, &long(1))).await.unwrap();
-    assert_eq!(store.input(RunId::new(NOON, 5)).await, Ok(Some(long(1))));
+    store.request_run(new(4, &long(1))).await.unwrap();
+    assert_eq!(store.input(RunId::new(NOON, 4)).await, Ok(Some(long(1))), "it was written again");
+    store.close().await.unwrap();
+}
+
+/// A run in hand, with whoever has it.
+async fn in_hand(store: &LocalStore) -> (Owner, Run) {
+    let node: NodeId = "node".parse().unwrap();
+    let epoch = store.begin_life(&node).await.unwrap();
+    let owner = Owner { node, epoch };
+    store.request_run(new(1, &Bytes::new())).await.unwrap();
+    let admitted = store.admit(&owner, &"a".parse().unwrap(), 1, None, NOON).await.unwrap();
+    (owner, admitted.claimed[0].run.clone())
+}
+
+#[tokio::test]
+async fn a_superseded_head_goes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = deployed(dir.path()).await;
+    let (owner, run) = in_hand(&store).await;
+    for of in 0..20 {
+        store.save(&owner, &run, None, Some(long(of)), vec![]).await.unwrap();
+        removed(&store).await;
+        assert_eq!(files(dir.path()).len(), 1, "head {of}");
+        assert_eq!(store.journal(run.id).await.unwrap().head, Some(long(of)));
+    }
     store.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_a_crash_or_a_refusal_left_is_cleaned_and_nothing_else() {
+async fn what_a_crash_or_a_refusal_left_goes_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let store = deployed(dir.path()).await;
     store.request_run(new(1, &long(1))).await.unwrap();
     let nowhere = NewRun { deployment: "b".parse().unwrap(), ..new(2, &long(2)) };
     assert!(matches!(store.request_run(nowhere).await, Err(StoreError::NotFound { .. })));
-    assert_eq!(files(dir.path()).len(), 2, "its file was written before it was refused");
+    removed(&store).await;
+    assert_eq!(files(dir.path()).len(), 1, "the file of the refused run is gone");
     store.close().await.unwrap();
     let known = files(dir.path())[0].clone();
     std::fs::write(known.with_extension("7.new"), b"half").unwrap();
@@ -135,18 +157,54 @@ async fn what_a_crash_or_a_refusal_left_is_cleaned_and_nothing_else() {
     std::fs::write(known.with_file_name("readme"), b"somebody's own").unwrap();
 
     let store = open(dir.path());
-    store.trim(10, NOON).await.unwrap();
-    assert_eq!(files(dir.path()).len(), 4, "half a file goes at once, the others have their hour");
-    // One of them is named after all.
-    store.request_run(new(3, &long(2))).await.unwrap();
-    store.trim(10, NOON.plus_millis(HOUR)).await.unwrap();
-    assert_eq!(files(dir.path()).len(), 4, "stamped now");
-    store.trim(10, NOON.plus_millis(2 * HOUR)).await.unwrap();
-    assert_eq!(files(dir.path()).len(), 3);
-    for (number, of) in [(1, 1), (3, 2)] {
-        assert_eq!(store.input(RunId::new(NOON, number)).await, Ok(Some(long(of))));
+    removed(&store).await;
+    let mut left = vec![known.clone(), known.with_file_name("readme")];
+    left.sort();
+    assert_eq!(files(dir.path()), left);
+    assert_eq!(store.input(RunId::new(NOON, 1)).await, Ok(Some(long(1))));
+    store.close().await.unwrap();
+}
+
+const DIR: &str = "TIDEMILL_TEST_SUPERSEDING_STORE";
+
+/// Not a test by itself: what the killed process does.
+#[tokio::test]
+async fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let store = open(dir.as_ref());
+    let owner = Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
+    let taken = store.take_over(&owner, 1, NOON).await.unwrap();
+    for of in 0..40 {
+        // The same bytes come again, so that a file is written while it is being removed.
+        store.save(&owner, &taken[0].run, None, Some(long(of % 3)), vec![]).await.unwrap();
     }
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_it_supersedes_leaves_no_record_without_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = deployed(dir.path()).await;
+    let (_, run) = in_hand(&store).await;
+    store.close().await.unwrap();
+    let gates = ["payload/written", "store/append", "store/appended", "store/synced", "payload/remove", "payload/removed"];
+    for (number, gate) in gates.iter().cycle().take(18).enumerate() {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(DIR, dir.path())
+            .env("TIDEMILL_CRASH_AT", format!("{gate}:{}", 1 + number * 2 / 3))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(!status.success(), "it did not die at {gate}");
+        let store = open(dir.path());
+        store.scrub(NOON).await.unwrap();
+        removed(&store).await;
+        assert!(files(dir.path()).len() <= 1, "died at {gate}");
+        assert!(store.journal(run.id).await.is_ok());
+        store.close().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -180,6 +238,7 @@ async fn files_named_and_let_go_at_once_by_many_are_there_for_whoever_names_them
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for round in 1..200 {
+                // The folder is listed each time.
                 store.trim(10, NOON.plus_millis(round * 2 * HOUR)).await.unwrap();
                 tokio::task::yield_now().await;
             }

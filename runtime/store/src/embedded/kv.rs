@@ -1,8 +1,8 @@
 //! The embedded store's front: submit operations, read what was committed, see how it is, close it.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -149,6 +149,18 @@ impl Kv {
         self.shared.stop(KvError::damaged(what.into()));
     }
 
+    /// Whether nothing is written any more until the store is opened again.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.shared.stopped().is_some()
+    }
+
+    /// A handle that does not keep the store open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakKv {
+        WeakKv { queue: self.queue.downgrade(), shared: Arc::downgrade(&self.shared) }
+    }
+
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -163,6 +175,27 @@ impl Kv {
         let (done, ended) = oneshot::channel();
         self.queue.send(Job::Close(done)).await.map_err(|_| KvError::Closed)?;
         ended.await.map_err(|_| KvError::Closed)?
+    }
+}
+
+/// A handle on a store that may have been closed meanwhile because the last [`Kv`] was dropped.
+#[derive(Clone)]
+pub struct WeakKv {
+    queue: mpsc::WeakSender<Job>,
+    shared: Weak<Shared>,
+}
+
+impl WeakKv {
+    /// The store, if somebody still has it open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Kv> {
+        Some(Kv { queue: self.queue.upgrade()?, shared: self.shared.upgrade()? })
+    }
+}
+
+impl std::fmt::Debug for WeakKv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakKv").finish_non_exhaustive()
     }
 }
 

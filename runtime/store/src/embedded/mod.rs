@@ -52,7 +52,7 @@ pub use config::{KvConfig, Table};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::{Health, KvError, SubmitError};
 pub use group::{MAX_KEY, MAX_OPERATION, Tx};
-pub use kv::Kv;
+pub use kv::{Kv, WeakKv};
 pub use open::OpenReport;
 pub use scrub::Scrubbed;
 pub use shared::Commit;

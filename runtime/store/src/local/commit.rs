@@ -35,6 +35,8 @@ pub(super) struct Commit<'a, 'tx> {
     /// Runs whose children are to be cancelled before the operation ends.
     pub(super) to_cancel: Vec<(RunId, ToCancel)>,
     filed: Option<Arc<Filed>>,
+    /// Files that lose their last name with this commit.
+    pub(super) superseded: Vec<Digest>,
 }
 
 impl<'a, 'tx> Commit<'a, 'tx> {
@@ -49,16 +51,18 @@ impl<'a, 'tx> Commit<'a, 'tx> {
             caused: Caused::default(),
             to_cancel: Vec::new(),
             filed,
+            superseded: Vec::new(),
         }
     }
 
-    /// Runs `operation`; a write that the store refused on the way refuses all of it.
+    /// Runs `operation` and says which files lose their last name with it; a write that the store refused on the way refuses
+    /// all of it.
     pub(super) fn run<T>(
         mut self,
         operation: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(T, Vec<Digest>), StoreError> {
         let done = operation(&mut self)?;
-        self.refused.map_or(Ok(done), |error| Err(error.into()))
+        self.refused.map_or(Ok((done, self.superseded)), |error| Err(error.into()))
     }
 
     /// The number of this commit: higher than of any before, and the version of what it writes.

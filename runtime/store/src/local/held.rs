@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::commit::Commit;
 use super::payloads::Digest;
 use super::reads::Reads;
-use super::tables::{PAYLOADS, UNNAMED};
+use super::tables::PAYLOADS;
 use crate::embedded::Table;
 use crate::error::StoreError;
 
@@ -104,9 +104,6 @@ impl Commit<'_, '_> {
             stored.extend_from_slice(own);
             let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
             self.put_record(PAYLOADS, &digest, &(names + 1))?;
-            if names == 0 {
-                self.delete(UNNAMED, &digest);
-            }
         }
         self.put(table, key, &stored);
         Ok(())
@@ -119,7 +116,8 @@ impl Commit<'_, '_> {
         Ok(())
     }
 
-    /// Takes away the name that the value under a key gives to a file. A file that has none left is removed later.
+    /// Takes away the name that the value under a key gives to a file. A file that has none left is removed when the commit is
+    /// durable.
     fn let_go(&mut self, table: Table, key: &[u8]) -> Result<()> {
         let Some(Named { digest, .. }) = self.bytes(table, key)?.as_deref().and_then(file_of) else { return Ok(()) };
         let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
@@ -127,7 +125,7 @@ impl Commit<'_, '_> {
             return self.put_record(PAYLOADS, &digest, &(names - 1));
         }
         self.delete(PAYLOADS, &digest);
-        self.put(UNNAMED, &digest, &super::payloads::UNSTAMPED);
+        self.superseded.push(digest);
         Ok(())
     }
 }

@@ -36,6 +36,7 @@ mod store;
 mod streak;
 mod stretch;
 mod subscriptions;
+mod superseded;
 mod tables;
 mod topics;
 mod tree;
@@ -54,6 +55,7 @@ use self::commit::Commit;
 use self::held::Held;
 use self::pieces::{PIECE, gently};
 use self::reads::Reads;
+use self::superseded::ReadLease;
 use crate::contract::{Result, Store};
 use crate::embedded::{Key, Kv, KvConfig, KvError, OpenReport, Span, SubmitError, Table, Value, View};
 use crate::error::StoreError;
@@ -84,6 +86,7 @@ impl LocalStore {
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
         let files = Arc::new(payloads::Files::new(&config));
         let (kv, report) = Kv::open(config)?;
+        files.start_removing(&kv).map_err(|error| StoreError::Io(format!("a thread to remove files: {error}")))?;
         Ok((Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default(), files }, report))
     }
 
@@ -112,8 +115,7 @@ impl LocalStore {
             let files = Arc::clone(&self.files);
             Some(Arc::new(blocking(move || files.file(long)).await?))
         };
-        // Held until the answer, so that what is named here is not removed before it is durable.
-        let pinned = filed.clone();
+        let files = Arc::clone(&self.files);
         let unwritten = self.unwritten.now();
         let first = unwritten.clone();
         let whole = move |c: &mut Commit<'_, '_>| {
@@ -122,32 +124,45 @@ impl LocalStore {
             }
             operation(c)
         };
-        let done = self.kv.submit(move |tx| Commit::new(tx, filed).run(whole)).await.map_err(|error| match error {
+        let submitted = self.kv.submit(move |tx| {
+            let pinned = filed.clone();
+            let (done, superseded) = Commit::new(tx, filed).run(whole)?;
+            // Goes with the answer, which is given or dropped when the commit is durable: until then what it names stays
+            // pinned and what it supersedes stays.
+            Ok((done, Answered { files, superseded, _pinned: pinned }))
+        });
+        let (done, answered) = submitted.await.map_err(|error| match error {
             SubmitError::Refused(refusal) => refusal,
             SubmitError::Store(error) => error.into(),
             SubmitError::Panicked(why) => StoreError::Io(format!("an operation of the store failed: {why}")),
         })?;
+        drop(answered);
         if let Some(life) = unwritten {
             self.unwritten.written(&life);
         }
-        drop(pinned);
         Ok(done)
     }
 
+    /// To be taken before a record is read whose value may lie in a file.
+    fn lease(&self) -> ReadLease {
+        self.files.lease()
+    }
+
     /// The value, wherever it lies.
-    async fn value(&self, held: Held) -> Result<Bytes> {
+    async fn value(&self, lease: ReadLease, held: Held) -> Result<Bytes> {
         match held {
             Held::Here(bytes) => Ok(bytes),
-            held => Ok(self.values(vec![held]).await?.pop().unwrap_or_default()),
+            held => Ok(self.values(lease, vec![held]).await?.pop().unwrap_or_default()),
         }
     }
 
-    async fn values(&self, held: Vec<Held>) -> Result<Vec<Bytes>> {
+    async fn values(&self, lease: ReadLease, held: Vec<Held>) -> Result<Vec<Bytes>> {
         if held.iter().all(|held| matches!(held, Held::Here(_))) {
-            return payloads::read_all(&self.files, held);
+            return payloads::read_all(&self.files, &lease, held);
         }
         let files = Arc::clone(&self.files);
-        blocking(move || payloads::read_all(&files, held)).await.inspect_err(|error| self.stop_if_damaged(error))
+        // The lease goes along: the reading ends by itself where the caller leaves.
+        blocking(move || payloads::read_all(&files, &lease, held)).await.inspect_err(|error| self.stop_if_damaged(error))
     }
 
     fn stop_if_damaged(&self, error: &StoreError) {
@@ -156,44 +171,43 @@ impl LocalStore {
         }
     }
 
-    async fn maybe(&self, held: Option<Held>) -> Result<Option<Bytes>> {
+    async fn maybe(&self, lease: ReadLease, held: Option<Held>) -> Result<Option<Bytes>> {
         match held {
-            Some(held) => Ok(Some(self.value(held).await?)),
+            Some(held) => Ok(Some(self.value(lease, held).await?)),
             None => Ok(None),
         }
     }
 
-    async fn with_inputs(&self, runs: Vec<(Run, Held)>) -> Result<Vec<Claimed>> {
+    async fn with_inputs(&self, lease: ReadLease, runs: Vec<(Run, Held)>) -> Result<Vec<Claimed>> {
         let (runs, inputs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-        let inputs = self.values(inputs).await?;
+        let inputs = self.values(lease, inputs).await?;
         Ok(runs.into_iter().zip(inputs).map(|(run, input)| Claimed { run, input }).collect())
     }
 
-    async fn with_payloads(&self, topic: &Topic, lying: Vec<topics::Lying>) -> Result<Vec<Event>> {
+    async fn with_payloads(&self, lease: ReadLease, topic: &Topic, lying: Vec<topics::Lying>) -> Result<Vec<Event>> {
         let mut held = Vec::with_capacity(lying.len());
         let mut events = Vec::with_capacity(lying.len());
         for topics::Lying { position, at, id, publisher, payload, .. } in lying {
             held.push(payload);
             events.push(Event { id, topic: topic.clone(), position, at, publisher, payload: Bytes::new() });
         }
-        let payloads = self.values(held).await?;
+        let payloads = self.values(lease, held).await?;
         Ok(events.into_iter().zip(payloads).map(|(event, payload)| Event { payload, ..event }).collect())
     }
 
-    /// Removes files that nothing has named for an hour.
+    /// Removes files that nothing names, and the notes on them that an earlier version left.
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         let store = self.clone();
-        let (strays, mut due) =
-            blocking(move || Ok((payloads::strays(&store.files, &store.kv, now)?, payloads::due(&store.kv, now)?)))
-                .await?;
-        for part in strays.chunks(PIECE) {
-            let part = part.to_vec();
-            gently(self.commit(move |c| payloads::note(c, &part))).await?;
-        }
-        while !due.is_empty() {
-            let (files, part) = (Arc::clone(&self.files), due.clone());
-            let done = gently(self.commit(move |c| payloads::sweep(c, &files, &part, now))).await?;
-            due.drain(..done);
+        blocking(move || payloads::sweep(&store.files, &store.kv, now)).await?;
+        while self.kv.count(tables::UNNAMED) > 0 {
+            let forget = |c: &mut Commit<'_, '_>| {
+                let notes = c.below(tables::UNNAMED, &[], PIECE)?;
+                notes.iter().for_each(|(key, _)| c.delete(tables::UNNAMED, key));
+                Ok(notes.len())
+            };
+            if gently(self.commit(forget)).await? == 0 {
+                break;
+            }
         }
         Ok(())
     }
@@ -212,6 +226,21 @@ impl LocalStore {
             if self.commit(move |c| deployments::purge(c, &part)).await? {
                 return Ok(());
             }
+        }
+    }
+}
+
+/// What a commit leaves to do when it is durable.
+struct Answered {
+    files: Arc<payloads::Files>,
+    superseded: Vec<payloads::Digest>,
+    _pinned: Option<Arc<payloads::Filed>>,
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if !self.superseded.is_empty() {
+            self.files.superseded().hint(std::mem::take(&mut self.superseded));
         }
     }
 }

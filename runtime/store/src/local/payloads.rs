@@ -1,8 +1,8 @@
 //! Long values: each a file named by the sha256 of its bytes, written and synced before the commit that names it.
 //!
-//! How many records name a file is counted in the commits that name it. A file without a name is removed an hour after its last one,
-//! by the committer, which looks again. A crash between file and commit, or a refused commit, leaves a file that nothing names:
-//! housekeeping looks for such once an hour. While somebody is about to name a file, it is pinned.
+//! How many records name a file is counted in the commits that name it. While somebody is about to name a file, it is pinned:
+//! until its commit is durable or has failed. A file without a name is removed at once, by `superseded.rs`. A crash may leave
+//! one: housekeeping lists the folder after each start and once an hour.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,10 +15,10 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tidemill_core::{Timestamp, gate};
 
-use super::commit::Commit;
 use super::held::{Held, INLINE, Named};
 use super::reads::{Reads, prefix_range};
-use super::tables::{PAYLOADS, UNNAMED};
+use super::superseded::{ReadLease, Superseded};
+use super::tables::PAYLOADS;
 use crate::embedded::{Disk, KvConfig, MAX_OPERATION};
 use crate::error::StoreError;
 
@@ -29,12 +29,10 @@ pub(super) type Digest = [u8; 32];
 
 /// The folder's name in the store's.
 const DIR: &str = "payloads";
-/// How long a file without a name stays, in milliseconds.
-const STAYS: u64 = 60 * 60 * 1000;
-/// The time at which a file lost its last name, where no housekeeping has seen that yet.
-pub(super) const UNSTAMPED: [u8; 8] = [0; 8];
-/// Files that one commit stamps or removes at most: it removes them while all others wait.
-const PART: usize = 64;
+/// How often the folder is listed, in milliseconds.
+const LIST_EVERY_MILLIS: u64 = 60 * 60 * 1000;
+/// Files that one lease of the scrub covers: it keeps superseded files from being removed.
+const VERIFIED: usize = 16;
 
 /// The folder of files.
 pub(super) struct Files {
@@ -45,8 +43,9 @@ pub(super) struct Files {
     pins: Mutex<HashMap<Digest, usize>>,
     /// Makes the name of a file that is being written its own.
     written: AtomicU64,
-    /// When files that nothing names were last looked for, in milliseconds: a crash leaves some, and a refused commit.
+    /// When the folder was last listed, in milliseconds; 0 if not since the store was opened.
     listed: AtomicU64,
+    superseded: Superseded,
 }
 
 /// Long values that lie in their files and are pinned, for the commit that names them.
@@ -64,10 +63,16 @@ impl Files {
             pins: Mutex::default(),
             written: AtomicU64::new(0),
             listed: AtomicU64::new(0),
+            superseded: Superseded::default(),
         }
     }
 
-    fn pins(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+    /// Files that may have lost their last name, and their readers.
+    pub(super) fn superseded(&self) -> &Superseded {
+        &self.superseded
+    }
+
+    pub(super) fn pins(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
         self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,24 +153,23 @@ impl Files {
         Ok(Bytes::from(bytes))
     }
 
-    /// Removes a file that nobody is about to name; false where somebody is.
-    fn remove(&self, path: &Path, digest: &Digest) -> bool {
-        // Who pins it from here on finds it gone, and writes it.
-        let pins = self.pins();
-        if pins.contains_key(digest) {
-            return false;
-        }
+    /// Removes the file of a digest; the caller holds the pins.
+    pub(super) fn remove_file(&self, digest: &Digest) {
+        let (dir, name) = self.place(digest);
+        self.remove_path(&dir.join(name));
+    }
+
+    fn remove_path(&self, path: &Path) {
         match self.disk.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "a file that nothing names could not be removed");
-                false
+                tracing::warn!(path = %path.display(), %error, "a payload file could not be removed");
             }
-            _ => true,
+            _ => {}
         }
     }
 
     /// What lies in the folder: files by digest, and leftovers of writing removed. Blocks.
-    fn list(&self) -> io::Result<Vec<Digest>> {
+    pub(super) fn list(&self) -> io::Result<Vec<Digest>> {
         let mut found = Vec::new();
         let folders = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -184,7 +188,10 @@ impl Files {
                 if rest.is_empty() {
                     found.push(digest);
                 } else {
-                    self.remove(&path, &digest);
+                    let pins = self.pins();
+                    if !pins.contains_key(&digest) {
+                        self.remove_path(&path);
+                    }
                 }
             }
         }
@@ -211,6 +218,9 @@ impl Drop for Filed {
                 }
             }
         }
+        drop(pins);
+        // The commit may have been refused.
+        self.files.superseded.hint(self.values.iter().map(|(_, digest)| *digest));
     }
 }
 
@@ -220,29 +230,23 @@ pub(super) fn long<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> Vec<Bytes
 }
 
 /// Reads and verifies every file that a record names; gives their number and bytes. Blocks.
-pub(super) fn verify(files: &Files, store: &impl Reads) -> Result<(u64, u64)> {
+pub(super) fn verify(files: &Arc<Files>, store: &impl Reads) -> Result<(u64, u64)> {
     let (mut number, mut bytes) = (0, 0);
     let mut range = prefix_range(&[]);
     loop {
-        let names = store.range(PAYLOADS, range.clone(), false, 256)?;
+        let _lease = files.lease();
+        let names = store.range(PAYLOADS, range.clone(), false, VERIFIED)?;
         let Some((last, _)) = names.last() else { return Ok((number, bytes)) };
         range.start = [last.as_ref(), &[0]].concat();
         for digest in names.iter().filter_map(|(key, _)| key.first_chunk()) {
-            match files.verified(digest, None) {
-                Ok(value) => {
-                    number += 1;
-                    bytes += value.len() as u64;
-                }
-                // It may have lost its last name meanwhile.
-                Err(_) if store.bytes(PAYLOADS, digest)?.is_none() => {}
-                Err(error) => return Err(error),
-            }
+            number += 1;
+            bytes += files.verified(digest, None)?.len() as u64;
         }
     }
 }
 
-/// Every long value among `held`, read. Blocks where there is one.
-pub(super) fn read_all(files: &Files, held: Vec<Held>) -> Result<Vec<Bytes>> {
+/// Every long value among `held`, read; `_lease` began before the records were read. Blocks where there is one.
+pub(super) fn read_all(files: &Files, _lease: &ReadLease, held: Vec<Held>) -> Result<Vec<Bytes>> {
     held.into_iter()
         .map(|held| match held {
             Held::Here(bytes) => Ok(bytes),
@@ -251,61 +255,23 @@ pub(super) fn read_all(files: &Files, held: Vec<Held>) -> Result<Vec<Bytes>> {
         .collect()
 }
 
-/// Files that nothing names, left by a crash or a refused commit. They are looked for once an hour.
-pub(super) fn strays(files: &Files, store: &impl Reads, now: Timestamp) -> Result<Vec<Digest>> {
+/// Looks for files that no record names, which a crash leaves, and removes what has no name and no reader. The folder is listed
+/// after the store was opened, then once an hour. Blocks.
+pub(super) fn sweep(files: &Files, store: &impl Reads, now: Timestamp) -> Result<()> {
     let last = files.listed.load(Ordering::Acquire);
-    if last > 0 && last.saturating_add(STAYS) > now.as_millis() {
-        return Ok(Vec::new());
-    }
-    let unread = |error| StoreError::Io(format!("the folder of long values could not be read: {error}"));
-    let listed = files.list().map_err(unread)?;
-    files.listed.store(now.as_millis().max(1), Ordering::Release);
-    let mut strays = Vec::new();
-    for digest in listed {
-        if store.bytes(PAYLOADS, &digest)?.is_none() && store.bytes(UNNAMED, &digest)?.is_none() {
-            strays.push(digest);
-        }
-    }
-    Ok(strays)
-}
-
-/// Notes a part of the strays as files that lost their last name.
-pub(super) fn note(commit: &mut Commit<'_, '_>, strays: &[Digest]) -> Result<()> {
-    for digest in strays {
-        if commit.bytes(PAYLOADS, digest)?.is_none() {
-            commit.put(UNNAMED, digest, &UNSTAMPED);
-        }
-    }
-    Ok(())
-}
-
-/// Files that lost their last name and were not seen before, or long enough ago.
-pub(super) fn due(store: &impl Reads, now: Timestamp) -> Result<Vec<Digest>> {
-    let unnamed = store.range(UNNAMED, prefix_range(&[]), false, usize::MAX)?;
-    let due = unnamed.iter().filter(|(_, stamp)| **stamp == UNSTAMPED || is_over(stamp, now));
-    Ok(due.filter_map(|(key, _)| key.first_chunk().copied()).collect())
-}
-
-fn is_over(stamp: &[u8], now: Timestamp) -> bool {
-    let stamp = stamp.first_chunk().map_or(0, |stamp| u64::from_be_bytes(*stamp));
-    stamp.saturating_add(STAYS) <= now.as_millis()
-}
-
-/// Stamps or removes a part of what is due, where it is so still; says how many it looked at.
-pub(super) fn sweep(commit: &mut Commit<'_, '_>, files: &Files, due: &[Digest], now: Timestamp) -> Result<usize> {
-    let part = &due[..due.len().min(PART)];
-    for digest in part {
-        let Some(stamp) = commit.bytes(UNNAMED, digest)? else { continue };
-        if *stamp == UNSTAMPED {
-            commit.put(UNNAMED, digest, &now.as_millis().max(1).to_be_bytes());
-        } else if is_over(&stamp, now) && commit.bytes(PAYLOADS, digest)?.is_none() {
-            let (dir, name) = files.place(digest);
-            if files.remove(&dir.join(name), digest) {
-                commit.delete(UNNAMED, digest);
+    let due = last == 0 || last.saturating_add(LIST_EVERY_MILLIS) <= now.as_millis();
+    if files.superseded.take_overflowed() || due {
+        let unread = |error| StoreError::Io(format!("the folder of long values could not be read: {error}"));
+        let listed = files.list().map_err(unread)?;
+        files.listed.store(now.as_millis().max(1), Ordering::Release);
+        for digest in listed {
+            if store.bytes(PAYLOADS, &digest)?.is_none() {
+                files.superseded.hint([digest]);
             }
         }
     }
-    Ok(part.len())
+    files.remove_superseded();
+    Ok(())
 }
 
 fn digest_of(hex: &str) -> Option<Digest> {

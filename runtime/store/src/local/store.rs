@@ -86,6 +86,7 @@ impl Store for LocalStore {
     }
 
     async fn close(&self) -> Result<()> {
+        self.files.stop_removing();
         Ok(self.kv.close().await?)
     }
 
@@ -177,9 +178,9 @@ impl Store for LocalStore {
         rate: Option<Rate>,
         now: Timestamp,
     ) -> Result<Admitted> {
-        let (owner, deployment) = (owner.clone(), deployment.clone());
+        let (owner, deployment, lease) = (owner.clone(), deployment.clone(), self.lease());
         let (claimed, next) = self.commit(move |c| admit::admit(c, &owner, &deployment, limit, rate, now)).await?;
-        Ok(Admitted { claimed: self.with_inputs(claimed).await?, next })
+        Ok(Admitted { claimed: self.with_inputs(lease, claimed).await?, next })
     }
 
     async fn waiting(&self, deployment: &DeploymentName) -> Result<u64> {
@@ -239,18 +240,20 @@ impl Store for LocalStore {
     }
 
     async fn journal(&self, id: RunId) -> Result<StoredJournal> {
+        let (of_chunks, of_head) = (self.lease(), self.lease());
         let (chunks, head) = journal::read(&self.kv.view(), id)?;
-        Ok(StoredJournal { chunks: self.values(chunks).await?, head: self.maybe(head).await? })
+        Ok(StoredJournal { chunks: self.values(of_chunks, chunks).await?, head: self.maybe(of_head, head).await? })
     }
 
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>> {
-        self.values(journal::part(&self.kv.view(), id, from, limit)?).await
+        let lease = self.lease();
+        self.values(lease, journal::part(&self.kv.view(), id, from, limit)?).await
     }
 
     async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
-        let owner = owner.clone();
+        let (owner, lease) = (owner.clone(), self.lease());
         let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;
-        self.with_inputs(taken).await
+        self.with_inputs(lease, taken).await
     }
 
     async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)> {
@@ -270,8 +273,9 @@ impl Store for LocalStore {
     }
 
     async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
+        let lease = self.lease();
         let Some((ended_at, state, output)) = runs::outcome(&self.kv.view(), id)? else { return Ok(None) };
-        Ok(Some(ChildOutcome { ended_at, state, output: self.maybe(output).await? }))
+        Ok(Some(ChildOutcome { ended_at, state, output: self.maybe(lease, output).await? }))
     }
 
     async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled> {
@@ -279,8 +283,9 @@ impl Store for LocalStore {
     }
 
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
+        let lease = self.lease();
         let Some((place, at, payload)) = inbox::first(&self.kv, id, name, after)? else { return Ok(None) };
-        Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(payload).await?, at }))
+        Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(lease, payload).await?, at }))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -288,11 +293,13 @@ impl Store for LocalStore {
     }
 
     async fn input(&self, id: RunId) -> Result<Option<Bytes>> {
-        self.maybe(runs::input(&self.kv, id)?).await
+        let lease = self.lease();
+        self.maybe(lease, runs::input(&self.kv, id)?).await
     }
 
     async fn output(&self, id: RunId) -> Result<Option<Bytes>> {
-        self.maybe(runs::output(&self.kv, id)?).await
+        let lease = self.lease();
+        self.maybe(lease, runs::output(&self.kv, id)?).await
     }
 
     async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
@@ -390,13 +397,15 @@ impl Store for LocalStore {
     }
 
     async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>> {
+        let lease = self.lease();
         let found = topics::from(&self.kv, topic, position, limit)?;
-        self.with_payloads(topic, found).await
+        self.with_payloads(lease, topic, found).await
     }
 
     async fn topic_events(&self, topic: &Topic, since: Option<Timestamp>, page: PageRequest) -> Result<Page<Event>> {
+        let lease = self.lease();
         let Page { items, next } = topics::list(&self.kv.view(), topic, since, &page)?;
-        Ok(Page { items: self.with_payloads(topic, items).await?, next })
+        Ok(Page { items: self.with_payloads(lease, topic, items).await?, next })
     }
 
     async fn subscriptions(
@@ -463,11 +472,13 @@ impl Store for LocalStore {
     }
 
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+        let lease = self.lease();
         let (value, version) = state::get(&self.kv, deployment, key)?;
-        Ok(Versioned { value: self.maybe(value).await?, version })
+        Ok(Versioned { value: self.maybe(lease, value).await?, version })
     }
 
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
+        let lease = self.lease();
         let state::Scanned { entries, more } = state::scan(&self.kv.view(), deployment, request)?;
         let mut held = Vec::with_capacity(entries.len());
         let mut keys = Vec::with_capacity(entries.len());
@@ -475,7 +486,7 @@ impl Store for LocalStore {
             held.push(value);
             keys.push((key, version));
         }
-        let values = self.values(held).await?;
+        let values = self.values(lease, held).await?;
         let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
         Ok(ScanPage { entries, more })
     }

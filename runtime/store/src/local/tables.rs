@@ -91,7 +91,7 @@ tables! {
     OPERATIONS = 36, "operations";
     /// digest → how many records name the file.
     PAYLOADS = 37, "payloads";
-    /// digest → when the file lost its last name, or 0 where that is to be stamped.
+    /// digest → when the file lost its last name. Written by earlier versions only; emptied by housekeeping.
     UNNAMED = 38, "unnamed-payloads";
     /// deployment NUL lane → how many are in it and wait, while any is or does.
     LANES = 44, "lanes";
