@@ -20,7 +20,7 @@ use tidemill_core::{
 };
 use tokio::sync::watch;
 
-pub use crate::embedded::Commit as CommitMark;
+pub use crate::embedded::{Commit as CommitMark, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
@@ -178,6 +178,16 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::StaleEpoch`] where the run belongs to another life, [`StoreError::KeyMismatch`] where a fresh run's
     /// key belongs to a run with another input, [`StoreError::InboxFull`] where a signal finds no room.
     async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed>;
+    /// As [`Store::commit_stretch`], and drops `turn` as soon as [`Store::newest_state`] shows what the stretch wrote, or nothing
+    /// of it will take hold. That may be before it is durable; the answer comes after, as always.
+    ///
+    /// # Errors
+    /// As [`Store::commit_stretch`].
+    async fn commit_stretch_in_turn(&self, commit: StretchCommit, turn: Turn) -> Result<Committed> {
+        let committed = self.commit_stretch(commit).await;
+        drop(turn);
+        committed
+    }
     /// Saves log lines, progress and status of a running run, without anything taking hold. Journal and head stay.
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()>;
     /// Saves what an open stretch has recorded, so that a crash costs little: journal, head, log lines, and of the run's record progress,
@@ -362,6 +372,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// A value of a deployment's state, as last committed.
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned>;
+    /// A value of a deployment's state as the next commit will most likely find it: with what commits that are not durable yet
+    /// have written, and may never. Only for a run, whose own commit checks what it read: that commit refuses if this came to
+    /// nothing, and is not durable before it.
+    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+        self.state(deployment, key).await
+    }
     /// Keys and values of a deployment's state, as last committed; one moment for the whole page.
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage>;
 

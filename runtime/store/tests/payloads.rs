@@ -172,7 +172,8 @@ const DIR: &str = "TIDEMILL_TEST_SUPERSEDING_STORE";
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = open(dir.as_ref());
-    let owner = Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
+    let owner =
+        Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
     let taken = store.take_over(&owner, 1, NOON).await.unwrap();
     for of in 0..40 {
         // The same bytes come again, so that a file is written while it is being removed.
@@ -187,7 +188,8 @@ async fn a_process_that_dies_while_it_supersedes_leaves_no_record_without_its_fi
     let store = deployed(dir.path()).await;
     let (_, run) = in_hand(&store).await;
     store.close().await.unwrap();
-    let gates = ["payload/written", "store/append", "store/appended", "store/synced", "payload/remove", "payload/removed"];
+    let gates =
+        ["payload/written", "store/append", "store/appended", "store/synced", "payload/remove", "payload/removed"];
     for (number, gate) in gates.iter().cycle().take(18).enumerate() {
         let status = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::DeploymentName;
+use tidemill_core::ids::Owner;
 
 use super::world::{NOON, deploy, done, fresh, going, later, name, new_run, owner, success};
 use crate::records::{Begins, Committed, NewRun, ReadCheck, ScanRequest, StateWrite, StretchCommit, Version};
@@ -40,6 +41,45 @@ pub(super) async fn two_that_read_the_same_do_not_both_write(store: Arc<dyn Stor
     let (_, check) = read(&store, &name("a"), "n").await;
     done(&store, StretchCommit { reads: vec![check], ..second }).await;
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"2")));
+}
+
+pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_commits_next(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let newest = async || store.newest_state(&name("a"), "n").await.expect("a read");
+    let mut answers = Vec::new();
+    for n in 0..30_u8 {
+        let found = newest().await;
+        assert_eq!(found.value.as_deref(), (n > 0).then_some([n].as_slice()));
+        let run = going(&store, &owner, "a").await;
+        let mut commit = success(&owner, &run);
+        commit.reads = vec![ReadCheck::State { key: "n".into(), version: found.version }];
+        commit.writes = vec![write("n", &[n + 1])];
+        let (turn, handed_on) = tokio::sync::oneshot::channel::<()>();
+        let store = Arc::clone(&store);
+        answers.push(tokio::spawn(async move { store.commit_stretch_in_turn(commit, Box::new(turn)).await }));
+        assert!(handed_on.await.is_err(), "the turn is dropped");
+    }
+    for answer in answers {
+        assert!(matches!(answer.await.expect("no panic"), Ok(Committed::Done(_))));
+    }
+    assert_eq!(store.state(&name("a"), "n").await.expect("a read"), newest().await);
+    // It is handed on too where nothing takes hold.
+    let run = going(&store, &owner, "a").await;
+    let stale = ReadCheck::State { key: "n".into(), version: Version::ABSENT };
+    let conflict = StretchCommit { reads: vec![stale], ..success(&owner, &run) };
+    let other = Owner { node: "other".parse().expect("a node"), ..owner.clone() };
+    let elsewhere = StretchCommit { owner: other, ..success(&owner, &run) };
+    for (commit, key) in [(conflict, Some("n")), (elsewhere, None)] {
+        let (turn, handed_on) = tokio::sync::oneshot::channel::<()>();
+        let answer = store.commit_stretch_in_turn(commit, Box::new(turn)).await;
+        assert!(handed_on.await.is_err());
+        match (answer, key) {
+            (Ok(Committed::Conflict { read: 0, key: found, .. }), Some(_)) => assert_eq!(found.as_deref(), key),
+            (Err(StoreError::StaleEpoch { .. }), None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {

@@ -1,36 +1,42 @@
-//! The committer: one thread that takes what is queued, runs it, makes it durable with one fdatasync, answers, and then
-//! puts it into the index, while those who were answered prepare what comes next. No timer adds latency.
+//! The committer: one thread that takes what is queued, runs it, has it made durable with one fdatasync, answered, and put
+//! into the index, while those who were answered prepare what comes next. No timer adds latency.
+//!
+//! **What is shown before it is durable.** Runs that change the same key would wait for a sync each. So an operation may hand
+//! its turn on ([`Tx::hand_on`]): what it wrote is shown at once to those who ask for the newest value, and its group is
+//! written on a thread of its own while the operations that follow are executed on top of it. Example: A reads 4 and writes 5;
+//! its group is being synced. B reads 5, which is not durable, and writes 6: that is executed on A's group and in the log
+//! behind it. Invariants:
+//!
+//! - At most one group is being written and one is being executed, and both are written in their order.
+//! - Nobody is answered before the own group is durable, and with it all that came before.
+//! - If a group fails, the one that was executed on top of it fails with the same error, what was shown is discarded, and the
+//!   positions of both are never given again: a later operation that checks a version which was read from them refuses.
 
 use std::collections::VecDeque;
-use std::io;
+use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use tidemill_core::gate;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint;
 use super::error::{KvError, SubmitError};
 use super::group::{Group, Tx};
-use super::index::{self, Fault, Reading};
-use super::log::{AppendError, CommitLog, LogEnd};
+use super::index::{self, Reading};
+use super::log::CommitLog;
 use super::quiet;
-use super::record::RecordBuffer;
-use super::replay::Replay;
-use super::shared::{Commit, Shared};
+use super::shared::Shared;
 use super::stop;
-use super::sums::TableSum;
-use super::versions::{Changes, Layer, Standing};
+use super::writer::{Answer, Executed, Returned, Writer, WriterThread};
 
 /// A group takes no more operations when it has this many, or this many bytes.
 const OPERATIONS: usize = 1024;
 const BYTES: u64 = 8 << 20;
-/// How often an index that refused is opened again before the store becomes read-only, and the pause between, growing.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 /// How often an ending is looked for.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -45,15 +51,9 @@ pub(super) enum Job {
 /// An operation with the way to answer it.
 pub(super) trait Operation: Send {
     /// Runs it. The answer is given when the group is durable.
-    fn run(self: Box<Self>, group: &mut Group<'_>) -> Box<dyn Answer>;
+    fn run(self: Box<Self>, group: &mut Group, index: &Reading<'_>) -> Box<dyn Answer>;
     /// Answers without running it.
     fn refuse(self: Box<Self>, error: KvError);
-}
-
-/// An answer that waits for its group.
-pub(super) trait Answer {
-    /// Gives it, or the store's failure instead.
-    fn give(self: Box<Self>, stored: Result<(), KvError>);
 }
 
 /// An operation as submitted.
@@ -73,9 +73,9 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
-    fn run(self: Box<Self>, group: &mut Group<'_>) -> Box<dyn Answer> {
+    fn run(self: Box<Self>, group: &mut Group, index: &Reading<'_>) -> Box<dyn Answer> {
         let Self { operation, answer } = *self;
-        let ran = panic::catch_unwind(AssertUnwindSafe(|| group.run(operation, Result::is_ok)));
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| group.run(index, operation, Result::is_ok)));
         let result = match ran {
             Ok(result) => result.map_err(SubmitError::Refused),
             Err(panicked) => Err(SubmitError::Panicked(quiet::message(&*panicked))),
@@ -89,7 +89,7 @@ where
     }
 }
 
-impl<T, E> Answer for Answered<T, E> {
+impl<T: Send, E: Send> Answer for Answered<T, E> {
     fn give(self: Box<Self>, stored: Result<(), KvError>) {
         let result = match stored {
             Ok(()) => self.result,
@@ -102,20 +102,38 @@ impl<T, E> Answer for Answered<T, E> {
 /// The committer's own state.
 pub(super) struct Committer {
     shared: Arc<Shared>,
-    log: CommitLog,
-    record: RecordBuffer,
+    /// None if it was lost with its thread, which makes the store read-only.
+    writer: Option<Box<Writer>>,
+    thread: Option<WriterThread>,
+    /// The last position that an operation was given.
+    position: u64,
     queue: mpsc::Receiver<Job>,
     waiting: VecDeque<Job>,
     closing: Vec<oneshot::Sender<Result<(), KvError>>>,
     checkpoints: Option<JoinHandle<()>>,
 }
 
+/// A group that is being executed.
+struct Open {
+    group: Group,
+    answers: Vec<Box<dyn Answer>>,
+}
+
+/// What the committer waited for.
+enum Event {
+    /// An operation came; none if no more can come.
+    Job(Option<Job>),
+    /// The group before was written; none if the writer is lost.
+    Written(Option<Returned>),
+}
+
 impl Committer {
     pub fn new(shared: Arc<Shared>, log: CommitLog, queue: mpsc::Receiver<Job>, checkpoints: JoinHandle<()>) -> Self {
         Self {
+            position: shared.versions.durable().end.position,
+            writer: Some(Box::new(Writer::new(Arc::clone(&shared), log))),
+            thread: None,
             shared,
-            log,
-            record: RecordBuffer::default(),
             queue,
             waiting: VecDeque::new(),
             closing: Vec::new(),
@@ -139,24 +157,42 @@ impl Committer {
     }
 
     fn group(&mut self) {
-        let ready = match self.shared.stopped() {
-            Some(error) => Err(error),
-            None => self.shared.room().and_then(|()| self.heal_if_faulted()),
-        };
         let shared = Arc::clone(&self.shared);
-        match ready.and_then(|()| shared.index.reading()) {
-            Ok(reading) => self.commit(reading),
+        match self.ready().and_then(|()| shared.index.reading()) {
+            Ok(reading) => {
+                let mut open = self.open();
+                self.execute(&reading, &mut open);
+                drop(reading);
+                if open.group.shows() { self.overlap(open) } else { self.write(open) }
+            }
             Err(error) => self.refuse_waiting(&error),
         }
     }
 
-    fn commit(&mut self, reading: Reading<'_>) {
-        let before = self.shared.versions.durable();
-        let mut group = Group::new(&reading, before.end.position);
-        let mut answers: Vec<Box<dyn Answer>> = Vec::new();
-        while answers.len() < OPERATIONS && group.bytes() < BYTES {
+    fn ready(&mut self) -> Result<(), KvError> {
+        if let Some(error) = self.shared.stopped() {
+            return Err(error);
+        }
+        self.shared.room()?;
+        self.writer.as_mut().ok_or_else(writer_is_lost)?.heal_if_faulted()
+    }
+
+    fn open(&self) -> Open {
+        Open { group: Group::new(self.shared.index.tables(), self.position), answers: Vec::new() }
+    }
+
+    /// Executes what waits, up to the bounds of a group.
+    fn execute(&mut self, reading: &Reading<'_>, open: &mut Open) {
+        while !open.is_full() {
             match self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()) {
-                Some(Job::Run(operation)) => answers.push(operation.run(&mut group)),
+                Some(Job::Run(operation)) => {
+                    open.answers.push(operation.run(&mut open.group, reading));
+                    if open.group.shows() {
+                        let (writes, turns) = open.group.take_shown();
+                        self.shared.versions.show(writes);
+                        drop(turns);
+                    }
+                }
                 Some(Job::Close(done)) => {
                     self.closing.push(done);
                     break;
@@ -164,133 +200,105 @@ impl Committer {
                 None => break,
             }
         }
-        if let Some(damage) = group.take_damage() {
+        if let Some(damage) = open.group.take_damage() {
             self.shared.stop(damage);
         }
-        let stored = if group.wrote() {
-            let position = group.position();
-            let changes = group.into_changes();
-            self.make_durable(&reading, before, changes, position).map(Some)
-        } else {
-            Ok(None)
+    }
+
+    /// Writes a group in this thread.
+    fn write(&mut self, open: Open) {
+        let (shown, executed) = (open.group.shows(), open.executed());
+        let position = executed.position;
+        if shown {
+            self.shared.versions.hand_over(Arc::clone(&executed.changes));
+        }
+        let written = match &mut self.writer {
+            Some(writer) => writer.write(executed),
+            None => {
+                executed.fail(&writer_is_lost());
+                Err(writer_is_lost())
+            }
         };
-        let told = stored.as_ref().map(drop).map_err(KvError::clone);
-        for answer in answers {
-            answer.give(told.clone());
-        }
-        if let Ok(Some(layer)) = stored {
-            self.put_into_index(reading, &layer);
-            self.shared.pace.grew(self.record.length(), self.shared.config.checkpoint_bytes);
+        // Positions that others have seen are not given again.
+        if written.is_ok() || shown {
+            self.position = position;
         }
     }
 
-    /// Appends the group to the log; from then on it can be read.
-    fn make_durable(
-        &mut self,
-        reading: &Reading<'_>,
-        before: Standing,
-        changes: Changes,
-        position: u64,
-    ) -> Result<Arc<Layer>, KvError> {
-        let tables = reading.tables();
-        let mut sums: Vec<TableSum> = before.sums.to_vec();
-        for (sum, changes) in sums.iter_mut().zip(&changes) {
-            *sum = changes.values().fold(*sum, |sum, change| change.applied_to(sum));
-        }
-        let touched: Vec<_> = tables
-            .iter()
-            .zip(&sums)
-            .zip(&changes)
-            .filter(|(_, changes)| !changes.is_empty())
-            .map(|((table, sum), _)| (table.id, *sum))
-            .collect();
-        self.record.begin(touched.into_iter());
-        for (table, changes) in tables.iter().zip(&changes) {
-            for (key, change) in changes {
-                self.record.write(table.id, key, change.after.as_deref());
-            }
-        }
-        let end = self.append(position)?;
-        let layer = self.shared.versions.publish(Standing { end, sums: sums.into() }, changes);
-        self.shared.commits.send_replace(Commit { group: end.generation, position });
-        Ok(layer)
-    }
-
-    /// Puts a durable group into the index. Where the index cannot be made to take it, the store is read-only, and what the log holds is
-    /// found at the next opening.
-    fn put_into_index(&mut self, reading: Reading<'_>, layer: &Layer) {
-        let written =
-            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes));
-        drop(reading);
-        if let Err(fault) = written
-            && self.heal(&fault).is_err()
-        {
-            return;
-        }
-        self.shared.versions.indexed_all();
-        gate::pass("store/inserted");
-    }
-
-    fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {
-        self.log.append(&mut self.record, position).map_err(|failed| match failed {
-            AppendError::NotBegun(error) if error.kind() == io::ErrorKind::StorageFull => {
-                KvError::DiskFull { free: 0, needed: self.record.length() }
-            }
-            AppendError::NotBegun(error) => KvError::io("a log segment could not be made", &error),
-            AppendError::Lost(error) => {
-                let error = KvError::ReadOnly { why: format!("the log could not be made durable: {error}") };
-                self.shared.stop(error.clone());
-                error
-            }
-        })
-    }
-
-    fn heal_if_faulted(&mut self) -> Result<(), KvError> {
-        if self.shared.faulted.load(Ordering::Acquire) {
-            return self.heal(&Fault::Io("it refused a flush".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Opens the index again and brings it up to the end of the log. What was appended is durable already.
-    fn heal(&mut self, fault: &Fault) -> Result<(), KvError> {
-        tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
-        let mut pause = PAUSE;
-        let mut last = KvError::Closed;
-        for _ in 0..TRIES {
-            match self.reopen() {
-                Ok(()) => {
-                    self.shared.faulted.store(false, Ordering::Release);
-                    return Ok(());
+    /// Writes groups on the writer's thread, each while the next one is executed on top of it, until none hands a turn on.
+    fn overlap(&mut self, first: Open) {
+        let mut open = first;
+        loop {
+            let Some(returning) = self.hand_over(&mut open) else { return self.write(open) };
+            let returned = self.execute_until(returning, &mut open);
+            let written = match returned {
+                Some(Returned { writer, written }) => {
+                    self.writer = Some(writer);
+                    written.and_then(|()| self.ready())
                 }
-                Err(error @ KvError::Damaged { .. }) => {
-                    last = error;
-                    break;
+                None => {
+                    let error = writer_is_lost();
+                    self.shared.stop(error.clone());
+                    Err(error)
                 }
-                Err(error) => last = error,
+            };
+            if let Err(error) = written {
+                let executed = open.executed();
+                self.position = self.position.max(executed.position);
+                self.shared.versions.discard_shown();
+                return executed.fail(&error);
             }
-            thread::sleep(pause);
-            pause *= 3;
+            if !open.group.shows() || !self.closing.is_empty() {
+                return self.write(open);
+            }
         }
-        let why = match last {
-            damaged @ KvError::Damaged { .. } => damaged,
-            other => KvError::ReadOnly { why: format!("the index could not be opened again: {other}") },
-        };
-        self.shared.stop(why.clone());
-        Err(why)
     }
 
-    fn reopen(&self) -> Result<(), KvError> {
-        let config = &self.shared.config;
-        let timeout = super::open::index_timeout(config);
-        let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
-        let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
-        if replay.end().generation != self.log.end().generation {
-            return Err(KvError::damaged("the log does not hold what was just written to it"));
+    /// Gives a group to the writer's thread and opens the next; nothing if there is no such thread.
+    fn hand_over(&mut self, open: &mut Open) -> Option<oneshot::Receiver<Returned>> {
+        if self.thread.is_none() {
+            self.thread = WriterThread::start(&self.shared)
+                .map_err(
+                    |error| tracing::warn!(%error, "no thread to write the log; runs that share a key wait for it"),
+                )
+                .ok();
         }
-        self.shared.index.reopen(&config.dir, config.index_cache_bytes, timeout, |reading| {
-            super::open::bring_up(reading, &replay, checkpointed.point.generation)
-        })
+        let thread = self.thread.as_ref()?;
+        let writer = self.writer.take()?;
+        self.position = open.group.position();
+        let executed = std::mem::replace(open, self.open()).executed();
+        self.shared.versions.hand_over(Arc::clone(&executed.changes));
+        open.group.set_below(Arc::clone(&executed.changes));
+        Some(thread.write(writer, executed))
+    }
+
+    /// Executes what comes until the group before is written.
+    fn execute_until(&mut self, mut returning: oneshot::Receiver<Returned>, open: &mut Open) -> Option<Returned> {
+        let mut ended = false;
+        loop {
+            let shared = Arc::clone(&self.shared);
+            match shared.index.reading() {
+                Ok(reading) => self.execute(&reading, open),
+                Err(error) => self.refuse_waiting(&error),
+            }
+            let takes = !ended && !open.is_full() && self.closing.is_empty();
+            match self.event(&mut returning, takes) {
+                Event::Written(returned) => return returned,
+                Event::Job(Some(job)) => self.waiting.push_back(job),
+                Event::Job(None) => ended = true,
+            }
+        }
+    }
+
+    /// Waits for the writer or, if it `takes` one, for an operation.
+    fn event(&mut self, returning: &mut oneshot::Receiver<Returned>, takes: bool) -> Event {
+        let queue = &mut self.queue;
+        block_on(poll_fn(move |context| {
+            if let Poll::Ready(returned) = Pin::new(&mut *returning).poll(context) {
+                return Poll::Ready(Event::Written(returned.ok()));
+            }
+            if takes { queue.poll_recv(context).map(Event::Job) } else { Poll::Pending }
+        }))
     }
 
     fn refuse_waiting(&mut self, error: &KvError) {
@@ -340,6 +348,44 @@ impl Committer {
                 .map_err(|error| KvError::io("the list of a clean stop could not be written", &error))?;
         }
         Ok(())
+    }
+}
+
+impl Open {
+    fn is_full(&self) -> bool {
+        self.answers.len() >= OPERATIONS || self.group.bytes() >= BYTES
+    }
+
+    fn executed(self) -> Executed {
+        let Self { group, answers } = self;
+        let (wrote, position) = (group.wrote(), group.position());
+        Executed { changes: Arc::new(group.into_changes()), wrote, position, answers }
+    }
+}
+
+fn writer_is_lost() -> KvError {
+    KvError::ReadOnly { why: "the log writer failed".to_owned() }
+}
+
+/// Wakes a thread that waits in [`block_on`].
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Blocks this thread until a future is done.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
     }
 }
 

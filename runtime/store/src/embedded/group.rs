@@ -1,15 +1,17 @@
 //! A group while it is put together: the operations of all who wait, run one after another on the newest
 //! state, and their writes, held in memory until they are in the log.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::config::Table;
 use super::error::KvError;
 use super::index::Reading;
 use super::span::Span;
 use super::stored::{self, Key, Value};
-use super::versions::{Change, Changes};
+use super::versions::{Change, Changes, Writes};
 
 /// All writes of one operation together may take so many bytes: inputs, outputs and state values of a
 /// stretch fit several times.
@@ -19,9 +21,15 @@ pub const MAX_KEY: usize = 4096;
 /// What an operation read is remembered for the rest of its group, up to so many records.
 const REMEMBERED: usize = 4096;
 
+/// Dropped as soon as what an operation wrote can be read with [`Kv::newest`](super::Kv::newest), before it is durable: who
+/// waits for it may go on.
+pub type Turn = Box<dyn Any + Send>;
+
 /// A group's writes, over the index, and what it has read.
-pub(super) struct Group<'a> {
-    index: &'a Reading<'a>,
+pub(super) struct Group {
+    tables: &'static [Table],
+    /// The group before, while it is being written to the log; the index may not have it.
+    below: Option<Arc<Changes>>,
     changes: Changes,
     /// How to take the running operation's writes back: what the key was, and whether the group had written that.
     undo: Vec<(usize, sled::IVec, Option<sled::IVec>, bool)>,
@@ -31,14 +39,19 @@ pub(super) struct Group<'a> {
     position: u64,
     wrote: bool,
     damage: Option<KvError>,
+    /// Whether an operation handed its turn on: what is written from then on is shown before it is durable.
+    shows: bool,
+    to_show: Writes,
+    turns: Vec<Turn>,
 }
 
-impl<'a> Group<'a> {
+impl Group {
     /// An empty group; `position` is that of the last operation before it.
-    pub fn new(index: &'a Reading<'a>, position: u64) -> Self {
+    pub fn new(tables: &'static [Table], position: u64) -> Self {
         Self {
-            index,
-            changes: std::iter::repeat_with(BTreeMap::new).take(index.tables().len()).collect(),
+            tables,
+            below: None,
+            changes: std::iter::repeat_with(BTreeMap::new).take(tables.len()).collect(),
             undo: Vec::new(),
             operation_bytes: 0,
             bytes: 0,
@@ -46,24 +59,50 @@ impl<'a> Group<'a> {
             position,
             wrote: false,
             damage: None,
+            shows: false,
+            to_show: Vec::new(),
+            turns: Vec::new(),
         }
     }
 
     /// Runs one operation; `keep` says whether its writes stay.
-    pub fn run<R>(&mut self, operation: impl FnOnce(&mut Tx<'_>) -> R, keep: impl FnOnce(&R) -> bool) -> R {
-        let running = Running { group: self };
-        let result = operation(&mut Tx { group: &mut *running.group });
+    pub fn run<R>(
+        &mut self,
+        index: &Reading<'_>,
+        operation: impl FnOnce(&mut Tx<'_>) -> R,
+        keep: impl FnOnce(&R) -> bool,
+    ) -> R {
+        let mut running = Running { group: self, index, turn: None };
+        let result = operation(&mut Tx { group: &mut running });
         if keep(&result) {
-            running.group.settle();
+            let turn = running.turn.take();
+            running.group.settle(turn);
         }
         result
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, turn: Option<Turn>) {
         if self.undo.is_empty() {
             return;
         }
-        self.undo.clear();
+        if let Some(turn) = turn {
+            self.turns.push(turn);
+            if !std::mem::replace(&mut self.shows, true) {
+                let written = self.changes.iter().enumerate().flat_map(|(slot, changes)| {
+                    let written = changes.iter().filter(|(_, change)| change.written);
+                    written.map(move |(key, change)| (slot, key.clone(), change.after.clone()))
+                });
+                self.to_show = written.collect();
+                self.undo.clear();
+            }
+        }
+        for (slot, key, ..) in self.undo.drain(..) {
+            if self.shows
+                && let Some(change) = self.changes[slot].get(&key)
+            {
+                self.to_show.push((slot, key, change.after.clone()));
+            }
+        }
         self.bytes += std::mem::take(&mut self.operation_bytes);
         self.position += 1;
         self.wrote = true;
@@ -93,6 +132,21 @@ impl<'a> Group<'a> {
         self.wrote
     }
 
+    /// The group before, while it is being written to the log.
+    pub fn set_below(&mut self, below: Arc<Changes>) {
+        self.below = Some(below);
+    }
+
+    /// Whether an operation of it handed its turn on.
+    pub fn shows(&self) -> bool {
+        self.shows
+    }
+
+    /// What is to be shown before it is durable since the last call, and the turns to be dropped then.
+    pub fn take_shown(&mut self) -> (Writes, Vec<Turn>) {
+        (std::mem::take(&mut self.to_show), std::mem::take(&mut self.turns))
+    }
+
     /// The damage that an operation met, if one did.
     pub fn take_damage(&mut self) -> Option<KvError> {
         self.damage.take()
@@ -114,30 +168,48 @@ impl<'a> Group<'a> {
         self.changes
     }
 
-    fn load(&mut self, table: usize, key: &sled::IVec) -> Result<&mut Change, KvError> {
+    /// What the group before wrote to a key.
+    fn below(&self, table: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        self.below.as_ref()?.get(table)?.get(key).map(|change| change.after.clone())
+    }
+
+    fn load(&mut self, index: &Reading<'_>, table: usize, key: &sled::IVec) -> Result<&mut Change, KvError> {
+        let below = self.below(table, key);
         match self.changes[table].entry(key.clone()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(vacant) => {
-                let before = self.index.sealed(table, key)?;
-                if let Some(sealed) = &before {
-                    stored::verify(self.index.tables()[table], key, sealed)?;
-                }
+                let before = match below {
+                    Some(before) => before,
+                    None => {
+                        let before = index.sealed(table, key)?;
+                        if let Some(sealed) = &before {
+                            stored::verify(self.tables[table], key, sealed)?;
+                        }
+                        before
+                    }
+                };
                 self.remembered += 1;
                 Ok(vacant.insert(Change { after: before.clone(), before, written: false }))
             }
         }
     }
 
-    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+    fn get(&mut self, index: &Reading<'_>, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
         let known = self.changes[table].get(key).map(|change| change.after.clone());
-        match known {
+        match known.or_else(|| self.below(table, key)) {
             Some(sealed) => Ok(sealed.map(unsealed)),
-            None if self.remembered >= REMEMBERED => self.index.get(table, key),
-            None => Ok(self.load(table, &key.into())?.after.clone().map(unsealed)),
+            None if self.remembered >= REMEMBERED => index.get(table, key),
+            None => Ok(self.load(index, table, &key.into())?.after.clone().map(unsealed)),
         }
     }
 
-    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError> {
+    fn write(
+        &mut self,
+        index: &Reading<'_>,
+        table: usize,
+        key: &[u8],
+        sealed: Option<sled::IVec>,
+    ) -> Result<(), KvError> {
         let bytes = (key.len() + sealed.as_ref().map_or(0, |sealed| sealed.len())) as u64 + 16;
         if self.operation_bytes + bytes > MAX_OPERATION {
             return Err(KvError::TooLarge {
@@ -147,7 +219,7 @@ impl<'a> Group<'a> {
             });
         }
         let key = sled::IVec::from(key);
-        let change = self.load(table, &key)?;
+        let change = self.load(index, table, &key)?;
         let after = std::mem::replace(&mut change.after, sealed);
         let written = std::mem::replace(&mut change.written, true);
         self.undo.push((table, key, after, written));
@@ -155,17 +227,26 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn scan(&self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
+    fn scan(
+        &self,
+        index: &Reading<'_>,
+        table: usize,
+        span: &Span,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
         let mut found = Vec::new();
         let mut rest = span.clone();
         while found.len() < limit && !rest.is_empty() {
             let wanted = limit - found.len();
-            let rows = self.index.scan_verified(table, &rest, reverse, wanted)?;
+            let rows = index.scan_verified(table, &rest, reverse, wanted)?;
             let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() == wanted);
             let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
             let mut merged: BTreeMap<Key, Value> = rows.into_iter().collect();
+            let below = self.below.iter().filter_map(|changes| changes.get(table));
+            let below = below.flat_map(|changes| changes.range::<[u8], _>(part.bounds()));
             let written = self.changes[table].range::<[u8], _>(part.bounds()).filter(|(_, change)| change.written);
-            for (key, change) in written {
+            for (key, change) in below.chain(written) {
                 match &change.after {
                     Some(sealed) => drop(merged.insert(Key::from(key.clone()), unsealed(sealed.clone()))),
                     None => drop(merged.remove(&**key)),
@@ -192,9 +273,11 @@ fn unsealed(sealed: sled::IVec) -> Value {
     Value::from(sealed.subslice(stored::SEAL.min(sealed.len()), length))
 }
 
-/// Takes an operation's writes back unless they were settled, also where it panicked.
-struct Running<'g, 'a> {
-    group: &'g mut Group<'a>,
+/// An operation while it runs. Its writes are taken back unless they were settled, also if it panicked.
+struct Running<'g, 'i> {
+    group: &'g mut Group,
+    index: &'g Reading<'i>,
+    turn: Option<Turn>,
 }
 
 impl Drop for Running<'_, '_> {
@@ -209,30 +292,35 @@ trait Inner {
     fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError>;
     fn scan(&mut self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError>;
     fn position(&self) -> u64;
+    fn hand_on(&mut self, turn: Turn);
 }
 
-impl Inner for Group<'_> {
+impl Inner for Running<'_, '_> {
     fn slot(&self, id: u8) -> Result<usize, KvError> {
         self.index.slot(id)
     }
 
     fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
-        let result = Group::get(self, table, key);
-        self.noted(result)
+        let result = self.group.get(self.index, table, key);
+        self.group.noted(result)
     }
 
     fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError> {
-        let result = Group::write(self, table, key, sealed);
-        self.noted(result)
+        let result = self.group.write(self.index, table, key, sealed);
+        self.group.noted(result)
     }
 
     fn scan(&mut self, table: usize, span: &Span, reverse: bool, limit: usize) -> Result<Vec<(Key, Value)>, KvError> {
-        let result = Group::scan(self, table, span, reverse, limit);
-        self.noted(result)
+        let result = self.group.scan(self.index, table, span, reverse, limit);
+        self.group.noted(result)
     }
 
     fn position(&self) -> u64 {
-        self.position + 1
+        self.group.position + 1
+    }
+
+    fn hand_on(&mut self, turn: Turn) {
+        self.turn = Some(turn);
     }
 }
 
@@ -295,12 +383,18 @@ impl Tx<'_> {
         self.group.write(slot, key.as_ref(), None)
     }
 
-    /// The number of this operation among all that ever wrote: strictly increasing, without gaps. It is the
-    /// version of the values it writes and its place in the feed. An operation that writes nothing has none;
-    /// the next one gets the number instead.
+    /// The number of this operation among all that ever wrote: strictly increasing, and without gaps unless a group that was
+    /// shown before it was durable has failed. It is the version of the values it writes and its place in the feed. An
+    /// operation that writes nothing has none; the next one gets the number instead.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.group.position()
+    }
+
+    /// Shows what the operation writes to [`Kv::newest`](super::Kv::newest) before it is durable, and drops `turn` then. If
+    /// the operation refuses or writes nothing, `turn` is dropped and nothing is shown.
+    pub fn hand_on(&mut self, turn: Turn) {
+        self.group.hand_on(turn);
     }
 }
 

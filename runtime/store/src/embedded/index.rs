@@ -262,12 +262,7 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// All tables.
-    pub fn tables(&self) -> &'static [Table] {
-        self.index.tables
-    }
-
-    /// The place of a table in [`Reading::tables`].
+    /// The place of a table in [`Index::tables`].
     pub fn slot(&self, id: u8) -> Result<usize, KvError> {
         self.index.slot(id)
     }

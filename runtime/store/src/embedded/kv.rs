@@ -15,6 +15,7 @@ use super::scrub::{self, Haste, Scrubbed};
 use super::shared::{Commit, Shared};
 use super::span::Span;
 use super::stored::{self, Key, Value};
+use super::versions::Versions;
 use super::view::View;
 
 /// An open store. A clone is another handle on the same; when the last is dropped, it closes by itself.
@@ -66,11 +67,30 @@ impl Kv {
     /// # Errors
     /// [`KvError::Damaged`] where it fails its checksum, which makes the store read-only; [`KvError::Io`] and [`KvError::Closed`].
     pub fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        self.read(table, key.as_ref(), Versions::unindexed)
+    }
+
+    /// The value of a key as the next operation will most likely find it: what an operation that handed its turn on
+    /// ([`Tx::hand_on`]) wrote is in it before it is durable, and may never be. Only for those whose own operation checks
+    /// that it still holds: that one comes later in the same log, so it is not durable without what was read here.
+    ///
+    /// # Errors
+    /// As [`Kv::get`].
+    pub fn newest(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        self.read(table, key.as_ref(), Versions::newest)
+    }
+
+    fn read(
+        &self,
+        table: Table,
+        key: &[u8],
+        in_memory: impl FnOnce(&Versions, usize, &[u8]) -> Option<Option<sled::IVec>>,
+    ) -> Result<Option<Value>, KvError> {
         let read = || {
             let reading = self.shared.index.reading()?;
-            let (slot, key) = (reading.slot(table.id)?, key.as_ref());
+            let slot = reading.slot(table.id)?;
             // Who reads one key and then another must not see only the first of a group that is half in the index.
-            let sealed = match self.shared.versions.unindexed(slot, key) {
+            let sealed = match in_memory(&self.shared.versions, slot, key) {
                 Some(sealed) => sealed,
                 None => reading.sealed(slot, key)?,
             };

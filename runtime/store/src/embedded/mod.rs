@@ -5,7 +5,7 @@
 //! are served from, and memory what it has not taken yet. What is acknowledged is durable *and* readable; what is damaged is never
 //! passed over.
 //!
-//! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` tells the life of a group, `log.rs` and `record.rs`
+//! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` and `writer.rs` tell the life of a group, `log.rs` and `record.rs`
 //! what it writes, `checkpoint.rs` when the log may forget it, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a
 //! reader of several keys never sees half of one. What the keys and values mean is the business of the layer above.
 //!
@@ -47,11 +47,12 @@ mod sums;
 mod tail;
 mod versions;
 mod view;
+mod writer;
 
 pub use config::{KvConfig, Table};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::{Health, KvError, SubmitError};
-pub use group::{MAX_KEY, MAX_OPERATION, Tx};
+pub use group::{MAX_KEY, MAX_OPERATION, Turn, Tx};
 pub use kv::{Kv, WeakKv};
 pub use open::OpenReport;
 pub use scrub::Scrubbed;

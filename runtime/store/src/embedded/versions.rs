@@ -1,8 +1,11 @@
 //! What was true after which group. A group can be read as soon as it is durable, before the index has it: until then
 //! its layer says what it wrote. A reader that looks at several keys holds on to one group; for as long as it does, the
 //! values that later groups replaced are kept, so that it never sees half a group and no commit ever waits for it.
+//!
+//! What is executed and not durable yet is seen by [`Versions::newest`] only: for those whose own commit checks what they read
+//! and comes later in the same log, so that it cannot become durable without it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::KvError;
@@ -37,8 +40,20 @@ pub(super) type Changes = Vec<BTreeMap<sled::IVec, Change>>;
 #[derive(Debug)]
 pub(super) struct Layer {
     generation: u64,
-    changes: Changes,
+    changes: Arc<Changes>,
     bytes: usize,
+}
+
+/// Writes by the table's place and the key: the sealed value, or nothing where the key was deleted.
+pub(super) type Writes = Vec<(usize, sled::IVec, Option<sled::IVec>)>;
+
+/// What was executed and is not durable yet.
+#[derive(Default)]
+struct Ahead {
+    /// The group that is being written to the log.
+    handed: Option<Arc<Changes>>,
+    /// Of the group that is being executed, by the table's place.
+    open: HashMap<sled::IVec, Vec<(usize, Option<sled::IVec>)>>,
 }
 
 /// How the store stands after one group.
@@ -56,6 +71,7 @@ struct State {
     indexed: Standing,
     layers: VecDeque<Arc<Layer>>,
     bytes: usize,
+    ahead_of_log: Ahead,
     /// Groups that readers hold on to, and how many each.
     readers: BTreeMap<u64, usize>,
     /// Readers of groups before this are too old.
@@ -74,6 +90,7 @@ impl Versions {
             indexed: standing,
             layers: VecDeque::new(),
             bytes: 0,
+            ahead_of_log: Ahead::default(),
             readers: BTreeMap::new(),
             oldest,
         }))
@@ -94,7 +111,7 @@ impl Versions {
     }
 
     /// Lets readers see a group that has become durable and is about to be put into the index.
-    pub fn publish(&self, standing: Standing, changes: Changes) -> Arc<Layer> {
+    pub fn publish(&self, standing: Standing, changes: Arc<Changes>) -> Arc<Layer> {
         let bytes = changes
             .iter()
             .flatten()
@@ -103,6 +120,7 @@ impl Versions {
         let layer = Arc::new(Layer { generation: standing.end.generation, changes, bytes });
         let mut state = self.state();
         state.durable = standing;
+        state.ahead_of_log.handed = None;
         state.bytes += bytes;
         state.layers.push_back(Arc::clone(&layer));
         while state.bytes > KEPT && state.layers.len() > 1 {
@@ -115,6 +133,41 @@ impl Versions {
     /// index lacks of a durable group is here then.
     pub fn unindexed(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
         self.state().ahead().find_map(|layer| layer.change(slot, key)).map(|change| change.after.clone())
+    }
+
+    /// Shows what an operation of the open group wrote, before it is durable.
+    pub fn show(&self, writes: Writes) {
+        let open = &mut self.state().ahead_of_log.open;
+        for (slot, key, after) in writes {
+            let tables = open.entry(key).or_default();
+            match tables.iter_mut().find(|(known, _)| *known == slot) {
+                Some((_, shown)) => *shown = after,
+                None => tables.push((slot, after)),
+            }
+        }
+    }
+
+    /// The open group is about to be written to the log; all of it is shown.
+    pub fn hand_over(&self, changes: Arc<Changes>) {
+        self.state().ahead_of_log = Ahead { handed: Some(changes), open: HashMap::new() };
+    }
+
+    /// What was shown and is not durable will never be.
+    pub fn discard_shown(&self) {
+        self.state().ahead_of_log = Ahead::default();
+    }
+
+    /// What the last operation that was shown, or a group that the index may not have, wrote to a key. It may never become
+    /// durable. To be asked *before* the index is read.
+    pub fn newest(&self, slot: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        let state = self.state();
+        let Ahead { handed, open } = &state.ahead_of_log;
+        if let Some((_, after)) = open.get(key).and_then(|tables| tables.iter().find(|(known, _)| *known == slot)) {
+            return Some(after.clone());
+        }
+        let handed = handed.as_ref().and_then(|changes| changes.get(slot)?.get(key));
+        let change = handed.or_else(|| state.ahead().find_map(|layer| layer.change(slot, key)));
+        change.map(|change| change.after.clone())
     }
 
     /// Tells that all durable groups are wholly in the index.
@@ -268,12 +321,12 @@ mod tests {
         Standing { end, sums: Arc::new([]) }
     }
 
-    fn change(key: &str, before: Option<&str>, after: Option<&str>) -> Changes {
+    fn change(key: &str, before: Option<&str>, after: Option<&str>) -> Arc<Changes> {
         let value = |text: Option<&str>| text.map(sled::IVec::from);
-        vec![BTreeMap::from([(
+        Arc::new(vec![BTreeMap::from([(
             sled::IVec::from(key),
             Change { before: value(before), after: value(after), written: true },
-        )])]
+        )])])
     }
 
     fn text(value: Option<sled::IVec>) -> Option<String> {
@@ -298,6 +351,26 @@ mod tests {
         assert_eq!(versions.unindexed(0, b"k"), None);
         assert_eq!(versions.read().ahead_of_index(0, b"k"), None);
         assert_eq!(after.ahead_of_index(0, b"k").map(text), Some(Some("new".to_owned())));
+    }
+
+    #[test]
+    fn what_is_not_durable_is_seen_by_who_asks_for_it_and_by_nobody_after_it_was_discarded() {
+        let versions = Arc::new(Versions::new(standing(1)));
+        let newest = |key: &[u8]| versions.newest(0, key).map(text);
+        let write = |key: &str, value: Option<&str>| vec![(0, key.into(), value.map(sled::IVec::from))];
+        versions.show(write("k", Some("1")));
+        versions.show(write("k", Some("2")));
+        assert_eq!(newest(b"k"), Some(Some("2".to_owned())));
+        assert_eq!((versions.unindexed(0, b"k"), versions.newest(1, b"k")), (None, None));
+        versions.hand_over(change("k", None, Some("2")));
+        assert_eq!(newest(b"k"), Some(Some("2".to_owned())));
+        versions.show(write("k", None));
+        assert_eq!(newest(b"k"), Some(None), "the open group comes after the one that is written");
+        versions.publish(standing(2), change("k", None, Some("2")));
+        assert_eq!(newest(b"k"), Some(None));
+        assert_eq!(versions.unindexed(0, b"k").map(text), Some(Some("2".to_owned())));
+        versions.discard_shown();
+        assert_eq!(newest(b"k"), Some(Some("2".to_owned())));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::payloads::{Digest, Filed};
 use super::reads::Reads;
 use super::tables::FEED;
 use super::tree::ToCancel;
-use crate::embedded::{Key, KvError, Span, Table, Tx, Value};
+use crate::embedded::{Key, KvError, Span, Table, Turn, Tx, Value};
 use crate::error::StoreError;
 use crate::records::{Caused, FeedEvent};
 
@@ -96,6 +96,11 @@ impl<'a, 'tx> Commit<'a, 'tx> {
     pub(super) fn delete(&mut self, table: Table, key: &[u8]) {
         let deleted = self.tx.get_mut().delete(table, key);
         self.refused = self.refused.take().or(deleted.err());
+    }
+
+    /// Shows what the operation writes before it is durable, and drops `turn` then.
+    pub(super) fn hand_on(&mut self, turn: Turn) {
+        self.tx.get_mut().hand_on(turn);
     }
 
     /// Notes that a deployment got something to claim.

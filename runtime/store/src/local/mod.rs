@@ -162,7 +162,9 @@ impl LocalStore {
         }
         let files = Arc::clone(&self.files);
         // The lease goes along: the reading ends by itself where the caller leaves.
-        blocking(move || payloads::read_all(&files, &lease, held)).await.inspect_err(|error| self.stop_if_damaged(error))
+        blocking(move || payloads::read_all(&files, &lease, held))
+            .await
+            .inspect_err(|error| self.stop_if_damaged(error))
     }
 
     fn stop_if_damaged(&self, error: &StoreError) {
@@ -257,6 +259,20 @@ impl Reads for Kv {
 
     fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
         Ok(self.scan(table, &Span::between(range.start, range.end), backwards, limit)?)
+    }
+}
+
+/// The store with what is not durable yet: see [`Kv::newest`].
+struct Newest<'a>(&'a Kv);
+
+impl Reads for Newest<'_> {
+    fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.0.newest(table, key)?)
+    }
+
+    /// As last committed: a range of what is not durable is not kept in order.
+    fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
+        self.0.range(table, range, backwards, limit)
     }
 }
 

@@ -17,12 +17,12 @@ use super::commit::Commit;
 use super::pieces::gently;
 use super::reads::Reads;
 use super::{
-    LocalStore, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life, modules,
-    operations, parked, payloads, places, replays, runs, schedules, standing, state, stretch, subscriptions, tables,
-    topics, tree, turns,
+    LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
+    modules, operations, parked, payloads, places, replays, runs, schedules, standing, state, stretch, subscriptions,
+    tables, topics, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
-use crate::embedded::Health;
+use crate::embedded::{Health, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
@@ -218,6 +218,18 @@ impl Store for LocalStore {
 
     async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed> {
         self.commit_with(payloads::long(stretch::values(&commit)), move |c| stretch::commit(c, &commit)).await
+    }
+
+    async fn commit_stretch_in_turn(&self, commit: StretchCommit, turn: Turn) -> Result<Committed> {
+        let long = payloads::long(stretch::values(&commit));
+        let in_turn = move |c: &mut Commit<'_, '_>| {
+            let committed = stretch::commit(c, &commit)?;
+            if matches!(committed, Committed::Done(_)) {
+                c.hand_on(turn);
+            }
+            Ok(committed)
+        };
+        self.commit_with(long, in_turn).await
     }
 
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
@@ -474,6 +486,12 @@ impl Store for LocalStore {
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
         let lease = self.lease();
         let (value, version) = state::get(&self.kv, deployment, key)?;
+        Ok(Versioned { value: self.maybe(lease, value).await?, version })
+    }
+
+    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+        let lease = self.lease();
+        let (value, version) = state::get(&Newest(&self.kv), deployment, key)?;
         Ok(Versioned { value: self.maybe(lease, value).await?, version })
     }
 

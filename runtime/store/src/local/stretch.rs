@@ -45,7 +45,11 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
         }
     };
     if let Some((what, read)) = changed(commit, stretch)? {
-        return Ok(Committed::Conflict { what, read });
+        let key = match stretch.reads.get(read) {
+            Some(ReadCheck::State { key, .. }) => Some(key.clone()),
+            _ => None,
+        };
+        return Ok(Committed::Conflict { what, read, key });
     }
     commit.about = Some(run.id);
     let mut after = Kept::new(run.clone());

@@ -174,6 +174,8 @@ pub enum Committed {
         /// The read's place in [`StretchCommit::reads`]; their number where it is something else, such as an external id that was
         /// posted or a deployment that is gone.
         read: usize,
+        /// The key, if it was a key of the deployment's state.
+        key: Option<String>,
     },
     /// The idempotency key was reserved by another run with the same input, meanwhile.
     KeyTaken(Box<Run>),

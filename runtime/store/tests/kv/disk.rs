@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
 
@@ -36,6 +36,18 @@ pub struct FaultDisk {
     durable: PathBuf,
     state: Mutex<State>,
     syncs: AtomicU64,
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+/// While it lives, no sync of a file ends.
+pub struct HeldSyncs(Arc<FaultDisk>);
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = false;
+        self.0.released.notify_all();
+    }
 }
 
 struct FaultFile {
@@ -52,7 +64,14 @@ impl Faults {
     /// Fails nothing; `durable` receives what a power cut would leave.
     pub fn new(root: &Path, durable: &Path) -> Self {
         let (root, durable) = (root.to_owned(), durable.to_owned());
-        Self(Arc::new(FaultDisk { root, durable, state: Mutex::default(), syncs: AtomicU64::new(0) }))
+        Self(Arc::new(FaultDisk {
+            root,
+            durable,
+            state: Mutex::default(),
+            syncs: AtomicU64::new(0),
+            held: Mutex::new(false),
+            released: Condvar::new(),
+        }))
     }
 
     /// With nothing free, no file grows.
@@ -66,6 +85,12 @@ impl Faults {
 
     pub fn fail_syncs(&self, count: u64) {
         self.0.state.lock().unwrap().failing = count;
+    }
+
+    /// Syncs of files wait until the answer is dropped.
+    pub fn hold_syncs(&self) -> HeldSyncs {
+        *self.0.held.lock().unwrap() = true;
+        HeldSyncs(Arc::clone(&self.0))
     }
 
     pub fn cut_at(&self, sync: u64) {
@@ -217,6 +242,7 @@ impl DiskFile for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        drop(self.disk.released.wait_while(self.disk.held.lock().unwrap(), |held| *held).unwrap());
         let path = self.path.lock().unwrap().clone();
         let cut = self.disk.count(&path)?;
         self.disk.keep(&path, cut);

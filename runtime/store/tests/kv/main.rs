@@ -1,6 +1,7 @@
 //! The embedded store's lower half, from outside: what it promises through `Kv`, crashes and damage included.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod ahead;
 mod basics;
 mod crash;
 mod damage;

@@ -1,0 +1,243 @@
+//! The writer: makes a group durable with one append and one fdatasync, answers, and then puts it into the index. It works in
+//! the committer's thread; only while runs wait for what is not durable yet it has a thread of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tidemill_core::gate;
+use tokio::sync::oneshot;
+
+use super::error::KvError;
+use super::index::Fault;
+use super::log::{AppendError, CommitLog, LogEnd};
+use super::record::RecordBuffer;
+use super::replay::Replay;
+use super::shared::{Commit, Shared};
+use super::sums::TableSum;
+use super::versions::{Changes, Layer, Standing};
+
+/// How often an index that refused is opened again before the store becomes read-only, and the pause between, growing.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer that waits for its group.
+pub(super) trait Answer: Send {
+    /// Gives it, or the store's failure instead.
+    fn give(self: Box<Self>, stored: Result<(), KvError>);
+}
+
+/// A group that was executed and is not durable yet.
+pub(super) struct Executed {
+    pub changes: Arc<Changes>,
+    /// Whether it wrote anything.
+    pub wrote: bool,
+    /// The position of its last operation.
+    pub position: u64,
+    pub answers: Vec<Box<dyn Answer>>,
+}
+
+impl Executed {
+    /// Answers all with a failure.
+    pub fn fail(self, error: &KvError) {
+        for answer in self.answers {
+            answer.give(Err(error.clone()));
+        }
+    }
+}
+
+/// The log with what is needed to write to it.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    log: CommitLog,
+    record: RecordBuffer,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<Shared>, log: CommitLog) -> Self {
+        Self { shared, log, record: RecordBuffer::default() }
+    }
+
+    /// Makes a group durable, answers, and puts it into the index.
+    ///
+    /// # Errors
+    /// Why it is not durable; all were answered with that.
+    pub fn write(&mut self, group: Executed) -> Result<(), KvError> {
+        let stored = if group.wrote {
+            self.make_durable(Arc::clone(&group.changes), group.position).map(Some)
+        } else {
+            Ok(None)
+        };
+        let layer = match stored {
+            Ok(layer) => layer,
+            Err(error) => {
+                // Before anybody is answered: nobody is to read it who knows that it has failed.
+                self.shared.versions.discard_shown();
+                group.fail(&error);
+                return Err(error);
+            }
+        };
+        for answer in group.answers {
+            answer.give(Ok(()));
+        }
+        if let Some(layer) = layer {
+            self.put_into_index(&layer);
+            self.shared.pace.grew(self.record.length(), self.shared.config.checkpoint_bytes);
+        }
+        Ok(())
+    }
+
+    /// Appends the group to the log; from then on it can be read.
+    fn make_durable(&mut self, changes: Arc<Changes>, position: u64) -> Result<Arc<Layer>, KvError> {
+        let tables = self.shared.index.tables();
+        let before = self.shared.versions.durable();
+        let mut sums: Vec<TableSum> = before.sums.to_vec();
+        for (sum, changes) in sums.iter_mut().zip(&*changes) {
+            *sum = changes.values().fold(*sum, |sum, change| change.applied_to(sum));
+        }
+        let touched: Vec<_> = tables
+            .iter()
+            .zip(&sums)
+            .zip(&*changes)
+            .filter(|(_, changes)| !changes.is_empty())
+            .map(|((table, sum), _)| (table.id, *sum))
+            .collect();
+        self.record.begin(touched.into_iter());
+        for (table, changes) in tables.iter().zip(&*changes) {
+            for (key, change) in changes {
+                self.record.write(table.id, key, change.after.as_deref());
+            }
+        }
+        let end = self.append(position)?;
+        let layer = self.shared.versions.publish(Standing { end, sums: sums.into() }, changes);
+        self.shared.commits.send_replace(Commit { group: end.generation, position });
+        Ok(layer)
+    }
+
+    /// Puts a durable group into the index. If the index cannot be made to take it, the store is read-only, and what the log
+    /// holds is found at the next opening.
+    fn put_into_index(&mut self, layer: &Layer) {
+        // Without an index the store is closed, or read-only already.
+        let Ok(reading) = self.shared.index.reading() else { return };
+        let written =
+            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes));
+        drop(reading);
+        if let Err(fault) = written
+            && self.heal(&fault).is_err()
+        {
+            return;
+        }
+        self.shared.versions.indexed_all();
+        gate::pass("store/inserted");
+    }
+
+    fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {
+        self.log.append(&mut self.record, position).map_err(|failed| match failed {
+            AppendError::NotBegun(error) if error.kind() == io::ErrorKind::StorageFull => {
+                KvError::DiskFull { free: 0, needed: self.record.length() }
+            }
+            AppendError::NotBegun(error) => KvError::io("a log segment could not be made", &error),
+            AppendError::Lost(error) => {
+                let error = KvError::ReadOnly { why: format!("the log could not be made durable: {error}") };
+                self.shared.stop(error.clone());
+                error
+            }
+        })
+    }
+
+    /// Opens the index again if a checkpoint has found that it refuses.
+    ///
+    /// # Errors
+    /// If that is impossible; the store is read-only then.
+    pub fn heal_if_faulted(&mut self) -> Result<(), KvError> {
+        if self.shared.faulted.load(Ordering::Acquire) {
+            return self.heal(&Fault::Io("it refused a flush".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Opens the index again and brings it up to the end of the log. What was appended is durable already.
+    fn heal(&mut self, fault: &Fault) -> Result<(), KvError> {
+        tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
+        let mut pause = PAUSE;
+        let mut last = KvError::Closed;
+        for _ in 0..TRIES {
+            match self.reopen() {
+                Ok(()) => {
+                    self.shared.faulted.store(false, Ordering::Release);
+                    return Ok(());
+                }
+                Err(error @ KvError::Damaged { .. }) => {
+                    last = error;
+                    break;
+                }
+                Err(error) => last = error,
+            }
+            thread::sleep(pause);
+            pause *= 3;
+        }
+        let why = match last {
+            damaged @ KvError::Damaged { .. } => damaged,
+            other => KvError::ReadOnly { why: format!("the index could not be opened again: {other}") },
+        };
+        self.shared.stop(why.clone());
+        Err(why)
+    }
+
+    fn reopen(&self) -> Result<(), KvError> {
+        let config = &self.shared.config;
+        let timeout = super::open::index_timeout(config);
+        let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
+        let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
+        if replay.end().generation != self.log.end().generation {
+            return Err(KvError::damaged("the log does not hold what was just written to it"));
+        }
+        self.shared.index.reopen(&config.dir, config.index_cache_bytes, timeout, |reading| {
+            super::open::bring_up(reading, &replay, checkpointed.point.generation)
+        })
+    }
+}
+
+/// The thread that the writer works in while runs wait for what is not durable yet.
+pub(super) struct WriterThread(mpsc::Sender<Task>);
+
+/// A group to be written, the writer, and how both come back.
+struct Task {
+    writer: Box<Writer>,
+    group: Executed,
+    back: oneshot::Sender<Returned>,
+}
+
+/// The writer after its task, and what became of the group.
+pub(super) struct Returned {
+    pub writer: Box<Writer>,
+    pub written: Result<(), KvError>,
+}
+
+impl WriterThread {
+    pub fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+        let (tasks, taken) = mpsc::channel::<Task>();
+        let shared = Arc::clone(shared);
+        thread::Builder::new().name("tidemill-writer".to_owned()).spawn(move || {
+            shared.guard("the log writer", || {
+                while let Ok(Task { mut writer, group, back }) = taken.recv() {
+                    let written = writer.write(group);
+                    // The committer waits for it, or has panicked.
+                    let _ = back.send(Returned { writer, written });
+                }
+            });
+        })?;
+        Ok(Self(tasks))
+    }
+
+    /// Writes a group; the writer comes back when it is in the index. It does not if the thread has failed, which is noted.
+    pub fn write(&self, writer: Box<Writer>, group: Executed) -> oneshot::Receiver<Returned> {
+        let (back, returned) = oneshot::channel();
+        // A thread that has failed drops what it is sent, and whoever waits is answered that the store is closed.
+        let _ = self.0.send(Task { writer, group, back });
+        returned
+    }
+}
