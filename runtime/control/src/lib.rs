@@ -45,6 +45,7 @@ mod steering;
 mod subscribers;
 mod takeover;
 mod topics;
+mod turns;
 mod upload;
 mod waiting;
 mod work;

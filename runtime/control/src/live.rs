@@ -23,6 +23,7 @@ use tidemill_store::records::{Debounced, Deployment, NewRun, Terms};
 use crate::error::ControlError;
 use crate::metrics::{Figures, Metrics};
 use crate::slots::Gate;
+use crate::turns::Turns;
 
 /// Earlier revisions that one deployment keeps worked out, for runs that began with them.
 const EARLIER_PLANS: usize = 8;
@@ -121,6 +122,8 @@ pub(crate) struct Live {
     pub(crate) figures: Figures,
     /// Taken shared by those who commit writes, alone by a run whose commits were refused again and again.
     pub(crate) contention: Arc<tokio::sync::RwLock<()>>,
+    /// The turns of its runs on state keys that several change at once.
+    pub(crate) turns: Arc<Turns>,
     /// Held by the collection that goes on.
     pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
     earlier: Arc<Mutex<Vec<Arc<Plan>>>>,
@@ -265,6 +268,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             gate,
             figures: live.figures.clone(),
             contention: Arc::clone(&live.contention),
+            turns: Arc::clone(&live.turns),
             collecting: Arc::clone(&live.collecting),
             earlier: Arc::clone(&live.earlier),
             deployment,
@@ -274,6 +278,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             gate,
             figures: metrics.of(deployment.name.as_str()),
             contention: Arc::default(),
+            turns: Arc::default(),
             collecting: Arc::default(),
             earlier: Arc::default(),
             deployment,

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::host::Inner;
 use crate::starting;
+use crate::turns::Turn;
 
 /// Between one run's guests and its driver.
 pub(crate) struct Sink {
@@ -25,6 +26,8 @@ pub(crate) struct Sink {
     knock: Notify,
     visible: AtomicBool,
     became_visible: Notify,
+    /// The run's turns on state keys that it has read, until its commit hands them on.
+    turns: Mutex<Vec<Turn>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +75,17 @@ impl Sink {
             knock: Notify::new(),
             visible: AtomicBool::new(visible),
             became_visible: Notify::new(),
+            turns: Mutex::default(),
         }
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Vec<Turn>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turns that the run has, for the commit that hands them on.
+    pub(crate) fn take_turns(&self) -> Vec<Turn> {
+        std::mem::take(&mut *self.turns())
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -183,6 +196,23 @@ impl RunSink for Sink {
         input: &[u8],
     ) -> Result<StartTarget, Failure> {
         starting::target(&self.host, parent, deployment, export, input).await
+    }
+
+    async fn before_read(&self, key: &str) -> bool {
+        let Some(live) = self.host.lives.get(&self.deployment) else { return true };
+        if live.turns.are_none() {
+            return true;
+        }
+        let has = {
+            let mut turns = self.turns();
+            // A turn that took too long was given to another.
+            turns.retain(Turn::is_valid);
+            turns.iter().any(|turn| turn.key() == key)
+        };
+        if !has && let Some(turn) = live.turns.take(key).await {
+            self.turns().push(turn);
+        }
+        true
     }
 
     fn grants(&self) -> Option<Arc<Grants>> {

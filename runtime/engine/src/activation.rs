@@ -108,6 +108,14 @@ pub trait RunSink: Send + Sync + 'static {
         None
     }
 
+    /// Called before a key of the deployment's state is read from the store, live. Waits for the run's turn if others change the
+    /// key at the same time, for a second at most. Says whether the newest value may be read, which may never become durable:
+    /// only if everything that the run does is committed with a check of what it read.
+    async fn before_read(&self, key: &str) -> bool {
+        let _ = key;
+        false
+    }
+
     /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
     fn log(&self, line: LogLine);
 

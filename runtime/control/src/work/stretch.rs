@@ -14,8 +14,10 @@ use tidemill_store::records::{Begins, Committed, StretchCommit};
 
 use super::{HOLD, Work};
 use crate::error::ControlError;
+use crate::host::Inner;
 use crate::sink::Taken;
 use crate::starting;
+use crate::turns::Turn;
 
 /// What one commit of a run is to leave, beside what it said and recorded.
 pub(super) struct Leaves {
@@ -114,14 +116,15 @@ impl Work {
         };
         let starts: Vec<_> = commit.starts.iter().map(|start| start.deployment.clone()).collect();
         let samples = effects.samples;
+        let in_turn = if commit.reads.is_empty() { Vec::new() } else { self.sink.take_turns() };
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
         gate::pass("run/commit");
         let watch = Stopwatch::start();
         let done = if self.fresh {
             let run = commit.run.clone();
-            self.host.store.commit_stretch(commit).await.map(|committed| (committed, run))
+            self.host.commit_in_turn(commit, in_turn).await.map(|committed| (committed, run))
         } else {
-            self.insist(commit, last).await
+            self.insist(commit, in_turn, last).await
         };
         drop(turn);
         gate::pass("run/committed");
@@ -144,7 +147,10 @@ impl Work {
                 self.host.caused(caused);
                 Ok(Put::Done(Box::new(run)))
             }
-            Ok((Committed::Conflict { what, .. }, _)) => {
+            Ok((Committed::Conflict { what, key, .. }, _)) => {
+                if let Some(key) = key {
+                    self.live.turns.contended(key);
+                }
                 tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
                 (self.unsaved, _) = (kept.0, self.sink.give_back(Taken { logs: kept.1, ..Taken::default() }));
                 Ok(Put::Changed)
@@ -214,10 +220,15 @@ impl Work {
     }
 
     /// Commits a run that the store knows; answers with the record as it stands then.
-    async fn insist(&self, mut commit: StretchCommit, last: bool) -> Result<(Committed, Run), StoreError> {
+    async fn insist(
+        &self,
+        mut commit: StretchCommit,
+        mut in_turn: Vec<Turn>,
+        last: bool,
+    ) -> Result<(Committed, Run), StoreError> {
         let mut failures = 0;
         loop {
-            match self.host.store.commit_stretch(commit.clone()).await {
+            match self.host.commit_in_turn(commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
                 Err(error @ (StoreError::TooLarge(_) | StoreError::InboxFull { .. }))
                     if last && !matches!(commit.run.state, RunState::Parked(_)) =>
@@ -240,6 +251,21 @@ impl Work {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Commits a stretch; the turns are handed on as soon as others can read what it wrote.
+    fn commit_in_turn(
+        &self,
+        commit: StretchCommit,
+        turns: Vec<Turn>,
+    ) -> impl Future<Output = Result<Committed, StoreError>> + Send {
+        if turns.is_empty() {
+            self.store.commit_stretch(commit)
+        } else {
+            self.store.commit_stretch_in_turn(commit, Box::new(turns))
         }
     }
 }

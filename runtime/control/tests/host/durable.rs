@@ -88,7 +88,7 @@ impl Durable {
         if let Some(recorded) = self.met(Kind::StateGet) {
             return std::str::from_utf8(&recorded).unwrap().parse().unwrap();
         }
-        let read = self.store.state(&self.job.run.deployment, key).await.unwrap();
+        let read = crate::guests::read(&self.store, &self.job, key).await;
         let n = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap()) + 1;
         self.effects.reads.push(ReadCheck::State { key: key.to_owned(), version: read.version });
         self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(n.to_string().into()) });

@@ -13,7 +13,7 @@ use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Failure, Fuel};
 use tidemill_engine::{Admitted, Cause, DryRun, Effects, Ended, EngineStats, Outcome, Refused, Urgency};
 use tidemill_store::Store;
-use tidemill_store::records::{ReadCheck, StateWrite};
+use tidemill_store::records::{ReadCheck, StateWrite, Versioned};
 use tokio::sync::{Semaphore, watch};
 
 type Script = Arc<dyn Fn(Job) -> BoxFuture<'static, Ended> + Send + Sync>;
@@ -151,10 +151,16 @@ pub async fn wait(gate: &Semaphore, job: &Job) -> Option<Ended> {
     }
 }
 
+/// Reads a key of the state as the engine does.
+pub async fn read(store: &Arc<dyn Store>, job: &Job, key: &str) -> Versioned {
+    let name = &job.run.deployment;
+    let newest = job.sink.before_read(key).await;
+    if newest { store.newest_state(name, key).await.unwrap() } else { store.state(name, key).await.unwrap() }
+}
+
 /// Reads a counter in state and writes it back plus one.
 pub async fn count(store: &Arc<dyn Store>, job: &Job) -> Ended {
-    let name = &job.run.deployment;
-    let read = store.state(name, "n").await.unwrap();
+    let read = read(store, job, "n").await;
     let n: u64 = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap());
     tokio::task::yield_now().await;
     let read = ReadCheck::State { key: "n".to_owned(), version: read.version };

@@ -180,7 +180,12 @@ async fn present(guest: &mut Guest, key: &str) -> wasmtime::Result<Result<Option
     }
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
-    let seen = read(|| store.state(&run.deployment, key)).await?;
+    // What is not durable yet is read only if the commit of this run checks it.
+    let newest = guest.sink.before_read(key).await;
+    let seen = read(|| async {
+        if newest { store.newest_state(&run.deployment, key).await } else { store.state(&run.deployment, key).await }
+    })
+    .await?;
     if let Err(changed) = guest.stretch.note_read(key, &seen) {
         return Err(guest.void(changed).into());
     }
