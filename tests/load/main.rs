@@ -21,6 +21,7 @@ mod histogram;
 #[path = "../system/host.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod host;
+mod hot;
 mod machine;
 mod oha;
 mod queued;
@@ -39,6 +40,9 @@ async fn main() {
     machine::measure(&mut table);
     if wants("runs") {
         runs::measure(&mut table).await;
+    }
+    if wants("hot") {
+        hot::measure(&mut table).await;
     }
     if wants("beside") {
         beside::measure(&mut table).await;

@@ -34,6 +34,21 @@ async fn two_hundred_synchronous_runs_at_once_leave_it_at_two_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_that_add_to_one_key_take_turns_instead_of_being_done_again() {
+    const MANY: usize = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    host.deploy_hostile("counter", json!({ "concurrency": 64 })).await;
+    let input = count();
+    let runs = join_all((0..MANY).map(|_| host.invoke("counter", &input))).await;
+    assert!(runs.iter().all(|run| run["state"] == "succeeded"));
+    assert_eq!(counter(&host, "counter").await, json!(MANY));
+    let redone = host.metric("tidemill_redone_total", "counter").await;
+    // Those that were in hand when the key became contended are done again; those that came after wait for their turn.
+    assert!(redone < MANY as f64 / 2.0, "{redone} of {MANY} were done again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_queued_runs_leave_it_at_two_hundred_though_the_host_is_killed_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
     let host = Arc::new(RwLock::new(Host::start(dir.path()).await));

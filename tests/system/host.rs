@@ -150,6 +150,14 @@ impl Host {
     }
 
     /// Uploads a component as `name@1.0.0`.
+    /// A figure of a deployment as `/metrics` gives it; zero if it is not there.
+    pub async fn metric(&self, name: &str, deployment: &str) -> f64 {
+        let text = self.http.get(self.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let label = format!("deployment=\"{deployment}\"");
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{")) && line.contains(&label));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+
     pub async fn upload(&self, name: &str, component: &Path) -> (u16, Value) {
         self.upload_bytes(name, std::fs::read(component).unwrap()).await
     }
