@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use tidemill_core::wire::text;
 
 use crate::error::CliError;
 
@@ -44,14 +45,14 @@ impl Printer {
         } else if rows.is_empty() {
             self.note(nothing);
         } else {
-            self.line(&table(rows));
+            write_line(&table(rows));
         }
     }
 
     /// A record, as JSON in either form.
     pub fn value<T: Serialize + ?Sized>(&self, value: &T) {
         // What is printed came from JSON, or has a derived form.
-        self.line(&serde_json::to_string_pretty(value).unwrap_or_default());
+        write_line(&text::json(&serde_json::to_string_pretty(value).unwrap_or_default()));
     }
 
     /// A record whose short form for people is `text`.
@@ -61,15 +62,21 @@ impl Printer {
 
     /// One line of a stream: compact JSON, or `text`.
     pub fn item<T: Serialize + ?Sized>(&self, value: &T, text: &str) {
-        if self.json { self.line(&serde_json::to_string(value).unwrap_or_default()) } else { self.line(text) }
+        if self.json {
+            write_line(&text::json(&serde_json::to_string(value).unwrap_or_default()));
+        } else {
+            self.line(text);
+        }
     }
 
-    /// A result, as it is.
+    /// A result, without what would steer the terminal.
     pub fn line(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        let _ = out.write_all(b"\n");
-        let _ = out.flush();
+        write_line(&text::lines(text));
+    }
+
+    /// A JSON text, in which what would steer the terminal is escaped.
+    pub fn json_text(&self, text: &str) {
+        write_line(&text::json(text));
     }
 
     /// A result, byte for byte.
@@ -82,24 +89,25 @@ impl Printer {
     /// Progress: what is being done.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.to_stderr(text);
+            self.to_stderr(&text::lines(text));
         }
     }
 
     /// Something to look at, although the command goes on.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            self.to_stderr(&format!("{} {text}", self.head("warning:", "33")));
+            self.to_stderr(&format!("{} {}", self.head("warning:", "33"), text::lines(text)));
         }
     }
 
     /// Why the command ends.
     pub fn error(&self, error: &CliError) {
-        let mut text = format!("{} {error}", self.head("error:", "31"));
+        let mut text = format!("{} {}", self.head("error:", "31"), text::lines(&error.to_string()));
         if let Some(fix) = error.fix() {
-            text.push_str(&format!("\n{} {fix}", self.head("fix:", "36")));
+            text.push_str(&format!("\n{} {}", self.head("fix:", "36"), text::lines(fix)));
         }
         if let Some(code) = error.code() {
+            let code = clean(code);
             text.push_str(&format!("\n{} {code} (`tidemill explain {code}`)", self.head("code:", "36")));
         }
         self.to_stderr(&text);
@@ -115,6 +123,13 @@ impl Printer {
     }
 }
 
+fn write_line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.write_all(b"\n");
+    let _ = out.flush();
+}
+
 /// Columns with two spaces between; no lines, so that other programs can read it too.
 fn table<R: Row>(rows: &[R]) -> String {
     let mut table = Table::new();
@@ -128,9 +143,9 @@ fn table<R: Row>(rows: &[R]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// Text from a guest, without what would steer the terminal. Lines stay one line.
+/// One line of text from a guest, without what would steer the terminal.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text::one_line(text)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::{Client, encoded};
-use crate::printer::Printer;
+use crate::printer::{Printer, clean};
 
 use crate::error::CliError;
 use crate::wire::Run;
@@ -33,7 +33,7 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
     let code = tidemill_core::Code::parse(&failure.code);
     Err(CliError::Failed {
         code: code.map(|code| code.as_str().to_owned()),
-        message: format!("run {} {}: {}: {}", run.id, run.state, failure.code, crate::printer::clean(&failure.message)),
+        message: format!("run {} {}: {}: {}", run.id, run.state, clean(&failure.code), clean(&failure.message)),
         fix: failure.fix.clone().or_else(|| code.map(|code| code.fix().to_owned())),
     })
 }

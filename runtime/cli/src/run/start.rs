@@ -97,7 +97,7 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     if printer.is_json() {
         printer.value(&run);
     } else if let Some(text) = text {
-        printer.line(&text);
+        printer.json_text(&text);
     }
     super::ended(&run)
 }

@@ -1,11 +1,15 @@
-//! JSON with bounds: size, depth, and no name twice in one object.
+//! JSON with bounds: size, depth, and no name twice in one object. Every JSON text that enters the host passes here.
 //!
-//! `serde_json` alone takes the last of two equal names in silence, and skips over any depth without building.
+//! `serde_json` alone takes the last of two equal names in silence. Where it skips a value without building it, it also
+//! takes any depth, half of a surrogate pair (`"\ud83d"`), and numbers that no 64-bit float holds (`1e400`): texts that
+//! other readers refuse, so that one of them breaks every list that it is in.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use super::text::is_steering;
 
 /// The deepest nesting of arrays and objects.
 pub const DEPTH: usize = 64;
@@ -34,10 +38,11 @@ pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, BadJson> {
     run(bytes, limit, Build { depth: 0 })
 }
 
-/// Whether `bytes` are one JSON value, without building it. A name may occur twice.
+/// Whether `bytes` are one JSON value that every reader takes, without building it. A name may occur twice.
 ///
 /// # Errors
-/// Where they are more than `limit`, no JSON (RFC 8259), or nest deeper than [`DEPTH`].
+/// If they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], hold half of a surrogate pair, or a
+/// number beyond 64-bit floats.
 pub fn check(bytes: &[u8], limit: usize) -> Result<(), BadJson> {
     run(bytes, limit, Skip { depth: 0 })
 }
@@ -185,10 +190,10 @@ impl<'de> Visitor<'de> for Skip {
     }
 }
 
-/// The beginning of a text that came from outside, fit for a message: at most 64 characters, no control characters.
+/// The beginning of a text that came from outside, fit for a message: at most 64 characters, none that steers a terminal.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut chars = text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c });
     let start: String = chars.by_ref().take(64).collect();
     if chars.next().is_some() { start + "…" } else { start }
 }
@@ -212,6 +217,10 @@ mod tests {
             assert!(parse(bad.as_bytes(), 100).is_err() && check(bad.as_bytes(), 100).is_err(), "{bad:?}");
         }
         assert!(check(b"\"\xff\"", 100).is_err());
+        for bad in [r#""\ud83d""#, r#"{"\ude00":1}"#, r#"["\ud83dx"]"#, "1e400", "[-1e400]", &"9".repeat(400)] {
+            assert!(parse(bad.as_bytes(), 1000).is_err() && check(bad.as_bytes(), 1000).is_err(), "{bad:?}");
+        }
+        assert!(check(r#"["\ud83d\ude00", 1e308, 1e-400]"#.as_bytes(), 100).is_ok());
     }
 
     proptest! {
@@ -227,7 +236,7 @@ mod tests {
 
         #[test]
         fn what_is_shown_is_short_and_printable(text in any::<String>()) {
-            prop_assert!(shown(&text).chars().count() <= 65 && !shown(&text).chars().any(char::is_control));
+            prop_assert!(shown(&text).chars().count() <= 65 && !shown(&text).chars().any(is_steering));
         }
     }
 }

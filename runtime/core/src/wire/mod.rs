@@ -6,6 +6,7 @@ pub mod cursor;
 pub mod json;
 mod object;
 mod problem;
+pub mod text;
 
 pub use cursor::{BadCursor, Cursor};
 pub use json::BadJson;

@@ -1,0 +1,80 @@
+//! Text from outside as people may see it: without the characters that steer a terminal or reorder what is read.
+
+/// Whether a character changes how the text around it is shown instead of being shown itself: a control character of
+/// C0 or C1, a separator of lines or paragraphs, a mark of the bidirectional algorithm, an annotation or a tag.
+#[must_use]
+pub fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One line of the text: a control character becomes a space, any other that [steers](is_steering) becomes U+FFFD.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { harmless(c) }).collect()
+}
+
+/// The text with its lines and tabs, and with U+FFFD for each other character that [steers](is_steering).
+#[must_use]
+pub fn lines(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }).collect()
+}
+
+/// A JSON text of the same value in which each character that [steers](is_steering) is escaped.
+///
+/// A serialiser escapes those of C0, so any other is inside of a string, where an escape stands for the same character.
+#[must_use]
+pub fn json(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_steering(c) {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+fn harmless(c: char) -> char {
+    if is_steering(c) { '\u{fffd}' } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_steer_a_terminal() {
+        assert_eq!(one_line("a\x1b[2Jb\nc"), "a [2Jb c");
+        assert_eq!(one_line("a\u{9b}2Jb"), "a 2Jb");
+        assert_eq!(one_line("paid \u{202e}drawkcab\u{2066}"), "paid \u{fffd}drawkcab\u{fffd}");
+        assert_eq!(lines("a\n\tb\rc\x1b]0;title\x07"), "a\n\tb\u{fffd}c\u{fffd}]0;title\u{fffd}");
+        assert_eq!(lines("é 日本 👩\u{200d}💻"), "é 日本 👩\u{200d}💻");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_steers_once_it_is_cleaned(text in any::<String>()) {
+            prop_assert!(!one_line(&text).chars().any(is_steering));
+            prop_assert!(!lines(&text).chars().any(|c| is_steering(c) && c != '\n' && c != '\t'));
+        }
+
+        #[test]
+        fn a_json_text_keeps_its_value(text in any::<String>()) {
+            let value = serde_json::json!({ &text: [&text, "\u{202e}\u{9b}\u{e0041}"] });
+            for written in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+                let escaped = json(&written);
+                prop_assert!(!escaped.chars().any(|c| is_steering(c) && c != '\n'));
+                prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), &value);
+            }
+        }
+    }
+}
