@@ -1,6 +1,8 @@
 //! The guests' own metrics: what an attempt sampled counts when it commits, labelled with its deployment.
 //!
 //! Names are the guests' choice, so the families are made as they come; their number is bounded for each deployment.
+//! A name of a guest is kept apart from the host's by its prefix, and from those that OpenMetrics makes of other names
+//! (`sent` has `sent_total`) by its ending: a strict parser refuses a text in which two families share a name.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,6 +20,22 @@ use tidemill_engine::{Metric, MetricKind};
 const SERIES: usize = 500;
 
 type Labels = Vec<(String, String)>;
+
+/// What OpenMetrics appends to the names of counters and histograms.
+const RESERVED: [&str; 6] = ["_total", "_created", "_count", "_sum", "_bucket", "_info"];
+/// Appended to a name that would be one of another family's.
+const APART: &str = "_value";
+
+/// The family's name for a guest's. A counter's own `_total` is what OpenMetrics appends anyway.
+fn family(kind: MetricKind, mut name: String) -> String {
+    if kind == MetricKind::Count && name.len() > "_total".len() && name.ends_with("_total") {
+        name.truncate(name.len() - "_total".len());
+    }
+    if name == "samples_dropped" || RESERVED.iter().any(|reserved| name.ends_with(reserved)) {
+        name.push_str(APART);
+    }
+    name
+}
 
 /// Every family that some guest made.
 #[derive(Debug, Default)]
@@ -69,7 +87,7 @@ impl GuestMetrics {
 impl State {
     fn add(&mut self, deployment: &str, Metric { kind, name, value, labels }: Metric) {
         let used = self.series.entry(deployment.to_owned()).or_insert(0);
-        let family = match self.families.entry(name) {
+        let family = match self.families.entry(family(kind, name)) {
             Entry::Occupied(family) => family.into_mut(),
             Entry::Vacant(_) if *used >= SERIES => {
                 self.dropped += 1;
@@ -179,6 +197,48 @@ mod tests {
         assert!(shown.contains("guest_took_count{deployment=\"b\",to=\"y\"} 1"), "{shown}");
         metrics.forget("b");
         assert!(!text(&metrics).contains("\"b\""));
+    }
+
+    #[test]
+    fn no_two_families_share_a_name_or_one_that_is_made_of_it() {
+        let metrics = std::sync::Arc::new(GuestMetrics::default());
+        let kinds = [MetricKind::Count, MetricKind::Gauge, MetricKind::Observe];
+        let names = [
+            "a",
+            "a_total",
+            "a_total_total",
+            "a_count",
+            "a_sum",
+            "a_bucket",
+            "a_created",
+            "a_info",
+            "b_value",
+            "b_total",
+            "b_count",
+            "samples_dropped",
+            "samples_dropped_total",
+            "total",
+        ];
+        for turn in 0..kinds.len() {
+            for (at, name) in names.iter().enumerate() {
+                let kind = kinds[(turn + at) % kinds.len()];
+                metrics.commit(&format!("d{turn}"), vec![sample(kind, name, 1.0, "x")], 0);
+            }
+        }
+        let shown = text(&metrics);
+        let mut owners = std::collections::BTreeMap::new();
+        for line in shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (family, kind) = line.split_once(' ').unwrap();
+            let made: &[&str] = match kind {
+                "counter" => &["", "_total", "_created"],
+                "histogram" => &["", "_count", "_sum", "_bucket", "_created"],
+                _ => &[""],
+            };
+            for name in made.iter().map(|made| format!("{family}{made}")) {
+                assert_eq!(owners.insert(name.clone(), family), None, "{name} of {family} in\n{shown}");
+            }
+        }
+        assert!(shown.contains("guest_a_total{"), "{shown}");
     }
 
     #[test]
