@@ -83,7 +83,7 @@ pub(crate) fn load(id: RunId, chunks: Vec<bytes::Bytes>) -> Result<Journal, Cont
 
 /// The place after the last log line that the store has: lines are numbered without gaps, so halving finds it.
 async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
-    let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(id, seq, 1).await?.is_empty());
+    let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(id, seq, 1).await?.lines.is_empty());
     let mut beyond = 1u64;
     while has(beyond - 1).await? {
         beyond = beyond.saturating_mul(2);

@@ -45,6 +45,14 @@ pub const COMPONENT_BYTES: u64 = 64 * MIB;
 pub const HOST_CALL_FUEL: u64 = 500;
 /// and one more for each of so many bytes that pass the border.
 pub const HOST_CALL_BYTES_PER_FUEL: u64 = 16;
+/// Each element of a list that passes the border counts as so many bytes more, so that empty elements are not free.
+pub const HOST_CALL_ELEMENT_BYTES: usize = 160;
+/// The most fields of one log line; the rest is dropped.
+pub const LOG_FIELDS: usize = 64;
+/// A field of a log line counts at least so many bytes against the limit of the log.
+pub const LOG_FIELD_BYTES: u64 = 32;
+/// A page of log lines ends here, counting texts and fields.
+pub const LOG_PAGE_BYTES: usize = MIB as usize;
 
 /// What one run may use. Fuel, journal, log bytes and HTTP count by generation, `lifetime` by run, the rest by activation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

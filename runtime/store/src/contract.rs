@@ -25,9 +25,9 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
-    PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay,
-    Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
+    Replay, Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
     Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
     Versioned,
 };
@@ -242,8 +242,8 @@ pub trait Store: Send + Sync + 'static {
     async fn input(&self, id: RunId) -> Result<Option<Bytes>>;
     /// Its output.
     async fn output(&self, id: RunId) -> Result<Option<Bytes>>;
-    /// Its log lines from `seq` on, in order.
-    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>>;
+    /// Its log lines from `seq` on, in order: at most `limit`, and no more than fit a page's bytes, but at least one.
+    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<LogPage>;
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>>;
 

@@ -22,7 +22,7 @@ pub struct Follow {
     framing: Framing,
     /// What was read and not sent, one piece for all of a page.
     ready: Vec<u8>,
-    /// There may be more to read already: the last page was full, or there was none yet.
+    /// There is more to read already, or there was no page yet.
     more: bool,
     ended: bool,
     committed: watch::Receiver<CommitMark>,
@@ -58,13 +58,13 @@ impl Follow {
             self.ended = true;
             return Ok(());
         };
-        let lines = self.state.host.store().logs(self.id, self.next, AT_ONCE).await?;
-        self.more = lines.len() == AT_ONCE;
-        for line in &lines {
+        let page = self.state.host.store().logs(self.id, self.next, AT_ONCE).await?;
+        self.more = page.next.is_some();
+        for line in &page.lines {
             self.next = line.seq.saturating_add(1);
             self.framing.append(&mut self.ready, Some(line.seq), "log", &LogLineJson::of(line));
         }
-        if run.state.is_settled() && lines.len() < AT_ONCE {
+        if run.state.is_settled() && !self.more {
             self.ended = true;
             if self.framing == Framing::Events {
                 self.framing.append(&mut self.ready, None, "end", &End { state: run.state.name() });

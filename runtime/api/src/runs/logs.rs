@@ -17,7 +17,7 @@ use crate::wire::ok;
 
 /// Reads a run's log
 ///
-/// A page of it; or, with `follow=true`, all from `cursor` on, and what is written later, until the run has ended or is
+/// A page of it, which ends at 1 MiB of text too; or, with `follow=true`, all from `cursor` on, and what is written later, until the run has ended or is
 /// parked: as server-sent events (`log`, then `end` with the run's state) where `Accept: text/event-stream` asks for
 /// them, as one JSON object a line (`application/x-ndjson`) otherwise.
 #[utoipa::path(
@@ -50,9 +50,9 @@ pub async fn logs(
 }
 
 async fn page(state: &ApiState, id: RunId, from: u64, limit: usize) -> Answer<Response> {
-    let lines = state.host.store().logs(id, from, limit).await?;
-    let next = lines.last().filter(|_| lines.len() == limit).map(|last| last.seq.saturating_add(1).to_string());
-    Ok(ok(&List { items: lines.iter().map(LogLineJson::of).collect(), next }))
+    let page = state.host.store().logs(id, from, limit).await?;
+    let next = page.next.map(|seq| seq.to_string());
+    Ok(ok(&List { items: page.lines.iter().map(LogLineJson::of).collect(), next }))
 }
 
 fn begin(params: &Params) -> Answer<u64> {

@@ -175,7 +175,7 @@ async fn what_the_guest_said_is_there_with_the_outcome() {
         output("1")
     });
     let invoked = world.host.invoke(ask("{}"), LONG).await.unwrap();
-    let lines = world.store.logs(invoked.run.id, 0, 10).await.unwrap();
+    let lines = world.store.logs(invoked.run.id, 0, 10).await.unwrap().lines;
     assert_eq!(lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["line 0", "line 1", "line 2"]);
     assert_eq!(invoked.run.status.as_deref(), Some(r#"{"phase":"done"}"#));
 }

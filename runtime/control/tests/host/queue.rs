@@ -55,7 +55,7 @@ async fn a_failed_run_is_tried_again_after_its_back_off_and_then_parks() {
     assert_eq!(serde_json::from_str::<Failure>(failure.details.as_ref().unwrap()).unwrap().code, "no-luck");
     assert_eq!(parked.fuel.get(), 300);
     assert_eq!(world.guests.begun(), 3);
-    let lines = world.store.logs(run.id, 0, 10).await.unwrap();
+    let lines = world.store.logs(run.id, 0, 10).await.unwrap().lines;
     assert_eq!(lines.iter().map(|line| (line.seq, line.attempt)).collect::<Vec<_>>(), [(0, 1), (1, 2), (2, 3)]);
 
     // A person has mended the cause.
@@ -169,10 +169,10 @@ async fn what_a_running_run_says_is_saved_before_it_ends() {
     world.turn().await;
     let running = world.until(run.id, |run| run.progress.is_some()).await;
     assert_eq!(running.state.name(), "running");
-    assert_eq!(world.store.logs(run.id, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(world.store.logs(run.id, 0, 10).await.unwrap().lines.len(), 1);
     gate.add_permits(1);
     world.until_settled(run.id).await;
-    assert_eq!(world.store.logs(run.id, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(world.store.logs(run.id, 0, 10).await.unwrap().lines.len(), 1);
 }
 
 #[tokio::test]

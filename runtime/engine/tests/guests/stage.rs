@@ -175,7 +175,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         *stage.base_fuel.lock().unwrap() = run.fuel.get();
         let mut context = job.context.clone();
         (context.attempt, context.generation) = (run.attempt, run.generation);
-        context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().len() as u64;
+        context.next_log_seq = stage.store.logs(stage.id, 0, 10_000).await.unwrap().lines.len() as u64;
         context.redone = u32::from(is_redone);
         let activation = Activation {
             module: Arc::clone(&job.module),
@@ -397,7 +397,7 @@ impl Stage {
                 .filter(|event| matches!(&event.publisher, Publisher::Run { run, .. } if *run == self.id));
             events.extend(own.map(|event| (event.topic.to_string(), event.id.to_string(), text(&event.payload))));
         }
-        let lines = self.store.logs(self.id, 0, 10_000).await.unwrap();
+        let lines = self.store.logs(self.id, 0, 10_000).await.unwrap().lines;
         Seen {
             end,
             state: page.entries.into_iter().map(|(key, value, _)| (key, text(&value))).collect(),

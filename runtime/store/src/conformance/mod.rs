@@ -56,7 +56,8 @@ claims! {
         lives_of_a_node_are_counted;
     runs: a_key_makes_one_run, the_same_key_with_another_input_is_refused, a_key_is_forgotten_a_day_after_its_run,
         higher_priority_and_then_age_decide, a_delayed_run_waits_for_its_time, what_a_dead_life_left_is_taken_over_once,
-        a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place;
+        a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place,
+        a_page_of_log_lines_ends_at_its_bytes;
     stretches: two_that_read_the_same_do_not_both_write,
         a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_commits_next, a_scan_sees_what_came_between, a_refused_one_leaves_nothing,
         a_stale_epoch_is_refused, a_fresh_run_loses_its_key_to_the_first, a_watermark_never_moves_back;

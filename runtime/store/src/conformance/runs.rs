@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::RunState;
 
 use super::world::{NOON, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, success};
-use crate::records::{LogLevel, LogLine, NewRun, PageRequest, Requested, Retry, RunFilter};
+use crate::records::{LogLevel, LogLine, LogPage, NewRun, PageRequest, Requested, Retry, RunFilter};
 use crate::{Store, StoreError};
 
 fn keyed(key: &str) -> NewRun {
@@ -186,6 +187,30 @@ pub(super) async fn log_lines_come_in_order_from_any_place(store: Arc<dyn Store>
     done(&store, commit).await;
     for (from, limit) in [(0, 30), (5, 3), (10, 31), (39, 2), (42, 500), (239, 2), (241, 700), (742, 5), (743, 5)] {
         let expected = lines(from, 743.min(from + limit));
-        assert_eq!(store.logs(run.id, from, usize::try_from(limit).expect("small")).await, Ok(expected));
+        let page = store.logs(run.id, from, usize::try_from(limit).expect("small")).await.expect("lines are read");
+        assert_eq!(page, LogPage { lines: expected, next: Some(from + limit).filter(|next| *next < 743) });
     }
+}
+
+pub(super) async fn a_page_of_log_lines_ends_at_its_bytes(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    let line = |seq| LogLine {
+        seq,
+        at: later(seq),
+        attempt: 1,
+        level: LogLevel::Info,
+        message: "x".repeat(300_000),
+        fields: vec![],
+    };
+    store.save_progress(&owner, &run, (0..10).map(line).collect()).await.expect("lines are saved");
+    let (mut from, mut pages) = (Some(0), Vec::new());
+    while let Some(seq) = from {
+        let page = store.logs(run.id, seq, 500).await.expect("lines are read");
+        pages.extend(page.lines.iter().map(|line| line.seq));
+        assert!(page.lines.iter().map(LogLine::size).sum::<usize>() <= LOG_PAGE_BYTES);
+        from = page.next;
+    }
+    assert_eq!(pages, (0..10).collect::<Vec<_>>());
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
+use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp, parts};
 use xxhash_rust::xxh3::xxh3_128;
@@ -19,7 +20,7 @@ use super::tables::{
 };
 use super::{debounce, journal, lanes, parked, places};
 use crate::error::StoreError;
-use crate::records::{LogLine, NewRun, Page, PageRequest, Requested, RunFilter};
+use crate::records::{LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter};
 
 /// The input of a run that has none.
 pub(super) const NOTHING: Held = Held::Here(Bytes::new());
@@ -201,11 +202,8 @@ pub(super) fn save(
 }
 
 pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, mut logs: &[LogLine]) -> Result<()> {
-    let size = |line: &LogLine| {
-        line.message.len() + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-    };
     while let Some(first) = logs.first() {
-        let (chunk, rest) = logs.split_at(parts::head(logs, CHUNK_LINES, CHUNK_BYTES, size));
+        let (chunk, rest) = logs.split_at(parts::head(logs, CHUNK_LINES, CHUNK_BYTES, LogLine::size));
         commit.put_record(LOGS, &placed(id, first.seq), &chunk)?;
         logs = rest;
     }
@@ -243,24 +241,30 @@ pub(super) fn outcome(store: &impl Reads, id: RunId) -> Result<Option<(Timestamp
     Ok(Some((ended_at.unwrap_or_default(), state, output)))
 }
 
-pub(super) fn logs(store: &impl Reads, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
+pub(super) fn logs(store: &impl Reads, id: RunId, seq: u64, limit: usize) -> Result<LogPage> {
     // The chunk that holds `seq` may begin before it.
     let prefix = id.to_bytes();
     let before = store.range(LOGS, prefix.to_vec()..placed(id, seq.saturating_add(1)), true, 1)?;
     let start = before.first().map_or_else(|| prefix.to_vec(), |(key, _)| key.to_vec());
-    let mut lines = Vec::new();
+    let mut page = LogPage::default();
+    let mut bytes = 0;
     let mut range = start..prefix_range(&prefix).end;
-    while lines.len() < limit {
-        let chunks = store.range(LOGS, range.clone(), false, 16)?;
-        let Some((last, _)) = chunks.last() else { break };
+    loop {
+        let chunks = store.range(LOGS, range.clone(), false, 4)?;
+        let Some((last, _)) = chunks.last() else { return Ok(page) };
         range.start = [last.as_ref(), &[0]].concat();
-        for (_, bytes) in &chunks {
-            let chunk: Vec<LogLine> = decode(LOGS, bytes)?;
-            lines.extend(chunk.into_iter().filter(|line| line.seq >= seq));
+        for (_, chunk) in &chunks {
+            let chunk: Vec<LogLine> = decode(LOGS, chunk)?;
+            for line in chunk.into_iter().filter(|line| line.seq >= seq) {
+                bytes += line.size();
+                if page.lines.len() >= limit || (bytes > LOG_PAGE_BYTES && !page.lines.is_empty()) {
+                    page.next = Some(line.seq);
+                    return Ok(page);
+                }
+                page.lines.push(line);
+            }
         }
     }
-    lines.truncate(limit);
-    Ok(lines)
 }
 
 pub(super) fn waiting(store: &impl Reads, now: Timestamp) -> Result<Vec<DeploymentName>> {

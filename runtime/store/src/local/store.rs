@@ -27,9 +27,9 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, ModuleVersion, NewRun, Operation, Page,
-    PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay,
-    Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
+    Replay, Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
     Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
     Versioned,
 };
@@ -314,7 +314,7 @@ impl Store for LocalStore {
         self.maybe(lease, runs::output(&self.kv, id)?).await
     }
 
-    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<Vec<LogLine>> {
+    async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<LogPage> {
         runs::logs(&self.kv, id, seq, limit)
     }
 

@@ -232,6 +232,23 @@ pub struct LogLine {
     pub fields: Vec<(String, String)>,
 }
 
+impl LogLine {
+    /// Its text and fields, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.message.len() + self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+/// A part of a run's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogPage {
+    /// The lines, in order.
+    pub lines: Vec<LogLine>,
+    /// The place at which the next page begins; none if this is the last for now.
+    pub next: Option<u64>,
+}
+
 /// Which runs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFilter {
