@@ -1,5 +1,7 @@
 //! Small wire types that several nouns share.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -97,19 +99,56 @@ impl From<&Pause> for Paused {
     }
 }
 
-/// The text of a JSON value that was checked when it came in, for writing it as it is.
+/// A stored JSON text as it is written into an answer.
 ///
-/// None where it is not JSON after all, which would be a fault of the host.
-pub fn raw(text: &str) -> Option<&RawValue> {
-    serde_json::from_str(text).ok()
+/// A text that a client could not read, stored before such texts were refused, is written as a string: the answer, and
+/// every list that it is in, stays readable.
+#[derive(Debug, Clone)]
+pub enum StoredJson<'a> {
+    /// Written as it is.
+    Value(&'a RawValue),
+    /// Written as a string.
+    Text(Cow<'a, str>),
 }
 
-/// [`raw`] for bytes.
-pub fn raw_bytes(text: &[u8]) -> Option<&RawValue> {
+impl Serialize for StoredJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(value) => value.serialize(to),
+            Self::Text(text) => to.serialize_str(text),
+        }
+    }
+}
+
+/// The stored text of a JSON value.
+#[must_use]
+pub fn stored_json(text: &[u8]) -> StoredJson<'_> {
+    readable(text).map_or_else(|| StoredJson::Text(String::from_utf8_lossy(text)), StoredJson::Value)
+}
+
+/// The text as it is if it is one JSON value that every client reads.
+#[must_use]
+pub fn readable(text: &[u8]) -> Option<&RawValue> {
+    tidemill_core::wire::json::check(text, usize::MAX).ok()?;
     serde_json::from_slice(text).ok()
 }
 
 /// Names and values as a JSON object.
 pub fn as_object<S: Serializer>(pairs: &&[(String, String)], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_text_that_no_client_reads_is_a_string_in_the_answer() {
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        for bad in [deep.as_str(), r#""\ud83d""#, "1e400", "{"] {
+            let answer = serde_json::to_string(&[stored_json(bad.as_bytes())]).unwrap();
+            assert_eq!(serde_json::from_str::<Vec<String>>(&answer).unwrap(), [bad]);
+        }
+        assert_eq!(serde_json::to_string(&stored_json(br#"{"a": [1.50]}"#)).unwrap(), r#"{"a": [1.50]}"#);
+    }
 }

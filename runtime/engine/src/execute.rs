@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use tidemill_core::limits::OUTPUT_BYTES;
 use tidemill_core::run::Export;
+use tidemill_core::wire::json;
 use tidemill_core::{Clock, Code, Failure, Fuel};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
@@ -26,10 +27,6 @@ const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
 const HANDLES: usize = 10_000;
 /// A call that has used so many ticks goes on among the slow.
 const QUICK_TICKS: u64 = 3;
-/// The longest failure that a guest may return; what is longer is cut.
-const CODE_BYTES: usize = 128;
-const MESSAGE_BYTES: usize = 8 * 1024;
-const DETAILS_BYTES: usize = 64 * 1024;
 
 /// Executes an activation. The failure of anything is in the answer.
 pub(crate) async fn execute(
@@ -76,7 +73,7 @@ pub(crate) async fn execute(
     let left = store.get_fuel().unwrap_or_default();
     let mut guest = store.into_data();
     let exited = guest.exited();
-    let (outcome, by_epoch) = match (exited, ran.and_then(|output| output.check(limits.output))) {
+    let (outcome, by_epoch) = match (exited, ran.and_then(|output| output.check(&guest))) {
         (Some(outcome), _) => (outcome, false),
         (None, Ok(outcome)) => (outcome, false),
         (None, Err(error)) => {
@@ -192,46 +189,28 @@ fn out_of_lifetime(millis: Option<u64>) -> End {
 pub(crate) struct Returned {
     /// JSON text, or the guest's failure.
     pub result: Result<String, Failure>,
-    /// Whether the guest wrote the text; what the host wrote needs no look.
+    /// Whether the guest wrote the text, or a part of it; what the host wrote needs no look.
     pub by_guest: bool,
 }
 
 impl Returned {
-    fn check(self, limit: u64) -> wasmtime::Result<Outcome> {
+    fn check(self, guest: &Guest) -> wasmtime::Result<Outcome> {
         let output = match self.result {
             Ok(output) => output,
-            Err(failure) => return Ok(Outcome::Failed { failure: bound(failure), cause: Cause::Guest }),
+            Err(failure) => return Ok(Outcome::Failed { failure: guest.accept(failure), cause: Cause::Guest }),
         };
-        let limit = limit.min(OUTPUT_BYTES as u64);
+        let limit = guest.run.limits.output.min(OUTPUT_BYTES as u64);
         if output.len() as u64 > limit {
             let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
             return Err(End::new(Code::LimitOutput, message).into());
         }
         if self.by_guest
-            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&output)
+            && let Err(error) = json::check(output.as_bytes(), OUTPUT_BYTES)
         {
             return Err(End::new(Code::OutputInvalid, format!("the output is not one JSON value: {error}")).into());
         }
         Ok(Outcome::Output(Bytes::from(output)))
     }
-}
-
-/// A guest's failure, within bounds.
-pub(crate) fn bound(mut failure: Failure) -> Failure {
-    let cut = |text: &mut String, most: usize| {
-        if text.len() > most {
-            text.truncate((0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-        }
-    };
-    cut(&mut failure.code, CODE_BYTES);
-    if failure.code.is_empty() {
-        failure.code = "unnamed".to_owned();
-    }
-    cut(&mut failure.message, MESSAGE_BYTES);
-    failure.details = failure.details.filter(|details| {
-        details.len() <= DETAILS_BYTES && serde_json::from_str::<serde::de::IgnoredAny>(details).is_ok()
-    });
-    failure
 }
 
 async fn call(store: &mut Store<Guest>, module: &Module, export: Export, input: &Bytes) -> wasmtime::Result<Returned> {

@@ -54,7 +54,8 @@ pub(crate) async fn revenue_stream(
     let details = serde_json::from_str::<&RawValue>(&collected.details).map_err(|error| {
         End::new(Code::OutputInvalid, format!("`details` of the collection is not one JSON value: {error}"))
     })?;
-    written(&Collection { posted: collected.posted, duplicates: collected.duplicates, details })
+    let written = written(&Collection { posted: collected.posted, duplicates: collected.duplicates, details })?;
+    Ok(Returned { by_guest: true, ..written })
 }
 
 /// A header, as JSON.

@@ -18,6 +18,7 @@ use crate::egress::{Egress, EgressPolicy, Usage};
 use crate::end::End;
 use crate::fuel::Fuel;
 use crate::history::{Exit, History};
+use crate::host::call::AnsweredCodes;
 use crate::host::wasi::Timers;
 use crate::limiter::MemoryLimiter;
 use crate::run_log::RunLog;
@@ -86,6 +87,8 @@ pub(crate) struct Guest {
     pub fuel: Fuel,
     /// What the generation had used, as far as whoever activates it knows.
     pub fuel_used: u64,
+    /// The host's codes that its calls were answered with.
+    pub answered_codes: AnsweredCodes,
     /// Set where it was just told of its cancellation, until its fuel is that of its grace.
     pub begins_grace: bool,
     cancel: CancelToken,
@@ -130,11 +133,17 @@ impl Guest {
             ticks: 0,
             fuel: Fuel::new(limit, None),
             fuel_used,
+            answered_codes: AnsweredCodes::default(),
             begins_grace: false,
             history,
             cancel,
             told_at: None,
         }
+    }
+
+    /// A failure that the guest hands over, within the bounds of one.
+    pub fn accept(&self, failure: Failure) -> Failure {
+        failure.from_guest(|code| self.answered_codes.contains(&code))
     }
 
     /// Before each call that a health check may not make.

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidemill_core::limits::LOG_LINE_BYTES;
+use tidemill_core::limits::{LOG_FIELD_BYTES, LOG_FIELDS, LOG_LINE_BYTES};
 use tidemill_core::{Clock, Code, Timestamp};
 use tidemill_store::records::{LogLevel, LogLine};
 
@@ -16,6 +16,8 @@ const LINE_OVERHEAD: u64 = 32;
 
 /// The field of a line that is said again, because its stretch is done again: the how manieth time that is.
 const REDONE: &str = "tidemill.redone";
+/// The field of a line that stands for those beyond the bound.
+const FIELDS_DROPPED: &str = "tidemill.fields-dropped";
 /// The field of a line of a step that is tried again: which attempt of the step, from the second on.
 const STEP_ATTEMPT: &str = "tidemill.step-attempt";
 
@@ -204,6 +206,7 @@ impl RunLog {
     }
 
     fn push(&self, state: &mut State, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        drop_fields(&mut fields);
         // Ahead of those that are cut off a long line.
         if state.step_attempt > 0 {
             fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
@@ -211,8 +214,8 @@ impl RunLog {
         if state.redone > 0 {
             fields.insert(0, (REDONE.to_owned(), state.redone.to_string()));
         }
-        let fits = cut(&mut message, &mut fields);
-        let size = LINE_OVERHEAD + fits;
+        cut(&mut message, &mut fields);
+        let size = LINE_OVERHEAD + counted(&message, &fields);
         if state.replays {
             return;
         }
@@ -250,11 +253,25 @@ impl OpenLine {
     }
 }
 
-/// Cuts a line to its bound and marks it; answers its size.
-fn cut(message: &mut String, fields: &mut Vec<(String, String)>) -> u64 {
+/// What a line counts against the limit of the log, its overhead apart.
+fn counted(message: &str, fields: &[(String, String)]) -> u64 {
+    let field = |(name, value): &(String, String)| ((name.len() + value.len()) as u64).max(LOG_FIELD_BYTES);
+    message.len() as u64 + fields.iter().map(field).sum::<u64>()
+}
+
+/// Drops the fields of a guest's line that are beyond the bound, and marks that.
+fn drop_fields(fields: &mut Vec<(String, String)>) {
+    if fields.len() > LOG_FIELDS {
+        fields.truncate(LOG_FIELDS - 1);
+        fields.push((FIELDS_DROPPED.to_owned(), format!("a line has at most {LOG_FIELDS} fields")));
+    }
+}
+
+/// Cuts a line to its bound and marks it.
+fn cut(message: &mut String, fields: &mut Vec<(String, String)>) {
     let whole = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
     if whole <= LOG_LINE_BYTES {
-        return whole as u64;
+        return;
     }
     let room = LOG_LINE_BYTES - 64;
     if message.len() > room {
@@ -274,7 +291,6 @@ fn cut(message: &mut String, fields: &mut Vec<(String, String)>) -> u64 {
     fields.truncate(fit);
     let kept = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
     fields.push(cut_mark((whole - kept) as u64));
-    kept as u64 + 32
 }
 
 fn cut_mark(bytes: u64) -> (String, String) {
@@ -294,9 +310,18 @@ mod tests {
             fields in prop::collection::vec(("[a-z]{0,10}", "[ß]{0,20000}"), 0..6),
         ) {
             let (mut message, mut fields) = (message, fields);
+            drop_fields(&mut fields);
             cut(&mut message, &mut fields);
             let size = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
             prop_assert!(size <= LOG_LINE_BYTES);
+        }
+
+        #[test]
+        fn empty_fields_are_bounded_and_count(count in 0usize..200) {
+            let mut fields = vec![(String::new(), String::new()); count];
+            drop_fields(&mut fields);
+            prop_assert_eq!(fields.len(), count.min(LOG_FIELDS));
+            prop_assert!(counted("", &fields) >= fields.len() as u64 * LOG_FIELD_BYTES);
         }
     }
 }

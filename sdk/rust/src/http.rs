@@ -77,7 +77,7 @@ pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Respo
         .map(|request| {
             request?;
             answers.next().map_or_else(
-                || Err(Error::new("host/answers-missing", "the host gave fewer answers than there were requests")),
+                || Err(Error::new("answers-missing", "the host gave fewer answers than there were requests")),
                 Response::from_host,
             )
         })

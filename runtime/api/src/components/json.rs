@@ -1,13 +1,12 @@
 //! A component as it is sent.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidemill_core::ComponentDigest;
 use tidemill_core::run::Export;
 use tidemill_store::records::Component;
 use utoipa::ToSchema;
 
-use crate::wire::Time;
+use crate::wire::{StoredJson, Time, stored_json};
 
 /// What is known of an uploaded component.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,7 +29,7 @@ pub struct ComponentJson<'a> {
     /// JSON Schemas of what its workflow takes and gives, where it says so: `{"workflow": {"input": …, "output": …}}`. Inputs are checked by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    schemas: Option<&'a RawValue>,
+    schemas: Option<StoredJson<'a>>,
 }
 
 impl<'a> ComponentJson<'a> {
@@ -44,7 +43,7 @@ impl<'a> ComponentJson<'a> {
             imports: &component.imports,
             warnings: &component.warnings,
             uploaded_at: component.uploaded_at.into(),
-            schemas: component.schemas.as_deref().and_then(|schemas| serde_json::from_str(schemas).ok()),
+            schemas: component.schemas.as_deref().map(|schemas| stored_json(schemas.as_bytes())),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A deployment as it is sent, and what a change of one answers.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidemill_control::{Deployed, Preview};
 use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::Change;
@@ -10,7 +9,7 @@ use tidemill_store::records::Deployment;
 use utoipa::ToSchema;
 
 use crate::schedules::preview::PlannedJson;
-use crate::wire::{Paused, Time, raw};
+use crate::wire::{Paused, StoredJson, Time, stored_json};
 
 /// What makes a module run, in one revision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,14 +32,14 @@ pub struct DeploymentJson<'a> {
     /// The manifest, whole, with every default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    manifest: Option<&'a RawValue>,
+    manifest: Option<StoredJson<'a>>,
 }
 
 impl<'a> DeploymentJson<'a> {
     /// All of it.
     #[must_use]
     pub fn of(deployment: &'a Deployment) -> Self {
-        Self { manifest: raw(&deployment.manifest), ..Self::brief(deployment) }
+        Self { manifest: Some(stored_json(deployment.manifest.as_bytes())), ..Self::brief(deployment) }
     }
 
     /// Without the manifest, as lists have it.

@@ -1,12 +1,11 @@
 //! Entries, accounts and totals as they are sent. Amounts are integers of the currency's minor unit.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidemill_core::RunId;
 use tidemill_store::records::{AccountTotal, LedgerCheck, LedgerEntry, LedgerLeg, StreamTotal};
 use utoipa::ToSchema;
 
-use crate::wire::{Time, raw};
+use crate::wire::{StoredJson, Time, stored_json};
 
 /// An entry as the ledger wrote it; immutable.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +40,7 @@ pub struct EntryJson<'a> {
     /// Whatever the guest said besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    metadata: Option<&'a RawValue>,
+    metadata: Option<StoredJson<'a>>,
     /// Its two legs, which sum to zero.
     legs: Vec<LegJson<'a>>,
 }
@@ -129,7 +128,7 @@ impl<'a> EntryJson<'a> {
             posted_at: entry.posted_at.into(),
             customer: entry.customer.as_deref(),
             description: &entry.description,
-            metadata: raw(&entry.metadata),
+            metadata: Some(stored_json(entry.metadata.as_bytes())),
             legs: entry.legs.iter().map(LegJson::of).collect(),
         }
     }

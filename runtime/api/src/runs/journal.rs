@@ -15,7 +15,7 @@ use crate::list::List;
 use crate::problem::{Answer, Problem};
 use crate::request::{At, Params, RawParams};
 use crate::state::ApiState;
-use crate::wire::{Time, ok, raw_bytes};
+use crate::wire::{Time, ok, readable};
 
 /// A page ends with the entry that brings its results to this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
@@ -61,7 +61,7 @@ pub struct EntryJson<'a> {
 
 impl<'a> EntryJson<'a> {
     fn of(entry: &'a ShownEntry) -> Self {
-        let json = is_json(entry.kind, &entry.result).then(|| raw_bytes(&entry.result)).flatten();
+        let json = is_json(entry.kind, &entry.result).then(|| readable(&entry.result)).flatten();
         let bare = json.is_none() && !entry.result.is_empty();
         Self {
             seq: entry.seq,

@@ -1,13 +1,12 @@
 //! A run and its log lines as they are sent. Borrowed from the record: nothing is copied to be written.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidemill_core::run::{CancelAsked, Progress, Run, RunState, Trigger, Wait, WaitFor};
 use tidemill_core::{Code, ComponentDigest, Failure, RunId};
 use tidemill_store::records::{LogLevel, LogLine};
 use utoipa::ToSchema;
 
-use crate::wire::{Time, as_object, raw, raw_bytes};
+use crate::wire::{StoredJson, Time, as_object, stored_json};
 
 /// One execution of one export. What does not apply is left out.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,11 +44,11 @@ pub struct RunJson<'a> {
     /// Its input; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    input: Option<&'a RawValue>,
+    input: Option<StoredJson<'a>>,
     /// Its output, once it succeeded; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    output: Option<&'a RawValue>,
+    output: Option<StoredJson<'a>>,
     /// Why it failed or was parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
@@ -59,7 +58,7 @@ pub struct RunJson<'a> {
     /// What the guest last said of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    status: Option<&'a RawValue>,
+    status: Option<StoredJson<'a>>,
     /// While it is suspended: what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitJson<'a>>,
@@ -116,7 +115,7 @@ pub struct TriggerJson<'a> {
     /// Anything more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    details: Option<&'a RawValue>,
+    details: Option<StoredJson<'a>>,
 }
 
 /// Why a run did not succeed.
@@ -132,7 +131,7 @@ pub struct FailureJson<'a> {
     /// Anything more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    details: Option<&'a RawValue>,
+    details: Option<StoredJson<'a>>,
     /// What to do next, where the code is the host's.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'static str>,
@@ -192,6 +191,10 @@ pub struct CancelJson {
     told: bool,
 }
 
+fn stored(text: &str) -> StoredJson<'_> {
+    stored_json(text.as_bytes())
+}
+
 impl<'a> RunJson<'a> {
     /// The record without input and output, as lists have it.
     #[must_use]
@@ -215,11 +218,11 @@ impl<'a> RunJson<'a> {
             priority: run.priority,
             attempt: run.attempt,
             generation: run.generation,
-            input: input.and_then(raw_bytes),
-            output: output.and_then(raw_bytes),
+            input: input.map(stored_json),
+            output: output.map(stored_json),
             failure: run.state.failure().map(FailureJson::of),
             progress: run.progress.as_ref().map(ProgressJson::of),
-            status: run.status.as_deref().and_then(raw),
+            status: run.status.as_deref().map(stored),
             waiting_for: run.waiting_for.as_ref().map(WaitJson::of),
             journal_entries: Some(run.journal_entries).filter(|entries| *entries > 0),
             cancel: run.cancel.map(CancelJson::of),
@@ -263,7 +266,7 @@ impl<'a> TriggerJson<'a> {
             id: trigger.id.as_deref(),
             at: trigger.at.map(Time),
             parent: trigger.parent,
-            details: trigger.details.as_deref().and_then(raw),
+            details: trigger.details.as_deref().map(stored),
         }
     }
 }
@@ -276,7 +279,7 @@ impl<'a> FailureJson<'a> {
             code: &failure.code,
             message: &failure.message,
             retryable: failure.retryable,
-            details: failure.details.as_deref().and_then(raw),
+            details: failure.details.as_deref().map(stored),
             fix: Code::parse(&failure.code).map(Code::fix),
         }
     }

@@ -1,12 +1,11 @@
 //! Topics and their events as they are sent.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidemill_core::{EventId, RunId};
 use tidemill_store::records::{Event, Publisher, TopicSummary};
 use utoipa::ToSchema;
 
-use crate::wire::{Time, raw_bytes};
+use crate::wire::{StoredJson, Time, stored_json};
 
 /// What there is of a topic.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +65,7 @@ pub struct EventJson<'a> {
     publisher: Option<PublisherJson<'a>>,
     /// What it says: any JSON value.
     #[schema(value_type = serde_json::Value)]
-    payload: Option<&'a RawValue>,
+    payload: StoredJson<'a>,
 }
 
 impl<'a> EventJson<'a> {
@@ -82,7 +81,7 @@ impl<'a> EventJson<'a> {
             topic: event.topic.as_str(),
             at: event.at.into(),
             publisher,
-            payload: raw_bytes(&event.payload),
+            payload: stored_json(&event.payload),
         }
     }
 }

@@ -71,6 +71,9 @@ codes! {
     OutputInvalid => "output-invalid", 422, retryable: false,
         "The output is not JSON",
         "Return the text of exactly one JSON value.";
+    ForgedCode => "forged-code", 422, retryable: false,
+        "The guest failed with a code of the host",
+        "Fail with a code of your own: only what a call of the host answered may be passed on with its `host/` code.";
     RetriesExhausted => "retries-exhausted", 422, retryable: false,
         "All attempts failed",
         "Read the failure of the last attempt in `details`, mend its cause, and retry the run.";

@@ -1,11 +1,11 @@
-//! How a host function is registered, and what each call of one costs: 500 units of fuel, and one for each 16 bytes
-//! that pass the border in either direction.
+//! How a host function is registered, and what each call of one costs: 500 units of fuel, one for each 16 bytes
+//! that pass the border in either direction, and ten for each element of a list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
-use tidemill_core::Failure;
-use tidemill_core::limits::HOST_CALL_FUEL;
+use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
+use tidemill_core::{Code, Failure};
 use wasmtime::Engine;
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::{self, ComponentFunc};
@@ -92,6 +92,7 @@ impl<'a> Interface<'a> {
         self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, given: P| {
             charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
             let answer = run(store.data_mut(), given)?;
+            answer.note_codes(&mut store.data_mut().answered_codes);
             answered(&mut store, answer.bytes())?;
             Ok((answer,))
         })
@@ -127,6 +128,7 @@ impl<'a> Interface<'a> {
                     store.data_mut().save().await?;
                 }
                 let answer = run(store.data_mut(), given).await?;
+                answer.note_codes(&mut store.data_mut().answered_codes);
                 answered(&mut store, answer.bytes())?;
                 Ok((answer,))
             })
@@ -134,10 +136,16 @@ impl<'a> Interface<'a> {
     }
 }
 
-/// How many bytes a value is on its way over the border: its texts and lists, and eight for any other value.
+/// The codes of the host that calls have answered to one guest: it may fail with these.
+pub(crate) type AnsweredCodes = BTreeSet<Code>;
+
+/// A value on its way over the border.
 pub(crate) trait Passed {
-    /// Its size.
+    /// Its size in bytes: its texts and lists, eight for any other value, and a share for each element of a list.
     fn bytes(&self) -> usize;
+
+    /// Adds the host's codes of the failures in it.
+    fn note_codes(&self, _: &mut AnsweredCodes) {}
 }
 
 macro_rules! plain {
@@ -180,6 +188,10 @@ impl<T: Passed> Passed for Option<T> {
     fn bytes(&self) -> usize {
         self.as_ref().map_or(0, T::bytes)
     }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        self.iter().for_each(|value| value.note_codes(codes));
+    }
 }
 
 impl<T: Passed, E: Passed> Passed for Result<T, E> {
@@ -187,6 +199,13 @@ impl<T: Passed, E: Passed> Passed for Result<T, E> {
         match self {
             Ok(value) => value.bytes(),
             Err(error) => error.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        match self {
+            Ok(value) => value.note_codes(codes),
+            Err(error) => error.note_codes(codes),
         }
     }
 }
@@ -211,7 +230,11 @@ macro_rules! lists {
     ($($type:ty),* $(,)?) => {$(
         impl Passed for Vec<$type> {
             fn bytes(&self) -> usize {
-                self.iter().map(Passed::bytes).sum()
+                self.iter().map(|element| HOST_CALL_ELEMENT_BYTES + element.bytes()).sum()
+            }
+
+            fn note_codes(&self, codes: &mut AnsweredCodes) {
+                self.iter().for_each(|element| element.note_codes(codes));
             }
         }
     )*};
@@ -234,6 +257,10 @@ macro_rules! records {
             fn bytes(&self) -> usize {
                 0 $(+ self.$field.bytes())*
             }
+
+            fn note_codes(&self, codes: &mut AnsweredCodes) {
+                $(self.$field.note_codes(codes);)*
+            }
         }
     )*};
 }
@@ -252,7 +279,6 @@ impl Passed for u16 {
 
 records! {
     wit::types::Field { name, value };
-    wit::types::Failure { code, message, details };
     wit::types::Money { minor_units, currency };
     wit::types::RetryPolicy { max_attempts, initial_delay, factor_permille, max_delay, jitter_permille };
     wit::context::Trigger { kind, name, id, at, parent, details };
@@ -265,6 +291,16 @@ records! {
     wit::durable::StartOptions { idempotency_key, labels };
     wit::durable::Begun { id };
     wit::durable::First { index, event };
+}
+
+impl Passed for wit::types::Failure {
+    fn bytes(&self) -> usize {
+        self.code.len() + self.message.len() + self.details.bytes()
+    }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        codes.extend(Code::parse(&self.code));
+    }
 }
 
 impl Passed for wit::durable::Target {
@@ -281,6 +317,12 @@ impl Passed for wit::durable::Verdict {
         match self {
             Self::Done | Self::Again(_) => 8,
             Self::GiveUp(failure) => failure.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        if let Self::GiveUp(failure) = self {
+            failure.note_codes(codes);
         }
     }
 }
@@ -301,6 +343,12 @@ impl Passed for wit::durable::Outcome {
             Self::Cancelled => 8,
         }
     }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        if let Self::Failed(failure) = self {
+            failure.note_codes(codes);
+        }
+    }
 }
 
 impl Passed for wit::durable::Event {
@@ -308,6 +356,12 @@ impl Passed for wit::durable::Event {
         match self {
             Self::Signal(payload) => payload.len(),
             Self::Ended(outcome) => outcome.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut AnsweredCodes) {
+        if let Self::Ended(outcome) = self {
+            outcome.note_codes(codes);
         }
     }
 }

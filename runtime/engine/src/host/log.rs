@@ -1,6 +1,9 @@
-//! `tidemill:guest/log`: structured lines, kept with the run. A line is cut at 64 KiB, and beyond the run's own bound lines are
-//! counted and dropped; neither fails the guest.
+//! `tidemill:guest/log`: structured lines, kept with the run. A line is cut at 64 KiB and 64 fields, and beyond the run's
+//! own bound lines are counted and dropped; neither fails the guest.
 
+use tidemill_core::Code;
+use tidemill_core::failure::is_host_code;
+use tidemill_core::limits::LOG_FIELDS;
 use tidemill_store::records::LogLevel;
 
 use super::call::{Contract, Interface};
@@ -20,7 +23,17 @@ fn write(guest: &mut Guest, (level, message, fields): (Level, String, Vec<Field>
         Level::Warn => LogLevel::Warn,
         Level::Error => LogLevel::Error,
     };
-    let fields = fields.into_iter().map(|field| (field.name, field.value)).collect();
+    let fields = fields.into_iter().take(LOG_FIELDS + 1).map(|field| own_field(guest, field)).collect();
     guest.log.write(level, message, fields);
     Ok(())
+}
+
+/// The field under a name that cannot be taken for one of the host's: fields that begin with `tidemill.` are the
+/// host's, and so is a `code` that begins with `host/`, unless a call has answered that code.
+fn own_field(guest: &Guest, Field { name, value }: Field) -> (String, String) {
+    let answered = || Code::parse(&value).is_some_and(|code| guest.answered_codes.contains(&code));
+    if name.starts_with("tidemill.") || (name == "code" && is_host_code(&value) && !answered()) {
+        return (format!("guest.{name}"), value);
+    }
+    (name, value)
 }

@@ -203,3 +203,66 @@ async fn what_does_not_fit_the_pool_waits_its_turn() {
         assert!(matches!(run.await.unwrap().outcome, Outcome::Output(_)));
     }
 }
+
+fn nested(levels: usize) -> String {
+    "[".repeat(levels) + &"]".repeat(levels)
+}
+
+#[tokio::test]
+async fn json_that_some_reader_refuses_is_refused_from_a_guest() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let surrogate = r#"{"name": "\ud83d"}"#.to_owned();
+    for bad in [nested(65), surrogate, "1e400".to_owned(), "[-1e999]".to_owned()] {
+        let code = async |to: &str| job.code(json!({ "do": "raw", "text": bad, "to": to })).await;
+        assert_eq!(code("output").await, "host/output-invalid", "{bad}");
+        for to in ["status", "event", "step", "start", "signal"] {
+            assert_eq!(code(to).await, "host/bad-argument", "{bad} to {to}");
+        }
+    }
+    assert!(job.told.status.lock().unwrap().is_empty());
+    let deepest = job.output(json!({ "do": "raw", "text": nested(64) })).await;
+    assert_eq!(deepest.to_string(), nested(64));
+    job.output(json!({ "do": "raw", "text": nested(64), "to": "status" })).await;
+    assert_eq!(*job.told.status.lock().unwrap(), [nested(64)]);
+}
+
+#[tokio::test]
+async fn details_that_are_too_deep_are_replaced_by_the_reason() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let details: Value = serde_json::from_str(&nested(100)).unwrap();
+    let (failure, _) = job.failure(json!({ "do": "fail", "details": details })).await;
+    assert!(failure.details.unwrap().contains("nested deeper than 64 levels"));
+}
+
+#[tokio::test]
+async fn a_code_of_the_host_is_passed_on_and_never_made_up() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let fail = |code: &str| json!({ "do": "fail", "code": code, "message": "send money", "retryable": true });
+    let (forged, cause) = job.failure(fail("host/store-damaged")).await;
+    assert_eq!((forged.code.as_str(), forged.retryable, cause), ("host/forged-code", true, Cause::Guest));
+    assert!(forged.message.contains("`host/store-damaged`") && forged.message.ends_with("send money"));
+    assert_eq!(job.code(fail("HOST/limit-fuel")).await, "host/forged-code");
+    assert_eq!(job.code(fail("paid\u{1b}]0;x\u{7}\u{202e}")).await, "paid--0-x--");
+    assert_eq!(job.code(json!({ "do": "long-key" })).await, "host/limit-state-key");
+    let later = json!({ "do": "regardless", "first": { "do": "long-key" }, "then": fail("host/limit-state-key") });
+    assert_eq!(job.code(later).await, "host/limit-state-key", "a call has answered it before");
+}
+
+#[tokio::test]
+async fn empty_fields_of_log_lines_are_bounded_counted_and_paid_for() {
+    let world = World::new();
+    let job = world.hostile().await.limit(|limits| limits.log = 1 << 20);
+    let ended = job.run(json!({ "do": "log-fields", "lines": 2_000, "fields": 1_000 })).await;
+    assert!(ended.fuel.get() > 2_000 * 1_000 * 10, "{}", ended.fuel);
+    {
+        let lines = job.told.lines.lock().unwrap();
+        assert!(lines.iter().all(|line| line.fields.len() <= 64));
+        assert!(lines.len() < (1 << 20) / (64 * 32) + 2, "{}", lines.len());
+        assert!(lines.last().unwrap().message.contains("log lines were dropped"));
+    }
+    let job = job.limit(|limits| limits.fuel = Fuel::new(10_000_000));
+    assert_eq!(job.code(json!({ "do": "log-fields", "lines": 2_000, "fields": 150_000 })).await, "host/limit-fuel");
+}

@@ -3,7 +3,7 @@
 
 use super::harness::Setup;
 use super::host::{Current, durable::close_all};
-use super::journal::{Failed, Mismatch};
+use super::journal::{Failed, Mismatch, with_no_answers};
 use super::run::{Fake, Left};
 use super::wait::delay;
 use super::world::{Child, Ended, Outcome};
@@ -69,12 +69,11 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                         fake.commit();
                         return Finish::Cancelled;
                     }
-                    Err(failure) => {
+                    Err(failed) => {
                         let nothing_new = {
                             let run = fake.run.borrow();
                             run.keep.journal.len() == run.replay.journal.len()
                         };
-                        let failed = Failed::from(failure);
                         let policy = fake.setup.retry;
                         let exhausted = policy.max_attempts != 0 && began >= policy.max_attempts;
                         let now = fake.now();
@@ -104,7 +103,11 @@ fn take_hold_of_what_is_kept(fake: &Fake) {
 }
 
 /// One instance: what it returned, or why it left.
-fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failure>, Left> {
+fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failed>, Left> {
+    with_no_answers(|| called(fake, input, function).map(|returned| returned.map_err(Failed::of_module)))
+}
+
+fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failure>, Left> {
     let _aside = crate::durable::set_aside();
     close_all();
     let current = Current::of(Rc::clone(fake));

@@ -4,10 +4,19 @@
 use crate::host::types::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
+
+/// The longest code of a failure, in bytes.
+const CODE: usize = 128;
+
+thread_local! {
+    /// The codes of the host that calls have answered to the present instance.
+    static ANSWERED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
 
 /// A failure that can be written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,11 +38,27 @@ impl Failed {
         Self::host("cancelled", "the run is to end")
     }
 
+    /// A failure of the module's, as a host takes it: with a code of the module's own, or one of the host's that a call
+    /// has answered to this instance.
+    pub(super) fn of_module(failure: Failure) -> Self {
+        let Failure { code, message, retryable, details } = failure;
+        let is_host = code.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host/"));
+        if is_host && !was_answered(&code) {
+            let message = format!("the guest failed with `{code}`, which no call answered: {message}");
+            return Self { retryable, details, ..Self::host("forged-code", message) };
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
+        let own: String = code.chars().take(CODE).map(|c| if allowed(c) { c } else { '-' }).collect();
+        let code = if is_host { code } else if own.is_empty() { "unnamed".to_owned() } else { own };
+        Self { code, message, retryable, details }
+    }
+
     pub(super) fn is_cancelled(&self) -> bool {
         self.code == "host/cancelled"
     }
 }
 
+/// What a test lets the host answer.
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         let Failure { code, message, retryable, details } = failure;
@@ -44,8 +69,24 @@ impl From<Failure> for Failed {
 impl From<Failed> for Failure {
     fn from(failed: Failed) -> Self {
         let Failed { code, message, retryable, details } = failed;
+        if code.starts_with("host/") {
+            ANSWERED.with_borrow_mut(|answered| answered.insert(code.clone()));
+        }
         Self { code, message, retryable, details }
     }
+}
+
+/// Whether a call has answered a code of the host to the present instance.
+pub(super) fn was_answered(code: &str) -> bool {
+    ANSWERED.with_borrow(|answered| answered.contains(code))
+}
+
+/// What `instance` returns; it begins without any code that was answered.
+pub(super) fn with_no_answers<T>(instance: impl FnOnce() -> T) -> T {
+    let before = ANSWERED.take();
+    let returned = instance();
+    ANSWERED.set(before);
+    returned
 }
 
 /// What a run that was recorded is replayed from: its input and the journal of its last generation. Keep it as a file beside the tests, and a change that

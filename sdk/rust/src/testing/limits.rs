@@ -6,7 +6,7 @@ use super::host::http::Request;
 use super::host::types::Field;
 use super::journal::Failed;
 use super::run::{Fake, Left, leave};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -42,6 +42,8 @@ const OURS: [&str; 11] = [
 ];
 /// Inputs, outputs and results of steps.
 const VALUE: usize = 4 * MIB;
+/// How deep a JSON text may nest.
+const LEVELS: usize = 64;
 /// Names of steps and signals, and idempotency keys.
 const NAME: usize = 255;
 const OPEN_STEPS: usize = 64;
@@ -53,6 +55,9 @@ const TOPIC: usize = 128;
 const WAITED_FOR: usize = 1_000;
 const NOTE: usize = KIB;
 const LOG_LINE: usize = 64 * KIB;
+pub(super) const LOG_FIELDS: usize = 64;
+/// What a field counts at least.
+const LOG_FIELD: usize = 32;
 /// What a line costs beside its text.
 const LOG_LINE_OVERHEAD: u64 = 32;
 const RANDOM: u32 = 65_536;
@@ -146,9 +151,21 @@ fn bounded(what: &str, text: &str, most: usize) -> Checked {
     if text.len() > most {
         return bad(format!("{what} holds {} bytes; it may hold {most}", text.len()));
     }
-    match serde_json::from_str::<IgnoredAny>(text) {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) if levels(&value) > LEVELS => {
+            bad(format!("{what} is not JSON: nested deeper than {LEVELS} levels"))
+        }
         Ok(_) => Ok(()),
         Err(why) => bad(format!("{what} is not JSON: {why}")),
+    }
+}
+
+/// How deep arrays and objects nest.
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(levels).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -376,9 +393,10 @@ impl Fake {
     /// A log line as it is kept, cut where it is long; none where there is no room for it.
     pub(super) fn kept_line(&self, message: &str, fields: &[Field]) -> Option<String> {
         let beside: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
+        let counted: usize = fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD)).sum();
         let message = cut(message, LOG_LINE.saturating_sub(beside));
         let mut run = self.run.borrow_mut();
-        let bytes = (message.len() + beside) as u64 + LOG_LINE_OVERHEAD;
+        let bytes = (message.len() + counted) as u64 + LOG_LINE_OVERHEAD;
         if run.used.log.saturating_add(bytes) > self.limits().log {
             return None;
         }
@@ -390,7 +408,7 @@ impl Fake {
     pub(super) fn output(&self, output: &str) -> Checked {
         let limit = self.limits().output.min(VALUE as u64);
         if output.len() as u64 <= limit {
-            return Ok(());
+            return json("the output", output).map_err(|failed| Failed::host("output-invalid", failed.message));
         }
         let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
         Err(Failed::host("limit-output", message))

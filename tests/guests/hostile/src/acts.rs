@@ -70,6 +70,12 @@ pub fn log(bytes: usize, total_bytes: u64) -> u64 {
     written
 }
 
+pub fn log_fields(lines: u64, fields: usize) -> u64 {
+    let fields = vec![("", String::new()); fields];
+    (0..lines).for_each(|_| log::write(log::Level::Info, "", &fields));
+    lines
+}
+
 pub fn print(total_bytes: u64) -> u64 {
     let line = "x".repeat(999);
     let mut written = 0u64;

@@ -4,8 +4,9 @@
 mod acts;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tidemill_sdk::{Error, Money, Status, clock, context, durable, http, info, ledger, state};
+use tidemill_sdk::{Error, Money, Status, clock, context, durable, events, http, info, ledger, state};
 
 /// What to do, and with what.
 #[derive(Deserialize)]
@@ -69,6 +70,14 @@ enum Act {
     },
     /// Asks for 1 MiB of random bytes at once.
     BigRandom,
+    /// Hands the JSON text over unchanged: as its output if nothing else is named.
+    Raw {
+        text: String,
+        #[serde(default)]
+        to: RawTarget,
+    },
+    /// Logs `lines` lines of `fields` empty fields each.
+    LogFields { lines: u64, fields: usize },
 
     // Behaved.
     /// Asks a clock of WASI and reads standard input, `calls` times each.
@@ -181,6 +190,19 @@ enum Act {
     Regardless { first: Box<Act>, then: Box<Act> },
 }
 
+/// Where a JSON text goes.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawTarget {
+    #[default]
+    Output,
+    Status,
+    Event,
+    Step,
+    Start,
+    Signal,
+}
+
 fn kib() -> usize {
     1_024
 }
@@ -216,8 +238,26 @@ fn failed() -> String {
 }
 
 #[tidemill_sdk::workflow]
-fn act(act: Act) -> Result<Value, Error> {
-    perform(act)
+fn act(act: Act) -> Result<Box<RawValue>, Error> {
+    match act {
+        Act::Raw { text, to: RawTarget::Output } => raw(text),
+        act => raw(perform(act)?.to_string()),
+    }
+}
+
+fn raw(text: String) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(text).map_err(|error| Error::new("not-raw-json", error.to_string()))
+}
+
+fn hand_over(text: Box<RawValue>, to: RawTarget) -> Result<(), Error> {
+    match to {
+        RawTarget::Output => Ok(()),
+        RawTarget::Status => durable::set_status(&text),
+        RawTarget::Event => events::publish("tests.raw", &text),
+        RawTarget::Step => durable::step("raw", || Ok::<_, Error>(text.clone())).map(|_| ()),
+        RawTarget::Start => durable::start("tests", &text).send().map(|_| ()),
+        RawTarget::Signal => durable::send_signal(context::id(), "raw", &text),
+    }
 }
 
 fn perform(act: Act) -> Result<Value, Error> {
@@ -244,6 +284,8 @@ fn perform(act: Act) -> Result<Value, Error> {
         }
         Act::Sleep { ms } => clock::sleep(std::time::Duration::from_millis(ms)).map(|()| Value::Null),
         Act::BigRandom => Ok(json!(acts::big_random())),
+        Act::Raw { text, to } => hand_over(raw(text)?, to).map(|()| Value::Null),
+        Act::LogFields { lines, fields } => Ok(json!(acts::log_fields(lines, fields))),
         Act::CallWasi { calls } => Ok(json!(acts::call_wasi(calls)?)),
         Act::Noop => Ok(Value::Null),
         Act::Echo { value } => Ok(value),

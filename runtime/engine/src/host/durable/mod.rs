@@ -9,6 +9,7 @@ use tidemill_core::Code;
 use tidemill_core::journal::Kind;
 use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::Progress;
+use tidemill_core::wire::json;
 
 use super::call::{Contract, Interface};
 use crate::bindings::wit::types::Failure;
@@ -53,13 +54,7 @@ fn set_progress(guest: &mut Guest, (done, total, mut note): (u64, Option<u64>, S
 
 fn set_status(guest: &mut Guest, (status,): (String,)) -> wasmtime::Result<()> {
     guest.not_in_health_check("durable.set-status").map_err(End::from)?;
-    if status.len() > STATUS_BYTES {
-        let message = format!("a status holds at most {STATUS_BYTES} bytes; this one holds {}", status.len());
-        return Err(End::new(Code::BadArgument, message).into());
-    }
-    if let Err(why) = is_json(&status) {
-        return Err(End::new(Code::BadArgument, format!("the status is {why}")).into());
-    }
+    bounded_json("the status", &status, STATUS_BYTES).map_err(End::from)?;
     if guest.history.live {
         guest.sink.status(status);
     }
@@ -107,14 +102,12 @@ fn bad<T>(message: impl Into<String>) -> Result<T, tidemill_core::Failure> {
     Err(Code::BadArgument.failure(message))
 }
 
+/// Refuses what is not the text of one JSON value that every reader takes: of at most `most` bytes and 64 levels,
+/// without half of a surrogate pair and without a number that no 64-bit float holds.
 pub(in crate::host) fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
     if text.len() > most {
         let message = format!("{what} holds {} bytes; it may hold {most}", text.len());
         return Err(Code::BadArgument.failure(message));
     }
-    is_json(text).map_err(|why| Code::BadArgument.failure(format!("{what} is {why}")))
-}
-
-fn is_json(text: &str) -> Result<(), String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|error| format!("not JSON: {error}"))
+    json::check(text.as_bytes(), most).map_err(|why| Code::BadArgument.failure(format!("{what} is not JSON: {why}")))
 }

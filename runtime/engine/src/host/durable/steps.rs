@@ -14,7 +14,6 @@ use crate::activation::Point;
 use crate::bindings::wit::durable::{Begun, Step, Verdict};
 use crate::bindings::wit::types;
 use crate::cancel::Urgency;
-use crate::execute::bound;
 use crate::guest::{Guest, read};
 use crate::history::{Frame, Mark, hash};
 use crate::host::call::{Answer, answer};
@@ -101,7 +100,7 @@ pub(super) async fn end(
             }
             Code::Conflict.failure("another run has changed what this step had read before its request left")
         }
-        Err(failure) => bound(failure.into()),
+        Err(failure) => guest.accept(failure.into()),
     };
     let frame = guest.history.frame();
     let (attempt, retry) = (frame.attempt, frame.retry);

@@ -1,7 +1,7 @@
 //! The functions of WASI that are journaled: they pay at once, with a hand on the store, so that what the guest has used is
 //! exact where an entry of the journal says it. They stand over those of `clocks` and `poll`, whose work they call.
 
-use tidemill_core::limits::HOST_CALL_FUEL;
+use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::p2::DynPollable;
@@ -33,9 +33,9 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut poll = linker.instance(POLL)?;
     poll.func_wrap_async("poll", |mut store: At<'_>, (list,): (Vec<Resource<DynPollable>>,)| {
         Box::new(async move {
-            charge(&mut store, HOST_CALL_FUEL, list.len() * 4)?;
+            charge(&mut store, HOST_CALL_FUEL, list.len().saturating_mul(HOST_CALL_ELEMENT_BYTES))?;
             let ready = PollView(store.data_mut()).poll(list).await?;
-            answered(&mut store, ready.len() * 4)?;
+            answered(&mut store, ready.len().saturating_mul(HOST_CALL_ELEMENT_BYTES))?;
             Ok((ready,))
         })
     })?;

@@ -82,7 +82,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
             OPEN.with_borrow_mut(Vec::pop);
             return Ok(Verdict::Done);
         }
-        Err(failure) => Failed::from(failure.clone()),
+        Err(failure) => Failed::of_module(failure.clone()),
     };
     let attempt = fake.run.borrow_mut().replay.attempt();
     let goes_on = failure.retryable && (policy.max_attempts == 0 || attempt < policy.max_attempts);

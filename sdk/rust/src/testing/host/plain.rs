@@ -1,6 +1,7 @@
 //! The interfaces that only tell or note something: context, log, random, secrets, events, metrics.
 
 use super::{current, types};
+use crate::testing::journal::was_answered;
 
 pub(crate) mod context {
     use super::current;
@@ -62,6 +63,8 @@ pub(crate) mod context {
 pub(crate) mod log {
     use super::{current, types::Field};
     pub(crate) use crate::bindings::imports::tidemill::guest::log::Level;
+    use super::own_name;
+    use crate::testing::limits;
     use crate::testing::world::Line;
 
     pub(crate) fn write(level: Level, message: &str, fields: &[Field]) {
@@ -77,10 +80,17 @@ pub(crate) mod log {
             Level::Warn => crate::log::Level::Warn,
             Level::Error => crate::log::Level::Error,
         };
+        let fields = &fields[..fields.len().min(limits::LOG_FIELDS)];
         let Some(message) = fake.kept_line(message, fields) else { return };
-        let fields = fields.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        let fields = fields.iter().map(|field| (own_name(field), field.value.clone())).collect();
         fake.world.borrow_mut().lines.push(Line { level, message, fields });
     }
+}
+
+/// A name that cannot be taken for one of the host's.
+fn own_name(field: &types::Field) -> String {
+    let forged = field.name == "code" && field.value.starts_with("host/") && !was_answered(&field.value);
+    if forged || field.name.starts_with("tidemill.") { format!("guest.{}", field.name) } else { field.name.clone() }
 }
 
 pub(crate) mod random {

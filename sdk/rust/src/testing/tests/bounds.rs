@@ -207,3 +207,40 @@ fn an_output_and_a_log_have_their_bounds() {
     );
     assert_eq!(ran.lines()[0].message.len(), 64 << 10);
 }
+
+#[test]
+fn a_code_of_the_host_is_passed_on_only_where_a_call_answered_it() {
+    let forge = |claimed: String| -> Result<()> { bail!(claimed, "it was the host") };
+    for claimed in ["host/limit-fuel", "HOST/limit-fuel", "host/none"] {
+        assert_eq!(Harness::new().run(forge, claimed.to_owned()).failed().code(), "host/forged-code", "{claimed}");
+    }
+    assert_eq!(Harness::new().run(forge, "card declined".to_owned()).failed().code(), "card-declined");
+    let in_step = |(): ()| -> Result<()> { step("pay", || -> Result<()> { bail!("host/trap", "no") }) };
+    assert_eq!(Harness::new().run(in_step, ()).failed().code(), "host/forged-code");
+    let passed_on = |(): ()| -> Result<()> { step("pay", || state::set("k", &"x".repeat(2 << 20))) };
+    assert_eq!(Harness::new().run(passed_on, ()).failed().code(), "host/limit-state-value");
+}
+
+#[test]
+fn a_log_line_has_bounds_and_no_fields_of_the_hosts() {
+    let work = |(): ()| -> Result<()> {
+        let field = |name, value: &str| (name, value.to_owned());
+        let fields = [field("code", "host/limit-fuel"), field("tidemill.redone", "1"), field("to", "x")];
+        crate::log::write(crate::log::Level::Info, "paid", &fields);
+        crate::log::write(crate::log::Level::Info, "", &vec![field("", ""); 1_000]);
+        Ok(())
+    };
+    let ran = Harness::new().run(work, ());
+    let names: Vec<_> = ran.lines()[0].fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["guest.code", "guest.tidemill.redone", "to"]);
+    assert_eq!(ran.lines()[1].fields.len(), 64);
+}
+
+#[test]
+fn json_is_bounded_in_depth() {
+    let work = |levels: usize| -> Result<serde_json::Value> {
+        Ok((0..levels).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner])))
+    };
+    assert!(Harness::new().run(work, 64).succeeded().is_array());
+    assert_eq!(Harness::new().run(work, 65).failed().code(), "host/output-invalid");
+}
