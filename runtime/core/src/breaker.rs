@@ -15,8 +15,11 @@
 //! decides when all of them have ended. It is bounded in time: then what has ended decides, be it one call, so that a
 //! caller who comes seldom finds the way back too; where calls are under way and none has ended, it opens again.
 //!
+//! *Compensation.* A call that undoes an earlier one passes a half-open breaker even if enough calls are let through: it must
+//! not use up its attempts behind calls that matter less. It then decides nothing.
+//!
 //! *Invariants.* In half-open, calls that ended plus calls under way are never more than
-//! [`BreakerPolicy::half_open_calls`]. A call counts only in the phase that let it through: what was sent before the
+//! [`BreakerPolicy::half_open_calls`], compensation aside. A call counts only in the phase that let it through: what was sent before the
 //! breaker opened says nothing about recovery. A clock that jumps back makes nobody wait longer than an open phase.
 
 use crate::ids::Timestamp;
@@ -129,7 +132,17 @@ pub enum Phase {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a call that was let through ends in `Breaker::record`"]
 pub struct Admission {
-    phase: u64,
+    /// The phase that counts it; none if it was let through beyond what a phase counts.
+    phase: Option<u64>,
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Anything.
+    Ordinary,
+    /// To undo an earlier call, after a failure or a cancellation.
+    Compensation,
 }
 
 /// A call was not let through.
@@ -184,8 +197,8 @@ impl Breaker {
     /// Asks for one call.
     ///
     /// # Errors
-    /// [`Refusal`] while it is open, and in half-open once enough are let through.
-    pub fn admit(&mut self, now: Timestamp) -> Result<Admission, Refusal> {
+    /// [`Refusal`] while it is open, and in half-open once enough are let through, unless the call is for compensation.
+    pub fn admit(&mut self, purpose: Purpose, now: Timestamp) -> Result<Admission, Refusal> {
         self.catch_up(now);
         match &mut self.state {
             State::Closed { .. } => {}
@@ -194,18 +207,21 @@ impl Breaker {
             }
             State::HalfOpen { opened, since, let_through, .. } => {
                 if *let_through >= self.policy.half_open_calls {
+                    if purpose == Purpose::Compensation {
+                        return Ok(Admission { phase: None });
+                    }
                     return Err(Refusal { since: *opened, until: since.plus_millis(self.policy.half_open_millis) });
                 }
                 *let_through += 1;
             }
         }
-        Ok(Admission { phase: self.phase })
+        Ok(Admission { phase: Some(self.phase) })
     }
 
     /// Tells what became of a call. What was let through in an earlier phase changes nothing.
     pub fn record(&mut self, admission: Admission, outcome: Outcome, now: Timestamp) {
         self.catch_up(now);
-        if admission.phase != self.phase {
+        if admission.phase != Some(self.phase) {
             return;
         }
         let policy = self.policy;
@@ -293,7 +309,7 @@ mod tests {
     }
 
     fn call(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
-        let admission = breaker.admit(now).unwrap();
+        let admission = breaker.admit(Purpose::Ordinary, now).unwrap();
         breaker.record(admission, outcome, now);
     }
 
@@ -310,8 +326,8 @@ mod tests {
         (0..9).for_each(|_| call(&mut breaker, FAILED, at(0)));
         assert_eq!(breaker.phase(), Phase::Closed);
         call(&mut breaker, FAILED, at(1));
-        assert_eq!(breaker.admit(at(60_000)), Err(Refusal { since: at(1), until: at(60_001) }));
-        assert!(breaker.admit(at(60_001)).is_ok());
+        assert_eq!(breaker.admit(Purpose::Ordinary, at(60_000)), Err(Refusal { since: at(1), until: at(60_001) }));
+        assert!(breaker.admit(Purpose::Ordinary, at(60_001)).is_ok());
     }
 
     #[test]
@@ -328,8 +344,8 @@ mod tests {
     fn half_open_decides_when_all_have_ended() {
         for (last, then) in [(FAILED, Phase::Open), (FINE, Phase::Closed)] {
             let mut breaker = opened(at(0));
-            let let_through: Vec<_> = (0..10).map(|_| breaker.admit(at(60_000)).unwrap()).collect();
-            assert_eq!(breaker.admit(at(60_001)), Err(Refusal { since: at(0), until: at(120_000) }));
+            let let_through: Vec<_> = (0..10).map(|_| breaker.admit(Purpose::Ordinary, at(60_000)).unwrap()).collect();
+            assert_eq!(breaker.admit(Purpose::Ordinary, at(60_001)), Err(Refusal { since: at(0), until: at(120_000) }));
             for (n, admission) in let_through.into_iter().enumerate() {
                 assert_eq!(breaker.phase(), Phase::HalfOpen);
                 breaker.record(
@@ -352,25 +368,45 @@ mod tests {
     fn half_open_ends_with_what_it_has() {
         let mut seldom = opened(at(0));
         call(&mut seldom, FINE, at(60_000));
-        let _ = seldom.admit(at(120_000)).unwrap();
+        let _ = seldom.admit(Purpose::Ordinary, at(120_000)).unwrap();
         assert_eq!(seldom.phase(), Phase::Closed);
 
         let mut hanging = opened(at(0));
-        let hangs = hanging.admit(at(60_000)).unwrap();
-        assert_eq!(hanging.admit(at(179_999)), Err(Refusal { since: at(120_000), until: at(180_000) }));
+        let hangs = hanging.admit(Purpose::Ordinary, at(60_000)).unwrap();
+        assert_eq!(
+            hanging.admit(Purpose::Ordinary, at(179_999)),
+            Err(Refusal { since: at(120_000), until: at(180_000) })
+        );
         hanging.record(hangs, FINE, at(179_999));
         assert_eq!(hanging.phase(), Phase::Open, "what comes too late decides nothing");
 
         let mut given_up = opened(at(0));
         call(&mut given_up, Outcome::Abandoned, at(60_000));
-        assert!(given_up.admit(at(120_000)).is_ok());
+        assert!(given_up.admit(Purpose::Ordinary, at(120_000)).is_ok());
+    }
+
+    #[test]
+    fn compensation_passes_a_half_open_breaker_and_decides_nothing() {
+        let mut breaker = opened(at(0));
+        assert!(breaker.admit(Purpose::Compensation, at(59_999)).is_err(), "it is open");
+        let let_through: Vec<_> = (0..10).map(|_| breaker.admit(Purpose::Ordinary, at(60_000)).unwrap()).collect();
+        assert!(breaker.admit(Purpose::Ordinary, at(60_001)).is_err());
+        for _ in 0..20 {
+            let beyond = breaker.admit(Purpose::Compensation, at(60_001)).unwrap();
+            breaker.record(beyond, FAILED, at(60_002));
+        }
+        assert_eq!(breaker.phase(), Phase::HalfOpen);
+        for admission in let_through {
+            breaker.record(admission, FINE, at(60_003));
+        }
+        assert_eq!(breaker.phase(), Phase::Closed);
     }
 
     #[test]
     fn a_clock_that_jumps_back_locks_nobody_out() {
         let mut breaker = opened(at(500_000_000));
-        assert!(breaker.admit(at(0)).is_err());
-        assert!(breaker.admit(at(60_000)).is_ok());
+        assert!(breaker.admit(Purpose::Ordinary, at(0)).is_err());
+        assert!(breaker.admit(Purpose::Ordinary, at(60_000)).is_ok());
     }
 
     #[derive(Debug, Clone)]
@@ -409,7 +445,7 @@ mod tests {
         /// Does it; says whether a call was let through.
         fn act(&mut self, act: Act) -> bool {
             match act {
-                Act::Admit => match self.breaker.admit(self.now) {
+                Act::Admit => match self.breaker.admit(Purpose::Ordinary, self.now) {
                     Ok(admission) => {
                         self.under_way.push(admission);
                         return true;
@@ -452,12 +488,12 @@ mod tests {
             let (mut phase, mut counted) = (0, 0);
             for act in acts {
                 let given_up = matches!(act, Act::End(_, Outcome::Abandoned));
-                let under_way = world.under_way.iter().filter(|one| one.phase == phase).count();
+                let under_way = world.under_way.iter().filter(|one| one.phase == Some(phase)).count();
                 let let_through = world.act(act);
                 if world.breaker.phase != phase {
                     (phase, counted) = (world.breaker.phase, 0);
                 } else if given_up {
-                    counted -= under_way - world.under_way.iter().filter(|one| one.phase == phase).count();
+                    counted -= under_way - world.under_way.iter().filter(|one| one.phase == Some(phase)).count();
                 }
                 counted += usize::from(let_through);
                 prop_assert!(world.breaker.phase() != Phase::HalfOpen || counted <= 10);
@@ -469,7 +505,7 @@ mod tests {
             let mut breaker = new();
             let mut now = at(0);
             for (wait, millis) in waits {
-                let admission = breaker.admit(now).unwrap();
+                let admission = breaker.admit(Purpose::Ordinary, now).unwrap();
                 now = now.plus_millis(wait);
                 breaker.record(admission, Outcome::Ended { failed: false, millis }, now);
                 prop_assert_eq!(breaker.phase(), Phase::Closed);
@@ -528,7 +564,7 @@ mod tests {
             let mut breaker = Breaker::new(policy);
             prop_assert_eq!(breaker.policy.bounded(), breaker.policy);
             for act in acts {
-                if let (Act::End(_, outcome), Ok(admission)) = (act, breaker.admit(at(0))) {
+                if let (Act::End(_, outcome), Ok(admission)) = (act, breaker.admit(Purpose::Ordinary, at(0))) {
                     breaker.record(admission, outcome, at(0));
                 }
             }

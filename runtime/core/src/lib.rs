@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod money;
 pub mod parts;
 pub mod retry;
+pub mod retry_after;
 pub mod run;
 pub mod schedule;
 pub mod schema;

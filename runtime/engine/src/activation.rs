@@ -253,6 +253,17 @@ pub struct Ended {
     pub redo: bool,
     /// Whether the guest knew that it was to end.
     pub told: bool,
+    /// What the last answer said about the next attempt, if the guest failed.
+    pub next_attempt: NextAttempt,
+}
+
+/// What the other side of the last request says about the next attempt of a step or run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NextAttempt {
+    /// It is of no use earlier than this.
+    pub not_before: Option<Timestamp>,
+    /// An open circuit refused the request, so that the attempt could not do its work: it does not count.
+    pub refused: bool,
 }
 
 /// What an activation leaves, up to a point of its journal.
@@ -414,6 +425,7 @@ impl Ended {
             peak_memory,
             redo: false,
             told: false,
+            next_attempt: NextAttempt::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A guest's fuel beside wasmtime's own counter: what its calls of WASI owe, and what a cancellation leaves it.
+//! A guest's fuel beside wasmtime's own counter: what its calls of WASI and work that the host does for it owe, and what a
+//! cancellation leaves it.
 //!
 //! A function of `tidemill:guest` pays when it is called ([`crate::host`]). One of WASI has no hand on the store, so what it costs
 //! is noted, and paid at the guest's next call of `tidemill:guest`, or when it returns: before anything that others see.
@@ -25,6 +26,11 @@ impl Owed {
     /// Bytes that passed the border with one.
     pub fn bytes(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64 / HOST_CALL_BYTES_PER_FUEL, Relaxed);
+    }
+
+    /// Work of the host that costs a unit for each of these bytes, beyond what passing them costs.
+    pub fn work(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Relaxed);
     }
 
     fn get(&self) -> u64 {

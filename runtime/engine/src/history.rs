@@ -16,6 +16,7 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::Seed;
 use tidemill_core::{Failure, Timestamp};
 
+use crate::activation::NextAttempt;
 use crate::random::Randomness;
 use crate::stretch::Stretch;
 
@@ -133,6 +134,10 @@ pub(crate) struct Frame {
     /// What was sent to which place in this attempt, and in the one before.
     pub places: Vec<Sent>,
     pub places_before: Vec<Sent>,
+    /// What the last answer said about the next attempt.
+    pub next_attempt: NextAttempt,
+    /// Whether it undoes what was done before: the SDK's sagas name such steps `undo …`.
+    pub undoes: bool,
 }
 
 /// A request that left a step: to which place, and what it was.
@@ -158,6 +163,8 @@ impl Frame {
             random: Randomness::new(seed, generation),
             places: Vec::new(),
             places_before: Vec::new(),
+            next_attempt: NextAttempt::default(),
+            undoes: false,
         }
     }
 
@@ -169,9 +176,9 @@ impl Frame {
 
     /// Another attempt counts anew, so that it does the same under the same names.
     pub fn again(&mut self, seed: Seed, generation: u32, attempt: u32) {
-        let before = std::mem::take(&mut self.places);
+        let (before, undoes) = (std::mem::take(&mut self.places), self.undoes);
         *self = Self::step(seed, generation, self.id, self.path, attempt, self.retry);
-        self.places_before = before;
+        (self.places_before, self.undoes) = (before, undoes);
     }
 }
 

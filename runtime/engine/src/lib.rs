@@ -42,8 +42,8 @@ mod ticker;
 mod validate;
 
 pub use activation::{
-    Activation, Cause, DryRun, Effects, Ended, Left, Metric, MetricKind, Outcome, Point, RunContext, RunSink,
-    SentEvent, SentSignal, StartRun, StartTarget, Stretched, Went,
+    Activation, Cause, DryRun, Effects, Ended, Left, Metric, MetricKind, NextAttempt, Outcome, Point, RunContext,
+    RunSink, SentEvent, SentSignal, StartRun, StartTarget, Stretched, Went,
 };
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 /// The longest secret, in bytes.
 pub const SECRET_BYTES: usize = 64 * 1024;
+/// The shortest secret that a request may carry, in bytes. A shorter one would be found everywhere in an answer.
+pub const SECRET_SENT_MIN_BYTES: usize = 8;
 
 /// The value of a secret; never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub trait SecretSource: Send + Sync + 'static {
     /// The secret of that name; none where there is none. Read at each use, so that a secret can be rotated.
     fn secret(&self, name: &str) -> Option<SecretValue>;
 
-    /// Where an operator would put the secret of that name, in words.
+    /// Where an operator would put the secret of that name, in words. A guest reads it, so it names no path of the host.
     fn place(&self, name: &str) -> String;
 }
 
@@ -91,12 +93,9 @@ impl SecretSource for EnvironmentAndFiles {
 
     fn place(&self, name: &str) -> String {
         let variable = Self::variable(name);
-        match &self.folder {
-            Some(folder) => {
-                format!("the environment variable `{variable}` or the file `{}`", folder.join(name).display())
-            }
-            None => format!("the environment variable `{variable}`"),
-        }
+        let file =
+            if self.folder.is_some() { format!(" or the file `{name}` of the host's secrets") } else { String::new() };
+        format!("the environment variable `{variable}`{file}")
     }
 }
 
@@ -111,7 +110,9 @@ mod tests {
         let source = EnvironmentAndFiles::new(Some(folder.path().to_owned()));
         assert_eq!(source.secret("api-key").unwrap().expose(), b"s3cret");
         assert!(source.secret("other").is_none());
-        assert!(source.place("api-key").contains("TIDEMILL_SECRET_API_KEY"));
+        let place = source.place("api-key");
+        assert!(place.contains("TIDEMILL_SECRET_API_KEY") && place.contains("`api-key`"), "{place}");
+        assert!(!place.contains(folder.path().to_str().unwrap()), "{place}");
     }
 
     #[test]

@@ -108,6 +108,9 @@ codes! {
     SecretMissing => "secret-missing", 422, retryable: false,
         "There is no secret of this name",
         "Set the secret: as the environment variable or the file that the message names.";
+    SecretTooShort => "secret-too-short", 422, retryable: false,
+        "The secret is too short to be sent",
+        "Use a secret of at least 8 bytes.";
     SecretNotGranted => "secret-not-granted", 403, retryable: false,
         "The secret may not be used here",
         "Add the secret, with the origin it may go to, to `secrets` under `[grants]`.";
@@ -145,9 +148,12 @@ codes! {
     HttpTooManyRedirects => "http-too-many-redirects", 502, retryable: false,
         "The request was redirected too often",
         "Ask the address at which the redirects end, or raise `redirects`.";
+    HttpRedirectRefused => "http-redirect-refused", 502, retryable: false,
+        "A request with a secret was redirected to another origin",
+        "Ask with `redirects = 0`, and send another request, without the secret, to the `location` of the answer.";
     HttpCircuitOpen => "http-circuit-open", 503, retryable: true,
         "The server failed too often, and is left alone for a while",
-        "Wait until the time that the message names; the run is tried again by its retry policy.";
+        "Wait until the time that the message names; steps and runs that are tried again wait by themselves.";
     // Ledger: what a posting must satisfy.
     UnknownCurrency => "unknown-currency", 422, retryable: false,
         "The currency is not known",

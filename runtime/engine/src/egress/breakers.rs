@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidemill_core::breaker::{Admission, Breaker, BreakerPolicy, Outcome, Phase, Refusal};
+use tidemill_core::breaker::{Admission, Breaker, BreakerPolicy, Outcome, Phase, Purpose, Refusal};
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::{Clock, Code, Failure};
+use tidemill_core::retry_after::circuit_open;
+use tidemill_core::{Clock, Failure};
 
 /// The most breakers that are kept, and how many are dropped at once when there are more.
 const KEPT: usize = 4_096;
@@ -48,9 +49,9 @@ impl Breakers {
     }
 
     /// Asks whether a deployment may send a request to an origin.
-    pub fn ask(&self, deployment: &str, origin: &str) -> Result<LetThrough, Failure> {
+    pub fn ask(&self, deployment: &str, origin: &str, purpose: Purpose) -> Result<LetThrough, Failure> {
         let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
-        let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now());
+        let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
         match admitted {
             Ok(admission) => Ok(LetThrough {
                 breaker,
@@ -58,9 +59,12 @@ impl Breakers {
                 admission: Some(admission),
                 watch: Stopwatch::start(),
             }),
-            Err(Refusal { since, until }) => Err(Code::HttpCircuitOpen.failure(format!(
-                "{origin} failed too often: it is left alone since {since}, and the next try is let through at {until}"
-            ))),
+            Err(Refusal { since, until }) => {
+                let message = format!(
+                    "{origin} failed too often: it is left alone since {since}, and the next try is let through at {until}"
+                );
+                Err(circuit_open(message, until))
+            }
         }
     }
 }
@@ -133,19 +137,22 @@ mod tests {
     }
 
     fn open(breakers: &Breakers, deployment: &str, origin: &str) {
-        (0..10).for_each(|_| breakers.ask(deployment, origin).unwrap().ended(true));
+        (0..10).for_each(|_| breakers.ask(deployment, origin, Purpose::Ordinary).unwrap().ended(true));
     }
 
     #[test]
     fn one_deployment_and_one_origin_are_left_alone_and_no_other() {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
-        let failure = breakers.ask("a", "https://x").err().unwrap();
+        let failure = breakers.ask("a", "https://x", Purpose::Ordinary).err().unwrap();
         assert_eq!((failure.code.as_str(), failure.retryable), ("host/http-circuit-open", true));
         for part in ["https://x", "1970-01-01T00:16:40", "1970-01-01T00:17:40"] {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
-        assert!(breakers.ask("a", "https://y").is_ok() && breakers.ask("b", "https://x").is_ok());
+        assert!(
+            breakers.ask("a", "https://y", Purpose::Ordinary).is_ok()
+                && breakers.ask("b", "https://x", Purpose::Ordinary).is_ok()
+        );
     }
 
     #[test]
@@ -154,12 +161,12 @@ mod tests {
         open(&breakers, "a", "https://x");
         clock.advance(60_000);
         for _ in 0..30 {
-            drop(breakers.ask("a", "https://x").unwrap());
+            drop(breakers.ask("a", "https://x", Purpose::Ordinary).unwrap());
         }
-        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x").unwrap()).collect();
-        assert!(breakers.ask("a", "https://x").is_err());
+        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x", Purpose::Ordinary).unwrap()).collect();
+        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_err());
         drop(held);
-        assert!(breakers.ask("a", "https://x").is_ok());
+        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_ok());
     }
 
     #[test]
@@ -167,10 +174,10 @@ mod tests {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
         for n in 0..3 * KEPT {
-            breakers.ask("a", &format!("https://{n}")).unwrap().ended(false);
+            breakers.ask("a", &format!("https://{n}"), Purpose::Ordinary).unwrap().ended(false);
         }
         assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT);
-        assert!(breakers.ask("a", "https://x").is_err());
+        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_err());
         for n in 0..2 * KEPT {
             open(&breakers, "b", &format!("https://{n}"));
         }

@@ -2,12 +2,17 @@
 //!
 //! The way of one request: its form is checked ([`outgoing`]), its origin against the operator's policy and the deployment's
 //! grant ([`Reach::check`]), its secrets against where they may go; then it is sent, tried again as its policy says, and redirected by
-//! hand, with all of these checks at each hop ([`send`]). An origin that fails a deployment again and again is left alone for a
-//! while ([`breakers`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
+//! hand, with all of these checks at each hop ([`send`]). What its answer repeats of a secret is hidden ([`echoes`]). An origin that
+//! fails a deployment again and again is left alone for a while ([`breakers`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
 
 mod address;
+mod answer;
 mod breakers;
+mod client;
+mod decode;
+mod echoes;
 mod gates;
+mod hop;
 mod origin;
 mod outgoing;
 mod placeholders;
@@ -17,6 +22,7 @@ mod resolve;
 mod roots;
 mod send;
 mod target;
+mod tries;
 mod usage;
 
 pub use origin::{BadOrigin, OriginPattern, Scheme};

@@ -13,7 +13,7 @@ use super::target::Target;
 
 /// The most headers, and the most that they hold together.
 const HEADERS: usize = 100;
-const HEADERS_BYTES: usize = 64 * 1024;
+pub(super) const HEADERS_BYTES: usize = 64 * 1024;
 /// The most secrets of one request.
 const SECRETS: usize = 16;
 /// The most redirects that can be asked for, and those that are followed unless asked otherwise.
@@ -74,6 +74,13 @@ pub(crate) struct Answered {
     pub url: String,
     /// How long the last try took, in milliseconds.
     pub elapsed: u64,
+}
+
+impl Answered {
+    /// The first header of that name, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A request before it was looked at.

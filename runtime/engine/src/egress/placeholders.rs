@@ -1,23 +1,28 @@
-//! Secrets in requests: `{{secret:NAME}}` and `{{basic:USER:NAME}}` become their values here, outside the sandbox, escaped for the
-//! place where they stand, and become placeholders again in an answer that repeats them.
+//! Secrets in requests: `{{secret:NAME}}` and `{{basic:USER:NAME}}` become their values here, outside the sandbox, escaped
+//! for the place where they stand.
 //!
-//! Only names that the request lists are looked at; any other text in double braces stays as it is.
+//! Only names that the request lists are replaced; any other text in double braces stays as it is. A text is read once from
+//! its beginning to its end, whatever it holds. What an answer repeats of a secret is found by [`super::echoes`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use tidemill_core::{Code, Failure};
 
 use crate::secrets::SecretValue;
 
-/// A secret shorter than this is not searched for in answers: it would be found everywhere.
-const SEARCHED_BYTES: usize = 6;
-
-/// The longest placeholder; what is longer is none. Without a bound, braces without end would be searched again and again.
-const PLACEHOLDER_BYTES: usize = 320;
+/// The longest user of `{{basic:USER:NAME}}`, in bytes.
+const USER_BYTES: usize = 255;
+/// The longest name of a secret, in bytes.
+const NAME_BYTES: usize = 63;
+/// The most different `{{basic:USER:NAME}}` of one request: each is searched for in the answer.
+const BASIC_TOKENS: usize = 16;
 
 /// The secrets of one request, with their values.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Carried(Vec<(String, SecretValue)>);
+pub(super) struct Carried {
+    secrets: Vec<(String, SecretValue)>,
+    /// The pairs of `{{basic:USER:NAME}}` that were filled in: the user, and which secret.
+    basic: Vec<(String, usize)>,
+}
 
 /// Where a placeholder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,96 +35,155 @@ pub(super) enum Place {
     Json,
 }
 
+/// Why a text cannot be filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FillError {
+    /// The text with its secrets would be longer than its bound.
+    #[error("with its secrets it holds more than {0} bytes")]
+    TooLong(usize),
+    /// Too many different users.
+    #[error("a request holds at most {BASIC_TOKENS} different `{{{{basic:USER:NAME}}}}`")]
+    TooManyUsers,
+    /// A header cannot hold it.
+    #[error("a secret holds a line break or another byte that no header can hold")]
+    NotInHeader,
+}
+
+/// One placeholder of a text.
+struct Placeholder<'a> {
+    /// From its first brace to behind its last.
+    span: std::ops::Range<usize>,
+    /// Which secret.
+    secret: usize,
+    /// The user of a `{{basic:USER:NAME}}`.
+    user: Option<&'a str>,
+}
+
 impl Carried {
     /// The secrets that a request may carry.
     pub const fn new(secrets: Vec<(String, SecretValue)>) -> Self {
-        Self(secrets)
+        Self { secrets, basic: Vec::new() }
     }
 
     /// Whether there are any.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.secrets.is_empty()
+    }
+
+    /// Each secret's name and value.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.secrets.iter().map(|(name, value)| (name.as_str(), value.expose()))
+    }
+
+    /// Each `{{basic:USER:NAME}}` that was filled in, and what it became.
+    pub fn basic_tokens(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.basic.iter().filter_map(|(user, secret)| {
+            let (name, value) = self.secrets.get(*secret)?;
+            Some((format!("{{{{basic:{user}:{name}}}}}"), basic_token(user, value.expose())))
+        })
     }
 
     /// Whether a text has a placeholder of one of them.
     pub fn stands_in(&self, text: &[u8]) -> bool {
-        self.next(text).is_some()
+        self.next(text, 0).is_some()
     }
 
-    /// The text with every placeholder replaced.
-    pub fn fill(&self, text: &[u8], place: Place) -> Vec<u8> {
-        let mut filled = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, value, after)) = self.next(rest) {
-            filled.extend_from_slice(before);
-            match place {
-                Place::Plain => filled.extend_from_slice(&value),
-                Place::Url => filled.extend_from_slice(percent(&value).as_bytes()),
-                Place::Json => filled.extend_from_slice(json(&value).as_bytes()),
+    /// The text with every placeholder replaced, of at most `max_bytes`.
+    pub fn fill(&mut self, text: &[u8], place: Place, max_bytes: usize) -> Result<Vec<u8>, FillError> {
+        let (mut filled, mut from) = (Vec::with_capacity(text.len().min(max_bytes)), 0);
+        let put = |filled: &mut Vec<u8>, more: &[u8]| {
+            if filled.len() + more.len() > max_bytes {
+                return Err(FillError::TooLong(max_bytes));
             }
-            rest = after;
+            filled.extend_from_slice(more);
+            Ok(())
+        };
+        while let Some(Placeholder { span, secret, user }) = self.next(text, from) {
+            put(&mut filled, text.get(from..span.start).unwrap_or_default())?;
+            let value = self.secrets.get(secret).map(|(_, value)| value.expose()).unwrap_or_default();
+            match user {
+                None => put(&mut filled, &escape(value, place))?,
+                Some(user) => put(&mut filled, &escape(&basic_token(user, value), place))?,
+            }
+            from = span.end;
+            if let Some(user) = user
+                && !self.basic.iter().any(|(own, of)| own == user && *of == secret)
+            {
+                if self.basic.len() == BASIC_TOKENS {
+                    return Err(FillError::TooManyUsers);
+                }
+                self.basic.push((user.to_owned(), secret));
+            }
         }
-        filled.extend_from_slice(rest);
-        filled
+        put(&mut filled, text.get(from..).unwrap_or_default())?;
+        Ok(filled)
     }
 
     /// The same for a header, which cannot hold every byte.
-    pub fn fill_header(&self, value: &str) -> Result<Vec<u8>, Failure> {
-        let filled = self.fill(value.as_bytes(), Place::Plain);
+    pub fn fill_header(&mut self, value: &str, max_bytes: usize) -> Result<Vec<u8>, FillError> {
+        let filled = self.fill(value.as_bytes(), Place::Plain, max_bytes)?;
         if filled.iter().any(|b| (*b < 32 && *b != b'\t') || *b == 127) {
-            return Err(
-                Code::HttpBadRequest.failure("a secret holds a line break or another byte that no header can hold")
-            );
+            return Err(FillError::NotInHeader);
         }
         Ok(filled)
     }
 
-    /// What came back, with a placeholder wherever it repeats a secret, in any of the forms that it may have been sent in.
-    pub fn hide(&self, mut text: Vec<u8>) -> Vec<u8> {
-        for (name, value) in &self.0 {
-            let value = value.expose();
-            if value.len() < SEARCHED_BYTES {
-                continue;
-            }
-            let placeholder = format!("{{{{secret:{name}}}}}");
-            for form in [
-                value.to_vec(),
-                percent(value).into_bytes(),
-                json(value).into_bytes(),
-                BASE64.encode(value).into_bytes(),
-            ] {
-                text = replace(text, &form, placeholder.as_bytes());
-            }
-        }
-        text
-    }
-
-    /// The first placeholder: what is before it, its value, what is behind it.
-    fn next<'a>(&self, text: &'a [u8]) -> Option<(&'a [u8], Vec<u8>, &'a [u8])> {
-        let mut from = 0;
-        while let Some(at) = text.get(from..).and_then(|rest| find(rest, b"{{")).map(|at| from + at) {
-            let inner = text.get(at + 2..)?;
-            let near = inner.get(..PLACEHOLDER_BYTES.min(inner.len()))?;
-            if let Some(end) = find(near, b"}}")
-                && let Some(value) = near.get(..end).and_then(|inner| self.value(inner))
-            {
-                return Some((text.get(..at)?, value, inner.get(end + 2..)?));
-            }
+    /// The first placeholder at or behind `from`. What was read and is none is not read again.
+    fn next<'a>(&self, text: &'a [u8], mut from: usize) -> Option<Placeholder<'a>> {
+        loop {
+            let at = from + text.get(from..)?.iter().position(|b| *b == b'{')?;
+            let inner = text.get(at + 1..)?;
             from = at + 1;
+            let (before_name, user, name) = if let Some(rest) = inner.strip_prefix(b"{secret:") {
+                ("{{secret:".len(), None, run(rest, NAME_BYTES, is_of_name))
+            } else if let Some(rest) = inner.strip_prefix(b"{basic:") {
+                let both = run(rest, USER_BYTES + 1 + NAME_BYTES, |b| !matches!(b, b'{' | b'}'));
+                // The name has no colon; a user may have some.
+                let Some(colon) = both.iter().rposition(|b| *b == b':') else {
+                    from += "{basic:".len() + both.len();
+                    continue;
+                };
+                let (user, name) = both.split_at(colon);
+                ("{{basic:".len() + colon + 1, std::str::from_utf8(user).ok(), name.get(1..).unwrap_or_default())
+            } else {
+                continue;
+            };
+            let end = at + before_name + name.len();
+            let is_basic = inner.starts_with(b"{basic:");
+            from = end;
+            if text.get(end..end + 2) == Some(b"}}")
+                && let Some(secret) = self.secrets.iter().position(|(own, _)| own.as_bytes() == name)
+                && user.is_some() == is_basic
+            {
+                return Some(Placeholder { span: at..end + 2, secret, user });
+            }
         }
-        None
     }
+}
 
-    fn value(&self, inner: &[u8]) -> Option<Vec<u8>> {
-        let inner = std::str::from_utf8(inner).ok()?;
-        let secret = |name: &str| self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.expose());
-        if let Some(name) = inner.strip_prefix("secret:") {
-            return secret(name).map(<[u8]>::to_vec);
-        }
-        let (user, name) = inner.strip_prefix("basic:")?.rsplit_once(':')?;
-        let mut pair = format!("{user}:").into_bytes();
-        pair.extend_from_slice(secret(name)?);
-        Some(BASE64.encode(pair).into_bytes())
+/// The beginning of a text, as far as its bytes are of a kind, and at most `max_bytes` of it.
+fn run(text: &[u8], max_bytes: usize, is: impl Fn(u8) -> bool) -> &[u8] {
+    let length = text.iter().take(max_bytes).take_while(|b| is(**b)).count();
+    text.get(..length).unwrap_or_default()
+}
+
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+}
+
+/// What `{{basic:USER:NAME}}` becomes (RFC 7617).
+fn basic_token(user: &str, value: &[u8]) -> Vec<u8> {
+    let mut pair = format!("{user}:").into_bytes();
+    pair.extend_from_slice(value);
+    BASE64.encode(pair).into_bytes()
+}
+
+/// A value as it is written in a place. Never shorter than the value.
+pub(super) fn escape(value: &[u8], place: Place) -> Vec<u8> {
+    match place {
+        Place::Plain => value.to_vec(),
+        Place::Url => percent(value).into_bytes(),
+        Place::Json => json(value).into_bytes(),
     }
 }
 
@@ -142,27 +206,6 @@ fn json(value: &[u8]) -> String {
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
-}
-
-fn replace(text: Vec<u8>, what: &[u8], with: &[u8]) -> Vec<u8> {
-    let Some(mut at) = find(&text, what) else { return text };
-    let (mut replaced, mut rest) = (Vec::with_capacity(text.len()), text.as_slice());
-    loop {
-        let (before, behind) = rest.split_at(at);
-        replaced.extend_from_slice(before);
-        replaced.extend_from_slice(with);
-        rest = behind.get(what.len()..).unwrap_or_default();
-        match find(rest, what) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    replaced.extend_from_slice(rest);
-    replaced
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -174,7 +217,7 @@ mod tests {
     }
 
     fn fill(text: &str, place: Place) -> String {
-        String::from_utf8(carried().fill(text.as_bytes(), place)).unwrap()
+        String::from_utf8(carried().fill(text.as_bytes(), place, 10_000).unwrap()).unwrap()
     }
 
     #[test]
@@ -183,35 +226,71 @@ mod tests {
         assert_eq!(fill("?a={{secret:key}}", Place::Url), "?a=s3%22c%2Fr%20t");
         assert_eq!(fill(r#"{"a":"{{secret:key}}"}"#, Place::Json), r#"{"a":"s3\"c/r t"}"#);
         assert_eq!(fill("Basic {{basic:me:key}}", Place::Plain), format!("Basic {}", BASE64.encode("me:s3\"c/r t")));
+        assert_eq!(fill("{{basic:a:b:key}}", Place::Plain), BASE64.encode("a:b:s3\"c/r t"));
     }
 
     #[test]
     fn what_is_not_listed_stays() {
-        for text in ["{{secret:other}}", "{{key}}", "{{", "}}{{secret:key", "{{basic:key}}", "{{secret:}}"] {
+        for text in [
+            "{{secret:other}}",
+            "{{key}}",
+            "{{",
+            "}}{{secret:key",
+            "{{basic:key}}",
+            "{{secret:}}",
+            "{{basic:{:key}}",
+            "{{secret:key}",
+        ] {
             assert_eq!(fill(text, Place::Plain), text);
         }
         assert_eq!(fill("{{ {{secret:key}}", Place::Plain), "{{ s3\"c/r t");
-    }
-
-    #[test]
-    fn an_answer_that_repeats_a_secret_holds_the_placeholder() {
-        let repeated = format!("a s3\"c/r t b s3%22c%2Fr%20t c s3\\\"c/r t d {}", BASE64.encode("s3\"c/r t"));
-        let hidden = carried().hide(repeated.into_bytes());
-        assert_eq!(hidden, b"a {{secret:key}} b {{secret:key}} c {{secret:key}} d {{secret:key}}");
+        assert_eq!(fill("{{{secret:key}}}", Place::Plain), "{s3\"c/r t}");
+        assert_eq!(fill("{{secret:{{basic:{{secret:key}}", Place::Plain), "{{secret:{{basic:s3\"c/r t");
     }
 
     #[test]
     fn a_header_takes_no_secret_with_a_line_break() {
-        let carried = Carried::new(vec![("key".to_owned(), SecretValue::new(b"a\r\nHost: b".to_vec()))]);
-        assert_eq!(carried.fill_header("{{secret:key}}").unwrap_err().code, "host/http-bad-request");
+        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(b"a\r\nHost: b".to_vec()))]);
+        assert_eq!(carried.fill_header("{{secret:key}}", 100), Err(FillError::NotInHeader));
+    }
+
+    #[test]
+    fn many_placeholders_of_a_long_secret_stop_at_the_bound() {
+        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(vec![b'x'; 64 * 1024]))]);
+        let text = "{{secret:key}}".repeat(100_000);
+        assert_eq!(carried.fill(text.as_bytes(), Place::Plain, 1 << 20), Err(FillError::TooLong(1 << 20)));
+        let users: String = (0..17).map(|n| format!("{{{{basic:{n}:key}}}}")).collect();
+        assert_eq!(carried.fill(users.as_bytes(), Place::Plain, 4 << 20), Err(FillError::TooManyUsers));
+    }
+
+    /// The positions that a search looks at, by what it could look at most: a few bytes for each that the text has.
+    #[test]
+    fn braces_without_end_are_read_once() {
+        for piece in
+            ["{", "{{", "{{basic:", "{{secret:", "{{basic:u:", "{{secret:aaaa", "{{basic:aaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
+            let text = piece.repeat((4 << 20) / piece.len());
+            let (carried, mut from, mut found) = (carried(), 0, 0);
+            while let Some(placeholder) = carried.next(text.as_bytes(), from) {
+                from = placeholder.span.end;
+                found += 1;
+            }
+            assert_eq!(found, 0, "{piece}");
+        }
     }
 
     proptest! {
         #[test]
-        fn any_text_is_filled_without_a_panic(text in "([{}a:]|secret|basic|key|ä){0,30}") {
-            let filled = carried().fill(text.as_bytes(), Place::Plain);
+        fn any_text_is_filled_without_a_panic(text in "([{}a:]|secret|basic|key|ä|\\{\\{secret:key\\}\\}){0,30}") {
+            let filled = carried().fill(text.as_bytes(), Place::Plain, 10_000).unwrap();
             prop_assert_eq!(carried().stands_in(text.as_bytes()), filled != text.as_bytes());
-            let _ = carried().hide(text.into_bytes());
+        }
+
+        #[test]
+        fn every_placeholder_is_found_wherever_it_stands(before in "[{}:a]{0,12}", after in "[{}:a]{0,12}", basic: bool) {
+            let placeholder = if basic { "{{basic:u:key}}" } else { "{{secret:key}}" };
+            let text = format!("{before}{placeholder}{after}");
+            prop_assert!(carried().stands_in(text.as_bytes()), "{}", text);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::address::is_public;
 use super::placeholders::Carried;
 use super::policy::EgressPolicy;
 use super::target::Target;
-use crate::secrets::SecretSource;
+use crate::secrets::{SECRET_SENT_MIN_BYTES, SecretSource};
 
 /// Where one deployment's requests may go.
 #[derive(Clone)]
@@ -62,6 +62,12 @@ impl Reach {
                 let place = self.secrets.place(name);
                 Code::SecretMissing.failure(format!("there is no secret `{name}`; put it into {place}"))
             })?;
+            if value.expose().len() < SECRET_SENT_MIN_BYTES {
+                return Err(Code::SecretTooShort.failure(format!(
+                    "secret `{name}` holds fewer than {SECRET_SENT_MIN_BYTES} bytes: an answer that repeats it could not be told from \
+                     one that does not"
+                )));
+            }
             Ok((name.clone(), value))
         });
         Ok(Carried::new(values.collect::<Result<_, Failure>>()?))

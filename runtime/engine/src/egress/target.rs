@@ -6,7 +6,7 @@ use url::{Host, Url};
 use super::origin::Scheme;
 
 /// The longest url, in bytes.
-const URL_BYTES: usize = 8 * 1024;
+pub(super) const URL_BYTES: usize = 8 * 1024;
 
 /// A url that may be asked, in form; whether it is allowed is another matter.
 #[derive(Debug, Clone, PartialEq, Eq)]

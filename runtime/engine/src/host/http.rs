@@ -9,8 +9,10 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tidemill_core::breaker::Purpose;
 use tidemill_core::journal::{Hash, Kind, SHOWN_BYTES};
 use tidemill_core::limits::{FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES};
+use tidemill_core::retry_after::{after_answer, refused_until};
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure, gate};
 use tidemill_store::records::LogLevel;
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::call::{Answer, Contract, Interface, Pending, answer};
+use crate::activation::NextAttempt;
 use crate::bindings::wit::http::{Request, Response};
 use crate::bindings::wit::types::Field;
 use crate::blob::Blob;
@@ -47,6 +50,7 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
         };
         let asked = short(&request.content);
         if let Some(came) = guest.recall::<Result<Came, Failure>>(Kind::Fetch, asked)? {
+            note_next_attempt(guest, [&came]);
             return answer(came.map(Came::into_response));
         }
         let (shown, acts) = (shown(&request.request), !request.request.is_safe());
@@ -61,10 +65,15 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
         }
         // An answer may be as large as a request.
         let leave = leave(guest, &request, &Arc::new(Budget::new(HTTP_BODY_BYTES)));
+        let carries_secret = pay_search(guest, &request.request);
         let sent = send(guest, request.request, leave);
-        let Some(came) = until_cancelled(guest, sent).await? else { return answer(Err(cancelled())) };
+        let Some(came) = until_cancelled(guest, acts, sent).await? else { return answer(Err(cancelled())) };
         gate::pass("http/answered");
         let came = came.map(Came::from);
+        if carries_secret {
+            guest.fuel.owed.work(searched_bytes(&came));
+        }
+        note_next_attempt(guest, [&came]);
         guest.record(Kind::Fetch, asked, &came, Some(&shown))?;
         gate::pass("http/recorded");
         if acts {
@@ -128,6 +137,7 @@ fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec
         {
             return Ok(refused(failure));
         }
+        note_next_attempt(guest, slots.iter().flatten());
         let missing = || Err(Code::Internal.failure("the request was not sent"));
         Ok(slots
             .into_iter()
@@ -149,7 +159,7 @@ async fn fetch_slots(
     let mut open: Vec<usize> =
         (0..slots.len()).filter(|index| slots.get(*index).is_some_and(Option::is_none)).collect();
     let mut acts = vec![false; requests.len()];
-    let mut sent = Vec::new();
+    let (mut sent, mut searched) = (Vec::new(), Vec::new());
     for (index, request) in requests.into_iter().enumerate() {
         match request {
             _ if !open.contains(&index) => {}
@@ -158,6 +168,9 @@ async fn fetch_slots(
                     *acts = !request.request.is_safe();
                 }
                 let leave = leave(guest, &request, &budget);
+                if pay_search(guest, &request.request) {
+                    searched.push(index);
+                }
                 sent.push((index, request.request, leave));
             }
             Err(failure) => {
@@ -177,7 +190,7 @@ async fn fetch_slots(
     let all = guest.io.spawn(async move {
         let (egress, came) = (&egress, &came);
         let sending = stream::iter(sent).map(|(index, request, leave)| async move {
-            let answered = egress.send(&request, &leave).await;
+            let answered = egress.send(request, &leave).await;
             // Where nobody listens any more, the guest was stopped.
             let _ = came.send((index, answered)).await;
         });
@@ -186,7 +199,7 @@ async fn fetch_slots(
     let _give_up = GiveUp(all.abort_handle());
     while under_way > 0 {
         let next = async { coming.recv().await.ok_or_else(lost) };
-        let (index, answered) = match until_cancelled(guest, next).await? {
+        let (index, answered) = match until_cancelled(guest, acts.contains(&true), next).await? {
             None => return Ok(Err(cancelled())),
             Some(Err(failure)) => return Ok(Err(failure)),
             Some(Ok(next)) => next,
@@ -194,6 +207,9 @@ async fn fetch_slots(
         under_way -= 1;
         gate::pass("http/slot-answered");
         let answered = answered.map(Came::from);
+        if searched.contains(&index) {
+            guest.fuel.owed.work(searched_bytes(&answered));
+        }
         if acts.get(index) == Some(&true) && is_good(&answered) {
             guest.record(Kind::FetchSlot, asked, &(index, &answered), None)?;
             gate::pass("http/slot-recorded");
@@ -241,6 +257,10 @@ impl From<Answered> for Came {
 }
 
 impl Came {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     fn into_response(self) -> Response {
         Response {
             status: self.status,
@@ -381,7 +401,41 @@ fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
         usage: Arc::clone(&guest.usage),
         budget: Arc::clone(budget),
         salt: request.content.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        purpose: if guest.is_compensating() { Purpose::Compensation } else { Purpose::Ordinary },
+        cancel: guest.history.told.is_none().then(|| guest.cancel().clone()),
     }
+}
+
+/// Charges for the search of a request for its placeholders; says whether it carries a secret.
+fn pay_search(guest: &Guest, request: &Outgoing) -> bool {
+    let carries_secret = !request.secrets.is_empty();
+    if carries_secret {
+        let headers: usize = request.headers.iter().map(|(_, value)| value.len()).sum();
+        guest.fuel.owed.work(request.url.len() + headers + request.body.len());
+    }
+    carries_secret
+}
+
+/// What was searched of an answer for the secrets of its request, in bytes.
+fn searched_bytes(came: &Result<Came, Failure>) -> usize {
+    came.as_ref().map_or(0, |came| {
+        came.body.0.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    })
+}
+
+/// Remembers what the answers of the last call say about the next try, for the retry of the step or run that they are in.
+fn note_next_attempt<'a>(guest: &mut Guest, all: impl IntoIterator<Item = &'a Result<Came, Failure>>) {
+    let now = guest.log.clock.now();
+    let mut next = NextAttempt::default();
+    for came in all {
+        let at = match came {
+            Ok(came) => after_answer(came.status, came.header("retry-after"), now),
+            Err(failure) => refused_until(failure),
+        };
+        next.not_before = next.not_before.max(at);
+        next.refused |= came.as_ref().is_err_and(|failure| refused_until(failure).is_some());
+    }
+    guest.history.frame().next_attempt = next;
 }
 
 fn send(
@@ -390,7 +444,7 @@ fn send(
     leave: Leave,
 ) -> impl Future<Output = Result<Answered, Failure>> + Send + use<> {
     let egress = Arc::clone(&guest.outside.egress);
-    let sent = guest.io.spawn(async move { egress.send(&request, &leave).await });
+    let sent = guest.io.spawn(async move { egress.send(request, &leave).await });
     async move { joined(sent).await? }
 }
 
@@ -412,13 +466,16 @@ fn lost() -> Failure {
     Code::Internal.failure("the host failed while it sent a request; its own log says how")
 }
 
-/// Waits for an answer, and saves meanwhile what is not saved. None where the guest was told instead that it is to end.
+/// Waits for an answer, and saves what is not saved until then. None if the guest was notified instead that it is to end.
+///
+/// An answer to a request that `acts` is waited for all the same: once it is recorded, the guest knows what there is to undo.
 async fn until_cancelled<T>(
     guest: &mut Guest,
+    acts: bool,
     answered: impl Future<Output = Result<T, Failure>> + Send,
 ) -> wasmtime::Result<Option<Result<T, Failure>>> {
     let cancel = guest.cancel().clone();
-    let may_tell = guest.history.told.is_none();
+    let may_tell = guest.history.told.is_none() && !acts;
     tokio::pin!(answered);
     loop {
         tokio::select! {

@@ -12,11 +12,15 @@ use tidemill_engine::{Cause, EgressPolicy};
 use crate::server::{NEVER, Server, answer, ok};
 use crate::support::{Job, World};
 
-struct Fixed;
+pub struct Fixed;
 
 impl SecretSource for Fixed {
     fn secret(&self, name: &str) -> Option<SecretValue> {
-        (name == "api-key").then(|| SecretValue::new(b"s3cret/value".to_vec()))
+        match name {
+            "api-key" => Some(SecretValue::new(b"s3cret/value".to_vec())),
+            "short" => Some(SecretValue::new(b"7 bytes".to_vec())),
+            _ => None,
+        }
     }
 
     fn place(&self, name: &str) -> String {
@@ -25,20 +29,20 @@ impl SecretSource for Fixed {
 }
 
 /// A world whose operator lets requests reach this machine.
-fn near() -> World {
+pub fn near() -> World {
     World::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
         config.secrets = Arc::new(Fixed);
     })
 }
 
-async fn granted<'a>(world: &'a World, origins: &[&str]) -> Job<'a> {
+pub async fn granted<'a>(world: &'a World, origins: &[&str]) -> Job<'a> {
     let http: Vec<_> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
     let secrets = vec![SecretGrant { name: "api-key".to_owned(), to: http.clone(), sign: false }];
     world.hostile().await.grant(Grants { http, secrets, ..Grants::default() })
 }
 
-fn fetch(url: &str) -> Value {
+pub fn fetch(url: &str) -> Value {
     json!({ "do": "fetch", "url": url })
 }
 
@@ -106,92 +110,6 @@ async fn an_origin_that_the_operator_named_may_be_private() {
     let world = World::with(|config| config.egress.private = vec![origin.parse().unwrap()]);
     let job = granted(&world, &[&origin]).await;
     assert_eq!(job.output(fetch(&server.url("/"))).await["body"], json!("here"));
-}
-
-#[tokio::test]
-async fn a_secret_goes_where_it_may_and_never_comes_back() {
-    let server = Server::start(|asked, _| {
-        answer(
-            "200 OK",
-            &format!("x-echo: {}\r\n", asked.headers["authorization"]),
-            &format!("{} {}", asked.line, asked.body),
-        )
-    })
-    .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin()]).await;
-    let got = job
-        .output(json!({
-            "do": "fetch", "method": "POST", "url": server.url("/p?k={{secret:api-key}}"), "secrets": ["api-key"],
-            "headers": [["authorization", "Bearer {{secret:api-key}}"], ["content-type", "application/json"]],
-            "body": r#"{"k":"{{secret:api-key}}"}"#
-        }))
-        .await;
-    let asked = server.asked();
-    assert_eq!(asked[0].line, "POST /p?k=s3cret%2Fvalue HTTP/1.1");
-    assert_eq!(asked[0].headers["authorization"], "Bearer s3cret/value");
-    assert_eq!(asked[0].body, r#"{"k":"s3cret/value"}"#);
-    let seen = got.to_string();
-    assert!(!seen.contains("s3cret") && seen.contains("Bearer {{secret:api-key}}"), "{seen}");
-    assert_eq!(got["url"], json!(server.url("/p?k={{secret:api-key}}")));
-}
-
-#[tokio::test]
-async fn a_secret_stays_where_its_grant_does_not_name_the_origin() {
-    let server = Server::start(|_, _| ok("")).await;
-    let world = near();
-    let origin = server.origin();
-    let grants = |to: &[&str]| Grants {
-        http: vec![origin.parse().unwrap()],
-        secrets: vec![SecretGrant {
-            name: "api-key".to_owned(),
-            to: to.iter().map(|to| to.parse().unwrap()).collect(),
-            sign: true,
-        }],
-        ..Grants::default()
-    };
-    let act = |name: &str| json!({ "do": "fetch", "url": server.url("/"), "secrets": [name] });
-    let job = world.hostile().await.grant(grants(&["https://api.example.com"]));
-    assert_eq!(job.code(act("api-key")).await, "host/secret-not-granted");
-    assert_eq!(job.code(act("other")).await, "host/secret-not-granted");
-    let mut missing = grants(&[&origin]);
-    missing.secrets[0].name = "gone".to_owned();
-    let (failure, _) = world.hostile().await.grant(missing).failure(act("gone")).await;
-    assert_eq!(failure.code, "host/secret-missing");
-    assert!(failure.message.contains("the place of gone"));
-    assert!(server.asked().is_empty());
-}
-
-#[tokio::test]
-async fn a_redirect_is_checked_again_and_takes_no_secret_elsewhere() {
-    let other = Server::start(|asked, _| ok(&format!("{:?}", asked.headers.get("authorization")))).await;
-    let to = other.url("/there");
-    let server = Server::start(move |asked, _| match asked.line.as_str() {
-        "GET /same HTTP/1.1" => answer("302 Found", "location: /end\r\n", ""),
-        "GET /end HTTP/1.1" => ok(&asked.headers["authorization"]),
-        "GET /loop HTTP/1.1" => answer("302 Found", "location: /loop\r\n", ""),
-        "GET /out HTTP/1.1" => answer("307 Temporary Redirect", "location: http://10.0.0.1/\r\n", ""),
-        _ => answer("302 Found", &format!("location: {to}\r\n"), ""),
-    })
-    .await;
-    let world = near();
-    let job = granted(&world, &[&server.origin(), &other.origin()]).await;
-    let act = |path: &str| {
-        json!({
-            "do": "fetch", "url": server.url(path), "secrets": ["api-key"],
-            "headers": [["authorization", "Bearer {{secret:api-key}}"]]
-        })
-    };
-    assert_eq!(job.output(act("/same")).await["body"], json!("Bearer {{secret:api-key}}"));
-    let moved = job.output(act("/move")).await;
-    assert_eq!((&moved["body"], &moved["url"]), (&json!("None"), &json!(other.url("/there"))));
-    assert_eq!(job.code(act("/out")).await, "host/not-granted");
-    assert_eq!(job.code(act("/loop")).await, "host/http-too-many-redirects");
-    let mut post = act("/move");
-    post["method"] = json!("POST");
-    assert_eq!(job.output(post).await["status"], json!(302));
-    let only = granted(&world, &[&server.origin()]).await;
-    assert_eq!(only.code(act("/move")).await, "host/not-granted");
 }
 
 #[tokio::test]
@@ -301,6 +219,35 @@ async fn a_cancellation_ends_a_request_that_waits() {
     job.cancel.cancel();
     let (failure, _) = crate::support::failure(run.await.unwrap());
     assert_eq!(failure.code, "host/cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_may_have_done_something_is_carried_to_its_answer() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let server = Server::start(move |asked, _| {
+        if asked.line.starts_with("POST") {
+            let _ = released.lock().unwrap().recv();
+        }
+        ok(&asked.line)
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    let post = json!({ "do": "fetch", "method": "POST", "url": server.url("/charge") });
+    let activation = job.activation(&post);
+    let engine = world.engine.clone();
+    let run = tokio::spawn(async move { engine.run(activation).await });
+    while server.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    job.cancel.cancel();
+    release.send(()).unwrap();
+    let ended = run.await.unwrap();
+    let tidemill_engine::Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
+    assert!(String::from_utf8_lossy(&output).contains("POST /charge"));
+    assert_eq!(job.code(post).await, "host/cancelled", "the next is not sent");
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod egress;
 mod health;
 mod https;
 mod ledger;
+mod retries;
+mod secrets;
 mod server;
 mod stage;
 mod support;

@@ -1,0 +1,226 @@
+//! Reading an answer: its body within every bound, unpacked, and without the secrets that its request carried.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use flate2::write::MultiGzDecoder;
+use tidemill_core::{Code, Failure};
+
+use super::client::judge;
+use super::echoes::Echoes;
+use super::outgoing::Answered;
+use super::send::Leave;
+use super::target::Target;
+use super::usage::Budget;
+
+/// An answer as it came.
+pub(super) struct Received {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    /// Who sent it.
+    origin: String,
+}
+
+/// What is done with an answer before the guest sees it.
+#[derive(Clone)]
+pub(super) struct Opening {
+    /// Whether a compressed body is unpacked: it is not if the guest itself said which encodings it takes.
+    pub unpacks: bool,
+    /// Finds the secrets that the request carried, if it carried any.
+    pub echoes: Option<Arc<Echoes>>,
+    /// What the bodies of the call may hold.
+    pub budget: Arc<Budget>,
+}
+
+impl Received {
+    /// Reads the body as it comes.
+    pub async fn read(mut response: reqwest::Response, target: &Target, leave: &Leave) -> Result<Self, Failure> {
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), latin1(value.as_bytes())))
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| judge(error, target))? {
+            leave.budget.take(chunk.len(), body.len() + chunk.len())?;
+            leave.usage.bytes(chunk.len(), &leave.limits)?;
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, headers, body, origin: target.origin() })
+    }
+
+    /// How many bytes there may be to work on before the guest sees it.
+    pub fn work_bytes(&self, opening: &Opening) -> usize {
+        match &opening.echoes {
+            _ if opening.unpacks && self.encoding().is_some() => usize::MAX,
+            Some(_) => self.body.len(),
+            None => 0,
+        }
+    }
+
+    /// The answer as the guest sees it.
+    pub fn open(mut self, url: String, opening: &Opening) -> Result<Answered, Failure> {
+        match self.encoding() {
+            Some(encoding) if is_gzip(encoding) && opening.unpacks && !self.body.is_empty() => {
+                self.unpack(&opening.budget)?
+            }
+            // A secret would be found by the guest that unpacks it, and not here.
+            Some(encoding) if opening.echoes.is_some() && !self.body.is_empty() && !is_gzip(encoding) => {
+                return Err(Code::HttpBadAnswer.failure(format!(
+                    "{} answers a request that carries a secret in an encoding other than gzip, which it was asked for",
+                    self.origin
+                )));
+            }
+            _ => {}
+        }
+        let Self { status, headers, body, .. } = self;
+        let Some(echoes) = &opening.echoes else { return Ok(Answered { status, headers, body, url, elapsed: 0 }) };
+        let hide = |text: String| String::from_utf8(echoes.hide(text.into_bytes())).unwrap_or_default();
+        Ok(Answered {
+            status,
+            headers: headers.into_iter().map(|(name, value)| (hide(name), hide(value))).collect(),
+            body: echoes.hide(body),
+            url: hide(url),
+            elapsed: 0,
+        })
+    }
+
+    /// How the body is encoded, where it is.
+    fn encoding(&self) -> Option<&str> {
+        let mut named =
+            self.headers.iter().filter(|(name, _)| name == "content-encoding").map(|(_, value)| value.trim());
+        match (named.next(), named.next()) {
+            (Some(encoding), None) if encoding.eq_ignore_ascii_case("identity") || encoding.is_empty() => None,
+            (Some(encoding), None) => Some(encoding),
+            (None, _) => None,
+            // Encoded twice; it is not unpacked.
+            (Some(_), Some(_)) => Some("several"),
+        }
+    }
+
+    fn unpack(&mut self, budget: &Arc<Budget>) -> Result<(), Failure> {
+        let packed = std::mem::take(&mut self.body);
+        budget.give_back(packed.len());
+        let mut decoder = MultiGzDecoder::new(Unpacked { body: Vec::new(), budget, over: None });
+        let written = decoder.write_all(&packed).and_then(|()| decoder.try_finish());
+        if let Some(failure) = decoder.get_mut().over.take() {
+            return Err(failure);
+        }
+        if written.is_err() {
+            return Err(
+                Code::HttpBadAnswer.failure(format!("the body that {} answered is not valid gzip", self.origin))
+            );
+        }
+        self.body = std::mem::take(&mut decoder.get_mut().body);
+        // Both are those of the packed body.
+        self.headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
+        Ok(())
+    }
+}
+
+fn is_gzip(encoding: &str) -> bool {
+    encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip")
+}
+
+/// A body that is being unpacked, within the bounds of a body.
+struct Unpacked<'a> {
+    body: Vec<u8>,
+    budget: &'a Budget,
+    over: Option<Failure>,
+}
+
+impl std::io::Write for Unpacked<'_> {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        if let Err(failure) = self.budget.take(more.len(), self.body.len() + more.len()) {
+            self.over = Some(failure);
+            return Err(std::io::Error::other("the body is too large"));
+        }
+        self.body.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Header values are bytes; those that are not ASCII are read as Latin-1.
+pub(super) fn latin1(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn received(encoding: &str, body: Vec<u8>) -> Received {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Received {
+            status: 200,
+            headers: vec![header("content-encoding", encoding), header("content-length", "9"), header("etag", "1")],
+            body,
+            origin: "https://x".to_owned(),
+        }
+    }
+
+    fn packed(body: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn opening(bytes: usize) -> Opening {
+        Opening { unpacks: true, echoes: None, budget: Arc::new(Budget::new(bytes)) }
+    }
+
+    fn open(encoding: &str, body: &[u8], opening: &Opening) -> Result<Answered, Failure> {
+        let received = received(encoding, body.to_vec());
+        opening.budget.take(body.len(), body.len()).unwrap();
+        received.open(String::new(), opening)
+    }
+
+    #[test]
+    fn gzip_is_unpacked_and_its_headers_go() {
+        for encoding in ["gzip", "GZIP", "x-gzip"] {
+            let answer = open(encoding, &packed(b"hello"), &opening(1_000)).unwrap();
+            assert_eq!((answer.body.as_slice(), answer.headers.len()), (&b"hello"[..], 1), "{encoding}");
+        }
+        let two = [packed(b"a"), packed(b"b")].concat();
+        assert_eq!(open("gzip", &two, &opening(1_000)).unwrap().body, b"ab");
+    }
+
+    #[test]
+    fn what_is_not_gzip_stays_as_it_came() {
+        for encoding in ["br", "identity", "", "gzip, br"] {
+            assert_eq!(open(encoding, b"hello", &opening(1_000)).unwrap().body, b"hello", "{encoding}");
+        }
+        let own = Opening { unpacks: false, ..opening(1_000) };
+        assert_eq!(open("gzip", b"hello", &own).unwrap().body, b"hello");
+        assert_eq!(open("gzip", b"", &opening(1_000)).unwrap().body, b"");
+    }
+
+    #[test]
+    fn a_body_that_unpacks_beyond_its_bound_is_refused() {
+        let bomb = packed(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 10_000);
+        let all = opening(6 << 20);
+        assert_eq!(open("gzip", &bomb, &all).unwrap_err().code, "host/limit-http-body");
+        assert_eq!(open("gzip", &packed(&[0; 2_000]), &opening(1_000)).unwrap_err().code, "host/limit-http-body");
+    }
+
+    #[test]
+    fn gzip_that_breaks_off_is_no_answer() {
+        let whole = packed(b"hello, hello, hello");
+        for body in [&whole[..whole.len() - 4], b"hello"] {
+            assert_eq!(open("gzip", body, &opening(1_000)).unwrap_err().code, "host/http-bad-answer");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The HTTP client beneath: how it is set up, and what its errors mean.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, redirect};
+use tidemill_core::{Code, Failure};
+
+use super::reach::refused;
+use super::resolve::{AddressRefused, Resolver};
+use super::roots::Roots;
+use super::target::Target;
+
+/// How long connecting may take, within the try's own time.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Connections that are kept for the next request, and how long.
+const IDLE_PER_HOST: usize = 16;
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A client; says why not where TLS cannot be set up, as on a machine without any root certificates.
+pub(super) fn client(private: bool, roots: &Roots) -> Result<Client, String> {
+    // Another part of the process may have installed one, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |error: reqwest::Error| format!("this host cannot send requests: {error}");
+    let roots: Result<Vec<_>, _> = roots.ders().map(Certificate::from_der).collect();
+    Client::builder()
+        .tls_certs_merge(roots.map_err(failed)?)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(Resolver { private })
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .referer(false)
+        .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(failed)
+}
+
+/// What went wrong, without the url: it may hold a secret.
+pub(super) fn judge(error: reqwest::Error, target: &Target) -> Failure {
+    let origin = target.origin();
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if let Some(address) = inner.downcast_ref::<AddressRefused>() {
+            return refused(&origin, &address.to_string());
+        }
+        words = inner.to_string();
+        cause = inner.source();
+    }
+    let words: String = words.chars().take(300).collect();
+    if error.is_timeout() {
+        Code::HttpTimeout.failure(format!("{origin} did not answer in time"))
+    } else if error.is_builder() {
+        Code::HttpBadRequest.failure(format!("the request to {origin} cannot be sent: {words}"))
+    } else if error.is_connect() {
+        Code::HttpConnectFailed.failure(format!("{origin} could not be reached: {words}"))
+    } else {
+        Code::HttpBadAnswer.failure(format!("{origin} did not answer in HTTP: {words}"))
+    }
+}

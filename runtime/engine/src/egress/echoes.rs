@@ -1,0 +1,302 @@
+//! Secrets in answers: what an answer repeats of the secrets that its request carried becomes a placeholder again.
+//!
+//! *What is searched for.* Each secret as it is, and as it was written into the url, a JSON text or an `Authorization:
+//! Basic` header; and each of these in hexadecimal digits and in base64, whatever stands before and behind it there.
+//!
+//! *Where.* In the text as it came, and in what it says once its percent-encoding, its JSON escapes and its HTML entities are
+//! decoded, twice over. Letters of either case are the same, and so are the two alphabets of base64.
+//!
+//! One automaton finds all of it in one pass over each of these texts, so that the time does not depend on what they hold.
+//! This is defence in depth: a server that wants to give a secret away writes it backwards.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+
+use super::decode::Decoded;
+use super::placeholders::{Carried, Place, escape};
+use crate::secrets::SECRET_SENT_MIN_BYTES;
+
+/// What the automaton looks for of a longer pattern; the rest is compared where that is found.
+const HEAD_BYTES: usize = 64;
+/// How often the whole of a text may be compared with what is behind a pattern's head. A text that takes more than that is
+/// made for it, and what has a pattern's head counts as the pattern from there on.
+const COMPARISONS: usize = 16;
+/// How deep encodings in one another are decoded.
+const DEPTH: usize = 2;
+
+/// Finds the secrets of one request.
+pub(super) struct Echoes {
+    heads: AhoCorasick,
+    patterns: Vec<Pattern>,
+}
+
+/// One form of a secret.
+struct Pattern {
+    /// Folded.
+    text: Vec<u8>,
+    /// Characters before and behind it that hold a part of the secret too: in base64, where a character is of two bytes.
+    margins: (usize, usize),
+    /// What is put in its place.
+    placeholder: String,
+}
+
+impl Echoes {
+    /// Of the secrets that a request carried.
+    ///
+    /// # Errors
+    /// If there is more to search for than an automaton can hold.
+    pub fn new(carried: &Carried) -> Result<Self, BuildError> {
+        let mut patterns = Vec::new();
+        for (name, value) in carried.secrets() {
+            let placeholder = format!("{{{{secret:{name}}}}}");
+            let mut forms = [Place::Plain, Place::Url, Place::Json].map(|place| escape(value, place)).to_vec();
+            forms.dedup();
+            forms.iter().for_each(|form| add(&mut patterns, form, &placeholder));
+        }
+        for (placeholder, token) in carried.basic_tokens() {
+            add(&mut patterns, &token, &placeholder);
+        }
+        let heads = patterns.iter().map(|pattern| pattern.text.get(..HEAD_BYTES).unwrap_or(&pattern.text));
+        // It is built for each request; a table of all transitions would take longer to build than to use.
+        let heads = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(heads)?;
+        Ok(Self { heads, patterns })
+    }
+
+    /// The text with placeholders for what it repeats.
+    pub fn hide(&self, text: Vec<u8>) -> Vec<u8> {
+        let mut found = Vec::new();
+        self.search(fold(&text), |span| span, &mut found);
+        let mut decoded = Decoded::of(&text);
+        for _ in 0..DEPTH {
+            let Some(view) = decoded else { break };
+            self.search(fold(view.text()), |span| view.origin(span), &mut found);
+            decoded = view.again();
+        }
+        if found.is_empty() { text } else { self.replace(&text, found) }
+    }
+
+    /// Adds the places of all patterns in a folded text, each as `origin` knows it.
+    fn search(
+        &self,
+        text: Vec<u8>,
+        origin: impl Fn(Range<usize>) -> Range<usize>,
+        found: &mut Vec<(Range<usize>, usize)>,
+    ) {
+        let mut left = text.len().saturating_mul(COMPARISONS);
+        // Of each pattern the last place, so that a text of one character has one place and not one for each of its bytes.
+        let mut last = vec![usize::MAX; self.patterns.len()];
+        for head in self.heads.find_overlapping_iter(&text) {
+            let index = head.pattern().as_usize();
+            let (Some(pattern), Some(last)) = (self.patterns.get(index), last.get_mut(index)) else { continue };
+            let Pattern { text: pattern, margins: (before, behind), .. } = pattern;
+            let whole = head.start()..(head.start() + pattern.len()).min(text.len());
+            let rest = pattern.get(HEAD_BYTES..).unwrap_or_default();
+            if !rest.is_empty() {
+                left = left.saturating_sub(rest.len());
+                let there = text.get(whole.clone()).unwrap_or_default();
+                if left > 0 && there.get(HEAD_BYTES..) != Some(rest) {
+                    continue;
+                }
+            }
+            let span = origin(whole.start.saturating_sub(*before)..(whole.end + behind).min(text.len()));
+            match found.get_mut(*last) {
+                Some((open, _)) if span.start <= open.end => open.end = open.end.max(span.end),
+                _ => {
+                    *last = found.len();
+                    found.push((span, index));
+                }
+            }
+        }
+    }
+
+    fn replace(&self, text: &[u8], mut found: Vec<(Range<usize>, usize)>) -> Vec<u8> {
+        // What begins first comes first, and of that the longest.
+        found.sort_unstable_by_key(|(span, _)| (span.start, usize::MAX - span.end));
+        let (mut replaced, mut from) = (Vec::with_capacity(text.len()), 0);
+        for (span, index) in found {
+            if span.start >= from {
+                replaced.extend_from_slice(text.get(from..span.start).unwrap_or_default());
+                let placeholder = self.patterns.get(index).map(|pattern| pattern.placeholder.as_bytes());
+                replaced.extend_from_slice(placeholder.unwrap_or_default());
+            }
+            from = from.max(span.end);
+        }
+        replaced.extend_from_slice(text.get(from..).unwrap_or_default());
+        replaced
+    }
+}
+
+/// Adds a value as it is, in hexadecimal digits, and in base64.
+fn add(patterns: &mut Vec<Pattern>, value: &[u8], placeholder: &str) {
+    let mut put = |text: &[u8], margins: (usize, usize)| {
+        if text.len() < SECRET_SENT_MIN_BYTES {
+            return;
+        }
+        patterns.push(Pattern { text: fold(text), margins, placeholder: placeholder.to_owned() });
+    };
+    put(value, (0, 0));
+    put(&hex(value), (0, 0));
+    for bytes_before in 0..3 {
+        let mut text = vec![0; bytes_before];
+        text.extend_from_slice(value);
+        let encoded = BASE64.encode(&text);
+        // Three bytes are four characters. One that is also of a byte before or behind differs with that byte.
+        let shared = (bytes_before * 8).div_ceil(6);
+        let behind = usize::from(text.len() % 3 != 0);
+        let own = encoded.as_bytes().get(shared..encoded.len() - behind).unwrap_or_default();
+        put(own, (usize::from(bytes_before > 0), behind));
+    }
+}
+
+fn hex(value: &[u8]) -> Vec<u8> {
+    value.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)]).collect()
+}
+
+/// The text in lower case, in one alphabet of base64, with a form's `+` for a blank.
+fn fold(text: &[u8]) -> Vec<u8> {
+    let one = |byte: &u8| match byte {
+        b'-' | b' ' => b'+',
+        b'_' => b'/',
+        other => other.to_ascii_lowercase(),
+    };
+    text.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secrets::SecretValue;
+
+    const KEY: &str = "s3\"c/r t";
+
+    fn echoes(value: &[u8]) -> Echoes {
+        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(value.to_vec()))]);
+        carried.fill(b"{{basic:me:key}}", Place::Plain, 1_000_000).unwrap();
+        Echoes::new(&carried).unwrap()
+    }
+
+    fn hidden(text: &str) -> String {
+        String::from_utf8(echoes(KEY.as_bytes()).hide(text.as_bytes().to_vec())).unwrap()
+    }
+
+    fn entities(value: &str, hexadecimal: bool) -> String {
+        value
+            .chars()
+            .map(|c| if hexadecimal { format!("&#x{:x};", u32::from(c)) } else { format!("&#{};", u32::from(c)) })
+            .collect()
+    }
+
+    #[test]
+    fn an_answer_that_repeats_a_secret_holds_the_placeholder() {
+        let repeated = format!("a s3\"c/r t b s3%22c%2Fr%20t c s3\\\"c/r t d {}", STANDARD.encode(KEY));
+        assert!(hidden(&repeated).starts_with("a {{secret:key}} b {{secret:key}} c {{secret:key}} d {{secret:key}}"));
+    }
+
+    #[test]
+    fn what_a_basic_header_became_is_found_as_that() {
+        let token = STANDARD.encode(format!("me:{KEY}"));
+        assert!(hidden(&format!("Basic {token}")).starts_with("Basic {{basic:me:key}}"));
+        assert!(hidden(&STANDARD.encode(format!("Basic {token}"))).contains("{{basic:me:key}}"));
+    }
+
+    #[test]
+    fn every_usual_encoding_is_searched() {
+        let unicode: String = KEY.bytes().map(|b| format!("\\u{b:04X}")).collect();
+        let percent: String = KEY.bytes().map(|b| format!("%{b:02x}")).collect();
+        for text in [
+            KEY.to_owned(),
+            KEY.to_ascii_uppercase(),
+            "s3%22c/r+t".to_owned(),
+            "s3%22c%2fr%20t".to_owned(),
+            "s3\\\"c\\/r t".to_owned(),
+            "s3&quot;c/r t".to_owned(),
+            "s3\\\\\\\"c\\\\\\/r t".to_owned(),
+            "s3%2522c%252Fr%2520t".to_owned(),
+            unicode.to_lowercase(),
+            unicode,
+            percent,
+            entities(KEY, true),
+            entities(KEY, false),
+            String::from_utf8(hex(KEY.as_bytes())).unwrap(),
+            String::from_utf8(hex(KEY.as_bytes())).unwrap().to_uppercase(),
+            STANDARD.encode("s3%22c%2Fr%20t"),
+        ] {
+            let shown = hidden(&format!("<{text}>"));
+            assert_eq!(shown.trim_end_matches(['=', '>']), "<{{secret:key}}", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_stays() {
+        for text in ["s3\"c/r", "", "%", "\\u", "&#;", "the secret is s3\"c/r", "s3%22c%2Fr%2", "czMiYy9y"] {
+            assert_eq!(hidden(text), text);
+        }
+    }
+
+    #[test]
+    fn a_long_secret_is_found_as_a_whole_and_its_beginning_alone_is_not() {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC".repeat(50));
+        let echoes = echoes(pem.as_bytes());
+        assert_eq!(echoes.hide(format!("a{pem}b").into_bytes()), b"a{{secret:key}}b");
+        let other = pem.replace("ASC\n", "ASD\n").into_bytes();
+        assert_eq!(echoes.hide(other.clone()), other);
+    }
+
+    #[test]
+    fn a_text_that_is_made_for_comparisons_does_not_take_longer() {
+        let echoes = echoes(&[b'a'; 64 * 1024]);
+        let mut text = vec![b'a'; 1 << 20];
+        for at in (0..text.len()).step_by(65_000) {
+            text[at] = b'b';
+        }
+        let hidden = echoes.hide(text);
+        assert!(hidden.len() < 1 << 20);
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_found_in_base64_wherever_it_stands_there(
+            secret in prop::collection::vec(any::<u8>(), 8..80),
+            before in prop::collection::vec(any::<u8>(), 0..7),
+            behind in prop::collection::vec(any::<u8>(), 0..7),
+            safe: bool,
+        ) {
+            let text = [before.clone(), secret.clone(), behind.clone()].concat();
+            let encoded = if safe { URL_SAFE_NO_PAD.encode(text) } else { STANDARD.encode(text) };
+            let hidden = echoes(&secret).hide(encoded.clone().into_bytes());
+            let hidden = String::from_utf8(hidden).unwrap();
+            prop_assert!(hidden.contains("{{secret:key}}"), "{} {}", encoded, hidden);
+            let most = (before.len() + behind.len()) * 4 / 3 + 8 + "{{secret:key}}".len();
+            prop_assert!(hidden.len() <= most, "{} {}", encoded, hidden);
+        }
+
+        #[test]
+        fn any_text_is_searched_without_a_panic(
+            secret in prop::collection::vec(any::<u8>(), 8..20),
+            text in prop::collection::vec(prop::sample::select(b"s3\\\"u00%2f&#x;quot{}+ ".to_vec()), 0..200),
+        ) {
+            let hidden = echoes(&secret).hide(text.clone());
+            prop_assert_eq!(hidden, text);
+        }
+
+        #[test]
+        fn no_secret_is_left_of_what_holds_it(
+            secret in "[a-z\"/ é%\\\\]{8,20}",
+            before in "[ -~]{0,20}",
+            behind in "[ -~]{0,20}",
+            place in prop::sample::select(vec![Place::Plain, Place::Url, Place::Json]),
+        ) {
+            let mut text = before.into_bytes();
+            text.extend(escape(secret.as_bytes(), place));
+            text.extend(behind.bytes());
+            let hidden = echoes(secret.as_bytes()).hide(text);
+            prop_assert!(String::from_utf8_lossy(&hidden).contains("{{secret:key}}"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One place that a request goes to, with what goes along: the first with its secrets filled in, and where a redirect leads.
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use tidemill_core::limits::HTTP_BODY_BYTES;
+use tidemill_core::{Code, Failure};
+
+use super::answer::latin1;
+use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, Outgoing};
+use super::placeholders::{Carried, FillError, Place};
+use super::target::{Target, URL_BYTES};
+
+/// The next place to ask.
+#[derive(Clone)]
+pub(super) struct Hop {
+    pub target: Target,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Headers that another origin does not get: they were meant for the first.
+const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "cookie2", "www-authenticate", IDEMPOTENCY_KEY];
+
+impl Hop {
+    /// The request with its secrets in place.
+    pub fn first(request: &Outgoing, body: Vec<u8>, target: Target, carried: &mut Carried) -> Result<Self, Failure> {
+        let target = if carried.is_empty() { target } else { fill_url(&request.url, &target, carried)? };
+        let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
+        let (mut kind, mut left) = (None, HEADERS_BYTES);
+        for (name, value) in &request.headers {
+            if name == "content-type" {
+                kind = Some(value.to_ascii_lowercase());
+            }
+            let filled =
+                carried.fill_header(value, left).map_err(|unfit| bad(&format!("the header `{name}`"), unfit))?;
+            left -= filled.len();
+            let mut filled = HeaderValue::from_bytes(&filled)
+                .map_err(|_| Code::HttpBadRequest.failure(format!("the header `{name}` cannot be sent")))?;
+            filled.set_sensitive(carried.stands_in(value.as_bytes()));
+            headers.append(name.clone(), filled);
+        }
+        if !carried.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {
+            // What else an answer could be compressed with, nobody here can read, nor find a secret in it.
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let place = match kind.as_deref() {
+            Some(kind) if kind.contains("json") => Place::Json,
+            Some(kind) if kind.contains("x-www-form-urlencoded") => Place::Url,
+            _ => Place::Plain,
+        };
+        let body = if carried.is_empty() {
+            body
+        } else {
+            carried.fill(&body, place, HTTP_BODY_BYTES).map_err(|unfit| {
+                let code =
+                    if matches!(unfit, FillError::TooLong(_)) { Code::LimitHttpBody } else { Code::HttpBadRequest };
+                code.failure(format!("the body of the request: {unfit}"))
+            })?
+        };
+        Ok(Self { target, headers, body: body.into() })
+    }
+
+    /// The same request to where a redirect leads.
+    ///
+    /// # Errors
+    /// Where that is not a url; or another origin, and the request carries a secret: the address may repeat it, in a form that
+    /// nobody finds.
+    pub fn redirected(mut self, location: &str, carries_secret: bool) -> Result<Self, Failure> {
+        let next = self.target.join(location)?;
+        if !next.same_origin(&self.target) {
+            if carries_secret {
+                return Err(Code::HttpRedirectRefused.failure(format!(
+                    "{} redirects a request that carries a secret to another origin; ask for it with `redirects = 0`, and send \
+                     another request without the secret to the `location` of the answer",
+                    self.target.origin()
+                )));
+            }
+            for name in CREDENTIALS {
+                self.headers.remove(name);
+            }
+            self.headers.remove("content-type");
+            self.body = Bytes::new();
+        }
+        Ok(Self { target: next, ..self })
+    }
+}
+
+/// Where an answer sends a request that may be sent on.
+pub(super) fn location(request: &Outgoing, response: &reqwest::Response) -> Option<String> {
+    let redirects = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    if !redirects || !request.is_safe() {
+        return None;
+    }
+    response.headers().get("location").map(|value| latin1(value.as_bytes()))
+}
+
+/// Fills path and query; the origin stays what was checked.
+fn fill_url(text: &str, checked: &Target, carried: &mut Carried) -> Result<Target, Failure> {
+    let authority = text.find("://").map_or(0, |at| at + 3);
+    let path =
+        text.get(authority..).and_then(|rest| rest.find(['/', '?', '#', '\\'])).map_or(text.len(), |at| authority + at);
+    let (origin, rest) = text.split_at(path);
+    let filled = carried.fill(rest.as_bytes(), Place::Url, URL_BYTES).map_err(|unfit| bad("the url", unfit))?;
+    let target = Target::parse(&format!("{origin}{}", String::from_utf8(filled).unwrap_or_default()))?;
+    if target.same_origin(checked) {
+        Ok(target)
+    } else {
+        Err(Code::HttpBadRequest.failure("a secret may stand in a url's path and query, not in its origin"))
+    }
+}
+
+fn bad(what: &str, unfit: FillError) -> Failure {
+    Code::HttpBadRequest.failure(format!("{what}: {unfit}"))
+}
