@@ -9,8 +9,8 @@ use tidemill_core::journal::Journal;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
-    Activation, Admitted, CancelToken, Cause, DryRun, Ended, Engine, EngineError, EngineStats, Left, Module, Outcome,
-    Refused, RunContext, RunSink,
+    Activation, Admitted, CancelToken, Cause, DryRun, Ended, Engine, EngineError, EngineStats, Left, Module,
+    NextAttempt, Outcome, Refused, RunContext, RunSink,
 };
 
 /// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
@@ -79,6 +79,7 @@ impl Guests for Engine {
                     peak_memory: 0,
                     redo: false,
                     told: false,
+                    next_attempt: NextAttempt::default(),
                 }
             }
         }

@@ -12,7 +12,7 @@ use tidemill_core::{Clock, Code, Failure, Fuel};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
-use crate::activation::{Activation, Cause, Ended, Left, Outcome};
+use crate::activation::{Activation, Cause, Ended, Left, NextAttempt, Outcome};
 use crate::cancel::Urgency;
 use crate::end::{self, End};
 use crate::guest::{self, Guest, Outside};
@@ -112,11 +112,16 @@ fn leaves(mut guest: Guest, outcome: Outcome, fuel: u64) -> Ended {
         Outcome::Failed { .. } if replays => same(guest.as_it_was()),
         Outcome::Failed { .. } => (guest.all(), guest.kept(generation)),
     };
+    let next_attempt = match &outcome {
+        Outcome::Failed { failure, cause: Cause::Guest } => guest.next_attempt(failure),
+        _ => NextAttempt::default(),
+    };
     Ended {
         outcome,
         all,
         kept,
         again,
+        next_attempt,
         fuel: Fuel::new(fuel),
         peak_memory: guest.memory.peak(),
         redo,

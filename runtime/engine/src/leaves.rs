@@ -1,10 +1,10 @@
 //! What an activation leaves: what takes hold where it went well, what a retry keeps, and from where it is done again.
 
 use bytes::Bytes;
-use tidemill_core::Code;
 use tidemill_core::run::Export;
+use tidemill_core::{Code, Failure};
 
-use crate::activation::{Cause, Left, Outcome};
+use crate::activation::{Cause, Left, NextAttempt, Outcome};
 use crate::end::End;
 use crate::execute::Returned;
 use crate::guest::Guest;
@@ -21,6 +21,12 @@ impl Guest {
             journal_to: kept.at,
             head: self.head_at(self.stretch.after_retry(), kept),
         }
+    }
+
+    /// What the last request outside of all steps says about the next attempt, if the run ends with this failure.
+    pub fn next_attempt(&self, failure: &Failure) -> NextAttempt {
+        let next = self.history.frames.first().map(|frame| frame.next_attempt).unwrap_or_default();
+        NextAttempt { refused: next.refused && failure.code == Code::HttpCircuitOpen.as_str(), ..next }
     }
 
     /// What is there where nothing has come to it since it was committed or loaded.

@@ -129,6 +129,8 @@ pub(crate) enum AttemptEnd {
     Parked,
     Cancelled,
     Retried,
+    /// Nothing of it could be done; it does not count.
+    Refused,
     HandedBack,
     Continued,
 }
@@ -314,7 +316,7 @@ impl Figures {
             AttemptEnd::Failed => &self.failed,
             AttemptEnd::Parked => &self.parked,
             AttemptEnd::Cancelled => &self.cancelled,
-            AttemptEnd::Retried => &self.retried,
+            AttemptEnd::Retried | AttemptEnd::Refused => &self.retried,
             AttemptEnd::HandedBack => &self.handed_back,
             AttemptEnd::Continued => &self.continued,
         }

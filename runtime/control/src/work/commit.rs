@@ -22,7 +22,7 @@ impl Work {
     pub(super) async fn commit(&mut self, ended: Ended) -> Step {
         let now = self.now();
         let told = self.handle.was_told();
-        let Ended { outcome, all, kept, again, journal, .. } = ended;
+        let Ended { outcome, all, kept, again, journal, next_attempt, .. } = ended;
         let verdict = verdict(
             &outcome,
             Attempt {
@@ -32,6 +32,7 @@ impl Work {
                 told,
                 nothing_again: journal.is_some() && kept.journal_to == all.journal_to,
                 overran: self.overran.then(|| self.live.plan.limits.lifetime_millis.unwrap_or_default()),
+                next: next_attempt,
                 now,
                 random: crate::chance::number(),
             },

@@ -3,7 +3,7 @@
 use tidemill_core::retry::{AfterFailure, FailedAttempt, RunRetry, Then};
 use tidemill_core::run::RunEvent;
 use tidemill_core::{Code, Failure, Timestamp};
-use tidemill_engine::{Cause, Outcome};
+use tidemill_engine::{Cause, NextAttempt, Outcome};
 
 use crate::metrics::AttemptEnd;
 
@@ -20,9 +20,14 @@ pub(super) struct Attempt<'a> {
     pub(super) nothing_again: bool,
     /// Whether it was stopped because its lifetime was over; how long that was, in milliseconds.
     pub(super) overran: Option<u64>,
+    /// What the other side says about the next attempt.
+    pub(super) next: NextAttempt,
     pub(super) now: Timestamp,
     pub(super) random: u64,
 }
+
+/// Attempts that an open circuit refused are begun again at moments up to so many milliseconds apart.
+const APART_MILLIS: u64 = 5_000;
 
 /// What the commit does with the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +77,17 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
     if attempt.nothing_again && deterministic && attempt.overran.is_none() {
         return give_up(retry.then.unwrap_or(if attempt.child { Then::Fail } else { Then::Park }), failure);
     }
+    // An attempt that an open circuit refused did not take place: it is made as soon as the circuit lets it.
+    let refused = attempt.next.refused && failure.retryable && retry.policy.max_attempts != 1;
+    let failed = FailedAttempt { attempt: if refused { 1 } else { failed.attempt }, ..failed };
     match retry.after_failure(failed, attempt.random) {
-        AfterFailure::Retry { delay_millis } => Verdict {
-            event: RunEvent::Requeued { not_before: attempt.now.plus_millis(delay_millis) },
-            how: AttemptEnd::Retried,
-            effects: false,
-        },
+        AfterFailure::Retry { delay_millis } => {
+            let apart = if refused { attempt.random % APART_MILLIS } else { 0 };
+            let earliest = attempt.next.not_before.map(|at| at.plus_millis(apart)).unwrap_or_default();
+            let not_before = attempt.now.plus_millis(delay_millis).max(earliest);
+            let how = if refused { AttemptEnd::Refused } else { AttemptEnd::Retried };
+            Verdict { event: RunEvent::Requeued { not_before }, how, effects: false }
+        }
         AfterFailure::GiveUp { then, exhausted } => {
             let failure = if exhausted { all_failed(&failure, attempt.number) } else { failure };
             give_up(then, failure)
@@ -107,6 +117,7 @@ fn all_failed(last: &Failure, attempts: u32) -> Failure {
 mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
+    use tidemill_core::retry::RetryPolicy;
 
     use super::*;
 
@@ -118,6 +129,7 @@ mod tests {
             told: false,
             nothing_again: false,
             overran: None,
+            next: NextAttempt::default(),
             now: Timestamp::from_millis(1_000),
             random: 0,
         }
@@ -132,6 +144,31 @@ mod tests {
         let verdict = verdict(&failed(true, Cause::Guest), attempt(&RunRetry::default()));
         assert_eq!(verdict.event, RunEvent::Requeued { not_before: Timestamp::from_millis(2_000) });
         assert!(!verdict.effects);
+    }
+
+    #[test]
+    fn an_attempt_that_an_open_circuit_refused_waits_for_it_and_does_not_count() {
+        let retry = RunRetry::default();
+        let until = Timestamp::from_millis(61_000);
+        let next = NextAttempt { not_before: Some(until), refused: true };
+        let last = Attempt { number: 5, next, ..attempt(&retry) };
+        let Verdict { event, how, .. } = verdict(&failed(true, Cause::Guest), last);
+        assert_eq!((event, how), (RunEvent::Requeued { not_before: until }, AttemptEnd::Refused));
+        let never = RunRetry { policy: RetryPolicy::NEVER, ..retry };
+        let verdict = verdict(&failed(true, Cause::Guest), Attempt { retry: &never, number: 1, ..last });
+        assert!(matches!(verdict.event, RunEvent::Parked(_)), "one attempt is one");
+    }
+
+    #[test]
+    fn a_run_is_not_tried_again_before_the_time_that_the_server_named() {
+        let retry = RunRetry::default();
+        let until = Timestamp::from_millis(31_000);
+        let next = NextAttempt { not_before: Some(until), refused: false };
+        let Verdict { event, how, .. } = verdict(&failed(true, Cause::Guest), Attempt { next, ..attempt(&retry) });
+        assert_eq!((event, how), (RunEvent::Requeued { not_before: until }, AttemptEnd::Retried));
+        let early = NextAttempt { not_before: Some(Timestamp::from_millis(1_001)), refused: false };
+        let verdict = verdict(&failed(true, Cause::Guest), Attempt { next: early, ..attempt(&retry) });
+        assert_eq!(verdict.event, RunEvent::Requeued { not_before: Timestamp::from_millis(2_000) });
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tidemill_core::clock::{Clock as _, ManualClock};
 use tidemill_core::journal::{Journal, Kind, Met, NewEntry, Position};
 use tidemill_core::run::{Wait, WaitFor};
 use tidemill_core::{Fuel, RunId, Timestamp};
-use tidemill_engine::{Cause, Effects, Ended, Left, Outcome, Point, Stretched, Urgency, Went};
+use tidemill_engine::{Cause, Effects, Ended, Left, NextAttempt, Outcome, Point, Stretched, Urgency, Went};
 use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite};
 
@@ -268,6 +268,7 @@ impl Durable {
             peak_memory: 65_536,
             redo: false,
             told: self.told,
+            next_attempt: NextAttempt::default(),
         }
     }
 

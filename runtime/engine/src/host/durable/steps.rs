@@ -25,6 +25,10 @@ const NAME_BYTES: usize = 255;
 const DEPTH: u32 = 64;
 /// A wait before the next attempt that is no longer is waited in memory.
 const IN_MEMORY: u64 = 2_000;
+/// What the name of a step begins with that undoes another, as the SDK's sagas name them.
+const UNDO: &str = "undo ";
+/// Attempts that an open circuit refused are begun again at moments up to so many milliseconds apart.
+const APART_MILLIS: u64 = 5_000;
 
 /// Begins a step, goes on with it, or answers how it ended before.
 pub(super) async fn begin(
@@ -53,7 +57,7 @@ pub(super) async fn begin(
             answer(Err(recorded(&failure)))
         }
         StepMet::Resumed { id, attempt, not_before } => {
-            guest.history.frames.push(frame(guest, id, attempt, retry));
+            guest.history.frames.push(frame(guest, id, &name, attempt, retry));
             say_attempt(guest);
             guest.replayed_one()?;
             if guest.history.live && !back_off(guest, not_before).await? {
@@ -66,7 +70,7 @@ pub(super) async fn begin(
             guest.go_live()?;
             let (at, fuel) = guest.moment();
             guest.history.journal.open_step(id, 1, at, fuel);
-            guest.history.frames.push(frame(guest, id, 1, retry));
+            guest.history.frames.push(frame(guest, id, &name, 1, retry));
             say_attempt(guest);
             guest.stretch.open();
             guest.recorded(name.len())?;
@@ -104,11 +108,14 @@ pub(super) async fn end(
     };
     let frame = guest.history.frame();
     let (attempt, retry) = (frame.attempt, frame.retry);
+    // Nothing was sent that this attempt is for, so it does not count: the next one waits for the circuit.
+    let refused =
+        frame.next_attempt.refused && failure.code == Code::HttpCircuitOpen.as_str() && retry.max_attempts != 1;
     let asked_to_end = guest.is_asked_to_end() || guest.history.told.is_some();
-    if !failure.retryable || asked_to_end || !retry.has_another(attempt) {
+    if !failure.retryable || asked_to_end || !(refused || retry.has_another(attempt)) {
         return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
     }
-    let next = attempt.saturating_add(1);
+    let next = if refused { attempt } else { attempt.saturating_add(1) };
     let not_before = again(guest, id, depth, next)?;
     if back_off(guest, not_before).await? {
         answer(Ok(Verdict::Again(next)))
@@ -136,9 +143,10 @@ fn check(guest: &Guest, name: &str, retry: Option<types::RetryPolicy>) -> Result
     policy.checked().or_else(|error| bad(format!("the retry policy: {error}")))
 }
 
-fn frame(guest: &Guest, id: u32, attempt: u32, retry: RetryPolicy) -> Frame {
+fn frame(guest: &Guest, id: u32, name: &str, attempt: u32, retry: RetryPolicy) -> Frame {
     let path = guest.history.journal.path_hash();
-    Frame::step(guest.run.seed, guest.run.generation, id, path, attempt, retry)
+    let frame = Frame::step(guest.run.seed, guest.run.generation, id, path, attempt, retry);
+    Frame { undoes: name.starts_with(UNDO), ..frame }
 }
 
 /// From here on lines say which attempt they are of: of the innermost step that is tried again.
@@ -238,7 +246,12 @@ fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32) -> wasmtime::Resu
     let frame = guest.history.frame();
     let random = hash(&[&frame.path, &attempt.to_le_bytes(), &seed.0]);
     let random = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let not_before = at.plus_millis(frame.retry.delay_before(attempt, random));
+    // The first attempt waits for nothing; one that is made again waits as the second does.
+    let mut not_before = at.plus_millis(frame.retry.delay_before(attempt.max(2), random));
+    if let Some(earliest) = frame.next_attempt.not_before {
+        let apart = if frame.next_attempt.refused { random % APART_MILLIS } else { 0 };
+        not_before = not_before.max(earliest.plus_millis(apart));
+    }
     frame.again(seed, generation, attempt);
     say_attempt(guest);
     guest

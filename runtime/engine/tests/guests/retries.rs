@@ -1,0 +1,102 @@
+//! When steps are tried again: not before the other side has said that it is of use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use serde_json::{Value, json};
+
+use crate::durable::{once, world};
+use crate::egress::{fetch, granted, near};
+use crate::server::{NEVER, Server, answer, ok};
+use crate::stage::Play;
+
+fn get(url: &str) -> Value {
+    json!({ "do": "fetch", "method": "GET", "url": url })
+}
+
+/// A server that fails its first ten requests, which opens the circuit, and then answers.
+async fn ill_at_first() -> Server {
+    Server::start(|_, nth| if nth < 10 { answer("500 Internal Server Error", "", "") } else { ok("well") }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_an_open_circuit_refused_waits_for_it_and_uses_no_attempt() {
+    let server = ill_at_first().await;
+    let world = world();
+    let mut acts = vec![get(&server.url("/")); 10];
+    acts.push(json!({ "do": "now" }));
+    let step =
+        json!({ "do": "step", "name": "undo it", "attempts": 2, "acts": [get(&server.url("/")), { "do": "now" }] });
+    acts.push(step.clone());
+    let (seen, _) = once(&world, Some(&server.origin()), json!(acts), json!([]), Play::default()).await;
+    let end = seen.end.unwrap();
+    assert_eq!(end[11][0], json!({ "status": 200, "body": "well" }));
+    let waited = end[11][1].as_u64().unwrap() - end[10].as_u64().unwrap();
+    assert!((60_000..65_100).contains(&waited), "{waited}");
+    assert_eq!(server.asked().len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_not_tried_again_fails_at_once_where_the_circuit_is_open() {
+    let server = ill_at_first().await;
+    let world = world();
+    let mut acts = vec![get(&server.url("/")); 10];
+    acts.push(json!({ "do": "step", "name": "s", "attempts": 1, "acts": [get(&server.url("/"))], "caught": true }));
+    let (seen, _) = once(&world, Some(&server.origin()), json!(acts), json!([]), Play::default()).await;
+    assert_eq!(seen.end.unwrap()[10]["gave-up"], "host/http-circuit-open");
+    assert_eq!(server.asked().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_for_as_long_as_retry_after_says() {
+    for (status, header, least) in [
+        ("503 Service Unavailable", "retry-after: 30\r\n", 30_000),
+        ("429 Too Many Requests", "retry-after: 7\r\n", 7_000),
+        ("500 Internal Server Error", "retry-after: 30\r\n", 0),
+    ] {
+        let first = AtomicBool::new(true);
+        let server =
+            Server::start(move |_, _| if first.swap(false, SeqCst) { answer(status, header, "") } else { ok("") })
+                .await;
+        let world = Arc::new(world());
+        let acts = json!([
+            { "do": "now" },
+            { "do": "step", "name": "s", "attempts": 2, "fail_until": 2, "acts": [get(&server.url("/")), { "do": "now" }] },
+        ]);
+        let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
+        let end = seen.end.unwrap();
+        let waited = end[1][1].as_u64().unwrap() - end[0].as_u64().unwrap();
+        assert!((least..least + 1_000).contains(&waited), "{status} {waited}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_undoes_passes_a_circuit_that_lets_few_through() {
+    let server = Server::start(|asked, _| match asked.line.as_str() {
+        "GET /bad HTTP/1.1" => answer("500 Internal Server Error", "", ""),
+        "GET /never HTTP/1.1" => NEVER,
+        _ => ok("undone"),
+    })
+    .await;
+    let world = near();
+    let job = granted(&world, &[&server.origin()]).await;
+    for _ in 0..10 {
+        job.output(fetch(&server.url("/bad"))).await;
+    }
+    world.clock.advance(60_000);
+    let under_way = job.activation(&json!({ "do": "fetch-all", "urls": vec![server.url("/never"); 10] }));
+    let engine = world.engine.clone();
+    let running = tokio::spawn(async move { engine.run(under_way).await });
+    while server.asked().len() < 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(job.code(fetch(&server.url("/"))).await, "host/http-circuit-open");
+
+    let mut durable = job.clone();
+    durable.module = world.module(tidemill_artifacts::durable()).await;
+    let step = |name: &str| json!({ "acts": [{ "do": "step", "name": name, "attempts": 1, "acts": [get(&server.url("/"))] }] });
+    assert_eq!(durable.code(step("it")).await, "host/http-circuit-open");
+    assert_eq!(durable.output(step("undo it")).await, json!([[{ "status": 200, "body": "undone" }]]));
+    job.cancel.terminate();
+    running.await.unwrap();
+}
