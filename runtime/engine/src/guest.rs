@@ -184,6 +184,11 @@ impl Guest {
         std::mem::take(&mut self.begins_grace).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
     }
 
+    /// Whether what it does now undoes what it did before: after a cancellation, or in a step that says so.
+    pub fn is_compensating(&self) -> bool {
+        self.history.told.is_some() || self.history.frames.iter().any(|frame| frame.undoes)
+    }
+
     /// The token that ends it.
     pub fn cancel(&self) -> &CancelToken {
         &self.cancel
@@ -223,7 +228,11 @@ where
                 wait *= 2;
                 tries += 1;
             }
-            Err(error) => return Err(End::new(error.code(), format!("the store could not be read: {error}"))),
+            Err(error) => {
+                // The run's failure reaches other guests, which learn nothing about the host's files from it.
+                tracing::error!(%error, "a run ended because the store could not be read");
+                return Err(End::new(error.code(), "the store could not be read; the host's log says why"));
+            }
         }
     }
 }

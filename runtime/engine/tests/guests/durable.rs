@@ -15,7 +15,7 @@ use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
 use crate::support::{Job, START, World};
 
 /// A world that saves each entry as soon as it can.
-fn world() -> World {
+pub fn world() -> World {
     World::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
         config.save_entries = 1;
@@ -33,7 +33,7 @@ async fn fresh<'a>(world: &'a World, origin: Option<&str>) -> Job<'a> {
     job
 }
 
-async fn once(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> (Seen, Told) {
+pub async fn once(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> (Seen, Told) {
     play(&fresh(world, origin).await, &json!({ "acts": acts, "undo": undo }), how).await
 }
 
@@ -472,6 +472,20 @@ async fn other_write(
     let writes = vec![StateWrite { key: "k".to_owned(), value: Some("10".into()) }];
     let commit = StretchCommit { writes, ..StretchCommit::of(owner, run, now) };
     store.commit_stretch(commit).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_may_not_be_touched_does_not_say_whose_it_is() {
+    let world = world();
+    let job = fresh(&world, None).await;
+    let foreign: tidemill_core::DeploymentName = "foreign".parse().unwrap();
+    world.deploy(&foreign, job.module.digest()).await;
+    other_write(Arc::clone(&world.store), foreign, job.module.digest(), START).await;
+    let run = RunId::new(START, 1 << 70).to_string();
+    let acts = json!({ "acts": [{ "do": "signal", "to": run, "name": "x", "payload": 1 }] });
+    let (failure, _) = job.failure(acts).await;
+    assert_eq!(failure.code, "host/not-granted");
+    assert!(!failure.message.contains("foreign"), "{}", failure.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -258,8 +258,11 @@ async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Re
     }
     let Some(found) = found else { return Ok(Err(none())) };
     let kin = found.trigger.parent == Some(guest.run.id) || guest.run.trigger.parent == Some(found.id);
-    if !kin && let Err(failure) = may_touch(guest, &found.deployment) {
-        return Ok(Err(failure));
+    if !kin && may_touch(guest, &found.deployment).is_err() {
+        // Whose it is, only those learn that may touch it.
+        let message =
+            "the deployment may not touch that run; add the run's deployment to `deployments` under `[grants]`";
+        return Ok(Err(Code::NotGranted.failure(message)));
     }
     Ok(Ok(Reached { id: found.id, ended: found.state.has_ended() }))
 }
