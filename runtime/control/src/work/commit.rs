@@ -19,10 +19,10 @@ pub(super) type Step = ControlFlow<Finish>;
 
 impl Work {
     /// Commits how the activation ended.
-    pub(super) async fn commit(&mut self, ended: Ended) -> Step {
+    pub(super) async fn commit(&mut self, ended: Box<Ended>) -> Step {
         let now = self.now();
         let told = self.handle.was_told();
-        let Ended { outcome, all, kept, again, journal, next_attempt, .. } = ended;
+        let Ended { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
         let verdict = verdict(
             &outcome,
             Attempt {

@@ -230,7 +230,7 @@ impl Work {
         }
         loop {
             let step = match self.activate().await {
-                activate::Activated::Ended(ended) => self.ended_so(*ended).await,
+                activate::Activated::Ended(ended) => self.ended_so(ended).await,
                 activate::Activated::Left => return Finish::Suspended(Box::new(self.run.clone())),
                 activate::Activated::HandBack => self.hand_back().await,
                 activate::Activated::Stopped(finish) => return finish,
@@ -248,7 +248,7 @@ impl Work {
         }
     }
 
-    async fn ended_so(&mut self, mut ended: Ended) -> commit::Step {
+    async fn ended_so(&mut self, mut ended: Box<Ended>) -> commit::Step {
         self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(ended.fuel.get()));
         self.run.peak_memory = self.run.peak_memory.max(ended.peak_memory);
         if !ended.redo {
