@@ -3,6 +3,7 @@
 use tidemill_control::ControlError;
 use tidemill_core::Code;
 use tidemill_store::StoreError;
+use tidemill_store::records::Version;
 
 use crate::problem::Problem;
 
@@ -25,6 +26,13 @@ impl From<StoreError> for Problem {
                     None => "there is no such deployment".to_owned(),
                 };
                 Self::new(code, detail).revision(present.map(|revision| revision.get()))
+            }
+            StoreError::ValueChanged { present } => {
+                let detail = match present {
+                    Version::ABSENT => "there is no value under this key".to_owned(),
+                    Version(version) => format!("the value has version {version}"),
+                };
+                Self::new(code, detail)
             }
             StoreError::KeyMismatch { run } | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
             // To a caller it is a run in no state for what was asked.

@@ -38,6 +38,10 @@ routes! {
     "/v1/deployments/{name}":
         get deployments::get::get, put deployments::put::put, delete deployments::delete::delete;
     "/v1/deployments/{name}/revisions": get deployments::revisions::revisions;
+    "/v1/deployments/{name}/state": get deployments::state::list;
+    "/v1/deployments/{name}/state/{key}":
+        get deployments::state::get, put deployments::state::put, delete deployments::state::delete;
+    "/v1/deployments/{name}/rollback": post deployments::rollback::rollback;
     "/v1/deployments/{name}/pause": post deployments::pause::pause;
     "/v1/deployments/{name}/resume": post deployments::pause::resume;
     "/v1/deployments/{name}/runs": post runs::start::start;
@@ -52,6 +56,7 @@ routes! {
     "/v1/runs/{id}/cancel": post runs::cancel::cancel;
     "/v1/runs/{id}/retry": post runs::retry::retry;
     "/v1/runs/{id}/signals/{name}": post runs::signal::to_run;
+    "/v1/deployments/{name}/keys/{key}": get runs::get::by_key;
     "/v1/deployments/{name}/keys/{key}/signals/{signal}": post runs::signal::to_key;
     "/v1/parked": get parked::list::list;
     "/v1/operations": get operations::list::list;

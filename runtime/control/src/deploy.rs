@@ -83,6 +83,18 @@ impl Host {
             return Err(ControlError::Problems { code: Code::BadManifest, problems: vec![problem] });
         };
         let component = self.component_of(&manifest.source).await?;
+        self.deploy_component(name, manifest, component, expected, dry_run).await
+    }
+
+    /// Makes a revision that runs `component`, whatever the manifest's source names now.
+    pub(crate) async fn deploy_component(
+        &self,
+        name: DeploymentName,
+        manifest: Manifest,
+        component: Component,
+        expected: Option<Option<Revision>>,
+        dry_run: bool,
+    ) -> Result<Deployed, ControlError> {
         let problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
@@ -128,6 +140,10 @@ impl Host {
         self.0.rescheduled.notify_one();
         self.0.deliveries.changed(&name);
         self.0.node.backlog.look_at(&live.gate);
+        if present != Some(deployment.revision) {
+            let (revision, component) = (deployment.revision.get(), deployment.component);
+            tracing::info!(deployment = %name, revision, %component, created, "deployed");
+        }
         Ok(Deployed { deployment, created, changes, warnings, previews })
     }
 
@@ -158,7 +174,12 @@ impl Host {
         to_its_end(async move {
             let _turn = host.changes.lock().await;
             let live = host.live(&name)?;
+            let note = pause.as_ref().map(|pause| pause.note.clone());
             let deployment = host.store.pause_deployment(&name, pause, now).await?;
+            match note {
+                Some(note) => tracing::info!(deployment = %name, ?note, "paused deployment"),
+                None => tracing::info!(deployment = %name, "resumed deployment"),
+            }
             let live = host.lives.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
             host.rescheduled.notify_one();
             host.deliveries.changed(&name);
@@ -191,6 +212,7 @@ impl Host {
                 self.0.deliveries.forget(name);
                 self.0.metrics.forget(name.as_str());
                 self.0.rescheduled.notify_one();
+                tracing::info!(deployment = %name, cancel_runs, "deleted deployment with its state");
             }
             Err(_) => {
                 let live = self.0.lives.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));

@@ -2,6 +2,8 @@
 
 use tidemill_core::{Code, ComponentDigest, DeploymentName, EventId, Revision, RunId};
 
+use crate::records::Version;
+
 /// Why an operation of the store did not happen. Whatever it is, nothing of the operation took hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -34,6 +36,12 @@ pub enum StoreError {
     RevisionChanged {
         /// The present one; none where there is no such deployment.
         present: Option<Revision>,
+    },
+    /// The caller expected another version of a value in a deployment's state.
+    #[error("the value has version {}", .present.0)]
+    ValueChanged {
+        /// The present one; [`Version::ABSENT`] if there is no value.
+        present: Version,
     },
     /// Runs of the deployment have not ended.
     #[error("{unended} runs have not ended")]
@@ -114,16 +122,18 @@ impl StoreError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound { kind, .. } => match *kind {
-                "deployment" | "revision" => Code::DeploymentNotFound,
+                "deployment" => Code::DeploymentNotFound,
+                "revision" => Code::RevisionNotFound,
                 "component" => Code::ComponentNotFound,
                 "schedule" => Code::ScheduleNotFound,
                 "subscription" => Code::SubscriptionNotFound,
                 "run" => Code::RunNotFound,
+                "state key" => Code::StateKeyNotFound,
                 _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
             Self::InUse { .. } => Code::ComponentInUse,
-            Self::RevisionChanged { .. } => Code::PreconditionFailed,
+            Self::RevisionChanged { .. } | Self::ValueChanged { .. } => Code::PreconditionFailed,
             Self::RunsGoing { .. } => Code::DeploymentInUse,
             Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } => Code::IdempotencyMismatch,
             Self::QueueFull { .. } => Code::QueueFull,

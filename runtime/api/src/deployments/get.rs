@@ -5,7 +5,7 @@ use axum::http::header::ETAG;
 use axum::response::Response;
 use tidemill_control::ControlError;
 use tidemill_core::DeploymentName;
-use tidemill_store::records::Deployment;
+use tidemill_store::records::{Deployment, PageRequest, RunFilter};
 
 use super::json::DeploymentJson;
 use crate::problem::Answer;
@@ -31,6 +31,21 @@ pub async fn get(State(state): State<ApiState>, At(name): At<DeploymentName>, qu
 /// `host/deployment-not-found`.
 pub async fn find(state: &ApiState, name: &DeploymentName) -> Answer<Deployment> {
     Ok(state.host.store().deployment(name).await?.ok_or_else(|| ControlError::no_deployment(name))?)
+}
+
+/// Refuses a name that no deployment has, and that no run and no entry of the ledger is left of: a filter by it is a mistake.
+///
+/// # Errors
+/// `host/deployment-not-found`.
+pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Answer<()> {
+    let Some(name) = name else { return Ok(()) };
+    let store = state.host.store();
+    let first = PageRequest::first(1);
+    let runs = RunFilter { deployment: Some(name.clone()), ..RunFilter::default() };
+    let known = store.deployment(name).await?.is_some()
+        || !store.runs(runs, first.clone()).await?.items.is_empty()
+        || !store.ledger_entries(Some(name), first).await?.items.is_empty();
+    if known { Ok(()) } else { Err(ControlError::no_deployment(name).into()) }
 }
 
 /// The answer with a deployment and its entity tag.

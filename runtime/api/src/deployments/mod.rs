@@ -7,3 +7,5 @@ pub mod list;
 pub mod pause;
 pub mod put;
 pub mod revisions;
+pub mod rollback;
+pub mod state;

@@ -48,7 +48,7 @@ pub async fn put(
     let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
     let manifest = named(manifest(&bytes)?, name.clone())?;
 
-    let expected = revision(&state, &name, expected).await?;
+    let expected = expected_revision(&state, &name, expected).await?;
     let deployed = state.host.deploy(manifest, expected, dry_run).await?;
 
     let status = if deployed.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
@@ -79,7 +79,11 @@ fn named(mut manifest: Manifest, name: DeploymentName) -> Answer<Manifest> {
 }
 
 /// What the host is to expect. That it is there at all is looked up, and then held to that revision.
-async fn revision(state: &ApiState, name: &DeploymentName, expected: Expected) -> Answer<Option<Option<Revision>>> {
+pub async fn expected_revision(
+    state: &ApiState,
+    name: &DeploymentName,
+    expected: Expected,
+) -> Answer<Option<Option<Revision>>> {
     match expected {
         Expected::Anything => Ok(None),
         Expected::Nothing => Ok(Some(None)),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::wire::Time;
 
-/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule`, `subscription` or `posted`.
+/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted` or `state`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventJson<'a> {
@@ -102,6 +102,21 @@ pub enum WhatJson<'a> {
         /// What they add to net revenue, in minor units.
         net_revenue: i64,
     },
+    /// `state`: a value of a deployment's state was `set` or `deleted` by hand.
+    State {
+        /// The deployment.
+        deployment: &'a str,
+        /// The key.
+        key: &'a str,
+        /// What was done.
+        change: &'a str,
+        /// The size of the new value; 0 if it was deleted.
+        bytes: u64,
+        /// The version that the value had before; 0 if there was none.
+        before: u64,
+        /// The version that it has now; 0 if it was deleted.
+        after: u64,
+    },
 }
 
 impl<'a> EventJson<'a> {
@@ -167,6 +182,17 @@ impl<'a> EventJson<'a> {
                     currency,
                     entries: *entries,
                     net_revenue: *net_revenue,
+                },
+            ),
+            FeedEvent::State { deployment, key, change, bytes, before, after } => (
+                "state",
+                WhatJson::State {
+                    deployment: deployment.as_str(),
+                    key,
+                    change,
+                    bytes: *bytes,
+                    before: *before,
+                    after: *after,
                 },
             ),
         };

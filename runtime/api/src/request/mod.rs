@@ -9,5 +9,5 @@ mod path;
 mod query;
 
 pub use json::Object;
-pub use path::{At, Word};
+pub use path::{At, StateKey, Word};
 pub use query::{Params, RawParams, bad, label};

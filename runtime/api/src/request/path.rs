@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use tidemill_core::ids::BadName;
+use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::{
     Code, ComponentDigest, DeploymentName, ModuleName, Revision, RunId, ScheduleName, SubscriptionName, Topic,
@@ -61,6 +62,20 @@ impl FromPath for Word {
     }
 }
 
+/// A key of a deployment's state: 1 to 512 bytes of UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateKey(pub String);
+
+impl FromPath for StateKey {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        let text = params.next().unwrap_or_default();
+        if text.is_empty() || text.len() > STATE_KEY_BYTES {
+            return Err(bad_name(text, BadName { kind: "key of a deployment's state", rule: "1 to 512 bytes" }));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl FromPath for Revision {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         let text = params.next().unwrap_or_default();
@@ -109,6 +124,7 @@ mod tests {
             read::<Revision>(&parts);
             read::<(ModuleName, ModuleVersion)>(&parts);
             read::<(DeploymentName, Word, Word)>(&parts);
+            read::<(DeploymentName, StateKey)>(&parts);
         }
     }
 }

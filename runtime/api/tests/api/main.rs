@@ -16,6 +16,7 @@ mod refusals;
 mod runs;
 mod schedules;
 mod server;
+mod state;
 mod topics;
 mod waiting;
 mod world;

@@ -287,6 +287,9 @@ codes! {
     DeploymentNotFound => "deployment-not-found", 404, retryable: false,
         "There is no such deployment",
         "See `tidemill deployments` (`GET /v1/deployments`), or `tidemill deploy` to make it.";
+    RevisionNotFound => "revision-not-found", 404, retryable: false,
+        "The deployment has no such revision",
+        "See `tidemill deployments history NAME` (`GET /v1/deployments/{name}/revisions`).";
     ModuleNotFound => "module-not-found", 404, retryable: false,
         "There is no such module or version",
         "Upload it first: `PUT /v1/modules/{name}/versions/{version}`, or `tidemill deploy`.";
@@ -299,6 +302,9 @@ codes! {
     ScheduleNotFound => "schedule-not-found", 404, retryable: false,
         "There is no such schedule",
         "See `tidemill schedules` (`GET /v1/schedules`).";
+    StateKeyNotFound => "state-key-not-found", 404, retryable: false,
+        "There is no value under this key",
+        "See `tidemill state list NAME` (`GET /v1/deployments/{name}/state`).";
     TopicNotFound => "topic-not-found", 404, retryable: false,
         "There is no such topic",
         "See `tidemill topics` (`GET /v1/topics`); a topic begins with its first event.";

@@ -21,6 +21,7 @@ mod runs;
 mod schedules;
 mod sequences;
 mod signals;
+mod states;
 mod stretches;
 mod subscriptions;
 mod topics;
@@ -82,6 +83,8 @@ claims! {
         a_retry_goes_on_at_the_leaf_that_failed, a_retry_may_begin_anew_or_on_another_component;
     parked: what_is_parked_is_listed_and_counted_until_it_goes_on;
     values: a_long_value_is_read_back_as_it_was, a_page_of_long_values_is_bounded;
+    states: an_edit_takes_hold_and_is_on_the_feed, an_edit_of_what_is_not_there_is_refused,
+        a_run_that_read_what_was_edited_conflicts;
     operations: one_is_found_until_it_is_done, what_ended_long_ago_is_forgotten_whole,
         a_component_goes_when_nothing_names_it;
     schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,

@@ -6,9 +6,10 @@ use tidemill_core::limits::STATE_PAGE_BYTES;
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::reads::{Reads, prefix_range};
-use super::tables::{STATE, under};
+use super::runs::no_deployment;
+use super::tables::{DEPLOYMENTS, STATE, under};
 use crate::error::StoreError;
-use crate::records::{ScanRequest, StateWrite, Version};
+use crate::records::{FeedEvent, ScanRequest, StateEdit, StateEdited, StateWrite, Version};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -76,6 +77,33 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, wr
             commit.put_held(STATE, &key, &version, value)
         }
     }
+}
+
+/// Changes a value outside of any run.
+pub(super) fn edit(commit: &mut Commit<'_, '_>, edit: &StateEdit) -> Result<StateEdited> {
+    let StateEdit { deployment, key, value, expected, now } = edit;
+    if commit.bytes(DEPLOYMENTS, deployment.as_str().as_bytes())?.is_none() {
+        return Err(no_deployment(deployment));
+    }
+    let before = version(commit, deployment, key)?;
+    if expected.is_some_and(|expected| expected != before) {
+        return Err(StoreError::ValueChanged { present: before });
+    }
+    if value.is_none() && before == Version::ABSENT {
+        return Err(StoreError::NotFound { kind: "state key", name: key.clone() });
+    }
+    write(commit, deployment, &StateWrite { key: key.clone(), value: value.clone() })?;
+    let after = if value.is_some() { Version(commit.position()) } else { Version::ABSENT };
+    let event = FeedEvent::State {
+        deployment: deployment.clone(),
+        key: key.clone(),
+        change: if value.is_some() { "set" } else { "deleted" }.into(),
+        bytes: value.as_ref().map_or(0, |value| value.len() as u64),
+        before: before.0,
+        after: after.0,
+    };
+    commit.announce(*now, &event)?;
+    Ok(StateEdited { version: after, existed: before != Version::ABSENT })
 }
 
 fn split(stored: &[u8]) -> Result<(Held, Version)> {

@@ -92,4 +92,19 @@ pub enum FeedEvent {
         /// What they add to net revenue, in minor units.
         net_revenue: i64,
     },
+    /// A value of a deployment's state was changed by hand: `set` or `deleted`.
+    State {
+        /// The deployment.
+        deployment: DeploymentName,
+        /// The key.
+        key: String,
+        /// What was done.
+        change: String,
+        /// The size of the new value, in bytes; 0 if it was deleted.
+        bytes: u64,
+        /// The version that the value had before; 0 if there was none.
+        before: u64,
+        /// The version that it has now; 0 if it was deleted.
+        after: u64,
+    },
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tidemill_core::{DeploymentName, Timestamp};
 
 /// Which commit wrote a value; 0 where there is none. Never used again for another value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,30 @@ pub struct Versioned {
     pub value: Option<Bytes>,
     /// The commit that wrote it.
     pub version: Version,
+}
+
+/// A change of one value by hand, outside of any run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateEdit {
+    /// The deployment.
+    pub deployment: DeploymentName,
+    /// The key.
+    pub key: String,
+    /// The new value; none deletes the present one.
+    pub value: Option<Bytes>,
+    /// Refuse unless the present value has this version; [`Version::ABSENT`] means that there must be none.
+    pub expected: Option<Version>,
+    /// The time of the change.
+    pub now: Timestamp,
+}
+
+/// What a change by hand did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateEdited {
+    /// The version of the value now; [`Version::ABSENT`] if it was deleted.
+    pub version: Version,
+    /// Whether there was a value before.
+    pub existed: bool,
 }
 
 /// Which keys to list.

@@ -1,0 +1,64 @@
+//! Returning a deployment to an earlier revision.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ETAG;
+use axum::response::Response;
+use tidemill_core::{DeploymentName, Revision};
+use utoipa::ToSchema;
+
+use super::json::DeployedJson;
+use super::put::expected_revision;
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, Object, RawParams, headers};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Which revision.
+#[derive(Debug, ToSchema)]
+pub struct RollbackRequest {
+    /// The revision whose manifest and component are deployed again; the one before the present by default.
+    #[schema(minimum = 1, example = 3)]
+    #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
+    revision: Option<u64>,
+}
+
+/// Returns a deployment to a revision
+///
+/// Makes a new revision with the manifest and the component of an earlier one. State stays as it is. With `dry_run=true` everything
+/// is checked and nothing is changed.
+#[utoipa::path(
+    post, path = "/v1/deployments/{name}/rollback", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("dry_run" = Option<bool>, Query, description = "check, and say what would change"),
+        ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`"),
+    ),
+    request_body(content = Option<RollbackRequest>),
+    responses(
+        (status = 200, body = DeployedJson<'_>, description = "changed, or as it was, or a dry run"),
+        (status = 404, body = ProblemBody, description = "there is no such deployment or revision, or its component was deleted"),
+        (status = 412, body = ProblemBody, description = "it is at another revision"),
+    )
+)]
+pub async fn rollback(
+    State(state): State<ApiState>,
+    At(name): At<DeploymentName>,
+    query: RawParams,
+    headers: HeaderMap,
+    body: Object,
+) -> Answer<Response> {
+    let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
+    let expected = headers::expected(&headers)?;
+    let to = body.fields(|fields, problems| match fields.take("revision") {
+        None => Some(None),
+        Some(revision) => revision.number(1..=u64::MAX, problems).map(|number| Some(Revision::new(number))),
+    })?;
+    let expected = expected_revision(&state, &name, expected).await?;
+    let deployed = state.host.rollback(&name, to, expected, dry_run).await?;
+    let mut response = ok(&DeployedJson::of(&deployed, dry_run));
+    if let Some(tag) = headers::etag(deployed.deployment.revision) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
+}

@@ -1,0 +1,204 @@
+//! The state of a deployment, for an operator who looks at it or mends it.
+//!
+//! Values are sent and answered byte for byte, because a guest may store any bytes.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use serde::Serialize;
+use tidemill_core::limits::STATE_VALUE_BYTES;
+use tidemill_core::{Code, DeploymentName, Revision};
+use tidemill_store::records::{ScanRequest, Version};
+use utoipa::ToSchema;
+
+use crate::list::{List, page_request};
+use crate::problem::{Answer, Problem, ProblemBody};
+use crate::request::headers::{self, Expected};
+use crate::request::{At, RawParams, StateKey, body};
+use crate::state::ApiState;
+use crate::wire::{json, ok};
+
+/// Characters of a value that a list shows.
+const PREVIEW_CHARS: usize = 100;
+
+/// A key of a deployment's state, without its value.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StateEntry)]
+pub struct StateEntryJson {
+    /// The key.
+    key: String,
+    /// The size of the value.
+    bytes: u64,
+    /// The version of the value; changes with each write. `If-Match` takes it.
+    version: u64,
+    /// The first 100 characters of the value; left out if it is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<String>,
+}
+
+/// What a change of a value did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StateChange)]
+pub struct StateChangeJson<'a> {
+    /// The key.
+    key: &'a str,
+    /// The size of the value.
+    bytes: u64,
+    /// The version of the value now.
+    version: u64,
+    /// Whether there was no value before.
+    created: bool,
+}
+
+/// Lists the keys of a deployment's state
+///
+/// In the order of their bytes, without the values. A page ends after 1 MiB of values, whatever `limit` is.
+#[utoipa::path(
+    get, path = "/v1/deployments/{name}/state", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("prefix" = Option<String>, Query, description = "only keys that begin with this"),
+        ("limit" = Option<usize>, Query, description = "maximum number of keys, 1 to 500; 50 by default"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, body = List<StateEntryJson>))
+)]
+pub async fn list(State(state): State<ApiState>, At(name): At<DeploymentName>, query: RawParams) -> Answer<Response> {
+    let params = query.only(&["prefix", "limit", "cursor"])?;
+    let prefix = params.text("prefix")?.unwrap_or_default().to_owned();
+    let scope = format!("state {name} {prefix}");
+    let page = page_request(&params, &scope)?;
+    let after = page.cursor.map(String::from_utf8).transpose();
+    let after = after.map_err(|_| Problem::new(Code::BadCursor, "the cursor is not one of this list"))?;
+    let found = state.host.scan_state(&name, ScanRequest { prefix, after, limit: page.limit }).await?;
+    let last = found.entries.last().filter(|_| found.more).map(|(key, ..)| key.clone().into_bytes());
+    let entries = tidemill_store::records::Page { items: found.entries, next: last };
+    Ok(ok(&List::of(&entries, &scope, |(key, value, version)| StateEntryJson {
+        key: key.clone(),
+        bytes: value.len() as u64,
+        version: version.0,
+        preview: std::str::from_utf8(value).ok().map(|text| text.chars().take(PREVIEW_CHARS).collect()),
+    })))
+}
+
+/// Reads a value of a deployment's state
+///
+/// Byte for byte, with its version as `ETag`. Write a `/` in the key as `%2F`.
+#[utoipa::path(
+    get, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("key" = String, Path, description = "the key, 1 to 512 bytes"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "application/octet-stream"),
+        (status = 404, body = ProblemBody, description = "there is no such deployment, or no value under this key"),
+    )
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    At((name, key)): At<(DeploymentName, StateKey)>,
+    query: RawParams,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let (value, version) = state.host.state_value(&name, &key.0).await?;
+    let mut response = (StatusCode::OK, value).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    // A guest chose the bytes: no browser may take them for a page.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    tag(headers, version);
+    Ok(response)
+}
+
+/// Sets a value of a deployment's state
+///
+/// The body is the value, with any `Content-Type`. The change is on the event feed. Runs that have read the key repeat what they
+/// did with it.
+#[utoipa::path(
+    put, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("key" = String, Path, description = "the key, 1 to 512 bytes"),
+        ("If-Match" = Option<String>, Header, description = "set it only if the value has this `ETag`"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: set it only if there is no value"),
+    ),
+    request_body(content = String, content_type = "application/octet-stream", description = "at most 1 MiB"),
+    responses(
+        (status = 200, body = StateChangeJson<'_>, description = "replaced"),
+        (status = 201, body = StateChangeJson<'_>, description = "new"),
+        (status = 412, body = ProblemBody, description = "the value has another version"),
+    )
+)]
+pub async fn put(
+    State(state): State<ApiState>,
+    At((name, key)): At<(DeploymentName, StateKey)>,
+    query: RawParams,
+    request: Request,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let (parts, content) = request.into_parts();
+    let expected = expected(&state, &name, &key.0, &parts.headers).await?;
+    let value = body::read(content, &parts.headers, STATE_VALUE_BYTES, state.config.body_timeout).await?;
+    // It must not keep alive the larger buffer that it may be a part of.
+    let value = Bytes::copy_from_slice(&value);
+    let bytes = value.len() as u64;
+    let edited = state.host.edit_state(&name, key.0.clone(), Some(value), expected).await?;
+    let status = if edited.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let change = StateChangeJson { key: &key.0, bytes, version: edited.version.0, created: !edited.existed };
+    let mut response = json(status, &change);
+    tag(response.headers_mut(), edited.version);
+    Ok(response)
+}
+
+/// Deletes a value of a deployment's state
+///
+/// The change is on the event feed. Runs that have read the key repeat what they did with it.
+#[utoipa::path(
+    delete, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("key" = String, Path, description = "the key, 1 to 512 bytes"),
+        ("If-Match" = Option<String>, Header, description = "delete it only if the value has this `ETag`"),
+    ),
+    responses(
+        (status = 204, description = "deleted"),
+        (status = 404, body = ProblemBody, description = "there is no such deployment, or no value under this key"),
+        (status = 412, body = ProblemBody, description = "the value has another version"),
+    )
+)]
+pub async fn delete(
+    State(state): State<ApiState>,
+    At((name, key)): At<(DeploymentName, StateKey)>,
+    query: RawParams,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    query.only(&[])?;
+    let expected = expected(&state, &name, &key.0, &headers).await?;
+    state.host.edit_state(&name, key.0, None, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The version that the caller expects. A value that must exist is looked up, and then expected at that version.
+async fn expected(state: &ApiState, name: &DeploymentName, key: &str, headers: &HeaderMap) -> Answer<Option<Version>> {
+    Ok(match headers::expected(headers)? {
+        Expected::Anything => None,
+        Expected::Nothing => Some(Version::ABSENT),
+        Expected::At(number) => Some(Version(number.get())),
+        Expected::Something => match state.host.state_value(name, key).await {
+            Ok((_, version)) => Some(version),
+            Err(error) if error.code() == Code::StateKeyNotFound => {
+                return Err(Problem::new(Code::PreconditionFailed, error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        },
+    })
+}
+
+fn tag(headers: &mut HeaderMap, version: Version) {
+    if let Some(tag) = headers::etag(Revision::new(version.0)) {
+        headers.insert(ETAG, tag);
+    }
+}

@@ -1,0 +1,117 @@
+//! `tidemill deployments history`: the revisions of a deployment, with what each changed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidemill_core::Manifest;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row, clean};
+
+/// Changed fields that a table names.
+const SHOWN: usize = 4;
+
+/// Of which deployment.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The deployment
+    name: String,
+
+    /// Maximum number of revisions, the newest first
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Revision {
+    revision: u64,
+    component: String,
+    updated_at: String,
+    manifest: Value,
+}
+
+/// A revision with what differs from the one before.
+#[derive(Debug, Serialize)]
+struct Line {
+    revision: u64,
+    component: String,
+    made_at: String,
+    /// What the manifest names: a module's version, or the component.
+    source: String,
+    /// Pointers of the fields that changed; none for the first revision, or if a manifest cannot be read here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Vec<String>>,
+}
+
+impl Row for Line {
+    const HEADS: &'static [&'static str] = &["REVISION", "MADE", "RUNS", "COMPONENT", "CHANGED"];
+
+    fn cells(&self) -> Vec<String> {
+        let changed = match &self.changed {
+            None => String::new(),
+            Some(pointers) => {
+                let mut words: Vec<_> = pointers.iter().take(SHOWN).map(|pointer| clean(pointer)).collect();
+                if pointers.len() > SHOWN {
+                    words.push(format!("{} more", pointers.len() - SHOWN));
+                }
+                words.join(", ")
+            }
+        };
+        let component = crate::wire::short_digest(&self.component);
+        vec![self.revision.to_string(), self.made_at.clone(), clean(&self.source), component, changed]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = format!("/v1/deployments/{}/revisions", encoded(&args.name));
+    let limit = args.limit as usize;
+    // One more, to know what the last that is shown has changed.
+    let revisions: Vec<Revision> = client.list(&path, limit + 1).await?;
+    let mut lines = lines(&revisions);
+    lines.truncate(limit);
+    printer.rows(&lines, "no revisions");
+    Ok(())
+}
+
+fn lines(revisions: &[Revision]) -> Vec<Line> {
+    let line = |(at, revision): (usize, &Revision)| Line {
+        revision: revision.revision,
+        component: revision.component.clone(),
+        made_at: revision.updated_at.clone(),
+        source: revision.manifest["module"].as_str().unwrap_or("component").to_owned(),
+        changed: revisions.get(at + 1).and_then(|before| changed(before, revision)),
+    };
+    revisions.iter().enumerate().map(line).collect()
+}
+
+fn changed(before: &Revision, after: &Revision) -> Option<Vec<String>> {
+    let read = |revision: &Revision| Manifest::parse_json(revision.manifest.to_string().as_bytes()).ok();
+    let changes = read(after)?.changes_from(&read(before)?);
+    let mut pointers: Vec<_> = changes.into_iter().map(|change| change.pointer).collect();
+    if before.component != after.component && !pointers.iter().any(|pointer| pointer == "/module") {
+        pointers.insert(0, "/component".to_owned());
+    }
+    pointers.dedup();
+    Some(pointers)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_revision_names_the_fields_that_it_changed() {
+        let revision = |revision, manifest| Revision { revision, manifest, ..Revision::default() };
+        let lines = lines(&[
+            revision(2, json!({ "module": "hello@0.2.0", "priority": 7 })),
+            revision(1, json!({ "module": "hello@0.1.0" })),
+        ]);
+        assert_eq!(lines[0].changed.as_deref(), Some(&["/module".to_owned(), "/priority".to_owned()][..]));
+        assert_eq!(lines[0].cells()[2], "hello@0.2.0");
+        assert_eq!(lines[1].cells()[4], "");
+    }
+}

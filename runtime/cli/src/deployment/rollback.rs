@@ -1,0 +1,92 @@
+//! `tidemill deployments rollback`: returns a deployment to an earlier revision.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Client, encoded};
+use crate::confirm::Confirm;
+use crate::error::CliError;
+use crate::printer::{Printer, clean};
+use crate::project::deploy::changes;
+
+/// Which, and to which revision.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It makes a new revision with the manifest and the component of the earlier one. State stays as it is.\n\
+                        `tidemill deployments history NAME` lists the revisions."
+)]
+pub struct Args {
+    /// The deployment
+    name: String,
+
+    /// The revision to return to [default: the one before the present]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    revision: Option<u64>,
+
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut tag = None;
+    if args.confirm.dry_run || args.confirm.asks() {
+        let plan = ask(args, true, None, client).await?;
+        if args.confirm.dry_run {
+            printer.record(&plan, &text(args, &plan, true));
+            return Ok(());
+        }
+        printer.note(&text(args, &plan, true));
+        if changes(&plan).is_empty() {
+            return Ok(());
+        }
+        // What was shown is what is done: the plan makes the revision after the present one.
+        let present = plan["deployment"]["revision"].as_u64().map(|revision| revision.saturating_sub(1));
+        tag = present.map(|revision| format!("\"{revision}\""));
+        args.confirm.ask(&format!("Return {} to this?", args.name), printer)?;
+    }
+    let done = ask(args, false, tag.as_deref(), client).await?;
+    printer.record(&done, &text(args, &done, false));
+    Ok(())
+}
+
+async fn ask(args: &Args, dry_run: bool, tag: Option<&str>, client: &Client) -> Result<Value, CliError> {
+    let body = args.revision.map_or_else(|| json!({}), |revision| json!({ "revision": revision }));
+    let query = if dry_run { "?dry_run=true" } else { "" };
+    let path = format!("/v1/deployments/{}/rollback{query}", encoded(&args.name));
+    let headers: Vec<_> = tag.iter().map(|tag| ("if-match", *tag)).collect();
+    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &headers, Duration::ZERO).await?;
+    answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))
+}
+
+fn text(args: &Args, record: &Value, dry_run: bool) -> String {
+    let name = &args.name;
+    let to = args.revision.map_or_else(|| "the revision before".to_owned(), |revision| format!("revision {revision}"));
+    let now = record["deployment"]["revision"].as_u64().unwrap_or_default();
+    let lines = changes(record);
+    let mut all = vec![match (dry_run, lines.is_empty()) {
+        (_, true) => format!("{name} is as it was at {to}: nothing changes"),
+        (true, false) => format!("{name} would return to {to}"),
+        (false, false) => format!("{name} returned to {to}, as revision {now}"),
+    }];
+    all.extend(lines);
+    for warning in record["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        all.push(format!("  warning: {}", clean(warning)));
+    }
+    all.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_said_place_by_place() {
+        let args = Args { name: "hello".into(), revision: Some(1), confirm: Confirm::default() };
+        let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
+        assert_eq!(text(&args, &record, false), "hello returned to revision 1, as revision 3\n  /priority: 7 → 5");
+        assert!(text(&args, &json!({"changes": []}), false).ends_with("nothing changes"));
+    }
+}

@@ -1,0 +1,49 @@
+//! `tidemill state delete`.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::confirm::Confirm;
+use crate::error::CliError;
+use crate::printer::{Printer, clean};
+use crate::wire::bytes;
+
+/// Which value.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    entry: super::Entry,
+
+    /// Delete it only if the present value has this version
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<u64>,
+
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = args.entry.path()?;
+    let name = format!("{}/{}", args.entry.deployment, clean(&args.entry.key));
+    let mut record = json!({ "deployment": args.entry.deployment, "key": args.entry.key });
+    if args.confirm.dry_run || args.confirm.asks() {
+        let present = client.fetch(&path).await?;
+        let size = bytes(present.body.len() as u64);
+        if args.confirm.dry_run {
+            record["would_delete"] = json!(true);
+            printer.record(&record, &format!("{name} would be deleted ({size})"));
+            return Ok(());
+        }
+        args.confirm.ask(&format!("Delete {name} ({size})?"), printer)?;
+    }
+    let tag = args.if_version.map(|version| format!("\"{version}\""));
+    let headers: Vec<_> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+    client.ask(Method::DELETE, &path, Vec::new(), &headers, Duration::ZERO).await?;
+    record["deleted"] = json!(true);
+    printer.record(&record, &format!("{name} deleted"));
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `tidemill state list`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row};
+use crate::wire::bytes;
+
+/// Which keys.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The deployment
+    deployment: String,
+
+    /// Only keys that begin with this
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    prefix: String,
+
+    /// Maximum number of keys
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Entry {
+    key: String,
+    bytes: u64,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<String>,
+    #[serde(flatten)]
+    more: serde_json::Map<String, Value>,
+}
+
+impl Row for Entry {
+    const HEADS: &'static [&'static str] = &["KEY", "SIZE", "VERSION", "VALUE"];
+
+    fn cells(&self) -> Vec<String> {
+        let preview = self.preview.clone().unwrap_or_else(|| "(not text)".to_owned());
+        let cut = self.preview.as_ref().is_some_and(|preview| (preview.len() as u64) < self.bytes);
+        let value = if cut { format!("{preview}…") } else { preview };
+        vec![self.key.clone(), bytes(self.bytes), self.version.to_string(), value]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut path = format!("/v1/deployments/{}/state", encoded(&args.deployment));
+    if !args.prefix.is_empty() {
+        path.push_str(&format!("?prefix={}", encoded(&args.prefix)));
+    }
+    let entries: Vec<Entry> = client.list(&path, args.limit as usize).await?;
+    printer.rows(&entries, "no values: the runs of the deployment have set none that begin so");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_longer_than_its_preview_is_marked() {
+        let whole = Entry { key: "k".into(), bytes: 1, version: 7, preview: Some("1".into()), ..Entry::default() };
+        assert_eq!(whole.cells(), ["k", "1 B", "7", "1"]);
+        assert_eq!(Entry { bytes: 2, ..whole }.cells()[3], "1…");
+        assert_eq!(Entry::default().cells()[3], "(not text)");
+    }
+}

@@ -1,0 +1,85 @@
+//! `tidemill state set`.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use tidemill_core::limits::STATE_VALUE_BYTES;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, clean};
+use crate::wire::bytes;
+
+/// Which value, and what it becomes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The value is stored as it is written. The SDK's `state::set` stores JSON, in which text has quotes.\n\
+                        For example: tidemill state set hello greeted 7\n             \
+                        tidemill state set hello owner '\"Ada\"' --if-version 812"
+)]
+pub struct Args {
+    #[command(flatten)]
+    entry: super::Entry,
+
+    /// The value; or @FILE for a file's bytes, or @- for those of standard input
+    #[arg(value_name = "VALUE|@FILE", allow_negative_numbers = true)]
+    value: String,
+
+    /// Set it only if the present value has this version
+    #[arg(long, value_name = "VERSION", conflicts_with = "new")]
+    if_version: Option<u64>,
+
+    /// Set it only if there is no value
+    #[arg(long)]
+    new: bool,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = args.entry.path()?;
+    let value = read(&args.value)?;
+    let size = value.len() as u64;
+    let tag = args.if_version.map(|version| format!("\"{version}\""));
+    let mut headers = Vec::new();
+    headers.extend(tag.as_deref().map(|tag| ("if-match", tag)));
+    headers.extend(args.new.then_some(("if-none-match", "*")));
+    let answer = client.ask(Method::PUT, &path, value, &headers, Duration::ZERO).await?;
+    let change: Value = answer.json().unwrap_or_default();
+    let done = if change["created"] == true { "set" } else { "replaced" };
+    printer.record(&change, &format!("{}/{} {done} ({})", args.entry.deployment, clean(&args.entry.key), bytes(size)));
+    Ok(())
+}
+
+/// The bytes that are meant by the argument.
+fn read(given: &str) -> Result<Vec<u8>, CliError> {
+    let Some(name) = given.strip_prefix('@') else { return Ok(given.as_bytes().to_vec()) };
+    // One byte more than a value may have, so that a longer one is refused and not cut.
+    let most = STATE_VALUE_BYTES as u64 + 1;
+    let mut value = Vec::new();
+    let read = if name == "-" {
+        std::io::stdin().lock().take(most).read_to_end(&mut value)
+    } else {
+        std::fs::File::open(name).and_then(|file| file.take(most).read_to_end(&mut value))
+    };
+    read.map_err(|cause| {
+        CliError::usage(
+            format!("cannot read {name}: {cause}"),
+            "write the value itself, or @FILE; for a value that begins with @, give it on standard input with @-",
+        )
+    })?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_taken_as_it_is_written() {
+        assert_eq!(read("\"Ada\"").unwrap(), b"\"Ada\"");
+        assert_eq!(read("").unwrap(), b"");
+        assert_eq!(read("@/there/is/no/such/file").unwrap_err().exit_code(), 2);
+    }
+}
