@@ -11,7 +11,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::Export;
 use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::records::{PageRequest, RunFilter, Scrub};
+use tidemill_store::records::{PageRequest, ParkedFilter, RunFilter, Scrub};
 use tidemill_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -158,6 +158,7 @@ impl Host {
             recovering: AtomicBool::new(true),
             reported: AtomicU64::new(0),
         });
+        inner.note_index_scrub(inner.clock.now()).await?;
         inner.load().await?;
         // Nothing is admitted before what was left running is in hand again.
         inner.node.set_open(false);
@@ -236,9 +237,17 @@ impl Host {
         now.compiled.set(number(stats.compiled));
         now.loaded.set(number(stats.loaded));
         self.0.deliveries.measure(&self.0.lives, &self.0.metrics);
+        let mut queued = 0;
         for live in self.0.lives.all().values() {
             live.figures.set_now(live.gate.running(), live.gate.queued());
+            queued += live.gate.queued();
         }
+        // Each of the numbers moves while the others are read, so none may come out below nothing.
+        let counts = self.0.store.run_counts();
+        let here = i64::from(self.0.node.used());
+        let suspended = number(counts.unended) - number(counts.running) - number(counts.parked) - number(queued);
+        now.suspended.set(suspended.max(0));
+        now.orphaned.set((number(counts.running) - here).max(0));
         self.0.metrics.encode()
     }
 
@@ -337,6 +346,11 @@ impl Inner {
             let queued = self.store.waiting(&live.deployment.name).await?;
             live.gate.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
         }
+        let parked = match self.store.run_counts().parked {
+            0 => Vec::new(),
+            _ => self.store.parked_groups(ParkedFilter::default()).await?,
+        };
+        self.metrics.set_parked(&parked);
         Ok(())
     }
 

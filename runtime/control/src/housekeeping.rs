@@ -97,6 +97,7 @@ impl Loop for Housekeeping {
 
     async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
+        self.host.note_index_scrub(now).await?;
         self.host.recount().await?;
         let (forgotten, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;

@@ -9,6 +9,8 @@ use tidemill_core::RunId;
 use tidemill_core::run::Run;
 use tokio::sync::oneshot;
 
+use crate::end_log::EndLog;
+
 /// A run that is settled, with its output where it succeeded.
 #[derive(Debug, Clone)]
 pub(crate) struct Settled {
@@ -24,6 +26,7 @@ pub(crate) struct Outcomes {
     watchers: Mutex<Watchers>,
     runs: AtomicUsize,
     next: std::sync::atomic::AtomicU64,
+    log: EndLog,
 }
 
 /// One who waits; dropping it ends the wait.
@@ -48,6 +51,7 @@ impl Outcomes {
 
     /// Tells all who wait for this run.
     pub(crate) fn settle(&self, run: &Run, output: Option<&Bytes>) {
+        self.log.note(run);
         if self.runs.load(Ordering::Acquire) == 0 {
             return;
         }

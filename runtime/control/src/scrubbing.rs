@@ -29,6 +29,8 @@ pub(crate) struct Scrubs(Mutex<Known>);
 struct Known {
     /// The last that found everything sound.
     last: Option<Scrub>,
+    /// The last of the index alone.
+    index: Option<Scrub>,
     /// None begins before.
     not_before: Timestamp,
 }
@@ -37,12 +39,13 @@ impl Scrubs {
     /// The host starts at `now`, and the store remembers `last`.
     pub(crate) fn new(last: Option<Scrub>, now: Timestamp, every: Option<Duration>) -> Self {
         let rest = every.map_or(SOON, |every| millis(every).min(SOON));
-        Self(Mutex::new(Known { last, not_before: now.plus_millis(rest) }))
+        Self(Mutex::new(Known { last, index: None, not_before: now.plus_millis(rest) }))
     }
 
-    /// The last that found everything sound.
+    /// The last that found what it read to be sound: everything, or the index alone.
     pub(crate) fn last(&self) -> Option<Scrub> {
-        self.known().last
+        let known = self.known();
+        known.last.into_iter().chain(known.index).max_by_key(|scrub| scrub.at)
     }
 
     /// When the next is due, with `every` milliseconds between. A last one that is yet to come says that the clock was set back.
@@ -54,6 +57,23 @@ impl Scrubs {
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Takes note of a scrub that the store made by itself after an unclean stop. It reads the index alone, so the next scrub of
+    /// everything is due all the same.
+    pub(crate) async fn note_index_scrub(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(scrub) = self.store.index_scrub(now).await? else { return Ok(()) };
+        let before = self.scrubs.known().index.replace(scrub);
+        if before != Some(scrub) {
+            // What an earlier process found was counted there.
+            if scrub.at == now {
+                self.metrics.host.count_scrub("index", "sound");
+            }
+            self.metrics.host.scrubbed(scrub.at);
+        }
+        Ok(())
     }
 }
 
@@ -83,6 +103,7 @@ impl Loop for Scrubbing {
             Ok(scrub) => {
                 tracing::info!(records = scrub.records, bytes = scrub.bytes, "the store was scrubbed and is sound");
                 self.host.metrics.host.scrubbed(scrub.at);
+                self.host.metrics.host.count_scrub("all", "sound");
                 scrubs.known().last = Some(scrub);
                 rest(scrubs.due(self.every, now))
             }
@@ -92,6 +113,7 @@ impl Loop for Scrubbing {
                 let damaged = matches!(error, StoreError::Damaged { .. });
                 tracing::error!(%error, code = %error.code(), "the scrub did not end well");
                 self.host.metrics.host.store_damaged.set(i64::from(damaged));
+                self.host.metrics.host.count_scrub("all", if damaged { "damaged" } else { "failed" });
                 self.host.metrics.store_errors.inc();
                 let again = now.plus_millis(if damaged { self.every } else { self.every.min(SOON) });
                 scrubs.known().not_before = again;

@@ -19,6 +19,8 @@ use crate::looping::{Loop, Progress, Rest};
 const BATCH: usize = 256;
 /// How often to look, in milliseconds.
 const EVERY: u64 = 10_000;
+/// Recovered runs that a log line names.
+const NAMED: usize = 20;
 /// A suspect is alone for so long; whoever has not killed the host by then is let go on beside others.
 const ALONE: Duration = Duration::from_secs(30);
 /// A run that was there so often when the host died is tried alone;
@@ -107,7 +109,8 @@ impl Loop for TakeOver {
         }
         let found = plain.len() + suspects.len() + parked;
         if found > 0 {
-            tracing::info!(found, suspects = suspects.len(), parked, "runs of a dead life are taken up");
+            let runs = named(plain.iter().chain(&suspects));
+            tracing::info!(found, suspects = suspects.len(), parked, runs, "recovered runs of a previous process");
         }
         gate::pass("run/taken-over");
         if !suspects.is_empty() {
@@ -132,6 +135,12 @@ impl Loop for TakeOver {
     async fn knocked(&self) {
         std::future::pending().await
     }
+}
+
+/// The ids of the first runs, with commas between.
+fn named<'a>(claimed: impl Iterator<Item = &'a Claimed>) -> String {
+    let ids: Vec<_> = claimed.take(NAMED).map(|claimed| claimed.run.id.to_string()).collect();
+    ids.join(",")
 }
 
 #[cfg(test)]

@@ -25,11 +25,7 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
-    Replay, Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
-    Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
-    Versioned,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
 };
 
 /// What every method answers.
@@ -67,6 +63,11 @@ pub trait Store: Send + Sync + 'static {
     async fn scrub(&self, now: Timestamp) -> Result<Scrub>;
     /// The last scrub that found everything sound, in this life of the host or an earlier one.
     async fn last_scrub(&self) -> Result<Option<Scrub>>;
+    /// The last scrub of the index alone, which a store makes by itself after an unclean stop. One that is not known yet is kept with
+    /// `now` as its time.
+    async fn index_scrub(&self, now: Timestamp) -> Result<Option<Scrub>>;
+    /// How many runs there are of each kind, in the whole store. As quick for a million as for one.
+    fn run_counts(&self) -> RunCounts;
     /// Finishes what is queued, writes everything to its place and lets go of the files.
     async fn close(&self) -> Result<()>;
 
@@ -380,6 +381,12 @@ pub trait Store: Send + Sync + 'static {
     }
     /// Keys and values of a deployment's state, as last committed; one moment for the whole page.
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage>;
+    /// Changes a value by hand and puts that on the feed. A run that has read the value and commits later conflicts.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the deployment, or for the key of a value to delete;
+    /// [`StoreError::ValueChanged`] if the value has another version than expected.
+    async fn edit_state(&self, edit: StateEdit) -> Result<StateEdited>;
 
     // --- ledger ---
 

@@ -50,3 +50,34 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     assert_eq!(store.last_scrub().await.unwrap().map(|scrub| scrub.at), Some(Timestamp::from_millis(1)));
     assert!(store.close().await.is_err());
 }
+
+#[tokio::test]
+async fn a_scrub_after_an_unclean_stop_has_a_time_that_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = "node".parse().unwrap();
+    for scrub_at_open_bytes in [u64::MAX, 0] {
+        let (store, _) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+        store.begin_life(&node).await.unwrap();
+        store.close().await.unwrap();
+        std::fs::remove_file(dir.path().join("stopped")).unwrap();
+
+        let mut config = LocalStore::config(dir.path());
+        config.scrub_at_open_bytes = scrub_at_open_bytes;
+        let (store, report) = LocalStore::open(config).unwrap();
+        assert_eq!((report.clean, report.scrubbed), (false, scrub_at_open_bytes > 0));
+        let at = Timestamp::from_millis(7 + scrub_at_open_bytes % 2);
+        // One that goes on beside the work is known when it is through.
+        let mut found = store.index_scrub(at).await.unwrap();
+        while found.is_none_or(|scrub| scrub.at != at) {
+            tokio::task::yield_now().await;
+            found = store.index_scrub(at).await.unwrap();
+        }
+        assert!(found.is_some_and(|scrub| scrub.records > 0), "{found:?}");
+        assert_eq!(store.last_scrub().await.unwrap(), None, "the files were not read");
+        store.close().await.unwrap();
+        let (store, report) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+        assert!(report.clean);
+        assert_eq!(store.index_scrub(Timestamp::from_millis(99)).await.unwrap(), found);
+        store.close().await.unwrap();
+    }
+}

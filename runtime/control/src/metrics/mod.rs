@@ -5,6 +5,8 @@
 
 mod guest;
 
+use std::collections::BTreeMap;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tidemill_core::Timestamp;
-use tidemill_store::records::Fired as Firings;
+use tidemill_store::records::{Fired as Firings, ParkedGroup};
 
 pub(crate) use guest::GuestMetrics;
 
@@ -51,6 +53,12 @@ struct OfSubscription {
     subscription: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Scrubbed {
+    scope: &'static str,
+    result: &'static str,
+}
+
 /// Every family of the host.
 #[derive(Debug)]
 pub struct Metrics {
@@ -62,6 +70,8 @@ pub struct Metrics {
     firings: Family<Fired, Counter>,
     running: Family<OfDeployment, Gauge>,
     queued: Family<OfDeployment, Gauge>,
+    parked: Family<OfDeployment, Gauge>,
+    parked_oldest: Family<OfDeployment, Gauge>,
     events: Family<Fired, Counter>,
     lag: Family<OfSubscription, Gauge>,
     pub(crate) events_lost: Counter,
@@ -82,6 +92,9 @@ pub(crate) struct HostGauges {
     pub(crate) store_good: Gauge,
     pub(crate) store_scrubbed: Gauge,
     pub(crate) store_damaged: Gauge,
+    pub(crate) scrubs: Family<Scrubbed, Counter>,
+    pub(crate) suspended: Gauge,
+    pub(crate) orphaned: Gauge,
     pub(crate) guests_running: Gauge,
     pub(crate) guests_waiting: Gauge,
     pub(crate) modules: Gauge,
@@ -90,10 +103,16 @@ pub(crate) struct HostGauges {
 }
 
 impl HostGauges {
-    /// A scrub that began at `at` has found everything sound.
+    /// A scrub that began at `at` has found everything sound; an earlier one changes nothing.
     pub(crate) fn scrubbed(&self, at: Timestamp) {
-        self.store_scrubbed.set(i64::try_from(at.as_millis() / 1000).unwrap_or(i64::MAX));
+        let seconds = i64::try_from(at.as_millis() / 1000).unwrap_or(i64::MAX);
+        self.store_scrubbed.set(self.store_scrubbed.get().max(seconds));
         self.store_damaged.set(0);
+    }
+
+    /// A scrub ended.
+    pub(crate) fn count_scrub(&self, scope: &'static str, result: &'static str) {
+        self.scrubs.get_or_create(&Scrubbed { scope, result }).inc();
     }
 }
 
@@ -156,6 +175,7 @@ impl Default for Metrics {
         let wakes = fine();
         let lateness = Histogram::new(LATENESS);
         let delivery = Histogram::new(LATENESS);
+        let (parked, parked_oldest) = (Family::default(), Family::default());
         let store_errors = Counter::default();
         let taken_over = Counter::default();
         let host = HostGauges::default();
@@ -201,6 +221,24 @@ impl Default for Metrics {
             host.store_scrubbed.clone(),
         );
         registry.register("store_damaged", "1 where the last scrub found damage", host.store_damaged.clone());
+        registry.register(
+            "store_scrubs",
+            "Scrubs since the start, by what they read (all, or the index after an unclean stop) and found (sound, damaged, failed)",
+            Family::clone(&host.scrubs),
+        );
+        registry.register("suspended", "Runs that wait outside of memory or in it", host.suspended.clone());
+        registry.register(
+            "orphaned",
+            "Runs recorded as running that this node does not execute",
+            host.orphaned.clone(),
+        );
+        registry.register("parked", "Runs that wait for a person", Family::clone(&parked));
+        registry.register_with_unit(
+            "parked_oldest_timestamp",
+            "Since when the oldest parked run waits for a person, since 1970; 0 if none does",
+            Unit::Seconds,
+            Family::clone(&parked_oldest),
+        );
         registry.register("guests_running", "Guests in memory", host.guests_running.clone());
         registry.register("guests_waiting", "Guests that wait for room in the pool", host.guests_waiting.clone());
         registry.register("modules", "Components whose code is in memory", host.modules.clone());
@@ -220,6 +258,8 @@ impl Default for Metrics {
             firings,
             running,
             queued,
+            parked,
+            parked_oldest,
             events,
             lag,
             events_lost,
@@ -236,6 +276,24 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Sets how many runs of each deployment are parked, and since when the oldest is. Those that are not named have none.
+    pub(crate) fn set_parked(&self, groups: &[ParkedGroup]) {
+        self.parked.clear();
+        self.parked_oldest.clear();
+        let mut all: BTreeMap<&str, (u64, Timestamp)> = BTreeMap::new();
+        for group in groups {
+            let (runs, oldest) = all.entry(group.deployment.as_str()).or_insert((0, Timestamp::MAX));
+            *runs += group.runs;
+            *oldest = group.oldest.min(*oldest);
+        }
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for (deployment, (runs, oldest)) in all {
+            let of = OfDeployment { deployment: deployment.to_owned() };
+            self.parked.get_or_create(&of).set(number(runs));
+            self.parked_oldest.get_or_create(&of).set(number(oldest.as_millis() / 1000));
+        }
+    }
+
     /// All families in the OpenMetrics text format, which Prometheus reads.
     ///
     /// # Errors

@@ -79,3 +79,23 @@ async fn what_has_ended_for_long_is_forgotten_and_what_waits_is_not() {
     assert!(world.store.run(new.id).await.unwrap().is_some());
     assert_eq!(world.runs(in_state("parked")).await.len(), 1);
 }
+
+#[tokio::test]
+async fn figures_say_how_many_runs_are_parked_and_suspended() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    parked(&world, 1).await;
+    let parked = world.runs(in_state("parked")).await.remove(0);
+    world.turn().await;
+    let figures = world.host.metrics_text().unwrap();
+    assert!(figures.contains(r#"tidemill_parked{deployment="a"} 1"#), "{figures}");
+    let since = format!(
+        r#"tidemill_parked_oldest_timestamp_seconds{{deployment="a"}} {}"#,
+        crate::world::START.as_millis() / 1_000
+    );
+    assert!(figures.contains(&since), "{figures}");
+    assert!(figures.contains("tidemill_suspended 0") && figures.contains("tidemill_orphaned 0"), "{figures}");
+    world.host.cancel(parked.id, false).await.unwrap();
+    world.turn().await;
+    assert!(!world.host.metrics_text().unwrap().contains("tidemill_parked{"));
+}

@@ -28,6 +28,7 @@ async fn all_that_is_kept_is_scrubbed_soon_after_the_start_and_once_a_day() {
     let figures = world.host.metrics_text().unwrap();
     let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
     assert!(figures.contains(&told) && figures.contains("tidemill_store_damaged 0"), "{figures}");
+    assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="all",result="sound"} 2"#), "{figures}");
 
     // The next life knows of it, and waits for the rest of the day.
     world.host.shutdown(Duration::from_secs(5)).await;
@@ -40,4 +41,22 @@ async fn all_that_is_kept_is_scrubbed_soon_after_the_start_and_once_a_day() {
     let third = world.clock.advance(1);
     world.turn().await;
     assert_eq!(world.host.last_scrub().unwrap().at, third);
+}
+
+#[tokio::test]
+async fn a_scrub_of_the_index_is_counted_and_the_scrub_of_everything_stays_due() {
+    let mut world = World::still().await;
+    world.host.shutdown(Duration::from_secs(5)).await;
+    // As after a crash: without the list that a clean stop leaves.
+    std::fs::remove_file(world.folder.path().join("stopped")).unwrap();
+    world.open_again().await;
+    world.next_life().await;
+    let start = world.host.last_scrub().unwrap().at;
+    let figures = world.host.metrics_text().unwrap();
+    assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="index",result="sound"} 1"#), "{figures}");
+    let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", start.as_millis() / 1000);
+    assert!(figures.contains(&told), "{figures}");
+    let later = world.clock.advance(600_000);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub().unwrap().at, later);
 }

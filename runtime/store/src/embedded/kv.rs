@@ -156,6 +156,12 @@ impl Kv {
         scrub::run(&self.shared, Haste::Beside).map_err(|error| self.shared.noted(error))
     }
 
+    /// Takes what a scrub after an unclean stop found to be sound, once.
+    #[must_use]
+    pub fn take_scrub(&self) -> Option<Scrubbed> {
+        self.shared.unclaimed_scrub.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
     /// Makes a checkpoint now. Blocks until it is durable.
     ///
     /// # Errors

@@ -130,7 +130,8 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let shared = Shared::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
     let shared = Arc::new(shared);
     if scrub_now {
-        scrub::run(&shared, Haste::Alone)?;
+        let found = scrub::run(&shared, Haste::Alone)?;
+        shared.scrubbed(found);
     }
     gate::pass("open/opened");
     let sender = start(&shared, log, queue)?;
@@ -280,7 +281,8 @@ fn scrub_in_background(shared: &Arc<Shared>) {
     let spawned = thread::Builder::new().name("tidemill-scrub".to_owned()).spawn(move || {
         match scrub::run(&scrubbed, Haste::Beside) {
             Ok(found) => {
-                tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound")
+                tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound");
+                scrubbed.scrubbed(found);
             }
             Err(KvError::Closed) => {}
             Err(error) => {

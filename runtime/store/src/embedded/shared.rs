@@ -16,6 +16,7 @@ use super::error::{Health, KvError};
 use super::index::Index;
 use super::lock::Lock;
 use super::quiet;
+use super::scrub::Scrubbed;
 use super::shelf::Shelf;
 use super::versions::Versions;
 
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     /// The index refused something; it is opened again before the next group.
     pub faulted: AtomicBool,
     pub closing: AtomicBool,
+    /// A scrub after an unclean stop that nobody has asked for yet.
+    pub unclaimed_scrub: Mutex<Option<Scrubbed>>,
     lock: Mutex<Option<Lock>>,
     stopped: Mutex<Option<KvError>>,
     full: Mutex<Option<KvError>>,
@@ -81,6 +84,7 @@ impl Shared {
             pace: Pace::new(replayed),
             faulted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            unclaimed_scrub: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
             stopped: Mutex::new(None),
             full: Mutex::new(None),
@@ -109,6 +113,11 @@ impl Shared {
             thread::sleep(pause);
             waited += pause;
         }
+    }
+
+    /// Keeps what a scrub found that nobody waits for.
+    pub fn scrubbed(&self, found: Scrubbed) {
+        *self.unclaimed_scrub.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
     }
 
     /// Lets others have the folder.

@@ -30,6 +30,7 @@ mod reads;
 mod replays;
 mod runs;
 mod schedules;
+mod scrubs;
 mod standing;
 mod state;
 mod store;

@@ -7,10 +7,13 @@ use super::commit::Commit;
 use super::kept::Kept;
 use super::reads::Reads;
 use super::runs::Reserved;
-use super::tables::{DELAYED, KEY_ENDS, KEYS, OPEN, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under};
+use super::tables::{
+    DELAYED, KEY_ENDS, KEYS, OPEN, PARKED, QUEUED, READY, RUNNING, RUNS, asks, at, ready, run_of, under,
+};
 use super::{debounce, lanes, parked, tree, turns, waits};
+use crate::embedded::Kv;
 use crate::error::StoreError;
-use crate::records::FeedEvent;
+use crate::records::{FeedEvent, RunCounts};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -201,4 +204,9 @@ fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
         peak_memory: run.peak_memory,
         took_millis: run.started_at.map_or(0, |started| run.ended_at.unwrap_or(now).millis_since(started)),
     }
+}
+
+/// How many runs there are of each kind, without a look at any.
+pub(super) fn counts(kv: &Kv) -> RunCounts {
+    RunCounts { unended: kv.count(OPEN), running: kv.count(RUNNING), parked: kv.count(PARKED) }
 }

@@ -15,10 +15,10 @@ use tokio::sync::watch;
 
 use super::commit::Commit;
 use super::pieces::gently;
-use super::reads::Reads;
 use super::{
     LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
-    modules, operations, parked, payloads, places, replays, runs, schedules, standing, state, stretch, subscriptions,
+    modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
+    subscriptions,
     tables, topics, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
@@ -27,15 +27,8 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
-    Replay, Replayed, Requested, RetentionPolicy, Retry, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal,
-    Signalled, Span, Standing, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings,
-    Versioned,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
 };
-
-/// Where the last scrub is noted, in [`tables::META`].
-const SCRUB: &[u8] = b"scrub";
 
 #[async_trait]
 impl Store for LocalStore {
@@ -70,19 +63,19 @@ impl Store for LocalStore {
     }
 
     async fn scrub(&self, now: Timestamp) -> Result<Scrub> {
-        let store = self.clone();
-        let all = move || Ok((store.kv.scrub()?, payloads::verify(&store.files, &store.kv)?));
-        let (found, (_, in_files)) = blocking(all).await.inspect_err(|error| self.stop_if_damaged(error))?;
-        let scrub = Scrub { at: now, records: found.records, bytes: found.bytes.saturating_add(in_files) };
-        // Found sound is found sound, also where there is no room to note it.
-        if let Err(error) = self.commit(move |c| c.put_record(tables::META, SCRUB, &scrub)).await {
-            tracing::warn!(%error, "the time of the scrub could not be kept");
-        }
-        Ok(scrub)
+        scrubs::all(self, now).await
     }
 
     async fn last_scrub(&self) -> Result<Option<Scrub>> {
-        self.kv.record(tables::META, SCRUB)
+        scrubs::last(&self.kv)
+    }
+
+    async fn index_scrub(&self, now: Timestamp) -> Result<Option<Scrub>> {
+        scrubs::index(self, now).await
+    }
+
+    fn run_counts(&self) -> RunCounts {
+        places::counts(&self.kv)
     }
 
     async fn close(&self) -> Result<()> {
@@ -507,6 +500,10 @@ impl Store for LocalStore {
         let values = self.values(lease, held).await?;
         let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
         Ok(ScanPage { entries, more })
+    }
+
+    async fn edit_state(&self, edit: StateEdit) -> Result<StateEdited> {
+        self.commit_with(payloads::long(&edit.value), move |c| state::edit(c, &edit)).await
     }
 
     async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId> {

@@ -16,7 +16,7 @@ macro_rules! tables {
 }
 
 tables! {
-    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub.
+    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone.
     META = 1, "meta";
     /// digest → component.
     COMPONENTS = 2, "components";

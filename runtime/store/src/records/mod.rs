@@ -27,7 +27,7 @@ pub use page::{Page, PageRequest};
 pub use parked::{Parked, ParkedFilter, ParkedGroup, ParkedRun};
 pub use retention::{Expired, RetentionPolicy};
 pub use run::{
-    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunFilter,
+    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunCounts, RunFilter,
     Standing, Terms,
 };
 pub use schedule::{
@@ -37,7 +37,7 @@ pub use scrub::Scrub;
 pub use signal::{
     ChildOutcome, INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered,
 };
-pub use state::{ScanPage, ScanRequest, Version, Versioned};
+pub use state::{ScanPage, ScanRequest, StateEdit, StateEdited, Version, Versioned};
 pub use stretch::{Begins, Caused, Committed, ReadCheck, StateWrite, StoredJournal, StretchCommit};
 pub use topic::{
     Behind, Delivery, Event, EventPolicy, ExpiredEvents, NewEvent, Publish, Published, Publisher, Replay, Replayed,

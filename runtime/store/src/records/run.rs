@@ -249,6 +249,17 @@ pub struct LogPage {
     pub next: Option<u64>,
 }
 
+/// How many runs there are of each kind, in the whole store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunCounts {
+    /// Runs that have not ended.
+    pub unended: u64,
+    /// Runs that are recorded as running, under any epoch.
+    pub running: u64,
+    /// Runs that are parked.
+    pub parked: u64,
+}
+
 /// Which runs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFilter {

@@ -1,0 +1,82 @@
+//! Log lines about runs that failed for good or were parked, bounded in number so that runs that fail in a row do not fill the disk.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::run::{Run, RunState};
+
+/// Maximum number of lines in one second. The next line says how many were left out.
+const LINES_PER_SECOND: u32 = 50;
+/// Maximum length of a failure's message in a line, in characters.
+const MESSAGE_CHARS: usize = 300;
+
+/// Writes the lines.
+#[derive(Debug)]
+pub(crate) struct EndLog {
+    started: Stopwatch,
+    budget: Mutex<Budget>,
+}
+
+/// What may be written in the present second.
+#[derive(Debug, Default)]
+struct Budget {
+    second: u64,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Default for EndLog {
+    fn default() -> Self {
+        Self { started: Stopwatch::start(), budget: Mutex::default() }
+    }
+}
+
+impl EndLog {
+    /// Writes a line if the run failed or is parked.
+    pub(crate) fn note(&self, run: &Run) {
+        let (RunState::Failed(failure) | RunState::Parked(failure)) = &run.state else { return };
+        let second = self.started.elapsed().as_secs();
+        let budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(second);
+        let Some(left_out) = budget else { return };
+        if left_out > 0 {
+            tracing::info!(left_out, "left out lines about runs that failed or were parked");
+        }
+        // The guest chose code and message: `?` keeps control characters out of the log.
+        let message: String = failure.message.chars().take(MESSAGE_CHARS).collect();
+        let (id, deployment, attempt, code) = (run.id, &run.deployment, run.attempt, &failure.code);
+        if matches!(run.state, RunState::Parked(_)) {
+            tracing::info!(run = %id, %deployment, attempt, ?code, ?message, "parked run");
+        } else {
+            tracing::info!(run = %id, %deployment, attempt, ?code, ?message, "run failed for good");
+        }
+    }
+}
+
+impl Budget {
+    /// The number of lines that were left out before, if one may be written now.
+    fn take(&mut self, second: u64) -> Option<u64> {
+        if second != self.second {
+            (self.second, self.lines) = (second, 0);
+        }
+        if self.lines >= LINES_PER_SECOND {
+            self.left_out += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beyond_the_bound_are_counted_and_not_written() {
+        let mut budget = Budget::default();
+        let written = (0..LINES_PER_SECOND + 7).filter(|_| budget.take(3).is_some()).count();
+        assert_eq!(written, LINES_PER_SECOND as usize);
+        assert_eq!((budget.take(4), budget.take(4)), (Some(7), Some(0)));
+    }
+}
