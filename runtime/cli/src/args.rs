@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{deployment, explain, host, module, money, project, run, schedule, shell, subscription, topic};
+use crate::{deployment, explain, host, module, money, project, run, schedule, shell, state, subscription, topic};
 
 /// Runs workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
 #[derive(Debug, Parser)]
@@ -33,9 +33,13 @@ pub struct Shared {
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
 
-    /// A file with the host's token [env: TIDEMILL_TOKEN holds the token itself]
+    /// A file with the host's token [env: TIDEMILL_TOKEN_FILE; TIDEMILL_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+
+    /// The host of this name in ~/.config/tidemill/profiles.toml [env: TIDEMILL_PROFILE] [default: default]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
 
     /// Write results as JSON
     #[arg(long, global = true)]
@@ -95,6 +99,8 @@ pub enum Command {
     Replay(subscription::replay::Args),
     /// List and steer deployments
     Deployments(deployment::Args),
+    /// Show and mend the state of a deployment
+    State(state::Args),
     /// List modules and their versions
     Modules(module::Args),
     /// List revenue streams with what they earned
@@ -107,4 +113,21 @@ pub enum Command {
     Doctor(host::doctor::Args),
     /// Write a shell's completions
     Completions(shell::Args),
+}
+
+impl Command {
+    /// Whether it never speaks to a host that runs already, so that neither its url nor its token matters.
+    pub const fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_)
+                | Self::Dev(_)
+                | Self::Demo(_)
+                | Self::New(_)
+                | Self::Build(_)
+                | Self::Test(_)
+                | Self::Check(_)
+                | Self::Completions(_)
+        )
+    }
 }

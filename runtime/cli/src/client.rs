@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::Shared;
 use crate::error::{CliError, Problem, chain};
+use crate::profile;
 
 /// Where a host is looked for when nobody says.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7077";
@@ -39,6 +40,15 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Bytes as they are stored, with their entity tag.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The entity tag, without its quotes.
+    pub tag: Option<String>,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
 /// A page of a list.
 #[derive(Debug, serde::Deserialize)]
 struct List<T> {
@@ -47,23 +57,58 @@ struct List<T> {
     next: Option<String>,
 }
 
+/// A host, and the token that is sent to it.
+#[derive(PartialEq, Eq)]
+struct Target {
+    url: String,
+    token: Option<String>,
+}
+
+impl Target {
+    /// Flags win over the environment, and that over the profile. A profile that is named wins over the environment.
+    fn find(shared: &Shared, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CliError> {
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let flag = shared.url.clone().filter(|url| !url.is_empty());
+        let url = match &shared.profile {
+            Some(_) => flag,
+            None => {
+                flag.or_else(|| set("TIDEMILL_URL")).or_else(|| set("TIDEMILL_ADDR").map(|address| url_of(&address)))
+            }
+        };
+        let named = shared.profile.clone().or_else(|| set("TIDEMILL_PROFILE"));
+        // A profile is needed only for the url, or if the user names one.
+        let profile =
+            if url.is_none() || named.is_some() { profile::find(named.as_deref(), environment)? } else { None };
+        // Its token belongs to its url alone.
+        let profile = profile.filter(|profile| url.as_ref().is_none_or(|url| *url == profile.url));
+        let token = match (&shared.token_file, &shared.profile) {
+            (Some(file), _) => Some(read_token(file)?),
+            (None, Some(_)) => None,
+            (None, None) => match (set("TIDEMILL_TOKEN"), set("TIDEMILL_TOKEN_FILE")) {
+                (Some(token), _) => Some(token),
+                (None, Some(file)) => Some(read_token(Path::new(&file))?),
+                (None, None) => None,
+            },
+        };
+        let own = profile.as_ref().and_then(|profile| profile.token_file.as_deref());
+        let token = match (token, own) {
+            (Some(token), _) => Some(token),
+            (None, Some(file)) => Some(read_token(file)?),
+            (None, None) => None,
+        };
+        let url = url.or_else(|| profile.map(|profile| profile.url)).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        Ok(Self { url, token })
+    }
+}
+
 impl Client {
     /// The client that flags and environment ask for.
     ///
     /// # Errors
     /// Where the url or the token cannot be one.
     pub fn from_args(shared: &Shared) -> Result<Self, CliError> {
-        let url = shared.url.clone().or_else(|| std::env::var("TIDEMILL_URL").ok()).filter(|url| !url.is_empty());
-        let url = match (url, std::env::var("TIDEMILL_ADDR")) {
-            (Some(url), _) => url,
-            (None, Ok(address)) => url_of(&address),
-            (None, Err(_)) => DEFAULT_URL.to_owned(),
-        };
-        let token = match &shared.token_file {
-            Some(file) => Some(read_token(file)?),
-            None => std::env::var("TIDEMILL_TOKEN").ok().filter(|token| !token.is_empty()),
-        };
-        Self::new(&url, token.as_deref())
+        let target = Target::find(shared, &|name| std::env::var(name).ok())?;
+        Self::new(&target.url, target.token.as_deref())
     }
 
     /// A client of the host at `url`.
@@ -108,6 +153,16 @@ impl Client {
     /// Where the host is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// `GET` of bytes that need not be JSON.
+    pub async fn fetch(&self, path: &str) -> Result<Fetched, CliError> {
+        let response =
+            self.request(Method::GET, path).timeout(PATIENCE).send().await.map_err(|cause| self.unreachable(&cause))?;
+        let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = tag.map(|tag| tag.trim_matches('"').to_owned());
+        let answer = self.whole(response).await?;
+        if answer.status.is_success() { Ok(Fetched { tag, body: answer.body }) } else { Err(refusal(&answer)) }
     }
 
     /// `GET`, read as `T`.
@@ -334,6 +389,44 @@ pub fn read_token(file: &Path) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shared(url: Option<&str>, profile: Option<&str>) -> Shared {
+        Shared {
+            url: url.map(str::to_owned),
+            token_file: None,
+            profile: profile.map(str::to_owned),
+            json: false,
+            quiet: false,
+        }
+    }
+
+    #[test]
+    fn a_token_may_lie_in_a_file_and_a_profile_keeps_its_own_to_its_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        std::fs::write(path("token"), "of-the-profile\n").unwrap();
+        std::fs::write(path("other"), "of-the-environment\n").unwrap();
+        std::fs::write(path("profiles.toml"), "[prod]\nurl = \"https://prod.example\"\ntoken_file = \"token\"\n")
+            .unwrap();
+        let find = |shared: &Shared, more: &[(&str, String)]| {
+            let environment = |name: &str| {
+                let set = more.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+                set.or_else(|| (name == "TIDEMILL_PROFILES").then(|| path("profiles.toml")))
+            };
+            let target = Target::find(shared, &environment).unwrap();
+            (target.url, target.token.unwrap_or_default())
+        };
+        let plain = shared(None, None);
+        assert_eq!(find(&plain, &[]), (DEFAULT_URL.to_owned(), String::new()));
+        let file = [("TIDEMILL_TOKEN_FILE", path("other"))];
+        assert_eq!(find(&plain, &file), (DEFAULT_URL.to_owned(), "of-the-environment".to_owned()));
+        let prod = ("https://prod.example".to_owned(), "of-the-profile".to_owned());
+        let elsewhere = [("TIDEMILL_TOKEN", "t".to_owned()), ("TIDEMILL_URL", "http://else".to_owned())];
+        assert_eq!(find(&shared(None, Some("prod")), &elsewhere), prod);
+        assert_eq!(find(&plain, &[("TIDEMILL_PROFILE", "prod".to_owned())]), prod);
+        // The url of a flag is not given the profile's token.
+        assert_eq!(find(&shared(Some("http://evil"), Some("prod")), &[]), ("http://evil".to_owned(), String::new()));
+    }
 
     #[test]
     fn a_query_holds_nothing_that_ends_it() {

@@ -2,7 +2,11 @@
 //!
 //! 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message says what happened; a fix says what to do next.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+
+use crate::fixes::for_command;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -129,14 +133,16 @@ impl CliError {
     }
 
     /// What to do next.
-    pub fn fix(&self) -> Option<&str> {
+    pub fn fix(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Usage { fix, .. } => Some(fix),
-            Self::Unreachable { .. } => {
-                Some("start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url")
+            Self::Usage { fix, .. } => Some(fix.into()),
+            Self::Unreachable { .. } => Some(
+                "start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url".into(),
+            ),
+            Self::Refused(problem) => {
+                Some(problem.fix.as_str()).filter(|fix| !fix.is_empty()).map(|fix| for_command(&problem.code, fix))
             }
-            Self::Refused(problem) => Some(problem.fix.as_str()).filter(|fix| !fix.is_empty()),
-            Self::Failed { fix, .. } => fix.as_deref(),
+            Self::Failed { fix, .. } => fix.as_deref().map(Cow::Borrowed),
         }
     }
 
@@ -177,7 +183,10 @@ mod tests {
         .unwrap();
         let error = CliError::Refused(Box::new(problem));
         assert_eq!(error.to_string(), "2 problems\n  /limits/fuel: host/bad-field: too much\n    less");
-        assert_eq!((error.code(), error.fix(), error.exit_code()), (Some("host/bad-manifest"), Some("mend them"), 1));
+        assert_eq!(
+            (error.code(), error.fix().as_deref(), error.exit_code()),
+            (Some("host/bad-manifest"), Some("mend them"), 1)
+        );
     }
 
     #[test]

@@ -2,16 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tidemill_core::codes::{SDK_CODES, SdkCode};
 use tidemill_core::{Code, RunId};
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
+use crate::run::reference;
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A run's id: why it is where it is. Or a code, with or without `host/`; all codes are listed where nothing is given
+    /// A run (its id, the beginning or the end of it, last, or DEPLOYMENT/KEY): why it is where it is. Or a code, with or
+    /// without `host/`; all codes are listed if nothing is given
     #[arg(value_name = "CODE|RUN")]
     what: Option<String>,
 }
@@ -23,12 +26,26 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
             all(printer);
             Ok(())
         }
-        Some(text) if text.parse::<RunId>().is_ok() => {
-            let answer: Explanation = client.get(&format!("/v1/runs/{}/explain", encoded(text))).await?;
+        Some(text) if names_run(text) => {
+            let id = reference::id(text, client).await?;
+            let answer: Explanation = client.get(&format!("/v1/runs/{}/explain", encoded(&id))).await?;
             printer.record(&answer, &answer.text());
             Ok(())
         }
         Some(text) => one(text, printer),
+    }
+}
+
+/// Whether the text names a run rather than a code. A code has words of letters alone, with hyphens between.
+fn names_run(text: &str) -> bool {
+    let code = |text: &str| Code::parse(text).is_some() || Code::parse(&format!("host/{text}")).is_some();
+    match text.split_once('/') {
+        Some((before, _)) => before != "host",
+        None => {
+            text == "last"
+                || text.parse::<RunId>().is_ok()
+                || (text.bytes().any(|byte| byte.is_ascii_digit()) && reference::could_be_part(text) && !code(text))
+        }
     }
 }
 
@@ -37,24 +54,29 @@ fn all(printer: &Printer) {
         printer.value(&Code::ALL.iter().map(|code| record(*code)).collect::<Vec<_>>());
     } else {
         Code::ALL.iter().for_each(|code| printer.line(&format!("{:32} {}", code.as_str(), code.title())));
+        SDK_CODES.iter().for_each(|code| printer.line(&format!("{:32} {}", code.name, code.title)));
     }
 }
 
 fn one(text: &str, printer: &Printer) -> Result<(), CliError> {
     let full = if text.starts_with("host/") { text.to_owned() } else { format!("host/{text}") };
-    match Code::parse(&full) {
-        Some(code) => {
-            printer.record(&record(code), code.page().trim_end());
-            Ok(())
-        }
-        None => Err(CliError::usage(
-            format!("`{}` is not one of the host's codes", clean(text)),
-            Code::nearest(text).map_or_else(
-                || "`tidemill explain` lists them; a code without `host/` is the module's own".to_owned(),
-                |code| format!("did you mean `tidemill explain {code}`?"),
-            ),
-        )),
+    if let Some(code) = Code::parse(&full) {
+        printer.record(&record(code), code.page().trim_end());
+        return Ok(());
     }
+    if let Some(code) = SdkCode::parse(text) {
+        let record = json!({ "code": code.name, "title": code.title, "page": code.page });
+        printer.record(&record, code.page.trim_end());
+        return Ok(());
+    }
+    let near = SdkCode::nearest(text).map(|code| code.name).or_else(|| Code::nearest(text).map(Code::as_str));
+    Err(CliError::usage(
+        format!("`{}` is not one of the host's codes", clean(text)),
+        near.map_or_else(
+            || "`tidemill explain` lists them; any other code without `host/` is the module's own".to_owned(),
+            |code| format!("did you mean `tidemill explain {code}`?"),
+        ),
+    ))
 }
 
 fn record(code: Code) -> serde_json::Value {
@@ -108,6 +130,16 @@ impl Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_told_from_a_code() {
+        for run in ["last", "orders/order-7", "01kakq3vj6x0cm4kd9be2f7h1n", "h1n", "orders/last"] {
+            assert!(names_run(run), "{run}");
+        }
+        for code in ["limit-fuel", "host/limit-fuel", "limit-feul", "trap", "bad-input"] {
+            assert!(!names_run(code), "{code}");
+        }
+    }
 
     #[test]
     fn a_person_sees_each_stage_in_order() {

@@ -6,20 +6,26 @@
 
 mod args;
 mod client;
+mod confirm;
 mod deployment;
 mod error;
 mod explain;
+mod fixes;
 mod host;
 mod module;
 mod money;
 mod operation;
 mod printer;
+mod profile;
 mod project;
 mod run;
 mod schedule;
 mod shell;
+mod state;
 mod subscription;
+mod terminal;
 mod topic;
+mod when;
 mod wire;
 
 use std::process::ExitCode;
@@ -27,7 +33,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command, Shared};
-use crate::client::Client;
+use crate::client::{Client, DEFAULT_URL};
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -41,8 +47,22 @@ fn main() -> ExitCode {
     if given.next().is_some_and(|command| command == "compile-component") {
         return tidemill_engine::compile_component_main(&given.collect::<Vec<_>>());
     }
-    let cli = Cli::parse();
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let log_json = host::logging::wants_json(&words, &|name| std::env::var(name).ok());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if log_json && error.use_stderr() => {
+            let message = error.to_string();
+            Printer::json_line("ERROR", serde_json::json!({ "message": message.trim() }));
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     let printer = Printer::new(cli.shared.json, cli.shared.quiet);
+    if log_json {
+        printer.log_as_json();
+        host::logging::log_panics();
+    }
     // Whoever installed one before us is content with ours.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match start(cli, &printer) {
@@ -64,7 +84,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build().map_err(|cause| CliError::machine("cannot start threads", &cause))?;
-    let client = Client::from_args(&cli.shared)?;
+    let client = if cli.command.is_local() { Client::new(DEFAULT_URL, None)? } else { Client::from_args(&cli.shared)? };
     let result = runtime.block_on(Box::pin(dispatch(cli.command, &cli.shared, &client, printer)));
     // A host has ended by now; what still blocks (a name being looked up) must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -96,6 +116,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Subscriptions(args) => subscription::run(args, client, printer).await,
         Command::Replay(args) => subscription::replay::run(&args, client, printer).await,
         Command::Deployments(args) => deployment::run(args, client, printer).await,
+        Command::State(args) => state::run(args, client, printer).await,
         Command::Modules(args) => module::run(&args, client, printer).await,
         Command::Streams(args) => money::streams::run(&args, client, printer).await,
         Command::Ledger(args) => money::ledger::run(args, client, printer).await,

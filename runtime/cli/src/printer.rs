@@ -3,12 +3,20 @@
 //! The only file that writes to either. Where stdout is closed early (`tidemill runs | head`), the rest is dropped.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+<<<<<<< HEAD
 use tidemill_core::wire::text;
+=======
+use serde_json::json;
+use tidemill_core::clock::{Clock as _, SystemClock};
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
 
 use crate::error::CliError;
+use crate::terminal::Terminal;
 
 /// One line of a table, and one element of the JSON that says the same.
 pub trait Row: Serialize {
@@ -24,13 +32,32 @@ pub struct Printer {
     json: bool,
     quiet: bool,
     colour: bool,
+    /// Whether stderr is a log of JSON lines.
+    log_json: Arc<AtomicBool>,
 }
 
 impl Printer {
     /// With results as JSON, and with progress and warnings left out.
     pub fn new(json: bool, quiet: bool) -> Self {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, quiet, colour }
+        Self { json, quiet, colour, log_json: Arc::default() }
+    }
+
+    /// From now on every line of stderr is JSON, as a host's log is.
+    pub fn log_as_json(&self) {
+        self.log_json.store(true, Ordering::Relaxed);
+    }
+
+    fn logs_json(&self) -> bool {
+        self.log_json.load(Ordering::Relaxed)
+    }
+
+    /// Writes a line of JSON to stderr, in the form of the host's log.
+    pub fn json_line(level: &str, mut fields: serde_json::Value) {
+        fields["timestamp"] = crate::host::timestamp().into();
+        fields["level"] = level.into();
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(out, "{fields}");
     }
 
     /// Whether results are JSON.
@@ -45,7 +72,14 @@ impl Printer {
         } else if rows.is_empty() {
             self.note(nothing);
         } else {
+<<<<<<< HEAD
             write_line(&table(rows));
+=======
+            self.line(&match Terminal::of_stdout(SystemClock.now()) {
+                Some(terminal) => terminal.table(R::HEADS, &cells(rows)),
+                None => table(rows),
+            });
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         }
     }
 
@@ -86,23 +120,62 @@ impl Printer {
         let _ = out.flush();
     }
 
+    /// Bytes that a guest chose: as they are to a file or another program, without what steers a terminal to a terminal.
+    pub fn untrusted(&self, bytes: &[u8]) {
+        if std::io::stdout().is_terminal() {
+            let text = String::from_utf8_lossy(bytes);
+            self.line(&text.lines().map(clean).collect::<Vec<_>>().join("\n"));
+        } else {
+            self.bytes(bytes);
+        }
+    }
+
+    /// A question; the answer is typed behind it.
+    pub fn prompt(&self, question: &str) {
+        let mut out = std::io::stderr().lock();
+        let _ = write!(out, "{question}");
+        let _ = out.flush();
+    }
+
     /// Progress: what is being done.
     pub fn note(&self, text: &str) {
+<<<<<<< HEAD
         if !self.quiet {
             self.to_stderr(&text::lines(text));
+=======
+        if self.logs_json() {
+            Self::json_line("INFO", json!({ "message": text }));
+        } else if !self.quiet {
+            self.to_stderr(text);
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         }
     }
 
     /// Something to look at, although the command goes on.
     pub fn warn(&self, text: &str) {
+<<<<<<< HEAD
         if !self.quiet {
             self.to_stderr(&format!("{} {}", self.head("warning:", "33"), text::lines(text)));
+=======
+        if self.logs_json() {
+            Self::json_line("WARN", json!({ "message": text }));
+        } else if !self.quiet {
+            self.to_stderr(&format!("{} {text}", self.head("warning:", "33")));
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         }
     }
 
     /// Why the command ends.
     pub fn error(&self, error: &CliError) {
+<<<<<<< HEAD
         let mut text = format!("{} {}", self.head("error:", "31"), text::lines(&error.to_string()));
+=======
+        if self.logs_json() {
+            let fields = json!({ "message": error.to_string(), "fix": error.fix(), "code": error.code() });
+            return Self::json_line("ERROR", fields);
+        }
+        let mut text = format!("{} {error}", self.head("error:", "31"));
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         if let Some(fix) = error.fix() {
             text.push_str(&format!("\n{} {}", self.head("fix:", "36"), text::lines(fix)));
         }
@@ -134,8 +207,8 @@ fn write_line(text: &str) {
 fn table<R: Row>(rows: &[R]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(R::HEADS);
-    for row in rows {
-        table.add_row(row.cells().iter().map(|cell| clean(cell)).collect::<Vec<_>>());
+    for row in cells(rows) {
+        table.add_row(row);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -143,7 +216,16 @@ fn table<R: Row>(rows: &[R]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+<<<<<<< HEAD
 /// One line of text from a guest, without what would steer the terminal.
+=======
+/// The cells of each row, without what would steer the terminal.
+fn cells<R: Row>(rows: &[R]) -> Vec<Vec<String>> {
+    rows.iter().map(|row| row.cells().iter().map(|cell| clean(cell)).collect()).collect()
+}
+
+/// Text from a guest, without what would steer the terminal. Lines stay one line.
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
 pub fn clean(text: &str) -> String {
     text::one_line(text)
 }

@@ -137,6 +137,11 @@ impl Run {
         }
     }
 
+    /// Whether nothing more can become of it without a retry.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled")
+    }
+
     /// Whether nobody need wait for it any longer.
     pub fn is_settled(&self) -> bool {
         matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "parked")

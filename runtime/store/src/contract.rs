@@ -25,7 +25,11 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
+    Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
+    SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit,
+    Subscription, TopicSummary, UnendedFirings, Versioned,
 };
 
 /// What every method answers.

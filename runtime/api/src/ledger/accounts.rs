@@ -5,6 +5,7 @@ use axum::response::Response;
 use tidemill_core::DeploymentName;
 
 use super::json::AccountJson;
+use crate::deployments::get::check_known;
 use crate::list::List;
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -21,5 +22,8 @@ pub async fn accounts(State(state): State<ApiState>, query: RawParams) -> Answer
     let params = query.only(&["stream"])?;
     let stream = params.parsed::<DeploymentName>("stream")?;
     let totals = state.host.store().account_totals(stream.as_ref()).await?;
+    if totals.is_empty() {
+        check_known(&state, stream.as_ref()).await?;
+    }
     Ok(ok(&List { items: totals.iter().map(AccountJson::of).collect(), next: None }))
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use tidemill_core::DeploymentName;
 
 use super::json::EntryJson;
+use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -26,5 +27,8 @@ pub async fn entries(State(state): State<ApiState>, query: RawParams) -> Answer<
     let stream = params.parsed::<DeploymentName>("stream")?;
     let scope = format!("entries {stream:?}");
     let page = state.host.store().ledger_entries(stream.as_ref(), page_request(&params, &scope)?).await?;
+    if page.items.is_empty() {
+        check_known(&state, stream.as_ref()).await?;
+    }
     Ok(ok(&List::of(&page, &scope, EntryJson::of)))
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use tidemill_core::{Code, DeploymentName, Timestamp};
 
 use super::json::{RevenueJson, TotalJson};
+use crate::deployments::get::check_known;
 use crate::problem::{Answer, Problem};
 use crate::request::RawParams;
 use crate::state::ApiState;
@@ -31,6 +32,9 @@ pub async fn revenue(State(state): State<ApiState>, query: RawParams) -> Answer<
         return Err(Problem::new(Code::BadQuery, format!("`start` {start} is after `end` {end}")));
     }
     let totals = state.host.store().revenue(&stream, start, end).await?;
+    if totals.is_empty() {
+        check_known(&state, Some(&stream)).await?;
+    }
     let totals = totals.iter().map(TotalJson::of).collect();
     Ok(ok(&RevenueJson { stream: stream.as_str(), start: start.into(), end: end.into(), totals }))
 }

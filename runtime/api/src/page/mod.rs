@@ -6,6 +6,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use tidemill_core::Code;
+use tidemill_core::codes::SdkCode;
 
 use crate::problem::{Answer, Problem, nearest, quoted};
 use crate::request::At;
@@ -35,6 +36,9 @@ pub async fn status_page() -> Response {
     responses((status = 200, body = String, content_type = "text/markdown"))
 )]
 pub async fn error_page(At(page): At<String>) -> Answer<Response> {
+    if let Some(code) = page.strip_prefix("sdk-").and_then(SdkCode::parse) {
+        return Ok(text("text/markdown; charset=utf-8", code.page));
+    }
     let known: Vec<_> = Code::ALL.iter().map(|code| code.page_path().trim_start_matches("/errors/")).collect();
     match Code::ALL.iter().zip(&known).find(|(_, name)| **name == page) {
         Some((code, _)) => Ok(text("text/markdown; charset=utf-8", code.page())),

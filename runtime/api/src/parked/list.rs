@@ -8,6 +8,7 @@ use tidemill_core::wire::Cursor;
 use tidemill_store::records::ParkedFilter;
 
 use super::json::{GroupJson, Inbox, ParkedJson};
+use crate::deployments::get::check_known;
 use crate::list::page_request;
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -38,6 +39,7 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
         None => Some(store.parked_groups(filter.clone()).await?.into_iter().map(GroupJson::from).collect()),
         Some(_) => None,
     };
+    let deployment = filter.deployment.clone();
     let page = store.parked(filter, request).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for parked in page.items {
@@ -45,6 +47,9 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
         if let Some(run) = store.run(parked.run).await?.filter(|run| matches!(run.state, RunState::Parked(_))) {
             items.push(ParkedJson::of(parked, &run));
         }
+    }
+    if items.is_empty() {
+        check_known(&state, deployment.as_ref()).await?;
     }
     let next = page.next.map(|place| Cursor::new(place).encode(&scope));
     Ok(ok(&Inbox { items, next, groups }))

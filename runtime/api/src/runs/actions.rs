@@ -6,6 +6,7 @@ use tidemill_store::records::{Action, RunFilter};
 use utoipa::ToSchema;
 
 use super::filter::{self, FilterJson};
+use crate::deployments::get::check_known;
 use crate::operations::json::{ACTIONS, OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{Object, RawParams};
@@ -40,6 +41,7 @@ pub struct ActionRequest {
 pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
     query.only(&[])?;
     let (action, filter) = read(body)?;
+    check_known(&state, filter.deployment.as_ref()).await?;
     let operation = state.host.act(filter, action).await?;
     Ok(begun(&operation))
 }

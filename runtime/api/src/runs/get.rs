@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_control::ControlError;
-use tidemill_core::RunId;
 use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Code, DeploymentName, RunId};
 
 use super::json::RunJson;
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::{Answer, Problem, ProblemBody, quoted};
+use crate::request::{At, RawParams, Word};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -23,6 +23,33 @@ use crate::wire::ok;
 pub async fn get(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
     query.only(&[])?;
     let run = find(&state, id).await?;
+    whole(&state, &run).await
+}
+
+/// Shows the run that a key made
+///
+/// The run that was requested with that `Idempotency-Key`, while the key is kept.
+#[utoipa::path(
+    get, path = "/v1/deployments/{name}/keys/{key}", tag = "runs",
+    params(
+        ("name" = String, Path, description = "the deployment"),
+        ("key" = String, Path, description = "the idempotency key with which the run was requested"),
+    ),
+    responses(
+        (status = 200, body = RunJson<'_>),
+        (status = 404, body = ProblemBody, description = "no run was requested with this key, or the key is no longer kept"),
+    )
+)]
+pub async fn by_key(
+    State(state): State<ApiState>,
+    At((name, key)): At<(DeploymentName, Word)>,
+    query: RawParams,
+) -> Answer<Response> {
+    query.only(&[])?;
+    let Some(run) = state.host.store().run_by_key(&name, &key.0).await? else {
+        let detail = format!("no run of `{name}` was requested with the key `{}`", quoted(&key.0));
+        return Err(Problem::new(Code::RunNotFound, detail));
+    };
     whole(&state, &run).await
 }
 

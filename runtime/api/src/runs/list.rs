@@ -6,6 +6,7 @@ use tidemill_core::{Code, RunId};
 
 use super::filter;
 use super::json::RunJson;
+use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
 use crate::problem::{Answer, Problem};
 use crate::request::{Params, RawParams};
@@ -37,7 +38,11 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     }
     let filter = filter::of_query(&params)?;
     let scope = format!("runs {filter:?}");
+    let deployment = filter.deployment.clone();
     let page = state.host.store().runs(filter, page_request(&params, &scope)?).await?;
+    if page.items.is_empty() {
+        check_known(&state, deployment.as_ref()).await?;
+    }
     Ok(ok(&List::of(&page, &scope, RunJson::brief)))
 }
 

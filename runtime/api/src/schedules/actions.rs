@@ -6,6 +6,7 @@ use tidemill_control::ScheduleFilter;
 use tidemill_core::wire::{Field, Problem as Wrong};
 use utoipa::ToSchema;
 
+use crate::deployments::get::check_known;
 use crate::operations::json::{OperationJson, ScheduleFilterJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{Object, RawParams};
@@ -46,6 +47,7 @@ pub struct SteerRequest {
 pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
     query.only(&[])?;
     let (filter, pause) = read(body)?;
+    check_known(&state, filter.deployment.as_ref()).await?;
     let operation = state.host.steer(filter, pause).await?;
     Ok(begun(&operation))
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use tidemill_core::DeploymentName;
 
 use super::json::ScheduleJson;
+use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -26,5 +27,8 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     let deployment = params.parsed::<DeploymentName>("deployment")?;
     let scope = format!("schedules {deployment:?}");
     let page = state.host.store().schedules(deployment.as_ref(), page_request(&params, &scope)?).await?;
+    if page.items.is_empty() {
+        check_known(&state, deployment.as_ref()).await?;
+    }
     Ok(ok(&List::of(&page, &scope, ScheduleJson::of)))
 }

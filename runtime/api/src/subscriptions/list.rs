@@ -6,6 +6,7 @@ use tidemill_core::DeploymentName;
 use tidemill_core::wire::Cursor;
 
 use super::json::{SubscriptionJson, with_waiting};
+use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
 use crate::problem::Answer;
 use crate::request::RawParams;
@@ -30,6 +31,9 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     let mut items = Vec::with_capacity(page.items.len());
     for subscription in page.items {
         items.push(with_waiting(&state.host, subscription).await?);
+    }
+    if items.is_empty() {
+        check_known(&state, deployment.as_ref()).await?;
     }
     let items = items.iter().map(SubscriptionJson::of).collect();
     Ok(ok(&List { items, next: page.next.map(|place| Cursor::new(place).encode(&scope)) }))

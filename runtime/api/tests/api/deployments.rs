@@ -104,6 +104,26 @@ async fn a_pause_keeps_what_is_asked_for_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_deployment_returns_to_a_revision() {
+    let world = World::with_hello().await;
+    let hello = "/v1/deployments/hello";
+    world.put(hello, json!({"module": "hello@1.0.0", "priority": 7})).await.is(200);
+    let dry = world.post(&format!("{hello}/rollback?dry_run=true"), json!({"revision": 1})).await.is(200).json();
+    assert_eq!((&dry["dry_run"], &dry["deployment"]["revision"]), (&json!(true), &json!(3)));
+    assert_eq!(world.get(hello).await.json()["revision"], 2);
+    let headers = [("if-match", "\"1\"")];
+    let path = format!("{hello}/rollback");
+    world.ask("POST", &path, &headers, "").await.refused(412, "host/precondition-failed");
+    let back = world.ask("POST", &path, &[], "").await.is(200);
+    assert_eq!(back.header("etag"), "\"3\"");
+    assert_eq!(back.json()["deployment"]["manifest"]["priority"], 5);
+    world.post(&path, json!({"revision": 0})).await.refused(422, "host/bad-field");
+    world.post(&path, json!({"revision": 9})).await.refused(404, "host/revision-not-found");
+    world.post(&path, json!({"to": 1})).await.refused(422, "host/unknown-field");
+    world.ask("POST", "/v1/deployments/no/rollback", &[], "").await.refused(404, "host/deployment-not-found");
+}
+
+#[tokio::test]
 async fn a_deployment_with_runs_is_removed_only_with_them() {
     let world = World::with_hello().await;
     let id = world.request(json!({"sleep": 60_000})).await;

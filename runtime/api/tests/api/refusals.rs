@@ -99,3 +99,23 @@ async fn no_path_takes_a_parameter_that_it_does_not_know() {
         assert!(problem["detail"].as_str().unwrap().contains("limti"));
     }
 }
+
+#[tokio::test]
+async fn a_filter_by_a_deployment_that_never_was_is_refused() {
+    let world = World::with_hello().await;
+    world.run(json!({})).await.is(200);
+    let filters = ["runs?deployment", "parked?deployment", "schedules?deployment", "subscriptions?deployment"];
+    for list in filters.into_iter().chain(["ledger/entries?stream", "ledger/accounts?stream", "ledger/revenue?stream"])
+    {
+        world.get(&format!("/v1/{list}=helo")).await.refused(404, "host/deployment-not-found");
+        world.get(&format!("/v1/{list}=hello")).await.is(200);
+    }
+    world.get("/v1/runs?deployment=hello&state=parked").await.is(200);
+    for (path, action) in [("runs", "cancel"), ("schedules", "pause")] {
+        let body = json!({"action": action, "filter": {"deployment": "helo"}});
+        world.post(&format!("/v1/{path}/actions"), body).await.refused(404, "host/deployment-not-found");
+    }
+    // What a deleted deployment has left can be found.
+    world.delete("/v1/deployments/hello").await.is(204);
+    world.get("/v1/runs?deployment=hello&state=parked").await.is(200);
+}

@@ -1,11 +1,23 @@
 //! `tidemill deployments delete`.
 
+use serde::Serialize;
+use serde_json::Value;
+
 use crate::client::{Client, encoded};
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::wire::grouped;
+
+/// Keys, runs and the like are counted up to this number.
+const COUNTED: usize = 500;
 
 /// Which, and what becomes of its runs.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The state of the deployment is deleted too, with its schedules, subscriptions and revisions.\n\
+                        Its runs and its ledger entries stay."
+)]
 pub struct Args {
     /// The deployment
     name: String,
@@ -13,12 +25,122 @@ pub struct Args {
     /// Cancel its runs that have not ended; otherwise they keep it from being deleted
     #[arg(long)]
     cancel_runs: bool,
+
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+/// What goes with a deployment.
+#[derive(Debug, Serialize)]
+struct Plan {
+    name: String,
+    revision: u64,
+    schedules: usize,
+    subscriptions: usize,
+    state_keys: Count,
+    unended_runs: Count,
+}
+
+/// A number of things that were counted up to a bound.
+#[derive(Debug, Serialize)]
+struct Count {
+    count: usize,
+    more: bool,
+}
+
+impl Count {
+    fn text(&self, one: &str, many: &str) -> String {
+        let least = if self.more { "at least " } else { "" };
+        format!("{least}{} {}", grouped(self.count as u64), if self.count == 1 { one } else { many })
+    }
 }
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    if args.confirm.dry_run || args.confirm.asks() {
+        let plan = Plan::of(&args.name, client).await?;
+        if args.confirm.dry_run {
+            printer.record(&plan, &plan.text(args.cancel_runs));
+            return Ok(());
+        }
+        printer.note(&plan.text(args.cancel_runs));
+        args.confirm.ask(&format!("Delete {}?", args.name), printer)?;
+    }
     let how = if args.cancel_runs { "?runs=cancel" } else { "" };
     client.delete(&format!("/v1/deployments/{}{how}", encoded(&args.name))).await?;
-    printer.record(&serde_json::json!({ "name": args.name, "deleted": true }), &format!("{} deleted", args.name));
+    let text = format!("{} deleted with its state; its runs and ledger entries stay", args.name);
+    printer.record(&serde_json::json!({ "name": args.name, "deleted": true }), &text);
     Ok(())
+}
+
+impl Plan {
+    async fn of(name: &str, client: &Client) -> Result<Self, CliError> {
+        let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(name))).await?;
+        let list = |field: &str| deployment["manifest"][field].as_array().map_or(0, Vec::len);
+        let states = ["queued", "running", "suspended", "parked"].map(|state| format!("&state={state}")).concat();
+        Ok(Self {
+            name: name.to_owned(),
+            revision: deployment["revision"].as_u64().unwrap_or_default(),
+            schedules: list("schedules"),
+            subscriptions: list("subscriptions"),
+            state_keys: count(client, &format!("/v1/deployments/{}/state?limit={COUNTED}", encoded(name))).await?,
+            unended_runs: count(client, &format!("/v1/runs?deployment={}{states}&limit={COUNTED}", encoded(name)))
+                .await?,
+        })
+    }
+
+    fn text(&self, cancel_runs: bool) -> String {
+        let counted = |count: usize, one, many| Count { count, more: false }.text(one, many);
+        let runs = match (self.unended_runs.count, cancel_runs) {
+            (0, _) => String::new(),
+            (_, true) => {
+                format!(
+                    "\n  {} would be cancelled",
+                    self.unended_runs.text("run that has not ended", "runs that have not ended")
+                )
+            }
+            (_, false) => format!(
+                "\n  refused while it has {}: cancel them with --cancel-runs",
+                self.unended_runs.text("run that has not ended", "runs that have not ended")
+            ),
+        };
+        format!(
+            "{} would be deleted with its state ({}), {}, {} and {}; its runs and ledger entries stay{runs}",
+            self.name,
+            self.state_keys.text("key", "keys"),
+            counted(self.schedules, "schedule", "schedules"),
+            counted(self.subscriptions, "subscription", "subscriptions"),
+            counted(usize::try_from(self.revision).unwrap_or(usize::MAX), "revision", "revisions"),
+        )
+    }
+}
+
+/// The items of the first page of a list, and whether there are more.
+async fn count(client: &Client, path: &str) -> Result<Count, CliError> {
+    let page: Value = client.get(path).await?;
+    Ok(Count { count: page["items"].as_array().map_or(0, Vec::len), more: page["next"].is_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_names_the_state_first() {
+        let plan = |runs| Plan {
+            name: "orders".into(),
+            revision: 3,
+            schedules: 1,
+            subscriptions: 0,
+            state_keys: Count { count: 500, more: true },
+            unended_runs: Count { count: runs, more: false },
+        };
+        assert_eq!(
+            plan(0).text(false),
+            "orders would be deleted with its state (at least 500 keys), 1 schedule, 0 subscriptions and 3 revisions; \
+             its runs and ledger entries stay"
+        );
+        assert!(plan(2).text(true).ends_with("\n  2 runs that have not ended would be cancelled"));
+        assert!(plan(1).text(false).contains("refused while it has 1 run that has not ended"));
+    }
 }

@@ -1,8 +1,10 @@
 //! `tidemill deployments`: lists deployments and steers them. `tidemill deploy` makes them.
 
 mod delete;
+mod history;
 pub mod list;
 pub mod pause;
+mod rollback;
 mod show;
 
 use clap::Subcommand;
@@ -29,7 +31,11 @@ enum Verb {
     Pause(pause::Args),
     /// Admit and fire again
     Resume(pause::ResumeArgs),
-    /// Remove one; its runs and its ledger stay
+    /// List the revisions of one, with what each changed
+    History(history::Args),
+    /// Return one to an earlier revision
+    Rollback(rollback::Args),
+    /// Delete one with its state; its runs and its ledger entries stay
     Delete(delete::Args),
 }
 
@@ -40,6 +46,8 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
         Some(Verb::Show(args)) => show::run(&args, client, printer).await,
         Some(Verb::Pause(args)) => pause::run(&args, client, printer).await,
         Some(Verb::Resume(args)) => pause::resume(&args, client, printer).await,
+        Some(Verb::History(args)) => history::run(&args, client, printer).await,
+        Some(Verb::Rollback(args)) => rollback::run(&args, client, printer).await,
         Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,
     }
 }

@@ -30,7 +30,8 @@ const FILES: usize = 10_000;
 /// How to run it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The modules may reach loopback and private addresses, as far as their grants go. \
-    With no tidemill.toml in DIR it is a host alone.")]
+    With no tidemill.toml in DIR it is a host alone.\n\
+    JSON files in DIR/upstream are served at http://127.0.0.1:7078: GET /sales is upstream/sales.json.")]
 pub struct Args {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -42,12 +43,19 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: Args, shared: &Shared, printer: &Printer) -> Result<(), CliError> {
+    if !args.dir.is_dir() {
+        return Err(CliError::usage(
+            format!("there is no folder {}", args.dir.display()),
+            "name a project's folder, or make one with `tidemill new workflow NAME`",
+        ));
+    }
     let settings = settings(&args.flags, shared)?;
-    logging::start(&settings.log, settings.log_json)?;
+    logging::start(&settings.log, settings.log_json, printer)?;
     let mut signals = Signals::new()?;
     let process = Process::start(&settings).await?;
     let client = process.client()?;
     printer.note(&format!("tidemill is up at {} (data in {}); Ctrl-C ends it", process.url(), settings.data.display()));
+    super::upstream::serve(&args.dir, printer).await;
     let watching = async {
         if args.dir.join(MANIFEST).exists() {
             watch(&args.dir, &client, printer).await
@@ -115,7 +123,8 @@ async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<()
     if let Some(component) = &component {
         mark_version(&mut project, component)?;
     }
-    let done = project::deploy::deploy(&project, component, false, client, printer).await?;
+    let done = project::deploy::deploy(&project, component, client, printer).await;
+    let done = done.map_err(|error| project.with_lines(error))?;
     printer.note(&done.text(FEW_FIRINGS));
     Ok(())
 }

@@ -84,6 +84,10 @@ impl Event {
                 let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
                 format!("{deployment:14} {subscription} {}{events}{}", self.text("change"), self.note())
             }
+            "state" => {
+                let key = clean(self.text("key"));
+                format!("{:14} state of {key} {} by hand", self.text("deployment"), self.text("change"))
+            }
             _ => return None,
         };
         Some(format!("{} {what}", clock(self.text("at"))).trim_end().to_owned())

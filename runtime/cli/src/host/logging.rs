@@ -1,16 +1,19 @@
-//! The host's log: to stderr, for people or as JSON.
+//! The host's log: to stderr, for people or as JSON. As JSON every line is JSON: panics and errors before the log begins, too.
 
 use std::io::IsTerminal as _;
 
+use serde_json::json;
+use tidemill_core::clock::{Clock as _, SystemClock};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::CliError;
+use crate::printer::Printer;
 
-/// Begins to log what `filter` says.
+/// Begins to log what `filter` says. As JSON, what commands say goes to the log too, and so do panics.
 ///
 /// # Errors
-/// Where it is no filter.
-pub fn start(filter: &str, json: bool) -> Result<(), CliError> {
+/// If it is no filter.
+pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(filter).map_err(|why| {
         CliError::usage(
             format!("`{filter}` is not a filter of the log: {why}"),
@@ -20,9 +23,62 @@ pub fn start(filter: &str, json: bool) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // An error says that a log was begun before, which is as good.
     let _ = if json {
+        printer.log_as_json();
+        log_panics();
         builder.json().flatten_event(true).try_init()
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
     Ok(())
+}
+
+/// Writes panics as lines of the log, whatever its filter is.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        let fields = json!({ "message": "panicked", "panic": text, "place": place, "thread": thread });
+        Printer::json_line("ERROR", fields);
+    }));
+}
+
+/// Whether the log is to be JSON, as far as the command line and the environment say so. For errors before settings are read.
+pub fn wants_json(args: &[std::ffi::OsString], environment: &dyn Fn(&str) -> Option<String>) -> bool {
+    let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
+    if !words.iter().any(|word| matches!(&**word, "serve" | "dev" | "demo")) {
+        return false;
+    }
+    let flag = words.iter().enumerate().rev().find_map(|(at, word)| {
+        let value = word.strip_prefix("--log-format")?;
+        value.strip_prefix('=').map(str::to_owned).or_else(|| words.get(at + 1).map(ToString::to_string))
+    });
+    flag.or_else(|| environment("TIDEMILL_LOG_FORMAT")).is_some_and(|format| format == "json")
+}
+
+/// The present time, as lines of the log have it.
+pub fn timestamp() -> String {
+    SystemClock.now().to_rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_the_log_is_known_before_the_settings_are() {
+        let wants = |words: &[&str], format: Option<&str>| {
+            let words: Vec<_> = words.iter().map(Into::into).collect();
+            wants_json(&words, &|name| format.filter(|_| name == "TIDEMILL_LOG_FORMAT").map(str::to_owned))
+        };
+        assert!(wants(&["serve", "--log-format", "json"], None));
+        assert!(wants(&["serve", "--log-format=json", "--addr", "x"], None));
+        assert!(wants(&["-q", "dev"], Some("json")));
+        assert!(!wants(&["serve", "--log-format=text"], Some("json")));
+        assert!(
+            !wants(&["runs"], Some("json")) && !wants(&["serve"], None) && !wants(&["serve", "--log-format"], None)
+        );
+    }
 }

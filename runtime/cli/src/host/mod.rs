@@ -4,8 +4,11 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 mod events;
-mod logging;
+pub mod logging;
 mod process;
 pub mod serve;
 mod settings;
 mod signals;
+mod upstream;
+
+pub use logging::timestamp;

@@ -28,7 +28,7 @@ pub async fn run(args: Args, shared: &Shared, printer: &Printer) -> Result<(), C
         printer.rows(&settings.shown, "");
         return Ok(());
     }
-    logging::start(&settings.log, settings.log_json)?;
+    logging::start(&settings.log, settings.log_json, printer)?;
     let mut signals = Signals::new()?;
     let process = tokio::select! {
         process = Process::start(&settings) => process?,

@@ -43,12 +43,12 @@ struct RevenueArgs {
     /// The stream
     stream: String,
 
-    /// What happened at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// What happened at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     start: Option<String>,
 
     /// What happened before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     end: Option<String>,
 }
 

@@ -41,7 +41,7 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     match project.component() {
         Some(path) if path.exists() => {
             let checked = Checked::of(&path, printer).await?;
-            checked.fits(&project.file.manifest)?;
+            checked.fits(&project.file.manifest).map_err(|error| project.with_lines(error))?;
             let (component, more) = checked.shown();
             record["component"] = component;
             text = format!("{text}\n{more}");
@@ -58,7 +58,7 @@ fn name(manifest: &Manifest) -> &str {
 }
 
 /// A component that a host would admit.
-struct Checked<'a> {
+pub(super) struct Checked<'a> {
     file: &'a Path,
     digest: ComponentDigest,
     size: u64,
@@ -67,7 +67,7 @@ struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     /// Admits a component as a host does, with an engine of its own over an empty folder.
-    async fn of(file: &'a Path, printer: &Printer) -> Result<Self, CliError> {
+    pub(super) async fn of(file: &'a Path, printer: &Printer) -> Result<Self, CliError> {
         let component = super::read_component(file)?;
         let folder =
             tempfile::tempdir().map_err(|cause| CliError::machine("cannot make a folder to work in", &cause))?;
@@ -92,7 +92,7 @@ impl<'a> Checked<'a> {
     }
 
     /// Whether it has what the manifest asks of it.
-    fn fits(&self, manifest: &Manifest) -> Result<(), CliError> {
+    pub(super) fn fits(&self, manifest: &Manifest) -> Result<(), CliError> {
         let Admitted { exports, schemas, .. } = &self.admitted;
         let misfits = tidemill_control::misfits(manifest, exports, schemas.as_deref());
         if misfits.is_empty() {

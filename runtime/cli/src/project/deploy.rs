@@ -1,19 +1,21 @@
 //! `tidemill deploy [DIR]`: uploads a project's component and makes the deployment what its manifest says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
-use tidemill_core::Code;
+use tidemill_core::clock::{Clock as _, SystemClock};
 use tidemill_core::manifest::Source;
+use tidemill_core::{ComponentDigest, DeploymentName, Timestamp};
 
 use super::Project;
 use crate::client::{Client, encoded};
-use crate::error::{CliError, Problem};
+use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::schedule::firings::{FIRINGS, Firings};
+use crate::when::relative;
 use crate::wire::bytes;
 
 /// What to deploy.
@@ -48,10 +50,35 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
             .map_err(|bad: tidemill_core::ids::BadName| CliError::usage(bad.to_string(), "choose another name"))?;
         project.file.manifest.name = Some(name);
     }
-    let bytes = if args.dry_run { None } else { project.component_bytes()? };
-    let done = deploy(&project, bytes, args.dry_run, client, printer).await?;
+    let component = project.component_bytes()?;
+    if let (Some(path), Some(bytes)) = (project.component(), &component) {
+        say_what_is_sent(&project, &path, bytes, printer);
+    }
+    let done = if args.dry_run {
+        super::rehearse::rehearse(&project, component, client, printer).await
+    } else {
+        deploy(&project, component, client, printer).await
+    };
+    let done = done.map_err(|error| project.with_lines(error))?;
     printer.record(&done.record, &done.text(FIRINGS));
     Ok(())
+}
+
+/// Says which bytes are sent, and warns if they are older than the sources. After `--build` they are not.
+fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &Printer) {
+    let built = std::fs::metadata(path).and_then(|about| about.modified()).ok();
+    let built = built.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
+    let built = built.and_then(|since| u64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
+    let built = built.map(|at| format!(", built {}", relative(at, SystemClock.now()))).unwrap_or_default();
+    let digest = crate::wire::short_digest(&ComponentDigest::of(component).to_string());
+    printer.note(&format!("{} ({}, {digest}{built})", path.display(), bytes(component.len() as u64)));
+    if let Some(stale) = super::sources::newer_than(&project.folder, path) {
+        printer.warn(&format!(
+            "{} was changed {} after the component was built: this is the old build; `tidemill deploy --build` builds it first",
+            stale.source.display(),
+            humantime::format_duration(Duration::from_secs(stale.seconds)),
+        ));
+    }
 }
 
 /// What came of it.
@@ -59,8 +86,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 pub struct Deployed {
     /// The host's answer.
     pub record: Value,
-    name: String,
-    dry_run: bool,
+    pub(super) name: String,
+    pub(super) dry_run: bool,
 }
 
 impl Deployed {
@@ -77,6 +104,16 @@ struct Uploaded {
     warnings: Vec<Value>,
 }
 
+/// The name of the deployment.
+///
+/// # Errors
+/// If the manifest gives none.
+pub(super) fn name(project: &Project) -> Result<&DeploymentName, CliError> {
+    project.file.manifest.name.as_ref().ok_or_else(|| {
+        CliError::usage("the manifest does not name its deployment", "write name under [deployment], or give --name")
+    })
+}
+
 /// Uploads `component`, where there is one, and puts the project's manifest.
 ///
 /// # Errors
@@ -84,33 +121,36 @@ struct Uploaded {
 pub async fn deploy(
     project: &Project,
     component: Option<Vec<u8>>,
+    client: &Client,
+    printer: &Printer,
+) -> Result<Deployed, CliError> {
+    name(project)?;
+    if let (Some(component), Source::Module(reference)) = (component, &project.file.manifest.source) {
+        let (module, version) = (reference.name.as_str(), reference.version.as_str());
+        let path = format!("/v1/modules/{}/versions/{}", encoded(module), encoded(version));
+        let answer = client.upload(&path, component).await?;
+        let what = if answer.status == StatusCode::CREATED { "uploaded" } else { "has these bytes already" };
+        printer.note(&format!("{module}@{version} {what}"));
+        let uploaded: Uploaded = answer.json().unwrap_or_default();
+        uploaded.warnings.iter().for_each(|warning| printer.warn(&sentence(warning)));
+    }
+    put(project, false, client, printer).await
+}
+
+/// Puts the project's manifest.
+///
+/// # Errors
+/// What the host refuses.
+pub(super) async fn put(
+    project: &Project,
     dry_run: bool,
     client: &Client,
     printer: &Printer,
 ) -> Result<Deployed, CliError> {
-    let manifest = &project.file.manifest;
-    let name = manifest.name.as_ref().ok_or_else(|| {
-        CliError::usage("the manifest does not name its deployment", "write name under [deployment], or give --name")
-    })?;
-    if let (Some(component), Source::Module(reference)) = (component, &manifest.source) {
-        let (module, version) = (reference.name.as_str(), reference.version.as_str());
-        let size = component.len() as u64;
-        let path = format!("/v1/modules/{}/versions/{}", encoded(module), encoded(version));
-        let answer = client.upload(&path, component).await?;
-        let what = if answer.status == StatusCode::CREATED { "uploaded" } else { "has these bytes already" };
-        printer.note(&format!("{module}@{version} {what} ({})", bytes(size)));
-        let uploaded: Uploaded = answer.json().unwrap_or_default();
-        uploaded.warnings.iter().for_each(|warning| printer.warn(&sentence(warning)));
-    }
-    let body = serde_json::to_vec(&manifest.to_json()).unwrap_or_default();
+    let name = name(project)?;
+    let body = serde_json::to_vec(&project.file.manifest.to_json()).unwrap_or_default();
     let path = format!("/v1/deployments/{}{}", encoded(name.as_str()), if dry_run { "?dry_run=true" } else { "" });
-    let answer = client.ask(Method::PUT, &path, body, &[], Duration::ZERO).await.map_err(|error| match error {
-        CliError::Refused(problem) if dry_run && problem.code == Code::ModuleNotFound.as_str() => {
-            let fix = "A dry run uploads nothing, and looks at what is on the host: deploy it without --dry-run, or `tidemill check` it.";
-            CliError::Refused(Box::new(Problem { fix: fix.to_owned(), ..*problem }))
-        }
-        error => error,
-    })?;
+    let answer = client.ask(Method::PUT, &path, body, &[], Duration::ZERO).await?;
     let record: Value =
         answer.json().map_err(|why| CliError::failed(format!("the host's answer is not JSON: {why}")))?;
     for warning in record["warnings"].as_array().into_iter().flatten() {
@@ -138,13 +178,20 @@ fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
         (false, _, Some(revision)) => format!("{name} deployed, revision {revision}"),
         (false, _, None) => format!("{name} deployed"),
     });
-    for change in &changes {
-        let side = |name: &str| change.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        lines.push(format!("  {}: {} → {}", change["pointer"].as_str().unwrap_or_default(), side("from"), side("to")));
-    }
+    lines.extend(self::changes(record));
     let schedules: Vec<Firings> = serde_json::from_value(record["schedules"].clone()).unwrap_or_default();
     lines.extend(schedules.iter().map(|schedule| schedule.text(firings)));
     lines.join("\n")
+}
+
+/// A line for each field that changed.
+pub fn changes(record: &Value) -> Vec<String> {
+    let line = |change: &Value| {
+        let side = |name: &str| change.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let pointer = clean(change["pointer"].as_str().unwrap_or_default());
+        clean(&format!("  {pointer}: {} → {}", side("from"), side("to")))
+    };
+    record["changes"].as_array().into_iter().flatten().map(line).collect()
 }
 
 #[cfg(test)]

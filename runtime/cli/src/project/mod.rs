@@ -4,12 +4,14 @@ pub mod build;
 pub mod check;
 pub mod deploy;
 pub mod new;
+mod rehearse;
+mod sources;
 mod templates;
 pub mod test;
 
 use std::path::{Path, PathBuf};
 
-use tidemill_core::manifest::{MODULE_FILE_BYTES, ModuleFile};
+use tidemill_core::manifest::{MODULE_FILE_BYTES, ModuleFile, line_of};
 
 use crate::error::CliError;
 
@@ -23,6 +25,8 @@ pub struct Project {
     pub folder: PathBuf,
     /// What its manifest says.
     pub file: ModuleFile,
+    /// The text of the manifest.
+    pub text: String,
 }
 
 impl Project {
@@ -48,11 +52,27 @@ impl Project {
             message: format!(
                 "{} is not valid:{}",
                 path.display(),
-                problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>()
+                problems
+                    .iter()
+                    .map(|problem| format!("\n  {}{problem}", at_line(&text, &problem.pointer)))
+                    .collect::<String>()
             ),
             fix: None,
         })?;
-        Ok(Self { folder: folder.to_owned(), file })
+        Ok(Self { folder: folder.to_owned(), file, text })
+    }
+
+    /// The same refusal, with the line of the manifest's file before each field.
+    pub fn with_lines(&self, error: CliError) -> CliError {
+        match error {
+            CliError::Refused(mut problem) => {
+                for field in &mut problem.errors {
+                    field.pointer = format!("{}{}", at_line(&self.text, &field.pointer), field.pointer);
+                }
+                CliError::Refused(problem)
+            }
+            error => error,
+        }
     }
 
     /// Where the built component is; none where the manifest deploys a module that is on the host already.
@@ -67,6 +87,11 @@ impl Project {
     pub fn component_bytes(&self) -> Result<Option<Vec<u8>>, CliError> {
         self.component().map(|path| read_component(&path)).transpose()
     }
+}
+
+/// `tidemill.toml:12: `; nothing if the pointer leads to no line.
+fn at_line(text: &str, pointer: &str) -> String {
+    line_of(text, pointer).map(|line| format!("{MANIFEST}:{line}: ")).unwrap_or_default()
 }
 
 /// The bytes of a component's file.

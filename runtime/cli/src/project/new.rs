@@ -56,10 +56,13 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let own: Vec<_> = files.iter().map(|(path, _)| path).filter(|path| !path.starts_with(".tidemill")).collect();
     let record = serde_json::json!({ "name": args.name, "template": template.name, "dir": folder, "files": own });
     let (name, dir) = (&args.name, folder.display());
-    let text = format!(
-        "{name} made in {dir}\n\n  tidemill dev {dir}           a host that rebuilds and redeploys it on every change\n  \
-         tidemill run {name} --wait"
-    );
-    printer.record(&record, &text);
+    let steps: Vec<_> = template
+        .steps
+        .iter()
+        .map(|(step, does)| (step.replace("{name}", name).replace("{dir}", &dir.to_string()), does))
+        .collect();
+    let width = steps.iter().map(|(step, _)| step.chars().count()).max().unwrap_or(0);
+    let steps: String = steps.iter().map(|(step, does)| format!("\n  tidemill {step:width$}   {does}")).collect();
+    printer.record(&record, &format!("{name} made in {dir}\n{steps}"));
     Ok(())
 }

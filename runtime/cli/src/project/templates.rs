@@ -14,6 +14,8 @@ pub struct Template {
     /// One line for people.
     pub about: &'static str,
     files: &'static [(&'static str, &'static str)],
+    /// What to call next, with what it does. `{name}` is the project's, `{dir}` its folder.
+    pub steps: &'static [(&'static str, &'static str)],
 }
 
 impl Template {
@@ -54,16 +56,28 @@ pub const TEMPLATES: &[Template] = &[
         name: "workflow",
         about: "Started by hand, by a schedule, by an event or by another run",
         files: embedded!("templates/workflow": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+        steps: &[
+            ("dev {dir}", "a host that rebuilds and redeploys it on every change"),
+            ("run {name} --wait", "in another terminal: run it"),
+        ],
     },
     Template {
         name: "revenue-stream",
         about: "Asked on its schedule to bring in what has been earned",
-        files: embedded!("templates/revenue-stream": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+        files: embedded!("templates/revenue-stream": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md",
+            "upstream/sales.json" = "sales.json"),
+        steps: &[
+            ("dev {dir}", "a host that rebuilds and redeploys it on every change, and serves its test upstream"),
+            ("schedules trigger {name} collect", "in another terminal: collect now"),
+            ("streams", "what it earned"),
+        ],
     },
     Template {
         name: "webhook",
         about: "Receives HTTP deliveries that the host has authenticated",
         files: embedded!("templates/webhook": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md"),
+        // Hosts do not route webhooks yet.
+        steps: &[("test {dir}", "its tests, without a host"), ("build {dir}", "the component")],
     },
 ];
 

@@ -2,6 +2,7 @@
 
 use super::which::Which;
 use crate::client::Client;
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -18,6 +19,9 @@ pub struct Args {
     /// Without telling them, and their children with them
     #[arg(long)]
     terminate: bool,
+
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// Carries it out: each by itself, so that one that cannot be cancelled does not keep the others from it.
@@ -25,8 +29,13 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     args.which.check()?;
     if args.which.many() {
         let action = if args.terminate { "terminate" } else { "cancel" };
-        return args.which.act(action, &["queued", "running", "suspended", "parked"], client, printer).await;
+        let states = ["queued", "running", "suspended", "parked"];
+        return args.which.act(action, &states, args.confirm, client, printer).await;
+    }
+    if args.confirm.dry_run {
+        return super::show_each(&super::reference::ids(&args.which.ids, client).await?, "cancelled", client, printer)
+            .await;
     }
     let verb = if args.terminate { "cancel?terminate=true" } else { "cancel" };
-    super::each(&args.which.ids, verb, "", client, printer, super::stands).await
+    super::each(&super::reference::ids(&args.which.ids, client).await?, verb, "", client, printer, super::stands).await
 }

@@ -17,7 +17,8 @@ const ENTRIES: usize = 5;
 /// Which run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run's id
+    /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
+    #[arg(value_name = "RUN")]
     id: String,
 }
 
@@ -36,11 +37,12 @@ struct Info {
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let run: Run = client.get(&format!("/v1/runs/{}", encoded(&args.id))).await?;
-    let children = client.list(&format!("/v1/runs?parent={}", encoded(&args.id)), CHILDREN + 1).await?;
+    let id = super::reference::id(&args.id, client).await?;
+    let run: Run = client.get(&format!("/v1/runs/{}", encoded(&id))).await?;
+    let children = client.list(&format!("/v1/runs?parent={}", encoded(&id)), CHILDREN + 1).await?;
     let journal = match run.journal_entries.unwrap_or_default() {
         0 => Vec::new(),
-        entries => journal::read(client, &args.id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,
+        entries => journal::read(client, &id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,
     };
     let mut info = Info { run, children, journal };
     let text = info.text();

@@ -14,7 +14,8 @@ const SHOWN: usize = 60;
 /// Which journal, and how much of it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run's id
+    /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
+    #[arg(value_name = "RUN")]
     id: String,
 
     /// Only what is behind this entry
@@ -28,7 +29,8 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let entries = read(client, &args.id, args.after, args.limit as usize).await?;
+    let id = super::reference::id(&args.id, client).await?;
+    let entries = read(client, &id, args.after, args.limit as usize).await?;
     printer.rows(&entries, "nothing is recorded: the run has not begun, did nothing that is, or took hold as a whole");
     Ok(())
 }

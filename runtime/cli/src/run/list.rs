@@ -14,7 +14,7 @@ pub struct Args {
     filter: Filter,
 
     /// Only those that this run started, oldest first
-    #[arg(long, value_name = "ID", conflicts_with_all = ["deployment", "state", "labels", "since", "until"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["deployment", "state", "labels", "since", "until"])]
     parent: Option<String>,
 
     /// How many at most
@@ -25,7 +25,9 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut filters = args.filter.query();
-    filters.extend(args.parent.iter().map(|parent| format!("parent={}", encoded(parent))));
+    if let Some(parent) = &args.parent {
+        filters.push(format!("parent={}", encoded(&super::reference::id(parent, client).await?)));
+    }
     let path = if filters.is_empty() { "/v1/runs".to_owned() } else { format!("/v1/runs?{}", filters.join("&")) };
     let runs: Vec<Run> = client.list(&path, args.limit as usize).await?;
     printer.rows(&runs, "no runs: start one with `tidemill run NAME`");

@@ -11,7 +11,8 @@ const LINE_BYTES: usize = 1 << 20;
 /// Which log.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run's id
+    /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
+    #[arg(value_name = "RUN")]
     id: String,
 
     /// Go on until the run ends
@@ -25,7 +26,7 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let path = format!("/v1/runs/{}/logs", encoded(&args.id));
+    let path = format!("/v1/runs/{}/logs", encoded(&super::reference::id(&args.id, client).await?));
     let show = |line: &LogLine| printer.item(line, &line.text());
     if args.follow {
         let mut lines = Lines::default();

@@ -1,11 +1,13 @@
 //! Commands about runs.
 
+mod affected;
 pub mod cancel;
 pub mod info;
 pub mod journal;
 pub mod list;
 pub mod logs;
 pub mod parked;
+pub mod reference;
 pub mod retry;
 pub mod signal;
 pub mod start;
@@ -15,6 +17,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tidemill_core::Code;
+use tidemill_core::codes::SdkCode;
 
 use crate::client::{Client, encoded};
 use crate::printer::{Printer, clean};
@@ -30,10 +34,15 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
             _ => Ok(()),
         };
     };
-    let code = tidemill_core::Code::parse(&failure.code);
+    let code = Code::parse(&failure.code);
     Err(CliError::Failed {
+<<<<<<< HEAD
         code: code.map(|code| code.as_str().to_owned()),
         message: format!("run {} {}: {}: {}", run.id, run.state, clean(&failure.code), clean(&failure.message)),
+=======
+        code: code.map(Code::as_str).or_else(|| SdkCode::parse(&failure.code).map(|code| code.name)).map(str::to_owned),
+        message: format!("run {} {}: {}: {}", run.id, run.state, failure.code, crate::printer::clean(&failure.message)),
+>>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         fix: failure.fix.clone().or_else(|| code.map(|code| code.fix().to_owned())),
     })
 }
@@ -63,6 +72,19 @@ async fn each(
         }
     }
     last
+}
+
+/// Shows runs that would be affected, without affecting them.
+async fn show_each(ids: &[String], done: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut runs: Vec<Run> = Vec::with_capacity(ids.len());
+    for id in ids {
+        runs.push(client.get(&format!("/v1/runs/{}", encoded(id))).await?);
+    }
+    printer.rows(&runs, "");
+    let ended = runs.iter().filter(|run| run.is_ended()).count();
+    let would = format!("{} of {} would be {done}; nothing was changed", runs.len() - ended, runs.len());
+    printer.note(&would);
+    Ok(())
 }
 
 /// Shows where a run stands after what was done to it.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::which::Which;
 use crate::client::Client;
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 
@@ -25,8 +26,13 @@ pub struct Args {
     #[arg(long, value_name = "COMPONENT", conflicts_with_all = ["all", "parked"])]
     component: Option<String>,
 
-    /// Only say whether the component could go on with them; exit code 1 where it could not
-    #[arg(long, conflicts_with_all = ["all", "parked"])]
+    /// Do not ask for confirmation on a terminal
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Change nothing: show which of many would be tried again; of single runs, whether the component could resume
+    /// them (exit code 1 if it could not)
+    #[arg(long)]
     dry_run: bool,
 }
 
@@ -34,10 +40,12 @@ pub struct Args {
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {
-        return args.which.act("retry", &["parked"], client, printer).await;
+        let confirm = Confirm { yes: args.yes, dry_run: args.dry_run };
+        return args.which.act("retry", &["parked"], confirm, client, printer).await;
     }
     let show = if args.dry_run { look } else { super::stands };
-    super::each(&args.which.ids, "retry", &args.body(), client, printer, show).await
+    super::each(&super::reference::ids(&args.which.ids, client).await?, "retry", &args.body(), client, printer, show)
+        .await
 }
 
 impl Args {

@@ -14,7 +14,7 @@ use crate::printer::Printer;
 #[command(after_help = "The run keeps it until it asks for a signal of that name.\n\
                         For example: tidemill signal orders/order-7 paid --payload '{\"amount\": 1999}'")]
 pub struct Args {
-    /// The run's id; or DEPLOYMENT/KEY: the run that was asked for with this idempotency key
+    /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     run: String,
 
     /// The signal's name
@@ -34,10 +34,13 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     let payload = super::start::json("--payload", &args.payload)?;
     let name = encoded(&args.name);
     let path = match args.run.split_once('/') {
-        Some((deployment, key)) => {
+        Some((deployment, key)) if key != "last" => {
             format!("/v1/deployments/{}/keys/{}/signals/{name}", encoded(deployment), encoded(key))
         }
-        None => format!("/v1/runs/{}/signals/{name}", encoded(&args.run)),
+        _ => {
+            let run = super::reference::id(&args.run, client).await?;
+            format!("/v1/runs/{}/signals/{name}", encoded(&run))
+        }
     };
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
     let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;

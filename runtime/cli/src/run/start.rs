@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::{Client, encoded};
@@ -11,8 +11,10 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::Run;
 
-/// The longest that one request waits; beyond it the run is asked for again.
-const ONE_WAIT: u64 = 30;
+/// The first interval between two looks at a run that is waited for; each is twice as long, up to a second.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// What a run waits for is shown once the interval is longer than this.
+const FIRST_WORD: Duration = Duration::from_millis(100);
 
 /// What to run, and how.
 #[derive(Debug, clap::Args)]
@@ -73,26 +75,17 @@ impl Args {
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let input = json("--input", &args.input)?;
     let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
-    let wait = if args.wait { args.timeout.as_secs().clamp(1, ONE_WAIT) } else { 0 };
-    let prefer = format!("wait={wait}");
-    let mut headers = Vec::new();
-    if args.wait {
-        headers.push(("prefer", prefer.as_str()));
-    }
-    if let Some(key) = &args.key {
-        headers.push(("idempotency-key", key.as_str()));
-    }
-    let answer = client.ask(Method::POST, &path, input, &headers, Duration::from_secs(wait)).await?;
+    let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
+    let answer = client.ask(Method::POST, &path, input, &headers, Duration::ZERO).await?;
     let mut run: Run =
         answer.json().map_err(|why| CliError::failed(format!("the host's answer is not a run: {why}")))?;
     if !args.wait {
         printer.record(&run, &run.id);
         return Ok(());
     }
-    if answer.status == StatusCode::ACCEPTED && !run.is_settled() {
-        printer.note(&format!("run {} is {}; waiting", run.id, run.state));
-        run = settled(client, run, args.timeout).await?;
-    }
+    // First of all, so that whoever interrupts the wait knows what to look for.
+    printer.note(&format!("run {}", run.id));
+    run = settled(client, run, args.timeout, printer).await?;
     let text = run.output.as_ref().map(|output| serde_json::to_string_pretty(output).unwrap_or_default());
     if printer.is_json() {
         printer.value(&run);
@@ -102,22 +95,40 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     super::ended(&run)
 }
 
-/// Looks at a run until it has ended or is parked.
-pub async fn settled(client: &Client, mut run: Run, timeout: Duration) -> Result<Run, CliError> {
+/// Looks at a run until it has ended or is parked, and shows what it waits for whenever that changes.
+async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer) -> Result<Run, CliError> {
     let path = format!("/v1/runs/{}", encoded(&run.id));
+    let id = run.id;
     let waiting = async {
-        let mut pause = Duration::from_millis(100);
-        while !run.is_settled() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-            run = client.get(&path).await?;
+        let (mut interval, mut shown) = (FIRST_LOOK, String::new());
+        loop {
+            let run: Run = client.get(&path).await?;
+            if run.is_settled() {
+                return Ok::<Run, CliError>(run);
+            }
+            let now = waits(&run);
+            // A run that is through in a moment needs no word about its states.
+            if interval > FIRST_WORD && now != shown {
+                printer.note(&now);
+                shown = now;
+            }
+            tokio::time::sleep(interval).await;
+            interval = (interval * 2).min(Duration::from_secs(1));
         }
-        Ok::<Run, CliError>(run)
     };
     tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
-        Err(CliError::failed("the run did not end in the time given")
-            .with_fix("it goes on: look at it with `tidemill runs`, or wait longer with --timeout"))
+        Err(CliError::failed(format!("run {id} did not end in the time given"))
+            .with_fix(format!("it goes on: see `tidemill explain {id}`, or wait longer with --timeout")))
     })
+}
+
+/// What a run that has not ended is doing, in a line.
+fn waits(run: &Run) -> String {
+    match (&run.waiting_for, run.state.as_str()) {
+        (Some(wait), _) => format!("waits for {}", wait.text()),
+        (None, "queued") => format!("queued; `tidemill explain {}` says why", run.id),
+        (None, state) => state.to_owned(),
+    }
 }
 
 /// The JSON text that is meant by the value of `flag`.
@@ -157,6 +168,15 @@ const fn limit() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_run_waits_for_is_said_in_a_line() {
+        let wait = serde_json::from_str(r#"{"any_of": [{"signal": "paid"}]}"#).unwrap();
+        let run = Run { id: "a".into(), state: "suspended".into(), waiting_for: Some(wait), ..Run::default() };
+        assert_eq!(waits(&run), "waits for signal paid");
+        let queued = Run { id: "a".into(), state: "queued".into(), ..Run::default() };
+        assert!(waits(&queued).contains("tidemill explain a"));
+    }
 
     #[test]
     fn an_input_is_json_or_wrong_usage() {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::affected::Affected;
 use crate::client::{Client, encoded};
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
@@ -26,12 +28,12 @@ pub struct Filter {
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
 
-    /// Only those made at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Only those made at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: Option<String>,
 
     /// Only those made before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     until: Option<String>,
 
     /// Only those that failed or are parked with this code
@@ -55,6 +57,15 @@ impl Filter {
         query.extend(self.since.iter().map(|since| format!("since={}", encoded(since))));
         query.extend(self.until.iter().map(|until| format!("until={}", encoded(until))));
         query.extend(self.code.iter().map(|code| format!("code={}", encoded(code))));
+        query
+    }
+
+    /// The same for an action: runs in `states` if no state is named.
+    fn query_in(&self, states: &[&str]) -> Vec<String> {
+        let mut query = self.query();
+        if self.state.is_empty() {
+            query.extend(states.iter().map(|state| format!("state={state}")));
+        }
         query
     }
 
@@ -84,8 +95,8 @@ impl Filter {
 /// Some runs, or many.
 #[derive(Debug, clap::Args)]
 pub struct Which {
-    /// The runs' ids
-    #[arg(required_unless_present_any = ["all", "parked"])]
+    /// The runs: ids, beginnings or ends of ids, last, or DEPLOYMENT/KEY
+    #[arg(value_name = "RUN", required_unless_present_any = ["all", "parked"])]
     pub ids: Vec<String>,
 
     /// All that are in a state for it, as far as the filters go
@@ -122,8 +133,25 @@ impl Which {
     ///
     /// # Errors
     /// What the host refuses; also where runs were left out.
-    pub async fn act(&self, action: &str, states: &[&str], client: &Client, printer: &Printer) -> Result<(), CliError> {
+    pub async fn act(
+        &self,
+        action: &str,
+        states: &[&str],
+        confirm: Confirm,
+        client: &Client,
+        printer: &Printer,
+    ) -> Result<(), CliError> {
         let states = if self.parked { &["parked"][..] } else { states };
+        if confirm.dry_run || confirm.asks() {
+            let affected = Affected::find(&self.filter.query_in(states), client).await?;
+            if confirm.dry_run {
+                affected.show(action, printer);
+                return Ok(());
+            }
+            if !affected.confirm(action, confirm, printer)? {
+                return Ok(());
+            }
+        }
         let body = json!({ "action": action, "filter": self.filter.body(states) }).to_string();
         let answer = client.ask(Method::POST, "/v1/runs/actions", body.into_bytes(), &[], Duration::ZERO).await?;
         operation::follow(operation::begun(&answer)?, "tidemill runs", client, printer).await
@@ -161,6 +189,8 @@ mod tests {
                 "code": ["host/trap"], "since": "2026-01-31T12:00:00Z"
             })
         );
+        assert_eq!(filter.query_in(&["queued"]), filter.query());
+        assert_eq!(Filter::default().query_in(&["queued", "parked"]), ["state=queued", "state=parked"]);
         assert!(Filter::default().is_empty());
         assert_eq!(Filter::default().body(&["parked"]), json!({"state": ["parked"]}));
     }

@@ -20,12 +20,12 @@ pub struct Args {
     #[command(flatten)]
     which: Which,
 
-    /// The first instant of the range (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// The first instant of the range, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     start: String,
 
     /// The first instant after it, not in the future
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     end: String,
 
     /// What a firing does while runs of the schedule have not ended; they queue where it is left out

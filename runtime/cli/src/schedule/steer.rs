@@ -1,17 +1,23 @@
 //! `tidemill schedules pause`, `resume` and `trigger`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Which;
 use crate::client::{Client, encoded};
+use crate::confirm::Confirm;
 use crate::deployment::pause::note;
 use crate::error::CliError;
 use crate::operation;
-use crate::printer::Printer;
+use crate::printer::{Printer, Row};
 use crate::wire::Run;
+
+/// Schedules that are shown before a question.
+const SHOWN: usize = 10;
 
 /// One schedule, or many.
 #[derive(Debug, clap::Args)]
@@ -25,6 +31,9 @@ pub struct Whom {
 
     #[command(flatten)]
     many: Many,
+
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// Many schedules.
@@ -44,7 +53,44 @@ struct Many {
     labels: Vec<String>,
 }
 
+/// A schedule, as far as a question shows it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Brief {
+    deployment: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Value>,
+}
+
+impl Row for Brief {
+    const HEADS: &'static [&'static str] = &["DEPLOYMENT", "SCHEDULE", "STATE"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| "active".to_owned());
+        vec![self.deployment.clone(), self.name.clone(), state]
+    }
+}
+
 impl Whom {
+    /// The schedules that an action on many would affect. Labels are those of their deployments.
+    async fn find(&self, client: &Client) -> Result<Vec<Brief>, CliError> {
+        let query = self.many.deployment.as_ref().map(|name| format!("?deployment={}", encoded(name)));
+        let mut found: Vec<Brief> = client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
+        if !self.many.labels.is_empty() {
+            let mut fits = BTreeMap::new();
+            for name in found.iter().map(|schedule| schedule.deployment.clone()).collect::<BTreeSet<_>>() {
+                let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(&name))).await?;
+                let has = |label: &String| {
+                    label.split_once('=').is_some_and(|(key, value)| deployment["manifest"]["labels"][key] == value)
+                };
+                fits.insert(name, self.many.labels.iter().all(has));
+            }
+            found.retain(|schedule| fits.get(&schedule.deployment) == Some(&true));
+        }
+        Ok(found)
+    }
+
     fn one(&self) -> Option<(&str, &str)> {
         self.one.as_deref().zip(self.name.as_deref())
     }
@@ -80,8 +126,11 @@ pub struct PauseArgs {
 pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = args.whom.one() else {
         let body = json!({ "action": "pause", "filter": args.whom.filter(), "note": args.note });
-        return many(&body, client, printer).await;
+        return many("pause", &args.whom, &body, client, printer).await;
     };
+    if args.whom.confirm.dry_run {
+        return would("paused", deployment, name, client, printer).await;
+    }
     let path = format!("/v1/schedules/{}/{}/pause", encoded(deployment), encoded(name));
     let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
     let record: Value = answer.json().unwrap_or_default();
@@ -92,14 +141,37 @@ pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Resu
 /// Lets it go on, or them.
 pub async fn resume(whom: &Whom, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
-        return many(&json!({ "action": "resume", "filter": whom.filter() }), client, printer).await;
+        let body = json!({ "action": "resume", "filter": whom.filter() });
+        return many("resume", whom, &body, client, printer).await;
     };
+    if whom.confirm.dry_run {
+        return would("resumed", deployment, name, client, printer).await;
+    }
     let record = client.post(&format!("/v1/schedules/{}/{}/resume", encoded(deployment), encoded(name))).await?;
     printer.record(&record, &format!("{deployment}/{name} resumed"));
     Ok(())
 }
 
-async fn many(body: &Value, client: &Client, printer: &Printer) -> Result<(), CliError> {
+/// Shows one schedule that would be steered.
+async fn would(done: &str, deployment: &str, name: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let schedule: Brief = client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
+    printer.record(&schedule, &format!("{deployment}/{name} would be {done}; nothing was changed"));
+    Ok(())
+}
+
+async fn many(verb: &str, whom: &Whom, body: &Value, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    if whom.confirm.dry_run || whom.confirm.asks() {
+        let mut found = whom.find(client).await?;
+        found.retain(|schedule| schedule.paused.is_some() == (verb == "resume"));
+        if whom.confirm.dry_run {
+            printer.rows(&found, "no schedule matches");
+            printer.note(&format!("{} schedules would be {verb}d; nothing was changed", found.len()));
+            return Ok(());
+        }
+        found.iter().take(SHOWN).for_each(|schedule| printer.note(schedule.cells().join("  ").trim_end()));
+        let question = format!("{}{} {} schedules?", verb[..1].to_ascii_uppercase(), &verb[1..], found.len());
+        whom.confirm.ask(&question, printer)?;
+    }
     let body = body.to_string().into_bytes();
     let answer = client.ask(Method::POST, "/v1/schedules/actions", body, &[], Duration::ZERO).await?;
     operation::follow(operation::begun(&answer)?, "tidemill schedules", client, printer).await

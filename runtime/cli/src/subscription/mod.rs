@@ -28,7 +28,7 @@ enum Verb {
     /// Give it events again, those that wait first
     Resume(Which),
     /// Leave out all that waits for one
-    Skip(Which),
+    Skip(skip::Args),
 }
 
 /// One subscription.
@@ -53,6 +53,6 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
         Some(Verb::List(args)) => list::run(&args, client, printer).await,
         Some(Verb::Pause(args)) => pause::pause(&args, client, printer).await,
         Some(Verb::Resume(which)) => pause::resume(&which, client, printer).await,
-        Some(Verb::Skip(which)) => skip::run(&which, client, printer).await,
+        Some(Verb::Skip(args)) => skip::run(&args, client, printer).await,
     }
 }

@@ -23,12 +23,12 @@ pub struct Args {
     #[command(flatten)]
     which: Which,
 
-    /// Events published at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Events published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: String,
 
     /// And before this one; up to now where it is left out
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     until: Option<String>,
 
     /// Do not wait until all runs are made

@@ -4,13 +4,36 @@ use serde_json::Value;
 
 use super::Which;
 use crate::client::Client;
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::wire::grouped;
+
+/// Which.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    #[command(flatten)]
+    confirm: Confirm,
+}
 
 /// Carries it out.
-pub async fn run(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let Args { which, confirm } = args;
+    let name = format!("{}/{}", which.deployment, which.name);
+    if confirm.dry_run || confirm.asks() {
+        let subscription: Value = client.get(&which.path()).await?;
+        let waiting = grouped(subscription["waiting"].as_u64().unwrap_or_default());
+        if confirm.dry_run {
+            printer.record(&subscription, &format!("{name} would skip {waiting} events; nothing was changed"));
+            return Ok(());
+        }
+        confirm.ask(&format!("Skip {waiting} events of {name}?"), printer)?;
+    }
     let answer: Value = client.post(&format!("{}/skip", which.path())).await?;
     let skipped = answer["skipped"].as_u64().unwrap_or_default();
-    printer.record(&answer, &format!("{}/{} leaves out {skipped} events", which.deployment, which.name));
+    printer.record(&answer, &format!("{name} leaves out {skipped} events"));
     Ok(())
 }

@@ -13,8 +13,8 @@ pub struct Args {
     /// The topic
     topic: String,
 
-    /// Only those published at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Only those published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: Option<String>,
 
     /// At most so many

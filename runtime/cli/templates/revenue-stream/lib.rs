@@ -75,7 +75,7 @@ mod tests {
             .manifest(include_str!("../tidemill.toml"))
             .http(
                 "GET",
-                "https://api.example.com/sales?from=0&to=10",
+                "http://127.0.0.1:7078/sales?from=0&to=10",
                 move |_| answer.clone(),
             );
         let ran = harness.crash_everywhere(collect, json!({ "start": 0, "end": 10 }));

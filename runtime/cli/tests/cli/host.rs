@@ -49,6 +49,7 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
 
     let run = host.call(&["run", "hello", "--input", r#"{"name": "Ada"}"#, "--wait"]);
     assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.starts_with("run 0"), "the id comes first: {run:?}");
     assert_eq!(serde_json::from_str::<Value>(&run.stdout).unwrap()["message"], "Hello, Ada!");
 
     let first = host.call(&["run", "hello", "--key", "once"]);
@@ -73,6 +74,18 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     let explained = host.call(&["explain", &id]);
     assert!(explained.code == 0 && explained.stdout.contains("why   it succeeded at "), "{explained:?}");
     assert_eq!(json(&host.call(&["explain", &id, "--json"]))["state"], "succeeded");
+    for named in ["hello/once", &id[..20], &id[18..]] {
+        assert_eq!(json(&host.call(&["run-info", named, "--json"]))["deployment"], "hello", "{named}");
+    }
+    assert_eq!(json(&host.call(&["run-info", "last", "--json"]))["id"], runs[0]["id"]);
+    assert_eq!(json(&host.call(&["run-info", "hello/last", "--json"]))["id"], runs[0]["id"]);
+    assert!(host.call(&["run-info", "0"]).stderr.contains("names more than one run"));
+    for nothing in ["zzzz", "hello/never", "not an id"] {
+        let none = host.call(&["run-info", nothing]);
+        assert!(none.code == 1 && none.stderr.contains("host/run-not-found"), "{none:?}");
+    }
+    assert_eq!(json(&host.call(&["runs", "--since", "1h", "--until", "now", "--json"])), runs);
+    assert_eq!(json(&host.call(&["runs", "--until", "yesterday", "--json"])), Value::Array(vec![]));
     let ended = host.call(&["cancel", &id]);
     assert!(ended.code == 1 && ended.stderr.contains("host/run-state"), "{ended:?}");
 
@@ -129,8 +142,11 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(host.call(&["deployments", "resume", "hello"]).code == 0);
     assert_eq!(host.call(&["ledger", "check"]).code, 0);
     assert_eq!(host.call(&["streams"]).code, 0);
+    let plan = host.call(&["deployments", "delete", "hello", "--cancel-runs", "--dry-run"]);
+    assert!(plan.code == 0 && plan.stdout.starts_with("hello would be deleted with its state ("), "{plan:?}");
     let deleted = host.call(&["deployments", "delete", "hello", "--cancel-runs"]);
-    assert_eq!((deleted.code, deleted.stdout.as_str()), (0, "hello deleted\n"), "{deleted:?}");
+    let text = "hello deleted with its state; its runs and ledger entries stay\n";
+    assert_eq!((deleted.code, deleted.stdout.as_str()), (0, text), "{deleted:?}");
     assert_eq!(host.terminate(), 0);
 }
 
@@ -220,4 +236,85 @@ fn a_host_ends_in_its_time_and_leaves_what_runs_to_the_next_life() {
     assert!(again.contains("state       running") || again.contains("state       queued"), "{again}");
     assert_eq!(host.call(&["cancel", &id]).code, 0);
     assert_eq!(host.terminate(), 0);
+}
+
+#[test]
+fn a_new_build_under_an_old_version_is_refused_by_the_dry_run_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("hello");
+    project(&module, "hello", tidemill_artifacts::hello());
+    let host = Served::start(&folder.path().join("data"), &[], None);
+    let dir = module.to_str().unwrap();
+    let first = host.call(&["deploy", dir, "--dry-run"]);
+    assert!(first.code == 0 && first.stdout.starts_with("hello would be made\n"), "{first:?}");
+    assert!(first.stderr.contains("hello@0.1.0 would be uploaded"), "{first:?}");
+    assert!(first.stderr.contains("component.wasm (") && first.stderr.contains("sha256:"), "{first:?}");
+    assert_eq!(host.call(&["deployments"]).stdout, "", "nothing was changed");
+    assert_eq!(host.call(&["deploy", dir]).code, 0);
+    let same = host.call(&["deploy", dir, "--dry-run"]);
+    assert!(same.code == 0 && same.stdout.starts_with("hello would not change"), "{same:?}");
+
+    std::fs::copy(tidemill_artifacts::hostile(), module.join("component.wasm")).unwrap();
+    let real = host.call(&["deploy", dir]);
+    let dry = host.call(&["deploy", dir, "--dry-run"]);
+    for refused in [&real, &dry] {
+        assert!(refused.code == 1 && refused.stderr.contains("code: host/version-has-other-bytes"), "{refused:?}");
+    }
+
+    // A source that is newer than the build is said, and the manifest is none.
+    assert!(!dry.stderr.contains("old build"), "{dry:?}");
+    let source = std::fs::File::create(module.join("lib.rs")).unwrap();
+    source
+        .set_modified(
+            std::fs::metadata(module.join("component.wasm")).unwrap().modified().unwrap()
+                + std::time::Duration::from_secs(90),
+        )
+        .unwrap();
+    let stale = host.call(&["deploy", dir, "--dry-run"]);
+    assert!(stale.stderr.contains("warning: lib.rs was changed 1m 30s after the component was built"), "{stale:?}");
+}
+
+#[test]
+fn state_and_revisions_are_seen_and_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("hello");
+    project(&module, "hello", tidemill_artifacts::hello());
+    let host = Served::start(&folder.path().join("data"), &[], None);
+    let dir = module.to_str().unwrap();
+    assert_eq!(host.call(&["deploy", dir]).code, 0);
+    let empty = host.call(&["state", "list", "hello"]);
+    assert!(empty.code == 0 && empty.stdout.is_empty(), "{empty:?}");
+    let set = host.call(&["state", "set", "hello", "orders/7", "-5"]);
+    assert_eq!((set.code, set.stdout.as_str()), (0, "hello/orders/7 set (2 B)\n"), "{set:?}");
+    assert_eq!(host.call(&["state", "get", "hello", "orders/7"]).stdout, "-5");
+    let listed = json(&host.call(&["state", "list", "hello", "--prefix", "orders/", "--json"]));
+    assert_eq!(listed[0]["key"], "orders/7");
+    let version = listed[0]["version"].to_string();
+    assert_eq!(host.call(&["state", "set", "hello", "orders/7", "6", "--if-version", &version]).code, 0);
+    let late = host.call(&["state", "set", "hello", "orders/7", "7", "--if-version", &version]);
+    assert!(late.code == 1 && late.stderr.contains("host/precondition-failed"), "{late:?}");
+    assert!(host.call(&["state", "delete", "hello", "orders/7", "--dry-run"]).stdout.contains("would be deleted"));
+    assert_eq!(host.call(&["state", "delete", "hello", "orders/7"]).code, 0);
+    let gone = host.call(&["state", "get", "hello", "orders/7"]);
+    assert!(gone.code == 1 && gone.stderr.contains("host/state-key-not-found"), "{gone:?}");
+
+    let manifest = module.join("tidemill.toml");
+    let more = format!("{}\n[deployment]\npriority = 7\n", std::fs::read_to_string(&manifest).unwrap());
+    std::fs::write(&manifest, more).unwrap();
+    assert_eq!(host.call(&["deploy", dir]).code, 0);
+    let history = host.call(&["deployments", "history", "hello"]).stdout;
+    assert!(
+        history.lines().nth(1).is_some_and(|line| line.starts_with("2 ") && line.contains("/priority")),
+        "{history}"
+    );
+    let plan = host.call(&["deployments", "rollback", "hello", "--dry-run"]);
+    assert!(plan.stdout.contains("would return") && plan.stdout.contains("/priority: 7 → 5"), "{plan:?}");
+    let back = host.call(&["deployments", "rollback", "hello", "1"]);
+    assert!(back.stdout.starts_with("hello returned to revision 1, as revision 3"), "{back:?}");
+    assert_eq!(host.call(&["deployments", "rollback", "hello", "9"]).code, 1);
+    for unknown in [&["runs", "-d", "helo"][..], &["ledger", "revenue", "helo"], &["schedules", "list", "-d", "helo"]] {
+        let refused = host.call(unknown);
+        assert!(refused.code == 1 && refused.stderr.contains("host/deployment-not-found"), "{refused:?}");
+        assert!(!refused.stderr.contains("GET /v1"), "{refused:?}");
+    }
 }

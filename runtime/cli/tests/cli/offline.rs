@@ -150,6 +150,8 @@ fn a_new_project_is_whole_and_overwrites_nothing() {
         let text = std::fs::read_to_string(folder.path().join(&name).join("tidemill.toml")).unwrap();
         tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap();
         assert!(folder.path().join(&name).join(".tidemill/sdk/Cargo.toml").exists());
+        let ignored = std::fs::read_to_string(folder.path().join(&name).join(".gitignore")).unwrap();
+        assert!(ignored.lines().any(|line| line == "/tidemill-data/"), "{ignored}");
         assert_eq!(
             make(&["new", template, &name]),
             wrong(&format!("{name} is there already"), "choose another name, or --dir")
@@ -162,5 +164,58 @@ fn shells_are_completed() {
     for shell in ["bash", "zsh", "fish"] {
         let outcome = call(&["completions", shell]);
         assert!(outcome.code == 0 && outcome.stdout.contains("run-info"), "{shell}");
+    }
+}
+
+#[test]
+fn an_argument_that_names_nothing_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["dev", "build", "test", "check", "deploy"] {
+        let mut command = tidemill(&[verb, "nope"]);
+        command.current_dir(folder.path());
+        let outcome = called(command);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{verb}: {outcome:?}");
+        assert!(outcome.stderr.contains("nope"), "{verb}: {outcome:?}");
+    }
+    assert_eq!(call(&["--profile", "nope", "runs"]).code, 2);
+    assert_eq!(call(&["runs", "--since", "soon"]).code, 2);
+}
+
+#[test]
+fn an_error_in_a_manifest_names_the_line_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "module = \"m@1.0.0\"\npriorty = 3\n\n[limits]\nmemory = \"1XB\"\n";
+    std::fs::write(folder.path().join("tidemill.toml"), manifest).unwrap();
+    let bad = call(&["check", folder.path().to_str().unwrap()]);
+    assert_eq!((bad.code, bad.stdout.as_str()), (1, ""), "{bad:?}");
+    for place in ["tidemill.toml:2: /priorty", "tidemill.toml:5: /limits/memory"] {
+        assert!(bad.stderr.contains(place), "no {place} in {bad:?}");
+    }
+}
+
+#[test]
+fn a_code_of_the_sdk_is_explained_by_its_page() {
+    let page = call(&["explain", "saga-incomplete"]);
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    assert!(page.stdout.starts_with("# saga-incomplete: "));
+    let near = call(&["explain", "bad-inputt"]);
+    assert!(near.code == 2 && near.stderr.contains("did you mean `tidemill explain bad-input`?"), "{near:?}");
+}
+
+#[test]
+fn every_line_of_a_json_log_is_json_though_the_host_does_not_start() {
+    for args in [
+        &["serve", "--log-format", "json", "--concurrency", "many"][..],
+        &["serve", "--log-format=json", "--addr", "0.0.0.0:0"],
+        &["serve", "--log-format", "json", "--nonsense"],
+        &["serve", "--log-format", "json", "--log", "=,="],
+    ] {
+        let outcome = call(args);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{outcome:?}");
+        for line in outcome.stderr.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {outcome:?}"));
+            assert!(line["level"] == "ERROR" && line["message"].is_string() && line["timestamp"].is_string(), "{line}");
+        }
+        assert!(!outcome.stderr.is_empty());
     }
 }

@@ -5,8 +5,10 @@
 //! looks). A code is never renamed or given another meaning; one that is no longer used stays in the list.
 
 mod list;
+mod sdk;
 
 pub use list::Code;
+pub use sdk::{SDK_CODES, SdkCode};
 
 use std::fmt;
 use std::str::FromStr;
@@ -251,7 +253,12 @@ mod tests {
         }
         for file in std::fs::read_dir(pages()).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(name == "README.md" || known.contains(&name), "{name} is the page of no code");
+            let of_the_sdk = SDK_CODES.iter().find(|code| format!("sdk-{}.md", code.name) == name);
+            if let Some(code) = of_the_sdk {
+                assert!(index.contains(&format!("[`{}`]({name})", code.name)), "{} is not in the index", code.name);
+            }
+            let is_known = known.contains(&name) || of_the_sdk.is_some();
+            assert!(name == "README.md" || is_known, "{name} is the page of no code");
         }
     }
 

@@ -9,6 +9,7 @@ mod changes;
 mod file;
 mod flow;
 mod grants;
+mod lines;
 mod read;
 mod reference;
 mod schedules;
@@ -24,6 +25,7 @@ pub use at_rest::SchedulesAtRest;
 pub use changes::Change;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
 pub use grants::{Grants, HttpGrant, SecretGrant};
+pub use lines::line_of;
 pub use reference::{ModuleRef, ModuleVersion, Source};
 
 use crate::codes::Code;

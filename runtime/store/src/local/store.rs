@@ -18,8 +18,7 @@ use super::pieces::gently;
 use super::{
     LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
     modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
-    subscriptions,
-    tables, topics, tree, turns,
+    subscriptions, tables, topics, tree, turns,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::{Health, Turn};
@@ -27,7 +26,11 @@ use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion, Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
+    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
+    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
+    Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
+    SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit,
+    Subscription, TopicSummary, UnendedFirings, Versioned,
 };
 
 #[async_trait]

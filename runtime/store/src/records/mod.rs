@@ -27,8 +27,8 @@ pub use page::{Page, PageRequest};
 pub use parked::{Parked, ParkedFilter, ParkedGroup, ParkedRun};
 pub use retention::{Expired, RetentionPolicy};
 pub use run::{
-    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunCounts, RunFilter,
-    Standing, Terms,
+    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunCounts,
+    RunFilter, Standing, Terms,
 };
 pub use schedule::{
     BackfillPart, DueSchedule, Fired, Firing, NewFiring, Schedule, ScheduleChange, Span, UnendedFirings,

@@ -73,7 +73,7 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliError> {
-    logging::start(&std::env::var("TIDEMILL_LOG").unwrap_or_else(|_| "warn".to_owned()), false)?;
+    logging::start(&std::env::var("TIDEMILL_LOG").unwrap_or_else(|_| "warn".to_owned()), false, printer)?;
     let mut signals = Signals::new()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (world, address) = open_world(&args, &clock).await?;
@@ -89,7 +89,7 @@ pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliErr
         let happening = events::listen(&client);
         found_again(&verifier, printer).await?;
         for module in modules {
-            let done = deploy(&module.project, Some(module.component), false, &client, printer).await?;
+            let done = deploy(&module.project, Some(module.component), &client, printer).await?;
             printer.note(&done.text(FEW_FIRINGS));
         }
         let began = clock.now();

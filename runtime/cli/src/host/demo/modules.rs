@@ -53,11 +53,12 @@ fn module(folder: &Path, name: &str, manifest: &toml::Table) -> Result<Module, C
     let component = read_component(&folder.join(format!("{name}.wasm"))).map_err(|error| {
         error.with_fix("build the modules with `make guests` in a checkout, and name their folder with --modules")
     })?;
-    let file = ModuleFile::parse_toml(&manifest.to_string()).map_err(|problems| {
+    let text = manifest.to_string();
+    let file = ModuleFile::parse_toml(&text).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         CliError::failed(format!("the manifest of {name}: {}", problems.join("; ")))
     })?;
-    let mut project = Project { folder: PathBuf::from(folder), file };
+    let mut project = Project { folder: PathBuf::from(folder), file, text };
     crate::host::dev::mark_version(&mut project, &component)?;
     Ok(Module { project, component })
 }

@@ -1,0 +1,81 @@
+//! What to do about a refusal, in the words of commands. The host speaks of requests, because it does not know who asks.
+
+use std::borrow::Cow;
+
+use tidemill_core::Code;
+
+/// The host's fix for a code as a command says it. What the host says of one request alone stays as it is, without its paths.
+pub fn for_command<'a>(code: &str, fix: &'a str) -> Cow<'a, str> {
+    match Code::parse(code) {
+        Some(code) if code.fix() == fix => own(code).map_or_else(|| without_requests(fix), Cow::Borrowed),
+        _ => without_requests(fix),
+    }
+}
+
+/// The words of a command, if the code's own are about requests.
+const fn own(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::DeploymentInUse => "Wait for them, or delete it with --cancel-runs.",
+        Code::DeploymentNotFound => "See `tidemill deployments`, or make it with `tidemill deploy`.",
+        Code::ModuleNotFound => "Upload it first: `tidemill deploy`.",
+        Code::ComponentNotFound => "Upload it first: `tidemill deploy`; `tidemill modules` lists the components.",
+        Code::Unauthorised => {
+            "Give the host's token: --token-file FILE, TIDEMILL_TOKEN_FILE, TIDEMILL_TOKEN, or a profile with token_file."
+        }
+        Code::PreconditionFailed => "Read it again, and apply your change to what it is now.",
+        Code::QueueFull | Code::Overloaded => "Call the command again in a moment.",
+        Code::PathNotFound | Code::MethodNotAllowed | Code::BadHeader | Code::UnsupportedMediaType => {
+            "Use a host of the version of this program: `tidemill --version`, and `tidemill doctor` for the host."
+        }
+        Code::BadCursor => "Call the command again.",
+        Code::UrlTooLong | Code::HeaderTooLarge => "Name fewer or shorter things at once.",
+        _ => return None,
+    })
+}
+
+/// Leaves out what is in brackets and names a request: ` (`GET /v1/runs`)`.
+fn without_requests(fix: &str) -> Cow<'_, str> {
+    let Some(start) = fix.find(" (`") else { return Cow::Borrowed(fix) };
+    let rest = fix.get(start + 3..).unwrap_or_default();
+    let is_request = ["GET ", "PUT ", "POST ", "DELETE "].iter().any(|method| rest.starts_with(method));
+    match rest.find("`)").filter(|_| is_request) {
+        Some(end) => {
+            let before = fix.get(..start).unwrap_or_default();
+            let after = rest.get(end + 2..).unwrap_or_default();
+            Cow::Owned(format!("{before}{}", without_requests(after)))
+        }
+        None => Cow::Borrowed(fix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fix_of_a_code_speaks_of_requests() {
+        for code in Code::ALL {
+            let fix = for_command(code.as_str(), code.fix());
+            for word in [
+                "GET /",
+                "PUT /",
+                "POST /",
+                "DELETE /",
+                "Retry-After",
+                "ETag",
+                "?runs",
+                "Authorization",
+                "openapi.json",
+            ] {
+                assert!(!fix.contains(word), "{code}: {fix}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_host_says_of_one_request_stays() {
+        assert_eq!(for_command("host/deployment-in-use", "Wait for run 7."), "Wait for run 7.");
+        assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "See `tidemill runs`.");
+        assert_eq!(for_command("no-luck", "Try (`GET /x`) again (`tidemill retry`)."), "Try again (`tidemill retry`).");
+    }
+}

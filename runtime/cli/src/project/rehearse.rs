@@ -1,0 +1,132 @@
+//! `tidemill deploy --dry-run`: what a deployment would lead to, by the same steps, with nothing uploaded or changed.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidemill_core::clock::{Clock as _, SystemClock};
+use tidemill_core::manifest::{ModuleRef, Source};
+use tidemill_core::{Code, ComponentDigest, Manifest};
+
+use super::Project;
+use super::check::Checked;
+use super::deploy::{self, Deployed};
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::schedule::firings::Firings;
+
+/// A module's versions on the host.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Module {
+    versions: Vec<Version>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Version {
+    version: String,
+    component: String,
+}
+
+/// What the upload of a component would come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Upload {
+    /// The version is new.
+    New,
+    /// The version has these bytes.
+    Same,
+    /// The version has the bytes of this digest.
+    Other(String),
+}
+
+/// Looks what the upload and the manifest would come to.
+///
+/// # Errors
+/// What a real deployment would be refused with.
+pub async fn rehearse(
+    project: &Project,
+    component: Option<Vec<u8>>,
+    client: &Client,
+    printer: &Printer,
+) -> Result<Deployed, CliError> {
+    deploy::name(project)?;
+    let (Some(component), Source::Module(reference)) = (component, &project.file.manifest.source) else {
+        return deploy::put(project, true, client, printer).await;
+    };
+    let digest = ComponentDigest::of(&component).to_string();
+    match upload(reference, &digest, client).await? {
+        Upload::Same => {
+            printer.note(&format!("{reference} has these bytes already"));
+            deploy::put(project, true, client, printer).await
+        }
+        Upload::Other(present) => Err(CliError::Failed {
+            code: Some(Code::VersionHasOtherBytes.as_str().to_owned()),
+            message: format!("{reference} is there already, with other bytes: {present}"),
+            fix: Some("give it a new version under [module] in tidemill.toml".to_owned()),
+        }),
+        Upload::New => {
+            printer.note(&format!(
+                "{reference} would be uploaded; it is checked on this machine, and by the host's own rules when it is deployed"
+            ));
+            checked_here(project, client, printer).await
+        }
+    }
+}
+
+async fn upload(reference: &ModuleRef, digest: &str, client: &Client) -> Result<Upload, CliError> {
+    match client.get::<Module>(&format!("/v1/modules/{}", encoded(reference.name.as_str()))).await {
+        Ok(module) => Ok(compare(&module, reference.version.as_str(), digest)),
+        Err(error) if error.code() == Some(Code::ModuleNotFound.as_str()) => Ok(Upload::New),
+        Err(error) => Err(error),
+    }
+}
+
+fn compare(module: &Module, version: &str, digest: &str) -> Upload {
+    match module.versions.iter().find(|known| known.version == version) {
+        None => Upload::New,
+        Some(known) if known.component == digest => Upload::Same,
+        Some(known) => Upload::Other(known.component.clone()),
+    }
+}
+
+/// The host does not know the component, so this program checks it as the host would.
+async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> Result<Deployed, CliError> {
+    let manifest = &project.file.manifest;
+    if let Some(path) = project.component() {
+        Checked::of(&path, printer).await?.fits(manifest)?;
+    }
+    let name = deploy::name(project)?;
+    let present: Option<Value> = match client.get(&format!("/v1/deployments/{}", encoded(name.as_str()))).await {
+        Ok(present) => Some(present),
+        Err(error) if error.code() == Some(Code::DeploymentNotFound.as_str()) => None,
+        Err(error) => return Err(error),
+    };
+    let before =
+        present.as_ref().and_then(|present| Manifest::parse_json(present["manifest"].to_string().as_bytes()).ok());
+    let record = json!({
+        "deployment": {
+            "name": name.as_str(),
+            "revision": present.as_ref().and_then(|present| present["revision"].as_u64()).unwrap_or_default() + 1,
+        },
+        "created": present.is_none(),
+        "dry_run": true,
+        "changes": before.map(|before| manifest.changes_from(&before)).unwrap_or_default(),
+        "warnings": [],
+        "schedules": Firings::of(manifest, SystemClock.now()),
+    });
+    Ok(Deployed { record, name: name.to_string(), dry_run: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_with_other_bytes_is_told_from_one_with_the_same() {
+        let known = Version { version: "1.0.0".into(), component: "sha256:a".into() };
+        let module = Module { versions: vec![known] };
+        assert_eq!(compare(&module, "1.0.0", "sha256:a"), Upload::Same);
+        assert_eq!(compare(&module, "1.0.0", "sha256:b"), Upload::Other("sha256:a".into()));
+        assert_eq!(compare(&module, "1.0.1", "sha256:b"), Upload::New);
+    }
+}

@@ -1,0 +1,94 @@
+//! The runs that an action on many would affect: shown before it is confirmed, or instead of it.
+
+use crate::client::Client;
+use crate::confirm::Confirm;
+use crate::error::CliError;
+use crate::printer::{Printer, Row as _};
+use crate::wire::{Run, grouped};
+
+/// Runs are counted up to this number.
+const COUNTED: usize = 1_000;
+/// Runs that are shown before a question.
+const SHOWN: usize = 10;
+
+/// Runs that an action finds, the newest first.
+#[derive(Debug)]
+pub struct Affected {
+    runs: Vec<Run>,
+}
+
+impl Affected {
+    /// Looks them up by the query of a list.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub async fn find(query: &[String], client: &Client) -> Result<Self, CliError> {
+        let path = format!("/v1/runs?{}", query.join("&"));
+        Ok(Self { runs: client.list(&path, COUNTED + 1).await? })
+    }
+
+    fn count(&self) -> String {
+        let count = self.runs.len().min(COUNTED);
+        let least = if self.runs.len() > COUNTED { "more than " } else { "" };
+        format!("{least}{} {}", grouped(count as u64), if count == 1 { "run" } else { "runs" })
+    }
+
+    /// Shows them as the result of a dry run.
+    pub fn show(&self, verb: &str, printer: &Printer) {
+        printer.rows(&self.runs[..self.runs.len().min(COUNTED)], "no run matches");
+        printer.note(&format!("{} would be {}; nothing was changed", self.count(), past(verb)));
+    }
+
+    /// Shows the first of them, and asks whether to go ahead. False if there is nothing to do.
+    ///
+    /// # Errors
+    /// If the answer is not yes.
+    pub fn confirm(&self, verb: &str, confirm: Confirm, printer: &Printer) -> Result<bool, CliError> {
+        if self.runs.is_empty() {
+            printer.note("no run matches");
+            return Ok(false);
+        }
+        for run in self.runs.iter().take(SHOWN) {
+            let cells = run.cells();
+            let line: Vec<_> = [0, 1, 2, 4, 8].iter().filter_map(|at| cells.get(*at)).map(String::as_str).collect();
+            printer.note(line.join("  ").trim_end());
+        }
+        if self.runs.len() > SHOWN {
+            printer.note("…");
+        }
+        let mut question = format!("{verb} {}?", self.count());
+        if let Some(first) = question.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        confirm.ask(&question, printer)?;
+        Ok(true)
+    }
+}
+
+fn past(verb: &str) -> String {
+    match verb {
+        "retry" => "tried again".to_owned(),
+        "cancel" => "cancelled".to_owned(),
+        verb => format!("{verb}d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_counted_up_to_a_bound() {
+        let of = |count| Affected { runs: vec![Run::default(); count] };
+        assert_eq!(of(1).count(), "1 run");
+        assert_eq!(of(1_000).count(), "1,000 runs");
+        assert_eq!(of(1_001).count(), "more than 1,000 runs");
+        assert_eq!((past("terminate"), past("retry")), ("terminated".to_owned(), "tried again".to_owned()));
+    }
+
+    #[test]
+    fn nothing_is_asked_about_nothing() {
+        let printer = Printer::new(false, true);
+        assert!(!Affected { runs: Vec::new() }.confirm("cancel", Confirm::default(), &printer).unwrap());
+    }
+}
