@@ -119,7 +119,7 @@ mod tests {
         ];
         let text = terminal(60).table(&["RUN", "DEPLOYMENT", "CREATED", "WHY"], &rows);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[1], "01kakq3vj6x0cm4kd9be2f7h1n  hello     3m ago   a reason…");
+        assert_eq!(lines[1], "01kakq3vj6x0cm4kd9be2f7h1n  hello       3m ago   a reason t…");
         assert!(lines.iter().all(|line| line.chars().count() <= 60), "{text}");
     }
 

@@ -102,7 +102,7 @@ async fn a_run_is_found_by_what_is_known_of_it() {
     };
     assert_eq!(found("").await, 2);
     assert_eq!(found("deployment=hello").await, 2);
-    assert_eq!(found("deployment=other").await, 0);
+    world.get("/v1/runs?deployment=other").await.refused(404, "host/deployment-not-found");
     assert_eq!(found("state=succeeded").await, 1);
     assert_eq!(found("state=failed,parked&state=succeeded").await, 2);
     assert_eq!(found("label=team%3Dweb&label=tier%3D1").await, 1);

@@ -128,9 +128,10 @@ pub async fn deploy(
     if let (Some(component), Source::Module(reference)) = (component, &project.file.manifest.source) {
         let (module, version) = (reference.name.as_str(), reference.version.as_str());
         let path = format!("/v1/modules/{}/versions/{}", encoded(module), encoded(version));
+        let size = bytes(component.len() as u64);
         let answer = client.upload(&path, component).await?;
         let what = if answer.status == StatusCode::CREATED { "uploaded" } else { "has these bytes already" };
-        printer.note(&format!("{module}@{version} {what}"));
+        printer.note(&format!("{module}@{version} {what} ({size})"));
         let uploaded: Uploaded = answer.json().unwrap_or_default();
         uploaded.warnings.iter().for_each(|warning| printer.warn(&sentence(warning)));
     }

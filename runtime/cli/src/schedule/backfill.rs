@@ -9,6 +9,7 @@ use tidemill_core::schedule::Overlap;
 
 use super::Which;
 use crate::client::Client;
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
@@ -36,6 +37,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
 
+    /// Do not ask for confirmation on a terminal
+    #[arg(long, short)]
+    yes: bool,
+
     /// Only say how many firings it would be
     #[arg(long)]
     dry_run: bool,
@@ -47,14 +52,21 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     if let Some(overlap) = &args.overlap {
         body["overlap"] = json!(overlap);
     }
-    let query = if args.dry_run { "?dry_run=true" } else { "" };
-    let path = format!("{}/backfill{query}", args.which.path());
-    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &[], Duration::ZERO).await?;
-    if args.dry_run {
+    let body = body.to_string().into_bytes();
+    let path = format!("{}/backfill", args.which.path());
+    let confirm = Confirm { yes: args.yes, dry_run: args.dry_run };
+    if confirm.dry_run || confirm.asks() {
+        let path = format!("{path}?dry_run=true");
+        let answer = client.ask(Method::POST, &path, body.clone(), &[], Duration::ZERO).await?;
         let plan: Value = answer.json().unwrap_or_default();
-        printer.record(&plan, &told(&plan));
-        return Ok(());
+        if confirm.dry_run {
+            printer.record(&plan, &told(&plan));
+            return Ok(());
+        }
+        printer.note(&told(&plan));
+        confirm.ask("Make a run for each?", printer)?;
     }
+    let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
     let begun = operation::begun(&answer)?;
     if args.wait {
         let look = format!("tidemill schedules firings {} {}", args.which.deployment, args.which.name);

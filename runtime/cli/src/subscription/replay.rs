@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Which;
 use crate::client::{Client, encoded};
+use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -34,6 +35,10 @@ pub struct Args {
     /// Do not wait until all runs are made
     #[arg(long)]
     no_wait: bool,
+
+    /// Do not ask for confirmation on a terminal
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Carries it out.
@@ -42,6 +47,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     if let Some(until) = &args.until {
         body["until"] = json!(until);
     }
+    let until = args.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let (deployment, name) = (&args.which.deployment, &args.which.name);
+    let question =
+        format!("Make a run of {deployment} for each event that {name} was given since {}{until}?", args.since);
+    Confirm { yes: args.yes, dry_run: false }.ask(&question, printer)?;
     let path = format!("{}/replay", args.which.path());
     let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &[], Duration::ZERO).await?;
     let mut operation: Value = answer.json().unwrap_or_default();

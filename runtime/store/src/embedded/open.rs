@@ -131,7 +131,9 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let shared = Arc::new(shared);
     if scrub_now {
         let found = scrub::run(&shared, Haste::Alone)?;
-        shared.scrubbed(found);
+        if !created {
+            shared.scrubbed(found);
+        }
     }
     gate::pass("open/opened");
     let sender = start(&shared, log, queue)?;
