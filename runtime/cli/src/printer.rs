@@ -8,12 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-<<<<<<< HEAD
-use tidemill_core::wire::text;
-=======
 use serde_json::json;
 use tidemill_core::clock::{Clock as _, SystemClock};
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+use tidemill_core::wire::text;
 
 use crate::error::CliError;
 use crate::terminal::Terminal;
@@ -57,7 +54,7 @@ impl Printer {
         fields["timestamp"] = crate::host::timestamp().into();
         fields["level"] = level.into();
         let mut out = std::io::stderr().lock();
-        let _ = writeln!(out, "{fields}");
+        let _ = writeln!(out, "{}", text::json(&fields.to_string()));
     }
 
     /// Whether results are JSON.
@@ -72,14 +69,10 @@ impl Printer {
         } else if rows.is_empty() {
             self.note(nothing);
         } else {
-<<<<<<< HEAD
-            write_line(&table(rows));
-=======
-            self.line(&match Terminal::of_stdout(SystemClock.now()) {
+            write_line(&match Terminal::of_stdout(SystemClock.now()) {
                 Some(terminal) => terminal.table(R::HEADS, &cells(rows)),
                 None => table(rows),
             });
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
         }
     }
 
@@ -123,8 +116,7 @@ impl Printer {
     /// Bytes that a guest chose: as they are to a file or another program, without what steers a terminal to a terminal.
     pub fn untrusted(&self, bytes: &[u8]) {
         if std::io::stdout().is_terminal() {
-            let text = String::from_utf8_lossy(bytes);
-            self.line(&text.lines().map(clean).collect::<Vec<_>>().join("\n"));
+            self.line(&String::from_utf8_lossy(bytes));
         } else {
             self.bytes(bytes);
         }
@@ -133,51 +125,37 @@ impl Printer {
     /// A question; the answer is typed behind it.
     pub fn prompt(&self, question: &str) {
         let mut out = std::io::stderr().lock();
-        let _ = write!(out, "{question}");
+        let _ = write!(out, "{}", text::lines(question));
         let _ = out.flush();
     }
 
     /// Progress: what is being done.
     pub fn note(&self, text: &str) {
-<<<<<<< HEAD
-        if !self.quiet {
-            self.to_stderr(&text::lines(text));
-=======
         if self.logs_json() {
             Self::json_line("INFO", json!({ "message": text }));
         } else if !self.quiet {
-            self.to_stderr(text);
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+            self.to_stderr(&text::lines(text));
         }
     }
 
     /// Something to look at, although the command goes on.
     pub fn warn(&self, text: &str) {
-<<<<<<< HEAD
-        if !self.quiet {
-            self.to_stderr(&format!("{} {}", self.head("warning:", "33"), text::lines(text)));
-=======
         if self.logs_json() {
             Self::json_line("WARN", json!({ "message": text }));
         } else if !self.quiet {
-            self.to_stderr(&format!("{} {text}", self.head("warning:", "33")));
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+            self.to_stderr(&format!("{} {}", self.head("warning:", "33"), text::lines(text)));
         }
     }
 
     /// Why the command ends.
     pub fn error(&self, error: &CliError) {
-<<<<<<< HEAD
-        let mut text = format!("{} {}", self.head("error:", "31"), text::lines(&error.to_string()));
-=======
         if self.logs_json() {
             let fields = json!({ "message": error.to_string(), "fix": error.fix(), "code": error.code() });
             return Self::json_line("ERROR", fields);
         }
-        let mut text = format!("{} {error}", self.head("error:", "31"));
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+        let mut text = format!("{} {}", self.head("error:", "31"), text::lines(&error.to_string()));
         if let Some(fix) = error.fix() {
-            text.push_str(&format!("\n{} {}", self.head("fix:", "36"), text::lines(fix)));
+            text.push_str(&format!("\n{} {}", self.head("fix:", "36"), text::lines(&fix)));
         }
         if let Some(code) = error.code() {
             let code = clean(code);
@@ -216,16 +194,12 @@ fn table<R: Row>(rows: &[R]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-<<<<<<< HEAD
-/// One line of text from a guest, without what would steer the terminal.
-=======
 /// The cells of each row, without what would steer the terminal.
 fn cells<R: Row>(rows: &[R]) -> Vec<Vec<String>> {
     rows.iter().map(|row| row.cells().iter().map(|cell| clean(cell)).collect()).collect()
 }
 
-/// Text from a guest, without what would steer the terminal. Lines stay one line.
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+/// One line of text from a guest, without what would steer the terminal.
 pub fn clean(text: &str) -> String {
     text::one_line(text)
 }

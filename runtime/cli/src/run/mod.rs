@@ -36,13 +36,8 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
     };
     let code = Code::parse(&failure.code);
     Err(CliError::Failed {
-<<<<<<< HEAD
-        code: code.map(|code| code.as_str().to_owned()),
-        message: format!("run {} {}: {}: {}", run.id, run.state, clean(&failure.code), clean(&failure.message)),
-=======
         code: code.map(Code::as_str).or_else(|| SdkCode::parse(&failure.code).map(|code| code.name)).map(str::to_owned),
-        message: format!("run {} {}: {}: {}", run.id, run.state, failure.code, crate::printer::clean(&failure.message)),
->>>>>>> f3ed48d (cli: ask before many are hit, name runs by a part, and say which bytes are sent)
+        message: format!("run {} {}: {}: {}", run.id, run.state, clean(&failure.code), clean(&failure.message)),
         fix: failure.fix.clone().or_else(|| code.map(|code| code.fix().to_owned())),
     })
 }
