@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::egress::EgressPolicy;
 use crate::secrets::SecretSource;
+
+/// The most memory that a guest may have where the operator decides nothing else, in bytes.
+pub const MEMORY_MAX: u64 = 1 << 30;
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -13,13 +17,16 @@ pub struct EngineConfig {
     pub components_dir: PathBuf,
     /// Where compiled code is kept. Private to the engine: whoever can write here can run code in the host.
     pub cache_dir: PathBuf,
+    /// The file of the key that seals compiled code; made if it is not there. Not in `cache_dir`, so that code which is brought from
+    /// elsewhere is compiled again.
+    pub cache_key: PathBuf,
     /// How many instances the pool holds at once; more wait. Default 256.
     pub concurrency: u32,
-    /// The largest single memory that any deployment may be given, in bytes. Default 1 GiB, at most 4 GiB.
+    /// The most memory that any guest may have, in bytes. Default [`MEMORY_MAX`], at most 4 GiB.
     pub memory_max: u64,
     /// What compiles a component.
     pub compiler: CompilerCommand,
-    /// How many compilations may run at once. Default 1.
+    /// How many compilations that have just begun may run at once, and besides these how many that take long. Default 1.
     pub compile_jobs: usize,
     /// What the operator lets requests reach.
     pub egress: EgressPolicy,
@@ -33,15 +40,18 @@ pub struct EngineConfig {
     pub guest_threads: usize,
 }
 
-/// How the program is called that compiles a component: with `args` and then the paths of component and code.
+/// How the program is called that compiles a component: with `args` and then those of [`crate::compile_component_main`].
 #[derive(Debug, Clone)]
 pub struct CompilerCommand {
     /// The program.
     pub program: PathBuf,
-    /// What comes before the two paths.
+    /// What comes before those.
     pub args: Vec<String>,
-    /// How long one compilation may take, in seconds. Default 60.
+    /// The CPU time that one compilation may take, in seconds. It may take ten times as long on the clock. Default 60.
     pub seconds: u64,
+    /// The CPU time after which a compilation gives way to others: it goes on if no other takes long, and else begins again in its
+    /// turn. Default 3 s.
+    pub quick: Duration,
     /// How much address space it may use, in bytes. Default 2 GiB.
     pub memory: u64,
 }
@@ -50,7 +60,7 @@ impl CompilerCommand {
     /// `program` with the default bounds.
     #[must_use]
     pub fn new(program: PathBuf, args: Vec<String>) -> Self {
-        Self { program, args, seconds: 60, memory: 2 << 30 }
+        Self { program, args, seconds: 60, quick: Duration::from_secs(3), memory: 2 << 30 }
     }
 
     /// The program that runs now, called with `compile-component`.
@@ -69,8 +79,9 @@ impl EngineConfig {
         Self {
             components_dir: data.join("components"),
             cache_dir: data.join("cache"),
+            cache_key: data.join("cache.key"),
             concurrency: 256,
-            memory_max: 1 << 30,
+            memory_max: MEMORY_MAX,
             compiler,
             compile_jobs: 1,
             egress: EgressPolicy::default(),

@@ -7,8 +7,9 @@ use tidemill_core::{Code, Failure, Limits};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::activation::Cause;
+use crate::stack::{self, first_line};
 
-/// Frames of the guest's stack that a failure shows.
+/// Frames from which on a trace is that of a deep recursion: as many as wasmtime looks up.
 const FRAMES: usize = 20;
 
 /// The host stops the guest, with this failure. Host functions return it as their error.
@@ -57,11 +58,13 @@ pub(crate) struct Verdict {
 }
 
 /// Turns the error of a call into the run's failure.
-pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
+///
+/// `panic` is what the guest wrote about its own end, if it did.
+pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits, panic: impl FnOnce() -> Option<String>) -> Verdict {
     if let Some(end) = error.downcast_ref::<End>() {
         let mut failure = end.failure.clone();
         if failure.details.is_none() {
-            failure.details = stack(error);
+            failure.details = stack::details_of(error);
         }
         let cause = cause_of(&failure);
         return Verdict { failure, cause, by_epoch: end.by_epoch };
@@ -75,7 +78,8 @@ pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
             Trap::MemoryOutOfBounds if is_below_the_stack(error) => {
                 (Code::StackOverflow, "the guest's stack overflowed".to_owned())
             }
-            other => (Code::Trap, format!("the guest trapped: {}", trap_words(*other))),
+            Trap::UnreachableCodeReached => (Code::Trap, panic().unwrap_or_else(|| trapped(*trap))),
+            other => (Code::Trap, trapped(*other)),
         }
     } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         (Code::Internal, format!("the pool has no room: {error}"))
@@ -88,7 +92,7 @@ pub(crate) fn judge(error: &wasmtime::Error, limits: &Limits) -> Verdict {
         (Code::Trap, format!("the guest was stopped: {}", root(error)))
     };
     let mut failure = code.failure(message);
-    failure.details = stack(error);
+    failure.details = stack::details_of(error);
     let cause = cause_of(&failure);
     Verdict { failure, cause, by_epoch: false }
 }
@@ -147,7 +151,7 @@ pub(crate) fn cause_of(failure: &Failure) -> Cause {
 
 /// wasmtime's error for too large arguments has a private type; a test pins its words.
 fn is_host_call_bound(error: &wasmtime::Error) -> bool {
-    error.chain().any(|cause| cause.to_string().starts_with("too much data is being copied between"))
+    error.chain().any(|cause| first_line(&cause).starts_with("too much data is being copied between"))
 }
 
 /// Compilers keep what has an address on a stack in memory, which begins at its lowest end: where that one overflows first, the
@@ -159,7 +163,7 @@ fn is_below_the_stack(error: &wasmtime::Error) -> bool {
         return false;
     };
     let address = error.chain().find_map(|cause| {
-        let words = cause.to_string();
+        let words = first_line(&cause);
         let (_, rest) = words.split_once("memory fault at wasm address 0x")?;
         u64::from_str_radix(rest.split(|c: char| !c.is_ascii_hexdigit()).next()?, 16).ok()
     });
@@ -172,9 +176,9 @@ fn is_below_the_stack(error: &wasmtime::Error) -> bool {
     }
 }
 
-fn trap_words(trap: Trap) -> String {
+fn trapped(trap: Trap) -> String {
     let words = trap.to_string();
-    words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned()
+    format!("the guest trapped: {}", words.strip_prefix("wasm trap: ").unwrap_or(&words))
 }
 
 fn root(error: &wasmtime::Error) -> String {
@@ -183,48 +187,4 @@ fn root(error: &wasmtime::Error) -> String {
         text.truncate((0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
     }
     text
-}
-
-/// The guest's stack, innermost frame first, as `{"stack": [{"function", "file", "line"}]}`.
-fn stack(error: &wasmtime::Error) -> Option<String> {
-    #[derive(serde::Serialize)]
-    struct Frame {
-        function: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        line: Option<u32>,
-    }
-    let trace = error.downcast_ref::<WasmBacktrace>()?;
-    let mut frames = Vec::new();
-    for frame in trace.frames() {
-        let fallback = || frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), cut);
-        if frame.symbols().is_empty() {
-            frames.push(Frame { function: fallback(), file: None, line: None });
-        }
-        for symbol in frame.symbols() {
-            frames.push(Frame {
-                function: symbol.name().map_or_else(fallback, cut),
-                file: symbol.file().map(cut),
-                line: symbol.line(),
-            });
-        }
-        if frames.len() >= FRAMES {
-            break;
-        }
-    }
-    frames.truncate(FRAMES);
-    if frames.is_empty() {
-        return None;
-    }
-    #[derive(serde::Serialize)]
-    struct Stack {
-        stack: Vec<Frame>,
-    }
-    serde_json::to_string(&Stack { stack: frames }).ok()
-}
-
-/// Names come from the component: bounded like everything else of it.
-fn cut(name: &str) -> String {
-    name.chars().take(200).collect()
 }

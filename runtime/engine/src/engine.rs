@@ -1,7 +1,7 @@
 //! The engine's front: admit a component, load it, run it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 
 use crate::activation::{Activation, Cause, DryRun, Effects, Ended, Outcome};
-use crate::compile::{Cache, Compiler, header};
+use crate::compile::{Cache, Compiler, Inspected, Unworked, header};
 use crate::config::EngineConfig;
 use crate::egress::Egress;
 use crate::error::{Admitted, EngineError, Problem, Refused};
@@ -23,6 +23,7 @@ use crate::host::{self, Contract};
 use crate::meter::{Meter, Turn, Turns};
 use crate::module::Module;
 use crate::sandbox::{self, Purpose};
+use crate::stack::SourceFrame;
 use crate::threads::Threads;
 use crate::ticker::Ticker;
 use crate::validate;
@@ -91,7 +92,7 @@ impl Engine {
         let sandbox = sandbox::build(Purpose::Run { slots, memory_max: config.memory_max })
             .map_err(|error| start(error.to_string()))?;
         let contract = host::contract(&sandbox.engine).map_err(|error| start(error.to_string()))?;
-        let cache = Cache::open(&config.cache_dir, &sandbox.engine)?;
+        let cache = Cache::open(&config.cache_dir, &config.cache_key, &sandbox.engine)?;
         let ticker = Ticker::start(sandbox.engine.clone()).map_err(|error| start(error.to_string()))?;
         let threads = Threads::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
         Ok(Arc::new(Self {
@@ -107,6 +108,7 @@ impl Engine {
                 egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
                 policy: Arc::new(config.egress.clone()),
                 currencies,
+                memory_max: config.memory_max,
                 save_entries: config.save_entries.max(1),
             }),
             clock,
@@ -123,16 +125,37 @@ impl Engine {
     pub async fn admit(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused> {
         let begin = begin_of(bytes_file).await.map_err(|error| Refused::by_host(format!("the upload: {error}")))?;
         header(&begin).map_err(|message| Refused::one(Problem::new(Code::ComponentInvalid, message)))?;
-        if !self.cache.has(digest) {
-            self.compile(bytes_file, digest).await?;
-        }
-        match self.load(digest).await {
-            Ok((admitted, _)) => with_schemas(admitted, bytes_file).await,
-            Err(refused) => {
-                self.cache.remove(digest);
-                Err(refused)
+        let by_host = |unworked| match unworked {
+            Unworked::Refused(refused) => refused,
+            Unworked::Damaged(why) => Refused::by_host(format!("the upload has changed: {why}")),
+        };
+        let mut inspected = None;
+        if self.cache.has(digest) {
+            match self.load(digest).await {
+                Ok(_) => inspected = Some(self.compiler.inspect(bytes_file, digest).await.map_err(by_host)?),
+                Err(Unloaded::Refused(refused)) => return Err(self.refuse(digest, refused)),
+                Err(Unloaded::Unusable(error)) => self.discard(digest, &error),
             }
         }
+        let Inspected { schemas, warnings } = match inspected {
+            Some(inspected) => inspected,
+            None => self.compile(bytes_file, digest).await.map_err(by_host)?,
+        };
+        let (admitted, _) = self.load(digest).await.map_err(|error| self.refuse(digest, error.into()))?;
+        let warnings = admitted.warnings.into_iter().chain(warnings).collect();
+        Ok(Admitted { schemas, warnings, ..admitted })
+    }
+
+    /// Forgets the code of a component that cannot run here.
+    fn refuse(&self, digest: ComponentDigest, refused: Refused) -> Refused {
+        self.cache.remove(digest);
+        refused
+    }
+
+    /// Forgets cached code that cannot be used.
+    fn discard(&self, digest: ComponentDigest, error: &str) {
+        tracing::warn!(%digest, error, "cached code cannot be used; the component is compiled again");
+        self.cache.remove(digest);
     }
 
     /// The component's code: from memory, else from the code cache, else compiled anew from its bytes.
@@ -156,38 +179,81 @@ impl Engine {
         if self.cache.has(digest) {
             match self.load(digest).await {
                 Ok((_, module)) => return Ok(Arc::new(module)),
-                Err(error) => tracing::warn!(%digest, %error, "cached code cannot be used; compiling anew"),
+                Err(error) => self.discard(digest, &error.to_string()),
             }
-            self.cache.remove(digest);
         }
-        let bytes_file = self.config.components_dir.join(digest.hex()).with_extension("wasm");
+        let bytes_file = self.bytes_file(digest);
         match tokio::fs::try_exists(&bytes_file).await {
             Ok(true) => {}
             Ok(false) => return Err(EngineError::NotFound(digest)),
             Err(error) => return Err(EngineError::Io { what: "reading a component", error }),
         }
-        self.compile(&bytes_file, digest).await.map_err(refused)?;
-        let (_, module) = self.load(digest).await.map_err(refused)?;
+        self.compile(&bytes_file, digest).await.map_err(|error| error.into_error(digest))?;
+        let (_, module) = self.load(digest).await.map_err(|error| refused(error.into()))?;
         Ok(Arc::new(module))
     }
 
-    async fn compile(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<(), Refused> {
-        self.compiler.compile(bytes_file, digest, &self.cache).await?;
+    async fn compile(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<Inspected, Unworked> {
+        let inspected = self.compiler.compile(bytes_file, digest, &self.cache).await?;
         self.shared.counts.compiled.fetch_add(1, Relaxed);
-        Ok(())
+        Ok(inspected)
     }
 
     /// Loads, validates and links cached code, away from the threads that serve.
-    async fn load(&self, digest: ComponentDigest) -> Result<(Admitted, Module), Refused> {
+    async fn load(&self, digest: ComponentDigest) -> Result<(Admitted, Module), Unloaded> {
         let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(&self.cache));
         let loaded = tokio::task::spawn_blocking(move || {
-            let component = cache
-                .load(&shared.engine, digest)
-                .map_err(|error| Refused::one(Problem::new(Code::ComponentInvalid, crate::module::words(&error))))?;
+            let component =
+                cache.load(&shared.engine, digest).map_err(|error| Unloaded::Unusable(crate::module::words(&error)))?;
             shared.counts.loaded.fetch_add(1, Relaxed);
-            validate::check(&shared.engine, &component, &shared.contract, digest)
+            Ok(validate::check(&shared.engine, &component, &shared.contract, digest)?)
         });
-        loaded.await.unwrap_or_else(|error| Err(Refused::by_host(format!("loading the component: {error}"))))
+        loaded.await.unwrap_or_else(|error| Err(Refused::by_host(format!("loading the component: {error}")).into()))
+    }
+
+    /// Where the bytes of a component are.
+    fn bytes_file(&self, digest: ComponentDigest) -> PathBuf {
+        self.config.components_dir.join(digest.hex()).with_extension("wasm")
+    }
+
+    /// Finds the functions and source lines at `places` of a component, which are [`crate::StackFrame::offset`]s: for each of them those
+    /// that were inlined into one another, innermost first. Without debug information there are none.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] without the bytes; [`EngineError::Refused`] if their debug
+    /// information takes too much to read.
+    pub async fn source_lines(
+        &self,
+        digest: ComponentDigest,
+        places: &[u64],
+    ) -> Result<Vec<Vec<SourceFrame>>, EngineError> {
+        let bytes_file = self.bytes_file(digest);
+        if !tokio::fs::try_exists(&bytes_file).await.unwrap_or(true) {
+            return Err(EngineError::NotFound(digest));
+        }
+        self.compiler.lines(&bytes_file, digest, places).await.map_err(|error| error.into_error(digest))
+    }
+
+    /// Reads all bytes of a component and of its cached code. Code that is damaged is compiled again when it is needed.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] if the bytes are not what was uploaded.
+    pub async fn verify(&self, digest: ComponentDigest) -> Result<(), EngineError> {
+        let (cache, bytes_file) = (Arc::clone(&self.cache), self.bytes_file(digest));
+        let verified = tokio::task::spawn_blocking(move || {
+            if cache.has(digest) && !cache.is_sealed(digest).unwrap_or(false) {
+                tracing::warn!(%digest, "cached code is damaged; the component is compiled again when it is needed");
+                cache.remove(digest);
+            }
+            crate::digest::of_file(&bytes_file)
+        });
+        let io = |error| EngineError::Io { what: "reading a component", error };
+        match verified.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(found) if found == digest => Ok(()),
+            Ok(found) => Err(EngineError::Damaged { digest, why: format!("the bytes have the digest {found}") }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(EngineError::NotFound(digest)),
+            Err(error) => Err(io(error)),
+        }
     }
 
     /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
@@ -308,14 +374,33 @@ impl Drop for Running {
     }
 }
 
-/// What the component says of its workflow's JSON.
-async fn with_schemas(admitted: Admitted, bytes_file: &Path) -> Result<Admitted, Refused> {
-    let file = bytes_file.to_owned();
-    let read = tokio::task::spawn_blocking(move || validate::section::read(&file));
-    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    let (schemas, warning) = read.map_err(|error| Refused::by_host(format!("the upload: {error}")))?;
-    let warnings = admitted.warnings.into_iter().chain(warning).collect();
-    Ok(Admitted { schemas, warnings, ..admitted })
+/// Why cached code was not loaded.
+#[derive(Debug, thiserror::Error)]
+enum Unloaded {
+    /// The component cannot run here.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// The code itself cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl From<Unloaded> for Refused {
+    fn from(unloaded: Unloaded) -> Self {
+        match unloaded {
+            Unloaded::Refused(refused) => refused,
+            Unloaded::Unusable(error) => Self::one(Problem::new(Code::ComponentInvalid, error)),
+        }
+    }
+}
+
+impl Unworked {
+    fn into_error(self, digest: ComponentDigest) -> EngineError {
+        match self {
+            Self::Refused(refused) => EngineError::Refused { digest, refused },
+            Self::Damaged(why) => EngineError::Damaged { digest, why },
+        }
+    }
 }
 
 async fn begin_of(path: &Path) -> std::io::Result<Vec<u8>> {

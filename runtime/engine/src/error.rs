@@ -12,6 +12,14 @@ pub enum EngineError {
     /// There are no bytes for the digest.
     #[error("there is no component {0}")]
     NotFound(ComponentDigest),
+    /// The bytes for the digest are other bytes.
+    #[error("component {digest} is damaged: {why}")]
+    Damaged {
+        /// Which.
+        digest: ComponentDigest,
+        /// How that is known.
+        why: String,
+    },
     /// The component was admitted once, but this host cannot run it.
     #[error("component {digest} cannot run on this host: {refused}")]
     Refused {
@@ -39,6 +47,7 @@ impl EngineError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotFound(_) => Code::ComponentNotFound,
+            Self::Damaged { .. } => Code::StoreDamaged,
             Self::Refused { refused, .. } => refused.problems.first().map_or(Code::ComponentInvalid, |p| p.code),
             Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
             Self::Start(_) | Self::Io { .. } | Self::Internal(_) => Code::Internal,

@@ -77,7 +77,7 @@ pub(crate) async fn execute(
         (Some(outcome), _) => (outcome, false),
         (None, Ok(outcome)) => (outcome, false),
         (None, Err(error)) => {
-            let verdict = match end::judge(&error, &limits) {
+            let verdict = match end::judge(&error, &limits, || log.panic()) {
                 verdict if verdict.failure.code != Code::LimitFuel.as_str() => verdict,
                 _ if guest.history.told.is_some() => end::out_of_grace(),
                 _ if !guest.history.live => end::out_of_replay(&limits),

@@ -49,6 +49,8 @@ pub(crate) struct Outside {
     pub policy: Arc<EgressPolicy>,
     /// The units of money.
     pub currencies: Currencies,
+    /// The most memory that any guest may have, in bytes.
+    pub memory_max: u64,
     /// After so many entries what is recorded is saved.
     pub save_entries: u32,
 }
@@ -118,7 +120,7 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let limit = run.limits.fuel.get();
         Self {
-            memory: MemoryLimiter::new(run.limits.memory),
+            memory: MemoryLimiter::new(run.limits.memory, outside.memory_max),
             run,
             export,
             outside,

@@ -15,6 +15,8 @@ const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: u64,
+    /// The most that the host allows, whatever the deployment's limit is.
+    host: u64,
     held: u64,
     peak: u64,
     /// Held and peak before the last growth, which may turn out to be refused.
@@ -22,9 +24,9 @@ pub(crate) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    /// At most `limit` bytes together.
-    pub const fn new(limit: u64) -> Self {
-        Self { limit, held: 0, peak: 0, before: (0, 0) }
+    /// At most `limit` bytes together, and at most `host`.
+    pub const fn new(limit: u64, host: u64) -> Self {
+        Self { limit, host, held: 0, peak: 0, before: (0, 0) }
     }
 
     /// The most that was held, in bytes.
@@ -34,7 +36,7 @@ impl MemoryLimiter {
 
     fn grow(&mut self, by: u64, past_own_maximum: bool) -> wasmtime::Result<bool> {
         let wanted = self.held.saturating_add(by);
-        if wanted > self.limit || past_own_maximum {
+        if wanted > self.limit.min(self.host) || past_own_maximum {
             return Err(self.denied(wanted).into());
         }
         self.before = (self.held, self.peak);
@@ -50,6 +52,13 @@ impl MemoryLimiter {
     }
 
     fn denied(&self, wanted: u64) -> End {
+        if wanted > self.host {
+            let message = format!(
+                "the guest asked for {wanted} bytes of memory; this host allows {}, which its operator raises with `--memory-max`",
+                self.host
+            );
+            return End::new(Code::LimitMemory, message);
+        }
         let raised = wanted.max(self.limit.saturating_add(1)).next_power_of_two() >> 20;
         End::new(
             Code::LimitMemory,
@@ -86,7 +95,7 @@ mod tests {
 
     #[test]
     fn memories_and_tables_count_together() {
-        let mut limiter = MemoryLimiter::new(1_000_000);
+        let mut limiter = MemoryLimiter::new(1_000_000, u64::MAX);
         assert!(limiter.memory_growing(0, 500_000, None).unwrap());
         assert!(limiter.memory_growing(0, 400_000, None).unwrap());
         let error = limiter.table_growing(0, 20_000, None).unwrap_err();
@@ -96,8 +105,16 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_above_the_hosts_own_is_the_hosts_own() {
+        let mut limiter = MemoryLimiter::new(4_000_000, 1_000_000);
+        assert!(limiter.memory_growing(0, 1_000_000, None).unwrap());
+        let error = limiter.memory_growing(1_000_000, 1_000_001, None).unwrap_err();
+        assert!(error.downcast_ref::<End>().unwrap().failure.message.contains("--memory-max"));
+    }
+
+    #[test]
     fn what_the_pool_refuses_is_taken_back() {
-        let mut limiter = MemoryLimiter::new(1_000_000);
+        let mut limiter = MemoryLimiter::new(1_000_000, u64::MAX);
         assert!(limiter.memory_growing(0, 300_000, None).unwrap());
         assert!(limiter.memory_growing(300_000, 900_000, None).unwrap());
         assert!(limiter.memory_grow_failed(wasmtime::Error::msg("no")).is_err());

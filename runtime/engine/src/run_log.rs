@@ -10,6 +10,7 @@ use tidemill_core::{Clock, Code, Timestamp};
 use tidemill_store::records::{LogLevel, LogLine};
 
 use crate::activation::{RunContext, RunSink};
+use crate::panic::Tail;
 
 /// What a line costs beside its text, so that empty lines are not free.
 const LINE_OVERHEAD: u64 = 32;
@@ -75,6 +76,8 @@ struct State {
     bytes: u64,
     dropped: u64,
     open: [OpenLine; 2],
+    /// The end of standard error, replayed or not: it has the text of a panic.
+    tail: Tail,
     /// Whether what is written was written before.
     replays: bool,
     /// So many more lines were.
@@ -162,6 +165,9 @@ impl RunLog {
     /// Takes what the guest wrote to a standard stream; a line ends with its newline, or with the run.
     pub fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
         let mut state = self.state();
+        if stream == Stream::Stderr {
+            state.tail.extend(bytes);
+        }
         while let Some(at) = bytes.iter().position(|b| *b == b'\n') {
             if let Some(line) = bytes.get(..at) {
                 state.open[stream as usize].extend(line);
@@ -170,6 +176,11 @@ impl RunLog {
             bytes = bytes.get(at + 1..).unwrap_or_default();
         }
         state.open[stream as usize].extend(bytes);
+    }
+
+    /// What the guest wrote about its own end, if it did.
+    pub fn panic(&self) -> Option<String> {
+        self.state().tail.panic()
     }
 
     /// Ends open lines and says what was dropped; at the end of the activation.

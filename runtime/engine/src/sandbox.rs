@@ -103,9 +103,9 @@ fn base() -> Config {
     }
     config.shared_memory(false);
     config.concurrency_support(false);
-    // Traps name functions and, where the component has them, source lines.
+    // Traps name functions. Debug information is the guest's, so it is never parsed in the host (`compile::lines`).
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES));
-    config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config.memory_init_cow(true);
     config
 }

@@ -1,35 +1,48 @@
-//! The child's side of compiling: bounds itself, compiles, writes the code, and says in one line on standard error why not.
+//! The child's side of compiling: limits itself, inspects, validates and compiles one component, or finds its source lines. It answers
+//! on standard output, and says in one line on standard error why it could not.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use tidemill_core::ComponentDigest;
 use wasmtime::component::Component;
 
+use super::confine;
+use super::inspect::Inspection;
+use super::lines;
+use super::report::Report;
+use crate::host::{self, Contract};
 use crate::module::words;
-use crate::sandbox::{self, Purpose};
-use crate::slice;
+use crate::sandbox::{self, Purpose, Sandbox};
+use crate::validate;
 
 /// The bytes are no component.
 pub(super) const EXIT_INVALID: u8 = 10;
 /// The compiler refused it.
 pub(super) const EXIT_FAILED: u8 = 11;
-/// A file could not be read or written, or the child could not bound itself.
+/// A file could not be read or written, or the child could not limit itself.
 pub(super) const EXIT_IO: u8 = 12;
+/// The bytes are not those that were uploaded.
+pub(super) const EXIT_DAMAGED: u8 = 13;
 
-/// The lowest priority: uploads must not be felt.
-const NICE: i32 = 19;
+/// Why the child ends without an answer: its exit code, and one line.
+type Failed = (u8, String);
 
-/// What the hidden command `compile-component` does: reads the component at the first of `args` and writes its code to
-/// the second, within the CPU seconds of the third (default 60) and the bytes of memory of the fourth (default 2 GiB). It bounds the whole
-/// process: call it first thing in `main`, and return what it returns.
+/// What the hidden command `compile-component` does. Its arguments are what to do (`compile`, `inspect` or `lines`), the component's path,
+/// its digest, seconds of CPU time, bytes of memory and the id of the host's process; then, for `compile`, the path of the
+/// code, and for `lines`, offsets in the component. It limits the whole process: call it first thing in `main`, and
+/// return what it returns.
 #[must_use]
 pub fn compile_component_main(args: &[OsString]) -> ExitCode {
-    match work(args) {
+    let answer = work(args).and_then(|report| {
+        let answer = serde_json::to_vec(&report).map_err(|error| (EXIT_IO, error.to_string()))?;
+        std::io::stdout().write_all(&answer).map_err(|error| (EXIT_IO, format!("the answer: {error}")))
+    });
+    match answer {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             let _ = writeln!(std::io::stderr(), "{}", message.replace('\n', " "));
@@ -38,17 +51,57 @@ pub fn compile_component_main(args: &[OsString]) -> ExitCode {
     }
 }
 
-fn work(args: &[OsString]) -> Result<(), (u8, String)> {
-    let [from, to, rest @ ..] = args else {
-        return Err((EXIT_IO, "give the paths of component and code".to_owned()));
-    };
-    let number = |at: usize, default: u64| {
-        rest.get(at).and_then(|arg| arg.to_str()).and_then(|arg| arg.parse().ok()).unwrap_or(default)
-    };
-    bound(number(0, 60), number(1, 2 << 30)).map_err(|error| (EXIT_IO, format!("no limits: {error}")))?;
-    let bytes = fs::read(from).map_err(|error| (EXIT_IO, format!("reading the component: {error}")))?;
+fn work(args: &[OsString]) -> Result<Report, Failed> {
+    let usage = || (EXIT_IO, "the arguments are not those of a host".to_owned());
+    let [task, component, digest, seconds, memory, host, rest @ ..] = args else { return Err(usage()) };
+    let text = |arg: &OsString| arg.to_str().map(str::to_owned).ok_or_else(usage);
+    let number = |arg: &OsString| text(arg)?.parse::<u64>().map_err(|_| usage());
+    let digest: ComponentDigest = text(digest)?.parse().map_err(|_| usage())?;
+    let host = u32::try_from(number(host)?).map_err(|_| usage())?;
+    confine::limit(number(seconds)?, number(memory)?, host).map_err(|message| (EXIT_IO, message))?;
+    let bytes = read(PathBuf::from(component), digest)?;
+    match (text(task)?.as_str(), rest) {
+        ("compile", [code]) => compile(bytes, PathBuf::from(code)),
+        ("inspect", []) => {
+            confine()?;
+            Ok(admitted(Inspection::of(&bytes)))
+        }
+        ("lines", places) => {
+            let places = places.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+            confine()?;
+            Ok(Report::Lines(lines::find(&bytes, &places)))
+        }
+        _ => Err(usage()),
+    }
+}
+
+fn confine() -> Result<(), Failed> {
+    confine::confine().map_err(|error| (EXIT_IO, format!("no confinement: {error}")))
+}
+
+/// Reads the component, and refuses other bytes than those that were uploaded.
+fn read(path: PathBuf, digest: ComponentDigest) -> Result<Vec<u8>, Failed> {
+    let bytes = fs::read(path).map_err(|error| (EXIT_IO, format!("reading the component: {error}")))?;
+    let found = ComponentDigest::of(&bytes);
+    if found != digest {
+        return Err((EXIT_DAMAGED, format!("the bytes have the digest {found}")));
+    }
     header(&bytes).map_err(|message| (EXIT_INVALID, message.to_owned()))?;
+    Ok(bytes)
+}
+
+fn compile(mut bytes: Vec<u8>, code: PathBuf) -> Result<Report, Failed> {
+    let io = |what: &str, error: std::io::Error| (EXIT_IO, format!("{what}: {error}"));
     let sandbox = sandbox::build(Purpose::Compile).map_err(|error| (EXIT_IO, error.to_string()))?;
+    let contract = host::contract(&sandbox.engine).map_err(|error| (EXIT_IO, error.to_string()))?;
+    let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(code);
+    let file = open.map_err(|error| io("the code", error))?;
+    confine()?;
+    let inspection = Inspection::of(&bytes);
+    inspection.hide(&mut bytes);
+    if let Some(refused) = misfit(&inspection, &bytes, &sandbox, &contract) {
+        return Ok(refused);
+    }
     let component = Component::from_binary(&sandbox.engine, &bytes).map_err(|error| {
         let words = words(&error);
         let code = if words.contains("ompilation error") || words.contains("odegen error") {
@@ -59,16 +112,21 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
         (code, words)
     })?;
     let code = component.serialize().map_err(|error| (EXIT_FAILED, words(&error)))?;
-    write(Path::new(to), &code).map_err(|error| (EXIT_IO, format!("writing the code: {error}")))
+    write(file, &code).map_err(|error| io("writing the code", error))?;
+    Ok(admitted(inspection))
 }
 
-fn bound(seconds: u64, memory: u64) -> Result<(), rustix::io::Errno> {
-    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    slice::ask_for_usual();
-    setpriority_process(None, NICE)?;
-    setrlimit(Resource::As, limit(memory))?;
-    setrlimit(Resource::Cpu, limit(seconds))?;
-    setrlimit(Resource::Core, limit(0))
+/// What is wrong with a component's imports and exports. Found before its code is compiled, which may take a minute.
+fn misfit(inspection: &Inspection, bytes: &[u8], sandbox: &Sandbox, contract: &Contract) -> Option<Report> {
+    let hollow = inspection.hollow(bytes);
+    // What cannot be compiled even so is refused in the words of the whole.
+    let component = Component::from_binary(&sandbox.engine, &hollow).ok()?;
+    let refused = validate::check(&sandbox.engine, &component, contract, ComponentDigest::of(&hollow)).err()?;
+    Some(Report::Refused(refused.problems.into_iter().map(Into::into).collect()))
+}
+
+fn admitted(inspection: Inspection) -> Report {
+    Report::Admitted { schemas: inspection.schemas, warnings: inspection.warnings }
 }
 
 /// What the first bytes tell, in words that help more than the parser's.
@@ -83,8 +141,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-fn write(path: &Path, code: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+fn write(mut file: File, code: &[u8]) -> std::io::Result<()> {
     file.write_all(code)?;
     file.sync_all()
 }

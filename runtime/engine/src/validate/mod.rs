@@ -2,7 +2,6 @@
 //! export against the four worlds, with the nearest name and what to do. Signatures of the contract's functions are checked one by one;
 //! those of WASI last, by wasmtime, which stops at the first that differs.
 
-pub(crate) mod section;
 mod shape;
 mod table;
 
@@ -21,6 +20,18 @@ use table::{CONTRACT, PACKAGE, VERSION, WASI, WASI_VERSION};
 const PROBLEMS: usize = 100;
 /// The most imports and exports that are looked at.
 const ITEMS: usize = 1_000;
+/// Packages that the host does not have, with what does their work here.
+const INSTEAD: [(&str, &str); 6] = [
+    (
+        "wasi:http/",
+        "Send requests through `tidemill:guest/http`, which is journaled and bound to the deployment's grants.",
+    ),
+    ("wasi:keyvalue/", "Keep values in `tidemill:guest/state`, which is committed together with the run."),
+    ("wasi:blobstore/", "Keep values in `tidemill:guest/state`, which is committed together with the run."),
+    ("wasi:messaging/", "Publish through `tidemill:guest/events`; subscriptions are in the manifest."),
+    ("wasi:config/", "Read the deployment's configuration through `tidemill:guest/context`."),
+    ("wasi:logging/", "Write lines through `tidemill:guest/log`, or to standard output."),
+];
 
 /// Checks a compiled component, and links it where it can run.
 ///
@@ -132,12 +143,8 @@ fn known(import: &Name<'_>, shown: &str) -> Result<(), Problem> {
             format!("Build for WASI {WASI_VERSION} (target `wasm32-wasip2`)."),
         );
     }
-    if import.interface.starts_with("wasi:http/") {
-        return missing(
-            format!("the component imports `{shown}`, which the host does not have"),
-            "Send requests through `tidemill:guest/http`, which is journaled and bound to the deployment's grants."
-                .to_owned(),
-        );
+    if let Some((_, fix)) = INSTEAD.iter().find(|(package, _)| import.interface.starts_with(package)) {
+        return missing(format!("the component imports `{shown}`, which the host does not have"), (*fix).to_owned());
     }
     let all = CONTRACT.keys().map(|name| format!("{PACKAGE}/{name}")).chain(WASI.iter().map(ToString::to_string));
     let all: Vec<_> = all.collect();
@@ -240,13 +247,24 @@ impl<'a> Name<'a> {
     }
 }
 
+/// The known name that was most likely meant: that of the same package with the fewest changes, if these are few.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let name = shown(name);
+    let (package, own) = split(&name);
+    let most = own.chars().count().max(3) / 3;
     known
-        .map(|known| (strsim::jaro_winkler(&name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter_map(|known| {
+            let (its_package, its_own) = split(known);
+            let changes = strsim::osa_distance(own, its_own);
+            (strsim::osa_distance(package, its_package) <= 1 && changes <= most).then_some((changes, known))
+        })
+        .min_by_key(|(changes, _)| *changes)
         .map_or_else(String::new, |(_, near)| format!("; the nearest is `{near}`"))
+}
+
+/// A name's package, which is empty for a function's, and the rest.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once('/').unwrap_or(("", name))
 }
 
 /// Names come from the component: bounded like everything else of it.

@@ -98,7 +98,8 @@ async fn recursion_without_end_overflows_the_guests_own_stack() {
 async fn traps_name_what_happened_and_where() {
     let world = World::new();
     let job = world.hostile().await;
-    for (act, words) in [("trap", "unreachable"), ("out-of-bounds", "out of bounds"), ("panic", "unreachable")] {
+    let panicked = "the guest panicked at src/lib.rs:";
+    for (act, words) in [("trap", "unreachable"), ("out-of-bounds", "out of bounds"), ("panic", panicked)] {
         let (failure, cause) = job.failure(json!({ "do": act })).await;
         assert_eq!((failure.code.as_str(), cause), ("host/trap", Cause::Trap), "{act}");
         assert!(failure.message.contains(words), "{act}: {}", failure.message);
@@ -106,6 +107,21 @@ async fn traps_name_what_happened_and_where() {
         assert!(stack["stack"].to_string().contains("hostile"), "{stack}");
     }
     assert!(job.told.messages().iter().any(|line| line.contains("panicked on request")));
+}
+
+#[tokio::test]
+async fn a_panic_has_its_text_while_replaying_too() {
+    let world = World::new();
+    let job = world.hostile().await;
+    let recorded = job.run(json!({ "do": "now" })).await.journal.unwrap();
+    let replay =
+        || tidemill_engine::Activation { journal: recorded.clone(), ..job.activation(&json!({ "do": "panic" })) };
+    let (fails, _) = failure(world.engine.run(replay()).await);
+    assert!(fails.message.contains("panicked on request"), "{}", fails.message);
+    match world.engine.dry_run(replay()).await {
+        tidemill_engine::DryRun::Failed(fails) => assert!(fails.message.contains("panicked on request")),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -5,11 +5,14 @@
 mod basics;
 mod bounds;
 mod cancellation;
+mod debug;
 mod durable;
 mod egress;
 mod health;
 mod https;
+mod integrity;
 mod ledger;
+mod output;
 mod retries;
 mod secrets;
 mod server;

@@ -293,3 +293,30 @@ pub fn failure(ended: Ended) -> (Failure, Cause) {
         other => panic!("it ended with {other:?}"),
     }
 }
+
+/// A workflow whose module has these parts: memory, functions, custom sections. Its export is the module's `run`, which is given the
+/// place and length of its input and returns the place of its result.
+pub fn workflow(imports: &str, module: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            {imports}
+            (import "tidemill:guest/types@0.1.0" (instance $types
+                (type $record (record
+                    (field "code" string) (field "message" string) (field "retryable" bool)
+                    (field "details" (option string))))
+                (export "failure" (type (eq $record)))))
+            (alias export $types "failure" (type $failure))
+            (core module $m
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+                {module})
+            (core instance $i (instantiate $m))
+            (alias core export $i "memory" (core memory $memory))
+            (alias core export $i "realloc" (core func $realloc))
+            (func $run (param "input" string) (result (result string (error $failure)))
+                (canon lift (core func $i "run") (memory $memory) (realloc $realloc)))
+            (instance $workflow (export "run" (func $run)))
+            (export "tidemill:guest/workflow@0.1.0" (instance $workflow)))"#
+    );
+    wat::parse_str(text).unwrap()
+}

@@ -4,11 +4,11 @@ use proptest::prelude::*;
 use tidemill_core::ComponentDigest;
 use tidemill_engine::{CompilerCommand, Refused};
 
-use crate::support::{World, compiler};
+use crate::support::{World, compiler, workflow};
 
 impl World {
     async fn admit(&self, bytes: &[u8]) -> Result<tidemill_engine::Admitted, Refused> {
-        let file = self.folder.path().join("upload");
+        let file = self.folder.path().join(format!("upload-{}", ComponentDigest::of(bytes).hex()));
         std::fs::write(&file, bytes).unwrap();
         self.engine.admit(&file, ComponentDigest::of(bytes)).await
     }
@@ -167,14 +167,20 @@ async fn what_is_off_is_refused() {
 }
 
 /// One function of `statements` statements, each of which keeps the compiler busy.
-fn large(functions: usize, statements: usize) -> Vec<u8> {
+pub fn large(functions: usize, statements: usize) -> Vec<u8> {
+    importing("", functions, statements)
+}
+
+/// The same with imports.
+fn importing(imports: &str, functions: usize, statements: usize) -> Vec<u8> {
     let mut body = String::from("(param i32) (result i32) (local i32 i32 i32 i32) ");
     for n in 0..statements {
         let (a, b) = (n % 5, (n * 7 + 1) % 5);
         body.push_str(&format!("(local.set {a} (i32.add (i32.mul (local.get {b}) (i32.const {n})) (local.get {a}))) "));
     }
     let function = format!("(func {body} (local.get 1))");
-    wat::parse_str(format!("(component (core module {}))", function.repeat(functions))).unwrap()
+    let run = r#"(func (export "run") (param i32 i32) (result i32) i32.const 0)"#;
+    workflow(imports, &format!("{run} {}", function.repeat(functions)))
 }
 
 #[tokio::test]
@@ -184,6 +190,52 @@ async fn a_component_that_keeps_the_compiler_busy_is_refused_in_time() {
     let refused = world.admit(&large(40, 20_000)).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
     assert!(watch.elapsed().as_secs() < 30, "{:?}", watch.elapsed());
+}
+
+#[tokio::test]
+async fn imports_are_refused_before_the_code_is_compiled() {
+    let world = World::with(|config| config.compiler = CompilerCommand { seconds: 2, ..compiler() });
+    let http = r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#;
+    let refused = world.admit(&importing(http, 20, 20_000)).await.unwrap_err();
+    assert_eq!(codes(&refused), ["host/import-missing"], "{refused}");
+}
+
+#[tokio::test]
+async fn a_small_component_does_not_wait_for_those_that_keep_the_compiler_busy() {
+    let quick = std::time::Duration::from_millis(100);
+    let world = World::with(|config| config.compiler = CompilerCommand { quick, ..compiler() });
+    let (first, second) = (large(60, 20_000), large(61, 20_000));
+    let bombs = async { tokio::join!(world.admit(&first), world.admit(&second)) };
+    let small = async {
+        // They have begun before it.
+        tokio::task::yield_now().await;
+        world.admit(&std::fs::read(tidemill_artifacts::noop()).unwrap()).await
+    };
+    tokio::select! {
+        biased;
+        ended = bombs => panic!("{ended:?}"),
+        admitted = small => drop(admitted.unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_far_from_all_others_has_no_nearest() {
+    let world = World::new();
+    let refused = world
+        .refuse(
+            r#"(component
+                (import "wasi:keyvalue/store@0.2.0" (instance))
+                (import "wasi:messaging/producer@0.2.0" (instance))
+                (import "acme:thing/stdout@1.0.0" (instance))
+                (import "wasi:clocks/wall-clok@0.2.0" (instance))
+            )"#,
+        )
+        .await;
+    let problems = &refused.problems;
+    assert!(!problems[0].message.contains("nearest") && problems[0].fix.contains("tidemill:guest/state"), "{refused}");
+    assert!(!problems[1].message.contains("nearest") && problems[1].fix.contains("tidemill:guest/events"), "{refused}");
+    assert!(!problems[2].message.contains("nearest"), "{refused}");
+    assert!(problems[3].message.contains("the nearest is `wasi:clocks/wall-clock`"), "{refused}");
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::fuel::Owed;
 use crate::run_log::{RunLog, Stream};
 
-/// What a guest may write at once.
-const WRITE_BYTES: usize = 64 * 1024;
+/// The most that a guest may write at once, in bytes: each byte may be a line, and a guest yields only between its calls. As much as WASI
+/// allows the calls that block.
+const WRITE_BYTES: usize = 4 * 1024;
 
 /// One of the two streams.
 #[derive(Clone)]
@@ -53,6 +54,12 @@ impl Pollable for Output {
 #[async_trait::async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::trap(&format!(
+                "{} bytes were written to a stream at once, where `check-write` allows {WRITE_BYTES}",
+                bytes.len()
+            )));
+        }
         self.owed.bytes(bytes.len());
         self.log.write_stream(self.stream, &bytes);
         Ok(())

@@ -1,0 +1,131 @@
+//! Bytes and code on disk: what was swapped or damaged does not run.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use tidemill_core::ComponentDigest;
+use tidemill_engine::EngineError;
+
+use crate::support::World;
+
+impl World {
+    /// The file of a component's code with this extension.
+    fn code(&self, digest: ComponentDigest, extension: &str) -> PathBuf {
+        let kind = fs::read_dir(self.folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+        kind.join(digest.hex()).with_extension(extension)
+    }
+
+    fn bytes(&self, digest: ComponentDigest) -> PathBuf {
+        self.folder.path().join("components").join(digest.hex()).with_extension("wasm")
+    }
+
+    /// A new engine over the same folder.
+    fn again(self) -> Self {
+        let config = tidemill_engine::EngineConfig::new(self.folder.path(), crate::support::compiler());
+        let engine = tidemill_engine::Engine::new(config, self.store.clone(), self.clock.clone()).unwrap();
+        Self { engine, ..self }
+    }
+}
+
+fn flip(file: &PathBuf, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn code_with_a_flipped_bit_or_of_another_component_is_compiled_again() {
+    let world = World::new();
+    let noop = world.put(tidemill_artifacts::noop());
+    let hostile = world.put(tidemill_artifacts::hostile());
+    world.engine.module(noop).await.unwrap();
+    world.engine.module(hostile).await.unwrap();
+    flip(&world.code(noop, "code"), |len| len / 2);
+    for extension in ["code", "seal"] {
+        fs::copy(world.code(noop, extension), world.code(hostile, extension)).unwrap();
+    }
+    let world = world.again();
+    let job = world.job(world.engine.module(noop).await.unwrap());
+    assert_eq!(job.output(json!(7)).await, json!(7));
+    let job = world.job(world.engine.module(hostile).await.unwrap());
+    assert_eq!(job.output(json!({ "do": "echo", "value": 8 })).await, json!(8));
+    assert_eq!(world.engine.stats().compiled, 2);
+
+    // What is sound is not compiled.
+    let world = world.again();
+    world.engine.module(hostile).await.unwrap();
+    assert_eq!(world.engine.stats().compiled, 0);
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_neither_compiled_nor_verified() {
+    let world = World::new();
+    let noop = world.put(tidemill_artifacts::noop());
+    world.engine.module(noop).await.unwrap();
+    world.engine.verify(noop).await.unwrap();
+    flip(&world.bytes(noop), |len| len - 1);
+    assert!(matches!(world.engine.verify(noop).await, Err(EngineError::Damaged { .. })));
+
+    world.engine.evict(noop);
+    let error = world.engine.module(noop).await.err().unwrap();
+    assert_eq!(error.code().as_str(), "host/store-damaged", "{error}");
+    // Another component's bytes under its name.
+    fs::copy(tidemill_artifacts::hostile(), world.bytes(noop)).unwrap();
+    assert!(matches!(world.engine.module(noop).await, Err(EngineError::Damaged { .. })));
+    assert!(matches!(world.engine.source_lines(noop, &[1]).await, Err(EngineError::Damaged { .. })));
+    fs::remove_file(world.bytes(noop)).unwrap();
+    assert!(matches!(world.engine.verify(noop).await, Err(EngineError::NotFound(_))));
+
+    // Restored, it runs.
+    world.put(tidemill_artifacts::noop());
+    world.engine.module(noop).await.unwrap();
+}
+
+#[tokio::test]
+async fn verifying_removes_code_that_is_damaged() {
+    let world = World::new();
+    let noop = world.put(tidemill_artifacts::noop());
+    world.engine.module(noop).await.unwrap();
+    world.engine.verify(noop).await.unwrap();
+    assert!(world.code(noop, "code").exists());
+    flip(&world.code(noop, "code"), |len| len - 1);
+    world.engine.verify(noop).await.unwrap();
+    assert!(!world.code(noop, "code").exists());
+}
+
+/// The compiler of a host that was killed ends with it; here the thread that starts it ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_compiler_ends_with_its_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = super::uploads::large(40, 20_000);
+    let component = folder.path().join("bomb.wasm");
+    fs::write(&component, &bytes).unwrap();
+    let code = folder.path().join("bomb.code");
+    let started = std::thread::spawn(move || {
+        let child = Command::new(env!("CARGO_BIN_EXE_tidemill-compile"))
+            .args([
+                "compile",
+                component.to_str().unwrap(),
+                &ComponentDigest::of(&bytes).to_string(),
+                "600",
+                "4294967296",
+            ])
+            .arg(std::process::id().to_string())
+            .arg(&code)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It has opened its file, so it is bound to this thread by now.
+        while !code.exists() {
+            std::thread::yield_now();
+        }
+        child
+    });
+    let status = started.join().unwrap().wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "{status:?}");
+}
