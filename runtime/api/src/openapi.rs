@@ -70,6 +70,7 @@ use crate::{
         runs::data::output,
         runs::logs::logs,
         runs::journal::journal,
+        runs::stack::stack,
         runs::cancel::cancel,
         runs::retry::retry,
         runs::signal::to_run,

@@ -53,6 +53,7 @@ routes! {
     "/v1/runs/{id}/output": get runs::data::output;
     "/v1/runs/{id}/logs": get runs::logs::logs;
     "/v1/runs/{id}/journal": get runs::journal::journal;
+    "/v1/runs/{id}/stack": get runs::stack::stack;
     "/v1/runs/{id}/cancel": post runs::cancel::cancel;
     "/v1/runs/{id}/retry": post runs::retry::retry;
     "/v1/runs/{id}/signals/{name}": post runs::signal::to_run;

@@ -18,7 +18,7 @@ use tidemill_core::clock::{Clock, Stopwatch, SystemClock};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Fuel};
-use tidemill_engine::{Admitted, DryRun, Effects, Ended, EngineStats, Outcome, Refused};
+use tidemill_engine::{Admitted, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Refused, SourceFrame};
 use tidemill_store::records::{Component, ModuleVersion, Requested};
 use tidemill_store::{LocalStore, Store};
 
@@ -37,6 +37,15 @@ impl Guests for NoOp {
 
     async fn dry_run(&self, _: Job) -> DryRun {
         DryRun::Continues
+    }
+
+    async fn verify(&self, _: ComponentDigest) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn source_lines(&self, _: ComponentDigest, places: &[u64]) -> Result<Vec<Vec<SourceFrame>>, EngineError> {
+        let line = |place: &u64| SourceFrame { line: u32::try_from(*place).ok(), ..SourceFrame::default() };
+        Ok(places.iter().map(|place| vec![line(place)]).collect())
     }
 
     fn evict(&self, _: ComponentDigest) {}

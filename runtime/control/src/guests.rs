@@ -10,7 +10,7 @@ use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
     Activation, Admitted, CancelToken, Cause, DryRun, Ended, Engine, EngineError, EngineStats, Left, Module,
-    NextAttempt, Outcome, Refused, RunContext, RunSink,
+    NextAttempt, Outcome, Refused, RunContext, RunSink, SourceFrame,
 };
 
 /// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
@@ -49,6 +49,22 @@ pub trait Guests: Send + Sync + 'static {
 
     /// Replays what is recorded, and goes no further.
     async fn dry_run(&self, job: Job) -> DryRun;
+
+    /// Reads all bytes of a component and of its code; see [`Engine::verify`].
+    ///
+    /// # Errors
+    /// If the bytes are not there, or not what was uploaded.
+    async fn verify(&self, component: ComponentDigest) -> Result<(), EngineError>;
+
+    /// Finds the source lines at places of a component; see [`Engine::source_lines`].
+    ///
+    /// # Errors
+    /// If there are no bytes to find them in, or that takes too much.
+    async fn source_lines(
+        &self,
+        component: ComponentDigest,
+        places: &[u64],
+    ) -> Result<Vec<Vec<SourceFrame>>, EngineError>;
 
     /// Forgets a component's code.
     fn evict(&self, digest: ComponentDigest);
@@ -92,6 +108,18 @@ impl Guests for Engine {
         }
     }
 
+    async fn verify(&self, component: ComponentDigest) -> Result<(), EngineError> {
+        Engine::verify(self, component).await
+    }
+
+    async fn source_lines(
+        &self,
+        component: ComponentDigest,
+        places: &[u64],
+    ) -> Result<Vec<Vec<SourceFrame>>, EngineError> {
+        Engine::source_lines(self, component, places).await
+    }
+
     fn evict(&self, digest: ComponentDigest) {
         Engine::evict(self, digest);
     }
@@ -111,7 +139,7 @@ impl Job {
 fn unloaded(error: &EngineError) -> Failure {
     let code = error.code();
     let mut failure = code.failure(error.to_string());
-    // Bytes that are missing now may be restored; bytes that are refused stay so.
-    failure.retryable |= code == Code::ComponentNotFound;
+    // Bytes that are missing or damaged now may be restored; bytes that are refused stay so.
+    failure.retryable |= matches!(code, Code::ComponentNotFound | Code::StoreDamaged);
     failure
 }

@@ -1,12 +1,15 @@
 //! The scrub on schedule: all that is kept is read and verified, so that damage is found while a sound backup is there still.
 //! How it is done beside the work is the store's business.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidemill_core::Timestamp;
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::{Code, ComponentDigest, Timestamp};
+use tidemill_engine::EngineError;
 use tidemill_store::StoreError;
-use tidemill_store::records::Scrub;
+use tidemill_store::records::{PageRequest, Scrub};
 
 use crate::error::ControlError;
 use crate::host::Inner;
@@ -14,6 +17,8 @@ use crate::looping::{Loop, Progress, Rest};
 
 /// A start has other things to do first, and what failed is not tried again at once. In milliseconds.
 const SOON: u64 = 600_000;
+/// Versions that are read at once.
+const PAGE: usize = 1_000;
 
 /// The loop that scrubs.
 pub(crate) struct Scrubbing {
@@ -96,16 +101,24 @@ impl Loop for Scrubbing {
             return rest(due);
         }
         let scrubbed = tokio::select! {
-            scrubbed = self.host.store.scrub(now) => scrubbed,
+            scrubbed = self.scrub(now) => scrubbed,
             () = self.host.closing() => Err(StoreError::Closed),
         };
         match scrubbed {
-            Ok(scrub) => {
+            Ok((scrub, 0)) => {
                 tracing::info!(records = scrub.records, bytes = scrub.bytes, "the store was scrubbed and is sound");
                 self.host.metrics.host.scrubbed(scrub.at);
                 self.host.metrics.host.count_scrub("all", "sound");
                 scrubs.known().last = Some(scrub);
                 rest(scrubs.due(self.every, now))
+            }
+            Ok((_, damaged)) => {
+                tracing::error!(damaged, code = %Code::StoreDamaged, "components are damaged; upload them again");
+                self.host.metrics.host.store_damaged.set(1);
+                self.host.metrics.host.count_scrub("all", "damaged");
+                let again = now.plus_millis(self.every);
+                scrubs.known().not_before = again;
+                rest(again)
             }
             Err(StoreError::Closed) => rest(now.plus_millis(self.every)),
             Err(error) => {
@@ -124,6 +137,42 @@ impl Loop for Scrubbing {
 
     async fn knocked(&self) {
         std::future::pending().await
+    }
+}
+
+impl Scrubbing {
+    /// Reads all bytes of the components, then all that the store keeps. Returns with that how many components are damaged.
+    async fn scrub(&self, now: Timestamp) -> Result<(Scrub, usize), StoreError> {
+        let mut damaged = 0;
+        for component in self.components().await? {
+            let watch = Stopwatch::start();
+            let verified = self.host.guests.verify(component).await;
+            // As the store's own scrub, at most a quarter of one core.
+            tokio::time::sleep(watch.elapsed() * 3).await;
+            match verified {
+                Ok(()) => {}
+                // It was removed after the list was made.
+                Err(EngineError::NotFound(_)) if self.host.store.component(&component).await?.is_none() => {}
+                Err(error) => {
+                    tracing::error!(%component, %error, code = %error.code(), "a component did not verify");
+                    damaged += 1;
+                }
+            }
+        }
+        Ok((self.host.store.scrub(now).await?, damaged))
+    }
+
+    async fn components(&self) -> Result<BTreeSet<ComponentDigest>, StoreError> {
+        let mut all = BTreeSet::new();
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let found = self.host.store.modules(page).await?;
+            all.extend(found.items.into_iter().map(|version| version.digest));
+            match found.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => return Ok(all),
+            }
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 //! A component's bytes, as they were uploaded.
 
-use ::bytes::BytesMut;
+use std::io;
+
+use ::bytes::{Bytes, BytesMut};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::{Stream, stream};
+use sha2::{Digest as _, Sha256};
 use tidemill_core::{Code, ComponentDigest};
+use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 use super::get::find;
@@ -17,6 +21,28 @@ use crate::state::ApiState;
 
 /// Read and sent at once.
 const PIECE: usize = 64 * 1024;
+
+/// The pieces of a file. The last one comes only if all of them together have the digest, so that what is damaged never arrives
+/// whole.
+fn verified(file: File, digest: ComponentDigest) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((file, Sha256::new(), None), move |(mut file, mut hash, mut before)| async move {
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            if file.read_buf(&mut piece).await? == 0 {
+                let found = ComponentDigest::from_bytes(hash.clone().finalize().into());
+                if found != digest {
+                    tracing::error!(component = %digest, %found, code = %Code::StoreDamaged, "a component is damaged");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the component is damaged"));
+                }
+                return Ok(before.map(|last| (last, (file, hash, None))));
+            }
+            hash.update(&piece);
+            if let Some(ready) = before.replace(piece.freeze()) {
+                return Ok(Some((ready, (file, hash, before))));
+            }
+        }
+    })
+}
 
 /// Downloads a component
 #[utoipa::path(
@@ -32,15 +58,13 @@ pub async fn bytes(
     query.only(&[])?;
     let component = find(&state, &digest).await?;
     let path = state.config.data.join("components").join(format!("{}.wasm", digest.hex()));
-    let file = tokio::fs::File::open(&path).await.map_err(|why| {
+    let file = File::open(&path).await.map_err(|why| {
         Problem::new(Code::StoreDamaged, "the component is known, but its bytes are not there").log(why)
     })?;
-    let pieces = stream::try_unfold(file, |mut file| async move {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        let read = file.read_buf(&mut piece).await?;
-        Ok::<_, std::io::Error>((read > 0).then(|| (piece.freeze(), file)))
-    });
-    let mut response = (StatusCode::OK, Body::from_stream(pieces)).into_response();
+    if file.metadata().await.is_ok_and(|metadata| metadata.len() != component.size) {
+        return Err(Problem::new(Code::StoreDamaged, "the component's bytes are damaged: they have another length"));
+    }
+    let mut response = (StatusCode::OK, Body::from_stream(verified(file, digest))).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(component.size));

@@ -14,6 +14,7 @@ pub mod list;
 pub mod logs;
 pub mod retry;
 pub mod signal;
+pub mod stack;
 pub mod start;
 
 pub use filter::{FilterJson, labels_of};

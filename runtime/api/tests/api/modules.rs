@@ -1,6 +1,7 @@
 //! `/v1/modules` and `/v1/components`.
 
 use axum::body::Body;
+use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::world::{SCHEMAS, World};
@@ -23,6 +24,31 @@ async fn an_upload_is_new_once_the_same_again_and_never_other() {
     let bytes = world.get(&format!("/v1/components/{digest}/bytes")).await.is(200);
     assert_eq!(&bytes.bytes[..], b"\0asm workflow health");
     assert_eq!(bytes.header("content-length"), "20");
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_never_sent_whole() {
+    let world = World::new().await;
+    let bytes = [b"\0asm workflow ".to_vec(), vec![b' '; 200_000]].concat();
+    let made = world.upload("hello", "1.0.0", &bytes).await.is(201).json();
+    let digest = made["digest"].as_str().unwrap();
+    let path = format!("/v1/components/{digest}/bytes");
+    assert_eq!(world.get(&path).await.is(200).bytes.len(), bytes.len());
+    let file = world.folder.path().join("components").join(digest.replace("sha256:", "")).with_extension("wasm");
+    let mut damaged = bytes.clone();
+    damaged[7] ^= 1;
+    std::fs::write(&file, &damaged).unwrap();
+    let mut pieces = world.open(&path, &[]).await.pieces;
+    let (mut sent, mut broken) = (0, false);
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => sent += piece.len(),
+            Err(_) => broken = true,
+        }
+    }
+    assert!(broken && sent < bytes.len(), "{sent}");
+    std::fs::write(&file, &bytes[..99]).unwrap();
+    world.get(&path).await.refused(503, "host/store-damaged");
 }
 
 #[tokio::test]

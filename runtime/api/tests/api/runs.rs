@@ -34,6 +34,20 @@ async fn a_run_that_is_waited_for_answers_with_its_whole_record() {
 }
 
 #[tokio::test]
+async fn a_run_that_failed_shows_where() {
+    let world = World::with_hello().await;
+    let run = world.run(json!({"fail": "host/trap", "stack": true})).await.is(200).json();
+    let stack = world.get(&format!("/v1/runs/{}/stack", run["id"].as_str().unwrap())).await.is(200).json();
+    assert_eq!(stack["frames"], json!([{"function": "run", "line": 7}, {"function": "main"}]));
+    assert_eq!(stack["component"], run["component"]);
+    for without in [json!({}), json!({"fail": "card-declined"})] {
+        let run = world.run(without).await.is(200).json();
+        let path = format!("/v1/runs/{}/stack", run["id"].as_str().unwrap());
+        world.get(&path).await.refused(409, "host/run-state");
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_fails_was_served_all_the_same() {
     let world = World::with_hello().await;
     let run = world.run(json!({"fail": "card-declined"})).await.is(200).json();

@@ -17,7 +17,9 @@ use tidemill_core::clock::SystemClock;
 use tidemill_core::failure::Failure;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
-use tidemill_engine::{Admitted, Cause, DryRun, Effects, Ended, EngineStats, Outcome, Problem, Refused, Urgency};
+use tidemill_engine::{
+    Admitted, Cause, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Problem, Refused, SourceFrame, Urgency,
+};
 use tidemill_store::LocalStore;
 use tidemill_store::records::{LedgerEntry, LedgerLeg, LogLevel, LogLine, NewPosting};
 use tower::ServiceExt as _;
@@ -178,7 +180,7 @@ impl Answered {
 /// An answer that goes on.
 pub struct Stream {
     pub headers: HeaderMap,
-    pieces: axum::body::BodyDataStream,
+    pub pieces: axum::body::BodyDataStream,
     rest: String,
 }
 
@@ -268,7 +270,12 @@ impl Guests for Scripted {
             return super::waiting::run(job, name, input["children"].as_u64().unwrap_or(0)).await;
         }
         if let Some(code) = input["fail"].as_str() {
-            let failure = Failure::new(code, "it did not work").with_details(r#"{"why": [1]}"#);
+            let details = if input["stack"] == true {
+                r#"{"stack": [{"function": "run", "offset": 7}, {"function": "main"}]}"#
+            } else {
+                r#"{"why": [1]}"#
+            };
+            let failure = Failure::new(code, "it did not work").with_details(details);
             outcome = failed(failure, Cause::Guest);
         }
         if input["record"] == true {
@@ -287,6 +294,15 @@ impl Guests for Scripted {
             Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it asks for something else")),
             _ => DryRun::Continues,
         }
+    }
+
+    async fn verify(&self, _: ComponentDigest) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn source_lines(&self, _: ComponentDigest, places: &[u64]) -> Result<Vec<Vec<SourceFrame>>, EngineError> {
+        let line = |place: &u64| SourceFrame { line: u32::try_from(*place).ok(), ..SourceFrame::default() };
+        Ok(places.iter().map(|place| vec![line(place)]).collect())
     }
 
     fn evict(&self, _digest: ComponentDigest) {}

@@ -1,7 +1,7 @@
 //! `tidemill run-info ID`: shows one run: its input and output, what it waits for, the runs that it started, and what it recorded
 //! last.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::{self, Entry};
@@ -27,12 +27,37 @@ pub struct Args {
 struct Info {
     #[serde(flatten)]
     run: Run,
+    /// Where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<Stack>,
     /// The first that it started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     children: Vec<Run>,
     /// The last that it recorded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     journal: Vec<Entry>,
+}
+
+/// Where a run failed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Stack {
+    /// Innermost first.
+    frames: Vec<Frame>,
+    /// Why there are no source lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// One function on it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Frame {
+    function: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
 }
 
 /// Carries it out.
@@ -44,7 +69,12 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         0 => Vec::new(),
         entries => journal::read(client, &id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,
     };
-    let mut info = Info { run, children, journal };
+    // A host that cannot say shows the run all the same.
+    let stack = match has_stack(&run) {
+        true => client.get(&format!("/v1/runs/{}/stack", encoded(&args.id))).await.ok(),
+        false => None,
+    };
+    let mut info = Info { run, stack, children, journal };
     let text = info.text();
     info.children.truncate(CHILDREN);
     printer.record(&info, &text);
@@ -54,6 +84,9 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 impl Info {
     fn text(&self) -> String {
         let mut lines = vec![text(&self.run)];
+        if let Some(stack) = &self.stack {
+            lines.extend(stack.lines());
+        }
         if !self.children.is_empty() {
             lines.push("children".to_owned());
             for child in self.children.iter().take(CHILDREN) {
@@ -73,6 +106,26 @@ impl Info {
             lines.extend(self.journal.iter().map(|entry| clean(&entry.text())));
         }
         lines.join("\n")
+    }
+}
+
+/// Whether the failure's details, or those of its last attempt, are a stack.
+fn has_stack(run: &Run) -> bool {
+    let details = run.failure.as_ref().and_then(|failure| failure.details.as_ref());
+    let last = details.and_then(|details| serde_json::from_str::<Value>(details["details"].as_str()?).ok());
+    details.is_some_and(|details| details["stack"].is_array()) || last.is_some_and(|last| last["stack"].is_array())
+}
+
+impl Stack {
+    fn lines(&self) -> Vec<String> {
+        let place = |frame: &Frame| match (&frame.file, frame.line) {
+            (Some(file), Some(line)) => format!(" at {file}:{line}"),
+            (Some(file), None) => format!(" at {file}"),
+            _ => String::new(),
+        };
+        let frames = self.frames.iter().map(|frame| clean(&format!("{}{}", frame.function, place(frame))));
+        let each = frames.chain(self.note.as_deref().map(clean)).enumerate();
+        each.map(|(at, line)| format!("{:11} {line}", if at == 0 { "stack" } else { "" })).collect()
     }
 }
 
@@ -106,7 +159,8 @@ fn text(run: &Run) -> String {
     say("output", run.output.as_ref().map(json));
     if let Some(failure) = &run.failure {
         say("failure", Some(format!("{}: {}", clean(&failure.code), clean(&failure.message))));
-        say("details", failure.details.as_ref().map(json));
+        // A stack is shown for people by itself.
+        say("details", failure.details.as_ref().filter(|_| !has_stack(run)).map(json));
         say("fix", failure.fix.clone());
     }
     lines.join("\n")
@@ -115,6 +169,16 @@ fn text(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_is_shown_a_frame_a_line() {
+        let stack: Stack = serde_json::from_value(serde_json::json!({
+            "component": "sha256:…",
+            "frames": [{ "function": "a::b", "file": "src/lib.rs", "line": 3 }, { "function": "function 7" }],
+        }))
+        .unwrap();
+        assert_eq!(stack.lines(), ["stack       a::b at src/lib.rs:3", "            function 7"]);
+    }
 
     #[test]
     fn what_a_run_does_not_have_is_not_shown() {

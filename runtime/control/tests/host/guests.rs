@@ -11,7 +11,9 @@ use tidemill_control::{Guests, Job};
 use tidemill_core::journal::{Journal, Kind, NewEntry};
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Failure, Fuel};
-use tidemill_engine::{Admitted, Cause, DryRun, Effects, Ended, EngineStats, Outcome, Refused, Urgency};
+use tidemill_engine::{
+    Admitted, Cause, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Refused, SourceFrame, Urgency,
+};
 use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite, Versioned};
 use tokio::sync::{Semaphore, watch};
@@ -22,6 +24,7 @@ type Script = Arc<dyn Fn(Job) -> BoxFuture<'static, Ended> + Send + Sync>;
 pub struct Scripted {
     script: Mutex<Script>,
     refuses: Mutex<Option<ComponentDigest>>,
+    damaged: Mutex<Option<ComponentDigest>>,
     begun: watch::Sender<usize>,
     gone: watch::Sender<usize>,
     now: AtomicUsize,
@@ -33,6 +36,7 @@ impl Scripted {
         Arc::new(Self {
             script: Mutex::new(Arc::new(|_| Box::pin(async { output("null") }))),
             refuses: Mutex::default(),
+            damaged: Mutex::default(),
             begun: watch::Sender::new(0),
             gone: watch::Sender::new(0),
             now: AtomicUsize::new(0),
@@ -59,6 +63,11 @@ impl Scripted {
     /// From now on this component cannot continue what is recorded.
     pub fn refuse(&self, component: ComponentDigest) {
         *self.refuses.lock().unwrap() = Some(component);
+    }
+
+    /// From now on this component's bytes are damaged, or no component's.
+    pub fn damage(&self, component: Option<ComponentDigest>) {
+        *self.damaged.lock().unwrap() = component;
     }
 
     /// How often a guest has begun.
@@ -106,6 +115,19 @@ impl Guests for Scripted {
         self.now.fetch_sub(1, Ordering::SeqCst);
         self.gone.send_modify(|gone| *gone += 1);
         ended
+    }
+
+    async fn verify(&self, component: ComponentDigest) -> Result<(), EngineError> {
+        let damaged = *self.damaged.lock().unwrap();
+        if damaged == Some(component) {
+            return Err(EngineError::Damaged { digest: component, why: "a bit has flipped".to_owned() });
+        }
+        Ok(())
+    }
+
+    async fn source_lines(&self, _: ComponentDigest, places: &[u64]) -> Result<Vec<Vec<SourceFrame>>, EngineError> {
+        let line = |place: &u64| SourceFrame { line: u32::try_from(*place).ok(), ..SourceFrame::default() };
+        Ok(places.iter().map(|place| vec![line(place)]).collect())
     }
 
     fn evict(&self, _: ComponentDigest) {}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidemill_store::records::PageRequest;
 
 use crate::world::World;
 
@@ -59,4 +60,22 @@ async fn a_scrub_of_the_index_is_counted_and_the_scrub_of_everything_stays_due()
     let later = world.clock.advance(600_000);
     world.turn().await;
     assert_eq!(world.host.last_scrub().unwrap().at, later);
+}
+
+#[tokio::test]
+async fn a_component_whose_bytes_are_damaged_makes_a_scrub_unsound_until_it_is_whole_again() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let component = world.host.store().modules(PageRequest::first(1)).await.unwrap().items[0].digest;
+    world.guests.damage(Some(component));
+    world.clock.advance(600_000);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub(), None);
+    assert!(world.host.metrics_text().unwrap().contains("tidemill_store_damaged 1"));
+
+    world.guests.damage(None);
+    let next = world.clock.advance(DAY);
+    world.turn().await;
+    assert_eq!(world.host.last_scrub().unwrap().at, next);
+    assert!(world.host.metrics_text().unwrap().contains("tidemill_store_damaged 0"));
 }

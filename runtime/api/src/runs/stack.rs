@@ -1,0 +1,70 @@
+//! Where a run failed.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use tidemill_control::RunStack;
+use tidemill_core::{ComponentDigest, RunId};
+use utoipa::ToSchema;
+
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, RawParams};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// A failed run's stack.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunStack)]
+pub struct StackJson<'a> {
+    /// The component that failed.
+    #[schema(value_type = String)]
+    component: ComponentDigest,
+    /// Its frames, innermost first.
+    frames: Vec<FrameJson<'a>>,
+    /// Why there are no source lines, if they could not be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
+
+/// One function on a stack.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StackFrame)]
+pub struct FrameJson<'a> {
+    /// Its name, or its number in its module.
+    function: &'a str,
+    /// The source file, if the component has debug information.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    /// The line in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+impl<'a> StackJson<'a> {
+    fn of(stack: &'a RunStack) -> Self {
+        let frames = stack.frames.iter().map(|frame| FrameJson {
+            function: &frame.function,
+            file: frame.file.as_deref(),
+            line: frame.line,
+        });
+        Self { component: stack.component, frames: frames.collect(), note: stack.note.as_deref() }
+    }
+}
+
+/// Shows where a run failed
+///
+/// The guest's stack at its trap, with source lines if its component has debug information. They are looked up on each request, in
+/// a process of its own within bounds.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/stack", tag = "runs",
+    params(("id" = String, Path, description = "the run")),
+    responses(
+        (status = 200, body = StackJson<'_>),
+        (status = 409, body = ProblemBody, description = "the run has no failure with a stack"),
+    )
+)]
+pub async fn stack(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+    query.only(&[])?;
+    let stack = state.host.stack(id).await?;
+    Ok(ok(&StackJson::of(&stack)))
+}
