@@ -49,6 +49,11 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
+    /// Where uploads are kept until they are checked.
+    pub(crate) fn uploads(&self) -> std::path::PathBuf {
+        self.data.join("uploads")
+    }
+
     /// The usual bounds, with this data folder and token.
     pub fn new(data: impl Into<PathBuf>, token: Option<String>) -> Self {
         Self {

@@ -61,6 +61,7 @@ impl Api {
     /// The API of `host`, set up as `config` says.
     #[must_use]
     pub fn new(host: Host, config: ApiConfig) -> Self {
+        modules::receive::remove_leftovers(&config.uploads());
         let (closing, closes) = watch::channel(false);
         let router = routes::router(state::ApiState::new(host, config.clone(), closes));
         Self { config, router, closing }

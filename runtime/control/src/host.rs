@@ -160,6 +160,7 @@ impl Host {
         });
         inner.note_index_scrub(inner.clock.now()).await?;
         inner.load().await?;
+        inner.remove_unnamed_components().await?;
         // Nothing is admitted before what was left running is in hand again.
         inner.node.set_open(false);
         Ok(Self(inner))

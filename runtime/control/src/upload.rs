@@ -9,7 +9,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::{Component, ModuleVersion, PutVersion};
 
 use crate::error::ControlError;
-use crate::host::{Host, to_its_end};
+use crate::host::{Host, Inner, to_its_end};
 
 /// What an upload led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,36 @@ impl Host {
         if let Err(error) = tokio::fs::remove_file(&place).await {
             tracing::warn!(%digest, %error, "a component's bytes were not removed");
         }
+    }
+}
+
+impl Inner {
+    /// Removes the bytes of components that the store does not name: an upload was cut off between the move of its file and its
+    /// version. Called before there are uploads.
+    pub(crate) async fn remove_unnamed_components(&self) -> Result<(), ControlError> {
+        let unread = |error: std::io::Error| {
+            ControlError::refused(Code::StoreUnavailable, format!("the folder of the components: {error}"))
+        };
+        let mut folder = match tokio::fs::read_dir(&self.config.components_dir).await {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(unread(error)),
+        };
+        while let Some(entry) = folder.next_entry().await.map_err(unread)? {
+            let name = entry.file_name();
+            let hex = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
+            let Some(digest) = hex.and_then(|hex| format!("sha256:{hex}").parse::<ComponentDigest>().ok()) else {
+                continue;
+            };
+            if self.store.component(&digest).await?.is_some() {
+                continue;
+            }
+            match tokio::fs::remove_file(entry.path()).await {
+                Ok(()) => tracing::info!(%digest, "removed the bytes of an upload that was cut off"),
+                Err(error) => tracing::warn!(%digest, %error, "the bytes of an upload that was cut off stay"),
+            }
+        }
+        Ok(())
     }
 }
 

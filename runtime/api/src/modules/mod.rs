@@ -3,5 +3,5 @@
 pub mod get;
 pub mod json;
 pub mod list;
-mod receive;
+pub(crate) mod receive;
 pub mod upload;

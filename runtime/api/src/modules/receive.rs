@@ -14,6 +14,10 @@ use tokio::io::AsyncWriteExt as _;
 use crate::problem::{Answer, Problem};
 use crate::request::body::{broken, too_slow};
 
+/// How the name of an upload's file begins and ends.
+const PREFIX: &str = "upload-";
+const SUFFIX: &str = ".wasm";
+
 /// What came.
 pub(super) struct Received {
     /// Where it lies; removed when this is dropped.
@@ -51,6 +55,18 @@ pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Dura
     Ok(Received { file: path, digest: ComponentDigest::from_bytes(hash.finalize().into()), size })
 }
 
+/// Removes what uploads have left in `folder` that a host did not live to end. Called before there are uploads.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_upload =
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        if is_upload && let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(%error, file = %entry.path().display(), "the file of an upload that was cut off stays");
+        }
+    }
+}
+
 /// The refusal of a component above `most` bytes.
 pub(super) fn too_large(most: u64) -> Problem {
     Problem::new(Code::ComponentTooLarge, format!("the component has more than {most} bytes"))
@@ -60,7 +76,7 @@ async fn create(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder = folder.to_owned();
     let made = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder)?;
-        tempfile::Builder::new().prefix("upload-").suffix(".wasm").tempfile_in(&folder)
+        tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(&folder)
     });
     made.await.map_err(io::Error::other)?
 }
@@ -106,6 +122,18 @@ mod tests {
             }
             prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn files_of_uploads_that_were_cut_off_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["upload-abc.wasm", "upload-.wasm", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_leftovers(folder.path());
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        remove_leftovers(&folder.path().join("nowhere"));
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ pub async fn upload(
     let (parts, content) = request.into_parts();
     let most = state.config.component_bytes;
     body::refuse_announced(&parts.headers, most).map_err(|_| too_large(most))?;
-    let folder = state.config.data.join("uploads");
+    let folder = state.config.uploads();
     let received = receive(content, &folder, most, state.config.body_timeout).await?;
 
     let uploaded =
