@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemill_core::NodeId;
+use tidemill_engine::MEMORY_MAX;
 
 /// How a host is set up.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct HostConfig {
     pub components_dir: PathBuf,
     /// Runs that are executed at once, of all deployments together. Default 256.
     pub concurrency: u32,
+    /// The most memory that a deployment may give its runs, in bytes; the engine's own bound. Default 1 GiB.
+    pub memory_max: u64,
     /// Runs of one deployment that may wait; who asks for more is told `host/queue-full`. Default 100,000.
     pub queue_max: u64,
     /// Entries that the event feed keeps. Default 100,000.
@@ -42,6 +45,7 @@ impl HostConfig {
             node,
             components_dir,
             concurrency: 256,
+            memory_max: MEMORY_MAX,
             queue_max: 100_000,
             feed_keep: 100_000,
             scrub_every: Some(Duration::from_secs(86_400)),

@@ -95,7 +95,8 @@ impl Host {
         expected: Option<Option<Revision>>,
         dry_run: bool,
     ) -> Result<Deployed, ControlError> {
-        let problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
+        let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
+        problems.extend(too_much_memory(&manifest, self.0.config.memory_max));
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
@@ -344,6 +345,18 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
         return Err(ControlError::refused(Code::BadField, format!("a note has at most {NOTE_BYTES} bytes")));
     }
     Ok(note)
+}
+
+/// Refuses more memory than the host gives any run.
+fn too_much_memory(manifest: &Manifest, most: u64) -> Option<Problem> {
+    let asked = manifest.limits.memory;
+    (asked > most).then(|| {
+        Problem::field(
+            "/limits/memory",
+            format!("{asked} bytes of memory are more than the {most} that this host gives a run"),
+            "Lower `memory` under `[limits]`, or have the operator raise `--memory-max`.",
+        )
+    })
 }
 
 fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, previews: &[Preview]) -> Vec<String> {

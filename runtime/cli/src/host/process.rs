@@ -63,6 +63,7 @@ impl Process {
         })?;
         let config = HostConfig {
             concurrency: settings.concurrency,
+            memory_max: settings.memory_max,
             scrub_every: settings.scrub_every,
             keep_waiting: settings.keep_waiting,
             waiting_max: waiting_max(settings.concurrency) as usize,
@@ -139,6 +140,7 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
     Ok(EngineConfig {
         // Whoever waits in memory takes no room from those who run.
         concurrency: settings.concurrency.saturating_add(waiting_max(settings.concurrency)),
+        memory_max: settings.memory_max,
         egress: settings.egress.clone(),
         units: settings.units.clone(),
         ..EngineConfig::new(&settings.data, compiler)

@@ -33,13 +33,14 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 19] = [
+const SPECS: [Spec; 20] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
     Spec { key: "token-file", default: "" },
     Spec { key: "node", default: "node-1" },
     Spec { key: "concurrency", default: "256" },
+    Spec { key: "memory-max", default: "1GiB" },
     Spec { key: "shutdown", default: "25s" },
     Spec { key: "scrub-every", default: "1d" },
     Spec { key: "keep-waiting", default: "10s" },
@@ -73,6 +74,10 @@ pub struct Flags {
     /// How many runs may be running at once [env: TIDEMILL_CONCURRENCY] [default: 256]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
+
+    /// The most memory that a deployment may give its runs [env: TIDEMILL_MEMORY_MAX] [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_max: Option<String>,
 
     /// How long runs may take to end when the host is told to [env: TIDEMILL_SHUTDOWN] [default: 25s]
     #[arg(long, value_name = "TIME")]
@@ -186,6 +191,8 @@ pub struct Settings {
     pub node: tidemill_core::NodeId,
     /// Runs at once.
     pub concurrency: u32,
+    /// The most memory that a deployment may give its runs, in bytes.
+    pub memory_max: u64,
     /// How long runs may take to end.
     pub shutdown: Duration,
     /// How often all that is kept is read and verified; none is never.
@@ -269,6 +276,7 @@ impl Settings {
             ("token-file", &token_file),
             ("node", &flags.node),
             ("concurrency", &flags.concurrency),
+            ("memory-max", &flags.memory_max),
             ("shutdown", &flags.shutdown),
             ("scrub-every", &flags.scrub_every),
             ("keep-waiting", &flags.keep_waiting),
@@ -311,6 +319,7 @@ impl Settings {
             token: token(&take("token"), &take("token-file"))?,
             node: take("node").parsed("choose a name of lower-case letters, digits and hyphens")?,
             concurrency: take("concurrency").within(1, 10_000)?,
+            memory_max: take("memory-max").memory()?,
             shutdown: take("shutdown").duration()?,
             scrub_every: take("scrub-every").interval()?,
             keep_waiting: take("keep-waiting").duration()?,
@@ -371,6 +380,12 @@ impl Taken<'_> {
         let fix = format!("write a whole number from {least} to {most}");
         self.parsed(&fix)
             .and_then(|number| if (least..=most).contains(&number) { Ok(number) } else { Err(self.wrong(&fix)) })
+    }
+
+    fn memory(&self) -> Result<u64, CliError> {
+        let parsed = self.text.parse::<bytesize::ByteSize>().ok().map(|size| size.0);
+        let parsed = parsed.filter(|bytes| (1 << 20..=4 << 30).contains(bytes));
+        parsed.ok_or_else(|| self.wrong("write a size from 1MiB to 4GiB"))
     }
 
     fn duration(&self) -> Result<Duration, CliError> {

@@ -131,3 +131,34 @@ async fn an_upload_lies_in_its_place_before_a_version_names_it() {
     let busy = world.host.delete_component(crate::world::component()).await;
     assert!(busy.is_ok(), "nothing runs it: {busy:?}");
 }
+
+#[tokio::test]
+async fn more_memory_than_the_host_gives_is_refused_at_the_deploy() {
+    let world = World::still_with(|config| config.memory_max = 64 << 20).await;
+    let asks =
+        |memory: &str| manifest(json!({ "name": "a", "module": "module@1.0.0", "limits": { "memory": memory } }));
+    let ControlError::Problems { code, problems } = world.host.deploy(asks("65MiB"), None, true).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert_eq!((code, problems[0].pointer.as_str()), (Code::BadManifest, "/limits/memory"));
+    assert!(problems[0].fix.contains("--memory-max"), "{problems:?}");
+    world.host.deploy(asks("64MiB"), None, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_no_version_names_are_removed_at_the_next_start() {
+    let mut world = World::still().await;
+    let folder = world.folder.path().join("components");
+    std::fs::create_dir_all(&folder).unwrap();
+    let place = |of: &str| folder.join(of);
+    let (named, unnamed) = (crate::world::component().hex(), tidemill_core::ComponentDigest::of(b"cut off").hex());
+    for file in [format!("{named}.wasm"), format!("{unnamed}.wasm"), "notes.txt".to_owned()] {
+        std::fs::write(place(&file), b"bytes").unwrap();
+    }
+    world.host.shutdown(std::time::Duration::from_secs(5)).await;
+    world.open_again().await;
+    world.next_life().await;
+    assert!(place(&format!("{named}.wasm")).exists() && place("notes.txt").exists());
+    assert!(!place(&format!("{unnamed}.wasm")).exists());
+}

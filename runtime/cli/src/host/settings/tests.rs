@@ -20,8 +20,7 @@ fn origin(settings: &Settings, setting: &str) -> String {
 fn flags_win_over_the_environment_over_the_file_over_defaults() {
     let file = "addr = '127.0.0.1:1'\nconcurrency = 7\nnode = 'file'";
     let settings =
-        read(&[("addr", "127.0.0.1:3")], &[("TIDEMILL_ADDR", "127.0.0.1:2"), ("TIDEMILL_NODE", "env")], file)
-            .unwrap();
+        read(&[("addr", "127.0.0.1:3")], &[("TIDEMILL_ADDR", "127.0.0.1:2"), ("TIDEMILL_NODE", "env")], file).unwrap();
     assert_eq!((settings.addr.port(), settings.node.as_str(), settings.concurrency), (3, "env", 7));
     assert_eq!(origin(&settings, "addr"), "--addr");
     assert_eq!(origin(&settings, "node"), "TIDEMILL_NODE");
@@ -55,6 +54,8 @@ fn a_wrong_value_says_where_it_came_from() {
     for (key, value) in [
         ("concurrency", "many"),
         ("concurrency", "0"),
+        ("memory_max", "5GiB"),
+        ("memory_max", "1KiB"),
         ("shutdown", "2 days"),
         ("scrub_every", "often"),
         ("scrub_every", "1s"),
