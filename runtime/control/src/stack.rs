@@ -1,7 +1,7 @@
 //! The stack of a run that failed, with source lines where its component has debug information.
 
 use tidemill_core::{Code, ComponentDigest, RunId};
-use tidemill_engine::{SourceFrame, StackFrame, stack_of};
+use tidemill_engine::{EngineError, SourceFrame, StackFrame, stack_of};
 
 use crate::error::ControlError;
 use crate::host::Host;
@@ -35,7 +35,13 @@ impl Host {
         }
         match self.0.guests.source_lines(component, &places).await {
             Ok(lines) => Ok(RunStack { component, frames: with_lines(frames, lines), note: None }),
-            Err(error) => Ok(RunStack { component, frames, note: Some(format!("there are no source lines: {error}")) }),
+            Err(error) => {
+                let why = match error {
+                    EngineError::Refused { refused, .. } => refused.to_string(),
+                    error => error.to_string(),
+                };
+                Ok(RunStack { component, frames, note: Some(format!("there are no source lines: {why}")) })
+            }
         }
     }
 }
