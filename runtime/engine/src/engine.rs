@@ -129,19 +129,23 @@ impl Engine {
             Unworked::Refused(refused) => refused,
             Unworked::Damaged(why) => Refused::by_host(format!("the upload has changed: {why}")),
         };
-        let mut inspected = None;
-        if self.cache.has(digest) {
-            match self.load(digest).await {
-                Ok(_) => inspected = Some(self.compiler.inspect(bytes_file, digest).await.map_err(by_host)?),
-                Err(Unloaded::Refused(refused)) => return Err(self.refuse(digest, refused)),
-                Err(Unloaded::Unusable(error)) => self.discard(digest, &error),
+        let cached = if self.cache.has(digest) { self.load(digest).await.map(Some) } else { Ok(None) };
+        let cached = match cached {
+            Ok(cached) => cached,
+            Err(Unloaded::Refused(refused)) => return Err(self.refuse(digest, refused)),
+            Err(Unloaded::Unusable(error)) => {
+                self.discard(digest, &error);
+                None
             }
-        }
-        let Inspected { schemas, warnings } = match inspected {
-            Some(inspected) => inspected,
-            None => self.compile(bytes_file, digest).await.map_err(by_host)?,
         };
-        let (admitted, _) = self.load(digest).await.map_err(|error| self.refuse(digest, error.into()))?;
+        let ((admitted, _), Inspected { schemas, warnings }) = match cached {
+            Some(loaded) => (loaded, self.compiler.inspect(bytes_file, digest).await.map_err(by_host)?),
+            None => {
+                let inspected = self.compile(bytes_file, digest).await.map_err(by_host)?;
+                let loaded = self.load(digest).await.map_err(|error| self.refuse(digest, error.into()))?;
+                (loaded, inspected)
+            }
+        };
         let warnings = admitted.warnings.into_iter().chain(warnings).collect();
         Ok(Admitted { schemas, warnings, ..admitted })
     }

@@ -126,6 +126,11 @@ async fn an_upload_lies_in_its_place_before_a_version_names_it() {
     assert_eq!(std::fs::read(&place).unwrap(), b"some bytes");
     assert_eq!(upload(b"some bytes").await.unwrap().put, PutVersion::Same);
     assert_eq!(upload(b"other bytes").await.unwrap_err().code(), Code::VersionHasOtherBytes);
+    // Damaged since, and mended by the same upload.
+    std::fs::write(&place, b"some bytez").unwrap();
+    world.guests.damage(Some(uploaded.component.digest));
+    assert_eq!(upload(b"some bytes").await.unwrap().put, PutVersion::Same);
+    assert_eq!(std::fs::read(&place).unwrap(), b"some bytes");
     world.host.delete_component(uploaded.component.digest).await.unwrap();
     assert!(!place.exists());
     let busy = world.host.delete_component(crate::world::component()).await;
