@@ -8,6 +8,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::disk::{self, Disk, DiskFile};
+use super::error::KvError;
 use super::sums::TableSum;
 
 /// The file's name in the data folder.
@@ -54,20 +55,21 @@ impl Anchor {
     /// Reads the newest sound slot.
     ///
     /// # Errors
-    /// What is wrong, for people.
-    pub fn open(disk: &dyn Disk, dir: &Path, seed: u64) -> Result<(Self, Point), String> {
-        let failed = |error: io::Error| format!("the log's header, {NAME}, cannot be read: {error}");
+    /// [`KvError::Damaged`], or [`KvError::Exhausted`] if the file cannot be opened for now.
+    pub fn open(disk: &dyn Disk, dir: &Path, seed: u64) -> Result<(Self, Point), KvError> {
+        let failed =
+            |error: io::Error| KvError::unreadable(format!("the log's header, {NAME}, cannot be read"), &error);
         let file = disk.open(&dir.join(NAME), false).map_err(failed)?;
         let mut content = vec![0; 2 * SLOT];
         if file.length().map_err(failed)? != content.len() as u64 {
-            return Err(format!("the log's header, {NAME}, was cut or grew"));
+            return Err(KvError::damaged(format!("the log's header, {NAME}, was cut or grew")));
         }
         file.read_exact_at(&mut content, 0).map_err(failed)?;
         let (turn, point) = content
             .chunks_exact(SLOT)
             .filter_map(|slot| decode(seed, slot))
             .max_by_key(|(turn, _)| *turn)
-            .ok_or_else(|| format!("no slot of the log's header, {NAME}, passes its checksum"))?;
+            .ok_or_else(|| KvError::damaged(format!("no slot of the log's header, {NAME}, passes its checksum")))?;
         Ok((Self { file, seed, turn }, point))
     }
 

@@ -8,8 +8,8 @@ use tidemill_core::gate;
 
 use super::anchor::Point;
 use super::config::Table;
-use super::error::KvError;
-use super::index;
+use super::error::{KvError, is_exhaustion};
+use super::index::{self, SyncError};
 use super::log::DIR;
 use super::segment;
 use super::shared::Shared;
@@ -40,12 +40,17 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     let flushed = shared.index.reading()?.flush(indexed.end.generation);
     if let Err(fault) = flushed {
         shared.faulted.store(true, Ordering::Release);
+        shared.wake_committer();
         return Err(KvError::from(fault));
     }
     gate::pass("checkpoint/flushed");
     let data = &shared.config.dir;
-    // What a failed fsync leaves in the page cache cannot be told from what is durable.
     index::sync_files(data, &mut checkpointed.synced).map_err(|error| {
+        if let SyncError::NotOpened(error) = &error
+            && is_exhaustion(&error.to_string())
+        {
+            return KvError::io("the index's files", error);
+        }
         let error = KvError::ReadOnly { why: format!("the index could not be made durable: {error}") };
         shared.stop(error.clone());
         error

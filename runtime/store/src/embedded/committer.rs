@@ -22,6 +22,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint;
@@ -37,6 +38,8 @@ use super::writer::{Answer, Executed, Returned, Writer, WriterThread};
 /// A group takes no more operations when it has this many, or this many bytes.
 const OPERATIONS: usize = 1024;
 const BYTES: u64 = 8 << 20;
+/// Pause between two attempts to open an index that the machine has no files or memory for.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How often an ending is looked for.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -44,6 +47,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 pub(super) enum Job {
     /// An operation.
     Run(Box<dyn Operation>),
+    /// The index refused something elsewhere: it is opened again without waiting for an operation.
+    Heal,
     /// The end of the store, and who waits for it.
     Close(oneshot::Sender<Result<(), KvError>>),
 }
@@ -146,7 +151,7 @@ impl Committer {
         let mut taken = Vec::new();
         while self.closing.is_empty() {
             if self.waiting.is_empty() {
-                if self.queue.blocking_recv_many(&mut taken, OPERATIONS) == 0 {
+                if !self.wait_for_jobs(&mut taken) {
                     break;
                 }
                 self.waiting.extend(taken.drain(..));
@@ -154,6 +159,24 @@ impl Committer {
             self.group();
         }
         self.close();
+    }
+
+    /// Waits for jobs, but no longer than [`RETRY_PAUSE`] while the index is to be opened again. False once nobody can submit.
+    fn wait_for_jobs(&mut self, taken: &mut Vec<Job>) -> bool {
+        let mut waited = Duration::ZERO;
+        let is_exhausted = self.writer.as_ref().is_some_and(|writer| writer.is_exhausted());
+        while is_exhausted && waited < RETRY_PAUSE {
+            match self.queue.try_recv() {
+                Ok(job) => {
+                    taken.push(job);
+                    return true;
+                }
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => thread::sleep(MOMENT),
+            }
+            waited += MOMENT;
+        }
+        is_exhausted || self.queue.blocking_recv_many(taken, OPERATIONS) > 0
     }
 
     fn group(&mut self) {
@@ -174,6 +197,7 @@ impl Committer {
             return Err(error);
         }
         self.shared.room()?;
+        self.shared.spares.check()?;
         self.writer.as_mut().ok_or_else(writer_is_lost)?.heal_if_faulted()
     }
 
@@ -193,6 +217,7 @@ impl Committer {
                         drop(turns);
                     }
                 }
+                Some(Job::Heal) => {}
                 Some(Job::Close(done)) => {
                     self.closing.push(done);
                     break;
@@ -306,6 +331,7 @@ impl Committer {
         for job in self.waiting.drain(..) {
             match job {
                 Job::Run(operation) => operation.refuse(error.clone()),
+                Job::Heal => {}
                 Job::Close(done) => self.closing.push(done),
             }
         }

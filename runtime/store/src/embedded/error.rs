@@ -65,6 +65,14 @@ pub enum KvError {
     /// A snapshot was held so long that what it needs is no longer kept. Take a new one.
     #[error("the snapshot is too old; take a new one")]
     SnapshotTooOld,
+    /// The operating system has no more open files or memory for this process. Nothing is lost: the store tries again.
+    #[error("{what}: {message}; the machine is short of open files or memory, and the store recovers by itself")]
+    Exhausted {
+        /// What was being done, and to which file.
+        what: String,
+        /// What the operating system said.
+        message: String,
+    },
     /// The operating system refused something.
     #[error("{what}: {message}")]
     Io {
@@ -88,7 +96,9 @@ impl KvError {
             Self::DiskFull { .. } => Code::DiskFull,
             Self::ReadOnly { .. } => Code::StoreReadOnly,
             Self::TooLarge { .. } => Code::LimitCommit,
-            Self::UnknownTable { .. } | Self::SnapshotTooOld | Self::Io { .. } => Code::StoreUnavailable,
+            Self::UnknownTable { .. } | Self::SnapshotTooOld | Self::Exhausted { .. } | Self::Io { .. } => {
+                Code::StoreUnavailable
+            }
             Self::Closed => Code::ShuttingDown,
         };
         code.as_str()
@@ -99,8 +109,29 @@ impl KvError {
     }
 
     pub(super) fn io(what: impl Into<String>, error: &io::Error) -> Self {
-        Self::Io { what: what.into(), message: error.to_string() }
+        Self::of_system(what.into(), error.to_string())
     }
+
+    /// An error of the operating system of which only the text is left.
+    pub(super) fn of_system(what: String, message: String) -> Self {
+        if is_exhaustion(&message) { Self::Exhausted { what, message } } else { Self::Io { what, message } }
+    }
+
+    /// A file of the store cannot be read: damage, unless the operating system only refuses to open it for now.
+    pub(super) fn unreadable(what: impl Into<String>, error: &io::Error) -> Self {
+        match Self::io(what, error) {
+            Self::Io { what, message } => Self::Damaged { what: format!("{what}: {message}") },
+            exhausted => exhausted,
+        }
+    }
+}
+
+/// Whether an error says that open files (`EMFILE`, `ENFILE`) or memory (`ENOMEM`) are used up. It is decided by the text,
+/// because sled keeps no more of its first error. Both forms are covered: that of `Display` and that of `Debug`.
+pub(super) fn is_exhaustion(message: &str) -> bool {
+    [24, 23, 12].iter().any(|number| {
+        message.contains(&format!("(os error {number})")) || message.contains(&format!("code: {number},"))
+    })
 }
 
 /// Why a submitted operation did not take hold.
@@ -134,4 +165,23 @@ pub enum Health {
         /// The failure, for people.
         why: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exhaustion_is_known_in_each_form_of_its_text() {
+        for number in [12, 23, 24] {
+            let error = io::Error::from_raw_os_error(number);
+            assert!(is_exhaustion(&error.to_string()) && is_exhaustion(&format!("{error:?}")), "{error:?}");
+            assert!(matches!(KvError::unreadable("a file", &error), KvError::Exhausted { .. }));
+        }
+        for number in [2, 5, 28, 112, 123, 124] {
+            let error = io::Error::from_raw_os_error(number);
+            assert!(!is_exhaustion(&error.to_string()) && !is_exhaustion(&format!("{error:?}")), "{error:?}");
+            assert!(matches!(KvError::unreadable("a file", &error), KvError::Damaged { .. }));
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tidemill_core::gate;
 
 use super::config::Table;
-use super::error::KvError;
+use super::error::{KvError, is_exhaustion};
 use super::quiet;
 use super::span::Span;
 use super::stored::{self, Key, Value};
@@ -67,7 +67,7 @@ impl From<Fault> for KvError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Damage(what) => Self::damaged(format!("the index: {what}")),
-            Fault::Io(message) => Self::Io { what: "the index".to_owned(), message },
+            Fault::Io(message) => Self::of_system("the index".to_owned(), message),
         }
     }
 }
@@ -84,6 +84,8 @@ fn call<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
             Err(Fault::Io(error.to_string()))
         }
         Ok(Err(error)) => Err(Fault::Damage(error.to_string())),
+        // It does not always return what the operating system refused.
+        Err(panicked) if is_exhaustion(&panicked) => Err(Fault::Io(panicked)),
         Err(panicked) => Err(Fault::Damage(panicked.lines().next().unwrap_or_default().to_owned())),
     }
 }
@@ -357,34 +359,57 @@ fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Resul
 }
 
 /// Makes the index's files and their names durable. Blob files are written once, so those in `synced` are skipped.
-pub(super) fn sync_files(data: &Path, synced: &mut HashSet<PathBuf>) -> io::Result<()> {
+///
+/// # Errors
+/// [`SyncError::NotOpened`] if a file could not be opened, and [`SyncError::Sync`] if the disk did not confirm one.
+pub(super) fn sync_files(data: &Path, synced: &mut HashSet<PathBuf>) -> Result<(), SyncError> {
     let dir = data.join(DIR);
-    for entry in fs::read_dir(&dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
+    for entry in fs::read_dir(&dir).map_err(SyncError::NotOpened)? {
+        let entry = entry.map_err(SyncError::NotOpened)?;
+        if entry.file_type().map_err(SyncError::NotOpened)?.is_file() {
             sync_file(&entry.path())?;
         }
     }
     let blobs = dir.join("blobs");
     let mut present = HashSet::new();
-    for entry in fs::read_dir(&blobs)? {
-        let path = entry?.path();
+    for entry in fs::read_dir(&blobs).map_err(SyncError::NotOpened)? {
+        let path = entry.map_err(SyncError::NotOpened)?.path();
         if !synced.contains(&path) {
             sync_file(&path)?;
         }
         present.insert(path);
     }
-    File::open(&blobs)?.sync_all()?;
-    File::open(&dir)?.sync_all()?;
+    sync_file(&blobs)?;
+    sync_file(&dir)?;
     *synced = present;
     Ok(())
 }
 
+/// Why the index's files are not known to be durable.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    /// A file or folder could not be opened. What was written to it waits in the page cache, and the same again may succeed.
+    #[error("{0}")]
+    NotOpened(io::Error),
+    /// The disk refused. What is in the page cache cannot be told from what is durable.
+    #[error("{0}")]
+    Sync(io::Error),
+}
+
+impl From<SyncError> for io::Error {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::NotOpened(error) | SyncError::Sync(error) => error,
+        }
+    }
+}
+
 /// A file that is gone meanwhile needs no sync: sled removes blobs and snapshots it replaced.
-fn sync_file(path: &Path) -> io::Result<()> {
-    match File::open(path).and_then(|file| file.sync_all()) {
+fn sync_file(path: &Path) -> Result<(), SyncError> {
+    match File::open(path) {
+        Ok(file) => file.sync_all().map_err(SyncError::Sync),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+        Err(error) => Err(SyncError::NotOpened(error)),
     }
 }
 

@@ -33,7 +33,7 @@ impl Manifest {
     /// [`KvError::Damaged`] where it is not what was written or is of a newer format.
     pub fn read(disk: &dyn Disk, data: &Path) -> Result<Self, KvError> {
         let content = disk::read_file(disk, &data.join(NAME), 64 << 10)
-            .map_err(|error| KvError::damaged(format!("the manifest, {NAME}, cannot be read: {error}")))?;
+            .map_err(|error| KvError::unreadable(format!("the manifest, {NAME}, cannot be read"), &error))?;
         Self::parse(&content).map_err(|what| KvError::damaged(format!("the manifest, {NAME}, {what}")))
     }
 

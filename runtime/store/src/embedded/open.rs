@@ -81,7 +81,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let mut manifest = Manifest::read(&*disk, &data)?;
     let more_tables = manifest.reconcile(config.tables)?;
     let seed = manifest.seed;
-    let (anchor, point) = Anchor::open(&*disk, &data, seed).map_err(KvError::damaged)?;
+    let (anchor, point) = Anchor::open(&*disk, &data, seed)?;
     let replay = Replay::verify(Arc::clone(&disk), &data, seed, &point)?;
     check_index_files(&data, &manifest)?;
     let clean = stop::verify(&*disk, &data, seed)?;
@@ -104,7 +104,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     if more_tables {
         // The manifest must not know of a table that a power cut takes back.
         index.reading()?.flush(replay.end().generation)?;
-        index::sync_files(&data, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error))?;
+        index::sync_files(&data, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error.into()))?;
         manifest.write(&*disk, &data)?;
     }
     let standing = Standing { end: replay.end(), sums: sums(config.tables, replay.sums()) };
@@ -193,7 +193,7 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
     }
     let index = Index::open(data, config.index_cache_bytes, config.tables, index_timeout(config), true)?;
     index.reading()?.flush(0)?;
-    index::sync_files(data, &mut HashSet::new()).map_err(failed)?;
+    index::sync_files(data, &mut HashSet::new()).map_err(|error| failed(error.into()))?;
     index.close(index_timeout(config));
     let (_, conf) = stop::digest(&index_conf(data)).map_err(failed)?;
     let seed = RandomState::new().build_hasher().finish();
@@ -216,7 +216,7 @@ fn check_index_files(data: &Path, manifest: &Manifest) -> Result<(), KvError> {
     match stop::digest(&index_conf(data)) {
         Ok((_, found)) if found == manifest.index => {}
         Ok(_) => return Err(KvError::damaged("the index's configuration is not what was written")),
-        Err(error) => return Err(KvError::damaged(format!("the index's configuration cannot be read: {error}"))),
+        Err(error) => return Err(KvError::unreadable("the index's configuration cannot be read", &error)),
     }
     if !data.join(index::DIR).join("db").exists() || !data.join(index::DIR).join("blobs").exists() {
         return Err(KvError::damaged("the index's files are missing"));
@@ -264,6 +264,7 @@ fn sums(tables: &[Table], known: &[(u8, TableSum)]) -> Arc<[TableSum]> {
 fn start(shared: &Arc<Shared>, log: CommitLog, queue: usize) -> Result<mpsc::Sender<Job>, KvError> {
     let failed = |error| KvError::io("a thread of the store could not be started", &error);
     let (sender, receiver) = mpsc::channel(queue);
+    shared.set_committer(sender.downgrade());
     let checkpoints = Arc::clone(shared);
     let checkpoints = thread::Builder::new()
         .name("tidemill-checkpoint".to_owned())

@@ -42,7 +42,7 @@ impl Replay {
                     .filter_map(Result::transpose)
                     .collect()
             })
-            .map_err(|error| KvError::damaged(format!("the log's folder cannot be read: {error}")))?;
+            .map_err(|error| KvError::unreadable("the log's folder cannot be read", &error))?;
         numbers.sort_unstable();
         let (older, live): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| *number < from.segment);
         let newest = live.last().copied().unwrap_or(from.segment);
@@ -88,7 +88,7 @@ impl Replay {
     }
 
     fn read(&self, number: u64) -> Result<Vec<u8>, KvError> {
-        segment::read_whole(&*self.disk, &self.dir, number, self.seed).map_err(KvError::damaged)
+        segment::read_whole(&*self.disk, &self.dir, number, self.seed)
     }
 
     /// The generation that segment `number`, or the first after it that has a record, begins with.

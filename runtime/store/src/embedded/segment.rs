@@ -9,6 +9,7 @@ use tidemill_core::gate;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::disk::{Disk, DiskFile};
+use super::error::KvError;
 
 /// Where the first record lies. A whole page, so that the header is never in the page of a torn write.
 pub(super) const FIRST_RECORD: u64 = 4096;
@@ -91,19 +92,19 @@ fn header(number: u64, seed: u64) -> [u8; HEADER] {
 /// Reads segment `number` whole and checks its header.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub(super) fn read_whole(disk: &dyn Disk, dir: &Path, number: u64, seed: u64) -> Result<Vec<u8>, String> {
+/// [`KvError::Damaged`], or [`KvError::Exhausted`] if the file cannot be opened for now.
+pub(super) fn read_whole(disk: &dyn Disk, dir: &Path, number: u64, seed: u64) -> Result<Vec<u8>, KvError> {
     let path: PathBuf = dir.join(name(number));
-    let failed = |error: io::Error| format!("log segment {} cannot be read: {error}", name(number));
+    let failed = |error: io::Error| KvError::unreadable(format!("log segment {} cannot be read", name(number)), &error);
     let file = disk.open(&path, false).map_err(failed)?;
     let length = file.length().map_err(failed)?;
     if length < FIRST_RECORD || !length.is_multiple_of(FILL as u64) || length > 1 << 31 {
-        return Err(format!("log segment {} has {length} bytes: it was cut or grew", name(number)));
+        return Err(KvError::damaged(format!("log segment {} has {length} bytes: it was cut or grew", name(number))));
     }
-    let mut bytes = vec![0; usize::try_from(length).map_err(|e| e.to_string())?];
+    let mut bytes = vec![0; usize::try_from(length).map_err(|e| KvError::damaged(e.to_string()))?];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
     if bytes[..HEADER] != header(number, seed) {
-        return Err(format!("the header of log segment {} is not what was written", name(number)));
+        return Err(KvError::damaged(format!("the header of log segment {} is not what was written", name(number))));
     }
     Ok(bytes)
 }

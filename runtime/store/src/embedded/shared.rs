@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::anchor::{Anchor, Point};
+use super::committer::Job;
 use super::config::KvConfig;
 use super::error::{Health, KvError};
 use super::index::Index;
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub closing: AtomicBool,
     /// A scrub after an unclean stop that nobody has asked for yet.
     pub unclaimed_scrub: Mutex<Option<Scrubbed>>,
+    /// The way to the committer, for threads that find the index faulted.
+    committer: OnceLock<mpsc::WeakSender<Job>>,
     lock: Mutex<Option<Lock>>,
     stopped: Mutex<Option<KvError>>,
     full: Mutex<Option<KvError>>,
@@ -85,10 +88,25 @@ impl Shared {
             faulted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unclaimed_scrub: Mutex::new(None),
+            committer: OnceLock::new(),
             lock: Mutex::new(Some(lock)),
             stopped: Mutex::new(None),
             full: Mutex::new(None),
             config,
+        }
+    }
+
+    /// Says how the committer is woken.
+    pub fn set_committer(&self, committer: mpsc::WeakSender<Job>) {
+        // It is set once, when the store opens.
+        let _ = self.committer.set(committer);
+    }
+
+    /// Has the committer look at the index, though nothing is submitted.
+    pub fn wake_committer(&self) {
+        if let Some(committer) = self.committer.get().and_then(mpsc::WeakSender::upgrade) {
+            // A full queue wakes it as well.
+            let _ = committer.try_send(Job::Heal);
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) fn verify(disk: &dyn Disk, data: &Path, seed: u64) -> Result<bool, Kv
         (check == format!("check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed))).then_some(body)
     });
     if let Some(then) = believed {
-        let now = list(data).map_err(|error| KvError::damaged(format!("the index cannot be read: {error}")))?;
+        let now = list(data).map_err(|error| KvError::unreadable("the index cannot be read", &error))?;
         let present: HashSet<&str> = now.lines().collect();
         if let Some(line) = then.lines().find(|line| !present.contains(line)) {
             let file = line.rsplit_once(' ').and_then(|(rest, _)| rest.rsplit_once(' ')).map_or(line, |(file, _)| file);

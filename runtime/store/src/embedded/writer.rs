@@ -8,9 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use tidemill_core::clock::Stopwatch;
 use tidemill_core::gate;
 use tokio::sync::oneshot;
 
+use super::committer::RETRY_PAUSE;
 use super::error::KvError;
 use super::index::Fault;
 use super::log::{AppendError, CommitLog, LogEnd};
@@ -54,11 +56,18 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     log: CommitLog,
     record: RecordBuffer,
+    /// The last attempt to open the index that the machine had no files or memory for, and what it answered.
+    exhausted: Option<(Stopwatch, KvError)>,
 }
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, log: CommitLog) -> Self {
-        Self { shared, log, record: RecordBuffer::default() }
+        Self { shared, log, record: RecordBuffer::default(), exhausted: None }
+    }
+
+    /// Whether the index waits to be opened again, because the machine has no files or memory for it.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.is_some()
     }
 
     /// Makes a group durable, answers, and puts it into the index.
@@ -118,17 +127,20 @@ impl Writer {
     }
 
     /// Puts a durable group into the index. If the index cannot be made to take it, the store is read-only, and what the log
-    /// holds is found at the next opening.
+    /// holds is found at the next opening; unless only files or memory are short, and the index is opened again later.
     fn put_into_index(&mut self, layer: &Layer) {
         // Without an index the store is closed, or read-only already.
         let Ok(reading) = self.shared.index.reading() else { return };
-        let written =
-            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes));
+        let written = self.shared.spares.lend(|| {
+            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes))
+        });
         drop(reading);
-        if let Err(fault) = written
-            && self.heal(&fault).is_err()
-        {
-            return;
+        if let Err(fault) = written {
+            // No checkpoint is to hang in it.
+            self.shared.faulted.store(true, Ordering::Release);
+            if self.heal(&fault).is_err() {
+                return;
+            }
         }
         self.shared.versions.indexed_all();
         gate::pass("store/inserted");
@@ -151,24 +163,44 @@ impl Writer {
     /// Opens the index again if a checkpoint has found that it refuses.
     ///
     /// # Errors
-    /// If that is impossible; the store is read-only then.
+    /// If that is impossible; the store is read-only then, unless only files or memory are short.
     pub fn heal_if_faulted(&mut self) -> Result<(), KvError> {
-        if self.shared.faulted.load(Ordering::Acquire) {
-            return self.heal(&Fault::Io("it refused a flush".to_owned()));
+        if !self.shared.faulted.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        if let Some((last, error)) = &self.exhausted
+            && last.elapsed() < RETRY_PAUSE
+        {
+            return Err(error.clone());
+        }
+        self.heal(&Fault::Io("it refused a flush, or to be opened".to_owned()))
     }
 
-    /// Opens the index again and brings it up to the end of the log. What was appended is durable already.
+    /// Opens the index again and brings it up to the end of the log. What was appended is durable already. While the machine
+    /// has no files or memory for it, the index stays faulted, and the next group or [`RETRY_PAUSE`] brings another attempt.
     fn heal(&mut self, fault: &Fault) -> Result<(), KvError> {
-        tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
+        if self.exhausted.is_none() {
+            tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
+        }
         let mut pause = PAUSE;
         let mut last = KvError::Closed;
         for _ in 0..TRIES {
             match self.reopen() {
                 Ok(()) => {
                     self.shared.faulted.store(false, Ordering::Release);
+                    self.shared.versions.indexed_all();
+                    if self.exhausted.take().is_some() {
+                        tracing::info!("the index is open again");
+                    }
                     return Ok(());
+                }
+                Err(error @ KvError::Exhausted { .. }) => {
+                    if self.exhausted.is_none() {
+                        tracing::warn!(code = error.code(), %error, "the index cannot be opened for now");
+                    }
+                    self.shared.faulted.store(true, Ordering::Release);
+                    self.exhausted = Some((Stopwatch::start(), error.clone()));
+                    return Err(error);
                 }
                 Err(error @ KvError::Damaged { .. }) => {
                     last = error;

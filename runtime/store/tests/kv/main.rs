@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod disk;
+mod exhausted;
 mod faults;
 mod kill;
 mod model;
