@@ -34,7 +34,9 @@ impl From<StoreError> for Problem {
                 };
                 Self::new(code, detail)
             }
-            StoreError::KeyMismatch { run } | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
+            StoreError::KeyMismatch { run }
+            | StoreError::SignalKeyMismatch { run }
+            | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
             // To a caller it is a run in no state for what was asked.
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),
             // What makes a commit too large is what was sent.

@@ -34,7 +34,7 @@ impl Host {
     ///
     /// # Errors
     /// `host/run-not-found`; `host/run-state` where the run has ended; `host/limit-signals` where its inbox is full or the payload too
-    /// long; `host/bad-json`; `host/bad-field`.
+    /// long; `host/idempotency-mismatch` where the key sent another signal; `host/bad-json`; `host/bad-field`.
     pub async fn signal(
         &self,
         to: SignalTo,

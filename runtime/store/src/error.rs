@@ -67,6 +67,12 @@ pub enum StoreError {
         /// That event.
         event: EventId,
     },
+    /// The idempotency key belongs to another signal.
+    #[error("the idempotency key belongs to another signal to run {run}, of another name or payload")]
+    SignalKeyMismatch {
+        /// Which run has that signal.
+        run: RunId,
+    },
     /// The run is not in a state that allows it.
     #[error("{0}")]
     IllegalTransition(String),
@@ -135,7 +141,9 @@ impl StoreError {
             Self::InUse { .. } => Code::ComponentInUse,
             Self::RevisionChanged { .. } | Self::ValueChanged { .. } => Code::PreconditionFailed,
             Self::RunsGoing { .. } => Code::DeploymentInUse,
-            Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } => Code::IdempotencyMismatch,
+            Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } | Self::SignalKeyMismatch { .. } => {
+                Code::IdempotencyMismatch
+            }
             Self::QueueFull { .. } => Code::QueueFull,
             Self::IllegalTransition(_) => Code::RunState,
             Self::StaleEpoch { .. } => Code::Conflict,

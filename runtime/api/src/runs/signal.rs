@@ -43,7 +43,7 @@ pub struct SignalJson<'a> {
         (status = 200, body = SignalJson<'_>, description = "the same key came before"),
         (status = 202, body = SignalJson<'_>, description = "it is in the run's inbox and cannot be lost"),
         (status = 409, body = ProblemBody, description = "the run has ended"),
-        (status = 422, body = ProblemBody, description = "the run's inbox is full"),
+        (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
 )]
 pub async fn to_run(
@@ -73,7 +73,7 @@ pub async fn to_run(
         (status = 200, body = SignalJson<'_>, description = "the same key came before"),
         (status = 202, body = SignalJson<'_>, description = "it is in the run's inbox and cannot be lost"),
         (status = 409, body = ProblemBody, description = "the run has ended"),
-        (status = 422, body = ProblemBody, description = "the run's inbox is full"),
+        (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
 )]
 pub async fn to_key(

@@ -77,6 +77,11 @@ async fn one_key_is_one_signal() {
     let again = world.signal(&path, &key, "1").await.is(200);
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.json()["duplicate"], true);
+    // Another signal is not taken for the first.
+    let problem = world.signal(&path, &key, "2").await.refused(422, "host/idempotency-mismatch");
+    assert_eq!(problem["run"], json!(id));
+    let renamed = world.signal(&format!("/v1/runs/{id}/signals/paid"), &key, "1").await;
+    renamed.refused(422, "host/idempotency-mismatch");
 }
 
 #[tokio::test]
@@ -182,7 +187,12 @@ async fn terminating_is_at_once() {
     let ended = world.post(&format!("/v1/runs/{id}/cancel?terminate=true"), json!({})).await.is(200).json();
     assert_eq!(ended["state"], "cancelled");
     let id = world.waits("b", 0).await;
-    world.post(&format!("/v1/runs/{id}/cancel?terminate=perhaps"), json!({})).await.refused(400, "host/bad-query");
+    for unclear in ["perhaps", ""] {
+        world
+            .post(&format!("/v1/runs/{id}/cancel?terminate={unclear}"), json!({}))
+            .await
+            .refused(400, "host/bad-query");
+    }
     assert_eq!(world.get(&format!("/v1/runs/{id}")).await.json()["state"], "suspended");
 }
 

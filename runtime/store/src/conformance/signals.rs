@@ -50,6 +50,9 @@ pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
     let keyed = signal(run.id, "x", "1", Some("k"));
     assert!(matches!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Accepted(_))));
     assert_eq!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Duplicate));
+    for other in [signal(run.id, "y", "1", Some("k")), signal(run.id, "x", "2", Some("k"))] {
+        assert_eq!(store.signal(other, NOON).await, Err(StoreError::SignalKeyMismatch { run: run.id }));
+    }
     // A sender's keys are not a caller's.
     for _ in 0..2 {
         let mut commit = StretchCommit::of(owner.clone(), sender.clone(), NOON);
@@ -67,6 +70,8 @@ pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
         Ok(Signalled::Duplicate),
         "it had come, though the run has ended since"
     );
+    let other = store.signal(signal(run.id, "y", "1", Some("k")), NOON).await;
+    assert_eq!(other, Err(StoreError::SignalKeyMismatch { run: run.id }));
 }
 
 pub(super) async fn nobody_gets_one_after_his_end(store: Arc<dyn Store>) {
