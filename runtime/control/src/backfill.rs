@@ -6,17 +6,16 @@ use std::ops::Range;
 
 use tidemill_core::run::{Trigger, TriggerKind};
 use tidemill_core::schedule::{Overlap, Schedule};
-use tidemill_core::{Code, ComponentDigest, DeploymentName, RunId, ScheduleName, Timestamp};
+use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, Timestamp};
 use tidemill_store::records::{BackfillPart, NewFiring, Operation, OperationState, Span, Task};
 
 use crate::error::ControlError;
 use crate::host::Host;
 use crate::live::Live;
 use crate::looping::Rest;
-use crate::operations::begun;
+use crate::operations::{begun_once, same_task};
 use crate::scheduler::{before, request};
 use crate::schedules::times_between;
-use crate::sent::check_key;
 
 /// The most nominal times of one backfill.
 pub const BACKFILL_MAX: u64 = 100_000;
@@ -75,20 +74,12 @@ impl Host {
             return Err(ControlError::refused(Code::BadField, "the schedule has no firing in that range"));
         };
         let BackfillAsk { deployment, schedule, start, end, overlap, key } = ask;
-        let id = key.map(|key| keyed(&deployment, &schedule, &key)).transpose()?;
+        let scope = format!("backfill\0{deployment}\0{schedule}");
         let overlap = overlap.unwrap_or(Overlap::QueueAll);
         let task = Task::Backfill { deployment, schedule, start, end, overlap };
-        let mut asked = Operation { total: Some(span.count), ..begun(task, self.0.clock.now())? };
-        asked.id = id.unwrap_or(asked.id);
-        let task = asked.task.clone();
-        let operation = self.begin(asked).await?;
-        if operation.task == task {
-            return Ok(operation);
-        }
-        Err(ControlError::refused(
-            Code::IdempotencyMismatch,
-            "the key belongs to a backfill of another range or policy",
-        ))
+        let asked = begun_once(task.clone(), &scope, key.as_deref(), self.0.clock.now())?;
+        let operation = self.begin(Operation { total: Some(span.count), ..asked }).await?;
+        same_task(operation, &task)
     }
 
     /// One part of it.
@@ -168,12 +159,4 @@ fn firings(
         Ok(NewFiring { run, late: false })
     };
     times.iter().zip(crate::chance::run_ids(now, times.len())?).map(firing).collect()
-}
-
-/// The id of the operation that a key names.
-fn keyed(deployment: &DeploymentName, schedule: &ScheduleName, key: &str) -> Result<String, ControlError> {
-    check_key(key)?;
-    let digest = ComponentDigest::of(format!("backfill\0{deployment}\0{schedule}\0{key}").as_bytes());
-    let text = digest.as_bytes().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    Ok(format!("op_{text}"))
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use tidemill_core::{Code, RunId, Timestamp};
+use tidemill_core::{Code, ComponentDigest, RunId, Timestamp};
 use tidemill_store::records::{Action, Operation, OperationState, PageRequest, RunFilter, Task};
 
 use crate::error::ControlError;
 use crate::host::{Host, Inner, to_its_end};
 use crate::looping::{Loop, Progress, Rest};
 use crate::retry::RetryAsk;
+use crate::sent::check_key;
 
 /// Runs between two notes of where an operation stands.
 const PAGE: usize = 200;
@@ -21,11 +22,11 @@ const EVERY: u64 = 30_000;
 
 impl Host {
     /// Begins to act on all runs that the filter finds. Where it names no state, those in a state for the action are meant.
-    /// Runs that are made later are not touched.
+    /// Runs that are made later are not touched. The same `key` again is the same operation.
     ///
     /// # Errors
-    /// The store's own.
-    pub async fn act(&self, filter: RunFilter, action: Action) -> Result<Operation, ControlError> {
+    /// `host/idempotency-mismatch` if the key began another action; the store's own.
+    pub async fn act(&self, filter: RunFilter, action: Action, key: Option<String>) -> Result<Operation, ControlError> {
         self.0.check_open()?;
         let now = self.0.clock.now();
         let mut filter = filter;
@@ -36,9 +37,15 @@ impl Host {
             };
             filter.states = states.iter().map(|state| (*state).to_owned()).collect();
         }
-        let after = now.plus_millis(1);
-        filter.until = Some(filter.until.map_or(after, |until| until.min(after)));
-        self.begin(begun(Task::Runs { action, filter }, now)?).await
+        // The runs that were there when the operation was asked for, which for a key was the first time.
+        let task = |asked: Timestamp| {
+            let after = asked.plus_millis(1);
+            let until = Some(filter.until.map_or(after, |until| until.min(after)));
+            Task::Runs { action, filter: RunFilter { until, ..filter.clone() } }
+        };
+        let begun = self.begin(begun_once(task(now), "runs", key.as_deref(), now)?).await?;
+        let task = task(begun.created_at);
+        same_task(begun, &task)
     }
 
     /// Has an operation worked off, unless there is one of its id; answers the one that is there then.
@@ -80,6 +87,41 @@ impl Host {
 /// An operation that begins.
 pub(crate) fn begun(task: Task, now: Timestamp) -> Result<Operation, ControlError> {
     Ok(Operation::new(format!("op_{}", crate::chance::run_id(now)?), task, now))
+}
+
+/// The same, with the id that the caller's `key` names within `scope`, if there is a key.
+pub(crate) fn begun_once(
+    task: Task,
+    scope: &str,
+    key: Option<&str>,
+    now: Timestamp,
+) -> Result<Operation, ControlError> {
+    let id = key.map(|key| keyed(scope, key)).transpose()?;
+    let operation = begun(task, now)?;
+    Ok(match id {
+        Some(id) => Operation { id, ..operation },
+        None => operation,
+    })
+}
+
+/// The id of the operation that a caller's key names within `scope`.
+pub(crate) fn keyed(scope: &str, key: &str) -> Result<String, ControlError> {
+    check_key(key)?;
+    let digest = ComponentDigest::of(format!("{scope}\0{key}").as_bytes());
+    let text = digest.as_bytes().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    Ok(format!("op_{text}"))
+}
+
+/// The operation that a request began, or that its key had begun before.
+///
+/// # Errors
+/// `host/idempotency-mismatch` if the key had begun one with another task.
+pub(crate) fn same_task(operation: Operation, task: &Task) -> Result<Operation, ControlError> {
+    if operation.task == *task {
+        return Ok(operation);
+    }
+    let detail = format!("the key belongs to operation {}, which does something else", operation.id);
+    Err(ControlError::refused(Code::IdempotencyMismatch, detail))
 }
 
 /// The loop that works operations off.

@@ -11,21 +11,25 @@ use crate::delivery::{BATCH, SOON, fitting, requests, room};
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
 use crate::looping::Rest;
-use crate::operations::begun;
+use crate::operations::{begun_once, same_task};
 use crate::subscribers::Subscriber;
 
 impl Host {
     /// Begins to make runs again for the events that a subscription was given and that were published from `since` on, up to before
     /// `until` or to now. What still waits for it comes by itself. The subscription stays where it stands.
     ///
+    /// The same `key` again is the same replay.
+    ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the range is none.
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the range is none;
+    /// `host/idempotency-mismatch` if the key began a replay of another range.
     pub async fn replay(
         &self,
         deployment: &DeploymentName,
         name: &SubscriptionName,
         since: Timestamp,
         until: Option<Timestamp>,
+        key: Option<String>,
     ) -> Result<Operation, ControlError> {
         self.0.check_open()?;
         self.subscribed(deployment, name)?;
@@ -34,12 +38,13 @@ impl Host {
         }
         let now = self.0.clock.now();
         let task = Task::Replay { deployment: deployment.clone(), subscription: name.clone(), since, until };
-        let operation = begun(task, now)?;
+        let scope = format!("replay\0{deployment}\0{name}");
+        let operation = begun_once(task.clone(), &scope, key.as_deref(), now)?;
         let host = Arc::clone(&self.0);
         to_its_end(async move {
             let operation = host.store.begin_replay(operation).await?;
             host.asked.notify_one();
-            Ok(operation)
+            same_task(operation, &task)
         })
         .await
     }

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use tidemill_core::run::{Run, Trigger, TriggerKind};
 use tidemill_core::schedule::Ahead;
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
-use tidemill_store::records::{Pause, Requested, Schedule, Span};
+use tidemill_store::StoreError;
+use tidemill_store::records::{NewRun, Pause, Requested, Schedule, Span};
 
 use crate::deploy::checked_note;
 use crate::error::ControlError;
 use crate::host::{Host, to_its_end};
 use crate::live::Live;
 use crate::scheduler;
+use crate::sent::check_key;
 
 /// The most firings that one preview shows.
 pub const PREVIEW_MAX: usize = 1_000;
 /// The most nominal times that are counted of those that a pause let pass.
 pub const PASSED_MAX: u64 = 100_000;
+
+/// The details of a trigger that a person gave.
+const BY_HAND: &str = r#"{"by_hand":true}"#;
 
 impl Host {
     /// Lets no more of the schedule's times start a run.
@@ -68,30 +73,55 @@ impl Host {
     }
 
     /// Starts a run of the schedule now, beside its times: with its export, input and name. Collections of a stream that go on
-    /// are waited for; other overlaps are the caller's wish.
+    /// are waited for; other overlaps are the caller's wish. The same `key` again is the same run; the second value is true then.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`; the store's own.
-    pub async fn trigger(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Run, ControlError> {
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/idempotency-mismatch` if the key made a run in another way;
+    /// the store's own.
+    pub async fn trigger(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        key: Option<String>,
+    ) -> Result<(Run, bool), ControlError> {
         self.0.check_open()?;
+        key.as_deref().map_or(Ok(()), check_key)?;
         let now = self.0.clock.now();
         let (live, schedule) = self.planned(deployment, name)?;
         let trigger = Trigger {
             kind: TriggerKind::Schedule,
             name: Some(name.to_string()),
             at: Some(now),
-            details: Some(r#"{"by_hand":true}"#.to_owned()),
+            details: Some(BY_HAND.to_owned()),
             ..Trigger::default()
         };
         let new = scheduler::request(&live, &schedule, crate::chance::run_id(now)?, trigger, None, now)?;
-        self.0.check_queue(&live).await?;
-        let (host, name) = (Arc::clone(&self.0), name.clone());
+        // A key may belong to a run that is there, however many wait.
+        let known = match &key {
+            Some(key) => self.0.store.run_by_key(deployment, key).await?.is_some(),
+            None => false,
+        };
+        if !known {
+            self.0.check_queue(&live).await?;
+        }
+        let (host, name, new) = (Arc::clone(&self.0), name.clone(), NewRun { key, ..new });
         to_its_end(async move {
-            let requested =
-                host.store.trigger_schedule(&name, new).await.inspect_err(|error| host.store_failed(error))?;
-            let (Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run)) = requested;
-            host.queued_again(&live, now);
-            Ok(run)
+            match host.store.trigger_schedule(&name, new).await {
+                Ok(Requested::Created(run) | Requested::Joined(run)) => {
+                    host.queued_again(&live, now);
+                    Ok((run, false))
+                }
+                Ok(Requested::Existing(run)) => Ok((fired_by_hand(run, &name)?, true)),
+                // The input of a collection is its period, which moves with the clock.
+                Err(StoreError::KeyMismatch { run: id }) => {
+                    let run = host.store.run(id).await?.ok_or(StoreError::KeyMismatch { run: id })?;
+                    Ok((fired_by_hand(run, &name)?, true))
+                }
+                Err(error) => {
+                    host.store_failed(&error);
+                    Err(error.into())
+                }
+            }
         })
         .await
     }
@@ -150,6 +180,15 @@ impl Host {
         let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment, name))?;
         Ok((live, schedule))
     }
+}
+
+/// `run`, if the schedule of that name was fired by hand for it.
+fn fired_by_hand(run: Run, name: &ScheduleName) -> Result<Run, ControlError> {
+    let Trigger { kind, name: schedule, details, .. } = &run.trigger;
+    let same = *kind == TriggerKind::Schedule
+        && schedule.as_deref() == Some(name.as_str())
+        && details.as_deref() == Some(BY_HAND);
+    if same { Ok(run) } else { Err(StoreError::KeyMismatch { run: run.id }.into()) }
 }
 
 /// The nominal times from `start` up to but without `end`, the first `most` of them; none where there are none.

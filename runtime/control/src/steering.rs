@@ -6,7 +6,7 @@ use tidemill_store::records::{Operation, PageRequest, Schedule, Task};
 use crate::deploy::checked_note;
 use crate::error::ControlError;
 use crate::host::Host;
-use crate::operations::begun;
+use crate::operations::{begun_once, same_task};
 
 /// Schedules between two notes of where an operation stands.
 const PAGE: usize = 200;
@@ -24,13 +24,22 @@ impl Host {
     /// Begins to pause all schedules that the filter finds, with that note; or to let them go on, where there is none. Schedules that
     /// are made meanwhile may be among them.
     ///
+    /// The same `key` again is the same operation.
+    ///
     /// # Errors
-    /// `host/bad-field` where the note is too long; the store's own.
-    pub async fn steer(&self, filter: ScheduleFilter, pause: Option<String>) -> Result<Operation, ControlError> {
+    /// `host/bad-field` where the note is too long; `host/idempotency-mismatch` if the key began another action; the store's
+    /// own.
+    pub async fn steer(
+        &self,
+        filter: ScheduleFilter,
+        pause: Option<String>,
+        key: Option<String>,
+    ) -> Result<Operation, ControlError> {
         self.0.check_open()?;
         let pause = pause.map(checked_note).transpose()?;
         let task = Task::Schedules { pause, deployment: filter.deployment, labels: filter.labels };
-        self.begin(begun(task, self.0.clock.now())?).await
+        let asked = begun_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
+        same_task(self.begin(asked).await?, &task)
     }
 
     /// One page of it.

@@ -1,6 +1,7 @@
 //! Small JSON objects as bodies: known fields only, and errors that say where.
 
 use axum::extract::{FromRequest, Request};
+use axum::http::Method;
 use serde_json::{Map, Value};
 use tidemill_core::Code;
 use tidemill_core::wire::{self, BadJson, json};
@@ -19,6 +20,10 @@ impl FromRequest<ApiState> for Object {
 
     async fn from_request(request: Request, state: &ApiState) -> Answer<Self> {
         let (parts, content) = request.into_parts();
+        if parts.method == Method::POST && parts.headers.contains_key(headers::IDEMPOTENCY_KEY) {
+            return Err(Problem::new(Code::BadHeader, "this request does not take an `idempotency-key`")
+                .fix("Leave the header out, and look at what is there before you send the request again."));
+        }
         let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
         if bytes.is_empty() {
             return Ok(Self(wire::Object::new(String::new(), Map::new())));

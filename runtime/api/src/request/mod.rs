@@ -5,9 +5,11 @@
 pub mod body;
 pub mod headers;
 mod json;
+mod key;
 mod path;
 mod query;
 
 pub use json::Object;
+pub use key::IdempotencyKey;
 pub use path::{At, StateKey, Word};
 pub use query::{Params, RawParams, bad, label};

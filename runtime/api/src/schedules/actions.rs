@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::deployments::get::check_known;
 use crate::operations::json::{OperationJson, ScheduleFilterJson, begun};
 use crate::problem::{Answer, ProblemBody};
-use crate::request::{Object, RawParams};
+use crate::request::{IdempotencyKey, Object, RawParams};
 use crate::runs::labels_of;
 use crate::state::ApiState;
 
@@ -38,17 +38,26 @@ pub struct SteerRequest {
 /// `GET /v1/operations/{id}` says how far it has come. It goes on after a restart.
 #[utoipa::path(
     post, path = "/v1/schedules/actions", tag = "schedules",
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
+    ),
     request_body(content = SteerRequest),
     responses(
         (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 422, body = ProblemBody, description = "there is no such action, or the filter names nothing"),
+        (status = 422, body = ProblemBody, description = "there is no such action, the filter names nothing, or the key began another action"),
     )
 )]
-pub async fn actions(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
+pub async fn actions(
+    State(state): State<ApiState>,
+    query: RawParams,
+    IdempotencyKey(key): IdempotencyKey,
+    body: Object,
+) -> Answer<Response> {
     query.only(&[])?;
     let (filter, pause) = read(body)?;
     check_known(&state, filter.deployment.as_ref()).await?;
-    let operation = state.host.steer(filter, pause).await?;
+    let operation = state.host.steer(filter, pause, key).await?;
     Ok(begun(&operation))
 }
 

@@ -1,7 +1,6 @@
 //! Making up for firings in the past.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use tidemill_control::BackfillAsk;
 use tidemill_core::schedule::Overlap;
@@ -11,8 +10,7 @@ use utoipa::ToSchema;
 use super::json::BackfillPlanJson;
 use crate::operations::json::{OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
-use crate::request::headers::idempotency_key;
-use crate::request::{At, Object, RawParams};
+use crate::request::{At, IdempotencyKey, Object, RawParams};
 use crate::state::ApiState;
 use crate::wire::{Time, ok};
 
@@ -49,7 +47,8 @@ struct Asked {
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
         ("dry_run" = Option<bool>, Query, description = "says how many firings it would be, and begins nothing"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 bytes; the same again is the same operation"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
     request_body(content = BackfillRequest),
     responses(
@@ -62,11 +61,10 @@ pub async fn backfill(
     State(state): State<ApiState>,
     At((deployment, schedule)): At<(DeploymentName, ScheduleName)>,
     query: RawParams,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     body: Object,
 ) -> Answer<Response> {
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
-    let key = idempotency_key(&headers)?;
     let Asked { start, end, overlap } = read(body)?;
     let ask = BackfillAsk { deployment, schedule, start, end, overlap, key };
     if dry_run {

@@ -12,8 +12,10 @@ use crate::request::{At, RawParams};
 use crate::state::ApiState;
 use crate::wire::{Time, ok};
 
-/// The firings that are shown where `limit` is left out, and the most that are.
-const FIRINGS: (usize, usize) = (20, 200);
+/// The firings that are shown where `limit` is left out.
+const LIMIT_DEFAULT: usize = 20;
+/// Maximum number of firings that are shown.
+pub const LIMIT_MAX: usize = 200;
 
 /// A firing to come, or one that daylight saving drops.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,7 +77,7 @@ pub async fn preview(
     query: RawParams,
 ) -> Answer<Response> {
     let params = query.only(&["limit", "from"])?;
-    let limit = params.number("limit", FIRINGS.0, FIRINGS.1)?;
+    let limit = params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let from = params.time("from")?.unwrap_or_else(|| state.host.clock().now());
     let ahead = state.host.preview(&deployment, &name, limit, from).await?;
     Ok(ok(&PreviewJson::from(ahead)))

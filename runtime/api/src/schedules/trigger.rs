@@ -1,15 +1,15 @@
 //! Firing a schedule by hand.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use crate::problem::Answer;
-use crate::request::{At, Object, RawParams};
+use crate::problem::{Answer, ProblemBody};
+use crate::request::{At, IdempotencyKey, Object, RawParams};
 use crate::runs::json::RunJson;
 use crate::state::ApiState;
-use crate::wire::json_at;
+use crate::wire::{REPLAYED, json_at};
 
 /// Fires a schedule now
 ///
@@ -19,17 +19,27 @@ use crate::wire::json_at;
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "the same key makes one run of the deployment, until 24 h after its end; 1 to 255 visible ASCII characters"),
     ),
-    responses((status = 202, body = RunJson<'_>, description = "the run is in the store; `Location` says where to look"))
+    responses(
+        (status = 202, body = RunJson<'_>, description = "the run is in the store; `Location` says where to look"),
+        (status = 422, body = ProblemBody, description = "the key made a run in another way"),
+    )
 )]
 pub async fn trigger(
     State(state): State<ApiState>,
     At((deployment, name)): At<(DeploymentName, ScheduleName)>,
     query: RawParams,
+    IdempotencyKey(key): IdempotencyKey,
     body: Object,
 ) -> Answer<Response> {
     query.only(&[])?;
     body.nothing()?;
-    let run = state.host.trigger(&deployment, &name).await?;
-    Ok(json_at(&format!("/v1/runs/{}", run.id), StatusCode::ACCEPTED, &RunJson::brief(&run)))
+    let (run, replayed) = state.host.trigger(&deployment, &name, key).await?;
+    let mut response = json_at(&format!("/v1/runs/{}", run.id), StatusCode::ACCEPTED, &RunJson::brief(&run));
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }

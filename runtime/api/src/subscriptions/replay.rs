@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::operations::json::{OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Object, RawParams};
+use crate::request::{At, IdempotencyKey, Object, RawParams};
 use crate::state::ApiState;
 
 /// Of which time. [`read`] reads it.
@@ -32,22 +32,25 @@ pub struct ReplayRequest {
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
     request_body(content = ReplayRequest),
     responses(
         (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 422, body = ProblemBody, description = "the range is none"),
+        (status = 422, body = ProblemBody, description = "the range is none, or the key began a replay of another one"),
     )
 )]
 pub async fn replay(
     State(state): State<ApiState>,
     At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
     query: RawParams,
+    IdempotencyKey(key): IdempotencyKey,
     body: Object,
 ) -> Answer<Response> {
     query.only(&[])?;
     let (since, until) = read(body)?;
-    let operation = state.host.replay(&deployment, &name, since, until).await?;
+    let operation = state.host.replay(&deployment, &name, since, until, key).await?;
     Ok(begun(&operation))
 }
 

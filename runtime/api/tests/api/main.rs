@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod garbage;
 mod health;
+mod keys;
 mod ledger;
 mod modules;
 mod refusals;

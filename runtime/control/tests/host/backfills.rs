@@ -161,7 +161,7 @@ async fn many_are_paused_and_resumed_at_once() {
     }
     world.host.pause_schedule(&name("x0"), &often(), "its own reason".to_owned()).await.unwrap();
     let filter = ScheduleFilter { deployment: None, labels: vec![("team".to_owned(), "x".to_owned())] };
-    let asked = world.host.steer(filter.clone(), Some("moving".to_owned())).await.unwrap();
+    let asked = world.host.steer(filter.clone(), Some("moving".to_owned()), None).await.unwrap();
     let done = through(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (3, 2, 1));
     let note = async |deployment: &str| {
@@ -170,7 +170,7 @@ async fn many_are_paused_and_resumed_at_once() {
     };
     assert_eq!(note("x0").await.as_deref(), Some("its own reason"));
     assert_eq!((note("x2").await.as_deref(), note("a").await), (Some("moving"), None));
-    let asked = world.host.steer(ScheduleFilter::default(), None).await.unwrap();
+    let asked = world.host.steer(ScheduleFilter::default(), None, None).await.unwrap();
     let done = through(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (4, 3, 1));
     assert_eq!(note("x0").await, None);

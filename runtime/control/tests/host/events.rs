@@ -278,7 +278,7 @@ async fn a_replay_makes_runs_again_and_doubles_none_over_a_restart() {
     world.turn().await;
     assert_eq!(given(&world, "a").await.len(), 100);
     let since = |n: u64| START.plus_millis(n * 10);
-    let replay = world.host.replay(&name("a"), &named("s"), since(50), Some(since(190))).await.unwrap();
+    let replay = world.host.replay(&name("a"), &named("s"), since(50), Some(since(190)), None).await.unwrap();
     assert_eq!((replay.total, replay.state), (Some(140), OperationState::Running));
     // What comes meanwhile comes once, and in its own way.
     publish(&world, "t", json!({ "n": 200, "odd": true })).await;
@@ -295,10 +295,10 @@ async fn a_replay_makes_runs_again_and_doubles_none_over_a_restart() {
     assert_eq!(made(&world, "a").await.len(), 171);
     for (to, from, until, code) in [("b", 0, None, Code::DeploymentNotFound), ("a", 5, Some(since(0)), Code::BadField)]
     {
-        let refused = world.host.replay(&name(to), &named("s"), since(from), until).await.unwrap_err();
+        let refused = world.host.replay(&name(to), &named("s"), since(from), until, None).await.unwrap_err();
         assert_eq!(refused.code(), code);
     }
-    let refused = world.host.replay(&name("a"), &named("t"), START, None).await.unwrap_err();
+    let refused = world.host.replay(&name("a"), &named("t"), START, None, None).await.unwrap_err();
     assert_eq!(refused.code(), Code::SubscriptionNotFound);
 }
 

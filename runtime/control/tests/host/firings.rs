@@ -165,7 +165,7 @@ async fn a_limit_ends_a_schedule() {
     let stands = stored(&world).await;
     assert_eq!((stands.fired, stands.left, stands.next), (2, Some(0), None));
     settle(&world).await;
-    world.host.trigger(&name("a"), &often()).await.unwrap();
+    world.host.trigger(&name("a"), &often(), None).await.unwrap();
     deploy(&world, json!({ "overlap": "allow", "limit": 3 })).await;
     minute(&world).await;
     assert_eq!((stored(&world).await.fired, stored(&world).await.left), (3, Some(2)));
@@ -231,7 +231,7 @@ proptest! {
                 passed += minutes;
                 world.turn().await;
                 if by_hand {
-                    world.host.trigger(&name("a"), &often()).await.unwrap();
+                    world.host.trigger(&name("a"), &often(), None).await.unwrap();
                 }
                 gate.add_permits(ends);
                 tokio::task::yield_now().await;

@@ -32,7 +32,7 @@ async fn all_that_is_parked_is_tried_again_over_a_restart() {
     parked(&world, 450).await;
     world.guests.act(|_| async { output("1") });
     let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
-    let asked = world.host.act(filter, Action::Retry).await.unwrap();
+    let asked = world.host.act(filter, Action::Retry, None).await.unwrap();
     assert_eq!(asked.state, OperationState::Running);
     // The host dies before it did any of it.
     drop(world.next_life().await);
@@ -53,7 +53,7 @@ async fn what_waits_is_cancelled_in_bulk() {
     parked(&world, 3).await;
     let other = world.request("b").await;
     let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
-    let asked = world.host.act(filter, Action::Cancel).await.unwrap();
+    let asked = world.host.act(filter, Action::Cancel, None).await.unwrap();
     world.turn().await;
     assert_eq!(world.host.operation(&asked.id).await.unwrap().done, 3);
     assert_eq!(world.runs(in_state("cancelled")).await.len(), 3);

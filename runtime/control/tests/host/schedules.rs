@@ -140,7 +140,7 @@ async fn a_paused_schedule_lets_its_times_pass() {
     assert_eq!((list[0].first, list[0].last), (START.plus_millis(MINUTE), START.plus_millis(10 * MINUTE)));
     world.turn().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());
-    let run = world.host.trigger(&name("a"), &often()).await.unwrap();
+    let (run, _) = world.host.trigger(&name("a"), &often(), None).await.unwrap();
     assert_eq!(run.trigger.details.as_deref(), Some(r#"{"by_hand":true}"#));
     world.turn().await;
     world.until_settled(run.id).await;

@@ -286,6 +286,8 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     assert_eq!(store.deliver(delivery(revision, &events[..5], |_| true)).await, Ok(true));
     let begun = store.begin_replay(replay(later(2), None)).await.expect("a replay");
     assert_eq!((store.open_operations().await, begun.total), (Ok(vec![begun.clone()]), Some(3)));
+    let repeated = store.begin_replay(Operation { created_at: later(9), ..replay(later(4), None) }).await;
+    assert_eq!(repeated, Ok(begun.clone()), "one operation of an id");
     // What it is given from now on comes once.
     let events = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &events, |_| true)).await, Ok(true));

@@ -18,8 +18,12 @@ fn key(operation: &str, topic: &Topic) -> Vec<u8> {
     under(operation, topic.as_str().as_bytes())
 }
 
-/// Settles what a replay gives again. One of nothing is through at once.
+/// Settles what a replay gives again, unless there is an operation of its id, which is answered then. A replay of nothing is
+/// through at once.
 pub(super) fn begin(commit: &mut Commit<'_, '_>, operation: &Operation) -> Result<Operation> {
+    if let Some(there) = operations::get(commit, &operation.id)? {
+        return Ok(there);
+    }
     let Task::Replay { deployment, subscription: name, since, until } = &operation.task else {
         return Err(StoreError::IllegalTransition(format!("operation {} is no replay", operation.id)));
     };

@@ -1,0 +1,24 @@
+//! The caller's idempotency key, as handlers take it.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::headers::{self, IDEMPOTENCY_KEY};
+use crate::problem::{Answer, Problem};
+
+/// The `Idempotency-Key` of a request, for a handler that honours it.
+///
+/// It takes the header out of the request: [`super::Object`], which is read last, refuses a key that no handler has taken. So a
+/// `POST` either honours the key or says that it does not.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+        let key = headers::idempotency_key(&parts.headers)?;
+        parts.headers.remove(&IDEMPOTENCY_KEY);
+        Ok(Self(key))
+    }
+}
