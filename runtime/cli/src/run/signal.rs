@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tidemill_store::records::SIGNAL_BYTES;
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
@@ -20,7 +21,7 @@ pub struct Args {
     /// The signal's name
     name: String,
 
-    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's
+    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
     #[arg(long, short, default_value = "null", value_name = "JSON|@FILE")]
     payload: String,
 
@@ -31,7 +32,7 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let payload = super::start::json("--payload", &args.payload)?;
+    let payload = super::start::json("--payload", &args.payload, SIGNAL_BYTES)?;
     let name = encoded(&args.name);
     let path = match args.run.split_once('/') {
         Some((deployment, key)) if key != "last" => {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tidemill_core::limits::INPUT_BYTES;
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::wire::Run;
+use crate::wire::{Run, bytes};
 
 /// The first interval between two looks at a run that is waited for; each is twice as long, up to a second.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
@@ -22,7 +23,7 @@ pub struct Args {
     /// The deployment
     name: String,
 
-    /// The input: JSON, or @FILE for a file's JSON, or @- for standard input's
+    /// The input: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 4 MiB
     #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
     input: String,
 
@@ -73,7 +74,7 @@ impl Args {
 
 /// Carries it out.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let input = json("--input", &args.input)?;
+    let input = json("--input", &args.input, INPUT_BYTES)?;
     let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
     let answer = client.ask(Method::POST, &path, input, &headers, Duration::ZERO).await?;
@@ -131,16 +132,21 @@ fn waits(run: &Run) -> String {
     }
 }
 
-/// The JSON text that is meant by the value of `flag`.
-pub fn json(flag: &str, given: &str) -> Result<Vec<u8>, CliError> {
+/// The JSON text of at most `max_bytes` that is meant by the value of `flag`.
+///
+/// # Errors
+/// Wrong usage, if it cannot be read, is longer, or is not JSON.
+pub fn json(flag: &str, given: &str, max_bytes: usize) -> Result<Vec<u8>, CliError> {
+    // One byte more than is allowed shows that there are too many.
+    let limit = max_bytes as u64 + 1;
     let text = match given.strip_prefix('@') {
         None => given.as_bytes().to_vec(),
         Some(name) => {
             let mut text = Vec::new();
             let read = if name == "-" {
-                std::io::stdin().lock().take(limit()).read_to_end(&mut text)
+                std::io::stdin().lock().take(limit).read_to_end(&mut text)
             } else {
-                std::fs::File::open(name).and_then(|file| file.take(limit()).read_to_end(&mut text))
+                std::fs::File::open(name).and_then(|file| file.take(limit).read_to_end(&mut text))
             };
             read.map_err(|cause| {
                 CliError::usage(
@@ -151,6 +157,12 @@ pub fn json(flag: &str, given: &str) -> Result<Vec<u8>, CliError> {
             text
         }
     };
+    if text.len() > max_bytes {
+        return Err(CliError::usage(
+            format!("the {} has more than {max_bytes} bytes", flag.trim_start_matches('-')),
+            format!("send at most {}; keep what is larger elsewhere, and say where it is", bytes(max_bytes as u64)),
+        ));
+    }
     match serde_json::from_slice::<Value>(&text) {
         Ok(_) => Ok(text),
         Err(cause) => Err(CliError::usage(
@@ -158,11 +170,6 @@ pub fn json(flag: &str, given: &str) -> Result<Vec<u8>, CliError> {
             format!("text needs quotes of its own: {flag} '\"text\"'; a file is {flag} @FILE"),
         )),
     }
-}
-
-/// One byte more than an input may have, so that a longer one is refused by the host and not cut.
-const fn limit() -> u64 {
-    tidemill_core::limits::INPUT_BYTES as u64 + 1
 }
 
 #[cfg(test)]
@@ -180,9 +187,20 @@ mod tests {
 
     #[test]
     fn an_input_is_json_or_wrong_usage() {
-        assert_eq!(json("--input", "{\"a\": 1}").unwrap(), b"{\"a\": 1}");
+        assert_eq!(json("--input", "{\"a\": 1}", 8).unwrap(), b"{\"a\": 1}");
         for bad in ["hello", "", "@/there/is/no/such/file"] {
-            assert_eq!(json("--input", bad).unwrap_err().exit_code(), 2, "{bad}");
+            assert_eq!(json("--input", bad, 100).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_input_that_is_too_long_names_the_limit() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("\"{}\"", "x".repeat(INPUT_BYTES))).unwrap();
+        for given in [format!("@{}", file.path().display()), std::fs::read_to_string(file.path()).unwrap()] {
+            let error = json("--input", &given, INPUT_BYTES).unwrap_err();
+            assert_eq!((error.exit_code(), &*error.to_string()), (2, "the input has more than 4194304 bytes"));
+            assert!(error.fix().unwrap().contains("4.0 MiB"), "{error:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use tidemill_core::topics::EVENT_BYTES;
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
@@ -17,7 +18,7 @@ pub struct Args {
     /// The topic
     topic: String,
 
-    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's
+    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
     #[arg(long, short, default_value = "null", value_name = "JSON|@FILE")]
     payload: String,
 
@@ -28,7 +29,7 @@ pub struct Args {
 
 /// Carries it out; prints the event's id.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let payload = crate::run::start::json("--payload", &args.payload)?;
+    let payload = crate::run::start::json("--payload", &args.payload, EVENT_BYTES)?;
     let path = format!("/v1/topics/{}/events", encoded(&args.topic));
     let headers: Vec<_> = args.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
     let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;
