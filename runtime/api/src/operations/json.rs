@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tidemill_store::records::{Action, Operation, OperationState, Task};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::runs::FilterJson;
 use crate::wire::{Time, json_at};
@@ -53,6 +54,7 @@ pub enum TaskJson<'a> {
     /// Acts on runs.
     Runs {
         /// `retry`, `cancel` or `terminate`.
+        #[schema(schema_with = run_actions)]
         action: &'static str,
         /// Which runs: those that were there when it began.
         filter: FilterJson<'a>,
@@ -60,6 +62,7 @@ pub enum TaskJson<'a> {
     /// Pauses schedules or lets them go on.
     Schedules {
         /// `pause` or `resume`.
+        #[schema(schema_with = schedule_actions)]
         action: &'static str,
         /// Which schedules.
         filter: ScheduleFilterJson<'a>,
@@ -70,6 +73,7 @@ pub enum TaskJson<'a> {
     /// Makes the runs of nominal times in the past.
     Backfill {
         /// `backfill`.
+        #[schema(schema_with = backfill_action)]
         action: &'static str,
         /// The deployment
         deployment: &'a str,
@@ -85,6 +89,7 @@ pub enum TaskJson<'a> {
     /// Makes runs again for events that a subscription was given.
     Replay {
         /// `replay`.
+        #[schema(schema_with = replay_action)]
         action: &'static str,
         /// The deployment
         deployment: &'a str,
@@ -96,6 +101,27 @@ pub enum TaskJson<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<Time>,
     },
+}
+
+// By its `action` a task is told from the others.
+fn run_actions() -> Object {
+    one_of(ACTIONS.map(|(name, _)| name))
+}
+
+fn schedule_actions() -> Object {
+    one_of(["pause", "resume"])
+}
+
+fn backfill_action() -> Object {
+    one_of(["backfill"])
+}
+
+fn replay_action() -> Object {
+    one_of(["replay"])
+}
+
+fn one_of<const N: usize>(names: [&'static str; N]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
 /// Which schedules an operation is about.

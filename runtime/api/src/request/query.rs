@@ -94,14 +94,14 @@ impl Params {
         self.text(name)?.map(|value| value.parse().map_err(|why| bad(name, value, why))).transpose()
     }
 
-    /// `true` or `false`; a name alone (`?follow`) is true, a name left out is false.
+    /// `true` or `false`; a name left out is false. A name without a value is refused: it may be a variable that is empty.
     ///
     /// # Errors
     /// [`Code::BadQuery`] for anything else.
     pub fn flag(&self, name: &str) -> Answer<bool> {
         match self.text(name)? {
             None | Some("false") => Ok(false),
-            Some("" | "true") => Ok(true),
+            Some("true") => Ok(true),
             Some(other) => Err(bad(name, other, "it is `true` or `false`")),
         }
     }
@@ -193,8 +193,11 @@ mod tests {
         for bad in ["limit=0", "limit=501", "limit=x", "limit=", "limit=1&limit=2", "limit=-1"] {
             assert!(read(bad).limit().is_err(), "{bad}");
         }
-        assert!(read("follow").flag("follow").unwrap());
-        assert!(read("follow=maybe").flag("follow").is_err());
+        assert!(read("follow=true").flag("follow").unwrap());
+        assert!(!read("follow=false").flag("follow").unwrap() && !read("").flag("follow").unwrap());
+        for bad in ["follow", "follow=", "follow=maybe", "follow=True", "follow=1"] {
+            assert!(read(bad).flag("follow").is_err(), "{bad}");
+        }
         assert_eq!(read("label=a%3Db").labels().unwrap(), [("a".to_owned(), "b".to_owned())]);
         assert!(read("label=a").labels().is_err());
         assert!(read("since=yesterday").time("since").is_err());

@@ -53,6 +53,18 @@ pub struct LookJson<'a> {
     failure: Option<FailureJson<'a>>,
 }
 
+/// What trying again answers. It describes the answer, for the OpenAPI document.
+#[derive(Debug, ToSchema)]
+#[schema(as = Retried)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a description of the answer, for the OpenAPI document")]
+pub enum RetriedJson<'a> {
+    /// The run, which is queued.
+    Run(RunJson<'a>),
+    /// With `dry_run`: whether it would go on.
+    Look(LookJson<'a>),
+}
+
 /// Tries a run again
 ///
 /// One that is parked or has failed is queued as its next attempt, and with it those of its children that are parked or have
@@ -63,8 +75,7 @@ pub struct LookJson<'a> {
     params(("id" = String, Path, description = "the run")),
     request_body(content = Option<RetryRequest>),
     responses(
-        (status = 200, description = "it is queued; with `dry_run`: whether it would go on",
-            content((RunJson<'_> = "application/json"), (LookJson<'_> = "application/json"))),
+        (status = 200, body = RetriedJson<'_>, description = "it is queued; with `dry_run`: whether it would go on"),
         (status = 404, body = ProblemBody, description = "no revision of the deployment has that component"),
         (status = 409, body = ProblemBody, description = "the run is neither parked nor has it failed, or the component cannot go on with it"),
     )

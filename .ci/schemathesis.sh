@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Holds the running host to its own OpenAPI document with schemathesis, in all of its phases: no 5xx, no answer that the
+# document does not describe, no request refused that the document allows, none accepted that it does not.
+#
+#   .ci/schemathesis.sh            three minutes
+#   SCHEMATHESIS_SECONDS=1800 .ci/schemathesis.sh
+#
+# schemathesis is installed once from PyPI into a Python environment in TIDEMILL_TOOLS (by default ~/.cache/tidemill/tools).
+# The host is built here, listens on loopback, and keeps its data in a temporary folder. SCHEMATHESIS_SEED repeats a run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=4.32.5
+seconds=${SCHEMATHESIS_SECONDS:-180}
+tools=${TIDEMILL_TOOLS:-${HOME:-$PWD/target}/.cache/tidemill/tools}
+say() { echo "schemathesis: $*" >&2; }
+
+python=$tools/schemathesis-$version
+if ! "$python/bin/schemathesis" --version >/dev/null 2>&1; then
+    say "installing $version once, into $python"
+    rm -rf "$python"
+    mkdir -p "$tools"
+    # Debian's python3 may come without venv and ensurepip; virtualenv needs neither.
+    if ! python3 -m venv "$python" 2>/dev/null; then
+        rm -rf "$python"
+        python3 -m pip install --quiet --target "$tools/virtualenv" virtualenv
+        PYTHONPATH=$tools/virtualenv python3 -m virtualenv --quiet "$python"
+    fi
+    "$python/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
+fi
+
+cargo build --quiet --locked -p tidemill
+target=${CARGO_TARGET_DIR:-target}
+folder=$(mktemp -d)
+host=
+stop() {
+    local status=$?
+    if [ -n "$host" ]; then
+        kill "$host" 2>/dev/null || true
+        wait "$host" 2>/dev/null || true
+    fi
+    rm -rf "$folder"
+    exit "$status"
+}
+trap stop EXIT
+
+token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+TIDEMILL_TOKEN=$token "$target/debug/tidemill" serve --addr 127.0.0.1:0 --data "$folder/data" --log warn >/dev/null 2>"$folder/log" &
+host=$!
+url=
+for _ in $(seq 300); do
+    url=$(sed -n 's/.*is up at \(http:[^ ]*\).*/\1/p' "$folder/log")
+    [ -z "$url" ] || break
+    kill -0 "$host" 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
+    sleep 0.1
+done
+[ -n "$url" ] || { say "the host did not come up"; cat "$folder/log" >&2; exit 1; }
+
+# Something to find: a component, a deployment with a schedule and a subscription, runs, an event.
+.ci/build-guests.sh hello >&2
+component=$target/guests/hello.wasm
+python3 .ci/schemathesis/seed.py "$url" "$token" "$component"
+
+say "$seconds s against $url"
+status=0
+SCHEMATHESIS_HOOKS=hooks PYTHONPATH=.ci/schemathesis TIDEMILL_TOKEN=$token timeout "$((seconds + 300))" \
+    "$python/bin/schemathesis" --config-file .ci/schemathesis/schemathesis.toml run "$url/openapi.json" \
+    --url "$url" -H "Authorization: Bearer $token" --max-time "$seconds" --no-color \
+    --generation-database none ${SCHEMATHESIS_SEED:+--seed "$SCHEMATHESIS_SEED"} || status=$?
+if [ "$status" -ne 0 ]; then
+    say "failed ($status); the host's log ends with:"
+    tail -20 "$folder/log" >&2
+    exit "$status"
+fi
+kill -0 "$host" || { say "the host has died"; tail -20 "$folder/log" >&2; exit 1; }

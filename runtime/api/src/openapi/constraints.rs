@@ -1,0 +1,290 @@
+//! What the host enforces of a request, added to the document that is made from the handlers: patterns of names, bounds of
+//! numbers, that unknown fields are refused, and that nothing is `null`.
+//!
+//! The rules go by the name of a parameter or schema, so that a new route gets them without a word.
+
+use serde_json::{Map, Value, json};
+use tidemill_core::run::Export;
+use tidemill_core::schedule::Overlap;
+use utoipa::openapi::path::ParameterIn;
+
+use crate::config::{KEY_BYTES, LABELS, NOTE_BYTES, PAGE_MOST};
+use crate::schedules::preview::LIMIT_MAX;
+
+/// A name: 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.
+const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+/// The id of a run or an event.
+const ULID: &str = "^[0-7][0-9a-hjkmnp-tv-z]{25}$";
+const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
+const VERSION: &str = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})(-[a-zA-Z][0-9a-zA-Z-]{0,15})?(\\+[0-9a-zA-Z-]{1,15})?$";
+const TOPIC: &str = "^[a-z0-9_-]{1,31}(\\.[a-z0-9_-]{1,31}){0,3}$";
+/// A time from 1970 on.
+const YEAR: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
+
+/// Adds the rules to `document`.
+pub fn apply(document: &mut Value) {
+    strip_nulls(document);
+    let mut bodies = Vec::new();
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        for (path, item) in paths {
+            for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+                    constrain_parameter(path, parameter);
+                }
+                if let Some(body) = operation.get("requestBody") {
+                    references(body, &mut bodies);
+                }
+            }
+        }
+    }
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    close(schemas, bodies);
+    for (schema, field, rule) in field_rules() {
+        if let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) {
+            merge(property, rule);
+        }
+    }
+    for (schema, rule) in schema_rules() {
+        if let Some(schema) = schemas.get_mut(schema) {
+            merge(schema, rule);
+        }
+    }
+}
+
+/// The API has no `null`: what does not apply is left out.
+fn strip_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        if let Some(Value::Array(types)) = fields.get_mut("type") {
+            types.retain(|kind| kind != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                fields.insert("type".to_owned(), only);
+            }
+        }
+        for choice in ["oneOf", "anyOf"] {
+            let Some(Value::Array(choices)) = fields.get_mut(choice) else { continue };
+            choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+            if let [only] = choices.as_slice() {
+                let only = only.as_object().cloned().unwrap_or_default();
+                fields.remove(choice);
+                fields.extend(only);
+            }
+        }
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(strip_nulls),
+        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+fn constrain_parameter(path: &str, parameter: &mut Value) {
+    let (name, location) = (text(parameter, "name"), text(parameter, "in"));
+    let rule = if location == place(ParameterIn::Header) {
+        header(&name)
+    } else if location == place(ParameterIn::Path) {
+        path_parameter(path, &name)
+    } else {
+        query_parameter(path, &name)
+    };
+    if let (Some(rule), Some(schema)) = (rule, parameter.get_mut("schema")) {
+        *schema = rule;
+    }
+}
+
+const fn place(location: ParameterIn) -> &'static str {
+    match location {
+        ParameterIn::Header => "header",
+        ParameterIn::Path => "path",
+        _ => "query",
+    }
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn pattern(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time", "pattern": YEAR, "example": "2026-01-31T12:00:00Z" })
+}
+
+fn label() -> Value {
+    pattern("^[!-<>-~]{1,63}=[ -~]{0,255}$")
+}
+
+fn header(name: &str) -> Option<Value> {
+    Some(match name {
+        "Idempotency-Key" => pattern(&format!("^[!-~]{{1,{KEY_BYTES}}}$")),
+        "If-Match" => pattern("^(\\*|\"[0-9]{1,18}\")$"),
+        "If-None-Match" => pattern("^\\*$"),
+        "Last-Event-ID" => pattern("^[0-9]{1,18}$"),
+        _ => return None,
+    })
+}
+
+fn path_parameter(path: &str, name: &str) -> Option<Value> {
+    let word = || json!({ "type": "string", "minLength": 1, "maxLength": KEY_BYTES });
+    Some(match name {
+        "name" if path.ends_with("/signals/{name}") => word(),
+        "name" | "deployment" => pattern(NAME),
+        "id" if path.starts_with("/v1/runs/") => pattern(ULID),
+        "id" | "key" | "signal" => word(),
+        "digest" => pattern(DIGEST),
+        "version" => pattern(VERSION),
+        "topic" => pattern(TOPIC),
+        "page" => pattern("^[a-z0-9-]{1,64}$"),
+        "revision" => json!({ "type": "integer", "minimum": 1 }),
+        _ => return None,
+    })
+}
+
+fn query_parameter(path: &str, name: &str) -> Option<Value> {
+    let states = ["queued", "running", "suspended", "succeeded", "failed", "cancelled", "parked"];
+    Some(match name {
+        "limit" if path.ends_with("/preview") => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
+        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
+        "after" => json!({ "type": "integer", "minimum": 0 }),
+        "deployment" | "stream" => pattern(NAME),
+        "parent" => pattern(ULID),
+        "since" | "until" | "from" | "start" | "end" => time(),
+        "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
+        "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
+        "delay" => pattern("^[1-9][0-9]{0,3}(s|m|h)$"),
+        "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
+        "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
+        "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
+        "code" => json!({ "type": "array", "items": pattern("^[a-z0-9/-]{1,128}$"), "maxItems": 64 }),
+        _ => return None,
+    })
+}
+
+/// The names of the schemas that `value` refers to.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(name) = fields.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+                found.push(name.to_owned());
+            }
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+/// Says of every object in a request's body that it has no other fields.
+fn close(schemas: &mut Map<String, Value>, mut names: Vec<String>) {
+    let mut done = Vec::new();
+    while let Some(name) = names.pop() {
+        if done.contains(&name) {
+            continue;
+        }
+        if let Some(schema) = schemas.get_mut(&name) {
+            references(schema, &mut names);
+            if schema["properties"].is_object() {
+                schema["additionalProperties"] = false.into();
+            }
+        }
+        done.push(name);
+    }
+}
+
+/// What is enforced of single fields.
+fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
+    let overlaps = Overlap::ALL.map(Overlap::as_str);
+    vec![
+        ("PauseRequest", "note", json!({ "maxLength": NOTE_BYTES })),
+        ("SteerRequest", "note", json!({ "maxLength": NOTE_BYTES })),
+        ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),
+        ("ActionRequest", "action", json!({ "enum": ["retry", "cancel", "terminate"] })),
+        ("RetryRequest", "from", json!({ "enum": ["last-step", "start"] })),
+        ("RetryRequest", "component", json!({ "maxLength": 256 })),
+        ("BackfillRequest", "overlap", json!({ "enum": overlaps })),
+        ("ReplayRequest", "since", time()),
+        ("ReplayRequest", "until", time()),
+        ("RunFilter", "deployment", pattern(NAME)),
+        ("RunFilter", "state", query_parameter("", "state").unwrap_or_default()),
+        ("RunFilter", "label", query_parameter("", "label").unwrap_or_default()),
+        ("RunFilter", "code", query_parameter("", "code").unwrap_or_default()),
+        ("ScheduleFilter", "deployment", pattern(NAME)),
+        ("ScheduleFilter", "label", query_parameter("", "label").unwrap_or_default()),
+        ("ScheduleFilter", "all", json!({ "enum": [true] })),
+    ]
+}
+
+/// What is enforced of whole schemas.
+fn schema_rules() -> Vec<(&'static str, Value)> {
+    let one_of = |name: &str| json!({ "required": [name] });
+    let named = json!({ "anyOf": [one_of("deployment"), one_of("label")] });
+    vec![
+        ("Time", json!({ "pattern": YEAR })),
+        ("RunFilter", json!({ "minProperties": 1 })),
+        ("ScheduleFilter", json!({ "oneOf": [one_of("all"), named] })),
+    ]
+}
+
+/// Puts the fields of `rule` into `schema`.
+fn merge(schema: &mut Value, rule: Value) {
+    if let (Some(schema), Value::Object(rule)) = (schema.as_object_mut(), rule) {
+        schema.extend(rule);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> Value {
+        serde_json::from_slice(&super::super::text()).unwrap()
+    }
+
+    #[test]
+    fn nothing_in_the_document_is_null() {
+        fn look(value: &Value, at: &str) {
+            match value {
+                Value::Object(fields) => {
+                    let is_null = |kind: &Value| {
+                        kind == "null" || kind.as_array().is_some_and(|all| all.contains(&"null".into()))
+                    };
+                    assert!(!fields.get("type").is_some_and(is_null), "{at}");
+                    fields.iter().for_each(|(name, value)| look(value, &format!("{at}/{name}")));
+                }
+                Value::Array(items) => items.iter().for_each(|value| look(value, at)),
+                _ => {}
+            }
+        }
+        look(&document(), "");
+    }
+
+    #[test]
+    fn every_object_in_a_request_refuses_other_fields() {
+        let document = document();
+        let mut bodies = Vec::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                references(&operation["requestBody"], &mut bodies);
+            }
+        }
+        assert!(bodies.len() > 4, "{bodies:?}");
+        for name in bodies {
+            assert_eq!(document["components"]["schemas"][&name]["additionalProperties"], false, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_path_parameter_has_a_pattern_or_a_bound() {
+        for (path, item) in document()["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let schema = &parameter["schema"];
+                    let bounded = ["pattern", "minLength", "minimum"].iter().any(|bound| schema.get(bound).is_some());
+                    assert!(parameter["in"] != "path" || bounded, "{path}: {parameter}");
+                }
+            }
+        }
+    }
+}
