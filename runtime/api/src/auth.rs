@@ -1,18 +1,48 @@
 //! Who may ask: a bearer token, compared in constant time; without a token, only callers on this machine.
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, Uri, Version};
 use subtle::ConstantTimeEq as _;
 use tidemill_core::Code;
 
 use crate::problem::{Answer, Problem, quoted};
+
+/// Where a browser says how the page that calls relates to the host (Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses a request that does not name one host (RFC 9112, section 3.2).
+///
+/// # Errors
+/// [`Code::BadHeader`] if a request of HTTP/1.1 has no `Host`, any has more than one, the value is not a host, or the
+/// request's target names another one.
+pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Answer<()> {
+    let bad = |detail: &str| {
+        Err(Problem::new(Code::BadHeader, detail).fix("Send one `Host` header with the name and port of this host."))
+    };
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.as_bytes(),
+        (None, _) if version < Version::HTTP_11 => return Ok(()),
+        (None, _) => return bad("a request of HTTP/1.1 has a `Host` header"),
+        (Some(_), Some(_)) => return bad("the request has more than one `Host` header"),
+    };
+    if !host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(byte)) {
+        return bad("the `Host` header is not a host");
+    }
+    match uri.authority() {
+        Some(target) if !target.as_str().as_bytes().eq_ignore_ascii_case(host) => {
+            bad("the request's target and its `Host` header name different hosts")
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Lets the request pass.
 ///
 /// # Errors
 /// [`Code::Unauthorised`] without the right token. Without a token to ask for: [`Code::OriginRefused`] where `host` is
 /// not a name of this machine's own loopback, which stops a web page that has pointed its own name here. Either way where
-/// `origin` names another site.
+/// `origin` or `sec-fetch-site` names another site.
 pub fn check(token: Option<&str>, headers: &HeaderMap) -> Answer<()> {
     check_origin(headers)?;
     match token {
@@ -39,6 +69,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 /// A browser says from which site a page calls; only the host's own may.
 fn check_origin(headers: &HeaderMap) -> Answer<()> {
+    // A `GET` of another site's page has no `Origin`. `none` is the user, who typed the address.
+    if text(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Err(Problem::new(Code::OriginRefused, "a page of another site may not call this host"));
+    }
     let Some(origin) = text(headers, &ORIGIN) else { return Ok(()) };
     let site = origin.split_once("://").map(|(_, site)| site);
     if site.is_some() && site == text(headers, &HOST) {
@@ -48,7 +82,7 @@ fn check_origin(headers: &HeaderMap) -> Answer<()> {
 }
 
 fn check_loopback(headers: &HeaderMap) -> Answer<()> {
-    // A program may leave it out; a browser does not.
+    // A program that speaks HTTP/1.0 may leave it out; a browser does not.
     let Some(host) = text(headers, &HOST) else { return Ok(()) };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
@@ -113,13 +147,51 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_browser_on_another_site_is_refused_without_an_origin_too() {
+        for (site, good) in
+            [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("", false)]
+        {
+            let headers = headers(&[(SEC_FETCH_SITE, site), (AUTHORIZATION, "Bearer s3cret"), (HOST, "localhost")]);
+            assert_eq!(check(None, &headers).is_ok(), good, "{site}");
+            assert_eq!(check(Some("s3cret"), &headers).is_ok(), good, "{site}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let check = |version, uri: &str, hosts: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_str(host).unwrap());
+            }
+            check_host(version, &uri.parse().unwrap(), &headers).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(check(Version::HTTP_11, "/", &["localhost:7077"]), Ok(()));
+        assert_eq!(check(Version::HTTP_11, "/", &["[::1]:7077"]), Ok(()));
+        assert_eq!(check(Version::HTTP_11, "http://LOCALHOST/", &["localhost"]), Ok(()));
+        assert_eq!(check(Version::HTTP_10, "/", &[]), Ok(()));
+        for (version, uri, hosts) in [
+            (Version::HTTP_11, "/", [].as_slice()),
+            (Version::HTTP_11, "/", &["a", "b"]),
+            (Version::HTTP_11, "/", &["a", "a"]),
+            (Version::HTTP_10, "/", &["a", "b"]),
+            (Version::HTTP_11, "/", &["a b"]),
+            (Version::HTTP_11, "/", &["user@a"]),
+            (Version::HTTP_11, "http://evil.example/", &["localhost"]),
+        ] {
+            assert_eq!(check(version, uri, hosts), Err(400), "{uri} {hosts:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_header_makes_a_panic(value in prop::collection::vec(0x20u8..=0xff, 0..200)) {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
-            for name in [AUTHORIZATION, HOST, ORIGIN] {
+            for name in [AUTHORIZATION, HOST, ORIGIN, SEC_FETCH_SITE] {
                 let headers = HeaderMap::from_iter([(name, value.clone())]);
                 let _ = (check(None, &headers), check(Some("token"), &headers));
+                let _ = check_host(Version::HTTP_11, &Uri::from_static("/"), &headers);
             }
         }
     }

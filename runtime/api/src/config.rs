@@ -24,6 +24,9 @@ pub const PAGE_MOST: usize = 500;
 /// The longest that `Prefer: wait` is honoured; what asks for more is given this.
 pub const WAIT_MOST: Duration = Duration::from_secs(300);
 
+/// Connections beyond the maximum that are kept for `/healthz` and `/readyz`.
+pub const PROBE_CONNECTIONS: usize = 16;
+
 /// How the API is set up.
 #[derive(Clone)]
 pub struct ApiConfig {
@@ -42,8 +45,15 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// Within this, a request is answered; waits, uploads and feeds have their own time.
     pub request_timeout: Duration,
-    /// Connections that are open at once; who comes beyond it waits to be accepted.
+    /// Maximum number of open connections. One beyond it is answered with 503, except for `/healthz` and `/readyz`, for
+    /// which there are [`PROBE_CONNECTIONS`] more.
     pub connections: usize,
+    /// Maximum number of open connections from one IPv4 address or one IPv6 /64.
+    pub connections_per_peer: usize,
+    /// Time in which a peer must take the next 32 KiB of an answer, or all that is left of it.
+    pub write_timeout: Duration,
+    /// How long a connection lasts on which no request shows the token.
+    pub stranger_timeout: Duration,
     /// Event feeds and followed logs that are open at once.
     pub feeds: usize,
 }
@@ -65,6 +75,9 @@ impl ApiConfig {
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             connections: 4096,
+            connections_per_peer: 2048,
+            write_timeout: Duration::from_secs(30),
+            stranger_timeout: Duration::from_secs(60),
             feeds: 256,
         }
     }

@@ -3,7 +3,8 @@
 //! One layer, so that the way to a run stays short. It knows paths only where they differ in one of these.
 
 use axum::extract::{Request, State};
-use axum::http::{Method, Uri};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tidemill_core::Code;
@@ -13,6 +14,7 @@ use crate::auth;
 use crate::config::{HEADER_BYTES, HEADERS, URL_BYTES};
 use crate::problem::{Answer, Problem};
 use crate::request::headers;
+use crate::server::peer::Peer;
 use crate::state::ApiState;
 
 /// Checks a request, passes it on, and writes the access log, at level debug.
@@ -28,9 +30,27 @@ pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -
 }
 
 async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
-    if let Err(problem) = admit(state, &request) {
-        return problem.into_response();
+    let mut response = match admit(state, &request) {
+        Ok(()) => handle(state, request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    // What is left of the body is not waited for.
+    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    harden(response.headers_mut());
+    response
+}
+
+/// Keeps browsers from guessing types, from caching, and from giving an answer to another site's page.
+pub fn harden(headers: &mut HeaderMap) {
+    const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn handle(state: &ApiState, request: Request, next: Next) -> Response {
     if takes_its_own_time(&request) {
         return next.run(request).await;
     }
@@ -43,8 +63,8 @@ async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
 }
 
 fn admit(state: &ApiState, request: &Request) -> Answer<()> {
-    check_url(request.uri())?;
-    let headers = request.headers();
+    let (uri, headers) = (request.uri(), request.headers());
+    check_url(uri)?;
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > HEADER_BYTES || headers.len() > HEADERS {
         return Err(Problem::new(
@@ -52,7 +72,25 @@ fn admit(state: &ApiState, request: &Request) -> Answer<()> {
             format!("a request may have {HEADERS} headers of {HEADER_BYTES} bytes in all"),
         ));
     }
-    if is_open(request.uri().path()) { Ok(()) } else { auth::check(state.config.token.as_deref(), headers) }
+    auth::check_host(request.version(), uri, headers)?;
+    if is_open(uri.path()) {
+        return Ok(());
+    }
+    let peer = request.extensions().get::<Peer>();
+    match auth::check(state.config.token.as_deref(), headers) {
+        Ok(()) => {
+            if let Some(peer) = peer {
+                peer.authorize();
+            }
+            Ok(())
+        }
+        Err(problem) => Err(match peer {
+            Some(peer) if problem.status() == StatusCode::UNAUTHORIZED => {
+                state.attempts.failed(peer, state.host.clock().now(), problem)
+            }
+            _ => problem,
+        }),
+    }
 }
 
 fn check_url(uri: &Uri) -> Answer<()> {

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod auth;
 pub mod config;
 mod gate;
@@ -18,7 +19,7 @@ pub mod problem;
 mod refusal;
 mod request;
 mod routes;
-mod serve;
+mod server;
 mod state;
 mod stream;
 mod wire;
@@ -54,6 +55,7 @@ pub use routes::ROUTES;
 pub struct Api {
     config: ApiConfig,
     router: Router,
+    probes: Router,
     closing: watch::Sender<bool>,
 }
 
@@ -63,8 +65,8 @@ impl Api {
     pub fn new(host: Host, config: ApiConfig) -> Self {
         modules::receive::remove_leftovers(&config.uploads());
         let (closing, closes) = watch::channel(false);
-        let router = routes::router(state::ApiState::new(host, config.clone(), closes));
-        Self { config, router, closing }
+        let state = state::ApiState::new(host, config.clone(), closes);
+        Self { config, router: routes::router(state.clone()), probes: routes::probes(state), closing }
     }
 
     /// Everything that it answers, as a service; for tests, and for who brings a server of his own. Feeds end when this
@@ -76,7 +78,7 @@ impl Api {
     /// Serves on `listener` until `stop` is done. Then feeds end, no more connections are taken, and requests in hand
     /// have `within` to be answered. Stop this before the host, so that what was acknowledged was also sent.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>, within: Duration) {
-        serve::serve(listener, self.router, &self.config, &self.closing, stop, within).await;
+        server::serve(listener, (self.router, self.probes), &self.config, &self.closing, stop, within).await;
     }
 }
 

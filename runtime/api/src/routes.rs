@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing;
 use tidemill_core::Code;
 
-use crate::gate::gate;
+use crate::gate::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
@@ -101,6 +101,24 @@ pub fn router(state: ApiState) -> Router {
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(state.clone(), gate))
         .with_state(state)
+}
+
+/// What a connection beyond the maximum gets: the probes, and a refusal of everything else.
+pub fn probes(state: ApiState) -> Router {
+    Router::new()
+        .route("/healthz", routing::get(health::probes::healthz))
+        .route("/readyz", routing::get(health::probes::readyz))
+        .fallback(too_many_connections)
+        .layer(middleware::map_response(async |mut response: Response| {
+            harden(response.headers_mut());
+            response
+        }))
+        .with_state(state)
+}
+
+async fn too_many_connections() -> Problem {
+    Problem::new(Code::Overloaded, "the host, or this address, has as many connections as it may")
+        .fix("Close idle connections and share those that are open; wait as long as `Retry-After` says.")
 }
 
 async fn not_found(request: Request) -> Problem {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidemill_control::Host;
 use tokio::sync::{Semaphore, watch};
 
+use crate::attempts::FailedAttempts;
 use crate::config::ApiConfig;
 
 /// The host and the API's own settings; cheap to clone.
@@ -20,6 +21,8 @@ pub struct Shared {
     pub config: ApiConfig,
     /// A permit for each feed that may be open.
     pub feeds: Arc<Semaphore>,
+    /// Failed authentications of the last minute, by peer.
+    pub attempts: FailedAttempts,
     /// True once the server stops: feeds end then.
     pub closing: watch::Receiver<bool>,
 }
@@ -28,7 +31,7 @@ impl ApiState {
     /// For a host with these settings.
     pub fn new(host: Host, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
         let feeds = Arc::new(Semaphore::new(config.feeds));
-        Self(Arc::new(Shared { host, config, feeds, closing }))
+        Self(Arc::new(Shared { host, config, feeds, attempts: FailedAttempts::default(), closing }))
     }
 }
 

@@ -121,7 +121,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Streams(args) => money::streams::run(&args, client, printer).await,
         Command::Ledger(args) => money::ledger::run(args, client, printer).await,
         Command::Explain(args) => explain::run(&args, client, printer).await,
-        Command::Doctor(args) => host::doctor::run(&args, client, printer).await,
+        Command::Doctor(args) => host::doctor::run(&args, shared.token_file.as_deref(), client, printer).await,
         Command::Completions(args) => {
             shell::run(&args, printer);
             Ok(())

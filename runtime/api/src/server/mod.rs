@@ -1,5 +1,15 @@
-//! The server: accepts connections, speaks HTTP/1.1 on them with bounds in time and size, and ends them in order.
+//! The server: accepts connections, decides which of them are served, and ends them in order.
+//!
+//! Every resource that a peer holds has a bound, whether it shows a token or not: the number of connections in all and for
+//! each address, the time for a request's head, and the rate at which an answer is read. A connection beyond those bounds
+//! is not left waiting: it gets `503`, unless it asks for `/healthz` or `/readyz`.
 
+mod connection;
+mod paced;
+pub mod peer;
+mod places;
+
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -7,48 +17,80 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use hyper_util::rt::TokioTimer;
+use tidemill_core::clock::Stopwatch;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::config::{ApiConfig, HEADER_BYTES, URL_BYTES};
-use crate::stream;
+use crate::config::{ApiConfig, HEADER_BYTES, PROBE_CONNECTIONS, URL_BYTES};
+use connection::Connection;
+use peer::Peer;
+use places::Places;
 
-/// What a connection holds of a request before its body: more than what is allowed, so that what is beyond is refused
+/// Bytes that a connection buffers of a request's head: more than what is allowed, so that a larger head is refused
 /// with a problem, and not by closing the connection.
 const BUFFER: usize = 2 * (HEADER_BYTES + URL_BYTES);
-/// After an error of `accept` that is not the caller's fault, such as too many open files.
-const BREATH: Duration = Duration::from_millis(50);
+/// Pause after an error of `accept` that is not the peer's fault, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Minimum interval between two log lines of one kind.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Time for the head of a request on a connection that is reserved for probes.
+const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves `router` until `stop` is done; then takes no more connections, lets requests finish for at most `within`,
-/// and closes what is left.
+/// and closes what is left. Connections beyond the bounds are served by `probes`.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, probes): (Router, Router),
     config: &ApiConfig,
     closing: &watch::Sender<bool>,
     stop: impl Future<Output = ()>,
     within: Duration,
 ) {
-    let server = Arc::new(server(config));
-    let places = Arc::new(Semaphore::new(config.connections));
-    let mut open = JoinSet::new();
+    let full = Arc::new(builder(config.header_timeout));
+    let mut probe_only = builder(PROBE_HEADER_TIMEOUT.min(config.header_timeout));
+    probe_only.keep_alive(false);
+    let probe_only = Arc::new(probe_only);
+    let places = Places::new(config.connections, config.connections_per_peer);
+    let (mut open, mut reserve) = (JoinSet::new(), Reserve::default());
+    let (mut refused, mut failed) = (LogPace::default(), LogPace::default());
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             Some(_) = open.join_next(), if !open.is_empty() => continue,
         };
-        match accepted {
-            Ok((socket, place)) => {
-                open.spawn(connection(Arc::clone(&server), socket, router.clone(), closing.subscribe(), place));
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(cause) => {
+                if let Some(times) = failed.due() {
+                    tracing::warn!(%cause, times, "cannot accept connections");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-            Err(why) => {
-                tracing::warn!(cause = %why, "a connection was not accepted");
-                tokio::time::sleep(BREATH).await;
+        };
+        let peer = Peer::new(address.ip());
+        let connection = Connection { socket, peer: peer.clone(), write_timeout: config.write_timeout };
+        match places.take(peer.network()) {
+            Some(place) => {
+                let (full, router, closing) = (Arc::clone(&full), router.clone(), closing.subscribe());
+                let stranger_timeout = config.stranger_timeout;
+                open.spawn(async move {
+                    connection.serve(&full, router, closing, stranger_timeout).await;
+                    drop(place);
+                });
+            }
+            None => {
+                if let Some(times) = refused.due() {
+                    tracing::warn!(peer = %address.ip(), times, "connections beyond the maximum are refused");
+                }
+                let (probe_only, probes, closing) = (Arc::clone(&probe_only), probes.clone(), closing.subscribe());
+                reserve.add(open.spawn(async move {
+                    connection.serve(&probe_only, probes, closing, PROBE_HEADER_TIMEOUT).await;
+                }));
             }
         }
     }
@@ -61,39 +103,48 @@ pub async fn serve(
     open.shutdown().await;
 }
 
-fn server(config: &ApiConfig) -> http1::Builder {
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(BUFFER);
-    server
+fn builder(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(BUFFER);
+    builder
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (socket, _) = listener.accept().await?;
-    // An answer is one write; it must not wait for the next.
-    socket.set_nodelay(true)?;
-    Ok((socket, place))
-}
+/// The connections beyond the maximum, oldest first. A new one replaces the oldest, so that idle ones cannot keep a probe out.
+#[derive(Default)]
+struct Reserve(VecDeque<AbortHandle>);
 
-async fn connection(
-    server: Arc<http1::Builder>,
-    socket: TcpStream,
-    router: Router,
-    mut closing: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
-) {
-    let service = TowerToHyperService::new(router);
-    let served = server.serve_connection(TokioIo::new(socket), service);
-    tokio::pin!(served);
-    let ended: Result<(), hyper::Error> = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stream::closed(&mut closing) => {
-            served.as_mut().graceful_shutdown();
-            served.await
+impl Reserve {
+    fn add(&mut self, connection: AbortHandle) {
+        self.0.retain(|open| !open.is_finished());
+        if self.0.len() >= PROBE_CONNECTIONS
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
         }
-    };
-    if let Err(why) = ended {
-        tracing::debug!(cause = %why, "a connection ended early");
+        self.0.push_back(connection);
     }
+}
+
+/// Limits how often a log line is written.
+#[derive(Default)]
+struct LogPace {
+    last: Option<Stopwatch>,
+    times: u64,
+}
+
+impl LogPace {
+    /// Counts one occurrence. `Some` with all since the last line, if a line is due.
+    fn due(&mut self) -> Option<u64> {
+        self.times += 1;
+        if self.last.as_ref().is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+            return None;
+        }
+        self.last = Some(Stopwatch::start());
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
+/// An I/O error for a peer that does not do its part in time.
+fn timed_out(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -65,3 +65,26 @@ async fn the_document_is_served() {
     assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));
     assert!(document["paths"]["/v1/deployments/{name}/runs"]["post"].is_object());
 }
+
+#[tokio::test]
+async fn no_answer_is_cached_guessed_or_given_to_another_site() {
+    let world = World::new().await;
+    for path in ["/v1/runs", "/v1/health", "/metrics", "/openapi.json", "/healthz", "/v1/nothing", "/v1/runs?x=1"] {
+        let answered = world.get(path).await;
+        let found = ["x-content-type-options", "cache-control", "cross-origin-resource-policy"];
+        assert_eq!(found.map(|name| answered.header(name)), ["nosniff", "no-store", "same-origin"], "{path}");
+    }
+    let page = world.get("/").await;
+    assert_eq!((page.header("x-content-type-options"), page.header("cache-control")), ("nosniff", "no-cache"));
+    assert!(!page.header("content-security-policy").contains("unsafe"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_reads_nothing_without_an_origin_either() {
+    let world = World::new().await;
+    for site in ["cross-site", "same-site"] {
+        let answered = world.ask("GET", "/v1/runs", &[("sec-fetch-site", site)], "").await;
+        answered.refused(403, "host/origin-refused");
+    }
+    world.ask("GET", "/v1/runs", &[("sec-fetch-site", "same-origin")], "").await.is(200);
+}

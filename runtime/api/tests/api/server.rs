@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -43,6 +43,160 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A connection from `source`, with as little room for answers as the system gives.
+async fn connect(served: &Served, source: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    socket.connect(served.address).await.unwrap()
+}
+
+/// What the server sends on a connection up to its end, within a bounded time.
+async fn rest(socket: &mut TcpStream) -> std::io::Result<String> {
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.unwrap()?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The status of the next answer on a connection that stays open.
+async fn status(socket: &mut TcpStream, request: &str) -> String {
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 2048];
+    let read = tokio::time::timeout(Duration::from_secs(20), socket.read(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer[..read]).chars().skip(9).take(3).collect()
+}
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn connections_beyond_the_maximum_are_refused_and_probes_are_answered() {
+    let world = World::with(|config| (config.connections, config.connections_per_peer) = (2, 2)).await;
+    let served = serve(world).await;
+    let mut held = [connect(&served, "127.0.0.1").await, connect(&served, "127.0.0.1").await];
+    for socket in &mut held {
+        assert_eq!(status(socket, HEALTH).await, "200");
+    }
+    let list = b"GET /v1/runs HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let refused = exchange(served.address, list).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("host/overloaded"), "{refused}");
+    assert!(refused.contains("retry-after: 1") && refused.contains("connection: close"), "{refused}");
+    // Idle connections do not keep a probe out.
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(connect(&served, "127.0.0.1").await);
+        let probe = exchange(served.address, HEALTH.as_bytes()).await;
+        assert!(probe.starts_with("HTTP/1.1 200"), "{probe}");
+    }
+    drop((held, idle));
+    while !exchange(served.address, &[list.split_last_chunk::<2>().unwrap().0, b"connection: close\r\n\r\n"].concat())
+        .await
+        .starts_with("HTTP/1.1 200")
+    {}
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_connection() {
+    let world = World::with(|config| (config.connections, config.connections_per_peer) = (9, 1)).await;
+    let served = serve(world).await;
+    let list = "GET /v1/runs HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut first = connect(&served, "127.0.0.1").await;
+    assert_eq!(status(&mut first, list).await, "200");
+    assert_eq!(status(&mut connect(&served, "127.0.0.1").await, list).await, "503");
+    assert_eq!(status(&mut connect(&served, "127.0.0.2").await, list).await, "200");
+    assert_eq!(status(&mut first, list).await, "200");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_ends_the_connection() {
+    let world = World::with(|config| {
+        config.write_timeout = Duration::from_millis(50);
+        config.header_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let served = serve(world).await;
+    let mut socket = connect(&served, "127.0.0.1").await;
+    let page = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
+    // The server stops reading once its answers are not read; then it closes.
+    let ended = tokio::time::timeout(Duration::from_secs(60), async { while socket.write_all(&page).await.is_ok() {} });
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_shows_no_token_ends() {
+    let world = World::with(|config| {
+        config.token = Some("s3cret-s3cret-s3".to_owned());
+        config.stranger_timeout = Duration::from_millis(200);
+        config.header_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let served = serve(world).await;
+    let list = "GET /v1/runs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer s3cret-s3cret-s3\r\n\r\n";
+    let mut known = connect(&served, "127.0.0.1").await;
+    assert_eq!(status(&mut known, list).await, "200");
+    let mut stranger = connect(&served, "127.0.0.1").await;
+    assert_eq!(status(&mut stranger, HEALTH).await, "200");
+    assert_eq!(rest(&mut stranger).await.unwrap(), "");
+    let mut silent = connect(&served, "127.0.0.1").await;
+    assert_eq!(rest(&mut silent).await.unwrap(), "");
+    assert_eq!(status(&mut known, list).await, "200");
+}
+
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let served = serve(World::new().await).await;
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\nconnection: close\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a\r\nhost: a\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a/b\r\n", "400"),
+        ("GET http://evil.example/healthz HTTP/1.1\r\nconnection: close\r\nhost: localhost\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: localhost\r\n", "200"),
+        ("GET http://localhost/healthz HTTP/1.1\r\nconnection: close\r\nhost: localhost\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\n", "200"),
+    ] {
+        let answer = exchange(served.address, format!("{head}\r\n").as_bytes()).await;
+        assert_eq!(answer.get(9..12), Some(status), "{head}{answer}");
+    }
+}
+
+#[tokio::test]
+async fn failed_authentications_are_throttled_and_the_right_token_passes() {
+    let token = "s3cret-s3cret-s3";
+    let served = serve(World::with(|config| config.token = Some(token.to_owned())).await).await;
+    let client = client();
+    let ask = async |token: &str| {
+        let url = format!("http://{}/v1/runs", served.address);
+        client.get(url).bearer_auth(token).send().await.unwrap()
+    };
+    for _ in 0..20 {
+        assert_eq!(ask("wrong").await.status(), 401);
+    }
+    let throttled = ask("wrong").await;
+    assert_eq!(throttled.status(), 429);
+    let seconds: u64 = throttled.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds));
+    assert_eq!(throttled.json::<serde_json::Value>().await.unwrap()["code"], "host/too-many-attempts");
+    assert_eq!(ask(token).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_all_of_its_body_first() {
+    let world = World::with_hello().await;
+    let served = serve(world).await;
+    let body = "x".repeat(6 << 20);
+    let head = |more: &str| format!("POST /v1/deployments/hello/runs HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    let known = head(&format!("content-length: {}\r\n", body.len())) + &body;
+    let chunked = head("transfer-encoding: chunked\r\n") + &format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let foreign = head(&format!("origin: http://evil.example\r\ncontent-length: {}\r\n", body.len())) + &body;
+    for (request, status) in [(known, "413"), (chunked, "413"), (foreign, "403")] {
+        let mut socket = TcpStream::connect(served.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let answer = rest(&mut socket).await.unwrap();
+        assert_eq!(answer.get(9..12), Some(status), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.contains("\"code\":"), "{answer}");
+    }
 }
 
 #[tokio::test]

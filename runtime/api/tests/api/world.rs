@@ -141,7 +141,10 @@ impl World {
 }
 
 pub fn build(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
-    let request = Request::builder().method(method).uri(path);
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "localhost");
+    }
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).unwrap()
 }
 

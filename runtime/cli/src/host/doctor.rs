@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::files::{self, Exposed, FILES_ENOUGH, OpenFiles};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
@@ -23,19 +24,19 @@ struct Finding {
     good: bool,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'static str>,
+    fix: Option<String>,
 }
 
 impl Row for Finding {
     const HEADS: &'static [&'static str] = &["", "WHAT", "FOUND", "WHAT TO DO"];
     fn cells(&self) -> Vec<String> {
         let mark = if self.good { "ok" } else { "!!" };
-        vec![mark.to_owned(), self.what.to_owned(), self.found.clone(), self.fix.unwrap_or_default().to_owned()]
+        vec![mark.to_owned(), self.what.to_owned(), self.found.clone(), self.fix.clone().unwrap_or_default()]
     }
 }
 
 /// Carries it out. Exit code 3 where no host answers, 1 where something is amiss.
-pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let ready = client.answers("/readyz").await;
     if args.quick {
         let answer = ready?;
@@ -46,7 +47,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
             Err(CliError::failed(format!("the host is not ready: {}", String::from_utf8_lossy(&answer.body).trim())))
         };
     }
-    let mut findings = vec![cores(), memory(), compiler(), target()];
+    let mut findings = vec![cores(), memory(), open_files(), compiler(), target()];
+    findings.extend(private(token_file));
     let mut unreachable = None;
     match ready {
         Ok(answer) => {
@@ -56,11 +58,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
             } else {
                 String::from_utf8_lossy(&answer.body).trim().to_owned()
             };
-            findings.push(Finding { what: "host", good, found, fix: (!good).then_some("see the host's log") });
+            findings.push(Finding { what: "host", good, found, fix: (!good).then(|| "see the host's log".to_owned()) });
             findings.push(token(client).await);
         }
         Err(error) => {
-            let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL");
+            let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL".to_owned());
             findings.push(Finding { what: "host", good: false, found: error.to_string(), fix });
             unreachable = Some(error);
         }
@@ -86,13 +88,41 @@ fn memory() -> Finding {
     let good = limit == "unlimited" || limit == "unknown";
     let fix =
         (!good).then_some("raise it (`ulimit -v unlimited`): with less, instances are made on demand, and slower");
-    Finding { what: "address space", good, found: limit.to_owned(), fix }
+    Finding { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
+}
+
+/// The host raises the soft limit by itself.
+fn open_files() -> Finding {
+    let limits = OpenFiles::limits();
+    let good = limits.hard >= FILES_ENOUGH;
+    let fix = (!good).then(|| {
+        format!(
+            "raise the hard limit to {FILES_ENOUGH} (LimitNOFILE= of systemd, `--ulimit nofile=` of Docker): a host that is \
+             started like this takes at most {} connections",
+            limits.connections_at_most()
+        )
+    });
+    Finding { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }
+}
+
+/// Who else may read the data folder, if it is on this machine, and the token.
+fn private(token_file: Option<&Path>) -> Vec<Finding> {
+    let data = std::env::var("TIDEMILL_DATA").unwrap_or_else(|_| "./tidemill-data".to_owned());
+    let files = files::exposed(Path::new(&data), token_file).into_iter();
+    let finding = |Exposed { path, mode, fix }| Finding {
+        what: "permissions",
+        good: false,
+        found: format!("{} has {mode}: other users may read it", path.display()),
+        fix: Some(fix),
+    };
+    files.map(finding).collect()
 }
 
 fn compiler() -> Finding {
     let version = output("rustc", &["--version"]);
     let fix = version.is_none().then_some("to write modules in Rust, install it: https://rustup.rs");
-    Finding { what: "rust", good: true, found: version.unwrap_or_else(|| "not installed".to_owned()), fix }
+    let found = version.unwrap_or_else(|| "not installed".to_owned());
+    Finding { what: "rust", good: true, found, fix: fix.map(str::to_owned) }
 }
 
 fn target() -> Finding {
@@ -100,7 +130,7 @@ fn target() -> Finding {
     let there = !root.is_empty() && Path::new(&root).join("lib/rustlib/wasm32-wasip2/lib").is_dir();
     let found = if there { "installed" } else { "not installed" };
     let fix = (!there).then_some("to write modules in Rust: rustup target add wasm32-wasip2");
-    Finding { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix }
+    Finding { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix: fix.map(str::to_owned) }
 }
 
 async fn token(client: &Client) -> Finding {
@@ -109,7 +139,7 @@ async fn token(client: &Client) -> Finding {
         Ok(answer) => (false, format!("the host answers {}", answer.status)),
         Err(error) => (false, error.to_string()),
     };
-    let fix = (!good).then_some("give the host's token: TIDEMILL_TOKEN, or --token-file");
+    let fix = (!good).then(|| "give the host's token: TIDEMILL_TOKEN, or --token-file".to_owned());
     Finding { what: "token", good, found, fix }
 }
 

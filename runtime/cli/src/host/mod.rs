@@ -4,6 +4,7 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 mod events;
+mod files;
 pub mod logging;
 mod process;
 pub mod serve;

@@ -1,6 +1,7 @@
 //! One host in this process: store, engine, control and API put together, and taken apart in the right order.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::files::{self, Exposed, OpenFiles};
 use super::settings::{Settings, Token};
 use crate::client::{Client, url_of};
 use crate::error::{CliError, chain};
@@ -48,10 +50,16 @@ impl Process {
                 .with_fix("end what listens there, or choose another address with --addr or TIDEMILL_ADDR")
         })?;
         let address = listener.local_addr().map_err(|cause| CliError::machine("cannot listen", &cause))?;
-        std::fs::create_dir_all(&settings.data).map_err(|cause| {
+        files::make_folder(&settings.data).map_err(|cause| {
             CliError::machine(format!("cannot make {}", settings.data.display()), &cause)
                 .with_fix("choose a folder that this user may write to, with --data or TIDEMILL_DATA")
         })?;
+        for Exposed { path, mode, fix } in files::exposed(&settings.data, token_file(settings)) {
+            tracing::warn!(path = %path.display(), mode, fix, "other users of this machine may read what the host keeps");
+        }
+        let open_files = OpenFiles::raise();
+        let connections = open_files.connections();
+        tracing::info!(open_files = open_files.soft, connections, "limits of this process");
         let store = open(settings).await?;
         let clock = Arc::new(SystemClock);
         let engine = engine_config(settings)?;
@@ -76,7 +84,12 @@ impl Process {
             .await
             .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
         let token = settings.token.as_ref().map(|token| token.expose().to_owned());
-        let api = Api::new(host.clone(), ApiConfig::new(&settings.data, token));
+        let api = ApiConfig {
+            connections,
+            connections_per_peer: (connections / 2).max(1),
+            ..ApiConfig::new(&settings.data, token)
+        };
+        let api = Api::new(host.clone(), api);
         let (stop, stopped) = oneshot::channel();
         let within = settings.shutdown;
         let answers = LAST_ANSWERS.min(within / 5);
@@ -112,6 +125,12 @@ impl Process {
         let _ = self.serving.await;
         self.host.shutdown(self.runs).await;
     }
+}
+
+/// The file that the token comes from, if it comes from one.
+fn token_file(settings: &Settings) -> Option<&Path> {
+    let shown = settings.shown.iter().find(|shown| shown.setting == "token-file");
+    shown.map(|shown| Path::new(&shown.value)).filter(|file| settings.token.is_some() && !file.as_os_str().is_empty())
 }
 
 /// Opens the store. Blocks a thread of its own while it replays.

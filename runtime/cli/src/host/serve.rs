@@ -1,9 +1,9 @@
 //! `tidemill serve`: runs the host until it is told to end.
 
-use super::logging;
 use super::process::Process;
 use super::settings::{Flags, Settings};
 use super::signals::Signals;
+use super::{files, logging};
 use crate::args::Shared;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -29,6 +29,7 @@ pub async fn run(args: Args, shared: &Shared, printer: &Printer) -> Result<(), C
         return Ok(());
     }
     logging::start(&settings.log, settings.log_json, printer)?;
+    files::keep_private();
     let mut signals = Signals::new()?;
     let process = tokio::select! {
         process = Process::start(&settings) => process?,

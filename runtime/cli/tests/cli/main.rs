@@ -5,6 +5,7 @@
 mod durable;
 mod events;
 mod host;
+mod limits;
 mod offline;
 mod program;
 mod reference;

@@ -52,6 +52,22 @@ impl Served {
         if let Some(token) = token {
             command.env("TIDEMILL_TOKEN", token);
         }
+        Self::of(command)
+    }
+
+    /// Starts one that may have no more than so many open files.
+    pub fn with_open_files(data: &Path, open_files: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_tidemill")]);
+        command.args(["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).env("NO_COLOR", "1");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEMILL_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();

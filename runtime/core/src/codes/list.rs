@@ -263,6 +263,9 @@ codes! {
     Unauthorised => "unauthorised", 401, retryable: false,
         "The request has no valid token",
         "Send `Authorization: Bearer TOKEN`; clients read `TIDEMILL_TOKEN`.";
+    TooManyAttempts => "too-many-attempts", 429, retryable: true,
+        "Authentication failed too often from this address",
+        "Correct the token that your clients send; a request with the right one passes at once.";
     OriginRefused => "origin-refused", 403, retryable: false,
         "The request comes from another site",
         "Call the API from a program, or from the host's own page.";

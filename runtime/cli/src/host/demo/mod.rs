@@ -24,7 +24,7 @@ use super::events::{self, Event};
 use super::process::Process;
 use super::settings::{Flags, Settings};
 use super::signals::Signals;
-use super::{logging, serve};
+use super::{files, logging, serve};
 use crate::args::Shared;
 use crate::client::Client;
 use crate::error::CliError;
@@ -80,6 +80,7 @@ pub async fn run(args: Args, _: &Shared, printer: &Printer) -> Result<(), CliErr
     let (modules, prices) = modules::modules(&modules_folder(&args), &address, &args.pages)?;
     let settings = settings(&args, &address)?;
 
+    files::keep_private();
     let process = Process::start(&settings).await?;
     let client = process.client()?;
     let steady = format!("{address}/steady");
