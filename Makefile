@@ -7,7 +7,7 @@ PROFILE ?= dev
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash test-modules bench peers guests lint lint-modules deny check image container-root doc build install
+.PHONY: help demo test crash api test-modules bench peers guests lint lint-modules deny check image container-root doc build install
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,7 @@ endif
 
 # So many seeds of the crash matrix, from so many on.
 SEEDS ?= 300
+SECONDS_MAX ?= 180
 FIRST ?= 1
 
 crash: guests ## The whole crash matrix: the host ended at every gate, hundreds of seeds (SEEDS=300 FIRST=1)
@@ -51,6 +52,9 @@ lint-modules:
 
 deny: ## Licences, sources, duplicates and known weaknesses of the dependencies
 	.ci/deny.sh
+
+api: guests ## Hold a running host to its OpenAPI document with schemathesis (SECONDS_MAX=180; needs python3)
+	SCHEMATHESIS_SECONDS=$(SECONDS_MAX) .ci/schemathesis.sh
 
 check: ## What CI runs: lint, deny, every test
 	.ci/run

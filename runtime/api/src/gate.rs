@@ -7,6 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, X_CON
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use hyper::body::Body as _;
 use tidemill_core::Code;
 use tidemill_core::clock::Stopwatch;
 
@@ -30,12 +31,14 @@ pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -
 }
 
 async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
-    let mut response = match admit(state, &request) {
+    let admitted = admit(state, &request);
+    let unread = admitted.is_err() && !request.body().is_end_stream();
+    let mut response = match admitted {
         Ok(()) => handle(state, request, next).await,
         Err(problem) => problem.into_response(),
     };
-    // What is left of the body is not waited for.
-    if matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+    // The connection ends: what is left of the body is not waited for.
+    if unread || matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     harden(response.headers_mut());

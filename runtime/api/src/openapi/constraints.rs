@@ -112,6 +112,12 @@ fn time() -> Value {
     json!({ "type": "string", "format": "date-time", "pattern": YEAR, "example": "2026-01-31T12:00:00Z" })
 }
 
+/// A component by its digest or as a version of a module.
+fn component() -> Value {
+    let bare = |pattern: &'static str| pattern.trim_start_matches('^').trim_end_matches('$');
+    pattern(&format!("^({}|{}@{})$", bare(DIGEST), bare(NAME), bare(VERSION)))
+}
+
 fn label() -> Value {
     pattern("^[!-<>-~]{1,63}=[ -~]{0,255}$")
 }
@@ -119,8 +125,8 @@ fn label() -> Value {
 fn header(name: &str) -> Option<Value> {
     Some(match name {
         "Idempotency-Key" => pattern(&format!("^[!-~]{{1,{KEY_BYTES}}}$")),
-        "If-Match" => pattern("^(\\*|\"[0-9]{1,18}\")$"),
-        "If-None-Match" => pattern("^\\*$"),
+        "If-Match" => json!({ "type": "string", "pattern": "^(\\*|\"[0-9]{1,18}\")$", "minLength": 1, "example": "*" }),
+        "If-None-Match" => json!({ "type": "string", "enum": ["*"] }),
         "Last-Event-ID" => pattern("^[0-9]{1,18}$"),
         _ => return None,
     })
@@ -157,6 +163,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
+        "runs" => json!({ "type": "string", "enum": ["cancel"] }),
         "code" => json!({ "type": "array", "items": pattern("^[a-z0-9/-]{1,128}$"), "maxItems": 64 }),
         _ => return None,
     })
@@ -202,7 +209,7 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("SteerRequest", "action", json!({ "enum": ["pause", "resume"] })),
         ("ActionRequest", "action", json!({ "enum": ["retry", "cancel", "terminate"] })),
         ("RetryRequest", "from", json!({ "enum": ["last-step", "start"] })),
-        ("RetryRequest", "component", json!({ "maxLength": 256 })),
+        ("RetryRequest", "component", component()),
         ("BackfillRequest", "overlap", json!({ "enum": overlaps })),
         ("ReplayRequest", "since", time()),
         ("ReplayRequest", "until", time()),

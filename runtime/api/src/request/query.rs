@@ -9,8 +9,8 @@ use tidemill_core::{Code, Timestamp};
 use crate::config::{LABELS, PAGE_DEFAULT, PAGE_MOST};
 use crate::problem::{Answer, Problem, nearest, quoted};
 
-/// The most parameters that are read.
-const MOST: usize = 64;
+/// The most parameters that are read: every filter with all of its values fits.
+const MOST: usize = 128;
 
 /// The query as it came. It shows nothing until [`RawParams::only`] has said what may be in it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl RawParams {
     /// Reads `name=value&…`, percent-encoded.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where there are more than 64 parameters.
+    /// [`Code::BadQuery`] where there are more than 128 parameters.
     pub fn read(query: &str) -> Answer<Self> {
         if query.is_empty() {
             return Ok(Self(Vec::new()));

@@ -28,7 +28,7 @@ impl World {
 /// A path of a route with names that are valid, though nothing has them.
 fn path_of(route: &str) -> String {
     let part = |part: &str| match part.trim_matches(['{', '}']) {
-        "id" => "01JZZZZZZZZZZZZZZZZZZZZZZZ".to_owned(),
+        "id" => "01jzzzzzzzzzzzzzzzzzzzzzzz".to_owned(),
         "revision" => "1".to_owned(),
         name if part.starts_with('{') => name.replace('_', "-"),
         name => name.to_owned(),

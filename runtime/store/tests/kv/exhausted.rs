@@ -1,5 +1,6 @@
 //! A process that has used up its open files: the store refuses for as long as that lasts, and recovers by itself.
 
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use super::support::{RUNS, get, open, put, unhurried};
 
 const DIR: &str = "TIDEMILL_TEST_EXHAUSTED_STORE";
 
-/// Allows no more open files than there are, or as many as before.
-fn limit_files(limit: Option<u64>) {
+/// Uses up every file that this process may have open, for as long as the answer is held.
+fn use_up_files() -> Vec<File> {
     let before = getrlimit(Resource::Nofile);
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
-    setrlimit(Resource::Nofile, Rlimit { current: limit.or(Some(open)), maximum: before.maximum }).unwrap();
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(open + 100), maximum: before.maximum }).unwrap();
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
 /// Not a test by itself: the limit is that of a process.
@@ -22,14 +24,13 @@ fn limit_files(limit: Option<u64>) {
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let config = KvConfig { segment_bytes: 16 << 20, first_segment_bytes: 16 << 20, ..unhurried(dir.as_ref()) };
-    let limit = getrlimit(Resource::Nofile).current;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (kv, _) = open(config);
         put(&kv, RUNS, "before", "1").await;
         kv.checkpoint().unwrap();
 
-        limit_files(None);
+        let held = use_up_files();
         put(&kv, RUNS, "during", "2").await;
         let refused = kv.checkpoint().unwrap_err();
         assert!(matches!(refused, KvError::Exhausted { .. }), "{refused:?}");
@@ -42,7 +43,7 @@ fn child() {
         assert!(matches!(refused, SubmitError::Store(KvError::Exhausted { .. })), "{refused:?}");
         assert!(kv.get(RUNS, "before").is_err());
 
-        limit_files(limit);
+        drop(held);
         // Nothing is submitted, and reads come back all the same.
         for _ in 0..2_000 {
             if kv.get(RUNS, "before").is_ok() {

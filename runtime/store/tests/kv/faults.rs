@@ -267,7 +267,8 @@ async fn an_index_that_cannot_write_any_more_makes_the_store_read_only_and_hangs
     assert!(matches!(kv.health(), Health::ReadOnly { .. }));
     assert!(kv.close().await.is_err());
     std::fs::remove_file(&blobs).unwrap();
-    std::fs::create_dir(&blobs).unwrap();
+    // An attempt to open the index that took too long may still be under way, and make it.
+    std::fs::create_dir_all(&blobs).unwrap();
     // sled's lock may be held by what could not be given up; another process is not kept out by it.
     let copied = tempfile::tempdir().unwrap();
     copy(dir.path(), copied.path());
