@@ -37,7 +37,13 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         return Ok(());
     }
     gate::pass("checkpoint/begun");
-    let flushed = shared.index.reading()?.flush(indexed.end.generation);
+    if shared.faulted.load(Ordering::Acquire) {
+        shared.wake_committer();
+        return Err(KvError::Io { what: "the index".to_owned(), message: "it is opened again first".to_owned() });
+    }
+    let reading = shared.index.reading()?;
+    let flushed = shared.spares.lend(|| reading.flush(indexed.end.generation));
+    drop(reading);
     if let Err(fault) = flushed {
         shared.faulted.store(true, Ordering::Release);
         shared.wake_committer();
@@ -45,7 +51,7 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     }
     gate::pass("checkpoint/flushed");
     let data = &shared.config.dir;
-    index::sync_files(data, &mut checkpointed.synced).map_err(|error| {
+    shared.spares.lend(|| index::sync_files(data, &mut checkpointed.synced)).map_err(|error| {
         if let SyncError::NotOpened(error) = &error
             && is_exhaustion(&error.to_string())
         {

@@ -41,6 +41,7 @@ mod segment;
 mod shared;
 mod shelf;
 mod span;
+mod spares;
 mod stop;
 mod stored;
 mod sums;

@@ -19,6 +19,7 @@ use super::lock::Lock;
 use super::quiet;
 use super::scrub::Scrubbed;
 use super::shelf::Shelf;
+use super::spares::SpareFiles;
 use super::versions::Versions;
 
 /// The newest group that can be read.
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub closing: AtomicBool,
     /// A scrub after an unclean stop that nobody has asked for yet.
     pub unclaimed_scrub: Mutex<Option<Scrubbed>>,
+    pub spares: SpareFiles,
     /// The way to the committer, for threads that find the index faulted.
     committer: OnceLock<mpsc::WeakSender<Job>>,
     lock: Mutex<Option<Lock>>,
@@ -88,6 +90,7 @@ impl Shared {
             faulted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unclaimed_scrub: Mutex::new(None),
+            spares: SpareFiles::open(),
             committer: OnceLock::new(),
             lock: Mutex::new(Some(lock)),
             stopped: Mutex::new(None),
