@@ -8,7 +8,8 @@
 # schemathesis is installed once from PyPI into a Python environment in TIDEMILL_TOOLS (by default ~/.cache/tidemill/tools).
 # The host is built here, listens on loopback, and keeps its data in a temporary folder. SCHEMATHESIS_SEED repeats a run.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
 version=4.32.5
 seconds=${SCHEMATHESIS_SECONDS:-180}
 tools=${TIDEMILL_TOOLS:-${HOME:-$PWD/target}/.cache/tidemill/tools}
@@ -38,10 +39,12 @@ stop() {
         kill "$host" 2>/dev/null || true
         wait "$host" 2>/dev/null || true
     fi
+    cd "$root"
     rm -rf "$folder"
     exit "$status"
 }
 trap stop EXIT
+case $target in /*) ;; *) target=$root/$target ;; esac
 
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 TIDEMILL_TOKEN=$token "$target/debug/tidemill" serve --addr 127.0.0.1:0 --data "$folder/data" --log warn >/dev/null 2>"$folder/log" &
@@ -63,8 +66,10 @@ python3 .ci/schemathesis/document.py "$url" "$token" >"$folder/openapi.json"
 
 say "$seconds s against $url"
 status=0
-PYTHONPATH=.ci/schemathesis PYTHONDONTWRITEBYTECODE=1 timeout "$((seconds + 300))" \
-    "$python/bin/schemathesis" --config-file .ci/schemathesis/schemathesis.toml run "$folder/openapi.json" \
+# It keeps a cache in the folder in which it is started.
+cd "$folder"
+PYTHONPATH=$root/.ci/schemathesis PYTHONDONTWRITEBYTECODE=1 timeout "$((seconds + 300))" \
+    "$python/bin/schemathesis" --config-file "$root/.ci/schemathesis/schemathesis.toml" run openapi.json \
     --url "$url" -H "Authorization: Bearer $token" --max-time "$seconds" --no-color \
     --generation-database none ${SCHEMATHESIS_SEED:+--seed "$SCHEMATHESIS_SEED"} || status=$?
 if [ "$status" -ne 0 ]; then

@@ -1,7 +1,7 @@
 """Writes the host's OpenAPI document as schemathesis is to take it: document.py URL TOKEN > FILE.
 
 What no document can say is left out, so that everything else is held to be exact: parameters whose values are given out by the
-host, that exclude each other, or that make an answer last.
+host, that depend on each other or on what was sent before, or that make an answer last.
 """
 
 import json
@@ -11,7 +11,11 @@ import urllib.request
 LEFT_OUT = {
     "cursor",  # is what a list gave out
     "parent",  # excludes every other filter of a list
+    "label",  # each with another name
+    "If-Match",  # is what a deployment gave out
     "If-None-Match",  # excludes If-Match
+    "Idempotency-Key",  # with another request it is 422
+    "Last-Event-ID",  # is read only if the answer is followed
     "follow",  # its answer has no end of its own
     "Prefer",  # waits for minutes, as asked
 }

@@ -21,6 +21,9 @@ const TOPIC: &str = "^[a-z0-9_-]{1,31}(\\.[a-z0-9_-]{1,31}){0,3}$";
 /// A time from 1970 on.
 const YEAR: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
 
+/// How the paths end whose body is any JSON value, and may be left out.
+const TAKES_NOTHING: [&str; 4] = ["/runs", "/events", "/signals/{name}", "/signals/{signal}"];
+
 /// Adds the rules to `document`.
 pub fn apply(document: &mut Value) {
     strip_nulls(document);
@@ -31,8 +34,13 @@ pub fn apply(document: &mut Value) {
                 for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
                     constrain_parameter(path, parameter);
                 }
-                if let Some(body) = operation.get("requestBody") {
+                if let Some(body) = operation.get_mut("requestBody") {
+                    let before = bodies.len();
                     references(body, &mut bodies);
+                    // An input or a payload is any value, or is left out. A component and a manifest are not.
+                    if bodies.len() == before && TAKES_NOTHING.iter().any(|end| path.ends_with(end)) {
+                        body["required"] = false.into();
+                    }
                 }
             }
         }
@@ -124,7 +132,7 @@ fn label() -> Value {
 
 fn header(name: &str) -> Option<Value> {
     Some(match name {
-        "Idempotency-Key" => pattern(&format!("^[!-~]{{1,{KEY_BYTES}}}$")),
+        "Idempotency-Key" => pattern(&format!("^[!-~]([ -~]{{0,{}}}[!-~])?$", KEY_BYTES - 2)),
         "If-Match" => json!({ "type": "string", "pattern": "^(\\*|\"[0-9]{1,18}\")$", "minLength": 1, "example": "*" }),
         "If-None-Match" => json!({ "type": "string", "enum": ["*"] }),
         "Last-Event-ID" => pattern("^[0-9]{1,18}$"),
@@ -218,7 +226,7 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("RunFilter", "label", query_parameter("", "label").unwrap_or_default()),
         ("RunFilter", "code", query_parameter("", "code").unwrap_or_default()),
         ("ScheduleFilter", "deployment", pattern(NAME)),
-        ("ScheduleFilter", "label", query_parameter("", "label").unwrap_or_default()),
+        ("ScheduleFilter", "label", json!({ "type": "array", "items": label(), "maxItems": LABELS, "minItems": 1 })),
         ("ScheduleFilter", "all", json!({ "enum": [true] })),
     ]
 }

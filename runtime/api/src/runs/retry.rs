@@ -60,9 +60,9 @@ pub struct LookJson<'a> {
 #[expect(dead_code, reason = "a description of the answer, for the OpenAPI document")]
 pub enum RetriedJson<'a> {
     /// The run, which is queued.
-    Run(RunJson<'a>),
+    Run(Box<RunJson<'a>>),
     /// With `dry_run`: whether it would go on.
-    Look(LookJson<'a>),
+    Look(Box<LookJson<'a>>),
 }
 
 /// Tries a run again
