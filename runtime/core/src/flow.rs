@@ -3,10 +3,11 @@
 //! Here are the rules' figures and what follows from an input: the lane of its key, the name of what is debounced. Who enters when is
 //! the store's business.
 
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::lane::Lane;
+
+mod text;
 
 /// How long an idempotency key is kept beyond the end of its run, in milliseconds, where nothing else is said.
 pub const KEY_MILLIS: u64 = 24 * 3_600_000;
@@ -119,19 +120,13 @@ impl Pointer {
         &self.0
     }
 
-    /// The value to which it points in the JSON text `input`; null where there is none.
-    #[must_use]
-    pub fn value_in(&self, input: &[u8]) -> Value {
-        let mut whole: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
-        whole.pointer_mut(&self.0).map(Value::take).unwrap_or(Value::Null)
-    }
-
-    /// Thirty-two hexadecimal digits that stand for that value. Objects are the same in whatever order their fields come; numbers
-    /// are the same where they are written alike.
+    /// Thirty-two hexadecimal digits that stand for the value to which it points in the JSON text `input`, or for null if there is
+    /// none. They compare the JSON text: two numbers are the same if their digits are, so that no two numbers of any length are
+    /// merged. Objects are the same in any order of their fields, and strings however they are escaped.
     #[must_use]
     pub fn hash_in(&self, input: &[u8]) -> String {
-        // Objects of `serde_json` are sorted by name.
-        let hash = Sha256::digest(self.value_in(input).to_string());
+        let text = text::at(&self.0, input).unwrap_or_else(|| "null".to_owned());
+        let hash = Sha256::digest(text);
         hash.iter().take(16).fold(String::with_capacity(32), |text, byte| format!("{text}{byte:02x}"))
     }
 }
@@ -171,6 +166,28 @@ mod tests {
         let at = pointer("/k");
         assert_eq!(at.hash_in(br#"{"k": {"a": 1, "b": 2}}"#), at.hash_in(br#"{"x": 0, "k":{"b":2,"a":1}}"#));
         assert_ne!(at.hash_in(br#"{"k": 1}"#), at.hash_in(br#"{"k": "1"}"#));
+    }
+
+    #[test]
+    fn two_numbers_are_one_key_only_if_their_digits_are_the_same() {
+        let at = pointer("/id");
+        let hash = |id: &str| at.hash_in(format!(r#"{{"id": {id} }}"#).as_bytes());
+        for (one, other) in [
+            ("123456789012345678901234567890001", "123456789012345678901234567890002"),
+            ("18446744073709551616", "18446744073709551617"),
+            ("0.1000000000000000055511151231257827", "0.1"),
+            ("9007199254740993.0", "9007199254740992.0"),
+            ("-9223372036854775809", "-9223372036854775810"),
+            ("[1e400]", "[1e401]"),
+            ("1", "1.0"),
+        ] {
+            assert_ne!(hash(one), hash(other), "{one} and {other}");
+            assert_ne!(hash(&format!(r#"{{"a": [{one}]}}"#)), hash(&format!(r#"{{"a": [{other}]}}"#)));
+            assert_eq!(hash(one), hash(&format!(" {one}\n")));
+        }
+        let debounce = Debounce { wait_millis: 100, key: Some(at), max_wait_millis: 100 };
+        let key = |id: &str| debounce.key_of("workflow", format!(r#"{{"id":{id}}}"#).as_bytes());
+        assert_ne!(key("100000000000000000001"), key("100000000000000000002"));
     }
 
     #[test]
