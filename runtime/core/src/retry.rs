@@ -76,7 +76,7 @@ impl RetryPolicy {
         }
         let (retries, delay) = name.split_once('x')?;
         let retries: u32 = retries.bytes().all(|b| b.is_ascii_digit()).then(|| retries.parse().ok()).flatten()?;
-        let delay = u64::try_from(humantime::parse_duration(delay).ok()?.as_millis()).ok()?;
+        let delay = u64::try_from(crate::wire::parse_span(delay).ok()?.as_millis()).ok()?;
         let policy = Self {
             max_attempts: retries.checked_add(1).filter(|_| retries > 0)?,
             initial_millis: delay,

@@ -389,7 +389,7 @@ impl Taken<'_> {
     }
 
     fn duration(&self) -> Result<Duration, CliError> {
-        let parsed = humantime::parse_duration(self.text).ok().filter(|it| *it <= Duration::from_secs(3600));
+        let parsed = tidemill_core::wire::parse_span(self.text).ok().filter(|it| *it <= Duration::from_secs(3600));
         parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
     }
 
@@ -399,7 +399,7 @@ impl Taken<'_> {
             return Ok(None);
         }
         let bounds = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
-        let parsed = humantime::parse_duration(self.text).ok().filter(|it| bounds.contains(it));
+        let parsed = tidemill_core::wire::parse_span(self.text).ok().filter(|it| bounds.contains(it));
         parsed.map(Some).ok_or_else(|| self.wrong("write a time from 1m to 366d, such as 12h, or never"))
     }
 

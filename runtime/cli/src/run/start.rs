@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 use tidemill_core::limits::INPUT_BYTES;
+use tidemill_core::wire::duration_text;
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
@@ -32,7 +33,7 @@ pub struct Args {
     wait: bool,
 
     /// How long to wait at most, e.g. 5m; the run goes on all the same
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, requires = "wait")]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = tidemill_core::wire::parse_span, requires = "wait")]
     timeout: Duration,
 
     /// Ask once, however often this is called with the same key and input
@@ -52,7 +53,7 @@ pub struct Args {
     priority: Option<u8>,
 
     /// Not to begin before this time has passed, e.g. 90s
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = tidemill_core::wire::parse_span)]
     delay: Option<Duration>,
 }
 
@@ -63,7 +64,7 @@ impl Args {
             return Err(CliError::usage(format!("`{label}` is not a label"), "write --label NAME=VALUE"));
         }
         let (priority, delay) = (self.priority.map(|priority| priority.to_string()), self.delay);
-        let delay = delay.map(|delay| humantime::format_duration(delay).to_string());
+        let delay = delay.map(|delay| duration_text(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
         let named = [("export", self.export.as_ref()), ("priority", priority.as_ref()), ("delay", delay.as_ref())];
         let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let words = named.chain(self.labels.iter().map(|label| ("label", label)));

@@ -6,6 +6,7 @@ pub mod cursor;
 pub mod json;
 mod object;
 mod problem;
+pub mod span;
 pub mod text;
 
 pub use cursor::{BadCursor, Cursor};
@@ -14,3 +15,4 @@ pub use object::duration_text;
 pub(crate) use object::size_text;
 pub use object::{Field, Object};
 pub use problem::Problem;
+pub use span::parse_span;

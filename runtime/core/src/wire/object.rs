@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Problem;
 use super::json::shown;
+use super::span::{BadSpan, Uneven, parse_span};
 use crate::codes::Code;
 use crate::ids::{BadName, Timestamp};
 
@@ -233,7 +234,24 @@ impl Field {
         let fix =
             format!("Write a span of time with its unit, such as \"30s\" or \"1h 30m\", from {shortest} to {longest}.");
         let millis = match &self.value {
-            Value::String(text) if text.len() <= 64 => parse_duration(text),
+            Value::String(text) if text.len() <= 64 => match parse_span(text) {
+                Ok(span) => u64::try_from(span.as_millis()).ok(),
+                Err(BadSpan::Uneven(uneven)) => {
+                    let (unit, fix) = match uneven {
+                        Uneven::Month => (
+                            "month",
+                            "Write days, such as \"30days\", or \"1m\" for a minute; `cron = \"0 0 1 * *\"` fires once a month.",
+                        ),
+                        Uneven::Year => {
+                            ("year", "Write days, such as \"365days\"; `cron = \"0 0 1 1 *\"` fires once a year.")
+                        }
+                    };
+                    let message = format!("`{}` counts by the {unit}, which has no fixed length", shown(text));
+                    problems.push(Problem::field(self.pointer, message, fix));
+                    return None;
+                }
+                Err(BadSpan::Text) => None,
+            },
             Value::String(_) => None,
             _ => {
                 let message = format!("{} where a span of time is expected", kind(&self.value));
@@ -298,12 +316,6 @@ impl Field {
     }
 }
 
-/// Milliseconds of a span of time such as `30s`; what is finer is dropped.
-fn parse_duration(text: &str) -> Option<u64> {
-    let span = humantime::parse_duration(text).ok()?;
-    u64::try_from(span.as_millis()).ok()
-}
-
 /// A span of time in words that [`Field::duration`] reads back.
 #[must_use]
 pub fn duration_text(millis: u64) -> String {
@@ -358,6 +370,17 @@ mod tests {
                 field(text.into()).parse::<crate::DeploymentName>(&mut problems).is_some(),
             ];
             prop_assert_eq!(read.iter().filter(|read| !**read).count(), problems.len());
+        }
+    }
+
+    #[test]
+    fn months_and_years_are_refused_with_what_to_write_instead() {
+        for (text, unit, fix) in
+            [("1M", "month", "0 0 1 * *"), ("2months", "month", "30days"), ("1y", "year", "365days")]
+        {
+            let mut problems = Vec::new();
+            assert_eq!(field(text.into()).duration(0..=u64::MAX, &mut problems), None);
+            assert!(problems[0].message.contains(unit) && problems[0].fix.contains(fix), "{problems:?}");
         }
     }
 

@@ -47,7 +47,7 @@ const READY: Duration = Duration::from_secs(30);
     With --for, the exit code is 0 only if every part did its job.")]
 pub struct Args {
     /// End after this time, e.g. 30s, and say whether every part did its job
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = tidemill_core::wire::parse_span)]
     time: Option<Duration>,
 
     /// The folder of everything that is kept
