@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod schema;
 pub mod topics;
 pub mod wire;
+pub mod zones;
 
 pub use clock::Clock;
 pub use codes::Code;
