@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::{ComponentDigest, Manifest, Timestamp};
-use tidemill_store::records::{PutDeployment, ScheduleChange};
+use tidemill_store::records::{PutDeployment, ScheduleChange, Times, Upcoming};
 use tidemill_store::{LocalStore, Store as _};
 
 use crate::histogram::Buckets;
@@ -127,7 +127,11 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
         let change = |schedule: &Schedule| ScheduleChange {
             name: schedule.name().clone(),
             spec: schedule.fingerprint(),
-            next: schedule.next_after(now),
+            next: schedule.next_after(now).map(Upcoming::from),
+            times: {
+                let schedule = schedule.clone();
+                Times::new(move |after| schedule.next_after(after).map(Upcoming::from))
+            },
             limit: None,
             pause_after_failures: None,
             missed: None,

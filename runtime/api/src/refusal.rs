@@ -36,6 +36,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::KeyMismatch { run }
             | StoreError::SignalKeyMismatch { run }
+            | StoreError::KeyOutlivesRun { run }
             | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
             // To a caller it is a run in no state for what was asked.
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),

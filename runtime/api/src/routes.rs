@@ -62,12 +62,14 @@ routes! {
     "/v1/parked": get parked::list::list;
     "/v1/operations": get operations::list::list;
     "/v1/operations/{id}": get operations::get::get;
+    "/v1/operations/{id}/cancel": post operations::cancel::cancel;
     "/v1/schedules": get schedules::list::list;
     "/v1/schedules/actions": post schedules::actions::actions;
     "/v1/schedules/{deployment}/{name}": get schedules::get::get;
     "/v1/schedules/{deployment}/{name}/preview": get schedules::preview::preview;
     "/v1/schedules/{deployment}/{name}/pause": post schedules::pause::pause;
     "/v1/schedules/{deployment}/{name}/resume": post schedules::pause::resume;
+    "/v1/schedules/{deployment}/{name}/resync": post schedules::pause::resync;
     "/v1/schedules/{deployment}/{name}/trigger": post schedules::trigger::trigger;
     "/v1/schedules/{deployment}/{name}/firings": get schedules::firings::firings;
     "/v1/schedules/{deployment}/{name}/backfill": post schedules::backfill::backfill;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{deployment, explain, host, module, money, project, run, schedule, shell, state, subscription, topic};
+use crate::{
+    deployment, explain, host, module, money, operation, project, run, schedule, shell, state, subscription, topic,
+};
 
 /// Runs workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
 #[derive(Debug, Parser)]
@@ -101,6 +103,8 @@ pub enum Command {
     Deployments(deployment::Args),
     /// Show and mend the state of a deployment
     State(state::Args),
+    /// List actions on many things, show one, or cancel one that runs
+    Operations(operation::Args),
     /// List modules and their versions
     Modules(module::Args),
     /// List revenue streams with what they earned

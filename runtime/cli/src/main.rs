@@ -28,9 +28,14 @@ mod topic;
 mod when;
 mod wire;
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use tidemill_control::ZoneReport;
+use tidemill_core::clock::{Clock as _, SystemClock};
 
 use crate::args::{Cli, Command, Shared};
 use crate::client::{Client, DEFAULT_URL};
@@ -49,7 +54,9 @@ fn main() -> ExitCode {
     }
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let log_json = host::logging::wants_json(&words, &|name| std::env::var(name).ok());
-    let cli = match Cli::try_parse() {
+    let zones = install_zones();
+    let given = Cli::command().version(version()).try_get_matches();
+    let cli = match given.and_then(|given| Cli::from_arg_matches(&given)) {
         Ok(cli) => cli,
         Err(error) if log_json && error.use_stderr() => {
             let message = error.to_string();
@@ -65,13 +72,33 @@ fn main() -> ExitCode {
     }
     // Whoever installed one before us is content with ours.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match start(cli, &printer) {
+    match zones.and_then(|()| start(cli, &printer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&error);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Makes zone data known to what reads manifests here. A host's own setting comes later, and wins.
+fn install_zones() -> Result<(), CliError> {
+    let dir = std::env::var_os("TIDEMILL_ZONEINFO").filter(|dir| !dir.is_empty());
+    tidemill_control::install_zones(dir.as_deref().map(Path::new)).map_err(|why| {
+        CliError::usage(format!("TIDEMILL_ZONEINFO: {why}"), "name a folder such as /usr/share/zoneinfo")
+    })
+}
+
+/// What `--version` shows: the release of the program, and of the zone data that it finds.
+fn version() -> &'static str {
+    const PLAIN: &str = env!("CARGO_PKG_VERSION");
+    static WITH_ZONES: LazyLock<String> = LazyLock::new(|| {
+        let ZoneReport { release, place, .. } = ZoneReport::of(SystemClock.now());
+        format!("{PLAIN}\nzone data {release} ({place})")
+    });
+    // Only who asks has files read for it.
+    let asked = std::env::args_os().skip(1).any(|arg| arg == "--version" || arg == "-V");
+    if asked { &WITH_ZONES } else { PLAIN }
 }
 
 fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
@@ -117,6 +144,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Replay(args) => subscription::replay::run(&args, client, printer).await,
         Command::Deployments(args) => deployment::run(args, client, printer).await,
         Command::State(args) => state::run(args, client, printer).await,
+        Command::Operations(args) => operation::run(args, client, printer).await,
         Command::Modules(args) => module::run(&args, client, printer).await,
         Command::Streams(args) => money::streams::run(&args, client, printer).await,
         Command::Ledger(args) => money::ledger::run(args, client, printer).await,

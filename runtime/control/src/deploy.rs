@@ -18,6 +18,7 @@ use crate::error::ControlError;
 use crate::exports;
 use crate::host::{Host, to_its_end};
 use crate::live::{Live, Plan, manifest_of};
+use crate::scheduler::times;
 use crate::schedules::{PASSED_MAX, times_between};
 
 /// Firings of each schedule that a deployment is answered with.
@@ -50,9 +51,11 @@ pub struct Preview {
     /// Its name.
     pub name: ScheduleName,
     /// Its time zone, by the name in the IANA list.
-    pub time_zone: &'static str,
+    pub time_zone: String,
     /// The next 20 firings, as far as a limit lets them come, and what daylight saving drops among them.
     pub ahead: Ahead,
+    /// The time before which it does not fire, because the clock was set back.
+    pub silent_until: Option<Timestamp>,
 }
 
 impl Host {
@@ -97,6 +100,7 @@ impl Host {
     ) -> Result<Deployed, ControlError> {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         problems.extend(too_much_memory(&manifest, self.0.config.memory_max));
+        problems.extend(manifest.long_jitters(self.0.clock.now()));
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
@@ -118,7 +122,7 @@ impl Host {
             expected,
             component: component.digest,
             manifest: json.to_string().into(),
-            schedules: self.schedule_changes(&manifest, &json, before.as_deref(), now).await?,
+            schedules: self.schedule_changes(&name, &manifest, &json, before.as_deref(), now).await?,
             subscriptions: subscription_changes(&manifest),
             now,
         };
@@ -285,10 +289,12 @@ impl Host {
     ) -> Result<Vec<Preview>, ControlError> {
         let mut previews = Vec::with_capacity(manifest.schedules.len());
         for schedule in &manifest.schedules {
+            let (silent_until, left) = self.outlook(deployment, schedule, now).await?;
             previews.push(Preview {
                 name: schedule.name().clone(),
-                time_zone: schedule.spec().time_zone.name(),
-                ahead: schedule.ahead(now, PREVIEW, self.left(deployment, schedule).await?),
+                time_zone: schedule.spec().time_zone.name().to_owned(),
+                ahead: schedule.ahead(silent_until.unwrap_or(now), PREVIEW, left),
+                silent_until,
             });
         }
         Ok(previews)
@@ -297,12 +303,13 @@ impl Host {
     /// The schedules as the store is to have them, with those times that the old words asked for and nobody has looked at yet.
     async fn schedule_changes(
         &self,
+        name: &DeploymentName,
         manifest: &Manifest,
         json: &serde_json::Value,
         before: Option<&Live>,
         now: Timestamp,
     ) -> Result<Vec<ScheduleChange>, ControlError> {
-        let mut changes = schedule_changes(manifest, json, now);
+        let mut changes = schedule_changes(name, manifest, json, now);
         let Some(before) = before else { return Ok(changes) };
         for (change, new) in changes.iter_mut().zip(&manifest.schedules) {
             let Some(old) = before.plan.schedule(&change.name) else { continue };
@@ -366,6 +373,17 @@ fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, p
         Some(Ends::Limit) => format!("schedule `{name}` has fired as often as its limit lets it"),
         _ => format!("schedule `{name}` has no time to come"),
     }));
+    let silent = previews.iter().filter_map(|preview| Some((&preview.name, preview.silent_until?)));
+    warnings.extend(silent.map(|(name, until)| {
+        let until = until.to_rfc3339();
+        format!(
+            "schedule `{name}` does not fire before {until}: the clock was set back, and earlier times were dealt with; \
+             `tidemill schedules resync` makes it follow the clock"
+        )
+    }));
+    for schedule in &manifest.schedules {
+        warnings.extend(schedule.warnings().map(|warning| format!("schedule `{}`: {warning}", schedule.name())));
+    }
     if before.is_some_and(|live| live.deployment.paused.is_some()) {
         warnings.push("the deployment is paused".to_owned());
     }
@@ -380,17 +398,22 @@ fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, p
 }
 
 /// The schedules as the store is to have them. One that is worded as before, and is as enabled, keeps its next time.
-fn schedule_changes(manifest: &Manifest, json: &serde_json::Value, now: Timestamp) -> Vec<ScheduleChange> {
+fn schedule_changes(
+    deployment: &DeploymentName,
+    manifest: &Manifest,
+    json: &serde_json::Value,
+    now: Timestamp,
+) -> Vec<ScheduleChange> {
     let worded =
         |index: usize| json.pointer(&format!("/schedules/{index}")).map(ToString::to_string).unwrap_or_default();
     let change = |(index, schedule): (usize, &Schedule)| {
         let text = format!("{}{}", manifest.enabled, worded(index));
         let hash = ComponentDigest::of(text.as_bytes());
         let spec = hash.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let next = if manifest.enabled { schedule.next_after(now) } else { None };
+        let times = times(schedule.clone(), deployment.clone(), manifest.enabled);
         let pause_after_failures = schedule.spec().pause_after_failures;
         let (name, limit) = (schedule.name().clone(), schedule.spec().limit);
-        ScheduleChange { name, spec, next, limit, pause_after_failures, missed: None }
+        ScheduleChange { name, spec, next: times.next_after(now), times, limit, pause_after_failures, missed: None }
     };
     manifest.schedules.iter().enumerate().map(change).collect()
 }

@@ -31,9 +31,11 @@ use crate::operations::Operations;
 use crate::outcomes::Outcomes;
 use crate::scheduler::Scheduler;
 use crate::scrubbing::{Scrubbing, Scrubs};
+use crate::setback::Setback;
 use crate::slots::Node;
 use crate::takeover::TakeOver;
 use crate::waiting::Waiting;
+use crate::zones::ZoneWatch;
 
 /// Deployments that one page of the store's list brings at the start.
 const PAGE: usize = 500;
@@ -77,6 +79,7 @@ pub(crate) struct Inner {
     recovering: AtomicBool,
     /// When a failure of the store was last written to the log, in milliseconds.
     reported: AtomicU64,
+    pub(crate) setback: Setback,
 }
 
 /// A running host. Cheap to clone; clones are the same host.
@@ -157,10 +160,12 @@ impl Host {
             close: Notify::new(),
             recovering: AtomicBool::new(true),
             reported: AtomicU64::new(0),
+            setback: Setback::default(),
         });
         inner.note_index_scrub(inner.clock.now()).await?;
         inner.load().await?;
         inner.remove_unnamed_components().await?;
+        inner.look_at_time().await;
         // Nothing is admitted before what was left running is in hand again.
         inner.node.set_open(false);
         Ok(Self(inner))
@@ -176,6 +181,7 @@ impl Host {
             looping::spawn(Arc::clone(host), Cancels::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Operations::new(Arc::clone(host))),
             looping::spawn(Arc::clone(host), Housekeeping::new(Arc::clone(host))),
+            looping::spawn(Arc::clone(host), ZoneWatch::new(Arc::clone(host))),
         ];
         loops.extend(Scrubbing::new(host).map(|scrubbing| looping::spawn(Arc::clone(host), scrubbing)));
         self.0.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(loops);

@@ -99,6 +99,9 @@ impl Loop for Housekeeping {
         self.host.store.trim(self.host.config.feed_keep, now).await?;
         self.host.note_index_scrub(now).await?;
         self.host.recount().await?;
+        if self.host.setback.found().is_some() {
+            self.host.look_for_silent_schedules(now).await?;
+        }
         let (forgotten, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;
         let (forgotten, more) = (forgotten + events, more || more_events);

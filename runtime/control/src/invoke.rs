@@ -52,8 +52,10 @@ impl Host {
         let delayed = ask.delay.is_some_and(|delay| !delay.is_zero());
         let new = self.new_run(&live, ask)?;
         let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
+        // A run that has the key is the answer, and so is one whose record was removed: nothing must begin for it.
         if let Some(key) = &new.key
-            && self.0.store.run_by_key(&new.deployment, key).await?.is_some()
+            && (self.0.store.run_by_key(&new.deployment, key).await?.is_some()
+                || self.0.store.key_outlives(&new.deployment, key, new.now).await?.is_some())
         {
             return self.queue_and_wait(&live, new, until).await;
         }

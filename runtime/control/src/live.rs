@@ -3,7 +3,7 @@
 //! A [`Plan`] is one revision, worked out once. A [`Live`] is the present plan with what outlives revisions: the counts
 //! of what runs, the locks between its runs, its figures.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) since: Option<Timestamp>,
+    /// The zones of its schedules, each once.
+    pub(crate) zones: Box<[String]>,
     schedules: SchedulesAtRest,
 }
 
@@ -79,6 +81,7 @@ impl Plan {
             labels: manifest.labels.into_iter().collect(),
             subscriptions: manifest.subscriptions.into_iter().map(Arc::new).collect(),
             since: manifest.since,
+            zones: zones_of(&manifest.schedules),
             schedules: SchedulesAtRest::of(&manifest.schedules),
         }
     }
@@ -91,10 +94,21 @@ impl Plan {
         labels
     }
 
+    /// The names of its schedules.
+    pub(crate) fn schedule_names(&self) -> impl Iterator<Item = &ScheduleName> {
+        self.schedules.names()
+    }
+
     /// One of its schedules, made from its words: some microseconds.
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
         self.schedules.get(name)
     }
+}
+
+/// The zones that decide when these schedules fire. UTC never changes.
+fn zones_of(schedules: &[Schedule]) -> Box<[String]> {
+    let names = schedules.iter().map(|schedule| schedule.spec().time_zone.name()).filter(|name| *name != "UTC");
+    names.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
 /// The manifest of a stored revision.

@@ -70,7 +70,20 @@ impl Host {
             operation.state = OperationState::Done;
             operation.ended_at = Some(self.0.clock.now());
         }
-        self.0.store.put_operation(operation.clone()).await?;
+        Ok(self.0.store.put_operation(operation).await?)
+    }
+
+    /// Cancels an operation: nothing more of it is done. What it has done stays, and so does one that is not running.
+    ///
+    /// # Errors
+    /// `host/path-not-found` if there is none of that id.
+    pub async fn cancel_operation(&self, id: &str) -> Result<Operation, ControlError> {
+        let before = self.operation(id).await?;
+        let operation = self.0.store.cancel_operation(id, self.0.clock.now()).await?;
+        if before.state == OperationState::Running && operation.state == OperationState::Cancelled {
+            let (done, failed) = (operation.done, operation.failed);
+            tracing::info!(operation = id, done, failed, "operation cancelled");
+        }
         Ok(operation)
     }
 
@@ -142,6 +155,7 @@ impl Operations {
             Task::Schedules { pause, deployment, labels } => {
                 self.host.steer_page(operation, pause, deployment.as_ref(), &labels).await
             }
+            Task::Resync { deployment, labels } => self.host.resync_page(operation, deployment.as_ref(), &labels).await,
             Task::Backfill { deployment, schedule, start, end, .. } => {
                 return self.host.backfill_part(operation, (&deployment, &schedule), start..end, now).await;
             }

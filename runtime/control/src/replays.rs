@@ -74,8 +74,7 @@ impl Host {
         else {
             // It is through; or the subscription is gone, and nobody is left to be given anything.
             let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
-            store.put_operation(through.clone()).await?;
-            return Ok((through, Rest::None));
+            return Ok((store.put_operation(through).await?, Rest::None));
         };
         let room = room(host, &subscriber.live).await?;
         if room == 0 {

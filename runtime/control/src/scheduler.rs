@@ -11,8 +11,8 @@ use futures_util::{StreamExt as _, stream};
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
-use tidemill_core::{RunId, Timestamp};
-use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span};
+use tidemill_core::{DeploymentName, RunId, Timestamp};
+use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span, Times, Upcoming};
 
 use crate::collection::period;
 use crate::error::ControlError;
@@ -41,21 +41,26 @@ impl Scheduler {
         // Both are gone for the moment in which a new revision is being put in place; the next look sees it.
         let Some(live) = self.host.lives.get(&due.deployment) else { return Ok(false) };
         let Some(schedule) = live.plan.schedule(&due.name) else { return Ok(false) };
-        let found = due_firings(&schedule, before(due.due), now);
+        let found = due_firings(&schedule, &due.deployment, before(due.at), due.due, now);
+        let next = upcoming(&schedule, &due.deployment, found.through);
         let firing = Firing {
+            next: next.map(|next| Upcoming { due: next.due.max(found.held), ..next }),
             deployment: due.deployment,
             name: due.name,
-            due: due.due,
-            next: schedule.next_after(found.through.max(due.due)),
+            revision: live.plan.revision,
+            at: due.at,
+            through: found.through,
             firings: self.firings(&live, &schedule, &found.fire, now)?,
             overlap: schedule.spec().overlap,
             queue: live.queue_max(self.host.config.queue_max),
             missed: missed(&found),
         };
         let Some(fired) = self.host.store.fire(firing, now).await? else { return Ok(false) };
-        for nominal in &fired.fired {
-            let late = self.host.clock.now().millis_since(*nominal);
-            self.host.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
+        for (nominal, due) in &found.fire {
+            if fired.fired.contains(nominal) {
+                let late = self.host.clock.now().millis_since(*due);
+                self.host.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
+            }
         }
         live.figures.firings(&fired);
         self.host.made(&live, fired);
@@ -67,7 +72,7 @@ impl Scheduler {
         &self,
         live: &Live,
         schedule: &Schedule,
-        times: &[Timestamp],
+        due: &[(Timestamp, Timestamp)],
         now: Timestamp,
     ) -> Result<Vec<NewFiring>, ControlError> {
         let trigger = |nominal| Trigger {
@@ -76,13 +81,11 @@ impl Scheduler {
             at: Some(nominal),
             ..Trigger::default()
         };
-        let firing = |(nominal, id): (&Timestamp, RunId)| {
-            let due = schedule.due_at(&live.deployment.name, *nominal);
+        let firing = |((nominal, due), id): (&(Timestamp, Timestamp), RunId)| {
             let run = request(live, schedule, id, trigger(*nominal), None, now)?;
-            let run = NewRun { not_before: due.max(now), ..run };
-            Ok(NewFiring { run, late: now.millis_since(due) > ON_TIME_MILLIS })
+            Ok(NewFiring { run, late: now.millis_since(*due) > ON_TIME_MILLIS })
         };
-        times.iter().zip(crate::chance::run_ids(now, times.len())?).map(firing).collect()
+        due.iter().zip(crate::chance::run_ids(now, due.len())?).map(firing).collect()
     }
 }
 
@@ -114,7 +117,17 @@ pub(crate) fn request(
 
 fn missed(found: &Due) -> Option<Span> {
     let (first, last) = found.first_missed.zip(found.last_missed)?;
-    Some(Span { first, last, count: found.missed })
+    Some(Span { first, last, count: found.missed, more: false })
+}
+
+/// The first firing strictly after `after`: its nominal time, and when it is carried out.
+pub(crate) fn upcoming(schedule: &Schedule, deployment: &DeploymentName, after: Timestamp) -> Option<Upcoming> {
+    schedule.next_after(after).map(|at| Upcoming { at, due: schedule.due_at(deployment, at) })
+}
+
+/// The firings to come of a schedule, for a commit to choose from; none while its deployment is not enabled.
+pub(crate) fn times(schedule: Schedule, deployment: DeploymentName, enabled: bool) -> Times {
+    Times::new(move |after| if enabled { upcoming(&schedule, &deployment, after) } else { None })
 }
 
 /// The last instant at which `due` had not come.
@@ -126,6 +139,9 @@ impl Loop for Scheduler {
     const NAME: &'static str = "scheduler";
 
     async fn tick(&self, now: Timestamp) -> Result<Progress, ControlError> {
+        if self.host.setback.clock_went_back(now) {
+            self.host.look_for_silent_schedules(now).await?;
+        }
         let due = self.host.store.due_schedules(now, LOOK).await?;
         let found = due.len();
         let results: Vec<_> = stream::iter(due)

@@ -6,7 +6,7 @@ use tidemill_core::run::{Run, Trigger, TriggerKind};
 use tidemill_core::schedule::Ahead;
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
-use tidemill_store::records::{NewRun, Pause, Requested, Schedule, Span};
+use tidemill_store::records::{NewRun, Pause, Requested, Resume, Schedule, Span};
 
 use crate::deploy::checked_note;
 use crate::error::ControlError;
@@ -37,12 +37,11 @@ impl Host {
         let (now, note) = (self.0.clock.now(), checked_note(note)?);
         let _turn = self.0.changes.lock().await;
         self.planned(deployment, name)?;
-        let pause = Some(Pause { since: now, note });
-        Ok(self.0.store.pause_schedule(deployment, name, pause, None, None, now).await?)
+        Ok(self.0.store.pause_schedule(deployment, name, Pause { since: now, note }, now).await?)
     }
 
-    /// Goes on with the next time from now. What a pause let pass is listed, counted up to [`PASSED_MAX`], and not made up for; failures
-    /// in a row are counted anew.
+    /// Goes on with the next time from now. What a pause let pass is listed with its first and last time, counted up to [`PASSED_MAX`],
+    /// and not made up for; failures in a row are counted anew.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`.
@@ -51,10 +50,10 @@ impl Host {
         deployment: &DeploymentName,
         name: &ScheduleName,
     ) -> Result<Schedule, ControlError> {
-        let now = self.0.clock.now();
         let _turn = self.0.changes.lock().await;
+        // After the wait for the turn, in which nominal times may have passed.
+        let now = self.0.clock.now();
         let (live, schedule) = self.planned(deployment, name)?;
-        let next = if live.plan.enabled { schedule.next_after(now) } else { None };
         let stored = self.0.store.schedule(deployment, name).await?;
         let Some(stored) = stored.filter(|stored| stored.paused.is_some()) else {
             return Err(ControlError::refused_with(
@@ -63,11 +62,13 @@ impl Host {
                 "There is nothing to do: `tidemill schedules` says when it fires.",
             ));
         };
+        let times = scheduler::times(schedule.clone(), deployment.clone(), live.plan.enabled);
         let passed = match stored.next.filter(|next| *next <= now) {
             Some(first) => times_between(schedule, first, now.plus_millis(1), PASSED_MAX).await?,
             None => None,
         };
-        let resumed = self.0.store.pause_schedule(deployment, name, None, next, passed, now).await?;
+        let resume = Resume { next: times.next_after(now), times, passed };
+        let resumed = self.0.store.resume_schedule(deployment, name, resume, now).await?;
         self.0.rescheduled.notify_one();
         Ok(resumed)
     }
@@ -128,7 +129,7 @@ impl Host {
 
     /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], as far as the schedule's limit lets them come, and what daylight
     /// saving drops among them. Firings between now and a later `from` are taken from the limit, counted up to [`PASSED_MAX`]; those
-    /// that an earlier `from` shows are not.
+    /// that an earlier `from` shows are not. After the clock was set back, times that were dealt with before are left out.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`; the store's own.
@@ -141,7 +142,9 @@ impl Host {
     ) -> Result<Ahead, ControlError> {
         let (_, schedule) = self.planned(deployment, name)?;
         let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
-        let left = match self.left(deployment, &schedule).await? {
+        let (silent_until, left) = self.outlook(deployment, &schedule, now).await?;
+        let from = silent_until.map_or(from, |until| until.max(from));
+        let left = match left {
             Some(left) if from > now => {
                 let (start, end, most) = (now.plus_millis(1), from.plus_millis(1), left.min(PASSED_MAX));
                 let between = times_between(schedule.clone(), start, end, most).await?;
@@ -156,18 +159,25 @@ impl Host {
         Ok(schedule.ahead(from, n, left))
     }
 
-    /// How often a schedule, as it is worded here, may still fire; none for ever. A limit that is not the stored one begins anew.
-    pub(crate) async fn left(
+    /// The time before which a schedule does not fire because the clock was set back, if it was; and how often it may still fire as
+    /// it is worded here, none for ever. A limit that is not the stored one begins anew.
+    pub(crate) async fn outlook(
         &self,
         deployment: &DeploymentName,
         schedule: &tidemill_core::schedule::Schedule,
-    ) -> Result<Option<u64>, ControlError> {
+        now: Timestamp,
+    ) -> Result<(Option<Timestamp>, Option<u64>), ControlError> {
         let limit = schedule.spec().limit;
-        if limit.is_none() {
-            return Ok(None);
-        }
-        let stored = self.0.store.schedule(deployment, schedule.name()).await?;
-        Ok(stored.filter(|stored| stored.limit == limit).map_or(limit, |stored| stored.left))
+        let Some(stored) = self.0.store.schedule(deployment, schedule.name()).await? else { return Ok((None, limit)) };
+        let silent_until = stored.dealt_with().filter(|through| *through > now);
+        Ok((silent_until, if stored.limit == limit { stored.left } else { limit }))
+    }
+
+    /// Whether the deployment is enabled, and whether it is paused; none if there is none of that name.
+    #[must_use]
+    pub fn fires(&self, deployment: &DeploymentName) -> Option<(bool, bool)> {
+        let live = self.0.lives.get(deployment)?;
+        Some((live.plan.enabled, live.deployment.paused.is_some()))
     }
 
     pub(crate) fn planned(
@@ -191,7 +201,8 @@ fn fired_by_hand(run: Run, name: &ScheduleName) -> Result<Run, ControlError> {
     if same { Ok(run) } else { Err(StoreError::KeyMismatch { run: run.id }.into()) }
 }
 
-/// The nominal times from `start` up to but without `end`, the first `most` of them; none where there are none.
+/// The nominal times from `start` up to but without `end`, counted up to `most`; none where there are none. The last is the last of all,
+/// counted or not.
 ///
 /// # Errors
 /// Where the host has no thread for it.
@@ -208,9 +219,10 @@ pub(crate) async fn times_between(
         while let Some(time) = schedule.next_after(from).filter(|time| *time < end) {
             let (first, count) = span.map_or((time, 0), |span| (span.first, span.count));
             if count == most {
-                break;
+                let last = schedule.last_up_to(from, scheduler::before(end)).unwrap_or(time);
+                return span.map(|span| Span { last, more: true, ..span });
             }
-            (span, from) = (Some(Span { first, last: time, count: count + 1 }), time);
+            (span, from) = (Some(Span { first, last: time, count: count + 1, more: false }), time);
         }
         span
     });

@@ -50,17 +50,28 @@ impl Host {
         deployment: Option<&DeploymentName>,
         labels: &[(String, String)],
     ) -> Result<Operation, ControlError> {
-        let page = PageRequest { cursor: operation.cursor.take(), limit: PAGE };
-        let found = self.0.store.schedules(deployment, page).await?;
-        for schedule in &found.items {
-            let live = self.0.lives.get(&schedule.deployment);
-            if !live.is_some_and(|live| labels.iter().all(|label| live.plan.labels.contains(label))) {
-                continue;
-            }
+        let (schedules, next) = self.steered(&mut operation, deployment, labels).await?;
+        for schedule in &schedules {
             operation.matched += 1;
             if self.steer_one(schedule, pause.as_deref()).await? { operation.done += 1 } else { operation.failed += 1 }
         }
-        self.page_done(operation, found.next).await
+        self.page_done(operation, next).await
+    }
+
+    /// The schedules of the next page of an operation that its filter finds, and where the page after it begins.
+    pub(crate) async fn steered(
+        &self,
+        operation: &mut Operation,
+        deployment: Option<&DeploymentName>,
+        labels: &[(String, String)],
+    ) -> Result<(Vec<Schedule>, Option<Vec<u8>>), ControlError> {
+        let page = PageRequest { cursor: operation.cursor.take(), limit: PAGE };
+        let mut found = self.0.store.schedules(deployment, page).await?;
+        found.items.retain(|schedule| {
+            let live = self.0.lives.get(&schedule.deployment);
+            live.is_some_and(|live| labels.iter().all(|label| live.plan.labels.contains(label)))
+        });
+        Ok((found.items, found.next))
     }
 
     /// False where it is paused already, or is not, or is gone.
@@ -72,14 +83,20 @@ impl Host {
             Some(note) => self.pause_schedule(deployment, name, note.to_owned()).await,
             None => self.resume_schedule(deployment, name).await,
         };
-        match steered {
-            Ok(_) => Ok(true),
-            Err(ControlError::Store(error)) if error.is_transient() => Err(error.into()),
-            Err(error) if error.code() == Code::ShuttingDown => Err(error),
-            Err(error) => {
-                tracing::info!(%deployment, schedule = %name, %error, "an operation leaves out a schedule");
-                Ok(false)
-            }
+        acted(schedule, steered)
+    }
+}
+
+/// Whether an operation acted on a schedule. False if that is in no state for it.
+pub(crate) fn acted(schedule: &Schedule, done: Result<Schedule, ControlError>) -> Result<bool, ControlError> {
+    let Schedule { deployment, name, .. } = schedule;
+    match done {
+        Ok(_) => Ok(true),
+        Err(ControlError::Store(error)) if error.is_transient() => Err(error.into()),
+        Err(error) if error.code() == Code::ShuttingDown => Err(error),
+        Err(error) => {
+            tracing::info!(%deployment, schedule = %name, %error, "an operation leaves out a schedule");
+            Ok(false)
         }
     }
 }

@@ -7,6 +7,8 @@
 //! - A read sees whole commits only, and never delays one.
 //! - Every write that belongs to a run carries `(node, epoch)`; a stale epoch is refused.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::flow::Rate;
@@ -24,12 +26,12 @@ pub use crate::embedded::{Commit as CommitMark, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
-    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
-    Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
-    SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit,
-    Subscription, TopicSummary, UnendedFirings, Versioned,
+    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
+    Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun,
+    Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
+    PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
+    ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
+    StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
 };
 
 /// What every method answers.
@@ -123,11 +125,13 @@ pub trait Store: Send + Sync + 'static {
     /// Asks for a run.
     ///
     /// # Errors
-    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input, [`StoreError::QueueFull`] where its terms leave no
-    /// room.
+    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input, [`StoreError::KeyOutlivesRun`] if the record of its
+    /// key's run was removed, [`StoreError::QueueFull`] where its terms leave no room.
     async fn request_run(&self, new: NewRun) -> Result<Requested>;
     /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
+    /// The run that an idempotency key made, if retention has removed its record and the key is still kept.
+    async fn key_outlives(&self, deployment: &DeploymentName, key: &str, now: Timestamp) -> Result<Option<RunId>>;
     /// Takes up to `limit` runs of a deployment that are due, queued or suspended, and in all their lanes: those that have begun before come
     /// first, then those of higher priority, then older ones. Of those that have not begun before, being passed over sixteen times is
     /// worth one step of priority, and no more begin than `rate` allows.
@@ -283,17 +287,27 @@ pub trait Store: Send + Sync + 'static {
         name: &ScheduleName,
         page: PageRequest,
     ) -> Result<Page<FiringEntry>>;
-    /// Pauses a schedule; or resumes it, with its next time, and lists what `passed` meanwhile. A limit that is used up leaves no next
-    /// time.
+    /// Pauses a schedule. One that is paused gets another note.
     async fn pause_schedule(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
-        pause: Option<Pause>,
-        next: Option<Timestamp>,
-        passed: Option<Span>,
+        pause: Pause,
         now: Timestamp,
     ) -> Result<Schedule>;
+    /// Resumes a schedule with its next time, and lists what passed while it was paused. A limit that is used up leaves no next time.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalTransition`] if it is not paused.
+    async fn resume_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        resume: Resume,
+        now: Timestamp,
+    ) -> Result<Schedule>;
+    /// Sets the next time of a schedule anew. None if it has moved on since the caller looked.
+    async fn replan_schedule(&self, replan: Replan, now: Timestamp) -> Result<Option<Schedule>>;
     /// The runs of a schedule that have not ended and are not parked, at most `most` of each kind.
     async fn unended_firings(
         &self,
@@ -409,6 +423,12 @@ pub trait Store: Send + Sync + 'static {
 
     // --- feed ---
 
+    /// The rules by which next times were last set: a mark for each time zone by its name.
+    async fn zone_marks(&self) -> Result<BTreeMap<String, u64>>;
+    /// Keeps these instead.
+    async fn put_zone_marks(&self, marks: BTreeMap<String, u64>) -> Result<()>;
+    /// Puts an event on the feed that no other change puts there.
+    async fn announce(&self, event: FeedEvent, now: Timestamp) -> Result<()>;
     /// What happened after `position`, in order.
     async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
     /// The first position that the feed still holds, and the last; (0, 0) while it is empty.
@@ -419,13 +439,21 @@ pub trait Store: Send + Sync + 'static {
 
     // --- operations and retention ---
 
-    /// Writes an operation in the place of what has its id.
-    async fn put_operation(&self, operation: Operation) -> Result<()>;
+    /// Writes how far an operation has come; returns what is stored then. One that was cancelled before keeps that state and only
+    /// counts what was done, and one that is done stays as it is.
+    async fn put_operation(&self, operation: Operation) -> Result<Operation>;
+    /// Cancels an operation: nothing more of it is done. One that is not running stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation>;
+    /// All operations that are kept, whatever their state, by id.
+    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>>;
     /// Writes an operation, unless there is one of its id; answers the one that is there then.
     async fn add_operation(&self, operation: Operation) -> Result<Operation>;
     /// One operation.
     async fn operation(&self, id: &str) -> Result<Option<Operation>>;
-    /// The operations that are not done, by id.
+    /// The operations that run, by id.
     async fn open_operations(&self) -> Result<Vec<Operation>>;
     /// Forgets what the policy says, at most `limit` runs and as many components.
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<Expired>;

@@ -55,6 +55,12 @@ pub enum StoreError {
         /// That run.
         run: RunId,
     },
+    /// The idempotency key belongs to a run whose record retention has removed.
+    #[error("the idempotency key belongs to run {run}, which retention has removed")]
+    KeyOutlivesRun {
+        /// That run.
+        run: RunId,
+    },
     /// As many runs of the deployment are queued as may be.
     #[error("{queued} runs of the deployment wait already")]
     QueueFull {
@@ -144,6 +150,7 @@ impl StoreError {
             Self::KeyMismatch { .. } | Self::EventKeyMismatch { .. } | Self::SignalKeyMismatch { .. } => {
                 Code::IdempotencyMismatch
             }
+            Self::KeyOutlivesRun { .. } => Code::IdempotencyRunRemoved,
             Self::QueueFull { .. } => Code::QueueFull,
             Self::IllegalTransition(_) => Code::RunState,
             Self::StaleEpoch { .. } => Code::Conflict,

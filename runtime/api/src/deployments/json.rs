@@ -96,7 +96,7 @@ pub struct NextFirings<'a> {
     name: &'a str,
     /// Its time zone.
     #[schema(example = "Europe/Berlin")]
-    time_zone: &'static str,
+    time_zone: &'a str,
     /// Its next 20 firings, as far as its limit lets them come, and what daylight saving drops among them.
     firings: Vec<PlannedJson>,
     /// Why nothing comes after them: `limit`, which is reached, or `times`, of which there are no more. Left out where something does.
@@ -115,7 +115,7 @@ impl<'a> DeployedJson<'a> {
         };
         let firings = |preview: &'a Preview| NextFirings {
             name: preview.name.as_str(),
-            time_zone: preview.time_zone,
+            time_zone: &preview.time_zone,
             firings: preview.ahead.firings.iter().cloned().map(PlannedJson::from).collect(),
             ends: preview.ahead.ends.map(Ends::as_str),
         };

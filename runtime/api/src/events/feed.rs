@@ -22,7 +22,7 @@ const AT_ONCE: usize = 200;
 
 /// Follows what happens
 ///
-/// Server-sent events: `run`, `deployment`, `schedule`, `subscription`, `posted` and `state`, in the order of their commits. With
+/// Server-sent events: `run`, `deployment`, `schedule`, `subscription`, `posted`, `state` and `clock`, in the order of their commits. With
 /// `Last-Event-ID` it goes on after that event; where the feed does not hold it any more, or never did, `reset` comes
 /// first and says to read everything anew. Without one it begins with what happens next.
 #[utoipa::path(

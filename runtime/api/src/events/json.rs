@@ -57,7 +57,8 @@ pub enum WhatJson<'a> {
         /// What was done.
         change: &'a str,
     },
-    /// `schedule`: one was `paused`, `resumed` or has `ended`, or firings were `skipped`, `dropped`, `late`, `missed`.
+    /// `schedule`: one was `paused`, `resumed`, `resynced`, `rescheduled` (zone data changed) or has `ended`, or firings were `skipped`,
+    /// `dropped`, `late`, `missed`.
     Schedule {
         /// The deployment.
         deployment: &'a str,
@@ -87,6 +88,15 @@ pub enum WhatJson<'a> {
         /// Why, where somebody said so.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
+    },
+    /// `clock`: the host's clock was set back, and schedules are silent because the times that it shows were dealt with before.
+    Clock {
+        /// How far back, in milliseconds.
+        back_ms: u64,
+        /// How many schedules are silent.
+        schedules: u64,
+        /// When the last of them fires again.
+        until: Time,
     },
     /// `posted`: a stretch posted to the ledger.
     Posted {
@@ -174,6 +184,9 @@ impl<'a> EventJson<'a> {
                     note: note.as_deref(),
                 },
             ),
+            FeedEvent::ClockSetBack { back_millis, schedules, until } => {
+                ("clock", WhatJson::Clock { back_ms: *back_millis, schedules: *schedules, until: Time(*until) })
+            }
             FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (
                 "posted",
                 WhatJson::Posted {

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_control::{ClockSetBack, ZoneReport};
 use tidemill_store::contract::StoreHealth;
 
-use super::json::{HealthJson, ScrubJson, StoreJson};
+use super::json::{HealthJson, ScrubJson, StoreJson, ZonesJson};
 use crate::problem::Answer;
 use crate::request::RawParams;
 use crate::state::ApiState;
@@ -19,6 +20,9 @@ pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<R
     query.only(&[])?;
     let (host, store) = (&state.host, state.host.store());
     let readiness = host.ready();
+    let (clock_set_back, now) = (host.clock_set_back(), host.clock().now());
+    let ZoneReport { release, place, mut warnings } = ZoneReport::of(now);
+    warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
     let (status, reason) = match store.health() {
         StoreHealth::Good => ("good", None),
         StoreHealth::DiskFull => ("disk-full", None),
@@ -28,11 +32,14 @@ pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<R
         status: if readiness.ready { "ok" } else { "degraded" },
         ready: readiness.ready,
         reasons: &readiness.reasons,
+        warnings,
         version: env!("CARGO_PKG_VERSION"),
         node: host.owner().node.as_str(),
         epoch: host.owner().epoch.get(),
-        now: host.clock().now().into(),
+        now: now.into(),
         running: host.running(),
+        zones: ZonesJson { release, place },
+        clock_set_back: clock_set_back.map(Into::into),
         store: StoreJson {
             status,
             reason,

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use tidemill_core::DeploymentName;
 use tidemill_store::records::{Action, Operation, OperationState, Task};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -23,7 +24,7 @@ pub struct OperationJson<'a> {
     /// What is done, and to what.
     #[serde(flatten)]
     task: TaskJson<'a>,
-    /// `running` or `done`.
+    /// `running`, `done` or `cancelled`.
     state: &'static str,
     /// How many it will find, where that is known before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +37,7 @@ pub struct OperationJson<'a> {
     failed: u64,
     /// When it was asked for.
     created_at: Time,
-    /// When it was through.
+    /// When it was through, or was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Time>,
 }
@@ -59,9 +60,9 @@ pub enum TaskJson<'a> {
         /// Which runs: those that were there when it began.
         filter: FilterJson<'a>,
     },
-    /// Pauses schedules or lets them go on.
+    /// Pauses, resumes or resyncs schedules.
     Schedules {
-        /// `pause` or `resume`.
+        /// `pause`, `resume` or `resync`.
         #[schema(schema_with = schedule_actions)]
         action: &'static str,
         /// Which schedules.
@@ -109,7 +110,7 @@ fn run_actions() -> Object {
 }
 
 fn schedule_actions() -> Object {
-    one_of(["pause", "resume"])
+    one_of(["pause", "resume", "resync"])
 }
 
 fn backfill_action() -> Object {
@@ -139,6 +140,16 @@ pub struct ScheduleFilterJson<'a> {
     label: Vec<String>,
 }
 
+impl<'a> ScheduleFilterJson<'a> {
+    fn of(deployment: Option<&'a DeploymentName>, labels: &[(String, String)]) -> Self {
+        Self {
+            all: (deployment.is_none() && labels.is_empty()).then_some(true),
+            deployment: deployment.map(|name| name.as_str()),
+            label: labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        }
+    }
+}
+
 impl<'a> OperationJson<'a> {
     /// The operation as it is sent.
     #[must_use]
@@ -149,6 +160,7 @@ impl<'a> OperationJson<'a> {
             state: match operation.state {
                 OperationState::Running => "running",
                 OperationState::Done => "done",
+                OperationState::Cancelled => "cancelled",
             },
             total: operation.total,
             matched: operation.matched,
@@ -167,13 +179,14 @@ impl<'a> TaskJson<'a> {
                 let name = ACTIONS.iter().find(|(_, known)| known == action);
                 Self::Runs { action: name.map_or("", |(name, _)| name), filter: FilterJson::of(filter) }
             }
+            Task::Resync { deployment, labels } => Self::Schedules {
+                action: "resync",
+                filter: ScheduleFilterJson::of(deployment.as_ref(), labels),
+                note: None,
+            },
             Task::Schedules { pause, deployment, labels } => Self::Schedules {
                 action: if pause.is_some() { "pause" } else { "resume" },
-                filter: ScheduleFilterJson {
-                    all: (deployment.is_none() && labels.is_empty()).then_some(true),
-                    deployment: deployment.as_ref().map(|name| name.as_str()),
-                    label: labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-                },
+                filter: ScheduleFilterJson::of(deployment.as_ref(), labels),
                 note: pause.as_deref().filter(|note| !note.is_empty()),
             },
             Task::Backfill { deployment, schedule, start, end, overlap } => Self::Backfill {

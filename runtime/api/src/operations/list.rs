@@ -1,25 +1,40 @@
-//! The operations that are going on.
+//! The operations that are kept.
 
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_store::records::OperationState;
 
 use super::json::OperationJson;
-use crate::list::List;
+use crate::list::{List, page_request};
 use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::request::{RawParams, bad};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Lists the operations that are not done
+/// Lists operations
 ///
-/// Oldest first, at most `limit` of them; there are no further pages. One that is done is found by its id.
+/// By id, which is by age but for backfills with an `Idempotency-Key`. A page may hold fewer than `limit`, also none, and have a `next`.
+/// Operations that are over are kept for as long as records of runs (`--retention`).
 #[utoipa::path(
     get, path = "/v1/operations", tag = "operations",
-    params(("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out")),
+    params(
+        ("state" = Option<String>, Query, description = "`running`, `done`, `cancelled` or `all`; `running` if it is left out"),
+        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
     responses((status = 200, body = List<OperationJson<'_>>))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
-    let limit = query.only(&["limit"])?.limit()?;
-    let open = state.host.store().open_operations().await?;
-    Ok(ok(&List { items: open.iter().take(limit).map(OperationJson::of).collect(), next: None }))
+    let params = query.only(&["state", "limit", "cursor"])?;
+    let wanted = match params.text("state")? {
+        None | Some("running") => Some(OperationState::Running),
+        Some("done") => Some(OperationState::Done),
+        Some("cancelled") => Some(OperationState::Cancelled),
+        Some("all") => None,
+        Some(other) => return Err(bad("state", other, "it is `running`, `done`, `cancelled` or `all`")),
+    };
+    let scope = format!("operations {wanted:?}");
+    let mut page = state.host.store().operations(page_request(&params, &scope)?).await?;
+    page.items.retain(|operation| wanted.is_none_or(|wanted| operation.state == wanted));
+    Ok(ok(&List::of(&page, &scope, OperationJson::of)))
 }

@@ -1,4 +1,4 @@
-//! Pausing and resuming many schedules.
+//! Pausing, resuming and resyncing many schedules.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,7 +19,7 @@ const NOTE: usize = tidemill_control::NOTE_BYTES;
 /// What to do, and with which schedules. [`read`] reads it.
 #[derive(Debug, ToSchema)]
 pub struct SteerRequest {
-    /// `pause` or `resume`.
+    /// `pause`, `resume` or `resync`.
     #[schema(example = "pause")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     action: String,
@@ -32,9 +32,18 @@ pub struct SteerRequest {
     note: Option<String>,
 }
 
-/// Pauses or resumes many schedules
+/// What is done to schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Steer {
+    Pause,
+    Resume,
+    Resync,
+}
+
+/// Pauses, resumes or resyncs many schedules
 ///
-/// All that the filter finds; those that are paused already, or are not, are left out. The answer comes at once;
+/// All that the filter finds; those that are paused already, or are not, are left out. `resync` makes schedules that are silent, because
+/// the clock was set back, follow the clock. The answer comes at once;
 /// `GET /v1/operations/{id}` says how far it has come. It goes on after a restart.
 #[utoipa::path(
     post, path = "/v1/schedules/actions", tag = "schedules",
@@ -55,25 +64,30 @@ pub async fn actions(
     body: Object,
 ) -> Answer<Response> {
     query.only(&[])?;
-    let (filter, pause) = read(body)?;
+    let (filter, steer, note) = read(body)?;
     check_known(&state, filter.deployment.as_ref()).await?;
-    let operation = state.host.steer(filter, pause, key).await?;
+    let operation = match steer {
+        Steer::Pause => state.host.steer(filter, Some(note), key).await?,
+        Steer::Resume => state.host.steer(filter, None, key).await?,
+        Steer::Resync => state.host.resync(filter, key).await?,
+    };
     Ok(begun(&operation))
 }
 
-fn read(body: Object) -> Answer<(ScheduleFilter, Option<String>)> {
+fn read(body: Object) -> Answer<(ScheduleFilter, Steer, String)> {
+    const CHOICES: [(&str, Steer); 3] = [("pause", Steer::Pause), ("resume", Steer::Resume), ("resync", Steer::Resync)];
     body.fields(|fields, problems| {
-        let action = fields.require("action", "Write \"pause\" or \"resume\".", problems);
-        let pauses = action.and_then(|action| action.choice(&[("pause", true), ("resume", false)], problems));
+        let action = fields.require("action", "Write \"pause\", \"resume\" or \"resync\".", problems);
+        let steer = action.and_then(|action| action.choice(&CHOICES, problems));
         let filter = fields.require("filter", "Say which: {\"deployment\": \"NAME\"} or {\"all\": true}.", problems);
         let filter = filter.and_then(|filter| schedules(filter, problems));
         let note = fields.take("note");
-        if let (Some(field), Some(false)) = (&note, pauses) {
+        if let (Some(field), Some(Steer::Resume | Steer::Resync)) = (&note, steer) {
             let fix = "Leave it out: a note says why something is paused.";
-            problems.push(Wrong::field(field.pointer.clone(), "a resumed schedule has no note", fix));
+            problems.push(Wrong::field(field.pointer.clone(), "only a pause has a note", fix));
         }
         let note = note.and_then(|note| note.text(NOTE, problems));
-        Some((filter?, pauses?.then(|| note.unwrap_or_default())))
+        Some((filter?, steer?, note.unwrap_or_default()))
     })
 }
 
@@ -103,17 +117,20 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<(ScheduleFilter, Option<String>)> {
+    fn of(text: &str) -> Answer<(ScheduleFilter, Steer, String)> {
         Object::read(text.as_bytes()).and_then(read)
     }
 
     #[test]
     fn an_action_names_what_it_does_and_with_which_schedules() {
         let all = of(r#"{"action": "pause", "filter": {"all": true}, "note": "moving"}"#).unwrap();
-        assert_eq!(all, (ScheduleFilter::default(), Some("moving".to_owned())));
+        assert_eq!(all, (ScheduleFilter::default(), Steer::Pause, "moving".to_owned()));
+        let resync = of(r#"{"action": "resync", "filter": {"all": true}}"#).unwrap();
+        assert_eq!(resync, (ScheduleFilter::default(), Steer::Resync, String::new()));
         let some = of(r#"{"action": "resume", "filter": {"deployment": "a", "label": "team=x"}}"#).unwrap();
         let labels = vec![("team".to_owned(), "x".to_owned())];
-        assert_eq!(some, (ScheduleFilter { deployment: Some("a".parse().unwrap()), labels }, None));
+        let filter = ScheduleFilter { deployment: Some("a".parse().unwrap()), labels };
+        assert_eq!(some, (filter, Steer::Resume, String::new()));
         for (body, pointer) in [
             ("{}", "/action"),
             (r#"{"action": "pause"}"#, "/filter"),

@@ -27,7 +27,7 @@ pub async fn get(
     query: RawParams,
 ) -> Answer<Response> {
     query.only(&[])?;
-    Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?)))
+    Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?, &state.host)))
 }
 
 /// The schedule of that name.

@@ -1,6 +1,7 @@
 //! A schedule as it is sent.
 
 use serde::Serialize;
+use tidemill_control::Host;
 use tidemill_core::RunId;
 use tidemill_store::records::{FiringEntry, Schedule, Span};
 use utoipa::ToSchema;
@@ -30,9 +31,12 @@ pub struct ScheduleJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_run: Option<RunId>,
-    /// `active`, `paused` or `ended`: that has no time to come, because all have passed, its limit is reached or its deployment is not
-    /// enabled.
+    /// `active`; `paused` itself; `deployment-paused` or `disabled` with its deployment; or `ended`: that has no time to come, because
+    /// all have passed or its limit is reached.
     state: &'static str,
+    /// There if the clock was set back: times up to this one were dealt with before, and do not fire again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_until: Option<Time>,
     /// How often it still fires, where it is limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
@@ -57,7 +61,8 @@ pub struct ScheduleJson<'a> {
 impl<'a> ScheduleJson<'a> {
     /// The schedule as it is sent.
     #[must_use]
-    pub fn of(schedule: &'a Schedule) -> Self {
+    pub fn of(schedule: &'a Schedule, host: &Host) -> Self {
+        let (enabled, deployment_paused) = host.fires(&schedule.deployment).unwrap_or((true, false));
         Self {
             deployment: schedule.deployment.as_str(),
             name: schedule.name.as_str(),
@@ -67,10 +72,14 @@ impl<'a> ScheduleJson<'a> {
             last: schedule.last.map(Time),
             last_run: schedule.last_run,
             state: match schedule {
+                Schedule { left: Some(0), .. } => "ended",
                 Schedule { paused: Some(_), .. } => "paused",
+                _ if !enabled => "disabled",
                 Schedule { next: None, .. } => "ended",
+                _ if deployment_paused => "deployment-paused",
                 _ => "active",
             },
+            silent_until: schedule.silent_until(host.clock().now()).map(Time),
             remaining: schedule.left,
             fired: schedule.fired,
             skipped: schedule.skipped,
@@ -98,6 +107,9 @@ pub struct FiringJson<'a> {
     last: Time,
     /// How many they are.
     count: u64,
+    /// There, and true, if there are more of them between the first and the last than were counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     /// When that was seen.
     seen: Time,
     /// The run that was in the way; of late ones, the last run that they made.
@@ -119,6 +131,7 @@ impl<'a> FiringJson<'a> {
             first: Time(entry.first),
             last: Time(entry.last),
             count: entry.count,
+            more: entry.more,
             seen: Time(entry.seen),
             run: entry.run,
             operation: entry.operation.as_deref(),

@@ -30,5 +30,5 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     if page.items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
-    Ok(ok(&List::of(&page, &scope, ScheduleJson::of)))
+    Ok(ok(&List::of(&page, &scope, |schedule| ScheduleJson::of(schedule, &state.host))))
 }

@@ -1,4 +1,4 @@
-//! Stopping a schedule from firing, and beginning again.
+//! Stopping a schedule from firing, resuming it, and making it follow a clock that was set back.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -6,7 +6,7 @@ use tidemill_core::{DeploymentName, ScheduleName};
 
 use super::json::ScheduleJson;
 use crate::deployments::pause::PauseRequest;
-use crate::problem::Answer;
+use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, Object, RawParams};
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -30,7 +30,7 @@ pub async fn pause(
     query.only(&[])?;
     let note = body.note()?;
     let schedule = state.host.pause_schedule(&deployment, &name, note).await?;
-    Ok(ok(&ScheduleJson::of(&schedule)))
+    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
 }
 
 /// Resumes a schedule
@@ -53,5 +53,32 @@ pub async fn resume(
     query.only(&[])?;
     body.nothing()?;
     let schedule = state.host.resume_schedule(&deployment, &name).await?;
-    Ok(ok(&ScheduleJson::of(&schedule)))
+    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
+}
+
+/// Resyncs a schedule after the clock was set back
+///
+/// A nominal time that was dealt with does not fire again, so a schedule is silent while the clock shows again what it showed before.
+/// This makes it fire at its next time from now. Nominal times between now and then may make a second run.
+#[utoipa::path(
+    post, path = "/v1/schedules/{deployment}/{name}/resync", tag = "schedules",
+    params(
+        ("deployment" = String, Path, description = "the deployment"),
+        ("name" = String, Path, description = "the schedule"),
+    ),
+    responses(
+        (status = 200, body = ScheduleJson<'_>),
+        (status = 409, body = ProblemBody, description = "it is not silent"),
+    )
+)]
+pub async fn resync(
+    State(state): State<ApiState>,
+    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
+    query: RawParams,
+    body: Object,
+) -> Answer<Response> {
+    query.only(&[])?;
+    body.nothing()?;
+    let schedule = state.host.resync_schedule(&deployment, &name).await?;
+    Ok(ok(&ScheduleJson::of(&schedule, &state.host)))
 }

@@ -13,6 +13,8 @@ async fn a_good_host_says_so() {
     let health = world.get("/v1/health").await.is(200).json();
     assert_eq!((&health["status"], &health["ready"], &health["node"]), (&json!("ok"), &json!(true), &json!("node-1")));
     assert_eq!(health["store"]["status"], "good");
+    assert!(health["zones"]["release"].is_string() && health["warnings"].is_array(), "{health}");
+    assert!(health.get("clock_set_back").is_none());
     world.run(json!({})).await.is(200);
     let metrics = world.get("/metrics").await.is(200);
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));

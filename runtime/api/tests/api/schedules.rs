@@ -64,13 +64,56 @@ async fn a_schedule_is_paused_and_resumed() {
     assert_eq!(paused["paused"]["note"], "holidays");
     let resumed = world.post("/v1/schedules/hello/daily/resume", json!({})).await.is(200).json();
     assert!(resumed.get("paused").is_none() && resumed["next"].is_string());
-    for verb in ["pause", "resume", "trigger"] {
+    world.post("/v1/schedules/hello/daily/resync", json!({})).await.refused(409, "host/run-state");
+    for verb in ["pause", "resume", "trigger", "resync"] {
         world.post(&format!("/v1/schedules/hello/no/{verb}"), json!({})).await.refused(404, "host/schedule-not-found");
         world
             .post(&format!("/v1/schedules/hello/daily/{verb}"), json!({"x": 1}))
             .await
             .refused(422, "host/unknown-field");
     }
+}
+
+#[tokio::test]
+async fn the_state_of_a_schedule_is_also_that_of_its_deployment() {
+    let world = with_schedule().await;
+    let state = async || world.get("/v1/schedules").await.is(200).json()["items"][0]["state"].clone();
+    assert_eq!(state().await, "active");
+    world.post("/v1/deployments/hello/pause", json!({})).await.is(200);
+    assert_eq!(state().await, "deployment-paused");
+    world.post("/v1/schedules/hello/daily/pause", json!({})).await.is(200);
+    assert_eq!(state().await, "paused");
+    world.post("/v1/schedules/hello/daily/resume", json!({})).await.is(200);
+    world.post("/v1/deployments/hello/resume", json!({})).await.is(200);
+    let schedules = json!([{"name": "daily", "cron": "0 9 * * *"}]);
+    let off = json!({"module": "hello@1.0.0", "enabled": false, "schedules": schedules});
+    world.put("/v1/deployments/hello", off).await.is(200);
+    assert_eq!(state().await, "disabled");
+    let over = json!([{"name": "daily", "at": "2026-01-01T00:00:00Z"}]);
+    world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "schedules": over})).await.is(200);
+    assert_eq!(state().await, "ended");
+}
+
+#[tokio::test]
+async fn an_operation_is_listed_shown_and_cancelled() {
+    let world = with_schedule().await;
+    world.post("/v1/deployments/hello/pause", json!({})).await.is(200);
+    let range = json!({"start": "2020-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"});
+    let begun = world.post("/v1/schedules/hello/daily/backfill", range).await.is(202);
+    let id = begun.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/operations/{id}");
+    let cancelled = world.post(&format!("{path}/cancel"), json!({})).await.is(200).json();
+    assert!(["cancelled", "done"].contains(&cancelled["state"].as_str().unwrap()), "{cancelled}");
+    assert_eq!(world.get(&path).await.is(200).json()["state"], cancelled["state"]);
+    assert_eq!(world.get("/v1/operations").await.is(200).json()["items"], json!([]));
+    let state = cancelled["state"].as_str().unwrap();
+    for which in ["all", state] {
+        let listed = world.get(&format!("/v1/operations?state={which}&limit=1")).await.is(200).json();
+        assert_eq!(listed["items"][0]["id"], json!(id), "{which}");
+    }
+    assert_eq!(world.post(&format!("{path}/cancel"), json!({})).await.is(200).json()["state"], cancelled["state"]);
+    world.get("/v1/operations?state=over").await.refused(400, "host/bad-query");
+    world.post("/v1/operations/op_none/cancel", json!({})).await.refused(404, "host/path-not-found");
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use serde::Serialize;
+use tidemill_control::ZoneReport;
+use tidemill_core::clock::{Clock as _, SystemClock};
 
 use super::files::{self, Exposed, FILES_ENOUGH, OpenFiles};
 use crate::client::Client;
 use crate::error::CliError;
-use crate::printer::{Printer, Row};
+use crate::printer::{Printer, Row, clean};
 
 /// How thoroughly.
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
             Err(CliError::failed(format!("the host is not ready: {}", String::from_utf8_lossy(&answer.body).trim())))
         };
     }
-    let mut findings = vec![cores(), memory(), open_files(), compiler(), target()];
+    let mut findings = vec![cores(), memory(), open_files(), compiler(), target(), zones()];
     findings.extend(private(token_file));
     let mut unreachable = None;
     match ready {
@@ -60,6 +62,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
             };
             findings.push(Finding { what: "host", good, found, fix: (!good).then(|| "see the host's log".to_owned()) });
             findings.push(token(client).await);
+            findings.extend(warnings(client).await);
         }
         Err(error) => {
             let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL".to_owned());
@@ -116,6 +119,28 @@ fn private(token_file: Option<&Path>) -> Vec<Finding> {
         fix: Some(fix),
     };
     files.map(finding).collect()
+}
+
+/// The zone data of this machine, as a host that is started here finds it.
+fn zones() -> Finding {
+    let ZoneReport { release, place, warnings } = ZoneReport::of(SystemClock.now());
+    let fix = (!warnings.is_empty())
+        .then(|| "update the package `tzdata`, or name a newer folder with --zoneinfo".to_owned());
+    let found = [vec![format!("{release} ({place})")], warnings].concat().join("; ");
+    Finding { what: "zone data", good: true, found, fix }
+}
+
+/// What the host itself warns of.
+async fn warnings(client: &Client) -> Vec<Finding> {
+    let Ok(health) = client.get::<serde_json::Value>("/v1/health").await else { return Vec::new() };
+    let warnings = health["warnings"].as_array().into_iter().flatten().filter_map(|warning| warning.as_str());
+    let finding = |warning: &str| Finding {
+        what: "host",
+        good: true,
+        found: clean(warning),
+        fix: Some("see docs: Running a host".to_owned()),
+    };
+    warnings.map(finding).collect()
 }
 
 fn compiler() -> Finding {

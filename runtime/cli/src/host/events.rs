@@ -76,6 +76,12 @@ impl Event {
                 let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
                 format!("{deployment:14} {schedule} {}{}", self.text("change"), self.note())
             }
+            "clock" => format!(
+                "{:14} was set back: {} schedules are silent, the last until {}",
+                "the clock",
+                grouped(self.number("schedules")),
+                self.text("until")
+            ),
             "subscription" => {
                 let events = match self.text("change") {
                     "paused" | "resumed" => String::new(),

@@ -44,6 +44,9 @@ impl Process {
     /// What keeps it from that, each with what to do.
     pub async fn start(settings: &Settings) -> Result<Self, CliError> {
         settings.refuse_open_doors()?;
+        if settings.zoneinfo.is_some() {
+            tidemill_control::install_zones(settings.zoneinfo.as_deref()).map_err(CliError::failed)?;
+        }
         // First the address: to open the store for nothing would write to it.
         let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
             CliError::machine(format!("cannot listen on {}", settings.addr), &cause)

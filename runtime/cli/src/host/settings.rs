@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidemill_control::ZoneDirectory;
 use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
 
 use crate::client::read_token;
@@ -54,6 +55,7 @@ const SPECS: [Spec; 20] = [
     Spec { key: "egress-private", default: "" },
     Spec { key: "egress-roots", default: "" },
     Spec { key: "units", default: "" },
+    Spec { key: "zoneinfo", default: "" },
 ];
 
 /// The flags that set them. Left out is left to the environment, the file, the default.
@@ -131,6 +133,10 @@ pub struct Flags {
     /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
     #[arg(long, value_name = "UNITS")]
     pub units: Option<String>,
+
+    /// A folder of zone data, e.g. /usr/share/zoneinfo [env: TIDEMILL_ZONEINFO] [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub zoneinfo: Option<String>,
 
     /// The settings' file [default: tidemill-host.toml, where there is one]
     #[arg(long, value_name = "FILE")]
@@ -213,6 +219,8 @@ pub struct Settings {
     pub egress: EgressPolicy,
     /// Units of money beside ISO 4217.
     pub units: Vec<(String, u8)>,
+    /// The folder of zone data; none is the system's.
+    pub zoneinfo: Option<PathBuf>,
     /// Every value with its origin.
     pub shown: Vec<Shown>,
 }
@@ -290,6 +298,7 @@ impl Settings {
             ("egress-private", &flags.egress_private),
             ("egress-roots", &flags.egress_roots),
             ("units", &flags.units),
+            ("zoneinfo", &flags.zoneinfo),
         ];
         let flags = given.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
         Self::check(&Layers { flags, environment, file, path })
@@ -340,6 +349,7 @@ impl Settings {
                 roots: take("egress-roots").roots()?,
             },
             units: take("units").units()?,
+            zoneinfo: take("zoneinfo").zoneinfo()?,
             shown,
         })
     }
@@ -386,6 +396,17 @@ impl Taken<'_> {
         let parsed = self.text.parse::<bytesize::ByteSize>().ok().map(|size| size.0);
         let parsed = parsed.filter(|bytes| (1 << 20..=4 << 30).contains(bytes));
         parsed.ok_or_else(|| self.wrong("write a size from 1MiB to 4GiB"))
+    }
+
+    fn zoneinfo(&self) -> Result<Option<PathBuf>, CliError> {
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let dir = PathBuf::from(self.text);
+        match ZoneDirectory::open(&dir) {
+            Ok(_) => Ok(Some(dir)),
+            Err(why) => Err(self.wrong(&format!("name a folder such as /usr/share/zoneinfo: {why}"))),
+        }
     }
 
     fn duration(&self) -> Result<Duration, CliError> {

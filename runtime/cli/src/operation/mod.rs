@@ -1,14 +1,54 @@
-//! Actions on many things, as the host works them off: how far one is, until it is done.
+//! Actions on many things, as the host works them off: how far one is, until it is done; listing and cancelling them.
+
+mod cancel;
+mod list;
+mod show;
 
 use std::time::Duration;
 
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::client::{Answer, Client, encoded};
 use crate::error::CliError;
-use crate::printer::Printer;
+use crate::printer::{Printer, clean};
 use crate::wire::grouped;
+
+/// What to do with which; a list of those that run by default.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List those that run (the default), or all
+    List(list::Args),
+    /// Show one
+    Show(Which),
+    /// Stop one; what it has done stays
+    Cancel(Which),
+}
+
+/// One operation.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The operation's id
+    id: String,
+}
+
+/// Carries it out.
+pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    match args.verb {
+        None => list::run(&list::Args::default(), client, printer).await,
+        Some(Verb::List(args)) => list::run(&args, client, printer).await,
+        Some(Verb::Show(which)) => show::run(&which, client, printer).await,
+        Some(Verb::Cancel(which)) => cancel::run(&which, client, printer).await,
+    }
+}
 
 /// How often an operation is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,21 +80,45 @@ impl Operation {
     /// In a line, when it is through.
     #[must_use]
     pub fn text(&self) -> String {
-        let done = match self.action.as_str() {
+        format!("{} {} found, {} {}", grouped(self.matched), self.things(), grouped(self.done), self.done_as())
+    }
+
+    fn done_as(&self) -> &'static str {
+        match self.action.as_str() {
             "retry" => "tried again",
             "cancel" => "told to end",
             "pause" => "paused",
             "resume" => "resumed",
-            "backfill" => "made a run",
+            "resync" => "resynced",
+            "backfill" | "replay" => "made a run",
             _ => "ended",
-        };
-        format!("{} {} found, {} {done}", grouped(self.matched), self.things(), grouped(self.done))
+        }
+    }
+
+    /// Of which deployment, and of what of it.
+    fn of(&self) -> String {
+        let text = |name: &str| self.more.get(name).and_then(Value::as_str);
+        let of = text("deployment").or_else(|| self.more.get("filter")?.get("deployment")?.as_str());
+        let what = text("schedule").or_else(|| text("subscription"));
+        let named: Vec<_> = of.into_iter().chain(what).collect();
+        if named.is_empty() { "all".to_owned() } else { clean(&named.join("/")) }
+    }
+
+    /// In a line, at any time.
+    fn whole(&self) -> String {
+        let total = self.total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+        let (id, action, of, state) = (&self.id, &self.action, self.of(), &self.state);
+        let (found, things) = (grouped(self.matched), self.things());
+        let left_out = if self.failed > 0 { format!(", {}", self.left_out()) } else { String::new() };
+        let done = format!("{} {}", grouped(self.done), self.done_as());
+        format!("{id} ({action}, {of}) is {state}: {found}{total} {things} found, {done}{left_out}")
     }
 
     fn things(&self) -> &'static str {
         match self.action.as_str() {
-            "pause" | "resume" => "schedules",
+            "pause" | "resume" | "resync" => "schedules",
             "backfill" => "firings",
+            "replay" => "events",
             _ => "runs",
         }
     }
@@ -70,6 +134,8 @@ impl Operation {
         let why = match self.action.as_str() {
             "pause" => "were paused already",
             "resume" => "were not paused",
+            "resync" => "had changed",
+            "replay" => "were no longer kept",
             "backfill" => "were left out by the overlap policy",
             _ => "were in no state for it any more",
         };
@@ -101,6 +167,11 @@ pub async fn follow(mut operation: Operation, look: &str, client: &Client, print
         }
     }
     printer.record(&operation, &operation.text());
+    if operation.state == "cancelled" {
+        return Err(CliError::failed("the operation was cancelled before it was through").with_fix(
+            "what it has done stays: look with `tidemill operations show`, and begin another one for the rest",
+        ));
+    }
     match operation.failed {
         0 => Ok(()),
         _ => Err(CliError::failed(operation.left_out()).with_fix(format!("look at them with `{look}`"))),
@@ -123,5 +194,11 @@ mod tests {
         let halfway = Operation { total: Some(5_000), ..of("backfill") };
         assert_eq!(halfway.progress(), "1,200 of 5,000 firings so far");
         assert_eq!(of("cancel").progress(), "1,200 runs so far");
+        let named = [("deployment", "a"), ("schedule", "often")].map(|(name, value)| (name.to_owned(), value.into()));
+        let shown =
+            Operation { id: "op_1".into(), state: "running".into(), more: named.into_iter().collect(), ..halfway };
+        let expected = "op_1 (backfill, a/often) is running: 1,200 of 5,000 firings found, 1,199 made a run, \
+                        1 were left out by the overlap policy";
+        assert_eq!((shown.whole().as_str(), of("cancel").of().as_str()), (expected, "all"));
     }
 }

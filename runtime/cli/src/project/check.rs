@@ -32,7 +32,15 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
         return Ok(());
     }
     let project = Project::read(&args.path)?;
-    let schedules = Firings::of(&project.file.manifest, SystemClock.now());
+    let manifest = &project.file.manifest;
+    let long_jitters = manifest.long_jitters(SystemClock.now());
+    if !long_jitters.is_empty() {
+        return Err(refused("the manifest cannot be deployed so".to_owned(), long_jitters));
+    }
+    for schedule in &manifest.schedules {
+        schedule.warnings().for_each(|warning| printer.warn(&format!("schedule `{}`: {warning}", schedule.name())));
+    }
+    let schedules = Firings::of(manifest, SystemClock.now());
     let mut record = json!({ "manifest": name(&project.file.manifest), "schedules": schedules });
     let mut text = format!("{}: good", args.path.join(super::MANIFEST).display());
     for schedule in &schedules {
@@ -98,18 +106,7 @@ impl<'a> Checked<'a> {
         if misfits.is_empty() {
             return Ok(());
         }
-        let field = |wire::Problem { code, pointer, message, fix }| Field {
-            pointer,
-            code: code.to_string(),
-            detail: message,
-            fix: Some(fix),
-        };
-        Err(CliError::Refused(Box::new(Problem {
-            code: Code::BadManifest.to_string(),
-            detail: format!("the manifest does not fit {}", self.file.display()),
-            errors: misfits.into_iter().map(field).collect(),
-            ..Problem::default()
-        })))
+        Err(refused(format!("the manifest does not fit {}", self.file.display()), misfits))
     }
 
     /// For programs, and for people.
@@ -129,6 +126,21 @@ impl<'a> Checked<'a> {
         );
         (record, text)
     }
+}
+
+fn refused(detail: String, problems: Vec<wire::Problem>) -> CliError {
+    let field = |wire::Problem { code, pointer, message, fix }| Field {
+        pointer,
+        code: code.to_string(),
+        detail: message,
+        fix: Some(fix),
+    };
+    CliError::Refused(Box::new(Problem {
+        code: Code::BadManifest.to_string(),
+        detail,
+        errors: problems.into_iter().map(field).collect(),
+        ..Problem::default()
+    }))
 }
 
 fn problem(refused: &tidemill_engine::Refused) -> Problem {

@@ -29,6 +29,8 @@ struct Schedule {
     paused: Option<Value>,
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    silent_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
     fired: u64,
     skipped: u64,
@@ -47,6 +49,9 @@ impl Row for Schedule {
         let mut state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| self.state.clone());
         if let Some(remaining) = self.remaining.filter(|remaining| *remaining > 0) {
             state = format!("{state}, {} left", grouped(remaining));
+        }
+        if let Some(until) = &self.silent_until {
+            state = format!("{state}, silent until {until}: the clock was set back");
         }
         vec![
             self.deployment.clone(),

@@ -29,6 +29,8 @@ enum Verb {
     Pause(steer::PauseArgs),
     /// Fire again
     Resume(steer::Whom),
+    /// Follow the clock again after it was set back; times that fired before may fire again
+    Resync(steer::Whom),
     /// Fire once, now
     Trigger(Which),
     /// Show when it will fire
@@ -61,6 +63,7 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
         Some(Verb::List(args)) => list::run(&args, client, printer).await,
         Some(Verb::Pause(args)) => steer::pause(&args, client, printer).await,
         Some(Verb::Resume(whom)) => steer::resume(&whom, client, printer).await,
+        Some(Verb::Resync(whom)) => steer::resync(&whom, client, printer).await,
         Some(Verb::Trigger(which)) => steer::trigger(&which, client, printer).await,
         Some(Verb::Preview(args)) => preview::run(&args, client, printer).await,
         Some(Verb::Firings(args)) => passed::run(&args, client, printer).await,

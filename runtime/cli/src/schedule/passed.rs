@@ -28,11 +28,13 @@ struct Firing {
     first: String,
     last: String,
     count: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     seen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<String>,
     #[serde(flatten)]
-    more: serde_json::Map<String, Value>,
+    rest: serde_json::Map<String, Value>,
 }
 
 impl Row for Firing {
@@ -42,7 +44,7 @@ impl Row for Firing {
         vec![
             self.seen.clone(),
             self.what.clone(),
-            grouped(self.count),
+            if self.more { format!("over {}", grouped(self.count)) } else { grouped(self.count) },
             self.first.clone(),
             if self.count > 1 { self.last.clone() } else { String::new() },
             self.code.clone(),

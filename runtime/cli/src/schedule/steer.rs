@@ -1,4 +1,4 @@
-//! `tidemill schedules pause`, `resume` and `trigger`.
+//! `tidemill schedules pause`, `resume`, `resync` and `trigger`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,6 +61,8 @@ struct Brief {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_until: Option<String>,
 }
 
 impl Row for Brief {
@@ -152,6 +154,29 @@ pub async fn resume(whom: &Whom, client: &Client, printer: &Printer) -> Result<(
     Ok(())
 }
 
+/// Makes it follow the clock, or them.
+pub async fn resync(whom: &Whom, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let Some((deployment, name)) = whom.one() else {
+        let body = json!({ "action": "resync", "filter": whom.filter() });
+        return many("resync", whom, &body, client, printer).await;
+    };
+    if whom.confirm.dry_run {
+        return would("resynced", deployment, name, client, printer).await;
+    }
+    let record = client.post(&format!("/v1/schedules/{}/{}/resync", encoded(deployment), encoded(name))).await?;
+    let next = record["next"].as_str().map(|next| format!(", next at {next}")).unwrap_or_default();
+    printer.record(&record, &format!("{deployment}/{name} follows the clock{next}"));
+    Ok(())
+}
+
+fn done_as(verb: &str) -> &'static str {
+    match verb {
+        "pause" => "paused",
+        "resume" => "resumed",
+        _ => "resynced",
+    }
+}
+
 /// Shows one schedule that would be steered.
 async fn would(done: &str, deployment: &str, name: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let schedule: Brief = client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
@@ -162,10 +187,13 @@ async fn would(done: &str, deployment: &str, name: &str, client: &Client, printe
 async fn many(verb: &str, whom: &Whom, body: &Value, client: &Client, printer: &Printer) -> Result<(), CliError> {
     if whom.confirm.dry_run || whom.confirm.asks() {
         let mut found = whom.find(client).await?;
-        found.retain(|schedule| schedule.paused.is_some() == (verb == "resume"));
+        found.retain(|schedule| match verb {
+            "resync" => schedule.silent_until.is_some(),
+            verb => schedule.paused.is_some() == (verb == "resume"),
+        });
         if whom.confirm.dry_run {
             printer.rows(&found, "no schedule matches");
-            printer.note(&format!("{} schedules would be {verb}d; nothing was changed", found.len()));
+            printer.note(&format!("{} schedules would be {}; nothing was changed", found.len(), done_as(verb)));
             return Ok(());
         }
         found.iter().take(SHOWN).for_each(|schedule| printer.note(schedule.cells().join("  ").trim_end()));

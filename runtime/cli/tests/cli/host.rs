@@ -116,6 +116,19 @@ fn a_module_is_deployed_run_looked_at_and_removed() {
     assert!(plan.stdout.starts_with("5 firings, from 2020-01-01T"), "{plan:?}");
     let filled = host.call(&[range.as_slice(), &["--overlap", "allow", "--wait"]].concat());
     assert!(filled.code == 0 && filled.stdout.contains("5 firings found, 5 made a run"), "{filled:?}");
+    let operations = json(&host.call(&["operations", "list", "--all", "--json"]));
+    let backfill = operations.as_array().unwrap().iter().find(|one| one["action"] == "backfill").unwrap();
+    let id = backfill["id"].as_str().unwrap();
+    for verb in ["show", "cancel"] {
+        let shown = host.call(&["operations", verb, id]);
+        let text = format!("{id} (backfill, hello/yearly) is done: 5 of 5 firings found, 5 made a run\n");
+        assert_eq!((shown.code, shown.stdout.as_str()), (0, text.as_str()), "{shown:?}");
+    }
+    assert!(host.call(&["operations"]).stderr.contains("no operation runs"));
+    let follows = host.call(&["schedules", "resync", "hello", "yearly"]);
+    assert!(follows.code == 1 && follows.stderr.contains("host/run-state"), "{follows:?}");
+    let resynced = host.call(&["schedules", "resync", "--all"]);
+    assert_eq!((resynced.code, resynced.stdout.as_str()), (0, "0 schedules found, 0 resynced\n"), "{resynced:?}");
     assert_eq!(host.call(&["schedules", "preview", "hello", "yearly", "-n", "3"]).stdout.lines().count(), 3);
 
     let limited = format!("{}limit = 2\n", std::fs::read_to_string(module.join("tidemill.toml")).unwrap());

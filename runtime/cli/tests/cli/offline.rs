@@ -26,6 +26,8 @@ fn no_command_does_without_a_host_what_needs_one() {
         &["journal", "x"],
         &["signal", "x", "paid"],
         &["schedules"],
+        &["operations"],
+        &["operations", "cancel", "op_1"],
         &["schedules", "trigger", "a", "b"],
         &["deployments"],
         &["deployments", "delete", "x"],
@@ -47,6 +49,14 @@ fn no_command_does_without_a_host_what_needs_one() {
         };
         assert_eq!(outcome, expected, "{args:?}");
     }
+}
+
+#[test]
+fn the_version_names_the_zone_data() {
+    let shown = call(&["--version"]);
+    let (first, second) = shown.stdout.split_once('\n').unwrap();
+    assert_eq!((shown.code, first), (0, concat!("tidemill ", env!("CARGO_PKG_VERSION"))));
+    assert!(second.starts_with("zone data ") && second.ends_with(")\n"), "{shown:?}");
 }
 
 #[test]

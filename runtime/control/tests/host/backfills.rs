@@ -125,6 +125,27 @@ async fn a_backfill_waits_where_the_queue_is_full() {
 }
 
 #[tokio::test]
+async fn a_cancelled_backfill_makes_no_more_runs() {
+    let mut world = World::still_with(|config| config.queue_max = 7).await;
+    world.clock.set(START.plus_millis(24 * 60 * MINUTE));
+    world.deploy(manifest("a", json!({}))).await;
+    world.guests.act(|_| async { output("1") });
+    world.host.pause(&name("a"), String::new()).await.unwrap();
+    let asked = world.host.backfill(ask(600, 620, None)).await.unwrap();
+    world.turn().await;
+    let cancelled = world.host.cancel_operation(&asked.id).await.unwrap();
+    assert_eq!((cancelled.state, cancelled.done, cancelled.total), (OperationState::Cancelled, 7, Some(20)));
+    world.host.resume(&name("a")).await.unwrap();
+    drop(world.next_life().await);
+    for _ in 0..20 {
+        world.turn().await;
+        world.host.idle().await;
+    }
+    assert_eq!(nominal(&world).await, (600..607).collect::<Vec<_>>());
+    assert_eq!(world.host.operation(&asked.id).await.unwrap(), cancelled);
+}
+
+#[tokio::test]
 async fn a_range_is_over_not_empty_and_not_endless() {
     let world = world().await;
     for (start, end) in [(700, 700), (700, 600), (600, 24 * 60 + 1), (0, 600)] {

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_core::Timestamp;
+use tidemill_control::ScheduleFilter;
 use tidemill_core::run::RunState;
-use tidemill_store::records::RunFilter;
+use tidemill_core::{Code, Timestamp};
+use tidemill_store::records::{FeedEvent, RunFilter};
 
 use crate::world::{BOTH_WAYS, START, World, name};
 
@@ -160,4 +161,70 @@ async fn until_fired(world: &World, count: usize) {
     while fired(world).await.len() < count {
         commits.changed().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn set_back_the_host_says_which_schedules_are_silent_until_when() {
+    let world = World::still().await;
+    minutely(&world, "all").await;
+    world.clock.set(START.plus_millis(60 * MINUTE));
+    world.turn().await;
+    assert_eq!(world.host.clock_set_back(), None);
+    let now = START.plus_millis(2 * MINUTE);
+    world.clock.set(now);
+    world.turn().await;
+    let until = START.plus_millis(61 * MINUTE);
+    let found = world.host.clock_set_back().unwrap();
+    assert_eq!((found.back_millis, found.schedules, found.until), (58 * MINUTE, 1, until));
+    assert_eq!(found.named, [(name("a"), "often".parse().unwrap(), until)]);
+    let feed = world.store.feed(0, 10_000).await.unwrap();
+    let told = feed.iter().filter(|entry| matches!(entry.event, FeedEvent::ClockSetBack { schedules: 1, .. }));
+    assert_eq!(told.count(), 1);
+    // A preview shows what will happen, before a revision and after it.
+    let first = async || {
+        let ahead = world.host.preview(&name("a"), &"often".parse().unwrap(), 3, now).await.unwrap();
+        ahead.firings[0].at
+    };
+    assert_eq!(first().await, until);
+    let schedule = json!({ "name": "often", "cron": "* * * * *", "overlap": "skip" });
+    let deployed = world.try_deploy("1.0.0", json!({ "name": "a", "schedules": [schedule] })).await.unwrap();
+    assert!(deployed.warnings[0].contains("the clock was set back"), "{:?}", deployed.warnings);
+    assert_eq!((deployed.previews[0].ahead.firings[0].at, first().await), (until, until));
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    assert_eq!(world.runs(RunFilter::default()).await.len(), 60);
+    // The next life knows it too.
+    let mut world = world;
+    drop(world.next_life().await);
+    assert_eq!(world.host.clock_set_back().unwrap().schedules, 1);
+    world.clock.set(START.plus_millis(60 * MINUTE + 1));
+    world.turn().await;
+    assert_eq!(world.host.clock_set_back(), None);
+}
+
+#[tokio::test]
+async fn resynced_a_schedule_follows_the_clock_again() {
+    let world = World::still().await;
+    minutely(&world, "all").await;
+    world.deploy(json!({ "name": "b", "schedules": [{ "name": "often", "cron": "* * * * *" }] })).await;
+    world.clock.set(START.plus_millis(60 * MINUTE));
+    world.turn().await;
+    let often: tidemill_core::ScheduleName = "often".parse().unwrap();
+    assert_eq!(world.host.resync_schedule(&name("a"), &often).await.unwrap_err().code(), Code::RunState);
+    world.clock.set(START.plus_millis(10 * MINUTE));
+    world.turn().await;
+    let one = world.host.resync_schedule(&name("a"), &often).await.unwrap();
+    assert_eq!(one.next, Some(START.plus_millis(11 * MINUTE)));
+    let before = world.runs(RunFilter::default()).await.len();
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    assert_eq!(world.runs(RunFilter::default()).await.len(), before + 1, "the other is silent");
+    let operation = world.host.resync(ScheduleFilter::default(), None).await.unwrap();
+    world.turn().await;
+    let operation = world.host.operation(&operation.id).await.unwrap();
+    assert_eq!((operation.matched, operation.done, operation.failed), (1, 1, 0));
+    assert_eq!(world.host.clock_set_back(), None);
+    world.clock.advance(MINUTE);
+    world.turn().await;
+    assert_eq!(world.runs(RunFilter::default()).await.len(), before + 3);
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::Code;
 use tidemill_core::run::RunState;
 use tidemill_engine::Cause;
 use tidemill_store::records::{Action, OperationState, RunFilter};
@@ -58,6 +60,45 @@ async fn what_waits_is_cancelled_in_bulk() {
     assert_eq!(world.host.operation(&asked.id).await.unwrap().done, 3);
     assert_eq!(world.runs(in_state("cancelled")).await.len(), 3);
     assert_ne!(world.run(other.id).await.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_acts_on_nothing_more() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    parked(&world, 3).await;
+    let filter = RunFilter { deployment: Some(name("a")), ..RunFilter::default() };
+    let asked = world.host.act(filter, Action::Cancel, None).await.unwrap();
+    let cancelled = world.host.cancel_operation(&asked.id).await.unwrap();
+    assert_eq!(cancelled.state, OperationState::Cancelled);
+    world.turn().await;
+    assert_eq!(world.host.operation(&asked.id).await.unwrap(), cancelled);
+    assert_eq!(world.runs(in_state("parked")).await.len(), 3);
+    assert_eq!(world.host.cancel_operation("op_none").await.unwrap_err().code(), Code::PathNotFound);
+}
+
+#[tokio::test]
+async fn a_key_makes_no_second_run_while_it_is_kept_longer_than_records() {
+    let world = World::still_with(|config| config.retention = Some(Duration::from_secs(3600))).await;
+    world.deploy(json!({ "name": "a", "idempotency_ttl": "3h" })).await;
+    world.guests.act(|_| async { output("1") });
+    let ask = || Ask { key: Some("k".to_owned()), ..Ask::new(name("a"), "{}") };
+    let first = world.host.invoke(ask(), Duration::from_secs(600)).await.unwrap().run;
+    world.clock.advance(2 * 3_600_000);
+    world.turn().await;
+    assert_eq!(world.store.run(first.id).await.unwrap(), None);
+    for refused in [
+        world.host.request(ask()).await.map(drop).unwrap_err(),
+        world.host.invoke(ask(), Duration::from_secs(1)).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), Code::IdempotencyRunRemoved);
+        assert!(refused.to_string().contains(&first.id.to_string()), "{refused}");
+    }
+    assert_eq!(world.guests.begun(), 1);
+    world.clock.advance(3_600_000);
+    world.turn().await;
+    world.host.invoke(ask(), Duration::from_secs(600)).await.unwrap();
+    assert_eq!(world.guests.begun(), 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::ControlError;
+use tidemill_control::{ControlError, PASSED_MAX};
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
 use tidemill_core::schedule::Ends;
@@ -152,6 +152,26 @@ async fn a_paused_schedule_lets_its_times_pass() {
 }
 
 #[tokio::test]
+async fn what_a_long_pause_let_pass_is_listed_with_its_last_time_and_a_mark() {
+    let world = World::still().await;
+    let schedule = json!({ "name": "often", "every": "1s" });
+    world.deploy(json!({ "name": "a", "schedules": [schedule] })).await;
+    world.host.pause_schedule(&name("a"), &often(), String::new()).await.unwrap();
+    let passed = async |seconds: u64| {
+        world.clock.advance(seconds * 1_000);
+        world.host.resume_schedule(&name("a"), &often()).await.unwrap();
+        let list = world.store.firing_list(&name("a"), &often(), PageRequest::first(1)).await.unwrap().items;
+        world.host.pause_schedule(&name("a"), &often(), String::new()).await.unwrap();
+        list[0].clone()
+    };
+    let long = passed(250_000).await;
+    assert_eq!((long.count, long.more, long.first), (PASSED_MAX, true, START.plus_millis(1_000)));
+    assert_eq!(long.last, START.plus_millis(250_000_000));
+    let short = passed(7).await;
+    assert_eq!((short.count, short.more, short.last), (7, false, START.plus_millis(250_007_000)));
+}
+
+#[tokio::test]
 async fn a_preview_ends_where_the_limit_does() {
     let world = World::still().await;
     let manifest = |limit: u64| {
@@ -213,6 +233,15 @@ async fn a_loop_that_runs_by_itself_fires_when_the_time_has_come() {
     let run = world.first_in("succeeded").await;
     assert_eq!(run.trigger.at, Some(START.plus_millis(MINUTE)));
     world.host.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn a_step_of_all_days_beside_a_day_of_the_week_is_warned_of() {
+    let world = World::still().await;
+    let with = |cron: &str| json!({ "name": "a", "schedules": [{ "name": "often", "cron": cron }] });
+    let deployed = world.try_deploy("1.0.0", with("0 0 */2 * MON")).await.unwrap();
+    assert!(deployed.warnings.iter().any(|warning| warning.contains("crontab")), "{:?}", deployed.warnings);
+    assert_eq!(world.try_deploy("1.0.0", with("0 0 13 * MON")).await.unwrap().warnings, [""; 0]);
 }
 
 #[tokio::test]

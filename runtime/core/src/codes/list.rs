@@ -272,6 +272,9 @@ codes! {
     IdempotencyMismatch => "idempotency-mismatch", 422, retryable: false,
         "The idempotency key was used for another request",
         "Use a new key for a new request.";
+    IdempotencyRunRemoved => "idempotency-run-removed", 410, retryable: false,
+        "The run of the idempotency key was removed by retention",
+        "The work was done once: look for its effect. For a new run, use a new key.";
     PreconditionFailed => "precondition-failed", 412, retryable: false,
         "It was changed since you read it",
         "Read it again, apply your change to what it is now, and send that with the new `ETag`.";

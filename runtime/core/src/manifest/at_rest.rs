@@ -21,6 +21,11 @@ impl SchedulesAtRest {
         Self(schedules.iter().map(|schedule| (schedule.name().clone(), words(schedule))).collect())
     }
 
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &ScheduleName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     /// The schedule of that name.
     #[must_use]
     pub fn get(&self, name: &ScheduleName) -> Option<Schedule> {

@@ -154,6 +154,12 @@ impl Manifest {
         write::manifest(self)
     }
 
+    /// Schedules whose jitter is longer than half the shortest distance of two of their firings after `now`, without `long_jitter`.
+    #[must_use]
+    pub fn long_jitters(&self, now: Timestamp) -> Vec<Problem> {
+        schedules::long_jitters(&self.schedules, now)
+    }
+
     /// What differs from `before`, field by field.
     #[must_use]
     pub fn changes_from(&self, before: &Self) -> Vec<Change> {

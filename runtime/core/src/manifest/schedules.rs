@@ -1,9 +1,9 @@
 //! Reads one schedule of a manifest.
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 
 use crate::codes::Code;
+use crate::ids::Timestamp;
 use crate::run::Export;
 use crate::schedule::{
     CATCH_UP_WINDOW_MAX_MILLIS, CRON_BYTES, CRONS, CatchUp, EVERY_MAX_MILLIS, EVERY_MIN_MILLIS, EXCLUSIONS, Exclusion,
@@ -11,7 +11,8 @@ use crate::schedule::{
     SpecProblem, SpecProblemKind, TIMES,
 };
 use crate::wire::json::shown;
-use crate::wire::{Field, Problem};
+use crate::wire::{Field, Problem, duration_text};
+use crate::zones::{ZONE_NAME_BYTES, Zone};
 
 /// What a schedule may run.
 const EXPORTS: [(&str, Export); 2] =
@@ -37,7 +38,7 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
     let times = object.take("at").and_then(|field| field.one_or_many(TIMES, problems)).unwrap_or_default();
     spec.at = times.into_iter().filter_map(|field| field.time(problems)).collect();
     if let Some(field) = object.take("time_zone") {
-        spec.time_zone = time_zone(field, problems).unwrap_or(spec.time_zone);
+        spec.time_zone = time_zone(field, problems).unwrap_or_else(Zone::utc);
     }
     let gap = [("next", GapPolicy::Next), ("skip", GapPolicy::Skip)];
     spec.gap = object.take("gap").and_then(|field| field.choice(&gap, problems)).unwrap_or_default();
@@ -49,6 +50,7 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
     spec.exclude = excluded.into_iter().filter_map(|field| exclusion(field, problems)).collect();
     let jitter = object.take("jitter").and_then(|field| field.duration(0..=JITTER_MAX_MILLIS, problems));
     spec.jitter_millis = jitter.unwrap_or(0);
+    spec.long_jitter = object.take("long_jitter").and_then(|field| field.boolean(problems)).unwrap_or(false);
     let overlap = Overlap::ALL.map(|policy| (policy.as_str(), policy));
     spec.overlap = object.take("overlap").and_then(|field| field.choice(&overlap, problems)).unwrap_or_default();
     let catch_up = CatchUp::ALL.map(|policy| (policy.as_str(), policy));
@@ -84,6 +86,20 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
     }
 }
 
+/// What is wrong with the jitter of schedules that are deployed at `now`. Manifests that are stored may have such a jitter, so reading
+/// one does not refuse it.
+pub(super) fn long_jitters(schedules: &[Schedule], now: Timestamp) -> Vec<Problem> {
+    let problem = |(index, schedule): (usize, &Schedule)| {
+        let half = duration_text(schedule.jitter_above(now)?);
+        let message = format!("the jitter is longer than half the shortest distance of two firings, which is {half}");
+        let fix = format!(
+            "Write at most \"{half}\", or add `long_jitter = true`, which moves all firings by the same amount."
+        );
+        Some(Problem::field(format!("/schedules/{index}/jitter"), message, fix).with_code(Code::BadSchedule))
+    };
+    schedules.iter().enumerate().filter_map(problem).collect()
+}
+
 fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }: SpecProblem) -> Problem {
     let place = match index {
         Some(index) if !(field == "cron" && lone_cron) => format!("{pointer}/{field}/{index}"),
@@ -104,15 +120,15 @@ fn shown_long(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Tz> {
+fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Zone> {
     let pointer = field.pointer.clone();
-    let text = field.text(64, problems)?;
+    let text = field.text(ZONE_NAME_BYTES, problems)?;
     let zone = text.parse().ok();
     if zone.is_none() {
         problems.push(Problem::field(
             pointer,
             format!("`{}` is no time zone of the IANA list", shown(&text)),
-            "Write one such as \"Europe/Berlin\" or \"UTC\".",
+            "Write one such as \"Europe/Berlin\" or \"UTC\"; a new zone needs newer zone data.",
         ));
     }
     zone

@@ -297,6 +297,7 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
         "max",
         "factor",
         "jitter",
+        "long_jitter",
         "then",
         "cron",
         "every",

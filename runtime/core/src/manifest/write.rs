@@ -143,6 +143,9 @@ pub(super) fn schedule(spec: &ScheduleSpec) -> Value {
     };
     put("exclude", spec.exclude.iter().map(exclusion).collect());
     put("jitter", duration_text(spec.jitter_millis).into());
+    if spec.long_jitter {
+        put("long_jitter", true.into());
+    }
     put("overlap", spec.overlap.as_str().into());
     put("catch_up", spec.catch_up.as_str().into());
     put("catch_up_window", duration_text(spec.catch_up_window_millis).into());

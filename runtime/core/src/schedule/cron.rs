@@ -147,6 +147,16 @@ impl CronExpr {
         self.once_a_day
     }
 
+    /// Whether crontab reads the two day fields otherwise: it joins them with *and* if one of them begins with `*`, as `*/2` does. Here
+    /// a field is given unless it is `*` or `?`, and two that are given are joined with *or*.
+    #[must_use]
+    pub fn differs_from_crontab(&self) -> bool {
+        let Ok(fields) = split(&self.text) else { return false };
+        let [month, week] = [DAY_OF_MONTH, DAY_OF_WEEK].map(|index| fields.get(index).copied().unwrap_or("*"));
+        let given = |field: &str| !matches!(field, "*" | "?");
+        given(month) && given(week) && (month.starts_with('*') || week.starts_with('*'))
+    }
+
     /// The first matching second of the wall clock strictly after `after`; none beyond the year 2100.
     #[must_use]
     pub fn next_wall(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
@@ -369,6 +379,23 @@ mod tests {
         );
         assert_eq!(times("*/30 * * * * *", "2026-01-01T00:00:00", 1), ["Thu 2026-01-01 00:00:30"]);
         assert_eq!(times("0 0 12 1 1 * 2030", "2026-01-01T00:00:00", 1), ["Tue 2030-01-01 12:00:00"]);
+    }
+
+    #[test]
+    fn a_step_of_all_days_beside_another_day_field_is_not_what_crontab_means() {
+        let differs = |text: &str| text.parse::<CronExpr>().unwrap().differs_from_crontab();
+        for text in ["0 0 */2 * MON", "0 0 13 * */2", "0 0 0 */2 * 1 2030", "0 0 */2 * */3"] {
+            assert!(differs(text), "{text}");
+        }
+        for text in
+            ["0 0 */2 * *", "0 0 * * */2", "0 0 13 * FRI", "0 0 1-31/2 * MON", "0 0 ? * MON", "@daily", "0 0 L * *"]
+        {
+            assert!(!differs(text), "{text}");
+        }
+        assert_eq!(
+            times("0 0 */2 * MON", "2026-01-03T00:00:00", 2),
+            ["Mon 2026-01-05 00:00:00", "Wed 2026-01-07 00:00:00"]
+        );
     }
 
     #[test]

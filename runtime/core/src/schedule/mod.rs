@@ -20,7 +20,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 pub use self::cron::{BadCron, CRON_BYTES, CronExpr};
@@ -29,6 +28,7 @@ pub use self::preview::{Ahead, Ends, Planned};
 pub use self::zone::{GapPolicy, RepeatPolicy};
 use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;
+use crate::zones::Zone;
 
 /// The most cron expressions in one schedule.
 pub const CRONS: usize = 8;
@@ -42,6 +42,8 @@ pub const EVERY_MIN_MILLIS: u64 = 1_000;
 pub const EVERY_MAX_MILLIS: u64 = 366 * 24 * 3_600_000;
 /// The largest jitter, in milliseconds: an hour.
 pub const JITTER_MAX_MILLIS: u64 = 3_600_000;
+/// Firings between which the shortest distance is looked for, to hold the jitter against it.
+const DISTANCES: usize = 1_000;
 /// The longest catch-up window, in milliseconds: 31 days.
 pub const CATCH_UP_WINDOW_MAX_MILLIS: u64 = 31 * 24 * 3_600_000;
 /// The default catch-up window, in milliseconds: an hour.
@@ -80,7 +82,7 @@ pub struct ScheduleSpec {
     /// Single times; at most [`TIMES`].
     pub at: Vec<Timestamp>,
     /// The IANA time zone of the cron expressions and of the exclusions' days.
-    pub time_zone: Tz,
+    pub time_zone: Zone,
     /// For once-a-day times that the clock skips.
     pub gap: GapPolicy,
     /// For once-a-day times that the clock shows twice.
@@ -93,6 +95,9 @@ pub struct ScheduleSpec {
     pub exclude: Vec<Exclusion>,
     /// Each firing is carried out up to so many milliseconds late; at most [`JITTER_MAX_MILLIS`].
     pub jitter_millis: u64,
+    /// Whether the jitter may be longer than half the shortest distance of two firings. Then it moves all firings by the same amount,
+    /// so that they keep their distances.
+    pub long_jitter: bool,
     /// What a firing does while earlier runs of the schedule have not ended.
     pub overlap: Overlap,
     /// Which of the missed firings are made up for.
@@ -119,13 +124,14 @@ impl ScheduleSpec {
             every_millis: None,
             phase_millis: 0,
             at: Vec::new(),
-            time_zone: Tz::UTC,
+            time_zone: Zone::utc(),
             gap: GapPolicy::default(),
             repeated: RepeatPolicy::default(),
             start: None,
             end: None,
             exclude: Vec::new(),
             jitter_millis: 0,
+            long_jitter: false,
             overlap: Overlap::default(),
             catch_up: CatchUp::default(),
             catch_up_window_millis: CATCH_UP_WINDOW_MILLIS,
@@ -228,7 +234,7 @@ impl Schedule {
         let mut excluded = Vec::new();
         for (index, exclusion) in spec.exclude.iter().enumerate().take(EXCLUSIONS) {
             match *exclusion {
-                Exclusion::Day(day) => excluded.extend(zone::stretches_of(spec.time_zone, day)),
+                Exclusion::Day(day) => excluded.extend(zone::stretches_of(&spec.time_zone, day)),
                 Exclusion::Span { start, end } if start < end => excluded.push((start, end)),
                 Exclusion::Span { .. } => problems.push(SpecProblem {
                     field: "exclude",
@@ -284,20 +290,81 @@ impl Schedule {
     }
 
     /// When the firing of that nominal time is to be carried out: up to the jitter later, always the same for the same
-    /// deployment, schedule and time, and spread evenly over deployments.
+    /// deployment, schedule and time, and spread evenly over deployments. It is before the schedule's end and before the next
+    /// exclusion.
     #[must_use]
     pub fn due_at(&self, deployment: &DeploymentName, nominal: Timestamp) -> Timestamp {
-        if self.spec.jitter_millis == 0 {
+        let stops = self.spec.end.into_iter().chain(self.excluded.iter().map(|(start, _)| *start));
+        let stop = stops.filter(|stop| *stop > nominal).min();
+        // The last instant before the stop.
+        let room = stop.map_or(u64::MAX, |stop| stop.millis_since(nominal).saturating_sub(1));
+        let most = self.spec.jitter_millis.min(room);
+        if most == 0 {
             return nominal;
         }
         let mut hash = Sha256::new();
         for part in [deployment.as_str(), "/", self.spec.name.as_str(), "@"] {
             hash.update(part.as_bytes());
         }
-        hash.update(nominal.as_millis().to_le_bytes());
+        if !self.spec.long_jitter {
+            hash.update(nominal.as_millis().to_le_bytes());
+        }
         let digest: [u8; 32] = hash.finalize().into();
         let random = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        nominal.plus_millis(random % (self.spec.jitter_millis + 1))
+        let moved = if self.spec.long_jitter {
+            (random % (self.spec.jitter_millis + 1)).min(most)
+        } else {
+            random % (most + 1)
+        };
+        nominal.plus_millis(moved)
+    }
+
+    /// The shortest distance between two of the next 1,000 firings after `from`, in milliseconds; none if there are not two.
+    #[must_use]
+    pub fn shortest_distance(&self, from: Timestamp) -> Option<u64> {
+        let times = self.preview(from, DISTANCES);
+        times.windows(2).filter_map(|pair| Some(pair.get(1)?.millis_since(*pair.first()?))).min()
+    }
+
+    /// Half the shortest distance between two of the next firings after `from`, in milliseconds, if the jitter is longer and
+    /// [`ScheduleSpec::long_jitter`] does not allow that.
+    #[must_use]
+    pub fn jitter_above(&self, from: Timestamp) -> Option<u64> {
+        if self.spec.jitter_millis == 0 || self.spec.long_jitter {
+            return None;
+        }
+        let half = self.shortest_distance(from)? / 2;
+        (self.spec.jitter_millis > half).then_some(half)
+    }
+
+    /// What its author may have meant otherwise.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.crons.iter().filter(|cron| cron.differs_from_crontab()).map(|cron| {
+            format!(
+                "`{cron}` fires on the days of the month and on the days of the week; crontab takes a field that begins with `*/` as a \
+                 condition on the other. Write the days as a list, such as `1-31/2`, if either is meant, and leave the condition to the \
+                 run if both are",
+                cron = cron.as_str()
+            )
+        })
+    }
+
+    /// The last nominal time up to and with `until`, if there is one after `after`. Takes about fifty computations of a next time,
+    /// however many nominal times lie in between.
+    #[must_use]
+    pub fn last_up_to(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let next = |from: u64| self.next_after(Timestamp::from_millis(from)).filter(|time| *time <= until);
+        let mut last = next(after.as_millis())?;
+        // A next time up to `until` follows on `low`, and none on `high`.
+        let (mut low, mut high) = (after.as_millis(), until.as_millis());
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            match next(middle) {
+                Some(time) => (last, low) = (time, middle.max(time.as_millis().saturating_sub(1))),
+                None => high = middle,
+            }
+        }
+        Some(last)
     }
 
     /// The same for two schedules whose nominal times are the same by the same words; where it stays, a schedule that
@@ -338,8 +405,8 @@ impl Schedule {
     }
 
     fn next_of_union(&self, after: Timestamp) -> Option<Timestamp> {
-        let ScheduleSpec { time_zone, gap, repeated, .. } = self.spec;
-        let crons = self.crons.iter().filter_map(|cron| zone::next_instant(cron, time_zone, gap, repeated, after));
+        let ScheduleSpec { time_zone, gap, repeated, .. } = &self.spec;
+        let crons = self.crons.iter().filter_map(|cron| zone::next_instant(cron, time_zone, *gap, *repeated, after));
         let interval = self.spec.every_millis.and_then(|every| next_interval(every, self.spec.phase_millis, after));
         let single = self.spec.at.iter().copied().filter(|at| *at > after).min();
         crons.chain(interval).chain(single).min()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use crate::ids::Timestamp;
+use crate::ids::{DeploymentName, Timestamp};
 
 /// What a firing does while runs of its schedule have not ended and are not parked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,8 +128,10 @@ pub const COUNTED_FIRINGS: u64 = 2_000;
 /// What is due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
-    /// Nominal times to fire, in order.
-    pub fire: Vec<Timestamp>,
+    /// Nominal times to fire, in order, each with the time from which it could be carried out.
+    pub fire: Vec<(Timestamp, Timestamp)>,
+    /// No later firing is carried out before this: firings keep their order, whatever their jitter.
+    pub held: Timestamp,
     /// How many were left out, by the window or by the policy (`host/firing-missed`): all of them before those to fire.
     pub missed: u64,
     /// The first of those,
@@ -143,30 +145,41 @@ pub struct Due {
     pub more: bool,
 }
 
-/// What is due of `schedule` at `now`, where every nominal time up to and with `last_nominal` has been dealt with.
+/// What is due of `deployment`'s `schedule` at `now`, where every nominal time up to and with `last_nominal` has been dealt with.
 ///
-/// Inside the window the schedule's catch-up policy decides; what is older is dropped and counted. One look does a
+/// Firings are carried out in the order of their nominal times, each when its jitter is over and the one before it has been dealt
+/// with; `held` is when the first of them can be carried out at the earliest. Inside the window the schedule's catch-up policy decides; what is older is dropped and counted. One look does a
 /// bounded amount of work however long the host was down; `more` says that there is more to do.
 #[must_use]
-pub fn due_firings(schedule: &Schedule, last_nominal: Timestamp, now: Timestamp) -> Due {
+pub fn due_firings(
+    schedule: &Schedule,
+    deployment: &DeploymentName,
+    last_nominal: Timestamp,
+    held: Timestamp,
+    now: Timestamp,
+) -> Due {
     let spec = schedule.spec();
-    let mut due = Due { through: last_nominal, ..Due::default() };
-    let mut held_back: Option<Timestamp> = None;
+    let mut due = Due { through: last_nominal, held, ..Due::default() };
+    let mut held_back: Option<(Timestamp, Timestamp)> = None;
     let mut counted = 0;
     while let Some(nominal) = schedule.next_after(due.through).filter(|nominal| *nominal <= now) {
+        let due_at = schedule.due_at(deployment, nominal).max(due.held);
+        if due_at > now {
+            break;
+        }
         if counted == COUNTED_FIRINGS || due.fire.len() == CATCH_UP_FIRINGS {
             due.more = true;
             break;
         }
         counted += 1;
-        due.through = nominal;
-        let late = now.millis_since(nominal);
+        (due.through, due.held) = (nominal, due_at);
+        let late = now.millis_since(due_at);
         let inside = late <= spec.catch_up_window_millis;
         if late <= ON_TIME_MILLIS || (inside && spec.catch_up == CatchUp::All) {
-            due.fire.push(nominal);
+            due.fire.push((nominal, due_at));
         } else if inside && spec.catch_up == CatchUp::Last {
             // Only the latest; whatever it replaces is dropped.
-            if let Some(earlier) = held_back.replace(nominal) {
+            if let Some((earlier, _)) = held_back.replace((nominal, due_at)) {
                 due.miss(earlier);
             }
         } else {
@@ -175,8 +188,8 @@ pub fn due_firings(schedule: &Schedule, last_nominal: Timestamp, now: Timestamp)
     }
     match held_back {
         // Another look may find a later one, which would be the one to fire.
-        Some(nominal) if due.more && due.fire.is_empty() => due.miss(nominal),
-        Some(nominal) => due.fire.insert(0, nominal),
+        Some((nominal, _)) if due.more && due.fire.is_empty() => due.miss(nominal),
+        Some(firing) => due.fire.insert(0, firing),
         None => {}
     }
     due

@@ -110,10 +110,10 @@ impl Schedule {
 
     /// What changes of daylight saving do to `cron` after `from`, up to and with `until`.
     fn changes(&self, cron: &CronExpr, from: Timestamp, until: Timestamp, n: usize) -> Vec<Changed> {
-        let zone = self.spec.time_zone;
+        let zone = &self.spec.time_zone;
         let wall = |at: Timestamp| {
             let at = i64::try_from(at.as_millis()).ok().and_then(DateTime::from_timestamp_millis)?;
-            Some(at.with_timezone(&zone).naive_local())
+            Some(at.with_timezone(zone).naive_local())
         };
         let (Some(first), Some(last)) = (wall(from), wall(until.min(Timestamp::MAX))) else { return Vec::new() };
         // No change of a clock is longer than a day.
@@ -132,7 +132,7 @@ impl Schedule {
         match self.spec.time_zone.from_local_datetime(&wall) {
             MappedLocalTime::Single(_) => Vec::new(),
             MappedLocalTime::None => {
-                let Some((_, end)) = end_of_gap(self.spec.time_zone, wall) else { return Vec::new() };
+                let Some((_, end)) = end_of_gap(&self.spec.time_zone, wall) else { return Vec::new() };
                 let (dropped, what) = match self.spec.gap {
                     GapPolicy::Next => (false, "fires right after it (gap = \"next\")"),
                     GapPolicy::Skip => (true, "does not fire (gap = \"skip\")"),

@@ -15,6 +15,10 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
+fn deployment() -> DeploymentName {
+    "d".parse().unwrap()
+}
+
 fn every(millis: u64) -> ScheduleSpec {
     ScheduleSpec { every_millis: Some(millis), ..spec() }
 }
@@ -122,10 +126,10 @@ fn what_was_missed_is_made_up_for_as_the_policy_says() {
     let (last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:30Z"));
     let look = |catch_up, window_minutes: u64| {
         let spec = ScheduleSpec { catch_up, catch_up_window_millis: window_minutes * 60_000, ..every(60_000) };
-        let due = due_firings(&Schedule::new(spec).unwrap(), last, now);
+        let due = due_firings(&Schedule::new(spec).unwrap(), &deployment(), last, last, now);
         assert_eq!(due.through, at("2026-01-01T00:10:00Z"));
         assert_eq!(due.fire.len() as u64 + due.missed, 10);
-        (due.fire.len(), due.fire.last().copied())
+        (due.fire.len(), due.fire.last().map(|(nominal, _)| *nominal))
     };
     assert_eq!(look(CatchUp::All, 60).0, 10);
     assert_eq!(look(CatchUp::All, 5).0, 5);
@@ -137,8 +141,75 @@ fn what_was_missed_is_made_up_for_as_the_policy_says() {
 #[test]
 fn a_firing_on_time_fires_whatever_the_policy() {
     let spec = ScheduleSpec { catch_up: CatchUp::None, catch_up_window_millis: 0, ..every(60_000) };
-    let due = due_firings(&Schedule::new(spec).unwrap(), at("2026-01-01T00:00:00Z"), at("2026-01-01T00:01:01Z"));
-    assert_eq!(due.fire, [at("2026-01-01T00:01:00Z")]);
+    let schedule = Schedule::new(spec).unwrap();
+    let (last, time) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:01:00Z"));
+    let due = due_firings(&schedule, &deployment(), last, last, time.plus_millis(1_000));
+    assert_eq!(due.fire, [(time, time)]);
+}
+
+#[test]
+fn firings_are_carried_out_in_the_order_of_their_nominal_times_when_their_jitter_is_over() {
+    let schedule = Schedule::new(ScheduleSpec { jitter_millis: 10 * 60_000, catch_up: CatchUp::None, ..every(60_000) });
+    let schedule = schedule.unwrap();
+    let first = at("2026-01-01T00:00:00Z");
+    let nominal = schedule.preview(first, 30);
+    let (mut through, mut held, mut fired, mut now) = (first, first, Vec::new(), first);
+    while fired.len() < nominal.len() {
+        let due = due_firings(&schedule, &deployment(), through, held, now);
+        assert_eq!(due.missed, 0, "none is late because of one before it");
+        for (time, could) in due.fire {
+            let before = nominal.iter().filter(|before| **before <= time);
+            let expected = before.map(|before| schedule.due_at(&deployment(), *before)).max();
+            assert_eq!(expected, Some(could));
+            assert!(now.millis_since(could) < 1_000, "{time:?} at {now:?}");
+            fired.push(time);
+        }
+        (through, held, now) = (due.through, due.held, now.plus_millis(1_000));
+    }
+    assert_eq!(fired[..nominal.len()], nominal);
+}
+
+#[test]
+fn long_jitter_moves_all_firings_of_a_schedule_by_the_same_amount() {
+    let spec = ScheduleSpec { jitter_millis: JITTER_MAX_MILLIS, long_jitter: true, ..every(60_000) };
+    let schedule = Schedule::new(spec).unwrap();
+    let moved = |deployment: &str| {
+        let nominal = schedule.preview(at("2026-01-01T00:00:00Z"), 50);
+        let by = nominal.iter().map(|time| schedule.due_at(&deployment.parse().unwrap(), *time).millis_since(*time));
+        by.collect::<BTreeSet<_>>()
+    };
+    let all: BTreeSet<_> = ["a", "b", "c"].iter().flat_map(|deployment| moved(deployment)).collect();
+    assert_eq!((moved("a").len(), all.len()), (1, 3), "{all:?}");
+}
+
+#[test]
+fn jitter_ends_before_the_end_and_before_an_exclusion() {
+    let (start, end) = (at("2026-01-01T00:05:00Z"), at("2026-01-01T00:10:00Z"));
+    let spec = ScheduleSpec {
+        jitter_millis: JITTER_MAX_MILLIS,
+        exclude: vec![Exclusion::Span { start, end }],
+        end: Some(at("2026-01-01T00:12:00Z")),
+        ..every(60_000)
+    };
+    let schedule = Schedule::new(spec).unwrap();
+    for nominal in schedule.preview(at("2026-01-01T00:00:00Z"), 99) {
+        let due = schedule.due_at(&deployment(), nominal);
+        let stop = if nominal < start { start } else { at("2026-01-01T00:12:00Z") };
+        assert!(nominal <= due && due < stop, "{nominal:?} {due:?}");
+    }
+}
+
+#[test]
+fn jitter_is_held_against_the_shortest_distance_of_two_firings() {
+    let now = at("2026-01-01T00:00:00Z");
+    let above = |spec| Schedule::new(spec).unwrap().jitter_above(now);
+    assert_eq!(above(ScheduleSpec { jitter_millis: 30_000, ..every(60_000) }), None);
+    assert_eq!(above(ScheduleSpec { jitter_millis: 30_001, ..every(60_000) }), Some(30_000));
+    assert_eq!(above(ScheduleSpec { jitter_millis: 30_001, long_jitter: true, ..every(60_000) }), None);
+    let two = ScheduleSpec { cron: vec!["0 12 * * *".to_owned(), "1 12 * * *".to_owned()], ..spec() };
+    assert_eq!(above(ScheduleSpec { jitter_millis: 60_000, ..two }), Some(30_000));
+    let once = ScheduleSpec { at: vec![at("2026-02-01T00:00:00Z")], jitter_millis: 60_000, ..spec() };
+    assert_eq!(above(once), None);
 }
 
 #[test]
@@ -150,10 +221,10 @@ fn a_long_downtime_is_worked_off_in_bounded_looks() {
         let (mut last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T20:00:00Z"));
         let (mut fired, mut missed, mut looks) = (Vec::new(), 0, 0);
         loop {
-            let due = due_firings(&schedule, last, now);
+            let due = due_firings(&schedule, &deployment(), last, last, now);
             assert!(due.fire.len() <= CATCH_UP_FIRINGS + 1);
             (last, missed, looks) = (due.through, missed + due.missed, looks + 1);
-            fired.extend(due.fire);
+            fired.extend(due.fire.into_iter().map(|(nominal, _)| nominal));
             if !due.more {
                 break;
             }
@@ -274,6 +345,16 @@ proptest! {
         let due = schedule.due_at(&name, nominal);
         prop_assert!(due >= nominal && due.millis_since(nominal) <= jitter);
         prop_assert_eq!(schedule.due_at(&name, nominal), due);
+    }
+
+    #[test]
+    fn the_last_time_up_to_another_is_the_last_that_a_walk_finds(from in 0u64..1 << 40, long in 0u64..1 << 32, minute in 0u32..60) {
+        let union = ScheduleSpec { every_millis: Some(7_000_000), ..cron(&format!("{minute} 3,9 * * MON"), "Europe/Berlin") };
+        let (schedule, from) = (Schedule::new(union).unwrap(), Timestamp::from_millis(from));
+        let until = from.plus_millis(long);
+        let walked = std::iter::successors(schedule.next_after(from), |time| schedule.next_after(*time));
+        let walked = walked.take_while(|time| *time <= until).last();
+        prop_assert_eq!(schedule.last_up_to(from, until), walked);
     }
 
     #[test]

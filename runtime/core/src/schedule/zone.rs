@@ -6,11 +6,11 @@
 use chrono::{
     DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _, Utc,
 };
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::cron::CronExpr;
 use crate::ids::Timestamp;
+use crate::zones::Zone;
 
 /// What happens to a once-a-day time that the clock skips.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ const GAPS: usize = 1_000;
 /// The first instant strictly after `after` at which `expr` fires in `zone`; none beyond the year 2100.
 pub(super) fn next_instant(
     expr: &CronExpr,
-    zone: Tz,
+    zone: &Zone,
     gap: GapPolicy,
     repeat: RepeatPolicy,
     after: Timestamp,
@@ -61,7 +61,7 @@ pub(super) fn next_instant(
 
 struct Search<'a> {
     expr: &'a CronExpr,
-    zone: Tz,
+    zone: &'a Zone,
     gap: GapPolicy,
     first_only: bool,
     after: DateTime<Utc>,
@@ -69,7 +69,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn wall(&self, instant: DateTime<Utc>) -> NaiveDateTime {
-        instant.with_timezone(&self.zone).naive_local()
+        instant.with_timezone(self.zone).naive_local()
     }
 
     /// Walks the wall clock on from `wall` (exclusive).
@@ -113,7 +113,7 @@ impl Search<'_> {
         let (mut low, mut high) = (first.timestamp(), second.timestamp());
         while low + 1 < high {
             let middle = low + (high - low) / 2;
-            let there = DateTime::from_timestamp(middle, 0)?.with_timezone(&self.zone);
+            let there = DateTime::from_timestamp(middle, 0)?.with_timezone(self.zone);
             if there.offset().fix() == before { low = middle } else { high = middle }
         }
         let begin = DateTime::from_timestamp(high, 0)?;
@@ -127,7 +127,7 @@ impl Search<'_> {
 }
 
 /// The first time of the wall clock after the gap that `wall` lies in, and its instant.
-pub(super) fn end_of_gap(zone: Tz, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
+pub(super) fn end_of_gap(zone: &Zone, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
     const STEP: i64 = 900;
     let resolve = |seconds: i64| {
         let resolved = zone.from_local_datetime(&(wall + TimeDelta::seconds(seconds))).earliest();
@@ -145,7 +145,7 @@ pub(super) fn end_of_gap(zone: Tz, wall: NaiveDateTime) -> Option<(NaiveDateTime
 
 /// When the wall clock in `zone` shows `day`: one stretch from `from` (inclusive) to `to` (exclusive); two where a change
 /// takes the clock back over midnight, none where the zone left the day out.
-pub(super) fn stretches_of(zone: Tz, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
+pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
     let Some(next) = day.succ_opt() else { return Vec::new() };
     let [begin, end] = [day, next].map(|day| midnight(zone, day));
     let (Some((begin, begins_again)), Some((end, ends_again))) = (begin, end) else { return Vec::new() };
@@ -155,7 +155,7 @@ pub(super) fn stretches_of(zone: Tz, day: NaiveDate) -> Vec<(Timestamp, Timestam
     // The clock goes back at or over midnight: which seconds show the day is seen by looking at each.
     let last = if ends_again { end + 86_400 } else { end };
     let shows =
-        |at: &i64| DateTime::from_timestamp(*at, 0).is_some_and(|at| at.with_timezone(&zone).date_naive() == day);
+        |at: &i64| DateTime::from_timestamp(*at, 0).is_some_and(|at| at.with_timezone(zone).date_naive() == day);
     let mut found = Vec::new();
     let mut at = begin;
     while let Some(from) = (at..last).find(shows) {
@@ -166,7 +166,7 @@ pub(super) fn stretches_of(zone: Tz, day: NaiveDate) -> Vec<(Timestamp, Timestam
 }
 
 /// When the clock first shows or has passed the midnight with which `day` begins, in seconds, and whether it shows it twice.
-fn midnight(zone: Tz, day: NaiveDate) -> Option<(i64, bool)> {
+fn midnight(zone: &Zone, day: NaiveDate) -> Option<(i64, bool)> {
     let wall = day.and_time(NaiveTime::MIN);
     match zone.from_local_datetime(&wall) {
         MappedLocalTime::Single(instant) => Some((instant.timestamp(), false)),

@@ -114,7 +114,7 @@ impl Plan {
             every_millis: self.every.map(|(every, _)| every),
             phase_millis: self.every.map_or(0, |(_, phase)| phase),
             at: self.at.iter().map(at).collect(),
-            time_zone: zone.tz,
+            time_zone: zone.tz.clone(),
             gap: self.policies.0,
             repeated: self.policies.1,
             start: self.start.as_ref().map(at),
@@ -130,7 +130,7 @@ impl Plan {
 pub fn schedule(zone: &Zone, expression: &Expression, (gap, repeated): (GapPolicy, RepeatPolicy)) -> Schedule {
     let cron = vec![expression.text.clone()];
     let spec = ScheduleSpec::new("s".parse().unwrap());
-    Schedule::new(ScheduleSpec { cron, time_zone: zone.tz, gap, repeated, ..spec }).unwrap()
+    Schedule::new(ScheduleSpec { cron, time_zone: zone.tz.clone(), gap, repeated, ..spec }).unwrap()
 }
 
 /// What the schedule itself says of a time from `from` (inclusive) to `to` (exclusive), which are in seconds; answers

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use chrono::{DateTime, Offset as _, TimeZone as _};
-use chrono_tz::Tz;
+use tidemill_core::zones::Zone as Rules;
 
 /// Zones with changes of an hour, of two and of half an hour, on odd offsets, at midnight, over midnight, against the
 /// seasons, for Ramadan, dropped and brought back, a day left out, and none.
@@ -45,7 +45,7 @@ pub struct Stretch {
 /// A zone from a year before [`FIRST`] to a year after [`LAST`].
 #[derive(Debug)]
 pub struct Zone {
-    pub tz: Tz,
+    pub tz: Rules,
     pub stretches: Vec<Stretch>,
 }
 
@@ -60,22 +60,22 @@ pub fn zone(name: &str) -> Arc<Zone> {
     })
 }
 
-fn offset(tz: Tz, at: i64) -> i64 {
+fn offset(tz: &Rules, at: i64) -> i64 {
     let there = tz.offset_from_utc_datetime(&DateTime::from_timestamp(at, 0).unwrap().naive_utc());
     there.fix().local_minus_utc().into()
 }
 
 impl Zone {
-    fn walk(tz: Tz) -> Self {
+    fn walk(tz: Rules) -> Self {
         const STEP: i64 = 1_800;
         let (first, last) = (FIRST - 366 * 86_400, LAST + 366 * 86_400);
-        let mut stretches = vec![Stretch { from: first, to: last, offset: offset(tz, first) }];
+        let mut stretches = vec![Stretch { from: first, to: last, offset: offset(&tz, first) }];
         for at in (first..last).step_by(STEP as usize) {
             let before = stretches.last().unwrap().offset;
-            if offset(tz, at) != before {
-                let change = (at - STEP + 1..=at).find(|second| offset(tz, *second) != before).unwrap();
+            if offset(&tz, at) != before {
+                let change = (at - STEP + 1..=at).find(|second| offset(&tz, *second) != before).unwrap();
                 stretches.last_mut().unwrap().to = change;
-                stretches.push(Stretch { from: change, to: last, offset: offset(tz, change) });
+                stretches.push(Stretch { from: change, to: last, offset: offset(&tz, change) });
             }
         }
         Self { tz, stretches }

@@ -6,11 +6,11 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::RunState;
 use tidemill_core::schedule::Overlap;
 
-use super::schedules::{change, firing, parked, stands};
+use super::schedules::{carry_out, change, firing, parked, pause, resume_at, stands};
 use super::world::{NOON, claim_one, deploy_with, done, failure, later, name, owner, schedule, scheduled, success};
 use crate::Store;
 use crate::records::{
-    BackfillPart, Fate, FeedEvent, Firing, FiringEntry, NewFiring, Operation, OperationState, PageRequest, Pause,
+    BackfillPart, Fate, FeedEvent, Firing, FiringEntry, NewFiring, Operation, OperationState, PageRequest, Resume,
     Retry, ScheduleChange, Span, Task,
 };
 
@@ -23,14 +23,14 @@ async fn next(store: &Arc<dyn Store>, change: impl Fn(&mut Firing)) {
     let due = stands(store, "a").await.next.expect("a next time");
     let mut firing = firing(due, due.plus_millis(10));
     change(&mut firing);
-    store.fire(firing, due).await.expect("a firing").expect("nobody moved it");
+    carry_out(store, firing).await.expect("nobody moved it");
 }
 
 pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     next(&store, |_| {}).await;
     assert_eq!(list(&store, 9).await, []);
-    let span = Span { first: later(12), last: later(18), count: 4 };
+    let span = Span { first: later(12), last: later(18), count: 4, more: false };
     next(&store, |firing| {
         firing.missed = Some(span);
         firing.firings[0].late = true;
@@ -54,7 +54,7 @@ pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: A
 
 pub(super) async fn what_a_new_spec_cuts_off_is_missed(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
-    let missed = Some(Span { first: later(10), last: later(30), count: 3 });
+    let missed = Some(Span { first: later(10), last: later(30), count: 3, more: false });
     let cut = |spec, next| vec![ScheduleChange { missed, ..change(spec, next) }];
     deploy_with(&store, "a", r#"{"priority":1}"#, cut(2, later(40))).await;
     assert_eq!((stands(&store, "a").await.missed, stands(&store, "a").await.next), (3, Some(later(40))));
@@ -102,9 +102,8 @@ pub(super) async fn a_limit_ends_it(store: Arc<dyn Store>) {
     assert_eq!((ended.fired, ended.left, ended.next, ended.last), (3, Some(0), None, Some(later(35))));
     assert_eq!(store.next_due().await, Ok(None));
     // Neither resuming nor a revision that says the same lets it go on.
-    let pause = Some(Pause { since: NOON, note: String::new() });
-    store.pause_schedule(&name("a"), &schedule("often"), pause, None, None, NOON).await.expect("a schedule");
-    let resumed = store.pause_schedule(&name("a"), &schedule("often"), None, Some(later(50)), None, NOON).await;
+    pause(&store).await;
+    let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(50)), NOON).await;
     assert_eq!(resumed.expect("a schedule").next, None);
     let other_words = ScheduleChange { spec: 2, ..limited(Some(3)).remove(0) };
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![other_words]).await;
@@ -112,7 +111,7 @@ pub(super) async fn a_limit_ends_it(store: Arc<dyn Store>) {
     let more = ScheduleChange { spec: 3, ..limited(Some(4)).remove(0) };
     deploy_with(&store, "a", r#"{"priority":2}"#, vec![more]).await;
     let again = stands(&store, "a").await;
-    assert_eq!((again.left, again.next, again.fired), (Some(4), Some(later(10)), 3), "another limit is counted anew");
+    assert_eq!((again.left, again.next, again.fired), (Some(4), Some(later(40)), 3), "another limit is counted anew");
 }
 
 pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
@@ -148,7 +147,7 @@ pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
     let told = store.feed(0, 1_000).await.expect("the feed");
     assert!(told.iter().any(|entry| matches!(&entry.event,
         FeedEvent::Schedule { change, note: Some(told), .. } if change == "paused" && *told == note)));
-    let resumed = store.pause_schedule(&name("a"), &schedule("often"), None, Some(later(90)), None, NOON).await;
+    let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(90)), NOON).await;
     assert_eq!(resumed.expect("a schedule").failures, 0);
     fails(RunState::Failed).await;
     deploy_with(&store, "a", r#"{"priority":1}"#, careful).await;
@@ -157,15 +156,13 @@ pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
 
 pub(super) async fn what_a_pause_let_pass_is_listed(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
-    let pause = Some(Pause { since: NOON, note: "moving".into() });
-    store.pause_schedule(&name("a"), &schedule("often"), pause, None, None, NOON).await.expect("a schedule");
-    let passed = Some(Span { first: later(10), last: later(40), count: 4 });
-    store
-        .pause_schedule(&name("a"), &schedule("often"), None, Some(later(50)), passed, later(45))
-        .await
-        .expect("a schedule");
+    pause(&store).await;
+    let passed = Some(Span { first: later(10), last: later(40), count: 4, more: true });
+    let resume = Resume { passed, ..resume_at(later(40)) };
+    let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume, later(45)).await.expect("a schedule");
+    assert_eq!(resumed.next, Some(later(50)), "what passed does not fire");
     let found = list(&store, 9).await;
-    assert_eq!((found[0].fate, found[0].count, found[0].seen), (Fate::Paused, 4, later(45)));
+    assert_eq!((found[0].fate, found[0].count, found[0].seen, found[0].more), (Fate::Paused, 4, later(45), true));
     assert_eq!(stands(&store, "a").await.missed, 0, "that was somebody's wish");
 }
 
@@ -205,4 +202,23 @@ pub(super) async fn a_part_of_a_backfill_is_made_once(store: Arc<dyn Store>) {
     let (operation, _) = store.backfill(part(Some(3), &[], None), NOON).await.expect("a part").expect("the last one");
     assert_eq!((operation.done, operation.state), (2, OperationState::Done));
     assert_eq!(store.backfill(part(None, &[later(1)], Some(1)), NOON).await, Ok(None), "it is through");
+}
+
+pub(super) async fn a_cancelled_backfill_makes_no_run(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    let task = Task::Backfill {
+        deployment: name("a"),
+        schedule: schedule("often"),
+        start: NOON,
+        end: later(9),
+        overlap: Overlap::Allow,
+    };
+    let asked = Operation { total: Some(3), ..Operation::new("op", task, NOON) };
+    store.put_operation(asked.clone()).await.expect("an operation");
+    let cancelled = store.cancel_operation("op", later(1)).await.expect("it is there");
+    assert_eq!((cancelled.state, cancelled.ended_at), (OperationState::Cancelled, Some(later(1))));
+    let firings = vec![NewFiring { run: scheduled("a", "often", later(1)), late: false }];
+    let part = BackfillPart { operation: asked, seen: None, firings, queue: 100 };
+    assert_eq!(store.backfill(part, later(2)).await, Ok(None));
+    assert_eq!(store.queued(&name("a"), 9).await, Ok(0));
 }

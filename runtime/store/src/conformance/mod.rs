@@ -69,7 +69,7 @@ claims! {
         the_last_to_ask_says_how_many_there_is_room_for, a_tree_that_is_cancelled_leaves_its_lanes,
         who_ran_first_has_none, a_lane_has_a_name_and_room;
     flow: the_lowest_priority_begins_too, no_more_begin_than_the_rate_allows, what_has_begun_before_counts_under_no_rate,
-        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, requests_in_a_row_become_one_run, a_joined_request_takes_no_place,
+        a_queue_is_bounded_and_counted, a_key_is_kept_as_long_as_its_terms_say, a_key_outlives_the_record_of_its_run, requests_in_a_row_become_one_run, a_joined_request_takes_no_place,
         a_debounced_request_finds_its_run_by_its_key, nobody_waits_longer_than_the_longest_wait,
         a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
@@ -85,9 +85,11 @@ claims! {
     values: a_long_value_is_read_back_as_it_was, a_page_of_long_values_is_bounded;
     states: an_edit_takes_hold_and_is_on_the_feed, an_edit_of_what_is_not_there_is_refused,
         a_run_that_read_what_was_edited_conflicts;
-    operations: one_is_found_until_it_is_done, what_ended_long_ago_is_forgotten_whole,
+    operations: one_is_found_until_it_is_done, a_cancelled_one_stays_so_and_counts_what_was_done, what_ended_long_ago_is_forgotten_whole,
         a_component_goes_when_nothing_names_it;
     schedules: a_firing_happens_once, a_paused_one_is_not_due, a_new_spec_begins_anew_and_the_same_goes_on,
+        no_change_sets_a_time_that_was_dealt_with, a_look_with_the_words_of_another_revision_does_nothing,
+        a_firing_is_due_when_its_jitter_is_over, a_next_time_is_set_anew_unless_it_has_moved_on,
         unended_firings_are_known;
     overlaps: one_is_skipped_and_says_why, one_waits_and_the_next_is_dropped, all_wait_in_order_up_to_the_bound,
         others_are_asked_to_end_or_ended_and_it_begins_then, a_run_by_hand_counts_among_them,
@@ -95,7 +97,7 @@ claims! {
         no_turn_is_lost_where_a_firing_and_an_end_meet;
     firings: what_did_not_go_as_usual_is_listed_and_nothing_else, what_a_new_spec_cuts_off_is_missed,
         the_newest_thousand_are_kept, a_limit_ends_it,
-        failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once;
+        failures_in_a_row_pause_it, what_a_pause_let_pass_is_listed, a_part_of_a_backfill_is_made_once, a_cancelled_backfill_makes_no_run;
     topics: events_lie_in_order_and_take_hold_with_their_stretch, a_key_publishes_once,
         a_page_begins_at_a_time_and_pages_meet, what_is_old_or_too_much_is_forgotten_and_a_topic_with_its_last_event,
         a_long_payload_is_read_back;

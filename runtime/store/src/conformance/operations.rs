@@ -10,6 +10,7 @@ use super::world::{
     NOON, a_and_b, claim_one, component, deploy, done, failure, going, later, name, start, success, version,
 };
 use crate::Store;
+use crate::error::StoreError;
 use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal, Task};
 
 fn operation(id: &str) -> Operation {
@@ -38,10 +39,35 @@ pub(super) async fn one_is_found_until_it_is_done(store: Arc<dyn Store>) {
     assert_eq!(store.add_operation(operation("4")).await, Ok(operation("4")));
     assert_eq!(store.operation("4").await, Ok(Some(operation("4"))));
     assert!(store.put_operation(operation("")).await.is_err());
+    let ids = |page: crate::records::Page<Operation>| page.items.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(store.operations(PageRequest::first(10)).await.map(ids), Ok(vec!["1".into(), "2".into(), "4".into()]));
     let old = RetentionPolicy { ended_before: Some(later(2)), uploaded_before: None };
     store.expire(old, 10).await.expect("retention");
     assert_eq!(store.operation("1").await, Ok(None));
     assert!(store.operation("2").await.expect("a read").is_some());
+}
+
+/// A page of an operation may be under way while it is cancelled: what it did is counted, and nothing follows.
+pub(super) async fn a_cancelled_one_stays_so_and_counts_what_was_done(store: Arc<dyn Store>) {
+    store.put_operation(operation("1")).await.expect("an operation");
+    let cancelled = store.cancel_operation("1", later(3)).await.expect("it is there");
+    assert_eq!((cancelled.state, cancelled.ended_at), (OperationState::Cancelled, Some(later(3))));
+    assert_eq!(store.open_operations().await, Ok(vec![]));
+    let page = Operation { matched: 5, done: 4, failed: 1, cursor: Some(vec![1]), ..operation("1") };
+    let stored = store.put_operation(page).await.expect("a commit");
+    let counts = |of: &Operation| (of.state, of.matched, of.done, of.failed, of.ended_at, of.cursor.clone());
+    assert_eq!(counts(&stored), (OperationState::Cancelled, 5, 4, 1, Some(later(3)), None));
+    assert_eq!(store.operation("1").await, Ok(Some(stored.clone())));
+    // Once more changes nothing; nor does it change one that is done.
+    assert_eq!(store.cancel_operation("1", later(9)).await, Ok(stored));
+    let done = Operation { state: OperationState::Done, ended_at: Some(later(2)), ..operation("2") };
+    store.put_operation(done.clone()).await.expect("an operation");
+    assert_eq!(store.cancel_operation("2", later(9)).await, Ok(done.clone()));
+    assert_eq!(store.put_operation(operation("2")).await, Ok(done));
+    assert!(matches!(store.cancel_operation("3", NOON).await, Err(StoreError::NotFound { .. })));
+    let old = RetentionPolicy { ended_before: Some(later(4)), uploaded_before: None };
+    store.expire(old, 10).await.expect("retention");
+    assert_eq!(store.operation("1").await, Ok(None));
 }
 
 pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>) {

@@ -7,14 +7,13 @@ use tidemill_core::run::Run;
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{RunId, Timestamp};
 
-use super::schedules::{change, firing, parked, stands, started};
+use super::schedules::{carry_out, change, firing, parked, stands, started};
 use super::world::{NOON, claim_one, deploy_with, done, later, name, owner, request, schedule, scheduled, success};
 use crate::Store;
 use crate::records::{Fate, Fired, Firing, Listed, NewFiring, PageRequest, Requested, RunFilter};
 
 async fn fire(store: &Arc<dyn Store>, firing: Firing) -> Fired {
-    let now = firing.due;
-    store.fire(firing, now).await.expect("a firing").expect("nobody moved it")
+    carry_out(store, firing).await.expect("nobody moved it")
 }
 
 /// Fires `a`'s schedule at its next time.
@@ -187,7 +186,7 @@ pub(super) async fn several_at_once_are_as_one_after_the_other(store: Arc<dyn St
                     deployment: name(deployment),
                     overlap,
                     queue: 2,
-                    next: times.last().map(|last| last.plus_millis(10)),
+                    next: times.last().map(|last| last.plus_millis(10).into()),
                     firings: firings.map(|run| NewFiring { run, late: false }).collect(),
                     ..firing(times[0], later(99))
                 }

@@ -5,19 +5,27 @@ use std::sync::Arc;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::schedule::Overlap;
-use tidemill_core::{RunId, Timestamp};
+use tidemill_core::{Revision, RunId, Timestamp};
 
 use super::world::{NOON, claim_one, deploy_with, done, failure, later, name, owner, schedule, scheduled, success};
 use crate::Store;
+use crate::error::StoreError;
 use crate::records::{
-    DueSchedule, Firing, NewFiring, PageRequest, Pause, Retry, Schedule, ScheduleChange, StretchCommit,
+    DueSchedule, Fired, Firing, NewFiring, PageRequest, Pause, Replan, Resume, Retry, Schedule, ScheduleChange,
+    StretchCommit, Times, Upcoming,
 };
+
+/// A nominal time every ten milliseconds.
+fn times() -> Times {
+    Times::new(|after| Some(Timestamp::from_millis((after.as_millis() / 10 + 1) * 10).into()))
+}
 
 pub(super) fn change(spec: u64, next: Timestamp) -> ScheduleChange {
     ScheduleChange {
         name: schedule("often"),
         spec,
-        next: Some(next),
+        next: Some(next.into()),
+        times: times(),
         limit: None,
         pause_after_failures: None,
         missed: None,
@@ -29,13 +37,34 @@ pub(super) fn firing(due: Timestamp, next: Timestamp) -> Firing {
     Firing {
         deployment: name("a"),
         name: schedule("often"),
-        due,
-        next: Some(next),
+        revision: Revision::new(1),
+        at: due,
+        through: due,
+        next: Some(next.into()),
         firings: vec![NewFiring { run: scheduled("a", "often", due), late: false }],
         overlap: Overlap::Allow,
         queue: 100,
         missed: None,
     }
+}
+
+/// Carries a firing out at its nominal time, with the revision that the schedule has.
+pub(super) async fn carry_out(store: &Arc<dyn Store>, firing: Firing) -> Option<Fired> {
+    let stored = store.schedule(&firing.deployment, &firing.name).await.expect("a read");
+    let revision = stored.map_or(firing.revision, |stored| stored.revision);
+    let now = firing.at;
+    store.fire(Firing { revision, ..firing }, now).await.expect("a firing")
+}
+
+/// Pauses `a`'s schedule.
+pub(super) async fn pause(store: &Arc<dyn Store>) {
+    let pause = Pause { since: NOON, note: "for a test".into() };
+    store.pause_schedule(&name("a"), &schedule("often"), pause, NOON).await.expect("a schedule");
+}
+
+/// What resumes it with that next time.
+pub(super) fn resume_at(next: Timestamp) -> Resume {
+    Resume { next: Some(next.into()), times: times(), passed: None }
 }
 
 /// The schedule as it stands.
@@ -45,12 +74,11 @@ pub(super) async fn stands(store: &Arc<dyn Store>, deployment: &str) -> Schedule
 
 /// Whether it took hold.
 async fn fires(store: &Arc<dyn Store>, firing: Firing) -> bool {
-    let now = firing.due;
-    store.fire(firing, now).await.expect("a firing").is_some()
+    carry_out(store, firing).await.is_some()
 }
 
 fn due_at(due: Timestamp) -> DueSchedule {
-    DueSchedule { deployment: name("a"), name: schedule("often"), due }
+    DueSchedule { deployment: name("a"), name: schedule("often"), at: due, due }
 }
 
 pub(super) async fn a_firing_happens_once(store: Arc<dyn Store>) {
@@ -68,19 +96,15 @@ pub(super) async fn a_firing_happens_once(store: Arc<dyn Store>) {
 
 pub(super) async fn a_paused_one_is_not_due(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
-    let pause = Some(Pause { since: NOON, note: "for a test".into() });
-    let set = |pause, next| {
-        let store = store.clone();
-        async move {
-            store.pause_schedule(&name("a"), &schedule("often"), pause, next, None, NOON).await.expect("a schedule")
-        }
-    };
-    set(pause.clone(), None).await;
+    let resume = async || store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await;
+    assert!(matches!(resume().await, Err(StoreError::IllegalTransition(_))), "it is not paused");
+    pause(&store).await;
     assert_eq!(store.next_due().await, Ok(None));
     assert!(!fires(&store, firing(later(10), later(20))).await);
-    set(None, Some(later(30))).await;
+    resume().await.expect("a schedule");
     assert_eq!(store.next_due().await, Ok(Some(later(30))));
     // The same by its deployment, and a new revision meanwhile does not wake it.
+    let pause = Some(Pause { since: NOON, note: "for a test".into() });
     store.pause_deployment(&name("a"), pause, NOON).await.expect("a deployment");
     assert_eq!(store.next_due().await, Ok(None));
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(99))]).await;
@@ -101,6 +125,85 @@ pub(super) async fn a_new_spec_begins_anew_and_the_same_goes_on(store: Arc<dyn S
     deploy_with(&store, "a", r#"{"priority":3}"#, vec![]).await;
     assert_eq!(store.next_due().await, Ok(None));
     assert_eq!(store.schedules(None, PageRequest::first(10)).await.expect("a list").items, []);
+}
+
+/// A revision, resuming and a look are computed before their commits, and the schedule may have fired in between.
+pub(super) async fn no_change_sets_a_time_that_was_dealt_with(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    assert!(fires(&store, firing(later(10), later(20))).await);
+    // Computed at 5, committed after the firing of 10.
+    deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(2, later(10))]).await;
+    assert_eq!(stands(&store, "a").await.next, Some(later(20)));
+    // One that was skipped was dealt with as well, and so was one that a pause let pass.
+    let owner = owner(&store).await;
+    let skipped = Firing { overlap: Overlap::Skip, ..firing(later(20), later(30)) };
+    assert_eq!(carry_out(&store, skipped).await.expect("it is due").skipped, 1);
+    deploy_with(&store, "a", r#"{"priority":2}"#, vec![change(3, later(20))]).await;
+    assert_eq!(stands(&store, "a").await.next, Some(later(30)));
+    assert!(fires(&store, firing(later(30), later(40))).await);
+    pause(&store).await;
+    let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await;
+    assert_eq!(resumed.expect("a schedule").next, Some(later(40)));
+    // Nor does one that goes away and is disabled lose it.
+    let disabled = ScheduleChange { next: None, ..change(4, later(0)) };
+    deploy_with(&store, "a", r#"{"priority":3}"#, vec![disabled]).await;
+    assert_eq!(stands(&store, "a").await.next, None);
+    deploy_with(&store, "a", r#"{"priority":4}"#, vec![change(5, later(10))]).await;
+    assert_eq!(stands(&store, "a").await.next, Some(later(40)));
+    let run = claim_one(&store, &owner, "a").await.run;
+    assert_eq!(run.trigger.at, Some(later(10)));
+}
+
+pub(super) async fn a_look_with_the_words_of_another_revision_does_nothing(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    let before = firing(later(10), later(20));
+    deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(10))]).await;
+    assert_eq!(store.fire(before.clone(), later(10)).await, Ok(None));
+    let now = Firing { revision: Revision::new(2), ..before };
+    assert!(store.fire(now, later(10)).await.expect("a firing").is_some());
+}
+
+pub(super) async fn a_firing_is_due_when_its_jitter_is_over(store: Arc<dyn Store>) {
+    let jittered = |at: u64, due: u64| Some(Upcoming { at: later(at), due: later(due) });
+    deploy_with(&store, "a", "{}", vec![ScheduleChange { next: jittered(10, 17), ..change(1, NOON) }]).await;
+    assert_eq!((store.due_schedules(later(16), 9).await, store.next_due().await), (Ok(vec![]), Ok(Some(later(17)))));
+    let due = store.due_schedules(later(17), 9).await.expect("a list");
+    assert_eq!((due.len(), due[0].at, due[0].due), (1, later(10), later(17)));
+    // One that an older release placed at its nominal time is placed again, and does not fire before.
+    let early = Firing { firings: vec![], through: later(9), next: jittered(10, 18), ..firing(later(10), later(10)) };
+    assert_eq!(carry_out(&store, early).await, Some(Fired::default()));
+    assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(18))), Some(later(10))));
+    let next = Firing { next: jittered(20, 26), ..firing(later(10), later(20)) };
+    assert_eq!(carry_out(&store, next).await.expect("it is due").fired, [later(10)]);
+    assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(26))), Some(later(20))));
+    // A pause and the end of its deployment reach it in between.
+    pause(&store).await;
+    assert_eq!(store.next_due().await, Ok(None));
+    store.resume_schedule(&name("a"), &schedule("often"), resume_at(later(30)), NOON).await.expect("a schedule");
+    deploy_with(&store, "a", r#"{"priority":1}"#, vec![]).await;
+    assert_eq!(store.next_due().await, Ok(None));
+}
+
+pub(super) async fn a_next_time_is_set_anew_unless_it_has_moved_on(store: Arc<dyn Store>) {
+    deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
+    assert!(fires(&store, firing(later(10), later(20))).await);
+    let replan = |seen: u64, next: u64, through: Option<Timestamp>| Replan {
+        deployment: name("a"),
+        name: schedule("often"),
+        revision: Revision::new(1),
+        seen: Some(later(seen)),
+        next: Some(later(next).into()),
+        through,
+        change: "rescheduled",
+        note: "for a test".into(),
+    };
+    assert_eq!(store.replan_schedule(replan(10, 15, None), NOON).await, Ok(None));
+    let moved = store.replan_schedule(replan(20, 15, None), NOON).await.expect("a commit").expect("it is there");
+    assert_eq!((moved.next, moved.dealt_with()), (Some(later(15)), Some(later(10))));
+    assert_eq!((moved.silent_until(later(9)), moved.silent_until(later(10))), (Some(later(10)), None));
+    assert_eq!(store.next_due().await, Ok(Some(later(15))));
+    let back = store.replan_schedule(replan(15, 5, Some(NOON)), NOON).await.expect("a commit").expect("it is there");
+    assert_eq!((back.next, back.dealt_with(), back.silent_until(NOON)), (Some(later(5)), Some(NOON), None));
 }
 
 pub(super) async fn unended_firings_are_known(store: Arc<dyn Store>) {

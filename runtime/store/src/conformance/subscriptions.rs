@@ -312,6 +312,11 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     store.begin_replay(ranged).await.expect("a replay");
     let part = store.next_replay("ranged").await.expect("a read").expect("a part");
     assert_eq!(part.to - part.from, 2);
+    // One that is cancelled gives nothing more.
+    let cancelled = store.cancel_operation("ranged", later(9)).await.expect("it is there");
+    assert_eq!((cancelled.state, store.next_replay("ranged").await), (OperationState::Cancelled, Ok(None)));
+    let late = Replayed { operation: Operation { id: "ranged".into(), ..replay(NOON, None) }, part, runs: vec![] };
+    assert_eq!(store.replay(late).await, Ok(false));
     let task = Task::Replay { deployment: name("a"), subscription: named("t"), since: NOON, until: None };
     let elsewhere = Operation { id: "else".into(), task, ..replay(NOON, None) };
     assert!(store.begin_replay(elsewhere).await.is_err());

@@ -35,10 +35,12 @@ pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tidemill_core::Timestamp;
 
     use super::*;
     use crate::local::kept::Kept;
-    use crate::local::tables::RUNS;
+    use crate::local::tables::{FIRING_LIST, RUNS, SCHEDULES};
+    use crate::records::{Fate, FiringEntry, Schedule};
 
     proptest! {
         #[test]
@@ -46,6 +48,55 @@ mod tests {
             let _ = decode::<Kept>(RUNS, &bytes);
             let _ = decode::<crate::records::LedgerEntry>(RUNS, &bytes);
         }
+    }
+
+    /// Fields that were added at the end of a record are one zero byte each if they have their defaults.
+    #[test]
+    fn a_record_that_ends_before_later_fields_has_their_defaults() {
+        let old = Schedule {
+            deployment: "a".parse().unwrap(),
+            name: "often".parse().unwrap(),
+            revision: tidemill_core::Revision::new(3),
+            spec: 7,
+            next: Some(Timestamp::from_millis(9)),
+            paused: None,
+            last: Some(Timestamp::from_millis(8)),
+            last_run: None,
+            fired: 1,
+            skipped: 2,
+            dropped: 3,
+            late: 4,
+            missed: 5,
+            by_hand: 6,
+            limit: None,
+            left: None,
+            pause_after_failures: None,
+            failures: 0,
+            last_failed: None,
+            waiting: 0,
+            listed: 12,
+            due: None,
+            through: None,
+            since: None,
+        };
+        let bytes = encode(&old).unwrap();
+        assert_eq!(decode::<Schedule>(SCHEDULES, &bytes[..bytes.len() - 3]), Ok(old.clone()));
+        assert_eq!((old.upcoming().map(|next| next.due), old.dealt_with()), (old.next, old.last));
+        let new = Schedule { due: old.next, through: old.last, since: old.last, ..old };
+        assert_eq!(decode::<Schedule>(SCHEDULES, &encode(&new).unwrap()), Ok(new));
+        let entry = FiringEntry {
+            fate: Fate::Late,
+            code: "host/firing-late".to_owned(),
+            first: Timestamp::from_millis(1),
+            last: Timestamp::from_millis(2),
+            count: 2,
+            seen: Timestamp::from_millis(3),
+            run: None,
+            operation: None,
+            more: false,
+        };
+        let bytes = encode(&entry).unwrap();
+        assert_eq!(decode::<FiringEntry>(FIRING_LIST, &bytes[..bytes.len() - 1]), Ok(entry));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use tidemill_core::Timestamp;
 
 use super::codec::decode;
 use super::commit::Commit;
-use super::pieces::PIECE;
+use super::pieces::{PIECE, gently};
 use super::reads::{Reads, prefix_range};
 use super::tables::{FEED, KEY_ENDS, KEYS, at, time_of, under};
+use super::{LocalStore, topics};
 use crate::error::StoreError;
 use crate::records::{FeedEntry, FeedEvent};
 
@@ -65,6 +66,22 @@ pub(super) fn forget_keys(commit: &mut Commit<'_, '_>, now: Timestamp) -> Result
         }
     }
     Ok(old.len())
+}
+
+/// Forgets idempotency keys whose time is over, all of the feed but the newest `keep` entries, and what nothing names any more.
+pub(super) async fn trim(store: &LocalStore, keep: usize, now: Timestamp) -> Result<()> {
+    let keys = move |c: &mut Commit<'_, '_>| Ok(forget_keys(c, now)? + topics::forget_keys(c, now)?);
+    while gently(store.commit(keys)).await? > 0 {}
+    let mut surplus = store.kv.count(FEED).saturating_sub(keep as u64);
+    while surplus > 0 {
+        let most = usize::try_from(surplus).unwrap_or(usize::MAX);
+        let forgotten = gently(store.commit(move |c| forget(c, most))).await?;
+        if forgotten == 0 {
+            break;
+        }
+        surplus = surplus.saturating_sub(forgotten as u64);
+    }
+    store.sweep(now).await
 }
 
 fn place(key: &[u8]) -> Result<u64> {

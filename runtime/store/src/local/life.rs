@@ -9,7 +9,9 @@ use tidemill_core::{Epoch, NodeId};
 use super::commit::Commit;
 use super::reads::Reads;
 use super::tables::META;
+use super::{LocalStore, deployments};
 use crate::contract::Result;
+use crate::error::StoreError;
 
 /// A life that is not written yet.
 #[derive(Debug, Clone)]
@@ -63,4 +65,19 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, life: &Life) -> Result<()> {
 
 fn key(node: &NodeId) -> Vec<u8> {
     format!("life/{node}").into_bytes()
+}
+
+/// Begins a new life of `node`, and removes what deployments that were deleted left.
+pub(super) async fn begin_next(store: &LocalStore, node: &NodeId) -> Result<Epoch> {
+    let of = node.clone();
+    let epoch = match store.commit(move |c| begin(c, &of)).await {
+        // It is written with the first commit that there is room for. The folder is this process's: nobody else
+        // begins one meanwhile.
+        Err(StoreError::DiskFull) => return store.unwritten.begin(&store.kv, node),
+        begun => begun?,
+    };
+    for name in deployments::purges(&store.kv)? {
+        store.purge(&name).await?;
+    }
+    Ok(epoch)
 }

@@ -43,6 +43,7 @@ mod topics;
 mod tree;
 mod turns;
 mod waits;
+mod zones;
 
 use std::ops::Range;
 use std::path::Path;

@@ -1,11 +1,14 @@
 //! Operations, as far as they have come.
 
+use tidemill_core::Timestamp;
+
 use super::codec::decode;
 use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
+use super::replays;
 use super::tables::OPERATIONS;
 use crate::error::StoreError;
-use crate::records::{Operation, OperationState};
+use crate::records::{Operation, OperationState, Page, PageRequest};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -17,6 +20,32 @@ pub(super) fn put(commit: &mut Commit<'_, '_>, operation: &Operation) -> Result<
         return Err(StoreError::TooLarge(format!("an operation's id has 1 to {ID} bytes")));
     }
     commit.put_record(OPERATIONS, operation.id.as_bytes(), operation)
+}
+
+/// Writes how far one has come. What was cancelled between its look and this commit stays cancelled, and counts what was done.
+pub(super) fn move_on(commit: &mut Commit<'_, '_>, operation: Operation) -> Result<Operation> {
+    let moved = match get(commit, &operation.id)? {
+        Some(stored) if stored.state == OperationState::Done => return Ok(stored),
+        Some(stored) if stored.state == OperationState::Cancelled => {
+            Operation { state: stored.state, ended_at: stored.ended_at, cursor: None, ..operation }
+        }
+        _ => operation,
+    };
+    put(commit, &moved)?;
+    Ok(moved)
+}
+
+/// Cancels one that runs.
+pub(super) fn cancel(commit: &mut Commit<'_, '_>, id: &str, now: Timestamp) -> Result<Operation> {
+    let stored = get(commit, id)?;
+    let stored = stored.ok_or_else(|| StoreError::NotFound { kind: "operation", name: id.to_owned() })?;
+    if stored.state != OperationState::Running {
+        return Ok(stored);
+    }
+    let cancelled = Operation { state: OperationState::Cancelled, cursor: None, ended_at: Some(now), ..stored };
+    replays::forget(commit, id)?;
+    put(commit, &cancelled)?;
+    Ok(cancelled)
 }
 
 /// Writes one, unless there is one of its id.
@@ -37,7 +66,12 @@ pub(super) fn all(store: &impl Reads) -> Result<Vec<Operation>> {
     found.iter().map(|(_, bytes)| decode(OPERATIONS, bytes)).collect()
 }
 
-/// Those that are not done.
+/// Those that run.
 pub(super) fn open(store: &impl Reads) -> Result<Vec<Operation>> {
-    Ok(all(store)?.into_iter().filter(|operation| operation.state != OperationState::Done).collect())
+    Ok(all(store)?.into_iter().filter(|operation| operation.state == OperationState::Running).collect())
+}
+
+/// A page of them, by id.
+pub(super) fn list(store: &impl Reads, page: &PageRequest) -> Result<Page<Operation>> {
+    store.page(OPERATIONS, &[], false, page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
 }

@@ -109,6 +109,7 @@ impl CarriedOut {
             seen: course.now,
             run,
             operation: course.operation.map(str::to_owned),
+            more: false,
         });
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn next(store: &impl Reads, operation: &str) -> Result<Option<Replay>
 pub(super) fn go_on(commit: &mut Commit<'_, '_>, replayed: &Replayed) -> Result<bool> {
     let Replayed { operation, part, runs } = replayed;
     let key = key(&operation.id, &part.topic);
+    // One that was cancelled has no parts left either.
     let Some((from, to)) = commit.record::<(u64, u64)>(REPLAYS, &key)? else { return Ok(false) };
     if from != part.from || part.to <= from || part.to > to {
         return Ok(false);

@@ -74,8 +74,22 @@ pub(super) fn look_up_key(
         // The key of a request that became one with others ends with the run of all of them.
         Some(run) if reserved.until.is_none() && is_forgotten(&run, key, now) => Ok(Key::Free),
         Some(run) => Ok(Key::Taken(Box::new(run))),
-        None => Ok(Key::Free),
+        // The key is kept for longer than the run's record.
+        None => Err(StoreError::KeyOutlivesRun { run: reserved.run }),
     }
+}
+
+/// The run that a key made, if its record is gone and the key is still kept.
+pub(super) fn outlived(
+    store: &impl Reads,
+    deployment: &DeploymentName,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<RunId>> {
+    let name = under(deployment.as_str(), key.as_bytes());
+    let Some(reserved) = store.record::<Reserved>(KEYS, &name)? else { return Ok(None) };
+    let kept = reserved.until.is_none_or(|until| until > now) && run(store, reserved.run)?.is_none();
+    Ok(kept.then_some(reserved.run))
 }
 
 /// Whether a key that is not the run's own is to be forgotten with the run's.

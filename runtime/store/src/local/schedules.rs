@@ -11,7 +11,7 @@ use super::{deployments, firings, operations, runs, tree, turns};
 use crate::error::StoreError;
 use crate::records::{
     BackfillPart, Deployment, DueSchedule, Fate, Fired, Firing, FiringEntry, NewRun, Operation, OperationState, Page,
-    PageRequest, Pause, Requested, Schedule, ScheduleChange, Span, Task,
+    PageRequest, Pause, Replan, Requested, Resume, Schedule, ScheduleChange, Span, Task, Times, Upcoming,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -43,7 +43,8 @@ pub(super) fn list(
 }
 
 /// Brings the schedules of a deployment in line with its new revision. One whose spec is the same keeps its next time; what was
-/// counted stays, failures in a row begin anew, and so does a limit that has changed.
+/// counted stays, failures in a row begin anew, and so does a limit that has changed. No next time is one that was dealt with:
+/// the caller computed it before this commit, and the schedule may have fired in between.
 pub(super) fn replace(
     commit: &mut Commit<'_, '_>,
     deployment: &Deployment,
@@ -63,15 +64,24 @@ pub(super) fn replace(
                 was_next = old.next.filter(|_| old.paused.is_none() && deployment.paused.is_none());
                 unplace(commit, &old);
                 let left = if old.limit == change.limit { old.left } else { change.limit };
-                let next = if old.spec == change.spec { old.next } else { change.next };
-                Schedule { next: next.filter(|_| left != Some(0)), left, failures: 0, last_failed: None, ..old }
+                let (next, since) = if old.spec == change.spec {
+                    (old.upcoming(), old.since)
+                } else {
+                    (later(&old, change.next, &change.times), Some(now))
+                };
+                let next = next.filter(|_| left != Some(0));
+                let old = Schedule { left, since, failures: 0, last_failed: None, ..old };
+                with_next(old, next)
             }
             None => Schedule {
                 deployment: deployment.name.clone(),
                 name: change.name.clone(),
                 revision: deployment.revision,
                 spec: change.spec,
-                next: change.next,
+                next: change.next.map(|next| next.at),
+                due: change.next.map(|next| next.due),
+                through: None,
+                since: Some(now),
                 paused: None,
                 last: None,
                 last_run: None,
@@ -105,6 +115,18 @@ pub(super) fn replace(
     Ok(())
 }
 
+/// The next firing of a schedule: the one that was computed before the commit, unless that was dealt with before the commit too.
+fn later(schedule: &Schedule, computed: Option<Upcoming>, times: &Times) -> Option<Upcoming> {
+    match (computed, schedule.dealt_with()) {
+        (Some(next), Some(through)) if next.at <= through => times.next_after(through),
+        (computed, _) => computed,
+    }
+}
+
+fn with_next(schedule: Schedule, next: Option<Upcoming>) -> Schedule {
+    Schedule { next: next.map(|next| next.at), due: next.map(|next| next.due), ..schedule }
+}
+
 pub(super) fn remove(commit: &mut Commit<'_, '_>, schedule: &Schedule) {
     unplace(commit, schedule);
     commit.delete(SCHEDULES, &key(&schedule.deployment, &schedule.name));
@@ -112,35 +134,38 @@ pub(super) fn remove(commit: &mut Commit<'_, '_>, schedule: &Schedule) {
 
 /// Puts a schedule on the list of what comes due, or takes it off while it or its deployment is paused.
 pub(super) fn place(commit: &mut Commit<'_, '_>, deployment: &Deployment, schedule: &Schedule) {
-    let Some(next) = schedule.next else { return };
-    let place = at(next, &key(&schedule.deployment, &schedule.name));
+    let Some(next) = schedule.upcoming() else { return };
+    let place = at(next.due, &key(&schedule.deployment, &schedule.name));
     if schedule.paused.is_some() || deployment.paused.is_some() {
         commit.delete(DUE, &place);
-    } else {
+    } else if next.due == next.at {
         commit.put(DUE, &place, &[]);
+    } else {
+        commit.put(DUE, &place, &next.at.as_millis().to_be_bytes());
     }
 }
 
 pub(super) fn unplace(commit: &mut Commit<'_, '_>, schedule: &Schedule) {
-    if let Some(next) = schedule.next {
-        commit.delete(DUE, &at(next, &key(&schedule.deployment, &schedule.name)));
+    if let Some(next) = schedule.upcoming() {
+        commit.delete(DUE, &at(next.due, &key(&schedule.deployment, &schedule.name)));
     }
 }
 
 pub(super) fn due(store: &impl Reads, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>> {
     let found = store.range(DUE, Vec::new()..at(now.plus_millis(1), &[]), false, limit)?;
-    found.iter().map(|(key, _)| read_due(key)).collect()
+    found.iter().map(|(key, nominal)| read_due(key, nominal)).collect()
 }
 
 pub(super) fn next_due(store: &impl Reads) -> Result<Option<Timestamp>> {
     Ok(store.range(DUE, prefix_range(&[]), false, 1)?.first().and_then(|(key, _)| time_of(key)))
 }
 
-fn read_due(key: &[u8]) -> Result<DueSchedule> {
+fn read_due(key: &[u8], nominal: &[u8]) -> Result<DueSchedule> {
     let read = || {
         let due = time_of(key)?;
+        let at = if nominal.is_empty() { due } else { time_of(nominal)? };
         let (deployment, name) = std::str::from_utf8(key.get(8..)?).ok()?.split_once('\0')?;
-        Some(DueSchedule { deployment: deployment.parse().ok()?, name: name.parse().ok()?, due })
+        Some(DueSchedule { deployment: deployment.parse().ok()?, name: name.parse().ok()?, at, due })
     };
     read().ok_or_else(|| StoreError::Damaged { what: "a key of table due-schedules cannot be read".into() })
 }
@@ -149,7 +174,8 @@ fn read_due(key: &[u8]) -> Result<DueSchedule> {
 pub(super) fn fire(commit: &mut Commit<'_, '_>, firing: &Firing, now: Timestamp) -> Result<Option<Fired>> {
     let Some(mut schedule) = get(commit, &firing.deployment, &firing.name)? else { return Ok(None) };
     let Some(deployment) = deployments::get(commit, &firing.deployment)? else { return Ok(None) };
-    if schedule.next != Some(firing.due) || schedule.paused.is_some() || deployment.paused.is_some() {
+    let moved = schedule.next != Some(firing.at) || schedule.revision != firing.revision;
+    if moved || schedule.paused.is_some() || deployment.paused.is_some() {
         return Ok(None);
     }
     unplace(commit, &schedule);
@@ -181,7 +207,9 @@ pub(super) fn fire(commit: &mut Commit<'_, '_>, firing: &Firing, now: Timestamp)
     for entry in &done.entries {
         firings::note(commit, &mut schedule, entry)?;
     }
-    schedule.next = firing.next.filter(|_| schedule.left != Some(0));
+    schedule.through = schedule.dealt_with().max(Some(firing.through));
+    let next = firing.next.filter(|_| schedule.left != Some(0));
+    schedule = with_next(schedule, next);
     if schedule.next.is_none() {
         firings::announce(commit, &schedule, "ended", 0, None, now)?;
     }
@@ -205,9 +233,10 @@ fn fired(commit: &mut Commit<'_, '_>, done: CarriedOut, missed: u64, now: Timest
 
 /// Lists nominal times that made no run and were not even looked at.
 fn passed(commit: &mut Commit<'_, '_>, schedule: &mut Schedule, fate: Fate, span: Span, now: Timestamp) -> Result<()> {
-    let Span { first, last, count } = span;
+    let Span { first, last, count, more } = span;
     let code = Code::FiringMissed.as_str().to_owned();
-    let entry = FiringEntry { fate, code, first, last, count, seen: now, run: None, operation: None };
+    let entry = FiringEntry { fate, code, first, last, count, more, seen: now, run: None, operation: None };
+    schedule.through = schedule.dealt_with().max(Some(last));
     firings::note(commit, schedule, &entry)
 }
 
@@ -230,7 +259,7 @@ pub(super) fn backfill(
 ) -> Result<Option<(Operation, Fired)>> {
     let Some(stands) = operations::get(commit, &part.operation.id)? else { return Ok(None) };
     let Task::Backfill { deployment, schedule: name, overlap, .. } = &stands.task else { return Ok(None) };
-    if stands.cursor != part.seen || stands.state == OperationState::Done {
+    if stands.cursor != part.seen || stands.state != OperationState::Running {
         return Ok(None);
     }
     let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
@@ -261,32 +290,62 @@ pub(super) fn backfill(
     Ok(Some((operation, fired(commit, done, 0, now)?)))
 }
 
-/// Pauses a schedule, or resumes it with its next time. `passed` is what went by while it was paused.
+/// Pauses a schedule.
 pub(super) fn pause(
     commit: &mut Commit<'_, '_>,
     (deployment, name): (&DeploymentName, &ScheduleName),
-    pause: Option<Pause>,
-    next: Option<Timestamp>,
-    let_pass: Option<Span>,
+    pause: Pause,
+    now: Timestamp,
+) -> Result<Schedule> {
+    let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
+    unplace(commit, &schedule);
+    let note = Some(pause.note.clone()).filter(|note| !note.is_empty());
+    schedule.paused = Some(pause);
+    commit.put_record(SCHEDULES, &key(deployment, name), &schedule)?;
+    firings::announce(commit, &schedule, "paused", 0, note, now)?;
+    Ok(schedule)
+}
+
+/// Resumes a schedule that is paused, with its next time.
+pub(super) fn resume(
+    commit: &mut Commit<'_, '_>,
+    (deployment, name): (&DeploymentName, &ScheduleName),
+    resume: &Resume,
     now: Timestamp,
 ) -> Result<Schedule> {
     let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
     let parent = deployments::get(commit, deployment)?.ok_or_else(|| runs::no_deployment(deployment))?;
-    unplace(commit, &schedule);
-    let change = if pause.is_some() { "paused" } else { "resumed" };
-    if pause.is_none() {
-        schedule.next = next.filter(|_| schedule.left != Some(0));
-        (schedule.failures, schedule.last_failed) = (0, None);
-        if let Some(span) = let_pass {
-            passed(commit, &mut schedule, Fate::Paused, span, now)?;
-        }
+    if schedule.paused.is_none() {
+        return Err(StoreError::IllegalTransition("the schedule is not paused".to_owned()));
     }
-    let note = pause.as_ref().map(|pause| pause.note.clone()).filter(|note| !note.is_empty());
-    schedule.paused = pause;
+    unplace(commit, &schedule);
+    if let Some(span) = resume.passed {
+        passed(commit, &mut schedule, Fate::Paused, span, now)?;
+    }
+    let next = later(&schedule, resume.next, &resume.times).filter(|_| schedule.left != Some(0));
+    schedule = with_next(Schedule { paused: None, failures: 0, last_failed: None, since: Some(now), ..schedule }, next);
     commit.put_record(SCHEDULES, &key(deployment, name), &schedule)?;
     place(commit, &parent, &schedule);
-    firings::announce(commit, &schedule, change, 0, note, now)?;
+    firings::announce(commit, &schedule, "resumed", 0, None, now)?;
     Ok(schedule)
+}
+
+/// Sets the next time of a schedule anew; none if it has moved on since the caller looked.
+pub(super) fn replan(commit: &mut Commit<'_, '_>, replan: &Replan, now: Timestamp) -> Result<Option<Schedule>> {
+    let Some(schedule) = get(commit, &replan.deployment, &replan.name)? else { return Ok(None) };
+    let Some(deployment) = deployments::get(commit, &replan.deployment)? else { return Ok(None) };
+    if schedule.next != replan.seen || schedule.revision != replan.revision {
+        return Ok(None);
+    }
+    unplace(commit, &schedule);
+    let through = replan.through.or(schedule.through);
+    let since = if replan.through.is_some() { Some(now) } else { schedule.since };
+    let next = replan.next.filter(|_| schedule.left != Some(0));
+    let schedule = with_next(Schedule { through, since, ..schedule }, next);
+    commit.put_record(SCHEDULES, &key(&replan.deployment, &replan.name), &schedule)?;
+    place(commit, &deployment, &schedule);
+    firings::announce(commit, &schedule, replan.change, 0, Some(replan.note.clone()), now)?;
+    Ok(Some(schedule))
 }
 
 pub(super) fn watermark(store: &impl Reads, stream: &DeploymentName) -> Result<Option<Timestamp>> {

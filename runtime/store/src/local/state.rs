@@ -3,13 +3,14 @@
 use tidemill_core::DeploymentName;
 use tidemill_core::limits::STATE_PAGE_BYTES;
 
+use super::LocalStore;
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::reads::{Reads, prefix_range};
 use super::runs::no_deployment;
 use super::tables::{DEPLOYMENTS, STATE, under};
 use crate::error::StoreError;
-use crate::records::{FeedEvent, ScanRequest, StateEdit, StateEdited, StateWrite, Version};
+use crate::records::{FeedEvent, ScanPage, ScanRequest, StateEdit, StateEdited, StateWrite, Version};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -112,4 +113,19 @@ fn split(stored: &[u8]) -> Result<(Held, Version)> {
         .first_chunk()
         .ok_or_else(|| StoreError::Damaged { what: "a value of table state is too short".into() })?;
     Ok((value, Version(u64::from_le_bytes(*version))))
+}
+
+/// A page of a deployment's state with its values.
+pub(super) async fn page(store: &LocalStore, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
+    let lease = store.lease();
+    let Scanned { entries, more } = scan(&store.kv.view(), deployment, request)?;
+    let mut held = Vec::with_capacity(entries.len());
+    let mut keys = Vec::with_capacity(entries.len());
+    for (key, value, version) in entries {
+        held.push(value);
+        keys.push((key, version));
+    }
+    let values = store.values(lease, held).await?;
+    let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
+    Ok(ScanPage { entries, more })
 }

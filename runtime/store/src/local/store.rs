@@ -1,5 +1,7 @@
 //! [`Store`] for [`LocalStore`]: each operation put to the committer, or read as last committed.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidemill_core::flow::Rate;
@@ -14,39 +16,28 @@ use tidemill_core::{
 use tokio::sync::watch;
 
 use super::commit::Commit;
-use super::pieces::gently;
 use super::{
     LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
     modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
-    subscriptions, tables, topics, tree, turns,
+    subscriptions, tables, topics, tree, turns, zones,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::{Health, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
-    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, Fired, Firing,
-    FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun, Operation,
-    Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment, PutVersion,
-    Replay, Replayed, Requested, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub,
-    SendSignal, Signalled, Span, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal, StretchCommit,
-    Subscription, TopicSummary, UnendedFirings, Versioned,
+    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
+    Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun,
+    Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
+    PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
+    ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
+    StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
 };
 
 #[async_trait]
 impl Store for LocalStore {
     async fn begin_life(&self, node: &NodeId) -> Result<Epoch> {
-        let of = node.clone();
-        let epoch = match self.commit(move |c| life::begin(c, &of)).await {
-            // It is written with the first commit that there is room for. The folder is this process's: nobody else
-            // begins one meanwhile.
-            Err(StoreError::DiskFull) => return self.unwritten.begin(&self.kv, node),
-            begun => begun?,
-        };
-        for name in deployments::purges(&self.kv)? {
-            self.purge(&name).await?;
-        }
-        Ok(epoch)
+        life::begin_next(self, node).await
     }
 
     fn health(&self) -> StoreHealth {
@@ -164,6 +155,10 @@ impl Store for LocalStore {
 
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>> {
         runs::by_key(&self.kv, deployment, key)
+    }
+
+    async fn key_outlives(&self, deployment: &DeploymentName, key: &str, now: Timestamp) -> Result<Option<RunId>> {
+        runs::outlived(&self.kv, deployment, key, now)
     }
 
     async fn admit(
@@ -363,13 +358,26 @@ impl Store for LocalStore {
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
-        pause: Option<Pause>,
-        next: Option<Timestamp>,
-        passed: Option<Span>,
+        pause: Pause,
         now: Timestamp,
     ) -> Result<Schedule> {
         let (deployment, name) = (deployment.clone(), name.clone());
-        self.commit(move |c| schedules::pause(c, (&deployment, &name), pause, next, passed, now)).await
+        self.commit(move |c| schedules::pause(c, (&deployment, &name), pause, now)).await
+    }
+
+    async fn resume_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+        resume: Resume,
+        now: Timestamp,
+    ) -> Result<Schedule> {
+        let (deployment, name) = (deployment.clone(), name.clone());
+        self.commit(move |c| schedules::resume(c, (&deployment, &name), &resume, now)).await
+    }
+
+    async fn replan_schedule(&self, replan: Replan, now: Timestamp) -> Result<Option<Schedule>> {
+        self.commit(move |c| schedules::replan(c, &replan, now)).await
     }
 
     async fn unended_firings(
@@ -492,17 +500,7 @@ impl Store for LocalStore {
     }
 
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage> {
-        let lease = self.lease();
-        let state::Scanned { entries, more } = state::scan(&self.kv.view(), deployment, request)?;
-        let mut held = Vec::with_capacity(entries.len());
-        let mut keys = Vec::with_capacity(entries.len());
-        for (key, value, version) in entries {
-            held.push(value);
-            keys.push((key, version));
-        }
-        let values = self.values(lease, held).await?;
-        let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
-        Ok(ScanPage { entries, more })
+        state::page(self, deployment, request).await
     }
 
     async fn edit_state(&self, edit: StateEdit) -> Result<StateEdited> {
@@ -535,6 +533,18 @@ impl Store for LocalStore {
         tokio::task::spawn_blocking(check).await.map_err(|e| StoreError::Io(e.to_string()))?
     }
 
+    async fn zone_marks(&self) -> Result<BTreeMap<String, u64>> {
+        zones::marks(&self.kv)
+    }
+
+    async fn put_zone_marks(&self, marks: BTreeMap<String, u64>) -> Result<()> {
+        self.commit(move |c| zones::put_marks(c, &marks)).await
+    }
+
+    async fn announce(&self, event: FeedEvent, now: Timestamp) -> Result<()> {
+        self.commit(move |c| c.announce(now, &event)).await
+    }
+
     async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>> {
         feed::after(&self.kv, after, limit)
     }
@@ -544,18 +554,7 @@ impl Store for LocalStore {
     }
 
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()> {
-        let keys = move |c: &mut Commit<'_, '_>| Ok(feed::forget_keys(c, now)? + topics::forget_keys(c, now)?);
-        while gently(self.commit(keys)).await? > 0 {}
-        let mut surplus = self.kv.count(tables::FEED).saturating_sub(keep as u64);
-        while surplus > 0 {
-            let most = usize::try_from(surplus).unwrap_or(usize::MAX);
-            let forgotten = gently(self.commit(move |c| feed::forget(c, most))).await?;
-            if forgotten == 0 {
-                break;
-            }
-            surplus = surplus.saturating_sub(forgotten as u64);
-        }
-        self.sweep(now).await
+        feed::trim(self, keep, now).await
     }
 
     async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>> {
@@ -571,8 +570,17 @@ impl Store for LocalStore {
         self.commit(move |c| operations::add(c, operation)).await
     }
 
-    async fn put_operation(&self, operation: Operation) -> Result<()> {
-        self.commit(move |c| operations::put(c, &operation)).await
+    async fn put_operation(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| operations::move_on(c, operation)).await
+    }
+
+    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation> {
+        let id = id.to_owned();
+        self.commit(move |c| operations::cancel(c, &id, now)).await
+    }
+
+    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>> {
+        operations::list(&self.kv, &page)
     }
 
     async fn operation(&self, id: &str) -> Result<Option<Operation>> {

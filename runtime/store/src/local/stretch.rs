@@ -197,7 +197,9 @@ fn unstartable(store: &impl Reads, new: &NewRun) -> Result<Option<String>> {
     let Some(key) = &new.key else { return Ok(None) };
     Ok(match runs::look_up_key(store, &new.deployment, key, &new.input, new.now) {
         Ok(Key::Free) => None,
-        Ok(Key::Taken(_)) | Err(StoreError::KeyMismatch { .. }) => Some(format!("idempotency key `{key}`")),
+        Ok(Key::Taken(_)) | Err(StoreError::KeyMismatch { .. } | StoreError::KeyOutlivesRun { .. }) => {
+            Some(format!("idempotency key `{key}`"))
+        }
         Err(error) => return Err(error),
     })
 }

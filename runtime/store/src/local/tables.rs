@@ -16,7 +16,8 @@ macro_rules! tables {
 }
 
 tables! {
-    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone.
+    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone;
+    /// `zones` → marks of time zones' rules.
     META = 1, "meta";
     /// digest → component.
     COMPONENTS = 2, "components";

@@ -50,8 +50,8 @@ pub enum FeedEvent {
         /// What was done.
         change: String,
     },
-    /// A schedule changed, or firings of it did not go as usual: `paused`, `resumed` or `ended`; `skipped`, `dropped`, `late` or
-    /// `missed`.
+    /// A schedule changed, or firings of it did not go as usual: `paused`, `resumed`, `resynced`, `rescheduled` or `ended`; `skipped`,
+    /// `dropped`, `late` or `missed`.
     Schedule {
         /// The deployment.
         deployment: DeploymentName,
@@ -106,5 +106,14 @@ pub enum FeedEvent {
         before: u64,
         /// The version that it has now; 0 if it was deleted.
         after: u64,
+    },
+    /// The host's clock was set back, and schedules are silent until it shows again what it showed before.
+    ClockSetBack {
+        /// How far back, in milliseconds.
+        back_millis: u64,
+        /// How many schedules are silent.
+        schedules: u64,
+        /// When the last of them fires again.
+        until: Timestamp,
     },
 }

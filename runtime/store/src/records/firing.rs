@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tidemill_core::{RunId, Timestamp};
 
+use super::added;
+
 /// What became of firings that did not go as usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,4 +54,7 @@ pub struct FiringEntry {
     pub run: Option<RunId>,
     /// The operation that asked for them, where it was a backfill.
     pub operation: Option<String>,
+    /// Whether there are more of them between the first and the last than were counted.
+    #[serde(default, deserialize_with = "added")]
+    pub more: bool,
 }

@@ -17,6 +17,8 @@ mod state;
 mod stretch;
 mod topic;
 
+use serde::{Deserialize, Deserializer};
+
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use feed::{FeedEntry, FeedEvent};
 pub use firing::{Fate, FiringEntry};
@@ -31,7 +33,8 @@ pub use run::{
     RunFilter, Standing, Terms,
 };
 pub use schedule::{
-    BackfillPart, DueSchedule, Fired, Firing, NewFiring, Schedule, ScheduleChange, Span, UnendedFirings,
+    BackfillPart, DueSchedule, Fired, Firing, NewFiring, Replan, Resume, Schedule, ScheduleChange, Span, Times,
+    UnendedFirings, Upcoming,
 };
 pub use scrub::Scrub;
 pub use signal::{
@@ -43,3 +46,9 @@ pub use topic::{
     Behind, Delivery, Event, EventPolicy, ExpiredEvents, NewEvent, Publish, Published, Publisher, Replay, Replayed,
     Subscription, SubscriptionChange, TOPICS, TopicSummary,
 };
+
+/// Reads a field that a later release added at the end of a record: bytes that end before it mean the default. Only the last fields
+/// of what lies alone in its record can be read so.
+fn added<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(de: D) -> Result<T, D::Error> {
+    Ok(T::deserialize(de).unwrap_or_default())
+}

@@ -26,6 +26,8 @@ pub enum OperationState {
     Running,
     /// It is through.
     Done,
+    /// It was cancelled before it was through.
+    Cancelled,
 }
 
 /// What an operation does, and to what.
@@ -71,6 +73,13 @@ pub enum Task {
         /// and before this; up to now where it is none.
         until: Option<Timestamp>,
     },
+    /// Sets the next times of schedules that wait for a time which the clock showed before it was set back.
+    Resync {
+        /// Of this deployment alone.
+        deployment: Option<DeploymentName>,
+        /// Of deployments with all these labels.
+        labels: Vec<(String, String)>,
+    },
 }
 
 /// One action on many things.
@@ -94,7 +103,7 @@ pub struct Operation {
     pub state: OperationState,
     /// When it was asked for.
     pub created_at: Timestamp,
-    /// When it was through.
+    /// When it was through, or was cancelled.
     pub ended_at: Option<Timestamp>,
 }
 

@@ -1,10 +1,13 @@
 //! Schedules: their next time, what they counted, and what firing one writes. Single firings that did not go as usual are in `firing`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, Revision, RunId, ScheduleName, Timestamp};
 
-use super::{Caused, NewRun, Operation, Pause};
+use super::{Caused, NewRun, Operation, Pause, added};
 
 /// Where a schedule stands. What it counted stays over every revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,17 +54,88 @@ pub struct Schedule {
     pub waiting: u64,
     /// Entries in its list of firings.
     pub listed: u32,
+    /// When the firing of `next` is carried out, its jitter included; at `next` if there is none.
+    #[serde(default, deserialize_with = "added")]
+    pub due: Option<Timestamp>,
+    /// Every nominal time up to and with this one was dealt with: it fired, was skipped, dropped, missed or passed in a pause. No
+    /// later change sets `next` to one of them, but for [`Replan::through`].
+    #[serde(default, deserialize_with = "added")]
+    pub through: Option<Timestamp>,
+    /// Where the search for `next` began when it was last set without a firing: by a revision, by resuming, by a resync.
+    #[serde(default, deserialize_with = "added")]
+    pub since: Option<Timestamp>,
+}
+
+impl Schedule {
+    /// The last nominal time that was dealt with. A record of an older release knows only the last that made a run.
+    #[must_use]
+    pub fn dealt_with(&self) -> Option<Timestamp> {
+        self.through.or(self.last)
+    }
+
+    /// The next nominal time, and when its firing is carried out.
+    #[must_use]
+    pub fn upcoming(&self) -> Option<Upcoming> {
+        self.next.map(|at| Upcoming { at, due: self.due.unwrap_or(at) })
+    }
+
+    /// The nominal time up to which none fires at `now`, because all of them were dealt with before the clock was set back.
+    #[must_use]
+    pub fn silent_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.dealt_with().filter(|through| *through > now && self.next.is_some())
+    }
+}
+
+/// A nominal time to come, and when its firing is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The nominal time.
+    pub at: Timestamp,
+    /// The time at which it is carried out, no earlier.
+    pub due: Timestamp,
+}
+
+impl From<Timestamp> for Upcoming {
+    /// Without jitter.
+    fn from(at: Timestamp) -> Self {
+        Self { at, due: at }
+    }
+}
+
+/// Computes the first firing strictly after a time. A commit calls it if what its caller computed was dealt with before the commit.
+#[derive(Clone)]
+pub struct Times(Arc<dyn Fn(Timestamp) -> Option<Upcoming> + Send + Sync>);
+
+impl Times {
+    /// The times that `next_after` computes.
+    pub fn new(next_after: impl Fn(Timestamp) -> Option<Upcoming> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(next_after))
+    }
+
+    /// The first one strictly after `after`.
+    #[must_use]
+    pub fn next_after(&self, after: Timestamp) -> Option<Upcoming> {
+        (self.0)(after)
+    }
+}
+
+impl fmt::Debug for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Times")
+    }
 }
 
 /// A schedule as a new revision has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ScheduleChange {
     /// Its name.
     pub name: ScheduleName,
     /// A fingerprint of its spec.
     pub spec: u64,
-    /// When it is due first, where the spec is new or has changed.
-    pub next: Option<Timestamp>,
+    /// Its first firing after the time of the change, if the spec is new or has changed.
+    pub next: Option<Upcoming>,
+    /// Computes a later one, if that was dealt with before the commit.
+    pub times: Times,
     /// How often it may fire. Where that differs from before, it is counted anew.
     pub limit: Option<u64>,
     /// After so many failures in a row it is paused. They are counted anew with every revision.
@@ -77,7 +151,9 @@ pub struct DueSchedule {
     pub deployment: DeploymentName,
     /// The schedule.
     pub name: ScheduleName,
-    /// Its nominal time.
+    /// The nominal time.
+    pub at: Timestamp,
+    /// When its firing is carried out.
     pub due: Timestamp,
 }
 
@@ -88,10 +164,14 @@ pub struct Firing {
     pub deployment: DeploymentName,
     /// by name.
     pub name: ScheduleName,
+    /// The revision whose schedule the caller computed with; if there is another, nothing happens and the answer is none.
+    pub revision: Revision,
     /// The nominal time that the caller saw; where it has moved on, nothing happens and the answer is none.
-    pub due: Timestamp,
+    pub at: Timestamp,
+    /// The last nominal time that this look deals with; one before `at` if it is too early for `at`.
+    pub through: Timestamp,
     /// The next nominal time.
-    pub next: Option<Timestamp>,
+    pub next: Option<Upcoming>,
     /// The firings to carry out, by nominal time: one after the other, as if each had come alone.
     pub firings: Vec<NewFiring>,
     /// What each does while runs of the schedule have not ended and are not parked.
@@ -100,6 +180,38 @@ pub struct Firing {
     pub queue: u64,
     /// What was missed, all of it before the firings.
     pub missed: Option<Span>,
+}
+
+/// Resumes a schedule.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// Its first firing after the time of the change.
+    pub next: Option<Upcoming>,
+    /// Computes a later one, if that was dealt with before the commit.
+    pub times: Times,
+    /// The nominal times that passed while it was paused.
+    pub passed: Option<Span>,
+}
+
+/// Sets the next time of a schedule anew: zone data has changed, or the operator wants it to follow a clock that was set back.
+#[derive(Debug, Clone)]
+pub struct Replan {
+    /// The deployment.
+    pub deployment: DeploymentName,
+    /// The schedule.
+    pub name: ScheduleName,
+    /// The revision whose schedule the caller computed with.
+    pub revision: Revision,
+    /// The next nominal time that the caller saw.
+    pub seen: Option<Timestamp>,
+    /// The next one from now on.
+    pub next: Option<Upcoming>,
+    /// The last nominal time that counts as dealt with from now on; none leaves that as it is.
+    pub through: Option<Timestamp>,
+    /// What the feed calls the change.
+    pub change: &'static str,
+    /// Why.
+    pub note: String,
 }
 
 /// One firing that is carried out.
@@ -121,6 +233,8 @@ pub struct Span {
     pub last: Timestamp,
     /// and how many they are.
     pub count: u64,
+    /// Whether there are more in between than were counted.
+    pub more: bool,
 }
 
 /// What came of a look.

@@ -66,6 +66,7 @@ fn a_wrong_value_says_where_it_came_from() {
         ("egress_allow", "example.com"),
         ("egress_roots", "/nowhere/roots.pem"),
         ("units", "btc:8"),
+        ("zoneinfo", "/nowhere"),
     ] {
         let error = read(&[], &[], &format!("{key} = '{value}'")).unwrap_err();
         assert!(error.to_string().contains(FILE) && error.exit_code() == 2, "{error}");

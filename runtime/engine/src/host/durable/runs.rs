@@ -120,6 +120,8 @@ async fn start_now(
         .chain_update(request)
         .chain_update(nth.to_le_bytes())
         .finalize();
+    // A key of the host's own is that of a child, which is kept for as long as its parent has not ended.
+    let own = options.idempotency_key.is_none();
     let key = options.idempotency_key.unwrap_or_else(|| {
         made.iter().take(16).fold(String::from("tidemill-"), |key, byte| format!("{key}{byte:02x}"))
     });
@@ -133,6 +135,11 @@ async fn start_now(
         let other =
             || Code::IdempotencyMismatch.failure(format!("`{key}` started a run of {deployment} with another input"));
         return Ok(if same { Ok(there.id) } else { Err(other()) });
+    }
+    let now = guest.log.clock.now();
+    if !own && let Some(gone) = read(|| store.key_outlives(&deployment, &key, now)).await? {
+        let message = format!("`{key}` started run {gone} of {deployment}, which retention has removed");
+        return Ok(Err(Code::IdempotencyRunRemoved.failure(message)));
     }
     let target = match guest.sink.target(run.id, &deployment, export, input.as_bytes()).await {
         Ok(target) => target,

@@ -13,9 +13,10 @@ use tidemill_core::{RunId, Timestamp};
 
 use super::lanes::key;
 use super::world::{
-    NOON, a_and_b, child, claim_one, deploy, done, going, later, name, new_run, owner, request, success, suspended,
+    NOON, a_and_b, child, claim_one, deploy, done, fresh, going, later, name, new_run, owner, request, success,
+    suspended,
 };
-use crate::records::{Committed, Debounced, Listed, NewRun, Requested, StretchCommit, Terms};
+use crate::records::{Committed, Debounced, Listed, NewRun, Requested, RetentionPolicy, StretchCommit, Terms};
 use crate::{Store, StoreError};
 
 async fn admitted(
@@ -130,6 +131,33 @@ pub(super) async fn a_key_is_kept_as_long_as_its_terms_say(store: Arc<dyn Store>
     store.trim(1_000, later(4_999)).await.expect("a trim");
     assert_eq!(request(&store, keyed(later(4_999))).await.id, first.id);
     assert_ne!(request(&store, keyed(later(5_000))).await.id, first.id);
+}
+
+/// Retention may remove the record of a run before its key is over: the same request must not do the work again.
+pub(super) async fn a_key_outlives_the_record_of_its_run(store: Arc<dyn Store>) {
+    let owner = a_and_b(&store).await;
+    let keyed = |now| NewRun {
+        key: Some("k".into()),
+        terms: Terms { key_millis: 5_000, ..Terms::default() },
+        now,
+        ..new_run("a")
+    };
+    let first = request(&store, keyed(NOON)).await;
+    let run = claim_one(&store, &owner, "a").await.run;
+    done(&store, success(&owner, &run)).await;
+    let policy = RetentionPolicy { ended_before: Some(later(10)), uploaded_before: None };
+    while store.expire(policy, 9).await.expect("retention").more {}
+    assert_eq!(store.run(first.id).await, Ok(None));
+    store.trim(1_000, later(4_999)).await.expect("a trim");
+    let refused = StoreError::KeyOutlivesRun { run: first.id };
+    assert_eq!(store.request_run(keyed(later(4_999))).await, Err(refused.clone()));
+    assert_eq!(store.key_outlives(&name("a"), "k", later(4_999)).await, Ok(Some(first.id)));
+    let another = NewRun { input: Bytes::from_static(b"7"), ..keyed(later(4_999)) };
+    assert!(matches!(store.request_run(another).await, Err(StoreError::KeyMismatch { .. })));
+    assert_eq!(store.commit_stretch(fresh(&owner, &keyed(later(4_999)))).await, Err(refused));
+    assert_eq!(store.key_outlives(&name("a"), "k", later(5_000)).await, Ok(None));
+    assert_ne!(request(&store, keyed(later(5_000))).await.id, first.id);
+    assert_eq!(store.key_outlives(&name("a"), "k", later(5_000)).await, Ok(None), "its run is there");
 }
 
 fn debounced(of: &str, input: &'static [u8], now: Timestamp) -> NewRun {

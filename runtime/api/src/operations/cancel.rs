@@ -1,0 +1,30 @@
+//! Cancelling an operation.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::json::OperationJson;
+use crate::problem::Answer;
+use crate::request::{At, Object, RawParams, Word};
+use crate::state::ApiState;
+use crate::wire::ok;
+
+/// Cancels an operation
+///
+/// Nothing more of it is done after the part that is under way. What it has done stays: a backfill's runs, for instance, have the
+/// operation in `trigger.id`. One that is done or cancelled already stays as it is; `state` in the answer says which.
+#[utoipa::path(
+    post, path = "/v1/operations/{id}/cancel", tag = "operations",
+    params(("id" = String, Path, description = "the operation")),
+    responses((status = 200, body = OperationJson<'_>, description = "the operation as it is now"))
+)]
+pub async fn cancel(
+    State(state): State<ApiState>,
+    At(id): At<Word>,
+    query: RawParams,
+    body: Object,
+) -> Answer<Response> {
+    query.only(&[])?;
+    body.nothing()?;
+    Ok(ok(&OperationJson::of(&state.host.cancel_operation(&id.0).await?)))
+}
