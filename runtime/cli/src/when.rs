@@ -37,7 +37,7 @@ fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
         return instant(time);
     }
     let ago = text.strip_suffix("ago").unwrap_or(text).trim();
-    let millis = u64::try_from(humantime::parse_duration(ago).ok()?.as_millis()).ok()?;
+    let millis = u64::try_from(tidemill_core::wire::parse_span(ago).ok()?.as_millis()).ok()?;
     now.as_millis().checked_sub(millis).map(Timestamp::from_millis)
 }
 

@@ -34,7 +34,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 20] = [
+const SPECS: [Spec; 21] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },

@@ -76,7 +76,7 @@ fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &
         printer.warn(&format!(
             "{} was changed {} after the component was built: this is the old build; `tidemill deploy --build` builds it first",
             stale.source.display(),
-            humantime::format_duration(Duration::from_secs(stale.seconds)),
+            tidemill_core::wire::duration_text(stale.seconds.saturating_mul(1_000)),
         ));
     }
 }
