@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidemill_core::NodeId;
+use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::MEMORY_MAX;
 
 /// How a host is set up.
@@ -35,6 +36,8 @@ pub struct HostConfig {
     pub event_retention: Option<Duration>,
     /// Events of one topic that are kept, the newest. Default 100,000; all of them where it is none.
     pub events_max: Option<u64>,
+    /// What the operator lets deployments be granted, and use. Everything by default.
+    pub policy: PolicyInForce,
 }
 
 impl HostConfig {
@@ -54,6 +57,7 @@ impl HostConfig {
             retention: Some(Duration::from_secs(30 * 86_400)),
             event_retention: Some(Duration::from_secs(7 * 86_400)),
             events_max: Some(100_000),
+            policy: PolicyInForce::default(),
         }
     }
 }

@@ -104,6 +104,10 @@ impl Host {
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
+        let beyond = self.0.config.policy.now().check(&name, &manifest, self.0.clock.now());
+        if !beyond.is_empty() {
+            return Err(ControlError::Problems { code: Code::PolicyDenied, problems: beyond });
+        }
         let _turn = self.0.changes.lock().await;
         let now = self.0.clock.now();
         let before = self.0.lives.get(&name);

@@ -9,6 +9,7 @@
 mod adopt;
 mod alarm;
 mod backfill;
+mod beyond;
 mod caused;
 mod chance;
 mod collection;

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod manifest;
 pub mod money;
 pub mod parts;
+pub mod policy;
 pub mod retry;
 pub mod retry_after;
 pub mod run;
@@ -36,6 +37,7 @@ pub use ids::{
 };
 pub use limits::Limits;
 pub use manifest::Manifest;
+pub use policy::Policy;
 pub use retry::RetryPolicy;
 pub use topics::{Topic, TopicPattern};
 pub use wire::Problem;

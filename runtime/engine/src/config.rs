@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidemill_core::policy::PolicyInForce;
+
 use crate::egress::EgressPolicy;
 use crate::secrets::SecretSource;
 
@@ -30,6 +32,8 @@ pub struct EngineConfig {
     pub compile_jobs: usize,
     /// What the operator lets requests reach.
     pub egress: EgressPolicy,
+    /// What the operator lets deployments be granted.
+    pub policy: PolicyInForce,
     /// Where secrets come from.
     pub secrets: Arc<dyn SecretSource>,
     /// Units of money beside ISO 4217, with their exponents, such as (`BTC`, 8).
@@ -85,6 +89,7 @@ impl EngineConfig {
             compiler,
             compile_jobs: 1,
             egress: EgressPolicy::default(),
+            policy: PolicyInForce::default(),
             secrets: Arc::new(crate::secrets::EnvironmentAndFiles::new(Some(data.join("secrets")))),
             units: Vec::new(),
             save_entries: 1_000,

@@ -107,6 +107,7 @@ impl Engine {
                 secrets: Arc::clone(&config.secrets),
                 egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
                 policy: Arc::new(config.egress.clone()),
+                operator: config.policy.clone(),
                 currencies,
                 memory_max: config.memory_max,
                 save_entries: config.save_entries.max(1),

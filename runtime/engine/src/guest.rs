@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidemill_core::manifest::Grants;
 use tidemill_core::money::Currencies;
+use tidemill_core::policy::PolicyInForce;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, Failure};
 use tidemill_store::{Store, StoreError};
@@ -47,6 +48,8 @@ pub(crate) struct Outside {
     pub egress: Arc<Egress>,
     /// Where they may go.
     pub policy: Arc<EgressPolicy>,
+    /// What the operator lets deployments be granted.
+    pub operator: PolicyInForce,
     /// The units of money.
     pub currencies: Currencies,
     /// The most memory that any guest may have, in bytes.

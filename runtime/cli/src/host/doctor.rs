@@ -7,6 +7,7 @@ use tidemill_control::ZoneReport;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
 use super::files::{self, Exposed, FILES_ENOUGH, OpenFiles};
+use super::settings::{Flags, Settings};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
@@ -51,6 +52,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
     }
     let mut findings = vec![cores(), memory(), open_files(), compiler(), target(), zones()];
     findings.extend(private(token_file));
+    findings.extend(policy());
     let mut unreachable = None;
     match ready {
         Ok(answer) => {
@@ -141,6 +143,25 @@ async fn warnings(client: &Client) -> Vec<Finding> {
         fix: Some("see docs: Running a host".to_owned()),
     };
     warnings.map(finding).collect()
+}
+
+/// The policy that a host started here would have, if it has one.
+fn policy() -> Option<Finding> {
+    let environment = |name: &str| std::env::var(name).ok();
+    match Settings::read(&Flags::default(), None, &environment) {
+        Ok(settings) => settings.policy.map(|file| Finding {
+            what: "policy",
+            good: true,
+            found: format!("{} is valid", file.path.display()),
+            fix: None,
+        }),
+        Err(error) => Some(Finding {
+            what: "settings",
+            good: false,
+            found: error.to_string(),
+            fix: Some("correct the setting or the file; `tidemill serve --print-config` shows them".to_owned()),
+        }),
+    }
 }
 
 fn compiler() -> Finding {

@@ -6,6 +6,7 @@ pub mod doctor;
 mod events;
 mod files;
 pub mod logging;
+mod policy;
 mod process;
 pub mod serve;
 mod settings;

@@ -1,13 +1,14 @@
 //! One host in this process: store, engine, control and API put together, and taken apart in the right order.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidemill_api::{Api, ApiConfig};
 use tidemill_control::{Host, HostConfig};
 use tidemill_core::clock::SystemClock;
+use tidemill_core::policy::PolicyInForce;
 use tidemill_engine::{CompilerCommand, Engine, EngineConfig};
 use tidemill_store::{LocalStore, StoreError};
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::files::{self, Exposed, OpenFiles};
+use super::policy::PolicyFile;
 use super::settings::{Settings, Token};
 use crate::client::{Client, url_of};
 use crate::error::{CliError, chain};
@@ -33,6 +35,8 @@ pub struct Process {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     token: Option<Token>,
+    policy: PolicyInForce,
+    policy_path: Option<PathBuf>,
     /// How long runs may take to end.
     runs: Duration,
 }
@@ -65,7 +69,8 @@ impl Process {
         tracing::info!(open_files = open_files.soft, connections, "limits of this process");
         let store = open(settings).await?;
         let clock = Arc::new(SystemClock);
-        let engine = engine_config(settings)?;
+        let policy = PolicyInForce::new(settings.policy.as_ref().map(|file| file.policy.clone()).unwrap_or_default());
+        let engine = EngineConfig { policy: policy.clone(), ..engine_config(settings)? };
         let components_dir = engine.components_dir.clone();
         let engine = Engine::new(engine, Arc::new(store.clone()), clock.clone()).map_err(|cause| CliError::Failed {
             code: Some(cause.code().as_str().to_owned()),
@@ -81,11 +86,13 @@ impl Process {
             retention: settings.retention,
             event_retention: settings.event_retention,
             events_max: Some(settings.events_max.into()),
+            policy: policy.clone(),
             ..HostConfig::new(settings.node.clone(), components_dir)
         };
         let host = Host::start(config, Arc::new(store), engine, clock)
             .await
             .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
+        host.log_beyond_policy().await.map_err(|cause| CliError::machine("the host cannot start", &cause))?;
         let token = settings.token.as_ref().map(|token| token.expose().to_owned());
         let api = ApiConfig {
             connections,
@@ -105,7 +112,23 @@ impl Process {
         });
         // All of it together takes no longer than was allowed.
         let runs = within - answers - LAST_WRITES.min(within / 5);
-        Ok(Self { address, host, stop, serving, token: settings.token.clone(), runs })
+        let policy_path = settings.policy.as_ref().map(|file| file.path.clone());
+        Ok(Self { address, host, stop, serving, token: settings.token.clone(), policy, policy_path, runs })
+    }
+
+    /// Reads the policy again. One that is not valid changes nothing.
+    pub async fn reload_policy(&self) {
+        let Some(path) = &self.policy_path else { return };
+        match PolicyFile::read(path) {
+            Ok(file) => {
+                self.policy.replace(file.policy);
+                tracing::info!(path = %path.display(), "policy reloaded");
+                if let Err(error) = self.host.log_beyond_policy().await {
+                    tracing::error!(%error, "deployments could not be held against the policy");
+                }
+            }
+            Err(error) => tracing::error!(%error, "policy not reloaded; the one before stays in force"),
+        }
     }
 
     /// Its url on this machine.

@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::settings::{Flags, Settings};
-use super::signals::Signals;
+use super::signals::{Request, Signals};
 use super::{files, logging};
 use crate::args::Shared;
 use crate::error::CliError;
@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// How to run it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Flags win over TIDEMILL_* variables, those over tidemill-host.toml, that over the defaults.\n\
-    SIGTERM and Ctrl-C end it gracefully; a second Ctrl-C ends it at once.")]
+    SIGTERM and Ctrl-C end it gracefully; a second Ctrl-C ends it at once. SIGHUP reads the policy again.")]
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
@@ -31,13 +31,18 @@ pub async fn run(args: Args, shared: &Shared, printer: &Printer) -> Result<(), C
     logging::start(&settings.log, settings.log_json, printer)?;
     files::keep_private();
     let mut signals = Signals::new()?;
+    if settings.policy.is_some() {
+        signals.take_hangup()?;
+    }
     let process = tokio::select! {
         process = Process::start(&settings) => process?,
         () = signals.next() => return Ok(()),
     };
     tracing::info!(address = %process.address, data = %settings.data.display(), node = %settings.node, "the host is up");
     printer.note(&format!("tidemill is up at {}", process.url()));
-    signals.next().await;
+    while signals.next_request().await == Request::Reload {
+        process.reload_policy().await;
+    }
     printer.note("ending; Ctrl-C again ends it at once");
     end(process, &mut signals).await;
     tracing::info!("the host has ended");

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tidemill_control::ZoneDirectory;
 use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
 
+use super::policy::PolicyFile;
 use crate::client::read_token;
 use crate::error::CliError;
 use crate::printer::Row;
@@ -34,7 +35,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 21] = [
+const SPECS: [Spec; 22] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -54,6 +55,7 @@ const SPECS: [Spec; 21] = [
     Spec { key: "egress-deny", default: "" },
     Spec { key: "egress-private", default: "" },
     Spec { key: "egress-roots", default: "" },
+    Spec { key: "policy", default: "" },
     Spec { key: "units", default: "" },
     Spec { key: "zoneinfo", default: "" },
 ];
@@ -129,6 +131,10 @@ pub struct Flags {
     /// A PEM file of certificate authorities to trust beside the machine's own [env: TIDEMILL_EGRESS_ROOTS]
     #[arg(long, value_name = "FILE")]
     pub egress_roots: Option<String>,
+
+    /// A TOML file of what deployments may be granted and use; everything without one [env: TIDEMILL_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
 
     /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
     #[arg(long, value_name = "UNITS")]
@@ -217,6 +223,8 @@ pub struct Settings {
     pub log_json: bool,
     /// What modules may reach.
     pub egress: EgressPolicy,
+    /// What deployments may be granted and use.
+    pub policy: Option<PolicyFile>,
     /// Units of money beside ISO 4217.
     pub units: Vec<(String, u8)>,
     /// The folder of zone data; none is the system's.
@@ -297,6 +305,7 @@ impl Settings {
             ("egress-deny", &flags.egress_deny),
             ("egress-private", &flags.egress_private),
             ("egress-roots", &flags.egress_roots),
+            ("policy", &flags.policy),
             ("units", &flags.units),
             ("zoneinfo", &flags.zoneinfo),
         ];
@@ -348,6 +357,7 @@ impl Settings {
                 private,
                 roots: take("egress-roots").roots()?,
             },
+            policy: take("policy").policy()?,
             units: take("units").units()?,
             zoneinfo: take("zoneinfo").zoneinfo()?,
             shown,
@@ -446,6 +456,10 @@ impl Taken<'_> {
         read(Path::new(self.text)).map_err(|why| {
             self.wrong(&format!("name a PEM file with the certificates of authorities, of at most 1 MiB ({why})"))
         })
+    }
+
+    fn policy(&self) -> Result<Option<PolicyFile>, CliError> {
+        if self.text.is_empty() { Ok(None) } else { PolicyFile::read(Path::new(self.text)).map(Some) }
     }
 
     fn units(&self) -> Result<Vec<(String, u8)>, CliError> {

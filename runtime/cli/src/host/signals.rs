@@ -1,4 +1,5 @@
-//! SIGTERM and Ctrl-C: the first asks for a graceful end, the second ends the process at once.
+//! SIGTERM and Ctrl-C: the first asks for a graceful end, the second ends the process at once. SIGHUP has the policy read
+//! again, if the host has one.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,6 +10,16 @@ use crate::error::CliError;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// To end.
+    End,
+    /// To read the policy again.
+    Reload,
 }
 
 impl Signals {
@@ -18,7 +29,33 @@ impl Signals {
     /// Where the machine does not allow it.
     pub fn new() -> Result<Self, CliError> {
         let take = |kind| signal(kind).map_err(|cause| CliError::machine("cannot wait for signals", &cause));
-        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
+        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())?, hangup: None })
+    }
+
+    /// Takes over SIGHUP too, which would end the process.
+    ///
+    /// # Errors
+    /// If the machine does not allow it.
+    pub fn take_hangup(&mut self) -> Result<(), CliError> {
+        let taken =
+            signal(SignalKind::hangup()).map_err(|cause| CliError::machine("cannot wait for signals", &cause))?;
+        self.hangup = Some(taken);
+        Ok(())
+    }
+
+    /// The next signal.
+    pub async fn next_request(&mut self) -> Request {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Request::End,
+            _ = self.interrupt.recv() => Request::End,
+            _ = hangup => Request::Reload,
+        }
     }
 
     /// The next of them.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{ComponentDigest, Timestamp};
+use tidemill_core::{ComponentDigest, Policy, Timestamp};
 use tidemill_engine::{CancelToken, Ended, RunContext, RunSink, Urgency};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
@@ -168,7 +168,7 @@ impl Work {
             input,
             run: Arc::new(RunContext {
                 redone: self.refusals,
-                ..context(&self.run, &self.plan, &self.live, self.sink.next_seq())
+                ..context(&self.run, &self.plan, &self.live, &self.host.config.policy.now(), self.sink.next_seq())
             }),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
             head: self.head.clone(),
@@ -181,7 +181,13 @@ impl Work {
     /// When the run has lived for as long as it may.
     pub(super) fn lifetime_over(&self) -> Option<Timestamp> {
         let since = self.run.started_at.unwrap_or(self.run.created_at);
-        self.live.plan.limits.lifetime_millis.map(|lifetime| since.plus_millis(lifetime))
+        self.lifetime_millis().map(|lifetime| since.plus_millis(lifetime))
+    }
+
+    /// How long the run may live, in milliseconds.
+    pub(super) fn lifetime_millis(&self) -> Option<u64> {
+        let policy = self.host.config.policy.now();
+        policy.bounded(self.run.deployment.as_str(), &self.live.plan.limits).lifetime_millis
     }
 
     /// When to end it for that; at once, where it is over already: it is not to begin another wait.
@@ -227,7 +233,7 @@ impl Work {
     }
 }
 
-fn context(run: &Run, plan: &Plan, live: &Live, next_log_seq: u64) -> RunContext {
+fn context(run: &Run, plan: &Plan, live: &Live, policy: &Policy, next_log_seq: u64) -> RunContext {
     RunContext {
         id: run.id,
         deployment: run.deployment.clone(),
@@ -237,7 +243,7 @@ fn context(run: &Run, plan: &Plan, live: &Live, next_log_seq: u64) -> RunContext
         attempt: run.attempt,
         generation: run.generation,
         config: Arc::clone(&plan.config),
-        limits: live.plan.limits.clone(),
+        limits: policy.bounded(run.deployment.as_str(), &live.plan.limits),
         grants: Arc::clone(&live.plan.grants),
         step_retry: live.plan.retry.policy,
         seed: run.seed,
@@ -257,7 +263,7 @@ pub(crate) async fn dry_job(
 ) -> Result<Job, StoreError> {
     let input = host.store.input(run.id).await?.unwrap_or_default();
     let (journal, head) = recorded;
-    let context = RunContext { component, ..context(run, plan, live, 0) };
+    let context = RunContext { component, ..context(run, plan, live, &host.config.policy.now(), 0) };
     Ok(Job {
         component,
         export: run.export,

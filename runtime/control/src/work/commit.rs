@@ -31,7 +31,7 @@ impl Work {
                 child: self.run.trigger.parent.is_some(),
                 told,
                 nothing_again: journal.is_some() && kept.journal_to == all.journal_to,
-                overran: self.overran.then(|| self.live.plan.limits.lifetime_millis.unwrap_or_default()),
+                overran: self.overran.then(|| self.lifetime_millis().unwrap_or_default()),
                 next: next_attempt,
                 now,
                 random: crate::chance::number(),

@@ -1,12 +1,14 @@
 //! Deployments: revisions, pauses, removal, and what a run keeps of the revision that it began with.
 
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, ControlError};
+use tidemill_control::{Ask, ControlError, HostConfig};
 use tidemill_core::manifest::Manifest;
-use tidemill_core::run::RunState;
-use tidemill_core::{Code, Revision};
+use tidemill_core::policy::PolicyInForce;
+use tidemill_core::run::{Export, RunState};
+use tidemill_core::{Code, Policy, Revision};
 use tidemill_store::records::{PutVersion, RunFilter};
 
 use crate::guests::output;
@@ -166,4 +168,48 @@ async fn bytes_that_no_version_names_are_removed_at_the_next_start() {
     world.next_life().await;
     assert!(place(&format!("{named}.wasm")).exists() && place("notes.txt").exists());
     assert!(!place(&format!("{unnamed}.wasm")).exists());
+}
+
+fn strict(config: &mut HostConfig) {
+    let policy = "[limits]\nfuel = 2_000_000_000\nlifetime = \"1h\"\n[schedules]\nminimum_interval = \"1m\"";
+    config.policy.replace(Policy::parse_toml(policy).unwrap());
+}
+
+#[tokio::test]
+async fn a_deployment_beyond_the_operators_policy_is_refused_with_the_line_to_add() {
+    let world = World::still_with(strict).await;
+    let beyond = json!({ "name": "a", "module": "module@1.0.0",
+        "limits": { "fuel": 3_000_000_000_u64, "lifetime": "10m" }, "grants": { "secrets": [{ "name": "key", "to": ["https://x.org"] }] },
+        "schedules": [{ "name": "s", "every": "10s" }] });
+    for dry_run in [true, false] {
+        let refused = world.host.deploy(manifest(beyond.clone()), None, dry_run).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PolicyDenied);
+        let ControlError::Problems { problems, .. } = refused else { panic!() };
+        let places: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+        assert_eq!(places, ["/grants/secrets/0", "/limits/fuel", "/schedules/0"]);
+        assert!(problems[1].fix.ends_with("deployments.a.limits.fuel = 3000000000"), "{problems:?}");
+    }
+    assert!(world.store.deployment(&name("a")).await.unwrap().is_none());
+    let within = json!({ "name": "a", "module": "module@1.0.0", "limits": { "lifetime": "10m" } });
+    world.host.deploy(manifest(within), None, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_became_stricter_bounds_the_next_run() {
+    static POLICY: LazyLock<PolicyInForce> = LazyLock::new(PolicyInForce::default);
+    let change: fn(&mut HostConfig) = |config| config.policy = POLICY.clone();
+    let world = World::with(&[Export::Workflow], true, change).await;
+    let wide = json!({ "name": "a", "module": "module@1.0.0", "limits": { "fuel": 9_000_000_000_u64 } });
+    world.host.deploy(manifest(wide), None, false).await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let fuel = Arc::clone(&seen);
+    world.guests.act(move |job| {
+        fuel.lock().unwrap().push(job.run.limits.fuel.get());
+        async { output("null") }
+    });
+    let ask = || Ask::new(name("a"), "null");
+    world.host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
+    POLICY.replace(Policy::parse_toml("limits.fuel = 2_000_000_000").unwrap());
+    world.host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [9_000_000_000, 2_000_000_000]);
 }

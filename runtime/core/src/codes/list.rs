@@ -102,6 +102,9 @@ codes! {
     EgressDenied => "egress-denied", 403, retryable: false,
         "The operator's policy denies this destination",
         "Ask the operator to allow the origin in the host's configuration.";
+    PolicyDenied => "policy-denied", 403, retryable: false,
+        "The operator's policy does not allow this",
+        "Ask the operator for the line that the message shows, or do with less.";
     AddressRefused => "address-refused", 403, retryable: false,
         "The name leads to an address that is not allowed",
         "Use a public address, or ask the operator to allow this network.";

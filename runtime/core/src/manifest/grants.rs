@@ -101,6 +101,26 @@ impl HttpGrant {
         };
         named && scheme == self.scheme.as_str() && port == self.port
     }
+
+    /// Whether every origin that `other` grants is granted by this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_below =
+            || other.host.strip_suffix(self.host.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
+        let named = match (self.below, other.below) {
+            (false, false) => self.host == other.host,
+            (false, true) => false,
+            (true, false) => is_below(),
+            (true, true) => self.host == other.host || is_below(),
+        };
+        named && self.scheme == other.scheme && self.port == other.port
+    }
+
+    /// Its scheme, `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        self.scheme.as_str()
+    }
 }
 
 impl fmt::Display for HttpGrant {
@@ -256,6 +276,21 @@ mod tests {
         ] {
             assert!(bad.parse::<HttpGrant>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_grant_covers_what_lies_within_it() {
+        let below = grant("https://*.example.com");
+        for within in
+            ["https://a.example.com", "https://a.b.example.com", "https://*.example.com", "https://*.a.example.com"]
+        {
+            assert!(below.covers(&grant(within)), "{within}");
+        }
+        for beyond in ["https://example.com", "https://*.other.com", "http://a.example.com", "https://a.example.com:1"]
+        {
+            assert!(!below.covers(&grant(beyond)), "{beyond}");
+        }
+        assert!(!grant("https://a.example.com").covers(&below));
     }
 
     proptest! {

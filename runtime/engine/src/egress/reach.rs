@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::manifest::Grants;
-use tidemill_core::{Code, Failure};
+use tidemill_core::{Code, Failure, Policy};
 
 use super::address::is_public;
 use super::placeholders::Carried;
@@ -14,8 +14,12 @@ use crate::secrets::{SECRET_SENT_MIN_BYTES, SecretSource};
 /// Where one deployment's requests may go.
 #[derive(Clone)]
 pub(crate) struct Reach {
+    /// Whose requests they are.
+    pub deployment: String,
     /// The operator's rules.
     pub policy: Arc<EgressPolicy>,
+    /// What the operator lets deployments be granted.
+    pub operator: Arc<Policy>,
     /// The deployment's grants.
     pub grants: Arc<Grants>,
     /// Where secrets come from.
@@ -32,7 +36,9 @@ impl Reach {
                 "the deployment has no grant for {origin}; add to `[grants]`: http = [\"{origin}\"]"
             )));
         }
-        if !self.policy.allows(*scheme, host, *port) {
+        let is_allowed = self.policy.allows(*scheme, host, *port)
+            && self.operator.allows_origin(&self.deployment, scheme.as_str(), host, *port);
+        if !is_allowed {
             return Err(
                 Code::EgressDenied.failure(format!("the operator's policy does not let requests go to {origin}"))
             );
@@ -56,6 +62,12 @@ impl Reach {
                 let (name, origin): (String, _) = (name.chars().take(64).collect(), target.origin());
                 return Err(Code::SecretNotGranted.failure(format!(
                     "secret `{name}` may not be sent to {origin}; add to `[grants]`: secrets = [{{ name = \"{name}\", to = [\"{origin}\"] }}]"
+                )));
+            }
+            if !self.operator.allows_secret(&self.deployment, name, scheme.as_str(), host, *port) {
+                return Err(Code::PolicyDenied.failure(format!(
+                    "the operator's policy does not let this deployment send secret `{name}` to {}",
+                    target.origin()
                 )));
             }
             let value = self.secrets.secret(name).ok_or_else(|| {

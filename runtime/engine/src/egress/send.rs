@@ -51,8 +51,6 @@ pub(crate) struct Egress {
 pub(crate) struct Leave {
     /// Where it may go.
     pub reach: Reach,
-    /// Whose it is.
-    pub deployment: String,
     /// What it is for.
     pub purpose: Purpose,
     /// What bounds it.
@@ -97,7 +95,7 @@ impl Egress {
         let mut tries = Tries::default();
         loop {
             let tried = {
-                let _deployment = self.deployments.pass(&leave.deployment).await;
+                let _deployment = self.deployments.pass(&leave.reach.deployment).await;
                 if leave.is_ending() {
                     return Err(not_sent());
                 }
@@ -190,8 +188,8 @@ impl Egress {
         let mut followed = 0;
         loop {
             let private = leave.reach.check(&hop.target)?;
-            let let_through = self.breakers.ask(&leave.deployment, &hop.target.origin(), leave.purpose)?;
-            let _host = self.hosts.pass(&leave.deployment, &hop.target.host).await;
+            let let_through = self.breakers.ask(&leave.reach.deployment, &hop.target.origin(), leave.purpose)?;
+            let _host = self.hosts.pass(&leave.reach.deployment, &hop.target.host).await;
             if followed == 0 {
                 leave.usage.call(&leave.limits)?;
             }

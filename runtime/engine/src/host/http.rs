@@ -392,11 +392,12 @@ fn idempotency_key(guest: &mut Guest, content: [u8; 32]) -> String {
 fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
     Leave {
         reach: Reach {
+            deployment: guest.run.deployment.to_string(),
             policy: Arc::clone(&guest.outside.policy),
+            operator: guest.outside.operator.now(),
             grants: guest.grants(),
             secrets: Arc::clone(&guest.outside.secrets),
         },
-        deployment: guest.run.deployment.to_string(),
         limits: guest.run.limits.clone(),
         usage: Arc::clone(&guest.usage),
         budget: Arc::clone(budget),

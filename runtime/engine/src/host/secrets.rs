@@ -39,6 +39,12 @@ fn sign_now(guest: &Guest, name: &str, algorithm: &str, message: &[u8]) -> Resul
             shown(name)
         )));
     }
+    if !guest.outside.operator.now().may_sign(guest.run.deployment.as_str(), name) {
+        return Err(Code::PolicyDenied.failure(format!(
+            "the operator's policy does not let this deployment sign with secret `{}`",
+            shown(name)
+        )));
+    }
     if message.len() > MESSAGE_BYTES {
         return Err(Code::BadArgument.failure(format!("a message to sign may hold {MESSAGE_BYTES} bytes")));
     }

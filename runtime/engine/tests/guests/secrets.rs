@@ -1,14 +1,19 @@
 //! Secrets in requests and in answers: where they may go, and that none comes back.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
+use tidemill_core::Policy;
 use tidemill_core::manifest::{Grants, SecretGrant};
+use tidemill_core::policy::PolicyInForce;
+use tidemill_engine::EgressPolicy;
 
-use crate::egress::{fetch, granted, near};
+use crate::egress::{Fixed, fetch, granted, near};
 use crate::server::{Server, answer, ok};
+use crate::support::World;
 
 #[tokio::test]
 async fn a_secret_goes_where_it_may_and_never_comes_back() {
@@ -241,4 +246,31 @@ async fn an_answer_that_nobody_here_can_read_is_not_given_to_who_sent_a_secret()
     let mut secret = fetch(&server.url("/"));
     secret["secrets"] = json!(["api-key"]);
     assert_eq!(job.code(secret).await, "host/http-bad-answer");
+}
+
+#[tokio::test]
+async fn a_policy_that_became_stricter_holds_at_the_next_call() {
+    let server = Server::start(|_, _| ok("")).await;
+    let policy = PolicyInForce::default();
+    let own = policy.clone();
+    let world = World::with(|config| {
+        config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };
+        config.secrets = Arc::new(Fixed);
+        config.policy = own;
+    });
+    let job = granted(&world, &[&server.origin()]).await;
+    let mut secret = fetch(&server.url("/"));
+    secret["secrets"] = json!(["api-key"]);
+    let set = |text: String| policy.replace(Policy::parse_toml(&text).unwrap());
+    let rule = |deployment: &str| {
+        format!("secrets.api-key = {{ to = [\"{}\"], deployments = [\"{deployment}\"] }}", server.origin())
+    };
+    assert_eq!(job.output(secret.clone()).await["status"], json!(200));
+    set(rule("tests"));
+    assert_eq!(job.output(secret.clone()).await["status"], json!(200));
+    set(rule("others"));
+    assert_eq!(job.code(secret.clone()).await, "host/policy-denied");
+    assert_eq!(job.output(fetch(&server.url("/"))).await["status"], json!(200));
+    set(format!("origins = [\"https://*\"]\n{}", rule("tests")));
+    assert_eq!(job.code(fetch(&server.url("/"))).await, "host/egress-denied");
 }

@@ -1,0 +1,309 @@
+//! Holds a manifest against the policy, and says which line of the policy would allow what is beyond it.
+
+use super::read::denied;
+use super::{CEILINGS, Policy, PolicyOrigin, Unit};
+use crate::ids::{DeploymentName, Timestamp};
+use crate::manifest::{Grants, Manifest, SecretGrant};
+use crate::schedule::Schedule;
+use crate::wire::json::shown;
+use crate::wire::{Problem, duration_text, size_text};
+
+/// Firings of a schedule between which the shortest distance is looked for.
+const FIRINGS: usize = 500;
+
+impl Policy {
+    /// What a manifest asks for beyond the policy: each with where it is, and with the line that the operator would add.
+    #[must_use]
+    pub fn check(&self, deployment: &DeploymentName, manifest: &Manifest, now: Timestamp) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let name = deployment.as_str();
+        self.check_origins(name, &manifest.grants, &mut problems);
+        for (index, secret) in manifest.grants.secrets.iter().enumerate() {
+            self.check_secret(name, index, secret, &mut problems);
+        }
+        for (index, ceiling) in CEILINGS.iter().enumerate() {
+            let Some(most) = self.ceiling(name, index) else { continue };
+            let asked = (ceiling.get)(&manifest.limits);
+            if asked.is_none_or(|asked| asked > most) {
+                let written = |value| written(ceiling.unit, value);
+                let asked_text = asked.map_or_else(|| "not bounded".to_owned(), written);
+                let message = format!("`{}` is {asked_text}; the policy allows {}", ceiling.name, written(most));
+                let line = format!("deployments.{name}.limits.{} = {asked_text}", ceiling.name);
+                let fix = match asked {
+                    Some(_) => format!("Lower it, or {}", add(&line)),
+                    None => format!("Set it under `[limits]` to at most {}.", written(most)),
+                };
+                problems.push(denied(format!("/limits/{}", ceiling.name), message, fix));
+            }
+        }
+        self.check_schedules(name, &manifest.schedules, now, &mut problems);
+        problems
+    }
+
+    fn check_origins(&self, name: &str, grants: &Grants, problems: &mut Vec<Problem>) {
+        let Some(origins) = self.origins(name) else { return };
+        for (index, grant) in grants.http.iter().enumerate() {
+            if !origins.iter().any(|origin| origin.covers(grant)) {
+                let list = match self.own(name) {
+                    Some((pattern, rules)) if rules.origins.is_some() => format!("deployments.\"{pattern}\".origins"),
+                    _ => "origins".to_owned(),
+                };
+                let message = format!("the policy does not let requests go to {grant}");
+                let fix = format!("Remove it, or ask the operator to add \"{grant}\" to `{list}` of the policy.");
+                problems.push(denied(format!("/grants/http/{index}"), message, fix));
+            }
+        }
+    }
+
+    fn check_secret(&self, name: &str, index: usize, secret: &SecretGrant, problems: &mut Vec<Problem>) {
+        let Some(rules) = &self.secrets else { return };
+        let pointer = format!("/grants/secrets/{index}");
+        let own = shown(&secret.name);
+        let Some(rule) = rules.get(&secret.name) else {
+            let to = secret.to.iter().map(|to| format!("\"{to}\"")).collect::<Vec<_>>().join(", ");
+            let sign = if secret.sign { "sign = true, " } else { "" };
+            let line = format!("secrets.{own} = {{ to = [{to}], {sign}deployments = [\"{name}\"] }}");
+            let message = format!("the policy lets no deployment use the secret `{own}`");
+            problems.push(denied(pointer, message, format!("Remove it, or {}", add(&line))));
+            return;
+        };
+        let mut missing = Vec::new();
+        if self.secret(name, &secret.name).flatten().is_none() {
+            missing.push(format!("\"{name}\" to its `deployments`"));
+        }
+        let beyond = secret.to.iter().filter(|to| !rule.to.iter().any(|origin: &PolicyOrigin| origin.covers(to)));
+        missing.extend(beyond.map(|to| format!("\"{to}\" to its `to`")));
+        if secret.sign && !rule.sign {
+            missing.push("`sign = true`".to_owned());
+        }
+        if !missing.is_empty() {
+            let message = format!("the policy does not let this deployment use the secret `{own}` so");
+            let fix = format!(
+                "Remove it, or ask the operator to add to `secrets.{own}` of the policy: {}.",
+                missing.join(", ")
+            );
+            problems.push(denied(pointer, message, fix));
+        }
+    }
+
+    fn check_schedules(&self, name: &str, schedules: &[Schedule], now: Timestamp, problems: &mut Vec<Problem>) {
+        let count = schedules.len() as u64;
+        if let Some(most) = self.bound(name, |rules| rules.schedules)
+            && count > most
+        {
+            let message = format!("{count} schedules; the policy allows {most}");
+            let fix = format!("Remove some, or {}", add(&format!("deployments.{name}.schedules.count = {count}")));
+            problems.push(denied("/schedules".to_owned(), message, fix));
+        }
+        let Some(least) = self.bound(name, |rules| rules.minimum_interval_millis) else { return };
+        for (index, schedule) in schedules.iter().enumerate() {
+            let Some(interval) = shortest_distance(schedule, now).filter(|interval| *interval < least) else {
+                continue;
+            };
+            let (own, least) = (duration_text(interval), duration_text(least));
+            let message = format!("schedule `{}` fires {own} apart; the policy allows {least}", schedule.name());
+            let line = format!("deployments.{name}.schedules.minimum_interval = \"{own}\"");
+            problems.push(denied(
+                format!("/schedules/{index}"),
+                message,
+                format!("Let it fire less often, or {}", add(&line)),
+            ));
+        }
+    }
+}
+
+fn add(line: &str) -> String {
+    format!("ask the operator to put this line at the top of the policy: {line}")
+}
+
+/// A value as a manifest and a policy write it.
+fn written(unit: Unit, value: u64) -> String {
+    match unit {
+        Unit::Number => value.to_string(),
+        Unit::Bytes => format!("\"{}\"", size_text(value)),
+        Unit::Millis => format!("\"{}\"", duration_text(value)),
+    }
+}
+
+/// The shortest distance between two of the next firings, in milliseconds; none if there are not two.
+fn shortest_distance(schedule: &Schedule, now: Timestamp) -> Option<u64> {
+    let first = schedule.next_after(now)?;
+    let firings = std::iter::successors(Some(first), |at| schedule.next_after(*at));
+    let after = std::iter::successors(schedule.next_after(first), |at| schedule.next_after(*at));
+    firings.zip(after).take(FIRINGS).map(|(earlier, later)| later.millis_since(earlier)).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::{Limits, MIB};
+
+    const POLICY: &str = r#"
+        origins = ["https://*.example.com", "http://10.0.0.1:8080"]
+        [limits]
+        fuel = 2_000_000_000
+        memory = "64MiB"
+        lifetime = "1h"
+        http_calls = 2_000
+        [schedules]
+        count = 2
+        minimum_interval = "1m"
+        [secrets.stripe-key]
+        to = ["https://api.example.com"]
+        deployments = ["billing", "team-*"]
+        [secrets.signing]
+        sign = true
+        deployments = ["*"]
+        [deployments."team-*"]
+        limits.fuel = 5_000_000_000
+        [deployments.team-big]
+        limits.memory = "128MiB"
+        origins = ["https://*"]
+    "#;
+
+    fn policy() -> Policy {
+        Policy::parse_toml(POLICY).unwrap()
+    }
+
+    fn problems(name: &str, manifest: &str) -> Vec<Problem> {
+        let text = format!(r#"{{"module": "m@1.0.0", "limits": {{"lifetime": "10m"}}, {manifest}}}"#);
+        check(&policy(), name, &text)
+    }
+
+    fn check(policy: &Policy, name: &str, manifest: &str) -> Vec<Problem> {
+        let manifest = Manifest::parse_json(manifest.as_bytes()).unwrap();
+        policy.check(&name.parse().unwrap(), &manifest, Timestamp::from_millis(1_767_225_600_000))
+    }
+
+    fn pointers(problems: &[Problem]) -> Vec<&str> {
+        problems.iter().map(|problem| problem.pointer.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_within_the_policy_is_allowed() {
+        let manifest = r#"
+            "grants": {"http": ["https://api.example.com", "https://*.eu.example.com"], "secrets": [
+                {"name": "stripe-key", "to": ["https://api.example.com"]}, {"name": "signing", "use": "sign"}]},
+            "schedules": [{"name": "a", "cron": "* * * * *"}, {"name": "b", "every": "1m"}]"#;
+        for name in ["billing", "team-x"] {
+            assert_eq!(problems(name, manifest), [], "{name}");
+        }
+        assert_eq!(check(&Policy::default(), "x", r#"{"module": "m@1.0.0", "limits": {"fuel": 9000000000}}"#), []);
+    }
+
+    #[test]
+    fn what_is_beyond_the_policy_is_refused_with_the_line_to_add() {
+        let beyond = check(
+            &policy(),
+            "x",
+            r#"{"module": "m@1.0.0", "limits": {"fuel": 3000000000, "memory": "65MiB", "http_calls": 1},
+                "grants": {"http": ["https://example.com", "https://other.org"],
+                    "secrets": [{"name": "stripe-key", "to": ["https://api.example.com", "https://x.example.com"]},
+                        {"name": "new", "to": ["https://api.example.com"], "use": "sign"}]},
+                "schedules": [{"name": "a", "every": "30s"}, {"name": "b", "every": "1h"}, {"name": "c", "every": "1h"}]}"#,
+        );
+        assert_eq!(
+            pointers(&beyond),
+            [
+                "/grants/http/0",
+                "/grants/http/1",
+                "/grants/secrets/0",
+                "/grants/secrets/1",
+                "/limits/fuel",
+                "/limits/memory",
+                "/limits/lifetime",
+                "/schedules",
+                "/schedules/0"
+            ]
+        );
+        assert!(beyond.iter().all(|problem| problem.code == crate::Code::PolicyDenied));
+        let fixes: String = beyond.iter().map(|problem| format!("{}\n", problem.fix)).collect();
+        for line in [
+            "add \"https://other.org\" to `origins` of the policy",
+            "`secrets.stripe-key` of the policy: \"x\" to its `deployments`, \"https://x.example.com\" to its `to`",
+            "secrets.new = { to = [\"https://api.example.com\"], sign = true, deployments = [\"x\"] }",
+            "deployments.x.limits.fuel = 3000000000",
+            "deployments.x.limits.memory = \"65MiB\"",
+            "deployments.x.schedules.count = 3",
+            "deployments.x.schedules.minimum_interval = \"30s\"",
+        ] {
+            assert!(fixes.contains(line), "{line} in {fixes}");
+        }
+    }
+
+    #[test]
+    fn the_lines_to_add_allow_it() {
+        let manifest = r#"{"module": "m@1.0.0", "limits": {"fuel": 3000000000, "memory": "65MiB", "active": "2m"},
+            "grants": {"secrets": [{"name": "new", "to": ["https://a.org"], "use": "sign"}]},
+            "schedules": [{"name": "a", "every": "30s"}]}"#;
+        let strict =
+            "[limits]\nfuel = 1\nmemory = 0\nactive = \"1s\"\n[schedules]\ncount = 0\nminimum_interval = \"1h\"";
+        let problems = check(&Policy::parse_toml(strict).unwrap(), "x", manifest);
+        assert_eq!(problems.len(), 6);
+        let lines: String =
+            problems.iter().map(|it| format!("{}\n", it.fix.split("policy: ").nth(1).unwrap())).collect();
+        let wider = Policy::parse_toml(&format!("{lines}{strict}")).unwrap();
+        assert_eq!(check(&wider, "x", manifest), []);
+    }
+
+    #[test]
+    fn the_nearest_name_decides_and_the_rest_is_that_of_all() {
+        let (policy, limits) = (policy(), Limits { fuel: crate::Fuel::new(9_000_000_000), ..Limits::default() });
+        let fuel = |name: &str| policy.bounded(name, &limits).fuel.get();
+        assert_eq!((fuel("x"), fuel("team-a"), fuel("team-big")), (2_000_000_000, 5_000_000_000, 2_000_000_000));
+        let limits = Limits { memory: 512 * MIB, ..Limits::default() };
+        assert_eq!(policy.bounded("team-big", &limits).memory, 128 * MIB);
+        assert_eq!(policy.bounded("team-a", &limits).memory, 64 * MIB);
+        assert_eq!(policy.bounded("x", &Limits::default()).lifetime_millis, Some(3_600_000));
+        assert!(policy.allows_origin("team-big", "https", "anything.org", 8443));
+        assert!(!policy.allows_origin("team-big", "http", "10.0.0.1", 8080));
+        assert!(policy.allows_origin("team-a", "http", "10.0.0.1", 8080));
+        assert!(!policy.allows_origin("team-a", "https", "anything.org", 443));
+    }
+
+    #[test]
+    fn a_secret_goes_where_the_policy_names_it_and_nowhere_else() {
+        let policy = policy();
+        let may = |name: &str, host: &str| policy.allows_secret(name, "stripe-key", "https", host, 443);
+        assert!(may("billing", "api.example.com") && may("team-a", "api.example.com"));
+        assert!(!may("billing", "x.example.com") && !may("other", "api.example.com"));
+        assert!(!policy.allows_secret("billing", "unnamed", "https", "api.example.com", 443));
+        assert!(policy.may_sign("x", "signing") && !policy.may_sign("billing", "stripe-key"));
+        assert!(Policy::default().allows_secret("x", "y", "https", "z", 1) && Policy::default().may_sign("x", "y"));
+    }
+
+    #[test]
+    fn a_policy_that_is_not_one_says_what_is_wrong() {
+        for (text, part) in [
+            ("origins = 5", "/origins"),
+            ("[limits]\nfule = 1", "/limits/fule"),
+            ("[secrets.a]\nto = [\"nowhere\"]", "/secrets/a/to/0"),
+            ("[deployments.\"A B\"]", "/deployments/A B"),
+            ("[schedules]\nminimum_interval = 5", "/schedules/minimum_interval"),
+            ("origins = 2026-01-01", "/origins"),
+            ("x = [", "line 1"),
+        ] {
+            let problems = Policy::parse_toml(text).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.to_string().contains(part)), "{text}: {problems:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_policy_or_refused(text in "\\PC{0,200}|([a-z_.\"*]{1,12} ?= ?(\"[^\"\\\\]{0,20}\"|[0-9]{1,20}|\\{\\})\n){0,5}") {
+            let _ = Policy::parse_toml(&text);
+        }
+
+        #[test]
+        fn bounded_limits_are_within_the_policy(fuel in 1_000u64..10_000_000_000, memory in 1u64..1_000, name in "[a-z]{1,5}|team-(big|x)") {
+            let limits = Limits { fuel: crate::Fuel::new(fuel), memory: memory * MIB, ..Limits::default() };
+            let bounded = policy().bounded(&name, &limits);
+            let mut manifest = Manifest::parse_json(br#"{"module": "m@1.0.0"}"#).unwrap();
+            manifest.limits = bounded.clone();
+            prop_assert_eq!(policy().check(&name.parse().unwrap(), &manifest, Timestamp::default()), []);
+            prop_assert_eq!(policy().bounded(&name, &bounded), bounded);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The operator's policy: what deployments may be granted on this host, and how much they may use.
+//!
+//! A manifest is written by its author; the policy by whoever runs the host. What a manifest asks for beyond the policy is
+//! refused when it is deployed ([`Policy::check`]), and does not take effect when a run asks for it, since a policy may become
+//! stricter after a deployment. Without a policy file everything is allowed.
+
+mod check;
+mod read;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::ids::Fuel;
+use crate::limits::Limits;
+use crate::manifest::HttpGrant;
+
+/// The longest policy file, in bytes.
+pub const POLICY_BYTES: usize = 256 * 1024;
+/// The most secrets, deployments, or items of one list in a policy.
+const ENTRIES: usize = 1_000;
+
+/// What deployments may be granted, and use. The default allows everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// For every deployment, unless [`Self::deployments`] has something else for it.
+    rules: Rules,
+    /// By name: where secrets may go. None allows every secret everywhere.
+    secrets: Option<BTreeMap<String, SecretRule>>,
+    /// By the name of a deployment, or a beginning of names with `*` behind it.
+    deployments: BTreeMap<String, Rules>,
+}
+
+/// What one deployment may use. What is none is not bounded here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rules {
+    origins: Option<Vec<PolicyOrigin>>,
+    /// The highest value of each field of `[limits]`, in the order of [`CEILINGS`].
+    limits: [Option<u64>; CEILINGS.len()],
+    /// The most schedules.
+    schedules: Option<u64>,
+    /// The shortest distance between two firings of a schedule, in milliseconds.
+    minimum_interval_millis: Option<u64>,
+}
+
+/// Where a secret may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct SecretRule {
+    /// Origins of requests that may carry it.
+    to: Vec<PolicyOrigin>,
+    /// Whether it may sign.
+    sign: bool,
+    /// Deployments that may use it, by name or by a beginning of names with `*` behind it.
+    deployments: Vec<String>,
+}
+
+/// Origins that a policy allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PolicyOrigin {
+    /// `https://*`: every host, at any port.
+    AnyHost(&'static str),
+    /// As a manifest grants them.
+    Named(HttpGrant),
+}
+
+/// One field of `[limits]` that a policy bounds.
+struct Ceiling {
+    name: &'static str,
+    unit: Unit,
+    /// What a manifest asks for; none is no bound at all.
+    get: fn(&Limits) -> Option<u64>,
+    set: fn(&mut Limits, u64),
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Number,
+    Bytes,
+    Millis,
+}
+
+const CEILINGS: [Ceiling; 9] = [
+    Ceiling {
+        name: "fuel",
+        unit: Unit::Number,
+        get: |limits| Some(limits.fuel.get()),
+        set: |limits, most| limits.fuel = Fuel::new(most),
+    },
+    Ceiling {
+        name: "memory",
+        unit: Unit::Bytes,
+        get: |limits| Some(limits.memory),
+        set: |limits, most| limits.memory = most,
+    },
+    Ceiling {
+        name: "active",
+        unit: Unit::Millis,
+        get: |limits| Some(limits.active_millis),
+        set: |limits, most| limits.active_millis = most,
+    },
+    Ceiling {
+        name: "lifetime",
+        unit: Unit::Millis,
+        get: |limits| limits.lifetime_millis,
+        set: |limits, most| limits.lifetime_millis = Some(most),
+    },
+    Ceiling {
+        name: "output",
+        unit: Unit::Bytes,
+        get: |limits| Some(limits.output),
+        set: |limits, most| limits.output = most,
+    },
+    Ceiling { name: "log", unit: Unit::Bytes, get: |limits| Some(limits.log), set: |limits, most| limits.log = most },
+    Ceiling {
+        name: "journal",
+        unit: Unit::Bytes,
+        get: |limits| Some(limits.journal),
+        set: |limits, most| limits.journal = most,
+    },
+    Ceiling {
+        name: "http_calls",
+        unit: Unit::Number,
+        get: |limits| Some(limits.http_calls),
+        set: |limits, most| limits.http_calls = most,
+    },
+    Ceiling {
+        name: "http_bytes",
+        unit: Unit::Bytes,
+        get: |limits| Some(limits.http_bytes),
+        set: |limits, most| limits.http_bytes = most,
+    },
+];
+
+impl Policy {
+    /// Whether requests of a deployment may go to an origin. `host` is in lower case, an IPv6 address without brackets.
+    #[must_use]
+    pub fn allows_origin(&self, deployment: &str, scheme: &str, host: &str, port: u16) -> bool {
+        self.origins(deployment).is_none_or(|origins| origins.iter().any(|it| it.allows(scheme, host, port)))
+    }
+
+    /// Whether a request of a deployment may carry a secret to an origin.
+    #[must_use]
+    pub fn allows_secret(&self, deployment: &str, name: &str, scheme: &str, host: &str, port: u16) -> bool {
+        self.secret(deployment, name)
+            .is_none_or(|rule| rule.is_some_and(|rule| rule.to.iter().any(|origin| origin.allows(scheme, host, port))))
+    }
+
+    /// Whether a deployment may sign with a secret.
+    #[must_use]
+    pub fn may_sign(&self, deployment: &str, name: &str) -> bool {
+        self.secret(deployment, name).is_none_or(|rule| rule.is_some_and(|rule| rule.sign))
+    }
+
+    /// The limits of a deployment's manifest, as far as the policy lets them count.
+    #[must_use]
+    pub fn bounded(&self, deployment: &str, limits: &Limits) -> Limits {
+        let mut bounded = limits.clone();
+        for (index, ceiling) in CEILINGS.iter().enumerate() {
+            if let Some(most) = self.ceiling(deployment, index)
+                && (ceiling.get)(limits).is_none_or(|value| value > most)
+            {
+                (ceiling.set)(&mut bounded, most);
+            }
+        }
+        bounded
+    }
+
+    /// What is said of a deployment alone: of its name, or of the longest beginning of it.
+    fn own(&self, deployment: &str) -> Option<(&str, &Rules)> {
+        let fits = self.deployments.iter().filter(|(pattern, _)| fits(pattern, deployment));
+        let best = fits.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
+        best.map(|(pattern, rules)| (pattern.as_str(), rules))
+    }
+
+    fn origins(&self, deployment: &str) -> Option<&[PolicyOrigin]> {
+        let own = self.own(deployment).and_then(|(_, rules)| rules.origins.as_deref());
+        own.or(self.rules.origins.as_deref())
+    }
+
+    fn ceiling(&self, deployment: &str, index: usize) -> Option<u64> {
+        self.bound(deployment, |rules| rules.limits.get(index).copied().flatten())
+    }
+
+    fn bound(&self, deployment: &str, of: impl Fn(&Rules) -> Option<u64>) -> Option<u64> {
+        self.own(deployment).and_then(|(_, rules)| of(rules)).or_else(|| of(&self.rules))
+    }
+
+    /// The rule of a secret for a deployment. Outer none allows everything, inner none nothing.
+    fn secret(&self, deployment: &str, name: &str) -> Option<Option<&SecretRule>> {
+        let rule = self.secrets.as_ref()?.get(name);
+        Some(rule.filter(|rule| rule.deployments.iter().any(|pattern| fits(pattern, deployment))))
+    }
+}
+
+impl PolicyOrigin {
+    fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
+        match self {
+            Self::AnyHost(own) => *own == scheme,
+            Self::Named(grant) => grant.allows(scheme, host, port),
+        }
+    }
+
+    /// Whether every origin of a grant is one of these.
+    fn covers(&self, grant: &HttpGrant) -> bool {
+        match self {
+            Self::AnyHost(scheme) => *scheme == grant.scheme(),
+            Self::Named(own) => own.covers(grant),
+        }
+    }
+}
+
+/// Whether a name is meant: by itself, by its beginning with `*` behind it, or by `*`.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => pattern == name,
+    }
+}
+
+/// The policy in force. Clones are the same; the operator may replace it while the host runs.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyInForce(Arc<RwLock<Arc<Policy>>>);
+
+impl PolicyInForce {
+    /// A policy that is in force from now on.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(policy))))
+    }
+
+    /// The policy of this moment.
+    #[must_use]
+    pub fn now(&self) -> Arc<Policy> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another policy in force, from the next call of every run on.
+    pub fn replace(&self, policy: Policy) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+}

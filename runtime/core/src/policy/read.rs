@@ -1,0 +1,145 @@
+//! Reads a policy file, field by field, and reports all that is wrong with it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{CEILINGS, ENTRIES, POLICY_BYTES, Policy, PolicyOrigin, Rules, SecretRule, Unit};
+use crate::codes::Code;
+use crate::ids::DeploymentName;
+use crate::manifest::SCHEDULES;
+use crate::schedule::EVERY_MAX_MILLIS;
+use crate::wire::json::shown;
+use crate::wire::{Field, Object, Problem};
+
+/// The longest lifetime or activity that a policy can name, in milliseconds: 366 days.
+const MILLIS_MAX: u64 = EVERY_MAX_MILLIS;
+
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; only the first thing if it is not TOML.
+    pub fn parse_toml(text: &str) -> Result<Self, Vec<Problem>> {
+        if text.len() > POLICY_BYTES {
+            let message = format!("{} bytes; a policy holds at most {POLICY_BYTES}", text.len());
+            return Err(vec![Problem::field("", message, "Name deployments by the beginning of their names.")]);
+        }
+        let fields: Map<String, Value> = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.bytes().take(start).filter(|b| *b == b'\n').count() + 1;
+            vec![Problem::field("", format!("line {line}: {}", error.message()), "Correct that line; it is TOML.")]
+        })?;
+        let mut problems = Vec::new();
+        let policy = policy(Object::new(String::new(), fields), &mut problems);
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+}
+
+fn policy(mut object: Object, problems: &mut Vec<Problem>) -> Policy {
+    let mut policy = Policy { rules: rules(&mut object, problems), ..Policy::default() };
+    // With a policy a secret goes nowhere that the policy does not name.
+    policy.secrets = Some(named(object.take("secrets"), is_secret, problems, |mut object, problems| {
+        let to = origins(object.take("to"), problems).unwrap_or_default();
+        let sign = object.take("sign").and_then(|field| field.boolean(problems)).unwrap_or(false);
+        let deployments = list(object.take("deployments"), problems).unwrap_or_default();
+        let deployments = deployments.into_iter().filter_map(|field| pattern(field, problems)).collect();
+        object.finish(problems);
+        SecretRule { to, sign, deployments }
+    }));
+    policy.deployments = named(object.take("deployments"), is_pattern, problems, |mut object, problems| {
+        let rules = rules(&mut object, problems);
+        object.finish(problems);
+        rules
+    });
+    object.finish(problems);
+    policy
+}
+
+fn rules(object: &mut Object, problems: &mut Vec<Problem>) -> Rules {
+    let mut rules = Rules { origins: origins(object.take("origins"), problems), ..Rules::default() };
+    if let Some(mut limits) = object.take("limits").and_then(|field| field.object(problems)) {
+        for (place, ceiling) in rules.limits.iter_mut().zip(&CEILINGS) {
+            *place = limits.take(ceiling.name).and_then(|field| match ceiling.unit {
+                Unit::Number => field.number(0..=u64::MAX, problems),
+                Unit::Bytes => field.size(0..=u64::MAX, problems),
+                Unit::Millis => field.duration(1..=MILLIS_MAX, problems),
+            });
+        }
+        limits.finish(problems);
+    }
+    if let Some(mut schedules) = object.take("schedules").and_then(|field| field.object(problems)) {
+        let count = schedules.take("count");
+        rules.schedules = count.and_then(|field| field.number(0..=SCHEDULES as u64, problems));
+        let interval = schedules.take("minimum_interval");
+        rules.minimum_interval_millis = interval.and_then(|field| field.duration(1..=MILLIS_MAX, problems));
+        schedules.finish(problems);
+    }
+    rules
+}
+
+/// An object whose names are the operator's.
+fn named<T>(
+    field: Option<Field>,
+    is_name: fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+    read: impl Fn(Object, &mut Vec<Problem>) -> T,
+) -> BTreeMap<String, T> {
+    let mut all = BTreeMap::new();
+    let Some(mut object) = field.and_then(|field| field.object(problems)) else { return all };
+    for (name, field) in object.take_all().into_iter().take(ENTRIES) {
+        if !is_name(&name) {
+            problems.push(Problem::field(&field.pointer, format!("`{}` is no name", shown(&name)), NAME_FIX));
+        } else if let Some(object) = field.object(problems) {
+            all.insert(name, read(object, problems));
+        }
+    }
+    all
+}
+
+const NAME_FIX: &str = "Use 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit; of deployments also a \
+                        beginning of names, such as \"team-*\".";
+
+fn is_secret(name: &str) -> bool {
+    // Secrets are named as deployments are.
+    name.parse::<DeploymentName>().is_ok()
+}
+
+fn is_pattern(name: &str) -> bool {
+    match name.strip_suffix('*') {
+        Some("") => true,
+        Some(beginning) => beginning.trim_end_matches('-').parse::<DeploymentName>().is_ok(),
+        None => name.parse::<DeploymentName>().is_ok(),
+    }
+}
+
+fn pattern(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
+    let pointer = field.pointer.clone();
+    let name = field.text(64, problems)?;
+    if !is_pattern(&name) {
+        problems.push(Problem::field(pointer, format!("`{}` is no name of deployments", shown(&name)), NAME_FIX));
+    }
+    Some(name)
+}
+
+fn list(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Vec<Field>> {
+    field?.one_or_many(ENTRIES, problems)
+}
+
+fn origins(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Vec<PolicyOrigin>> {
+    let fields = list(field, problems)?;
+    Some(fields.into_iter().filter_map(|field| origin(field, problems)).collect())
+}
+
+fn origin(field: Field, problems: &mut Vec<Problem>) -> Option<PolicyOrigin> {
+    match &field.value {
+        Value::String(text) if text == "https://*" => Some(PolicyOrigin::AnyHost("https")),
+        Value::String(text) if text == "http://*" => Some(PolicyOrigin::AnyHost("http")),
+        _ => field.parse(problems).map(PolicyOrigin::Named),
+    }
+}
+
+/// A problem of a manifest that goes beyond the policy.
+pub(super) fn denied(pointer: String, message: String, fix: String) -> Problem {
+    Problem::field(pointer, message, fix).with_code(Code::PolicyDenied)
+}
