@@ -7,7 +7,7 @@ PROFILE ?= dev
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash api test-modules bench peers guests lint lint-modules deny check image container-root doc build install
+.PHONY: help demo test crash fuzz api test-modules bench peers guests lint lint-modules deny check image container-root doc build install
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,14 @@ FIRST ?= 1
 
 crash: guests ## The whole crash matrix: the host ended at every gate, hundreds of seeds (SEEDS=300 FIRST=1)
 	TIDEMILL_CRASH_SEEDS=$(SEEDS) TIDEMILL_CRASH_FIRST=$(FIRST) $(CARGO) test --workspace --locked --test crash -- --nocapture
+
+# Iterations of the fuzzer in all, its seed, and the names of targets (all of them if empty).
+ITERATIONS ?= 10000000
+SEED ?= 1
+TARGETS ?=
+
+fuzz: ## Mutated inputs for every parser that reads bytes from outside (ITERATIONS=10000000 SEED=1 TARGETS="json cron")
+	$(CARGO) run --quiet --locked --release -p tidemill-fuzz -- --iterations $(ITERATIONS) --seed $(SEED) $(TARGETS)
 
 test-modules: ## Run the unit tests of the SDK and of the modules, on this machine's own target
 	.ci/modules.sh test

@@ -12,6 +12,8 @@
 mod attempts;
 mod auth;
 pub mod config;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod list;
 pub mod openapi;

@@ -50,6 +50,8 @@ pub use activation::{
 };
 pub use cancel::{CancelToken, Urgency};
 pub use compile::compile_component_main;
+#[cfg(feature = "fuzzing")]
+pub use compile::fuzzing;
 pub use config::{CompilerCommand, EngineConfig, MEMORY_MAX};
 pub use egress::{BadOrigin, BadRoots, EgressPolicy, OriginPattern, Roots, Scheme};
 pub use engine::{Engine, EngineStats};

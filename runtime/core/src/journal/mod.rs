@@ -27,6 +27,8 @@ pub use kind::Kind;
 pub use page::{JournalPage, PageReader, PageStart};
 pub use replay::Journal;
 pub use seen::{Damaged, Mismatch, Seen, ShownEntry};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use stored::sealed_chunk;
 
 /// 128 bits of a digest: of a request as the guest made it, before secrets are put in, or of a step's path.
 pub type Hash = [u8; 16];

@@ -136,9 +136,10 @@ pub(super) fn all_for_tests(chunks: &Chunks) -> Vec<Bytes> {
     chunks.sealed.iter().map(|chunk| chunk.bytes.clone()).chain(tail).collect()
 }
 
-/// A first chunk of these records, whatever they are, with the checksum that is theirs.
-#[cfg(test)]
-pub(super) fn sealed_for_tests(records: &[u8]) -> Bytes {
+/// A first chunk that holds `records`, valid or not, under their correct checksum.
+#[cfg(any(test, feature = "fuzzing"))]
+#[must_use]
+pub fn sealed_chunk(records: &[u8]) -> Bytes {
     let mut bytes = [&[FORMAT, 0, 0, 0, 0], records].concat();
     Chunks::new().finish(&mut bytes);
     bytes.into()

@@ -4,6 +4,8 @@
 mod cache;
 mod child;
 mod confine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inspect;
 mod lines;
 mod report;

@@ -26,6 +26,8 @@ mod committer;
 mod config;
 mod disk;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod group;
 mod index;
 mod kv;

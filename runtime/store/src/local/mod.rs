@@ -12,6 +12,8 @@ mod deployments;
 mod expire;
 mod feed;
 mod firings;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod held;
 mod inbox;
 mod journal;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::stored::sealed_for_tests;
+use super::super::stored::sealed_chunk;
 use super::*;
 
 /// A journal of several chunks with something of everything in it.
@@ -93,7 +93,7 @@ fn a_step_that_ends_twice_is_no_journal() {
         journal.change().unwrap().chunks.remove(0)
     };
     let twice = [&once[5..], &once[5..]].concat();
-    assert_eq!(Journal::load(vec![sealed_for_tests(&twice)]).unwrap_err().what, "a step ends twice");
+    assert_eq!(Journal::load(vec![sealed_chunk(&twice)]).unwrap_err().what, "a step ends twice");
 }
 
 proptest! {
@@ -115,7 +115,7 @@ proptest! {
 
     #[test]
     fn garbage_under_a_right_checksum_never_panics(records in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(journal) = Journal::load(vec![sealed_for_tests(&records)]) { drive(journal); }
+        if let Ok(journal) = Journal::load(vec![sealed_chunk(&records)]) { drive(journal); }
     }
 
     #[test]
@@ -129,6 +129,6 @@ proptest! {
             records[at] = byte;
         }
         if let Some(cut) = cut { records.truncate(cut.index(records.len())); }
-        if let Ok(journal) = Journal::load(vec![sealed_for_tests(&records)]) { drive(journal); }
+        if let Ok(journal) = Journal::load(vec![sealed_chunk(&records)]) { drive(journal); }
     }
 }
