@@ -86,7 +86,7 @@ impl std::fmt::Display for Problem {
             }
             write!(f, "{}", field.detail)?;
             if let Some(fix) = &field.fix {
-                write!(f, "\n    {fix}")?;
+                write!(f, "\n    {}", for_command(&field.code, fix))?;
             }
         }
         if !self.users.is_empty() {

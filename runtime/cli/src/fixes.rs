@@ -27,25 +27,38 @@ const fn own(code: Code) -> Option<&'static str> {
         Code::PathNotFound | Code::MethodNotAllowed | Code::BadHeader | Code::UnsupportedMediaType => {
             "Use a host of the version of this program: `tidemill --version`, and `tidemill doctor` for the host."
         }
+        Code::InputInvalid | Code::BadField | Code::BadManifest => "Correct what is listed above.",
+        Code::ComponentInUse => {
+            "Delete or move the deployments that are listed above, wait for their runs, then try again."
+        }
         Code::BadCursor => "Call the command again.",
         Code::UrlTooLong | Code::HeaderTooLarge => "Name fewer or shorter things at once.",
         _ => return None,
     })
 }
 
-/// Leaves out what is in brackets and names a request: ` (`GET /v1/runs`)`.
+/// Leaves out what names a request: in brackets, as in ` (`GET /v1/runs`)`, or as the last part of a sentence.
 fn without_requests(fix: &str) -> Cow<'_, str> {
-    let Some(start) = fix.find(" (`") else { return Cow::Borrowed(fix) };
-    let rest = fix.get(start + 3..).unwrap_or_default();
-    let is_request = ["GET ", "PUT ", "POST ", "DELETE "].iter().any(|method| rest.starts_with(method));
-    match rest.find("`)").filter(|_| is_request) {
-        Some(end) => {
+    if let Some(start) = fix.find(" (`") {
+        let rest = fix.get(start + 3..).unwrap_or_default();
+        if let Some(end) = rest.find("`)").filter(|_| is_request(rest)) {
             let before = fix.get(..start).unwrap_or_default();
             let after = rest.get(end + 2..).unwrap_or_default();
-            Cow::Owned(format!("{before}{}", without_requests(after)))
+            return Cow::Owned(format!("{before}{}", without_requests(after)));
         }
-        None => Cow::Borrowed(fix),
     }
+    for joint in [": `", "; `"] {
+        if let Some((before, rest)) = fix.split_once(joint)
+            && is_request(rest)
+        {
+            return Cow::Owned(format!("{before}."));
+        }
+    }
+    Cow::Borrowed(fix)
+}
+
+fn is_request(text: &str) -> bool {
+    ["GET /", "PUT /", "POST /", "DELETE /"].iter().any(|method| text.starts_with(method))
 }
 
 #[cfg(test)]
@@ -77,5 +90,7 @@ mod tests {
         assert_eq!(for_command("host/deployment-in-use", "Wait for run 7."), "Wait for run 7.");
         assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "See `tidemill runs`.");
         assert_eq!(for_command("no-luck", "Try (`GET /x`) again (`tidemill retry`)."), "Try again (`tidemill retry`).");
+        assert_eq!(for_command("x", "Send what fits: `GET /v1/x` shows it."), "Send what fits.");
+        assert_eq!(for_command("x", "Write it: `tidemill x`."), "Write it: `tidemill x`.");
     }
 }

@@ -37,14 +37,12 @@ fn newest(folder: &Path, component: &Path) -> Option<(PathBuf, SystemTime)> {
             let name = name.to_string_lossy();
             let Ok(about) = entry.metadata() else { continue };
             count += 1;
-            if name.starts_with('.') || count > FILES {
+            if name.starts_with('.') || BUILT.contains(&&*name) || count > FILES {
                 continue;
             }
             let path = entry.path();
             if about.is_dir() {
-                if !BUILT.contains(&&*name) {
-                    folders.push(path);
-                }
+                folders.push(path);
                 continue;
             }
             let aside = ASIDE.contains(&&*name) || path.extension().is_some_and(|kind| kind == "md" || kind == "wasm");
