@@ -238,6 +238,10 @@ impl Host {
         let stats = self.0.guests.stats();
         now.syncs.set(number(self.0.store.sync_count()));
         now.store_good.set(i64::from(self.0.store.health() == StoreHealth::Good));
+        if let Some(space) = self.0.store.space() {
+            now.index_live_bytes.set(number(space.live_bytes.unwrap_or_default()));
+            now.index_used_bytes.set(number(space.used_bytes));
+        }
         now.guests_running.set(number(stats.running));
         now.guests_waiting.set(number(stats.waiting));
         now.modules.set(number(stats.modules));

@@ -22,7 +22,7 @@ use tidemill_core::{
 };
 use tokio::sync::watch;
 
-pub use crate::embedded::{Commit as CommitMark, Turn};
+pub use crate::embedded::{Commit as CommitMark, IndexSpace, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
@@ -57,6 +57,10 @@ pub trait Store: Send + Sync + 'static {
     async fn begin_life(&self, node: &NodeId) -> Result<Epoch>;
     /// How the store is now.
     fn health(&self) -> StoreHealth;
+    /// How much room the store's index takes; none if the store has no files of its own.
+    fn space(&self) -> Option<IndexSpace> {
+        None
+    }
     /// The newest commit that can be read; changes with each.
     fn committed(&self) -> watch::Receiver<CommitMark>;
     /// How often the store has waited for the disk to confirm a commit.

@@ -95,6 +95,8 @@ pub(crate) struct HostGauges {
     pub(crate) scrubs: Family<Scrubbed, Counter>,
     pub(crate) suspended: Gauge,
     pub(crate) orphaned: Gauge,
+    pub(crate) index_live_bytes: Gauge,
+    pub(crate) index_used_bytes: Gauge,
     pub(crate) guests_running: Gauge,
     pub(crate) guests_waiting: Gauge,
     pub(crate) modules: Gauge,
@@ -238,6 +240,18 @@ impl Default for Metrics {
             "Since when the oldest parked run waits for a person, since 1970; 0 if none does",
             Unit::Seconds,
             Family::clone(&parked_oldest),
+        );
+        registry.register_with_unit(
+            "store_index_live",
+            "All records of the store's index with their keys; 0 until they were counted",
+            Unit::Bytes,
+            host.index_live_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "store_index_used",
+            "The files of the store's index, which is written anew when they are three times its records",
+            Unit::Bytes,
+            host.index_used_bytes.clone(),
         );
         registry.register("guests_running", "Guests in memory", host.guests_running.clone());
         registry.register("guests_waiting", "Guests that wait for room in the pool", host.guests_waiting.clone());

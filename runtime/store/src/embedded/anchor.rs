@@ -17,6 +17,8 @@ const SLOT: usize = 4096;
 const MAGIC: [u8; 8] = *b"TideCkp\0";
 const FIXED: usize = 64;
 const ENTRY: usize = 17;
+/// Where the numbers behind the tables lie; zeros in what earlier versions wrote.
+const MORE: usize = SLOT - 24;
 /// More tables than this do not fit into a slot.
 pub(super) const MAX_TABLES: usize = 128;
 
@@ -35,6 +37,10 @@ pub(super) struct Point {
     pub chain: u64,
     /// Number and sum of each table's records, by table id.
     pub sums: Vec<(u8, TableSum)>,
+    /// The number of the index's folder: see [`folder`](super::index::folder).
+    pub index: u64,
+    /// Bytes of all records, if they were counted.
+    pub live_bytes: Option<u64>,
 }
 
 /// The file with the two slots.
@@ -97,7 +103,9 @@ fn encode(seed: u64, turn: u64, point: &Point) -> Vec<u8> {
         slot.extend_from_slice(&sum.count.to_le_bytes());
         slot.extend_from_slice(&sum.sum.to_le_bytes());
     }
-    slot.resize(SLOT - 8, 0);
+    slot.resize(MORE, 0);
+    slot.extend_from_slice(&point.index.to_le_bytes());
+    slot.extend_from_slice(&point.live_bytes.map_or(0, |bytes| bytes + 1).to_le_bytes());
     let check = xxh3_64_with_seed(&slot, seed);
     slot.extend_from_slice(&check.to_le_bytes());
     slot
@@ -119,6 +127,8 @@ fn decode(seed: u64, slot: &[u8]) -> Option<(u64, Point)> {
         let sum = u64::from_le_bytes(*entry.get(9..17)?.first_chunk()?);
         sums.push((entry[0], TableSum { count, sum }));
     }
+    let more =
+        |at: usize| content.get(MORE + at..MORE + at + 8).and_then(|b| b.first_chunk()).map(|b| u64::from_le_bytes(*b));
     let point = Point {
         generation: number(1)?,
         position: number(2)?,
@@ -126,6 +136,8 @@ fn decode(seed: u64, slot: &[u8]) -> Option<(u64, Point)> {
         offset: number(4)?,
         chain: number(5)?,
         sums,
+        index: more(0)?,
+        live_bytes: more(8)?.checked_sub(1),
     };
     Some((number(0)?, point))
 }
@@ -137,7 +149,17 @@ mod tests {
 
     fn point(generation: u64) -> Point {
         let sums = (0..128).map(|table| (table, TableSum { count: generation, sum: u64::MAX })).collect();
-        Point { generation, position: 9, segment: 2, offset: 4096, chain: 5, sums }
+        let live_bytes = generation.checked_sub(1);
+        Point { generation, position: 9, segment: 2, offset: 4096, chain: 5, sums, index: generation / 2, live_bytes }
+    }
+
+    #[test]
+    fn a_header_of_an_earlier_version_names_the_first_index_and_no_bytes() {
+        let mut slot = encode(7, 1, &Point { index: 0, live_bytes: None, ..point(3) });
+        assert!(slot[FIXED + 128 * ENTRY..SLOT - 8].iter().all(|byte| *byte == 0), "as it was written");
+        assert_eq!(decode(7, &slot).map(|(_, point)| (point.index, point.live_bytes)), Some((0, None)));
+        slot[MORE] = 1;
+        assert_eq!(decode(7, &slot), None);
     }
 
     #[test]

@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering;
 use tidemill_core::gate;
 
 use super::anchor::Point;
-use super::config::Table;
 use super::error::{KvError, is_exhaustion};
 use super::index::{self, SyncError};
 use super::log::DIR;
+use super::rewrite;
 use super::segment;
 use super::shared::Shared;
 use super::sums::TableSum;
 use super::versions::Standing;
 
-/// Makes checkpoints as they fall due, until told to stop.
+/// Makes checkpoints as they fall due, until told to stop. After each it looks whether the index is to be written anew.
 pub(super) fn run(shared: &Arc<Shared>) {
     while shared.pace.wait(shared.config.checkpoint_every) {
         if shared.stopped().is_some() {
@@ -25,6 +25,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         if let Err(error) = make(shared) {
             tracing::warn!(code = error.code(), %error, "no checkpoint could be made; the log keeps what it would have covered");
         }
+        rewrite::begin_if_due(shared);
     }
 }
 
@@ -33,7 +34,8 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     let mut checkpointed = shared.lock_checkpointed();
     let appended = shared.pace.appended();
     let indexed = shared.versions.indexed();
-    if indexed.end.generation == checkpointed.point.generation {
+    // An index that was just written anew has groups that the writer is still putting into it.
+    if indexed.end.generation <= checkpointed.point.generation {
         return Ok(());
     }
     gate::pass("checkpoint/begun");
@@ -50,8 +52,8 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         return Err(KvError::from(fault));
     }
     gate::pass("checkpoint/flushed");
-    let data = &shared.config.dir;
-    shared.spares.lend(|| index::sync_files(data, &mut checkpointed.synced)).map_err(|error| {
+    let folder = shared.index.folder();
+    shared.spares.lend(|| index::sync_files(&folder, &mut checkpointed.synced)).map_err(|error| {
         if let SyncError::NotOpened(error) = &error
             && is_exhaustion(&error.to_string())
         {
@@ -62,7 +64,7 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         error
     })?;
     gate::pass("checkpoint/synced");
-    let point = point(shared.index.tables(), &indexed);
+    let point = point(shared, &indexed, checkpointed.point.index);
     let failed = |error| KvError::io("the log's header could not be written", &error);
     checkpointed.anchor.write(&point).map_err(failed)?;
     gate::pass("checkpoint/written");
@@ -75,8 +77,9 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     Ok(())
 }
 
-/// The point that `indexed` is at.
-pub(super) fn point(tables: &[Table], indexed: &Standing) -> Point {
+/// The point that `indexed` is at, with the index in the folder of that number.
+pub(super) fn point(shared: &Shared, indexed: &Standing, index: u64) -> Point {
+    let tables = shared.index.tables();
     let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(indexed.sums.iter().copied()).collect();
     Point {
         generation: indexed.end.generation,
@@ -85,6 +88,8 @@ pub(super) fn point(tables: &[Table], indexed: &Standing) -> Point {
         offset: indexed.end.offset,
         chain: indexed.end.chain,
         sums,
+        index,
+        live_bytes: shared.space.live_bytes(indexed),
     }
 }
 

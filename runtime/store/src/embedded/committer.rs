@@ -357,8 +357,10 @@ impl Committer {
     fn finish(&mut self) -> Result<(), KvError> {
         let shared = &self.shared;
         // A checkpoint that is under way ends first, unless it hangs in the index.
-        let patience = super::open::index_timeout(&shared.config);
+        let folder = shared.index.folder();
+        let patience = super::open::index_timeout(&shared.config, &folder);
         let joined = self.checkpoints.take().is_none_or(|thread| join_within(thread, patience));
+        let joined = joined && shared.space.take_rewriting().is_none_or(|thread| join_within(thread, patience));
         let sound = joined && shared.stopped().is_none() && !shared.faulted.load(Ordering::Acquire);
         let checkpointed = if sound { checkpoint::make(shared) } else { Ok(()) };
         if !shared.index.close(patience) {
@@ -369,8 +371,9 @@ impl Committer {
             return Err(why);
         }
         let config = &shared.config;
-        if sound && index::size(&config.dir) <= config.seal_at_close_bytes {
-            stop::write(&*config.disk, &config.dir, shared.seed)
+        let folder = shared.index.folder();
+        if sound && index::size(&folder) <= config.seal_at_close_bytes {
+            stop::write(&*config.disk, &config.dir, &folder, shared.seed)
                 .map_err(|error| KvError::io("the list of a clean stop could not be written", &error))?;
         }
         Ok(())

@@ -45,6 +45,8 @@ pub struct KvConfig {
     pub scrub_at_open_bytes: u64,
     /// At a clean stop, an index of up to so many bytes is listed with checksums. 2 GiB by default.
     pub seal_at_close_bytes: u64,
+    /// An index of more bytes than this, and than three times its records, is written anew in the background. 32 MiB by default.
+    pub rewrite_from_bytes: u64,
     /// How long the index may take to open before it is held to be damaged, besides as much again
     /// for each GB of it. 20 s by default: far beyond what a sound one needs.
     pub index_open_timeout: Duration,
@@ -69,6 +71,7 @@ impl KvConfig {
             reserve_bytes: 64 << 20,
             scrub_at_open_bytes: 64 << 20,
             seal_at_close_bytes: 2 << 30,
+            rewrite_from_bytes: 32 << 20,
             index_open_timeout: Duration::from_secs(20),
             queue: 4096,
             disk: Arc::new(RealDisk),

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use super::versions::Change;
 const LOCKED: &str = "could not acquire lock";
 const LOCK_TRIES: u32 = 400;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
-/// The index's folder in the data folder.
+/// The index's first folder in the data folder. One that was written anew has a number behind the name.
 pub(super) const DIR: &str = "index";
 /// The tree that holds the index's own record of its last checkpoint; no table can have the name.
 const MARKS: &str = "(checkpoint)";
@@ -35,6 +35,7 @@ const DROP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The index, open; taken away while it is opened again.
 pub(super) struct Index {
+    folder: Mutex<PathBuf>,
     tables: &'static [Table],
     by_id: [Option<u8>; 256],
     open: RwLock<State>,
@@ -91,15 +92,15 @@ fn call<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
 }
 
 impl Trees {
-    /// Opens sled in `data`, on a thread of its own that is left behind where it takes longer than `timeout`.
-    fn open(
-        data: &Path,
+    /// Opens sled in `dir`, on a thread of its own that is left behind where it takes longer than `timeout`.
+    pub fn open(
+        dir: &Path,
         cache: u64,
         tables: &'static [Table],
         timeout: Duration,
         create: bool,
     ) -> Result<Self, KvError> {
-        let dir = data.join(DIR);
+        let dir = dir.to_owned();
         let (tell, told) = mpsc::channel();
         thread::Builder::new()
             .name("tidemill-index".to_owned())
@@ -145,7 +146,7 @@ impl Trees {
     }
 
     /// Gives sled up on a thread that may panic, and waits for it where that does not take long.
-    fn give_up(self: Arc<Self>, patience: Duration) -> bool {
+    pub fn give_up(self: Arc<Self>, patience: Duration) -> bool {
         let (tell, told) = mpsc::channel();
         let spawned = thread::Builder::new().name("tidemill-index".to_owned()).spawn(move || {
             let mut trees = self;
@@ -167,9 +168,9 @@ impl Trees {
 }
 
 impl Index {
-    /// Opens an index that must have all `tables`; with `create` those it lacks are made.
+    /// Opens an index in `folder` that must have all `tables`; with `create` those it lacks are made.
     pub fn open(
-        data: &Path,
+        folder: &Path,
         cache: u64,
         tables: &'static [Table],
         timeout: Duration,
@@ -179,14 +180,38 @@ impl Index {
         for (slot, table) in tables.iter().enumerate() {
             by_id[usize::from(table.id)] = u8::try_from(slot).ok();
         }
-        let trees = Trees::open(data, cache, tables, timeout, create)?;
-        Ok(Self { tables, by_id, open: RwLock::new(State::Open(Arc::new(trees))) })
+        let trees = Trees::open(folder, cache, tables, timeout, create)?;
+        let folder = Mutex::new(folder.to_owned());
+        Ok(Self { folder, tables, by_id, open: RwLock::new(State::Open(Arc::new(trees))) })
+    }
+
+    /// The folder of its files.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts handles on another folder in the place of the old ones, which are the answer; none if it is not open. Whoever has
+    /// the old ones in hands reads what was there before.
+    pub fn replace(&self, folder: PathBuf, trees: Arc<Trees>) -> Option<Arc<Trees>> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*open, State::Open(_)) {
+            return None;
+        }
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder;
+        match std::mem::replace(&mut *open, State::Open(trees)) {
+            State::Open(old) => Some(old),
+            State::Lost | State::Closed => None,
+        }
+    }
+
+    /// Handles that are not the index's own, used like them.
+    pub fn reading_of(&self, trees: &Arc<Trees>) -> Reading<'_> {
+        Reading { index: self, trees: Arc::clone(trees) }
     }
 
     /// Gives the old handles up and opens the index again; `recover` brings it up to date before anyone reads it.
     pub fn reopen(
         &self,
-        data: &Path,
         cache: u64,
         timeout: Duration,
         recover: impl FnOnce(&Reading) -> Result<(), KvError>,
@@ -197,7 +222,7 @@ impl Index {
         {
             return Err(lost());
         }
-        let trees = Arc::new(Trees::open(data, cache, self.tables, timeout, false)?);
+        let trees = Arc::new(Trees::open(&self.folder(), cache, self.tables, timeout, false)?);
         recover(&Reading { index: self, trees: Arc::clone(&trees) })?;
         *open = State::Open(trees);
         Ok(())
@@ -362,9 +387,8 @@ fn put(tree: &sled::Tree, key: &[u8], sealed: Option<sled::IVec>) -> sled::Resul
 ///
 /// # Errors
 /// [`SyncError::NotOpened`] if a file could not be opened, and [`SyncError::Sync`] if the disk did not confirm one.
-pub(super) fn sync_files(data: &Path, synced: &mut HashSet<PathBuf>) -> Result<(), SyncError> {
-    let dir = data.join(DIR);
-    for entry in fs::read_dir(&dir).map_err(SyncError::NotOpened)? {
+pub(super) fn sync_files(dir: &Path, synced: &mut HashSet<PathBuf>) -> Result<(), SyncError> {
+    for entry in fs::read_dir(dir).map_err(SyncError::NotOpened)? {
         let entry = entry.map_err(SyncError::NotOpened)?;
         if entry.file_type().map_err(SyncError::NotOpened)?.is_file() {
             sync_file(&entry.path())?;
@@ -380,7 +404,7 @@ pub(super) fn sync_files(data: &Path, synced: &mut HashSet<PathBuf>) -> Result<(
         present.insert(path);
     }
     sync_file(&blobs)?;
-    sync_file(&dir)?;
+    sync_file(dir)?;
     *synced = present;
     Ok(())
 }
@@ -413,15 +437,35 @@ fn sync_file(path: &Path) -> Result<(), SyncError> {
     }
 }
 
-/// Bytes of the index's files.
-pub(super) fn size(data: &Path) -> u64 {
-    files(data).unwrap_or_default().iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
+/// The folder of the index with that number: the number rises each time the index is written anew.
+pub(super) fn folder(data: &Path, number: u64) -> PathBuf {
+    if number == 0 { data.join(DIR) } else { data.join(format!("{DIR}-{number}")) }
 }
 
-/// The index's files, sorted.
-pub(super) fn files(data: &Path) -> io::Result<Vec<PathBuf>> {
+/// Removes the folders of other indexes: what a rewriting that did not come to its end left, or the one before the last.
+pub(super) fn remove_others(data: &Path, number: u64) -> io::Result<()> {
+    let own = folder(data, number);
+    for entry in fs::read_dir(data)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_index = name == DIR
+            || name.strip_prefix(DIR).and_then(|rest| rest.strip_prefix('-')).is_some_and(|n| n.parse::<u64>().is_ok());
+        if is_index && path != own {
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of an index's files.
+pub(super) fn size(folder: &Path) -> u64 {
+    files(folder).unwrap_or_default().iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
+}
+
+/// An index's files, sorted.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut folders = vec![data.join(DIR)];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;

@@ -10,7 +10,9 @@ use super::committer::{Job, Submitted};
 use super::config::{KvConfig, Table};
 use super::error::{Health, KvError, SubmitError};
 use super::group::Tx;
+use super::index;
 use super::open::{self, OpenReport};
+use super::rewrite::{self, IndexSpace};
 use super::scrub::{self, Haste, Scrubbed};
 use super::shared::{Commit, Shared};
 use super::span::Span;
@@ -87,12 +89,12 @@ impl Kv {
         in_memory: impl FnOnce(&Versions, usize, &[u8]) -> Option<Option<sled::IVec>>,
     ) -> Result<Option<Value>, KvError> {
         let read = || {
-            let reading = self.shared.index.reading()?;
-            let slot = reading.slot(table.id)?;
-            // Who reads one key and then another must not see only the first of a group that is half in the index.
+            let slot = self.shared.index.slot(table.id)?;
+            // Who reads one key and then another must not see only the first of a group that is half in the index. The index
+            // is taken after that look: it has all that is not in memory, though another may just have taken its place.
             let sealed = match in_memory(&self.shared.versions, slot, key) {
                 Some(sealed) => sealed,
-                None => reading.sealed(slot, key)?,
+                None => self.shared.index.reading()?.sealed(slot, key)?,
             };
             sealed.map(|sealed| stored::unseal(table, key, &sealed)).transpose()
         };
@@ -160,6 +162,25 @@ impl Kv {
     #[must_use]
     pub fn take_scrub(&self) -> Option<Scrubbed> {
         self.shared.unclaimed_scrub.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// Writes the index anew, so that it takes no more room than its records need, beside commits. Blocks for as long as that
+    /// takes. It happens by itself when the index is larger than [`KvConfig::rewrite_from_bytes`] and three times its records.
+    ///
+    /// # Errors
+    /// [`KvError::DiskFull`] if there is no room for both; [`KvError::Closed`] if the store closes; [`KvError::Damaged`] if a
+    /// record is not what was written; [`KvError::Io`]. The index is the old one then.
+    pub fn rewrite_index(&self) -> Result<(), KvError> {
+        rewrite::run(&self.shared, Haste::Alone)
+    }
+
+    /// How much room the index takes.
+    #[must_use]
+    pub fn space(&self) -> IndexSpace {
+        IndexSpace {
+            live_bytes: self.shared.space.live_bytes(&self.shared.versions.durable()),
+            used_bytes: index::size(&self.shared.index.folder()),
+        }
     }
 
     /// Makes a checkpoint now. Blocks until it is durable.

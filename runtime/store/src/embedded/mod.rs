@@ -6,7 +6,7 @@
 //! passed over.
 //!
 //! A reading path: [`Kv`] (`kv.rs`) is the front; `committer.rs` and `writer.rs` tell the life of a group, `log.rs` and `record.rs`
-//! what it writes, `checkpoint.rs` when the log may forget it, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a
+//! what it writes, `checkpoint.rs` when the log may forget it, `rewrite.rs` how the index gives room back, `open.rs` and `replay.rs` how it is read back, `versions.rs` why a
 //! reader of several keys never sees half of one. What the keys and values mean is the business of the layer above.
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //! checkpoint  the log's header: what is durably in the index, and where the log goes on
 //! log/        segments, and spares that wait to become one
 //! tail        the last group made durable, unsynced
-//! index/      sled's files
+//! index/      sled's files; index-1/, index-2/ … after it was written anew
 //! payloads/    long values, the layer above's: a file each, named by its digest
 //! stopped     after a clean stop: the index's files with their checksums
 //! ```
@@ -38,6 +38,7 @@ mod open;
 mod quiet;
 mod record;
 mod replay;
+mod rewrite;
 mod scrub;
 mod segment;
 mod shared;
@@ -58,6 +59,7 @@ pub use error::{Health, KvError, SubmitError};
 pub use group::{MAX_KEY, MAX_OPERATION, Turn, Tx};
 pub use kv::{Kv, WeakKv};
 pub use open::OpenReport;
+pub use rewrite::IndexSpace;
 pub use scrub::Scrubbed;
 pub use shared::Commit;
 pub use span::Span;

@@ -83,11 +83,13 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let seed = manifest.seed;
     let (anchor, point) = Anchor::open(&*disk, &data, seed)?;
     let replay = Replay::verify(Arc::clone(&disk), &data, seed, &point)?;
-    check_index_files(&data, &manifest)?;
-    let clean = stop::verify(&*disk, &data, seed)?;
+    let folder = index::folder(&data, point.index);
+    check_index_files(&folder, &manifest)?;
+    let clean = stop::verify(&*disk, &data, &folder, seed)?;
 
     let open_index = || {
-        let index = Index::open(&data, config.index_cache_bytes, config.tables, index_timeout(&config), more_tables)?;
+        let timeout = index_timeout(&config, &folder);
+        let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, more_tables)?;
         gate::pass("open/verified");
         bring_up(&index.reading()?, &replay, point.generation)?;
         gate::pass("open/replayed");
@@ -104,10 +106,15 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     if more_tables {
         // The manifest must not know of a table that a power cut takes back.
         index.reading()?.flush(replay.end().generation)?;
-        index::sync_files(&data, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error.into()))?;
+        index::sync_files(&folder, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error.into()))?;
         manifest.write(&*disk, &data)?;
     }
-    let standing = Standing { end: replay.end(), sums: sums(config.tables, replay.sums()) };
+    if let Err(error) = index::remove_others(&data, point.index) {
+        tracing::warn!(%error, "an index that is no longer used could not be removed");
+    }
+    let standing = Standing { end: replay.end(), sums: sums(config.tables, replay.sums()), grown_bytes: 0 };
+    // What the log brought was not counted.
+    let live_bytes = point.live_bytes.filter(|_| standing.end.generation == point.generation);
     let log_dir = data.join(log::DIR);
     let failed = |error: io::Error| KvError::io("the log", &error);
     let shelf = Shelf::open(Arc::clone(&disk), &log_dir, config.segment_bytes).map_err(failed)?;
@@ -123,12 +130,13 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let replayed = standing.end.generation - point.generation;
     let commit = Commit { group: standing.end.generation, position: standing.end.position };
     let checkpointed = Checkpointed { anchor, point, synced: HashSet::new() };
-    let scrub_now = !clean && index::size(&data) <= config.scrub_at_open_bytes;
+    let scrub_now = !clean && index::size(&folder) <= config.scrub_at_open_bytes;
     let queue = config.queue;
     let versions = Versions::new(standing);
     let replayed_bytes = replay.bytes();
     let shared = Shared::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
     let shared = Arc::new(shared);
+    shared.space.set_base(live_bytes.and_then(|bytes| i64::try_from(bytes).ok()));
     if scrub_now {
         let found = scrub::run(&shared, Haste::Alone)?;
         if !created {
@@ -191,15 +199,26 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
             _ => {}
         }
     }
-    let index = Index::open(data, config.index_cache_bytes, config.tables, index_timeout(config), true)?;
+    let folder = index::folder(data, 0);
+    let timeout = index_timeout(config, &folder);
+    let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, true)?;
     index.reading()?.flush(0)?;
-    index::sync_files(data, &mut HashSet::new()).map_err(|error| failed(error.into()))?;
-    index.close(index_timeout(config));
-    let (_, conf) = stop::digest(&index_conf(data)).map_err(failed)?;
+    index::sync_files(&folder, &mut HashSet::new()).map_err(|error| failed(error.into()))?;
+    index.close(timeout);
+    let (_, conf) = stop::digest(&index_conf(&folder)).map_err(failed)?;
     let seed = RandomState::new().build_hasher().finish();
     disk.create_dir(&data.join(log::DIR)).map_err(failed)?;
     let sums = config.tables.iter().map(|table| (table.id, TableSum::default())).collect();
-    let point = Point { generation: 0, position: 0, segment: 1, offset: FIRST_RECORD, chain: seed, sums };
+    let point = Point {
+        generation: 0,
+        position: 0,
+        segment: 1,
+        offset: FIRST_RECORD,
+        chain: seed,
+        sums,
+        index: 0,
+        live_bytes: Some(0),
+    };
     Anchor::create(disk, data, seed, &point).map_err(failed)?;
     let tables = config.tables.iter().map(|table| (table.id, table.name.to_owned())).collect();
     Manifest { seed, index: conf, tables }.write(disk, data)?;
@@ -207,26 +226,26 @@ fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
     Ok(true)
 }
 
-fn index_conf(data: &Path) -> std::path::PathBuf {
-    data.join(index::DIR).join("conf")
+pub(super) fn index_conf(folder: &Path) -> std::path::PathBuf {
+    folder.join("conf")
 }
 
 /// sled would make what is missing, and only warns of a changed configuration.
-fn check_index_files(data: &Path, manifest: &Manifest) -> Result<(), KvError> {
-    match stop::digest(&index_conf(data)) {
+fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> {
+    match stop::digest(&index_conf(folder)) {
         Ok((_, found)) if found == manifest.index => {}
         Ok(_) => return Err(KvError::damaged("the index's configuration is not what was written")),
         Err(error) => return Err(KvError::unreadable("the index's configuration cannot be read", &error)),
     }
-    if !data.join(index::DIR).join("db").exists() || !data.join(index::DIR).join("blobs").exists() {
+    if !folder.join("db").exists() || !folder.join("blobs").exists() {
         return Err(KvError::damaged("the index's files are missing"));
     }
     Ok(())
 }
 
 /// How long the index may take to open.
-pub(super) fn index_timeout(config: &KvConfig) -> Duration {
-    let gigabytes = u32::try_from(index::size(&config.dir) >> 30).unwrap_or(u32::MAX);
+pub(super) fn index_timeout(config: &KvConfig, folder: &Path) -> Duration {
+    let gigabytes = u32::try_from(index::size(folder) >> 30).unwrap_or(u32::MAX);
     config.index_open_timeout.saturating_mul(gigabytes.saturating_add(1))
 }
 

@@ -2,7 +2,6 @@
 //! must be. It runs beside commits, which it neither delays nor misses, and rests between pieces so that the processors
 //! and the disk are mostly others'.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +21,7 @@ use super::view::rows;
 /// Records read at a time. Few, for some may be of a megabyte.
 const PIECE: usize = 64;
 /// The longest rest; replaced values are kept meanwhile.
-const LONGEST_REST: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// How it treats others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +47,11 @@ pub struct Scrubbed {
 /// [`KvError::Damaged`] names the first table that is not what it must be. [`KvError::Closed`] where the store closes meanwhile.
 pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<Scrubbed, KvError> {
     let tables = shared.index.tables();
+    let _scrubbing = shared.space.scrubs();
     let mut reader = shared.versions.read();
     let mut done = Scrubbed::default();
     let mut sums = vec![TableSum::default(); tables.len()];
+    let mut live = 0_i128;
     for (slot, table) in tables.iter().enumerate() {
         let mut rest = Span::all();
         loop {
@@ -64,11 +65,12 @@ pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<Scrubbed, KvErro
                 sums[slot] = sums[slot].replaced(None, Some(seal_of(sealed)));
                 done.records += 1;
                 done.bytes += (key.len() + sealed.len()) as u64;
+                live += (key.len() + sealed.len()) as i128;
             }
             let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == PIECE);
             let covered = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Included(last.to_vec()));
             for layer in reader.advance()? {
-                account(&mut sums, &layer, slot, covered.clone());
+                live += account(&mut sums, &layer, slot, covered.clone());
             }
             if haste == Haste::Beside {
                 thread::sleep((3 * watch.elapsed()).min(LONGEST_REST));
@@ -78,6 +80,9 @@ pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<Scrubbed, KvErro
                 None => break,
             }
         }
+    }
+    if let Ok(counted) = i64::try_from(live) {
+        shared.space.set_base(Some(counted - reader.at().grown_bytes));
     }
     let wrong = tables.iter().zip(&sums).zip(reader.at().sums.iter()).find(|((_, found), expected)| found != expected);
     match wrong {
@@ -90,17 +95,17 @@ pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<Scrubbed, KvErro
 }
 
 /// Takes the changes of a group into the sums of what was read already: the tables before `slot`, and `slot` up to `covered`.
-fn account(sums: &mut [TableSum], layer: &Layer, slot: usize, covered: Bound<Vec<u8>>) {
+/// Says by how many bytes that has grown.
+fn account(sums: &mut [TableSum], layer: &Layer, slot: usize, covered: Bound<Vec<u8>>) -> i128 {
+    let mut grown = 0;
     let whole = Span::all();
     let part = Span::new(Bound::Unbounded, covered);
     for (at, changes) in layer.changes().iter().enumerate().take(slot + 1) {
         let span = if at < slot { &whole } else { &part };
-        for change in range(changes, span) {
+        for (key, change) in changes.range::<[u8], _>(span.bounds()) {
             sums[at] = change.applied_to(sums[at]);
+            grown += i128::from(change.grown_bytes(key));
         }
     }
-}
-
-fn range<'a, V>(changes: &'a BTreeMap<sled::IVec, V>, span: &Span) -> impl Iterator<Item = &'a V> {
-    changes.range::<[u8], _>(span.bounds()).map(|(_, change)| change)
+    grown
 }

@@ -17,6 +17,7 @@ use super::error::{Health, KvError};
 use super::index::Index;
 use super::lock::Lock;
 use super::quiet;
+use super::rewrite::Space;
 use super::scrub::Scrubbed;
 use super::shelf::Shelf;
 use super::spares::SpareFiles;
@@ -50,6 +51,9 @@ pub(super) struct Shared {
     pub checkpointed: Mutex<Checkpointed>,
     pub shelf: Arc<Shelf>,
     pub pace: Pace,
+    pub space: Space,
+    /// Held while a group is put into the index, and while another index takes its place.
+    inserting: Mutex<()>,
     /// The index refused something; it is opened again before the next group.
     pub faulted: AtomicBool,
     pub closing: AtomicBool,
@@ -87,6 +91,8 @@ impl Shared {
             checkpointed: Mutex::new(checkpointed),
             shelf,
             pace: Pace::new(replayed),
+            space: Space::default(),
+            inserting: Mutex::new(()),
             faulted: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unclaimed_scrub: Mutex::new(None),
@@ -115,6 +121,10 @@ impl Shared {
 
     pub fn lock_checkpointed(&self) -> MutexGuard<'_, Checkpointed> {
         self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn lock_inserting(&self) -> MutexGuard<'_, ()> {
+        self.inserting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like [`Shared::lock_checkpointed`], but gives up where a checkpoint hangs in the index.

@@ -16,16 +16,16 @@ use super::index;
 /// The file's name in the data folder.
 pub(super) const NAME: &str = "stopped";
 
-/// Writes the list for the index as it is on disk now.
-pub(super) fn write(disk: &dyn Disk, data: &Path, seed: u64) -> io::Result<()> {
-    let body = list(data)?;
+/// Writes the list for the index in `folder` as it is on disk now.
+pub(super) fn write(disk: &dyn Disk, data: &Path, folder: &Path, seed: u64) -> io::Result<()> {
+    let body = list(data, folder)?;
     let text = format!("{body}check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed));
     disk::replace_file(disk, data, NAME, text.as_bytes())
 }
 
 /// Checks the index against the list of the last clean stop and removes the list. False where there is
 /// none that can be believed: then the last stop was not clean.
-pub(super) fn verify(disk: &dyn Disk, data: &Path, seed: u64) -> Result<bool, KvError> {
+pub(super) fn verify(disk: &dyn Disk, data: &Path, folder: &Path, seed: u64) -> Result<bool, KvError> {
     let content = match disk::read_file(disk, &data.join(NAME), 64 << 20) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -36,7 +36,7 @@ pub(super) fn verify(disk: &dyn Disk, data: &Path, seed: u64) -> Result<bool, Kv
         (check == format!("check {:016x}\n", xxh3_64_with_seed(body.as_bytes(), seed))).then_some(body)
     });
     if let Some(then) = believed {
-        let now = list(data).map_err(|error| KvError::unreadable("the index cannot be read", &error))?;
+        let now = list(data, folder).map_err(|error| KvError::unreadable("the index cannot be read", &error))?;
         let present: HashSet<&str> = now.lines().collect();
         if let Some(line) = then.lines().find(|line| !present.contains(line)) {
             let file = line.rsplit_once(' ').and_then(|(rest, _)| rest.rsplit_once(' ')).map_or(line, |(file, _)| file);
@@ -51,9 +51,9 @@ pub(super) fn verify(disk: &dyn Disk, data: &Path, seed: u64) -> Result<bool, Kv
     Ok(believed.is_some())
 }
 
-fn list(data: &Path) -> io::Result<String> {
+fn list(data: &Path, folder: &Path) -> io::Result<String> {
     let mut body = String::new();
-    for path in index::files(data)? {
+    for path in index::files(folder)? {
         let (length, checksum) = digest(&path)?;
         let name = path.strip_prefix(data).unwrap_or(&path).display();
         let _ = writeln!(body, "{name} {length} {checksum:016x}");

@@ -27,6 +27,14 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// By how many bytes the records have grown with this change, keys included.
+    pub fn grown_bytes(&self, key: &[u8]) -> i64 {
+        let bytes = |sealed: Option<&sled::IVec>| {
+            sealed.map_or(0, |sealed| i64::try_from(key.len() + sealed.len()).unwrap_or(i64::MAX))
+        };
+        bytes(self.after.as_ref()) - bytes(self.before.as_ref())
+    }
+
     /// The sum of a table after this change.
     pub fn applied_to(&self, sum: TableSum) -> TableSum {
         sum.replaced(self.before.as_deref().map(seal_of), self.after.as_deref().map(seal_of))
@@ -62,6 +70,8 @@ pub(super) struct Standing {
     pub end: LogEnd,
     /// By the table's place.
     pub sums: Arc<[TableSum]>,
+    /// By how many bytes all records together have grown since the store was opened.
+    pub grown_bytes: i64,
 }
 
 struct State {
@@ -318,7 +328,7 @@ mod tests {
 
     fn standing(generation: u64) -> Standing {
         let end = LogEnd { generation, position: generation, segment: 1, offset: 0, chain: 0 };
-        Standing { end, sums: Arc::new([]) }
+        Standing { end, sums: Arc::new([]), grown_bytes: 0 }
     }
 
     fn change(key: &str, before: Option<&str>, after: Option<&str>) -> Arc<Changes> {

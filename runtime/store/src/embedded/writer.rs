@@ -121,7 +121,9 @@ impl Writer {
             }
         }
         let end = self.append(position)?;
-        let layer = self.shared.versions.publish(Standing { end, sums: sums.into() }, changes);
+        let grown = changes.iter().flatten().map(|(key, change)| change.grown_bytes(key)).sum::<i64>();
+        let standing = Standing { end, sums: sums.into(), grown_bytes: before.grown_bytes + grown };
+        let layer = self.shared.versions.publish(standing, changes);
         self.shared.commits.send_replace(Commit { group: end.generation, position });
         Ok(layer)
     }
@@ -129,12 +131,14 @@ impl Writer {
     /// Puts a durable group into the index. If the index cannot be made to take it, the store is read-only, and what the log
     /// holds is found at the next opening; unless only files or memory are short, and the index is opened again later.
     fn put_into_index(&mut self, layer: &Layer) {
+        let inserting = self.shared.lock_inserting();
         // Without an index the store is closed, or read-only already.
         let Ok(reading) = self.shared.index.reading() else { return };
         let written = self.shared.spares.lend(|| {
             layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes))
         });
         drop(reading);
+        drop(inserting);
         if let Err(fault) = written {
             // No checkpoint is to hang in it.
             self.shared.faulted.store(true, Ordering::Release);
@@ -221,13 +225,13 @@ impl Writer {
 
     fn reopen(&self) -> Result<(), KvError> {
         let config = &self.shared.config;
-        let timeout = super::open::index_timeout(config);
+        let timeout = super::open::index_timeout(config, &self.shared.index.folder());
         let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
         let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
         if replay.end().generation != self.log.end().generation {
             return Err(KvError::damaged("the log does not hold what was just written to it"));
         }
-        self.shared.index.reopen(&config.dir, config.index_cache_bytes, timeout, |reading| {
+        self.shared.index.reopen(config.index_cache_bytes, timeout, |reading| {
             super::open::bring_up(reading, &replay, checkpointed.point.generation)
         })
     }

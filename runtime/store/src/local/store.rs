@@ -22,7 +22,7 @@ use super::{
     subscriptions, tables, topics, tree, turns, zones,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
-use crate::embedded::{Health, Turn};
+use crate::embedded::{Health, IndexSpace, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
@@ -46,6 +46,10 @@ impl Store for LocalStore {
             Health::DiskFull { .. } => StoreHealth::DiskFull,
             Health::ReadOnly { why, .. } => StoreHealth::ReadOnly(why),
         }
+    }
+
+    fn space(&self) -> Option<IndexSpace> {
+        Some(self.kv.space())
     }
 
     fn committed(&self) -> watch::Receiver<CommitMark> {

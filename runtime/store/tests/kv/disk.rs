@@ -157,6 +157,12 @@ impl FaultDisk {
     }
 }
 
+/// The folders of indexes: two while one takes the other's place.
+fn indexes(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index"))).collect()
+}
+
 impl Disk for Faults {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.0.alive()?;
@@ -251,9 +257,12 @@ impl DiskFile for FaultFile {
         }
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("checkpoint")) {
             // The index does its own syncs before a checkpoint is written; nobody commits meanwhile in these tests.
-            let index = self.disk.durable.join("index");
-            let _ = fs::remove_dir_all(&index);
-            support::copy(&self.disk.root.join("index"), &index);
+            for index in indexes(&self.disk.durable) {
+                fs::remove_dir_all(index).unwrap();
+            }
+            for index in indexes(&self.disk.root) {
+                support::copy(&index, &self.disk.durable(&index));
+            }
         }
         Ok(())
     }

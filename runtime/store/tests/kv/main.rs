@@ -10,4 +10,5 @@ mod exhausted;
 mod faults;
 mod kill;
 mod model;
+mod rewrite;
 mod support;
