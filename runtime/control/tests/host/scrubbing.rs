@@ -30,6 +30,12 @@ async fn all_that_is_kept_is_scrubbed_soon_after_the_start_and_once_a_day() {
     let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
     assert!(figures.contains(&told) && figures.contains("tidemill_store_damaged 0"), "{figures}");
     assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="all",result="sound"} 2"#), "{figures}");
+    let figure = |name: &str| -> u64 {
+        let line = figures.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let (live, used) = (figure("tidemill_store_index_live_bytes"), figure("tidemill_store_index_used_bytes"));
+    assert!(0 < live && live < used, "{live} of {used}");
 
     // The next life knows of it, and waits for the rest of the day.
     world.host.shutdown(Duration::from_secs(5)).await;
