@@ -15,6 +15,7 @@ impl From<StoreError> for Problem {
             | StoreError::VersionTaken { .. }
             | StoreError::RunsGoing { .. }
             | StoreError::QueueFull { .. }
+            | StoreError::OverBound { .. }
             | StoreError::EventKeyMismatch { .. }
             | StoreError::IllegalTransition(_) => Self::new(code, detail),
             StoreError::InUse { users } => {

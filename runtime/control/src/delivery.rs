@@ -258,7 +258,7 @@ impl Delivering {
         gate::pass("event/deliver");
         let done = match store.deliver(delivery).await {
             // Others were quicker.
-            Err(StoreError::QueueFull { .. }) => return Ok(Given::NoRoom),
+            Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => return Ok(Given::NoRoom),
             done => done.inspect_err(|error| self.host.store_failed(error))?,
         };
         gate::pass("event/delivered");

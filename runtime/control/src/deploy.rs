@@ -1,10 +1,11 @@
 //! Deployments: making revisions of them, pausing, removing.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tidemill_core::manifest::{Change, Manifest, Source};
-use tidemill_core::run::{Export, RunState};
+use tidemill_core::run::Export;
 use tidemill_core::schedule::{Ahead, Ends, Schedule};
 use tidemill_core::topics::Subscription;
 use tidemill_core::wire::Problem;
@@ -16,7 +17,7 @@ use tidemill_store::records::{
 
 use crate::error::ControlError;
 use crate::exports;
-use crate::host::{Host, to_its_end};
+use crate::host::{Host, Inner, to_its_end};
 use crate::live::{Live, Plan, manifest_of};
 use crate::scheduler::times;
 use crate::schedules::{PASSED_MAX, times_between};
@@ -25,6 +26,8 @@ use crate::schedules::{PASSED_MAX, times_between};
 const PREVIEW: usize = 20;
 /// Runs that one look takes of those that are cancelled.
 const PAGE: usize = 500;
+/// Runs that are asked to end at once: their commits share syncs of the disk.
+const CANCEL_AT_ONCE: usize = 64;
 /// The longest note of a pause, in bytes.
 pub const NOTE_BYTES: usize = 1024;
 /// Runs that are cancelled with their deployment have so long to be gone; after half of it they are stopped.
@@ -109,6 +112,7 @@ impl Host {
             return Err(ControlError::Problems { code: Code::PolicyDenied, problems: beyond });
         }
         let _turn = self.0.changes.lock().await;
+        self.0.check_not_deleting(&name)?;
         let now = self.0.clock.now();
         let before = self.0.lives.get(&name);
         let present = before.as_ref().map(|live| live.deployment.revision);
@@ -182,6 +186,7 @@ impl Host {
         let (host, name) = (Arc::clone(&self.0), name.clone());
         to_its_end(async move {
             let _turn = host.changes.lock().await;
+            host.check_not_deleting(&name)?;
             let live = host.live(&name)?;
             let note = pause.as_ref().map(|pause| pause.note.clone());
             let deployment = host.store.pause_deployment(&name, pause, now).await?;
@@ -208,12 +213,26 @@ impl Host {
         to_its_end(async move { host.delete_now(&name, cancel_runs).await }).await
     }
 
+    /// Others change other deployments while the runs of this one are cancelled: the turn of changes is held at the
+    /// beginning and at the end alone.
     async fn delete_now(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
+        let (live, _mark) = {
+            let _turn = self.0.changes.lock().await;
+            let live = self.0.live(name)?;
+            let mark = Deleting::begin(Arc::clone(&self.0), name)?;
+            // From here on nothing new is admitted, be it queued or called.
+            live.gate.set(false, 0);
+            (live, mark)
+        };
+        let ended = self.end_runs(&live, cancel_runs).await;
         let _turn = self.0.changes.lock().await;
-        let live = self.0.live(name)?;
-        // From here on nothing new is admitted, be it queued or called.
-        live.gate.set(false, 0);
-        let deleted = self.delete_closed(&live, cancel_runs).await;
+        let deleted = match ended {
+            Ok(()) => {
+                let deleted = self.0.store.delete_deployment(name, self.0.clock.now()).await;
+                deleted.map_err(ControlError::from)
+            }
+            Err(error) => Err(error),
+        };
         match &deleted {
             Ok(()) => {
                 self.0.lives.remove(name);
@@ -231,41 +250,40 @@ impl Host {
         deleted
     }
 
-    async fn delete_closed(&self, live: &Live, cancel_runs: bool) -> Result<(), ControlError> {
-        let running = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
-        if running > 0 && !cancel_runs {
-            return Err(StoreError::RunsGoing { unended: running }.into());
+    /// Ends every run of a deployment that admits none any more.
+    async fn end_runs(&self, live: &Live, cancel_runs: bool) -> Result<(), ControlError> {
+        let running = || usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
+        if !cancel_runs {
+            return match running() {
+                0 => Ok(()),
+                unended => Err(StoreError::RunsGoing { unended }.into()),
+            };
         }
-        if cancel_runs {
-            self.cancel_all(live, false).await?;
+        self.cancel_running(live, false).await?;
+        self.end_waiting(live).await?;
+        if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+            self.cancel_running(live, true).await?;
             if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
-                self.cancel_all(live, true).await?;
-                if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
-                    let unended = usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
-                    return Err(StoreError::RunsGoing { unended }.into());
-                }
+                return Err(StoreError::RunsGoing { unended: running() }.into());
             }
-            // What was about to wait then is suspended now, and no place is given to it any more.
-            self.cancel_all(live, true).await?;
         }
-        if cancel_runs {
-            let caused = self.0.store.end_waiting(&live.deployment.name, self.0.clock.now()).await?;
-            self.0.caused(caused);
-        }
-        self.0.store.delete_deployment(&live.deployment.name, self.0.clock.now()).await?;
-        Ok(())
+        // What was about to wait then is suspended now, and no place is given to it any more.
+        self.end_waiting(live).await
     }
 
-    /// Asks every run of a deployment that has not ended to end; those that no place is given to any more end at once.
-    async fn cancel_all(&self, live: &Live, terminate: bool) -> Result<(), ControlError> {
-        let states = ["queued", "running", "suspended", "parked"].map(str::to_owned).into();
+    /// Asks every run of a deployment that runs to end.
+    async fn cancel_running(&self, live: &Live, terminate: bool) -> Result<(), ControlError> {
+        let states = vec!["running".to_owned()];
         let filter = RunFilter { deployment: Some(live.deployment.name.clone()), states, ..RunFilter::default() };
         let mut page = PageRequest::first(PAGE);
         loop {
             let found = self.0.store.runs(filter.clone(), page).await?;
-            for run in found.items {
-                let at_once = terminate || !matches!(run.state, RunState::Running { .. });
-                match self.0.store.request_cancel(run.id, at_once, self.0.clock.now()).await {
+            let cancelled = stream::iter(found.items)
+                .map(|run| async move { self.0.store.request_cancel(run.id, terminate, self.0.clock.now()).await })
+                .buffer_unordered(CANCEL_AT_ONCE);
+            tokio::pin!(cancelled);
+            while let Some(cancelled) = cancelled.next().await {
+                match cancelled {
                     Ok((run, caused)) => {
                         self.0.caused(caused);
                         if run.state.has_ended() {
@@ -279,6 +297,19 @@ impl Host {
             }
             match found.next {
                 Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends every run of a deployment that is not running, a piece a commit.
+    async fn end_waiting(&self, live: &Live) -> Result<(), ControlError> {
+        let mut after = None;
+        loop {
+            let (last, caused) = self.0.store.end_waiting(&live.deployment.name, after, self.0.clock.now()).await?;
+            self.0.caused(caused);
+            match last {
+                Some(last) => after = Some(last),
                 None => return Ok(()),
             }
         }
@@ -348,6 +379,41 @@ impl Host {
         let component = self.0.store.component(&digest).await?;
         component
             .ok_or_else(|| ControlError::refused(Code::ComponentNotFound, format!("there is no component {digest}")))
+    }
+}
+
+/// Marks a deployment as being deleted for as long as it lives.
+struct Deleting {
+    host: Arc<Inner>,
+    name: DeploymentName,
+}
+
+impl Deleting {
+    fn begin(host: Arc<Inner>, name: &DeploymentName) -> Result<Self, ControlError> {
+        host.check_not_deleting(name)?;
+        host.deleting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        Ok(Self { host, name: name.clone() })
+    }
+}
+
+impl Drop for Deleting {
+    fn drop(&mut self) {
+        self.host.deleting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+impl Inner {
+    /// Refuses to change a deployment that is being deleted. The caller holds the turn of changes.
+    fn check_not_deleting(&self, name: &DeploymentName) -> Result<(), ControlError> {
+        if self.deleting.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
+            let detail = format!("deployment `{name}` is being deleted");
+            return Err(ControlError::refused_with(
+                Code::DeploymentInUse,
+                detail,
+                "Send the request again once it is deleted.",
+            ));
+        }
+        Ok(())
     }
 }
 

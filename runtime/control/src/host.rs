@@ -3,10 +3,12 @@
 //! What each noun can do is in its own file: `upload`, `deploy`, `runs`, `invoke`, `schedules`. Here is what they share, how
 //! a host starts and how it ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tidemill_core::clock::Stopwatch;
 use tidemill_core::ids::Owner;
 use tidemill_core::run::Export;
 use tidemill_core::{Clock, Code, DeploymentName, Timestamp};
@@ -69,6 +71,10 @@ pub(crate) struct Inner {
     pub(crate) delayed_until: AtomicU64,
     /// Changes of deployments come one after the other, so that what is in memory follows the order of the commits.
     pub(crate) changes: Mutex<()>,
+    /// Deployments that are being deleted: nobody else changes them meanwhile.
+    pub(crate) deleting: std::sync::Mutex<BTreeSet<DeploymentName>>,
+    /// Since the host was made.
+    pub(crate) since: Stopwatch,
     /// No new work is taken.
     closed: AtomicBool,
     /// What goes on is handed back.
@@ -153,6 +159,8 @@ impl Host {
             asked: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
+            deleting: std::sync::Mutex::default(),
+            since: Stopwatch::start(),
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -232,7 +240,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Metrics::encode`].
-    pub fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+    pub async fn metrics_text(&self) -> Result<String, std::fmt::Error> {
         let now = &self.0.metrics.host;
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let stats = self.0.guests.stats();
@@ -259,6 +267,12 @@ impl Host {
         let suspended = number(counts.unended) - number(counts.running) - number(counts.parked) - number(queued);
         now.suspended.set(suspended.max(0));
         now.orphaned.set((number(counts.running) - here).max(0));
+        // Where the store cannot be read, the figures of before stay.
+        if let Ok(mut usage) = self.0.store.usage().await {
+            let lives = self.0.lives.all();
+            usage.retain(|(deployment, _)| lives.contains_key(deployment));
+            self.0.metrics.kept(&usage, &self.0.store.quotas());
+        }
         self.0.metrics.encode()
     }
 

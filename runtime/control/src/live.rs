@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schema::InputCheck;
+use tidemill_core::spawn::StartBucket;
 use tidemill_core::topics::Subscription;
 use tidemill_core::{DeploymentName, Limits, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
@@ -140,10 +142,17 @@ pub(crate) struct Live {
     pub(crate) turns: Arc<Turns>,
     /// Held by the collection that goes on.
     pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
+    /// How fast its runs start others.
+    starts: Arc<Mutex<StartBucket>>,
     earlier: Arc<Mutex<Vec<Arc<Plan>>>>,
 }
 
 impl Live {
+    /// One of its runs starts another; answers how long that has to wait for the rate.
+    pub(crate) fn start_delay(&self, now: Duration) -> Duration {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    }
+
     /// Whether new runs are admitted.
     pub(crate) fn is_open(deployment: &Deployment, plan: &Plan) -> bool {
         plan.enabled && deployment.paused.is_none()
@@ -284,6 +293,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             contention: Arc::clone(&live.contention),
             turns: Arc::clone(&live.turns),
             collecting: Arc::clone(&live.collecting),
+            starts: Arc::clone(&live.starts),
             earlier: Arc::clone(&live.earlier),
             deployment,
             plan,
@@ -294,6 +304,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             contention: Arc::default(),
             turns: Arc::default(),
             collecting: Arc::default(),
+            starts: Arc::new(Mutex::new(StartBucket::new(Duration::ZERO))),
             earlier: Arc::default(),
             deployment,
             plan,

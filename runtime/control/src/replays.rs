@@ -98,7 +98,9 @@ impl Host {
         let replayed = Replayed { operation: after.clone(), part: Replay { to, ..part }, runs };
         let done = match store.replay(replayed).await {
             // Others were quicker.
-            Err(StoreError::QueueFull { .. }) => return Ok((operation, Rest::Until(now.plus_millis(SOON)))),
+            Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => {
+                return Ok((operation, Rest::Until(now.plus_millis(SOON))));
+            }
             done => done.inspect_err(|error| host.store_failed(error))?,
         };
         if !done {

@@ -195,6 +195,7 @@ impl RunSink for Sink {
         export: Option<Export>,
         input: &[u8],
     ) -> Result<StartTarget, Failure> {
+        starting::keep_rate(&self.host, &self.deployment).await;
         starting::target(&self.host, parent, deployment, export, input).await
     }
 

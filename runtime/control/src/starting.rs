@@ -1,5 +1,7 @@
 //! Runs that other runs start, signals that they send and events that they publish: from the engine's words into the store's.
 
+use std::time::Duration;
+
 use tidemill_core::flow::KEY_MILLIS;
 use tidemill_core::run::{Export, Run, Trigger, TriggerKind};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
@@ -10,6 +12,9 @@ use crate::error::ControlError;
 use crate::exports;
 use crate::host::Inner;
 use crate::runs::RUN_LABELS;
+
+/// The longest that one start waits for the rate.
+const START_DELAY: Duration = Duration::from_secs(10);
 
 /// What a run of `deployment` with that input would be, were it started by `parent` now.
 ///
@@ -35,7 +40,12 @@ pub(crate) async fn target(
         let place = if problem.pointer.is_empty() { "the input" } else { problem.pointer.as_str() };
         return Err(Code::InputInvalid.failure(format!("{place} of a run of `{deployment}`: {}", problem.message)));
     }
-    host.check_queue(&live).await.map_err(refused)?;
+    let queue_max = live.queue_max(host.config.queue_max);
+    let queued = host.store.waiting(deployment).await.map_err(|error| refused(error.into()))?;
+    if queued >= queue_max {
+        return Err(refused(ControlError::queue_full(deployment, queued, queue_max)));
+    }
+    let child_room = host.store.child_room(parent).await.map_err(|error| refused(error.into()))?;
     let lanes = live.lanes(input);
     if !lanes.is_empty()
         && let Some((lane, ancestor)) =
@@ -49,7 +59,18 @@ pub(crate) async fn target(
         component: live.deployment.component,
         export,
         priority: live.plan.priority,
+        queue_room: queue_max - queued,
+        child_room: child_room.into(),
     })
+}
+
+/// Waits where the runs of a deployment start others faster than they may.
+pub(crate) async fn keep_rate(host: &Inner, starter: &DeploymentName) {
+    let Some(live) = host.lives.get(starter) else { return };
+    let delay = live.start_delay(host.since.elapsed());
+    if !delay.is_zero() {
+        tokio::time::sleep(delay.min(START_DELAY)).await;
+    }
 }
 
 /// The requests for the runs that `parent` starts, with the labels of their deployments.
@@ -58,6 +79,7 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
         let live = host.lives.get(&start.deployment);
         let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
         let key_millis = live.as_ref().map_or(KEY_MILLIS, |live| live.plan.flow.key_millis);
+        let queue_max = live.as_ref().map_or(u64::MAX, |live| live.queue_max(host.config.queue_max));
         let mut labels = match live {
             Some(live) => live.plan.labels_with(start.labels),
             None => start.labels,
@@ -80,7 +102,7 @@ pub(crate) fn requests(host: &Inner, parent: &Run, starts: Vec<StartRun>) -> Vec
             detached: start.detached,
             lanes,
             // It is not made one with others: it is its parent's.
-            terms: Terms { key_millis, ..Terms::default() },
+            terms: Terms { key_millis, queue_max, ..Terms::default() },
         }
     };
     starts.into_iter().map(request).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{Code, DeploymentName, EventId, SubscriptionName, Topic};
-use tidemill_store::records::{NewEvent, Pause, Publish, Published, Subscription, TOPICS};
+use tidemill_store::records::{ExpiredEvents, NewEvent, Pause, Publish, Published, Subscription, TOPICS};
 
 use crate::deploy::checked_note;
 use crate::error::ControlError;
@@ -49,6 +49,23 @@ impl Host {
                 }
                 Published::Duplicate(event) => Ok(EventSent { event, duplicate: true }),
             }
+        })
+        .await
+    }
+
+    /// Deletes a topic with its events; what a subscription was not given is counted as lost.
+    ///
+    /// # Errors
+    /// `host/topic-not-found`.
+    pub async fn delete_topic(&self, topic: Topic) -> Result<ExpiredEvents, ControlError> {
+        self.0.check_open()?;
+        let host = Arc::clone(&self.0);
+        to_its_end(async move {
+            let deleted = host.store.delete_topic(&topic, host.clock.now()).await;
+            let deleted = deleted.inspect_err(|error| host.store_failed(error))?;
+            host.metrics.events_lost.inc_by(deleted.lost);
+            host.deliveries.published(vec![topic]);
+            Ok(deleted)
         })
         .await
     }

@@ -202,6 +202,10 @@ pub struct StartTarget {
     pub export: Export,
     /// 1 to 9: the deployment's own.
     pub priority: u8,
+    /// How many runs more the deployment's queue takes,
+    pub queue_room: u64,
+    /// and how many more that are not detached the parent may start.
+    pub child_room: u64,
 }
 
 /// A sample of a guest's own metric.

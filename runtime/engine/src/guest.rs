@@ -20,6 +20,7 @@ use crate::end::End;
 use crate::fuel::Fuel;
 use crate::history::{Exit, History};
 use crate::host::call::AnsweredCodes;
+use crate::host::events::KnownTopics;
 use crate::host::wasi::Timers;
 use crate::limiter::MemoryLimiter;
 use crate::run_log::RunLog;
@@ -92,6 +93,8 @@ pub(crate) struct Guest {
     pub fuel: Fuel,
     /// What the generation had used, as far as whoever activates it knows.
     pub fuel_used: u64,
+    /// Which topics of its stretch were there when it looked.
+    pub known_topics: KnownTopics,
     /// The host's codes that its calls were answered with.
     pub answered_codes: AnsweredCodes,
     /// Set where it was just told of its cancellation, until its fuel is that of its grace.
@@ -138,6 +141,7 @@ impl Guest {
             ticks: 0,
             fuel: Fuel::new(limit, None),
             fuel_used,
+            known_topics: KnownTopics::default(),
             answered_codes: AnsweredCodes::default(),
             begins_grace: false,
             history,

@@ -15,6 +15,7 @@ use tidemill_core::flow::Rate;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
+use tidemill_core::quotas::Quotas;
 use tidemill_core::run::Run;
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
@@ -31,7 +32,7 @@ use crate::records::{
     Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
     PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
     ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
-    StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
+    StretchCommit, Subscription, TopicSummary, UnendedFirings, Usage, Versioned,
 };
 
 /// What every method answers.
@@ -48,9 +49,27 @@ pub enum StoreHealth {
     ReadOnly(String),
 }
 
+/// What deployments keep and begin, and how much of it they may.
+#[async_trait]
+pub trait Bounds: Send + Sync + 'static {
+    /// How many runs more a run may start that are not detached: none where it lies too deep among runs that start runs.
+    async fn child_room(&self, parent: RunId) -> Result<u32>;
+    /// How many topics more a deployment's runs may begin.
+    async fn topic_room(&self, deployment: &DeploymentName) -> Result<u64>;
+    /// Deletes a topic with its events. An event that a subscription was not given is counted as lost, and announced.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents>;
+    /// What each deployment keeps, by name; one that keeps nothing is left out.
+    async fn usage(&self) -> Result<Vec<(DeploymentName, Usage)>>;
+    /// What each deployment may keep.
+    fn quotas(&self) -> Quotas;
+}
+
 /// Keeps everything that must not be lost.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Bounds + Send + Sync + 'static {
     // --- the node ---
 
     /// Begins a new life of `node`: the answer is higher than of any life before.
@@ -116,8 +135,14 @@ pub trait Store: Send + Sync + 'static {
     /// Stops (or, with none, begins again) to admit and fire.
     async fn pause_deployment(&self, name: &DeploymentName, pause: Option<Pause>, now: Timestamp)
     -> Result<Deployment>;
-    /// Ends every run of a deployment that is queued, suspended or parked, untold.
-    async fn end_waiting(&self, name: &DeploymentName, now: Timestamp) -> Result<Caused>;
+    /// Ends runs of a deployment that are queued, suspended or parked, untold: a bounded number behind the run `after`.
+    /// Answers the run to go on behind, as long as there may be more.
+    async fn end_waiting(
+        &self,
+        name: &DeploymentName,
+        after: Option<RunId>,
+        now: Timestamp,
+    ) -> Result<(Option<RunId>, Caused)>;
     /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay.
     ///
     /// # Errors

@@ -120,6 +120,14 @@ pub enum StoreError {
         /// Which bound, with its value.
         what: String,
     },
+    /// A bound of a run or a deployment, such as a quota.
+    #[error("{detail}")]
+    OverBound {
+        /// The bound's stable code.
+        code: Code,
+        /// The bound with its value.
+        detail: String,
+    },
     /// A bound of the store, such as the size of one commit.
     #[error("{0}")]
     TooLarge(String),
@@ -141,6 +149,7 @@ impl StoreError {
                 "subscription" => Code::SubscriptionNotFound,
                 "run" => Code::RunNotFound,
                 "state key" => Code::StateKeyNotFound,
+                "topic" => Code::TopicNotFound,
                 _ => Code::PathNotFound,
             },
             Self::VersionTaken { .. } => Code::VersionHasOtherBytes,
@@ -160,6 +169,7 @@ impl StoreError {
             Self::Locked { .. } => Code::StoreLocked,
             Self::Closed => Code::ShuttingDown,
             Self::InboxFull { .. } => Code::LimitSignals,
+            Self::OverBound { code, .. } => *code,
             Self::TooLarge(_) => Code::LimitCommit,
             Self::Io(_) => Code::StoreUnavailable,
         }

@@ -22,6 +22,7 @@ pub async fn metrics(State(state): State<ApiState>, query: RawParams) -> Answer<
     let text = state
         .host
         .metrics_text()
+        .await
         .map_err(|why| Problem::new(Code::Internal, "the figures could not be written").log(why))?;
     let mut response = (StatusCode::OK, text).into_response();
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -95,6 +95,7 @@ use crate::{
         topics::list::list,
         topics::events::events,
         topics::publish::publish,
+        topics::delete::delete,
         subscriptions::list::list,
         subscriptions::get::get,
         subscriptions::pause::pause,

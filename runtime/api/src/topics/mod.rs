@@ -1,5 +1,6 @@
 //! Topics: events that runs and operators publish. The feed of what the host does is `events`.
 
+pub mod delete;
 pub mod events;
 pub mod json;
 pub mod list;

@@ -67,7 +67,7 @@ impl Process {
         let open_files = OpenFiles::raise();
         let connections = open_files.connections();
         tracing::info!(open_files = open_files.soft, connections, "limits of this process");
-        let store = open(settings).await?;
+        let store = open(settings).await?.with_quotas(settings.quotas);
         let clock = Arc::new(SystemClock);
         let policy = PolicyInForce::new(settings.policy.as_ref().map(|file| file.policy.clone()).unwrap_or_default());
         let engine = EngineConfig { policy: policy.clone(), ..engine_config(settings)? };

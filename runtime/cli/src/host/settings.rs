@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidemill_control::ZoneDirectory;
+use tidemill_core::quotas::Quotas;
 use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
 
 use super::policy::PolicyFile;
@@ -35,7 +36,7 @@ struct Spec {
 }
 
 /// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
-const SPECS: [Spec; 22] = [
+const SPECS: [Spec; 23] = [
     Spec { key: "addr", default: "127.0.0.1:7077" },
     Spec { key: "data", default: "./tidemill-data" },
     Spec { key: "token", default: "" },
@@ -49,6 +50,7 @@ const SPECS: [Spec; 22] = [
     Spec { key: "retention", default: "30d" },
     Spec { key: "event-retention", default: "7d" },
     Spec { key: "events-max", default: "100000" },
+    Spec { key: "quotas", default: "" },
     Spec { key: "log", default: "info" },
     Spec { key: "log-format", default: "text" },
     Spec { key: "egress-allow", default: "" },
@@ -106,6 +108,11 @@ pub struct Flags {
     /// How many events of one topic are kept, the newest [env: TIDEMILL_EVENTS_MAX] [default: 100000]
     #[arg(long, value_name = "N")]
     pub events_max: Option<String>,
+
+    /// What each deployment may keep, e.g. runs=1000000,state=4GiB; also payloads, logs, events, topics [env:
+    /// TIDEMILL_QUOTAS]
+    #[arg(long, value_name = "QUOTAS")]
+    pub quotas: Option<String>,
 
     /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -217,6 +224,8 @@ pub struct Settings {
     pub event_retention: Option<Duration>,
     /// How many events of one topic are kept.
     pub events_max: u32,
+    /// What each deployment may keep.
+    pub quotas: Quotas,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -299,6 +308,7 @@ impl Settings {
             ("retention", &flags.retention),
             ("event-retention", &flags.event_retention),
             ("events-max", &flags.events_max),
+            ("quotas", &flags.quotas),
             ("log", &flags.log),
             ("log-format", &flags.log_format),
             ("egress-allow", &flags.egress_allow),
@@ -344,6 +354,7 @@ impl Settings {
             retention: take("retention").interval()?,
             event_retention: take("event-retention").interval()?,
             events_max: take("events-max").within(1, 1_000_000_000)?,
+            quotas: Quotas::parse(take("quotas").text).map_err(|bad| take("quotas").wrong(&bad.to_string()))?,
             log: take("log").text.to_owned(),
             log_json: match take("log-format").text {
                 "json" => true,

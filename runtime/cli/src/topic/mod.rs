@@ -1,5 +1,6 @@
-//! `tidemill topics`: lists topics and their events. Publishing makes them.
+//! `tidemill topics`: lists topics and their events, and deletes them. Publishing makes them.
 
+mod delete;
 mod events;
 mod list;
 pub mod publish;
@@ -24,6 +25,8 @@ enum Verb {
     List,
     /// List the events of one, oldest first
     Events(events::Args),
+    /// Delete one with its events
+    Delete(delete::Args),
 }
 
 /// Carries it out.
@@ -31,5 +34,6 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     match args.verb {
         None | Some(Verb::List) => list::run(client, printer).await,
         Some(Verb::Events(args)) => events::run(&args, client, printer).await,
+        Some(Verb::Delete(args)) => delete::run(&args, client, printer).await,
     }
 }

@@ -14,8 +14,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use tidemill_core::Timestamp;
-use tidemill_store::records::{Fired as Firings, ParkedGroup};
+use tidemill_core::quotas::Quotas;
+use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_store::records::{Fired as Firings, ParkedGroup, Usage};
 
 pub(crate) use guest::GuestMetrics;
 
@@ -59,6 +60,31 @@ pub(crate) struct Scrubbed {
     result: &'static str,
 }
 
+/// A kind of thing that a deployment keeps in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UsageLabels {
+    deployment: String,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuotaLabels {
+    kind: &'static str,
+}
+
+/// The kinds with their amounts.
+fn kinds(usage: &Usage) -> [(&'static str, u64); 6] {
+    let Usage { runs, state_bytes, payload_bytes, log_bytes, events, topics } = *usage;
+    [
+        ("runs", runs),
+        ("state_bytes", state_bytes),
+        ("payload_bytes", payload_bytes),
+        ("log_bytes", log_bytes),
+        ("events", events),
+        ("topics", topics),
+    ]
+}
+
 /// Every family of the host.
 #[derive(Debug)]
 pub struct Metrics {
@@ -74,6 +100,8 @@ pub struct Metrics {
     parked_oldest: Family<OfDeployment, Gauge>,
     events: Family<Fired, Counter>,
     lag: Family<OfSubscription, Gauge>,
+    kept: Family<UsageLabels, Gauge>,
+    quota: Family<QuotaLabels, Gauge>,
     pub(crate) events_lost: Counter,
     pub(crate) commits: Histogram,
     pub(crate) wakes: Histogram,
@@ -172,6 +200,8 @@ impl Default for Metrics {
         let queued = Family::default();
         let events = Family::default();
         let lag = Family::default();
+        let kept = Family::default();
+        let quota = Family::default();
         let events_lost = Counter::default();
         let commits = fine();
         let wakes = fine();
@@ -195,6 +225,8 @@ impl Default for Metrics {
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
         registry.register("events", "Events given to subscriptions, by what came of them", Family::clone(&events));
         registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
+        registry.register("kept", "What a deployment keeps in the store, by kind", Family::clone(&kept));
+        registry.register("quota", "What a deployment may keep in the store, by kind", Family::clone(&quota));
         registry.register("events_lost", "Events forgotten before a subscription was given them", events_lost.clone());
         registry.register(
             "commit_seconds",
@@ -276,6 +308,8 @@ impl Default for Metrics {
             parked_oldest,
             events,
             lag,
+            kept,
+            quota,
             events_lost,
             commits,
             wakes,
@@ -357,6 +391,23 @@ impl Metrics {
             None => {
                 self.lag.remove(&of);
             }
+        }
+    }
+
+    /// What each deployment keeps, and may keep.
+    pub(crate) fn kept(&self, usage: &[(DeploymentName, Usage)], quotas: &Quotas) {
+        let gauge = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+        // A deployment that keeps nothing any more is not in the list.
+        self.kept.clear();
+        for (deployment, usage) in usage {
+            for (kind, amount) in kinds(usage) {
+                let of = UsageLabels { deployment: deployment.to_string(), kind };
+                self.kept.get_or_create(&of).set(gauge(amount));
+            }
+        }
+        let Quotas { runs, state_bytes, payload_bytes, log_bytes, events, topics } = *quotas;
+        for (kind, amount) in kinds(&Usage { runs, state_bytes, payload_bytes, log_bytes, events, topics }) {
+            self.quota.get_or_create(&QuotaLabels { kind }).set(gauge(amount));
         }
     }
 

@@ -230,9 +230,12 @@ impl Work {
         loop {
             match self.host.commit_in_turn(commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
-                Err(error @ (StoreError::TooLarge(_) | StoreError::InboxFull { .. }))
-                    if last && !matches!(commit.run.state, RunState::Parked(_)) =>
-                {
+                Err(
+                    error @ (StoreError::TooLarge(_)
+                    | StoreError::InboxFull { .. }
+                    | StoreError::OverBound { .. }
+                    | StoreError::QueueFull { .. }),
+                ) if last && !matches!(commit.run.state, RunState::Parked(_)) => {
                     let error = ControlError::from(error);
                     let StretchCommit { owner, mut run, mut logs, now, .. } = commit;
                     run.state = RunState::Parked(error.code().failure(error.to_string()));

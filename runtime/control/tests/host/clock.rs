@@ -131,7 +131,7 @@ async fn a_sleep_ends_when_the_clock_has_passed_its_end_and_only_once() {
         world.clock.set(START);
         world.turn().await;
         assert_eq!(woken(&world).await.unwrap().as_ref(), b"1");
-        let text = world.host.metrics_text().unwrap();
+        let text = world.host.metrics_text().await.unwrap();
         assert!(text.contains("tidemill_wake_lateness_seconds_count 1\n"), "{text}");
         // As it fell asleep, and at its end.
         assert!(text.contains("tidemill_commit_seconds_count 2\n"), "{text}");

@@ -10,6 +10,7 @@ use tidemill_core::policy::PolicyInForce;
 use tidemill_core::run::{Export, RunState};
 use tidemill_core::{Code, Policy, Revision};
 use tidemill_store::records::{PutVersion, RunFilter};
+use tokio::sync::Semaphore;
 
 use crate::guests::output;
 use crate::world::{World, name};
@@ -110,6 +111,43 @@ async fn a_deployment_with_runs_is_removed_only_with_them() {
     assert!(world.runs(RunFilter::default()).await.iter().all(|run| run.state == RunState::Cancelled));
     let gone = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(gone.code(), Code::DeploymentNotFound);
+}
+
+#[tokio::test]
+async fn others_are_deployed_while_the_runs_of_a_deleted_one_end() {
+    let world = World::running().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    // It does not listen to what it is asked.
+    world.guests.act(move |_| {
+        let gate = Arc::clone(&held);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            output("1")
+        }
+    });
+    let running = world.request("a").await;
+    world.guests.have_begun(1).await;
+    let waiting: Vec<_> = futures_util::future::join_all((0..600).map(|_| {
+        let delayed = Ask { delay: Some(Duration::from_secs(60)), ..Ask::new(name("a"), "{}") };
+        world.host.request(delayed)
+    }))
+    .await;
+    assert!(waiting.iter().all(Result::is_ok));
+    let deleting = tokio::spawn({
+        let host = world.host.clone();
+        async move { host.delete(&name("a"), true).await }
+    });
+    world.until(running.id, |run| run.cancel.is_some()).await;
+    world.deploy(json!({ "name": "b" })).await;
+    let again = world.try_deploy("1.0.0", json!({ "name": "a", "config": { "n": 2 } })).await.unwrap_err();
+    assert_eq!(again.code(), Code::DeploymentInUse);
+    assert_eq!(world.host.delete(&name("a"), true).await.unwrap_err().code(), Code::DeploymentInUse);
+    gate.add_permits(1);
+    deleting.await.unwrap().unwrap();
+    assert!(world.runs(RunFilter::default()).await.iter().all(|run| run.state.has_ended()));
+    world.deploy(json!({ "name": "a" })).await;
 }
 
 #[tokio::test]

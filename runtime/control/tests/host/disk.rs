@@ -169,7 +169,7 @@ async fn a_queued_run_waits_with_its_outcome_until_there_is_room() {
     gate.add_permits(1);
     // Its outcome is refused at least once before there is room again.
     let refused = "tidemill_store_errors_total 0";
-    while world.host.metrics_text().unwrap().contains(refused) {
+    while world.host.metrics_text().await.unwrap().contains(refused) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(world.run(run.id).await.state.name(), "running");

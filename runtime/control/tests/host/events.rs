@@ -86,7 +86,7 @@ async fn an_event_makes_a_run_for_each_subscription_that_names_it_and_lets_it_pa
     assert_eq!((german.delivered, german.filtered), (1, 1));
     world.turn().await;
     assert_eq!(given(&world, "all").await.len(), 3, "once");
-    let text = world.host.metrics_text().unwrap();
+    let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_events_total{deployment=\"german\",result=\"filtered\"} 1"), "{text}");
     // Two to `exact`, one and one to `german`, three to `all`.
     assert!(text.contains("tidemill_event_delivery_seconds_count 7"), "{text}");
@@ -168,7 +168,7 @@ async fn a_paused_subscription_waits_while_its_deployment_goes_on() {
     world.deploy(manifest).await;
     world.turn().await;
     assert_eq!((given(&world, "a").await, waiting(&world, "a").await), (vec![json!("u")], 3));
-    let text = world.host.metrics_text().unwrap();
+    let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 3"), "{text}");
     world.clock.advance(1);
     world.host.resume_subscription(&a, &s).await.unwrap();
@@ -191,7 +191,7 @@ async fn who_is_paused_falls_behind_and_catches_up_in_order() {
     }
     world.turn().await;
     assert_eq!((given(&world, "a").await.len(), waiting(&world, "a").await), (0, 150));
-    let text = world.host.metrics_text().unwrap();
+    let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 150"), "{text}");
     world.host.resume(&name("a")).await.unwrap();
     world.turn().await;
@@ -201,10 +201,10 @@ async fn who_is_paused_falls_behind_and_catches_up_in_order() {
     publish(&world, "t.x", json!(150)).await;
     world.turn().await;
     assert_eq!(given(&world, "a").await, numbers(0..151));
-    let text = world.host.metrics_text().unwrap();
+    let text = world.host.metrics_text().await.unwrap();
     assert!(text.contains("tidemill_subscription_lag{deployment=\"a\",subscription=\"s\"} 0"), "{text}");
     world.host.delete(&name("a"), true).await.unwrap();
-    assert!(!world.host.metrics_text().unwrap().contains("deployment=\"a\""));
+    assert!(!world.host.metrics_text().await.unwrap().contains("deployment=\"a\""));
 }
 
 #[tokio::test]
@@ -352,7 +352,7 @@ async fn what_retention_takes_before_it_was_given_is_counted_and_told() {
     world.host.resume(&name("paused")).await.unwrap();
     world.turn().await;
     assert_eq!(given(&world, "paused").await, [json!(10)]);
-    assert!(world.host.metrics_text().unwrap().contains("tidemill_events_lost_total 10"));
+    assert!(world.host.metrics_text().await.unwrap().contains("tidemill_events_lost_total 10"));
     world.clock.advance(2 * 3_600_000);
     world.turn().await;
     assert_eq!(world.store.topic(&topic("t")).await.unwrap(), None, "a topic goes with its last event");

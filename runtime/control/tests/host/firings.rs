@@ -114,7 +114,7 @@ async fn one_that_waits_begins_when_the_others_have_ended() {
     assert_eq!((world.guests.most(), stored(&world).await.waiting), (1, 0));
     gate.add_permits(1);
     world.host.idle().await;
-    let metrics = world.host.metrics_text().unwrap();
+    let metrics = world.host.metrics_text().await.unwrap();
     for line in [r#"result="dropped"} 1"#, r#"result="fired"} 2"#] {
         assert!(metrics.contains(&format!("tidemill_firings_total{{deployment=\"a\",{line}")), "{line} in\n{metrics}");
     }

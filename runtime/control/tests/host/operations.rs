@@ -128,7 +128,7 @@ async fn figures_say_how_many_runs_are_parked_and_suspended() {
     parked(&world, 1).await;
     let parked = world.runs(in_state("parked")).await.remove(0);
     world.turn().await;
-    let figures = world.host.metrics_text().unwrap();
+    let figures = world.host.metrics_text().await.unwrap();
     assert!(figures.contains(r#"tidemill_parked{deployment="a"} 1"#), "{figures}");
     let since = format!(
         r#"tidemill_parked_oldest_timestamp_seconds{{deployment="a"}} {}"#,
@@ -138,5 +138,5 @@ async fn figures_say_how_many_runs_are_parked_and_suspended() {
     assert!(figures.contains("tidemill_suspended 0") && figures.contains("tidemill_orphaned 0"), "{figures}");
     world.host.cancel(parked.id, false).await.unwrap();
     world.turn().await;
-    assert!(!world.host.metrics_text().unwrap().contains("tidemill_parked{"));
+    assert!(!world.host.metrics_text().await.unwrap().contains("tidemill_parked{"));
 }

@@ -26,7 +26,7 @@ async fn all_that_is_kept_is_scrubbed_soon_after_the_start_and_once_a_day() {
     world.turn().await;
     let scrub = world.host.last_scrub().unwrap();
     assert_eq!(scrub.at, second);
-    let figures = world.host.metrics_text().unwrap();
+    let figures = world.host.metrics_text().await.unwrap();
     let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", second.as_millis() / 1000);
     assert!(figures.contains(&told) && figures.contains("tidemill_store_damaged 0"), "{figures}");
     assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="all",result="sound"} 2"#), "{figures}");
@@ -59,7 +59,7 @@ async fn a_scrub_of_the_index_is_counted_and_the_scrub_of_everything_stays_due()
     world.open_again().await;
     world.next_life().await;
     let start = world.host.last_scrub().unwrap().at;
-    let figures = world.host.metrics_text().unwrap();
+    let figures = world.host.metrics_text().await.unwrap();
     assert!(figures.contains(r#"tidemill_store_scrubs_total{scope="index",result="sound"} 1"#), "{figures}");
     let told = format!("tidemill_store_scrubbed_timestamp_seconds {}", start.as_millis() / 1000);
     assert!(figures.contains(&told), "{figures}");
@@ -77,11 +77,11 @@ async fn a_component_whose_bytes_are_damaged_makes_a_scrub_unsound_until_it_is_w
     world.clock.advance(600_000);
     world.turn().await;
     assert_eq!(world.host.last_scrub(), None);
-    assert!(world.host.metrics_text().unwrap().contains("tidemill_store_damaged 1"));
+    assert!(world.host.metrics_text().await.unwrap().contains("tidemill_store_damaged 1"));
 
     world.guests.damage(None);
     let next = world.clock.advance(DAY);
     world.turn().await;
     assert_eq!(world.host.last_scrub().unwrap().at, next);
-    assert!(world.host.metrics_text().unwrap().contains("tidemill_store_damaged 0"));
+    assert!(world.host.metrics_text().await.unwrap().contains("tidemill_store_damaged 0"));
 }

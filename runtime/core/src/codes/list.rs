@@ -54,7 +54,25 @@ codes! {
         "Let the run take what waits for it: at most 1,000 signals and 1 MiB, 64 KiB each, names of up to 255 bytes.";
     LimitTopics => "limit-topics", 422, retryable: false,
         "There is no room for another topic",
-        "Publish to fewer topics, and say in the payload what tells the events apart: 10,000 topics are kept.";
+        "Publish to fewer topics, and say in the payload what tells the events apart; `tidemill topics delete` removes one.";
+    LimitChildren => "limit-children", 422, retryable: false,
+        "The run may start no more runs",
+        "Wait for some of the runs that it started, start them detached, or nest them less deeply.";
+    QuotaRuns => "quota-runs", 429, retryable: true,
+        "The deployment keeps as many runs as it may",
+        "Wait until retention has forgotten some, shorten `--retention`, or raise `runs` in `--quotas`.";
+    QuotaState => "quota-state", 422, retryable: false,
+        "The deployment's state is as large as it may be",
+        "Delete what is no longer needed, or raise `state` in `--quotas`.";
+    QuotaPayloads => "quota-payloads", 429, retryable: true,
+        "The deployment's inputs, outputs, journals and events are as large as they may be",
+        "Wait until retention has forgotten some, shorten `--retention`, or raise `payloads` in `--quotas`.";
+    QuotaLogs => "quota-logs", 429, retryable: true,
+        "The deployment's log lines are as large as they may be",
+        "Log less, wait until retention has forgotten some, or raise `logs` in `--quotas`.";
+    QuotaEvents => "quota-events", 429, retryable: true,
+        "The deployment keeps as many events as it may",
+        "Wait until retention has forgotten some, shorten `--event-retention`, or raise `events` in `--quotas`.";
     // Ends: how else a run may end.
     Trap => "trap", 422, retryable: false,
         "The guest trapped",

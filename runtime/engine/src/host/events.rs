@@ -1,12 +1,12 @@
 //! `tidemill:guest/events`: publishing to topics that are granted. An event takes hold with the stretch; its payload may hold 64 KiB.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::Kind;
 use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{Code, EventId, Failure, Topic};
-use tidemill_store::records::TOPICS;
 
 use super::call::{Answer, Contract, Interface, answer};
 use super::durable::bounded_json;
@@ -56,6 +56,13 @@ async fn publish(guest: &mut Guest, topic: String, payload: String) -> wasmtime:
     answer(published)
 }
 
+/// Which topics of a stretch were there at its last commit.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTopics {
+    at: u32,
+    there: BTreeMap<Topic, bool>,
+}
+
 /// Whether the deployment may publish there, and there is room for it.
 async fn room(guest: &mut Guest, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
     if !guest.grants().may_publish(topic) {
@@ -70,8 +77,32 @@ async fn room(guest: &mut Guest, topic: &Topic) -> wasmtime::Result<Result<(), F
         return Ok(Ok(()));
     }
     let store = Arc::clone(&guest.outside.store);
-    if read(|| store.topic(topic)).await?.is_none() && read(|| store.topic_count()).await? >= TOPICS {
-        return Ok(Err(Code::LimitTopics.failure(format!("`{topic}` would be one topic more than {TOPICS}"))));
+    if read(|| store.topic(topic)).await?.is_some() {
+        return Ok(Ok(()));
+    }
+    let run = Arc::clone(&guest.run);
+    let room = read(|| store.topic_room(&run.deployment)).await?;
+    // Topics that this stretch begins are in no count yet.
+    if guest.known_topics.at != guest.history.commits {
+        guest.known_topics = KnownTopics { at: guest.history.commits, there: BTreeMap::new() };
+    }
+    let own: Vec<Topic> = guest.stretch.topics().into_iter().cloned().collect();
+    let mut begun = 0;
+    for topic in own {
+        let there = match guest.known_topics.there.get(&topic) {
+            Some(there) => *there,
+            None => {
+                let there = read(|| store.topic(&topic)).await?.is_some();
+                guest.known_topics.there.insert(topic, there);
+                there
+            }
+        };
+        begun += u64::from(!there);
+    }
+    if begun >= room {
+        return Ok(Err(Code::LimitTopics.failure(format!(
+            "`{topic}` would be a topic too many: runs of a deployment begin a bounded number of topics"
+        ))));
     }
     Ok(Ok(()))
 }

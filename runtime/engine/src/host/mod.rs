@@ -9,7 +9,7 @@ pub(crate) mod call;
 pub(crate) mod clock;
 mod context;
 pub(crate) mod durable;
-mod events;
+pub(crate) mod events;
 mod http;
 mod ledger;
 mod log;

@@ -12,7 +12,7 @@
 
 mod layer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -189,6 +189,16 @@ impl Stretch {
     /// Adds a run to start.
     pub fn start(&mut self, run: StartRun) {
         self.top().starts.push(run);
+    }
+
+    /// The runs that this stretch starts.
+    pub fn starts(&self) -> impl Iterator<Item = &StartRun> {
+        self.layers().flat_map(|layer| &layer.starts)
+    }
+
+    /// The topics that this stretch publishes to.
+    pub fn topics(&self) -> BTreeSet<&Topic> {
+        self.layers().flat_map(|layer| &layer.events).map(|event| &event.topic).collect()
     }
 
     /// The run of that id, where this stretch starts it.

@@ -66,7 +66,7 @@ pub(super) async fn one_with_runs_going_is_not_deleted(store: Arc<dyn Store>) {
     let running = super::world::claim_one(&store, &owner, "a").await.run;
     assert_eq!(running.id, queued.id);
     let waiting = request(&store, new_run("a")).await;
-    let caused = store.end_waiting(&name("a"), NOON).await.expect("the waiting ones end");
+    let (_, caused) = store.end_waiting(&name("a"), None, NOON).await.expect("the waiting ones end");
     assert_eq!(caused.settled.iter().map(|run| run.id).collect::<Vec<_>>(), [waiting.id]);
     assert_eq!(
         store.delete_deployment(&name("a"), NOON).await,

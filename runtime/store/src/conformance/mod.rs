@@ -26,6 +26,7 @@ mod stretches;
 mod subscriptions;
 mod topics;
 mod trees;
+mod usage;
 mod values;
 mod waits;
 mod world;
@@ -101,6 +102,9 @@ claims! {
     topics: events_lie_in_order_and_take_hold_with_their_stretch, a_key_publishes_once,
         a_page_begins_at_a_time_and_pages_meet, what_is_old_or_too_much_is_forgotten_and_a_topic_with_its_last_event,
         a_long_payload_is_read_back;
+    usage: what_is_forgotten_counts_no_more, a_deleted_deployment_keeps_no_state,
+        a_deployment_begins_its_share_of_topics_and_others_theirs, a_deleted_topic_is_gone_and_begins_anew,
+        runs_nest_no_deeper_than_their_bound, a_run_has_at_most_so_many_open_children, a_queue_counts_children;
     subscriptions: it_is_given_each_event_once_and_in_order, it_begins_now_or_at_the_earliest,
         a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets, another_pattern_keeps_what_both_name,
         a_paused_or_changed_deployment_is_given_nothing, a_paused_one_is_given_nothing_and_stands_where_it_stood, what_is_forgotten_before_it_was_given_is_lost_and_told,

@@ -150,7 +150,7 @@ pub(super) async fn a_new_revision_goes_on_where_it_stands_and_a_removed_one_for
     assert_eq!((behind(&store, "x").await, store.subscription(&name("a"), &named("s")).await), (None, Ok(None)));
     subscribe(&store, 4, vec![change("x", Begin::Earliest)]).await;
     assert_eq!(payloads(&waiting(&store, "x").await), ["0", "1", "2", "3"]);
-    store.end_waiting(&name("a"), NOON).await.expect("an end");
+    store.end_waiting(&name("a"), None, NOON).await.expect("an end");
     store.delete_deployment(&name("a"), NOON).await.expect("a deletion");
     assert_eq!(store.subscriptions(None, PageRequest::first(9)).await.expect("a list").items, []);
     subscribe(&store, 5, vec![change("x", Begin::Now)]).await;

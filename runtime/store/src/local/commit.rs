@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tidemill_core::quotas::Quotas;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
@@ -14,6 +15,7 @@ use super::payloads::{Digest, Filed};
 use super::reads::Reads;
 use super::tables::FEED;
 use super::tree::ToCancel;
+use super::usage::{self, Changes};
 use crate::embedded::{Key, KvError, Span, Table, Turn, Tx, Value};
 use crate::error::StoreError;
 use crate::records::{Caused, FeedEvent};
@@ -34,6 +36,10 @@ pub(super) struct Commit<'a, 'tx> {
     pub(super) caused: Caused,
     /// Runs whose children are to be cancelled before the operation ends.
     pub(super) to_cancel: Vec<(RunId, ToCancel)>,
+    /// What the operation changes of what deployments keep.
+    pub(super) changes: Changes,
+    /// What they may keep.
+    pub(super) quotas: Quotas,
     filed: Option<Arc<Filed>>,
     /// Files that lose their last name with this commit.
     pub(super) superseded: Vec<Digest>,
@@ -41,7 +47,7 @@ pub(super) struct Commit<'a, 'tx> {
 
 impl<'a, 'tx> Commit<'a, 'tx> {
     /// `filed` are the long values that the operation may put.
-    pub(super) fn new(tx: &'a mut Tx<'tx>, filed: Option<Arc<Filed>>) -> Self {
+    pub(super) fn new(tx: &'a mut Tx<'tx>, filed: Option<Arc<Filed>>, quotas: Quotas) -> Self {
         Self {
             tx: RefCell::new(tx),
             events: 0,
@@ -50,6 +56,8 @@ impl<'a, 'tx> Commit<'a, 'tx> {
             about: None,
             caused: Caused::default(),
             to_cancel: Vec::new(),
+            changes: Changes::default(),
+            quotas,
             filed,
             superseded: Vec::new(),
         }
@@ -62,6 +70,8 @@ impl<'a, 'tx> Commit<'a, 'tx> {
         operation: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<(T, Vec<Digest>), StoreError> {
         let done = operation(&mut self)?;
+        let changes = std::mem::take(&mut self.changes);
+        usage::write(&mut self, changes)?;
         self.refused.map_or(Ok((done, self.superseded)), |error| Err(error.into()))
     }
 

@@ -70,9 +70,9 @@ pub(super) fn join(commit: &mut Commit<'_, '_>, new: &NewRun) -> Result<Option<R
         commit.put_record(KEYS, &name, &reserved)?;
         commit.put(KEY_ENDS, &at(open.until.plus_millis(new.terms.key_millis), &name), &[]);
     }
-    commit.delete_held(INPUTS, &open.run.to_bytes())?;
+    commit.delete_held(Some(&new.deployment), INPUTS, &open.run.to_bytes())?;
     if !new.input.is_empty() {
-        commit.put_held(INPUTS, &open.run.to_bytes(), &[], &new.input)?;
+        commit.put_held(Some(&new.deployment), INPUTS, &open.run.to_bytes(), &[], &new.input)?;
     }
     places::relist(commit, &before.run, &after, new.now)?;
     Ok(Some(after.run))

@@ -1,7 +1,7 @@
 //! Deployments: making revisions, pausing, removing.
 
 use tidemill_core::run::RunState;
-use tidemill_core::{DeploymentName, Revision, Timestamp};
+use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
 
 use super::codec::decode;
 use super::commit::Commit;
@@ -10,7 +10,7 @@ use super::reads::{Reads, prefix_range};
 use super::runs::{self, no_deployment};
 use super::tables::{
     COMPONENTS, CURSORS, DEPLOYMENTS, FIRING_LIST, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS,
-    run_at_end, under,
+    run_at_end, run_of, under,
 };
 use super::{schedules, subscriptions, tree};
 use crate::error::StoreError;
@@ -105,14 +105,18 @@ pub(super) fn pause(
     Ok(deployment)
 }
 
-/// Ends runs that are not running, a batch a commit; says whether it was the last.
+/// Ends runs that are not running, a batch a commit; answers the last one that was looked at, where there may be more.
 pub(super) fn end_waiting(
     commit: &mut Commit<'_, '_>,
     name: &DeploymentName,
+    after: Option<RunId>,
     now: Timestamp,
-) -> Result<(bool, Caused)> {
-    let open = commit.below(OPEN, &under(name.as_str(), &[]), PIECE)?;
-    let mut ended = 0;
+) -> Result<(Option<RunId>, Caused)> {
+    let mut range = prefix_range(&under(name.as_str(), &[]));
+    if let Some(after) = after {
+        range.start = [run_of(name, after).as_slice(), &[0]].concat();
+    }
+    let open = commit.range(OPEN, range, false, PIECE)?;
     for (key, _) in &open {
         let Some(id) = run_at_end(key) else { continue };
         // It may have ended with the one before.
@@ -120,10 +124,9 @@ pub(super) fn end_waiting(
             .is_some_and(|run| !run.state.has_ended() && !matches!(run.state, RunState::Running { .. }));
         if waits {
             tree::end(commit, id, now)?;
-            ended += 1;
         }
     }
-    let last = ended == 0 || open.len() < PIECE;
+    let last = open.last().filter(|_| open.len() == PIECE).and_then(|(key, _)| run_at_end(key));
     Ok((last, tree::caused(commit, now)?))
 }
 
@@ -154,7 +157,7 @@ pub(super) fn purge(commit: &mut Commit<'_, '_>, name: &DeploymentName) -> Resul
     for table in [STATE, REVISIONS, STARTS, FIRING_LIST, CURSORS] {
         let left = commit.below(table, &under(name.as_str(), &[]), PIECE)?;
         for (key, _) in &left {
-            if table == STATE { commit.delete_held(table, key)? } else { commit.delete(table, key) }
+            if table == STATE { commit.delete_held(Some(name), table, key)? } else { commit.delete(table, key) }
         }
         if !left.is_empty() {
             return Ok(false);

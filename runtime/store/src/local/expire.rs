@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidemill_core::run::Run;
-use tidemill_core::{ComponentDigest, RunId, Timestamp};
+use tidemill_core::{ComponentDigest, RunId, Timestamp, Topic};
 
 use super::codec::decode;
 use super::commit::Commit;
@@ -14,6 +14,7 @@ use super::tables::{
     CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
     RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
 };
+use super::usage::{Change, signed};
 use super::{LocalStore, blocking, modules, operations, replays, subscriptions, topics};
 use crate::error::StoreError;
 use crate::records::{Component, Deployment, EventPolicy, Expired, ExpiredEvents, PageRequest, RetentionPolicy};
@@ -89,6 +90,20 @@ pub(super) async fn expire_events(
     }
 }
 
+/// Deletes a topic with its events, a piece a commit.
+pub(super) async fn delete_topic(store: &LocalStore, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
+    let mut deleted = ExpiredEvents::default();
+    loop {
+        let name = topic.clone();
+        let part = gently(store.commit(move |c| subscriptions::delete_topic(c, &name, now))).await?;
+        deleted.events += part.events;
+        deleted.lost += part.lost;
+        if !part.more {
+            return Ok(deleted);
+        }
+    }
+}
+
 fn forget_operations(commit: &mut Commit<'_, '_>, ids: &[String]) -> Result<()> {
     for id in ids {
         replays::forget(commit, id)?;
@@ -154,8 +169,15 @@ fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bo
     let id = run.id.to_bytes();
     for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, CHILDREN, OPEN_CHILDREN] {
         let rows = commit.below(table, &id, *left)?;
-        for (key, _) in &rows {
-            if [JOURNAL, INBOX].contains(&table) { commit.delete_held(table, key)? } else { commit.delete(table, key) }
+        for (key, value) in &rows {
+            if [JOURNAL, INBOX].contains(&table) {
+                commit.delete_held(Some(&run.deployment), table, key)?;
+                continue;
+            }
+            commit.delete(table, key);
+            if table == LOGS {
+                commit.changes.note(&run.deployment, Change::bytes(LOGS, -signed(value.len())));
+            }
         }
         *left -= rows.len();
         if *left == 0 {
@@ -163,10 +185,11 @@ fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bo
         }
     }
     for table in [INPUTS, OUTPUTS, HEADS] {
-        commit.delete_held(table, &id)?;
+        commit.delete_held(Some(&run.deployment), table, &id)?;
     }
     commit.delete(CANCELS, &id);
     commit.delete(RUNS, &id);
+    commit.changes.note(&run.deployment, Change { runs: -1, ..Change::default() });
     if let Some(parent) = run.trigger.parent {
         commit.delete(CHILDREN, &pair(parent, run.id));
     }

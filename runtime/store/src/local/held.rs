@@ -4,11 +4,13 @@
 //! then the value; or `1`, length and digest, then what the table has of its own.
 
 use bytes::Bytes;
+use tidemill_core::DeploymentName;
 
 use super::commit::Commit;
 use super::payloads::Digest;
 use super::reads::Reads;
-use super::tables::PAYLOADS;
+use super::tables::{PAYLOADS, STATE};
+use super::usage::{Change, signed};
 use crate::embedded::Table;
 use crate::error::StoreError;
 
@@ -82,15 +84,33 @@ fn name(bytes: &[u8]) -> Option<(Named, &[u8])> {
     Some((Named { digest: *digest, length: u64::from_le_bytes(*length) }, own))
 }
 
+/// How long a stored value is together with what its table put before it, in bytes, wherever the value lies.
+pub(super) fn size(stored: &[u8]) -> usize {
+    // The mark, and of a value in a file its length and digest.
+    match file_of(stored) {
+        Some(named) => usize::try_from(named.length).unwrap_or(usize::MAX).saturating_add(stored.len() - 41),
+        None => stored.len().saturating_sub(1),
+    }
+}
+
 fn file_of(stored: &[u8]) -> Option<Named> {
     let (mark, rest) = stored.split_first()?;
     (*mark == IN_FILE).then(|| name(rest)).flatten().map(|(named, _)| named)
 }
 
 impl Commit<'_, '_> {
-    /// Puts a value, with what the table has of its own before it, in the place of what lies there.
-    pub(super) fn put_held(&mut self, table: Table, key: &[u8], own: &[u8], value: &Bytes) -> Result<()> {
-        self.let_go(table, key)?;
+    /// Puts a value, with what the table has of its own before it, in the place of what lies there. It counts as kept by
+    /// `whose` deployment; by none where an operator published it.
+    pub(super) fn put_held(
+        &mut self,
+        whose: Option<&DeploymentName>,
+        table: Table,
+        key: &[u8],
+        own: &[u8],
+        value: &Bytes,
+    ) -> Result<()> {
+        let before = self.let_go(table, key)?;
+        self.count(whose, table, key, before, Some(own.len() + value.len()));
         let mut stored = Vec::with_capacity(1 + own.len() + value.len().clamp(40, INLINE));
         if value.len() <= INLINE {
             stored.push(IN_RECORD);
@@ -109,24 +129,44 @@ impl Commit<'_, '_> {
         Ok(())
     }
 
-    /// Deletes a value.
-    pub(super) fn delete_held(&mut self, table: Table, key: &[u8]) -> Result<()> {
-        self.let_go(table, key)?;
+    /// Deletes a value that `whose` deployment kept.
+    pub(super) fn delete_held(&mut self, whose: Option<&DeploymentName>, table: Table, key: &[u8]) -> Result<()> {
+        let before = self.let_go(table, key)?;
+        self.count(whose, table, key, before, None);
         self.delete(table, key);
         Ok(())
     }
 
-    /// Takes away the name that the value under a key gives to a file. A file that has none left is removed when the commit is
-    /// durable.
-    fn let_go(&mut self, table: Table, key: &[u8]) -> Result<()> {
-        let Some(Named { digest, .. }) = self.bytes(table, key)?.as_deref().and_then(file_of) else { return Ok(()) };
+    /// Notes the change of size under a key of a deployment's.
+    fn count(
+        &mut self,
+        whose: Option<&DeploymentName>,
+        table: Table,
+        key: &[u8],
+        before: Option<usize>,
+        after: Option<usize>,
+    ) {
+        let Some(whose) = whose else { return };
+        // Only keys of state are chosen by the guest, and of any length.
+        let fixed = if table == STATE { key.len() } else { 0 };
+        let size = |size: Option<usize>| size.map_or(0, |size| signed(size + fixed));
+        self.changes.note(whose, Change::bytes(table, size(after) - size(before)));
+    }
+
+    /// Takes away the name that the value under a key gives to a file, and answers the value's size. A file that has none
+    /// left is removed when the commit is durable.
+    fn let_go(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
+        let Some(stored) = self.bytes(table, key)? else { return Ok(None) };
+        let before = Some(size(&stored));
+        let Some(Named { digest, .. }) = file_of(&stored) else { return Ok(before) };
         let names: u64 = self.record(PAYLOADS, &digest)?.unwrap_or_default();
         if names > 1 {
-            return self.put_record(PAYLOADS, &digest, &(names - 1));
+            self.put_record(PAYLOADS, &digest, &(names - 1))?;
+        } else {
+            self.delete(PAYLOADS, &digest);
+            self.superseded.push(digest);
         }
-        self.delete(PAYLOADS, &digest);
-        self.superseded.push(digest);
-        Ok(())
+        Ok(before)
     }
 }
 
@@ -135,13 +175,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::local::tables::STATE;
 
     proptest! {
         #[test]
         fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>(), own in 0_usize..20) {
             let _ = read(STATE, &bytes, own);
             let _ = file_of(&bytes);
+            let _ = size(&bytes);
         }
     }
 }

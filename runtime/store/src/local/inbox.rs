@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::commit::Commit;
 use super::held::{self, Held};
-use super::kept::{self, Marks};
+use super::kept::{self, Kept};
 use super::reads::{Reads, prefix_range};
 use super::tables::{INBOX, RUNS, SIGNAL_KEYS, placed};
 use super::waits;
@@ -105,7 +105,8 @@ pub(super) fn deliver(
         return full("signals of 1 MiB wait in its inbox");
     }
     let place = kept.marks.next_place;
-    commit.put_held(INBOX, &placed(signal.to, place), &Lying::own(now, &signal.name), &signal.payload)?;
+    let own = Lying::own(now, &signal.name);
+    commit.put_held(Some(&kept.run.deployment), INBOX, &placed(signal.to, place), &own, &signal.payload)?;
     if let Some(key) = key {
         commit.put(SIGNAL_KEYS, &key, &print);
     }
@@ -142,11 +143,12 @@ pub(super) fn send(commit: &mut Commit<'_, '_>, from: RunId, signals: &[SendSign
 }
 
 /// Takes signals out of the inbox.
-pub(super) fn take(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, places: &[u64]) -> Result<()> {
+pub(super) fn take(commit: &mut Commit<'_, '_>, kept: &mut Kept, places: &[u64]) -> Result<()> {
+    let Kept { run, marks } = kept;
     for place in places {
-        let key = placed(id, *place);
+        let key = placed(run.id, *place);
         let Some(stored) = commit.bytes(INBOX, &key)? else { continue };
-        commit.delete_held(INBOX, &key)?;
+        commit.delete_held(Some(&run.deployment), INBOX, &key)?;
         marks.signals = marks.signals.saturating_sub(1);
         marks.signal_bytes = marks.signal_bytes.saturating_sub(Lying::read(&stored)?.bytes()?);
     }

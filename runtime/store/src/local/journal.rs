@@ -8,7 +8,7 @@ use tidemill_core::{RunId, parts};
 
 use super::commit::Commit;
 use super::held::{self, Held};
-use super::kept::{self, Marks};
+use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::tables::{HEADS, JOURNAL, chunk};
 use crate::error::StoreError;
@@ -16,27 +16,31 @@ use crate::error::StoreError;
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Brings the stored journal in line with what changed: chunk `from + i` becomes `chunks[i]`, later ones are removed.
-pub(super) fn change(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, change: &JournalChange) -> Result<()> {
+pub(super) fn change(commit: &mut Commit<'_, '_>, kept: &mut Kept, change: &JournalChange) -> Result<()> {
+    let Kept { run, marks } = kept;
+    let (id, whose) = (run.id, Some(&run.deployment));
     let end = u32::try_from(change.chunks.len()).ok().and_then(|added| change.from.checked_add(added));
     let (Some(end), true) = (end, change.from <= marks.chunks) else {
         let what = format!("the journal of run {id} has {} chunks: none can follow at {}", marks.chunks, change.from);
         return Err(StoreError::IllegalTransition(what));
     };
     for (at, bytes) in (change.from..end).zip(&change.chunks) {
-        commit.put_held(JOURNAL, &chunk(id, at), &[], bytes)?;
+        commit.put_held(whose, JOURNAL, &chunk(id, at), &[], bytes)?;
     }
     for at in end..marks.chunks {
-        commit.delete_held(JOURNAL, &chunk(id, at))?;
+        commit.delete_held(whose, JOURNAL, &chunk(id, at))?;
     }
     marks.chunks = end;
     Ok(())
 }
 
 /// Writes the head, or removes it.
-pub(super) fn set_head(commit: &mut Commit<'_, '_>, id: RunId, marks: &mut Marks, head: Option<&Bytes>) -> Result<()> {
+pub(super) fn set_head(commit: &mut Commit<'_, '_>, kept: &mut Kept, head: Option<&Bytes>) -> Result<()> {
+    let Kept { run, marks } = kept;
+    let (id, whose) = (run.id, Some(&run.deployment));
     match head {
-        Some(head) => commit.put_held(HEADS, &id.to_bytes(), &[], head)?,
-        None if marks.head => commit.delete_held(HEADS, &id.to_bytes())?,
+        Some(head) => commit.put_held(whose, HEADS, &id.to_bytes(), &[], head)?,
+        None if marks.head => commit.delete_held(whose, HEADS, &id.to_bytes())?,
         None => {}
     }
     marks.head = head.is_some();

@@ -9,7 +9,7 @@ use tidemill_core::{Epoch, NodeId};
 use super::commit::Commit;
 use super::reads::Reads;
 use super::tables::META;
-use super::{LocalStore, deployments};
+use super::{LocalStore, deployments, usage};
 use crate::contract::Result;
 use crate::error::StoreError;
 
@@ -76,6 +76,7 @@ pub(super) async fn begin_next(store: &LocalStore, node: &NodeId) -> Result<Epoc
         Err(StoreError::DiskFull) => return store.unwritten.begin(&store.kv, node),
         begun => begun?,
     };
+    usage::count_once(store).await;
     for name in deployments::purges(&store.kv)? {
         store.purge(&name).await?;
     }

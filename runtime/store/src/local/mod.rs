@@ -44,6 +44,7 @@ mod tables;
 mod topics;
 mod tree;
 mod turns;
+mod usage;
 mod waits;
 mod zones;
 
@@ -52,6 +53,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tidemill_core::quotas::Quotas;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
 
@@ -73,6 +75,8 @@ pub struct LocalStore {
     /// The last run that retention looked at; none where it begins anew.
     swept: Arc<Mutex<Option<RunId>>>,
     files: Arc<payloads::Files>,
+    /// What each deployment may keep.
+    quotas: Quotas,
 }
 
 impl LocalStore {
@@ -91,7 +95,17 @@ impl LocalStore {
         let files = Arc::new(payloads::Files::new(&config));
         let (kv, report) = Kv::open(config)?;
         files.start_removing(&kv).map_err(|error| StoreError::Io(format!("a thread to remove files: {error}")))?;
-        Ok((Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default(), files }, report))
+        Ok((
+            Self { kv, unwritten: life::Unwritten::default(), swept: Arc::default(), files, quotas: Quotas::default() },
+            report,
+        ))
+    }
+
+    /// The same with other quotas than the defaults.
+    #[must_use]
+    pub const fn with_quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
     }
 
     /// The layer below, for its figures.
@@ -121,6 +135,7 @@ impl LocalStore {
         };
         let files = Arc::clone(&self.files);
         let unwritten = self.unwritten.now();
+        let quotas = self.quotas;
         let first = unwritten.clone();
         let whole = move |c: &mut Commit<'_, '_>| {
             if let Some(life) = first {
@@ -130,7 +145,7 @@ impl LocalStore {
         };
         let submitted = self.kv.submit(move |tx| {
             let pinned = filed.clone();
-            let (done, superseded) = Commit::new(tx, filed).run(whole)?;
+            let (done, superseded) = Commit::new(tx, filed, quotas).run(whole)?;
             // Goes with the answer, which is given or dropped when the commit is durable: until then what it names stays
             // pinned and what it supersedes stays.
             Ok((done, Answered { files, superseded, _pinned: pinned }))

@@ -5,7 +5,7 @@ use tidemill_core::schedule::policy::{OverlapDecision, Unended, overlap_decision
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, Timestamp};
 
 use super::commit::Commit;
-use super::{places, runs, schedules, tree, turns};
+use super::{places, runs, schedules, tree, turns, usage};
 use crate::error::StoreError;
 use crate::records::{Fate, FiringEntry, NewFiring, Requested};
 
@@ -64,7 +64,8 @@ pub(super) fn carry_out(commit: &mut Commit<'_, '_>, course: &Course<'_>, firing
             OverlapDecision::DropFull => Some((Fate::Dropped, Code::QueueFull)),
             _ => None,
         };
-        if let Some((fate, code)) = passed {
+        let over = || usage::check_new_run(commit, course.deployment).err().map(|over| (Fate::Dropped, over.code()));
+        if let Some((fate, code)) = passed.or_else(over) {
             match fate {
                 Fate::Skipped => done.skipped += 1,
                 _ => done.dropped += 1,

@@ -9,7 +9,7 @@ use tidemill_core::run::{Run, RunEvent, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp, parts};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::codec::decode;
+use super::codec::{decode, encode};
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::kept::{self, Kept, existing, owned};
@@ -18,6 +18,7 @@ use super::tables::{
     self, DELAYED, DEPLOYMENTS, INPUTS, KEYS, LOGS, OPEN, OUTPUTS, PARKED, READY, RUNNING, RUNS, RUNS_BY_DEPLOYMENT,
     at, placed, run_of, under,
 };
+use super::usage::{self, Change, signed};
 use super::{debounce, journal, lanes, parked, places};
 use crate::error::StoreError;
 use crate::records::{LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter};
@@ -120,8 +121,10 @@ pub(super) fn insert(commit: &mut Commit<'_, '_>, kept: &Kept, input: &Bytes, no
             return Err(StoreError::IllegalTransition(format!("run {} has lanes, and did not wait for them", run.id)));
         }
     }
+    usage::check_new_run(commit, &run.deployment)?;
+    commit.changes.note(&run.deployment, Change { runs: 1, ..Change::default() });
     if !input.is_empty() {
-        commit.put_held(INPUTS, &id, &[], input)?;
+        commit.put_held(Some(&run.deployment), INPUTS, &id, &[], input)?;
     }
     if let Some(key) = &run.key {
         let reserved = Reserved { run: run.id, input: xxh3_128(input), until: None };
@@ -187,7 +190,7 @@ pub(super) fn save_progress(commit: &mut Commit<'_, '_>, owner: &Owner, run: &Ru
     kept.run.progress.clone_from(&run.progress);
     kept.run.status.clone_from(&run.status);
     commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
-    put_logs(commit, run.id, logs)
+    put_logs(commit, &kept.run, logs)
 }
 
 /// Saves what an open stretch has recorded.
@@ -206,19 +209,22 @@ pub(super) fn save(
     kept.run.peak_memory = kept.run.peak_memory.max(run.peak_memory);
     kept.run.journal_entries = run.journal_entries;
     if let Some(change) = change {
-        journal::change(commit, run.id, &mut kept.marks, change)?;
+        journal::change(commit, &mut kept, change)?;
         // It got further: whatever the host died of, this run had not stood still.
         kept.run.takeovers = 0;
     }
-    journal::set_head(commit, run.id, &mut kept.marks, head)?;
+    journal::set_head(commit, &mut kept, head)?;
     commit.put_record(RUNS, &run.id.to_bytes(), &kept)?;
-    put_logs(commit, run.id, logs)
+    put_logs(commit, &kept.run, logs)
 }
 
-pub(super) fn put_logs(commit: &mut Commit<'_, '_>, id: RunId, mut logs: &[LogLine]) -> Result<()> {
+pub(super) fn put_logs(commit: &mut Commit<'_, '_>, run: &Run, mut logs: &[LogLine]) -> Result<()> {
     while let Some(first) = logs.first() {
         let (chunk, rest) = logs.split_at(parts::head(logs, CHUNK_LINES, CHUNK_BYTES, LogLine::size));
-        commit.put_record(LOGS, &placed(id, first.seq), &chunk)?;
+        let (key, bytes) = (placed(run.id, first.seq), encode(&chunk)?);
+        let before = commit.bytes(LOGS, &key)?.map_or(0, |before| signed(before.len()));
+        commit.changes.note(&run.deployment, Change::bytes(LOGS, signed(bytes.len()) - before));
+        commit.put(LOGS, &key, &bytes);
         logs = rest;
     }
     Ok(())

@@ -72,10 +72,10 @@ pub(super) fn scan(store: &impl Reads, deployment: &DeploymentName, request: &Sc
 pub(super) fn write(commit: &mut Commit<'_, '_>, deployment: &DeploymentName, write: &StateWrite) -> Result<()> {
     let key = under(deployment.as_str(), write.key.as_bytes());
     match &write.value {
-        None => commit.delete_held(STATE, &key),
+        None => commit.delete_held(Some(deployment), STATE, &key),
         Some(value) => {
             let version = commit.position().to_le_bytes();
-            commit.put_held(STATE, &key, &version, value)
+            commit.put_held(Some(deployment), STATE, &key, &version, value)
         }
     }
 }

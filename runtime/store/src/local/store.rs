@@ -16,6 +16,7 @@ use tidemill_core::{
 use tokio::sync::watch;
 
 use super::commit::Commit;
+use super::pieces::gently;
 use super::{
     LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
     modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
@@ -135,16 +136,14 @@ impl Store for LocalStore {
         self.commit(move |c| deployments::pause(c, &name, pause, now)).await
     }
 
-    async fn end_waiting(&self, name: &DeploymentName, now: Timestamp) -> Result<Caused> {
-        let mut all = Caused::default();
-        loop {
-            let part = name.clone();
-            let (last, caused) = self.commit(move |c| deployments::end_waiting(c, &part, now)).await?;
-            all.add(caused);
-            if last {
-                return Ok(all);
-            }
-        }
+    async fn end_waiting(
+        &self,
+        name: &DeploymentName,
+        after: Option<RunId>,
+        now: Timestamp,
+    ) -> Result<(Option<RunId>, Caused)> {
+        let name = name.clone();
+        gently(self.commit(move |c| deployments::end_waiting(c, &name, after, now))).await
     }
 
     async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<()> {
@@ -413,7 +412,7 @@ impl Store for LocalStore {
     }
 
     async fn topic_count(&self) -> Result<u64> {
-        Ok(self.kv.count(tables::TOPICS))
+        topics::total(&self.kv)
     }
 
     async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>> {

@@ -68,15 +68,15 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
     }
     // After the first one, where that is new too.
     if let Some(input) = &stretch.input {
-        commit.put_held(INPUTS, &run.id.to_bytes(), &[], input)?;
+        commit.put_held(Some(&run.deployment), INPUTS, &run.id.to_bytes(), &[], input)?;
     }
     for write in &stretch.writes {
         state::write(commit, &run.deployment, write)?;
     }
     ledger::post(commit, run, &stretch.postings, stretch.now)?;
-    runs::put_logs(commit, run.id, &stretch.logs)?;
+    runs::put_logs(commit, run, &stretch.logs)?;
     if let Some(output) = &stretch.output {
-        commit.put_held(OUTPUTS, &run.id.to_bytes(), &[], output)?;
+        commit.put_held(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;
     }
     if let Some(mark) = stretch.watermark {
         let stream = run.deployment.as_str().as_bytes();
@@ -102,10 +102,10 @@ pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Re
 fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit) -> Result<()> {
     let id = after.run.id;
     if let Some(change) = &stretch.journal {
-        journal::change(commit, id, &mut after.marks, change)?;
+        journal::change(commit, after, change)?;
     }
-    journal::set_head(commit, id, &mut after.marks, stretch.head.as_ref())?;
-    inbox::take(commit, id, &mut after.marks, &stretch.taken)?;
+    journal::set_head(commit, after, stretch.head.as_ref())?;
+    inbox::take(commit, after, &stretch.taken)?;
     tree::observed(commit, id, &stretch.observed)?;
     tree::start(commit, after, &stretch.starts)
 }

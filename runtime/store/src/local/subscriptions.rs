@@ -8,8 +8,9 @@ use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
 use super::codec::decode;
 use super::commit::Commit;
+use super::pieces::PIECE;
 use super::reads::{Reads, prefix_range};
-use super::tables::{CURSORS, EVENTS, SUBSCRIPTIONS, TOPICS, under};
+use super::tables::{CURSORS, SUBSCRIPTIONS, under};
 use super::topics::{self, Head};
 use super::{deployments, runs};
 use crate::error::StoreError;
@@ -336,12 +337,12 @@ pub(super) fn expire(
         }
     }
     for position in head.first..first {
-        commit.delete_held(EVENTS, &topics::place(topic, position))?;
+        topics::delete_event(commit, topic, position)?;
     }
     expired.events = first - head.first;
     head.first = first;
     if ends {
-        commit.delete(TOPICS, topic.as_str().as_bytes());
+        topics::end(commit, topic)?;
         return Ok(expired);
     }
     if let Some(oldest) = topics::from(commit, topic, first, 1)?.first() {
@@ -349,6 +350,16 @@ pub(super) fn expire(
     }
     topics::put_head(commit, topic, &head)?;
     Ok(expired)
+}
+
+/// Deletes a topic, or the oldest part of its events; says whether there is more to delete.
+pub(super) fn delete_topic(commit: &mut Commit<'_, '_>, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
+    if topics::head(commit, topic)?.is_none() {
+        return Err(StoreError::NotFound { kind: "topic", name: topic.to_string() });
+    }
+    // Every event and the topic itself are from before the end of time.
+    let policy = EventPolicy { published_before: Some(Timestamp::from_millis(u64::MAX)), keep: None };
+    expire(commit, topic, &policy, PIECE, now)
 }
 
 fn all(store: &impl Reads) -> Result<Vec<Subscription>> {

@@ -195,7 +195,7 @@ mod tests {
 
     async fn put(store: &LocalStore, value: &Bytes) {
         let (long, value) = (payloads::long([value]), value.clone());
-        store.commit_with(long, move |c| c.put_held(STATE, b"key", &[], &value)).await.unwrap();
+        store.commit_with(long, move |c| c.put_held(None, STATE, b"key", &[], &value)).await.unwrap();
     }
 
     #[tokio::test]

@@ -124,6 +124,10 @@ tables! {
     REPLAYS = 56, "replays";
     /// run → why it is parked, while it is.
     PARKED = 57, "parked-runs";
+    /// deployment → what it keeps, counted.
+    USAGE = 70, "usage";
+    /// topic → the deployment whose run began it; of one that an operator began there is none.
+    TOPIC_OWNERS = 71, "topic-owners";
 }
 
 /// `name NUL rest`.

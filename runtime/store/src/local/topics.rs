@@ -4,17 +4,19 @@
 //! and published to anew begins behind every place that it ever had.
 
 use serde::{Deserialize, Serialize};
+use tidemill_core::quotas::Quotas;
 use tidemill_core::topics::EVENT_BYTES;
-use tidemill_core::{EventId, RunId, Timestamp, Topic, TopicPattern};
+use tidemill_core::{Code, DeploymentName, EventId, RunId, Timestamp, Topic, TopicPattern};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::pieces::PIECE;
 use super::reads::Reads;
-use super::tables::{EVENT_KEY_ENDS, EVENT_KEYS, EVENTS, TOPICS, at, under};
+use super::tables::{EVENT_KEY_ENDS, EVENT_KEYS, EVENTS, META, TOPIC_OWNERS, TOPICS, at, under};
+use super::usage::{self, Change};
 use crate::error::StoreError;
-use crate::records::{NewEvent, Page, PageRequest, Publish, Published, Publisher, TopicSummary};
+use crate::records::{self, NewEvent, Page, PageRequest, Publish, Published, Publisher, TopicSummary};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -24,6 +26,8 @@ const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 const KEY: usize = 512;
 /// A new topic begins at its commit's number times this, more than one commit can publish.
 const PLACES_PER_COMMIT: u64 = 1 << 16;
+/// Where the number of topics is kept, in [`META`].
+const TOTAL: &[u8] = b"topics";
 /// A page of a list ends after so many bytes of payloads.
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -129,6 +133,73 @@ fn name(key: &[u8]) -> Result<Topic> {
     name.ok_or_else(|| StoreError::Damaged { what: "a key of table topics cannot be read".into() })
 }
 
+/// How many topics there are.
+pub(super) fn total(store: &impl Reads) -> Result<u64> {
+    match store.record(META, TOTAL)? {
+        Some(total) => Ok(total),
+        // A folder of a release that did not count.
+        None => Ok(store.below(TOPICS, &[], usize::MAX)?.len() as u64),
+    }
+}
+
+/// Refuses so many topics more where there is no room for them.
+pub(super) fn check_total(store: &impl Reads, more: u64) -> Result<()> {
+    if total(store)?.saturating_add(more) > records::TOPICS {
+        let detail = format!("there may be {} topics, and there are as many", records::TOPICS);
+        return Err(StoreError::OverBound { code: Code::LimitTopics, detail });
+    }
+    Ok(())
+}
+
+/// How many topics more a deployment's runs may begin.
+pub(super) fn room(store: &impl Reads, quotas: &Quotas, deployment: &DeploymentName) -> Result<u64> {
+    let own = usage::get(store, deployment)?.topics;
+    Ok(quotas.topics.saturating_sub(own).min(records::TOPICS.saturating_sub(total(store)?)))
+}
+
+/// A topic begins, within the share of whoever publishes its first event.
+fn begin(commit: &mut Commit<'_, '_>, topic: &Topic, publisher: &Publisher) -> Result<()> {
+    match publisher.deployment() {
+        Some(deployment) => {
+            usage::check_topic(commit, deployment)?;
+            commit.put_record(TOPIC_OWNERS, topic.as_str().as_bytes(), deployment)?;
+            commit.changes.note(deployment, Change { topics: 1, ..Change::default() });
+        }
+        None => check_total(commit, 1)?,
+    }
+    let total = total(commit)?;
+    commit.put_record(META, TOTAL, &(total + 1))
+}
+
+/// A topic of which no event is left is forgotten.
+pub(super) fn end(commit: &mut Commit<'_, '_>, topic: &Topic) -> Result<()> {
+    let name = topic.as_str().as_bytes();
+    let total = total(commit)?;
+    commit.put_record(META, TOTAL, &total.saturating_sub(1))?;
+    if let Some(owner) = commit.record::<DeploymentName>(TOPIC_OWNERS, name)? {
+        commit.delete(TOPIC_OWNERS, name);
+        commit.changes.note(&owner, Change { topics: -1, ..Change::default() });
+    }
+    commit.delete(TOPICS, name);
+    Ok(())
+}
+
+/// The deployment whose run published a stored event.
+pub(super) fn publisher(stored: &[u8]) -> Result<Option<DeploymentName>> {
+    Ok(Lying::read(0, stored)?.publisher.deployment().cloned())
+}
+
+/// Deletes an event that is there.
+pub(super) fn delete_event(commit: &mut Commit<'_, '_>, topic: &Topic, position: u64) -> Result<()> {
+    let key = place(topic, position);
+    let Some(stored) = commit.bytes(EVENTS, &key)? else { return Ok(()) };
+    let whose = publisher(&stored)?;
+    if let Some(whose) = &whose {
+        commit.changes.note(whose, Change { events: -1, ..Change::default() });
+    }
+    commit.delete_held(whose.as_ref(), EVENTS, &key)
+}
+
 /// Publishes events in their order.
 pub(super) fn publish(
     commit: &mut Commit<'_, '_>,
@@ -142,16 +213,19 @@ pub(super) fn publish(
         }
         let number = commit.position();
         let begin = number.saturating_mul(PLACES_PER_COMMIT);
-        let mut head = head(commit, topic)?.unwrap_or(Head {
-            first: begin,
-            next: begin,
-            published: 0,
-            first_at: now,
-            last_at: now,
-            last_commit: number,
-        });
+        let mut head = match head(commit, topic)? {
+            Some(head) => head,
+            None => {
+                self::begin(commit, topic, publisher)?;
+                Head { first: begin, next: begin, published: 0, first_at: now, last_at: now, last_commit: number }
+            }
+        };
         let at = now.max(head.last_at);
-        commit.put_held(EVENTS, &place(topic, head.next), &own(at, number, *id, publisher), payload)?;
+        let whose = publisher.deployment();
+        commit.put_held(whose, EVENTS, &place(topic, head.next), &own(at, number, *id, publisher), payload)?;
+        if let Some(whose) = whose {
+            commit.changes.note(whose, Change { events: 1, ..Change::default() });
+        }
         if head.first == head.next {
             head.first_at = at;
         }

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{CancelAsked, Run, RunEvent, RunState, WaitFor};
-use tidemill_core::{RunId, Timestamp};
+use tidemill_core::spawn::{self, DEPTH};
+use tidemill_core::{Code, RunId, Timestamp};
 
 use super::commit::Commit;
 use super::kept::{self, Kept};
@@ -35,8 +36,11 @@ pub(super) struct ToCancel {
     after: Option<RunId>,
 }
 
-/// Starts the children of a stretch; says what stands against it.
+/// Starts the children of a stretch, within the bounds of runs that start runs and of the queues that the children join.
 pub(super) fn start(commit: &mut Commit<'_, '_>, parent: &mut Kept, starts: &[NewRun]) -> Result<()> {
+    if !starts.is_empty() && depth(commit, &parent.run)? >= DEPTH {
+        return Err(limit_children(format!("run {} is {DEPTH} runs deep, and starts no other", parent.run.id)));
+    }
     for new in starts {
         if new.trigger.parent != Some(parent.run.id) {
             return Err(StoreError::IllegalTransition(format!("run {} is started by another run", new.id)));
@@ -44,6 +48,16 @@ pub(super) fn start(commit: &mut Commit<'_, '_>, parent: &mut Kept, starts: &[Ne
         let key = pair(parent.run.id, new.id);
         if commit.bytes(CHILDREN, &key)?.is_some() {
             continue;
+        }
+        if !new.detached && parent.marks.open_children >= spawn::OPEN_CHILDREN {
+            let message = format!("{} runs that run {} started have not ended", spawn::OPEN_CHILDREN, parent.run.id);
+            return Err(limit_children(message));
+        }
+        if new.terms.queue_max < u64::MAX {
+            let queued = places::queued(commit, &new.deployment)?;
+            if queued >= new.terms.queue_max {
+                return Err(StoreError::QueueFull { queued });
+            }
         }
         runs::insert(commit, &Kept::new(new.to_run()), &new.input, new.now)?;
         commit.put(CHILDREN, &key, OPEN);
@@ -54,6 +68,30 @@ pub(super) fn start(commit: &mut Commit<'_, '_>, parent: &mut Kept, starts: &[Ne
         }
     }
     Ok(())
+}
+
+fn limit_children(detail: String) -> StoreError {
+    StoreError::OverBound { code: Code::LimitChildren, detail }
+}
+
+/// How many runs lie in one another from the first one down to this; counted up to [`DEPTH`].
+fn depth(store: &impl Reads, run: &Run) -> Result<u32> {
+    let (mut depth, mut above) = (1, run.trigger.parent);
+    while let Some(id) = above.filter(|_| depth < DEPTH) {
+        let Some(parent) = kept::kept(store, id)? else { break };
+        (depth, above) = (depth + 1, parent.run.trigger.parent);
+    }
+    Ok(depth)
+}
+
+/// How many runs more a run may start that are not detached, were it to start them now.
+pub(super) fn child_room(store: &impl Reads, parent: RunId) -> Result<u32> {
+    // One that is not in the store yet was started by nobody.
+    let Some(parent) = kept::kept(store, parent)? else { return Ok(spawn::OPEN_CHILDREN) };
+    if depth(store, &parent.run)? >= DEPTH {
+        return Ok(0);
+    }
+    Ok(spawn::OPEN_CHILDREN.saturating_sub(parent.marks.open_children))
 }
 
 /// Notes that a parent has learned for good how children ended.
@@ -230,8 +268,8 @@ pub(super) fn retry(commit: &mut Commit<'_, '_>, id: RunId, retry: &Retry) -> Re
         }
         if from_start {
             run.journal_entries = 0;
-            journal::change(commit, id, &mut after.marks, &JournalChange::emptied())?;
-            journal::set_head(commit, id, &mut after.marks, None)?;
+            journal::change(commit, &mut after, &JournalChange::emptied())?;
+            journal::set_head(commit, &mut after, None)?;
         }
         places::write(commit, Some(&before.run), &after, retry.now)?;
         if before.run.state.has_ended() {

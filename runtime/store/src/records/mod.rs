@@ -16,6 +16,7 @@ mod signal;
 mod state;
 mod stretch;
 mod topic;
+mod usage;
 
 use serde::{Deserialize, Deserializer};
 
@@ -46,6 +47,7 @@ pub use topic::{
     Behind, Delivery, Event, EventPolicy, ExpiredEvents, NewEvent, Publish, Published, Publisher, Replay, Replayed,
     Subscription, SubscriptionChange, TOPICS, TopicSummary,
 };
+pub use usage::Usage;
 
 /// Reads a field that a later release added at the end of a record: bytes that end before it mean the default. Only the last fields
 /// of what lies alone in its record can be read so.

@@ -35,6 +35,17 @@ pub enum Publisher {
     },
 }
 
+impl Publisher {
+    /// The deployment whose run it was.
+    #[must_use]
+    pub const fn deployment(&self) -> Option<&DeploymentName> {
+        match self {
+            Self::Operator => None,
+            Self::Run { deployment, .. } => Some(deployment),
+        }
+    }
+}
+
 /// An event as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

@@ -61,6 +61,7 @@ fn a_wrong_value_says_where_it_came_from() {
         ("scrub_every", "1s"),
         ("keep_waiting", "a while"),
         ("retention", "5s"),
+        ("quotas", "disk=1"),
         ("addr", "localhost"),
         ("log_format", "xml"),
         ("egress_allow", "example.com"),

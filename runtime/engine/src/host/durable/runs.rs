@@ -9,11 +9,12 @@ use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::{Export, Seed};
+use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
 
 use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
-use crate::activation::{SentSignal, StartRun};
+use crate::activation::{SentSignal, StartRun, StartTarget};
 use crate::bindings::wit::durable::{StartOptions, Target};
 use crate::guest::{Guest, read};
 use crate::history::hash;
@@ -145,6 +146,9 @@ async fn start_now(
         Ok(target) => target,
         Err(failure) => return Ok(Err(failure)),
     };
+    if let Err(failure) = has_room(guest, &deployment, options.detached, &target) {
+        return Ok(Err(failure));
+    }
     let at = guest.log.clock.now();
     let random = made.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
     let id = RunId::new(at, random);
@@ -166,6 +170,21 @@ async fn start_now(
         seed: Seed(seed.into()),
     });
     Ok(Ok(id))
+}
+
+/// Whether there is room for one run more, beside those that this stretch starts and nobody else can see yet.
+fn has_room(guest: &Guest, deployment: &DeploymentName, detached: bool, target: &StartTarget) -> Result<(), Failure> {
+    let own = guest.stretch.starts().filter(|start| start.deployment == *deployment).count() as u64;
+    if own >= target.queue_room {
+        return Err(Code::QueueFull.failure(format!("as many runs of `{deployment}` wait as may")));
+    }
+    let attached = guest.stretch.starts().filter(|start| !start.detached).count() as u64;
+    if !detached && attached >= target.child_room {
+        return Err(Code::LimitChildren.failure(format!(
+            "{OPEN_CHILDREN} runs that the run started have not ended, or it lies {DEPTH} runs deep: it may start no more"
+        )));
+    }
+    Ok(())
 }
 
 /// Sends a signal.

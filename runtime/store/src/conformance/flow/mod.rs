@@ -113,7 +113,7 @@ pub(super) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     request(&store, bounded()).await;
     store.request_cancel(third.id, false, NOON).await.expect("a queued run ends");
     done(&store, success(&owner, &run)).await;
-    store.end_waiting(&name("a"), NOON).await.expect("all that wait end");
+    store.end_waiting(&name("a"), None, NOON).await.expect("all that wait end");
     assert_eq!(store.waiting(&name("a")).await, Ok(0));
 }
 
