@@ -65,7 +65,7 @@ codes! {
         "The deployment's state is as large as it may be",
         "Delete what is no longer needed, or raise `state` in `--quotas`.";
     QuotaPayloads => "quota-payloads", 429, retryable: true,
-        "The deployment's inputs, outputs, journals and events are as large as they may be",
+        "The deployment's payloads are as large as they may be",
         "Wait until retention has forgotten some, shorten `--retention`, or raise `payloads` in `--quotas`.";
     QuotaLogs => "quota-logs", 429, retryable: true,
         "The deployment's log lines are as large as they may be",
