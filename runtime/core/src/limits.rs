@@ -25,6 +25,10 @@ pub const STATE_PAGE_BYTES: usize = MIB as usize;
 pub const STRETCH_WRITE_BYTES: usize = 16 * MIB as usize;
 /// The most keys that one stretch may read or write.
 pub const STRETCH_KEYS: usize = 10_000;
+/// All that one commit of a run may hold, apart from values of 8 KiB and more, which are files of their own.
+pub const COMMIT_BYTES: u64 = 32 * MIB;
+/// The most that `log` under `[limits]` may say: the lines of a run fit into one commit, whatever else is in it.
+pub const LOG_BYTES: u64 = 8 * MIB;
 /// One log line with its fields; what is longer is cut.
 pub const LOG_LINE_BYTES: usize = 64 * KIB as usize;
 /// The longest body of one HTTP request or answer.

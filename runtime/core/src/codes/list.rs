@@ -48,10 +48,13 @@ codes! {
         "Ask for at most 65,536 bytes a call.";
     LimitCommit => "limit-commit", 422, retryable: false,
         "The run writes too much at once",
-        "Write less in one run, or in smaller parts: 16 MiB and 10,000 keys between two commits.";
+        "Write less in one run, or in smaller parts: 16 MiB and 10,000 keys between two commits, 32 MiB in one commit.";
     LimitSignals => "limit-signals", 422, retryable: true,
         "The run's inbox takes no such signal",
         "Let the run take what waits for it: at most 1,000 signals and 1 MiB, 64 KiB each, names of up to 255 bytes.";
+    LimitGrace => "limit-grace", 422, retryable: false,
+        "The run did not end within the grace period of its cancellation",
+        "Look at what the run could not undo; let its compensation do less, or in fewer and shorter steps.";
     LimitTopics => "limit-topics", 422, retryable: false,
         "There is no room for another topic",
         "Publish to fewer topics, and say in the payload what tells the events apart; `tidemill topics delete` removes one.";
@@ -326,6 +329,9 @@ codes! {
     RunNotFound => "run-not-found", 404, retryable: false,
         "There is no such run",
         "See `tidemill runs` (`GET /v1/runs`).";
+    SignalNotFound => "signal-not-found", 404, retryable: false,
+        "No signal waits at that place",
+        "List the run's inbox: `tidemill runs signals RUN`.";
     ScheduleNotFound => "schedule-not-found", 404, retryable: false,
         "There is no such schedule",
         "See `tidemill schedules` (`GET /v1/schedules`).";

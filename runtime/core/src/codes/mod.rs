@@ -120,6 +120,7 @@ impl Code {
                 | Self::LimitHostCall
                 | Self::LimitRandom
                 | Self::LimitCommit
+                | Self::LimitGrace
                 | Self::Trap
                 | Self::Exited
                 | Self::StackOverflow

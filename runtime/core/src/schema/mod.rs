@@ -1,8 +1,10 @@
-//! What a component says of its workflow's JSON, and the check of an input by it. The text comes from strangers: it has bounds, and of JSON Schema
+//! What a component says of its workflow's JSON, and the check of an input or a signal by it. The text comes from strangers: it has bounds, and of JSON Schema
 //! only the words whose cost those bounds hold. References, patterns and formats are not among them, which leaves so little that a library for all of
 //! JSON Schema, with its thirty crates, would be the larger risk. What the words mean is in `rule`.
 
 mod rule;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,6 +42,9 @@ struct Workflow {
     input: Option<Value>,
     #[serde(default)]
     output: Option<Value>,
+    /// The payloads of the signals that it waits for, by name.
+    #[serde(default)]
+    signals: BTreeMap<String, Value>,
 }
 
 /// Checks a component's section, and gives it as text with nothing but what was understood.
@@ -54,6 +59,14 @@ pub fn read_section(bytes: &[u8]) -> Result<String, BadSchema> {
             InputCheck::new(&schema)?;
             workflow.insert(name.to_owned(), schema);
         }
+    }
+    let mut signals = serde_json::Map::new();
+    for (name, schema) in section.workflow.signals {
+        InputCheck::new(&schema)?;
+        signals.insert(name, schema);
+    }
+    if !signals.is_empty() {
+        workflow.insert("signals".to_owned(), signals.into());
     }
     Ok(serde_json::json!({ "workflow": workflow }).to_string())
 }
@@ -101,6 +114,29 @@ impl InputCheck {
             Problem::field(pointer, cut(why), fix).with_code(Code::InputInvalid)
         });
         told.collect()
+    }
+}
+
+/// What the payloads of a component's signals have to be like, read once.
+#[derive(Debug, Default)]
+pub struct SignalChecks(BTreeMap<String, InputCheck>);
+
+impl SignalChecks {
+    /// The checks for signals to a component's workflow; empty if it declares none.
+    ///
+    /// # Errors
+    /// As [`read_section`], which this text has passed before it was stored.
+    pub fn of_section(section: &str) -> Result<Self, BadSchema> {
+        let signals = parse(section.as_bytes())?.workflow.signals;
+        let checks = signals.into_iter().map(|(name, schema)| Ok((name, InputCheck::new(&schema)?)));
+        checks.collect::<Result<_, BadSchema>>().map(Self)
+    }
+
+    /// Everything that is wrong with the payload of a signal of that name, as [`InputCheck::problems`]. Nothing if the component does
+    /// not declare the signal.
+    #[must_use]
+    pub fn problems(&self, name: &str, payload: &[u8]) -> Vec<Problem> {
+        self.0.get(name).map(|check| check.problems(payload)).unwrap_or_default()
     }
 }
 
@@ -160,6 +196,21 @@ mod tests {
         let text = r#"{ "workflow": { "input": true, "later": 1 }, "webhook": {} }"#;
         assert_eq!(read_section(text.as_bytes()).unwrap(), r#"{"workflow":{"input":true}}"#);
         assert!(InputCheck::of_section(r#"{"workflow":{"output":{"type":"null"}}}"#).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_signal_is_checked_if_the_component_declares_it() {
+        let text = r#"{"workflow":{"signals":{"decision":{"type":"boolean"}}}}"#;
+        let section = read_section(text.as_bytes()).unwrap();
+        assert_eq!(section, text);
+        let checks = SignalChecks::of_section(&section).unwrap();
+        assert_eq!(checks.problems("decision", b"true"), []);
+        let wrong = checks.problems("decision", br#""yes""#);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert_eq!(checks.problems("another", br#""yes""#), []);
+        assert!(read_section(br#"{"workflow":{"signals":{"x":{"$ref":""}}}}"#).is_err());
+        // An older section declares none.
+        assert!(SignalChecks::of_section(r#"{"workflow":{"input":true}}"#).unwrap().problems("x", b"1").is_empty());
     }
 
     #[test]
