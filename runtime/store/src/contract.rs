@@ -18,8 +18,8 @@ use tidemill_core::lane::Lane;
 use tidemill_core::quotas::Quotas;
 use tidemill_core::run::Run;
 use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
-    Timestamp, Topic,
+    ComponentDigest, DeploymentName, Epoch, Failure, ModuleName, NodeId, Revision, RunId, ScheduleName,
+    SubscriptionName, Timestamp, Topic,
 };
 use tokio::sync::watch;
 
@@ -29,10 +29,10 @@ use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
     Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun,
-    Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
+    NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
     PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
     ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
-    StretchCommit, Subscription, TopicSummary, UnendedFirings, Usage, Versioned,
+    StretchCommit, Subscription, TakeOverFilter, TopicSummary, UnendedFirings, Usage, Versioned,
 };
 
 /// What every method answers.
@@ -243,8 +243,15 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// Chunks of a run's journal in order, from the one numbered `from` on (the first is 0), as of one moment: up to the one that makes them
     /// `limit` bytes together, and at most 64; at least one where it is there. A journal of any length is read so in little memory.
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>>;
-    /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running: at most `limit`, oldest first. Counts the takeover.
-    async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
+    /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running and the filter fits: at most `limit`, oldest first.
+    /// Counts the takeover.
+    async fn take_over(
+        &self,
+        owner: &Owner,
+        which: TakeOverFilter,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>>;
     /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
     /// that are not detached first, and told (listed as ready, or in [`Caused::cancelling`] where it runs) when it has no child left that
     /// has not ended. `terminate` ends it and its children at once; one that runs is in [`Caused::cancelling`] for its owner to end.
@@ -274,6 +281,23 @@ pub trait Store: Bounds + Send + Sync + 'static {
     async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled>;
     /// The first signal of a name in a run's inbox, behind the place `after`.
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>>;
+    /// The signals that wait in a run's inbox, in the order of arrival.
+    async fn signals(&self, id: RunId, page: PageRequest) -> Result<Page<InboxSignal>>;
+    /// Drops the signal at that place of a run's inbox. Says whether one was there.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such run.
+    async fn drop_signal(&self, id: RunId, place: u64) -> Result<bool>;
+    /// The failures of a run, in order: its first ones and its newest ones, at most [`FAILURES_OF_RUN`](crate::records::FAILURES_OF_RUN).
+    async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>>;
+    /// The failure with which a run ended or waits for a person: that of a failed or parked run, and that of a run that was cancelled
+    /// and could not undo what it did.
+    async fn failure_of(&self, run: &Run) -> Result<Option<Failure>>;
+    /// Takes a cancelled run off the list of those that wait for a person. Says whether it was on it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is no such run.
+    async fn dismiss(&self, id: RunId) -> Result<bool>;
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
     /// Its input.

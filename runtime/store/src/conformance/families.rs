@@ -18,7 +18,7 @@ use super::Factory;
 use super::sequences::{self, failed};
 use super::world::{NOON, child, deploy, failure, later, name, new_run, owner};
 use crate::Store;
-use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit};
+use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit, TakeOverFilter};
 
 /// What a sequence is made of. Numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -312,7 +312,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         }
         Act::Restart => {
             *me = owner(store).await;
-            let taken = store.take_over(me, 1_000, NOON).await.map_err(failed)?;
+            let taken = store.take_over(me, TakeOverFilter::All, 1_000, NOON).await.map_err(failed)?;
             let running: Vec<_> = model.0.iter().filter(|(_, one)| one.state == "running").map(|(id, _)| *id).collect();
             prop_assert_eq!(taken.iter().map(|taken| taken.run.id).collect::<Vec<_>>(), running);
         }

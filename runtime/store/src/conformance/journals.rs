@@ -8,7 +8,7 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, WaitFor};
 
 use super::world::{NOON, a_and_b, claim_one, deploy, done, going, owner, start, success};
-use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit};
+use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit, TakeOverFilter};
 use crate::{Store, StoreError};
 
 fn chunks(texts: &[&'static str]) -> Vec<Bytes> {
@@ -88,7 +88,7 @@ pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store:
     let dead = owner(&store).await;
     going(&store, &dead, "a").await;
     let alive = owner(&store).await;
-    let mut run = store.take_over(&alive, 1, NOON).await.expect("a takeover").remove(0).run;
+    let mut run = store.take_over(&alive, TakeOverFilter::All, 1, NOON).await.expect("a takeover").remove(0).run;
     assert_eq!(run.takeovers, 1);
     let late = store.save(&dead, &run, change(0, &["x"]), None, vec![]).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }));

@@ -4,6 +4,7 @@
 //! noun, named as what must hold. Beside them, `sequences` plays random sequences of operations on stores and small models.
 
 mod deployments;
+mod failures;
 mod families;
 mod feed;
 mod firings;
@@ -57,7 +58,7 @@ claims! {
         a_deleted_deployment_leaves_no_state_to_its_successor, one_with_runs_going_is_not_deleted,
         lives_of_a_node_are_counted;
     runs: a_key_makes_one_run, the_same_key_with_another_input_is_refused, a_key_is_forgotten_a_day_after_its_run,
-        higher_priority_and_then_age_decide, a_delayed_run_waits_for_its_time, what_a_dead_life_left_is_taken_over_once,
+        higher_priority_and_then_age_decide, a_delayed_run_waits_for_its_time, what_a_dead_life_left_is_taken_over_once, a_takeover_can_leave_suspects_out,
         a_list_finds_each_run_once, an_ended_run_accepts_nothing, log_lines_come_in_order_from_any_place,
         a_page_of_log_lines_ends_at_its_bytes;
     stretches: two_that_read_the_same_do_not_both_write,
@@ -74,7 +75,9 @@ claims! {
         a_debounced_request_finds_its_run_by_its_key, nobody_waits_longer_than_the_longest_wait,
         a_child_is_not_put_behind_its_ancestor, it_is_known_where_a_run_stands;
     signals: they_lie_in_the_order_of_arrival_until_they_are_taken, the_same_key_comes_once, nobody_gets_one_after_his_end,
-        an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none;
+        an_inbox_has_bounds, a_refused_stretch_sends_and_takes_none, an_awaited_signal_finds_room_in_a_full_inbox,
+        waiting_signals_are_listed_and_can_be_dropped;
+    failures: failures_are_kept_in_order_within_a_bound, a_cancelled_run_with_a_failure_waits_for_a_person;
     journals: a_change_replaces_exactly_what_it_names, a_part_is_read_without_the_rest,
         saving_keeps_what_was_recorded_and_nothing_takes_hold,
         continuing_as_new_keeps_what_is_the_runs_own;

@@ -16,7 +16,7 @@ use tidemill_core::run::{Run, RunEvent};
 use super::Factory;
 use super::sequences::{self, failed};
 use super::world::{NOON, deploy, name, new_run, owner, success};
-use crate::records::{Committed, PageRequest, ReadCheck, RunFilter, StateWrite, StretchCommit};
+use crate::records::{Committed, PageRequest, ReadCheck, RunFilter, StateWrite, StretchCommit, TakeOverFilter};
 use crate::{Store, StoreError};
 
 const KEYS: u8 = 3;
@@ -162,7 +162,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
                 }
             }
             model.going.retain(|left| !model.ended.contains_key(&left.run.id));
-            let taken = store.take_over(me, 1_000, NOON).await.map_err(failed)?;
+            let taken = store.take_over(me, TakeOverFilter::All, 1_000, NOON).await.map_err(failed)?;
             let mut expected: Vec<_> = model.going.iter().map(|left| left.run.id).collect();
             expected.sort();
             prop_assert_eq!(taken.iter().map(|taken| taken.run.id).collect::<Vec<_>>(), expected);

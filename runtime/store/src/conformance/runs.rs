@@ -7,7 +7,7 @@ use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::RunState;
 
 use super::world::{NOON, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, success};
-use crate::records::{LogLevel, LogLine, LogPage, NewRun, PageRequest, Requested, Retry, RunFilter};
+use crate::records::{LogLevel, LogLine, LogPage, NewRun, PageRequest, Requested, Retry, RunFilter, TakeOverFilter};
 use crate::{Store, StoreError};
 
 fn keyed(key: &str) -> NewRun {
@@ -86,17 +86,37 @@ pub(super) async fn a_delayed_run_waits_for_its_time(store: Arc<dyn Store>) {
     assert_eq!(store.next_delayed(later(500)).await, Ok(None));
 }
 
+pub(super) async fn a_takeover_can_leave_suspects_out(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let dead = owner(&store).await;
+    let old = going(&store, &dead, "a").await;
+    let second = owner(&store).await;
+    store.take_over(&second, TakeOverFilter::All, 10, NOON).await.expect("a takeover");
+    let new = going(&store, &second, "a").await;
+    let alive = owner(&store).await;
+    let taken = async |which| -> Vec<_> {
+        let taken = store.take_over(&alive, which, 10, NOON).await.expect("a takeover");
+        taken.into_iter().map(|claimed| (claimed.run.id, claimed.run.takeovers)).collect()
+    };
+    assert_eq!(taken(TakeOverFilter::Except(2)).await, [(new.id, 1)]);
+    assert_eq!(taken(TakeOverFilter::Except(2)).await, []);
+    let left = store.run(old.id).await.expect("a read").expect("the run");
+    assert_eq!(left.takeovers, 1, "a takeover that did not happen is not counted");
+    assert_eq!(taken(TakeOverFilter::Only(1)).await, []);
+    assert_eq!(taken(TakeOverFilter::Only(2)).await, [(old.id, 2)]);
+}
+
 pub(super) async fn what_a_dead_life_left_is_taken_over_once(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let dead = owner(&store).await;
     let run = going(&store, &dead, "a").await;
     let alive = owner(&store).await;
     let mine = going(&store, &alive, "a").await;
-    let taken = store.take_over(&alive, 10, NOON).await.expect("a takeover");
+    let taken = store.take_over(&alive, TakeOverFilter::All, 10, NOON).await.expect("a takeover");
     assert_eq!(taken.len(), 1, "its own are left alone");
     assert_eq!((taken[0].run.id, taken[0].run.takeovers), (run.id, 1));
     assert_ne!(run.id, mine.id);
-    assert_eq!(store.take_over(&alive, 10, NOON).await, Ok(vec![]));
+    assert_eq!(store.take_over(&alive, TakeOverFilter::All, 10, NOON).await, Ok(vec![]));
     let late = store.commit_stretch(success(&dead, &run)).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }), "the dead one's commit comes too late");
     done(&store, success(&alive, &taken[0].run)).await;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::RunId;
+use tidemill_core::run::{Wait, WaitFor};
 
-use super::world::{NOON, deploy, done, going, later, owner, success};
+use super::world::{NOON, claim_one, deploy, done, going, later, owner, success, suspended};
 use crate::records::{
-    Committed, INBOX_BYTES, INBOX_SIGNALS, ReadCheck, SIGNAL_BYTES, SendSignal, Signalled, StretchCommit, Undelivered,
-    Version,
+    Committed, INBOX_BYTES, INBOX_SIGNALS, PageRequest, ReadCheck, SIGNAL_BYTES, SendSignal, Signalled, StretchCommit,
+    Undelivered, Version,
 };
 use crate::{Store, StoreError};
 
@@ -138,4 +139,51 @@ pub(super) async fn a_refused_stretch_sends_and_takes_none(store: Arc<dyn Store>
     assert!(matches!(refused, Committed::Conflict { read: 0, .. }), "{refused:?}");
     assert_eq!(first(&store, run.id, "x", None).await, None);
     assert!(first(&store, sender.id, "x", None).await.is_some());
+}
+
+pub(super) async fn an_awaited_signal_finds_room_in_a_full_inbox(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(run.id, "noise", "1", None), NOON));
+    for sent in futures_util::future::join_all(sends).await {
+        assert!(matches!(sent, Ok(Signalled::Accepted(_))));
+    }
+    let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
+    assert!(full(store.signal(signal(run.id, "paid", "1", None), NOON).await), "nothing waits for it yet");
+    let any_of = vec![WaitFor::Signal("paid".into()), WaitFor::Signal("late".into())];
+    done(&store, suspended(&owner, &run, Wait { any_of, ..Wait::default() })).await;
+    assert!(full(store.signal(signal(run.id, "noise", "1", None), NOON).await));
+    assert!(matches!(store.signal(signal(run.id, "paid", "2", None), NOON).await, Ok(Signalled::Accepted(_))));
+    assert!(full(store.signal(signal(run.id, "paid", "3", None), NOON).await), "one of them is enough to go on");
+    assert_eq!(first(&store, run.id, "paid", None).await.map(|(_, payload)| payload), Some("2".to_owned()));
+    assert_eq!(claim_one(&store, &owner, "a").await.run.id, run.id, "it was woken");
+}
+
+pub(super) async fn waiting_signals_are_listed_and_can_be_dropped(store: Arc<dyn Store>) {
+    deploy(&store, "a").await;
+    let owner = owner(&store).await;
+    let run = going(&store, &owner, "a").await;
+    for (name, payload) in [("x", "1"), ("y", "2"), ("x", "3")] {
+        store.signal(signal(run.id, name, payload, None), later(5)).await.expect("a signal");
+    }
+    let listed = async || -> Vec<(u64, String, Bytes)> {
+        let (mut found, mut page) = (Vec::new(), PageRequest::first(2));
+        loop {
+            let part = store.signals(run.id, page).await.expect("a page");
+            found.extend(part.items.into_iter().map(|signal| (signal.place, signal.name, signal.payload)));
+            match part.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: 2 },
+                None => return found,
+            }
+        }
+    };
+    let of =
+        |place, name: &str, payload: &'static str| (place, name.to_owned(), Bytes::from_static(payload.as_bytes()));
+    assert_eq!(listed().await, [of(0, "x", "1"), of(1, "y", "2"), of(2, "x", "3")]);
+    assert_eq!((store.drop_signal(run.id, 0).await, store.drop_signal(run.id, 0).await), (Ok(true), Ok(false)));
+    assert_eq!(listed().await, [of(1, "y", "2"), of(2, "x", "3")]);
+    assert_eq!(first(&store, run.id, "x", None).await.map(|(place, _)| place), Some(2));
+    let nobody = RunId::new(NOON, u128::MAX);
+    assert!(matches!(store.drop_signal(nobody, 0).await, Err(StoreError::NotFound { .. })));
 }

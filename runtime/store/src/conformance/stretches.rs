@@ -7,7 +7,9 @@ use tidemill_core::DeploymentName;
 use tidemill_core::ids::Owner;
 
 use super::world::{NOON, deploy, done, fresh, going, later, name, new_run, owner, success};
-use crate::records::{Begins, Committed, NewRun, ReadCheck, ScanRequest, StateWrite, StretchCommit, Version};
+use crate::records::{
+    Begins, Committed, NewRun, ReadCheck, ScanRequest, StateWrite, StretchCommit, TakeOverFilter, Version,
+};
 use crate::{Store, StoreError};
 
 fn write(key: &str, value: &[u8]) -> StateWrite {
@@ -134,7 +136,7 @@ pub(super) async fn a_stale_epoch_is_refused(store: Arc<dyn Store>) {
     let dead = owner(&store).await;
     let run = going(&store, &dead, "a").await;
     let alive = owner(&store).await;
-    store.take_over(&alive, 1, NOON).await.expect("a takeover");
+    store.take_over(&alive, TakeOverFilter::All, 1, NOON).await.expect("a takeover");
     let mut commit = success(&dead, &run);
     commit.writes = vec![write("n", b"1")];
     assert_eq!(store.commit_stretch(commit).await, Err(StoreError::StaleEpoch { run: run.id }));

@@ -11,8 +11,8 @@ use super::kept::{self, Kept};
 use super::pieces::{PIECE, gently};
 use super::reads::{Reads, prefix_range};
 use super::tables::{
-    CANCELS, CHILDREN, COMPONENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS, REVISIONS,
-    RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
+    CANCELS, CHILDREN, COMPONENTS, FAILURES, HEADS, INBOX, INPUTS, JOURNAL, LOGS, OPEN_CHILDREN, OPERATIONS, OUTPUTS,
+    PARKED, REVISIONS, RUNS, RUNS_BY_DEPLOYMENT, SIGNAL_KEYS, pair, run_of,
 };
 use super::usage::{Change, signed};
 use super::{LocalStore, blocking, modules, operations, replays, subscriptions, topics};
@@ -167,7 +167,7 @@ fn forget_runs(commit: &mut Commit<'_, '_>, ids: &[RunId], before: Timestamp) ->
 
 fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bool> {
     let id = run.id.to_bytes();
-    for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, CHILDREN, OPEN_CHILDREN] {
+    for table in [LOGS, JOURNAL, INBOX, SIGNAL_KEYS, FAILURES, CHILDREN, OPEN_CHILDREN] {
         let rows = commit.below(table, &id, *left)?;
         for (key, value) in &rows {
             if [JOURNAL, INBOX].contains(&table) {
@@ -188,6 +188,8 @@ fn forget(commit: &mut Commit<'_, '_>, run: &Run, left: &mut usize) -> Result<bo
         commit.delete_held(Some(&run.deployment), table, &id)?;
     }
     commit.delete(CANCELS, &id);
+    // A cancelled run may wait for a person still.
+    commit.delete(PARKED, &id);
     commit.delete(RUNS, &id);
     commit.changes.note(&run.deployment, Change { runs: -1, ..Change::default() });
     if let Some(parent) = run.trigger.parent {

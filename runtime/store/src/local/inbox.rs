@@ -1,6 +1,7 @@
 //! Signals: kept in the order of arrival until the run takes them.
 
-use tidemill_core::run::WaitFor;
+use bytes::Bytes;
+use tidemill_core::run::{Wait, WaitFor};
 use tidemill_core::{RunId, Timestamp};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -9,9 +10,12 @@ use super::held::{self, Held};
 use super::kept::{self, Kept};
 use super::reads::{Reads, prefix_range};
 use super::tables::{INBOX, RUNS, SIGNAL_KEYS, placed};
-use super::waits;
+use super::{LocalStore, waits};
 use crate::error::StoreError;
-use crate::records::{INBOX_BYTES, INBOX_SIGNALS, SIGNAL_BYTES, SendSignal, Signalled, Undelivered};
+use crate::records::{
+    INBOX_BYTES, INBOX_RESERVE_BYTES, INBOX_RESERVE_SIGNALS, INBOX_SIGNALS, InboxSignal, Page, PageRequest,
+    SIGNAL_BYTES, SendSignal, Signalled, Undelivered,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -98,10 +102,17 @@ pub(super) fn deliver(
         return Ok(Delivered::Ended);
     }
     let bytes = (signal.name.len() + signal.payload.len()) as u64;
-    if kept.marks.signals >= INBOX_SIGNALS {
+    // What the run waits for is not kept out by what it does not ask for.
+    let awaited = is_awaited(commit, &kept, &signal.name)?;
+    let (most, most_bytes) = if awaited {
+        (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS, INBOX_BYTES + INBOX_RESERVE_BYTES)
+    } else {
+        (INBOX_SIGNALS, INBOX_BYTES)
+    };
+    if kept.marks.signals >= most {
         return full("1,000 signals wait in its inbox");
     }
-    if kept.marks.signal_bytes + bytes > INBOX_BYTES {
+    if kept.marks.signal_bytes + bytes > most_bytes {
         return full("signals of 1 MiB wait in its inbox");
     }
     let place = kept.marks.next_place;
@@ -116,6 +127,14 @@ pub(super) fn deliver(
     commit.put_record(RUNS, &signal.to.to_bytes(), &kept)?;
     waits::came(commit, &kept, &WaitFor::Signal(signal.name.clone()))?;
     Ok(Delivered::Lies)
+}
+
+/// Whether the run waits for a signal of that name, and none lies there.
+fn is_awaited(store: &impl Reads, kept: &Kept, name: &str) -> Result<bool> {
+    let full = kept.marks.signals >= INBOX_SIGNALS || kept.marks.signal_bytes + SIGNAL_BYTES as u64 > INBOX_BYTES;
+    let waits = |wait: &Wait| wait.any_of.iter().any(|thing| matches!(thing, WaitFor::Signal(of) if of == name));
+    // The look into the inbox is needed only where it is nearly full.
+    Ok(full && kept.run.waiting_for.as_ref().is_some_and(waits) && !has(store, kept.run.id, name)?)
 }
 
 /// Puts a signal from outside into an inbox.
@@ -166,7 +185,7 @@ pub(super) fn first(
     if let Some(after) = after {
         range.start = placed(id, after.saturating_add(1));
     }
-    for (key, bytes) in store.range(INBOX, range, false, INBOX_SIGNALS as usize)? {
+    for (key, bytes) in store.range(INBOX, range, false, (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS) as usize)? {
         let lying = Lying::read(&bytes)?;
         if lying.name == name {
             let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
@@ -174,6 +193,36 @@ pub(super) fn first(
         }
     }
     Ok(None)
+}
+
+/// Those that wait, in the order of arrival.
+pub(super) async fn signals(store: &LocalStore, id: RunId, page: &PageRequest) -> Result<Page<InboxSignal>> {
+    let lease = store.lease();
+    let found = store.kv.page(INBOX, &id.to_bytes(), false, page)?;
+    let mut signals = Page { items: Vec::with_capacity(found.items.len()), next: found.next };
+    let mut held = Vec::with_capacity(found.items.len());
+    for (key, bytes) in &found.items {
+        let lying = Lying::read(bytes)?;
+        let place = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        held.push(lying.payload()?);
+        signals.items.push(InboxSignal { place, name: lying.name.to_owned(), payload: Bytes::new(), at: lying.at });
+    }
+    for (signal, payload) in signals.items.iter_mut().zip(store.values(lease, held).await?) {
+        signal.payload = payload;
+    }
+    Ok(signals)
+}
+
+/// Drops the signal at that place. Says whether one was there.
+pub(super) fn drop_one(commit: &mut Commit<'_, '_>, id: RunId, place: u64) -> Result<bool> {
+    let mut kept = kept::existing(commit, id)?;
+    let before = kept.marks.signals;
+    take(commit, &mut kept, &[place])?;
+    let dropped = kept.marks.signals != before;
+    if dropped {
+        commit.put_record(RUNS, &id.to_bytes(), &kept)?;
+    }
+    Ok(dropped)
 }
 
 /// Whether a signal of that name lies there.

@@ -10,6 +10,7 @@ mod commit;
 mod debounce;
 mod deployments;
 mod expire;
+mod failures;
 mod feed;
 mod firings;
 #[cfg(feature = "fuzzing")]

@@ -1,14 +1,16 @@
-//! Parked runs: one list of them all, written with the commit that parks a run or takes it up again.
+//! Runs that wait for a person: one list of them all, written with the commit that parks a run or takes it up again. A cancelled
+//! run that could not undo what it did is on it too, until it is dismissed or forgotten.
 
 use std::collections::BTreeMap;
 
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_core::{DeploymentName, Failure, RunId, Timestamp};
 
 use super::codec::decode;
 use super::commit::Commit;
 use super::reads::{Reads, prefix_range};
 use super::tables::{PARKED, run_at_end};
+use super::{failures, kept};
 use crate::error::StoreError;
 use crate::records::{Page, PageRequest, Parked, ParkedFilter, ParkedGroup, ParkedRun, RunFilter};
 
@@ -19,15 +21,39 @@ const BATCH: usize = 1_000;
 /// and that one page passes over at most.
 const LOOK_AT: usize = 20_000;
 
-/// Enters a run that is set aside now, and takes out one that was.
-pub(super) fn keep(commit: &mut Commit<'_, '_>, before: Option<&Run>, run: &Run, now: Timestamp) -> Result<()> {
-    if let RunState::Parked(failure) = &run.state {
-        let entry = Parked { deployment: run.deployment.clone(), code: failure.code.clone(), since: now };
+/// The failure for which a run waits for a person, or that ended it.
+pub(super) fn failure(store: &impl Reads, run: &Run) -> Result<Option<Failure>> {
+    match &run.state {
+        RunState::Cancelled => failures::of_cancellation(store, run.id),
+        state => Ok(state.failure().cloned()),
+    }
+}
+
+/// Enters a run that waits for a person from now on, with the code of its failure, and takes out one that did.
+pub(super) fn keep(
+    commit: &mut Commit<'_, '_>,
+    before: Option<&Run>,
+    run: &Run,
+    code: Option<&String>,
+    now: Timestamp,
+) -> Result<()> {
+    if let (RunState::Parked(_) | RunState::Cancelled, Some(code)) = (&run.state, code) {
+        let entry = Parked { deployment: run.deployment.clone(), code: code.clone(), since: now };
         commit.put_record(PARKED, &run.id.to_bytes(), &entry)?;
     } else if before.is_some_and(|before| matches!(before.state, RunState::Parked(_))) {
         commit.delete(PARKED, &run.id.to_bytes());
     }
     Ok(())
+}
+
+/// Takes a cancelled run off the list. Says whether it was on it.
+pub(super) fn dismiss(commit: &mut Commit<'_, '_>, id: RunId) -> Result<bool> {
+    let cancelled = kept::existing(commit, id)?.run.state == RunState::Cancelled;
+    let listed = cancelled && commit.bytes(PARKED, &id.to_bytes())?.is_some();
+    if listed {
+        commit.delete(PARKED, &id.to_bytes());
+    }
+    Ok(listed)
 }
 
 /// Whether a filter of runs means parked ones alone, which are listed here.
@@ -73,7 +99,7 @@ pub(super) fn list(store: &impl Reads, filter: &ParkedFilter, page: &PageRequest
     Ok(found)
 }
 
-fn run(key: &[u8]) -> Result<tidemill_core::RunId> {
+fn run(key: &[u8]) -> Result<RunId> {
     run_at_end(key).ok_or_else(|| StoreError::Damaged { what: "a key of table parked-runs is too short".into() })
 }
 

@@ -35,7 +35,8 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
         return Ok(());
     }
     count(commit, before, run)?;
-    parked::keep(commit, before, run, now)?;
+    let code = parked::failure(commit, run)?.map(|failure| failure.code);
+    parked::keep(commit, before, run, code.as_ref(), now)?;
     if let Some(before) = before {
         unlist(commit, before)?;
         if is_queued(before) && !is_queued(run) {
@@ -59,7 +60,7 @@ pub(super) fn write(commit: &mut Commit<'_, '_>, before: Option<&Run>, kept: &Ke
     } else if had_ended {
         keep_key(commit, run, None)?;
     }
-    commit.announce(now, &announcement(run, now))?;
+    commit.announce(now, &announcement(run, code, now))?;
     if run.state.is_settled() {
         commit.settled(run);
         if before.is_none_or(|before| !before.state.is_settled()) {
@@ -138,7 +139,7 @@ pub(super) fn list(commit: &mut Commit<'_, '_>, kept: &Kept, now: Timestamp) -> 
             return Ok(());
         }
         // Who is to be told of a cancellation is not kept waiting by a back-off.
-        RunState::Queued { not_before } => Some(*not_before).filter(|_| run.cancel.is_none()).unwrap_or(now),
+        RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.to_be_told()).unwrap_or(now),
         RunState::Suspended if kept.to_be_told() => now,
         RunState::Suspended => match &run.waiting_for {
             Some(wait) if !waits::holds(commit, kept, wait)? => match wait.until {
@@ -191,14 +192,14 @@ fn keep_key(commit: &mut Commit<'_, '_>, run: &Run, until: Option<Timestamp>) ->
     Ok(())
 }
 
-fn announcement(run: &Run, now: Timestamp) -> FeedEvent {
+fn announcement(run: &Run, code: Option<String>, now: Timestamp) -> FeedEvent {
     FeedEvent::Run {
         id: run.id,
         deployment: run.deployment.clone(),
         export: run.export,
         trigger: run.trigger.kind,
         state: run.state.name().to_owned(),
-        code: run.state.failure().map(|failure| failure.code.clone()),
+        code,
         attempt: run.attempt,
         fuel: run.fuel,
         peak_memory: run.peak_memory,

@@ -21,7 +21,7 @@ use super::tables::{
 use super::usage::{self, Change, signed};
 use super::{debounce, journal, lanes, parked, places};
 use crate::error::StoreError;
-use crate::records::{LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter};
+use crate::records::{LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter, TakeOverFilter};
 
 /// The input of a run that has none.
 pub(super) const NOTHING: Held = Held::Here(Bytes::new());
@@ -163,6 +163,7 @@ pub(super) fn request_in_turn(commit: &mut Commit<'_, '_>, new: &NewRun, waits: 
 pub(super) fn take_over(
     commit: &mut Commit<'_, '_>,
     owner: &Owner,
+    which: TakeOverFilter,
     limit: usize,
     now: Timestamp,
 ) -> Result<Vec<(Run, Held)>> {
@@ -176,6 +177,9 @@ pub(super) fn take_over(
             continue;
         }
         let before = existing(commit, run_in_key(RUNNING, &key)?)?;
+        if !which.fits(before.run.takeovers.saturating_add(1)) {
+            continue;
+        }
         let mut after = before.after(RunEvent::TakenOver(owner.clone()))?;
         after.run.takeovers = after.run.takeovers.saturating_add(1);
         places::write(commit, Some(&before.run), &after, now)?;
@@ -350,7 +354,9 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
             } else {
                 run(store, run_in_key(table, key)?)?
             };
-            if let Some(run) = run.filter(|run| matches(filter, run)) {
+            if let Some(run) = run
+                && matches(store, filter, &run)?
+            {
                 found.items.push(run);
             }
             if found.items.len() == limit || looked_at == LOOK_AT {
@@ -367,8 +373,10 @@ pub(super) fn list(store: &impl Reads, filter: &RunFilter, page: &PageRequest) -
     Ok(found)
 }
 
-fn matches(filter: &RunFilter, run: &Run) -> bool {
-    (filter.states.is_empty() || filter.states.iter().any(|state| state == run.state.name()))
-        && filter.labels.iter().all(|label| run.labels.contains(label))
-        && (filter.codes.is_empty() || run.state.failure().is_some_and(|why| filter.codes.contains(&why.code)))
+fn matches(store: &impl Reads, filter: &RunFilter, run: &Run) -> Result<bool> {
+    let plain = (filter.states.is_empty() || filter.states.iter().any(|state| state == run.state.name()))
+        && filter.labels.iter().all(|label| run.labels.contains(label));
+    Ok(plain
+        && (filter.codes.is_empty()
+            || parked::failure(store, run)?.is_some_and(|failure| filter.codes.contains(&failure.code))))
 }

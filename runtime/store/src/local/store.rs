@@ -10,16 +10,16 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
-    Timestamp, Topic,
+    ComponentDigest, DeploymentName, Epoch, Failure, ModuleName, NodeId, Revision, RunId, ScheduleName,
+    SubscriptionName, Timestamp, Topic,
 };
 use tokio::sync::watch;
 
 use super::commit::Commit;
 use super::pieces::gently;
 use super::{
-    LocalStore, Newest, admit, blocking, deployments, expire, feed, firings, inbox, journal, lanes, ledger, life,
-    modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
+    LocalStore, Newest, admit, blocking, deployments, expire, failures, feed, firings, inbox, journal, lanes, ledger,
+    life, modules, operations, parked, payloads, places, replays, runs, schedules, scrubs, standing, state, stretch,
     subscriptions, tables, topics, tree, turns, zones,
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
@@ -29,10 +29,10 @@ use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
     Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun,
-    Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
-    PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
-    ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
-    StretchCommit, Subscription, TopicSummary, UnendedFirings, Versioned,
+    NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published,
+    PutDeployment, PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts,
+    RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited,
+    StoredJournal, StreamTotal, StretchCommit, Subscription, TakeOverFilter, TopicSummary, UnendedFirings, Versioned,
 };
 
 #[async_trait]
@@ -256,9 +256,15 @@ impl Store for LocalStore {
         self.values(lease, journal::part(&self.kv.view(), id, from, limit)?).await
     }
 
-    async fn take_over(&self, owner: &Owner, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
+    async fn take_over(
+        &self,
+        owner: &Owner,
+        which: TakeOverFilter,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>> {
         let (owner, lease) = (owner.clone(), self.lease());
-        let taken = self.commit(move |c| runs::take_over(c, &owner, limit, now)).await?;
+        let taken = self.commit(move |c| runs::take_over(c, &owner, which, limit, now)).await?;
         self.with_inputs(lease, taken).await
     }
 
@@ -292,6 +298,26 @@ impl Store for LocalStore {
         let lease = self.lease();
         let Some((place, at, payload)) = inbox::first(&self.kv, id, name, after)? else { return Ok(None) };
         Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(lease, payload).await?, at }))
+    }
+
+    async fn signals(&self, id: RunId, page: PageRequest) -> Result<Page<InboxSignal>> {
+        inbox::signals(self, id, &page).await
+    }
+
+    async fn drop_signal(&self, id: RunId, place: u64) -> Result<bool> {
+        self.commit(move |c| inbox::drop_one(c, id, place)).await
+    }
+
+    async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>> {
+        failures::list(&self.kv, id)
+    }
+
+    async fn failure_of(&self, run: &Run) -> Result<Option<Failure>> {
+        parked::failure(&self.kv, run)
+    }
+
+    async fn dismiss(&self, id: RunId) -> Result<bool> {
+        self.commit(move |c| parked::dismiss(c, id)).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -532,8 +558,7 @@ impl Store for LocalStore {
 
     async fn check_ledger(&self) -> Result<LedgerCheck> {
         let store = self.clone();
-        let check = move || ledger::check(&store.kv.view());
-        tokio::task::spawn_blocking(check).await.map_err(|e| StoreError::Io(e.to_string()))?
+        blocking(move || ledger::check(&store.kv.view())).await
     }
 
     async fn zone_marks(&self) -> Result<BTreeMap<String, u64>> {

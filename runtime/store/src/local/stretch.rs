@@ -8,9 +8,9 @@ use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::runs::{self, Key};
 use super::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
-use super::{inbox, journal, lanes, ledger, places, state, topics, tree};
+use super::{failures, inbox, journal, lanes, ledger, places, state, topics, tree};
 use crate::error::StoreError;
-use crate::records::{Begins, Committed, NewRun, Publisher, ReadCheck, StretchCommit};
+use crate::records::{Begins, Committed, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, StretchCommit};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -106,6 +106,7 @@ fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit
     }
     journal::set_head(commit, after, stretch.head.as_ref())?;
     inbox::take(commit, after, &stretch.taken)?;
+    failures::add(commit, id, &stretch.failures)?;
     tree::observed(commit, id, &stretch.observed)?;
     tree::start(commit, after, &stretch.starts)
 }
@@ -128,9 +129,12 @@ fn cancelled_meanwhile(commit: &mut Commit<'_, '_>, after: &Kept, stretch: &Stre
     for new in stretch.starts.iter().filter(|new| !new.detached) {
         tree::cancel(commit, new.id, terminate, stretch.now)?;
     }
-    match after.run.state {
-        RunState::Parked(_) => {
+    match &after.run.state {
+        RunState::Parked(failure) => {
             commit.about = None;
+            let part = FailedPart::Cancellation;
+            let record = FailureRecord { at: stretch.now, attempt: after.run.attempt, part, failure: failure.clone() };
+            failures::add(commit, after.run.id, &[record])?;
             tree::cancel(commit, after.run.id, false, stretch.now)
         }
         // Asked for while the owner was on its way here, and not known to it.

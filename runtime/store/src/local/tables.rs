@@ -122,12 +122,14 @@ tables! {
     CURSORS = 55, "subscription-cursors";
     /// operation NUL topic → the positions from which and up to which events are to be replayed.
     REPLAYS = 56, "replays";
-    /// run → why it is parked, while it is.
+    /// run → why it waits for a person, while it does: it is parked, or was cancelled and could not undo what it did.
     PARKED = 57, "parked-runs";
     /// deployment → what it keeps, counted.
     USAGE = 70, "usage";
     /// topic → the deployment whose run began it; of one that an operator began there is none.
     TOPIC_OWNERS = 71, "topic-owners";
+    /// run number → a failure.
+    FAILURES = 74, "failures";
 }
 
 /// `name NUL rest`.
@@ -184,7 +186,7 @@ pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
     key
 }
 
-/// The key of a numbered thing of a run: a signal, or a chunk of log lines by its first.
+/// The key of a numbered thing of a run: a signal, a failure, or a chunk of log lines by its first.
 pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(24);
     key.extend_from_slice(&run.to_bytes());

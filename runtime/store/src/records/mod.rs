@@ -1,6 +1,7 @@
 //! What passes between the store and its callers, a file a noun.
 
 mod deployment;
+mod failure;
 mod feed;
 mod firing;
 mod ledger;
@@ -21,6 +22,10 @@ mod usage;
 use serde::{Deserialize, Deserializer};
 
 pub use deployment::{Deployment, Pause, PutDeployment};
+pub use failure::{
+    FAILURE_DETAILS_BYTES, FAILURE_MESSAGE_BYTES, FAILURE_STEP_BYTES, FAILURES_OF_RUN, FailedPart, FailureRecord,
+    NumberedFailure,
+};
 pub use feed::{FeedEntry, FeedEvent};
 pub use firing::{Fate, FiringEntry};
 pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
@@ -31,7 +36,7 @@ pub use parked::{Parked, ParkedFilter, ParkedGroup, ParkedRun};
 pub use retention::{Expired, RetentionPolicy};
 pub use run::{
     Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunCounts,
-    RunFilter, Standing, Terms,
+    RunFilter, Standing, TakeOverFilter, Terms,
 };
 pub use schedule::{
     BackfillPart, DueSchedule, Fired, Firing, NewFiring, Replan, Resume, Schedule, ScheduleChange, Span, Times,
@@ -39,7 +44,8 @@ pub use schedule::{
 };
 pub use scrub::Scrub;
 pub use signal::{
-    ChildOutcome, INBOX_BYTES, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES, SendSignal, Signalled, Undelivered,
+    ChildOutcome, INBOX_BYTES, INBOX_RESERVE_BYTES, INBOX_RESERVE_SIGNALS, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES,
+    SendSignal, Signalled, Undelivered,
 };
 pub use state::{ScanPage, ScanRequest, StateEdit, StateEdited, Version, Versioned};
 pub use stretch::{Begins, Caused, Committed, ReadCheck, StateWrite, StoredJournal, StretchCommit};

@@ -188,6 +188,29 @@ pub struct Claimed {
     pub input: Bytes,
 }
 
+/// Which runs of dead lives are taken over, by the number of takeovers that each would then have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeOverFilter {
+    /// All of them.
+    All,
+    /// Those with another number. The others stay as they are, and no takeover of them is counted.
+    Except(u32),
+    /// Those with this number.
+    Only(u32),
+}
+
+impl TakeOverFilter {
+    /// Whether a run that would have so many takeovers is taken over.
+    #[must_use]
+    pub const fn fits(self, takeovers: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Except(number) => takeovers != number,
+            Self::Only(number) => takeovers == number,
+        }
+    }
+}
+
 /// How a run that is parked or failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
@@ -273,6 +296,6 @@ pub struct RunFilter {
     pub since: Option<Timestamp>,
     /// Made before.
     pub until: Option<Timestamp>,
-    /// Failed or parked with one of these codes; empty means any, and none where none failed.
+    /// Failed or parked with one of these codes, or cancelled with one beside it; empty means any, and none where none failed.
     pub codes: Vec<String>,
 }

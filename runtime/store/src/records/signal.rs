@@ -10,6 +10,10 @@ use super::Caused;
 pub const INBOX_SIGNALS: u32 = 1_000;
 /// and the bytes of their names and payloads together.
 pub const INBOX_BYTES: u64 = 1 << 20;
+/// Signals beyond [`INBOX_SIGNALS`] for which there is room where the run waits for them,
+pub const INBOX_RESERVE_SIGNALS: u32 = 16;
+/// and bytes beyond [`INBOX_BYTES`].
+pub const INBOX_RESERVE_BYTES: u64 = 1 << 20;
 /// The longest payload of one signal, in bytes.
 pub const SIGNAL_BYTES: usize = 64 << 10;
 

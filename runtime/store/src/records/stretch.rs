@@ -6,7 +6,7 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
 
-use super::{LogLine, NewEvent, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
+use super::{FailureRecord, LogLine, NewEvent, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
 
 /// Something that a stretch read, and the commit must find unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub struct StretchCommit {
     pub postings: Vec<NewPosting>,
     /// Log lines that are not in the store yet.
     pub logs: Vec<LogLine>,
+    /// Failures that are not in the store yet. One of [`FailedPart::Cancellation`](super::FailedPart) puts a run that ends as
+    /// cancelled among those that wait for a person.
+    pub failures: Vec<FailureRecord>,
     /// The JSON text of the output, where it succeeded.
     pub output: Option<Bytes>,
     /// Where the stream's watermark moves to, where a collection succeeded; it never moves back.
@@ -114,6 +117,7 @@ impl StretchCommit {
             writes: Vec::new(),
             postings: Vec::new(),
             logs: Vec::new(),
+            failures: Vec::new(),
             output: None,
             watermark: None,
             journal: None,

@@ -16,7 +16,7 @@ use super::super::Factory;
 use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, name, new_run, owner};
 use crate::Store;
-use crate::records::{Debounced, NewRun, Requested, Terms};
+use crate::records::{Debounced, NewRun, Requested, TakeOverFilter, Terms};
 
 const WAIT: u64 = 300;
 const MAX_WAIT: u64 = 700;
@@ -113,7 +113,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(
             Act::Time(millis) => now = now.plus_millis(millis),
             Act::Restart => {
                 me = owner(&store).await;
-                store.take_over(&me, 1_000, now).await.map_err(failed)?;
+                store.take_over(&me, TakeOverFilter::All, 1_000, now).await.map_err(failed)?;
             }
         }
         prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, waiting.len() as u64);

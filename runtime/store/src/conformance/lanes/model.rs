@@ -19,7 +19,7 @@ use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, failure, name, new_run, owner};
 use super::key;
 use crate::Store;
-use crate::records::{NewRun, Retry, StretchCommit};
+use crate::records::{NewRun, Retry, StretchCommit, TakeOverFilter};
 
 const KEYS: [(&str, u32); 2] = [("one", 1), ("two", 2)];
 /// A second lane of a run.
@@ -282,7 +282,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(),
         Act::Time => model.now = model.now.plus_millis(DELAY),
         Act::Restart => {
             model.me = owner(store).await;
-            let taken = store.take_over(&model.me, 1_000, model.now).await.map_err(failed)?;
+            let taken = store.take_over(&model.me, TakeOverFilter::All, 1_000, model.now).await.map_err(failed)?;
             let running = model.runs.values().filter(|one| one.state == "running").count();
             prop_assert_eq!(taken.len(), running);
             for taken in taken {
