@@ -164,6 +164,8 @@ fn benches(criterion: &mut Criterion) {
         module: runtime.block_on(engine.module(digest)).unwrap(),
         engine,
         context: Arc::new(RunContext {
+            revision: tidemill_core::Revision::new(1),
+            key: None,
             id: RunId::new(Timestamp::from_millis(1), 7),
             deployment: "bench".parse().unwrap(),
             component: digest,

@@ -13,7 +13,7 @@ use tidemill_core::run::{Export, Progress, Seed, Trigger, Wait};
 use tidemill_core::{
     ComponentDigest, DeploymentName, EventId, Failure, Fuel, Limits, Revision, RunId, Timestamp, Topic,
 };
-use tidemill_store::records::{LogLine, NewPosting, ReadCheck, StateWrite};
+use tidemill_store::records::{FailureRecord, LogLine, NewPosting, ReadCheck, StateWrite};
 
 use crate::cancel::CancelToken;
 use crate::module::Module;
@@ -50,8 +50,12 @@ pub struct RunContext {
     pub id: RunId,
     /// The deployment it belongs to; also the stream that its postings go to.
     pub deployment: DeploymentName,
+    /// The revision it runs in.
+    pub revision: Revision,
     /// The component it executes.
     pub component: ComponentDigest,
+    /// Its idempotency key.
+    pub key: Option<String>,
     /// What started it.
     pub trigger: Trigger,
     /// When it was asked for.
@@ -102,6 +106,20 @@ pub trait RunSink: Send + Sync + 'static {
         input: &[u8],
     ) -> Result<StartTarget, Failure>;
 
+    /// Whether a run of that revision of a deployment takes such a signal.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn check_signal(
+        &self,
+        _deployment: &DeploymentName,
+        _revision: Revision,
+        _name: &str,
+        _payload: &[u8],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// What the deployment may reach at this moment: asked at each call that needs a grant, so that one that is taken back holds for what is in
     /// memory too. None leaves it at [`RunContext::grants`].
     fn grants(&self) -> Option<Arc<Grants>> {
@@ -118,6 +136,9 @@ pub trait RunSink: Send + Sync + 'static {
 
     /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
     fn log(&self, line: LogLine);
+
+    /// An attempt of a step failed. Replay repeats none.
+    fn failed(&self, _failure: FailureRecord) {}
 
     /// How far the run has come.
     fn progress(&self, progress: Progress);

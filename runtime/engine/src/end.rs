@@ -118,7 +118,7 @@ pub(crate) fn out_of_fuel(limits: &Limits) -> String {
 
 /// The end of a run that was told of its cancellation and then used up the fuel of its grace.
 pub(crate) fn out_of_grace() -> Verdict {
-    let failure = Code::Cancelled.failure("the run was cancelled, and used up the fuel that it had to clean up");
+    let failure = Code::LimitGrace.failure("the run was cancelled, and used up the fuel that it had to clean up");
     Verdict { cause: cause_of(&failure), failure, by_epoch: false }
 }
 
@@ -135,7 +135,8 @@ pub(crate) fn cause_of(failure: &Failure) -> Cause {
             | Code::LimitInput
             | Code::LimitHostCall
             | Code::LimitRandom
-            | Code::LimitJournal,
+            | Code::LimitJournal
+            | Code::LimitGrace,
         ) => Cause::Limit,
         Some(
             Code::Internal

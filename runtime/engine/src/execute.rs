@@ -27,6 +27,8 @@ const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
 const HANDLES: usize = 10_000;
 /// A call that has used so many ticks goes on among the slow.
 const QUICK_TICKS: u64 = 3;
+/// The code with which the SDKs fail where a signal's payload does not have the awaited shape.
+const BAD_SIGNAL: &str = "bad-signal";
 
 /// Executes an activation. The failure of anything is in the answer.
 pub(crate) async fn execute(
@@ -57,6 +59,8 @@ pub(crate) async fn execute(
     let guest = Guest::new(Arc::clone(&run), export, outside, sink, log_of_guest, io_cancel, io, history, fuel_used);
     let mut store = Store::new(&engine, guest);
     let ran = match prepare(&mut store, unread, meter) {
+        // One that is stopped already does nothing more.
+        Ok(()) if cancel.urgency() == Urgency::Now => Err(guest::cancelled().into()),
         Ok(()) => {
             tokio::select! {
                 biased;
@@ -110,7 +114,14 @@ fn leaves(mut guest: Guest, outcome: Outcome, fuel: u64) -> Ended {
         // All of it is committed, or nothing has happened.
         Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
         Outcome::Failed { .. } if replays => same(guest.as_it_was()),
-        Outcome::Failed { .. } => (guest.all(), guest.kept(generation)),
+        Outcome::Failed { failure, cause } => {
+            let mut kept = guest.kept(generation);
+            // The next attempt would be given the same signal, and fail on it again.
+            if *cause == Cause::Guest && failure.code == BAD_SIGNAL {
+                kept.effects.taken.extend(guest.stretch.last_taken());
+            }
+            (guest.all(), kept)
+        }
     };
     let next_attempt = match &outcome {
         Outcome::Failed { failure, cause: Cause::Guest } => guest.next_attempt(failure),

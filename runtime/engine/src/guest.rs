@@ -183,7 +183,7 @@ impl Guest {
             Urgency::Now => Err(cancelled().by_epoch()),
             Urgency::Asked => {
                 let since = *self.told_at.get_or_insert(now);
-                if now.saturating_sub(since) > GRACE_ACTIVE { Err(cancelled().by_epoch()) } else { Ok(()) }
+                if now.saturating_sub(since) > GRACE_ACTIVE { Err(out_of_time().by_epoch()) } else { Ok(()) }
             }
         }
     }
@@ -209,14 +209,29 @@ impl Guest {
     }
 }
 
-/// The end of a cancelled run.
+/// The end of a cancelled run that was active for too long after it was asked to end.
+fn out_of_time() -> End {
+    let seconds = GRACE_ACTIVE.as_secs();
+    End::new(Code::LimitGrace, format!("the run was cancelled, and was active for more than {seconds} s after that"))
+}
+
+/// The end of a cancelled run whose waits took too long after it was told of its cancellation.
+pub(crate) fn out_of_waits() -> End {
+    let minutes = GRACE_WAITS / 60_000;
+    End::new(
+        Code::LimitGrace,
+        format!("the run was cancelled, and did not end within {minutes} minutes, waits included"),
+    )
+}
+
+/// The end of a run that is terminated.
 pub(crate) fn cancelled() -> End {
     End::new(Code::Cancelled, "the run was cancelled")
 }
 
 impl From<TooMuch> for Failure {
     fn from(much: TooMuch) -> Self {
-        Code::LimitStateValue.failure(much.to_string())
+        Code::LimitCommit.failure(much.to_string())
     }
 }
 

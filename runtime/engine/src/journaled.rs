@@ -273,7 +273,7 @@ impl Guest {
         if let Some(told) = self.history.told {
             let over = told.at.plus_millis(crate::guest::GRACE_WAITS);
             if self.log.clock.now() >= over {
-                return Err(crate::guest::cancelled().into());
+                return Err(crate::guest::out_of_waits().into());
             }
             wait.until = Some(wait.until.map_or(over, |until| until.min(over)));
         }

@@ -251,6 +251,11 @@ impl Stretch {
         self.top().taken.push((name.to_owned(), place));
     }
 
+    /// The place of the signal that was taken last since what a retry keeps.
+    pub fn last_taken(&self) -> Option<u64> {
+        self.since.taken.last().map(|(_, place)| *place)
+    }
+
     /// The run has learned how one of its children ended.
     pub fn observe(&mut self, run: RunId) {
         self.top().observed.push(run);
@@ -477,6 +482,13 @@ mod tests {
         assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
         assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
         assert_eq!(stretch.note_read("k", &at(2)), Err(Changed));
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_commit_has_its_own_code() {
+        for much in [TooMuch::Keys, TooMuch::Bytes] {
+            assert_eq!(tidemill_core::Failure::from(much).code, "host/limit-commit");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ async fn a_guest_that_was_told_may_use_a_tenth_of_its_fuel_and_no_more() {
     let ended = job.run(json!({ "do": "regardless", "first": told, "then": { "do": "loop" } })).await;
     assert!((2_000_000..2_200_000).contains(&ended.fuel.get()), "{}", ended.fuel);
     let (failure, cause) = failure(ended);
-    assert_eq!((failure.code.as_str(), cause), ("host/cancelled", Cause::Cancelled));
+    assert_eq!((failure.code.as_str(), cause), ("host/limit-grace", Cause::Limit));
 }
 
 #[tokio::test]

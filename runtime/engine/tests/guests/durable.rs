@@ -328,6 +328,25 @@ async fn a_cancelled_run_undoes_what_it_did_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_undoes_something_has_its_retry_policy() {
+    let world = world();
+    let acts = json!([{ "do": "sleep", "ms": 1_000 }]);
+    let back = |delay: u64| {
+        let acts = json!([{ "do": "add", "key": "undone" }]);
+        json!({ "do": "step", "name": "back", "attempts": 5, "delay_ms": delay, "fail_until": 4, "caught": true, "acts": acts })
+    };
+    let how = Play { events: vec![Event::Cancel], ..Play::default() };
+    let undo = json!([back(60_000), { "do": "add", "key": "after" }]);
+    let seen = same_from_everywhere(&world, None, acts.clone(), undo, how.clone()).await;
+    let state = ["after", "undone"].map(|key| (key.to_owned(), "1".to_owned()));
+    assert_eq!((seen.cancelled, seen.state.as_slice()), (true, state.as_slice()));
+    // The third attempt would be later than the grace period allows.
+    let undo = json!([back(2_000_000), { "do": "add", "key": "after" }]);
+    let seen = once(&world, None, acts, undo, how).await.0;
+    assert_eq!((seen.cancelled, seen.state.as_slice()), (true, &state[..1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_goes_on_as_new_begins_an_empty_journal() {
     let world = world();
     let last = json!({ "acts": [{ "do": "add", "key": "n" }, { "do": "random" }, { "do": "attempt" }] });

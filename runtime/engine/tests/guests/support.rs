@@ -203,6 +203,8 @@ impl World {
             world: self,
             export: Export::Workflow,
             context: RunContext {
+                revision: Revision::new(1),
+                key: None,
                 id: RunId::new(START, 7),
                 deployment: "tests".parse::<DeploymentName>().unwrap(),
                 component: module.digest(),

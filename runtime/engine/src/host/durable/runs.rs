@@ -10,7 +10,7 @@ use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
-use tidemill_core::{Code, DeploymentName, Failure, RunId};
+use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
 use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
 
 use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
@@ -127,15 +127,17 @@ async fn start_now(
         made.iter().take(16).fold(String::from("tidemill-"), |key, byte| format!("{key}{byte:02x}"))
     });
     // A start that is repeated finds its run again.
+    let found = |id: RunId, same: bool| {
+        let other = || format!("`{key}` started a run of {deployment} with another input");
+        if same { Ok(id) } else { Err(Code::IdempotencyMismatch.failure(other())) }
+    };
     if let Some(there) = guest.stretch.starting_with(deployment.as_str(), &key) {
-        return Ok(Ok(there.id));
+        return Ok(found(there.id, there.input == input.as_bytes()));
     }
     let store = Arc::clone(&guest.outside.store);
     if let Some(there) = read(|| store.run_by_key(&deployment, &key)).await? {
         let same = read(|| store.input(there.id)).await?.is_none_or(|before| before == input.as_bytes());
-        let other =
-            || Code::IdempotencyMismatch.failure(format!("`{key}` started a run of {deployment} with another input"));
-        return Ok(if same { Ok(there.id) } else { Err(other()) });
+        return Ok(found(there.id, same));
     }
     let now = guest.log.clock.now();
     if !own && let Some(gone) = read(|| store.key_outlives(&deployment, &key, now)).await? {
@@ -215,12 +217,16 @@ pub(super) async fn signal(
     if let Some(sent) = guest.recall::<Result<(), Failure>>(Kind::Signal, request)? {
         return answer(sent);
     }
+    let sink = Arc::clone(&guest.sink);
     let sent = match reach(guest, &to).await? {
-        Ok(Reached { id, ended: false }) => {
-            guest.stretch.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
-            Ok(())
+        Ok(Reached { id, ended: false, of }) => {
+            let taken = sink.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
+            if taken.is_ok() {
+                guest.stretch.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
+            }
+            taken
         }
-        Ok(Reached { id, ended: true }) => {
+        Ok(Reached { id, ended: true, .. }) => {
             let message = format!("the signal `{name}` is dropped: run {id} has ended");
             guest.log.write(LogLevel::Warn, message, Vec::new());
             Ok(())
@@ -241,7 +247,7 @@ pub(super) async fn cancel(guest: &mut Guest, run: Target) -> wasmtime::Result<A
     if let Some(asked) = guest.recall::<Result<(), Failure>>(Kind::Cancel, request)? {
         return answer(asked);
     }
-    let asked = reach(guest, &run).await?.map(|Reached { id, ended }| {
+    let asked = reach(guest, &run).await?.map(|Reached { id, ended, .. }| {
         if !ended {
             guest.stretch.cancel(id);
         }
@@ -254,6 +260,8 @@ pub(super) async fn cancel(guest: &mut Guest, run: Target) -> wasmtime::Result<A
 struct Reached {
     id: RunId,
     ended: bool,
+    /// What it belongs to, in which revision.
+    of: (DeploymentName, Revision),
 }
 
 async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Reached, Failure>> {
@@ -262,25 +270,35 @@ async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Re
     if let Err(much) = guest.stretch.has_room() {
         return Ok(Err(much.into()));
     }
+    let started =
+        |start: &StartRun| Reached { id: start.id, ended: false, of: (start.deployment.clone(), start.revision) };
     let (starting, found) = match target {
         Target::Run(id) => {
             let Ok(id) = id.parse::<RunId>() else { return Ok(Err(none())) };
-            let starting = guest.stretch.starting(id).map(|start| start.id);
-            (starting, if starting.is_some() { None } else { read(|| store.run(id)).await? })
+            if id == guest.run.id {
+                return Ok(Ok(itself(guest)));
+            }
+            let starting = guest.stretch.starting(id).map(started);
+            let found = if starting.is_some() { None } else { read(|| store.run(id)).await? };
+            (starting, found)
         }
         Target::Key((deployment, key)) => {
             let Ok(name) = deployment.parse::<DeploymentName>() else { return Ok(Err(none())) };
-            let starting = guest.stretch.starting_with(deployment, key).map(|start| start.id);
+            if *deployment == guest.run.deployment.as_str() && guest.run.key.as_ref() == Some(key) {
+                return Ok(Ok(itself(guest)));
+            }
+            let starting = guest.stretch.starting_with(deployment, key).map(started);
             if starting.is_none()
                 && let Err(failure) = may_touch(guest, &name)
             {
                 return Ok(Err(failure));
             }
-            (starting, if starting.is_some() { None } else { read(|| store.run_by_key(&name, key)).await? })
+            let found = if starting.is_some() { None } else { read(|| store.run_by_key(&name, key)).await? };
+            (starting, found)
         }
     };
-    if let Some(id) = starting {
-        return Ok(Ok(Reached { id, ended: false }));
+    if let Some(starting) = starting {
+        return Ok(Ok(starting));
     }
     let Some(found) = found else { return Ok(Err(none())) };
     let kin = found.trigger.parent == Some(guest.run.id) || guest.run.trigger.parent == Some(found.id);
@@ -290,7 +308,12 @@ async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Re
             "the deployment may not touch that run; add the run's deployment to `deployments` under `[grants]`";
         return Ok(Err(Code::NotGranted.failure(message)));
     }
-    Ok(Ok(Reached { id: found.id, ended: found.state.has_ended() }))
+    Ok(Ok(Reached { id: found.id, ended: found.state.has_ended(), of: (found.deployment, found.revision) }))
+}
+
+/// The run that asks. In its first stretch the store may not know it yet.
+fn itself(guest: &Guest) -> Reached {
+    Reached { id: guest.run.id, ended: false, of: (guest.run.deployment.clone(), guest.run.revision) }
 }
 
 fn may_touch(guest: &Guest, deployment: &DeploymentName) -> Result<(), Failure> {

@@ -8,13 +8,14 @@ use tidemill_core::journal::{Position, StepMet};
 use tidemill_core::limits::OUTPUT_BYTES;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::{Code, Failure, Timestamp};
+use tidemill_store::records::{FailedPart, FailureRecord};
 
 use super::{bad, bounded_json};
 use crate::activation::Point;
 use crate::bindings::wit::durable::{Begun, Step, Verdict};
 use crate::bindings::wit::types;
 use crate::cancel::Urgency;
-use crate::guest::{Guest, read};
+use crate::guest::{GRACE_WAITS, Guest, read};
 use crate::history::{Frame, Mark, hash};
 use crate::host::call::{Answer, answer};
 use crate::journaled::cancelled;
@@ -111,12 +112,18 @@ pub(super) async fn end(
     // Nothing was sent that this attempt is for, so it does not count: the next one waits for the circuit.
     let refused =
         frame.next_attempt.refused && failure.code == Code::HttpCircuitOpen.as_str() && retry.max_attempts != 1;
-    let asked_to_end = guest.is_asked_to_end() || guest.history.told.is_some();
-    if !failure.retryable || asked_to_end || !(refused || retry.has_another(attempt)) {
-        return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
+    if !refused {
+        say_failed(guest, attempt, &failure);
     }
     let next = if refused { attempt } else { attempt.saturating_add(1) };
-    let not_before = again(guest, id, depth, next)?;
+    // A step that compensates has its policy, as long as the grace period allows.
+    let not_before = next_attempt_at(guest, next);
+    let in_grace = guest.history.told.is_none_or(|told| not_before < told.at.plus_millis(GRACE_WAITS));
+    let another = failure.retryable && (refused || retry.has_another(attempt));
+    if !another || guest.is_asked_to_end() || !in_grace {
+        return give_up(guest, id, failure).await.map(|failure| Ok(Verdict::GiveUp(failure.into())));
+    }
+    again(guest, id, depth, next, not_before)?;
     if back_off(guest, not_before).await? {
         answer(Ok(Verdict::Again(next)))
     } else {
@@ -239,20 +246,35 @@ fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::
     guest.recorded(size)
 }
 
-/// The attempt is dropped. Answers when the next may begin.
-fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32) -> wasmtime::Result<Timestamp> {
-    let (at, fuel) = guest.moment();
-    let (seed, generation) = (guest.run.seed, guest.run.generation);
+/// When an attempt of the innermost open step may begin that follows one that failed now.
+fn next_attempt_at(guest: &mut Guest, attempt: u32) -> Timestamp {
+    let (now, seed) = (guest.log.clock.now(), guest.run.seed);
     let frame = guest.history.frame();
     let random = hash(&[&frame.path, &attempt.to_le_bytes(), &seed.0]);
     let random = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     // The first attempt waits for nothing; one that is made again waits as the second does.
-    let mut not_before = at.plus_millis(frame.retry.delay_before(attempt.max(2), random));
+    let mut not_before = now.plus_millis(frame.retry.delay_before(attempt.max(2), random));
     if let Some(earliest) = frame.next_attempt.not_before {
         let apart = if frame.next_attempt.refused { random % APART_MILLIS } else { 0 };
         not_before = not_before.max(earliest.plus_millis(apart));
     }
-    frame.again(seed, generation, attempt);
+    not_before
+}
+
+/// Tells that an attempt of the innermost open step failed. That the run is cancelled is no failure of its step.
+fn say_failed(guest: &Guest, attempt: u32, failure: &Failure) {
+    if guest.history.live && failure.code != Code::Cancelled.as_str() {
+        let part = FailedPart::Step { path: guest.history.journal.step_path(), attempt };
+        let (at, run_attempt) = (guest.log.clock.now(), guest.run.attempt);
+        guest.sink.failed(FailureRecord { at, attempt: run_attempt, part, failure: failure.clone() }.bounded());
+    }
+}
+
+/// The attempt is dropped, and the next may begin at `not_before`.
+fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32, not_before: Timestamp) -> wasmtime::Result<()> {
+    let (at, fuel) = guest.moment();
+    let (seed, generation) = (guest.run.seed, guest.run.generation);
+    guest.history.frame().again(seed, generation, attempt);
     say_attempt(guest);
     guest
         .history
@@ -267,8 +289,7 @@ fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32) -> wasmtime::Resu
     if guest.history.marks.first.depth >= depth {
         guest.begin_here();
     }
-    guest.recorded(0)?;
-    Ok(not_before)
+    guest.recorded(0)
 }
 
 /// Waits for the time of the next attempt; false where the run is asked to end meanwhile.
