@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidemill_core::DeploymentName;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// What one node admits.
 #[derive(Debug)]
 pub(crate) struct Node {
     most: u32,
     used: AtomicU32,
-    /// Closed while crash suspects are tried alone, and for good at shutdown.
+    /// Closed until what a dead life left is in hand again, and for good at shutdown.
     open: AtomicBool,
     emptied: Notify,
     /// Those who wait in memory because the node is full; see [`Node::admit_soon`].
@@ -58,6 +58,32 @@ pub(crate) struct Gate {
 pub(crate) struct Permit {
     node: Arc<Node>,
     gate: Arc<Gate>,
+    /// Dropped with it, for whoever waits for that.
+    watched: Option<oneshot::Sender<()>>,
+}
+
+/// Says when a place is given back.
+#[derive(Debug)]
+pub(crate) struct PermitWatch(oneshot::Receiver<()>);
+
+impl PermitWatch {
+    /// Waits until the place is given back.
+    pub(crate) async fn given_back(self) {
+        let _ = self.0.await;
+    }
+}
+
+impl Permit {
+    const fn new(node: Arc<Node>, gate: Arc<Gate>) -> Self {
+        Self { node, gate, watched: None }
+    }
+
+    /// Whoever gets this can wait until the place is given back. One watches at a time.
+    pub(crate) fn watch(&mut self) -> PermitWatch {
+        let (sender, receiver) = oneshot::channel();
+        self.watched = Some(sender);
+        PermitWatch(receiver)
+    }
 }
 
 impl Node {
@@ -80,7 +106,7 @@ impl Node {
         }
         take(&gate.running, gate.most.load(Ordering::Relaxed)).then_some(())?;
         if take(&self.used, self.most) {
-            return Some(Permit { node: Arc::clone(self), gate: Arc::clone(gate) });
+            return Some(Permit::new(Arc::clone(self), Arc::clone(gate)));
         }
         gate.running.fetch_sub(1, Ordering::AcqRel);
         None
@@ -121,7 +147,7 @@ impl Node {
     pub(crate) fn admit_beyond(self: &Arc<Self>, gate: &Arc<Gate>) -> Permit {
         gate.running.fetch_add(1, Ordering::AcqRel);
         self.used.fetch_add(1, Ordering::AcqRel);
-        Permit { node: Arc::clone(self), gate: Arc::clone(gate) }
+        Permit::new(Arc::clone(self), Arc::clone(gate))
     }
 
     /// How many more the node would admit.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidemill_control::Ask;
-use tidemill_core::Code;
 use tidemill_core::run::RunState;
+use tidemill_core::{Code, RunId};
+use tidemill_store::records::TakeOverFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
 use crate::stretches::value;
-use crate::world::{World, name};
+use crate::world::{START, World, name};
 
 #[tokio::test]
 async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
@@ -40,46 +41,84 @@ async fn a_run_of_a_dead_life_is_taken_up_and_the_dead_cannot_commit_it() {
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"), "the dead life's commit took hold too");
 }
 
-#[tokio::test]
-async fn a_run_that_was_there_at_three_crashes_is_tried_alone_and_parked_at_the_fourth() {
-    let mut world = World::still().await;
-    world.deploy(json!({ "name": "a" })).await;
-    let suspect = world.request("a").await;
-    world.store.claim(world.host.owner(), &name("a"), 1, crate::world::START).await.unwrap();
-    // Each of these lives died before it got anywhere.
-    for crashes in 1..=3 {
+/// Claims a run, and lets the host die so often with it in hand.
+async fn claimed_at_crashes(world: &mut World, crashes: u32) -> RunId {
+    let run = world.request("a").await;
+    world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
+    for crash in 1..=crashes {
         drop(world.next_life().await);
-        if crashes < 3 {
-            let taken = world.store.take_over(world.host.owner(), 10, crate::world::START).await.unwrap();
-            assert_eq!(taken[0].run.takeovers, crashes);
+        if crash < crashes {
+            world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
         }
     }
-    let other = world.request("a").await;
-    world.guests.act(|job| async move { output(&format!("\"{}\"", job.run.id)) });
-    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = Arc::clone(&order);
-    world.guests.act(move |job| {
-        seen.lock().unwrap().push(job.run.id);
-        async { output("1") }
-    });
-    world.turn().await;
-    assert_eq!(world.until_settled(suspect.id).await.state, RunState::Succeeded);
-    world.turn().await;
-    assert_eq!(world.until_settled(other.id).await.state, RunState::Succeeded);
-    assert_eq!(*order.lock().unwrap(), [suspect.id, other.id]);
-    assert_eq!(world.guests.most(), 1);
+    run.id
+}
 
-    let convict = world.request("a").await;
-    world.store.claim(world.host.owner(), &name("a"), 1, crate::world::START).await.unwrap();
-    for _ in 0..3 {
-        drop(world.next_life().await);
-        world.store.take_over(world.host.owner(), 10, crate::world::START).await.unwrap();
-    }
-    drop(world.next_life().await);
+#[tokio::test]
+async fn a_suspect_is_parked_when_the_host_dies_with_it_again() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    let convict = claimed_at_crashes(&mut world, 4).await;
     world.turn().await;
-    let parked = world.until_settled(convict.id).await;
+    let parked = world.until_settled(convict).await;
     assert_eq!(parked.state.failure().unwrap().code, "host/crash-suspect");
-    assert_eq!(world.guests.begun(), 2);
+    assert_eq!(world.guests.begun(), 0);
+    let kept = world.store.failures(convict).await.unwrap();
+    assert_eq!(kept[0].record.failure.code, "host/crash-suspect");
+}
+
+#[tokio::test]
+async fn suspects_are_tried_one_after_another_beside_normal_work() {
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    // Both were there at three crashes; the third run at the last one alone.
+    let mut suspects = [world.request("a").await.id, world.request("a").await.id];
+    suspects.sort_unstable();
+    let [first, second] = suspects;
+    world.store.claim(world.host.owner(), &name("a"), 2, START).await.unwrap();
+    for _ in 0..2 {
+        drop(world.next_life().await);
+        world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
+    }
+    let plain = world.request("a").await.id;
+    world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
+    drop(world.next_life().await);
+
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let hold = move |tried: RunId| {
+        let held = Arc::clone(&held);
+        move |job: tidemill_control::Job| {
+            let gate = Arc::clone(&held);
+            async move {
+                if job.run.id != tried {
+                    return output("1");
+                }
+                wait(&gate, &job).await.unwrap_or_else(|| output("1"))
+            }
+        }
+    };
+    world.guests.act(hold(first));
+    assert!(!world.host.ready().ready);
+    let host = world.host.clone();
+    let turn = tokio::spawn(async move { host.turn().await });
+    world.guests.have_begun(2).await;
+    // The first suspect is in hand, and nothing else waits for it but the second one.
+    assert!(world.host.ready().ready, "{:?}", world.host.ready());
+    world.until_settled(plain).await;
+    let other = world.host.invoke(Ask::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(other.run.state, RunState::Succeeded);
+    assert_eq!((world.run(first).await.takeovers, world.run(second).await.takeovers), (3, 2));
+
+    // The host dies with the first one in hand: that is not held against the second.
+    let dead = world.next_life().await;
+    turn.abort();
+    world.guests.act(|_| async { output("2") });
+    world.turn().await;
+    assert_eq!(world.until_settled(first).await.state.failure().unwrap().code, "host/crash-suspect");
+    assert_eq!(world.until_settled(second).await.state, RunState::Succeeded);
+    gate.add_permits(1);
+    dead.idle().await;
 }
 
 #[tokio::test]
