@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunEvent};
 use tidemill_core::{Failure, RunId};
-use tidemill_store::records::{Claimed, StoredJournal, StretchCommit};
+use tidemill_store::records::{Claimed, FailedPart, FailureRecord, StoredJournal, StretchCommit};
 use tidemill_store::{Store, StoreError};
 
 use crate::error::ControlError;
@@ -99,7 +99,8 @@ async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
 
 /// Parks a run that cannot be worked on here; what it recorded stays as it is.
 pub(crate) async fn set_aside(host: &Inner, mut run: Run, failure: Failure) {
-    let id = run.id;
+    let (id, now) = (run.id, host.clock.now());
+    let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
     match run.state.next(RunEvent::Parked(failure)) {
         Ok(state) => run.state = state,
         Err(error) => {
@@ -109,7 +110,8 @@ pub(crate) async fn set_aside(host: &Inner, mut run: Run, failure: Failure) {
     }
     let committed = async {
         let head = host.store.journal(id).await?.head;
-        let commit = StretchCommit { head, ..StretchCommit::of(host.owner.clone(), run.clone(), host.clock.now()) };
+        let failures = vec![record.bounded()];
+        let commit = StretchCommit { head, failures, ..StretchCommit::of(host.owner.clone(), run.clone(), now) };
         host.store.commit_stretch(commit).await
     };
     match committed.await {

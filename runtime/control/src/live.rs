@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
+use tidemill_core::limits::LOG_BYTES;
 use tidemill_core::manifest::{Grants, Manifest, SchedulesAtRest};
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
 use tidemill_core::schedule::Schedule;
-use tidemill_core::schema::InputCheck;
+use tidemill_core::schema::{InputCheck, SignalChecks};
 use tidemill_core::spawn::StartBucket;
 use tidemill_core::topics::Subscription;
 use tidemill_core::{DeploymentName, Limits, Revision, RunId, ScheduleName, Timestamp};
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) exports: Vec<Export>,
     /// By what its component says of its workflow's input.
     pub(crate) input: Option<InputCheck>,
+    /// By what it says of the signals that its workflow takes.
+    pub(crate) signals: SignalChecks,
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
     pub(crate) grants: Arc<Grants>,
@@ -72,8 +75,10 @@ impl Plan {
             revision,
             exports,
             input: schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten()),
+            signals: schemas.and_then(|schemas| SignalChecks::of_section(schemas).ok()).unwrap_or_default(),
             config: manifest.config.into(),
-            limits: manifest.limits,
+            // An earlier release let more be said.
+            limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             grants: Arc::new(manifest.grants),
             retry: manifest.retry,
             priority: manifest.priority,

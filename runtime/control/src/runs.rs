@@ -152,12 +152,17 @@ impl Host {
 
     /// Asks a run to end. Its children end first; then one that has begun is told and has its grace period, and one that is
     /// parked, or queued with nothing behind it, ends untold. Where `terminate` says so, or it was asked before, it ends at
-    /// once. Answers the run as it stands now.
+    /// once. One that is cancelled already stays so, and waits for no person any more. Answers the run as it stands now.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/run-state` where it has ended.
+    /// `host/run-not-found`; `host/run-state` where it has ended otherwise.
     pub async fn cancel(&self, id: RunId, terminate: bool) -> Result<Run, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
+        if run.state == RunState::Cancelled {
+            // Asked again: what was asked for is so. Whoever had to look at its failure has done so.
+            let host = Arc::clone(&self.0);
+            return to_its_end(async move { Ok(host.store.dismiss(id).await.map(|_| run)?) }).await;
+        }
         if run.state.has_ended() {
             let detail = format!("the run is {} already", run.state.name());
             return Err(ControlError::refused(Code::RunState, detail));

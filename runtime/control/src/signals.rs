@@ -1,11 +1,12 @@
 //! Signals from outside: to a run by its id, or by the idempotency key that made it.
 
 use bytes::Bytes;
-use tidemill_core::{Code, DeploymentName, RunId};
-use tidemill_store::records::{SIGNAL_BYTES, SendSignal, Signalled};
+use tidemill_core::run::Export;
+use tidemill_core::{Code, DeploymentName, Revision, RunId};
+use tidemill_store::records::{InboxSignal, Page, PageRequest, SIGNAL_BYTES, SendSignal, Signalled};
 
 use crate::error::ControlError;
-use crate::host::{Host, to_its_end};
+use crate::host::{Host, Inner, to_its_end};
 use crate::sent::{check_json, check_key};
 
 /// The longest name of a signal, in bytes.
@@ -34,7 +35,8 @@ impl Host {
     ///
     /// # Errors
     /// `host/run-not-found`; `host/run-state` where the run has ended; `host/limit-signals` where its inbox is full or the payload too
-    /// long; `host/idempotency-mismatch` where the key sent another signal; `host/bad-json`; `host/bad-field`.
+    /// long; `host/input-invalid` where the run's component says that such a signal has another payload;
+    /// `host/idempotency-mismatch` where the key sent another signal; `host/bad-json`; `host/bad-field`.
     pub async fn signal(
         &self,
         to: SignalTo,
@@ -60,6 +62,10 @@ impl Host {
                 })?
             }
         };
+        // A run that is not there, or has ended, is refused by the store.
+        if let Some(found) = self.0.store.run(run).await?.filter(|run| run.export == Export::Workflow) {
+            check(&self.0, &found.deployment, found.revision, &name, &payload).await?;
+        }
         let host = std::sync::Arc::clone(&self.0);
         to_its_end(async move {
             let signal = SendSignal { to: run, name, payload, key };
@@ -77,4 +83,53 @@ impl Host {
         })
         .await
     }
+
+    /// The signals that wait in a run's inbox, in the order of arrival.
+    ///
+    /// # Errors
+    /// `host/run-not-found`.
+    pub async fn inbox(&self, run: RunId, page: PageRequest) -> Result<Page<InboxSignal>, ControlError> {
+        if self.0.store.run(run).await?.is_none() {
+            return Err(ControlError::no_run(run));
+        }
+        Ok(self.0.store.signals(run, page).await?)
+    }
+
+    /// Drops the signal at that place of a run's inbox, as if it had never come.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/signal-not-found` where nothing waits at that place.
+    pub async fn drop_signal(&self, run: RunId, place: u64) -> Result<(), ControlError> {
+        self.0.check_open()?;
+        if self.0.store.run(run).await?.is_none() {
+            return Err(ControlError::no_run(run));
+        }
+        let host = std::sync::Arc::clone(&self.0);
+        to_its_end(async move {
+            if !host.store.drop_signal(run, place).await? {
+                let detail = format!("no signal waits at place {place} of the inbox of run {run}");
+                return Err(ControlError::refused(Code::SignalNotFound, detail));
+            }
+            tracing::info!(%run, place, "a signal was dropped from the inbox of a run");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Refuses a signal whose payload is not as the component of that revision says.
+///
+/// # Errors
+/// `host/input-invalid`; the store's own.
+pub(crate) async fn check(
+    host: &Inner,
+    deployment: &DeploymentName,
+    revision: Revision,
+    name: &str,
+    payload: &[u8],
+) -> Result<(), ControlError> {
+    let Some(live) = host.lives.get(deployment) else { return Ok(()) };
+    let plan = live.plan_of(&*host.store, revision).await?;
+    let problems = plan.signals.problems(name, payload);
+    if problems.is_empty() { Ok(()) } else { Err(ControlError::Problems { code: Code::InputInvalid, problems }) }
 }

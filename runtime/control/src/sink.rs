@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress};
-use tidemill_core::{Code, DeploymentName, Failure, RunId};
+use tidemill_core::{Code, DeploymentName, Failure, Revision, RunId};
 use tidemill_engine::{RunSink, StartTarget, Stretched, Went};
-use tidemill_store::records::LogLine;
+use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
 use tokio::sync::{Notify, oneshot};
 
 use crate::host::Inner;
-use crate::starting;
 use crate::turns::Turn;
+use crate::{signals, starting};
 
 /// Between one run's guests and its driver.
 pub(crate) struct Sink {
@@ -33,6 +33,7 @@ pub(crate) struct Sink {
 #[derive(Debug, Default)]
 struct Said {
     logs: Vec<LogLine>,
+    failures: Vec<FailureRecord>,
     next_seq: u64,
     progress: Option<Progress>,
     status: Option<String>,
@@ -102,6 +103,18 @@ impl Sink {
         let mut said = self.said();
         said.unsaved = false;
         Taken { logs: std::mem::take(&mut said.logs), progress: said.progress.take(), status: said.status.take() }
+    }
+
+    /// The failures that were not committed yet.
+    pub(crate) fn take_failures(&self) -> Vec<FailureRecord> {
+        std::mem::take(&mut self.said().failures)
+    }
+
+    /// Gives back failures that could not be committed, ahead of what failed since.
+    pub(crate) fn give_back_failures(&self, mut failures: Vec<FailureRecord>) {
+        let mut said = self.said();
+        failures.append(&mut said.failures);
+        said.failures = failures;
     }
 
     /// Gives back what could not be saved, ahead of what was said since.
@@ -219,6 +232,26 @@ impl RunSink for Sink {
     fn grants(&self) -> Option<Arc<Grants>> {
         // One that is gone has runs no more; those under way end by what they had.
         self.host.lives.get(&self.deployment).map(|live| Arc::clone(&live.plan.grants))
+    }
+
+    async fn check_signal(
+        &self,
+        deployment: &DeploymentName,
+        revision: Revision,
+        name: &str,
+        payload: &[u8],
+    ) -> Result<(), Failure> {
+        signals::check(&self.host, deployment, revision, name, payload).await.map_err(|error| {
+            let code = error.code();
+            code.failure(error.to_string())
+        })
+    }
+
+    fn failed(&self, failure: FailureRecord) {
+        let mut said = self.said();
+        if said.failures.len() < FAILURES_OF_RUN {
+            said.failures.push(failure);
+        }
     }
 
     fn log(&self, line: LogLine) {

@@ -15,7 +15,7 @@ use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{ComponentDigest, DeploymentName, RunId};
 use tidemill_engine::{CompilerCommand, DryRun, Engine, EngineConfig};
-use tidemill_store::records::{PageRequest, Requested, RunFilter};
+use tidemill_store::records::{Action, FailedPart, PageRequest, Requested, RunFilter};
 use tidemill_store::{LocalStore, Store};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -222,6 +222,62 @@ async fn each(world: &World, life: &Life) {
     host.retry(parked.run.id, RetryAsk { from_start: true, ..RetryAsk::default() }).await.unwrap();
     world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 3).await;
     assert_eq!(world.number(&key("by-hand")).await, 2);
+
+    // It may signal itself before the store knows it.
+    let itself = json!({ "do": "signal", "to": "self", "name": "hi", "payload": 7 });
+    let heard = life.output(json!([itself, { "do": "await-first", "any_of": ["hi"], "timeout": null }])).await;
+    assert_eq!(heard[1], json!({ "index": 0, "signal": "7" }));
+
+    // One key is one input, in one transaction too.
+    let keyed = |ms: u64| {
+        let input = json!({ "acts": [sleep(ms)] });
+        json!({ "do": "start", "deployment": "b", "input": input, "key": key("once"), "detached": true })
+    };
+    let twice = life.output(json!([keyed(1), keyed(1), { "do": "try", "act": keyed(2) }])).await;
+    assert_eq!(twice[0], twice[1]);
+    assert_eq!(twice[2], json!({ "code": "host/idempotency-mismatch" }));
+
+    // A signal that the run cannot read is taken by the attempt that failed on it; any other failure leaves it.
+    for (code, left) in [("bad-signal", 0), ("no-luck", 1)] {
+        let go = json!({ "do": "await-first", "any_of": ["go"], "timeout": null });
+        let run = life.request(json!([add(&key("unread")), go, { "do": "fail", "code": code }])).await;
+        world.until(run.id, |run| run.state == RunState::Suspended).await;
+        host.signal(SignalTo::Run(run.id), "go".to_owned(), "1".into(), None).await.unwrap();
+        world.until(run.id, |run| run.state.name() == "parked").await;
+        let inbox = host.inbox(run.id, PageRequest::first(9)).await.unwrap().items;
+        assert_eq!(inbox.len(), left, "{code}");
+        let failures = world.store.failures(run.id).await.unwrap();
+        assert_eq!(failures.last().unwrap().record.failure.code, code);
+    }
+
+    // Every attempt of a step that failed is kept, the first one first.
+    let step = json!({ "do": "step", "name": "s", "acts": [], "fail_until": 3, "delay_ms": 10 });
+    let tried = life.call(json!([step, { "do": "fail", "code": "last" }])).await;
+    let failures = world.store.failures(tried.run.id).await.unwrap();
+    let parts: Vec<_> = failures.into_iter().map(|failure| failure.record.part).collect();
+    let of_step = |attempt| FailedPart::Step { path: "s".to_owned(), attempt };
+    assert_eq!(parts, [of_step(1), of_step(2), FailedPart::Attempt]);
+
+    // Many that are cancelled at once all undo what they did, however often they overtake each other.
+    let undo = json!([add(&key("undone")), add(&key("undone"))]);
+    let input = json!({ "acts": [add(&key("before")), sleep(60_000)], "undo": undo }).to_string();
+    let label = ("many".to_owned(), tag.to_string());
+    let mut cancelled = Vec::new();
+    for _ in 0..50 {
+        let ask = Ask { labels: vec![label.clone()], ..Ask::new(name("a"), input.clone()) };
+        let Requested::Created(run) = host.request(ask).await.unwrap() else { panic!("it is new") };
+        cancelled.push(run.id);
+    }
+    for id in &cancelled {
+        world.until(*id, |run| run.state == RunState::Suspended).await;
+    }
+    let filter = RunFilter { labels: vec![label], ..RunFilter::default() };
+    host.act(filter, Action::Cancel).await.unwrap();
+    for id in &cancelled {
+        let ended = world.until(*id, |run| run.state.has_ended()).await;
+        assert_eq!((ended.state, world.store.failures(*id).await.unwrap().len()), (RunState::Cancelled, 0));
+    }
+    assert_eq!(world.number(&key("undone")).await, 100);
 
     // Cancelling reaches the child first.
     let start = json!({ "do": "start", "deployment": "b", "input": { "acts": [sleep(60_000)] } });

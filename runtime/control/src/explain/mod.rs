@@ -146,6 +146,7 @@ impl Host {
             RunState::Queued { .. } => words::queued(&run, waits),
             RunState::Suspended if !stages.is_empty() => words::woken(waits),
             RunState::Suspended => words::suspended(&*self.0.store, &run).await?,
+            RunState::Cancelled => words::cancelled(&run, self.0.store.failure_of(&run).await?.as_ref()),
             _ => words::plain(&run),
         };
         Ok(Explanation { run, summary, next, stages })

@@ -125,10 +125,7 @@ pub(super) fn plain(run: &Run) -> Said {
     match &run.state {
         RunState::Running { node, .. } => running(run, node.as_str()),
         RunState::Succeeded => (format!("it succeeded{}", ended()), None),
-        RunState::Cancelled => (
-            format!("it was cancelled{}, as somebody asked{}", ended(), asked(run)),
-            Some("Start a new run with the same input where it should be done after all.".to_owned()),
-        ),
+        RunState::Cancelled => cancelled(run, None),
         RunState::Failed(failure) => {
             let next = format!("{} `tidemill retry {}` tries it again.", fix(failure), run.id);
             (format!("it failed{} with {}: {}", ended(), failure.code, failure.message), Some(next))
@@ -142,6 +139,27 @@ pub(super) fn plain(run: &Run) -> Said {
             (format!("it is set aside for a person, with {}: {}", failure.code, failure.message), Some(next))
         }
         RunState::Queued { .. } | RunState::Suspended => (format!("it is {}", run.state.name()), None),
+    }
+}
+
+/// Of one that was cancelled, with the failure of what it did then.
+pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> Said {
+    let ended = run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
+    let summary = format!("it was cancelled{ended}, as was asked{}", asked(run));
+    match failure {
+        None => (summary, Some("Start a new run with the same input if it should be done after all.".to_owned())),
+        Some(failure) => (
+            format!(
+                "{summary}; it could not undo all that it did, and failed with {}: {}",
+                failure.code, failure.message
+            ),
+            Some(format!(
+                "{} Undo by hand what it left: `tidemill run-info {id}` shows its failures in order. Then `tidemill cancel {id}` \
+                 takes it off the list of `tidemill parked`.",
+                fix(failure),
+                id = run.id
+            )),
+        ),
     }
 }
 

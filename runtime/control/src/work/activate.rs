@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidemill_core::journal::Journal;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{ComponentDigest, Policy, Timestamp};
-use tidemill_engine::{CancelToken, Ended, RunContext, RunSink, Urgency};
+use tidemill_engine::{CancelToken, Ended, RunContext, RunSink};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
 
@@ -226,7 +226,7 @@ impl Work {
         }
         // Its input is computed from the store; without the store there is nothing to run on.
         self.host.pause_after_failure(1).await;
-        if self.handle.cancel.urgency() == Urgency::None && !self.host.is_stopping() && error.is_transient() {
+        if !self.host.is_stopping() && error.is_transient() {
             return Activated::HandBack;
         }
         Activated::Stopped(Finish::Abandoned)
@@ -237,7 +237,9 @@ fn context(run: &Run, plan: &Plan, live: &Live, policy: &Policy, next_log_seq: u
     RunContext {
         id: run.id,
         deployment: run.deployment.clone(),
+        revision: run.revision,
         component: run.component,
+        key: run.key.clone(),
         trigger: run.trigger.clone(),
         created_at: run.created_at,
         attempt: run.attempt,

@@ -3,14 +3,15 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tidemill_core::Timestamp;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunEvent};
-use tidemill_engine::{Ended, Outcome};
+use tidemill_core::run::{Run, RunEvent, RunState};
+use tidemill_core::{Failure, Timestamp};
+use tidemill_engine::{Ended, Outcome, Urgency};
 use tidemill_store::StoreError;
+use tidemill_store::records::{FailedPart, FailureRecord};
 
 use super::stretch::{Leaves, Put};
-use super::verdict::{Attempt, Verdict, verdict};
+use super::verdict::{Attempt, CancelStage, Verdict, verdict};
 use super::{Finish, Work};
 use crate::metrics::AttemptEnd;
 
@@ -21,7 +22,10 @@ impl Work {
     /// Commits how the activation ended.
     pub(super) async fn commit(&mut self, ended: Box<Ended>) -> Step {
         let now = self.now();
-        let told = self.handle.was_told();
+        if ended.told {
+            self.note_told(now);
+        }
+        let cancelled = self.cancel_stage(ended.told);
         let Ended { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
         let verdict = verdict(
             &outcome,
@@ -29,7 +33,7 @@ impl Work {
                 number: self.run.attempt,
                 retry: &self.live.plan.retry,
                 child: self.run.trigger.parent.is_some(),
-                told,
+                cancelled,
                 nothing_again: journal.is_some() && kept.journal_to == all.journal_to,
                 overran: self.overran.then(|| self.lifetime_millis().unwrap_or_default()),
                 next: next_attempt,
@@ -63,7 +67,8 @@ impl Work {
         let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
         let step = match self.record(&verdict, now) {
             Ok(run) => {
-                let leaves = Leaves { run, effects: left.effects, output, watermark, input, now };
+                let failures = self.failures_of(&verdict, now);
+                let leaves = Leaves { run, effects: left.effects, output, watermark, input, now, failures };
                 self.end(&verdict, leaves).await
             }
             Err(finish) => Step::Break(finish),
@@ -77,11 +82,24 @@ impl Work {
             let change = journal.change();
             self.note_change(change);
         }
-        match step {
-            // A cancelled run is not done again; what it did in vain is left out.
-            Step::Continue(()) if told => self.cancelled_untold().await,
-            step => step,
-        }
+        step
+    }
+
+    /// How far a cancellation of the run has come; `known` says whether the guest knows of it.
+    fn cancel_stage(&self, known: bool) -> Option<CancelStage> {
+        let stopped = self.handle.cancel.urgency() == Urgency::Now && !self.overran;
+        self.handle.was_told().then_some(match (stopped, known) {
+            (true, _) => CancelStage::Terminated,
+            (false, true) => CancelStage::Known,
+            (false, false) => CancelStage::Asked,
+        })
+    }
+
+    fn failures_of(&self, verdict: &Verdict, now: Timestamp) -> Vec<FailureRecord> {
+        let record = |(part, failure): (FailedPart, Failure)| {
+            FailureRecord { at: now, attempt: self.run.attempt, part, failure }.bounded()
+        };
+        verdict.failed.clone().map(record).into_iter().collect()
     }
 
     /// The host stops: back into the queue, with what is saved of this attempt.
@@ -102,7 +120,7 @@ impl Work {
     }
 
     async fn leave_nothing(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> Step {
-        let verdict = Verdict { event, how, effects: false };
+        let verdict = Verdict::of(event, how);
         match self.record(&verdict, now) {
             Ok(run) => self.end(&verdict, Leaves::record(run, now)).await,
             Err(finish) => Step::Break(finish),
@@ -148,6 +166,7 @@ impl Work {
             Ok(Put::Done(run)) => {
                 self.count(verdict.how);
                 let settled = run.state.is_settled();
+                let output = output.filter(|_| run.state == RunState::Succeeded);
                 Step::Break(if settled { Finish::Settled(run, output) } else { Finish::Queued(run) })
             }
             Ok(Put::Changed) => Step::Continue(()),

@@ -224,7 +224,7 @@ impl Work {
     async fn attempt(&mut self) -> Finish {
         if self.run.export == Export::RevenueStream && self.collecting.is_none() {
             match self.wait_for_stream().await {
-                Ok(guard) => self.collecting = Some(guard),
+                Ok(guard) => self.collecting = guard,
                 Err(finish) => return finish,
             }
         }
@@ -267,10 +267,11 @@ impl Work {
     }
 
     /// Waits for the end of the stream's other collection; the run keeps its place meanwhile, but not for long: the other one
-    /// may itself be waiting, and need a place to go on.
-    async fn wait_for_stream(&mut self) -> Result<OwnedMutexGuard<()>, Finish> {
+    /// may itself be waiting, and need a place to go on. None for a run that was cancelled and has something to undo: it goes on at
+    /// once.
+    async fn wait_for_stream(&mut self) -> Result<Option<OwnedMutexGuard<()>>, Finish> {
         if let Some(guard) = self.host.collections.take(self.run.id) {
-            return Ok(guard);
+            return Ok(Some(guard));
         }
         let lock = Arc::clone(&self.live.collecting);
         let host = Arc::clone(&self.host);
@@ -278,10 +279,14 @@ impl Work {
         let mut pause = 0;
         tokio::select! {
             biased;
-            guard = lock.lock_owned() => return Ok(guard),
+            guard = lock.lock_owned() => return Ok(Some(guard)),
             () = host.stopping() => {}
             () = cancel.reached(tidemill_engine::Urgency::Asked) => {}
             () = tokio::time::sleep(STREAM_WITHIN) => pause = STREAM_PAUSE,
+        }
+        if self.handle.was_told() && !self.is_untouched() {
+            // It is told, and undoes what it did, beside the other one.
+            return Ok(None);
         }
         let step = if self.handle.was_told() { self.cancelled_untold().await } else { self.hand_back_for(pause).await };
         match step {
@@ -289,6 +294,11 @@ impl Work {
             // Neither has read anything that could have changed.
             commit::Step::Continue(()) => Err(Finish::Abandoned),
         }
+    }
+
+    /// Whether it has recorded nothing that it could want to undo.
+    fn is_untouched(&self) -> bool {
+        self.journal.is_none() && self.head.is_none()
     }
 
     /// From now on those of the deployment who would write wait, until this run has committed.

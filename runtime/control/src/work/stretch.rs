@@ -6,11 +6,12 @@
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Fuel, Timestamp, gate};
+use tidemill_core::retry::Then;
+use tidemill_core::run::{CancelAsked, Run, RunState};
+use tidemill_core::{Fuel, Timestamp, gate, parts};
 use tidemill_engine::{Effects, Stretched};
 use tidemill_store::StoreError;
-use tidemill_store::records::{Begins, Committed, StretchCommit};
+use tidemill_store::records::{Begins, Committed, FailedPart, FailureRecord, LogLine, StretchCommit};
 
 use super::{HOLD, Work};
 use crate::error::ControlError;
@@ -18,6 +19,10 @@ use crate::host::Inner;
 use crate::sink::Taken;
 use crate::starting;
 use crate::turns::Turn;
+
+/// The log lines that the end of a run keeps if its commit was too large: as many as these, and as these bytes of text.
+const LINES_OF_END: usize = 1_000;
+const BYTES_OF_END: usize = 1 << 20;
 
 /// What one commit of a run is to leave, beside what it said and recorded.
 pub(super) struct Leaves {
@@ -29,12 +34,15 @@ pub(super) struct Leaves {
     /// The input of the next generation.
     pub(super) input: Option<Bytes>,
     pub(super) now: Timestamp,
+    /// Failures of the run that are to be kept.
+    pub(super) failures: Vec<FailureRecord>,
 }
 
 impl Leaves {
     /// Nothing but the record.
     pub(super) fn record(run: Run, now: Timestamp) -> Self {
-        Self { run, effects: Effects::default(), output: None, watermark: None, input: None, now }
+        let (effects, failures) = (Effects::default(), Vec::new());
+        Self { run, effects, output: None, watermark: None, input: None, now, failures }
     }
 }
 
@@ -57,11 +65,15 @@ impl Work {
         self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(stretched.fuel.get()));
         self.run.peak_memory = self.run.peak_memory.max(stretched.peak_memory);
         self.got_to(stretched.journal_entries);
-        if stretched.told
-            && let Some(cancel) = &mut self.run.cancel
-        {
-            cancel.told = true;
+        if stretched.told {
+            self.note_told(self.now());
         }
+    }
+
+    /// Takes note that the guest knows of its cancellation. The store knows since when that was asked for.
+    pub(super) fn note_told(&mut self, now: Timestamp) {
+        let asked = CancelAsked { at: now, terminate: false, told: true };
+        self.run.cancel.get_or_insert(asked).told = true;
     }
 
     /// What is to be written of the journal, beside what is to be written already.
@@ -84,17 +96,19 @@ impl Work {
     /// # Errors
     /// What the store refuses for good; of a run that it does not know yet, anything.
     pub(super) async fn put(&mut self, leaves: Leaves, last: bool) -> Result<Put, StoreError> {
-        let Leaves { mut run, effects, output, watermark, input, now } = leaves;
+        let Leaves { mut run, effects, output, watermark, input, now, failures: ended_with } = leaves;
         // Replay is given what the collection began with, wherever the stream stands by then.
         let given = self.collects.clone().filter(|_| run.journal_entries > 0 && !run.state.has_ended());
         let input = input.or(given);
         let logs = self.take_said();
+        let said = self.sink.take_failures();
         run.progress.clone_from(&self.run.progress);
         run.status.clone_from(&self.run.status);
         let writes = !effects.writes.is_empty() || !effects.postings.is_empty();
         let journal = self.unsaved.take();
         // What a refused commit must not lose; empty, and so for nothing, where nothing can refuse it.
-        let kept = (journal.clone(), if effects.reads.is_empty() { Vec::new() } else { logs.clone() });
+        let refusable = !(effects.reads.is_empty() && effects.postings.is_empty() && effects.starts.is_empty());
+        let kept = (journal.clone(), if refusable { logs.clone() } else { Vec::new() });
         let commit = StretchCommit {
             begins: if self.fresh { Begins::Fresh { input: self.input.clone() } } else { Begins::Continues },
             reads: effects.reads,
@@ -110,6 +124,7 @@ impl Work {
             head: self.head.clone(),
             input: input.clone(),
             logs,
+            failures: said.iter().cloned().chain(ended_with).collect(),
             output,
             watermark,
             ..StretchCommit::of(self.host.owner.clone(), run, now)
@@ -121,8 +136,7 @@ impl Work {
         gate::pass("run/commit");
         let watch = Stopwatch::start();
         let done = if self.fresh {
-            let run = commit.run.clone();
-            self.host.commit_in_turn(commit, in_turn).await.map(|committed| (committed, run))
+            self.commit_first(commit, in_turn, last).await
         } else {
             self.insist(commit, in_turn, last).await
         };
@@ -152,15 +166,22 @@ impl Work {
                     self.live.turns.contended(key);
                 }
                 tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
-                (self.unsaved, _) = (kept.0, self.sink.give_back(Taken { logs: kept.1, ..Taken::default() }));
+                self.give_back(kept, said);
                 Ok(Put::Changed)
             }
             Ok((Committed::KeyTaken(_), _)) => Ok(Put::KeyTaken),
             Err(error) => {
-                (self.unsaved, _) = (kept.0, self.sink.give_back(Taken { logs: kept.1, ..Taken::default() }));
+                self.give_back(kept, said);
                 Err(error)
             }
         }
+    }
+
+    /// What a refused commit did not keep goes along with the next.
+    fn give_back(&mut self, (journal, logs): (Option<JournalChange>, Vec<LogLine>), failures: Vec<FailureRecord>) {
+        self.unsaved = journal;
+        self.sink.give_back(Taken { logs, ..Taken::default() });
+        self.sink.give_back_failures(failures);
     }
 
     /// Saves what was said and what the open stretch has recorded; where the store cannot, it goes along later. Says whether it
@@ -193,7 +214,7 @@ impl Work {
     }
 
     /// What was said, the log lines for a commit and the rest into the record.
-    fn take_said(&mut self) -> Vec<tidemill_store::records::LogLine> {
+    fn take_said(&mut self) -> Vec<LogLine> {
         let Taken { logs, progress, status } = self.sink.take();
         if progress.is_some() {
             self.run.progress = progress;
@@ -219,6 +240,32 @@ impl Work {
         tokio::time::timeout(HOLD, lock.read_owned()).await.ok()
     }
 
+    /// Commits a run that the store does not know yet; answers with the record as it stands then. It is given up at the first failure of
+    /// the machine: its caller can ask again.
+    async fn commit_first(
+        &self,
+        commit: StretchCommit,
+        in_turn: Vec<Turn>,
+        last: bool,
+    ) -> Result<(Committed, Run), StoreError> {
+        // What is left of it if it can never be committed. Effects, journal and output are not copied.
+        let rest = StretchCommit {
+            begins: commit.begins.clone(),
+            logs: commit.logs.clone(),
+            failures: commit.failures.clone(),
+            ..StretchCommit::of(commit.owner.clone(), commit.run.clone(), commit.now)
+        };
+        match self.host.commit_in_turn(commit, in_turn).await {
+            Ok(committed) => Ok((committed, rest.run)),
+            Err(error) if last && is_of_commit(&error) => {
+                let rest = Box::pin(self.without_effects(rest, error)).await?;
+                let run = rest.run.clone();
+                Ok((self.host.store.commit_stretch(rest).await?, run))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Commits a run that the store knows; answers with the record as it stands then.
     async fn insist(
         &self,
@@ -226,23 +273,13 @@ impl Work {
         mut in_turn: Vec<Turn>,
         last: bool,
     ) -> Result<(Committed, Run), StoreError> {
-        let mut failures = 0;
+        let (mut failures, mut set_aside) = (0, false);
         loop {
             match self.host.commit_in_turn(commit.clone(), std::mem::take(&mut in_turn)).await {
                 Ok(committed) => return Ok((committed, commit.run)),
-                Err(
-                    error @ (StoreError::TooLarge(_)
-                    | StoreError::InboxFull { .. }
-                    | StoreError::OverBound { .. }
-                    | StoreError::QueueFull { .. }),
-                ) if last && !matches!(commit.run.state, RunState::Parked(_)) => {
-                    let error = ControlError::from(error);
-                    let StretchCommit { owner, mut run, mut logs, now, .. } = commit;
-                    run.state = RunState::Parked(error.code().failure(error.to_string()));
-                    run.ended_at = None;
-                    logs.truncate(1_000);
-                    let head = self.stored_head.clone();
-                    commit = StretchCommit { logs, head, ..StretchCommit::of(owner, run, now) };
+                Err(error) if last && !set_aside && is_of_commit(&error) => {
+                    set_aside = true;
+                    commit = Box::pin(self.without_effects(commit, error)).await?;
                 }
                 Err(error) if error.is_transient() => {
                     failures += 1;
@@ -256,6 +293,43 @@ impl Work {
             }
         }
     }
+
+    /// The end of a run whose last commit can never be made: nothing of it takes hold, and the run keeps why.
+    async fn without_effects(&self, commit: StretchCommit, error: StoreError) -> Result<StretchCommit, StoreError> {
+        let error = ControlError::from(error);
+        let failure = error.code().failure(error.to_string());
+        tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "the end of a run could not be committed");
+        let StretchCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = commit;
+        let child = run.trigger.parent.is_some();
+        let then = self.live.plan.retry.then.unwrap_or(if child { Then::Fail } else { Then::Park });
+        let (state, part) = match (&run.state, then) {
+            (RunState::Cancelled, _) => (RunState::Cancelled, FailedPart::Cancellation),
+            (_, Then::Park) => (RunState::Parked(failure.clone()), FailedPart::Attempt),
+            (_, Then::Fail) => (RunState::Failed(failure.clone()), FailedPart::Attempt),
+        };
+        run.state = state;
+        run.ended_at = run.state.has_ended().then_some(now);
+        // The store has only what was saved before. A run that it does not know has nothing there.
+        let stored = if self.fresh { None } else { self.host.store.run(run.id).await? };
+        run.journal_entries = stored.map_or(0, |stored| stored.journal_entries);
+        logs.truncate(parts::head(&logs, LINES_OF_END, BYTES_OF_END, |line| line.message.len()));
+        failures.push(FailureRecord { at: now, attempt: run.attempt, part, failure }.bounded());
+        let head = self.stored_head.clone();
+        Ok(StretchCommit { begins, logs, failures, head, ..StretchCommit::of(owner, run, now) })
+    }
+}
+
+/// Whether a commit was refused for what it holds, so that the same would be refused again, and another may be taken.
+const fn is_of_commit(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::TooLarge(_)
+            | StoreError::InboxFull { .. }
+            | StoreError::OverBound { .. }
+            | StoreError::QueueFull { .. }
+            | StoreError::NotFound { .. }
+            | StoreError::IllegalTransition(_)
+    )
 }
 
 impl Inner {

@@ -4,8 +4,20 @@ use tidemill_core::retry::{AfterFailure, FailedAttempt, RunRetry, Then};
 use tidemill_core::run::RunEvent;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Cause, NextAttempt, Outcome};
+use tidemill_store::records::FailedPart;
 
 use crate::metrics::AttemptEnd;
+
+/// How far the cancellation of a run has come that a person or another run asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CancelStage {
+    /// The guest does not know yet.
+    Asked,
+    /// The guest knows, and has had its time to undo what it did.
+    Known,
+    /// It is to end at once.
+    Terminated,
+}
 
 /// What is known of the attempt beside its outcome.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +26,8 @@ pub(super) struct Attempt<'a> {
     pub(super) retry: &'a RunRetry,
     /// Whether another run started this one.
     pub(super) child: bool,
-    /// Whether a person cancelled it.
-    pub(super) told: bool,
+    /// None if nobody cancelled it.
+    pub(super) cancelled: Option<CancelStage>,
     /// Whether there is nothing that another attempt would do otherwise: all that it did is kept.
     pub(super) nothing_again: bool,
     /// Whether it was stopped because its lifetime was over; how long that was, in milliseconds.
@@ -36,46 +48,106 @@ pub(super) struct Verdict {
     pub(super) how: AttemptEnd,
     /// Whether all that it did takes hold, or what a retry keeps.
     pub(super) effects: bool,
+    /// What is kept of the failure beside the run's state.
+    pub(super) failed: Option<(FailedPart, Failure)>,
+}
+
+impl Verdict {
+    /// One that leaves nothing but the run's next state.
+    pub(super) fn of(event: RunEvent, how: AttemptEnd) -> Self {
+        Self { event, how, effects: false, failed: None }
+    }
 }
 
 /// What follows.
 ///
-/// A success takes hold with all its effects. So does a run that was cancelled: it has had its time to clean up, and what it
-/// did then is meant. A failed attempt leaves what a retry keeps and its log lines, whatever becomes of the run.
+/// A success takes hold with all its effects. So does what a cancelled run did before it returned: it has had its time to undo what
+/// it did, and what it did then is meant. A failed attempt leaves what a retry keeps and its log lines, whatever becomes of the run;
+/// so does one that was stopped.
 pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
-    if attempt.told {
-        return Verdict { event: RunEvent::Cancelled, how: AttemptEnd::Cancelled, effects: true };
+    if let Some(stage) = attempt.cancelled
+        && let Some(verdict) = cancelled(outcome, stage, attempt)
+    {
+        return verdict;
     }
-    let (failure, trap_or_limit) = match (outcome, attempt.overran) {
+    let (failure, cause) = match (outcome, attempt.overran) {
         (Outcome::Output(_), _) => {
-            return Verdict { event: RunEvent::Succeeded, how: AttemptEnd::Succeeded, effects: true };
+            return Verdict { effects: true, ..Verdict::of(RunEvent::Succeeded, AttemptEnd::Succeeded) };
         }
         (Outcome::ContinueAsNew { .. }, _) => {
             let event = RunEvent::Requeued { not_before: attempt.now };
-            return Verdict { event, how: AttemptEnd::Continued, effects: true };
+            return Verdict { effects: true, ..Verdict::of(event, AttemptEnd::Continued) };
         }
         // What left memory is not this attempt's to end; it is taken up where it was.
-        (Outcome::Suspended, None) => {
-            let event = RunEvent::Requeued { not_before: attempt.now };
-            return Verdict { event, how: AttemptEnd::HandedBack, effects: false };
-        }
-        (Outcome::Failed { .. } | Outcome::Suspended, Some(lifetime)) => {
-            let message = format!("the run did not end within `lifetime`, which is {lifetime} ms");
-            (Code::LimitLifetime.failure(message), true)
-        }
-        (Outcome::Failed { failure, cause }, None) => (failure.clone(), matches!(cause, Cause::Trap | Cause::Limit)),
+        (Outcome::Suspended, None) => return handed_back(attempt.now),
+        _ => failure_of(outcome, attempt),
     };
+    let verdict = after_failure(&failure, cause, attempt);
+    // An attempt that an open circuit refused did not take place.
+    let failed = (verdict.how != AttemptEnd::Refused).then_some((FailedPart::Attempt, failure));
+    match verdict.event {
+        // A person asked for the end, and gets it; the failure stands beside it.
+        RunEvent::Parked(failure) | RunEvent::Failed(failure) if attempt.cancelled.is_some() => Verdict {
+            failed: Some((FailedPart::Cancellation, failure)),
+            ..Verdict::of(RunEvent::Cancelled, AttemptEnd::Cancelled)
+        },
+        event => Verdict { event, failed, ..verdict },
+    }
+}
+
+/// What follows for a run that was asked to end; none if that is what would follow without it, its end apart.
+fn cancelled(outcome: &Outcome, stage: CancelStage, attempt: Attempt<'_>) -> Option<Verdict> {
+    let end = Verdict::of(RunEvent::Cancelled, AttemptEnd::Cancelled);
+    match (outcome, stage) {
+        (Outcome::Output(_) | Outcome::ContinueAsNew { .. }, _) => Some(Verdict { effects: true, ..end }),
+        (_, CancelStage::Terminated) => Some(end),
+        // It left memory before it could be told: that comes when it is taken up where it was.
+        (Outcome::Suspended, _) => attempt.overran.is_none().then(|| handed_back(attempt.now)),
+        // A guest that does not know has undone nothing. Another attempt is told before it does anything new.
+        (Outcome::Failed { .. }, CancelStage::Asked) => None,
+        (Outcome::Failed { failure, cause: Cause::Guest }, CancelStage::Known) => {
+            let failed =
+                (failure.code != Code::Cancelled.as_str()).then(|| (FailedPart::Cancellation, failure.clone()));
+            Some(Verdict { effects: true, failed, ..end })
+        }
+        // What the host could not carry out is tried again, in what is left of the grace period.
+        (Outcome::Failed { cause: Cause::Host, .. }, CancelStage::Known) if attempt.overran.is_none() => None,
+        (Outcome::Failed { .. }, CancelStage::Known) => {
+            Some(Verdict { failed: Some((FailedPart::Cancellation, failure_of(outcome, attempt).0)), ..end })
+        }
+    }
+}
+
+fn handed_back(now: Timestamp) -> Verdict {
+    Verdict::of(RunEvent::Requeued { not_before: now }, AttemptEnd::HandedBack)
+}
+
+/// The failure of an attempt, and who is to blame.
+fn failure_of(outcome: &Outcome, attempt: Attempt<'_>) -> (Failure, Cause) {
+    match (outcome, attempt.overran) {
+        (_, Some(lifetime)) => {
+            let message = format!("the run did not end within `lifetime`, which is {lifetime} ms");
+            (Code::LimitLifetime.failure(message), Cause::Limit)
+        }
+        (Outcome::Failed { failure, cause }, None) => (failure.clone(), *cause),
+        // Any other outcome is no failure, and does not come here.
+        _ => (Code::Internal.failure("the attempt did not fail"), Cause::Host),
+    }
+}
+
+/// What follows a failed attempt, by the retry policy.
+fn after_failure(failure: &Failure, cause: Cause, attempt: Attempt<'_>) -> Verdict {
     // A run whose lifetime is over has no time left for another attempt.
     let retry = if attempt.overran.is_some() { RunRetry { on_trap: false, ..*attempt.retry } } else { *attempt.retry };
+    let trap_or_limit = matches!(cause, Cause::Trap | Cause::Limit);
     let failed =
         FailedAttempt { attempt: attempt.number, retryable: failure.retryable, trap_or_limit, child: attempt.child };
-    if matches!(outcome, Outcome::Failed { cause: Cause::Mismatch, .. }) {
-        return give_up(Then::Park, failure);
+    if cause == Cause::Mismatch || failure.code == Code::LimitGrace.as_str() {
+        return give_up(Then::Park, failure.clone());
     }
     // The same answers lead to the same failure.
-    let deterministic = matches!(outcome, Outcome::Failed { cause: Cause::Guest | Cause::Trap, .. });
-    if attempt.nothing_again && deterministic && attempt.overran.is_none() {
-        return give_up(retry.then.unwrap_or(if attempt.child { Then::Fail } else { Then::Park }), failure);
+    if attempt.nothing_again && matches!(cause, Cause::Guest | Cause::Trap) {
+        return give_up(retry.then.unwrap_or(if attempt.child { Then::Fail } else { Then::Park }), failure.clone());
     }
     // An attempt that an open circuit refused did not take place: it is made as soon as the circuit lets it.
     let refused = attempt.next.refused && failure.retryable && retry.policy.max_attempts != 1;
@@ -86,21 +158,19 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
             let earliest = attempt.next.not_before.map(|at| at.plus_millis(apart)).unwrap_or_default();
             let not_before = attempt.now.plus_millis(delay_millis).max(earliest);
             let how = if refused { AttemptEnd::Refused } else { AttemptEnd::Retried };
-            Verdict { event: RunEvent::Requeued { not_before }, how, effects: false }
+            Verdict::of(RunEvent::Requeued { not_before }, how)
         }
         AfterFailure::GiveUp { then, exhausted } => {
-            let failure = if exhausted { all_failed(&failure, attempt.number) } else { failure };
-            give_up(then, failure)
+            give_up(then, if exhausted { all_failed(failure, attempt.number) } else { failure.clone() })
         }
     }
 }
 
 fn give_up(then: Then, failure: Failure) -> Verdict {
-    let (event, how) = match then {
-        Then::Park => (RunEvent::Parked(failure), AttemptEnd::Parked),
-        Then::Fail => (RunEvent::Failed(failure), AttemptEnd::Failed),
-    };
-    Verdict { event, how, effects: false }
+    match then {
+        Then::Park => Verdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
+        Then::Fail => Verdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
+    }
 }
 
 /// `host/retries-exhausted`, with the failure of the last attempt in its details.
@@ -126,7 +196,7 @@ mod tests {
             number: 1,
             retry,
             child: false,
-            told: false,
+            cancelled: None,
             nothing_again: false,
             overran: None,
             next: NextAttempt::default(),
@@ -212,17 +282,69 @@ mod tests {
         assert!(failure.message.contains("5000 ms"));
     }
 
+    const STAGES: [Option<CancelStage>; 4] =
+        [None, Some(CancelStage::Asked), Some(CancelStage::Known), Some(CancelStage::Terminated)];
+
+    #[test]
+    fn a_compensation_that_failed_leaves_its_failure_beside_the_end() {
+        let retry = RunRetry::default();
+        let known = Attempt { cancelled: Some(CancelStage::Known), ..attempt(&retry) };
+        for (cause, effects) in [(Cause::Guest, true), (Cause::Trap, false), (Cause::Limit, false)] {
+            let verdict = verdict(&failed(false, cause), known);
+            let Some((FailedPart::Cancellation, failure)) = &verdict.failed else { panic!("{verdict:?}") };
+            assert_eq!((failure.code.as_str(), &verdict.event), ("late", &RunEvent::Cancelled));
+            assert_eq!(verdict.effects, effects, "what a guest that returned has done is meant");
+        }
+        let clean = Outcome::Failed { failure: Code::Cancelled.failure("the run is cancelled"), cause: Cause::Guest };
+        let verdict = verdict(&clean, known);
+        assert_eq!((verdict.event, verdict.effects, verdict.failed), (RunEvent::Cancelled, true, None));
+    }
+
+    #[test]
+    fn a_failure_of_the_host_does_not_end_a_compensation() {
+        let retry = RunRetry::default();
+        let known = Attempt { cancelled: Some(CancelStage::Known), ..attempt(&retry) };
+        assert!(matches!(verdict(&failed(true, Cause::Host), known).event, RunEvent::Requeued { .. }));
+        let last = verdict(&failed(true, Cause::Host), Attempt { number: 5, ..known });
+        assert_eq!(last.event, RunEvent::Cancelled);
+        assert!(matches!(last.failed, Some((FailedPart::Cancellation, _))));
+    }
+
+    #[test]
+    fn a_guest_that_was_not_told_is_told_by_another_attempt() {
+        let retry = RunRetry::default();
+        let asked = Attempt { cancelled: Some(CancelStage::Asked), ..attempt(&retry) };
+        let again = verdict(&failed(true, Cause::Guest), asked);
+        assert!(matches!(again.event, RunEvent::Requeued { .. }) && !again.effects);
+        // What had left memory is told where it waits.
+        let left = verdict(&Outcome::Suspended, asked);
+        assert_eq!((left.how, left.effects), (AttemptEnd::HandedBack, false));
+        let gave_up = verdict(&failed(false, Cause::Guest), asked);
+        assert_eq!((gave_up.event, gave_up.effects), (RunEvent::Cancelled, false));
+        assert!(matches!(gave_up.failed, Some((FailedPart::Cancellation, _))));
+    }
+
     proptest! {
         #[test]
-        fn only_a_success_or_a_cancelled_run_leaves_effects(
-            number in 1u32..20, retryable in any::<bool>(), on_trap in any::<bool>(), told in any::<bool>(), child in any::<bool>(),
-            cause in prop::sample::select(vec![None, Some(Cause::Guest), Some(Cause::Trap), Some(Cause::Limit), Some(Cause::Host)]),
+        fn only_a_guest_that_returned_leaves_effects(
+            number in 1u32..20, retryable in any::<bool>(), on_trap in any::<bool>(), child in any::<bool>(),
+            stage in prop::sample::select(STAGES.to_vec()), nothing_again in any::<bool>(), overran in any::<bool>(),
+            cause in prop::sample::select(vec![
+                None, Some(Cause::Guest), Some(Cause::Trap), Some(Cause::Limit), Some(Cause::Host), Some(Cause::Mismatch),
+                Some(Cause::Cancelled),
+            ]),
         ) {
             let retry = RunRetry { on_trap, ..RunRetry::default() };
             let outcome = cause.map_or_else(|| Outcome::Output(Bytes::from_static(b"1")), |cause| failed(retryable, cause));
-            let verdict = verdict(&outcome, Attempt { number, child, told, ..attempt(&retry) });
-            prop_assert_eq!(verdict.effects, told || cause.is_none());
-            prop_assert_eq!(verdict.event == RunEvent::Cancelled, told);
+            let overran = overran.then_some(5_000);
+            let attempt = Attempt { number, child, cancelled: stage, nothing_again, overran, ..attempt(&retry) };
+            let verdict = verdict(&outcome, attempt);
+            let returned = cause.is_none() || (cause == Some(Cause::Guest) && stage == Some(CancelStage::Known));
+            prop_assert_eq!(verdict.effects, returned);
+            let ended = matches!(verdict.event, RunEvent::Cancelled | RunEvent::Requeued { .. });
+            prop_assert!(stage.is_none() || ended, "a cancelled run is neither parked nor failed: {:?}", verdict);
+            let silent = stage == Some(CancelStage::Terminated) || cause.is_none();
+            prop_assert_eq!(verdict.failed.is_some(), !silent, "a failure leaves a trace: {:?}", verdict);
         }
     }
 }

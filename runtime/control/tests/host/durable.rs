@@ -281,6 +281,20 @@ impl Durable {
         ended
     }
 
+    /// It learns that it is to end.
+    pub fn learns(&mut self) {
+        self.told = true;
+    }
+
+    /// Writes a key, without a look at it.
+    pub fn write(&mut self, key: &str, value: &str) {
+        self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(value.to_owned().into()) });
+    }
+
+    pub fn stop(&mut self, outcome: Outcome) -> Ended {
+        self.end(outcome)
+    }
+
     pub fn succeed(&mut self, json: &str) -> Ended {
         self.end(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
     }

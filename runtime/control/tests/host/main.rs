@@ -13,6 +13,7 @@ mod deployments;
 mod disk;
 mod downtime;
 mod durable;
+mod ends;
 mod events;
 mod explain;
 mod firings;

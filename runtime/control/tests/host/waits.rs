@@ -7,7 +7,7 @@ use serde_json::json;
 use tidemill_control::{Ask, SignalTo};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
-use tidemill_store::records::{Requested, RunFilter};
+use tidemill_store::records::{Requested, RunFilter, TakeOverFilter};
 
 use crate::world::{BOTH_WAYS, START, World, leaves, name};
 
@@ -254,11 +254,41 @@ async fn a_crash_suspect_that_waits_has_not_killed_the_host_and_holds_nobody_up(
     for crashes in 1..=3 {
         drop(world.next_life().await);
         if crashes < 3 {
-            world.store.take_over(world.host.owner(), 10, START).await.unwrap();
+            world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
         }
     }
     sleeping(&world, 3_600_000);
     tokio::time::timeout(Duration::from_secs(8), world.turn()).await.expect("it sleeps, and others may begin");
     suspended(&world, suspect.id).await;
     assert!(world.host.ready().ready);
+}
+
+#[tokio::test]
+async fn a_signal_that_the_component_does_not_take_is_refused_when_it_is_sent() {
+    let world = World::still().await;
+    world.put_typed().await;
+    world.try_deploy("2.0.0", json!({ "name": "a" })).await.unwrap();
+    listening(&world);
+    let ask = Ask::new(name("a"), "[]");
+    let Requested::Created(run) = world.host.request(ask).await.unwrap() else { panic!("it is new") };
+    world.turn().await;
+    suspended(&world, run.id).await;
+    let signal = async |name: &str, payload: &'static str| {
+        world.host.signal(SignalTo::Run(run.id), name.to_owned(), payload.into(), None).await
+    };
+    assert_eq!(signal("go", "\"yes\"").await.unwrap_err().code(), Code::InputInvalid);
+    assert!(signal("another", "\"yes\"").await.is_ok(), "it is not declared");
+    assert!(signal("go", "7").await.is_ok());
+    world.turn().await;
+    assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
+
+    // A run that sends one is refused in the same way.
+    world.guests.act(|job| async move {
+        let run = &job.run;
+        let refused = job.sink.check_signal(&run.deployment, run.revision, "go", b"true").await.unwrap_err();
+        assert!(job.sink.check_signal(&run.deployment, run.revision, "go", b"7").await.is_ok());
+        crate::guests::output(&format!("{:?}", refused.code))
+    });
+    let invoked = world.host.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
+    assert_eq!(invoked.output.as_deref(), Some(br#""host/input-invalid""#.as_slice()));
 }

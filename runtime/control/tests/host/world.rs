@@ -136,9 +136,10 @@ impl World {
         self.host.deploy(manifest, None, false).await
     }
 
-    /// Puts a version 2.0.0 of the module, whose workflow takes a list of numbers.
+    /// Puts a version 2.0.0 of the module, whose workflow takes a list of numbers, and a number as the signal `go`.
     pub async fn put_typed(&self) {
-        let schemas = r#"{"workflow":{"input":{"type":"array","items":{"type":"integer"}}}}"#;
+        let schemas =
+            r#"{"workflow":{"input":{"type":"array","items":{"type":"integer"}},"signals":{"go":{"type":"integer"}}}}"#;
         let digest = ComponentDigest::of(b"a typed component");
         put_version(&*self.store, "2.0.0", digest, &[Export::Workflow], Some(schemas)).await;
     }

@@ -1,0 +1,324 @@
+//! Every end of a run, with its last commit refused again and again and with the host dying before it: what the guest did takes hold
+//! exactly once, or not at all, and every failure leaves a trace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tidemill_control::Ask;
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{Code, Failure, RunId};
+use tidemill_engine::{Cause, Outcome, Urgency};
+use tidemill_store::records::{FailedPart, PageRequest, ParkedFilter};
+use tokio::sync::Semaphore;
+
+use crate::durable::{Durable, Flow};
+use crate::stretches::value;
+use crate::world::{World, name};
+
+/// How a guest ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Succeeds,
+    FailsForGood,
+    FailsOnceAndSucceeds,
+    ContinuesAsNew,
+    /// It is cancelled while it runs, undoes what it did, and returns.
+    Compensates,
+    /// The same, and returns the cancellation itself.
+    ReturnsTheCancellation,
+    /// The same, and returns that something was left.
+    CompensatesInPart,
+    /// It is cancelled, and traps when it undoes what it did.
+    TrapsInCompensation,
+    /// It is cancelled, and the host fails it once when it undoes what it did.
+    HostFailsInCompensation,
+    Terminated,
+}
+
+impl End {
+    const ALL: [Self; 10] = [
+        Self::Succeeds,
+        Self::FailsForGood,
+        Self::FailsOnceAndSucceeds,
+        Self::ContinuesAsNew,
+        Self::Compensates,
+        Self::ReturnsTheCancellation,
+        Self::CompensatesInPart,
+        Self::TrapsInCompensation,
+        Self::HostFailsInCompensation,
+        Self::Terminated,
+    ];
+
+    const fn is_cancelled(self) -> bool {
+        !matches!(self, Self::Succeeds | Self::FailsForGood | Self::FailsOnceAndSucceeds | Self::ContinuesAsNew)
+    }
+
+    const fn state(self) -> &'static str {
+        match self {
+            Self::FailsForGood => "parked",
+            _ if self.is_cancelled() => "cancelled",
+            _ => "succeeded",
+        }
+    }
+
+    /// What the run adds to the counter: one for each time that it counted and its end took hold.
+    const fn counts(self) -> u64 {
+        match self {
+            // One before it goes on as new, and one after.
+            Self::ContinuesAsNew => 2,
+            Self::FailsForGood | Self::TrapsInCompensation | Self::Terminated => 0,
+            _ => 1,
+        }
+    }
+
+    /// The code of the failure beside a cancelled run.
+    const fn failure(self) -> Option<&'static str> {
+        match self {
+            Self::CompensatesInPart => Some("saga-incomplete"),
+            Self::TrapsInCompensation => Some("host/trap"),
+            _ => None,
+        }
+    }
+}
+
+fn failed(code: &str, retryable: bool, cause: Cause) -> Outcome {
+    Outcome::Failed { failure: Failure { retryable, ..Failure::new(code, "it did not work") }, cause }
+}
+
+/// What the runs of a case share.
+#[derive(Clone)]
+struct Case {
+    end: End,
+    /// How often another run overtakes the last stretch.
+    conflicts: usize,
+    overtaken: Arc<AtomicUsize>,
+    /// How often the host has failed the run.
+    host_failures: Arc<AtomicUsize>,
+    /// Says that the guest is about to end, once it may be killed there.
+    at_end: Arc<Semaphore>,
+    /// Lets it end.
+    goes: Arc<Semaphore>,
+    waits_at_end: bool,
+}
+
+impl Case {
+    async fn guest(self, mut guest: Durable, host: tidemill_control::Host) -> Flow<tidemill_engine::Ended> {
+        if guest.job.input.as_ref() == b"[]" {
+            guest.count("n").await;
+            return Ok(guest.succeed("0"));
+        }
+        if self.end.is_cancelled() {
+            guest.job.cancel.reached(Urgency::Asked).await;
+        }
+        if self.end == End::Terminated {
+            guest.count("n").await;
+            guest.job.cancel.reached(Urgency::Now).await;
+            return Ok(guest.stop(failed("host/cancelled", false, Cause::Cancelled)));
+        }
+        if self.end.is_cancelled() {
+            guest.learns();
+        }
+        if guest.is_live() {
+            guest.count("n").await;
+        } else {
+            guest.call("recorded");
+        }
+        if self.overtaken.fetch_add(1, Ordering::SeqCst) < self.conflicts {
+            host.invoke(Ask::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap();
+        }
+        if self.waits_at_end {
+            self.at_end.add_permits(1);
+            self.goes.acquire().await.unwrap().forget();
+        }
+        Ok(match self.end {
+            End::Succeeds | End::Compensates => guest.succeed("1"),
+            End::FailsForGood => guest.fail(false),
+            End::FailsOnceAndSucceeds if guest.job.run.attempt == 1 => guest.fail(true),
+            End::FailsOnceAndSucceeds => guest.succeed("1"),
+            End::ContinuesAsNew if guest.job.run.generation == 1 => guest.as_new("{}"),
+            End::ContinuesAsNew => guest.succeed("1"),
+            End::ReturnsTheCancellation => guest.stop(failed(Code::Cancelled.as_str(), false, Cause::Guest)),
+            End::CompensatesInPart => guest.stop(failed("saga-incomplete", false, Cause::Guest)),
+            End::TrapsInCompensation => guest.stop(failed("host/trap", false, Cause::Trap)),
+            End::HostFailsInCompensation if self.host_failures.fetch_add(1, Ordering::SeqCst) == 0 => {
+                guest.stop(failed("host/store-unavailable", true, Cause::Host))
+            }
+            End::HostFailsInCompensation => guest.succeed("1"),
+            End::Terminated => guest.succeed("never"),
+        })
+    }
+}
+
+/// Turns the host until the run is settled; a retry's back-off is passed by the clock.
+async fn to_its_end(world: &World, id: RunId) -> Run {
+    for _ in 0..20 {
+        world.turn().await;
+        world.host.idle().await;
+        if world.run(id).await.state.is_settled() {
+            break;
+        }
+        world.clock.advance(60_000);
+    }
+    world.run(id).await
+}
+
+async fn plays(end: End, conflicts: usize, dies: bool) {
+    let shown = format!("{end:?}, {conflicts} conflicts, dies: {dies}");
+    let mut world = World::still().await;
+    world.deploy(json!({ "name": "a", "retry": { "initial": "1s", "jitter": 0.0 } })).await;
+    let case = Case {
+        end,
+        conflicts,
+        overtaken: Arc::default(),
+        host_failures: Arc::default(),
+        at_end: Arc::new(Semaphore::new(0)),
+        goes: Arc::new(Semaphore::new(0)),
+        waits_at_end: dies && end != End::Terminated,
+    };
+    let (host, acts) = (world.host.clone(), case.clone());
+    world.act(move |guest| acts.clone().guest(guest, host.clone()));
+    let run = world.request("a").await;
+    world.turn().await;
+    world.guests.have_begun(1).await;
+    if end.is_cancelled() {
+        world.host.cancel(run.id, false).await.unwrap();
+        if end == End::Terminated {
+            world.host.cancel(run.id, true).await.unwrap();
+        }
+    }
+    if case.waits_at_end {
+        // It has done all that it does, and the host dies before the commit.
+        case.at_end.acquire().await.unwrap().forget();
+        let dead = world.next_life().await;
+        let (host, acts) = (world.host.clone(), Case { waits_at_end: false, ..case.clone() });
+        world.act(move |guest| acts.clone().guest(guest, host.clone()));
+        let ended = to_its_end(&world, run.id).await;
+        assert!(ended.state.is_settled(), "{shown}: {ended:?}");
+        // The dead one comes too late, whatever it does.
+        case.goes.add_permits(100);
+        dead.idle().await;
+    }
+    let ended = to_its_end(&world, run.id).await;
+    assert_eq!(ended.state.name(), end.state(), "{shown}: {ended:?}");
+    let others = case.overtaken.load(Ordering::SeqCst).min(conflicts) as u64;
+    let counted: u64 = value(&world.store, "n").await.map_or(0, |n| n.parse().unwrap());
+    assert_eq!(counted, end.counts() + others, "{shown}");
+
+    let failure = world.store.failure_of(&ended).await.unwrap();
+    let inbox = world.store.parked(ParkedFilter::default(), PageRequest::first(9)).await.unwrap().items;
+    if ended.state == RunState::Cancelled {
+        assert_eq!(failure.map(|failure| failure.code).as_deref(), end.failure(), "{shown}");
+        assert_eq!(inbox.iter().any(|parked| parked.run == run.id), end.failure().is_some(), "{shown}");
+        let told = world.host.explain(run.id).await.unwrap().summary;
+        assert!(end.failure().is_none_or(|code| told.contains(code)), "{shown}: {told}");
+    }
+    let kept = world.store.failures(run.id).await.unwrap();
+    let parts = kept.iter().map(|kept| &kept.record.part);
+    let cancellations = parts.filter(|part| **part == FailedPart::Cancellation).count();
+    assert_eq!(cancellations, usize::from(end.failure().is_some()), "{shown}: {kept:?}");
+    // A failure whose commit was refused did not happen: what comes of the next try is recorded.
+    let host_fails = end == End::HostFailsInCompensation && conflicts == 0;
+    let fails = host_fails || matches!(end, End::FailsForGood | End::FailsOnceAndSucceeds);
+    let host_may = end == End::HostFailsInCompensation && conflicts > 0;
+    let expected = fails || end.failure().is_some();
+    assert!(host_may || kept.is_empty() != expected, "{shown}: {kept:?}");
+}
+
+#[tokio::test]
+async fn what_a_run_did_takes_hold_once_whatever_refuses_its_end() {
+    for end in End::ALL {
+        for conflicts in [0, 1, 3] {
+            plays(end, conflicts, false).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_did_takes_hold_once_if_the_host_dies_before_its_end() {
+    for end in End::ALL {
+        for conflicts in [0, 1] {
+            plays(end, conflicts, true).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_cancelled_run_of_many_undoes_what_it_did() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a", "concurrency": 100 })).await;
+    world.act(|mut guest| async move {
+        guest.sleep_until(guest.job.run.created_at.plus_millis(3_600_000)).await?;
+        guest.count("n").await;
+        Ok(guest.succeed("1"))
+    });
+    let mut runs = Vec::new();
+    for _ in 0..50 {
+        runs.push(world.request("a").await.id);
+    }
+    world.turn().await;
+    for id in &runs {
+        world.until(*id, |run| run.state == RunState::Suspended).await;
+    }
+    for id in &runs {
+        world.host.cancel(*id, false).await.unwrap();
+    }
+    world.turn().await;
+    for id in &runs {
+        assert_eq!(world.until_settled(*id).await.state, RunState::Cancelled);
+    }
+    assert_eq!(value(&world.store, "n").await.as_deref(), Some("50"));
+}
+
+#[tokio::test]
+async fn an_end_that_no_commit_takes_is_the_runs_failure() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    world.deploy(json!({ "name": "b", "retry": { "then": "fail" } })).await;
+    // Each value is short, so that all of them go into the commit itself.
+    world.act(|mut guest| async move {
+        for nth in 0..9_000 {
+            guest.write(&format!("key-{nth}"), &"x".repeat(4_000));
+        }
+        Ok(guest.succeed("1"))
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    let parked = world.until_settled(run.id).await;
+    assert_eq!((parked.state.name(), parked.state.failure().unwrap().code.as_str()), ("parked", "host/limit-commit"));
+    assert_eq!(parked.journal_entries, 0, "what was not committed is not there to be read");
+    assert!(value(&world.store, "key-0").await.is_none());
+    // A caller that waits gets its run, with the failure.
+    for (deployment, state) in [("a", "parked"), ("b", "failed")] {
+        let invoked = world.host.invoke(Ask::new(name(deployment), "{}"), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(invoked.run.state.name(), state, "{invoked:?}");
+        assert_eq!(invoked.run.state.failure().unwrap().code, "host/limit-commit");
+        assert!(invoked.output.is_none() && invoked.settled);
+        assert_eq!(world.run(invoked.run.id).await.state, invoked.run.state);
+    }
+}
+
+#[tokio::test]
+async fn a_compensation_that_no_commit_takes_leaves_its_failure_beside_the_cancelled_run() {
+    let world = World::still().await;
+    world.deploy(json!({ "name": "a" })).await;
+    world.act(|mut guest| async move {
+        guest.job.cancel.reached(Urgency::Asked).await;
+        guest.learns();
+        for nth in 0..9_000 {
+            guest.write(&format!("key-{nth}"), &"x".repeat(4_000));
+        }
+        Ok(guest.succeed("1"))
+    });
+    let run = world.request("a").await;
+    world.turn().await;
+    world.host.cancel(run.id, false).await.unwrap();
+    let cancelled = world.until_settled(run.id).await;
+    assert_eq!(cancelled.state, RunState::Cancelled);
+    let failure = world.store.failure_of(&cancelled).await.unwrap().unwrap();
+    assert_eq!(failure.code, "host/limit-commit");
+    // Cancelled again, it waits for no person any more.
+    assert_eq!(world.host.cancel(run.id, false).await.unwrap().state, RunState::Cancelled);
+    assert!(world.store.parked(ParkedFilter::default(), PageRequest::first(9)).await.unwrap().items.is_empty());
+}
