@@ -58,6 +58,8 @@ routes! {
     "/v1/runs/{id}/retry": post runs::retry::retry;
     "/v1/runs/{id}/signals/{name}": post runs::signal::to_run;
     "/v1/deployments/{name}/keys/{key}": get runs::get::by_key;
+    "/v1/runs/{id}/inbox": get runs::inbox::list;
+    "/v1/runs/{id}/inbox/{place}": delete runs::inbox::drop_one;
     "/v1/deployments/{name}/keys/{key}/signals/{signal}": post runs::signal::to_key;
     "/v1/parked": get parked::list::list;
     "/v1/operations": get operations::list::list;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemill_core::run::Run;
-use tidemill_core::{Code, RunId};
+use tidemill_core::{Code, Failure, RunId};
 use tidemill_store::records::{ParkedGroup, ParkedRun};
 use utoipa::ToSchema;
 
@@ -17,7 +17,9 @@ pub struct ParkedJson {
     run: RunId,
     /// Its deployment.
     deployment: String,
-    /// Since when it is parked.
+    /// `parked`, or `cancelled` if it could not undo what it did.
+    state: &'static str,
+    /// Since when it waits.
     since: Time,
     /// When it was asked for.
     created_at: Time,
@@ -33,19 +35,19 @@ pub struct ParkedJson {
 }
 
 impl ParkedJson {
-    /// What is listed of a run, with its record.
+    /// What is listed of a run, with its record and its failure.
     #[must_use]
-    pub fn of(parked: ParkedRun, run: &Run) -> Self {
-        let message = run.state.failure().map(|failure| failure.message.clone()).unwrap_or_default();
+    pub fn of(parked: ParkedRun, run: &Run, failure: Failure) -> Self {
         Self {
             run: parked.run,
+            state: run.state.name(),
             deployment: parked.why.deployment.to_string(),
             since: parked.why.since.into(),
             created_at: run.created_at.into(),
             attempt: run.attempt,
             fix: fix(&parked.why.code),
             code: parked.why.code,
-            message,
+            message: failure.message,
         }
     }
 }
@@ -89,7 +91,7 @@ fn fix(code: &str) -> Option<String> {
 /// A page of the inbox.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Inbox {
-    /// Parked runs, the newest first.
+    /// Runs that wait for a person, the newest first.
     pub items: Vec<ParkedJson>,
     /// The `cursor` of the next page; left out where this is the last.
     #[serde(skip_serializing_if = "Option::is_none")]

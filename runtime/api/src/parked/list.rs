@@ -16,9 +16,10 @@ use crate::runs::filter::codes;
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Shows parked runs, and counts them by cause
+/// Shows the runs that wait for a person, and counts them by cause
 ///
-/// The newest run first. To try them again: `POST /v1/runs/actions` with `{"action": "retry", "filter": {"state": "parked", …}}`.
+/// The newest run first: parked runs, and cancelled ones that could not undo what they did. Those leave the list when they are
+/// cancelled once more. To try parked ones again: `POST /v1/runs/actions` with `{"action": "retry", "filter": {"state": "parked", …}}`.
 #[utoipa::path(
     get, path = "/v1/parked", tag = "runs",
     params(
@@ -44,8 +45,11 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     let mut items = Vec::with_capacity(page.items.len());
     for parked in page.items {
         // One that was taken up meanwhile is parked no more.
-        if let Some(run) = store.run(parked.run).await?.filter(|run| matches!(run.state, RunState::Parked(_))) {
-            items.push(ParkedJson::of(parked, &run));
+        if let Some(run) = store.run(parked.run).await?
+            && matches!(run.state, RunState::Parked(_) | RunState::Cancelled)
+            && let Some(failure) = store.failure_of(&run).await?
+        {
+            items.push(ParkedJson::of(parked, &run, failure));
         }
     }
     if items.is_empty() {

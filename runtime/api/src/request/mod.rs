@@ -11,5 +11,5 @@ mod query;
 
 pub use json::Object;
 pub use key::IdempotencyKey;
-pub use path::{At, StateKey, Word};
+pub use path::{At, Place, StateKey, Word};
 pub use query::{Params, RawParams, bad, label};

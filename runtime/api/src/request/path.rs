@@ -85,6 +85,18 @@ impl FromPath for Revision {
     }
 }
 
+/// The place of something in a list that is counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub u64);
+
+impl FromPath for Place {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+        let text = params.next().unwrap_or_default();
+        let rule = "a whole number from 0";
+        text.parse().map(Self).map_err(|_| bad_name(text, BadName { kind: "place", rule }))
+    }
+}
+
 impl<A: FromPath, B: FromPath> FromPath for (A, B) {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?))

@@ -14,7 +14,8 @@ use crate::state::ApiState;
 ///
 /// Its children end first. Then one that has begun is told, once, and has a grace period in which it may undo what it did; its
 /// record says when it has ended. One that is parked, or queued with nothing behind it, ends at once and untold. With
-/// `terminate=true`, or where it was asked before, it ends at once.
+/// `terminate=true`, or where it was asked before, it ends at once. One that is cancelled already is answered as it is; if it waits for
+/// a person because it could not undo what it did, it does so no more.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/cancel", tag = "runs",
     params(
@@ -23,7 +24,7 @@ use crate::state::ApiState;
     ),
     responses(
         (status = 200, body = RunJson<'_>, description = "the run as it stands now"),
-        (status = 409, body = ProblemBody, description = "the run has ended"),
+        (status = 409, body = ProblemBody, description = "the run has succeeded or failed"),
     )
 )]
 pub async fn cancel(

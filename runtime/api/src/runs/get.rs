@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_control::ControlError;
 use tidemill_core::run::{Run, RunState};
-use tidemill_core::{Code, DeploymentName, RunId};
+use tidemill_core::{Code, DeploymentName, Failure, RunId};
 
 use super::json::RunJson;
 use crate::problem::{Answer, Problem, ProblemBody, quoted};
@@ -14,7 +14,7 @@ use crate::wire::ok;
 
 /// Shows a run
 ///
-/// With its input and, once it succeeded, its output.
+/// With its input, the failures that are kept of it and, once it succeeded, its output.
 #[utoipa::path(
     get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = String, Path, description = "the run")),
@@ -61,6 +61,17 @@ pub async fn find(state: &ApiState, id: RunId) -> Answer<Run> {
     Ok(state.host.store().run(id).await?.ok_or_else(|| ControlError::no_run(id))?)
 }
 
+/// The failure beside the state of a cancelled run.
+///
+/// # Errors
+/// What the store refuses.
+pub async fn beside(state: &ApiState, run: &Run) -> Answer<Option<Failure>> {
+    if run.state != RunState::Cancelled {
+        return Ok(None);
+    }
+    Ok(state.host.store().failure_of(run).await?)
+}
+
 /// The answer with a run's whole record.
 ///
 /// # Errors
@@ -69,5 +80,7 @@ pub async fn whole(state: &ApiState, run: &Run) -> Answer<Response> {
     let store = state.host.store();
     let input = store.input(run.id).await?;
     let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };
-    Ok(ok(&RunJson::with(run, input.as_deref(), output.as_deref())))
+    let (failure, failures) = (beside(state, run).await?, store.failures(run.id).await?);
+    let json = RunJson::with(run, input.as_deref(), output.as_deref());
+    Ok(ok(&json.failed(failure.as_ref()).with_failures(&failures)))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidemill_core::run::{CancelAsked, Progress, Run, RunState, Trigger, Wait, WaitFor};
 use tidemill_core::{Code, ComponentDigest, Failure, RunId};
-use tidemill_store::records::{LogLevel, LogLine};
+use tidemill_store::records::{FailedPart, LogLevel, LogLine, NumberedFailure};
 use utoipa::ToSchema;
 
 use crate::wire::{StoredJson, Time, as_object, stored_json};
@@ -49,9 +49,13 @@ pub struct RunJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     output: Option<StoredJson<'a>>,
-    /// Why it failed or was parked.
+    /// Why it failed or was parked; of a cancelled run, why it could not undo what it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
+    /// What failed so far, in order: attempts of steps, of the run, and what it did when it was cancelled. Left out of lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    failures: Vec<FailureEntryJson<'a>>,
     /// How far it has come, in units of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ProgressJson<'a>>,
@@ -221,6 +225,7 @@ impl<'a> RunJson<'a> {
             input: input.map(stored_json),
             output: output.map(stored_json),
             failure: run.state.failure().map(FailureJson::of),
+            failures: Vec::new(),
             progress: run.progress.as_ref().map(ProgressJson::of),
             status: run.status.as_deref().map(stored),
             waiting_for: run.waiting_for.as_ref().map(WaitJson::of),
@@ -237,6 +242,57 @@ impl<'a> RunJson<'a> {
             fuel: run.fuel.get(),
             peak_memory: run.peak_memory,
         }
+    }
+}
+
+impl<'a> RunJson<'a> {
+    /// The same with the failure that the store keeps beside the state of a cancelled run.
+    #[must_use]
+    pub fn failed(self, failure: Option<&'a Failure>) -> Self {
+        let failure = failure.map(FailureJson::of);
+        Self { failure: self.failure.or(failure), ..self }
+    }
+
+    /// The same with all failures that are kept of it.
+    #[must_use]
+    pub fn with_failures(self, failures: &'a [NumberedFailure]) -> Self {
+        Self { failures: failures.iter().map(FailureEntryJson::of).collect(), ..self }
+    }
+}
+
+/// One of the failures of a run. The first 16 and the newest 16 are kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FailureEntry)]
+pub struct FailureEntryJson<'a> {
+    /// Counts from 1. A gap shows that failures between the first and the newest were dropped.
+    number: u64,
+    /// When it happened, by the run's clock.
+    at: Time,
+    /// The run's attempt; counts from 1.
+    attempt: u32,
+    /// What failed: `step`, `attempt` or `cancellation`.
+    of: &'static str,
+    /// The step that failed: names from the outside in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a str>,
+    /// The step's attempt; counts from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_attempt: Option<u32>,
+    /// Why. The message is cut at 2 KiB, and details over 8 KiB are left out.
+    failure: FailureJson<'a>,
+}
+
+impl<'a> FailureEntryJson<'a> {
+    fn of(numbered: &'a NumberedFailure) -> Self {
+        let record = &numbered.record;
+        let (of, step, step_attempt) = match &record.part {
+            FailedPart::Step { path, attempt } => ("step", Some(path.as_str()), Some(*attempt)),
+            FailedPart::Attempt => ("attempt", None, None),
+            FailedPart::Cancellation => ("cancellation", None, None),
+        };
+        let failure = FailureJson::of(&record.failure);
+        let (number, at, attempt) = (numbered.number, record.at.into(), record.attempt);
+        Self { number, at, attempt, of, step, step_attempt, failure }
     }
 }
 

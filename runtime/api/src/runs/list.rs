@@ -1,10 +1,15 @@
 //! Finding runs.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
+use tidemill_core::run::Run;
 use tidemill_core::{Code, RunId};
+use tidemill_store::records::Page;
 
 use super::filter;
+use super::get::beside;
 use super::json::RunJson;
 use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
@@ -24,7 +29,7 @@ use crate::wire::ok;
         ("label" = Option<Vec<String>>, Query, description = "with this label, NAME=VALUE; may be repeated: with all of them"),
         ("since" = Option<String>, Query, description = "made at or after this time (RFC 3339)"),
         ("until" = Option<String>, Query, description = "made before this time"),
-        ("code" = Option<Vec<String>>, Query, description = "failed or parked with this code; may be repeated, or several with commas"),
+        ("code" = Option<Vec<String>>, Query, description = "failed, parked or cancelled with a failure of this code; may be repeated, or several with commas"),
         ("parent" = Option<String>, Query, description = "started by this run; not with another filter"),
         ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
@@ -43,7 +48,17 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     if page.items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
-    Ok(ok(&List::of(&page, &scope, RunJson::brief)))
+    listed(&state, &page, &scope).await
+}
+
+async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> Answer<Response> {
+    let mut failures = HashMap::new();
+    for run in &page.items {
+        if let Some(failure) = beside(state, run).await? {
+            failures.insert(run.id, failure);
+        }
+    }
+    Ok(ok(&List::of(page, scope, |run| RunJson::brief(run).failed(failures.get(&run.id)))))
 }
 
 async fn children(state: &ApiState, parent: RunId, params: &Params) -> Answer<Response> {
@@ -53,5 +68,5 @@ async fn children(state: &ApiState, parent: RunId, params: &Params) -> Answer<Re
     }
     let scope = format!("children {parent}");
     let page = state.host.children(parent, page_request(params, &scope)?).await?;
-    Ok(ok(&List::of(&page, &scope, RunJson::brief)))
+    listed(state, &page, &scope).await
 }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod filter;
 pub mod follow;
 pub mod get;
+pub mod inbox;
 pub mod journal;
 pub mod json;
 pub mod list;

@@ -29,7 +29,8 @@ pub struct SignalJson<'a> {
 /// Sends a signal to a run
 ///
 /// The body is its payload, any JSON value of at most 64 KiB; `null` where it is left out. It is kept until the run asks for a
-/// signal of that name, in the order of arrival: at most 1,000 and 1 MiB at a time.
+/// signal of that name, in the order of arrival: at most 1,000 and 1 MiB at a time. If the run waits for that name and none has come, it
+/// is taken beyond that. Where the run's component declares the signal, the payload is checked by its schema.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/signals/{name}", tag = "runs",
     params(

@@ -7,12 +7,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use tidemill_control::{Ask, Invoked};
-use tidemill_core::DeploymentName;
 use tidemill_core::run::{Export, Run, Trigger};
 use tidemill_core::wire::parse_span;
 use tidemill_core::wire::span::BadSpan;
+use tidemill_core::{DeploymentName, Failure};
 use tidemill_store::records::Requested;
 
+use super::get::beside;
 use super::json::RunJson;
 use crate::config::DELAY_MAX;
 use crate::problem::{Answer, ProblemBody};
@@ -80,7 +81,8 @@ async fn invoke(state: &ApiState, ask: Ask, wait: Duration) -> Answer<Response> 
     let input = ask.input.clone();
     let Invoked { run, output, settled, replayed } = state.host.invoke(ask, wait).await?;
     let status = if settled { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(answer(status, &run, &input, output.as_deref(), replayed))
+    let failure = beside(state, &run).await?;
+    Ok(answer(status, &run, failure.as_ref(), &input, output.as_deref(), replayed))
 }
 
 async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
@@ -89,11 +91,19 @@ async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
         Requested::Created(run) | Requested::Joined(run) => (run, false),
         Requested::Existing(run) => (run, true),
     };
-    Ok(answer(StatusCode::ACCEPTED, &run, &input, None, replayed))
+    let failure = beside(state, &run).await?;
+    Ok(answer(StatusCode::ACCEPTED, &run, failure.as_ref(), &input, None, replayed))
 }
 
-fn answer(status: StatusCode, run: &Run, input: &[u8], output: Option<&[u8]>, replayed: bool) -> Response {
-    let json = RunJson::with(run, Some(input), output);
+fn answer(
+    status: StatusCode,
+    run: &Run,
+    failure: Option<&Failure>,
+    input: &[u8],
+    output: Option<&[u8]>,
+    replayed: bool,
+) -> Response {
+    let json = RunJson::with(run, Some(input), output).failed(failure);
     let mut response = json_at(&format!("/v1/runs/{}", run.id), status, &json);
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

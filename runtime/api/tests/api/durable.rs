@@ -311,3 +311,80 @@ async fn many_runs_are_acted_on_at_once() {
     world.get("/v1/operations/nobody").await.refused(404, "host/path-not-found");
     world.get("/v1/runs/actions").await.refused(405, "host/method-not-allowed");
 }
+
+#[tokio::test]
+async fn the_signals_that_wait_for_a_run_are_listed_and_dropped() {
+    let world = World::with_hello().await;
+    let id = world.waits("a", 0).await;
+    for payload in ["1", r#"{"x": [2]}"#, "3"] {
+        world.signal(&format!("/v1/runs/{id}/signals/other"), &[], payload).await.is(202);
+    }
+    let path = format!("/v1/runs/{id}/inbox");
+    let page = world.get(&format!("{path}?limit=2")).await.is(200).json();
+    let signal = |page: &Value, at: usize| {
+        let signal = &page["items"][at];
+        assert!(signal["at"].is_string(), "{signal}");
+        (signal["place"].clone(), signal["name"].clone(), signal["payload"].clone())
+    };
+    assert_eq!(signal(&page, 1), (json!(1), json!("other"), json!({"x": [2]})));
+    let rest = world.get(&format!("{path}?cursor={}", page["next"].as_str().unwrap())).await.is(200).json();
+    assert_eq!(signal(&rest, 0), (json!(2), json!("other"), json!(3)));
+    world.delete(&format!("{path}/1")).await.is(204);
+    world.delete(&format!("{path}/1")).await.refused(404, "host/signal-not-found");
+    world.delete(&format!("{path}/x")).await.refused(400, "host/bad-name");
+    let left = world.get(&path).await.is(200).json();
+    assert_eq!(left["items"].as_array().unwrap().iter().map(|signal| &signal["place"]).collect::<Vec<_>>(), [0, 2]);
+    let nobody = format!("/v1/runs/{}/inbox", "0".repeat(26));
+    world.get(&nobody).await.refused(404, "host/run-not-found");
+    world.delete(&format!("{nobody}/0")).await.refused(404, "host/run-not-found");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_that_could_not_undo_what_it_did_waits_for_a_person() {
+    let world = World::with_hello().await;
+    let start = async |undo: &str| {
+        let input = json!({"sleep": 60_000, "undo": undo});
+        let run = world.post("/v1/deployments/hello/runs", input).await.is(202).json();
+        let id = run["id"].as_str().unwrap().to_owned();
+        world.until(&id, "running").await;
+        world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200);
+        (id.clone(), world.until(&id, "cancelled").await)
+    };
+    let (_, clean) = start("host/cancelled").await;
+    assert_eq!((clean.get("failure"), clean.get("failures")), (None, None));
+    let (id, failed) = start("saga-incomplete").await;
+    assert_eq!(failed["failure"]["code"], "saga-incomplete", "{failed}");
+    let entry = &failed["failures"][0];
+    assert_eq!((&entry["number"], &entry["of"], &entry["attempt"]), (&json!(1), &json!("cancellation"), &json!(1)));
+    assert_eq!(entry["failure"]["message"], "told to end");
+    let listed = world.get("/v1/runs?state=cancelled&code=saga-incomplete").await.is(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["items"][0]["failure"]["code"], "saga-incomplete");
+    let explained = world.get(&format!("/v1/runs/{id}/explain")).await.is(200).json();
+    assert!(explained["summary"].as_str().unwrap().contains("saga-incomplete"), "{explained}");
+    let inbox = world.get("/v1/parked").await.is(200).json();
+    let item = &inbox["items"][0];
+    assert_eq!(
+        (&item["run"], &item["state"], &item["message"]),
+        (&json!(id), &json!("cancelled"), &json!("told to end"))
+    );
+    assert_eq!(inbox["groups"][0]["code"], "saga-incomplete");
+
+    // Cancelled once more it waits for nobody, and its failure stays.
+    let again = world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200).json();
+    assert_eq!(again["failure"]["code"], "saga-incomplete");
+    assert_eq!(world.get("/v1/parked").await.is(200).json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_runs_failures_are_shown_with_the_run() {
+    let world = World::with_hello().await;
+    let id = world.parked(json!({"fail": "no-luck"})).await;
+    let run = world.get(&format!("/v1/runs/{id}")).await.is(200).json();
+    let failures = run["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1, "{run}");
+    assert_eq!((&failures[0]["of"], &failures[0]["failure"]["code"]), (&json!("attempt"), &json!("no-luck")));
+    assert_eq!(failures[0]["failure"]["details"], json!({"why": [1]}));
+    let listed = world.get("/v1/runs?state=parked").await.is(200).json();
+    assert!(listed["items"][0].get("failures").is_none(), "lists are brief");
+}

@@ -265,7 +265,10 @@ impl Guests for Scripted {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(millis)) => {}
                 () = job.cancel.reached(Urgency::Asked) => {
-                    outcome = failed(Failure::new("host/cancelled", "told to end"), Cause::Cancelled);
+                    let code = input["undo"].as_str().unwrap_or("host/cancelled");
+                    outcome = failed(Failure::new(code, "told to end"), Cause::Guest);
+                    let ended = Ended::plain(outcome, effects, Fuel::new(1_000), 65_536);
+                    return Ended { told: true, ..ended };
                 }
             }
         }
