@@ -45,6 +45,9 @@ pub struct Run {
     /// Why it failed or is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What failed so far, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureEntry>,
     /// What it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<Wait>,
@@ -72,6 +75,46 @@ pub struct Failure {
     /// Anything more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+}
+
+/// One of a run's failures.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FailureEntry {
+    /// Counts from 1; what is left out was dropped.
+    pub number: u64,
+    /// When it happened.
+    pub at: String,
+    /// The run's attempt.
+    pub attempt: u32,
+    /// What failed: `step`, `attempt` or `cancellation`.
+    pub of: String,
+    /// The step's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The step's attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_attempt: Option<u32>,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl FailureEntry {
+    /// As one line of text.
+    pub fn text(&self) -> String {
+        let what = match (&self.step, self.step_attempt) {
+            (Some(step), Some(attempt)) => format!("step {} attempt {attempt}", clean(step)),
+            _ if self.of == "cancellation" => "cancellation".to_owned(),
+            _ => format!("attempt {}", self.attempt),
+        };
+        format!(
+            "  {:<3} {}  {what}  {}: {}",
+            self.number,
+            self.at,
+            clean(&self.failure.code),
+            clean(&self.failure.message)
+        )
+    }
 }
 
 /// What a run waits for.

@@ -1,5 +1,5 @@
-//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, the runs that it started, and what it recorded
-//! last.
+//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, its failures, the runs that it started, and what it
+//! recorded last.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::journal::{self, Entry};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
-use crate::wire::{Run, Wait, bytes, grouped, trigger};
+use crate::wire::{FailureEntry, Run, Wait, bytes, grouped, trigger};
 
 /// The children and the entries of the journal that are shown.
 const CHILDREN: usize = 10;
@@ -163,12 +163,42 @@ fn text(run: &Run) -> String {
         say("details", failure.details.as_ref().filter(|_| !has_stack(run)).map(json));
         say("fix", failure.fix.clone());
     }
+    if !run.failures.is_empty() {
+        lines.push("failures".to_owned());
+        lines.extend(run.failures.iter().map(FailureEntry::text));
+    }
     lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Failure;
+
+    #[test]
+    fn failures_are_shown_in_order() {
+        let failure = Failure { code: "late".into(), message: "too\nlate".into(), ..Failure::default() };
+        let entry = |number, step: Option<&str>, of: &str| FailureEntry {
+            number,
+            at: "T".into(),
+            attempt: 2,
+            of: of.into(),
+            step: step.map(str::to_owned),
+            step_attempt: step.map(|_| 3),
+            failure: failure.clone(),
+        };
+        let failures =
+            vec![entry(1, Some("charge"), "step"), entry(2, None, "attempt"), entry(9, None, "cancellation")];
+        let run = Run { id: "a".into(), state: "cancelled".into(), failures, ..Run::default() };
+        let text = text(&run);
+        let shown: Vec<&str> = text.lines().skip_while(|line| *line != "failures").skip(1).collect();
+        let expected = [
+            "  1   T  step charge attempt 3  late: too late",
+            "  2   T  attempt 2  late: too late",
+            "  9   T  cancellation  late: too late",
+        ];
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn a_stack_is_shown_a_frame_a_line() {

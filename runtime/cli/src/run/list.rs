@@ -1,5 +1,7 @@
 //! `tidemill runs`: lists runs, newest first.
 
+use clap::Subcommand;
+
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -7,9 +9,13 @@ use crate::wire::Run;
 
 use super::which::Filter;
 
-/// Which runs.
+/// Which runs; or what belongs to one of them.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     #[command(flatten)]
     filter: Filter,
 
@@ -22,8 +28,17 @@ pub struct Args {
     limit: u32,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the signals that wait for a run, or drop one
+    Signals(super::signals::Args),
+}
+
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    if let Some(Verb::Signals(args)) = &args.verb {
+        return super::signals::run(args, client, printer).await;
+    }
     let mut filters = args.filter.query();
     if let Some(parent) = &args.parent {
         filters.push(format!("parent={}", encoded(&super::reference::id(parent, client).await?)));

@@ -10,6 +10,7 @@ pub mod parked;
 pub mod reference;
 pub mod retry;
 pub mod signal;
+pub mod signals;
 pub mod start;
 pub mod which;
 

@@ -1,4 +1,5 @@
-//! `tidemill parked`: the inbox of runs that wait for a person, counted by cause, with what to do next.
+//! `tidemill parked`: the inbox of runs that wait for a person, counted by cause, with what to do next. Cancelled runs that could not
+//! undo what they did are among them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +14,8 @@ const MESSAGE: usize = 60;
 
 /// Which parked runs.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "To try them again: tidemill retry --parked [--deployment NAME] [--code CODE]")]
+#[command(after_help = "To try them again: tidemill retry --parked [--deployment NAME] [--code CODE]\n\
+                        A cancelled run is listed if it could not undo what it did: tidemill cancel ID takes it off the list")]
 pub struct Args {
     /// Only those of this deployment
     #[arg(long, short, value_name = "NAME")]
@@ -48,6 +50,7 @@ struct Inbox {
 struct Parked {
     run: String,
     deployment: String,
+    state: String,
     since: String,
     attempt: u32,
     code: String,
@@ -73,14 +76,15 @@ struct Group {
 }
 
 impl Row for Parked {
-    const HEADS: &'static [&'static str] = &["RUN", "DEPLOYMENT", "SINCE", "ATTEMPT", "CODE", "WHY"];
+    const HEADS: &'static [&'static str] = &["RUN", "DEPLOYMENT", "STATE", "SINCE", "ATTEMPT", "CODE", "WHY"];
 
     fn cells(&self) -> Vec<String> {
         let message = clean(&self.message);
         let short: String = message.chars().take(MESSAGE).collect();
         let why = if short.len() < message.len() { format!("{short}…") } else { short };
         let (attempt, code) = (self.attempt.to_string(), clean(&self.code));
-        vec![self.run.clone(), self.deployment.clone(), self.since.clone(), attempt, code, why]
+        let (run, deployment, state) = (self.run.clone(), self.deployment.clone(), self.state.clone());
+        vec![run, deployment, state, self.since.clone(), attempt, code, why]
     }
 }
 
@@ -99,7 +103,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
     query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));
     let inbox: Inbox = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
-    const NOTHING: &str = "nothing is parked";
+    const NOTHING: &str = "nothing waits for a person";
     if args.counts {
         printer.rows(&inbox.groups, NOTHING);
     } else if printer.is_json() {
@@ -124,8 +128,8 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_where_a_table_is_read() {
         let parked = Parked { message: "é".repeat(MESSAGE + 1), ..Parked::default() };
-        assert_eq!(parked.cells()[5], format!("{}…", "é".repeat(MESSAGE)));
+        assert_eq!(parked.cells()[6], format!("{}…", "é".repeat(MESSAGE)));
         let short = Parked { message: "no\nluck".to_owned(), ..Parked::default() };
-        assert_eq!(short.cells()[5], "no luck");
+        assert_eq!(short.cells()[6], "no luck");
     }
 }

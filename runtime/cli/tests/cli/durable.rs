@@ -41,6 +41,49 @@ fn until(host: &Served, id: &str, state: &str) -> Value {
 }
 
 #[test]
+fn signals_that_a_run_does_not_take_are_listed_and_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = acts(folder.path());
+    let waits = json!({"do": "await-first", "any_of": ["paid"], "timeout": null});
+    let id = asked(&host, "order-7", &json!([waits]));
+    until(&host, &id, "suspended");
+    let nothing = host.call(&["runs", "signals", &id]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""), "{nothing:?}");
+    for payload in ["1", "\"two\""] {
+        assert_eq!(host.call(&["signal", &id, "other", "--payload", payload]).code, 0);
+    }
+    let listed = host.call(&["runs", "signals", &id]).stdout;
+    assert!(listed.starts_with("PLACE") && listed.contains("other") && listed.contains("\"two\""), "{listed}");
+    assert_eq!(host.call(&["runs", "signals", &id, "--drop", "0"]).code, 0);
+    let left: Vec<Value> = serde_json::from_str(&host.call(&["runs", "signals", &id, "--json"]).stdout).unwrap();
+    assert_eq!((left.len(), &left[0]["place"], &left[0]["payload"]), (1, &json!(1), &json!("two")));
+    let gone = host.call(&["runs", "signals", &id, "--drop", "0"]);
+    assert!(gone.code == 1 && gone.stderr.contains("host/signal-not-found"), "{gone:?}");
+}
+
+#[test]
+fn a_run_that_could_not_undo_what_it_did_is_shown_until_it_is_dismissed() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = acts(folder.path());
+    let undo = json!({"do": "step", "name": "give back", "attempts": 2, "fail_until": 9, "acts": []});
+    let input = json!({"acts": [{"do": "sleep", "ms": 600_000}], "undo": [undo]}).to_string();
+    let id = host.call(&["run", "acts", "--input", &input]).stdout.trim().to_owned();
+    until(&host, &id, "suspended");
+    assert_eq!(host.call(&["cancel", &id]).code, 0);
+    until(&host, &id, "cancelled");
+    let info = host.call(&["run-info", &id]).stdout;
+    let shown: Vec<&str> = info.lines().skip_while(|line| *line != "failures").skip(1).collect();
+    assert!(shown[0].contains("step give back attempt 1"), "{info}");
+    assert!(shown[1].contains("step give back attempt 2") && shown[2].contains("cancellation"), "{info}");
+    let parked = host.call(&["parked"]).stdout;
+    assert!(parked.contains(&id) && parked.contains("cancelled"), "{parked}");
+    let explained = host.call(&["explain", &id]).stdout;
+    assert!(explained.contains("could not undo"), "{explained}");
+    assert_eq!(host.call(&["cancel", &id]).code, 0);
+    assert!(!host.call(&["parked"]).stdout.contains(&id));
+}
+
+#[test]
 fn a_run_waits_is_looked_at_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let host = acts(folder.path());

@@ -1,0 +1,72 @@
+//! `tidemill runs signals RUN`: lists the signals that wait for a run, and drops one that it cannot read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::{Printer, Row, clean};
+
+/// The longest payload in a table, in characters.
+const PAYLOAD: usize = 60;
+
+/// Which run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "For example: tidemill runs signals 01kafe5tq0s8v3b9c2d4e6f7g8 --drop 0")]
+pub struct Args {
+    /// The run's id
+    run: String,
+
+    /// Drop the signal at this place, as if it had never come
+    #[arg(long, value_name = "N")]
+    drop: Option<u64>,
+
+    /// How many at most
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_016))]
+    limit: u32,
+}
+
+/// A signal that waits.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Signal {
+    place: u64,
+    name: String,
+    at: String,
+    payload: Value,
+}
+
+impl Row for Signal {
+    const HEADS: &'static [&'static str] = &["PLACE", "SIGNAL", "CAME", "PAYLOAD"];
+
+    fn cells(&self) -> Vec<String> {
+        let payload = clean(&self.payload.to_string());
+        let short: String = payload.chars().take(PAYLOAD).collect();
+        let shown = if short.len() < payload.len() { format!("{short}…") } else { short };
+        vec![self.place.to_string(), clean(&self.name), self.at.clone(), shown]
+    }
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let path = format!("/v1/runs/{}/inbox", encoded(&args.run));
+    if let Some(place) = args.drop {
+        client.delete(&format!("{path}/{place}")).await?;
+        printer.note(&format!("the signal at place {place} is dropped"));
+        return Ok(());
+    }
+    let signals: Vec<Signal> = client.list(&path, args.limit as usize).await?;
+    printer.rows(&signals, "no signals wait for the run");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_payload_is_cut_where_a_table_is_read() {
+        let signal = Signal { payload: Value::String("é".repeat(PAYLOAD)), ..Signal::default() };
+        assert_eq!(signal.cells()[3], format!("\"{}…", "é".repeat(PAYLOAD - 1)));
+    }
+}
