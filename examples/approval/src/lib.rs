@@ -26,8 +26,8 @@ struct Config {
     reminders: u32,
 }
 
-/// The payload of the signal `decision`.
-#[derive(Deserialize)]
+/// The payload of the signal `decision`. A host refuses any other.
+#[derive(Deserialize, Schema)]
 struct Decision {
     approved: bool,
     by: String,
@@ -42,7 +42,7 @@ struct Answer {
     reminders: u32,
 }
 
-#[tidemill_sdk::workflow]
+#[tidemill_sdk::workflow(signals(decision = Decision))]
 fn approve(request: Request) -> Result<Answer> {
     let config: Config = context::config()?;
     tell(&config, &request.approver, &format!("Please decide: {} (run {})", request.what, context::id()))?;

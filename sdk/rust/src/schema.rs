@@ -1,4 +1,4 @@
-//! JSON Schemas of inputs and outputs, made while a module is compiled: a type says what it is as a constant, and the constant is written out as
+//! JSON Schemas of inputs, outputs and signals, made while a module is compiled: a type says what it is as a constant, and the constant is written out as
 //! text into the component's section `tidemill:schema`. No code for it is in the component.
 //!
 //! Not schemars, which makes its schemas when it runs: a section's bytes must be there before.
@@ -342,25 +342,57 @@ impl<const N: usize> Text<N> {
         *first = false;
     }
 
-    /// `{"workflow":{"input":…,"output":…}}`, without what may be anything; nothing where both may.
-    const fn section(&mut self, input: &Node, output: &Node) {
-        if matches!(input, Node::Any) && matches!(output, Node::Any) {
+    /// `{"workflow":{"input":…,"output":…,"signals":{…}}}`, without what may be anything; nothing where all may.
+    const fn section(&mut self, input: &Node, output: &Node, signals: &[Signal]) {
+        let declares = declares(signals);
+        if matches!(input, Node::Any) && matches!(output, Node::Any) && !declares {
             return;
         }
         self.put(r#"{"workflow":{"#);
+        let mut first = true;
         if !matches!(input, Node::Any) {
+            self.next(&mut first);
             self.put(r#""input":"#);
             self.node(input, Way::Read);
         }
         if !matches!(output, Node::Any) {
-            if !matches!(input, Node::Any) {
-                self.byte(b',');
-            }
+            self.next(&mut first);
             self.put(r#""output":"#);
             self.node(output, Way::Written);
         }
+        if declares {
+            self.next(&mut first);
+            self.put(r#""signals":{"#);
+            let (mut first, mut at) = (true, 0);
+            while at < signals.len() {
+                let (name, node) = signals[at];
+                if !matches!(node, Node::Any) {
+                    self.next(&mut first);
+                    self.quoted(name);
+                    self.byte(b':');
+                    self.node(node, Way::Read);
+                }
+                at += 1;
+            }
+            self.byte(b'}');
+        }
         self.put("}}");
     }
+}
+
+/// A signal that a workflow waits for: its name, and what its payload is like.
+pub type Signal = (&'static str, &'static Node);
+
+/// Whether the payload of any of these is described.
+const fn declares(signals: &[Signal]) -> bool {
+    let mut at = 0;
+    while at < signals.len() {
+        if !matches!(signals[at].1, Node::Any) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 impl Field {
@@ -391,17 +423,17 @@ impl Variant {
 
 /// How long a component's section is.
 #[must_use]
-pub const fn section_len(input: &Node, output: &Node) -> usize {
+pub const fn section_len(input: &Node, output: &Node, signals: &[Signal]) -> usize {
     let mut text = Text::<0>::new();
-    text.section(input, output);
+    text.section(input, output, signals);
     text.len
 }
 
 /// A component's section, of the length that [`section_len`] says.
 #[must_use]
-pub const fn section<const N: usize>(input: &Node, output: &Node) -> [u8; N] {
+pub const fn section<const N: usize>(input: &Node, output: &Node, signals: &[Signal]) -> [u8; N] {
     let mut text = Text::<N>::new();
-    text.section(input, output);
+    text.section(input, output, signals);
     text.bytes
 }
 

@@ -21,9 +21,16 @@ pub fn schema(item: TokenStream) -> TokenStream {
 /// It takes the run's input, anything that is `Deserialize`, or nothing, and returns anything that is `Serialize`, or a
 /// `Result` of it whose error turns into `tidemill_sdk::Error`. Where these types have a `Schema`, it is in the component: hosts show it, and
 /// check a run's input by it.
+///
+/// The signals that it waits for can be declared, each with the type of its payload: hosts then refuse a signal whose payload is none.
+///
+/// ```ignore
+/// #[tidemill_sdk::workflow(signals(decision = bool, "paid-late" = Payment))]
+/// fn approve(order: Order) -> tidemill_sdk::Result<()> { … }
+/// ```
 #[proc_macro_attribute]
 pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input" };
+    let shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input", signals: true };
     shape.expand(arguments, item, |exported| {
         let section = exported.section();
         let call = exported.call;
@@ -57,7 +64,7 @@ pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// It takes a `tidemill_sdk::Period`, or nothing, and returns a `tidemill_sdk::Collection` or a `Result` of it.
 #[proc_macro_attribute]
 pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let shape = Shape { attribute: "revenue_stream", world: "revenue stream", takes: "the period" };
+    let shape = Shape { attribute: "revenue_stream", world: "revenue stream", takes: "the period", signals: false };
     shape.expand(arguments, item, |exported| {
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::revenue_stream::exports::tidemill::guest::revenue_stream::Guest);
@@ -84,7 +91,7 @@ pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// `Result` of either.
 #[proc_macro_attribute]
 pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let shape = Shape { attribute: "webhook", world: "webhook", takes: "the delivery" };
+    let shape = Shape { attribute: "webhook", world: "webhook", takes: "the delivery", signals: false };
     shape.expand(arguments, item, |exported| {
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::webhook::exports::tidemill::guest::webhook::Guest);
@@ -111,7 +118,7 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// the reason.
 #[proc_macro_attribute]
 pub fn health(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let shape = Shape { attribute: "health", world: "health check", takes: "" };
+    let shape = Shape { attribute: "health", world: "health check", takes: "", signals: false };
     shape.expand(arguments, item, |exported| {
         let call = &exported.call;
         let guest = quote!(::tidemill_sdk::bindings::health::exports::tidemill::guest::health::Guest);

@@ -4,7 +4,9 @@
 use proc_macro::TokenStream;
 use proc_macro2::{TokenStream as Tokens, TokenTree};
 use quote::quote;
-use syn::{FnArg, GenericArgument, ItemFn, PathArguments, ReturnType, Type, spanned::Spanned};
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
+use syn::{FnArg, GenericArgument, ItemFn, LitStr, PathArguments, ReturnType, Token, Type, spanned::Spanned};
 
 /// What functions an attribute goes on.
 pub struct Shape {
@@ -14,6 +16,8 @@ pub struct Shape {
     pub world: &'static str,
     /// What the one parameter is; empty where there is none.
     pub takes: &'static str,
+    /// Whether it may declare signals.
+    pub signals: bool,
 }
 
 /// A function that fits.
@@ -25,6 +29,47 @@ pub struct Exported {
     /// The types that it takes and gives, where they can be named outside of it.
     input: Option<Type>,
     output: Option<Type>,
+    /// The signals that it declares.
+    signals: Vec<Signal>,
+}
+
+/// A signal that is declared: `name = Type`, with the name as an identifier or as a text.
+struct Signal {
+    name: LitStr,
+    payload: Type,
+}
+
+impl Parse for Signal {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name = if input.peek(LitStr) {
+            input.parse()?
+        } else {
+            let name = syn::Ident::parse_any(input)?;
+            LitStr::new(&name.to_string(), name.span())
+        };
+        input.parse::<Token![=]>()?;
+        Ok(Self { name, payload: input.parse()? })
+    }
+}
+
+/// What stands behind an attribute: nothing, or `signals(…)`.
+struct Arguments(Vec<Signal>);
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let name: syn::Ident = input.parse()?;
+        if name != "signals" {
+            return Err(syn::Error::new(name.span(), "it is `signals(name = Type, …)`"));
+        }
+        let list;
+        syn::parenthesized!(list in input);
+        let signals = list.parse_terminated(Signal::parse, Token![,])?;
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Self(signals.into_iter().collect()))
+    }
 }
 
 impl Exported {
@@ -35,14 +80,19 @@ impl Exported {
             None => quote!(&::tidemill_sdk::schema::Node::Any),
         };
         let (input, output) = (node(&self.input), node(&self.output));
+        let signals = self.signals.iter().map(|Signal { name, payload }| {
+            let node = node(&Some(payload.clone()));
+            quote!((#name, #node))
+        });
+        let signals = quote!(&[#(#signals),*]);
         quote! {
             #[cfg(target_arch = "wasm32")]
             const _: () = {
                 #[allow(unused_imports)]
                 use ::tidemill_sdk::schema::Otherwise as _;
-                const LEN: usize = ::tidemill_sdk::schema::section_len(#input, #output);
+                const LEN: usize = ::tidemill_sdk::schema::section_len(#input, #output, #signals);
                 #[unsafe(link_section = "tidemill:schema")]
-                static SECTION: [u8; LEN] = ::tidemill_sdk::schema::section(#input, #output);
+                static SECTION: [u8; LEN] = ::tidemill_sdk::schema::section(#input, #output, #signals);
             };
         }
     }
@@ -75,11 +125,12 @@ impl Shape {
                 )
             })
             .and_then(|function| {
-                if !arguments.is_empty() {
+                if !self.signals && !arguments.is_empty() {
                     let given = Tokens::from(arguments);
                     return Err(syn::Error::new(given.span(), format!("`{}` takes no arguments", self.attribute)));
                 }
-                self.check(&function)
+                let Arguments(signals) = syn::parse(arguments)?;
+                Ok(Exported { signals, ..self.check(&function)? })
             });
         match checked {
             Ok(exported) => {
@@ -135,7 +186,8 @@ impl Shape {
             _ => None,
         };
         let output = returned(&signature.output);
-        Ok(Exported { takes_input, call, input: input.filter(can_be_named), output: output.filter(can_be_named) })
+        let (input, output) = (input.filter(can_be_named), output.filter(can_be_named));
+        Ok(Exported { takes_input, call, input, output, signals: Vec::new() })
     }
 }
 
@@ -191,8 +243,8 @@ impl<T: Spanned> ToSpan for T {
 mod tests {
     use super::*;
 
-    const WORKFLOW: Shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input" };
-    const HEALTH: Shape = Shape { attribute: "health", world: "health check", takes: "" };
+    const WORKFLOW: Shape = Shape { attribute: "workflow", world: "workflow", takes: "the run's input", signals: true };
+    const HEALTH: Shape = Shape { attribute: "health", world: "health check", takes: "", signals: false };
 
     fn check(shape: &Shape, function: &str) -> Result<(bool, String), String> {
         let function = syn::parse_str::<ItemFn>(function).map_err(|error| error.to_string())?;
@@ -208,6 +260,21 @@ mod tests {
         for plain in ["fn f() {}", "fn f() -> u8 {}", "fn f() -> (u8, u8) {}", "fn f() -> Option<Result<u8>> {}"] {
             let (takes_input, call) = check(&WORKFLOW, plain).unwrap();
             assert!(!takes_input && call.contains("Ok (f ())"), "{call}");
+        }
+    }
+
+    #[test]
+    fn signals_are_declared_by_name_and_type() {
+        let declared = |text: &str| -> Result<Vec<(String, String)>, String> {
+            let Arguments(signals) = syn::parse_str(text).map_err(|error| error.to_string())?;
+            let shown = |Signal { name, payload }: &Signal| (name.value(), quote!(#payload).to_string());
+            Ok(signals.iter().map(shown).collect())
+        };
+        let two = vec![("decision".to_owned(), "bool".to_owned()), ("paid-late".to_owned(), "Paid".to_owned())];
+        assert_eq!(declared(r#"signals(decision = bool, "paid-late" = Paid)"#), Ok(two));
+        assert_eq!(declared(""), Ok(Vec::new()));
+        for wrong in ["signal(a = bool)", "signals(a)", "signals(a = )", "signals"] {
+            assert!(declared(wrong).is_err(), "{wrong}");
         }
     }
 

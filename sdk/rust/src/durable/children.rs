@@ -2,7 +2,7 @@
 
 use super::wait::unasked;
 use super::{Event, Outcome, RunId, WaitFor, await_all, await_first, cancel, start};
-use crate::{Error, Result};
+use crate::Result;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::marker::PhantomData;
@@ -93,7 +93,15 @@ impl<T> fmt::Debug for Run<T> {
     }
 }
 
-/// Waits for all of these runs: what each of them ended with, in that order. One wait, of at most 1,000 runs.
+/// Runs that one wait is for, of the many that are waited for.
+const AT_ONCE: usize = 1_000;
+/// Inputs that one batch of starts holds together, in bytes: a commit has to take all of them.
+const BATCH_BYTES: usize = 8 << 20;
+/// The code of a wait whose outcomes are too large for one answer.
+const TOO_LARGE: &str = "host/limit-host-call";
+
+/// Waits for all of these runs: what each of them ended with, in that order. A wait is for at most 1,000 runs, and gives outcomes of at
+/// most 6 MiB; of more runs, or larger outcomes, it waits piece by piece.
 ///
 /// # Errors
 /// What keeps this run from waiting, as in [`Run::join`]; what a child failed with stands in its place.
@@ -117,13 +125,30 @@ where
 
 fn outcomes<'a, T: 'a>(runs: impl IntoIterator<Item = &'a Run<T>>) -> Result<Vec<Outcome>> {
     let ids: Vec<RunId> = runs.into_iter().map(|run| run.id.clone()).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
+    let mut outcomes = Vec::with_capacity(ids.len());
+    for piece in ids.chunks(AT_ONCE) {
+        outcomes_of(piece, &mut outcomes)?;
     }
-    await_all(&ids, None)?.ok_or_else(unasked)
+    Ok(outcomes)
 }
 
-/// Waits for whichever of these runs ends next, takes it out of the list, and gives what it ended with. `None` where the list is empty.
+/// The outcomes of one piece, in halves if they are too large together.
+fn outcomes_of(ids: &[RunId], outcomes: &mut Vec<Outcome>) -> Result<()> {
+    match await_all(ids, None) {
+        Ok(Some(all)) => outcomes.extend(all),
+        Ok(None) => return Err(unasked()),
+        Err(error) if error.code() == TOO_LARGE && ids.len() > 1 => {
+            let (first, second) = ids.split_at(ids.len() / 2);
+            outcomes_of(first, outcomes)?;
+            outcomes_of(second, outcomes)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Waits for whichever of these runs ends next, takes it out of the list, and gives what it ended with. `None` where the list is empty. Of
+/// more than 1,000 runs it waits for the first 1,000.
 ///
 /// # Errors
 /// What keeps this run from waiting, as in [`Run::join`]; what the child failed with is inside.
@@ -131,7 +156,7 @@ pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(
     if runs.is_empty() {
         return Ok(None);
     }
-    let waits: Vec<WaitFor> = runs.iter().map(|run| WaitFor::Run(run.id.clone())).collect();
+    let waits: Vec<WaitFor> = runs.iter().take(AT_ONCE).map(|run| WaitFor::Run(run.id.clone())).collect();
     match await_first(&waits, None)? {
         Some((index, Event::Ended(outcome))) if index < runs.len() => Ok(Some((runs.remove(index), outcome.output()))),
         _ => Err(unasked()),
@@ -139,7 +164,8 @@ pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(
 }
 
 /// Starts one run of a deployment for each input and waits for all of them: what each ended with, in the order of the inputs. At most so many
-/// go on at the same time; each batch costs one wait.
+/// go on at the same time; each batch costs one wait. A batch holds at most 1,000 runs, and ends with the one whose input brings it to
+/// 8 MiB.
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -160,17 +186,19 @@ pub fn fan_out<T>(
 where
     T: DeserializeOwned,
 {
-    let mut inputs = inputs.into_iter();
+    let mut inputs = inputs.into_iter().peekable();
     let mut ended = Vec::new();
-    loop {
-        let batch: Vec<Run<T>> = inputs
-            .by_ref()
-            .take(at_most.max(1))
-            .map(|input| spawn(deployment, &input))
-            .collect::<Result<_, Error>>()?;
-        if batch.is_empty() {
-            return Ok(ended);
+    while inputs.peek().is_some() {
+        let (mut batch, mut bytes) = (Vec::<Run<T>>::new(), 0);
+        for input in inputs.by_ref().take(at_most.clamp(1, AT_ONCE)) {
+            let start = start(deployment, &input);
+            bytes += start.input_bytes();
+            batch.push(start.spawn()?);
+            if bytes >= BATCH_BYTES {
+                break;
+            }
         }
         ended.extend(join_all(&batch)?);
     }
+    Ok(ended)
 }

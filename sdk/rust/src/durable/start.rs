@@ -99,6 +99,11 @@ impl Start {
         self
     }
 
+    /// How long its input is, in bytes; 0 where it does not serialise.
+    pub(super) fn input_bytes(&self) -> usize {
+        self.input.as_ref().map_or(0, String::len)
+    }
+
     /// Starts it, and gives its id.
     ///
     /// # Errors

@@ -154,10 +154,13 @@ fn a_type_without_a_schema_may_be_anything_and_a_parameter_has_one() {
 #[test]
 fn a_section_is_written_as_long_as_it_was_measured() {
     const INPUT: &Node = <Whole as Schema>::NODE;
-    const LEN: usize = section_len(INPUT, <Plain as Schema>::NODE);
-    static SECTION: [u8; LEN] = section(INPUT, <Plain as Schema>::NODE);
+    const SIGNALS: &[Signal] =
+        &[("any", &Node::Any), ("plain", <Plain as Schema>::NODE), ("yes", <bool as Schema>::NODE)];
+    const LEN: usize = section_len(INPUT, <Plain as Schema>::NODE, SIGNALS);
+    static SECTION: [u8; LEN] = section(INPUT, <Plain as Schema>::NODE, SIGNALS);
     let whole: Value = serde_json::from_slice(&SECTION).unwrap();
     assert_eq!(whole["workflow"]["input"], read::<Whole>());
     assert_eq!(whole["workflow"]["output"], written::<Plain>());
-    assert_eq!(section_len(&Node::Any, &Node::Any), 0);
+    assert_eq!(whole["workflow"]["signals"], json!({ "plain": read::<Plain>(), "yes": { "type": "boolean" } }));
+    assert_eq!(section_len(&Node::Any, &Node::Any, &[("x", &Node::Any)]), 0);
 }

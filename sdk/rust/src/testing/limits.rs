@@ -17,7 +17,7 @@ const STATE_VALUE: usize = MIB;
 const STRETCH_WRITES: usize = 16 * MIB;
 /// What one stretch may read, write, post, start, send and publish.
 const STRETCH_THINGS: usize = 10_000;
-/// Bodies of one request or answer, and of one `fetch-all`.
+/// Bodies of one request or answer, and of one `fetch-all`; the outcomes of one wait have the same bound.
 const HTTP_BODY: usize = 4 * MIB;
 const FETCH_ALL: usize = 6 * MIB;
 const FETCH_ALL_REQUESTS: usize = 256;
@@ -265,6 +265,15 @@ pub(super) fn bodies(all: usize) -> Checked {
     Err(Failed::host("limit-http-body", message))
 }
 
+/// What one wait answers with.
+pub(super) fn outcomes(bytes: usize) -> Checked {
+    if bytes <= FETCH_ALL {
+        return Ok(());
+    }
+    let message = format!("the outcomes hold {bytes} bytes; one call answers at most {FETCH_ALL}");
+    Err(Failed::host("limit-host-call", message))
+}
+
 /// A sample of a metric, which has no failure to be answered with: one that is not valid stops the run.
 pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
     let is_name = |text: &str| {
@@ -337,7 +346,7 @@ impl Fake {
         let message = format!(
             "one run may read, write, post, start, send and publish {STRETCH_THINGS} things between two commits"
         );
-        Err(Failed::host("limit-state-value", message))
+        Err(Failed::host("limit-commit", message))
     }
 
     /// Whether the stretch has room for so many bytes of state more.
@@ -347,7 +356,7 @@ impl Fake {
             return Ok(());
         }
         let message = format!("one run may write {STRETCH_WRITES} bytes of state between two commits");
-        Err(Failed::host("limit-state-value", message))
+        Err(Failed::host("limit-commit", message))
     }
 
     /// One more try of a request leaves.

@@ -2,6 +2,7 @@
 
 use super::drive;
 use super::journal::Failed;
+use super::limits;
 use super::run::{Fake, Left, leave};
 use super::world::{Ended, Outcome};
 use crate::bindings::imports::tidemill::guest::durable::WaitFor;
@@ -14,6 +15,16 @@ pub(super) enum HowEnded {
     Succeeded(String),
     Failed(Failed),
     Cancelled,
+}
+
+impl HowEnded {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Succeeded(output) => output.len(),
+            Self::Failed(failed) => failed.message.len() + failed.details.as_ref().map_or(0, String::len),
+            Self::Cancelled => 0,
+        }
+    }
 }
 
 /// What came of waiting for the first of several.
@@ -124,6 +135,7 @@ impl Fake {
             }
         }
         self.pass_unless_cancelled(last)?;
+        limits::outcomes(outcomes.iter().map(HowEnded::bytes).sum())?;
         Ok(Some(outcomes))
     }
 

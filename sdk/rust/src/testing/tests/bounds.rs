@@ -163,7 +163,7 @@ fn a_stretch_touches_ten_thousand_things_and_the_next_begins_anew() {
         }
         Ok(())
     };
-    assert_eq!(Harness::new().run(work, false).failed().code(), "host/limit-state-value");
+    assert_eq!(Harness::new().run(work, false).failed().code(), "host/limit-commit");
     Harness::new().run(work, true).succeeded();
 }
 

@@ -62,6 +62,31 @@ fn a_fan_out_goes_in_batches_and_equal_starts_are_runs_of_their_own() {
     assert_eq!((*ran.succeeded(), ran.children().count(), ran.elapsed().as_secs()), (90, 10, 9));
 }
 
+/// A child with a large answer.
+fn large(bytes: usize) -> Result<String> {
+    Ok("x".repeat(bytes))
+}
+
+#[test]
+fn more_runs_and_larger_outcomes_than_one_wait_takes_are_waited_for_in_pieces() {
+    let many = |(): ()| -> Result<usize> {
+        let sizes = durable::fan_out::<String>("large", vec![1_usize; 1_200], 5_000)?;
+        let runs = sizes.len();
+        let mut started = Vec::new();
+        for _ in 0..1_100 {
+            started.push(spawn::<String>("large", &1)?);
+        }
+        Ok(runs + join_all(&started)?.into_iter().flatten().count())
+    };
+    let harness = Harness::new().deployment("large", large);
+    assert_eq!(*harness.clone().run(many, ()).succeeded(), 2_300);
+    let heavy = |(): ()| -> Result<Vec<usize>> {
+        let outcomes = durable::fan_out::<String>("large", [3_000_000_usize, 2, 3_500_000, 1], 4)?;
+        outcomes.into_iter().map(|text| text.map(|text| text.len())).collect()
+    };
+    assert_eq!(*harness.run(heavy, ()).succeeded(), [3_000_000, 2, 3_500_000, 1]);
+}
+
 #[test]
 fn whichever_comes_first_decides() {
     let work = |wait: u64| -> Result<String> {
