@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         let world = World::new().await;
         for keep in [Duration::from_secs(10), Duration::ZERO] {
             let host = world.life(keep).await;
-            each(&world, &host).await;
+            Box::pin(each(&world, &host)).await;
             host.shutdown_kept().await;
             println!("test runs_that_wait_{}ms_in_memory ... ok", keep.as_millis());
         }

@@ -10,7 +10,9 @@ use tidemill_core::ids::Owner;
 use tidemill_core::run::{Export, Run, Seed, Trigger};
 use tidemill_core::{ComponentDigest, NodeId, Revision, RunId, Timestamp};
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::records::{Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy, Terms};
+use tidemill_store::records::{
+    Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy, TakeOverFilter, Terms,
+};
 use tidemill_store::{LocalStore, Store, StoreError};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -174,7 +176,7 @@ async fn child() {
     let store = open(dir.as_ref());
     let owner =
         Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
-    let taken = store.take_over(&owner, 1, NOON).await.unwrap();
+    let taken = store.take_over(&owner, TakeOverFilter::All, 1, NOON).await.unwrap();
     for of in 0..40 {
         // The same bytes come again, so that a file is written while it is being removed.
         store.save(&owner, &taken[0].run, None, Some(long(of % 3)), vec![]).await.unwrap();

@@ -75,6 +75,8 @@ use crate::{
         runs::stack::stack,
         runs::cancel::cancel,
         runs::retry::retry,
+        runs::inbox::list,
+        runs::inbox::drop_one,
         runs::signal::to_run,
         runs::signal::to_key,
         runs::actions::actions,

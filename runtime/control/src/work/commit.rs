@@ -96,10 +96,11 @@ impl Work {
     }
 
     fn failures_of(&self, verdict: &Verdict, now: Timestamp) -> Vec<FailureRecord> {
-        let record = |(part, failure): (FailedPart, Failure)| {
+        let record = |(part, failure): &(FailedPart, Failure)| {
+            let (part, failure) = (part.clone(), failure.clone());
             FailureRecord { at: now, attempt: self.run.attempt, part, failure }.bounded()
         };
-        verdict.failed.clone().map(record).into_iter().collect()
+        verdict.failed.as_deref().map(record).into_iter().collect()
     }
 
     /// The host stops: back into the queue, with what is saved of this attempt.

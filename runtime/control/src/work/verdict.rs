@@ -49,7 +49,7 @@ pub(super) struct Verdict {
     /// Whether all that it did takes hold, or what a retry keeps.
     pub(super) effects: bool,
     /// What is kept of the failure beside the run's state.
-    pub(super) failed: Option<(FailedPart, Failure)>,
+    pub(super) failed: Option<Box<(FailedPart, Failure)>>,
 }
 
 impl Verdict {
@@ -84,11 +84,11 @@ pub(super) fn verdict(outcome: &Outcome, attempt: Attempt<'_>) -> Verdict {
     };
     let verdict = after_failure(&failure, cause, attempt);
     // An attempt that an open circuit refused did not take place.
-    let failed = (verdict.how != AttemptEnd::Refused).then_some((FailedPart::Attempt, failure));
+    let failed = (verdict.how != AttemptEnd::Refused).then(|| Box::new((FailedPart::Attempt, failure)));
     match verdict.event {
         // A person asked for the end, and gets it; the failure stands beside it.
         RunEvent::Parked(failure) | RunEvent::Failed(failure) if attempt.cancelled.is_some() => Verdict {
-            failed: Some((FailedPart::Cancellation, failure)),
+            failed: Some(Box::new((FailedPart::Cancellation, failure))),
             ..Verdict::of(RunEvent::Cancelled, AttemptEnd::Cancelled)
         },
         event => Verdict { event, failed, ..verdict },
@@ -106,14 +106,15 @@ fn cancelled(outcome: &Outcome, stage: CancelStage, attempt: Attempt<'_>) -> Opt
         // A guest that does not know has undone nothing. Another attempt is told before it does anything new.
         (Outcome::Failed { .. }, CancelStage::Asked) => None,
         (Outcome::Failed { failure, cause: Cause::Guest }, CancelStage::Known) => {
-            let failed =
-                (failure.code != Code::Cancelled.as_str()).then(|| (FailedPart::Cancellation, failure.clone()));
+            let failed = (failure.code != Code::Cancelled.as_str())
+                .then(|| Box::new((FailedPart::Cancellation, failure.clone())));
             Some(Verdict { effects: true, failed, ..end })
         }
         // What the host could not carry out is tried again, in what is left of the grace period.
         (Outcome::Failed { cause: Cause::Host, .. }, CancelStage::Known) if attempt.overran.is_none() => None,
         (Outcome::Failed { .. }, CancelStage::Known) => {
-            Some(Verdict { failed: Some((FailedPart::Cancellation, failure_of(outcome, attempt).0)), ..end })
+            let failure = failure_of(outcome, attempt).0;
+            Some(Verdict { failed: Some(Box::new((FailedPart::Cancellation, failure))), ..end })
         }
     }
 }
@@ -291,7 +292,7 @@ mod tests {
         let known = Attempt { cancelled: Some(CancelStage::Known), ..attempt(&retry) };
         for (cause, effects) in [(Cause::Guest, true), (Cause::Trap, false), (Cause::Limit, false)] {
             let verdict = verdict(&failed(false, cause), known);
-            let Some((FailedPart::Cancellation, failure)) = &verdict.failed else { panic!("{verdict:?}") };
+            let Some((FailedPart::Cancellation, failure)) = verdict.failed.as_deref() else { panic!("{verdict:?}") };
             assert_eq!((failure.code.as_str(), &verdict.event), ("late", &RunEvent::Cancelled));
             assert_eq!(verdict.effects, effects, "what a guest that returned has done is meant");
         }
@@ -307,7 +308,7 @@ mod tests {
         assert!(matches!(verdict(&failed(true, Cause::Host), known).event, RunEvent::Requeued { .. }));
         let last = verdict(&failed(true, Cause::Host), Attempt { number: 5, ..known });
         assert_eq!(last.event, RunEvent::Cancelled);
-        assert!(matches!(last.failed, Some((FailedPart::Cancellation, _))));
+        assert!(matches!(last.failed.as_deref(), Some((FailedPart::Cancellation, _))));
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!((left.how, left.effects), (AttemptEnd::HandedBack, false));
         let gave_up = verdict(&failed(false, Cause::Guest), asked);
         assert_eq!((gave_up.event, gave_up.effects), (RunEvent::Cancelled, false));
-        assert!(matches!(gave_up.failed, Some((FailedPart::Cancellation, _))));
+        assert!(matches!(gave_up.failed.as_deref(), Some((FailedPart::Cancellation, _))));
     }
 
     proptest! {

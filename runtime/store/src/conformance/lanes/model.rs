@@ -381,7 +381,8 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
             }
         }
         To::Queued { delayed } => {
-            let due = if delayed && !asked { now.plus_millis(DELAY) } else { now };
+            // Who is to be told is not kept waiting; who has been told waits as any other.
+            let due = if delayed && (!asked || told) { now.plus_millis(DELAY) } else { now };
             model.moved(id, state);
             model.queue(id, due);
         }
