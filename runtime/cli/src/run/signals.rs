@@ -14,7 +14,7 @@ const PAYLOAD: usize = 60;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "For example: tidemill runs signals 01kafe5tq0s8v3b9c2d4e6f7g8 --drop 0")]
 pub struct Args {
-    /// The run's id
+    /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     run: String,
 
     /// Drop the signal at this place, as if it had never come
@@ -49,7 +49,8 @@ impl Row for Signal {
 
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let path = format!("/v1/runs/{}/inbox", encoded(&args.run));
+    let id = super::reference::id(&args.run, client).await?;
+    let path = format!("/v1/runs/{}/inbox", encoded(&id));
     if let Some(place) = args.drop {
         client.delete(&format!("{path}/{place}")).await?;
         printer.note(&format!("the signal at place {place} is dropped"));
