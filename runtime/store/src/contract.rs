@@ -16,7 +16,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
 use tidemill_core::quotas::Quotas;
-use tidemill_core::run::Run;
+use tidemill_core::run::{Run, RunState};
 use tidemill_core::{
     ComponentDigest, DeploymentName, Epoch, Failure, ModuleName, NodeId, Revision, RunId, ScheduleName,
     SubscriptionName, Timestamp, Topic,
@@ -27,12 +27,13 @@ pub use crate::embedded::{Commit as CommitMark, IndexSpace, Turn};
 use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
-    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
-    Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion, NewRun,
-    NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish, Published, PutDeployment,
-    PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry, RunCounts, RunFilter, ScanPage,
-    ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit, StateEdited, StoredJournal, StreamTotal,
-    StretchCommit, Subscription, TakeOverFilter, TopicSummary, UnendedFirings, Usage, Versioned,
+    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FailedPart, FeedEntry, FeedEvent,
+    Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion,
+    NewRun, NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish,
+    Published, PutDeployment, PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry,
+    RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit,
+    StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TakeOverFilter, TopicSummary, UnendedFirings,
+    Usage, Versioned,
 };
 
 /// What every method answers.
@@ -245,13 +246,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>>;
     /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running and the filter fits: at most `limit`, oldest first.
     /// Counts the takeover.
-    async fn take_over(
-        &self,
-        owner: &Owner,
-        which: TakeOverFilter,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Claimed>>;
+    async fn take_over(&self, owner: &Owner, of: TakeOverFilter, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
     /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
     /// that are not detached first, and told (listed as ready, or in [`Caused::cancelling`] where it runs) when it has no child left that
     /// has not ended. `terminate` ends it and its children at once; one that runs is in [`Caused::cancelling`] for its owner to end.
@@ -292,7 +287,13 @@ pub trait Store: Bounds + Send + Sync + 'static {
     async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>>;
     /// The failure with which a run ended or waits for a person: that of a failed or parked run, and that of a run that was cancelled
     /// and could not undo what it did.
-    async fn failure_of(&self, run: &Run) -> Result<Option<Failure>>;
+    async fn failure_of(&self, run: &Run) -> Result<Option<Failure>> {
+        if run.state != RunState::Cancelled {
+            return Ok(run.state.failure().cloned());
+        }
+        let last = self.failures(run.id).await?.pop().map(|last| last.record);
+        Ok(last.filter(|last| last.part == FailedPart::Cancellation).map(|last| last.failure))
+    }
     /// Takes a cancelled run off the list of those that wait for a person. Says whether it was on it.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::Run;
 use tidemill_core::{
-    ComponentDigest, DeploymentName, Epoch, Failure, ModuleName, NodeId, Revision, RunId, ScheduleName,
-    SubscriptionName, Timestamp, Topic,
+    ComponentDigest, DeploymentName, Epoch, ModuleName, NodeId, Revision, RunId, ScheduleName, SubscriptionName,
+    Timestamp, Topic,
 };
 use tokio::sync::watch;
 
@@ -24,7 +24,6 @@ use super::{
 };
 use crate::contract::{CommitMark, Result, Store, StoreHealth};
 use crate::embedded::{Health, IndexSpace, Turn};
-use crate::error::StoreError;
 use crate::records::{
     AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
     Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FeedEntry, FeedEvent, Fired,
@@ -216,14 +215,7 @@ impl Store for LocalStore {
 
     async fn commit_stretch_in_turn(&self, commit: StretchCommit, turn: Turn) -> Result<Committed> {
         let long = payloads::long(stretch::values(&commit));
-        let in_turn = move |c: &mut Commit<'_, '_>| {
-            let committed = stretch::commit(c, &commit)?;
-            if matches!(committed, Committed::Done(_)) {
-                c.hand_on(turn);
-            }
-            Ok(committed)
-        };
-        self.commit_with(long, in_turn).await
+        self.commit_with(long, move |c| stretch::commit_in_turn(c, &commit, turn)).await
     }
 
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()> {
@@ -256,15 +248,9 @@ impl Store for LocalStore {
         self.values(lease, journal::part(&self.kv.view(), id, from, limit)?).await
     }
 
-    async fn take_over(
-        &self,
-        owner: &Owner,
-        which: TakeOverFilter,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Claimed>> {
+    async fn take_over(&self, owner: &Owner, of: TakeOverFilter, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let (owner, lease) = (owner.clone(), self.lease());
-        let taken = self.commit(move |c| runs::take_over(c, &owner, which, limit, now)).await?;
+        let taken = self.commit(move |c| runs::take_over(c, &owner, of, limit, now)).await?;
         self.with_inputs(lease, taken).await
     }
 
@@ -310,10 +296,6 @@ impl Store for LocalStore {
 
     async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>> {
         failures::list(&self.kv, id)
-    }
-
-    async fn failure_of(&self, run: &Run) -> Result<Option<Failure>> {
-        parked::failure(&self.kv, run)
     }
 
     async fn dismiss(&self, id: RunId) -> Result<bool> {

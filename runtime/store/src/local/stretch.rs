@@ -9,6 +9,7 @@ use super::reads::Reads;
 use super::runs::{self, Key};
 use super::tables::{DEPLOYMENTS, INPUTS, OUTPUTS, WATERMARKS};
 use super::{failures, inbox, journal, lanes, ledger, places, state, topics, tree};
+use crate::embedded::Turn;
 use crate::error::StoreError;
 use crate::records::{Begins, Committed, FailedPart, FailureRecord, NewRun, Publisher, ReadCheck, StretchCommit};
 
@@ -29,6 +30,15 @@ pub(super) fn values(stretch: &StretchCommit) -> impl Iterator<Item = &Bytes> {
         .chain(stretch.starts.iter().map(|new| &new.input))
         .chain(stretch.signals.iter().map(|signal| &signal.payload))
         .chain(stretch.events.iter().map(|event| &event.payload))
+}
+
+/// Commits a stretch, and hands its turn on if it took hold.
+pub(super) fn commit_in_turn(c: &mut Commit<'_, '_>, stretch: &StretchCommit, turn: Turn) -> Result<Committed> {
+    let committed = commit(c, stretch)?;
+    if matches!(committed, Committed::Done(_)) {
+        c.hand_on(turn);
+    }
+    Ok(committed)
 }
 
 pub(super) fn commit(commit: &mut Commit<'_, '_>, stretch: &StretchCommit) -> Result<Committed> {
