@@ -12,7 +12,7 @@ use super::tables::{
     COMPONENTS, CURSORS, DEPLOYMENTS, FIRING_LIST, OPEN, PURGES, REVISIONS, STARTS, STATE, TURNS, WATERMARKS,
     run_at_end, run_of, under,
 };
-use super::{schedules, subscriptions, tree};
+use super::{LocalStore, schedules, subscriptions, tree};
 use crate::error::StoreError;
 use crate::records::{Caused, Deployment, FeedEvent, Page, PageRequest, Pause, PutDeployment};
 
@@ -128,6 +128,13 @@ pub(super) fn end_waiting(
     }
     let last = open.last().filter(|_| open.len() == PIECE).and_then(|(key, _)| run_at_end(key));
     Ok((last, tree::caused(commit, now)?))
+}
+
+/// Deletes a deployment, and then its state.
+pub(super) async fn delete_with_state(store: &LocalStore, name: &DeploymentName, now: Timestamp) -> Result<()> {
+    let whole = name.clone();
+    store.commit(move |c| delete(c, &whole, now)).await?;
+    store.purge(name).await
 }
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, name: &DeploymentName, now: Timestamp) -> Result<()> {

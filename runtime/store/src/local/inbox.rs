@@ -174,6 +174,18 @@ pub(super) fn take(commit: &mut Commit<'_, '_>, kept: &mut Kept, places: &[u64])
     Ok(())
 }
 
+/// The first signal of a name behind a place.
+pub(super) async fn first_signal(
+    store: &LocalStore,
+    id: RunId,
+    name: &str,
+    after: Option<u64>,
+) -> Result<Option<InboxSignal>> {
+    let lease = store.lease();
+    let Some((place, at, payload)) = first(&store.kv, id, name, after)? else { return Ok(None) };
+    Ok(Some(InboxSignal { place, name: name.to_owned(), payload: store.value(lease, payload).await?, at }))
+}
+
 /// Place, time and payload of the first signal of a name behind a place.
 pub(super) fn first(
     store: &impl Reads,

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::{RunId, parts};
 
+use super::LocalStore;
 use super::commit::Commit;
 use super::held::{self, Held};
 use super::kept::{self, Kept};
 use super::reads::Reads;
 use super::tables::{HEADS, JOURNAL, chunk};
 use crate::error::StoreError;
+use crate::records::StoredJournal;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -49,6 +51,13 @@ pub(super) fn set_head(commit: &mut Commit<'_, '_>, kept: &mut Kept, head: Optio
 
 /// Chunks that a part has at most: they are small, unless they lie in files.
 const PART: u32 = 64;
+
+/// The journal and the head of a run, as of one moment.
+pub(super) async fn stored(store: &LocalStore, id: RunId) -> Result<StoredJournal> {
+    let (of_chunks, of_head) = (store.lease(), store.lease());
+    let (chunks, head) = read(&store.kv.view(), id)?;
+    Ok(StoredJournal { chunks: store.values(of_chunks, chunks).await?, head: store.maybe(of_head, head).await? })
+}
 
 /// The chunks of a journal and the head, from a store that shows one moment.
 pub(super) fn read(store: &impl Reads, id: RunId) -> Result<(Vec<Held>, Option<Held>)> {

@@ -19,9 +19,9 @@ use super::tables::{
     at, placed, run_of, under,
 };
 use super::usage::{self, Change, signed};
-use super::{debounce, journal, lanes, parked, places};
+use super::{LocalStore, debounce, journal, lanes, parked, places};
 use crate::error::StoreError;
-use crate::records::{LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter, TakeOverFilter};
+use crate::records::{ChildOutcome, LogLine, LogPage, NewRun, Page, PageRequest, Requested, RunFilter, TakeOverFilter};
 
 /// The input of a run that has none.
 pub(super) const NOTHING: Held = Held::Here(Bytes::new());
@@ -253,6 +253,13 @@ pub(super) fn input(store: &impl Reads, id: RunId) -> Result<Option<Held>> {
 
 pub(super) fn output(store: &impl Reads, id: RunId) -> Result<Option<Held>> {
     held::alone(store, OUTPUTS, &id.to_bytes())
+}
+
+/// How a run ended, with its output; none while it has not.
+pub(super) async fn child_outcome(store: &LocalStore, id: RunId) -> Result<Option<ChildOutcome>> {
+    let lease = store.lease();
+    let Some((ended_at, state, output)) = outcome(&store.kv.view(), id)? else { return Ok(None) };
+    Ok(Some(ChildOutcome { ended_at, state, output: store.maybe(lease, output).await? }))
 }
 
 /// How a run ended; none while it has not.

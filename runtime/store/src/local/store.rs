@@ -146,9 +146,7 @@ impl Store for LocalStore {
     }
 
     async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<()> {
-        let whole = name.clone();
-        self.commit(move |c| deployments::delete(c, &whole, now)).await?;
-        self.purge(name).await
+        deployments::delete_with_state(self, name, now).await
     }
 
     async fn request_run(&self, new: NewRun) -> Result<Requested> {
@@ -238,9 +236,7 @@ impl Store for LocalStore {
     }
 
     async fn journal(&self, id: RunId) -> Result<StoredJournal> {
-        let (of_chunks, of_head) = (self.lease(), self.lease());
-        let (chunks, head) = journal::read(&self.kv.view(), id)?;
-        Ok(StoredJournal { chunks: self.values(of_chunks, chunks).await?, head: self.maybe(of_head, head).await? })
+        journal::stored(self, id).await
     }
 
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>> {
@@ -271,9 +267,7 @@ impl Store for LocalStore {
     }
 
     async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>> {
-        let lease = self.lease();
-        let Some((ended_at, state, output)) = runs::outcome(&self.kv.view(), id)? else { return Ok(None) };
-        Ok(Some(ChildOutcome { ended_at, state, output: self.maybe(lease, output).await? }))
+        runs::child_outcome(self, id).await
     }
 
     async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled> {
@@ -281,9 +275,7 @@ impl Store for LocalStore {
     }
 
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>> {
-        let lease = self.lease();
-        let Some((place, at, payload)) = inbox::first(&self.kv, id, name, after)? else { return Ok(None) };
-        Ok(Some(InboxSignal { place, name: name.to_owned(), payload: self.value(lease, payload).await?, at }))
+        inbox::first_signal(self, id, name, after).await
     }
 
     async fn signals(&self, id: RunId, page: PageRequest) -> Result<Page<InboxSignal>> {
