@@ -272,7 +272,7 @@ async fn each(world: &World, life: &Life) {
         world.until(*id, |run| run.state == RunState::Suspended).await;
     }
     let filter = RunFilter { labels: vec![label], ..RunFilter::default() };
-    host.act(filter, Action::Cancel).await.unwrap();
+    host.act(filter, Action::Cancel, None).await.unwrap();
     for id in &cancelled {
         let ended = world.until(*id, |run| run.state.has_ended()).await;
         assert_eq!((ended.state, world.store.failures(*id).await.unwrap().len()), (RunState::Cancelled, 0));
