@@ -126,6 +126,17 @@ fn component() -> Value {
     pattern(&format!("^({}|{}@{})$", bare(DIGEST), bare(NAME), bare(VERSION)))
 }
 
+/// The code of a failure, which a guest may have made up: no control characters, and no comma, which separates them in a query.
+fn code() -> Value {
+    pattern("^[^\\x00-\\x1f\\x7f-\\x9f,]{1,128}$")
+}
+
+/// Several values of a filter in a body, of which one may stand alone.
+fn one_or_many(name: &str) -> Value {
+    let many = query_parameter("", name).unwrap_or_default();
+    json!({ "anyOf": [many["items"], many], "type": ["string", "array"] })
+}
+
 fn label() -> Value {
     pattern("^[!-<>-~]{1,63}=[ -~]{0,255}$")
 }
@@ -172,7 +183,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
-        "code" => json!({ "type": "array", "items": pattern("^[a-z0-9/-]{1,128}$"), "maxItems": 64 }),
+        "code" => json!({ "type": "array", "items": code(), "maxItems": 64 }),
         _ => return None,
     })
 }
@@ -222,9 +233,9 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
         ("ReplayRequest", "since", time()),
         ("ReplayRequest", "until", time()),
         ("RunFilter", "deployment", pattern(NAME)),
-        ("RunFilter", "state", query_parameter("", "state").unwrap_or_default()),
-        ("RunFilter", "label", query_parameter("", "label").unwrap_or_default()),
-        ("RunFilter", "code", query_parameter("", "code").unwrap_or_default()),
+        ("RunFilter", "state", one_or_many("state")),
+        ("RunFilter", "label", one_or_many("label")),
+        ("RunFilter", "code", one_or_many("code")),
         ("ScheduleFilter", "deployment", pattern(NAME)),
         ("ScheduleFilter", "label", json!({ "type": "array", "items": label(), "maxItems": LABELS, "minItems": 1 })),
         ("ScheduleFilter", "all", json!({ "enum": [true] })),
