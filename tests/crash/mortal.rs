@@ -88,9 +88,12 @@ impl Mortal {
         }
     }
 
-    async fn post(&self, path: &str, key: &str, body: &Value) -> Result<Value, Died> {
+    async fn post(&self, path: &str, key: Option<&str>, body: &Value) -> Result<Value, Died> {
         let request = || {
-            let request = self.host.http.post(self.host.url(path)).header("idempotency-key", key);
+            let mut request = self.host.http.post(self.host.url(path));
+            if let Some(key) = key {
+                request = request.header("idempotency-key", key);
+            }
             request.header("content-type", "application/json").body(body.to_string())
         };
         self.done(request).await
@@ -110,7 +113,7 @@ impl Mortal {
     }
 
     async fn request(&self, key: &str, input: &Value) -> Result<String, Died> {
-        let run = self.post(&format!("/v1/deployments/{DEPLOYMENT}/runs"), key, input).await?;
+        let run = self.post(&format!("/v1/deployments/{DEPLOYMENT}/runs"), Some(key), input).await?;
         Ok(run["id"].as_str().unwrap().to_owned())
     }
 
@@ -148,7 +151,7 @@ impl Mortal {
         let mut run = self.settled(&id).await?;
         if run["state"] == "parked" && run["failure"]["code"] == "host/crash-suspect" {
             // It was there at every death, by no fault of its own. That is for a person to say.
-            self.post(&format!("/v1/runs/{id}/retry"), "", &json!({})).await?;
+            self.post(&format!("/v1/runs/{id}/retry"), None, &json!({})).await?;
             run = self.settled(&id).await?;
         }
         Ok(Known { key: asked.key.clone(), run })
@@ -174,7 +177,7 @@ impl Mortal {
                 return Ok(());
             }
             for run in open.iter().filter(|run| run["failure"]["code"] == "host/crash-suspect") {
-                self.post(&format!("/v1/runs/{}/retry", run["id"].as_str().unwrap()), "", &json!({})).await?;
+                self.post(&format!("/v1/runs/{}/retry", run["id"].as_str().unwrap()), None, &json!({})).await?;
             }
             assert!(begun.elapsed() < PATIENCE, "{waiting} events wait, and {open:?}\n{}", self.host.said());
             tokio::time::sleep(Duration::from_millis(15)).await;
