@@ -4,6 +4,7 @@
 //! The rules go by the name of a parameter or schema, so that a new route gets them without a word.
 
 use serde_json::{Map, Value, json};
+use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::run::Export;
 use tidemill_core::schedule::Overlap;
 use utoipa::openapi::path::ParameterIn;
@@ -21,8 +22,8 @@ const TOPIC: &str = "^[a-z0-9_-]{1,31}(\\.[a-z0-9_-]{1,31}){0,3}$";
 /// A time from 1970 on.
 const YEAR: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
 
-/// How the paths end whose body is any JSON value, and may be left out.
-const TAKES_NOTHING: [&str; 4] = ["/runs", "/events", "/signals/{name}", "/signals/{signal}"];
+/// How the paths end whose body is any JSON value or any bytes, and may be left out.
+const TAKES_NOTHING: [&str; 5] = ["/runs", "/events", "/signals/{name}", "/signals/{signal}", "/state/{key}"];
 
 /// Adds the rules to `document`.
 pub fn apply(document: &mut Value) {
@@ -155,6 +156,9 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
     let word = || json!({ "type": "string", "minLength": 1, "maxLength": KEY_BYTES });
     Some(match name {
         "name" if path.ends_with("/signals/{name}") => word(),
+        "key" if path.ends_with("/state/{key}") => {
+            json!({ "type": "string", "minLength": 1, "maxLength": STATE_KEY_BYTES })
+        }
         "name" | "deployment" => pattern(NAME),
         "id" if path.starts_with("/v1/runs/") => pattern(ULID),
         "id" | "key" | "signal" => word(),
@@ -178,12 +182,15 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
         "since" | "until" | "from" | "start" | "end" => time(),
         "terminate" | "dry_run" | "follow" => json!({ "type": "boolean" }),
         "priority" => json!({ "type": "integer", "minimum": 1, "maximum": 9 }),
-        "delay" => pattern("^[1-9][0-9]{0,3}(s|m|h)$"),
+        "delay" => pattern("^([1-9][0-9]{0,3}(s|m)|[1-9][0-9]{0,2}h)$"),
         "export" => json!({ "type": "string", "enum": Export::ALL.map(Export::as_str) }),
         "label" => json!({ "type": "array", "items": label(), "maxItems": LABELS }),
+        "state" if path == "/v1/operations" => {
+            json!({ "type": "string", "enum": ["running", "done", "cancelled", "all"] })
+        }
         "state" => json!({ "type": "array", "items": { "type": "string", "enum": states } }),
         "runs" => json!({ "type": "string", "enum": ["cancel"] }),
-        "code" => json!({ "type": "array", "items": code(), "maxItems": 64 }),
+        "code" => json!({ "type": "array", "items": code() }),
         _ => return None,
     })
 }
