@@ -49,7 +49,13 @@ impl Failed {
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
         let own: String = code.chars().take(CODE).map(|c| if allowed(c) { c } else { '-' }).collect();
-        let code = if is_host { code } else if own.is_empty() { "unnamed".to_owned() } else { own };
+        let code = if is_host {
+            code
+        } else if own.is_empty() {
+            "unnamed".to_owned()
+        } else {
+            own
+        };
         Self { code, message, retryable, details }
     }
 

@@ -152,9 +152,7 @@ fn bounded(what: &str, text: &str, most: usize) -> Checked {
         return bad(format!("{what} holds {} bytes; it may hold {most}", text.len()));
     }
     match serde_json::from_str::<Value>(text) {
-        Ok(value) if levels(&value) > LEVELS => {
-            bad(format!("{what} is not JSON: nested deeper than {LEVELS} levels"))
-        }
+        Ok(value) if levels(&value) > LEVELS => bad(format!("{what} is not JSON: nested deeper than {LEVELS} levels")),
         Ok(_) => Ok(()),
         Err(why) => bad(format!("{what} is not JSON: {why}")),
     }

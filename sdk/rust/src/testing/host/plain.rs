@@ -61,9 +61,9 @@ pub(crate) mod context {
 }
 
 pub(crate) mod log {
+    use super::own_name;
     use super::{current, types::Field};
     pub(crate) use crate::bindings::imports::tidemill::guest::log::Level;
-    use super::own_name;
     use crate::testing::limits;
     use crate::testing::world::Line;
 
