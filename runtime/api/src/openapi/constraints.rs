@@ -21,6 +21,8 @@ const VERSION: &str = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9
 const TOPIC: &str = "^[a-z0-9_-]{1,31}(\\.[a-z0-9_-]{1,31}){0,3}$";
 /// A time from 1970 on.
 const YEAR: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
+/// Largest number of a counter. JSON Schema has no bound of its own.
+const NUMBER_MAX: u64 = u64::MAX;
 
 /// How the paths end whose body is any JSON value or any bytes, and may be left out.
 const TAKES_NOTHING: [&str; 5] = ["/runs", "/events", "/signals/{name}", "/signals/{signal}", "/state/{key}"];
@@ -166,7 +168,8 @@ fn path_parameter(path: &str, name: &str) -> Option<Value> {
         "version" => pattern(VERSION),
         "topic" => pattern(TOPIC),
         "page" => pattern("^[a-z0-9-]{1,64}$"),
-        "revision" => json!({ "type": "integer", "minimum": 1 }),
+        "revision" => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
+        "place" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         _ => return None,
     })
 }
@@ -176,7 +179,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
     Some(match name {
         "limit" if path.ends_with("/preview") => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MOST }),
-        "after" => json!({ "type": "integer", "minimum": 0 }),
+        "after" => json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX }),
         "deployment" | "stream" => pattern(NAME),
         "parent" => pattern(ULID),
         "since" | "until" | "from" | "start" | "end" => time(),
