@@ -9,3 +9,4 @@ mod limits;
 mod offline;
 mod program;
 mod reference;
+mod steps;
