@@ -13,13 +13,15 @@ use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
 use tidemill_core::manifest::{Grants, Manifest, SchedulesAtRest};
+use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::schema::{InputCheck, SignalChecks};
 use tidemill_core::spawn::StartBucket;
 use tidemill_core::topics::Subscription;
-use tidemill_core::{DeploymentName, Limits, Revision, RunId, ScheduleName, Timestamp};
+use tidemill_core::zones::Zone;
+use tidemill_core::{DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
 use tidemill_store::Store;
 use tidemill_store::records::{Debounced, Deployment, NewRun, Terms};
 
@@ -106,6 +108,11 @@ impl Plan {
         self.schedules.names()
     }
 
+    /// Those of its zones that this process does not know.
+    pub(crate) fn unknown_zones(&self) -> impl Iterator<Item = &String> {
+        self.zones.iter().filter(|name| name.parse::<Zone>().is_err())
+    }
+
     /// One of its schedules, made from its words: some microseconds.
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
         self.schedules.get(name)
@@ -147,6 +154,8 @@ pub(crate) struct Live {
     pub(crate) turns: Arc<Turns>,
     /// Held by the collection that goes on.
     pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
+    /// How many of its runs may wait by the policy.
+    queue_ceiling: Option<u64>,
     /// How fast its runs start others.
     starts: Arc<Mutex<StartBucket>>,
     earlier: Arc<Mutex<Vec<Arc<Plan>>>>,
@@ -170,7 +179,7 @@ impl Live {
 
     /// How many of its runs may wait, where the host lets `most` of each deployment.
     pub(crate) fn queue_max(&self, most: u64) -> u64 {
-        self.plan.flow.queue.map_or(most, |own| own.min(most))
+        self.plan.flow.queue.into_iter().chain(self.queue_ceiling).fold(most, u64::min)
     }
 
     /// What it has to say to a request from outside; `most` is as for [`Live::queue_max`].
@@ -243,31 +252,39 @@ impl Live {
 
 /// All deployments, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Lives(ArcSwap<HashMap<DeploymentName, Arc<Live>>>);
+pub(crate) struct Lives {
+    all: ArcSwap<HashMap<DeploymentName, Arc<Live>>>,
+    policy: PolicyInForce,
+}
 
 impl Lives {
+    /// None yet. Those that are put are held to the policy in force.
+    pub(crate) fn new(policy: PolicyInForce) -> Self {
+        Self { all: ArcSwap::default(), policy }
+    }
+
     pub(crate) fn get(&self, name: &DeploymentName) -> Option<Arc<Live>> {
-        self.0.load().get(name).cloned()
+        self.all.load().get(name).cloned()
     }
 
     pub(crate) fn all(&self) -> AllLives {
-        self.0.load_full()
+        self.all.load_full()
     }
 
     /// Puts many at once, as at the start.
     pub(crate) fn put_all(&self, metrics: &Metrics, found: Vec<(Deployment, Plan)>) {
-        let mut all = HashMap::clone(&self.0.load());
+        let (mut all, policy) = (HashMap::clone(&self.all.load()), self.policy.now());
         for (deployment, plan) in found {
-            let live = live(metrics, all.get(&deployment.name), deployment, Arc::new(plan));
+            let live = live(metrics, &policy, all.get(&deployment.name), deployment, Arc::new(plan));
             all.insert(live.deployment.name.clone(), live);
         }
-        self.0.store(Arc::new(all));
+        self.all.store(Arc::new(all));
     }
 
     /// Puts one that was committed; the caller puts them in the order of their commits.
     pub(crate) fn put(&self, metrics: &Metrics, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
-        let live = live(metrics, self.get(&deployment.name).as_ref(), deployment, plan);
-        self.0.rcu(|all| {
+        let live = live(metrics, &self.policy.now(), self.get(&deployment.name).as_ref(), deployment, plan);
+        self.all.rcu(|all| {
             let mut all = HashMap::clone(all);
             all.insert(live.deployment.name.clone(), Arc::clone(&live));
             all
@@ -275,8 +292,22 @@ impl Lives {
         live
     }
 
+    /// Holds all to the policy in force, except those that are being deleted. The caller has the turn of changes.
+    pub(crate) fn renew(&self, metrics: &Metrics, except: &BTreeSet<DeploymentName>) {
+        let (policy, before) = (self.policy.now(), self.all.load_full());
+        let renewed = before.iter().map(|(name, old)| {
+            let live = if except.contains(name) {
+                Arc::clone(old)
+            } else {
+                live(metrics, &policy, Some(old), old.deployment.clone(), Arc::clone(&old.plan))
+            };
+            (name.clone(), live)
+        });
+        self.all.store(Arc::new(renewed.collect()));
+    }
+
     pub(crate) fn remove(&self, name: &DeploymentName) {
-        self.0.rcu(|all| {
+        self.all.rcu(|all| {
             let mut all = HashMap::clone(all);
             all.remove(name);
             all
@@ -284,13 +315,24 @@ impl Lives {
     }
 }
 
-fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, plan: Arc<Plan>) -> Arc<Live> {
+fn live(
+    metrics: &Metrics,
+    policy: &Policy,
+    before: Option<&Arc<Live>>,
+    deployment: Deployment,
+    plan: Arc<Plan>,
+) -> Arc<Live> {
     // The plan has what runs need of it; the text is in the store for whoever is to see it.
     let deployment = Deployment { manifest: Arc::from(""), ..deployment };
     let gate = before.map_or_else(|| Gate::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
     // Collections of one stream never overlap; a second would only wait with a place in its hands.
-    let most = if plan.exports == [Export::RevenueStream] { 1 } else { plan.concurrency };
+    let most = if plan.exports == [Export::RevenueStream] {
+        1
+    } else {
+        policy.bounded_concurrency(deployment.name.as_str(), plan.concurrency)
+    };
     gate.set(Live::is_open(&deployment, &plan), most);
+    let queue_ceiling = policy.queue_max(deployment.name.as_str());
     Arc::new(match before {
         Some(live) => Live {
             gate,
@@ -298,6 +340,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             contention: Arc::clone(&live.contention),
             turns: Arc::clone(&live.turns),
             collecting: Arc::clone(&live.collecting),
+            queue_ceiling,
             starts: Arc::clone(&live.starts),
             earlier: Arc::clone(&live.earlier),
             deployment,
@@ -309,6 +352,7 @@ fn live(metrics: &Metrics, before: Option<&Arc<Live>>, deployment: Deployment, p
             contention: Arc::default(),
             turns: Arc::default(),
             collecting: Arc::default(),
+            queue_ceiling,
             starts: Arc::new(Mutex::new(StartBucket::new(Duration::ZERO))),
             earlier: Arc::default(),
             deployment,

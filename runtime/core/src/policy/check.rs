@@ -36,8 +36,60 @@ impl Policy {
                 problems.push(denied(format!("/limits/{}", ceiling.name), message, fix));
             }
         }
+        self.check_flow(name, manifest, &mut problems);
         self.check_schedules(name, &manifest.schedules, now, &mut problems);
         problems
+    }
+
+    /// A manifest without `queue` asks for nothing: the smaller of the host's and the policy's bound holds.
+    fn check_flow(&self, name: &str, manifest: &Manifest, problems: &mut Vec<Problem>) {
+        let concurrency = self.bound(name, |rules| rules.concurrency);
+        let fields = [
+            ("concurrency", concurrency, Some(u64::from(manifest.concurrency))),
+            ("queue", self.queue_max(name), manifest.flow.queue),
+        ];
+        for (field, most, asked) in fields {
+            let Some((most, asked)) = most.zip(asked).filter(|(most, asked)| asked > most) else { continue };
+            let message = format!("`{field}` is {asked}; the policy allows {most}");
+            let fix = format!("Lower it, or {}", add(&format!("deployments.{name}.{field} = {asked}")));
+            problems.push(denied(format!("/{field}"), message, fix));
+        }
+    }
+
+    /// The schedules of a deployment that the policy does not allow, by their place in the manifest, each with why: those after the
+    /// first [`Rules::schedules`], and those that fire too often. A policy may become stricter after the deployment.
+    #[must_use]
+    pub fn denied_schedules(
+        &self,
+        deployment: &DeploymentName,
+        schedules: &[Schedule],
+        now: Timestamp,
+    ) -> Vec<(usize, String)> {
+        let name = deployment.as_str();
+        let most = self.bound(name, |rules| rules.schedules).unwrap_or(u64::MAX);
+        let allowed = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut denied: Vec<_> = self.frequent(name, schedules, now).filter(|(index, ..)| *index < allowed).collect();
+        denied.extend((allowed..schedules.len()).map(|index| (index, 0, 0)));
+        let why = |interval, least| match least {
+            0 => format!("the policy allows {most} schedules, and it comes after them in the manifest"),
+            _ => fires_often(interval, least),
+        };
+        denied.into_iter().map(|(index, interval, least)| (index, why(interval, least))).collect()
+    }
+
+    /// The schedules that fire more often than the policy allows: their place, the shortest distance of two firings, and the allowed one.
+    fn frequent<'a>(
+        &self,
+        name: &str,
+        schedules: &'a [Schedule],
+        now: Timestamp,
+    ) -> impl Iterator<Item = (usize, u64, u64)> + use<'a> {
+        let least = self.bound(name, |rules| rules.minimum_interval_millis);
+        schedules.iter().enumerate().filter_map(move |(index, schedule)| {
+            let least = least?;
+            let interval = shortest_distance(schedule, now).filter(|interval| *interval < least)?;
+            Some((index, interval, least))
+        })
     }
 
     fn check_origins(&self, name: &str, grants: &Grants, problems: &mut Vec<Problem>) {
@@ -95,14 +147,12 @@ impl Policy {
             let fix = format!("Remove some, or {}", add(&format!("deployments.{name}.schedules.count = {count}")));
             problems.push(denied("/schedules".to_owned(), message, fix));
         }
-        let Some(least) = self.bound(name, |rules| rules.minimum_interval_millis) else { return };
-        for (index, schedule) in schedules.iter().enumerate() {
-            let Some(interval) = shortest_distance(schedule, now).filter(|interval| *interval < least) else {
-                continue;
+        for (index, interval, least) in self.frequent(name, schedules, now) {
+            let message = match schedules.get(index) {
+                Some(schedule) => format!("schedule `{}`: {}", schedule.name(), fires_often(interval, least)),
+                None => fires_often(interval, least),
             };
-            let (own, least) = (duration_text(interval), duration_text(least));
-            let message = format!("schedule `{}` fires {own} apart; the policy allows {least}", schedule.name());
-            let line = format!("deployments.{name}.schedules.minimum_interval = \"{own}\"");
+            let line = format!("deployments.{name}.schedules.minimum_interval = \"{}\"", duration_text(interval));
             problems.push(denied(
                 format!("/schedules/{index}"),
                 message,
@@ -110,6 +160,10 @@ impl Policy {
             ));
         }
     }
+}
+
+fn fires_often(interval: u64, least: u64) -> String {
+    format!("it fires {} apart; the policy allows {}", duration_text(interval), duration_text(least))
 }
 
 fn add(line: &str) -> String {
@@ -142,6 +196,8 @@ mod tests {
 
     const POLICY: &str = r#"
         origins = ["https://*.example.com", "http://10.0.0.1:8080"]
+        concurrency = 16
+        queue = 1_000
         [limits]
         fuel = 2_000_000_000
         memory = "64MiB"
@@ -160,6 +216,7 @@ mod tests {
         limits.fuel = 5_000_000_000
         [deployments.team-big]
         limits.memory = "128MiB"
+        concurrency = 64
         origins = ["https://*"]
     "#;
 
@@ -199,6 +256,7 @@ mod tests {
             &policy(),
             "x",
             r#"{"module": "m@1.0.0", "limits": {"fuel": 3000000000, "memory": "65MiB", "http_calls": 1},
+                "concurrency": 17, "queue": 1001,
                 "grants": {"http": ["https://example.com", "https://other.org"],
                     "secrets": [{"name": "stripe-key", "to": ["https://api.example.com", "https://x.example.com"]},
                         {"name": "new", "to": ["https://api.example.com"], "use": "sign"}]},
@@ -214,6 +272,8 @@ mod tests {
                 "/limits/fuel",
                 "/limits/memory",
                 "/limits/lifetime",
+                "/concurrency",
+                "/queue",
                 "/schedules",
                 "/schedules/0"
             ]
@@ -226,6 +286,8 @@ mod tests {
             "secrets.new = { to = [\"https://api.example.com\"], sign = true, deployments = [\"x\"] }",
             "deployments.x.limits.fuel = 3000000000",
             "deployments.x.limits.memory = \"65MiB\"",
+            "deployments.x.concurrency = 17",
+            "deployments.x.queue = 1001",
             "deployments.x.schedules.count = 3",
             "deployments.x.schedules.minimum_interval = \"30s\"",
         ] {
@@ -236,12 +298,11 @@ mod tests {
     #[test]
     fn the_lines_to_add_allow_it() {
         let manifest = r#"{"module": "m@1.0.0", "limits": {"fuel": 3000000000, "memory": "65MiB", "active": "2m"},
-            "grants": {"secrets": [{"name": "new", "to": ["https://a.org"], "use": "sign"}]},
+            "concurrency": 16, "queue": 5, "grants": {"secrets": [{"name": "new", "to": ["https://a.org"], "use": "sign"}]},
             "schedules": [{"name": "a", "every": "30s"}]}"#;
-        let strict =
-            "[limits]\nfuel = 1\nmemory = 0\nactive = \"1s\"\n[schedules]\ncount = 0\nminimum_interval = \"1h\"";
+        let strict = "concurrency = 1\nqueue = 1\n[limits]\nfuel = 1\nmemory = 0\nactive = \"1s\"\n[schedules]\ncount = 0\nminimum_interval = \"1h\"";
         let problems = check(&Policy::parse_toml(strict).unwrap(), "x", manifest);
-        assert_eq!(problems.len(), 6);
+        assert_eq!(problems.len(), 8);
         let lines: String =
             problems.iter().map(|it| format!("{}\n", it.fix.split("policy: ").nth(1).unwrap())).collect();
         let wider = Policy::parse_toml(&format!("{lines}{strict}")).unwrap();
@@ -261,6 +322,33 @@ mod tests {
         assert!(!policy.allows_origin("team-big", "http", "10.0.0.1", 8080));
         assert!(policy.allows_origin("team-a", "http", "10.0.0.1", 8080));
         assert!(!policy.allows_origin("team-a", "https", "anything.org", 443));
+    }
+
+    #[test]
+    fn concurrency_and_queue_are_within_the_policy() {
+        let policy = policy();
+        let concurrency = |name: &str, asked: u32| policy.bounded_concurrency(name, asked);
+        assert_eq!((concurrency("x", 17), concurrency("x", 3), concurrency("team-big", 100)), (16, 3, 64));
+        assert_eq!((policy.queue_max("x"), policy.queue_max("team-big")), (Some(1_000), Some(1_000)));
+        assert_eq!(
+            (Policy::default().bounded_concurrency("x", 9_999), Policy::default().queue_max("x")),
+            (9_999, None)
+        );
+        // A manifest that does not say how many may wait asks for nothing.
+        assert_eq!(check(&policy, "x", r#"{"module": "m@1.0.0", "limits": {"lifetime": "10m"}}"#), []);
+    }
+
+    #[test]
+    fn schedules_beyond_the_policy_are_those_after_the_count_and_those_that_fire_too_often() {
+        let manifest = r#"{"module": "m@1.0.0", "schedules": [{"name": "a", "every": "1h"}, {"name": "b", "every": "30s"},
+            {"name": "c", "every": "30s"}]}"#;
+        let schedules = Manifest::parse_json(manifest.as_bytes()).unwrap().schedules;
+        let denied = |policy: &Policy| policy.denied_schedules(&"x".parse().unwrap(), &schedules, Timestamp::default());
+        let found = denied(&policy());
+        assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found[0].1, "it fires 30s apart; the policy allows 1m");
+        assert!(found[1].1.contains("the policy allows 2 schedules"), "{found:?}");
+        assert_eq!(denied(&Policy::default()), []);
     }
 
     #[test]

@@ -36,6 +36,10 @@ struct Rules {
     origins: Option<Vec<PolicyOrigin>>,
     /// The highest value of each field of `[limits]`, in the order of [`CEILINGS`].
     limits: [Option<u64>; CEILINGS.len()],
+    /// The highest `concurrency`.
+    concurrency: Option<u64>,
+    /// The highest `queue`: runs of a deployment that may wait.
+    queue: Option<u64>,
     /// The most schedules.
     schedules: Option<u64>,
     /// The shortest distance between two firings of a schedule, in milliseconds.
@@ -163,6 +167,19 @@ impl Policy {
             }
         }
         bounded
+    }
+
+    /// How many runs of a deployment the policy lets go on at a time, if its manifest says `concurrency`.
+    #[must_use]
+    pub fn bounded_concurrency(&self, deployment: &str, concurrency: u32) -> u32 {
+        let most = self.bound(deployment, |rules| rules.concurrency);
+        most.and_then(|most| u32::try_from(most).ok()).map_or(concurrency, |most| concurrency.min(most))
+    }
+
+    /// How many runs of a deployment may wait by the policy; none if it sets no ceiling.
+    #[must_use]
+    pub fn queue_max(&self, deployment: &str) -> Option<u64> {
+        self.bound(deployment, |rules| rules.queue)
     }
 
     /// What is said of a deployment alone: of its name, or of the longest beginning of it.

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{CEILINGS, ENTRIES, POLICY_BYTES, Policy, PolicyOrigin, Rules, SecretRule, Unit};
 use crate::codes::Code;
+use crate::flow::QUEUE_MAX;
 use crate::ids::DeploymentName;
-use crate::manifest::SCHEDULES;
+use crate::manifest::{CONCURRENCY_MAX, SCHEDULES};
 use crate::schedule::EVERY_MAX_MILLIS;
 use crate::wire::json::shown;
 use crate::wire::{Field, Object, Problem};
@@ -68,6 +69,9 @@ fn rules(object: &mut Object, problems: &mut Vec<Problem>) -> Rules {
         }
         limits.finish(problems);
     }
+    let concurrency = object.take("concurrency");
+    rules.concurrency = concurrency.and_then(|field| field.number(1..=CONCURRENCY_MAX.into(), problems));
+    rules.queue = object.take("queue").and_then(|field| field.number(1..=QUEUE_MAX, problems));
     if let Some(mut schedules) = object.take("schedules").and_then(|field| field.object(problems)) {
         let count = schedules.take("count");
         rules.schedules = count.and_then(|field| field.number(0..=SCHEDULES as u64, problems));
