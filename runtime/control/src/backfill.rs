@@ -15,7 +15,7 @@ use crate::live::Live;
 use crate::looping::Rest;
 use crate::operations::{begun_once, same_task};
 use crate::scheduler::{before, request};
-use crate::schedules::times_between;
+use crate::schedules::{check_zone, times_between};
 
 /// The most nominal times of one backfill.
 pub const BACKFILL_MAX: u64 = 100_000;
@@ -23,6 +23,8 @@ pub const BACKFILL_MAX: u64 = 100_000;
 const PART: usize = 200;
 /// How soon to look again where the queue was full, in milliseconds.
 const FULL_AGAIN: u64 = 500;
+/// How soon to look again if the time zone is not known, in milliseconds.
+const UNKNOWN_ZONE_AGAIN: u64 = 60_000;
 
 /// What is to be made up for.
 #[derive(Debug, Clone)]
@@ -49,6 +51,7 @@ impl Host {
     /// than [`BACKFILL_MAX`].
     pub async fn backfill_span(&self, ask: &BackfillAsk) -> Result<Option<Span>, ControlError> {
         let (_, schedule) = self.planned(&ask.deployment, &ask.schedule)?;
+        check_zone(&schedule)?;
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
         if ask.start >= ask.end {
             return Err(field("the range ends before it starts".to_owned()));
@@ -94,6 +97,9 @@ impl Host {
             // It was taken away meanwhile.
             return Ok((self.cut_off(operation).await?, Rest::None));
         };
+        if !schedule.spec().time_zone.is_known() {
+            return Ok((operation, Rest::Until(now.plus_millis(UNKNOWN_ZONE_AGAIN))));
+        }
         let room = live.queue_max(self.0.config.queue_max).saturating_sub(self.0.store.waiting(deployment).await?);
         let most = PART.min(usize::try_from(room).unwrap_or(PART));
         if most == 0 {

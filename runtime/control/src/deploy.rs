@@ -103,15 +103,17 @@ impl Host {
     ) -> Result<Deployed, ControlError> {
         let mut problems = exports::misfits(&manifest, &component.exports, component.schemas.as_deref());
         problems.extend(too_much_memory(&manifest, self.0.config.memory_max));
+        problems.extend(manifest.unknown_zones());
         problems.extend(manifest.long_jitters(self.0.clock.now()));
         if !problems.is_empty() {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
+        let _turn = self.0.changes.lock().await;
+        // In the turn of changes, in which another policy is applied too.
         let beyond = self.0.config.policy.now().check(&name, &manifest, self.0.clock.now());
         if !beyond.is_empty() {
             return Err(ControlError::Problems { code: Code::PolicyDenied, problems: beyond });
         }
-        let _turn = self.0.changes.lock().await;
         self.0.check_not_deleting(&name)?;
         let now = self.0.clock.now();
         let before = self.0.lives.get(&name);
@@ -150,6 +152,7 @@ impl Host {
         let deployment = self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failed(error))?;
         plan.revision = deployment.revision;
         let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
+        self.0.blocked.forget(&name);
         self.0.rescheduled.notify_one();
         self.0.deliveries.changed(&name);
         self.0.node.backlog.look_at(&live.gate);
@@ -236,6 +239,7 @@ impl Host {
         match &deleted {
             Ok(()) => {
                 self.0.lives.remove(name);
+                self.0.blocked.forget(name);
                 self.0.node.backlog.remove(name);
                 self.0.deliveries.forget(name);
                 self.0.metrics.forget(name.as_str());

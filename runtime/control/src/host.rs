@@ -18,6 +18,7 @@ use tidemill_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
+use crate::blocked::Blocked;
 use crate::collection::Collections;
 use crate::config::HostConfig;
 use crate::delivery::{Deliveries, Delivering};
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: Owner,
     pub(crate) lives: Lives,
+    pub(crate) blocked: Blocked,
     pub(crate) node: Arc<Node>,
     pub(crate) going: Going,
     pub(crate) waiting: Waiting,
@@ -143,11 +145,12 @@ impl Host {
         let inner = Arc::new(Inner {
             owner: Owner { node: config.node.clone(), epoch },
             node: Node::new(config.concurrency),
+            lives: Lives::new(config.policy.clone()),
+            blocked: Blocked::default(),
             config,
             store,
             guests,
             clock,
-            lives: Lives::default(),
             going: Going::default(),
             waiting: Waiting::default(),
             collections: Collections::default(),
@@ -174,6 +177,7 @@ impl Host {
         inner.load().await?;
         inner.remove_unnamed_components().await?;
         inner.look_at_time().await;
+        inner.apply_policy().await?;
         // Nothing is admitted before what was left running is in hand again.
         inner.node.set_open(false);
         Ok(Self(inner))

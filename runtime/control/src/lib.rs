@@ -9,7 +9,7 @@
 mod adopt;
 mod alarm;
 mod backfill;
-mod beyond;
+mod blocked;
 mod caused;
 mod chance;
 mod collection;
@@ -58,6 +58,7 @@ mod work;
 mod zones;
 
 pub use backfill::{BACKFILL_MAX, BackfillAsk};
+pub use blocked::Block;
 pub use config::HostConfig;
 pub use deploy::{Deployed, NOTE_BYTES, Preview};
 pub use error::ControlError;

@@ -14,6 +14,7 @@ use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span, Times, Upcoming};
 
+use crate::blocked;
 use crate::collection::period;
 use crate::error::ControlError;
 use crate::host::Inner;
@@ -142,7 +143,14 @@ impl Loop for Scheduler {
         if self.host.setback.clock_went_back(now) {
             self.host.look_for_silent_schedules(now).await?;
         }
-        let due = self.host.store.due_schedules(now, LOOK).await?;
+        // Blocked schedules stay due. They take no places of others.
+        let blocked = self.host.blocked.all();
+        let is_blocked =
+            |due: &DueSchedule| blocked.get(&due.deployment).is_some_and(|names| names.contains_key(&due.name));
+        let blocked_count = blocked::count(&blocked);
+        let mut due = self.host.store.due_schedules(now, LOOK + blocked_count).await?;
+        due.retain(|due| !is_blocked(due));
+        due.truncate(LOOK);
         let found = due.len();
         let results: Vec<_> = stream::iter(due)
             .map(|due| async move {
@@ -162,7 +170,13 @@ impl Loop for Scheduler {
                 }
             }
         }
-        let rest = match self.host.store.next_due().await? {
+        let next = if blocked_count == 0 {
+            self.host.store.next_due().await?
+        } else {
+            let first = self.host.store.due_schedules(Timestamp::MAX, blocked_count + 1).await?;
+            first.iter().find(|due| !is_blocked(due)).map(|due| due.due)
+        };
+        let rest = match next {
             Some(next) if next <= now && done > 0 => Rest::None,
             // Due, but not to be fired: its deployment is being changed this moment.
             Some(next) if next <= now => Rest::Until(now.plus_millis(100)),

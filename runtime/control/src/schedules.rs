@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::run::{Run, Trigger, TriggerKind};
-use tidemill_core::schedule::Ahead;
+use tidemill_core::schedule::{Ahead, Ends};
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Pause, Requested, Resume, Schedule, Span};
@@ -37,7 +37,10 @@ impl Host {
         let (now, note) = (self.0.clock.now(), checked_note(note)?);
         let _turn = self.0.changes.lock().await;
         self.planned(deployment, name)?;
-        Ok(self.0.store.pause_schedule(deployment, name, Pause { since: now, note }, now).await?)
+        let paused =
+            self.0.store.pause_schedule(deployment, name, Pause { since: now, note: note.clone() }, now).await?;
+        tracing::info!(%deployment, schedule = %name, ?note, "paused schedule");
+        Ok(paused)
     }
 
     /// Goes on with the next time from now. What a pause let pass is listed with its first and last time, counted up to [`PASSED_MAX`],
@@ -62,6 +65,7 @@ impl Host {
                 "There is nothing to do: `tidemill schedules` says when it fires.",
             ));
         };
+        check_zone(&schedule)?;
         let times = scheduler::times(schedule.clone(), deployment.clone(), live.plan.enabled);
         let passed = match stored.next.filter(|next| *next <= now) {
             Some(first) => times_between(schedule, first, now.plus_millis(1), PASSED_MAX).await?,
@@ -69,6 +73,7 @@ impl Host {
         };
         let resume = Resume { next: times.next_after(now), times, passed };
         let resumed = self.0.store.resume_schedule(deployment, name, resume, now).await?;
+        tracing::info!(%deployment, schedule = %name, "resumed schedule");
         self.0.rescheduled.notify_one();
         Ok(resumed)
     }
@@ -141,6 +146,9 @@ impl Host {
         from: Timestamp,
     ) -> Result<Ahead, ControlError> {
         let (_, schedule) = self.planned(deployment, name)?;
+        if self.0.blocked.get(deployment, name).is_some() {
+            return Ok(Ahead { firings: Vec::new(), ends: Some(Ends::Blocked) });
+        }
         let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
         let (silent_until, left) = self.outlook(deployment, &schedule, now).await?;
         let from = silent_until.map_or(from, |until| until.max(from));
@@ -190,6 +198,19 @@ impl Host {
         let schedule = schedule.ok_or_else(|| ControlError::no_schedule(deployment, name))?;
         Ok((live, schedule))
     }
+}
+
+/// Refuses what computes the times of a schedule whose time zone is not known.
+pub(crate) fn check_zone(schedule: &tidemill_core::schedule::Schedule) -> Result<(), ControlError> {
+    let zone = &schedule.spec().time_zone;
+    if zone.is_known() {
+        return Ok(());
+    }
+    Err(ControlError::refused_with(
+        Code::BadSchedule,
+        format!("the zone data does not have the schedule's time zone `{}`", zone.name()),
+        "Update the host's zone data, or deploy with another time zone.",
+    ))
 }
 
 /// `run`, if the schedule of that name was fired by hand for it.

@@ -13,6 +13,7 @@ use crate::error::ControlError;
 use crate::host::{Host, Inner};
 use crate::operations::{begun_once, same_task};
 use crate::scheduler::upcoming;
+use crate::schedules::check_zone;
 use crate::steering::{ScheduleFilter, acted};
 
 /// A schedule that is silent for less, in milliseconds, is not worth a warning: clocks are adjusted by a little now and then.
@@ -149,6 +150,7 @@ impl Host {
         let _turn = self.0.changes.lock().await;
         let now = self.0.clock.now();
         let (live, schedule) = self.planned(deployment, name)?;
+        check_zone(&schedule)?;
         let stored = self.0.store.schedule(deployment, name).await?;
         let silent = stored.and_then(|stored| Some((stored.silent_until(now)?, stored.next)));
         let Some((until, seen)) = silent else {
@@ -169,6 +171,9 @@ impl Host {
             note: format!("the clock was set back; it was silent until {}", until.to_rfc3339()),
         };
         let resynced = self.0.store.replan_schedule(replan, now).await?;
+        if resynced.is_some() {
+            tracing::info!(%deployment, schedule = %name, "resynced schedule");
+        }
         self.0.rescheduled.notify_one();
         resynced.ok_or_else(|| ControlError::refused(Code::Conflict, "the schedule has changed: try again"))
     }

@@ -157,10 +157,22 @@ impl Inner {
         let _ = tokio::task::spawn_blocking(zones::refresh).await;
         let names: BTreeSet<String> =
             self.lives.all().values().flat_map(|live| live.plan.zones.iter().cloned()).collect();
+        let count = names.len();
         let present: BTreeMap<String, u64> = names
             .into_iter()
             .filter_map(|name| name.parse::<Zone>().ok().map(|zone| (name, zone.fingerprint())))
             .collect();
+        let unknown = present.len() < count || self.blocked.any_by_zone();
+        let moved = self.replan_changed(present).await?;
+        if unknown {
+            let _turn = self.changes.lock().await;
+            self.look_for_blocked_schedules().await?;
+        }
+        Ok(moved)
+    }
+
+    /// Sets the schedules of zones whose rules have changed anew; `present` has the fingerprints of now.
+    async fn replan_changed(&self, present: BTreeMap<String, u64>) -> Result<usize, ControlError> {
         let known = self.store.zone_marks().await?;
         let changed: BTreeSet<&String> =
             present.iter().filter(|(name, mark)| known.get(*name) != Some(mark)).map(|(name, _)| name).collect();

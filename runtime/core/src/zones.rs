@@ -113,6 +113,7 @@ struct Rules {
 enum Offsets {
     Bundled(Tz),
     File(tz::TimeZone),
+    Unknown,
 }
 
 /// A text that names no zone.
@@ -169,6 +170,19 @@ impl Zone {
         (!counts_leap_seconds).then(|| Self::of(name, Offsets::File(rules), xxh3_64(file)))
     }
 
+    /// A zone whose name is well formed and whose rules this process does not have; none if [`is_zone_name`] does not accept the name.
+    /// It shows the time of Greenwich, and a schedule in it has no next time.
+    #[must_use]
+    pub fn unknown(name: &str) -> Option<Self> {
+        is_zone_name(name).then(|| Self::of(name, Offsets::Unknown, 0))
+    }
+
+    /// Whether this process has its rules.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self.0.offsets, Offsets::Unknown)
+    }
+
     fn of(name: &str, offsets: Offsets, fingerprint: u64) -> Self {
         Self(Arc::new(Rules { name: name.to_owned(), offsets, fingerprint }))
     }
@@ -191,6 +205,7 @@ impl Zone {
             Offsets::Bundled(zone) => chrono::DateTime::from_timestamp(instant, 0)
                 .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
             Offsets::File(zone) => zone.find_local_time_type(instant).map_or(0, tz::LocalTimeType::ut_offset),
+            Offsets::Unknown => 0,
         }
     }
 

@@ -23,6 +23,7 @@ pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<R
     let (clock_set_back, now) = (host.clock_set_back(), host.clock().now());
     let ZoneReport { release, place, mut warnings } = ZoneReport::of(now);
     warnings.extend(clock_set_back.as_ref().map(ClockSetBack::text));
+    warnings.extend(host.blocked_text());
     let (status, reason) = match store.health() {
         StoreHealth::Good => ("good", None),
         StoreHealth::DiskFull => ("disk-full", None),

@@ -31,9 +31,12 @@ pub struct ScheduleJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_run: Option<RunId>,
-    /// `active`; `paused` itself; `deployment-paused` or `disabled` with its deployment; or `ended`: that has no time to come, because
-    /// all have passed or its limit is reached.
+    /// `active`; `paused` itself; `deployment-paused` or `disabled` with its deployment; `blocked` by the policy or an unknown time zone;
+    /// or `ended`: that has no time to come, because all have passed or its limit is reached.
     state: &'static str,
+    /// Why it is blocked: it stays due and does not fire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<String>,
     /// There if the clock was set back: times up to this one were dealt with before, and do not fire again.
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_until: Option<Time>,
@@ -63,6 +66,7 @@ impl<'a> ScheduleJson<'a> {
     #[must_use]
     pub fn of(schedule: &'a Schedule, host: &Host) -> Self {
         let (enabled, deployment_paused) = host.fires(&schedule.deployment).unwrap_or((true, false));
+        let block = host.block_of(&schedule.deployment, &schedule.name);
         Self {
             deployment: schedule.deployment.as_str(),
             name: schedule.name.as_str(),
@@ -76,9 +80,11 @@ impl<'a> ScheduleJson<'a> {
                 Schedule { paused: Some(_), .. } => "paused",
                 _ if !enabled => "disabled",
                 Schedule { next: None, .. } => "ended",
+                _ if block.is_some() => "blocked",
                 _ if deployment_paused => "deployment-paused",
                 _ => "active",
             },
+            blocked: block.map(|block| block.detail),
             silent_until: schedule.silent_until(host.clock().now()).map(Time),
             remaining: schedule.left,
             fired: schedule.fired,

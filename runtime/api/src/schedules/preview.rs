@@ -46,7 +46,8 @@ impl From<Planned> for PlannedJson {
 pub struct PreviewJson {
     /// Earliest first, and what daylight saving drops among them.
     items: Vec<PlannedJson>,
-    /// Why nothing comes after them: `limit`, which is reached, or `times`, of which there are no more. Left out where something does.
+    /// Why nothing comes after them: `limit`, which is reached; `times`, of which there are no more; or `blocked`, as the schedule's own
+    /// record says. Left out where something does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "limit")]
     ends: Option<&'static str>,

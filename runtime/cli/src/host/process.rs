@@ -92,7 +92,6 @@ impl Process {
         let host = Host::start(config, Arc::new(store), engine, clock)
             .await
             .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
-        host.log_beyond_policy().await.map_err(|cause| CliError::machine("the host cannot start", &cause))?;
         let token = settings.token.as_ref().map(|token| token.expose().to_owned());
         let api = ApiConfig {
             connections,
@@ -123,7 +122,7 @@ impl Process {
             Ok(file) => {
                 self.policy.replace(file.policy);
                 tracing::info!(path = %path.display(), "policy reloaded");
-                if let Err(error) = self.host.log_beyond_policy().await {
+                if let Err(error) = self.host.apply_policy().await {
                     tracing::error!(%error, "deployments could not be held against the policy");
                 }
             }

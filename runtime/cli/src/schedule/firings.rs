@@ -40,6 +40,7 @@ pub struct Firings {
 pub fn ends(by: Option<&str>) -> Option<&'static str> {
     match by? {
         "limit" => Some("its limit is reached"),
+        "blocked" => Some("it is blocked: `tidemill schedules list` says why"),
         _ => Some("it has no more times"),
     }
 }

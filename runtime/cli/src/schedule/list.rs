@@ -29,6 +29,8 @@ struct Schedule {
     paused: Option<Value>,
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     silent_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
@@ -49,6 +51,9 @@ impl Row for Schedule {
         let mut state = crate::deployment::list::paused(self.paused.as_ref()).unwrap_or_else(|| self.state.clone());
         if let Some(remaining) = self.remaining.filter(|remaining| *remaining > 0) {
             state = format!("{state}, {} left", grouped(remaining));
+        }
+        if let Some(why) = &self.blocked {
+            state = format!("{state}: {why}");
         }
         if let Some(until) = &self.silent_until {
             state = format!("{state}, silent until {until}: the clock was set back");

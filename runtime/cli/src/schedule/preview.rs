@@ -27,7 +27,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         printer.record(&answer, &Firing::lines(&firings, 0));
     }
     if let Some(why) = ends(answer["ends"].as_str()).filter(|_| !printer.is_json()) {
-        let after = if firings.is_empty() { "it will not fire again" } else { "it fires no more after that" };
+        let after = match (firings.is_empty(), answer["ends"].as_str()) {
+            (_, Some("blocked")) => "it does not fire",
+            (true, _) => "it will not fire again",
+            (false, _) => "it fires no more after that",
+        };
         printer.note(&format!("{after}: {why}"));
     }
     Ok(())

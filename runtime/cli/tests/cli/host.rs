@@ -23,6 +23,25 @@ fn json(called: &Called) -> Value {
 }
 
 #[test]
+fn a_schedule_beyond_a_stricter_policy_is_shown_as_blocked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (module, data, policy) =
+        (folder.path().join("hello"), folder.path().join("data"), folder.path().join("policy"));
+    project(&module, "hello", tidemill_artifacts::hello());
+    let host = Served::start(&data, &[], None);
+    assert_eq!(host.call(&["deploy", module.to_str().unwrap()]).code, 0);
+    assert_eq!(json(&host.call(&["schedules", "list", "--json"]))[0]["state"], "active");
+    assert_eq!(host.terminate(), 0);
+    std::fs::write(&policy, "schedules.minimum_interval = \"366days\"").unwrap();
+    let host = Served::start(&data, &["--policy", policy.to_str().unwrap()], None);
+    let listed = host.call(&["schedules", "list"]).stdout;
+    assert!(listed.contains("blocked: it fires") && listed.contains("the policy allows"), "{listed}");
+    assert_eq!(json(&host.call(&["schedules", "list", "--json"]))[0]["state"], "blocked");
+    let preview = host.call(&["schedules", "preview", "hello", "yearly"]);
+    assert!(preview.stderr.contains("it does not fire: it is blocked"), "{preview:?}");
+}
+
+#[test]
 fn a_module_is_deployed_run_looked_at_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");

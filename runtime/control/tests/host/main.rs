@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod backfills;
+mod blocked;
 mod calls;
 mod cancelling;
 mod clock;

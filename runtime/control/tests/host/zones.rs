@@ -28,7 +28,7 @@ fn tzif(hours: i32) -> Vec<u8> {
     [part(false), part(true), rule.into_bytes()].concat()
 }
 
-fn write(dir: &Path, zone: &str, hours: i32) {
+pub fn write(dir: &Path, zone: &str, hours: i32) {
     let file = dir.join(zone);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, tzif(hours)).unwrap();

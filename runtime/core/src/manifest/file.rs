@@ -108,7 +108,15 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
     }
 
     let from = problems.len();
+    let schedules = if flat.contains_key("schedule") { "/schedule/" } else { "/schedules/" };
     let manifest = read::manifest(Object::new(String::new(), flat), problems);
+    if problems.is_empty() {
+        let unknown = manifest.iter().flat_map(Manifest::unknown_zones);
+        problems.extend(unknown.map(|mut problem| {
+            problem.pointer = problem.pointer.replacen("/schedules/", schedules, 1);
+            problem
+        }));
+    }
     for problem in problems.iter_mut().skip(from) {
         let first = problem.pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
         if let Some(place) = places.get(&first) {

@@ -160,6 +160,12 @@ impl Manifest {
         schedules::long_jitters(&self.schedules, now)
     }
 
+    /// Schedules in a time zone that this process does not know.
+    #[must_use]
+    pub fn unknown_zones(&self) -> Vec<Problem> {
+        schedules::unknown_zones(&self.schedules)
+    }
+
     /// What differs from `before`, field by field.
     #[must_use]
     pub fn changes_from(&self, before: &Self) -> Vec<Change> {

@@ -120,16 +120,29 @@ fn shown_long(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Zones whose rules this process does not have. A manifest that is stored may name one, if zone data was taken away or the manifest
+/// comes from another machine, so reading one does not refuse it.
+pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<Problem> {
+    let unknown = schedules.iter().enumerate().filter(|(_, schedule)| !schedule.spec().time_zone.is_known());
+    unknown
+        .map(|(index, schedule)| no_zone(format!("/schedules/{index}/time_zone"), schedule.spec().time_zone.name()))
+        .collect()
+}
+
+fn no_zone(pointer: String, name: &str) -> Problem {
+    Problem::field(
+        pointer,
+        format!("`{}` is no time zone of the IANA list", shown(name)),
+        "Write one such as \"Europe/Berlin\" or \"UTC\"; a new zone needs newer zone data.",
+    )
+}
+
 fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Zone> {
     let pointer = field.pointer.clone();
     let text = field.text(ZONE_NAME_BYTES, problems)?;
-    let zone = text.parse().ok();
+    let zone = text.parse().ok().or_else(|| Zone::unknown(&text));
     if zone.is_none() {
-        problems.push(Problem::field(
-            pointer,
-            format!("`{}` is no time zone of the IANA list", shown(&text)),
-            "Write one such as \"Europe/Berlin\" or \"UTC\"; a new zone needs newer zone data.",
-        ));
+        problems.push(no_zone(pointer, &text));
     }
     zone
 }

@@ -146,6 +146,28 @@ fn a_schedule_may_be_limited_and_paused_after_failures() {
 }
 
 #[test]
+fn a_stored_manifest_may_name_a_zone_that_is_not_known() {
+    let manifest = parse(&json!({
+        "module": "hello@0.1.0",
+        "schedules": [
+            { "name": "a", "cron": "0 9 * * *" },
+            { "name": "b", "cron": "0 9 * * *", "every": "1h", "time_zone": "Mars/Olympus", "exclude": ["2026-01-05"] },
+        ],
+    }))
+    .unwrap();
+    assert_eq!(pointers(&manifest.unknown_zones()), ["/schedules/1/time_zone"]);
+    // Nothing can say when it fires.
+    let zone = &manifest.schedules[1].spec().time_zone;
+    assert_eq!((zone.name(), zone.is_known()), ("Mars/Olympus", false));
+    assert_eq!(manifest.schedules[1].next_after(Timestamp::default()), None);
+    same_at_rest(&manifest.schedules).unwrap();
+    assert_eq!(parse(&manifest.to_json()), Ok(manifest));
+    // A file is its author's, who can correct it.
+    let file = "module = \"m@1.0.0\"\n[[schedule]]\nname = \"a\"\nevery = \"1h\"\ntime_zone = \"Mars/Olympus\"";
+    assert_eq!(pointers(&ModuleFile::parse_toml(file).unwrap_err()), ["/schedule/0/time_zone"]);
+}
+
+#[test]
 fn a_manifest_needs_no_more_than_what_runs() {
     let manifest = parse(&json!({ "module": "hello@0.1.0" })).unwrap();
     assert_eq!(manifest, Manifest::new(Source::Module("hello@0.1.0".parse().unwrap())));
@@ -166,7 +188,7 @@ fn all_problems_are_found_at_once() {
         "limits": { "memory": "64", "fuel": -1, "active": "30", "lifetime": 5 },
         "retry": { "attempts": 1.5, "then": "stop", "initial": "10m", "max": "1m" },
         "schedules": [
-            { "name": "a", "cron": "61 * * * *", "time_zone": "Berlin" },
+            { "name": "a", "cron": "61 * * * *", "time_zone": "Berlin!" },
             { "cron": ["* * * * *", "x"] },
             { "name": "b" },
             { "name": "c", "every": "10s" },

@@ -259,11 +259,14 @@ impl Schedule {
         &self.spec.name
     }
 
-    /// The first nominal time strictly after `after`; none where nothing more will fire.
+    /// The first nominal time strictly after `after`; none where nothing more will fire, or if the zone is not known.
     ///
     /// Ends in a bounded number of steps for any schedule. Cron knows no time beyond the year 2100.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        if !self.spec.time_zone.is_known() {
+            return None;
+        }
         let start = self.spec.start.unwrap_or_default().as_millis();
         let mut from = match start.checked_sub(1) {
             Some(before) => after.max(Timestamp::from_millis(before)),

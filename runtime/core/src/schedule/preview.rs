@@ -38,6 +38,8 @@ pub enum Ends {
     Limit,
     /// It names no more times.
     Times,
+    /// The policy or an unknown time zone keeps it from firing.
+    Blocked,
 }
 
 impl Ends {
@@ -47,6 +49,7 @@ impl Ends {
         match self {
             Self::Limit => "limit",
             Self::Times => "times",
+            Self::Blocked => "blocked",
         }
     }
 }
