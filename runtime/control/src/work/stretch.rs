@@ -320,7 +320,7 @@ impl Work {
 }
 
 /// Whether a commit was refused for what it holds, so that the same would be refused again, and another may be taken.
-const fn is_of_commit(error: &StoreError) -> bool {
+pub(super) const fn is_of_commit(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::TooLarge(_)

@@ -6,11 +6,10 @@
 use tidemill_core::run::{Run, RunState, Wait};
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Effects, Point, Stretched, Went};
-use tidemill_store::StoreError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::stretch::{Leaves, Put};
+use super::stretch::{Leaves, Put, is_of_commit};
 use super::{Finish, Work};
 use crate::error::ControlError;
 use crate::waiting::{Resumed, Woken};
@@ -78,7 +77,8 @@ impl Work {
                 drop(reply.send(Err(gone())));
                 return Err(Finish::KeyTaken);
             }
-            Err(error @ (StoreError::TooLarge(_) | StoreError::InboxFull { .. })) => {
+            // What was refused for what it holds is the guest's failure, as at its end.
+            Err(error) if is_of_commit(&error) => {
                 let error = ControlError::from(error);
                 Err(error.code().failure(error.to_string()))
             }

@@ -24,6 +24,7 @@ mod jitter;
 mod lives;
 mod operations;
 mod queue;
+mod quotas;
 mod rollback;
 mod schedules;
 mod scrubbing;

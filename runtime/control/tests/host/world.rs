@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tidemill_control::{Ask, ControlError, Deployed, Host, HostConfig};
 use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
+use tidemill_core::quotas::Quotas;
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, DeploymentName, RunId, Timestamp};
 use tidemill_store::embedded::Disk;
@@ -122,6 +123,13 @@ impl World {
     /// The store as it is after the host has closed it.
     pub async fn open_again(&mut self) {
         self.store = open(&self.folder, &self.disk);
+    }
+
+    /// The same, with other quotas than the defaults.
+    pub fn open_with(&mut self, quotas: Quotas) {
+        let mut config = LocalStore::config(self.folder.path());
+        config.disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
+        self.store = Arc::new(LocalStore::open(config).unwrap().0.with_quotas(quotas));
     }
 
     pub async fn deploy(&self, manifest: serde_json::Value) {
