@@ -76,7 +76,7 @@ routes! {
     "/v1/schedules/{deployment}/{name}/firings": get schedules::firings::firings;
     "/v1/schedules/{deployment}/{name}/backfill": post schedules::backfill::backfill;
     "/v1/topics": get topics::list::list;
-    "/v1/topics/{topic}": delete topics::delete::delete;
+    "/v1/topics/{topic}": get topics::get::get, delete topics::delete::delete;
     "/v1/topics/{topic}/events": get topics::events::events, post topics::publish::publish;
     "/v1/subscriptions": get subscriptions::list::list;
     "/v1/subscriptions/{deployment}/{name}": get subscriptions::get::get;

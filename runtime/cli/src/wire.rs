@@ -276,6 +276,14 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// The number of events in an answer's field `events`: `1 event`, `2 events`.
+pub fn events(answer: &serde_json::Value) -> String {
+    match answer["events"].as_u64().unwrap_or_default() {
+        1 => "1 event".to_owned(),
+        count => format!("{} events", grouped(count)),
+    }
+}
+
 /// Bytes for people: `512 B`, `1.2 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 pub fn bytes(count: u64) -> String {

@@ -32,10 +32,7 @@ impl Host {
         key: Option<String>,
     ) -> Result<Operation, ControlError> {
         self.0.check_open()?;
-        self.subscribed(deployment, name)?;
-        if until.is_some_and(|until| until <= since) {
-            return Err(ControlError::refused(Code::BadField, "`until` is not later than `since`"));
-        }
+        self.check_replay(deployment, name, since, until)?;
         let now = self.0.clock.now();
         let task = Task::Replay { deployment: deployment.clone(), subscription: name.clone(), since, until };
         let scope = format!("replay\0{deployment}\0{name}");
@@ -47,6 +44,35 @@ impl Host {
             same_task(operation, &task)
         })
         .await
+    }
+
+    /// How many events [`Host::replay`] would look at; the subscription's filter decides which of them make runs.
+    ///
+    /// # Errors
+    /// As [`Host::replay`], but for the key's.
+    pub async fn replay_size(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<u64, ControlError> {
+        self.check_replay(deployment, name, since, until)?;
+        Ok(self.0.store.replay_size(deployment, name, since, until).await?)
+    }
+
+    fn check_replay(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<(), ControlError> {
+        self.subscribed(deployment, name)?;
+        if until.is_some_and(|until| until <= since) {
+            return Err(ControlError::refused(Code::BadField, "`until` is not later than `since`"));
+        }
+        Ok(())
     }
 
     /// The subscription of that name, as its deployment has it now.

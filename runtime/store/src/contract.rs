@@ -62,6 +62,18 @@ pub trait Bounds: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents>;
+    /// How many events a replay of a range would look at: those that were published from `since` on, up to before `until`, and that the
+    /// subscription was given or its filter left out. The range is open without `until`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn replay_size(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<u64>;
     /// What each deployment keeps, by name; one that keeps nothing is left out.
     async fn usage(&self) -> Result<Vec<(DeploymentName, Usage)>>;
     /// What each deployment may keep.

@@ -95,6 +95,7 @@ use crate::{
         schedules::backfill::backfill,
         schedules::actions::actions,
         topics::list::list,
+        topics::get::get,
         topics::events::events,
         topics::publish::publish,
         topics::delete::delete,

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Serialize;
 use tidemill_core::{DeploymentName, SubscriptionName, Timestamp};
 use utoipa::ToSchema;
 
@@ -9,6 +10,7 @@ use crate::operations::json::{OperationJson, begun};
 use crate::problem::{Answer, ProblemBody};
 use crate::request::{At, IdempotencyKey, Object, RawParams};
 use crate::state::ApiState;
+use crate::wire::ok;
 
 /// Of which time. [`read`] reads it.
 #[derive(Debug, ToSchema)]
@@ -22,6 +24,14 @@ pub struct ReplayRequest {
     until: Option<String>,
 }
 
+/// The events that a replay would look at.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplayPlan)]
+pub struct ReplayPlanJson {
+    /// How many they are. The subscription's filter decides which of them make runs.
+    events: u64,
+}
+
 /// Gives a subscription events again
 ///
 /// Makes a run for each event of that time that the subscription was given before and that is still kept, in order and with its filter as
@@ -32,12 +42,14 @@ pub struct ReplayRequest {
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
+        ("dry_run" = Option<bool>, Query, description = "says how many events it would look at, and begins nothing"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
     request_body(content = ReplayRequest),
     responses(
         (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
+        (status = 200, body = ReplayPlanJson, description = "with `dry_run`: what it would look at"),
         (status = 422, body = ProblemBody, description = "the range is none, or the key began a replay of another one"),
     )
 )]
@@ -48,8 +60,11 @@ pub async fn replay(
     IdempotencyKey(key): IdempotencyKey,
     body: Object,
 ) -> Answer<Response> {
-    query.only(&[])?;
+    let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
     let (since, until) = read(body)?;
+    if dry_run {
+        return Ok(ok(&ReplayPlanJson { events: state.host.replay_size(&deployment, &name, since, until).await? }));
+    }
     let operation = state.host.replay(&deployment, &name, since, until, key).await?;
     Ok(begun(&operation))
 }

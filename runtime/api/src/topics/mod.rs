@@ -2,6 +2,7 @@
 
 pub mod delete;
 pub mod events;
+pub mod get;
 pub mod json;
 pub mod list;
 pub mod publish;

@@ -47,6 +47,8 @@ async fn an_event_is_published_once_listed_and_delivered() {
     world.post(path, json!({ "order": 8, "country": "FR" })).await.is(202);
 
     let topics = world.get("/v1/topics").await.is(200).json();
+    assert_eq!(world.get("/v1/topics/orders.placed").await.is(200).json(), topics["items"][0]);
+    world.get("/v1/topics/orders.none").await.refused(404, "host/topic-not-found");
     let topic = &topics["items"][0];
     assert_eq!((&topic["topic"], &topic["events"]), (&json!("orders.placed"), &json!(2)));
     let events = world.get(&format!("{path}?limit=1")).await.is(200).json();
@@ -77,6 +79,10 @@ async fn a_subscription_is_replayed_and_skipped() {
     }
     delivered(&world).await;
     let path = "/v1/subscriptions/hello/placed";
+    let range = json!({ "since": "2020-01-01T00:00:00Z" });
+    let planned = world.post(&format!("{path}/replay?dry_run=true"), range).await.is(200).json();
+    assert_eq!(planned, json!({ "events": 3 }));
+    assert_eq!(event_runs(&world).await.len(), 3, "a dry run makes none");
     let asked = world.post(&format!("{path}/replay"), json!({ "since": "2020-01-01T00:00:00Z" })).await.is(202);
     let operation = asked.header("location").to_owned();
     assert_eq!((&asked.json()["action"], &asked.json()["subscription"]), (&json!("replay"), &json!("placed")));

@@ -10,6 +10,7 @@ use crate::client::{Client, encoded};
 use crate::confirm::Confirm;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::wire::events;
 
 /// Between two looks at how far it has come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -36,9 +37,8 @@ pub struct Args {
     #[arg(long)]
     no_wait: bool,
 
-    /// Do not ask for confirmation on a terminal
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// Carries it out.
@@ -48,12 +48,21 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         body["until"] = json!(until);
     }
     let until = args.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let body = body.to_string().into_bytes();
     let (deployment, name) = (&args.which.deployment, &args.which.name);
-    let question =
-        format!("Make a run of {deployment} for each event that {name} was given since {}{until}?", args.since);
-    Confirm { yes: args.yes, dry_run: false }.ask(&question, printer)?;
     let path = format!("{}/replay", args.which.path());
-    let answer = client.ask(Method::POST, &path, body.to_string().into_bytes(), &[], Duration::ZERO).await?;
+    if args.confirm.dry_run || args.confirm.asks() {
+        let answer =
+            client.ask(Method::POST, &format!("{path}?dry_run=true"), body.clone(), &[], Duration::ZERO).await?;
+        let plan: Value = answer.json().unwrap_or_default();
+        let range = format!("{} since {}{until}", events(&plan), args.since);
+        if args.confirm.dry_run {
+            printer.record(&plan, &format!("{deployment}/{name} would be given {range} again; nothing was changed"));
+            return Ok(());
+        }
+        args.confirm.ask(&format!("Give {deployment}/{name} {range} again, and make a run for each?"), printer)?;
+    }
+    let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
     let mut operation: Value = answer.json().unwrap_or_default();
     let id = operation["id"].as_str().unwrap_or_default().to_owned();
     while !args.no_wait && operation["state"] == "running" {

@@ -53,6 +53,9 @@ fn an_event_is_published_delivered_and_replayed() {
     assert!(events.contains("acts") && events.contains(r#"{"acts":[]}"#), "{events}");
     assert_eq!(host.call(&["topics", "events", "none"]).code, 1);
 
+    let planned = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z", "--dry-run"]);
+    let plan = "acts/told would be given 1 event since 2020-01-01T00:00:00.000Z again; nothing was changed\n";
+    assert_eq!((planned.code, &*planned.stdout), (0, plan), "{planned:?}");
     let replayed = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
     assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs made"), "{replayed:?}");
     let paused = host.call(&["subscriptions", "pause", "acts", "told", "--note", "looking"]);
@@ -63,4 +66,9 @@ fn an_event_is_published_delivered_and_replayed() {
     let skipped = json_of(&host, &["subscriptions", "skip", "acts", "told"]);
     assert_eq!(skipped, json!({ "skipped": 0 }));
     assert_eq!(host.call(&["replay", "acts", "none", "--since", "2020-01-01T00:00:00Z"]).code, 1);
+    let planned = host.call(&["topics", "delete", "told.twice", "--dry-run"]).stdout;
+    assert!(planned.starts_with("told.twice would be deleted with "), "{planned}");
+    assert!(host.call(&["topics"]).stdout.contains("told.twice"));
+    assert_eq!(host.call(&["topics", "delete", "told.twice", "--yes"]).code, 0);
+    assert_eq!(host.call(&["topics", "delete", "told.twice", "--dry-run"]).code, 1, "it is gone");
 }

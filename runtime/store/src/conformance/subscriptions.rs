@@ -284,6 +284,9 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     publish(&store, "y", "\"y\"", later(2)).await;
     let events = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &events[..5], |_| true)).await, Ok(true));
+    let size = async |since, until| store.replay_size(&name("a"), &named("s"), since, until).await.expect("a read");
+    assert_eq!((size(later(2), None).await, size(later(1), Some(later(3))).await), (3, 2), "nothing begins");
+    assert_eq!(store.next_replay("op").await, Ok(None));
     let begun = store.begin_replay(replay(later(2), None)).await.expect("a replay");
     assert_eq!((store.open_operations().await, begun.total), (Ok(vec![begun.clone()]), Some(3)));
     let repeated = store.begin_replay(Operation { created_at: later(9), ..replay(later(4), None) }).await;

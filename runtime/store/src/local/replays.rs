@@ -2,7 +2,7 @@
 //!
 //! Only what the subscription had been given by then is in it: what still waits comes by itself, and once.
 
-use tidemill_core::{Timestamp, Topic};
+use tidemill_core::{DeploymentName, SubscriptionName, Timestamp, Topic};
 
 use super::commit::Commit;
 use super::reads::Reads;
@@ -10,7 +10,7 @@ use super::tables::{REPLAYS, under};
 use super::topics;
 use super::{operations, subscriptions};
 use crate::error::StoreError;
-use crate::records::{Operation, OperationState, Replay, Replayed, Task};
+use crate::records::{Operation, OperationState, Replay, Replayed, Subscription, Task};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -27,17 +27,11 @@ pub(super) fn begin(commit: &mut Commit<'_, '_>, operation: &Operation) -> Resul
     let Task::Replay { deployment, subscription: name, since, until } = &operation.task else {
         return Err(StoreError::IllegalTransition(format!("operation {} is no replay", operation.id)));
     };
-    let subscription = subscriptions::existing(commit, deployment, name)?;
-    let (since, until) = (*since, until.unwrap_or(Timestamp::MAX));
+    let (subscription, parts) = parts(commit, (deployment, name), *since, *until)?;
     let mut events = 0;
-    for (topic, head) in topics::matching(commit, &subscription.topic)? {
-        let Some(behind) = subscriptions::behind(commit, deployment, name, &topic)? else { continue };
-        let from = topics::at_time(commit, &topic, &head, since)?;
-        let to = topics::at_time(commit, &topic, &head, until)?.min(behind.position);
-        if from < to {
-            events += to - from;
-            commit.put_record(REPLAYS, &key(&operation.id, &topic), &(from, to))?;
-        }
+    for Replay { topic, from, to } in parts {
+        events += to - from;
+        commit.put_record(REPLAYS, &key(&operation.id, &topic), &(from, to))?;
     }
     let mut operation = Operation { total: Some(events), ..operation.clone() };
     if events == 0 {
@@ -47,6 +41,27 @@ pub(super) fn begin(commit: &mut Commit<'_, '_>, operation: &Operation) -> Resul
     operations::put(commit, &operation)?;
     subscriptions::announce(commit, &subscription, None, "replayed", events, operation.created_at)?;
     Ok(operation)
+}
+
+/// The subscription, and which events of which topics a replay of a range gives it again.
+pub(super) fn parts(
+    store: &impl Reads,
+    (deployment, name): (&DeploymentName, &SubscriptionName),
+    since: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<(Subscription, Vec<Replay>)> {
+    let subscription = subscriptions::existing(store, deployment, name)?;
+    let until = until.unwrap_or(Timestamp::MAX);
+    let mut parts = Vec::new();
+    for (topic, head) in topics::matching(store, &subscription.topic)? {
+        let Some(behind) = subscriptions::behind(store, deployment, name, &topic)? else { continue };
+        let from = topics::at_time(store, &topic, &head, since)?;
+        let to = topics::at_time(store, &topic, &head, until)?.min(behind.position);
+        if from < to {
+            parts.push(Replay { topic, from, to });
+        }
+    }
+    Ok((subscription, parts))
 }
 
 /// What is left of the first topic that a replay is not through with.

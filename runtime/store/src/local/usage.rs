@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use tidemill_core::quotas::Quotas;
-use tidemill_core::{Code, DeploymentName, RunId, Timestamp, Topic};
+use tidemill_core::{Code, DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
 use super::codec::decode;
 use super::commit::Commit;
@@ -18,7 +18,7 @@ use super::reads::{Reads, prefix_range};
 use super::tables::{
     EVENTS, HEADS, INBOX, INPUTS, JOURNAL, LOGS, META, OUTPUTS, RUNS, STATE, TOPIC_OWNERS, USAGE, name_of,
 };
-use super::{LocalStore, expire, topics, tree};
+use super::{LocalStore, expire, replays, topics, tree};
 use crate::contract::Bounds;
 use crate::embedded::Table;
 use crate::error::StoreError;
@@ -43,6 +43,17 @@ impl Bounds for LocalStore {
 
     async fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
         expire::delete_topic(self, topic, now).await
+    }
+
+    async fn replay_size(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<u64> {
+        let (_, parts) = replays::parts(&self.kv.view(), (deployment, name), since, until)?;
+        Ok(parts.iter().map(|part| part.to - part.from).sum())
     }
 
     async fn usage(&self) -> Result<Vec<(DeploymentName, Usage)>> {
