@@ -6,6 +6,7 @@ mod words;
 
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{RunId, Timestamp};
+use tidemill_store::records::PageRequest;
 
 use crate::error::ControlError;
 use crate::host::Host;
@@ -149,6 +150,26 @@ impl Host {
             RunState::Cancelled => words::cancelled(&run, self.0.store.failure_of(&run).await?.as_ref()),
             _ => words::plain(&run),
         };
+        let summary = match self.not_undone(&run).await? {
+            (Some(child), count) => format!("{summary}; {}", words::not_undone(child, count)),
+            (None, _) => summary,
+        };
         Ok(Explanation { run, summary, next, stages })
+    }
+
+    /// Children of a settled run that were cancelled and could not undo all that they did: the first of them, and how many there are
+    /// among its first [`COUNTED`] children.
+    async fn not_undone(&self, run: &Run) -> Result<(Option<RunId>, usize), ControlError> {
+        let (mut first, mut count) = (None, 0);
+        if !run.state.is_settled() {
+            return Ok((first, count));
+        }
+        for child in self.0.store.children(run.id, PageRequest::first(COUNTED)).await?.items {
+            if child.state == RunState::Cancelled && self.0.store.failure_of(&child).await?.is_some() {
+                first = first.or(Some(child.id));
+                count += 1;
+            }
+        }
+        Ok((first, count))
     }
 }

@@ -1,7 +1,7 @@
 //! What is said of a run in each of its states, and what to do next.
 
 use tidemill_core::run::{Run, RunState, Wait, WaitFor};
-use tidemill_core::{Code, Failure, Timestamp};
+use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::Store;
 
 use super::{Stage, StageName, Verdict};
@@ -160,6 +160,20 @@ pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> Said {
                 id = run.id
             )),
         ),
+    }
+}
+
+/// Of children that were cancelled and could not undo all that they did.
+pub(super) fn not_undone(first: RunId, count: usize) -> String {
+    let explain = format!("`tidemill explain {first}` says why");
+    match count {
+        1 => format!("run {first}, which it started, was cancelled and could not undo all that it did: {explain}"),
+        _ => {
+            let count = self::count(count as u64);
+            format!(
+                "{count} runs that it started were cancelled and could not undo all that they did: of the first, {explain}"
+            )
+        }
     }
 }
 

@@ -4,14 +4,14 @@ use serde_json::json;
 use tidemill_control::{HostConfig, Job, RetryAsk};
 use tidemill_core::run::{Export, Run, RunState, Seed, TriggerKind};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
-use tidemill_engine::{Cause, DryRun, StartRun, Urgency};
+use tidemill_engine::{Cause, DryRun, Ended, StartRun, Urgency};
 use tidemill_store::records::PageRequest;
 
 use crate::guests::{ended, failed, failure, output};
 use crate::world::{BOTH_WAYS, START, World, component, name};
 
 /// A start of a run of `child`, as the engine would make it.
-async fn start(job: &Job, detached: bool) -> StartRun {
+pub async fn start(job: &Job, detached: bool) -> StartRun {
     let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
         id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
@@ -111,6 +111,29 @@ async fn cancelling_goes_from_the_leaves_up() {
     world.turn().await;
     assert_eq!(world.until_settled(parent.id).await.state, RunState::Cancelled);
     assert!(world.run(child.id).await.ended_at <= world.run(parent.id).await.ended_at);
+}
+
+#[tokio::test]
+async fn a_parents_explanation_names_the_child_that_could_not_undo_what_it_did() {
+    let world = world_with(|_| {}).await;
+    family(&world, false, |job| async move {
+        job.cancel.reached(Urgency::Asked).await;
+        Ended { told: true, ..failure(false, Cause::Guest) }
+    });
+    let parent = world.request("parent").await;
+    world.turn().await;
+    world.until(parent.id, |run| run.state == RunState::Suspended).await;
+    let child = child_of(&world, parent.id).await;
+    world.turn().await;
+    world.guests.have_begun(2).await;
+    world.host.cancel(parent.id, false).await.unwrap();
+    assert_eq!(world.until_settled(child.id).await.state, RunState::Cancelled);
+    world.turn().await;
+    assert_eq!(world.until_settled(parent.id).await.state, RunState::Cancelled);
+    let summary = world.host.explain(parent.id).await.unwrap().summary;
+    let named = format!("run {}, which it started, was cancelled and could not undo all that it did", child.id);
+    assert!(summary.contains(&named), "{summary}");
+    assert!(!world.host.explain(child.id).await.unwrap().summary.contains("which it started"));
 }
 
 #[tokio::test]
