@@ -16,7 +16,7 @@ const PAGE: usize = 500;
 impl Inner {
     /// Takes note of all of it. Nothing is lost where the host dies before: the store has it, and the next life looks.
     pub(crate) fn caused(self: &Arc<Self>, caused: Caused) {
-        let Caused { ready, delayed, cancelling, settled, undelivered, published } = caused;
+        let Caused { ready, delayed, cancelling, settled, undelivered, published, paused } = caused;
         for live in ready.iter().filter_map(|name| self.lives.get(name)) {
             self.node.backlog.add(&live.gate);
         }
@@ -28,6 +28,9 @@ impl Inner {
         }
         for lost in undelivered {
             tracing::info!(run = %lost.to, signal = lost.name, "a signal came after the end of its run and is dropped");
+        }
+        for (deployment, schedule, note) in paused {
+            tracing::info!(%deployment, %schedule, note, "paused schedule");
         }
         if !published.is_empty() {
             self.deliveries.published(published);

@@ -63,6 +63,7 @@ impl Host {
         to_its_end(async move {
             let deleted = host.store.delete_topic(&topic, host.clock.now()).await;
             let deleted = deleted.inspect_err(|error| host.store_failed(error))?;
+            tracing::info!(%topic, events = deleted.events, lost = deleted.lost, "deleted topic");
             host.metrics.events_lost.inc_by(deleted.lost);
             host.deliveries.published(vec![topic]);
             Ok(deleted)
@@ -80,6 +81,7 @@ impl Host {
         let (host, deployment, name) = (Arc::clone(&self.0), deployment.clone(), name.clone());
         to_its_end(async move {
             let skipped = host.store.skip(&deployment, &name, host.clock.now()).await?;
+            tracing::info!(%deployment, subscription = %name, skipped, "skipped events of subscription");
             host.deliveries.changed(&deployment);
             Ok(skipped)
         })
@@ -133,7 +135,12 @@ impl Host {
                     "There is nothing to do: `tidemill subscriptions` says what waits for it.",
                 ));
             }
+            let note = pause.as_ref().map(|pause| pause.note.clone());
             let subscription = store.pause_subscription(&deployment, &name, pause, now).await?;
+            match note {
+                Some(note) => tracing::info!(%deployment, subscription = %name, ?note, "paused subscription"),
+                None => tracing::info!(%deployment, subscription = %name, "resumed subscription"),
+            }
             host.0.deliveries.changed(&deployment);
             Ok(subscription)
         })

@@ -30,6 +30,7 @@ pub(super) fn count(
         let note = format!("{} runs in a row failed, the last of them {}", schedule.failures, run.id);
         schedules::unplace(commit, schedule);
         schedule.paused = Some(Pause { since: now, note: note.clone() });
+        commit.caused.paused.push((schedule.deployment.clone(), schedule.name.clone(), note.clone()));
         firings::announce(commit, schedule, "paused", 0, Some(note), now)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::run::Run;
-use tidemill_core::{DeploymentName, RunId, Timestamp, Topic};
+use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
 
 use super::{FailureRecord, LogLine, NewEvent, NewPosting, NewRun, ScanRequest, SendSignal, Undelivered, Version};
 
@@ -150,6 +150,8 @@ pub struct Caused {
     pub undelivered: Vec<Undelivered>,
     /// Topics to which something was published, each once.
     pub published: Vec<Topic>,
+    /// Schedules that were paused because of failures in a row, each with the note of its pause.
+    pub paused: Vec<(DeploymentName, ScheduleName, String)>,
 }
 
 impl Caused {
@@ -163,6 +165,7 @@ impl Caused {
         self.settled.extend(other.settled);
         self.undelivered.extend(other.undelivered);
         self.published.extend(other.published);
+        self.paused.extend(other.paused);
     }
 }
 
