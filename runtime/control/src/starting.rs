@@ -60,7 +60,7 @@ pub(crate) async fn target(
         export,
         priority: live.plan.priority,
         queue_room: queue_max - queued,
-        child_room: child_room.into(),
+        child_room: child_room.map(u64::from),
     })
 }
 

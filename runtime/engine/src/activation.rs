@@ -225,8 +225,8 @@ pub struct StartTarget {
     pub priority: u8,
     /// How many runs more the deployment's queue takes,
     pub queue_room: u64,
-    /// and how many more that are not detached the parent may start.
-    pub child_room: u64,
+    /// and how many more that are not detached the parent may start. `None` if the parent is at the maximum depth, and may start none.
+    pub child_room: Option<u64>,
 }
 
 /// A sample of a guest's own metric.

@@ -53,8 +53,9 @@ pub enum StoreHealth {
 /// What deployments keep and begin, and how much of it they may.
 #[async_trait]
 pub trait Bounds: Send + Sync + 'static {
-    /// How many runs more a run may start that are not detached: none where it lies too deep among runs that start runs.
-    async fn child_room(&self, parent: RunId) -> Result<u32>;
+    /// How many runs more a run may start that are not detached. `None` if the run is at the maximum depth of runs that start runs, and may
+    /// start no detached run either.
+    async fn child_room(&self, parent: RunId) -> Result<Option<u32>>;
     /// How many topics more a deployment's runs may begin.
     async fn topic_room(&self, deployment: &DeploymentName) -> Result<u64>;
     /// Deletes a topic with its events. An event that a subscription was not given is counted as lost, and announced.

@@ -538,7 +538,7 @@ impl RunSink for Stage {
         let found = found.ok_or_else(|| Failure::new("host/deployment-not-found", "there is none"))?;
         Ok(StartTarget {
             queue_room: 1_000,
-            child_room: 1_000,
+            child_room: Some(1_000),
             revision: found.revision,
             component: found.component,
             export: export.unwrap_or(Export::Workflow),

@@ -84,14 +84,14 @@ fn depth(store: &impl Reads, run: &Run) -> Result<u32> {
     Ok(depth)
 }
 
-/// How many runs more a run may start that are not detached, were it to start them now.
-pub(super) fn child_room(store: &impl Reads, parent: RunId) -> Result<u32> {
-    // One that is not in the store yet was started by nobody.
-    let Some(parent) = kept::kept(store, parent)? else { return Ok(spawn::OPEN_CHILDREN) };
+/// How many runs more a run may start now that are not detached. `None` if the run is at the maximum depth, and may start no run.
+pub(super) fn child_room(store: &impl Reads, parent: RunId) -> Result<Option<u32>> {
+    // A run that is not in the store yet has no parent.
+    let Some(parent) = kept::kept(store, parent)? else { return Ok(Some(spawn::OPEN_CHILDREN)) };
     if depth(store, &parent.run)? >= DEPTH {
-        return Ok(0);
+        return Ok(None);
     }
-    Ok(spawn::OPEN_CHILDREN.saturating_sub(parent.marks.open_children))
+    Ok(Some(spawn::OPEN_CHILDREN.saturating_sub(parent.marks.open_children)))
 }
 
 /// Notes that a parent has learned for good how children ended.

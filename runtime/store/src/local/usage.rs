@@ -33,7 +33,7 @@ const BATCH: usize = 1_000;
 
 #[async_trait]
 impl Bounds for LocalStore {
-    async fn child_room(&self, parent: RunId) -> Result<u32> {
+    async fn child_room(&self, parent: RunId) -> Result<Option<u32>> {
         tree::child_room(&self.kv, parent)
     }
 

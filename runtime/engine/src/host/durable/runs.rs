@@ -174,17 +174,19 @@ async fn start_now(
     Ok(Ok(id))
 }
 
-/// Whether there is room for one run more, beside those that this stretch starts and nobody else can see yet.
+/// Checks that the parent and the queue have room for one run more, besides the runs that this stretch starts.
 fn has_room(guest: &Guest, deployment: &DeploymentName, detached: bool, target: &StartTarget) -> Result<(), Failure> {
     let own = guest.stretch.starts().filter(|start| start.deployment == *deployment).count() as u64;
     if own >= target.queue_room {
         return Err(Code::QueueFull.failure(format!("as many runs of `{deployment}` wait as may")));
     }
+    let Some(child_room) = target.child_room else {
+        return Err(Code::LimitChildren.failure(format!("the run is {DEPTH} runs deep, and may start no run")));
+    };
     let attached = guest.stretch.starts().filter(|start| !start.detached).count() as u64;
-    if !detached && attached >= target.child_room {
-        return Err(Code::LimitChildren.failure(format!(
-            "{OPEN_CHILDREN} runs that the run started have not ended, or it lies {DEPTH} runs deep: it may start no more"
-        )));
+    if !detached && attached >= child_room {
+        let message = format!("{OPEN_CHILDREN} runs that the run started have not ended; it may start no more");
+        return Err(Code::LimitChildren.failure(message));
     }
     Ok(())
 }
