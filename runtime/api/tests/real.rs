@@ -24,13 +24,19 @@ fn main() -> ExitCode {
         return tidemill_engine::compile_component_main(&args[1..]);
     }
     if args.iter().any(|arg| arg == "--list") {
+        if !args.iter().any(|arg| arg == "--ignored") {
+            println!("{TEST}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it());
-    println!("test a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it ... ok");
+    println!("test {TEST} ... ok");
     ExitCode::SUCCESS
 }
+
+/// The name under which test runners know it.
+const TEST: &str = "a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it";
 
 struct Served {
     host: Host,

@@ -3,6 +3,8 @@
 //! It has a `main` of its own, because the engine compiles by starting the program that runs now.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something is not as it must be")]
 
+mod bounds;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,22 +27,53 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == "compile-component") {
         return tidemill_engine::compile_component_main(&args[1..]);
     }
+    let named: Vec<_> = args.iter().filter_map(|arg| arg.to_str().filter(|arg| !arg.starts_with('-'))).collect();
     if args.iter().any(|arg| arg == "--list") {
+        if !args.iter().any(|arg| arg == "--ignored") {
+            TESTS.iter().for_each(|test| println!("{test}: test"));
+        }
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let world = World::new().await;
-        for keep in [Duration::from_secs(10), Duration::ZERO] {
-            let host = world.life(keep).await;
-            Box::pin(each(&world, &host)).await;
-            host.shutdown_kept().await;
-            println!("test runs_that_wait_{}ms_in_memory ... ok", keep.as_millis());
+        for test in TESTS.into_iter().filter(|test| named.is_empty() || named.iter().any(|name| test.contains(name))) {
+            Box::pin(run(test, &world)).await;
+            println!("test {test} ... ok");
         }
-        a_life_that_is_over_is_gone_on_with(&world).await;
-        println!("test a_life_that_is_over_is_gone_on_with ... ok");
     });
     ExitCode::SUCCESS
+}
+
+/// In the order in which they run, if one process runs all of them.
+const TESTS: [&str; 6] = [
+    "runs_that_wait_in_memory",
+    "runs_that_wait_out_of_memory",
+    "a_child_beyond_the_bound_is_refused_with_its_code",
+    "a_run_at_the_greatest_depth_starts_no_child",
+    "a_topic_beyond_the_quota_is_refused_with_its_code",
+    "a_life_that_is_over_is_gone_on_with",
+];
+
+async fn run(test: &str, world: &World) {
+    let keep = if test == "runs_that_wait_in_memory" { Duration::from_secs(10) } else { Duration::ZERO };
+    if test == "a_life_that_is_over_is_gone_on_with" {
+        return a_life_that_is_over_is_gone_on_with(world).await;
+    }
+    let life = world.life(keep).await;
+    match test {
+        "a_child_beyond_the_bound_is_refused_with_its_code" => {
+            bounds::a_child_beyond_the_bound_is_refused_with_its_code(&life).await;
+        }
+        "a_run_at_the_greatest_depth_starts_no_child" => {
+            bounds::a_run_at_the_greatest_depth_starts_no_child(world, &life).await;
+        }
+        "a_topic_beyond_the_quota_is_refused_with_its_code" => {
+            bounds::a_topic_beyond_the_quota_is_refused_with_its_code(&life).await;
+        }
+        _ => Box::pin(each(world, &life)).await,
+    }
+    life.shutdown_kept().await;
 }
 
 struct World {
@@ -233,9 +266,10 @@ async fn each(world: &World, life: &Life) {
         let input = json!({ "acts": [sleep(ms)] });
         json!({ "do": "start", "deployment": "b", "input": input, "key": key("once"), "detached": true })
     };
-    let twice = life.output(json!([keyed(1), keyed(1), { "do": "try", "act": keyed(2) }])).await;
-    assert_eq!(twice[0], twice[1]);
-    assert_eq!(twice[2], json!({ "code": "host/idempotency-mismatch" }));
+    let twice = life.call(json!([keyed(1), keyed(1), { "do": "try", "act": keyed(2) }])).await;
+    let answers: Value = serde_json::from_slice(&twice.output.unwrap()).unwrap();
+    assert_eq!(answers[2], json!({ "code": "host/idempotency-mismatch" }));
+    assert_eq!(host.children(twice.run.id, PageRequest::first(9)).await.unwrap().items.len(), 1);
 
     // A signal that the run cannot read is taken by the attempt that failed on it; any other failure leaves it.
     for (code, left) in [("bad-signal", 0), ("no-luck", 1)] {

@@ -1,0 +1,119 @@
+//! The codes of a run that starts too many runs, or begins too many topics.
+
+use serde_json::{Value, json};
+use tidemill_control::{Ask, Host};
+use tidemill_core::manifest::Manifest;
+use tidemill_core::quotas::Quotas;
+use tidemill_core::run::RunState;
+use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
+use tidemill_store::records::{PageRequest, RunFilter};
+
+use super::{LONG, Life, World, name, sleep};
+
+const TOO_MANY_CHILDREN: &str = "host/limit-children";
+const TOO_MANY_TOPICS: &str = "host/limit-topics";
+
+/// Deploys the component under that name, with grants for `waiting`, itself and all topics below its name.
+async fn deploy(host: &Host, name: &str) {
+    let manifest = json!({
+        "name": name, "module": "durable@1.0.0", "concurrency": 32, "limits": { "active": "5m" },
+        "grants": { "deployments": ["waiting", name], "topics": [format!("{name}.*")] },
+    });
+    host.deploy(Manifest::parse_json(manifest.to_string().as_bytes()).unwrap(), None, false).await.unwrap();
+}
+
+fn start(deployment: &str, acts: Value, detached: bool) -> Value {
+    json!({ "do": "start", "deployment": deployment, "input": { "acts": acts }, "detached": detached })
+}
+
+fn publish(topic: String) -> Value {
+    json!({ "do": "publish", "topic": topic, "payload": 1 })
+}
+
+/// Lets an act fail, and answers its code in place of ending the run.
+fn attempt(act: Value) -> Value {
+    json!({ "do": "try", "act": act })
+}
+
+/// The last answers of a run of these acts, which succeeds.
+async fn last_answers<const COUNT: usize>(life: &Life, deployment: &str, acts: Vec<Value>) -> [Value; COUNT] {
+    let ask = Ask::new(name(deployment), json!({ "acts": acts }).to_string());
+    let invoked = life.0.invoke(ask, LONG).await.unwrap();
+    assert_eq!(invoked.run.state, RunState::Succeeded, "{:?}", invoked.run);
+    let answers: Vec<Value> = serde_json::from_slice(&invoked.output.unwrap()).unwrap();
+    answers[answers.len() - COUNT..].to_vec().try_into().unwrap()
+}
+
+/// The code with which a run of these acts fails.
+async fn failure_code(life: &Life, deployment: &str, acts: Vec<Value>) -> String {
+    let ask = Ask::new(name(deployment), json!({ "acts": acts }).to_string());
+    let invoked = life.0.invoke(ask, LONG).await.unwrap();
+    let failure = invoked.run.state.failure().unwrap();
+    assert!(!failure.retryable, "{failure:?}");
+    failure.code.clone()
+}
+
+/// Children in the same transaction, and children that the store has, count alike. Detached runs do not count.
+pub async fn a_child_beyond_the_bound_is_refused_with_its_code(life: &Life) {
+    deploy(&life.0, "starting").await;
+    deploy(&life.0, "waiting").await;
+    // Its runs do not begin, and so do not end before their parents.
+    life.0.pause(&name("waiting"), String::new()).await.unwrap();
+    let child = || start("waiting", json!([]), false);
+    let full = || vec![child(); OPEN_CHILDREN as usize];
+    let refused = json!({ "code": TOO_MANY_CHILDREN });
+
+    let mut acts = full();
+    acts.extend([attempt(child()), start("waiting", json!([]), true)]);
+    let [same, detached] = last_answers(life, "starting", acts).await;
+    assert_eq!((same, detached), (refused.clone(), json!(OPEN_CHILDREN + 1)));
+
+    let mut acts = full();
+    acts.extend([sleep(1), attempt(child())]);
+    let [later] = last_answers(life, "starting", acts).await;
+    assert_eq!(later, refused);
+
+    let mut acts = full();
+    acts.push(child());
+    assert_eq!(failure_code(life, "starting", acts).await, TOO_MANY_CHILDREN);
+}
+
+/// Runs start one another until the deepest may not.
+pub async fn a_run_at_the_greatest_depth_starts_no_child(world: &World, life: &Life) {
+    deploy(&life.0, "deep").await;
+    let starts = [false, true].map(|detached| attempt(start("deep", json!([]), detached)));
+    let mut acts = json!(starts);
+    for _ in 1..DEPTH {
+        acts = json!([start("deep", acts, false), { "do": "await-all", "runs": [0], "timeout": null }]);
+    }
+    let Value::Array(acts) = acts else { unreachable!("a run's acts are a list") };
+    // Nothing but the codes is read of the runs below.
+    let _: [Value; 1] = last_answers(life, "deep", acts).await;
+    let filter = RunFilter { deployment: Some(name("deep")), ..RunFilter::default() };
+    let runs = world.store.runs(filter, PageRequest::first(100)).await.unwrap().items;
+    assert_eq!(runs.len(), DEPTH as usize);
+    let deepest = runs.iter().max_by_key(|run| run.id).unwrap();
+    let refused = json!({ "code": TOO_MANY_CHILDREN });
+    assert_eq!(world.output(deepest.id).await, json!([refused, refused]));
+}
+
+/// Topics that a transaction begins, and topics that the store has, count alike, each for the deployment that began it.
+pub async fn a_topic_beyond_the_quota_is_refused_with_its_code(life: &Life) {
+    deploy(&life.0, "first").await;
+    deploy(&life.0, "second").await;
+    let most = Quotas::default().topics;
+    let refused = json!({ "code": TOO_MANY_TOPICS });
+    let begin = |nth: u64| publish(format!("first.t{nth}"));
+
+    let mut acts: Vec<_> = (0..most).map(begin).collect();
+    acts.extend([attempt(begin(most)), begin(0)]);
+    let [same, again] = last_answers(life, "first", acts).await;
+    assert_eq!((same, again), (refused.clone(), Value::Null));
+
+    let [later, again] = last_answers(life, "first", vec![attempt(begin(most)), begin(0)]).await;
+    assert_eq!((later, again), (refused, Value::Null));
+    assert_eq!(failure_code(life, "first", vec![begin(most)]).await, TOO_MANY_TOPICS);
+
+    let [other] = last_answers(life, "second", vec![publish("second.t".to_owned())]).await;
+    assert_eq!(other, Value::Null);
+}
