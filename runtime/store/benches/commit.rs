@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TABLES: &[Table] = &[Table { id: 1, name: "one" }, Table { id: 2, name: "two" }, Table { id: 3, name: "three" }];
+const TABLES: &[Table] = &[Table::new(1, "one"), Table::new(2, "two"), Table::new(3, "three")];
 const SEGMENT: u64 = 64 << 20;
 /// How many pairs of rounds count, and how long a round is.
 const ROUNDS: usize = 15;

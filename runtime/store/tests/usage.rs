@@ -15,8 +15,8 @@ use tidemill_store::{LocalStore, Store};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// Tables of the store, by their ids on the disk.
-const META: Table = Table { id: 1, name: "meta" };
-const USAGE: Table = Table { id: 70, name: "usage" };
+const META: Table = Table::new(1, "meta");
+const USAGE: Table = Table::new(70, "usage");
 
 fn name() -> DeploymentName {
     "a".parse().unwrap()

@@ -433,7 +433,7 @@ mod tests {
     use super::super::{Kv, KvConfig, Table};
     use super::*;
 
-    const RUNS: Table = Table { id: 1, name: "runs" };
+    const RUNS: Table = Table::new(1, "runs");
     const TABLES: &[Table] = &[RUNS];
 
     fn kv(dir: &std::path::Path) -> Kv {

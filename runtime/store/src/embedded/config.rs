@@ -16,6 +16,23 @@ pub struct Table {
     pub id: u8,
     /// The table's name: lower-case letters, digits and dashes.
     pub name: &'static str,
+    /// Whether all records are held in memory; see [`Table::resident`].
+    pub is_resident: bool,
+}
+
+impl Table {
+    /// A table whose records are read from the index.
+    #[must_use]
+    pub const fn new(id: u8, name: &'static str) -> Self {
+        Self { id, name, is_resident: false }
+    }
+
+    /// A table whose records are held in memory and written to the index's files at each checkpoint. It is for few,
+    /// small records that nearly every commit changes, such as counters. The format on disk is the same.
+    #[must_use]
+    pub const fn resident(id: u8, name: &'static str) -> Self {
+        Self { id, name, is_resident: true }
+    }
 }
 
 /// How to open a store. [`KvConfig::new`] gives the defaults.

@@ -15,6 +15,7 @@ use tidemill_core::gate;
 use super::config::Table;
 use super::error::{KvError, is_exhaustion};
 use super::quiet;
+use super::resident::ResidentTable;
 use super::span::Span;
 use super::stored::{self, Key, Value};
 use super::versions::Change;
@@ -52,6 +53,8 @@ enum State {
 pub(super) struct Trees {
     db: sled::Db,
     trees: Vec<sled::Tree>,
+    /// By the table's place: what is held in memory of those that are resident.
+    resident: Vec<Option<ResidentTable>>,
     marks: sled::Tree,
 }
 
@@ -139,9 +142,17 @@ impl Trees {
         };
         let marks = open(MARKS);
         let trees: Result<Vec<_>, _> = tables.iter().map(|table| open(table.name)).collect();
-        match (marks, trees) {
-            (Ok(marks), Ok(trees)) => Ok(Self { db, trees, marks }),
-            (Err(error), _) | (_, Err(error)) => Err((error, db)),
+        let (marks, trees) = match (marks, trees) {
+            (Ok(marks), Ok(trees)) => (marks, trees),
+            (Err(error), _) | (_, Err(error)) => return Err((error, db)),
+        };
+        let load = |(table, tree): (&Table, &sled::Tree)| {
+            let load = || ResidentTable::load(tree);
+            table.is_resident.then(|| call(load).map_err(KvError::from)).transpose()
+        };
+        match tables.iter().zip(&trees).map(load).collect() {
+            Ok(resident) => Ok(Self { db, trees, resident, marks }),
+            Err(error) => Err((error, db)),
         }
     }
 
@@ -296,7 +307,10 @@ impl Reading<'_> {
 
     /// The sealed value of a key, unverified.
     pub fn sealed(&self, slot: usize, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
-        call(|| self.trees.trees[slot].get(key))
+        match &self.trees.resident[slot] {
+            Some(table) => Ok(table.get(key)),
+            None => call(|| self.trees.trees[slot].get(key)),
+        }
     }
 
     /// The value of a key, verified.
@@ -315,6 +329,9 @@ impl Reading<'_> {
     ) -> Result<Vec<(sled::IVec, sled::IVec)>, Fault> {
         if limit == 0 || span.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(table) = &self.trees.resident[slot] {
+            return Ok(table.scan(span, reverse, limit));
         }
         call(|| {
             let range = self.trees.trees[slot].range::<&[u8], _>(span.bounds());
@@ -339,6 +356,10 @@ impl Reading<'_> {
 
     /// Puts a sealed value, or removes a key.
     pub fn write(&self, slot: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), Fault> {
+        if let Some(table) = &self.trees.resident[slot] {
+            table.write(key, sealed);
+            return Ok(());
+        }
         let tree = &self.trees.trees[slot];
         call(|| put(tree, key, sealed))
     }
@@ -346,6 +367,11 @@ impl Reading<'_> {
     /// Puts all that a group changed in one table.
     pub fn write_all(&self, slot: usize, changes: &BTreeMap<sled::IVec, Change>) -> Result<(), Fault> {
         if changes.is_empty() {
+            return Ok(());
+        }
+        if let Some(table) = &self.trees.resident[slot] {
+            gate::pass("store/insert");
+            changes.iter().for_each(|(key, change)| table.write(key, change.after.clone()));
             return Ok(());
         }
         let tree = &self.trees.trees[slot];
@@ -370,6 +396,11 @@ impl Reading<'_> {
     /// sled does not sync them: [`sync_files`] does.
     pub fn flush(&self, generation: u64) -> Result<(), Fault> {
         call(|| {
+            for (tree, resident) in self.trees.trees.iter().zip(&self.trees.resident) {
+                if let Some(resident) = resident {
+                    resident.write_back(tree)?;
+                }
+            }
             self.trees.marks.insert(MARK, stored::seal(MARK_TABLE, MARK, &generation.to_le_bytes()))?;
             self.trees.db.flush().map(drop)
         })

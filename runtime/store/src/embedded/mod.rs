@@ -38,6 +38,7 @@ mod open;
 mod quiet;
 mod record;
 mod replay;
+mod resident;
 mod rewrite;
 mod scrub;
 mod segment;

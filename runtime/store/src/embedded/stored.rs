@@ -120,7 +120,7 @@ pub(super) fn unseal(table: super::config::Table, key: &[u8], sealed: &sled::IVe
 mod tests {
     use super::*;
 
-    const TABLE: super::super::config::Table = super::super::config::Table { id: 3, name: "runs" };
+    const TABLE: super::super::config::Table = super::super::config::Table::new(3, "runs");
 
     #[test]
     fn a_value_is_read_back_only_under_its_own_key_and_table() {

@@ -1,5 +1,7 @@
 //! The tables of the embedded store and how their keys are built.
 //!
+//! A `resident` table has at most a few records for each deployment, which nearly every commit changes: it is held in memory.
+//!
 //! Names hold no NUL, so `name NUL rest` sorts by name and then by the rest, and one name's keys are one range.
 
 use tidemill_core::run::Run;
@@ -8,8 +10,8 @@ use tidemill_core::{DeploymentName, RunId, Timestamp};
 use crate::embedded::Table;
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $tree:literal;)*) => {
-        $($(#[$doc])* pub(super) const $name: Table = Table { id: $id, name: $tree };)*
+    ($($(#[$doc:meta])* $name:ident = $kind:ident $id:literal, $tree:literal;)*) => {
+        $($(#[$doc])* pub(super) const $name: Table = Table::$kind($id, $tree);)*
         /// Every table, as the embedded store is opened with. Ids never change their meaning.
         pub(super) const ALL: &[Table] = &[$($name),*];
     };
@@ -18,118 +20,118 @@ macro_rules! tables {
 tables! {
     /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone;
     /// `zones` → marks of time zones' rules.
-    META = 1, "meta";
+    META = new 1, "meta";
     /// digest → component.
-    COMPONENTS = 2, "components";
+    COMPONENTS = new 2, "components";
     /// module NUL version → module version.
-    MODULES = 3, "modules";
+    MODULES = new 3, "modules";
     /// name → the present revision.
-    DEPLOYMENTS = 4, "deployments";
+    DEPLOYMENTS = new 4, "deployments";
     /// name NUL revision → that revision.
-    REVISIONS = 5, "revisions";
+    REVISIONS = new 5, "revisions";
     /// name → nothing: a deleted deployment whose state is still being removed.
-    PURGES = 6, "purges";
+    PURGES = new 6, "purges";
     /// run → run.
-    RUNS = 7, "runs";
+    RUNS = new 7, "runs";
     /// run → input.
-    INPUTS = 8, "inputs";
+    INPUTS = new 8, "inputs";
     /// run → output.
-    OUTPUTS = 9, "outputs";
+    OUTPUTS = new 9, "outputs";
     /// deployment NUL run → nothing.
-    RUNS_BY_DEPLOYMENT = 10, "runs-by-deployment";
+    RUNS_BY_DEPLOYMENT = new 10, "runs-by-deployment";
     /// deployment NUL run → nothing, while the run has not ended.
-    OPEN = 11, "open-runs";
+    OPEN = new 11, "open-runs";
     /// deployment NUL (0 where it has begun, else 1) (9 − priority) run → nothing, while it can be claimed.
-    READY = 12, "ready-runs";
+    READY = new 12, "ready-runs";
     /// time run → the key under READY that it gets when due.
-    DELAYED = 13, "delayed-runs";
+    DELAYED = new 13, "delayed-runs";
     /// run → the epoch it is running under.
-    RUNNING = 14, "running-runs";
+    RUNNING = new 14, "running-runs";
     /// deployment NUL schedule NUL (0, or 1 and a ticket where it waits its turn) run → nothing, while the run has neither ended
     /// nor is parked.
-    FIRINGS = 15, "firings";
+    FIRINGS = new 15, "firings";
     /// deployment NUL idempotency key → what it reserved.
-    KEYS = 16, "idempotency-keys";
+    KEYS = new 16, "idempotency-keys";
     /// time deployment NUL idempotency key → nothing: when the key is forgotten.
-    KEY_ENDS = 17, "idempotency-key-ends";
+    KEY_ENDS = new 17, "idempotency-key-ends";
     /// run first-seq → log lines.
-    LOGS = 18, "logs";
+    LOGS = new 18, "logs";
     /// deployment NUL schedule → schedule.
-    SCHEDULES = 19, "schedules";
+    SCHEDULES = new 19, "schedules";
     /// time deployment NUL schedule → nothing, where neither is paused.
-    DUE = 20, "due-schedules";
+    DUE = new 20, "due-schedules";
     /// stream → where its last successful collection ended.
-    WATERMARKS = 21, "watermarks";
+    WATERMARKS = new 21, "watermarks";
     /// deployment NUL key → version and value.
-    STATE = 22, "state";
+    STATE = new 22, "state";
     /// posting → entry.
-    ENTRIES = 23, "ledger-entries";
+    ENTRIES = new 23, "ledger-entries";
     /// stream NUL time posting → currency and net revenue.
-    ENTRIES_BY_STREAM = 24, "ledger-entries-by-stream";
+    ENTRIES_BY_STREAM = new 24, "ledger-entries-by-stream";
     /// stream NUL external id → posting.
-    EXTERNAL_IDS = 25, "ledger-external-ids";
+    EXTERNAL_IDS = new 25, "ledger-external-ids";
     /// stream NUL account NUL currency → balance.
-    ACCOUNTS = 26, "ledger-accounts";
+    ACCOUNTS = resident 26, "ledger-accounts";
     /// stream NUL currency → net revenue and number of entries.
-    STREAMS = 27, "ledger-streams";
+    STREAMS = resident 27, "ledger-streams";
     /// position → event.
-    FEED = 28, "feed";
+    FEED = new 28, "feed";
     /// run chunk → a chunk of its journal.
-    JOURNAL = 29, "journals";
+    JOURNAL = new 29, "journals";
     /// run → what its open stretch or step holds.
-    HEADS = 30, "heads";
+    HEADS = new 30, "heads";
     /// run place → a signal that it has not taken.
-    INBOX = 31, "inboxes";
+    INBOX = new 31, "inboxes";
     /// run sender key → nothing: a signal that has come.
-    SIGNAL_KEYS = 32, "signal-keys";
+    SIGNAL_KEYS = new 32, "signal-keys";
     /// parent child → whether the parent has learned for good how the child ended.
-    CHILDREN = 33, "children";
+    CHILDREN = new 33, "children";
     /// parent child → nothing, while the child is not detached and has not ended.
-    OPEN_CHILDREN = 34, "open-children";
+    OPEN_CHILDREN = new 34, "open-children";
     /// run → how far the cancellation of its children has come, where they were too many for one commit.
-    CANCELS = 35, "cancels";
+    CANCELS = new 35, "cancels";
     /// id → operation.
-    OPERATIONS = 36, "operations";
+    OPERATIONS = new 36, "operations";
     /// digest → how many records name the file.
-    PAYLOADS = 37, "payloads";
+    PAYLOADS = new 37, "payloads";
     /// digest → when the file lost its last name. Written by earlier versions only; emptied by housekeeping.
-    UNNAMED = 38, "unnamed-payloads";
+    UNNAMED = new 38, "unnamed-payloads";
     /// deployment NUL lane → how many are in it and wait, while any is or does.
-    LANES = 44, "lanes";
+    LANES = new 44, "lanes";
     /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
-    LANE_RUNS = 45, "lane-runs";
+    LANE_RUNS = new 45, "lane-runs";
     /// deployment NUL schedule NUL seen nominal fate → firings that did not go as usual.
-    FIRING_LIST = 39, "firing-list";
+    FIRING_LIST = new 39, "firing-list";
     /// deployment → how many of its runs are queued, where any is.
-    QUEUED = 46, "queued-runs";
+    QUEUED = resident 46, "queued-runs";
     /// deployment NUL hash → the run that requests with the same debounce key become.
-    DEBOUNCES = 47, "debounces";
+    DEBOUNCES = new 47, "debounces";
     /// deployment NUL time run → nothing: a run that began, for as long as a rate may count it.
-    STARTS = 48, "starts";
+    STARTS = new 48, "starts";
     /// deployment → what its admissions so far mean to the next.
-    TURNS = 49, "turns";
+    TURNS = resident 49, "turns";
     /// topic → where it begins and ends.
-    TOPICS = 50, "topics";
+    TOPICS = new 50, "topics";
     /// topic NUL position → event.
-    EVENTS = 51, "events";
+    EVENTS = new 51, "events";
     /// topic NUL idempotency key → the event that it published.
-    EVENT_KEYS = 52, "event-keys";
+    EVENT_KEYS = new 52, "event-keys";
     /// time topic NUL idempotency key → nothing: when the key is forgotten.
-    EVENT_KEY_ENDS = 53, "event-key-ends";
+    EVENT_KEY_ENDS = new 53, "event-key-ends";
     /// deployment NUL subscription → subscription.
-    SUBSCRIPTIONS = 54, "subscriptions";
+    SUBSCRIPTIONS = new 54, "subscriptions";
     /// deployment NUL subscription NUL topic → the position of the first event that it has not been given.
-    CURSORS = 55, "subscription-cursors";
+    CURSORS = new 55, "subscription-cursors";
     /// operation NUL topic → the positions from which and up to which events are to be replayed.
-    REPLAYS = 56, "replays";
+    REPLAYS = new 56, "replays";
     /// run → why it waits for a person, while it does: it is parked, or was cancelled and could not undo what it did.
-    PARKED = 57, "parked-runs";
+    PARKED = new 57, "parked-runs";
     /// deployment → what it keeps, counted.
-    USAGE = 70, "usage";
+    USAGE = resident 70, "usage";
     /// topic → the deployment whose run began it; of one that an operator began there is none.
-    TOPIC_OWNERS = 71, "topic-owners";
+    TOPIC_OWNERS = new 71, "topic-owners";
     /// run number → a failure.
-    FAILURES = 74, "failures";
+    FAILURES = new 74, "failures";
 }
 
 /// `name NUL rest`.

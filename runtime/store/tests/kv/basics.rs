@@ -239,7 +239,7 @@ async fn a_second_opening_is_told_who_holds_the_folder() {
 
 #[tokio::test]
 async fn a_table_may_be_added_and_one_that_is_missing_is_refused() {
-    const MORE: &[Table] = &[RUNS, EVENTS, Table { id: 3, name: "more" }];
+    const MORE: &[Table] = &[RUNS, EVENTS, Table::resident(3, "more")];
     let dir = tempfile::tempdir().unwrap();
     let (kv, _) = open(small(dir.path()));
     put(&kv, RUNS, "a", "1").await;

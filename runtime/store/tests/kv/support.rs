@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tidemill_store::embedded::{Kv, KvConfig, KvError, OpenReport, Span, Table, Tx};
 
-pub const RUNS: Table = Table { id: 1, name: "runs" };
-pub const EVENTS: Table = Table { id: 2, name: "events" };
+pub const RUNS: Table = Table::new(1, "runs");
+pub const EVENTS: Table = Table::resident(2, "events");
 pub const TABLES: &[Table] = &[RUNS, EVENTS];
 
 /// A store whose segments and bounds are small, so that a test reaches all of them.
