@@ -127,6 +127,9 @@ pub struct Wait {
     /// All of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub all_of: Vec<WaitFor>,
+    /// The number of further things that the host did not list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
     /// No longer than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
@@ -153,8 +156,9 @@ impl Wait {
         };
         let some = |things: &[WaitFor], between: &str| {
             let mut words: Vec<_> = things.iter().take(WAITS).map(one).collect();
-            if things.len() > WAITS {
-                words.push(format!("{} more", things.len() - WAITS));
+            let rest = things.len().saturating_sub(WAITS) as u64 + self.more.unwrap_or(0);
+            if !things.is_empty() && rest > 0 {
+                words.push(format!("{} more", grouped(rest)));
             }
             words.join(between)
         };
@@ -332,6 +336,7 @@ mod tests {
         assert_eq!(wait(r#"{"until": "T"}"#), "until T");
         let many: Vec<_> = (0..5).map(|n| format!(r#"{{"run": "{n}"}}"#)).collect();
         assert_eq!(wait(&format!(r#"{{"all_of": [{}]}}"#, many.join(","))), "run 0 and run 1 and run 2 and 2 more");
+        assert_eq!(wait(r#"{"any_of": [{"run": "a"}], "more": 3996}"#), "run a or 3,996 more");
     }
 
     #[test]

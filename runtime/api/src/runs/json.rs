@@ -154,6 +154,9 @@ pub struct ProgressJson<'a> {
     note: &'a str,
 }
 
+/// Maximum number of things that are listed of a wait.
+const LISTED: usize = 100;
+
 /// What a suspended run waits for. A sleep has `until` alone; without `until` the wait has no end of its own.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Wait)]
@@ -166,6 +169,9 @@ pub struct WaitJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     all_of: Vec<WaitForJson<'a>>,
+    /// The number of further things that are not listed. Only the first 100 are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<u64>,
     /// When it goes on whatever has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Time>,
@@ -298,13 +304,14 @@ impl<'a> FailureEntryJson<'a> {
 
 impl<'a> WaitJson<'a> {
     fn of(wait: &'a Wait) -> Self {
-        let things = wait.any_of.iter().map(|thing| match thing {
+        let things = wait.any_of.iter().take(LISTED).map(|thing| match thing {
             WaitFor::Signal(name) => WaitForJson::Signal(name),
             WaitFor::Run(id) => WaitForJson::Run(*id),
         });
         let things: Vec<_> = things.collect();
         let (any_of, all_of) = if wait.all { (Vec::new(), things) } else { (things, Vec::new()) };
-        Self { any_of, all_of, until: wait.until.map(Time) }
+        let more = wait.any_of.len().checked_sub(LISTED).filter(|more| *more > 0).map(|more| more as u64);
+        Self { any_of, all_of, more, until: wait.until.map(Time) }
     }
 }
 
@@ -404,5 +411,7 @@ mod tests {
         assert_eq!(written(&any), json!({"any_of": [{"signal": "paid"}, {"run": "0".repeat(26)}]}));
         let all = Wait { any_of: things[1..].to_vec(), all: true, until };
         assert_eq!(written(&all)["all_of"], json!([{"run": "0".repeat(26)}]));
+        let many = written(&Wait { any_of: vec![things[1].clone(); 4_096], all: true, until: None });
+        assert_eq!((many["all_of"].as_array().unwrap().len(), &many["more"]), (100, &json!(3_996)));
     }
 }

@@ -87,6 +87,9 @@ fn what_helps(stage: &Stage, run: &Run) -> Option<String> {
     })
 }
 
+/// Maximum number of things that an explanation names of a wait.
+const NAMED: usize = 20;
+
 /// Of one that waits in the store, and is not due.
 ///
 /// # Errors
@@ -96,7 +99,7 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, Cont
         return Ok(("it waits for nothing, and goes on this moment".to_owned(), None));
     };
     let (mut things, mut next) = (Vec::new(), None);
-    for thing in any_of {
+    for thing in any_of.iter().take(NAMED) {
         match thing {
             WaitFor::Signal(name) => {
                 things.push(format!("the signal `{name}`"));
@@ -108,6 +111,9 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, Cont
                 next = next.or_else(|| Some(format!("`tidemill explain {id}` says why that one goes on.")));
             }
         }
+    }
+    if any_of.len() > NAMED {
+        things.push(format!("{} more", any_of.len() - NAMED));
     }
     let things = things.join(if *all { ", and " } else { ", or " });
     let summary = match (things.as_str(), until) {

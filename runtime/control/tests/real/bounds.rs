@@ -8,7 +8,7 @@ use tidemill_core::run::RunState;
 use tidemill_core::spawn::{DEPTH, OPEN_CHILDREN};
 use tidemill_store::records::{PageRequest, RunFilter};
 
-use super::{LONG, Life, World, name, sleep};
+use super::{LONG, Life, World, name};
 
 const TOO_MANY_CHILDREN: &str = "host/limit-children";
 const TOO_MANY_TOPICS: &str = "host/limit-topics";
@@ -28,6 +28,10 @@ fn start(deployment: &str, acts: Value, detached: bool) -> Value {
 
 fn publish(topic: String) -> Value {
     json!({ "do": "publish", "topic": topic, "payload": 1 })
+}
+
+fn await_first(any_of: Value) -> Value {
+    json!({ "do": "await-first", "any_of": any_of, "timeout": 1 })
 }
 
 /// Lets an act fail, and answers its code in place of ending the run.
@@ -68,14 +72,24 @@ pub async fn a_child_beyond_the_bound_is_refused_with_its_code(life: &Life) {
     let [same, detached] = last_answers(life, "starting", acts).await;
     assert_eq!((same, detached), (refused.clone(), json!(OPEN_CHILDREN + 1)));
 
+    // A wait is for all of them, and commits what was done before it.
+    let all: Vec<_> = (0..OPEN_CHILDREN).collect();
     let mut acts = full();
-    acts.extend([sleep(1), attempt(child())]);
-    let [later] = last_answers(life, "starting", acts).await;
-    assert_eq!(later, refused);
+    acts.extend([await_first(json!(all)), attempt(child())]);
+    let [timeout, later] = last_answers(life, "starting", acts).await;
+    assert_eq!((timeout, later), (json!("timeout"), refused));
 
     let mut acts = full();
     acts.push(child());
     assert_eq!(failure_code(life, "starting", acts).await, TOO_MANY_CHILDREN);
+}
+
+/// The SDK looks at longer lists in pieces.
+pub async fn a_wait_for_too_many_signals_is_refused(life: &Life) {
+    deploy(&life.0, "hearing").await;
+    let signals = |count: u32| await_first((0..count).map(|nth| format!("s{nth}")).collect());
+    let [most, more] = last_answers(life, "hearing", vec![signals(1_000), attempt(signals(1_001))]).await;
+    assert_eq!((most, more), (json!("timeout"), json!({ "code": "host/bad-argument" })));
 }
 
 /// Runs start one another until the deepest may not.

@@ -46,10 +46,11 @@ fn main() -> ExitCode {
 }
 
 /// In the order in which they run, if one process runs all of them.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     "runs_that_wait_in_memory",
     "runs_that_wait_out_of_memory",
     "a_child_beyond_the_bound_is_refused_with_its_code",
+    "a_wait_for_too_many_signals_is_refused",
     "a_run_at_the_greatest_depth_starts_no_child",
     "a_topic_beyond_the_quota_is_refused_with_its_code",
     "a_life_that_is_over_is_gone_on_with",
@@ -65,6 +66,7 @@ async fn run(test: &str, world: &World) {
         "a_child_beyond_the_bound_is_refused_with_its_code" => {
             bounds::a_child_beyond_the_bound_is_refused_with_its_code(&life).await;
         }
+        "a_wait_for_too_many_signals_is_refused" => bounds::a_wait_for_too_many_signals_is_refused(&life).await,
         "a_run_at_the_greatest_depth_starts_no_child" => {
             bounds::a_run_at_the_greatest_depth_starts_no_child(world, &life).await;
         }

@@ -34,6 +34,7 @@ sdk_codes! {
     "bad-response": "An HTTP answer does not have the shape that the module expects";
     "bad-retry": "The text is not a retry preset";
     "bad-wait": "The host answered a wait with something that was not waited for";
+    "too-many-waits": "Nothing has come of more signals and runs than one wait takes";
     "answers-missing": "The host gave fewer answers than there were requests";
     "not-json": "A value cannot be written as JSON";
     "http-status": "An HTTP request was answered with an error status";

@@ -93,7 +93,7 @@ impl<T> fmt::Debug for Run<T> {
     }
 }
 
-/// Runs that one wait is for, of the many that are waited for.
+/// Number of runs that are waited for together, of the many that are waited for.
 const AT_ONCE: usize = 1_000;
 /// Inputs that one batch of starts holds together, in bytes: a commit has to take all of them.
 const BATCH_BYTES: usize = 8 << 20;
@@ -147,16 +147,16 @@ fn outcomes_of(ids: &[RunId], outcomes: &mut Vec<Outcome>) -> Result<()> {
     Ok(())
 }
 
-/// Waits for whichever of these runs ends next, takes it out of the list, and gives what it ended with. `None` where the list is empty. Of
-/// more than 1,000 runs it waits for the first 1,000.
+/// Waits for whichever of these runs ends next, takes it out of the list, and gives what it ended with. `None` if the list is empty.
 ///
 /// # Errors
-/// What keeps this run from waiting, as in [`Run::join`]; what the child failed with is inside.
+/// What keeps this run from waiting, as in [`Run::join`]; `too-many-waits` if none of more than 4,096 runs has ended, which only detached
+/// ones can do. What the child failed with is inside.
 pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(Run<T>, Result<T>)>> {
     if runs.is_empty() {
         return Ok(None);
     }
-    let waits: Vec<WaitFor> = runs.iter().take(AT_ONCE).map(|run| WaitFor::Run(run.id.clone())).collect();
+    let waits: Vec<WaitFor> = runs.iter().map(|run| WaitFor::Run(run.id.clone())).collect();
     match await_first(&waits, None)? {
         Some((index, Event::Ended(outcome))) if index < runs.len() => Ok(Some((runs.remove(index), outcome.output()))),
         _ => Err(unasked()),

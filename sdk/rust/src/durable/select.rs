@@ -70,8 +70,9 @@ impl<'a, R> Select<'a, R> {
     /// Waits.
     ///
     /// # Errors
-    /// What the chosen function fails with; `bad-signal` where a payload does not have its shape; `host/wait-in-step` inside a step,
-    /// `host/cancelled` once this run is to end; `bad-wait` where there is nothing to wait for.
+    /// What the chosen function fails with; `bad-signal` if a payload does not have its shape; `host/wait-in-step` inside a step,
+    /// `host/cancelled` once this run is to end; `host/bad-argument` if there is nothing to wait for; `too-many-waits` if nothing has come of
+    /// more than 1,000 signals or 4,096 runs.
     pub fn wait(mut self) -> Result<R> {
         let span = self.timeout.as_ref().map(|(span, _)| *span);
         match await_first(&self.waits, span)? {

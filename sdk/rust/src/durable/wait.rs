@@ -60,12 +60,41 @@ pub enum Event {
     Ended(Outcome),
 }
 
-/// Waits for whichever comes first: its place in the list, and what it was. `None` where the timeout came before.
+/// Maximum number of signals in one wait of the host.
+const SIGNALS: usize = 1_000;
+/// Maximum number of runs in one wait of the host. It is also the maximum number of runs that one run may have that are not detached and
+/// have not ended.
+const RUNS: usize = 4_096;
+/// Number of things in one piece of a list that is longer than one wait takes.
+const PIECE: usize = 1_000;
+
+/// Waits for whichever comes first: its place in the list, and what it was. `None` if the timeout came before.
+///
+/// One wait takes 1,000 signals and 4,096 runs. Of a longer list, the first piece of 1,000 in which something has come already decides. A
+/// run can have no more than 4,096 runs that are not detached and have not ended, so a longer list of these has one that has ended.
 ///
 /// # Errors
-/// `host/wait-in-step` inside a step, `host/cancelled` once this run is to end, `host/not-available` where the host does
-/// not do this yet.
+/// `host/wait-in-step` inside a step, `host/cancelled` once this run is to end, `too-many-waits` if the list is longer than one wait takes and
+/// nothing in it has come yet.
 pub fn await_first(any_of: &[WaitFor], timeout: Option<Duration>) -> Result<Option<(usize, Event)>> {
+    let signals = any_of.iter().filter(|wait| matches!(wait, WaitFor::Signal(_))).count();
+    let runs = any_of.len() - signals;
+    if signals <= SIGNALS && runs <= RUNS {
+        return first_of(any_of, timeout);
+    }
+    for (nth, piece) in any_of.chunks(PIECE).enumerate() {
+        if let Some((index, event)) = first_of(piece, Some(Duration::ZERO))? {
+            return Ok(Some((nth * PIECE + index, event)));
+        }
+    }
+    if timeout == Some(Duration::ZERO) {
+        return Ok(None);
+    }
+    let message = format!("nothing has come of {signals} signals and {runs} runs; one wait takes {SIGNALS} and {RUNS}");
+    Err(Error::new("too-many-waits", message))
+}
+
+fn first_of(any_of: &[WaitFor], timeout: Option<Duration>) -> Result<Option<(usize, Event)>> {
     let any_of: Vec<host::WaitFor> = any_of
         .iter()
         .map(|wait| match wait {

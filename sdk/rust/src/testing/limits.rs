@@ -52,7 +52,9 @@ const LABEL: usize = 256;
 /// Payloads of signals and events, and a run's status.
 const PAYLOAD: usize = 64 * KIB;
 const TOPIC: usize = 128;
-const WAITED_FOR: usize = 1_000;
+/// Signals and runs in one wait.
+const WAIT_SIGNALS: usize = 1_000;
+const WAIT_RUNS: usize = 4_096;
 const NOTE: usize = KIB;
 const LOG_LINE: usize = 64 * KIB;
 pub(super) const LOG_FIELDS: usize = 64;
@@ -185,11 +187,13 @@ pub(super) fn signal(name: &str) -> Checked {
     }
 }
 
-pub(super) fn waits(count: usize, ends: bool) -> Checked {
-    if count > WAITED_FOR {
-        return bad(format!("{count} things are waited for at once; at most {WAITED_FOR} may be"));
+pub(super) fn waits(signals: usize, runs: usize, ends: bool) -> Checked {
+    if signals > WAIT_SIGNALS || runs > WAIT_RUNS {
+        return bad(format!(
+            "the wait is for {signals} signals and {runs} runs; it may be for {WAIT_SIGNALS} signals and {WAIT_RUNS} runs"
+        ));
     }
-    if count == 0 && !ends {
+    if signals + runs == 0 && !ends {
         return bad("nothing is waited for, without a timeout: it would never end".to_owned());
     }
     Ok(())

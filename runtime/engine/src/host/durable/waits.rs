@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::journal::{Hash, Kind};
 use tidemill_core::limits::FETCH_ALL_BYTES;
 use tidemill_core::run::{self, RunState, Wait};
+use tidemill_core::spawn::OPEN_CHILDREN;
 use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::records::ChildOutcome;
 
@@ -20,8 +21,12 @@ use crate::guest::{Guest, read};
 use crate::history::hash;
 use crate::host::call::{Answer, answer};
 
-/// Things that can be waited for at once.
-const AT_ONCE: usize = 1_000;
+/// Maximum number of signals in one wait.
+const SIGNALS: usize = 1_000;
+/// Maximum number of runs in one wait: all that a run may have that are not detached and have not ended.
+const RUNS: usize = OPEN_CHILDREN as usize;
+/// Maximum number of things that the journal shows of a wait.
+const SHOWN: usize = 100;
 
 /// Sleeps for so many milliseconds.
 pub(in crate::host) async fn sleep(guest: &mut Guest, span: u64) -> wasmtime::Result<Answer<()>> {
@@ -150,8 +155,12 @@ pub(super) async fn all(
 
 /// What is waited for, in form.
 fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<Wanted>, Failure> {
-    if any_of.len() > AT_ONCE {
-        return bad(format!("{} things are waited for at once; at most {AT_ONCE} may be", any_of.len()));
+    let signals = any_of.iter().filter(|wanted| matches!(wanted, WaitFor::Signal(_))).count();
+    let runs = any_of.len() - signals;
+    if signals > SIGNALS || runs > RUNS {
+        return bad(format!(
+            "the wait is for {signals} signals and {runs} runs; it may be for {SIGNALS} signals and {RUNS} runs"
+        ));
     }
     if any_of.is_empty() && !ends {
         return bad("nothing is waited for, without a timeout: it would never end");
@@ -185,15 +194,15 @@ async fn wait(
             Wanted::Run(id) => format!("run {id}"),
         })
         .collect();
-    let shown = parts.join("\n");
-    let request = hash(&[shown.as_bytes(), &timeout.unwrap_or_default().to_le_bytes(), &[timeout.is_some().into()]]);
+    let request =
+        hash(&[parts.join("\n").as_bytes(), &timeout.unwrap_or_default().to_le_bytes(), &[timeout.is_some().into()]]);
     let began = match guest.recall::<Result<Option<u64>, Failure>>(Kind::Until, request)? {
         Some(began) => began,
         None => {
             let own = own_runs(guest, &wanted).await?;
             let now = guest.log.clock.now();
             let began = own.map(|()| timeout.map(|timeout| now.plus_millis(timeout).as_millis()));
-            guest.record(Kind::Until, request, &began, Some(shown.as_bytes()))?;
+            guest.record(Kind::Until, request, &began, Some(shown(&parts).as_bytes()))?;
             began
         }
     };
@@ -220,6 +229,14 @@ async fn wait(
             })
             .collect();
         guest.wait(Wait { any_of, all, until }).await?;
+    }
+}
+
+/// What the journal shows of a wait: one line for each of the first things, and the number of the others.
+fn shown(parts: &[String]) -> String {
+    match parts.get(..SHOWN) {
+        Some(first) if parts.len() > SHOWN => format!("{}\n{} more", first.join("\n"), parts.len() - SHOWN),
+        _ => parts.join("\n"),
     }
 }
 

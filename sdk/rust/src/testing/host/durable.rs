@@ -196,8 +196,9 @@ pub(crate) fn await_first(any_of: &[WaitFor], timeout: Option<u64>) -> Result<Op
         .collect();
     let request = format!("{} within {timeout:?}", names.join(", "));
     let came = fake.fallible("durable.await-first", &request, || {
-        limits::waits(any_of.len(), timeout.is_some())?;
         let signals = any_of.iter().filter_map(|wait| if let WaitFor::Signal(name) = wait { Some(name) } else { None });
+        let count = signals.clone().count();
+        limits::waits(count, any_of.len() - count, timeout.is_some())?;
         signals.into_iter().try_for_each(|name| limits::signal(name))?;
         fake.await_first(any_of, timeout)
     });
@@ -215,7 +216,7 @@ pub(crate) fn await_all(runs: &[String], timeout: Option<u64>) -> Result<Option<
     let fake = current();
     let request = format!("{} within {timeout:?}", runs.join(", "));
     let outcomes = fake.fallible("durable.await-all", &request, || {
-        limits::waits(runs.len(), true)?;
+        limits::waits(0, runs.len(), true)?;
         fake.await_all(runs, timeout)
     });
     if matches!(outcomes, Ok(None)) {

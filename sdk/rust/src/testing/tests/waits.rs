@@ -87,6 +87,45 @@ fn more_runs_and_larger_outcomes_than_one_wait_takes_are_waited_for_in_pieces() 
     assert_eq!(*harness.run(heavy, ()).succeeded(), [3_000_000, 2, 3_500_000, 1]);
 }
 
+/// A child that sleeps for so many seconds.
+fn sleeper(seconds: u64) -> Result<u64> {
+    sleep(Duration::from_secs(seconds))?;
+    Ok(seconds)
+}
+
+#[test]
+fn the_first_of_all_open_children_is_seen_wherever_it_is_in_the_list() {
+    let work = |count: u64| -> Result<(u64, u64)> {
+        // The last one in the list ends first.
+        let mut runs = (0..count).map(|nth| spawn("sleeper", &(count - nth))).collect::<Result<Vec<_>>>()?;
+        let mut selected = select();
+        for run in &runs {
+            selected = selected.run(run, |seconds: Result<u64>| seconds);
+        }
+        let selected = selected.wait()?;
+        let (_, joined) = durable::join_next::<u64>(&mut runs)?.unwrap();
+        assert_eq!(runs.len() as u64, count - 1);
+        Ok((selected, joined?))
+    };
+    let ran = Harness::new().deployment("sleeper", sleeper).run(work, 2_500);
+    assert_eq!((*ran.succeeded(), ran.elapsed().as_secs()), ((1, 1), 1));
+}
+
+#[test]
+fn more_runs_than_one_wait_takes_are_looked_at_in_pieces_and_refused_if_none_has_ended() {
+    let work = |(): ()| -> Result<(usize, String)> {
+        let start = |seconds: u64| durable::start("sleeper", &seconds).detached().spawn::<u64>();
+        let mut runs = (0..4_099).map(|_| start(100)).collect::<Result<Vec<_>>>()?;
+        runs.push(start(1)?);
+        sleep(Duration::from_secs(2))?;
+        let (ended, _) = durable::join_next(&mut runs)?.unwrap();
+        assert!(!runs.contains(&ended));
+        Ok((runs.len(), durable::join_next(&mut runs).unwrap_err().code().to_owned()))
+    };
+    let ran = Harness::new().deployment("sleeper", sleeper).run(work, ());
+    assert_eq!(*ran.succeeded(), (4_099, "too-many-waits".to_owned()));
+}
+
 #[test]
 fn whichever_comes_first_decides() {
     let work = |wait: u64| -> Result<String> {
