@@ -128,8 +128,7 @@ mod tests {
 
     #[test]
     fn a_table_may_be_added_and_never_goes_missing() {
-        let (runs, events, more) =
-            (Table::new(1, "runs"), Table::new(9, "events"), Table::new(2, "more"));
+        let (runs, events, more) = (Table::new(1, "runs"), Table::new(9, "events"), Table::new(2, "more"));
         assert!(!sample().reconcile(&[events, runs]).unwrap());
         assert!(sample().reconcile(&[runs, events, more]).unwrap());
         assert!(sample().reconcile(&[runs, more]).is_err());
