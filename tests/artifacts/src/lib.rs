@@ -1,8 +1,12 @@
 //! The components that tests run, built from source by `.ci/build-guests.sh` when they are older than it. Each is built
 //! at most once a process, when first asked for; processes that ask at the same time wait for one another in cargo.
 //!
+//! Golden files are in [`golden`].
+//!
 //! Only for tests, benches and the demo's build: it needs the repository and a compiler.
 #![forbid(unsafe_code)]
+
+pub mod golden;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

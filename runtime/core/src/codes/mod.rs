@@ -291,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn every_code_keeps_its_status_title_and_fix() {
+        let mut text = String::new();
+        for code in Code::ALL {
+            let retryable = if code.is_retryable() { "retryable" } else { "not retryable" };
+            let class = if code.is_trap_or_limit() { ", trap or limit" } else { "" };
+            text += &format!("{code}: {}, {retryable}{class}\n", code.status());
+            text += &format!("  title: {}\n  fix: {}\n  page: {}\n", code.title(), code.fix(), code.page_path());
+        }
+        for code in SDK_CODES {
+            text += &format!("{}: of the SDK\n  title: {}\n", code.name, code.title);
+        }
+        tidemill_artifacts::golden::check(env!("CARGO_MANIFEST_DIR"), "codes.txt", &text);
+    }
+
+    #[test]
     fn a_misspelled_code_finds_its_page() {
         assert_eq!(Code::nearest("limit-feul"), Some(Code::LimitFuel));
         assert_eq!(Code::nearest("host/egres-denied"), Some(Code::EgressDenied));
