@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tidemill_artifacts::golden;
+
 use crate::program::call;
 
 const HEAD: &str = "\
@@ -59,14 +61,52 @@ fn the_page_says_what_help_says() {
         }
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference/cli.md");
-    if std::env::var_os("TIDEMILL_BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
+    golden::check_file(&path, &page);
+}
+
+/// The shells, the first line of each script, and the words that the bash script offers.
+#[test]
+fn completion_scripts_keep_their_names() {
+    let wrong = call(&["completions", "no-such-shell"]);
+    let shells = wrong.stderr.split("[possible values: ").nth(1).unwrap().split(']').next().unwrap();
+    let mut text = format!("shells: {shells}\n");
+    for shell in shells.split(", ") {
+        let script = call(&["completions", shell]);
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""), "{shell}");
+        let first = script.stdout.lines().find(|line| !line.is_empty()).unwrap();
+        text += &format!("{shell}: {first}\n");
     }
-    let written = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        written == page,
-        "docs/src/reference/cli.md is not what --help says: run TIDEMILL_BLESS=1 cargo test -p tidemill"
-    );
+    for word in words_of(&call(&["completions", "bash"]).stdout) {
+        text += &format!("bash: {word}\n");
+    }
+    golden::check(env!("CARGO_MANIFEST_DIR"), "completions.txt", &text);
+}
+
+/// The words that the bash script offers after each command.
+fn words_of(script: &str) -> Vec<String> {
+    let mut command = "";
+    let mut found = Vec::new();
+    for line in script.lines().map(str::trim) {
+        if let Some(name) = line.strip_suffix(')').filter(|name| name.starts_with("tidemill")) {
+            command = name;
+        }
+        if let Some(opts) = line.strip_prefix("opts=\"").and_then(|rest| rest.strip_suffix('"')) {
+            found.push(format!("{command}: {opts}"));
+        }
+    }
+    found
+}
+
+/// One command for each row of the exit code table.
+#[test]
+fn exit_codes_tell_whose_fault_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise = folder.path().join("noise.wasm");
+    std::fs::write(&noise, [7; 200]).unwrap();
+    assert_eq!(call(&["explain", "host/limit-fuel"]).code, 0);
+    assert_eq!(call(&["check", noise.to_str().unwrap()]).code, 1);
+    assert_eq!(call(&["no-such-command"]).code, 2);
+    assert_eq!(call(&["--url", "http://127.0.0.1:9", "runs"]).code, 3);
 }
 
 #[test]
