@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tidemill_artifacts::golden;
+
+use crate::world::World;
+
 const PAGE: &str = include_str!("../../../../docs/src/reference/api.md");
 
 #[test]
@@ -28,4 +32,11 @@ fn every_example_is_json_and_every_code_is_known() {
     for code in PAGE.split("host/").skip(1).filter_map(|rest| rest.split(['`', '"']).next()) {
         assert!(tidemill_core::Code::parse(&["host", code].join("/")).is_some(), "{code}");
     }
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_the_golden_one() {
+    let document = World::new().await.get("/openapi.json").await.is(200).json();
+    let text = serde_json::to_string_pretty(&document).unwrap();
+    golden::check(env!("CARGO_MANIFEST_DIR"), "openapi.json", &format!("{text}\n"));
 }
