@@ -28,6 +28,8 @@ mod disk;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+#[cfg(test)]
+mod golden;
 mod group;
 mod index;
 mod kv;

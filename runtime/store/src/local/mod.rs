@@ -15,6 +15,8 @@ mod feed;
 mod firings;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+#[cfg(test)]
+mod golden;
 mod held;
 mod inbox;
 mod journal;
