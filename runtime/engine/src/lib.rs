@@ -23,6 +23,8 @@ mod error;
 mod execute;
 mod exports;
 mod fuel;
+#[cfg(test)]
+mod golden;
 mod guest;
 mod history;
 mod host;

@@ -490,3 +490,42 @@ async fn until_cancelled<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidemill_artifacts::golden::{check, hex};
+
+    use super::*;
+
+    /// The answers as `http.fetch` and a slot of `http.fetch-all` record them.
+    #[test]
+    fn recorded_answers_keep_their_bytes() {
+        let came = || Came {
+            status: 201,
+            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+            body: b"created".to_vec().into(),
+            url: "https://example.org/orders".to_owned(),
+            elapsed: 300,
+        };
+        let failure = || Code::EgressDenied.failure("denied").with_details("[1]");
+        let fetched = |answer: &Result<Came, Failure>| postcard::to_stdvec(answer).unwrap();
+        let slot = |answer: &(usize, Result<Came, Failure>)| postcard::to_stdvec(answer).unwrap();
+        let rows = [
+            ("fetched", fetched(&Ok(came()))),
+            ("refused", fetched(&Err(failure()))),
+            ("slot", slot(&(300, Ok(came())))),
+            ("slot-refused", slot(&(1, Err(failure())))),
+        ];
+        let mut text = String::new();
+        for (name, bytes) in &rows {
+            let again = if name.starts_with("slot") {
+                slot(&postcard::from_bytes(bytes).unwrap())
+            } else {
+                fetched(&postcard::from_bytes(bytes).unwrap())
+            };
+            assert_eq!(again, *bytes, "{name}");
+            text += &format!("{name}: {}\n", hex(bytes));
+        }
+        check(env!("CARGO_MANIFEST_DIR"), "http-answers.txt", &text);
+    }
+}

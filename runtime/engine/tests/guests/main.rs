@@ -8,6 +8,7 @@ mod cancellation;
 mod debug;
 mod durable;
 mod egress;
+mod golden;
 mod health;
 mod https;
 mod integrity;

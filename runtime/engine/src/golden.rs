@@ -1,0 +1,140 @@
+//! Golden bytes of the state that the engine stores next to a journal.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use tidemill_artifacts::golden::{check, hex};
+use tidemill_core::journal::Position;
+use tidemill_core::run::{Export, Seed};
+use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
+use tidemill_store::records::{ExternalId, LedgerEntry, LedgerLeg, ScanPage, ScanRequest, Version, Versioned};
+
+use crate::activation::{Metric, MetricKind, SentEvent, SentSignal, StartRun};
+use crate::history::{Head, Mark, Marks, Open, Told};
+use crate::stretch::Stretch;
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn run(number: u128) -> RunId {
+    RunId::new(at(0), number)
+}
+
+fn entry(external_id: &str) -> LedgerEntry {
+    let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+    LedgerEntry {
+        id: format!("{}-00001", run(1)),
+        stream: "shop".parse().unwrap(),
+        run: run(1),
+        external_id: external_id.to_owned(),
+        kind: "sale".to_owned(),
+        minor_units: 1_999,
+        currency: "EUR".to_owned(),
+        net_revenue: 1_999,
+        occurred_at: at(1),
+        posted_at: at(2),
+        customer: Some("c-7".to_owned()),
+        description: "a book".to_owned(),
+        metadata: "{\"isbn\":1}".to_owned(),
+        legs: vec![leg("receivable", 1_999), leg("revenue", -1_999)],
+        fingerprint: [9; 16],
+    }
+}
+
+fn started() -> StartRun {
+    StartRun {
+        id: run(2),
+        deployment: "child".parse().unwrap(),
+        revision: Revision::new(3),
+        component: ComponentDigest::of(b"component"),
+        export: Export::Workflow,
+        input: Bytes::from_static(b"{\"n\":1}"),
+        key: "parent-1".to_owned(),
+        labels: vec![("team".to_owned(), "blue".to_owned())],
+        priority: 7,
+        at: at(3),
+        not_before: at(4),
+        detached: true,
+        seed: Seed([5; 32]),
+    }
+}
+
+fn metric(kind: MetricKind, name: &str, value: f64) -> Metric {
+    Metric { kind, name: name.to_owned(), value, labels: vec![("shop".to_owned(), "a".to_owned())] }
+}
+
+/// One effect of each kind that a retry keeps, one that came later, and an open step with a write.
+fn effects() -> Stretch {
+    let mut stretch = Stretch::default();
+    stretch.note_read("orders/1", &Versioned { value: None, version: Version(3) }).unwrap();
+    let request = ScanRequest { prefix: "orders/".to_owned(), after: Some("orders/1".to_owned()), limit: 1 };
+    let entries = vec![("orders/2".to_owned(), Bytes::from_static(b"two"), Version(4))];
+    stretch.overlay(request, ScanPage { entries, more: true });
+    let known = ExternalId { posting: None, fingerprint: [0; 16], version: Version(5) };
+    stretch.note_external_id("sale-1", &known).unwrap();
+    stretch.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
+    stretch.write("orders/3".to_owned(), None).unwrap();
+    stretch.post(entry("sale-1"));
+    stretch.start(started());
+    let payload = Bytes::from_static(b"true");
+    stretch.signal(SentSignal { to: run(3), name: "paid".to_owned(), payload, key: "signal-1".to_owned() });
+    let payload = Bytes::from_static(b"null");
+    stretch.publish(SentEvent { id: EventId::new(at(5), 8), topic: "orders.paid".parse().unwrap(), payload });
+    stretch.take("go", 11);
+    stretch.cancel(run(4));
+    stretch.observe(run(5));
+    stretch.sample(metric(MetricKind::Count, "orders", 2.0));
+    stretch.sample(metric(MetricKind::Gauge, "depth", -1.5));
+    stretch.sample(metric(MetricKind::Observe, "seconds", 0.25));
+    stretch.entry();
+    stretch.keep();
+    stretch.write("since".to_owned(), Some(Bytes::from_static(b"kept"))).unwrap();
+    stretch.open();
+    stretch.write("inside".to_owned(), Some(Bytes::from_static(b"step"))).unwrap();
+    stretch.post(entry("sale-2"));
+    stretch.note_claim();
+    stretch.keep_steps();
+    stretch
+}
+
+#[test]
+fn the_replay_state_beside_a_journal_keeps_its_bytes() {
+    let marks = Marks {
+        kept: Mark { at: Position::new(9), depth: 1 },
+        first: Mark { at: Position::new(4), depth: 0 },
+        first_kept: Mark { at: Position::new(3), depth: 0 },
+    };
+    let counts = Head {
+        at: Position::new(12),
+        fuel: 123_456,
+        next_line: Some(7),
+        log_bytes: 300,
+        http_calls: 2,
+        http_bytes: 4_096,
+        told: Some(Told { entry: Position::new(10), fuel: 100_000, at: at(6) }),
+        open: None,
+    };
+    let open = |stretch: Stretch| Head { open: Some(Open { stretch, marks }), ..counts.clone() };
+    let whole = effects();
+    // After a commit in the middle of a step, the step holds the versions that it has read.
+    let mut committed = whole.clone();
+    committed.committed();
+    // A transaction that begins with effects stores them twice: as they are, and as it began.
+    let mut begun = whole.clone();
+    begun.begin_here();
+    let heads = [
+        ("counts", counts.clone()),
+        ("no-lines", Head { next_line: None, told: None, ..counts.clone() }),
+        ("effects", open(whole)),
+        ("after-commit", open(committed)),
+        ("begun-again", open(begun)),
+    ];
+    let mut text = String::new();
+    for (name, head) in heads {
+        let bytes = head.write(0).unwrap().unwrap();
+        assert_eq!(Head::read(&bytes).unwrap(), head, "{name}");
+        writeln!(text, "{name}: {}", hex(&bytes)).unwrap();
+    }
+    check(env!("CARGO_MANIFEST_DIR"), "replay-state.txt", &text);
+}
