@@ -215,6 +215,19 @@ impl Host {
         }
     }
 
+    /// Waits until `holds` is true of the answer of a path.
+    pub async fn until_path(&self, path: &str, holds: impl Fn(&Value) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if holds(&answer) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} stays {answer}\n{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn run_request(&self, name: &str, input: &Value) -> reqwest::RequestBuilder {
         let request = self.http.post(self.url(&format!("/v1/deployments/{name}/runs")));
         request.header("content-type", "application/json").body(input.to_string())
@@ -266,8 +279,9 @@ impl Host {
 
 /// The port that a host says it is up at, once it has said the whole line.
 fn port_told(said: &str) -> Option<u16> {
-    let (port, _) = said.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
-    port.trim().parse().ok()
+    let (line, _) = said.split_once("tidemill is up at http://127.0.0.1:")?.1.split_once('\n')?;
+    // In a JSON log more text follows.
+    line.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 impl Drop for Host {

@@ -11,6 +11,7 @@ mod counting;
 mod damage;
 mod examples;
 mod flight;
+mod folders;
 mod full;
 #[allow(dead_code, reason = "shared with other tests")]
 mod host;
