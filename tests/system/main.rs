@@ -13,6 +13,7 @@ mod examples;
 mod flight;
 mod folders;
 mod full;
+mod golden;
 #[allow(dead_code, reason = "shared with other tests")]
 mod host;
 mod ledger;
