@@ -38,11 +38,15 @@ pub fn check(list: &str, rule: &str, found: &Offenders) {
         return write(list, found);
     }
     let before = before.unwrap_or_default();
+    let mut more = Vec::new();
     for (name, places) in found {
         let allowed = before.get(name).copied().unwrap_or_default();
-        let shown = &places[..places.len().min(SHOWN)];
-        assert!(places.len() <= allowed, "{rule}\n{name}: {} of {allowed} that are allowed\n{shown:#?}", places.len());
+        if places.len() > allowed {
+            let shown = &places[..places.len().min(SHOWN)];
+            more.push(format!("{name}: {} places, at most {allowed} are allowed: {shown:#?}", places.len()));
+        }
     }
+    assert!(more.is_empty(), "{rule}\n{}", more.join("\n"));
     if blesses {
         return write(list, found);
     }

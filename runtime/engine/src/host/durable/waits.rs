@@ -1,6 +1,8 @@
-//! Waiting: for a time, a signal, the end of a run. A wait is a commit point; while it lasts the run need not be in memory.
+//! Waiting: for a time, a signal, the end of a run. A wait is a commit point; while it lasts the
+//! run need not be in memory.
 //!
-//! A wait has two entries: when it began, its end in time; and what came of it, first in the stretch that it opens.
+//! A wait has two entries: when it began, its end in time; and what came of it, first in the
+//! stretch that it opens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,8 @@ use crate::host::call::{Answer, answer};
 
 /// Maximum number of signals in one wait.
 const SIGNALS: usize = 1_000;
-/// Maximum number of runs in one wait: all that a run may have that are not detached and have not ended.
+/// Maximum number of runs in one wait: all that a run may have that are not detached and have not
+/// ended.
 const RUNS: usize = OPEN_CHILDREN as usize;
 /// Maximum number of things that the journal shows of a wait.
 const SHOWN: usize = 100;
@@ -76,7 +79,8 @@ async fn until(
     }
 }
 
-/// Sleeps for a function of WASI, which cannot fail: where the run is asked to end, the sleep is over at once.
+/// Sleeps for a function of WASI, which cannot fail: where the run is asked to end, the sleep is
+/// over at once.
 pub(in crate::host) async fn sleep_for_wasi(guest: &mut Guest, until: Timestamp) -> wasmtime::Result<()> {
     guest.not_in_health_check("sleep").map_err(End::from)?;
     let request = hash(&[b"wasi", &until.as_millis().to_le_bytes()]);
@@ -232,7 +236,8 @@ async fn wait(
     }
 }
 
-/// What the journal shows of a wait: one line for each of the first things, and the number of the others.
+/// What the journal shows of a wait: one line for each of the first things, and the number of the
+/// others.
 fn shown(parts: &[String]) -> String {
     match parts.get(..SHOWN) {
         Some(first) if parts.len() > SHOWN => format!("{}\n{} more", first.join("\n"), parts.len() - SHOWN),
@@ -256,7 +261,8 @@ async fn own_runs(guest: &mut Guest, wanted: &[Wanted]) -> wasmtime::Result<Resu
     Ok(Ok(()))
 }
 
-/// What has come of what is wanted: nothing yet; or what came first, or all; or, as an empty list, the end of the time. The
+/// What has come of what is wanted: nothing yet; or what came first, or all; or, as an empty list,
+/// the end of the time. The
 /// earliest counts, whenever it is looked for.
 async fn look(
     guest: &mut Guest,
