@@ -75,7 +75,7 @@ mod tests {
     }
 
     fn fail(attempts: &FailedAttempts, number: u32, millis: u64) -> u16 {
-        let problem = Problem::new(Code::Unauthorised, "x");
+        let problem = Problem::new(Code::Unauthorized, "x");
         attempts.failed(&peer(number), Timestamp::from_millis(millis), problem).status().as_u16()
     }
 

@@ -40,7 +40,7 @@ pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Answer<()
 /// Lets the request pass.
 ///
 /// # Errors
-/// [`Code::Unauthorised`] without the right token. Without a token to ask for: [`Code::OriginRefused`] where `host` is
+/// [`Code::Unauthorized`] without the right token. Without a token to ask for: [`Code::OriginRefused`] where `host` is
 /// not a name of this machine's own loopback, which stops a web page that has pointed its own name here. Either way where
 /// `origin` or `sec-fetch-site` names another site.
 pub fn check(token: Option<&str>, headers: &HeaderMap) -> Answer<()> {
@@ -53,13 +53,13 @@ pub fn check(token: Option<&str>, headers: &HeaderMap) -> Answer<()> {
 
 fn check_token(token: &str, headers: &HeaderMap) -> Answer<()> {
     let Some(given) = headers.get(AUTHORIZATION) else {
-        return Err(Problem::new(Code::Unauthorised, "the request has no `authorization` header"));
+        return Err(Problem::new(Code::Unauthorized, "the request has no `authorization` header"));
     };
     let (scheme, given) = given.as_bytes().split_at_checked(7).unwrap_or_default();
     if scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.trim_ascii().ct_eq(token.as_bytes())) {
         Ok(())
     } else {
-        Err(Problem::new(Code::Unauthorised, "the request has another token than this host's"))
+        Err(Problem::new(Code::Unauthorized, "the request has another token than this host's"))
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         assert!(check("bearer  s3cret ").is_ok());
         for bad in ["", "s3cret", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Basic s3cret", "Bearers3cret"]
         {
-            assert_eq!(check(bad).unwrap_err().code(), "host/unauthorised", "{bad}");
+            assert_eq!(check(bad).unwrap_err().code(), "host/unauthorized", "{bad}");
         }
     }
 

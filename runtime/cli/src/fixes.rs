@@ -19,7 +19,7 @@ const fn own(code: Code) -> Option<&'static str> {
         Code::DeploymentNotFound => "See `tidemill deployments`, or make it with `tidemill deploy`.",
         Code::ModuleNotFound => "Upload it first: `tidemill deploy`.",
         Code::ComponentNotFound => "Upload it first: `tidemill deploy`; `tidemill modules` lists the components.",
-        Code::Unauthorised => {
+        Code::Unauthorized => {
             "Give the host's token: --token-file FILE, TIDEMILL_TOKEN_FILE, TIDEMILL_TOKEN, or a profile with token_file."
         }
         Code::PreconditionFailed => "Read it again, and apply your change to what it is now.",

@@ -47,7 +47,7 @@ async fn without_the_token_only_signs_of_life_are_seen() {
     let right = [("authorization", "Bearer s3cret")];
     world.ask("GET", "/v1/runs", &right, "").await.is(200);
     // Not even what is not there is told apart.
-    world.get("/v1/nothing").await.refused(401, "host/unauthorised");
+    world.get("/v1/nothing").await.refused(401, "host/unauthorized");
 }
 
 #[tokio::test]

@@ -225,7 +225,7 @@ fn a_token_opens_and_its_absence_does_not() {
     std::fs::write(&file, format!("{token}\n")).unwrap();
     let host = Served::start(&folder.path().join("data"), &[], Some(token));
     let closed = host.call(&["runs"]);
-    assert!(closed.code == 1 && closed.stderr.contains("host/unauthorised"), "{closed:?}");
+    assert!(closed.code == 1 && closed.stderr.contains("host/unauthorized"), "{closed:?}");
     assert_eq!(host.call(&["runs", "--token-file", file.to_str().unwrap()]).code, 0);
 }
 

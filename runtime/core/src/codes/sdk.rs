@@ -1,13 +1,14 @@
-//! The codes that the SDK gives to a module's failures. They are the module's, not the host's: nothing here decides by them.
+//! The codes that the SDK gives to failures of a module. They belong to the module: the host does
+//! not act on them.
 
 use super::Code;
 
-/// A code of the SDK, with its page.
+/// A code of the SDK with its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SdkCode {
     /// The code, such as `bad-input`.
     pub name: &'static str,
-    /// What it means, in a few words.
+    /// The meaning in a few words.
     pub title: &'static str,
     /// The page, in Markdown.
     pub page: &'static str,
@@ -15,7 +16,7 @@ pub struct SdkCode {
 
 macro_rules! sdk_codes {
     ($($name:literal: $title:literal;)*) => {
-        /// Every code of the SDK.
+        /// All codes of the SDK.
         pub const SDK_CODES: &[SdkCode] = &[$(SdkCode {
             name: $name,
             title: $title,
@@ -25,38 +26,38 @@ macro_rules! sdk_codes {
 }
 
 sdk_codes! {
-    "bad-input": "An input does not have the shape that the module expects";
-    "bad-config": "The deployment's configuration does not have the shape that the module expects";
-    "bad-state": "A value in the deployment's state does not have the shape that the module expects";
-    "bad-signal": "The payload of a signal does not have the shape that the module expects";
-    "bad-step": "The recorded result of a step does not have the shape that the module expects";
-    "bad-output": "The output of another run does not have the shape that the module expects";
-    "bad-response": "An HTTP answer does not have the shape that the module expects";
+    "bad-input": "An input does not match the type that the module expects";
+    "bad-config": "The deployment's configuration does not match the type that the module expects";
+    "bad-state": "A state value does not match the type that the module expects";
+    "bad-signal": "A signal's payload does not match the type that the module expects";
+    "bad-step": "A step's recorded result does not match the type that the module expects";
+    "bad-output": "The output of another run does not match the type that the module expects";
+    "bad-response": "An HTTP response does not match the type that the module expects";
     "bad-retry": "The text is not a retry preset";
-    "bad-wait": "The host answered a wait with something that was not waited for";
-    "too-many-waits": "Nothing has come of more signals and runs than one wait takes";
-    "answers-missing": "The host gave fewer answers than there were requests";
+    "bad-wait": "The result of a wait does not match its request";
+    "too-many-waits": "The list of a wait is longer than one wait takes, and nothing in it has occurred";
+    "answers-missing": "The host returned fewer responses than requests";
     "not-json": "A value cannot be written as JSON";
-    "http-status": "An HTTP request was answered with an error status";
+    "http-status": "An HTTP response has an error status";
     "saga-incomplete": "A saga failed, and some of its steps could not be undone";
-    "cancelled": "A run that was waited for was cancelled";
-    "error": "The module failed with an error that has no code of its own";
+    "cancelled": "A run that the module waited for was cancelled";
+    "error": "The module failed with an error that has no code";
 }
 
 impl SdkCode {
-    /// The code of that text.
+    /// The code with this text.
     #[must_use]
     pub fn parse(text: &str) -> Option<&'static Self> {
         SDK_CODES.iter().find(|code| code.name == text)
     }
 
-    /// Where a host serves the page, such as `/errors/sdk-bad-input`.
+    /// The path of the page on a host, such as `/errors/sdk-bad-input`.
     #[must_use]
     pub fn page_path(&self) -> String {
         format!("/errors/sdk-{}", self.name)
     }
 
-    /// The code whose text is nearest to `text`, unless a host's code is nearer.
+    /// The code whose text is most similar to `text`, unless a code of the host is more similar.
     #[must_use]
     pub fn nearest(text: &str) -> Option<&'static Self> {
         if text.len() > 64 {
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_of_the_sdk_has_a_page_of_its_own() {
+    fn a_code_of_the_sdk_has_its_own_page() {
         for code in SDK_CODES {
             assert!(code.page.starts_with(&format!("# {}: ", code.name)), "{}", code.name);
             for part in ["## What happened", "## What to do", "## Common causes"] {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_that_the_sdk_makes_has_a_page() {
+    fn every_code_in_the_sdk_has_a_page() {
         let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust/src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
