@@ -1,8 +1,9 @@
-//! The stable error codes: one for each way in which the host refuses or fails.
+//! The stable error codes: one for each reason of a refusal or failure of the host.
 //!
-//! A code keeps its meaning for ever, because programs decide by it. To add one: give it a line in `list.rs`, write
-//! its page `docs/errors/host-NAME.md` (without it the build fails), and list it in `docs/errors/README.md` (a test
-//! looks). A code is never renamed or given another meaning; one that is no longer used stays in the list.
+//! A code keeps its meaning forever, because programs act on it. To add a code, add a line to
+//! `list.rs`, write its page `docs/errors/host-NAME.md` (the build needs it), and list it in
+//! `docs/errors/README.md` and `docs/src/SUMMARY.md` (tests check this). A code is never renamed or
+//! given another meaning. An unused code stays in the list.
 
 mod list;
 mod sdk;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// All that is said about one code.
+/// The properties of one code.
 struct Facts {
     name: &'static str,
     status: u16,
@@ -40,7 +41,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// Every code, in the order of the list.
+            /// All codes, in the order of the list.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             pub(super) const fn facts(self) -> super::Facts {
@@ -63,31 +64,32 @@ macro_rules! codes {
 use codes;
 
 impl Code {
-    /// The code's text, such as `host/limit-fuel`.
+    /// The text of the code, such as `host/limit-fuel`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.facts().name
     }
 
-    /// What it means, in a few words; the `title` of a problem.
+    /// The meaning in a few words: the `title` of a problem.
     #[must_use]
     pub const fn title(self) -> &'static str {
         self.facts().title
     }
 
-    /// What to do next, in a sentence. Whoever knows more says more.
+    /// The general fix, as a sentence. A caller that knows the context gives a more specific one.
     #[must_use]
     pub const fn fix(self) -> &'static str {
         self.facts().fix
     }
 
-    /// The HTTP status of an answer with this code. A *run* that failed with it is a request that was served: 200.
+    /// The HTTP status of a response with this code. The record of a *run* that failed with it has
+    /// status 200, because the request succeeded.
     #[must_use]
     pub const fn status(self) -> u16 {
         self.facts().status
     }
 
-    /// Whether the same work may succeed if it is tried again, where nothing better is known.
+    /// Whether the same work may succeed if it is tried again. This is the default for failures.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         self.facts().retryable
@@ -99,14 +101,14 @@ impl Code {
         self.facts().page
     }
 
-    /// Where a host serves that page, such as `/errors/host-limit-fuel`; the `type` of a problem.
+    /// The path of the page on a host, such as `/errors/host-limit-fuel`: the `type` of a problem.
     #[must_use]
     pub const fn page_path(self) -> &'static str {
         self.facts().page_path
     }
 
-    /// Whether it says that a guest trapped or met a limit of its run: such work is not tried again unless the
-    /// deployment's retry policy has `on_trap`.
+    /// Whether the guest trapped or reached a limit of its run. The host retries such a run only if
+    /// its retry policy has `on_trap`.
     #[must_use]
     pub const fn is_trap_or_limit(self) -> bool {
         matches!(
@@ -128,13 +130,13 @@ impl Code {
         )
     }
 
-    /// The code of that text; none where it is not one of the host's.
+    /// The code with this text, or `None` if it is not a code of the host.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
 
-    /// A failure with this code, retryable as [`Code::is_retryable`] says.
+    /// A failure with this code. [`Code::is_retryable`] decides whether it is retryable.
     #[must_use]
     pub fn failure(self, message: impl Into<String>) -> Failure {
         Failure {
@@ -145,7 +147,8 @@ impl Code {
         }
     }
 
-    /// The known code whose text is nearest to `text`, with or without its `host/`; for `tidemill explain`.
+    /// The code whose text is most similar to `text`, with or without `host/`; for
+    /// `tidemill explain`.
     #[must_use]
     pub fn nearest(text: &str) -> Option<Self> {
         let text = text.get(..64).unwrap_or(text);
@@ -168,9 +171,9 @@ impl fmt::Display for Code {
     }
 }
 
-/// A text is not one of the host's codes.
+/// The text is not a code of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the host's codes")]
+#[error("not a code of the host")]
 pub struct UnknownCode;
 
 impl FromStr for Code {
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_reads_back_and_is_there_once() {
+    fn a_code_is_unique_and_parses_back() {
         let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_has_a_status_that_blames_the_right_side() {
+    fn a_code_has_a_status_of_the_side_at_fault() {
         for code in Code::ALL {
             assert!((400..600).contains(&code.status()), "{code}");
             if matches!(code.status(), 429 | 503 | 408) && !code.as_str().starts_with("host/store-") {
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_what_happened_and_what_to_do() {
+    fn a_page_has_its_parts() {
         for code in Code::ALL {
             let page = code.page();
             assert!(page.starts_with(&format!("# {code}: ")), "{code}");
@@ -243,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_page_has_its_code_and_its_line_in_the_index() {
+    fn every_page_has_a_code_and_a_line_in_the_index() {
         let index = std::fs::read_to_string(pages().join("README.md")).unwrap();
         let known: BTreeSet<_> = Code::ALL.iter().map(|code| format!("{}.md", &code.page_path()[8..])).collect();
         for code in Code::ALL {
@@ -259,11 +262,11 @@ mod tests {
                 assert!(index.contains(&format!("[`{}`]({name})", code.name)), "{} is not in the index", code.name);
             }
             let is_known = known.contains(&name) || of_the_sdk.is_some();
-            assert!(name == "README.md" || is_known, "{name} is the page of no code");
+            assert!(name == "README.md" || is_known, "{name} is not the page of a code");
         }
     }
 
-    /// The Rust sources below `folder`.
+    /// Adds the Rust files in `folder` and its subfolders to `found`.
     fn sources(folder: PathBuf, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_crate_makes_up_a_code() {
+    fn every_crate_uses_only_listed_codes() {
         let runtime = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut files = Vec::new();
         sources(runtime, &mut files);
@@ -283,9 +286,9 @@ mod tests {
             let text = std::fs::read_to_string(file).unwrap();
             for rest in text.split("\"host/").skip(1) {
                 let code = format!("host/{}", rest.split(['"', '\\']).next().unwrap_or_default());
-                // What is put together at run time comes from somebody who asks.
+                // A code that is formatted at run time comes from a caller's input.
                 let whole = code != "host/" && !code.contains('{');
-                assert!(!whole || Code::parse(&code).is_some(), "{code} in {} is none of the list", file.display());
+                assert!(!whole || Code::parse(&code).is_some(), "{code} in {} is not in the list", file.display());
             }
         }
     }
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelled_code_finds_its_page() {
+    fn the_nearest_code_of_a_misspelled_one_is_found() {
         assert_eq!(Code::nearest("limit-feul"), Some(Code::LimitFuel));
         assert_eq!(Code::nearest("host/egres-denied"), Some(Code::EgressDenied));
         assert_eq!(Code::nearest("something else"), None);
@@ -314,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_asked_for(text in "\\PC{0,200}") {
+        fn any_text_is_looked_up_without_a_panic(text in "\\PC{0,200}") {
             let _ = Code::parse(&text);
             let _ = Code::nearest(&text);
         }
