@@ -1,7 +1,9 @@
-//! What `wit-bindgen` makes of the contract in `wit/`. Not for authors: the typed modules stand before it.
+//! The code that `wit-bindgen` generates from the contract in `wit/`. Authors use the typed modules
+//! instead.
 //!
-//! Each world has a module of its own with its own export macro, so that a component exports any of them together, and
-//! one that a component does not export leaves no trace in it. All share the import bindings of [`imports`].
+//! Each world has its own module with its own export macro. A component can therefore export any
+//! combination of worlds, and a world that it does not export leaves nothing in it. All worlds
+//! share the import bindings of [`imports`].
 #![allow(missing_docs, unsafe_code, clippy::all, clippy::allow_attributes_without_reason, reason = "generated")]
 
 pub mod imports {

@@ -1,27 +1,28 @@
-//! The run's clock. Its time never runs backwards, and is the same again when the run is brought back; `std::time` shows
-//! the same clock.
+//! The run's clock. Its time never decreases, and replay returns the recorded times. `std::time`
+//! shows the same clock.
 
 use crate::host::clock as host;
 use crate::time::{Timestamp, to_millis};
 use crate::{Error, Result};
 use std::time::Duration;
 
-/// What time it is.
+/// Returns the current time.
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::from_millis(host::now())
 }
 
-/// Waits. A run that sleeps for a week holds no memory meanwhile, and survives the host's restart.
+/// Sleeps for a duration. The sleep continues after a restart of the host. A long sleep needs no
+/// memory.
 ///
 /// # Errors
-/// `host/wait-in-step` inside a step, `host/cancelled` once the run is to end, `host/not-available` where the host does
-/// not do this yet.
+/// `host/wait-in-step` inside a step, `host/cancelled` if the run is being cancelled,
+/// `host/not-available` if the host does not implement it.
 pub fn sleep(span: Duration) -> Result<()> {
     host::sleep(to_millis(span)).map_err(Error::from_failure)
 }
 
-/// Waits until a time; not at all where it has passed.
+/// Sleeps until a time. Returns at once if the time has passed.
 ///
 /// # Errors
 /// As [`sleep`].

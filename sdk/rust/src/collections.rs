@@ -1,13 +1,13 @@
-//! Hash maps and sets that iterate in the same order in every run. std's own are seeded by how many were made before
-//! them, so a step that is skipped when a run is brought back would change their order.
+//! Hash maps and sets that iterate in the same order in every run. The seeds of std's maps depend
+//! on the number of maps created before, so a step that replay skips would change their order.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::BuildHasherDefault;
 
-/// std's hash map with a hasher that is always the same. Make one with `HashMap::default()`.
+/// std's hash map with a fixed hasher. Create one with `HashMap::default()`.
 ///
-/// Whoever chooses the keys can make them collide: prefer `BTreeMap` for what strangers send.
+/// An attacker who chooses the keys can cause collisions. Prefer `BTreeMap` for untrusted keys.
 pub type HashMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-/// std's hash set with a hasher that is always the same. Make one with `HashSet::default()`.
+/// std's hash set with a fixed hasher. Create one with `HashSet::default()`.
 pub type HashSet<T> = std::collections::HashSet<T, BuildHasherDefault<DefaultHasher>>;

@@ -1,4 +1,4 @@
-//! Who and why: the run that this guest executes.
+//! The run that this guest executes, and its trigger.
 
 use crate::durable::RunId;
 use crate::host::context as host;
@@ -6,42 +6,43 @@ use crate::{Error, Result, Timestamp, json};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// What started the run.
+/// The trigger of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// `manual`, `schedule`, `webhook`, `event`, `parent` or `health-check`; more may come.
+    /// `manual`, `schedule`, `webhook`, `event`, `parent` or `health-check`. Later releases may add
+    /// kinds.
     pub kind: String,
-    /// Of the schedule, the hook or the topic.
+    /// The name of the schedule, the hook or the topic.
     pub name: Option<String>,
-    /// Of the delivery or the event.
+    /// The id of the delivery or the event.
     pub id: Option<String>,
-    /// The nominal time of a firing, not the late one.
+    /// The nominal time of a firing, even if the run starts late.
     pub at: Option<Timestamp>,
     /// The run that started this one.
     pub parent: Option<RunId>,
-    /// What else there is to know of it.
+    /// Further data about the trigger.
     pub details: Value,
 }
 
-/// This run's id.
+/// Returns the id of this run.
 #[must_use]
 pub fn id() -> RunId {
     RunId::from_host(host::id())
 }
 
-/// The deployment's name, `name/instance` for one of several parametrised copies.
+/// Returns the name of the deployment: `name`, or `name/instance` for an instance of it.
 #[must_use]
 pub fn deployment() -> String {
     host::deployment()
 }
 
-/// The digest of the component, `sha256:…`.
+/// Returns the digest of the component: `sha256:…`.
 #[must_use]
 pub fn component() -> String {
     host::component()
 }
 
-/// What started the run.
+/// Returns the trigger of the run.
 #[must_use]
 pub fn triggered_by() -> Trigger {
     let trigger = host::triggered_by();
@@ -55,28 +56,30 @@ pub fn triggered_by() -> Trigger {
     }
 }
 
-/// When the run was asked for.
+/// Returns the time at which the run was requested.
 #[must_use]
 pub fn created_at() -> Timestamp {
     Timestamp::from_millis(host::created_at())
 }
 
-/// Counts from 1 each time the run itself is tried again.
+/// Returns the number of the run's current attempt, from 1.
 #[must_use]
 pub fn attempt() -> u32 {
     host::attempt()
 }
 
-/// Counts from 1 each time the run continues as new.
+/// Returns the number of the run's current generation, from 1. Each continue-as-new starts a
+/// generation.
 #[must_use]
 pub fn generation() -> u32 {
     host::generation()
 }
 
-/// The deployment's configuration: `[config]` of its manifest, as it stood when this generation began.
+/// Returns the deployment's configuration: `[config]` of its manifest at the start of this
+/// generation.
 ///
 /// # Errors
-/// `bad-config`, not retryable, where it does not have the shape of `T`; the message names the field.
+/// `bad-config`, not retryable, if it does not match `T`; the message names the field.
 pub fn config<T: DeserializeOwned>() -> Result<T> {
     json::decode(&host::config()).map_err(|why| Error::new("bad-config", format!("the deployment's [config]: {why}")))
 }

@@ -1,5 +1,5 @@
-//! The one error of a guest: a code, a sentence, and whether trying again may help. It is what the contract calls a
-//! failure, and what people and other modules see of a run that did not succeed.
+//! The error type of guests: a code, a sentence, and whether the failure is retryable. The contract
+//! calls it a failure. Operators and other modules see it if a run does not succeed.
 
 use crate::host::types::Failure;
 use serde::Serialize;
@@ -7,16 +7,18 @@ use serde_json::Value;
 use std::any::Any;
 use std::fmt;
 
-/// What every fallible call of the SDK returns, and what an exported function may.
+/// The result of every fallible call of the SDK and of exported functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something did not succeed.
+/// The reason why something did not succeed.
 ///
-/// `?` turns every `std::error::Error` into one, with the code `error`. Whether it is retryable then follows from its
-/// type: an error of serde, of a number's or of UTF-8's parsing is the same at the next try and is not; any other is. Say it yourself
-/// with [`Error::new`] and [`Error::retryable`] where you know better.
+/// `?` converts every `std::error::Error` into this type, with the code `error`. The type of the
+/// error decides whether it is retryable: errors of serde and of parsing numbers or UTF-8 are the
+/// same at the next attempt and are not; all others are. Use [`Error::new`] and
+/// [`Error::retryable`] to decide it yourself.
 ///
-/// Like `anyhow`'s it is not itself a `std::error::Error`, or that conversion could not exist.
+/// Like `anyhow::Error`, it does not implement `std::error::Error`, because that conversion could
+/// then not exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     code: String,
@@ -26,40 +28,40 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure that is the same at the next try: the run is not tried again.
+    /// Creates a failure that is not retryable.
     ///
-    /// `code` is stable and machine-readable, such as `card-declined`; codes that begin with `host/` are the host's own.
-    /// `message` is one sentence for a person.
+    /// `code` is stable and machine-readable, such as `card-declined`. Codes that begin with
+    /// `host/` belong to the host. `message` is one sentence for a person.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), retryable: false, details: None }
     }
 
-    /// A failure that may not happen at the next try: the deployment's retry policy decides what follows.
+    /// Creates a retryable failure. The deployment's retry policy decides about the next attempt.
     pub fn retryable(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::new(code, message) }
     }
 
-    /// Anything more that a handler may want. What does not serialise is left out.
+    /// Adds further data for a handler. Data that does not serialize is omitted.
     #[must_use]
     pub fn with_details(mut self, details: impl Serialize) -> Self {
         self.details = serde_json::to_value(details).ok();
         self
     }
 
-    /// The same failure, with what was being done before its message.
+    /// Returns the same failure with `doing` before its message.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
         self
     }
 
-    /// Stable and machine-readable.
+    /// Returns the stable, machine-readable code.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// One sentence for a person.
+    /// Returns the message, one sentence for a person.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -71,28 +73,28 @@ impl Error {
         self.retryable
     }
 
-    /// Whether this is the host's word that the run is to end: told once, after which calls go on working for the grace period, so that the
-    /// run can tidy up.
+    /// Whether this is the cancellation of the run. The host reports it once. After that, calls
+    /// work for the grace period, so that the run can undo its work.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.code == "host/cancelled"
     }
 
-    /// The same failure, which is not tried again.
+    /// Returns the same failure, not retryable.
     #[must_use]
     pub fn not_retryable(mut self) -> Self {
         self.retryable = false;
         self
     }
 
-    /// Anything more that a handler may want.
+    /// Returns further data for a handler.
     #[must_use]
     pub fn details(&self) -> Option<&Value> {
         self.details.as_ref()
     }
 
     pub(crate) fn from_failure(failure: Failure) -> Self {
-        // The host answers JSON text; what were not JSON is better kept as text than lost.
+        // The host sends JSON text. Text that is not JSON is kept as text rather than dropped.
         let details = failure.details.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
         Self { code: failure.code, message: failure.message, retryable: failure.retryable, details }
     }
@@ -124,7 +126,7 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
-/// The error and what caused it, in one line.
+/// Joins the error and its causes into one line.
 fn sentence(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut source = error.source();
@@ -139,7 +141,7 @@ fn sentence(error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// Errors that depend on nothing but the value they were given.
+/// Whether the error depends only on its input value.
 fn same_at_the_next_try(error: &dyn Any) -> bool {
     error.is::<serde_json::Error>()
         || error.is::<serde_path_to_error::Error<serde_json::Error>>()
@@ -152,12 +154,12 @@ fn same_at_the_next_try(error: &dyn Any) -> bool {
         || error.is::<std::fmt::Error>()
 }
 
-/// Says what was being done when something failed.
+/// Adds the current action to a failure.
 pub trait Context<T> {
     /// Puts `doing` before the failure's message: `reading the feed: not found`.
     ///
     /// # Errors
-    /// The failure it was called on, with the longer message.
+    /// The original failure with the longer message.
     fn context(self, doing: impl fmt::Display) -> Result<T>;
 }
 
@@ -167,7 +169,8 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// Returns early with a failure that is not retryable: `bail!("card-declined", "the bank said {answer}")`.
+/// Returns early with a failure that is not retryable:
+/// `bail!("card-declined", "the bank said {answer}")`.
 #[macro_export]
 macro_rules! bail {
     ($code:expr, $($message:tt)+) => {

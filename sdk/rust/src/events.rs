@@ -1,7 +1,8 @@
-//! Topics: an event reaches every subscription that names its topic exactly once.
+//! Topics. An event reaches each matching subscription exactly once.
 //!
-//! A subscription is a `[[subscription]]` of a manifest: for each event it makes a run of the deployment's workflow, whose input is the
-//! event's payload. So the handler of an event is an ordinary workflow with a typed input; [`event`] tells which event it is.
+//! A subscription is a `[[subscription]]` of a manifest. For each event it starts a run of the
+//! deployment's workflow with the event's payload as input. The handler of an event is therefore an
+//! ordinary workflow with a typed input. [`event`] returns the event.
 //!
 //! ```no_run
 //! use serde::Deserialize;
@@ -27,24 +28,24 @@ use crate::host::events as host;
 use crate::{Error, Result, Timestamp, context, json};
 use serde::Serialize;
 
-/// The event that a run was made for.
+/// The event that started a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Its id: the same for every subscription, and in every replay.
+    /// The id of the event. It is the same for every subscription and in every replay.
     pub id: String,
-    /// Where it was published.
+    /// The topic of the event.
     pub topic: String,
-    /// When it was published.
+    /// The time of publication.
     pub at: Timestamp,
-    /// The subscription of this deployment that asked for it.
+    /// The subscription of this deployment that matched the event.
     pub subscription: String,
-    /// The deployment and the run that published it; none where somebody from outside did.
+    /// The deployment and the run that published it; `None` if an API caller published it.
     pub publisher: Option<(String, RunId)>,
-    /// The replay that gives it again; none the first time.
+    /// The subscription replay that delivered it; `None` the first time.
     pub replay: Option<String>,
 }
 
-/// The event that this run was made for; none where something else has started it.
+/// Returns the event that started this run, or `None` if another trigger did.
 #[must_use]
 pub fn event() -> Option<Event> {
     let trigger = context::triggered_by();
@@ -64,12 +65,14 @@ pub fn event() -> Option<Event> {
     })
 }
 
-/// Publishes an event to a topic that the deployment is granted (`topics` under `[grants]`). It leaves when this run next commits, or at the end of
-/// the outermost step that it is in: what fails has published nothing.
+/// Publishes an event to a topic. The deployment needs a grant for it (`topics` under `[grants]`).
+/// The event is published with the next commit of this run, or at the end of the outermost open
+/// step. A failed attempt publishes nothing.
 ///
 /// # Errors
-/// `host/not-granted` without the grant, `host/bad-argument` for what is no topic or a payload of more than 64 KiB, `host/limit-topics` for a topic too
-/// many, `not-json` for a payload that does not serialise.
+/// `host/not-granted` without the grant, `host/bad-argument` for an invalid topic or a payload of
+/// more than 64 KiB, `host/limit-topics` if the maximum number of topics is reached, `not-json` for
+/// a payload that does not serialize.
 pub fn publish(topic: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
     host::publish(topic, &json::encode(payload)?).map_err(Error::from_failure)
 }

@@ -1,5 +1,5 @@
-//! Between the contract's exports and an author's functions; called by what the attribute macros generate, and by nobody
-//! else.
+//! The connection between the contract's exports and an author's functions. Only the code that the
+//! attribute macros generate calls it.
 
 use crate::bindings::{health, revenue_stream, webhook};
 use crate::stream::{Collection, Period};
@@ -23,7 +23,7 @@ where
     workflow_without_input(|| run(input))
 }
 
-/// Runs a workflow that takes none.
+/// Runs a workflow that takes no input.
 pub fn workflow_without_input<O, E>(run: impl FnOnce() -> Result<O, E>) -> Result<String, Failure>
 where
     O: Serialize,

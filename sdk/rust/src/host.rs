@@ -1,4 +1,5 @@
-//! Who answers the contract's imports: the host, through what `wit-bindgen` made of them; in a native test one that is not one.
+//! The implementation of the contract's imports: the bindings of `wit-bindgen`, or the test harness
+//! in a native test.
 
 #[cfg(not(all(feature = "testing", not(target_arch = "wasm32"))))]
 pub(crate) use crate::bindings::imports::tidemill::guest::{

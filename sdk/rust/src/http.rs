@@ -1,11 +1,11 @@
-//! Outbound HTTP through the host, to the hosts that the deployment is granted.
+//! Outbound HTTP through the host, to the origins in the deployment's grants.
 //!
 //! ```no_run
 //! # fn main() -> tidemill_sdk::Result<()> {
 //! use tidemill_sdk::http;
 //!
-//! let answer = http::get("https://api.example.org/rates").header("Accept", "application/json").send()?;
-//! let rates: std::collections::BTreeMap<String, u64> = answer.ok()?.json()?;
+//! let request = http::get("https://api.example.org/rates").header("Accept", "application/json");
+//! let rates: std::collections::BTreeMap<String, u64> = request.send()?.ok()?.json()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -18,37 +18,37 @@ use crate::{Error, Result, durable, json};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
-/// A `GET` request to an absolute URL.
+/// Creates a `GET` request to an absolute URL.
 pub fn get(url: impl Into<String>) -> Request {
     request("GET", url)
 }
 
-/// A `HEAD` request to an absolute URL.
+/// Creates a `HEAD` request to an absolute URL.
 pub fn head(url: impl Into<String>) -> Request {
     request("HEAD", url)
 }
 
-/// A `POST` request to an absolute URL.
+/// Creates a `POST` request to an absolute URL.
 pub fn post(url: impl Into<String>) -> Request {
     request("POST", url)
 }
 
-/// A `PUT` request to an absolute URL.
+/// Creates a `PUT` request to an absolute URL.
 pub fn put(url: impl Into<String>) -> Request {
     request("PUT", url)
 }
 
-/// A `PATCH` request to an absolute URL.
+/// Creates a `PATCH` request to an absolute URL.
 pub fn patch(url: impl Into<String>) -> Request {
     request("PATCH", url)
 }
 
-/// A `DELETE` request to an absolute URL.
+/// Creates a `DELETE` request to an absolute URL.
 pub fn delete(url: impl Into<String>) -> Request {
     request("DELETE", url)
 }
 
-/// A request with any method to an absolute URL.
+/// Creates a request with any method to an absolute URL.
 pub fn request(method: impl Into<String>, url: impl Into<String>) -> Request {
     Request {
         wit: host::Request {
@@ -66,9 +66,10 @@ pub fn request(method: impl Into<String>, url: impl Into<String>) -> Request {
     }
 }
 
-/// Sends several at once, up to 16 at a time; the answers come in the order of the requests.
+/// Sends several requests concurrently, at most 16 at a time. The responses have the order of the
+/// requests.
 pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Response>> {
-    // What could not be built is not sent, and its error stands in its place.
+    // A request that could not be built is not sent. Its error takes its place in the results.
     let requests: Vec<Result<host::Request>> = requests.into_iter().map(Request::ready).collect();
     let ready: Vec<host::Request> = requests.iter().flatten().cloned().collect();
     let mut answers = if ready.is_empty() { Vec::new() } else { host::fetch_all(&ready) }.into_iter();
@@ -77,17 +78,18 @@ pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Respo
         .map(|request| {
             request?;
             answers.next().map_or_else(
-                || Err(Error::new("answers-missing", "the host gave fewer answers than there were requests")),
+                || Err(Error::new("answers-missing", "the host returned fewer responses than requests")),
                 Response::from_host,
             )
         })
         .collect()
 }
 
-/// A request on its way to being sent.
+/// A request that has not been sent yet.
 ///
-/// To one that is not `GET` or `HEAD` the host adds an `Idempotency-Key` that is the same in every try and after a crash,
-/// unless the request has one, or asks for [another in each attempt](Request::new_key_each_attempt).
+/// For methods other than `GET` and `HEAD`, the host adds an `Idempotency-Key` that is the same in
+/// every try and after a crash, unless the request has one or uses
+/// [a new key in each attempt](Request::new_key_each_attempt).
 #[must_use = "a request does nothing until it is sent"]
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -115,13 +117,14 @@ impl Request {
         self
     }
 
-    /// The body, up to 4 MiB.
+    /// Sets the body, up to 4 MiB.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.wit.body = body.into();
         self
     }
 
-    /// The body as JSON, with its `Content-Type`. A value that does not serialise fails when the request is sent.
+    /// Sets the body as JSON with its `Content-Type`. A value that does not serialize fails when
+    /// the request is sent.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         match json::encode(body) {
             Ok(text) => self.header("Content-Type", "application/json").body(text),
@@ -132,58 +135,61 @@ impl Request {
         }
     }
 
-    /// Allows the request to carry a granted secret: `{{secret:NAME}}` in a header's value, in the URL's path and query or in the
-    /// body is replaced outside the sandbox.
+    /// Allows the request to use a granted secret. The host replaces `{{secret:NAME}}` in header
+    /// values, in the path and query of the URL and in the body, outside the sandbox.
     pub fn secret(mut self, name: impl Into<String>) -> Self {
         self.wit.secrets.push(name.into());
         self
     }
 
-    /// Sends the secret of that name as `Authorization: Bearer …`.
+    /// Sends the secret of this name as `Authorization: Bearer …`.
     pub fn bearer_secret(self, name: &str) -> Self {
         self.header("Authorization", format!("Bearer {{{{secret:{name}}}}}")).secret(name)
     }
 
-    /// Sends user and secret as `Authorization: Basic …`.
+    /// Sends a user name and a secret as `Authorization: Basic …`.
     pub fn basic_secret(self, user: &str, name: &str) -> Self {
         self.header("Authorization", format!("Basic {{{{basic:{user}:{name}}}}}")).secret(name)
     }
 
-    /// How long each try may take; 30 seconds if not said.
+    /// Sets the timeout of each try. The default is 30 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.wit.timeout = Some(to_millis(timeout));
         self
     }
 
-    /// Tries again on connection failure, timeout, 429 and 5xx.
+    /// Sets the retry policy for connection failures, timeouts, 429 and 5xx.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.wit.retry = Some(retry.to_policy());
         self
     }
 
-    /// Gives the request an `Idempotency-Key` of its own in each attempt of the step or run that it is in, and not one that is the same in all
-    /// of them. **The provider then carries it out again**: say this where a new attempt is meant to be a new charge, as after a declined one. A try
-    /// again after a lost connection or a crash still has the same key.
+    /// Uses a new `Idempotency-Key` in each attempt of the enclosing step or run, instead of the
+    /// same key in all attempts. **The provider then executes the request again.** Use this if a
+    /// new attempt means a new charge, for example after a declined one. A retry after a lost
+    /// connection or a crash still has the same key.
     pub fn new_key_each_attempt(mut self) -> Self {
         self.new_key = true;
         self
     }
 
-    /// How many redirects a `GET` or `HEAD` follows; 10 if not said.
+    /// Sets the maximum number of redirects that a `GET` or `HEAD` follows. The default is 10.
     pub fn redirects(mut self, most: u32) -> Self {
         self.wit.redirects = Some(most);
         self
     }
 
-    /// Sends it, and waits for the whole answer. Any status is an answer: see [`Response::ok`].
+    /// Sends the request and waits for the whole response. Every status is a response: see
+    /// [`Response::ok`].
     ///
     /// # Errors
-    /// `host/not-granted` for a host that the deployment is not granted, and what kept an answer from coming.
+    /// `host/not-granted` for an origin that the deployment is not granted, or the reason why no
+    /// response arrived.
     pub fn send(self) -> Result<Response> {
         Response::from_host(host::fetch(&self.ready()?))
     }
 
-    /// As it is to leave, at the moment it does.
+    /// Builds the request that is sent, at the moment of sending.
     fn ready(mut self) -> Result<host::Request> {
         if let Some(error) = self.refused {
             return Err(error);
@@ -195,18 +201,18 @@ impl Request {
     }
 }
 
-/// An answer, body and all.
+/// A response with its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The headers, in order, as they were sent.
+    /// The headers, in the order in which they were sent.
     pub headers: Vec<(String, String)>,
     /// The body, up to 4 MiB.
     pub body: Vec<u8>,
-    /// Where the last redirect led.
+    /// The URL after the last redirect.
     pub url: String,
-    /// From sending the last try to the end of its body.
+    /// The time from the start of the last try to the end of the body.
     pub elapsed: Duration,
 }
 
@@ -228,10 +234,11 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
-    /// The answer itself where its status is 2xx.
+    /// Returns the response if its status is 2xx.
     ///
     /// # Errors
-    /// `http-status` otherwise, with the status in its details; retryable for 408, 425, 429 and 5xx.
+    /// `http-status` otherwise, with the status in its details; retryable for 408, 425, 429 and
+    /// 5xx.
     pub fn ok(self) -> Result<Self> {
         if self.is_success() {
             return Ok(self);
@@ -242,32 +249,32 @@ impl Response {
         Err(error.with_details(serde_json::json!({ "status": self.status, "url": self.url })))
     }
 
-    /// The first header of that name, whatever its case.
+    /// Returns the first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body read as JSON.
+    /// Reads the body as JSON.
     ///
     /// # Errors
-    /// `bad-response`, retryable, where it does not have the shape of `T`; the message names the field.
+    /// `bad-response`, retryable, if it does not match `T`; the message names the field.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         json::decode_bytes(&self.body)
-            .map_err(|why| Error::retryable("bad-response", format!("the answer of {}: {why}", self.url)))
+            .map_err(|why| Error::retryable("bad-response", format!("the response of {}: {why}", self.url)))
     }
 
-    /// The body as text.
+    /// Reads the body as text.
     ///
     /// # Errors
-    /// `bad-response`, retryable, where it is not UTF-8.
+    /// `bad-response`, retryable, if it is not UTF-8.
     pub fn text(&self) -> Result<&str> {
         std::str::from_utf8(&self.body)
-            .map_err(|why| Error::retryable("bad-response", format!("the answer of {}: {why}", self.url)))
+            .map_err(|why| Error::retryable("bad-response", format!("the response of {}: {why}", self.url)))
     }
 }
 
-/// Leaves the unreserved characters of RFC 3986 as they are, and encodes all else.
+/// Keeps the unreserved characters of RFC 3986 and encodes all others.
 fn percent_encode(url: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,9 +1,10 @@
-//! Between Rust values and the JSON text of the contract. What does not fit is said with the path to it.
+//! Converts between Rust values and the JSON text of the contract. Errors name the path of the
+//! value.
 
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Reads one value, or says where and why not: `tiers[2].up_to: invalid type …`.
+/// Reads one value. The error names the path and the reason: `tiers[2].up_to: invalid type …`.
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
     decode_bytes(text.as_bytes())
 }
@@ -33,13 +34,13 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     struct Outer {
-        #[expect(dead_code, reason = "only its path is asked for")]
+        #[expect(dead_code, reason = "only its path is used")]
         tiers: Vec<Inner>,
     }
 
     #[derive(Debug, Deserialize)]
     struct Inner {
-        #[expect(dead_code, reason = "only its path is asked for")]
+        #[expect(dead_code, reason = "only its path is used")]
         price: u8,
     }
 

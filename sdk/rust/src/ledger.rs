@@ -1,10 +1,12 @@
-//! The revenue ledger: append-only, double-entry, idempotent. The deployment needs `ledger = true` among its grants.
+//! The revenue ledger: append-only, double-entry, idempotent. The deployment needs `ledger = true`
+//! among its grants.
 //!
 //! ```no_run
 //! # fn main() -> tidemill_sdk::Result<()> {
 //! use tidemill_sdk::{Money, clock, ledger};
 //!
-//! let posting = ledger::entry("ch_3Pq1", ledger::Kind::Sale, Money::minor(1999, "EUR"), clock::now())
+//! let amount = Money::minor(1999, "EUR");
+//! let posting = ledger::entry("ch_3Pq1", ledger::Kind::Sale, amount, clock::now())
 //!     .customer("cus_81")
 //!     .description("Pro plan")
 //!     .post()?;
@@ -19,42 +21,42 @@ use crate::stream::Period;
 use crate::{Error, Money, Result, Timestamp, json};
 use serde::Serialize;
 
-/// What an entry is. The kind says which way the money goes.
+/// The kind of an entry. It defines the direction of the amount.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Something sold once.
+    /// A single sale.
     Sale,
-    /// A subscription's payment.
+    /// A payment for a subscription.
     Subscription,
-    /// A commission earned.
+    /// A commission that was earned.
     Commission,
-    /// A trade's gain; its amount may be negative.
+    /// The gain of a trade. Its amount may be negative.
     Trade,
     /// Usage that is billed.
     Usage,
-    /// Interest earned.
+    /// Interest that was earned.
     Interest,
-    /// Money given back.
+    /// Money that was returned.
     Refund,
-    /// A fee paid.
+    /// A fee that was paid.
     Fee,
-    /// Money held back or lost in a dispute.
+    /// Money that was withheld or lost in a dispute.
     Dispute,
-    /// Tax collected, which is held apart and is no revenue.
+    /// Tax that was collected. It is held separately and is not revenue.
     Tax,
-    /// Money moved to the bank; changes no revenue.
+    /// Money that moved to the bank. It does not change revenue.
     Payout,
-    /// A payout that came back; changes no revenue.
+    /// A payout that was returned. It does not change revenue.
     PayoutReversal,
-    /// A correction; its amount may be negative.
+    /// A correction. Its amount may be negative.
     Adjustment,
-    /// One that this SDK does not know yet, by its name.
+    /// A kind that this SDK does not know, by its name.
     Other(String),
 }
 
 impl Kind {
-    /// Its name in the contract.
+    /// Returns the name of the kind in the contract.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -76,7 +78,7 @@ impl Kind {
     }
 }
 
-/// An entry on its way to the ledger. `external_id` is the provider's own id: the same id in the same stream posts once.
+/// Creates an entry. `external_id` is the provider's id. An id is posted once per stream.
 pub fn entry(external_id: impl Into<String>, kind: Kind, amount: Money, occurred_at: Timestamp) -> Entry {
     Entry {
         wit: host::Entry {
@@ -92,8 +94,8 @@ pub fn entry(external_id: impl Into<String>, kind: Kind, amount: Money, occurred
     }
 }
 
-/// An entry on its way to the ledger.
-#[must_use = "an entry counts once it is posted"]
+/// An entry that has not been posted yet.
+#[must_use = "an entry has no effect until it is posted"]
 #[derive(Clone, Debug)]
 pub struct Entry {
     wit: host::Entry,
@@ -101,19 +103,19 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whose money it is.
+    /// Sets the customer.
     pub fn customer(mut self, customer: impl Into<String>) -> Self {
         self.wit.customer = Some(customer.into());
         self
     }
 
-    /// A line for people.
+    /// Sets the description for people.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.wit.description = description.into();
         self
     }
 
-    /// Anything more, as JSON. What does not serialise fails when the entry is posted.
+    /// Sets further data as JSON. A value that does not serialize fails when the entry is posted.
     pub fn metadata(mut self, metadata: &(impl Serialize + ?Sized)) -> Self {
         match json::encode(metadata) {
             Ok(text) => self.wit.metadata = text,
@@ -122,19 +124,19 @@ impl Entry {
         self
     }
 
-    /// Posts it.
+    /// Posts the entry.
     ///
     /// # Errors
-    /// `host/not-granted` without the grant, and what the ledger refuses: an unknown currency, the same external id with
-    /// other content.
+    /// `host/not-granted` without the grant, and refusals of the ledger, such as an unknown
+    /// currency or the same external id with different content.
     pub fn post(self) -> Result<Posting> {
         self.send(host::post)
     }
 
-    /// Holds the amount until it is settled or voided.
+    /// Reserves the amount until it is settled or voided.
     ///
     /// # Errors
-    /// As [`Entry::post`]; `host/not-available` where the host does not do this yet.
+    /// As [`Entry::post`]; `host/not-available` if the host does not implement it.
     pub fn reserve(self) -> Result<Posting> {
         self.send(host::reserve)
     }
@@ -149,16 +151,16 @@ impl Entry {
 
 type WitResult = std::result::Result<host::Posting, crate::host::types::Failure>;
 
-/// What the ledger wrote, or had written already.
+/// The result of posting an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
-    /// Its id.
+    /// The id of the posting.
     pub id: String,
-    /// It was there already, and nothing was posted.
+    /// Whether the ledger already had the entry, so that nothing was posted.
     pub duplicate: bool,
 }
 
-/// Settles at most what was reserved, all of it with `None`; the rest returns.
+/// Settles at most the reserved amount, or all of it with `None`, and releases the rest.
 ///
 /// # Errors
 /// As [`Entry::reserve`].
@@ -166,7 +168,7 @@ pub fn settle(posting_id: &str, amount: Option<&Money>) -> Result<Posting> {
     posting(host::settle(posting_id, amount.map(to_wit).as_ref()))
 }
 
-/// Gives back all that was reserved.
+/// Releases the whole reservation.
 ///
 /// # Errors
 /// As [`Entry::reserve`].
@@ -174,7 +176,7 @@ pub fn void(posting_id: &str) -> Result<Posting> {
     posting(host::void(posting_id))
 }
 
-/// Net revenue of this stream in a period, per currency, as last committed.
+/// Returns the committed net revenue of this stream in a period, per currency.
 ///
 /// # Errors
 /// `host/not-granted` without the grant.

@@ -25,15 +25,16 @@
 //! # fn main() {}
 //! ```
 //!
-//! An attribute exports a function: [`workflow`](macro@workflow), [`revenue_stream`](macro@revenue_stream), [`webhook`](macro@webhook),
-//! [`health`](macro@health); a component has one of each at most, any of them together. `cargo build --release --target wasm32-wasip2`
-//! makes the component, nothing else is needed.
+//! An attribute exports a function: [`workflow`](macro@workflow),
+//! [`revenue_stream`](macro@revenue_stream), [`webhook`](macro@webhook) or
+//! [`health`](macro@health). A component has at most one of each, in any combination.
+//! `cargo build --release --target wasm32-wasip2` builds the component.
 //!
-//! What a module may do is in the modules below. All of it is answered by the host; in a native test, with the feature `testing`, by the harness of
-//! the module `testing`.
+//! The modules below are the functions of the host. In a native test with the feature `testing`,
+//! the test harness of the module `testing` implements them.
 #![deny(unsafe_code)]
 
-/// What the macros generate names this crate so.
+/// The generated code of the macros refers to this crate by this name.
 #[cfg(test)]
 extern crate self as tidemill_sdk;
 
@@ -82,7 +83,7 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 
-/// The snippets of the book's pages are tests of this crate.
+/// The snippets of the book are tests of this crate.
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../../docs/src/sdk-rust.md")]
 #[doc = include_str!("../../../docs/src/durable-execution.md")]

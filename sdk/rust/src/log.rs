@@ -1,25 +1,27 @@
-//! Structured log lines, kept with the run. Write them with [`trace!`](crate::trace), [`debug!`](crate::debug),
-//! [`info!`](crate::info), [`warn!`](crate::warn) and [`error!`](crate::error). A line holds up to 64 KiB; the rest is cut.
+//! Structured log lines that the host stores with the run. Write them with
+//! [`trace!`](crate::trace), [`debug!`](crate::debug), [`info!`](crate::info),
+//! [`warn!`](crate::warn) and [`error!`](crate::error). A line holds up to 64 KiB; the host cuts
+//! the rest.
 
 use crate::host::log as host;
 use crate::host::types::Field;
 
-/// How much a line matters.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Every small thing.
+    /// Every detail.
     Trace,
-    /// For whoever looks for a fault.
+    /// Details for debugging.
     Debug,
-    /// What happened.
+    /// Normal events.
     Info,
-    /// What went wrong and was dealt with.
+    /// Problems that the module handled.
     Warn,
-    /// What went wrong.
+    /// Failures.
     Error,
 }
 
-/// Writes one line with named values beside it; the macros are shorter.
+/// Writes one line with named fields. The macros are shorter.
 pub fn write(level: Level, message: &str, fields: &[(&str, String)]) {
     let level = match level {
         Level::Trace => host::Level::Trace,
@@ -45,15 +47,15 @@ macro_rules! __log {
     };
 }
 
-/// Logs every small thing; written as [`info!`](crate::info) is.
+/// Logs a detail. The syntax is that of [`info!`](crate::info).
 #[macro_export]
 macro_rules! trace { ($($line:tt)+) => { $crate::__log!(Trace, $($line)+) }; }
 
-/// Logs for whoever looks for a fault; written as [`info!`](crate::info) is.
+/// Logs a detail for debugging. The syntax is that of [`info!`](crate::info).
 #[macro_export]
 macro_rules! debug { ($($line:tt)+) => { $crate::__log!(Debug, $($line)+) }; }
 
-/// Logs what happened: a format string as in `format!`, then, after a semicolon, named values that are kept apart.
+/// Logs a normal event: a format string as in `format!`, then, after a semicolon, named fields.
 ///
 /// ```no_run
 /// let (url, status) = ("https://example.org/", 200);
@@ -62,10 +64,10 @@ macro_rules! debug { ($($line:tt)+) => { $crate::__log!(Debug, $($line)+) }; }
 #[macro_export]
 macro_rules! info { ($($line:tt)+) => { $crate::__log!(Info, $($line)+) }; }
 
-/// Logs what went wrong and was dealt with; written as [`info!`](crate::info) is.
+/// Logs a problem that the module handled. The syntax is that of [`info!`](crate::info).
 #[macro_export]
 macro_rules! warn { ($($line:tt)+) => { $crate::__log!(Warn, $($line)+) }; }
 
-/// Logs what went wrong; written as [`info!`](crate::info) is.
+/// Logs a failure. The syntax is that of [`info!`](crate::info).
 #[macro_export]
 macro_rules! error { ($($line:tt)+) => { $crate::__log!(Error, $($line)+) }; }

@@ -1,8 +1,9 @@
-//! Metrics of your own, labelled by the host with the deployment.
+//! Custom metrics. The host adds the deployment as a label.
 //!
-//! A sample is an effect, as a write of state is: it counts once, when the stretch that it was made in takes hold, whatever crashes, replays and is done again
-//! before; of a failed attempt, of a run or of a step, it counts as little as the attempt's writes do. The figures are the host process's own and
-//! begin anew with it, as a monitor expects of counters.
+//! A sample is an effect, like a state write. It counts once, when its transaction is committed,
+//! despite crashes, replay and repeated transactions. Samples of a failed attempt of a run or step
+//! do not count, like its writes. The values belong to the host process and start at zero with it,
+//! as monitoring systems expect of counters.
 
 use crate::host::metrics as host;
 use crate::host::types::Field;

@@ -1,5 +1,5 @@
-//! Amounts of money, and prices finer than a currency's minor unit. Never a float. What the ledger does with an amount
-//! is not here.
+//! Amounts of money, and prices finer than a currency's minor unit. Does not use floats. Does not
+//! know the ledger.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,21 +8,23 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
-    /// In the currency's minor unit.
+    /// The amount in the currency's minor unit.
     pub minor_units: i64,
-    /// ISO 4217, such as `EUR`, or a unit that the operator declared with its exponent, such as `BTC`.
+    /// An ISO 4217 code, such as `EUR`, or a unit that the operator declared with its exponent,
+    /// such as `BTC`.
     pub currency: String,
 }
 
 impl Money {
-    /// So many minor units: `Money::minor(1999, "EUR")` is 19.99 euros.
+    /// Creates an amount from minor units: `Money::minor(1999, "EUR")` is 19.99 euros.
     pub fn minor(minor_units: i64, currency: impl Into<String>) -> Self {
         Self { minor_units, currency: currency.into() }
     }
 
-    /// Reads `19.99`, with an optional sign, as an amount in a currency whose minor unit is 10⁻ᵉˣᵖᵒⁿᵉⁿᵗ of the major one
-    /// (2 for EUR, 0 for JPY, 8 for BTC). Nothing is rounded: `None` for more digits than that, for anything that is not such
-    /// a number, and beyond an `i64`.
+    /// Parses `19.99`, with an optional sign, as an amount in a currency whose minor unit is
+    /// 10⁻ᵉˣᵖᵒⁿᵉⁿᵗ of the major unit (2 for EUR, 0 for JPY, 8 for BTC). It does not round. It
+    /// returns `None` if the text has more digits than the exponent, is not such a number, or
+    /// exceeds an `i64`.
     pub fn from_decimal(text: &str, currency: impl Into<String>, exponent: u8) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -42,7 +44,7 @@ impl Money {
         let padding = usize::from(exponent) - fraction.len();
         let mut minor_units: i64 = 0;
         for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
-            // Built on the side of its sign, so that the least `i64` is read too.
+            // Accumulates with the sign of the number, so that the minimum `i64` can be parsed.
             let digit = i64::from(digit - b'0');
             minor_units = minor_units.checked_mul(10)?;
             minor_units = if negative { minor_units.checked_sub(digit)? } else { minor_units.checked_add(digit)? };
@@ -50,7 +52,7 @@ impl Money {
         Some(Self::minor(minor_units, currency))
     }
 
-    /// `19.99`: the amount with as many digits after the point as `exponent` says.
+    /// Formats the amount as `19.99`, with `exponent` digits after the point.
     #[must_use]
     pub fn to_decimal(&self, exponent: u8) -> String {
         let width = usize::from(exponent) + 1;
@@ -62,7 +64,7 @@ impl Money {
         }
     }
 
-    /// The sum; `None` where the currencies differ or the sum does not fit.
+    /// Returns the sum, or `None` if the currencies differ or the sum overflows.
     #[must_use]
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
         let same = self.currency == other.currency;
@@ -72,16 +74,17 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// In minor units, since only the ledger knows every currency's exponent: `1999 minor units of EUR`.
+    /// Formats in minor units, because only the ledger knows the exponents of all currencies:
+    /// `1999 minor units of EUR`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} minor units of {}", self.minor_units, self.currency)
     }
 }
 
-/// Adds up prices that are finer than the minor unit, so that a million calls at 0.0004 lose nothing.
+/// Adds prices that are finer than the minor unit, so that a million calls at 0.0004 lose nothing.
 ///
-/// It is given prices in a finer unit, hands out what has become whole, and carries the rest. Keep it in `state`, beside
-/// the postings that it led to: they take hold together.
+/// It receives prices in a finer unit, returns whole minor units, and carries the rest. Store it in
+/// `state` in the same transaction as its postings, so that both take effect together.
 ///
 /// ```
 /// use tidemill_sdk::Remainder;
@@ -98,14 +101,15 @@ pub struct Remainder {
 }
 
 impl Remainder {
-    /// Nothing carried yet; `per_minor_unit` of the finer unit make one minor unit. 0 is taken as 1.
+    /// Creates an empty remainder. `per_minor_unit` finer units are one minor unit. 0 counts as 1.
     #[must_use]
     pub const fn new(per_minor_unit: u32) -> Self {
         Self { per_minor_unit: if per_minor_unit == 0 { 1 } else { per_minor_unit }, carried: 0 }
     }
 
-    /// Adds a price in the finer unit, and takes out the whole minor units: what is carried stays between 0 and one minor unit,
-    /// for a negative price as well. `None`, and nothing is added, where they do not fit in an `i64`.
+    /// Adds a price in the finer unit and returns the whole minor units. The carried rest stays
+    /// between 0 and one minor unit, also for a negative price. Returns `None` and adds nothing if
+    /// a value does not fit in an `i64`.
     pub fn add(&mut self, price: i128) -> Option<i64> {
         let per_minor_unit = i128::from(self.per_minor_unit);
         let total = price.checked_add(i128::from(self.carried))?;
@@ -114,20 +118,20 @@ impl Remainder {
         Some(whole)
     }
 
-    /// What is not whole yet, in the finer unit: less than one minor unit.
+    /// Returns the carried rest in the finer unit: less than one minor unit.
     #[must_use]
     pub const fn carried(&self) -> u32 {
         self.carried
     }
 
-    /// How many of the finer unit make one minor unit.
+    /// Returns the number of finer units per minor unit.
     #[must_use]
     pub const fn per_minor_unit(&self) -> u32 {
         self.per_minor_unit
     }
 }
 
-/// How a remainder is written down. What is read back is checked.
+/// The serialized form of a remainder. Deserialization validates it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {

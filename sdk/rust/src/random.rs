@@ -1,20 +1,20 @@
-//! Randomness that nobody outside can guess, and that is the same again when the run is brought back.
+//! Random bytes that no one outside the host can predict. Replay returns the recorded bytes.
 
 use crate::host::random as host;
 
-/// Most that the host gives at a time, in bytes.
+/// Maximum length of one host call, in bytes.
 const AT_A_TIME: usize = 65_536;
 
 /// Fills the whole slice with random bytes.
 pub fn fill(bytes: &mut [u8]) {
     for chunk in bytes.chunks_mut(AT_A_TIME) {
-        // A chunk is never longer than AT_A_TIME, so its length fits.
+        // A chunk has at most `AT_A_TIME` bytes, so its length fits.
         let random = host::bytes(chunk.len() as u32);
         chunk.copy_from_slice(&random);
     }
 }
 
-/// A random number, every one of them as likely.
+/// Returns a uniformly distributed random number.
 #[must_use]
 pub fn u64() -> u64 {
     let mut bytes = [0; 8];
@@ -22,13 +22,14 @@ pub fn u64() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// A random number below `bound`, every one of them as likely; 0 where `bound` is 0.
+/// Returns a uniformly distributed random number below `bound`, or 0 if `bound` is 0.
 #[must_use]
 pub fn below(bound: u64) -> u64 {
     if bound == 0 {
         return 0;
     }
-    // What is over the last whole multiple of `bound` is drawn again, or small numbers would come more often.
+    // Values above the last whole multiple of `bound` are drawn again, because small numbers would
+    // otherwise be more likely.
     let fair = u64::MAX - u64::MAX % bound;
     loop {
         let drawn = u64();
@@ -38,15 +39,16 @@ pub fn below(bound: u64) -> u64 {
     }
 }
 
-/// A random value of a type, every one as likely: `random::<u32>()`, `random::<[u8; 16]>()`. A float is in [0, 1).
+/// Returns a uniformly distributed value of a type: `random::<u32>()`, `random::<[u8; 16]>()`. A
+/// float is in [0, 1).
 #[must_use]
 pub fn random<T: Random>() -> T {
     T::random()
 }
 
-/// What [`random`] makes.
+/// A type that [`random`] can generate.
 pub trait Random: Sized {
-    /// A random value.
+    /// Generates a random value.
     fn random() -> Self;
 }
 
@@ -78,7 +80,7 @@ impl Random for bool {
 
 impl Random for f64 {
     fn random() -> Self {
-        // 53 bits fill a float's mantissa, so each step between two neighbours is as likely.
+        // 53 bits fill the mantissa of an `f64`, so all multiples of 2⁻⁵³ are equally likely.
         (u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

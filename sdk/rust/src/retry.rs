@@ -1,12 +1,13 @@
-//! How often, and how far apart, failed work is tried again. Carrying it out is the host's.
+//! The number of attempts of failed work and the delays between them. The host carries out the
+//! retries.
 
 use crate::host::types::RetryPolicy;
 use crate::time::to_millis;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A retry policy. It begins as the host's own default, five attempts from one second on, doubling up to five minutes, with up to
-/// 20 % added at random; change what should differ.
+/// A retry policy. It starts as the host's default: five attempts, with delays from one second,
+/// doubling up to five minutes, and up to 20 % jitter. Its methods change single values.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,43 +40,46 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// That many attempts, the first included.
+    /// Sets the maximum number of attempts, the first included.
     #[must_use]
     pub fn attempts(count: u32) -> Self {
         Self { max_attempts: count.max(1), ..Self::default() }
     }
 
-    /// That many times again after the first attempt: one attempt more than [`Retry::attempts`] of the same number.
+    /// Sets the maximum number of retries after the first attempt: one attempt more than
+    /// [`Retry::attempts`] with the same number.
     #[must_use]
     pub fn times(count: u32) -> Self {
         Self::attempts(count.saturating_add(1))
     }
 
-    /// For what usually helps at once, a lost connection or a conflict: five attempts from 100 ms on, doubling up to two seconds.
+    /// For temporary failures, such as a lost connection or a conflict: five attempts, with delays
+    /// from 100 ms, doubling up to two seconds.
     #[must_use]
     pub fn quick() -> Self {
         Self::attempts(5).doubling(Duration::from_millis(100), Duration::from_secs(2))
     }
 
-    /// For what has to happen in the end, such as undoing: without end, from one second on, doubling up to an hour.
+    /// For work that must eventually succeed, such as compensation: no maximum of attempts, with
+    /// delays from one second, doubling up to an hour.
     #[must_use]
     pub fn patient() -> Self {
         Self::without_end().doubling(Duration::from_secs(1), Duration::from_secs(3_600))
     }
 
-    /// Until it succeeds or the run ends.
+    /// Retries until the work succeeds or the run ends.
     #[must_use]
     pub fn without_end() -> Self {
         Self { max_attempts: 0, ..Self::default() }
     }
 
-    /// One attempt only.
+    /// Allows one attempt only.
     #[must_use]
     pub fn never() -> Self {
         Self::attempts(1)
     }
 
-    /// Always so long after one another, with nothing added at random.
+    /// Uses a fixed delay without jitter.
     #[must_use]
     pub fn every(mut self, delay: Duration) -> Self {
         self.initial_delay = delay;
@@ -85,7 +89,7 @@ impl Retry {
         self
     }
 
-    /// From `first` on, each delay twice the one before it, none longer than `longest`.
+    /// Uses delays that start at `first` and double up to `longest`.
     #[must_use]
     pub fn doubling(mut self, first: Duration, longest: Duration) -> Self {
         self.initial_delay = first;
@@ -94,42 +98,42 @@ impl Retry {
         self
     }
 
-    /// The delay before the second attempt.
+    /// Sets the delay before the second attempt.
     #[must_use]
     pub fn initial_delay(mut self, delay: Duration) -> Self {
         self.initial_delay = delay;
         self
     }
 
-    /// Each delay is the one before it times this, in thousandths: 2000 doubles, 1000 keeps it.
+    /// Sets the factor from one delay to the next, in thousandths: 2000 doubles it, 1000 keeps it.
     #[must_use]
     pub fn factor_permille(mut self, factor: u32) -> Self {
         self.factor_permille = factor;
         self
     }
 
-    /// No delay is longer.
+    /// Sets the maximum delay.
     #[must_use]
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self
     }
 
-    /// Up to this share of each delay, in thousandths, is added at random.
+    /// Sets the maximum random addition to a delay, in thousandths of that delay.
     #[must_use]
     pub fn jitter_permille(mut self, jitter: u32) -> Self {
         self.jitter_permille = jitter;
         self
     }
 
-    /// The same with so many attempts; 0 is without end.
+    /// Returns the same policy with this number of attempts; 0 means no maximum.
     #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
     pub(crate) fn max_attempts(mut self, count: u32) -> Self {
         self.max_attempts = count;
         self
     }
 
-    /// The same with a longest delay that is not shorter than this.
+    /// Returns the same policy with a maximum delay of at least this.
     #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
     pub(crate) fn at_least_max(mut self, delay: Duration) -> Self {
         self.max_delay = self.max_delay.max(delay);
@@ -147,8 +151,8 @@ impl Retry {
     }
 }
 
-/// Reads a preset as manifests have it: `default`, `never`, `quick`, `patient`, or `3x60s` for three retries, a minute apart. The delay is
-/// in `ms`, `s`, `m` or `h`.
+/// Parses a preset of a manifest: `default`, `never`, `quick`, `patient`, or `3x60s` for three
+/// retries, a minute apart. The delay is in `ms`, `s`, `m` or `h`.
 impl FromStr for Retry {
     type Err = crate::Error;
 

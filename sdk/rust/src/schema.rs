@@ -1,13 +1,16 @@
-//! JSON Schemas of inputs, outputs and signals, made while a module is compiled: a type says what it is as a constant, and the constant is written out as
-//! text into the component's section `tidemill:schema`. No code for it is in the component.
+//! JSON Schemas of inputs, outputs and signals, created at compile time. A type describes its JSON
+//! as a constant. The constant is written as text into the component's section `tidemill:schema`.
+//! The component contains no code for it.
 //!
-//! Not schemars, which makes its schemas when it runs: a section's bytes must be there before.
+//! It does not use schemars, which creates schemas at run time: the bytes of a section must exist
+//! before.
 
 use crate::durable::RunId;
 use crate::{Money, Period, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-/// A type whose JSON can be described. Derive it beside serde's traits; it follows their attributes.
+/// A type with a description of its JSON. Derive it together with serde's traits. It follows their
+/// attributes.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -23,51 +26,57 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 /// }
 /// assert_eq!(
 ///     tidemill_sdk::schema::input::<Order>(),
-///     r#"{"type":"object","properties":{"orderId":{"description":"The shop's own number.","type":"string"},"pieces":{"type":"integer","minimum":0,"maximum":4294967295}},"required":["orderId"]}"#
+///     concat!(
+///         r#"{"type":"object","properties":{"#,
+///         r#""orderId":{"description":"The shop's own number.","type":"string"},"#,
+///         r#""pieces":{"type":"integer","minimum":0,"maximum":4294967295}},"#,
+///         r#""required":["orderId"]}"#
+///     )
 /// );
 /// ```
 ///
-/// A field whose type has no schema may hold anything; so may one marked `#[schema(any)]`, which a type that contains itself needs at one place.
+/// A field whose type has no schema may hold any value, as may a field marked with
+/// `#[schema(any)]`. A type that contains itself needs this attribute in one place.
 pub trait Schema {
-    /// What its JSON is like.
+    /// The description of its JSON.
     const NODE: &'static Node;
 }
 
-/// What a JSON value is like.
+/// The description of a JSON value.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Node {
-    /// Anything.
+    /// Any value.
     Any,
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool,
-    /// A text.
+    /// A string.
     Text,
     /// A number.
     Number,
-    /// A whole number, within these bounds where there are some.
+    /// An integer, with optional bounds.
     Integer(Option<i64>, Option<i64>),
-    /// Any number of these.
+    /// An array of any length.
     Array(&'static Node),
-    /// So many of these.
+    /// An array of this length.
     Exactly(usize, &'static Node),
-    /// These, in this order.
+    /// An array with one description per position.
     Tuple(&'static [&'static Node]),
-    /// Any names with these.
+    /// An object with any names and values of this description.
     Map(&'static Node),
-    /// One of these texts.
+    /// One of these strings.
     OneOfTexts(&'static [Variant]),
-    /// One of these.
+    /// One of these descriptions.
     AnyOf(&'static [Variant]),
-    /// This, or `null`.
+    /// This value or `null`.
     Option(&'static Node),
-    /// An object.
+    /// An object with these fields.
     Object(&'static [Field], Extra),
-    /// As another.
+    /// The same as another description.
     Same(&'static Node),
-    /// The same, and what it is in words.
+    /// A description with a text.
     Described(&'static str, &'static Node),
 }
 
@@ -80,66 +89,67 @@ impl Node {
     }
 }
 
-/// What an object may hold beside its fields.
+/// The fields that an object may have besides its declared fields.
 #[derive(Clone, Copy, Debug)]
 pub enum Extra {
-    /// Anything.
+    /// Any.
     Allowed,
-    /// Nothing.
+    /// None.
     Denied,
 }
 
-/// A field of an object. Names and presence may differ between what is read and what is written.
+/// A field of an object. Its name and presence may differ between reading and writing.
 #[derive(Debug)]
 pub struct Field {
-    /// Its name where it is read; none where it is not.
+    /// The name in JSON that is read; `None` if the field is not read.
     pub read: Option<&'static str>,
-    /// Its name where it is written; none where it is not.
+    /// The name in JSON that is written; `None` if the field is not written.
     pub written: Option<&'static str>,
-    /// Whether it has to be there when it is read.
+    /// Whether the field is required when read.
     pub needed: bool,
-    /// Whether it may be left out when it is written.
+    /// Whether the field may be omitted when written.
     pub may_lack: bool,
-    /// What it holds.
+    /// The description of its value.
     pub node: &'static Node,
 }
 
-/// One of several.
+/// One of several values.
 #[derive(Debug)]
 pub struct Variant {
-    /// Its name where it is read; none where it is not. Of no meaning unless it is a text.
+    /// The name in JSON that is read; `None` if the variant is not read. Used only for strings.
     pub read: Option<&'static str>,
-    /// Its name where it is written; none where it is not.
+    /// The name in JSON that is written; `None` if the variant is not written.
     pub written: Option<&'static str>,
-    /// What it holds.
+    /// The description of its value.
     pub node: &'static Node,
 }
 
-/// Whether a value is read or written.
+/// The direction: a value is read or written.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Read,
     Written,
 }
 
-/// Says a type's schema, and of one without a schema that it may be anything: an inherent constant goes before a trait's.
+/// Finds the schema of a type, or any value for a type without a schema: an inherent constant takes
+/// precedence over the constant of a trait.
 #[derive(Debug)]
 pub struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
 
 impl<T: Schema + ?Sized> Probe<T> {
-    /// The type's own.
+    /// The schema of the type.
     pub const NODE: &'static Node = T::NODE;
 }
 
-/// What [`Probe`] says of a type without a schema.
+/// The fallback of [`Probe`] for a type without a schema.
 pub trait Otherwise {
-    /// Anything.
+    /// Any value.
     const NODE: &'static Node = &Node::Any;
 }
 
 impl<T: ?Sized> Otherwise for Probe<T> {}
 
-/// Fixed bytes that are filled from the front.
+/// A fixed buffer that is filled from the front.
 struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -150,7 +160,7 @@ impl<const N: usize> Text<N> {
         Self { bytes: [b' '; N], len: 0 }
     }
 
-    /// Counts also what does not fit, so that the same writing measures.
+    /// Also counts bytes that do not fit, so that the same code measures the length.
     const fn put(&mut self, text: &str) {
         let text = text.as_bytes();
         let mut at = 0;
@@ -167,7 +177,7 @@ impl<const N: usize> Text<N> {
         self.len += 1;
     }
 
-    /// As JSON has texts.
+    /// Writes a JSON string.
     const fn quoted(&mut self, text: &str) {
         self.byte(b'"');
         let text = text.as_bytes();
@@ -193,7 +203,7 @@ impl<const N: usize> Text<N> {
         let mut digits = [0_u8; 20];
         let mut count = 0;
         loop {
-            // A digit fits.
+            // A single digit always fits in a `u8`.
             digits[count] = b'0' + (left % 10) as u8;
             count += 1;
             left /= 10;
@@ -325,7 +335,7 @@ impl<const N: usize> Text<N> {
             Node::Described(what, node) => {
                 self.put(r#""description":"#);
                 self.quoted(what);
-                // Of two descriptions the outer one counts: it says what this place is.
+                // The outer one of two descriptions wins: it describes this place.
                 let node = node.undescribed();
                 if !matches!(node, Node::Any) {
                     self.byte(b',');
@@ -342,7 +352,8 @@ impl<const N: usize> Text<N> {
         *first = false;
     }
 
-    /// `{"workflow":{"input":…,"output":…,"signals":{…}}}`, without what may be anything; nothing where all may.
+    /// Writes `{"workflow":{"input":…,"output":…,"signals":{…}}}` without the parts that may be any
+    /// value, or nothing if all parts may be any value.
     const fn section(&mut self, input: &Node, output: &Node, signals: &[Signal]) {
         let declares = declares(signals);
         if matches!(input, Node::Any) && matches!(output, Node::Any) && !declares {
@@ -380,10 +391,10 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// A signal that a workflow waits for: its name, and what its payload is like.
+/// A signal that a workflow awaits: its name and the description of its payload.
 pub type Signal = (&'static str, &'static Node);
 
-/// Whether the payload of any of these is described.
+/// Whether any of the signals has a described payload.
 const fn declares(signals: &[Signal]) -> bool {
     let mut at = 0;
     while at < signals.len() {
@@ -421,7 +432,7 @@ impl Variant {
     }
 }
 
-/// How long a component's section is.
+/// Returns the length of a component's section.
 #[must_use]
 pub const fn section_len(input: &Node, output: &Node, signals: &[Signal]) -> usize {
     let mut text = Text::<0>::new();
@@ -429,7 +440,7 @@ pub const fn section_len(input: &Node, output: &Node, signals: &[Signal]) -> usi
     text.len
 }
 
-/// A component's section, of the length that [`section_len`] says.
+/// Returns a component's section, with the length from [`section_len`].
 #[must_use]
 pub const fn section<const N: usize>(input: &Node, output: &Node, signals: &[Signal]) -> [u8; N] {
     let mut text = Text::<N>::new();
@@ -437,19 +448,19 @@ pub const fn section<const N: usize>(input: &Node, output: &Node, signals: &[Sig
     text.bytes
 }
 
-/// The schema of a type as an input, as text.
+/// Returns the schema of a type as an input, as text.
 #[must_use]
 pub fn input<T: Schema>() -> String {
     text(T::NODE, Way::Read)
 }
 
-/// The schema of a type as an output, as text.
+/// Returns the schema of a type as an output, as text.
 #[must_use]
 pub fn output<T: Schema>() -> String {
     text(T::NODE, Way::Written)
 }
 
-/// More than any schema that a host takes.
+/// Maximum length of a schema, in bytes. No host accepts a longer one.
 const LONGEST: usize = 65_536;
 
 fn text(node: &Node, way: Way) -> String {

@@ -4,7 +4,7 @@
 use crate::host::secrets as host;
 use crate::{Error, Result};
 
-/// How to sign.
+/// The signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -16,7 +16,7 @@ pub enum Algorithm {
     Ed25519,
 }
 
-/// Signs a message with the secret of that name, which must be granted with `use = "sign"`.
+/// Signs a message with the secret of this name. Its grant needs `use = "sign"`.
 ///
 /// # Errors
 /// `host/secret-not-granted` without the grant.

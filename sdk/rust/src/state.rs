@@ -1,25 +1,26 @@
-//! Durable key-value state, private to the deployment and shared by its runs.
+//! Durable key-value state of the deployment, shared by its runs.
 //!
-//! What a run reads and writes is one transaction: two runs that each read a counter and write it back plus one add two.
-//! A key is up to 512 bytes, a value up to 1 MiB. Values are JSON, or bytes with the functions that say so.
+//! The reads and writes of a run between two commits are one transaction: if two runs each read a
+//! counter and write it back plus one, the result is plus two. A key has up to 512 bytes, a value
+//! up to 1 MiB. Values are JSON, or bytes in the functions that have `bytes` in their names.
 
 use crate::host::state as host;
 use crate::{Error, Result, json};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
 
-/// How many entries a scan asks for at a time.
+/// Number of entries per page of a scan.
 const PAGE: u32 = 100;
 
-/// Reads a value; `None` where there is none.
+/// Reads a value. Returns `None` if there is none.
 ///
 /// # Errors
-/// `bad-state`, not retryable, where the value does not have the shape of `T`; what the host refuses.
+/// `bad-state`, not retryable, if the value does not match `T`; refusals of the host.
 pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>> {
     get_bytes(key)?.map(|bytes| decode(key, &bytes)).transpose()
 }
 
-/// Reads a value, or the default of its type where there is none.
+/// Reads a value, or returns the default of its type if there is none.
 ///
 /// # Errors
 /// As [`get`].
@@ -30,15 +31,15 @@ pub fn get_or_default<T: DeserializeOwned + Default>(key: &str) -> Result<T> {
 /// Writes a value.
 ///
 /// # Errors
-/// `not-json` where the value does not serialise; what the host refuses, such as one over 1 MiB.
+/// `not-json` if the value does not serialize; refusals of the host, such as a value over 1 MiB.
 pub fn set(key: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
     set_bytes(key, json::encode(value)?.as_bytes())
 }
 
-/// Reads bytes; `None` where there are none.
+/// Reads bytes. Returns `None` if there are none.
 ///
 /// # Errors
-/// What the host refuses.
+/// Refusals of the host.
 pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>> {
     host::get(key).map_err(Error::from_failure)
 }
@@ -46,23 +47,24 @@ pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>> {
 /// Writes bytes.
 ///
 /// # Errors
-/// What the host refuses, such as more than 1 MiB.
+/// Refusals of the host, such as more than 1 MiB.
 pub fn set_bytes(key: &str, value: &[u8]) -> Result<()> {
     host::set(key, value).map_err(Error::from_failure)
 }
 
-/// Removes an entry, if it is there.
+/// Deletes an entry if it exists.
 ///
 /// # Errors
-/// What the host refuses.
+/// Refusals of the host.
 pub fn delete(key: &str) -> Result<()> {
     host::delete(key).map_err(Error::from_failure)
 }
 
-/// Writes `value` only where the present value is `expected` (`None`: nothing is there), and says whether it wrote. Unlike reading
-/// first and writing later it holds across a request that leaves, or a wait.
+/// Writes `value` if the current value is `expected` (`None`: there is none), and returns whether
+/// it wrote. Unlike a read followed by a write, this holds across a request or a wait.
 ///
-/// Values are compared as their JSON text, so `T` must write the same text each time: a std `HashMap` inside does not.
+/// Values are compared as JSON text, so `T` must always serialize to the same text. A std `HashMap`
+/// inside it does not.
 ///
 /// # Errors
 /// As [`set`].
@@ -79,7 +81,7 @@ pub fn compare_and_set_bytes(key: &str, expected: Option<&[u8]>, value: &[u8]) -
     host::compare_and_set(key, expected, value).map_err(Error::from_failure)
 }
 
-/// All entries whose keys begin with `prefix`, in order of their bytes.
+/// Scans all entries whose keys begin with `prefix`, ordered by bytes.
 #[must_use]
 pub fn scan(prefix: &str) -> Scan {
     Scan { prefix: prefix.to_owned(), page: VecDeque::new(), next: Next::First }
@@ -88,23 +90,23 @@ pub fn scan(prefix: &str) -> Scan {
 /// One entry of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The whole key, its prefix included.
+    /// The whole key, including the prefix.
     pub key: String,
-    /// The value as it was written.
+    /// The bytes of the value.
     pub value: Vec<u8>,
 }
 
 impl Entry {
-    /// The value read as JSON.
+    /// Reads the value as JSON.
     ///
     /// # Errors
-    /// `bad-state` where it does not have the shape of `T`.
+    /// `bad-state` if it does not match `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         decode(&self.key, &self.value)
     }
 }
 
-/// Goes through the entries of a prefix, a page at a time. Ends after the first error.
+/// Iterates over the entries of a prefix, page by page. It ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Scan {
     prefix: String,

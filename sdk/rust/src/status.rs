@@ -1,23 +1,23 @@
-//! What a health check answers.
+//! The result of a health check.
 
-/// How a deployment fares.
+/// The health of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It works.
+    /// Works.
     Healthy,
-    /// It works, but not as it should; says why.
+    /// Works with restrictions, for this reason.
     Degraded(String),
-    /// It does not work; says why.
+    /// Does not work, for this reason.
     Unhealthy(String),
 }
 
 impl Status {
-    /// It works, but not as it should.
+    /// Works with restrictions.
     pub fn degraded(why: impl Into<String>) -> Self {
         Self::Degraded(why.into())
     }
 
-    /// It does not work.
+    /// Does not work.
     pub fn unhealthy(why: impl Into<String>) -> Self {
         Self::Unhealthy(why.into())
     }

@@ -1,5 +1,5 @@
-//! Points in time as the contract has them: milliseconds since 1970, UTC. What time it is now is `clock`'s to say; there
-//! are no time zones here.
+//! Points in time as milliseconds since 1970 in UTC. Does not read the clock (see `clock`) and has
+//! no time zones.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,35 +8,37 @@ use std::time::Duration;
 
 const MILLIS_PER_DAY: u64 = 86_400_000;
 
-/// Milliseconds since 1970-01-01T00:00:00Z; in JSON a number. Displays as RFC 3339.
+/// Milliseconds since 1970-01-01T00:00:00Z. JSON represents it as a number, and `Display` as RFC
+/// 3339.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The time so many milliseconds after the beginning of 1970.
+    /// Creates a time from milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the beginning of 1970.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero where it is not after it.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Year, month (1…12) and day (1…31) in UTC, by the Gregorian calendar.
+    /// Returns the year, month (1…12) and day (1…31) in UTC, in the Gregorian calendar.
     #[must_use]
     pub const fn date(self) -> (u64, u32, u32) {
-        // Counts in years that begin in March, so that the leap day is the last of its year; 719,468 days lie between
-        // 0000-03-01 and 1970-01-01, and 146,097 days are one period of 400 years.
+        // Counts in years that begin in March, so that the leap day is the last day of its year.
+        // There are 719,468 days between 0000-03-01 and 1970-01-01, and 146,097 days in a period of
+        // 400 years.
         let days = self.0 / MILLIS_PER_DAY + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -73,7 +75,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A span in the contract's milliseconds. What is finer is rounded up, so that a short wait does not become none.
+/// Converts a duration to milliseconds. It rounds up, so that a short wait does not become zero.
 pub(crate) fn to_millis(span: Duration) -> u64 {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if span.subsec_nanos().is_multiple_of(1_000_000) { millis } else { millis.saturating_add(1) }

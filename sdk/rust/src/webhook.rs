@@ -1,4 +1,4 @@
-//! What a webhook is given, and what it replies.
+//! The delivery and the reply of a webhook.
 
 use crate::{Error, Result, Timestamp, json};
 use serde::{Serialize, de::DeserializeOwned};
@@ -6,43 +6,44 @@ use serde::{Serialize, de::DeserializeOwned};
 /// An HTTP delivery that the host has authenticated and stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The provider's id of the event, or one that the host made.
+    /// The provider's id of the event, or an id that the host generated.
     pub id: String,
-    /// Which of the deployment's hooks took it.
+    /// The name of the deployment's hook that received the delivery.
     pub hook: String,
-    /// The request's method.
+    /// The method of the request.
     pub method: String,
-    /// The request's path.
+    /// The path of the request.
     pub path: String,
-    /// The request's query, without the `?`.
+    /// The query of the request, without the `?`.
     pub query: String,
-    /// The request's headers, in order.
+    /// The headers of the request, in order.
     pub headers: Vec<(String, String)>,
-    /// The request's body, as it came.
+    /// The body of the request, unchanged.
     pub body: Vec<u8>,
-    /// When it came.
+    /// The time of arrival.
     pub received_at: Timestamp,
-    /// The scheme that verified it: `stripe`, `paypal`, `standard-webhooks`, `github`, `token` or `none`.
+    /// The scheme that verified the delivery: `stripe`, `paypal`, `standard-webhooks`, `github`,
+    /// `token` or `none`.
     pub verified_by: String,
 }
 
 impl Delivery {
-    /// The first header of that name, whatever its case.
+    /// Returns the first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body read as JSON.
+    /// Reads the body as JSON.
     ///
     /// # Errors
-    /// `bad-input`, not retryable, where it does not have the shape of `T`; the message names the field.
+    /// `bad-input`, not retryable, if it does not match `T`; the message names the field.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         json::decode_bytes(&self.body).map_err(|why| Error::new("bad-input", format!("the delivery's body: {why}")))
     }
 }
 
-/// Sent to the caller where the hook waits for it, otherwise kept with the run.
+/// The response to the caller if the hook waits for it. Otherwise the host stores it with the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reply {
     /// The status code.
@@ -54,21 +55,21 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A status and an empty body.
+    /// Creates a reply with a status and an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// 200 and a text.
+    /// Creates a reply with status 200 and text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::status(200).header("Content-Type", "text/plain; charset=utf-8").body(text.into())
     }
 
-    /// 200 and JSON.
+    /// Creates a reply with status 200 and JSON.
     ///
     /// # Errors
-    /// `not-json` where the value does not serialise.
+    /// `not-json` if the value does not serialize.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         Ok(Self::status(200).header("Content-Type", "application/json").body(json::encode(value)?))
     }
@@ -89,7 +90,7 @@ impl Reply {
 }
 
 impl From<()> for Reply {
-    /// 200 and an empty body.
+    /// A reply with status 200 and an empty body.
     fn from((): ()) -> Self {
         Self::status(200)
     }

@@ -1,5 +1,6 @@
-//! The attribute macros of `tidemill-sdk`; use them through that crate. Each leaves the function as it is, so that native
-//! tests can call it, and adds the export of its world. What the exports do is in the SDK's `export` module, not here.
+//! The attribute macros of `tidemill-sdk`. Use them through that crate. Each keeps the function
+//! unchanged, so that native tests can call it, and adds the export of its world. The SDK's
+//! `export` module implements the exports.
 #![forbid(unsafe_code)]
 
 mod schema;
@@ -9,7 +10,8 @@ use proc_macro::TokenStream;
 use quote::quote;
 use signature::{Export, Shape};
 
-/// Describes a type's JSON by serde's rules; a component's workflow shows what it takes and gives by it. `tidemill_sdk::Schema` says more.
+/// Describes a type's JSON by serde's rules. A component's workflow describes its input and output
+/// with it. See `tidemill_sdk::Schema`.
 #[proc_macro_derive(Schema, attributes(schema, serde))]
 pub fn schema(item: TokenStream) -> TokenStream {
     let derived = syn::parse::<syn::DeriveInput>(item).and_then(|input| schema::derive(&input));
@@ -18,11 +20,12 @@ pub fn schema(item: TokenStream) -> TokenStream {
 
 /// Exports a function as the component's workflow.
 ///
-/// It takes the run's input, anything that is `Deserialize`, or nothing, and returns anything that is `Serialize`, or a
-/// `Result` of it whose error turns into `tidemill_sdk::Error`. Where these types have a `Schema`, it is in the component: hosts show it, and
-/// check a run's input by it.
+/// The function takes the run's input, which is any `Deserialize` type, or nothing. It returns any
+/// `Serialize` type, or a `Result` of it whose error converts to `tidemill_sdk::Error`. If these
+/// types have a `Schema`, the component contains it. Hosts show it and validate inputs with it.
 ///
-/// The signals that it waits for can be declared, each with the type of its payload: hosts then refuse a signal whose payload is none.
+/// The signals that the workflow awaits can be declared with the types of their payloads. Hosts
+/// then refuse a signal whose payload does not match.
 ///
 /// ```ignore
 /// #[tidemill_sdk::workflow(signals(decision = bool, "paid-late" = Payment))]
@@ -61,7 +64,8 @@ pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Exports a function as the component's revenue stream.
 ///
-/// It takes a `tidemill_sdk::Period`, or nothing, and returns a `tidemill_sdk::Collection` or a `Result` of it.
+/// The function takes a `tidemill_sdk::Period` or nothing, and returns a `tidemill_sdk::Collection`
+/// or a `Result` of it.
 #[proc_macro_attribute]
 pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let shape = Shape { attribute: "revenue_stream", world: "revenue stream", takes: "the period", signals: false };
@@ -87,8 +91,8 @@ pub fn revenue_stream(arguments: TokenStream, item: TokenStream) -> TokenStream 
 
 /// Exports a function as the component's webhook.
 ///
-/// It takes a `tidemill_sdk::Delivery` and returns a `tidemill_sdk::Reply`, nothing (200 and an empty body), or a
-/// `Result` of either.
+/// The function takes a `tidemill_sdk::Delivery` and returns a `tidemill_sdk::Reply`, nothing (200
+/// and an empty body), or a `Result` of either.
 #[proc_macro_attribute]
 pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let shape = Shape { attribute: "webhook", world: "webhook", takes: "the delivery", signals: false };
@@ -114,8 +118,8 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Exports a function as the component's health check.
 ///
-/// It takes nothing and returns a `tidemill_sdk::Status`, or a `Result` of it: an error is unhealthy, and its message
-/// the reason.
+/// The function takes nothing and returns a `tidemill_sdk::Status` or a `Result` of it. An error
+/// means unhealthy, and its message is the reason.
 #[proc_macro_attribute]
 pub fn health(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let shape = Shape { attribute: "health", world: "health check", takes: "", signals: false };

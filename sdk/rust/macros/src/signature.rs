@@ -1,5 +1,5 @@
-//! Reads the function under an attribute, says in the author's words what is wrong with it, and wraps what a macro
-//! generates for it. Knows nothing of what the worlds are.
+//! Checks the function under an attribute, explains its errors, and wraps the generated code of a
+//! macro. Does not know the worlds.
 
 use proc_macro::TokenStream;
 use proc_macro2::{TokenStream as Tokens, TokenTree};
@@ -8,32 +8,33 @@ use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{FnArg, GenericArgument, ItemFn, LitStr, PathArguments, ReturnType, Token, Type, spanned::Spanned};
 
-/// What functions an attribute goes on.
+/// The requirements of an attribute on its function.
 pub struct Shape {
-    /// The attribute's name.
+    /// The name of the attribute.
     pub attribute: &'static str,
-    /// Its world, in words.
+    /// The name of the world in messages.
     pub world: &'static str,
-    /// What the one parameter is; empty where there is none.
+    /// The meaning of the parameter; empty if there is none.
     pub takes: &'static str,
-    /// Whether it may declare signals.
+    /// Whether the attribute may declare signals.
     pub signals: bool,
 }
 
-/// A function that fits.
+/// A function that meets the requirements.
 pub struct Exported {
-    /// Whether it has the parameter.
+    /// Whether it has a parameter.
     pub takes_input: bool,
-    /// Calls it, with `input` where it has the parameter; a `Result` in any case.
+    /// The call expression, with `input` if the function has a parameter. It always returns a
+    /// `Result`.
     pub call: Tokens,
-    /// The types that it takes and gives, where they can be named outside of it.
+    /// The types of its input and output, if they can be named outside it.
     input: Option<Type>,
     output: Option<Type>,
-    /// The signals that it declares.
+    /// The declared signals.
     signals: Vec<Signal>,
 }
 
-/// A signal that is declared: `name = Type`, with the name as an identifier or as a text.
+/// A declared signal: `name = Type`, with the name as an identifier or a string.
 struct Signal {
     name: LitStr,
     payload: Type,
@@ -52,7 +53,7 @@ impl Parse for Signal {
     }
 }
 
-/// What stands behind an attribute: nothing, or `signals(…)`.
+/// The arguments of an attribute: none, or `signals(…)`.
 struct Arguments(Vec<Signal>);
 
 impl Parse for Arguments {
@@ -62,7 +63,7 @@ impl Parse for Arguments {
         }
         let name: syn::Ident = input.parse()?;
         if name != "signals" {
-            return Err(syn::Error::new(name.span(), "it is `signals(name = Type, …)`"));
+            return Err(syn::Error::new(name.span(), "expected `signals(name = Type, …)`"));
         }
         let list;
         syn::parenthesized!(list in input);
@@ -73,7 +74,8 @@ impl Parse for Arguments {
 }
 
 impl Exported {
-    /// The component's section with the schemas of what it takes and gives, unless both may be anything.
+    /// Generates the component's section with the schemas of its input and output, unless both may
+    /// be any value.
     pub fn section(&self) -> Tokens {
         let node = |of: &Option<Type>| match of {
             Some(of) => quote!(::tidemill_sdk::schema::Probe::<#of>::NODE),
@@ -98,18 +100,18 @@ impl Exported {
     }
 }
 
-/// What a macro generates.
+/// The generated parts of a macro.
 pub struct Export {
     /// The trait of the world's bindings.
     pub guest: Tokens,
-    /// Its function.
+    /// The function of the trait.
     pub function: Tokens,
-    /// Its implementation for a type `__TidemillExport`, and the exports themselves.
+    /// The implementation for a type `__TidemillExport`, and the exports.
     pub item: Tokens,
 }
 
 impl Shape {
-    /// The function as it was, and what `export` generates for it.
+    /// Returns the unchanged function and the code that `export` generates for it.
     pub fn expand(
         &self,
         arguments: TokenStream,
@@ -121,7 +123,7 @@ impl Shape {
             .map_err(|error| {
                 syn::Error::new(
                     error.span(),
-                    format!("`#[tidemill_sdk::{}]` goes on a function: {error}", self.attribute),
+                    format!("`#[tidemill_sdk::{}]` needs a function: {error}", self.attribute),
                 )
             })
             .and_then(|function| {
@@ -140,7 +142,8 @@ impl Shape {
                     const _: () = {
                         struct __TidemillExport;
                         #exports
-                        // Outside a component nothing calls the export, and no author is to be warned of that.
+                        // Outside a component, nothing calls the export. The author must not get a
+                        // warning about that.
                         #[allow(dead_code)]
                         fn __tidemill_reached() {
                             let _ = (__TidemillExport, <__TidemillExport as #guest>::#function);
@@ -191,7 +194,7 @@ impl Shape {
     }
 }
 
-/// What is returned, of a `Result` the good part.
+/// Returns the return type, or the success type of a `Result`.
 fn returned(output: &ReturnType) -> Option<Type> {
     let ReturnType::Type(_, returned) = output else { return None };
     if !returns_result(output) {
@@ -205,7 +208,7 @@ fn returned(output: &ReturnType) -> Option<Type> {
     })
 }
 
-/// Neither `impl Trait` nor a lifetime left out can stand in a constant.
+/// Neither `impl Trait` nor an omitted lifetime may appear in a constant.
 fn can_be_named(of: &Type) -> bool {
     fn elsewhere(tokens: Tokens) -> bool {
         tokens.into_iter().any(|token| match token {
@@ -218,7 +221,7 @@ fn can_be_named(of: &Type) -> bool {
     !elsewhere(quote!(#of))
 }
 
-/// By its name: `Result`, whatever path is before it and whatever an alias leaves out.
+/// Recognizes `Result` by its name, with any path and with the omissions of an alias.
 fn returns_result(output: &ReturnType) -> bool {
     match output {
         ReturnType::Type(_, returned) => match &**returned {

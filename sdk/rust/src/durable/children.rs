@@ -1,4 +1,5 @@
-//! Runs that this run started, with the type of their output: one by one, all of them, or whichever ends next.
+//! Handles of runs that this run started, with the type of their output: waits for one, for all, or
+//! for the next to end.
 
 use super::wait::unasked;
 use super::{Event, Outcome, RunId, WaitFor, await_all, await_first, cancel, start};
@@ -8,7 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// Starts a run of another deployment, which must be granted; it is cancelled when this run ends before it. [`start`] says more.
+/// Starts a run of another deployment, which needs a grant. The host cancels it if this run ends
+/// first. See also [`start`].
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -25,7 +27,7 @@ pub fn spawn<T>(deployment: &str, input: &(impl Serialize + ?Sized)) -> Result<R
     start(deployment, input).spawn()
 }
 
-/// A run that this run started and may wait for. Dropping it changes nothing.
+/// A run that this run started and can wait for. Dropping the handle has no effect.
 #[derive(PartialEq, Eq, Hash)]
 pub struct Run<T> {
     id: RunId,
@@ -33,19 +35,19 @@ pub struct Run<T> {
 }
 
 impl<T> Run<T> {
-    /// The run of that id, whose output is to be read as a `T`.
+    /// Creates a handle from an id. The output is read as a `T`.
     #[must_use]
     pub fn of(id: RunId) -> Self {
         Self { id, output: PhantomData }
     }
 
-    /// Its id.
+    /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
-    /// Asks it to end.
+    /// Cancels the run.
     ///
     /// # Errors
     /// As [`cancel`](super::cancel).
@@ -55,16 +57,18 @@ impl<T> Run<T> {
 }
 
 impl<T: DeserializeOwned> Run<T> {
-    /// Waits for its output.
+    /// Waits for the output.
     ///
     /// # Errors
-    /// Its own failure, which is not retryable to this run; `cancelled`; `bad-output` where the output does not have the shape of `T`;
-    /// `host/wait-in-step` inside a step, `host/cancelled` once this run is to end.
+    /// The failure of the run, which is not retryable for this run; `cancelled`; `bad-output` if
+    /// the output does not match `T`; `host/wait-in-step` inside a step, `host/cancelled` if this
+    /// run is being cancelled.
     pub fn join(&self) -> Result<T> {
         self.within(None)?.ok_or_else(unasked)
     }
 
-    /// Waits for its output so long; `None` where it has not ended by then. It goes on.
+    /// Waits for the output with a timeout. Returns `None` if the run has not ended by then. The
+    /// run continues.
     ///
     /// # Errors
     /// As [`Run::join`].
@@ -93,18 +97,20 @@ impl<T> fmt::Debug for Run<T> {
     }
 }
 
-/// Number of runs that are waited for together, of the many that are waited for.
+/// The number of runs per wait, if there are more.
 const AT_ONCE: usize = 1_000;
-/// Inputs that one batch of starts holds together, in bytes: a commit has to take all of them.
+/// The maximum total size of the inputs in one batch of starts, in bytes. One commit must take all
+/// of them.
 const BATCH_BYTES: usize = 8 << 20;
-/// The code of a wait whose outcomes are too large for one answer.
+/// The code of a wait whose outcomes are too large for one call.
 const TOO_LARGE: &str = "host/limit-host-call";
 
-/// Waits for all of these runs: what each of them ended with, in that order. A wait is for at most 1,000 runs, and gives outcomes of at
-/// most 6 MiB; of more runs, or larger outcomes, it waits piece by piece.
+/// Waits for all runs and returns their results in the same order. A wait takes at most 1,000 runs
+/// and returns outcomes of at most 6 MiB. For more runs or larger outcomes, it waits several times.
 ///
 /// # Errors
-/// What keeps this run from waiting, as in [`Run::join`]; what a child failed with stands in its place.
+/// The reason why this run cannot wait, as in [`Run::join`]. The failure of a child takes its place
+/// in the results.
 pub fn join_all<'a, T>(runs: impl IntoIterator<Item = &'a Run<T>>) -> Result<Vec<Result<T>>>
 where
     T: DeserializeOwned + 'a,
@@ -112,10 +118,11 @@ where
     Ok(outcomes(runs)?.into_iter().map(Outcome::output).collect())
 }
 
-/// Waits for all of these runs, and gives their outputs in that order.
+/// Waits for all runs and returns their outputs in the same order.
 ///
 /// # Errors
-/// As [`join_all`], and the failure of the first in the list that failed; all have ended by then.
+/// As [`join_all`], and the failure of the first failed run in the list. All runs have ended by
+/// then.
 pub fn try_join_all<'a, T>(runs: impl IntoIterator<Item = &'a Run<T>>) -> Result<Vec<T>>
 where
     T: DeserializeOwned + 'a,
@@ -132,7 +139,7 @@ fn outcomes<'a, T: 'a>(runs: impl IntoIterator<Item = &'a Run<T>>) -> Result<Vec
     Ok(outcomes)
 }
 
-/// The outcomes of one piece, in halves if they are too large together.
+/// Appends the outcomes of one wait. If they are too large together, it waits for each half.
 fn outcomes_of(ids: &[RunId], outcomes: &mut Vec<Outcome>) -> Result<()> {
     match await_all(ids, None) {
         Ok(Some(all)) => outcomes.extend(all),
@@ -147,11 +154,13 @@ fn outcomes_of(ids: &[RunId], outcomes: &mut Vec<Outcome>) -> Result<()> {
     Ok(())
 }
 
-/// Waits for whichever of these runs ends next, takes it out of the list, and gives what it ended with. `None` if the list is empty.
+/// Waits for the next run to end, removes it from the list, and returns it with its result. Returns
+/// `None` if the list is empty.
 ///
 /// # Errors
-/// What keeps this run from waiting, as in [`Run::join`]; `too-many-waits` if none of more than 4,096 runs has ended, which only detached
-/// ones can do. What the child failed with is inside.
+/// The reason why this run cannot wait, as in [`Run::join`]; `too-many-waits` if none of more than
+/// 4,096 runs has ended, which is possible only for detached runs. The failure of the child is in
+/// the result.
 pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(Run<T>, Result<T>)>> {
     if runs.is_empty() {
         return Ok(None);
@@ -163,9 +172,9 @@ pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(
     }
 }
 
-/// Starts one run of a deployment for each input and waits for all of them: what each ended with, in the order of the inputs. At most so many
-/// go on at the same time; each batch costs one wait. A batch holds at most 1,000 runs, and ends with the one whose input brings it to
-/// 8 MiB.
+/// Starts one run of a deployment per input, waits for all of them, and returns their results in
+/// the order of the inputs. At most `at_most` runs are open at the same time. Each batch needs one
+/// wait. A batch has at most 1,000 runs and inputs of at most 8 MiB, plus its last input.
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -177,7 +186,8 @@ pub fn join_next<T: DeserializeOwned>(runs: &mut Vec<Run<T>>) -> Result<Option<(
 /// ```
 ///
 /// # Errors
-/// What keeps this run from starting or waiting, as in [`Run::join`]; what a child failed with stands in its place.
+/// The reason why this run cannot start runs or wait, as in [`Run::join`]. The failure of a child
+/// takes its place in the results.
 pub fn fan_out<T>(
     deployment: &str,
     inputs: impl IntoIterator<Item = impl Serialize>,

@@ -1,6 +1,6 @@
-//! What makes an ordinary function a durable workflow: steps, other runs, signals, waiting, sagas.
+//! Steps, child runs, signals, waits and sagas: the parts of a durable workflow.
 //!
-//! A host without a journal refuses all that waits or remembers with `host/not-available`.
+//! A host without a journal refuses waits and steps with `host/not-available`.
 
 use crate::host::durable as host;
 use crate::{Error, Result, json};
@@ -27,22 +27,23 @@ mod start;
 mod step;
 mod wait;
 
-/// Shows people how far the run is.
+/// Sets the progress of the run that operators and programs see.
 pub fn set_progress(done: u64, total: Option<u64>, note: &str) {
     host::set_progress(done, total, note);
 }
 
-/// Shows people and programs a status of your own while the run goes on.
+/// Sets a status that operators and programs see while the run executes.
 ///
 /// # Errors
-/// `not-json` where it does not serialise.
+/// `not-json` if it does not serialize.
 pub fn set_status(status: &(impl Serialize + ?Sized)) -> Result<()> {
     host::set_status(&json::encode(status)?);
     Ok(())
 }
 
-/// Goes on as the same run with this input, an empty journal and the deployment's current revision. Returns only where that is refused,
-/// with the reason: `return Err(continue_as_new(&next))`.
+/// Starts the next generation of this run, with this input, an empty journal and the deployment's
+/// current revision. Returns only if the host refuses it, with the reason:
+/// `return Err(continue_as_new(&next))`.
 pub fn continue_as_new(input: &(impl Serialize + ?Sized)) -> Error {
     match json::encode(input) {
         Ok(input) => Error::from_failure(host::continue_as_new(&input)),
@@ -50,7 +51,7 @@ pub fn continue_as_new(input: &(impl Serialize + ?Sized)) -> Error {
     }
 }
 
-/// The host sends JSON text; what were not JSON is better kept as text than lost.
+/// The host sends JSON text. Text that is not JSON is kept as text rather than dropped.
 fn value(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

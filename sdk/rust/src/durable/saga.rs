@@ -1,4 +1,4 @@
-//! A saga: several steps at different places that no transaction spans, and how to undo each of them.
+//! Sagas: steps in several systems without a common transaction, each with its undo.
 
 use super::{step, step_with};
 use crate::{Error, Result, Retry};
@@ -6,7 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::fmt;
 
-/// Runs `work`; where it fails, or the run is cancelled in it, undoes what it did so far in reverse order, and gives its error.
+/// Runs `work`. If it fails or the run is cancelled, it undoes the registered steps in reverse
+/// order and returns the error of `work`.
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -24,13 +25,15 @@ use std::fmt;
 /// # }
 /// ```
 ///
-/// Each is undone in a step of its own, `undo …`, so that it is tried again and remembered like any other. When the run was cancelled, all that
-/// takes place in the time that is left for it. A panic or a limit ends the run where it is: then nothing is undone here, the run parks, and goes on from
-/// its last step when it is tried again.
+/// Each undo runs in its own step, `undo …`, so that it is retried and recorded like any step.
+/// After a cancellation, the undo actions must end within the grace period. A panic or a limit
+/// stops the run without an undo. The run is parked, and continues from its last step when it is
+/// retried.
 ///
 /// # Errors
-/// What `work` failed with, which is not retryable any more once something was undone. `saga-incomplete` where something could not be undone: the
-/// rest was, its details name what was not, and why all this began.
+/// The error of `work`, which is not retryable if something was undone. `saga-incomplete` if an
+/// undo failed: the others were executed, and the details name the failed ones and the first
+/// failure.
 pub fn saga<'a, T>(work: impl FnOnce(&mut Saga<'a>) -> Result<T>) -> Result<T> {
     let mut saga = Saga { undo: Vec::new(), retry: None };
     work(&mut saga).map_err(|error| saga.unwind(error))
@@ -38,21 +41,22 @@ pub fn saga<'a, T>(work: impl FnOnce(&mut Saga<'a>) -> Result<T>) -> Result<T> {
 
 type Undo<'a> = Box<dyn Fn() -> Result<()> + 'a>;
 
-/// What is to be undone if the rest fails.
+/// The undo actions to run if the rest fails.
 pub struct Saga<'a> {
     undo: Vec<(String, Undo<'a>)>,
     retry: Option<Retry>,
 }
 
 impl<'a> Saga<'a> {
-    /// How what undoes is tried again; the deployment's policy if not said. It counts for all of them.
+    /// Sets the retry policy of all undo actions. The default is the deployment's policy.
     pub fn undo_with(&mut self, retry: Retry) {
         self.retry = Some(retry);
     }
 
-    /// Carries out a step, and keeps how to undo it, given its result.
+    /// Executes a step, and registers its undo, which receives the result.
     ///
-    /// A step that failed is not undone. Where its failure leaves it open whether it took place, such as a timeout, say [`Saga::undo`] before it.
+    /// A step that failed is not undone. If its failure leaves open whether it took effect, as with
+    /// a timeout, register [`Saga::undo`] before it.
     ///
     /// # Errors
     /// As [`step`].
@@ -71,7 +75,8 @@ impl<'a> Saga<'a> {
         self.keep(name, result, undo)
     }
 
-    /// As [`Saga::step`], with a retry policy of its own for the step; its work is told which attempt it is, counting from 1.
+    /// As [`Saga::step`], with its own retry policy for the step. The work receives the number of
+    /// the attempt, from 1.
     ///
     /// # Errors
     /// As [`step`].
@@ -91,7 +96,7 @@ impl<'a> Saga<'a> {
         self.keep(name, result, undo)
     }
 
-    /// From here on, also this is done where the rest fails, in a step `undo NAME`.
+    /// Registers an undo, which runs in a step `undo NAME` if the rest of the saga fails.
     pub fn undo<U: Into<Error>>(&mut self, name: &str, undo: impl Fn() -> Result<(), U> + 'a) {
         self.undo.push((format!("undo {name}"), Box::new(move || undo().map_err(Into::into))));
     }
@@ -113,7 +118,8 @@ impl<'a> Saga<'a> {
         let mut left = Vec::new();
         while let Some((name, undo)) = self.undo.pop() {
             let mut undone = self.undone(&name, &undo);
-            // A cancellation is told once, maybe only here, and what is told is not done: the same again is.
+            // The host reports a cancellation once, possibly only here. The call that received it
+            // had no effect, so call it again.
             if undone.as_ref().is_err_and(Error::is_cancelled) {
                 undone = self.undone(&name, &undo);
             }
@@ -124,7 +130,7 @@ impl<'a> Saga<'a> {
         if left.is_empty() {
             return cause.not_retryable();
         }
-        let message = format!("{} of a saga could not be undone, which failed with {cause}", left.len());
+        let message = format!("the saga failed with {cause}, and {} of its steps could not be undone", left.len());
         Error::new("saga-incomplete", message)
             .with_details(json!({ "left": left, "cause": { "code": cause.code(), "message": cause.message() } }))
     }

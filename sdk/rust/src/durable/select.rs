@@ -1,4 +1,5 @@
-//! Waiting for the first of several signals and runs of different types: each with what is to be made of it.
+//! Waits for the first of several signals and runs of different types. Each has a function for its
+//! value.
 
 use super::signals::payload_of;
 use super::wait::unasked;
@@ -7,7 +8,7 @@ use crate::Result;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Waits for whichever comes first, and makes one value of it.
+/// Waits for the first of several events and converts it to one value.
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -31,7 +32,7 @@ pub fn select<'a, R>() -> Select<'a, R> {
 type Arm<'a, R> = Box<dyn FnOnce(Event) -> Result<R> + 'a>;
 type Timeout<'a, R> = (Duration, Box<dyn FnOnce() -> Result<R> + 'a>);
 
-/// What is waited for, in the order in which ties are decided.
+/// The awaited signals and runs. The first in the list wins a tie.
 #[must_use = "it waits when `wait` is called"]
 pub struct Select<'a, R> {
     waits: Vec<WaitFor>,
@@ -40,7 +41,7 @@ pub struct Select<'a, R> {
 }
 
 impl<'a, R> Select<'a, R> {
-    /// The next signal of that name.
+    /// Awaits the next signal of this name.
     pub fn signal<T: DeserializeOwned>(mut self, signal: Signal<T>, then: impl FnOnce(T) -> Result<R> + 'a) -> Self {
         let name = signal.into_name();
         self.waits.push(WaitFor::Signal(name.clone()));
@@ -51,7 +52,7 @@ impl<'a, R> Select<'a, R> {
         self
     }
 
-    /// The end of a run: its output, or its failure as [`Run::join`] has it.
+    /// Awaits the end of a run: its output, or its failure as in [`Run::join`].
     pub fn run<T: DeserializeOwned>(mut self, run: &Run<T>, then: impl FnOnce(Result<T>) -> Result<R> + 'a) -> Self {
         self.waits.push(WaitFor::Run(run.id().clone()));
         self.arms.push(Box::new(move |event| match event {
@@ -61,7 +62,7 @@ impl<'a, R> Select<'a, R> {
         self
     }
 
-    /// None of them within that time. Said twice, the later counts.
+    /// Sets the timeout. A second call replaces the first.
     pub fn after(mut self, span: Duration, then: impl FnOnce() -> Result<R> + 'a) -> Self {
         self.timeout = Some((span, Box::new(then)));
         self
@@ -70,9 +71,10 @@ impl<'a, R> Select<'a, R> {
     /// Waits.
     ///
     /// # Errors
-    /// What the chosen function fails with; `bad-signal` if a payload does not have its shape; `host/wait-in-step` inside a step,
-    /// `host/cancelled` once this run is to end; `host/bad-argument` if there is nothing to wait for; `too-many-waits` if nothing has come of
-    /// more than 1,000 signals or 4,096 runs.
+    /// The error of the called function; `bad-signal` if a payload does not match its type;
+    /// `host/wait-in-step` inside a step, `host/cancelled` if this run is being cancelled;
+    /// `host/bad-argument` if there is nothing to wait for; `too-many-waits` if none of more than
+    /// 1,000 signals or 4,096 runs has arrived or ended.
     pub fn wait(mut self) -> Result<R> {
         let span = self.timeout.as_ref().map(|(span, _)| *span);
         match await_first(&self.waits, span)? {

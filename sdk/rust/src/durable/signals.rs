@@ -1,4 +1,5 @@
-//! Signals: what people and other runs tell a run while it goes on. Kept in the order in which they came until the run asks for them.
+//! Signals: messages of callers and other runs to a run. They wait in the run's inbox, in the order
+//! of arrival, until the run awaits them.
 
 use super::wait::unasked;
 use super::{Event, Target, WaitFor, await_first};
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// The next signal of that name sent to this run, with a payload that is read as a `T`.
+/// Returns the next signal of this name to this run, with a payload of type `T`.
 ///
 /// ```no_run
 /// # fn main() -> tidemill_sdk::Result<()> {
@@ -23,13 +24,13 @@ use std::time::Duration;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a signal is taken by waiting for it"]
+#[must_use = "a signal is consumed by waiting for it"]
 pub fn signal<T: DeserializeOwned>(name: impl Into<String>) -> Signal<T> {
     Signal { name: name.into(), payload: PhantomData }
 }
 
-/// A signal that the run may wait for.
-#[must_use = "a signal is taken by waiting for it"]
+/// A signal that the run can await.
+#[must_use = "a signal is consumed by waiting for it"]
 #[derive(Clone, Debug)]
 pub struct Signal<T> {
     name: String,
@@ -37,16 +38,17 @@ pub struct Signal<T> {
 }
 
 impl<T: DeserializeOwned> Signal<T> {
-    /// Waits for it, for ever if need be.
+    /// Waits for the signal without a timeout.
     ///
     /// # Errors
-    /// `bad-signal` where the payload does not have the shape of `T`, and the signal is taken all the same; `host/wait-in-step` inside a step,
-    /// `host/cancelled` once this run is to end, `host/not-available` where the host does not do this yet.
+    /// `bad-signal` if the payload does not match `T`, although the signal is then consumed;
+    /// `host/wait-in-step` inside a step, `host/cancelled` if the run is being cancelled,
+    /// `host/not-available` if the host does not implement it.
     pub fn wait(self) -> Result<T> {
         self.within(None)?.ok_or_else(unasked)
     }
 
-    /// Waits for it so long; `None` where it did not come.
+    /// Waits for the signal with a timeout. Returns `None` if the timeout ends first.
     ///
     /// # Errors
     /// As [`Signal::wait`].
@@ -54,7 +56,7 @@ impl<T: DeserializeOwned> Signal<T> {
         self.within(Some(span))
     }
 
-    /// Waits for it until then; `None` where it did not come.
+    /// Waits for the signal until a time. Returns `None` if the time passes first.
     ///
     /// # Errors
     /// As [`Signal::wait`].
@@ -81,11 +83,12 @@ pub(super) fn payload_of<T: DeserializeOwned>(name: &str, payload: Value) -> Res
         .map_err(|why| Error::new("bad-signal", format!("the payload of signal `{name}`: {why}")))
 }
 
-/// Sends a signal to a run, which is kept until that run asks for it. It leaves when this run next commits.
+/// Sends a signal to a run. It waits in that run's inbox until the run awaits it. It is sent with
+/// the next commit of this run.
 ///
 /// # Errors
-/// `host/not-granted` without a grant for its deployment, `not-json` for a payload that does not serialise, `host/not-available` where the host does
-/// not do this yet.
+/// `host/not-granted` without a grant for the run's deployment, `not-json` for a payload that does
+/// not serialize, `host/not-available` if the host does not implement it.
 pub fn send_signal(to: impl Into<Target>, name: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
     host::signal(&to.into().into_host(), name, &json::encode(payload)?).map_err(Error::from_failure)
 }

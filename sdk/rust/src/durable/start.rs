@@ -1,4 +1,4 @@
-//! Other runs: starting them, naming them, asking them to end. Waiting for them is in `wait`, typed handles in `children`.
+//! Starts, identifies and cancels other runs. Waits are in `wait`, typed handles in `children`.
 
 use super::children::Run;
 use crate::host::durable as host;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Names one run, for ever. Ids sort by the time at which their runs were made.
+/// The id of a run. It is never used again. Ids sort by the creation time of their runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
 
 impl RunId {
-    /// The run of that id, as another run or a person wrote it down.
+    /// Creates an id from the text that another run or a person stored.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
@@ -24,7 +24,7 @@ impl RunId {
         Self(id)
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -37,7 +37,8 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Starts a run of another deployment, which must be granted. Shorter, where nothing more is to be said: [`spawn`](super::spawn).
+/// Starts a run of another deployment, which needs a grant. [`spawn`](super::spawn) is shorter if
+/// no options are needed.
 pub fn start(deployment: impl Into<String>, input: &(impl Serialize + ?Sized)) -> Start {
     Start {
         deployment: deployment.into(),
@@ -53,8 +54,8 @@ pub fn start(deployment: impl Into<String>, input: &(impl Serialize + ?Sized)) -
     }
 }
 
-/// A run about to be started.
-#[must_use = "a run begins with `send` or `spawn`"]
+/// A run that has not been started yet.
+#[must_use = "a run starts with `send` or `spawn`"]
 #[derive(Clone, Debug)]
 pub struct Start {
     deployment: String,
@@ -63,57 +64,59 @@ pub struct Start {
 }
 
 impl Start {
-    /// Two starts with the same key are one run. By default the host derives one from this run and call.
+    /// Sets the idempotency key. Two starts with the same key are one run. By default the host
+    /// derives a key from this run and call.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.options.idempotency_key = Some(key.into());
         self
     }
 
-    /// How long to wait before it is started.
+    /// Sets the delay before the start.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.options.delay = Some(to_millis(delay));
         self
     }
 
-    /// 1…9; higher goes first.
+    /// Sets the priority, from 1 to 9. Higher priorities start first.
     pub fn priority(mut self, priority: u8) -> Self {
         self.options.priority = Some(priority);
         self
     }
 
-    /// Which export, where the deployment has more than one that fits.
+    /// Sets the export to run. Needed if several exports of the deployment fit.
     pub fn export(mut self, export: impl Into<String>) -> Self {
         self.options.export = Some(export.into());
         self
     }
 
-    /// A label by which people find the run.
+    /// Adds a label, by which operators can find the run.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.labels.push(Field { name: name.into(), value: value.into() });
         self
     }
 
-    /// Goes on when this run ends; otherwise it is cancelled with it.
+    /// Lets the run continue after this run ends. Otherwise the host then cancels it.
     pub fn detached(mut self) -> Self {
         self.options.detached = true;
         self
     }
 
-    /// How long its input is, in bytes; 0 where it does not serialise.
+    /// Returns the length of the input in bytes, or 0 if it does not serialize.
     pub(super) fn input_bytes(&self) -> usize {
         self.input.as_ref().map_or(0, String::len)
     }
 
-    /// Starts it, and gives its id.
+    /// Starts the run and returns its id.
     ///
     /// # Errors
-    /// `host/not-granted` without the grant, `host/wait-in-step` inside a step, `host/cancelled` once this run is to end, `not-json` for an input that
-    /// does not serialise, `host/not-available` where the host does not do this yet.
+    /// `host/not-granted` without the grant, `host/wait-in-step` inside a step, `host/cancelled` if
+    /// this run is being cancelled, `not-json` for an input that does not serialize,
+    /// `host/not-available` if the host does not implement it.
     pub fn send(self) -> Result<RunId> {
         host::start(&self.deployment, &self.input?, &self.options).map(RunId::from_host).map_err(Error::from_failure)
     }
 
-    /// Starts it, and gives a handle by which this run waits for its output.
+    /// Starts the run and returns a handle to wait for its output.
     ///
     /// # Errors
     /// As [`Start::send`].
@@ -122,16 +125,16 @@ impl Start {
     }
 }
 
-/// A run to signal or cancel.
+/// A run to send a signal to or to cancel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// By its id.
+    /// A run by its id.
     Run(RunId),
-    /// By its deployment and idempotency key.
+    /// A run by its deployment and idempotency key.
     Key {
-        /// The deployment's name.
+        /// The name of the deployment.
         deployment: String,
-        /// The key that the run was started with.
+        /// The idempotency key of the run.
         key: String,
     },
 }
@@ -163,10 +166,11 @@ impl Target {
     }
 }
 
-/// Asks a run to end.
+/// Cancels a run.
 ///
 /// # Errors
-/// `host/not-granted` without a grant for its deployment, `host/not-available` where the host does not do this yet.
+/// `host/not-granted` without a grant for the run's deployment, `host/not-available` if the host
+/// does not implement it.
 pub fn cancel(run: impl Into<Target>) -> Result<()> {
     host::cancel(&run.into().into_host()).map_err(Error::from_failure)
 }

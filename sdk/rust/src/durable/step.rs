@@ -1,5 +1,5 @@
-//! Steps: what is retried and remembered as a whole. Which of them are open is known here, for keys that are to differ from one attempt to the
-//! next; the record itself is the host's.
+//! Steps: named parts of a run that are retried and recorded as a unit. This file tracks the open
+//! steps for keys that differ between attempts. The host keeps the record.
 
 use crate::host::durable as host;
 use crate::retry::Retry;
@@ -7,16 +7,18 @@ use crate::{Error, Result, context, json};
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
 
-/// Carries out a named part of the run that is retried by the deployment's policy and remembered as a whole: when the run is brought
-/// back, a completed step is skipped and its result taken from the record.
+/// Executes a named step. The host retries it by the deployment's policy and records it as a unit.
+/// Replay skips a completed step and returns its recorded result.
 ///
-/// **Only its result leaves a step**, which is why it takes `Fn`: what it would change around it is not there again when it is skipped.
-/// The result is what was recorded, also the first time. Steps nest: the record of a completed one no longer holds what was inside, so that
-/// a run of a million steps in a thousand by a thousand stays small. A step is work: sleeping, waiting and starting runs inside one is refused.
+/// **Only the result leaves a step.** Therefore `work` is `Fn`: changes to its surroundings would
+/// be missing when replay skips the step. The result is always the recorded one, also the first
+/// time. Steps nest: the record of a completed step drops everything inside it, so that a run of a
+/// thousand times a thousand steps has a small journal. A step may not sleep, wait or start runs.
 ///
 /// # Errors
-/// What the work failed with once its retries are exhausted, or at once where that is not retryable: such an error is not retryable to what
-/// encloses the step. `host/cancelled` once the run is to end; `host/not-available` where the host does not do this yet.
+/// The failure of the work after its last attempt, or at once if it is not retryable. This failure
+/// is not retryable for the enclosing step or run. `host/cancelled` if the run is being cancelled;
+/// `host/not-available` if the host does not implement it.
 pub fn step<T, E>(name: &str, work: impl Fn() -> Result<T, E>) -> Result<T>
 where
     T: Serialize + DeserializeOwned,
@@ -25,7 +27,7 @@ where
     run_step(name, None, &|_| work().map_err(Into::into))
 }
 
-/// As [`step`], with a retry policy of its own; the work is told which attempt it is, counting from 1.
+/// As [`step`], with its own retry policy. The work receives the number of the attempt, from 1.
 ///
 /// # Errors
 /// As [`step`].
@@ -42,14 +44,14 @@ where
     T: Serialize + DeserializeOwned,
 {
     let record = attempts(name, retry, &|attempt| work(attempt).and_then(|value| json::encode(&value)))?;
-    // Decoded the first time too, so that what a skipped step gives is what it gave.
+    // The result is decoded the first time too, so that a skipped step returns exactly the same.
     json::decode(&record).map_err(|why| Error::new("bad-step", format!("the result of step `{name}`: {why}")))
 }
 
-/// Once for all types, so that each use of a step costs a component little.
+/// Not generic, so that each use of a step adds little code to a component.
 fn attempts(name: &str, retry: Option<Retry>, work: &dyn Fn(u32) -> Result<String>) -> Result<String> {
     let policy = retry.map(Retry::to_policy);
-    // A step that gave up before answers its failure here.
+    // A step that already failed finally returns its failure here.
     let begun = host::begin_step(name, policy).map_err(Error::from_failure)?;
     let mut attempt = match begun.step {
         host::Step::Completed(record) => return Ok(record),
@@ -70,7 +72,8 @@ fn attempts(name: &str, retry: Option<Retry>, work: &dyn Fn(u32) -> Result<Strin
     }
 }
 
-/// Where the run is among its steps, from the outside in: a hash of their names and attempts, and how many keys were made there.
+/// The position of the run among its steps: a hash of the names and attempts of the open steps, and
+/// the number of keys created there.
 #[derive(Clone, Copy)]
 struct Place {
     hash: u64,
@@ -82,14 +85,15 @@ thread_local! {
     static OUTERMOST_KEYS: RefCell<u64> = const { RefCell::new(0) };
 }
 
-/// A step's attempt under way. Closed when dropped, so that an unwinding test leaves no step open behind it.
+/// An open attempt of a step. It is closed when dropped, so that a test that unwinds leaves no step
+/// open.
 struct Open;
 
 impl Open {
     fn new(name: &str, attempt: u32) -> Self {
         PLACES.with_borrow_mut(|places| {
             let outer = places.last().map_or(FNV_OFFSET, |place| place.hash);
-            // 0xff is in no UTF-8 text, so two names never run into one another.
+            // UTF-8 text never contains 0xff, so two adjacent names cannot be confused.
             let named = fnv(fnv(outer, name.as_bytes()), &[0xff]);
             places.push(Place { hash: fnv(named, &attempt.to_le_bytes()), keys: 0 });
         });
@@ -103,7 +107,8 @@ impl Drop for Open {
     }
 }
 
-/// A key that is the same in every try and after a crash, and another in each attempt of the run and of the steps that are open.
+/// Creates a key that is the same in every try and after a crash, and differs between attempts of
+/// the run and of its open steps.
 pub(crate) fn new_key() -> String {
     let attempt = context::attempt();
     let (hash, ordinal) = PLACES.with_borrow_mut(|places| match places.last_mut() {
@@ -120,8 +125,8 @@ pub(crate) fn new_key() -> String {
     format!("{}-{}-{hash:016x}", context::id(), context::generation())
 }
 
-/// FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/. The run's id before it makes the key unique; this only tells apart what one
-/// run asks for.
+/// FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/. The run's id in front makes the key
+/// unique. The hash only distinguishes the keys of one run.
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -129,7 +134,8 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
-/// A new instance has made no key yet; a test that runs one on the thread of another sets that one's keys aside until this is dropped.
+/// A new guest has created no key. A test that runs a guest on the thread of another one saves the
+/// keys of that guest until this is dropped.
 #[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub(crate) fn set_aside() -> SetAside {
     SetAside { places: PLACES.take(), keys: OUTERMOST_KEYS.take() }

@@ -1,4 +1,4 @@
-//! Waiting as the contract has it, untyped. `signals`, `children` and `select` put types on it.
+//! The untyped waits of the contract. `signals`, `children` and `select` add types.
 
 use super::{RunId, value};
 use crate::host::durable as host;
@@ -11,9 +11,9 @@ use std::time::Duration;
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// With this output.
+    /// It succeeded with this output.
     Succeeded(Value),
-    /// With this failure.
+    /// It failed with this failure.
     Failed(Error),
     /// It was cancelled.
     Cancelled,
@@ -28,10 +28,10 @@ impl Outcome {
         }
     }
 
-    /// The output read as JSON.
+    /// Reads the output as JSON.
     ///
     /// # Errors
-    /// The run's own failure, `cancelled`, or `bad-output` where the output does not have the shape of `T`.
+    /// The failure of the run, `cancelled`, or `bad-output` if the output does not match `T`.
     pub fn output<T: DeserializeOwned>(self) -> Result<T> {
         match self {
             Self::Succeeded(output) => serde_path_to_error::deserialize(output)
@@ -42,16 +42,16 @@ impl Outcome {
     }
 }
 
-/// Something to wait for.
+/// A signal or a run to wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitFor {
-    /// The next signal of that name sent to this run.
+    /// The next signal of this name to this run.
     Signal(String),
     /// The end of a run that this run started.
     Run(RunId),
 }
 
-/// What was waited for.
+/// The event that ended a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A signal's payload.
@@ -60,22 +60,24 @@ pub enum Event {
     Ended(Outcome),
 }
 
-/// Maximum number of signals in one wait of the host.
+/// The maximum number of signals in one wait of the host.
 const SIGNALS: usize = 1_000;
-/// Maximum number of runs in one wait of the host. It is also the maximum number of runs that one run may have that are not detached and
-/// have not ended.
+/// The maximum number of runs in one wait of the host. It is also the maximum number of open runs
+/// that one run can have started, detached runs not counted.
 const RUNS: usize = 4_096;
-/// Number of things in one piece of a list that is longer than one wait takes.
+/// The number of entries per wait, if the list is longer than one wait takes.
 const PIECE: usize = 1_000;
 
-/// Waits for whichever comes first: its place in the list, and what it was. `None` if the timeout came before.
+/// Waits for the first event and returns its index in the list. Returns `None` if the timeout ends
+/// first.
 ///
-/// One wait takes 1,000 signals and 4,096 runs. Of a longer list, the first piece of 1,000 in which something has come already decides. A
-/// run can have no more than 4,096 runs that are not detached and have not ended, so a longer list of these has one that has ended.
+/// One wait takes 1,000 signals and 4,096 runs. In a longer list, the first group of 1,000 with an
+/// event that has already occurred decides. A run can have at most 4,096 open runs that are not
+/// detached, so a longer list of these contains one that has ended.
 ///
 /// # Errors
-/// `host/wait-in-step` inside a step, `host/cancelled` once this run is to end, `too-many-waits` if the list is longer than one wait takes and
-/// nothing in it has come yet.
+/// `host/wait-in-step` inside a step, `host/cancelled` if this run is being cancelled,
+/// `too-many-waits` if the list is longer than one wait takes and no event has occurred.
 pub fn await_first(any_of: &[WaitFor], timeout: Option<Duration>) -> Result<Option<(usize, Event)>> {
     let signals = any_of.iter().filter(|wait| matches!(wait, WaitFor::Signal(_))).count();
     let runs = any_of.len() - signals;
@@ -112,7 +114,8 @@ fn first_of(any_of: &[WaitFor], timeout: Option<Duration>) -> Result<Option<(usi
     }))
 }
 
-/// Waits for all of these runs, which this run started: their outcomes in that order. `None` where the timeout came before the last.
+/// Waits for all runs, which this run started, and returns their outcomes in the same order.
+/// Returns `None` if the timeout ends first.
 ///
 /// # Errors
 /// As [`await_first`].
@@ -122,7 +125,7 @@ pub fn await_all(runs: &[RunId], timeout: Option<Duration>) -> Result<Option<Vec
     Ok(outcomes.map(|outcomes| outcomes.into_iter().map(Outcome::from_host).collect()))
 }
 
-/// The host broke the contract: it answered with what was not asked for.
+/// The host violated the contract: the result does not match the request.
 pub(super) fn unasked() -> Error {
-    Error::new("bad-wait", "the host answered a wait with what was not waited for")
+    Error::new("bad-wait", "the host returned a result that the wait did not request")
 }

@@ -1,4 +1,4 @@
-//! What types say of themselves, and how it is written.
+//! The descriptions of types and their text.
 
 use super::*;
 use crate::Schema;

@@ -1,4 +1,5 @@
-//! The same run again and again, hurt at another place each time: it is to end as it would have without.
+//! Repeated executions of the same run, each with a crash at another position. Each must end like
+//! the undisturbed run.
 
 use super::Harness;
 use super::harness::fails_with;
@@ -9,14 +10,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 impl Harness {
-    /// Runs a function undisturbed, then again for each entry of its journal with a crash right behind it: once where all was saved up to there,
-    /// once where everything since the last commit is lost. Each is to end with the same output, state, ledger, events, signals, runs and effects outside,
-    /// requests with the same `Idempotency-Key` being one. Gives the undisturbed run.
+    /// Runs a function without a crash, then for each entry of its journal with a crash after it:
+    /// once with everything up to there saved, and once with everything since the last commit lost.
+    /// Each run must end with the same output, state, ledger, events, signals, runs and outside
+    /// effects. Requests with the same `Idempotency-Key` count as one. Returns the undisturbed run.
     ///
     /// # Panics
-    /// Where one does not, and says after which entry and in what.
+    /// If a run ends differently. The message names the entry and the difference.
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn crash_everywhere<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> Ran<O>
     where
         I: DeserializeOwned,
@@ -28,19 +30,19 @@ impl Harness {
         let expected = traces(&calm);
         for after in 1..=calm.entries() {
             for lost in [false, true] {
-                let where_ = if lost { "and the loss of what was not committed" } else { "and all saved" };
+                let where_ = if lost { "losing uncommitted work" } else { "keeping all entries" };
                 let hurt = self.attempt(&function, &input, Some(Crash { after, lost }), None);
                 let hurt = match hurt {
                     Ok(hurt) => hurt,
                     Err(mismatch) => panic!(
-                        "after a crash behind entry {after} of {}, {where_}, the run did something else: {mismatch}",
+                        "after a crash after entry {after} of {}, {where_}, replay diverged from the journal: {mismatch}",
                         calm.entries()
                     ),
                 };
                 for ((what, expected), (_, found)) in expected.iter().zip(traces(&hurt)) {
                     assert!(
                         *expected == found,
-                        "after a crash behind entry {after} of {}, {where_}, its {what} differs:\n  undisturbed  {expected}\n  crashed      {found}",
+                        "after a crash after entry {after} of {}, {where_}, its {what} differs:\n  undisturbed  {expected}\n  crashed      {found}",
                         calm.entries()
                     );
                 }
@@ -49,13 +51,14 @@ impl Harness {
         calm
     }
 
-    /// Runs a function once for each entry of its journal, and once before the first, with somebody cancelling it there, and shows each run to `check`:
-    /// that what it had done is undone, say. One that came too late to be told to the run is not shown.
+    /// Runs a function once per entry of its journal, and once before the first, with a
+    /// cancellation at that position. Passes each run to `check`, which can verify that the work
+    /// was undone. Runs that ended before they received the cancellation are not passed.
     ///
     /// # Panics
-    /// Where `check` does.
+    /// If `check` panics.
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn cancel_everywhere<I, O, E>(
         &self,
         function: impl Fn(I) -> Result<O, E>,
@@ -77,7 +80,7 @@ impl Harness {
     }
 }
 
-/// What others can see of a run, in an order that does not matter less than it shows.
+/// Lists what others can see of a run, in a stable order.
 fn traces<O: Serialize>(ran: &Ran<O>) -> Vec<(&'static str, Value)> {
     let end = match &ran.end {
         End::Succeeded(output) => json!({ "succeeded": serde_json::to_value(output).unwrap_or_default() }),

@@ -1,5 +1,5 @@
-//! From instance to instance of a run: what happens after a crash, a failed attempt, or going on as new; and children, which run when their
-//! parent waits.
+//! Executes a run across crashes, failed attempts and generations, and its children, which run when
+//! their parent waits.
 
 use super::harness::Setup;
 use super::host::{Current, durable::close_all};
@@ -12,7 +12,7 @@ use crate::bindings::imports::tidemill::guest::types::Failure;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-/// A function as an export has it: from JSON to JSON.
+/// A function in the form of an export: from JSON to JSON.
 pub(super) type Function<'a> = &'a dyn Fn(&str) -> Result<String, Failure>;
 
 /// How a run ended.
@@ -21,13 +21,13 @@ pub(super) enum Finish {
     Succeeded(String),
     Failed(Failed),
     Cancelled,
-    /// It went on as new as often as it was let.
+    /// It continued as new more often than the harness allows.
     Continues(String),
     Waits(Vec<WaitFor>),
     Mismatch(Mismatch),
 }
 
-/// Runs to the end, from where the fake is.
+/// Executes the run to its end, from the current position of the fake.
 pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Finish {
     let mut input = input.to_owned();
     let mut from = fake.run.borrow().durable.clone();
@@ -47,7 +47,7 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
             Err(Left::WaitsForEver(waits)) => return Finish::Waits(waits),
             Err(Left::Mismatch(mismatch)) => return Finish::Mismatch(mismatch),
             Err(Left::Stopped(failed)) => {
-                // Traps and limits are not tried again.
+                // Traps and limits are not retried.
                 take_hold_of_what_is_kept(fake);
                 return Finish::Failed(failed);
             }
@@ -77,14 +77,15 @@ pub(super) fn to_the_end(fake: &Rc<Fake>, input: &str, function: Function<'_>) -
                         let policy = fake.setup.retry;
                         let exhausted = policy.max_attempts != 0 && began >= policy.max_attempts;
                         let now = fake.now();
-                        // What a retry keeps takes hold in the commit that ends a failed attempt; the rest is dropped.
+                        // What a retry keeps takes effect in the commit that ends a failed attempt.
+                        // The rest is dropped.
                         take_hold_of_what_is_kept(fake);
                         if !failed.retryable || exhausted || nothing_new {
                             return Finish::Failed(failed);
                         }
                         from = fake.run.borrow().keep.clone();
                         from.now = now.saturating_add(delay(&policy, began));
-                        // What was used counts by generation.
+                        // Usage is counted per generation.
                         from.used = fake.run.borrow().used;
                         let mut run = fake.run.borrow_mut();
                         run.attempt = began + 1;
@@ -102,7 +103,7 @@ fn take_hold_of_what_is_kept(fake: &Fake) {
     fake.world.borrow_mut().commit(&fake.id, &fake.deployment, run.now, layer);
 }
 
-/// One instance: what it returned, or why it left.
+/// Executes one guest: returns its result, or the reason why it left.
 fn instance(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result<String, Failed>, Left> {
     with_no_answers(|| called(fake, input, function).map(|returned| returned.map_err(Failed::of_module)))
 }
@@ -118,13 +119,13 @@ fn called(fake: &Rc<Fake>, input: &str, function: Function<'_>) -> Result<Result
         Ok(returned) => Ok(returned),
         Err(payload) => match payload.downcast::<Left>() {
             Ok(left) => Err(*left),
-            // A panic of the module's or of the test's own.
+            // A panic of the module or of the test itself.
             Err(panic) => resume_unwind(panic),
         },
     }
 }
 
-/// Runs all children that were started and have not run, in the order of their beginning.
+/// Runs all children that were started and have not run, in the order of their start times.
 pub(super) fn children(parent: &Fake) {
     loop {
         let next = {

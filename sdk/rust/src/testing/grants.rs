@@ -1,5 +1,6 @@
-//! What a module under test may reach, as a manifest's `[grants]` says it: what it asks for beyond is refused as a host refuses it, with the same code and the
-//! line that would allow it. Only the deployment under test has them; the others of a harness may do anything.
+//! The grants of a module under test, like `[grants]` of a manifest. Other access is refused like
+//! on a host, with the same code and the line that allows it. Grants apply only to the deployment
+//! under test. Other deployments of a harness may do anything.
 
 use super::journal::Failed;
 use super::origin::{Origin, Pattern};
@@ -11,7 +12,9 @@ use super::run::Fake;
 /// use tidemill_sdk::testing::{Grants, Harness};
 /// use tidemill_sdk::{Result, http};
 ///
-/// let work = |(): ()| -> Result<u16> { Ok(http::get("https://other.example.com/").send()?.status) };
+/// let work = |(): ()| -> Result<u16> {
+///     Ok(http::get("https://other.example.com/").send()?.status)
+/// };
 /// let granted = Grants::none().http("https://api.example.com").topic("orders.*");
 /// let ran = Harness::new().grants(granted).run(work, ());
 /// assert_eq!(ran.failed().code(), "host/not-granted");
@@ -34,48 +37,50 @@ struct Secret {
 }
 
 impl Grants {
-    /// Nothing but its own state, as a manifest without `[grants]`.
+    /// Grants nothing except the deployment's own state, like a manifest without `[grants]`.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// It may send requests to an origin, such as `https://api.example.com`, or to all below a name: `https://*.example.com`.
+    /// Grants requests to an origin, such as `https://api.example.com`, or to all origins below a
+    /// name: `https://*.example.com`.
     ///
     /// # Panics
-    /// Where that is no origin.
+    /// If the text is not an origin.
     #[track_caller]
     pub fn http(self, origin: &str) -> Self {
         or_fail(self.try_http(origin))
     }
 
-    /// Requests to an origin may carry a secret.
+    /// Grants a secret for requests to an origin.
     ///
     /// # Panics
-    /// Where that is no origin.
+    /// If the text is not an origin.
     #[track_caller]
     pub fn secret(self, name: impl Into<String>, to: &str) -> Self {
         or_fail(self.try_secret(name, to))
     }
 
-    /// A secret may sign.
+    /// Grants a secret for signing.
     pub fn signing_secret(mut self, name: impl Into<String>) -> Self {
         self.secrets.push(Secret { name: name.into(), to: Vec::new(), sign: true });
         self
     }
 
-    /// It may use the ledger.
+    /// Grants the ledger.
     pub fn ledger(mut self) -> Self {
         self.ledger = true;
         self
     }
 
-    /// It may start, signal and cancel another deployment's runs.
+    /// Grants starting, signalling and cancelling the runs of another deployment.
     pub fn deployment(mut self, name: impl Into<String>) -> Self {
         self.deployments.push(name.into());
         self
     }
 
-    /// It may publish to a topic, or to all that a pattern names: `*` is one word of it, a `**` at the end all others.
+    /// Grants publishing to a topic or to all topics that match a pattern: `*` matches one word, a
+    /// final `**` matches all remaining words.
     pub fn topic(mut self, pattern: impl Into<String>) -> Self {
         self.topics.push(pattern.into());
         self
@@ -93,22 +98,22 @@ impl Grants {
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::of(text).ok_or_else(|| format!("`{text}` is no origin such as https://api.example.com"))
+    Pattern::of(text).ok_or_else(|| format!("`{text}` is not an origin such as https://api.example.com"))
 }
 
 #[track_caller]
-#[allow(clippy::panic, reason = "a test fails so")]
+#[allow(clippy::panic, reason = "it fails the test")]
 fn or_fail(grants: Result<Grants, String>) -> Grants {
     grants.unwrap_or_else(|why| panic!("{why}"))
 }
 
 impl Fake {
-    /// The grants of this run's deployment; none where it may do anything.
+    /// Returns the grants of this run's deployment, or `None` if it may do anything.
     fn granted(&self) -> Option<&Grants> {
         self.setup.grants.as_ref().filter(|_| self.is_tested())
     }
 
-    /// Whether it may send a request there, with these secrets.
+    /// Checks that a request with these secrets may be sent to this origin.
     pub(super) fn may_send(&self, to: &Origin, secrets: &[String]) -> Result<(), Failed> {
         let Some(grants) = self.granted() else { return Ok(()) };
         if !grants.http.iter().any(|granted| granted.allows(to)) {
@@ -126,7 +131,7 @@ impl Fake {
         }
     }
 
-    /// Whether it may sign with a secret.
+    /// Checks that a secret may sign.
     pub(super) fn may_sign(&self, name: &str) -> Result<(), Failed> {
         match self.granted() {
             Some(grants) if !grants.secrets.iter().any(|it| it.name == name && it.sign) => {
@@ -137,7 +142,7 @@ impl Fake {
         }
     }
 
-    /// Whether it may use the ledger.
+    /// Checks that the ledger may be used.
     pub(super) fn may_post(&self) -> Result<(), Failed> {
         match self.granted() {
             Some(grants) if !grants.ledger => {
@@ -147,18 +152,18 @@ impl Fake {
         }
     }
 
-    /// Whether it may start, signal and cancel runs of a deployment.
+    /// Checks that runs of a deployment may be started, signalled and cancelled.
     pub(super) fn may_touch(&self, deployment: &str) -> Result<(), Failed> {
         match self.granted() {
             Some(grants) if deployment != self.deployment && !grants.deployments.iter().any(|it| it == deployment) => {
                 let line = format!("deployments = [\"{deployment}\"]");
-                refused("not-granted", format!("the deployment may not touch runs of `{deployment}`"), &line)
+                refused("not-granted", format!("the deployment has no grant for runs of `{deployment}`"), &line)
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether it may publish to a topic.
+    /// Checks that an event may be published to a topic.
     pub(super) fn may_publish(&self, topic: &str) -> Result<(), Failed> {
         match self.granted() {
             Some(grants) if !grants.topics.iter().any(|pattern| names(pattern, topic)) => {
@@ -174,7 +179,7 @@ fn refused(code: &str, why: String, line: &str) -> Result<(), Failed> {
     Err(Failed::host(code, format!("{why}; add to `[grants]`: {line}")))
 }
 
-/// Whether a pattern names a topic.
+/// Whether a pattern matches a topic.
 fn names(pattern: &str, topic: &str) -> bool {
     let mut words = topic.split('.');
     for part in pattern.split('.') {

@@ -1,4 +1,5 @@
-//! What a test says of the world before a run, and the runs themselves. A harness is never changed by a run: each begins in the same world.
+//! The initial world of a test, and its runs. A run never changes a harness: each run starts in the
+//! same world.
 
 use super::drive::{Finish, to_the_end};
 use super::grants::Grants;
@@ -28,21 +29,21 @@ const RUN: &str = "run-in-a-test";
 pub(super) type Deployed = Rc<dyn Fn(&str) -> Result<String, Failure>>;
 type Sign = Rc<dyn Fn(&str, &str, &[u8]) -> Vec<u8>>;
 
-/// A world without a server, in which a module's function runs.
+/// A simulated host in which a module's function runs.
 #[derive(Clone)]
-#[must_use = "a harness does nothing until something runs in it"]
+#[must_use = "a harness does nothing until a function runs in it"]
 pub struct Harness {
     setup: Rc<Setup>,
 }
 
-/// What was said of the world.
+/// The configured world.
 #[derive(Clone)]
 pub(super) struct Setup {
     pub(super) name: String,
     pub(super) config: Value,
     pub(super) trigger: Trigger,
     pub(super) retry: RetryPolicy,
-    /// None where everything is granted.
+    /// `None` if everything is granted.
     pub(super) grants: Option<Grants>,
     pub(super) limits: Limits,
     pub(super) begins_at: u64,
@@ -69,7 +70,8 @@ impl std::fmt::Debug for Harness {
 }
 
 impl Harness {
-    /// A deployment `test` with an empty configuration and state, at the beginning of 2026, in a world where nobody answers.
+    /// Creates a deployment `test` with an empty configuration and state, at the start of 2026, in
+    /// a world without servers.
     pub fn new() -> Self {
         let trigger =
             Trigger { kind: "manual".to_owned(), name: None, id: None, at: None, parent: None, details: json!({}) };
@@ -98,23 +100,24 @@ impl Harness {
         self
     }
 
-    /// The deployment's name.
+    /// Sets the name of the deployment.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|setup| setup.name = name.into())
     }
 
-    /// The deployment's `[config]`, as JSON.
+    /// Sets the deployment's `[config]`, as JSON.
     #[track_caller]
     pub fn config(self, config: impl Serialize) -> Self {
         self.with(|setup| setup.config = as_json(&config))
     }
 
-    /// What started the run; by hand if not said.
+    /// Sets the trigger of the run. The default is manual.
     pub fn triggered_by(self, trigger: Trigger) -> Self {
         self.with(|setup| setup.trigger = trigger)
     }
 
-    /// The run is made for an event of that topic by the subscription `subscription`; what it says is the run's input.
+    /// Triggers the run by an event of this topic and the subscription `subscription`. The payload
+    /// of the event is the run's input.
     pub fn event(self, topic: impl Into<String>) -> Self {
         self.with(|setup| {
             setup.trigger = Trigger {
@@ -128,27 +131,28 @@ impl Harness {
         })
     }
 
-    /// The deployment's `[retry]`: five attempts, as a host has it, if not said.
+    /// Sets the deployment's `[retry]`. The default is five attempts, as on a host.
     pub fn retry(self, retry: Retry) -> Self {
         self.with(|setup| setup.retry = retry.to_policy())
     }
 
-    /// The deployment's `[grants]`; everything is granted if not said.
+    /// Sets the deployment's `[grants]`. By default everything is granted.
     pub fn grants(self, grants: Grants) -> Self {
         self.with(|setup| setup.grants = Some(grants))
     }
 
-    /// The deployment's `[limits]`, those that a test can count; a host's own if not said.
+    /// Sets those `[limits]` of the deployment that a test can count. The defaults are those of a
+    /// host.
     pub fn limits(self, limits: Limits) -> Self {
         self.with(|setup| setup.limits = limits)
     }
 
-    /// What time it is when the run begins.
+    /// Sets the start time of the run.
     pub fn begins_at(self, at: Timestamp) -> Self {
         self.with(|setup| setup.begins_at = at.as_millis())
     }
 
-    /// A value in the deployment's state before the run.
+    /// Sets a value in the deployment's state before the run.
     #[track_caller]
     pub fn state(self, key: impl Into<String>, value: impl Serialize) -> Self {
         self.with(|setup| {
@@ -156,9 +160,11 @@ impl Harness {
         })
     }
 
-    /// Who answers requests: `method`, `*` for any, to `url`, which may end in `*` for any rest. Of several that fit, what was said first counts.
+    /// Sets the function that answers requests with `method` (`*` for any) to `url` (a final `*`
+    /// matches any rest). The first matching route answers.
     ///
-    /// Let the answer depend on the request alone, [`Sent::nth`] included: a test with crashes runs many times, each in a world that begins anew.
+    /// The answer must depend only on the request, including [`Sent::nth`]: a test with crashes
+    /// runs many times, each in a new world.
     pub fn http<A: Into<Answer>>(
         self,
         method: impl Into<String>,
@@ -169,13 +175,14 @@ impl Harness {
         self.with(|setup| setup.routes.push(Route { method: method.into(), url: url.into(), answer }))
     }
 
-    /// A signal that is sent to the run so long after it began.
+    /// Sends a signal to the run this long after its start.
     #[track_caller]
     pub fn signal(self, after: Duration, name: impl Into<String>, payload: impl Serialize) -> Self {
         self.with(|setup| setup.signals.push((to_millis(after), name.into(), as_json(&payload))))
     }
 
-    /// Another deployment, whose runs are calls of this function. It may do what any module may, in a state of its own.
+    /// Adds another deployment, whose runs call this function. It has its own state, and everything
+    /// is granted to it.
     pub fn deployment<I, O, E>(self, name: impl Into<String>, function: impl Fn(I) -> Result<O, E> + 'static) -> Self
     where
         I: DeserializeOwned,
@@ -188,30 +195,31 @@ impl Harness {
         })
     }
 
-    /// What secrets sign: given the secret's name, the algorithm and the message.
+    /// Sets the function that signs. It receives the secret's name, the algorithm and the message.
     pub fn sign(self, sign: impl Fn(&str, &str, &[u8]) -> Vec<u8> + 'static) -> Self {
         self.with(|setup| setup.sign = Some(Rc::new(sign)))
     }
 
-    /// Somebody cancels the run so long after it began.
+    /// Cancels the run this long after its start.
     pub fn cancel(self, after: Duration) -> Self {
         self.with(|setup| setup.cancel_at = Some(setup.begins_at.saturating_add(to_millis(after))))
     }
 
-    /// Somebody cancels the run when it has so many entries in its journal.
+    /// Cancels the run when its journal has this number of entries.
     pub fn cancel_after_entries(self, entries: u64) -> Self {
         self.with(|setup| setup.cancel_after = Some(entries))
     }
 
-    /// How many generations of a run are carried out that goes on as new for ever; ten if not said.
+    /// Sets the maximum number of generations of a run that continues as new without end. The
+    /// default is ten.
     pub fn generations(self, most: u32) -> Self {
         self.with(|setup| setup.generations = most.max(1))
     }
 
-    /// Runs a function to its end, with an input that it reads as from a host.
+    /// Runs a function to its end, with an input that it decodes as on a host.
     ///
     /// # Panics
-    /// Where the function does, or asks for what the world does not have: the test fails.
+    /// If the function panics, or uses something that the world does not have. The test fails.
     #[track_caller]
     pub fn run<I, O, E>(&self, function: impl Fn(I) -> Result<O, E>, input: impl Serialize) -> Ran<O>
     where
@@ -222,10 +230,11 @@ impl Harness {
         fails_with(self.attempt(&function, &as_json(&input), None, None))
     }
 
-    /// Runs a function from a recording of a run, as a host does where that run goes on with changed code. Its state is this harness'.
+    /// Replays a recording of a run with a function, like a host that continues the run with
+    /// changed code. The state is that of this harness.
     ///
     /// # Errors
-    /// Where it calls something else than was recorded.
+    /// The function makes a call that differs from the recording.
     pub fn replay<I, O, E>(
         &self,
         recording: &Recording,
@@ -253,7 +262,8 @@ impl Harness {
     {
         let setup = &self.setup;
         let fake = Rc::new(self.fake(crash, recording));
-        // The output leaves as it is; beside it the host's text, so that what does not serialise fails here too.
+        // The output is returned as a value. The host's text is created too, so that a value that
+        // does not serialize fails here.
         let output = RefCell::new(None);
         let input_text = RefCell::new(input.to_string());
         let exported = |input: &str| {
@@ -270,7 +280,7 @@ impl Harness {
         let end = match finish {
             Finish::Succeeded(_) => match output.take() {
                 Some(output) => End::Succeeded(output),
-                None => End::Failed(Error::new("bad-output", "the function gave no output")),
+                None => End::Failed(Error::new("bad-output", "the function returned no output")),
             },
             Finish::Failed(failed) => End::Failed(error(failed)),
             Finish::Cancelled => End::Cancelled,
@@ -319,18 +329,19 @@ impl Harness {
     }
 }
 
-/// A test fails where its subject cannot be written as JSON.
+/// Fails the test if its subject cannot be written as JSON.
 #[track_caller]
-#[allow(clippy::panic, reason = "a test fails so")]
+#[allow(clippy::panic, reason = "it fails the test")]
 fn as_json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_else(|why| panic!("cannot be written as JSON: {why}"))
 }
 
-/// A run without a recording that does not match itself has changed something outside of a step from within one, or asked the machine.
+/// Fails the test if a run without a recording diverges from its own journal. Such a run has
+/// changed something outside a step from inside it, or has used the machine directly.
 #[track_caller]
-#[allow(clippy::panic, reason = "a test fails so")]
+#[allow(clippy::panic, reason = "it fails the test")]
 pub(super) fn fails_with<T>(ran: Result<T, Mismatch>) -> T {
-    ran.unwrap_or_else(|mismatch| panic!("brought back from its journal, the run did something else: {mismatch}"))
+    ran.unwrap_or_else(|mismatch| panic!("replay diverged from the journal: {mismatch}"))
 }
 
 fn error(failed: Failed) -> Error {

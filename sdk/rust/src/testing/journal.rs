@@ -1,5 +1,5 @@
-//! One generation's journal: calls with their answers, and steps with what is inside them. It replays what it holds, then records. What
-//! the calls do is not here.
+//! The journal of one generation: calls with their answers, and steps with their contents. It
+//! replays its entries and then records. Does not execute calls.
 
 use crate::host::types::Failure;
 use serde::{Deserialize, Serialize};
@@ -10,15 +10,15 @@ use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
-/// The longest code of a failure, in bytes.
+/// Maximum length of a failure's code, in bytes.
 const CODE: usize = 128;
 
 thread_local! {
-    /// The codes of the host that calls have answered to the present instance.
+    /// The codes of the host that calls have returned to the current guest.
     static ANSWERED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// A failure that can be written down.
+/// A failure that can be serialized.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Failed {
     pub(super) code: String,
@@ -29,22 +29,22 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// A refusal of the host's.
+    /// Creates a failure of the host.
     pub(super) fn host(code: &str, message: impl Into<String>) -> Self {
         Self { code: format!("host/{code}"), message: message.into(), retryable: false, details: None }
     }
 
     pub(super) fn cancelled() -> Self {
-        Self::host("cancelled", "the run is to end")
+        Self::host("cancelled", "the run is being cancelled")
     }
 
-    /// A failure of the module's, as a host takes it: with a code of the module's own, or one of the host's that a call
-    /// has answered to this instance.
+    /// Converts a failure of the module as a host does: its code must be the module's own, or one
+    /// of the host's that a call has returned to this guest.
     pub(super) fn of_module(failure: Failure) -> Self {
         let Failure { code, message, retryable, details } = failure;
         let is_host = code.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host/"));
         if is_host && !was_answered(&code) {
-            let message = format!("the guest failed with `{code}`, which no call answered: {message}");
+            let message = format!("the guest failed with `{code}`, which no call returned: {message}");
             return Self { retryable, details, ..Self::host("forged-code", message) };
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
@@ -64,7 +64,7 @@ impl Failed {
     }
 }
 
-/// What a test lets the host answer.
+/// The failures that a test lets the host return.
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         let Failure { code, message, retryable, details } = failure;
@@ -82,12 +82,12 @@ impl From<Failed> for Failure {
     }
 }
 
-/// Whether a call has answered a code of the host to the present instance.
+/// Whether a call has returned a code of the host to the current guest.
 pub(super) fn was_answered(code: &str) -> bool {
     ANSWERED.with_borrow(|answered| answered.contains(code))
 }
 
-/// What `instance` returns; it begins without any code that was answered.
+/// Calls `instance` with an empty set of returned codes.
 pub(super) fn with_no_answers<T>(instance: impl FnOnce() -> T) -> T {
     let before = ANSWERED.take();
     let returned = instance();
@@ -95,8 +95,8 @@ pub(super) fn with_no_answers<T>(instance: impl FnOnce() -> T) -> T {
     returned
 }
 
-/// What a run that was recorded is replayed from: its input and the journal of its last generation. Keep it as a file beside the tests, and a change that
-/// runs in flight would not survive shows as a [`Mismatch`].
+/// A recorded run for replay: its input and the journal of its last generation. Store it as a file
+/// with the tests. A change that open runs would not survive then shows as a [`Mismatch`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     pub(super) input: Value,
@@ -105,32 +105,33 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads one that [`Recording::save`] wrote.
+    /// Reads a file that [`Recording::save`] wrote.
     ///
     /// # Errors
-    /// Where it is not there, or is not one.
+    /// The file does not exist or is not a recording.
     pub fn load(path: impl AsRef<Path>) -> std::io::Result<Self> {
         Ok(serde_json::from_slice(&std::fs::read(path)?)?)
     }
 
-    /// Writes it as JSON, to be kept with the sources.
+    /// Writes the recording as JSON, to be stored with the sources.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// The file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         std::fs::write(path, text)
     }
 
-    /// The same, as it was after its first `count` calls and steps outside of any step: as if the run were still under way.
+    /// Returns the recording after its first `count` calls and steps outside a step, as if the run
+    /// were still open.
     #[must_use]
     pub fn cut(mut self, count: usize) -> Self {
         self.journal.records.truncate(count);
         self
     }
 
-    /// How many calls and steps it has outside of any step.
+    /// Returns the number of calls and steps outside a step.
     #[must_use]
     pub fn len(&self) -> usize {
         self.journal.records.len()
@@ -143,16 +144,17 @@ impl Recording {
     }
 }
 
-/// A replay that called something else than was recorded. A host parks such a run with `host/journal-mismatch`.
+/// A replay that made a different call than the recorded one. A host parks such a run with
+/// `host/journal-mismatch`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The place: counts from 1 among the entries of the step, or of the run outside of any.
+    /// The position, from 1, among the entries of the step, or of the run outside all steps.
     pub entry: usize,
-    /// The steps that were open, from the outside in.
+    /// The open steps, from the outermost to the innermost.
     pub steps: Vec<String>,
-    /// What the journal holds there.
+    /// The recorded call.
     pub recorded: String,
-    /// What was called.
+    /// The call that was made.
     pub called: String,
 }
 
@@ -162,7 +164,7 @@ impl fmt::Display for Mismatch {
         for step in self.steps.iter().rev() {
             write!(f, " of step `{step}`")?;
         }
-        write!(f, ": recorded was {}, called was {}", self.recorded, self.called)
+        write!(f, ": recorded {}, called {}", self.recorded, self.called)
     }
 }
 
@@ -192,7 +194,7 @@ struct Step {
     at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Result<String, Failed>>,
-    /// Of the attempt under way; dropped when it ends.
+    /// The entries of the current attempt; dropped when it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inner: Vec<Rc<Record>>,
 }
@@ -206,7 +208,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// What is recorded, without where a replay is in it. Cloning shares the records.
+/// The recorded entries, without the position of a replay. Clones share the records.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Journal {
@@ -219,23 +221,23 @@ impl Journal {
     }
 }
 
-/// Where a replay is: one for the run, and one for each open step.
+/// The position of a replay: one for the run, and one per open step.
 #[derive(Clone, Debug, Default)]
 struct Frame {
-    /// The record of the step in the frame around it; of no meaning for the run's own.
+    /// The record of the step in the enclosing frame; not used for the run's own frame.
     place: usize,
-    /// The next record that was not replayed.
+    /// The first record that was not replayed yet.
     next: usize,
     ordinals: BTreeMap<String, u32>,
 }
 
-/// What came of beginning a step.
+/// The result of beginning a step.
 pub(super) enum Begun {
     Done {
         outcome: Result<String, Failed>,
         at: u64,
     },
-    /// The beginning itself was refused, as recorded.
+    /// The beginning was refused, as recorded.
     Refused(Failed),
     Open {
         attempt: u32,
@@ -244,7 +246,7 @@ pub(super) enum Begun {
     New,
 }
 
-/// A journal and where its replay is.
+/// A journal and the position of its replay.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
     pub(super) journal: Journal,
@@ -252,17 +254,17 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// From the beginning.
+    /// Starts at the beginning of the journal.
     pub(super) fn of(journal: Journal) -> Self {
         Self { journal, frames: vec![Frame::default()] }
     }
 
-    /// How many steps are open.
+    /// Returns the number of open steps.
     pub(super) fn depth(&self) -> usize {
         self.frames.len().saturating_sub(1)
     }
 
-    /// The open steps with their ordinals, from the outside in.
+    /// Returns the open steps with their ordinals, from the outermost to the innermost.
     pub(super) fn path(&self) -> Vec<(String, u32)> {
         let mut records = &self.journal.records;
         let mut path = Vec::new();
@@ -275,7 +277,7 @@ impl Replay {
         path
     }
 
-    /// What is recorded for the next call; none where it is to be carried out.
+    /// Returns the recorded result of the next call, or `None` if the call must be executed.
     pub(super) fn call(&mut self, kind: &str, request: &str) -> Result<Option<(Value, u64)>, Mismatch> {
         let Some(place) = self.unreplayed() else { return Ok(None) };
         let found = match &*self.records()[place] {
@@ -286,18 +288,18 @@ impl Replay {
         Ok(Some(found))
     }
 
-    /// Whether the next call is carried out and not replayed.
+    /// Whether the next call is executed instead of replayed.
     pub(super) fn is_live(&self) -> bool {
         self.unreplayed().is_none()
     }
 
-    /// Records a call that was carried out.
+    /// Records a call that was executed.
     pub(super) fn record(&mut self, kind: &str, request: &str, result: Value, at: u64) {
         let call = Call { kind: kind.to_owned(), request: request.to_owned(), result, at };
         self.push(Record::Call(call));
     }
 
-    /// Meets a step. Where it is neither recorded nor refused, [`Replay::open`] is to follow.
+    /// Begins a step. If it is neither recorded nor refused, [`Replay::open`] must follow.
     pub(super) fn begin_step(&mut self, name: &str) -> Result<Begun, Mismatch> {
         let ordinal = self.top().ordinals.get(name).copied().unwrap_or(0) + 1;
         if let Some((place, step)) = self.find(name, ordinal) {
@@ -323,7 +325,7 @@ impl Replay {
         }
     }
 
-    /// Records that a new step is under way.
+    /// Records a new open step.
     pub(super) fn open(&mut self, name: &str, at: u64) {
         let ordinal = *self.top().ordinals.entry(name.to_owned()).and_modify(|ordinal| *ordinal += 1).or_insert(1);
         let step = Step { name: name.to_owned(), ordinal, attempt: 1, at, outcome: None, inner: Vec::new() };
@@ -332,7 +334,7 @@ impl Replay {
         self.frames.push(Frame { place, ..Frame::default() });
     }
 
-    /// The innermost step is carried out again: its record of the attempt before is dropped.
+    /// Starts the next attempt of the innermost step and drops the record of the previous attempt.
     pub(super) fn again(&mut self, attempt: u32, at: u64) {
         if let Some(frame) = self.frames.last_mut() {
             *frame = Frame { place: frame.place, ..Frame::default() };
@@ -343,7 +345,7 @@ impl Replay {
         }
     }
 
-    /// The innermost step ends: what is inside it is dropped.
+    /// Ends the innermost step and drops its contents.
     pub(super) fn end_step(&mut self, outcome: Result<String, Failed>, at: u64) {
         if let Some(step) = self.innermost() {
             (step.outcome, step.at) = (Some(outcome), at);
@@ -352,24 +354,24 @@ impl Replay {
         self.frames.pop();
     }
 
-    /// The attempt of the innermost step.
+    /// Returns the attempt of the innermost step.
     pub(super) fn attempt(&mut self) -> u32 {
         self.innermost().map_or(1, |step| step.attempt)
     }
 
-    /// Something recorded outside of the steps, or in the open one, that the run did not call.
+    /// Returns a recorded entry that the run did not call, outside the steps or in the open one.
     pub(super) fn left_over(&self, called: &str) -> Option<Mismatch> {
         self.unreplayed().map(|place| self.mismatch(place, called.to_owned()))
     }
 
-    /// Completed steps are found by their path, in whatever order they are met, so they are not next.
+    /// Completed steps are found by their path in any order, so they do not count as next.
     fn unreplayed(&self) -> Option<usize> {
         let next = self.frames.last().map_or(0, |frame| frame.next);
         let waits = |record: &Rc<Record>| !matches!(&**record, Record::Step(step) if step.outcome.is_some());
         self.records().iter().skip(next).position(waits).map(|skipped| next + skipped)
     }
 
-    /// Most steps are met in the order in which they were recorded.
+    /// Most steps occur in the order in which they were recorded.
     fn find(&self, name: &str, ordinal: u32) -> Option<(usize, &Step)> {
         let records = self.records();
         let next = self.frames.last().map_or(0, |frame| frame.next);
@@ -417,7 +419,7 @@ impl Replay {
         for frame in self.frames.iter().skip(1) {
             match Rc::make_mut(&mut records[frame.place]) {
                 Record::Step(step) => records = &mut step.inner,
-                Record::Call(_) => unreachable!("a frame stands on a step"),
+                Record::Call(_) => unreachable!("a frame belongs to a step"),
             }
         }
         records

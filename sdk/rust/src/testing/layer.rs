@@ -1,5 +1,6 @@
-//! What a run has done and nobody else sees yet: one layer for the stretch, and one more for each open step, which is dropped with a failed attempt
-//! and merged down with a good one.
+//! The uncommitted effects of a run: one layer for the transaction, and one per open step. The
+//! layer of a failed attempt is dropped. The layer of a successful one is merged into the layer
+//! below.
 
 use super::ledger::Posted;
 use super::world::{Measured, Published, Signalled, Started};
@@ -7,27 +8,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
-    /// None is a removal.
+    /// `None` is a deletion.
     pub(super) writes: BTreeMap<String, Option<Vec<u8>>>,
-    /// The bytes of their keys and values.
+    /// The size of their keys and values, in bytes.
     pub(super) written: usize,
-    /// Keys that were read from what took hold.
+    /// Keys that were read from committed state.
     pub(super) reads: BTreeSet<String>,
-    /// By their external ids: as they are to be.
+    /// The new values, by external id.
     pub(super) postings: BTreeMap<String, Posted>,
     pub(super) events: Vec<Published>,
     pub(super) signals: Vec<Signalled>,
     pub(super) starts: Vec<Started>,
     pub(super) cancels: Vec<String>,
     pub(super) metrics: Vec<Measured>,
-    /// Places in the run's inbox.
+    /// Positions in the run's inbox.
     pub(super) taken: Vec<usize>,
-    /// Whether a `compare-and-set` is in it.
+    /// Whether it contains a `compare-and-set`.
     pub(super) claimed: bool,
 }
 
 impl Layer {
-    /// Puts a value, or none, under a key.
+    /// Puts a value under a key, or deletes it with `None`.
     pub(super) fn put(&mut self, key: String, value: Option<Vec<u8>>) {
         let size = |key: &str, value: &Option<Vec<u8>>| key.len() + value.as_ref().map_or(0, Vec::len);
         self.written += size(&key, &value);
@@ -35,7 +36,7 @@ impl Layer {
         self.writes.insert(key, value);
     }
 
-    /// What it has touched, as a stretch counts it.
+    /// Returns the number of objects that it touched, as a transaction counts them.
     pub(super) fn things(&self) -> usize {
         self.writes.len()
             + self.reads.len()
@@ -47,12 +48,12 @@ impl Layer {
             + self.taken.len()
     }
 
-    /// Of one that is dropped what was read stays.
+    /// Drops this layer but keeps its reads.
     pub(super) fn dropped_into(self, below: &mut Self) {
         below.reads.extend(self.reads);
     }
 
-    /// Lays `above` over this.
+    /// Merges `above` into this layer.
     pub(super) fn merge(&mut self, above: Self) {
         for (key, value) in above.writes {
             self.put(key, value);

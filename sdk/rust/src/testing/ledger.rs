@@ -1,4 +1,5 @@
-//! The ledger as a module sees it: the same external id posts once in a stream, and what is reserved is settled or voided once.
+//! The ledger as a module sees it: an external id is posted once per stream, and a reservation is
+//! settled or voided once.
 
 use super::journal::Failed;
 use crate::host::ledger as host;
@@ -9,40 +10,40 @@ use serde_json::Value;
 /// An entry of the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posted {
-    /// Whose it is: the deployment.
+    /// The deployment that posted it.
     pub stream: String,
-    /// The provider's own id.
+    /// The provider's id.
     pub external_id: String,
-    /// Such as `sale`.
+    /// The kind, such as `sale`.
     pub kind: String,
-    /// Its size.
+    /// The amount.
     pub amount: Money,
-    /// When it was earned.
+    /// The time at which it was earned.
     pub occurred_at: Timestamp,
-    /// Whose money it is.
+    /// The customer.
     pub customer: Option<String>,
-    /// A line for people.
+    /// The description for people.
     pub description: String,
-    /// Anything more.
+    /// Further data.
     pub metadata: Value,
-    /// What has become of it.
+    /// The state of the entry.
     pub standing: Standing,
 }
 
-/// What has become of an entry.
+/// The state of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It was posted.
     Posted,
-    /// It is held.
+    /// It is reserved.
     Reserved,
-    /// So much of what was held is posted.
+    /// This part of the reservation was posted.
     Settled(Money),
-    /// What was held was given back.
+    /// The reservation was released.
     Voided,
 }
 
-/// Ids, descriptions and metadata, in bytes.
+/// Maximum length of ids, descriptions and metadata, in bytes.
 const ID: usize = 256;
 const DESCRIPTION: usize = 1024;
 const METADATA: usize = 16 * 1024;
@@ -80,10 +81,10 @@ impl Posted {
             return refused("bad-entry", "`metadata` is one JSON value of at most 16 KiB");
         }
         if !KINDS.contains(&entry.kind.as_str()) {
-            return refused("bad-kind", "it is of no known kind");
+            return refused("bad-kind", "its kind does not exist");
         }
         if entry.amount.minor_units == 0 {
-            return refused("wrong-sign", "no amount is zero");
+            return refused("wrong-sign", "the amount is zero");
         }
         if entry.amount.minor_units < 0 && !matches!(entry.kind.as_str(), "trade" | "adjustment") {
             return refused("wrong-sign", "only a trade or an adjustment may be negative");
@@ -101,17 +102,17 @@ impl Posted {
         })
     }
 
-    /// The id by which the module settles it.
+    /// Returns the id by which the module settles it.
     pub(super) fn id(&self) -> String {
         format!("{}/{}", self.stream, self.external_id)
     }
 
-    /// Whether the same id came with the same content; its standing may have moved on since.
+    /// Whether the other entry has the same content; its state may differ.
     pub(super) fn again(&self, other: &Self) -> bool {
         Self { standing: Standing::Posted, ..self.clone() } == Self { standing: Standing::Posted, ..other.clone() }
     }
 
-    /// Settles it; none where it was settled so already.
+    /// Settles it. Returns `None` if it was already settled with this amount.
     pub(super) fn settle(&self, amount: Option<&WitMoney>) -> Result<Option<Self>, Failed> {
         let amount =
             amount.map_or(self.amount.clone(), |money| Money::minor(money.minor_units, money.currency.clone()));
@@ -122,7 +123,7 @@ impl Posted {
             {
                 Err(Failed::host(
                     "invalid",
-                    format!("`{}` is settled with at most what was reserved", self.external_id),
+                    format!("`{}` can be settled with at most the reserved amount", self.external_id),
                 ))
             }
             Standing::Reserved => Ok(Some(Self { standing: Standing::Settled(amount), ..self.clone() })),
@@ -130,7 +131,7 @@ impl Posted {
         }
     }
 
-    /// Gives it back; none where it was given back already.
+    /// Releases it. Returns `None` if it was already released.
     pub(super) fn void(&self) -> Result<Option<Self>, Failed> {
         match self.standing {
             Standing::Voided => Ok(None),
@@ -139,7 +140,7 @@ impl Posted {
         }
     }
 
-    /// What it adds to net revenue, in its currency's minor unit.
+    /// Returns its contribution to net revenue, in its currency's minor unit.
     pub(super) fn net(&self) -> i64 {
         let size = match &self.standing {
             Standing::Posted => self.amount.minor_units,

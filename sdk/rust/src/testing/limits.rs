@@ -1,5 +1,6 @@
-//! What a host bounds by count or by size, refused here with the same codes. Not here: what only a sandbox can count, which is fuel, memory and the time
-//! that a module works; the size of the journal, whose packed form is the host's; and what other runs take up, such as a full inbox.
+//! The limits of a host by count or size, with the same codes. Does not check what only a sandbox
+//! can count (fuel, memory, active time), the size of the journal, whose packed form belongs to the
+//! host, and what other runs use, such as a full inbox.
 
 use super::host::durable::StartOptions;
 use super::host::http::Request;
@@ -11,22 +12,23 @@ use serde_json::Value;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Keys and values of state, and what one stretch writes.
+/// Maximum sizes of state keys and values, and of the writes of one transaction.
 const STATE_KEY: usize = 512;
 const STATE_VALUE: usize = MIB;
-const STRETCH_WRITES: usize = 16 * MIB;
-/// What one stretch may read, write, post, start, send and publish.
-const STRETCH_THINGS: usize = 10_000;
-/// Bodies of one request or answer, and of one `fetch-all`; the outcomes of one wait have the same bound.
+const TRANSACTION_BYTES: usize = 16 * MIB;
+/// Maximum number of objects that one transaction may read, write, post, start, send and publish.
+const TRANSACTION_OBJECTS: usize = 10_000;
+/// Maximum sizes of the body of one request or response, and of all bodies of one `fetch-all`. The
+/// second also limits the outcomes of one wait.
 const HTTP_BODY: usize = 4 * MIB;
 const FETCH_ALL: usize = 6 * MIB;
 const FETCH_ALL_REQUESTS: usize = 256;
 const HEADERS: usize = 100;
 const HEADERS_BYTES: usize = 64 * KIB;
 const SECRETS: usize = 16;
-/// The longest try of a request, in milliseconds.
+/// Maximum timeout of a try, in milliseconds.
 const HTTP_TRY: u64 = 10 * 60 * 1000;
-/// Headers that belong to the connection, which is the host's.
+/// Headers of the connection, which the host sets.
 const OURS: [&str; 11] = [
     "connection",
     "content-length",
@@ -40,27 +42,27 @@ const OURS: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Inputs, outputs and results of steps.
+/// Maximum size of inputs, outputs and results of steps.
 const VALUE: usize = 4 * MIB;
-/// How deep a JSON text may nest.
+/// Maximum nesting depth of a JSON text.
 const LEVELS: usize = 64;
-/// Names of steps and signals, and idempotency keys.
+/// Maximum length of the names of steps and signals, and of idempotency keys.
 const NAME: usize = 255;
 const OPEN_STEPS: usize = 64;
 const LABELS: usize = 16;
 const LABEL: usize = 256;
-/// Payloads of signals and events, and a run's status.
+/// Maximum size of the payloads of signals and events, and of a run's status.
 const PAYLOAD: usize = 64 * KIB;
 const TOPIC: usize = 128;
-/// Signals and runs in one wait.
+/// Maximum numbers of signals and runs in one wait.
 const WAIT_SIGNALS: usize = 1_000;
 const WAIT_RUNS: usize = 4_096;
 const NOTE: usize = KIB;
 const LOG_LINE: usize = 64 * KIB;
 pub(super) const LOG_FIELDS: usize = 64;
-/// What a field counts at least.
+/// Minimum size that a field counts.
 const LOG_FIELD: usize = 32;
-/// What a line costs beside its text.
+/// Size that a line counts in addition to its text.
 const LOG_LINE_OVERHEAD: u64 = 32;
 const RANDOM: u32 = 65_536;
 const SIGNED: usize = MIB;
@@ -68,16 +70,19 @@ const METRIC_NAME: usize = 64;
 const METRIC_VALUE: usize = 128;
 const METRIC_LABELS: usize = 8;
 
-/// A deployment's `[limits]`, those that a native test can count; a host's own if not said.
+/// Those `[limits]` of a deployment that a native test can count. The defaults are those of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest output, in bytes; at most 4 MiB. What is longer fails the run with `host/limit-output`.
+    /// Maximum size of the output, in bytes; at most 4 MiB. A larger output fails the run with
+    /// `host/limit-output`.
     pub output: u64,
-    /// All log lines of a generation, in bytes. What is beyond is dropped.
+    /// Maximum size of all log lines of a generation, in bytes. Further lines are dropped.
     pub log: u64,
-    /// Requests of a generation, tries included. One more is refused with `host/limit-http`.
+    /// Maximum number of requests of a generation, tries included. Further requests fail with
+    /// `host/limit-http`.
     pub http_calls: u64,
-    /// Bodies of all those and of their answers, in bytes; likewise.
+    /// Maximum size of the bodies of these requests and their responses, in bytes. Further requests
+    /// fail with `host/limit-http`.
     pub http_bytes: u64,
 }
 
@@ -87,7 +92,7 @@ impl Default for Limits {
     }
 }
 
-/// What one generation has used of them.
+/// The usage of one generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     calls: u64,
@@ -108,20 +113,20 @@ pub(super) fn key(key: &str) -> Checked {
     }
 }
 
-/// The beginning of keys, which may be empty.
+/// Checks a key prefix, which may be empty.
 pub(super) fn prefix(text: &str) -> Checked {
     if text.len() <= STATE_KEY { Ok(()) } else { long_key(text.len()) }
 }
 
 fn long_key(len: usize) -> Checked {
-    Err(Failed::host("limit-state-key", format!("a key holds 1 to {STATE_KEY} bytes of UTF-8; this one holds {len}")))
+    Err(Failed::host("limit-state-key", format!("a state key has 1 to {STATE_KEY} bytes; this one has {len}")))
 }
 
 pub(super) fn value(value: &[u8]) -> Checked {
     if value.len() <= STATE_VALUE {
         return Ok(());
     }
-    let message = format!("a value holds at most {STATE_VALUE} bytes; this one holds {}", value.len());
+    let message = format!("a state value has at most {STATE_VALUE} bytes; this one has {}", value.len());
     Err(Failed::host("limit-state-value", message))
 }
 
@@ -131,27 +136,27 @@ pub(super) fn page(limit: u32) -> Checked {
 
 pub(super) fn step(name: &str, open: usize) -> Checked {
     if name.is_empty() || name.len() > NAME {
-        return bad(format!("the name of a step holds 1 to {NAME} bytes; this one holds {}", name.len()));
+        return bad(format!("the name of a step has 1 to {NAME} bytes; this one has {}", name.len()));
     }
     if open >= OPEN_STEPS {
-        return bad(format!("{OPEN_STEPS} steps are open in one another; no more may be"));
+        return bad(format!("{OPEN_STEPS} steps are open, which is the maximum"));
     }
     Ok(())
 }
 
-/// An input or a step's result.
+/// Checks an input or a result of a step.
 pub(super) fn json(what: &str, text: &str) -> Checked {
     bounded(what, text, VALUE)
 }
 
-/// A payload of a signal or an event.
+/// Checks the payload of a signal or an event.
 pub(super) fn payload(text: &str) -> Checked {
     bounded("the payload", text, PAYLOAD)
 }
 
 fn bounded(what: &str, text: &str, most: usize) -> Checked {
     if text.len() > most {
-        return bad(format!("{what} holds {} bytes; it may hold {most}", text.len()));
+        return bad(format!("{what} has {} bytes; the maximum is {most}", text.len()));
     }
     match serde_json::from_str::<Value>(text) {
         Ok(value) if levels(&value) > LEVELS => bad(format!("{what} is not JSON: nested deeper than {LEVELS} levels")),
@@ -160,7 +165,7 @@ fn bounded(what: &str, text: &str, most: usize) -> Checked {
     }
 }
 
-/// How deep arrays and objects nest.
+/// Returns the nesting depth of arrays and objects.
 fn levels(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
@@ -177,13 +182,13 @@ pub(super) fn topic(text: &str) -> Checked {
     if text.len() <= TOPIC && text.split('.').all(word) {
         return Ok(());
     }
-    bad(format!("`{}` is no topic", text.chars().take(TOPIC).collect::<String>()))
+    bad(format!("`{}` is not a valid topic", text.chars().take(TOPIC).collect::<String>()))
 }
 
 pub(super) fn signal(name: &str) -> Checked {
     match name.len() {
         1..=NAME => Ok(()),
-        _ => bad(format!("the name of a signal holds 1 to {NAME} bytes")),
+        _ => bad(format!("the name of a signal has 1 to {NAME} bytes")),
     }
 }
 
@@ -194,7 +199,7 @@ pub(super) fn waits(signals: usize, runs: usize, ends: bool) -> Checked {
         ));
     }
     if signals + runs == 0 && !ends {
-        return bad("nothing is waited for, without a timeout: it would never end".to_owned());
+        return bad("the wait is for nothing and has no timeout: it would never end".to_owned());
     }
     Ok(())
 }
@@ -202,7 +207,7 @@ pub(super) fn waits(signals: usize, runs: usize, ends: bool) -> Checked {
 pub(super) fn start(input: &str, options: &StartOptions) -> Checked {
     json("the input", input)?;
     if options.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > NAME) {
-        return bad(format!("an idempotency key holds 1 to {NAME} bytes"));
+        return bad(format!("an idempotency key has 1 to {NAME} bytes"));
     }
     if options.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
         return bad("a priority is from 1 to 9".to_owned());
@@ -213,38 +218,38 @@ pub(super) fn start(input: &str, options: &StartOptions) -> Checked {
     }
     match options.export.as_deref() {
         None | Some("workflow" | "revenue-stream" | "webhook") => Ok(()),
-        Some(_) => bad("there is no such export: it is `workflow`, `revenue-stream` or `webhook`".to_owned()),
+        Some(_) => bad("the export does not exist; it must be `workflow`, `revenue-stream` or `webhook`".to_owned()),
     }
 }
 
-/// A message to sign.
+/// Checks a message to sign.
 pub(super) fn message(message: &[u8]) -> Checked {
-    if message.len() <= SIGNED { Ok(()) } else { bad(format!("a message to sign may hold {SIGNED} bytes")) }
+    if message.len() <= SIGNED { Ok(()) } else { bad(format!("a message to sign has at most {SIGNED} bytes")) }
 }
 
-/// The form of one request. Where it goes is another matter.
+/// Checks the form of one request, but not its destination.
 pub(super) fn request(request: &Request) -> Checked {
     let bad = |why: String| Err(Failed::host("http-bad-request", why));
     let method = request.method.as_bytes();
     let token = (1..=20).contains(&method.len()) && method.iter().all(|b| b.is_ascii_alphabetic() || *b == b'-');
     if !token || ["CONNECT", "TRACE"].iter().any(|refused| request.method.eq_ignore_ascii_case(refused)) {
-        return bad(format!("`{}` is no method that is sent", request.method.chars().take(20).collect::<String>()));
+        return bad(format!("`{}` is not a valid method", request.method.chars().take(20).collect::<String>()));
     }
     super::origin::Origin::of(&request.url)?;
     body(request.body.len())?;
     let bytes: usize = request.headers.iter().map(|field| field.name.len() + field.value.len()).sum();
     if request.headers.len() > HEADERS || bytes > HEADERS_BYTES {
-        return bad(format!("at most {HEADERS} headers of {HEADERS_BYTES} bytes together are sent"));
+        return bad(format!("a request has at most {HEADERS} headers of {HEADERS_BYTES} bytes together"));
     }
     if request.secrets.len() > SECRETS {
-        return bad(format!("a request carries at most {SECRETS} secrets"));
+        return bad(format!("a request has at most {SECRETS} secrets"));
     }
     if let Some(ours) = request.headers.iter().find(|it| OURS.contains(&it.name.to_ascii_lowercase().as_str())) {
-        return bad(format!("the header `{}` belongs to the connection, which is the host's", ours.name));
+        return bad(format!("the header `{}` belongs to the connection; the host sets it", ours.name));
     }
     match request.timeout {
         Some(timeout) if timeout == 0 || timeout > HTTP_TRY => {
-            bad(format!("a timeout of {timeout} ms: a try may take 1 to {HTTP_TRY} ms"))
+            bad(format!("the timeout is {timeout} ms; it must be 1 to {HTTP_TRY} ms"))
         }
         _ => Ok(()),
     }
@@ -254,29 +259,29 @@ fn body(len: usize) -> Checked {
     if len <= HTTP_BODY {
         return Ok(());
     }
-    let message = format!("the body holds {len} bytes; at most {HTTP_BODY} are sent and taken");
+    let message = format!("the body has {len} bytes; the maximum is {HTTP_BODY}");
     Err(Failed::host("limit-http-body", message))
 }
 
-/// The bodies of one `fetch-all`, of its requests or of its answers.
+/// Checks the bodies of one `fetch-all`, of its requests or of its responses.
 pub(super) fn bodies(all: usize) -> Checked {
     if all <= FETCH_ALL {
         return Ok(());
     }
-    let message = format!("the bodies of one `fetch-all` hold {all} bytes; at most {FETCH_ALL} are sent and taken");
+    let message = format!("the bodies of one `fetch-all` have {all} bytes; the maximum is {FETCH_ALL}");
     Err(Failed::host("limit-http-body", message))
 }
 
-/// What one wait answers with.
+/// Checks the outcomes of one wait.
 pub(super) fn outcomes(bytes: usize) -> Checked {
     if bytes <= FETCH_ALL {
         return Ok(());
     }
-    let message = format!("the outcomes hold {bytes} bytes; one call answers at most {FETCH_ALL}");
+    let message = format!("the outcomes have {bytes} bytes; the maximum of one call is {FETCH_ALL}");
     Err(Failed::host("limit-host-call", message))
 }
 
-/// A sample of a metric, which has no failure to be answered with: one that is not valid stops the run.
+/// Checks a metric sample. The call cannot return a failure, so an invalid sample stops the run.
 pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
     let is_name = |text: &str| {
         text.len() <= METRIC_NAME
@@ -291,30 +296,30 @@ pub(super) fn sample(name: &str, value: f64, labels: &[Field], counts: bool) {
     }
 }
 
-/// Random bytes in one call.
+/// Checks the number of random bytes in one call.
 pub(super) fn random(len: u32) {
     if len > RANDOM {
-        let message = format!("the guest asked for {len} random bytes at once; at most {RANDOM} are given");
+        let message = format!("the guest requested {len} random bytes; the maximum of one call is {RANDOM}");
         stopped("limit-random", message);
     }
 }
 
-/// Requests in one `fetch-all`.
+/// Checks the number of requests in one `fetch-all`.
 pub(super) fn requests(count: usize) {
     if count > FETCH_ALL_REQUESTS {
-        let message = format!("`http.fetch-all` takes {FETCH_ALL_REQUESTS} requests; it was given {count}");
+        let message = format!("`http.fetch-all` has {count} requests; the maximum is {FETCH_ALL_REQUESTS}");
         stopped("bad-argument", message);
     }
 }
 
-/// What people see of the run meanwhile.
+/// Checks the status that operators see.
 pub(super) fn status(text: &str) {
     if let Err(failed) = bounded("the status", text, PAYLOAD) {
         leave(Left::Stopped(failed));
     }
 }
 
-/// A note is cut.
+/// Cuts a note to its maximum.
 pub(super) fn note(text: &str) -> &str {
     cut(text, NOTE)
 }
@@ -324,13 +329,13 @@ fn cut(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// The host ends the run, whatever the module would make of a failure.
+/// Stops the run like a host, regardless of how the module would handle a failure.
 fn stopped(code: &str, message: String) -> ! {
     leave(Left::Stopped(Failed::host(code, message)))
 }
 
 impl Fake {
-    /// Whether this run is of the deployment under test, which has the limits and grants that were said.
+    /// Whether this run belongs to the deployment under test, to which the limits and grants apply.
     pub(super) fn is_tested(&self) -> bool {
         self.deployment == self.setup.name
     }
@@ -339,29 +344,29 @@ impl Fake {
         if self.is_tested() { self.setup.limits } else { Limits::default() }
     }
 
-    /// Whether the stretch has room for one more thing.
+    /// Checks that the transaction has room for one more object.
     pub(super) fn has_room(&self) -> Checked {
         let things: usize = self.run.borrow().layers.iter().map(super::layer::Layer::things).sum();
-        if things < STRETCH_THINGS {
+        if things < TRANSACTION_OBJECTS {
             return Ok(());
         }
         let message = format!(
-            "one run may read, write, post, start, send and publish {STRETCH_THINGS} things between two commits"
+            "the maximum of one transaction is {TRANSACTION_OBJECTS} reads, writes, postings, starts, signals and events"
         );
         Err(Failed::host("limit-commit", message))
     }
 
-    /// Whether the stretch has room for so many bytes of state more.
+    /// Checks that the transaction has room for this number of bytes of state.
     pub(super) fn has_room_for(&self, bytes: usize) -> Checked {
         let written: usize = self.run.borrow().layers.iter().map(|layer| layer.written).sum();
-        if written.saturating_add(bytes) <= STRETCH_WRITES {
+        if written.saturating_add(bytes) <= TRANSACTION_BYTES {
             return Ok(());
         }
-        let message = format!("one run may write {STRETCH_WRITES} bytes of state between two commits");
+        let message = format!("the maximum of one transaction is {TRANSACTION_BYTES} bytes of state");
         Err(Failed::host("limit-commit", message))
     }
 
-    /// One more try of a request leaves.
+    /// Counts a try of a request.
     pub(super) fn count_request(&self, body: usize) -> Checked {
         let limit = self.limits().http_calls;
         let calls = {
@@ -379,7 +384,7 @@ impl Fake {
         self.count_body(body)
     }
 
-    /// Its answer came.
+    /// Counts its response.
     pub(super) fn count_answer(&self, len: usize) -> Checked {
         body(len)?;
         self.count_body(len)
@@ -396,12 +401,12 @@ impl Fake {
             return Ok(());
         }
         let message = format!(
-            "the bodies of the run's requests and answers hold more than {limit} bytes; raise it with `http_bytes` under `[limits]`"
+            "the bodies of the run's requests and responses exceed {limit} bytes; raise it with `http_bytes` under `[limits]`"
         );
         Err(Failed::host("limit-http", message))
     }
 
-    /// A log line as it is kept, cut where it is long; none where there is no room for it.
+    /// Returns a log line as the host stores it, cut to its maximum, or `None` if the log is full.
     pub(super) fn kept_line(&self, message: &str, fields: &[Field]) -> Option<String> {
         let beside: usize = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
         let counted: usize = fields.iter().map(|field| (field.name.len() + field.value.len()).max(LOG_FIELD)).sum();
@@ -415,13 +420,13 @@ impl Fake {
         Some(message.to_owned())
     }
 
-    /// Whether an output is what a run may answer with.
+    /// Checks the output of a run.
     pub(super) fn output(&self, output: &str) -> Checked {
         let limit = self.limits().output.min(VALUE as u64);
         if output.len() as u64 <= limit {
             return json("the output", output).map_err(|failed| Failed::host("output-invalid", failed.message));
         }
-        let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
+        let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
         Err(Failed::host("limit-output", message))
     }
 }

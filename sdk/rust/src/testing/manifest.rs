@@ -1,5 +1,5 @@
-//! What a test takes from a module's `tidemill.toml`: name, configuration, grants, limits and retries, so that what runs in it may do what the
-//! deployment may. Whether the manifest is a good one is told by `tidemill check`.
+//! Reads the name, configuration, grants, limits and retries of a module's `tidemill.toml` for a
+//! test. Does not validate the manifest; `tidemill check` does.
 
 use super::grants::Grants;
 use super::harness::Harness;
@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 impl Harness {
-    /// The deployment as a `tidemill.toml` has it: its name, `[config]`, `[grants]`, `[limits]` and `[retry]`. What is said behind this, such as another
-    /// [`Harness::config`], takes the place of what it says.
+    /// Configures the deployment from a `tidemill.toml`: its name, `[config]`, `[grants]`,
+    /// `[limits]` and `[retry]`. Later calls, such as [`Harness::config`], replace these values.
     ///
     /// ```
     /// use tidemill_sdk::testing::Harness;
@@ -32,9 +32,9 @@ impl Harness {
     /// ```
     ///
     /// # Panics
-    /// Where that is no TOML, or one of those sections cannot be read.
+    /// If the text is not TOML, or one of these sections is not valid.
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn manifest(self, text: &str) -> Self {
         match read(text) {
             Ok(Deployed { name, config, grants, limits, retry }) => {
@@ -60,9 +60,9 @@ struct Deployed {
 
 fn read(text: &str) -> Result<Deployed, String> {
     let table: toml::Table = toml::from_str(text).map_err(|why| why.to_string())?;
-    let Value::Object(mut top) = json(toml::Value::Table(table)) else { return Err("it is no table".to_owned()) };
+    let Value::Object(mut top) = json(toml::Value::Table(table)) else { return Err("it is not a table".to_owned()) };
     let module = top.remove("module");
-    // What stands under `[deployment]` may stand beside it as well.
+    // Fields of `[deployment]` may also be at the top level.
     if let Some(Value::Object(deployment)) = top.remove("deployment") {
         top.extend(deployment);
     }
@@ -109,7 +109,7 @@ fn limits(section: Option<&Value>) -> Result<Limits, String> {
     let default = Limits::default();
     let take = |name: &str, otherwise: u64| match section.and_then(|section| section.get(name)) {
         None => Ok(otherwise),
-        Some(value) => size(value).ok_or_else(|| format!("`{name}` under `[limits]` is {value}, which is no size")),
+        Some(value) => size(value).ok_or_else(|| format!("`{name}` under `[limits]` is {value}, which is not a size")),
     };
     Ok(Limits {
         output: take("output", default.output)?,
@@ -122,14 +122,14 @@ fn limits(section: Option<&Value>) -> Result<Limits, String> {
 fn retry(section: Option<&Value>) -> Result<Retry, String> {
     let preset = |value: &Value| {
         let read = value.as_str().and_then(|text| text.parse().ok());
-        read.ok_or_else(|| format!("{value} is no preset of `[retry]`"))
+        read.ok_or_else(|| format!("{value} is not a preset of `[retry]`"))
     };
     let Some(section) = section else { return Ok(Retry::default()) };
     if section.is_string() {
         return preset(section);
     }
     let mut retry = section.get("preset").map_or(Ok(Retry::default()), preset)?;
-    let bad = |name: &str| format!("`{name}` under `[retry]` cannot be read");
+    let bad = |name: &str| format!("`{name}` under `[retry]` is not valid");
     if let Some(attempts) = section.get("attempts") {
         retry = retry.max_attempts(attempts.as_u64().and_then(|n| n.try_into().ok()).ok_or_else(|| bad("attempts"))?);
     }
@@ -138,7 +138,7 @@ fn retry(section: Option<&Value>) -> Result<Retry, String> {
         Some(value) => value.as_str().and_then(span).map(Some).ok_or_else(|| bad(name)),
     };
     if let Some(initial) = time("initial")? {
-        // A first delay above the longest one raises that, unless both are given.
+        // An initial delay above the default maximum raises the maximum, unless both are given.
         retry = retry.initial_delay(initial).at_least_max(initial);
     }
     if let Some(max) = time("max")? {
@@ -158,7 +158,7 @@ fn list(value: Option<&Value>) -> Result<&[Value], String> {
     match value {
         None => Ok(&[]),
         Some(Value::Array(items)) => Ok(items),
-        Some(other) => Err(format!("{other} where `[grants]` has a list")),
+        Some(other) => Err(format!("{other} is not a list, which `[grants]` needs")),
     }
 }
 
@@ -170,7 +170,7 @@ fn texts(value: Option<&Value>) -> Result<Vec<&str>, String> {
     }
 }
 
-/// A number of bytes, or of requests: `10`, `"64MiB"`, `"500 kB"`.
+/// Parses a number of bytes or of requests: `10`, `"64MiB"`, `"500 kB"`.
 fn size(value: &Value) -> Option<u64> {
     if let Some(number) = value.as_u64() {
         return Some(number);
@@ -190,7 +190,7 @@ fn size(value: &Value) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// A span of time: `30s`, `1h 30m`.
+/// Parses a duration: `30s`, `1h 30m`.
 fn span(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut millis: u64 = 0;
@@ -211,7 +211,7 @@ fn span(text: &str) -> Option<Duration> {
     (!text.trim().is_empty()).then_some(Duration::from_millis(millis))
 }
 
-/// TOML's times become text, as JSON has none.
+/// Converts to JSON. TOML's times become text, because JSON has no times.
 fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),

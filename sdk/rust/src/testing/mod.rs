@@ -1,5 +1,6 @@
-//! Tests of modules without a server: a module's function runs natively against a host that is not one, with a clock that jumps over waits, an
-//! outside world made of plain functions, and crashes wherever one wants them. Only with the feature `testing`, and not in components:
+//! Tests of modules without a server. A module's function runs natively on a simulated host, with a
+//! clock that jumps over waits, an outside world of plain functions, and crashes at any point. It
+//! needs the feature `testing`, which is not for components:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -32,25 +33,30 @@
 //! assert_eq!(run.state::<u64>("sent"), Some(1));
 //! assert!(run.elapsed() >= Duration::from_secs(7 * 86_400), "and the test took no time");
 //!
-//! // The same, with a crash behind each entry of its journal in turn: it ends alike, and one mail leaves.
+//! // The same with a crash after each entry of its journal in turn. One mail is sent.
 //! harness.crash_everywhere(remind, "Ada");
 //! assert_eq!(run.effects().len(), 1);
 //! ```
 //!
-//! What holds on a real host holds here, as far as a module can see it: steps are known by their path, skipped when they are done and retried by their
-//! policy; what a failed attempt wrote is dropped; effects inside a step wait for the end of the outermost one; a stretch takes hold at a request that is not
-//! `GET` or `HEAD`, at a wait and at the end; a retry keeps what a host keeps; requests have the same `Idempotency-Key` in every attempt. A child runs when its
-//! parent waits, to its end.
+//! The harness behaves like a host, as far as a module can observe it. Steps are identified by
+//! their path, skipped when completed, and retried by their policy. Writes of a failed attempt are
+//! dropped. Effects inside a step wait for the end of the outermost step. A transaction is
+//! committed at a request other than `GET` or `HEAD`, at a wait and at the end. A retry keeps what
+//! a host keeps. A request has the same `Idempotency-Key` in every attempt. A child is executed to
+//! its end when its parent waits.
 //!
-//! What a host bounds by count or size is refused here too, with the same codes: keys and values, bodies, names, payloads, labels, log lines, outputs, what one
-//! stretch may touch, and of `[limits]` what [`Limits`] has. **Grants and limits are those of the deployment where a test says them**: with
-//! [`Harness::manifest`], which reads the project's `tidemill.toml`, or [`Harness::grants`] and [`Harness::limits`]. Where it does not, everything is granted.
+//! The harness refuses what a host limits by count or size, with the same codes: keys and values,
+//! bodies, names, payloads, labels, log lines, outputs, the objects of one transaction, and the
+//! fields of [`Limits`]. **Grants and limits of the deployment apply only if a test sets them**:
+//! with [`Harness::manifest`], which reads the project's `tidemill.toml`, or with
+//! [`Harness::grants`] and [`Harness::limits`]. By default everything is granted.
 //!
-//! What is not here: fuel, memory and time, which only a sandbox counts; the journal's size; the operator's own egress policy; other runs that write at
-//! the same time; and secrets' values.
+//! Not simulated: fuel, memory and active time, which only a sandbox can count; the size of the
+//! journal; the operator's egress policy; other runs that write at the same time; and the values of
+//! secrets.
 //!
-//! `std::time` and std's random maps are the machine's own in a native test: use [`clock`](crate::clock), [`random`](mod@crate::random) and
-//! [`collections`](crate::collections).
+//! In a native test, `std::time` and std's random maps are those of the machine. Use
+//! [`clock`](crate::clock), [`random`](mod@crate::random) and [`collections`](crate::collections).
 
 pub use grants::Grants;
 pub use harness::Harness;

@@ -1,33 +1,33 @@
-//! Where a request goes, and which origins a grant names: scheme, host and port, and `*.` for every name below one. Read as far as the rules need;
-//! what else makes a url is the host's matter.
+//! The origin of a request, and the origins in a grant: scheme, host and port, and `*.` for all
+//! names below a name. Parses only what the rules need. The host checks the rest of a URL.
 
 use super::journal::Failed;
 
-/// The longest url, in bytes.
+/// Maximum length of a URL, in bytes.
 const URL_BYTES: usize = 8 * 1024;
 
 /// Scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     scheme: String,
-    /// In lower case; an IPv6 address in its brackets.
+    /// In lower case; an IPv6 address in brackets.
     host: String,
     port: u16,
 }
 
 impl Origin {
-    /// Of an absolute url.
+    /// Parses the origin of an absolute URL.
     pub(super) fn of(url: &str) -> Result<Self, Failed> {
         let bad = |why: &str| Failed::host("http-bad-request", format!("{why}: {}", cut(url)));
         if url.len() > URL_BYTES {
-            return Err(bad("the url holds more than 8 KiB"));
+            return Err(bad("the URL is longer than 8 KiB"));
         }
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("the url is not absolute"))?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("the URL is not absolute"))?;
         let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
         if authority.contains('@') {
-            return Err(bad("the url has a user in it"));
+            return Err(bad("the URL contains a user name"));
         }
-        Self::read(scheme, authority).ok_or_else(|| bad("the url is not one of http or https with a host"))
+        Self::read(scheme, authority).ok_or_else(|| bad("the URL is not http or https with a host"))
     }
 
     fn read(scheme: &str, authority: &str) -> Option<Self> {
@@ -51,7 +51,7 @@ impl Origin {
         good.then_some(Self { scheme, host, port })
     }
 
-    /// The line of `[grants]` that would allow it.
+    /// Returns the line of `[grants]` that allows it.
     pub(super) fn line(&self) -> String {
         format!("http = [\"{self}\"]")
     }
@@ -67,7 +67,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// An origin, or all hosts below a name, as a grant has it.
+/// An origin, or all hosts below a name, in a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     origin: Origin,
@@ -75,12 +75,12 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// Of a grant: `https://api.example.com`, `http://127.0.0.1:8080`, `https://*.example.com`.
+    /// Parses a grant: `https://api.example.com`, `http://127.0.0.1:8080`, `https://*.example.com`.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (below, authority) = match rest.strip_prefix("*.") {
-            // `*.com` would be half the internet.
+            // `*.com` would match half of the internet.
             Some(name) if name.contains('.') => (true, name),
             Some(_) => return None,
             None => (false, rest),

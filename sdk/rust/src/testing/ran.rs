@@ -1,4 +1,4 @@
-//! What came of a run in a test: how it ended, and everything that it left behind.
+//! The result of a run in a test: its end and everything that it left.
 
 use super::journal::Recording;
 use super::ledger::Posted;
@@ -14,19 +14,20 @@ use std::time::Duration;
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End<T> {
-    /// With this output.
+    /// It succeeded with this output.
     Succeeded(T),
-    /// With this failure: its retries are exhausted, or it is not retryable. A host parks or fails such a run.
+    /// It failed with this failure: no attempt is left, or the failure is not retryable. A host
+    /// parks or fails such a run.
     Failed(Error),
-    /// It was told that it is to end, and did.
+    /// It received its cancellation and ended.
     Cancelled,
-    /// It goes on as new with this input, once more than the harness lets it.
+    /// It continues as new with this input, more often than the harness allows.
     Continues(Value),
-    /// It waits for one of these, without a timeout, and none of them ever comes.
+    /// It waits without a timeout for one of these, and none of them ever arrives.
     Waits(Vec<WaitFor>),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Ran<T> {
     pub(super) end: End<T>,
@@ -41,18 +42,18 @@ pub struct Ran<T> {
 }
 
 impl<T> Ran<T> {
-    /// How it ended.
+    /// Returns how the run ended.
     #[must_use]
     pub fn end(&self) -> &End<T> {
         &self.end
     }
 
-    /// Its output.
+    /// Returns the output.
     ///
     /// # Panics
-    /// Where it did not succeed: the test fails, and says how it ended.
+    /// If the run did not succeed. The test fails and prints how the run ended.
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn succeeded(&self) -> &T {
         match &self.end {
             End::Succeeded(output) => output,
@@ -60,12 +61,12 @@ impl<T> Ran<T> {
         }
     }
 
-    /// Its failure.
+    /// Returns the failure.
     ///
     /// # Panics
-    /// Where it did not fail: the test fails, and says how it ended.
+    /// If the run did not fail. The test fails and prints how the run ended.
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn failed(&self) -> &Error {
         match &self.end {
             End::Failed(error) => error,
@@ -73,42 +74,43 @@ impl<T> Ran<T> {
         }
     }
 
-    /// Whether it was told that it is to end, and did.
+    /// Whether the run received its cancellation and ended.
     #[must_use]
     pub fn was_cancelled(&self) -> bool {
         matches!(self.end, End::Cancelled)
     }
 
-    /// A value in its deployment's state, as it took hold.
+    /// Returns a committed value in the deployment's state.
     ///
     /// # Panics
-    /// Where it does not have the shape of `V`: the test fails.
+    /// If the value does not match `V`. The test fails.
     #[must_use]
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn state<V: DeserializeOwned>(&self, key: &str) -> Option<V> {
         let bytes = self.world.state.get(&self.deployment)?.get(key)?;
         Some(json::decode_bytes(bytes).unwrap_or_else(|why| panic!("the state at `{key}`: {why}")))
     }
 
-    /// The whole state of a deployment, as it took hold.
+    /// Returns the whole committed state of a deployment.
     #[must_use]
     pub fn state_of(&self, deployment: &str) -> BTreeMap<String, Vec<u8>> {
         self.world.state.get(deployment).cloned().unwrap_or_default()
     }
 
-    /// The ledger as it took hold, in the order of streams and external ids.
+    /// Returns the committed ledger, ordered by stream and external id.
     pub fn ledger(&self) -> impl Iterator<Item = &Posted> {
         self.world.ledger.values()
     }
 
-    /// All requests as they left, each try of its own.
+    /// Returns all requests that were sent, with one entry per try.
     #[must_use]
     pub fn requests(&self) -> &[Sent] {
         &self.world.sent
     }
 
-    /// What the outside world was asked to do: requests other than `GET` and `HEAD`, those with one `Idempotency-Key` once.
+    /// Returns the effects on the outside world: requests other than `GET` and `HEAD`. Requests
+    /// with the same `Idempotency-Key` count as one.
     #[must_use]
     pub fn effects(&self) -> Vec<&Sent> {
         let mut keys = BTreeSet::new();
@@ -119,97 +121,97 @@ impl<T> Ran<T> {
             .collect()
     }
 
-    /// What it published.
+    /// Returns the published events.
     #[must_use]
     pub fn events(&self) -> &[Published] {
         &self.world.events
     }
 
-    /// What it told other runs.
+    /// Returns the signals sent to other runs.
     #[must_use]
     pub fn signals(&self) -> &[Signalled] {
         &self.world.signals
     }
 
-    /// The runs that it started, and those that they did.
+    /// Returns the runs that it started, and the runs that those started.
     pub fn children(&self) -> impl Iterator<Item = &Started> {
         self.world.children.iter().map(|child| &child.started)
     }
 
-    /// The runs that it asked to end, by id or `deployment/key`.
+    /// Returns the runs that it cancelled, by id or `deployment/key`.
     #[must_use]
     pub fn cancels(&self) -> &[String] {
         &self.world.cancels
     }
 
-    /// What it logged.
+    /// Returns the log lines.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.world.lines
     }
 
-    /// What it measured.
+    /// Returns the metric samples.
     #[must_use]
     pub fn metrics(&self) -> &[Measured] {
         &self.world.metrics
     }
 
-    /// How far it said that it is: done, of how many, and a note.
+    /// Returns the last progress: done, total and a note.
     #[must_use]
     pub fn progress(&self) -> Option<(u64, Option<u64>, &str)> {
         self.world.progress.as_ref().map(|(done, total, note)| (*done, *total, note.as_str()))
     }
 
-    /// The status that it showed last.
+    /// Returns the last status.
     #[must_use]
     pub fn status(&self) -> Option<&Value> {
         self.world.status.as_ref()
     }
 
-    /// What time it was when it ended.
+    /// Returns the time at which it ended.
     #[must_use]
     pub fn ended_at(&self) -> Timestamp {
         Timestamp::from_millis(self.ended)
     }
 
-    /// How long it took, by its own clock.
+    /// Returns its duration by its own clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_millis(self.ended.saturating_sub(self.began))
     }
 
-    /// How often the run itself was tried in its last generation.
+    /// Returns the number of attempts of the run in its last generation.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Its last generation.
+    /// Returns the number of its last generation.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// How many entries it wrote into its journal, those included that were dropped again.
+    /// Returns the number of entries that it wrote to its journal, including dropped entries.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// The journal of its last generation, to be replayed against changed code.
+    /// Returns the journal of its last generation, for replay against changed code.
     #[must_use]
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 }
 
-/// An end in words, whatever its output is.
+/// Describes an end regardless of the type of its output.
 pub(super) fn told<T>(end: &End<T>) -> String {
     match end {
         End::Succeeded(_) => "it succeeded".to_owned(),
         End::Failed(error) => format!("it failed with {error}"),
         End::Cancelled => "it was cancelled".to_owned(),
-        End::Continues(input) => format!("it goes on as new with {input}"),
-        End::Waits(waits) => format!("it waits for ever, for {waits:?}"),
+        End::Continues(input) => format!("it continues as new with {input}"),
+        End::Waits(waits) => format!("it waits forever for {waits:?}"),
     }
 }

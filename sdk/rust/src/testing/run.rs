@@ -1,5 +1,5 @@
-//! One run on the host that is not one: its journal, its layers, its clock, and what is durable when it crashes. The functions of the
-//! contract are in `host`; what happens between two instances in `drive`.
+//! One run on the simulated host: its journal, its layers, its clock, and what survives a crash.
+//! The functions of the contract are in `host`, and the transitions between guests in `drive`.
 
 use super::harness::Setup;
 use super::journal::{Begun, Failed, Journal, Mismatch, Replay};
@@ -12,38 +12,40 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Why an instance ended without returning; carried by an unwinding that no hook prints.
+/// The reason why a guest ended without returning. An unwinding that no hook prints carries it.
 pub(super) enum Left {
     Crash,
     ContinuesAsNew(String),
     WaitsForEver(Vec<WaitFor>),
     Mismatch(Mismatch),
-    /// The host stopped it.
+    /// The host stopped the guest.
     Stopped(Failed),
 }
 
-/// Leaves the module where it is.
+/// Leaves the module by unwinding.
 pub(super) fn leave(why: Left) -> ! {
     std::panic::resume_unwind(Box::new(why))
 }
 
-/// A crash to come.
+/// A planned crash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crash {
-    /// Behind so many entries.
+    /// The number of entries after which it happens.
     pub(super) after: u64,
-    /// Whether all since the last commit is lost, or was saved up to there.
+    /// Whether everything since the last commit is lost. Otherwise everything up to there was
+    /// saved.
     pub(super) lost: bool,
 }
 
-/// What a new instance goes on from.
+/// The state from which a new guest continues.
 #[derive(Clone, Default)]
 pub(super) struct Saved {
     pub(super) journal: Journal,
-    /// Of the stretch, and of each open step.
+    /// The layers of the transaction and of each open step.
     pub(super) layers: Vec<Layer>,
     pub(super) now: u64,
-    /// How often the world's routes were asked: what is sent again after a crash is answered alike.
+    /// The number of requests per route. A request that is sent again after a crash gets the same
+    /// answer.
     pub(super) asked: BTreeMap<usize, u32>,
     pub(super) used: Used,
 }
@@ -55,16 +57,17 @@ pub(super) struct Run {
     pub(super) replay: Replay,
     pub(super) layers: Vec<Layer>,
     pub(super) used: Used,
-    /// Equal requests by the step that they are in, and bytes drawn there: both begin anew in each attempt of it.
+    /// Equal requests per open step, and random bytes drawn there. Both restart with each attempt
+    /// of the step.
     counts: Vec<Counts>,
     pub(super) told: bool,
-    /// Entries over all attempts and generations.
+    /// The number of entries over all attempts and generations.
     pub(super) recorded: u64,
     pub(super) crash: Option<Crash>,
     pub(super) durable: Saved,
-    /// What a retry goes on from.
+    /// The state from which a retry continues.
     pub(super) keep: Saved,
-    /// The same, as it was when `durable` was made.
+    /// The same at the time of `durable`.
     durable_keep: Saved,
 }
 
@@ -75,7 +78,7 @@ struct Counts {
     drawn: u64,
 }
 
-/// A run and all around it.
+/// A run and its surroundings.
 pub(super) struct Fake {
     pub(super) setup: Rc<Setup>,
     pub(super) world: Rc<RefCell<World>>,
@@ -83,9 +86,10 @@ pub(super) struct Fake {
     pub(super) deployment: String,
     pub(super) parent: Option<String>,
     pub(super) created_at: u64,
-    /// Scripted signals that the clock has not reached are in the inbox already, with their time.
+    /// The time of a planned cancellation. Scripted signals of a later time are already in the
+    /// inbox, with their time.
     pub(super) cancel_at: Cell<Option<u64>>,
-    /// A cancellation that comes behind so many entries.
+    /// The number of entries after which a cancellation arrives.
     pub(super) cancel_after: Option<u64>,
     pub(super) run: RefCell<Run>,
 }
@@ -128,7 +132,7 @@ impl Fake {
         }
     }
 
-    /// A new instance, at the beginning of what was saved.
+    /// Starts a new guest from the saved state.
     pub(super) fn begin(&self, from: &Saved) {
         let mut run = self.run.borrow_mut();
         run.replay = Replay::of(from.journal.clone());
@@ -139,7 +143,7 @@ impl Fake {
         run.counts = vec![Counts::default()];
     }
 
-    /// What a crash leaves.
+    /// Returns the state after a crash.
     pub(super) fn crashed(&self) -> Saved {
         let mut run = self.run.borrow_mut();
         run.keep = run.durable_keep.clone();
@@ -147,7 +151,7 @@ impl Fake {
         run.durable.clone()
     }
 
-    /// Others asked the world, and do not do so again after a crash of this run.
+    /// Keeps the requests of other runs, which do not repeat them after a crash of this run.
     pub(super) fn asked_by_others(&self) {
         self.run.borrow_mut().durable.asked = self.world.borrow().asked.clone();
     }
@@ -156,13 +160,13 @@ impl Fake {
         self.run.borrow().now
     }
 
-    /// Moves the clock, never back.
+    /// Moves the clock forward, never backward.
     pub(super) fn pass_to(&self, at: u64) {
         let mut run = self.run.borrow_mut();
         run.now = run.now.max(at);
     }
 
-    /// A call that cannot fail: from the record, or carried out and recorded.
+    /// A call that cannot fail: replayed, or executed and recorded.
     pub(super) fn call<T: Serialize + DeserializeOwned>(
         &self,
         kind: &str,
@@ -179,7 +183,7 @@ impl Fake {
                     Err(why) => leave(Left::Mismatch(Mismatch {
                         entry: 0,
                         steps: Vec::new(),
-                        recorded: format!("an answer to `{kind}` that cannot be read: {why}"),
+                        recorded: format!("an answer to `{kind}` that is not valid: {why}"),
                         called: format!("`{kind} {request}`"),
                     })),
                 }
@@ -192,7 +196,7 @@ impl Fake {
         }
     }
 
-    /// A call that can fail: the first after a cancellation is told of it.
+    /// A call that can fail. The first one after a cancellation returns it.
     pub(super) fn fallible<T: Serialize + DeserializeOwned>(
         &self,
         kind: &str,
@@ -206,7 +210,7 @@ impl Fake {
         result
     }
 
-    /// Whether the next call that can fail says that the run is to end.
+    /// Whether the next call that can fail returns the cancellation.
     pub(super) fn is_to_be_told(&self) -> bool {
         let run = self.run.borrow();
         let by_time = self.cancel_at.get().is_some_and(|at| at <= run.now);
@@ -214,7 +218,7 @@ impl Fake {
         !run.told && (by_time || by_entry)
     }
 
-    /// What says that the run is to end says so once.
+    /// Marks a returned cancellation as received. It is returned once.
     pub(super) fn hear(&self, failed: &Failed) {
         if failed.is_cancelled() {
             self.run.borrow_mut().told = true;
@@ -229,7 +233,7 @@ impl Fake {
         self.recorded();
     }
 
-    /// One more entry is in the journal: here it crashes, where it is to.
+    /// Counts an entry in the journal, and crashes here if a crash is planned.
     pub(super) fn recorded(&self) {
         let mut run = self.run.borrow_mut();
         run.recorded += 1;
@@ -242,12 +246,12 @@ impl Fake {
         leave(Left::Crash);
     }
 
-    /// What was recorded is durable; nothing takes hold.
+    /// Makes the recorded entries durable without a commit.
     pub(super) fn save(&self) {
         self.run.borrow_mut().make_durable(&self.world.borrow());
     }
 
-    /// All outside of steps takes hold, and is durable.
+    /// Commits everything outside steps and makes it durable.
     pub(super) fn commit(&self) {
         let mut run = self.run.borrow_mut();
         let layer = std::mem::take(&mut run.layers[0]);
@@ -258,7 +262,8 @@ impl Fake {
         run.make_durable(&self.world.borrow());
     }
 
-    /// A retry goes on from here, where no step is open. A replay passes what was kept before.
+    /// Saves the state from which a retry continues, if no step is open and the run is not
+    /// replaying.
     pub(super) fn keep(&self) {
         let mut run = self.run.borrow_mut();
         if run.replay.depth() == 0 && run.replay.is_live() {
@@ -266,7 +271,7 @@ impl Fake {
         }
     }
 
-    /// The innermost layer.
+    /// Changes the innermost layer.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut Layer) -> T) -> T {
         let mut run = self.run.borrow_mut();
         if run.layers.is_empty() {
@@ -276,7 +281,7 @@ impl Fake {
         change(&mut run.layers[last])
     }
 
-    /// Whether it has started that run, or has just asked for it.
+    /// Whether it has started that run, or its transaction starts it.
     pub(super) fn starts(&self, id: &str) -> bool {
         let own = self.run.borrow().layers.iter().any(|layer| layer.starts.iter().any(|it| it.id == id));
         own || self.world.borrow().children.iter().any(|child| child.started.id == id && child.parent == self.id)
@@ -298,17 +303,17 @@ impl Fake {
         }
     }
 
-    /// A step is open, newly or again.
+    /// Opens the layer of a new or repeated step.
     pub(super) fn opened(&self, is_new: bool) {
         let mut run = self.run.borrow_mut();
         run.counts.push(Counts::default());
-        // A step that was open at the crash brings its layer with it.
+        // A step that was open at the crash keeps its layer.
         if is_new {
             run.layers.push(Layer::default());
         }
     }
 
-    /// The innermost step begins an attempt anew: what the one before did is dropped.
+    /// Starts the next attempt of the innermost step and drops the effects of the previous attempt.
     pub(super) fn attempt_again(&self, attempt: u32) {
         let mut run = self.run.borrow_mut();
         let (now, depth) = (run.now, run.replay.depth());
@@ -326,7 +331,7 @@ impl Fake {
         self.recorded();
     }
 
-    /// The innermost step ends.
+    /// Ends the innermost step.
     pub(super) fn end_step(&self, outcome: Result<String, Failed>) {
         let mut run = self.run.borrow_mut();
         let (now, depth) = (run.now, run.replay.depth());
@@ -340,12 +345,12 @@ impl Fake {
         }
         run.replay.end_step(outcome, now);
         drop(run);
-        // Before it may crash: what a retry keeps does not depend on whether it does.
+        // Before a possible crash, because what a retry keeps must not depend on a crash.
         self.keep();
         self.recorded();
     }
 
-    /// Counts from 1 among equal requests in the innermost step's attempt.
+    /// Counts from 1 among equal requests in the attempt of the innermost step.
     pub(super) fn nth_sent(&self, request: &str) -> u32 {
         self.counted(|counts| counts.sent.entry(request.to_owned()).or_default())
     }
@@ -363,7 +368,8 @@ impl Fake {
         *count
     }
 
-    /// The next bytes of the innermost step's stream, which no journal holds: it is the same in every attempt.
+    /// Returns the next random bytes of the innermost step's stream. The journal does not record
+    /// them, because they are the same in every attempt.
     pub(super) fn draw(&self, len: usize) -> Vec<u8> {
         let mut run = self.run.borrow_mut();
         let seed = hash(&format!("{} {} {:?}", self.id, run.generation, run.replay.path()));
@@ -382,7 +388,7 @@ impl Run {
         Saved { journal, layers, now: self.now, asked: BTreeMap::new(), used: self.used }
     }
 
-    /// A retry goes on from there, and so does what crashes in it.
+    /// Sets the state from which a retry, and a crash in it, continues.
     pub(super) fn attempt_from(&mut self, from: &Saved, world: &World) {
         (self.durable, self.keep, self.durable_keep) = (from.clone(), from.clone(), from.clone());
         self.durable.asked = world.asked.clone();
@@ -393,7 +399,7 @@ impl Run {
         self.durable_keep = self.keep.clone();
     }
 
-    /// The next generation begins with nothing, at the time that it is.
+    /// Starts the next generation with empty state at the current time.
     pub(super) fn next_generation(&mut self) -> Saved {
         let asked = self.durable.asked.clone();
         let saved = Saved { layers: vec![Layer::default()], now: self.now, asked, ..Saved::default() };
@@ -408,7 +414,8 @@ pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014), one number of it: good enough to look random in a test, and only there.
+/// One number of SplitMix64 (Steele, Lea, Flood 2014). It looks random enough for a test, and is
+/// used only there.
 fn mix(place: u64) -> u64 {
     let mut z = place.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,5 @@
-//! Waiting on a clock that jumps: for a time, a signal, or the end of a child, which runs to its end meanwhile.
+//! Waits on a simulated clock: for a time, a signal, or the end of a child, which is executed to
+//! its end during the wait.
 
 use super::drive;
 use super::journal::Failed;
@@ -9,7 +10,7 @@ use crate::bindings::imports::tidemill::guest::durable::WaitFor;
 use crate::bindings::imports::tidemill::guest::types::RetryPolicy;
 use serde::{Deserialize, Serialize};
 
-/// How a child ended, as the journal holds it.
+/// How a child ended, as the journal records it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum HowEnded {
     Succeeded(String),
@@ -27,7 +28,7 @@ impl HowEnded {
     }
 }
 
-/// What came of waiting for the first of several.
+/// The result of waiting for the first of several events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Came {
     Signal(u32, String),
@@ -35,7 +36,7 @@ pub(super) enum Came {
     Timeout,
 }
 
-/// The pause behind the n-th attempt, without what is added at random.
+/// Returns the delay after this attempt, without jitter.
 pub(super) fn delay(policy: &RetryPolicy, attempt: u32) -> u64 {
     let mut delay = policy.initial_delay.min(policy.max_delay);
     for _ in 1..attempt {
@@ -51,12 +52,12 @@ pub(super) fn delay(policy: &RetryPolicy, attempt: u32) -> u64 {
 impl Fake {
     fn refuse_in_step(&self) -> Result<(), Failed> {
         if self.in_step() {
-            return Err(Failed::host("wait-in-step", "a step is work: it neither waits nor starts runs"));
+            return Err(Failed::host("wait-in-step", "a step may not wait or start runs"));
         }
         Ok(())
     }
 
-    /// Refused in a step, and once the run is to end.
+    /// Refuses inside a step, and if the run is being cancelled.
     pub(super) fn may_start(&self) -> Result<(), Failed> {
         self.refuse_in_step()?;
         if self.run.borrow().told {
@@ -65,7 +66,7 @@ impl Fake {
         Ok(())
     }
 
-    /// Sleeps; a cancellation wakes it.
+    /// Sleeps until a time. A cancellation ends the sleep.
     pub(super) fn wait_until(&self, at: u64) -> Result<(), Failed> {
         self.refuse_in_step()?;
         self.commit();
@@ -73,7 +74,7 @@ impl Fake {
         self.pass_unless_cancelled(at)
     }
 
-    /// The clock jumps there, or to the cancellation that comes before.
+    /// Moves the clock to a time, or to an earlier cancellation.
     pub(super) fn pass_unless_cancelled(&self, at: u64) -> Result<(), Failed> {
         let cancel = self.cancel_at.get().filter(|cancel| *cancel <= at && !self.run.borrow().told);
         self.pass_to(cancel.unwrap_or(at));
@@ -85,7 +86,7 @@ impl Fake {
         self.commit();
         drive::children(self);
         let until = timeout.map(|span| self.now().saturating_add(span));
-        // The earliest of what comes, and of that the first in the list.
+        // The earliest event; of several at the same time, the first in the list.
         let mut first: Option<(u64, Came, Option<usize>)> = None;
         for (index, wait) in any_of.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -139,7 +140,7 @@ impl Fake {
         Ok(Some(outcomes))
     }
 
-    /// Only a cancellation ends this.
+    /// Waits until a cancellation.
     fn for_ever<T>(&self, waits: &[WaitFor]) -> Result<T, Failed> {
         match self.cancel_at.get() {
             Some(at) if !self.run.borrow().told => {
@@ -150,7 +151,7 @@ impl Fake {
         }
     }
 
-    /// The first of that name that nobody took: its place, its time, what it says.
+    /// Returns the first unconsumed signal of this name: its position, time and payload.
     fn signal(&self, name: &str) -> Option<(usize, u64, String)> {
         let world = self.world.borrow();
         let run = self.run.borrow();
@@ -161,12 +162,12 @@ impl Fake {
         Some((place, signal.at, signal.payload.clone()))
     }
 
-    /// When and how a child ended; none where it never does.
+    /// Returns when and how a child ended, or `None` if it never ends.
     fn end_of(&self, id: &str) -> Result<Option<(u64, HowEnded)>, Failed> {
         let world = self.world.borrow();
         let child = world.children.iter().find(|child| child.started.id == id && child.parent == self.id);
         let Some(child) = child else {
-            return Err(Failed::host("not-found", format!("`{id}` is no run that this run started")));
+            return Err(Failed::host("not-found", format!("this run did not start `{id}`")));
         };
         Ok(child.ended.clone().and_then(|Ended { at, outcome }| {
             let how = match outcome {

@@ -1,109 +1,113 @@
-//! The outside world that answers a module's requests: plain functions, and a provider that honours `Idempotency-Key`s.
+//! The outside world that answers a module's requests: plain functions, and a provider that
+//! supports `Idempotency-Key`.
 
 use crate::{Error, Timestamp, json};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::rc::Rc;
 
-/// A request as it left.
+/// A request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// Its URL; secrets are placeholders still.
+    /// The URL, with placeholders for secrets.
     pub url: String,
-    /// Its headers, in order, the host's `Idempotency-Key` among them.
+    /// The headers, in order, including the host's `Idempotency-Key`.
     pub headers: Vec<(String, String)>,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
-    /// When it left.
+    /// The time of sending.
     pub at: Timestamp,
-    /// Counts from 1 what this route has been asked: not what the provider answered from its memory of a key, nor anew what was sent again after a crash. **Let an
-    /// answer depend on this and on the request alone**: a test that crashes runs the module many times, each in a world that begins anew.
+    /// The number of this request on its route, from 1. Requests that the provider answered from
+    /// its record of a key do not count, and requests that were sent again after a crash keep their
+    /// number. **An answer must depend only on this number and on the request**: a test with
+    /// crashes runs the module many times, each in a new world.
     pub nth: u32,
 }
 
 impl Sent {
-    /// The first header of that name, whatever its case.
+    /// Returns the first header of this name, ignoring case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Its `Idempotency-Key`.
+    /// Returns the `Idempotency-Key`.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.header("Idempotency-Key")
     }
 
-    /// The body read as JSON.
+    /// Reads the body as JSON.
     ///
     /// # Panics
-    /// Where it does not have the shape of `T`: the test fails.
+    /// If it does not match `T`. The test fails.
     #[must_use]
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         json::decode_bytes(&self.body).unwrap_or_else(|why| panic!("the body of {} {}: {why}", self.method, self.url))
     }
 
-    /// Whether it may change something where it goes.
+    /// Whether the request may change something at its destination.
     pub(super) fn is_effect(&self) -> bool {
         is_effect(&self.method)
     }
 }
 
-/// Whether a request of that method may change something.
+/// Whether a request with this method may change something.
 pub(super) fn is_effect(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD")
 }
 
-/// What the outside world answers.
+/// An answer of the outside world.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub(super) result: Result<Whole, Error>,
 }
 
-/// Status, headers, body.
+/// Status, headers and body.
 type Whole = (u16, Vec<(String, String)>, Vec<u8>);
 
 impl Answer {
-    /// A status and an empty body.
+    /// Answers with a status and an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self { result: Ok((status, Vec::new(), Vec::new())) }
     }
 
-    /// 200 and JSON.
+    /// Answers with status 200 and JSON.
     ///
     /// # Panics
-    /// Where it does not serialise: the test fails.
+    /// If the value does not serialize. The test fails.
     #[must_use]
     #[track_caller]
-    #[allow(clippy::panic, reason = "a test fails so")]
+    #[allow(clippy::panic, reason = "it fails the test")]
     pub fn json(value: &(impl Serialize + ?Sized)) -> Self {
         let body = serde_json::to_vec(value).unwrap_or_else(|why| panic!("an answer: {why}"));
         Self::status(200).with_header("Content-Type", "application/json").with_body(body)
     }
 
-    /// 200 and a text.
+    /// Answers with status 200 and text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::status(200).with_header("Content-Type", "text/plain; charset=utf-8").with_body(text.into())
     }
 
-    /// No answer: the connection was lost. Whether the request arrived nobody knows, so it may be tried again.
+    /// Loses the connection instead of answering. It is unknown whether the request arrived, so it
+    /// may be retried.
     #[must_use]
     pub fn lost() -> Self {
         Self::failed(Error::retryable("host/http-failed", "the connection was lost"))
     }
 
-    /// No answer but a failure, such as the host's own.
+    /// Fails instead of answering, for example with a failure of the host.
     #[must_use]
     pub fn failed(error: Error) -> Self {
         Self { result: Err(error) }
     }
 
-    /// Another status.
+    /// Sets another status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         if let Ok((own, ..)) = &mut self.result {
@@ -112,7 +116,7 @@ impl Answer {
         self
     }
 
-    /// One more header.
+    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Ok((_, headers, _)) = &mut self.result {
@@ -121,7 +125,7 @@ impl Answer {
         self
     }
 
-    /// Another body.
+    /// Sets another body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         if let Ok((.., own)) = &mut self.result {
@@ -130,7 +134,7 @@ impl Answer {
         self
     }
 
-    /// What the host's own retries try again.
+    /// Whether the retry policy of a request retries it.
     pub(super) fn is_passing(&self) -> bool {
         match &self.result {
             Ok((status, ..)) => matches!(status, 429 | 500..=599),
@@ -138,7 +142,7 @@ impl Answer {
         }
     }
 
-    /// Whether the provider did what was asked.
+    /// Whether the provider executed the request.
     pub(super) fn is_success(&self) -> bool {
         matches!(&self.result, Ok((200..=299, ..)))
     }
@@ -158,7 +162,7 @@ impl From<Value> for Answer {
 
 pub(super) type Handler = Rc<dyn Fn(&Sent) -> Answer>;
 
-/// Which requests a function answers.
+/// The requests that a function answers.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) method: String,
@@ -167,7 +171,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// `*` stands for any method, and at the end of a URL for any rest of it.
+    /// Whether the route matches: `*` matches any method, and any rest at the end of a URL.
     pub(super) fn takes(&self, method: &str, url: &str) -> bool {
         let by_url = match self.url.strip_suffix('*') {
             Some(prefix) => url.starts_with(prefix),

@@ -1,4 +1,5 @@
-//! Everything that is not the run: what took hold, what others see, what left, and who answers. A crash does not change it.
+//! Everything outside the run: committed effects, visible values, sent requests, and the functions
+//! that answer them. A crash does not change it.
 
 use super::journal::Failed;
 use super::layer::Layer;
@@ -11,9 +12,9 @@ use std::collections::BTreeMap;
 /// An event that was published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// Its topic.
+    /// The topic.
     pub topic: String,
-    /// What it says.
+    /// The payload.
     pub payload: Value,
 }
 
@@ -22,48 +23,48 @@ pub struct Published {
 pub struct Signalled {
     /// The run's id, or `deployment/key`.
     pub to: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it says.
+    /// The payload.
     pub payload: Value,
 }
 
 /// A run that was started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
-    /// Its id.
+    /// The run's id.
     pub id: String,
-    /// Of which deployment.
+    /// The deployment.
     pub deployment: String,
-    /// With which input.
+    /// The input.
     pub input: Value,
-    /// Whether it goes on when its parent ends.
+    /// Whether it continues after its parent ends.
     pub detached: bool,
-    /// Its labels.
+    /// The labels.
     pub labels: Vec<(String, String)>,
-    /// When it begins.
+    /// The start time.
     pub begins_at: Timestamp,
 }
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// What it says.
+    /// The message.
     pub message: String,
-    /// The named values beside it.
+    /// The named fields.
     pub fields: Vec<(String, String)>,
 }
 
-/// A measured value.
+/// A metric sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// The metric's name.
+    /// The name of the metric.
     pub name: String,
-    /// What was counted or measured.
+    /// The value.
     pub value: f64,
-    /// Its labels.
+    /// The labels.
     pub labels: Vec<(String, String)>,
 }
 
@@ -79,7 +80,7 @@ pub(super) enum Outcome {
     Succeeded(String),
     Failed(Failed),
     Cancelled,
-    /// It waits for what never comes.
+    /// It waits for something that never arrives.
     Never,
 }
 
@@ -106,7 +107,7 @@ pub(super) struct World {
     /// By stream and external id.
     pub(super) ledger: BTreeMap<(String, String), Posted>,
     pub(super) sent: Vec<Sent>,
-    /// What the provider remembers, by key.
+    /// Answers that the provider remembers, by key.
     pub(super) answered: BTreeMap<String, Answer>,
     /// By route.
     pub(super) asked: BTreeMap<usize, u32>,
@@ -123,7 +124,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A layer takes hold, all of it.
+    /// Commits all effects of a layer.
     pub(super) fn commit(&mut self, run: &str, deployment: &str, now: u64, layer: Layer) {
         let state = self.state.entry(deployment.to_owned()).or_default();
         for (key, value) in layer.writes {

@@ -1,16 +1,17 @@
-//! What serde's attributes, `#[schema(any)]` and doc comments say of a type, a field or a variant. What they mean for a schema is not here.
+//! Reads serde's attributes, `#[schema(any)]` and doc comments of a type, a field or a variant.
+//! Does not interpret them.
 
 use super::names::Convention;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Token};
 
-/// Everything that matters to a schema; what does not belong to a place is never said there.
+/// All attributes that matter to a schema. Attributes that a place cannot have are unset.
 #[derive(Default)]
 pub struct Attributes {
-    /// Names where it is read and written, if others than its own.
+    /// The names for reading and writing, if they differ from the Rust name.
     pub read: Option<String>,
     pub written: Option<String>,
-    /// For what is inside.
+    /// The convention for the fields inside.
     pub fields: Option<Convention>,
     pub variants_fields: Option<Convention>,
     pub default: bool,
@@ -23,17 +24,17 @@ pub struct Attributes {
     pub untagged: bool,
     pub tag: Option<String>,
     pub content: Option<String>,
-    /// It is written in a way that its type does not tell.
+    /// The type does not describe how the value is written.
     pub any: bool,
     /// The first paragraph of the doc comment.
     pub described: Option<String>,
 }
 
 impl Attributes {
-    /// Reads them.
+    /// Reads the attributes.
     ///
     /// # Errors
-    /// Where `schema` says something that there is not. What serde would refuse is serde's to say.
+    /// `schema` has an unknown option. serde reports errors in its own attributes.
     pub fn of(attributes: &[Attribute]) -> syn::Result<Self> {
         let mut own = Self::default();
         let mut lines = Vec::new();
@@ -67,7 +68,7 @@ impl Attributes {
                 let (read, written) = both(meta)?;
                 (self.read, self.written) = (read.or(self.read.take()), written.or(self.written.take()));
             }
-            // Where both ways differ, what is read counts.
+            // If the two directions differ, the one for reading counts.
             "rename_all" => {
                 let (read, written) = both(meta)?;
                 self.fields = read.or(written).as_deref().and_then(Convention::named);
@@ -80,7 +81,7 @@ impl Attributes {
                 self.default = true;
                 skip(meta)?;
             }
-            // Another name may stand in its place.
+            // An alias may replace the name.
             "alias" => {
                 self.default = true;
                 skip(meta)?;
@@ -107,7 +108,7 @@ impl Attributes {
         Ok(())
     }
 
-    /// Its name where it is read, and where it is written.
+    /// Returns the name for reading and the name for writing.
     pub fn names(&self, own: &str) -> (Option<String>, Option<String>) {
         let name =
             |given: &Option<String>, none: bool| (!none).then(|| given.clone().unwrap_or_else(|| own.to_owned()));
@@ -119,7 +120,7 @@ fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<String> {
     Ok(meta.value()?.parse::<LitStr>()?.value())
 }
 
-/// `= "x"` is both; `(serialize = "x", deserialize = "y")` is each.
+/// `= "x"` sets both names; `(serialize = "x", deserialize = "y")` sets each.
 fn both(meta: &ParseNestedMeta<'_>) -> syn::Result<(Option<String>, Option<String>)> {
     if meta.input.peek(Token![=]) {
         let name = text(meta)?;
@@ -137,7 +138,7 @@ fn both(meta: &ParseNestedMeta<'_>) -> syn::Result<(Option<String>, Option<Strin
     Ok((read, written))
 }
 
-/// Passes over a value or a list that is of no matter.
+/// Skips a value or a list that does not matter.
 fn skip(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     if meta.input.peek(Token![=]) {
         meta.value()?.parse::<Expr>()?;

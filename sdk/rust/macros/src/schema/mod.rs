@@ -1,4 +1,5 @@
-//! `#[derive(Schema)]`: what a type's JSON is like by serde's rules, as a constant. Writing it out as text is the SDK's.
+//! `#[derive(Schema)]`: describes a type's JSON by serde's rules as a constant. The SDK writes it
+//! as text.
 
 mod attributes;
 mod names;
@@ -8,10 +9,10 @@ use proc_macro2::{TokenStream as Tokens, TokenTree};
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields, GenericParam, Type, Variant};
 
-/// The implementation for a type.
+/// Generates the implementation for a type.
 ///
 /// # Errors
-/// A union has no JSON.
+/// The type is a union, which has no JSON.
 pub fn derive(input: &DeriveInput) -> syn::Result<Tokens> {
     let own = Attributes::of(&input.attrs)?;
     let parameters: Vec<String> = input.generics.type_params().map(|parameter| parameter.ident.to_string()).collect();
@@ -22,7 +23,7 @@ pub fn derive(input: &DeriveInput) -> syn::Result<Tokens> {
             Data::Struct(data) => structure(&own, &data.fields, &parameters)?,
             Data::Enum(data) => enumeration(&own, data.variants.iter(), &parameters)?,
             Data::Union(data) => {
-                return Err(syn::Error::new(data.union_token.span, "a union has no JSON, and no schema"));
+                return Err(syn::Error::new(data.union_token.span, "a union has no JSON, so it has no schema"));
             }
         }
     };
@@ -47,7 +48,7 @@ pub fn derive(input: &DeriveInput) -> syn::Result<Tokens> {
     })
 }
 
-/// The module that all paths begin with.
+/// The module path at the start of all generated paths.
 struct Path;
 const SCHEMA: Path = Path;
 
@@ -64,7 +65,8 @@ fn described(attributes: &Attributes, node: Tokens) -> Tokens {
     }
 }
 
-/// A reference to the constant of a type. Where the type depends on parameters it must have a schema; any other may lack one.
+/// Returns a reference to the constant of a type. A type that depends on parameters must have a
+/// schema; others may lack one.
 fn node_of(of: &Type, parameters: &[String]) -> Tokens {
     if mentions(quote!(#of), parameters) {
         quote!(<#of as ::tidemill_sdk::Schema>::NODE)
@@ -93,7 +95,8 @@ fn structure(own: &Attributes, fields: &Fields, parameters: &[String]) -> syn::R
     }
 }
 
-/// A struct with one unnamed field is what the field is.
+/// Describes unnamed fields. A struct with a single unnamed field has the description of that
+/// field.
 fn tuple<'a>(types: impl Iterator<Item = &'a Type>, parameters: &[String]) -> syn::Result<Tokens> {
     let nodes: Vec<Tokens> = types.map(|part| node_of(part, parameters)).collect();
     Ok(match nodes.as_slice() {
@@ -103,7 +106,7 @@ fn tuple<'a>(types: impl Iterator<Item = &'a Type>, parameters: &[String]) -> sy
     })
 }
 
-/// An object, with what tells which variant it is before its fields.
+/// Describes an object, with the tag of the variant before its fields.
 fn object(
     own: &Attributes,
     fields: &Fields,
@@ -117,7 +120,7 @@ fn object(
     for field in fields {
         let attributes = Attributes::of(&field.attrs)?;
         if attributes.flatten {
-            // Its names are not known here, so any are good.
+            // The names of the inner type are not known here, so any name is accepted.
             open = true;
             continue;
         }
@@ -147,7 +150,7 @@ fn some(text: Option<&str>) -> Tokens {
     text.map_or_else(|| quote!(::std::option::Option::None), |text| quote!(::std::option::Option::Some(#text)))
 }
 
-/// By its name, as serde knows it.
+/// Recognizes `Option` by its name, like serde.
 fn is_option(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Option"))
 }
@@ -189,7 +192,7 @@ fn one_variant(
 ) -> syn::Result<Tokens> {
     let (read, written) = attributes.names(name);
     let (some_read, some_written) = (some(read.as_deref()), some(written.as_deref()));
-    // The text that tells which it is.
+    // The string that identifies the variant.
     let text = quote!(#SCHEMA::Node::OneOfTexts(&[#SCHEMA::Variant {
         read: #some_read, written: #some_written, node: &#SCHEMA::Node::Any
     }]));
@@ -223,7 +226,7 @@ fn one_variant(
     }
     match &variant.fields {
         Fields::Named(_) => inside(&[tag]),
-        // The fields of what it holds stand beside the tag; they are not known here.
+        // The fields of the inner value are next to the tag. They are not known here.
         _ => Ok(quote!(#SCHEMA::Node::Object(&[#tag], #SCHEMA::Extra::Allowed))),
     }
 }

@@ -1,4 +1,4 @@
-//! How serde changes names. Pure text.
+//! The naming conventions of serde. Only text.
 
 /// A convention of `rename_all`.
 #[derive(Clone, Copy)]
@@ -14,7 +14,7 @@ pub enum Convention {
 }
 
 impl Convention {
-    /// The one that serde calls so.
+    /// Returns the convention with this name in serde.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "lowercase" => Self::Lower,
@@ -29,7 +29,7 @@ impl Convention {
         })
     }
 
-    /// A field's name, which is written `like_this`.
+    /// Renames a field, written `like_this` in Rust.
     pub fn field(self, name: &str) -> String {
         match self {
             Self::Lower | Self::Snake => name.to_owned(),
@@ -41,7 +41,7 @@ impl Convention {
         }
     }
 
-    /// A variant's name, which is written `LikeThis`.
+    /// Renames a variant, written `LikeThis` in Rust.
     pub fn variant(self, name: &str) -> String {
         match self {
             Self::Pascal => name.to_owned(),

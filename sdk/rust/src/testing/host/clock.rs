@@ -1,4 +1,4 @@
-//! `clock`: jumps over what is waited for.
+//! `clock`: moves the clock over waits.
 
 use super::current;
 use super::types::Failure;
@@ -11,7 +11,7 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn sleep(span: u64) -> Result<(), Failure> {
     let fake = current();
     let slept = fake.fallible("clock.sleep", &span.to_string(), || fake.wait_until(fake.now().saturating_add(span)));
-    // An ended sleep is kept by a retry.
+    // A retry keeps an ended sleep.
     fake.keep();
     slept.map_err(Failure::from)
 }

@@ -1,4 +1,4 @@
-//! `durable`: steps, other runs, signals, waiting, going on as new.
+//! `durable`: steps, other runs, signals, waits, continue-as-new.
 
 use super::types::{Failure, RetryPolicy};
 use super::{current, types};
@@ -14,11 +14,11 @@ use crate::testing::world::{Signalled, Started};
 use std::cell::RefCell;
 
 thread_local! {
-    /// The policies of the open steps, from the outside in; with the ids that they were given.
+    /// The retry policies of the open steps with their ids, from the outermost to the innermost.
     static OPEN: RefCell<Vec<(u32, RetryPolicy)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A new instance has no step open.
+/// Clears the open steps of a new guest.
 pub(in crate::testing) fn close_all() {
     OPEN.with_borrow_mut(Vec::clear);
 }
@@ -48,7 +48,7 @@ pub(crate) fn begin_step(name: &str, retry: Option<RetryPolicy>) -> Result<Begun
         }
         Met::New => {
             if fake.is_to_be_told() {
-                // Recorded as the call that it is, since no step began.
+                // Recorded as a call, because no step began.
                 fake.fallible::<()>("durable.begin-step", name, || Ok(())).map_err(Failure::from)?;
             }
             let now = fake.now();
@@ -87,7 +87,8 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
     let attempt = fake.run.borrow_mut().replay.attempt();
     let goes_on = failure.retryable && (policy.max_attempts == 0 || attempt < policy.max_attempts);
     let gave_up = if goes_on {
-        // Its own back-off is no wait that a step may not do; a cancellation ends it all the same.
+        // The delay between attempts is allowed inside a step, unlike a wait. A cancellation ends
+        // it.
         let due = fake.now().saturating_add(delay(&policy, attempt));
         match fake.pass_unless_cancelled(due) {
             Ok(()) => {
@@ -97,7 +98,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
             Err(cancelled) => cancelled,
         }
     } else {
-        // What a step gave up on is not tried again by what encloses it.
+        // The enclosing step or run does not retry a step that failed finally.
         Failed { retryable: false, ..failure }
     };
     fake.hear(&gave_up);
@@ -106,7 +107,7 @@ pub(crate) fn end_step(id: u32, outcome: Result<&str, &Failure>) -> Result<Verdi
     Ok(Verdict::GiveUp(gave_up.into()))
 }
 
-#[allow(clippy::panic, reason = "a test whose world has no such deployment cannot go on")]
+#[allow(clippy::panic, reason = "a test without this deployment cannot continue")]
 pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Result<String, Failure> {
     let fake = current();
     let labels: Vec<(String, String)> =
@@ -129,7 +130,7 @@ pub(crate) fn start(deployment: &str, input: &str, options: &StartOptions) -> Re
         fake.may_touch(deployment)?;
         fake.has_room()?;
         if !fake.setup.deployments.contains_key(deployment) {
-            panic!("there is no deployment `{deployment}` in this test: say `Harness::deployment({deployment:?}, …)`");
+            panic!("there is no deployment `{deployment}` in this test: add `Harness::deployment({deployment:?}, …)`");
         }
         let begins_at = Timestamp::from_millis(fake.now().saturating_add(options.delay.unwrap_or(0)));
         let input = serde_json::from_str(input).unwrap_or_default();
@@ -149,7 +150,8 @@ fn named(target: &Target) -> String {
     }
 }
 
-/// By key a run is its deployment's; by id this one's own child or parent, or one that a test knows nothing of.
+/// A run by key belongs to its deployment. A run by id is this run's child or parent, or unknown to
+/// the test.
 fn may_reach(fake: &Fake, target: &Target) -> Result<(), Failed> {
     match target {
         Target::Key((deployment, key)) if !fake.starts(&format!("{deployment}/{key}")) => fake.may_touch(deployment),

@@ -1,4 +1,5 @@
-//! `http`: a request that may change something is a commit point, has a key, and its answer is saved as it comes.
+//! `http`: a request that may change something is a commit point and has a key. Its response is
+//! saved on arrival.
 
 use super::types::{Failure, Field};
 use super::{Bytes, current, shown};
@@ -11,13 +12,13 @@ use crate::testing::run::{Fake, hash};
 use crate::testing::web::{Answer, Sent, is_effect};
 use serde::{Deserialize, Serialize};
 
-/// An answer as the journal holds it.
+/// A response as the journal records it.
 #[derive(Serialize, Deserialize)]
 struct Answered {
     status: u16,
     headers: Vec<(String, String)>,
     body: Bytes,
-    /// How long the body is.
+    /// The length of the body.
     #[serde(skip)]
     len: usize,
 }
@@ -35,7 +36,7 @@ pub(crate) fn fetch(request: &Request) -> Result<Response, Failure> {
         send(&fake, request, key)
     });
     if effect {
-        // What the provider did is kept by a retry, and any answer is saved at once.
+        // A retry keeps what the provider did, and every response is saved at once.
         if matches!(&answered, Ok(Answered { status: 200..=299, .. })) {
             fake.keep();
         }
@@ -92,7 +93,7 @@ fn claim_in_step(fake: &Fake, effect: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The same in every try, attempt and replay; counted in replays too.
+/// Returns the key: the same in every try, attempt and replay. Replays count too.
 fn key(fake: &Fake, request: &Request) -> Option<String> {
     if !is_effect(&request.method) || request.headers.iter().any(|field| is_key(&field.name)) {
         return None;
@@ -119,9 +120,9 @@ fn text(request: &Request) -> String {
     text
 }
 
-/// With the request's own retries.
+/// Sends the request with its own retries.
 fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered, Failed> {
-    // What is denied is denied at once: nothing of it is a matter of trying again.
+    // A denied request is not retried.
     fake.may_send(&Origin::of(&request.url)?, &request.secrets)?;
     let policy = request.retry;
     let mut attempt = 1;
@@ -148,11 +149,11 @@ fn send(fake: &Fake, request: &Request, key: Option<String>) -> Result<Answered,
     }
 }
 
-#[allow(clippy::panic, reason = "a test whose world has no answer cannot go on")]
+#[allow(clippy::panic, reason = "a test without an answer cannot continue")]
 fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
     let (method, url) = (request.method.as_str(), request.url.as_str());
     let Some(route) = fake.setup.routes.iter().position(|route| route.takes(method, url)) else {
-        panic!("nobody answers {method} {url} in this test: say `Harness::http({method:?}, {url:?}, …)`");
+        panic!("no route answers {method} {url} in this test: add `Harness::http({method:?}, {url:?}, …)`");
     };
     let mut headers: Vec<(String, String)> =
         request.headers.iter().map(|Field { name, value }| (name.clone(), value.clone())).collect();
@@ -176,7 +177,8 @@ fn send_once(fake: &Fake, request: &Request, key: Option<&str>) -> Answer {
         return answer;
     }
     let answer = (fake.setup.routes[route].answer)(&sent);
-    // Providers that honour keys remember what they did, and what they refused; not that they were busy.
+    // Providers that support keys remember executed and refused requests, but not that they were
+    // busy.
     if let Some(key) = memory
         && (answer.is_success() || !answer.is_passing())
     {

@@ -1,4 +1,4 @@
-//! `ledger`: what took hold, and over it what this run posted.
+//! `ledger`: the committed entries, overlaid by the postings of this run.
 
 use super::current;
 use super::types::{Failure, Money};
@@ -37,7 +37,7 @@ fn enter(kind: &str, entry: &Entry, standing: Standing) -> Result<Posting, Failu
             Some(there) if there.again(&posted) => Ok((id, true)),
             Some(_) => Err(Failed::host(
                 "external-id-conflict",
-                format!("`{}` was posted before with other content", entry.external_id),
+                format!("`{}` was posted before with different content", entry.external_id),
             )),
             None => {
                 fake.has_room()?;

@@ -1,5 +1,6 @@
-//! The contract's functions, by interface, as `wit-bindgen` would have them: what the SDK calls in place of a host when a module runs natively in
-//! a test. Each meets the journal first and does the least that a module can tell from a host.
+//! The functions of the contract, by interface, with the signatures of `wit-bindgen`: the SDK calls
+//! them in place of a host when a module runs natively in a test. Each uses the journal first and
+//! does only what a module can distinguish from a host.
 
 pub(crate) use plain::{context, events, log, metrics, random, secrets};
 
@@ -17,11 +18,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 thread_local! {
-    /// The run that this thread carries out, above those that wait for it.
+    /// The run that this thread executes, on top of the runs that wait for it.
     static RUNS: RefCell<Vec<Rc<Fake>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// While this is there, host calls of this thread are the run's.
+/// Directs the host calls of this thread to a run until it is dropped.
 pub(super) struct Current;
 
 impl Current {
@@ -37,16 +38,16 @@ impl Drop for Current {
     }
 }
 
-/// The run under way.
-#[allow(clippy::panic, reason = "a test that calls a host without one cannot go on")]
+/// Returns the current run.
+#[allow(clippy::panic, reason = "a test without a harness cannot continue")]
 fn current() -> Rc<Fake> {
     match RUNS.with_borrow(|runs| runs.last().cloned()) {
         Some(fake) => fake,
-        None => panic!("a host call outside of a component: run it with `tidemill_sdk::testing::Harness`"),
+        None => panic!("a host call outside a component: run it with `tidemill_sdk::testing::Harness`"),
     }
 }
 
-/// Bytes as a journal shows them: text where they are.
+/// Bytes in a journal: as text if they are UTF-8.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub(super) enum Bytes {
@@ -69,7 +70,7 @@ impl From<Bytes> for Vec<u8> {
     }
 }
 
-/// Bytes in the text of a request.
+/// Formats bytes in the text of a request.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The interfaces that only tell or note something: context, log, random, secrets, events, metrics.
+//! The interfaces that only read or note something: context, log, random, secrets, events, metrics.
 
 use super::{current, types};
 use crate::testing::journal::was_answered;
@@ -69,7 +69,7 @@ pub(crate) mod log {
 
     pub(crate) fn write(level: Level, message: &str, fields: &[Field]) {
         let fake = current();
-        // What replay repeats is not written twice.
+        // Replay does not write a line again.
         if !fake.is_live() {
             return;
         }
@@ -87,7 +87,7 @@ pub(crate) mod log {
     }
 }
 
-/// A name that cannot be taken for one of the host's.
+/// Returns a name that cannot be confused with one of the host.
 fn own_name(field: &types::Field) -> String {
     let forged = field.name == "code" && field.value.starts_with("host/") && !was_answered(&field.value);
     if forged || field.name.starts_with("tidemill.") { format!("guest.{}", field.name) } else { field.name.clone() }
@@ -115,7 +115,7 @@ pub(crate) mod secrets {
             match &fake.setup.sign {
                 Some(sign) => Ok(Bytes::from(sign(secret, algorithm, message))),
                 None => {
-                    let why = format!("there is no secret `{secret}` to sign with: say `Harness::sign`");
+                    let why = format!("there is no secret `{secret}` to sign with: add `Harness::sign`");
                     Err(Failed::host("secret-missing", why))
                 }
             }
@@ -132,7 +132,7 @@ pub(crate) mod events {
 
     pub(crate) fn publish(topic: &str, payload: &str) -> Result<(), Failure> {
         let fake = current();
-        // As the host has it: refused before it is recorded.
+        // Like a host, refuse it before it is recorded.
         limits::payload(payload).and_then(|()| limits::topic(topic)).map_err(Failure::from)?;
         fake.fallible("events.publish", &format!("{topic} {payload}"), || {
             fake.may_publish(topic)?;

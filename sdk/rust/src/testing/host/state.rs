@@ -1,4 +1,4 @@
-//! `state`: what took hold, and over it what this run wrote.
+//! `state`: the committed values, overlaid by the writes of this run.
 
 use super::types::Failure;
 use super::{Bytes, current, shown};

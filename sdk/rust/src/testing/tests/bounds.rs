@@ -1,4 +1,4 @@
-//! Grants and limits: what a host refuses is refused with the same code, and only where a test says so.
+//! Grants and limits: the harness refuses with the codes of a host, and only if a test sets them.
 
 use crate::durable::{Target, send_signal, start};
 use crate::secrets::{Algorithm, sign};
@@ -37,7 +37,7 @@ fn code<T>(done: Result<T>) -> String {
     done.map_or_else(|error| error.code().to_owned(), |_| String::new())
 }
 
-/// What each of these is answered with.
+/// Calls each function and lists the results.
 fn asks((): ()) -> Result<Vec<String>> {
     let entry = ledger::entry("ch_1", ledger::Kind::Sale, Money::minor(5, "EUR"), clock::now());
     Ok(vec![
@@ -136,7 +136,7 @@ fn what_is_too_large_is_refused_by_its_own_code() {
             code(start("shipping", &()).label("x", long(256)).send()),
         ])
     };
-    // What was said first counts.
+    // The first matching route answers.
     let world = Harness::new()
         .http("GET", "https://a.example.com/large", |_| Answer::text("x".repeat(5 << 20)))
         .http("*", "https://*", |_| 200)

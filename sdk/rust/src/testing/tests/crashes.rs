@@ -1,4 +1,4 @@
-//! What `crash_everywhere` is for: modules that break the one rule are found.
+//! `crash_everywhere` finds modules that break its rule.
 
 use crate::testing::{Answer, Harness};
 use crate::{Result, http, sleep, state, step};
@@ -24,7 +24,7 @@ fn something_other_than_its_result_that_leaves_a_step_is_found() {
     let message = caught(|| {
         Harness::new().crash_everywhere(leaks, ());
     });
-    assert!(message.contains("after a crash behind entry 2 of 3, and all saved, its end differs"), "{message}");
+    assert!(message.contains("after a crash after entry 2 of 3, keeping all entries, its end differs"), "{message}");
     assert!(message.contains(r#"undisturbed  {"succeeded":1}"#), "{message}");
 }
 
@@ -38,7 +38,7 @@ fn a_run_that_asks_the_machine_is_found() {
     let message = caught(|| {
         Harness::new().crash_everywhere(asks, ());
     });
-    assert!(message.contains("the run did something else: entry 1: recorded was `state.set run ="), "{message}");
+    assert!(message.contains("replay diverged from the journal: entry 1: recorded `state.set run ="), "{message}");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_charge_that_is_made_twice_is_found() {
     let message = caught(|| {
         Harness::new().http("POST", "https://pay.example.com/", |_| Answer::status(200)).crash_everywhere(charges, ());
     });
-    assert!(message.contains("the run did something else") || message.contains("outside effects"), "{message}");
+    assert!(message.contains("replay diverged from the journal") || message.contains("outside effects"), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Steps, sagas, retries of the run, going on as new, recordings.
+//! Steps, sagas, retries of the run, continue-as-new and recordings.
 
 use crate::testing::{Answer, End, Harness, Ran, Recording};
 use crate::{Error, Result, Retry, clock, context, durable, http, random, saga, sleep, state, step};
@@ -71,7 +71,7 @@ fn a_saga_that_is_cancelled_anywhere_is_undone() {
         assert_eq!(released, undone);
     };
     Harness::new().cancel_everywhere(book_three, 9, undone);
-    // Also where it was undoing already.
+    // Also if the run was already undoing its work.
     Harness::new().cancel_everywhere(book_three, 3, undone);
 }
 
@@ -164,10 +164,10 @@ fn a_recording_is_replayed_and_changed_code_shows() {
     assert_eq!(recording, *ran.recording());
     assert_eq!(harness.replay(&recording, order).unwrap().succeeded(), ran.succeeded());
     let mismatch = harness.replay(&recording, order_with_a_fee).unwrap_err();
-    assert_eq!(mismatch.to_string(), "entry 3: recorded was `clock.sleep 1000`, called was `state.set fee = 1`");
-    // Before the change's place the old run may still go on with the new code.
+    assert_eq!(mismatch.to_string(), "entry 3: recorded `clock.sleep 1000`, called `state.set fee = 1`");
+    // Before the position of the change, the old run can continue with the new code.
     assert!(harness.replay(&recording.clone().cut(2), order_with_a_fee).is_ok());
-    // Code that no longer calls what was recorded is found as well.
+    // Code that omits a recorded call is found too.
     let shorter = harness.replay(&recording, |_: String| Ok::<_, Error>(clock::now().as_millis())).unwrap_err();
     assert_eq!(shorter.called, "the end of the run");
 }

@@ -1,4 +1,4 @@
-//! State, ledger, HTTP, events, logs: what takes hold, and when.
+//! State, ledger, HTTP, events and logs: what takes effect, and when.
 
 use crate::testing::{Answer, Harness, Standing};
 use crate::{
@@ -176,7 +176,7 @@ fn an_input_that_does_not_fit_fails_as_on_a_host() {
 }
 
 #[test]
-#[should_panic(expected = "nobody answers GET https://nowhere.example.com/")]
+#[should_panic(expected = "no route answers GET https://nowhere.example.com/")]
 fn a_request_that_nobody_answers_fails_the_test() {
     Harness::new().run(|(): ()| http::get("https://nowhere.example.com/").send().map(|answer| answer.status), ());
 }

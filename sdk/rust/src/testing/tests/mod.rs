@@ -1,4 +1,4 @@
-//! What holds on a host holds in the harness; and what the harness is for, it finds.
+//! The harness behaves like a host, and it finds the defects that it exists for.
 
 mod bounds;
 mod crashes;

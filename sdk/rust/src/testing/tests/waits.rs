@@ -1,4 +1,4 @@
-//! Sleeping, signals, other runs, cancellation.
+//! Sleeps, signals, other runs and cancellation.
 
 use crate::durable::{self, WaitFor};
 use crate::testing::{End, Harness};
@@ -62,7 +62,7 @@ fn a_fan_out_goes_in_batches_and_equal_starts_are_runs_of_their_own() {
     assert_eq!((*ran.succeeded(), ran.children().count(), ran.elapsed().as_secs()), (90, 10, 9));
 }
 
-/// A child with a large answer.
+/// A child with a large output.
 fn large(bytes: usize) -> Result<String> {
     Ok("x".repeat(bytes))
 }
@@ -87,7 +87,7 @@ fn more_runs_and_larger_outcomes_than_one_wait_takes_are_waited_for_in_pieces() 
     assert_eq!(*harness.run(heavy, ()).succeeded(), [3_000_000, 2, 3_500_000, 1]);
 }
 
-/// A child that sleeps for so many seconds.
+/// A child that sleeps for this number of seconds.
 fn sleeper(seconds: u64) -> Result<u64> {
     sleep(Duration::from_secs(seconds))?;
     Ok(seconds)
