@@ -1,43 +1,44 @@
-//! Asks a person, and waits for days: the answer comes as a signal, reminders go out meanwhile, and after the last of them the answer is no. While it waits the
-//! run holds no memory.
+//! Requests an approval from a person and waits for days. The decision arrives as a signal. The run
+//! sends reminders while it waits. Without a decision after the last reminder, the request is
+//! refused. A waiting run needs no memory.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 use tidemill_sdk::{Result, Schema, context, durable, http, info, signal, step};
 
-/// What a run is started with.
+/// The input of a run.
 #[derive(Deserialize, Schema)]
 struct Request {
-    /// What is to be approved, for a person to read.
+    /// The request, for a person to read.
     what: String,
-    /// Who is asked.
+    /// The person who decides.
     approver: String,
 }
 
 /// `[config]` of the manifest.
 #[derive(Deserialize)]
 struct Config {
-    /// Takes `{"to", "text"}` and tells the person.
+    /// The URL that receives `{"to", "text"}` and notifies the person.
     notify: String,
-    /// Between two reminders.
+    /// The time between two reminders, in hours.
     remind_after_hours: u64,
-    /// How many reminders there are before the answer is no.
+    /// The number of reminders before the request is refused.
     reminders: u32,
 }
 
-/// The payload of the signal `decision`. A host refuses any other.
+/// The payload of the signal `decision`. A host refuses any other payload.
 #[derive(Deserialize, Schema)]
 struct Decision {
     approved: bool,
     by: String,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Answer {
     approved: bool,
-    /// Nobody where no answer came.
+    /// `None` if there was no decision.
     by: Option<String>,
     reminders: u32,
 }
@@ -54,14 +55,14 @@ fn approve(request: Request) -> Result<Answer> {
             return Ok(Answer { approved, by: Some(by), reminders });
         }
         if reminders < config.reminders {
-            tell(&config, &request.approver, &format!("Still to be decided: {}", request.what))?;
+            tell(&config, &request.approver, &format!("Decision pending: {}", request.what))?;
         }
     }
-    tell(&config, &request.approver, &format!("Nobody decided, so it is refused: {}", request.what))?;
+    tell(&config, &request.approver, &format!("Refused without a decision: {}", request.what))?;
     Ok(Answer { approved: false, by: None, reminders: config.reminders })
 }
 
-/// A step of its own, so that a message which left is not sent again.
+/// Notifies the person in a step, so that a message that was sent is not sent again.
 fn tell(config: &Config, to: &str, text: &str) -> Result<()> {
     step("tell", || http::post(&config.notify).json(&json!({ "to": to, "text": text })).send()?.ok().map(drop))
 }

@@ -1,27 +1,27 @@
-//! One part of what `fan-out` shares out: counts the primes in a span of numbers.
+//! One part of the work of `fan-out`: counts the primes in a range of numbers.
 
 use serde::Deserialize;
 use tidemill_sdk::{Result, Schema, bail};
 
-/// What a run is started with: from the first number to before the last.
+/// The input of a run: the first number, and the number after the last.
 #[derive(Deserialize, Schema)]
 struct Span {
     from: u64,
     to: u64,
 }
 
-/// Longer spans would not be done within the deployment's fuel.
+/// The maximum length of a range. A longer one would exceed the deployment's fuel.
 const LONGEST: u64 = 10_000;
 
 #[tidemill_sdk::workflow]
 fn count_primes(span: Span) -> Result<u64> {
     if span.to < span.from || span.to - span.from > LONGEST {
-        bail!("bad-span", "{} to {} is no span of up to {LONGEST} numbers", span.from, span.to);
+        bail!("bad-span", "{} to {} is not a range of up to {LONGEST} numbers", span.from, span.to);
     }
     Ok((span.from..span.to).filter(|number| is_prime(*number)).count() as u64)
 }
 
-/// By trial division: work that is worth sharing out.
+/// Tests by trial division, which is slow enough to distribute.
 fn is_prime(number: u64) -> bool {
     number >= 2
         && (2_u64..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))

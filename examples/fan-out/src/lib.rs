@@ -1,11 +1,12 @@
-//! Shares work out over a thousand runs of another deployment and adds up what they found. A part that fails is named; the rest counts.
+//! Distributes work over a thousand runs of another deployment and adds their results. The output
+//! names the parts that failed. The other parts count.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidemill_sdk::durable::{self, Run};
 use tidemill_sdk::{Result, Schema, bail, info, join_all, spawn};
 
-/// What a run is started with: `{}` counts the primes below a million in a thousand parts.
+/// The input of a run. `{}` counts the primes below a million in a thousand parts.
 #[derive(Deserialize, Schema)]
 struct Input {
     #[serde(default = "a_million")]
@@ -14,7 +15,7 @@ struct Input {
     parts: u64,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Output {
     primes: u64,
@@ -23,10 +24,10 @@ struct Output {
     failed: Vec<u64>,
 }
 
-/// The deployment that does a part; it stands among the grants.
+/// The deployment that computes a part. `[grants]` names it.
 const CHILD: &str = "fan-out-child";
 
-/// At most so many runs at a time are waited for together.
+/// The maximum number of parts.
 const MOST_PARTS: u64 = 1_000;
 
 fn a_million() -> u64 {
@@ -44,13 +45,13 @@ fn fan_out(input: Input) -> Result<Output> {
     }
     let size = input.below.div_ceil(input.parts).max(1);
     let starts: Vec<u64> = (0..input.parts).map(|part| part * size).take_while(|from| *from < input.below).collect();
-    // All are started in the commit of one stretch, and waited for with one call.
+    // One transaction starts all runs, and one call waits for them.
     let runs: Vec<Run<u64>> = starts
         .iter()
         .map(|from| spawn(CHILD, &json!({ "from": from, "to": (from + size).min(input.below) })))
         .collect::<Result<_>>()?;
     let parts = runs.len() as u64;
-    durable::set_progress(0, Some(parts), "all are started");
+    durable::set_progress(0, Some(parts), "all parts started");
     let (mut primes, mut failed) = (0, Vec::new());
     for (from, counted) in starts.into_iter().zip(join_all(&runs)?) {
         match counted {
@@ -61,7 +62,7 @@ fn fan_out(input: Input) -> Result<Output> {
             }
         }
     }
-    durable::set_progress(parts, Some(parts), "all have ended");
+    durable::set_progress(parts, Some(parts), "all parts ended");
     Ok(Output { primes, parts, failed })
 }
 
@@ -72,7 +73,7 @@ mod tests {
     use tidemill_sdk::Error;
     use tidemill_sdk::testing::Harness;
 
-    /// A child that knows nothing of primes: it counts its numbers.
+    /// The child in this test counts its numbers instead of primes.
     fn harness() -> Harness {
         Harness::new().manifest(include_str!("../tidemill.toml")).deployment(CHILD, |span: Value| {
             match span["from"].as_u64() {

@@ -1,12 +1,12 @@
-//! Greets by name, and counts in `state` how often it greeted whom: the smallest module that is of any use.
+//! Greets by name, and counts in `state` how often it greeted each name. A minimal module.
 
 use serde::{Deserialize, Serialize};
 use tidemill_sdk::{Result, Schema, context, info, state};
 
-/// What a run is started with: `{"name": "Ada"}`, or `{}`.
+/// The input of a run: `{"name": "Ada"}` or `{}`.
 #[derive(Deserialize, Schema)]
 struct Input {
-    /// Who is greeted.
+    /// The name to greet.
     #[serde(default = "world")]
     name: String,
 }
@@ -21,7 +21,7 @@ struct Config {
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Output {
     message: String,
-    /// How often this name was greeted, and how often any was, this run included.
+    /// The number of greetings for this name and for all names, this run included.
     times: u64,
     total: u64,
 }
@@ -44,7 +44,8 @@ fn greet(input: Input) -> Result<Output> {
     Ok(Output { message, times, total })
 }
 
-/// Adds one to a counter. Two runs at the same time add two: what a run reads and writes is one transaction.
+/// Adds one to a counter. Two concurrent runs add two, because the reads and writes of a run are
+/// one transaction.
 fn count(key: &str) -> Result<u64> {
     let count = state::get_or_default::<u64>(key)? + 1;
     state::set(key, &count)?;

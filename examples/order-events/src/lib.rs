@@ -1,23 +1,23 @@
-//! Takes orders, and publishes what becomes of each of them for whoever wants to know. What is taken from the stock and what is published take
-//! hold together.
+//! Takes orders, and publishes the result of each order as an event. The change of the stock and
+//! the event take effect together.
 
 use serde::{Deserialize, Serialize};
 use tidemill_sdk::{Result, Schema, events, state};
 
-/// What there is at first.
+/// The initial stock.
 const STOCK: u32 = 10;
 
-/// What a run is started with, and what is published.
+/// The input of a run, which is also the payload of the event.
 #[derive(Deserialize, Serialize, Schema)]
 struct Order {
     order: u64,
     pieces: u32,
     customer: String,
-    /// Two letters.
+    /// A country code of two letters.
     country: String,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Answer {
     placed: bool,

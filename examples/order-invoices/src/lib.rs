@@ -1,16 +1,17 @@
-//! Writes an invoice for each order that it is told of. Its input is an event's payload; which event it is, it can ask.
+//! Writes an invoice for each order event. Its input is the payload of the event. `events::event`
+//! returns the event.
 
 use serde::{Deserialize, Serialize};
 use tidemill_sdk::{Result, Schema, events, info, state};
 
-/// What `order-events` publishes, as far as this needs it.
+/// The payload that `order-events` publishes, without the fields that are not needed here.
 #[derive(Deserialize, Schema)]
 struct Placed {
     order: u64,
     customer: String,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Invoice {
     number: u64,
@@ -21,7 +22,7 @@ struct Invoice {
 fn invoice(placed: Placed) -> Result<Invoice> {
     let Placed { order, customer } = placed;
     let key = format!("invoice/{order}");
-    // Nobody gets an event twice, but a replay is one's own wish, and an invoice is written once.
+    // The host delivers an event once, but an operator can replay it. The invoice is written once.
     if let Some(number) = state::get::<u64>(&key)? {
         return Ok(Invoice { number, order });
     }

@@ -1,5 +1,6 @@
-//! An order at three places that no transaction spans: stock, card, carrier. Where one of them says no, or somebody cancels the run, what the others did is
-//! undone in reverse order, and the ledger sees nothing of it.
+//! An order in three services without a common transaction: stock, payment and carrier. If a
+//! service refuses, or a caller cancels the run, the run undoes the earlier steps in reverse order
+//! and posts nothing to the ledger.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -7,16 +8,16 @@ use std::time::Duration;
 use tidemill_sdk::http::Request;
 use tidemill_sdk::{Money, Result, Retry, Schema, bail, clock, context, durable, http, info, ledger, saga};
 
-/// What a run is started with.
+/// The input of a run.
 #[derive(Deserialize, Schema)]
 struct Order {
-    /// The shop's own number. The ledger takes a sale of it once.
+    /// The shop's order number. The ledger posts a sale of it once.
     id: String,
     sku: String,
     pieces: u32,
-    /// In cents.
+    /// The price in cents.
     price: i64,
-    /// The card as the payment provider knows it.
+    /// The id of the card at the payment provider.
     card: String,
     address: String,
 }
@@ -24,11 +25,11 @@ struct Order {
 /// `[config]` of the manifest.
 #[derive(Deserialize)]
 struct Config {
-    /// Before the paths of all three services.
+    /// The start of the URLs of all three services.
     base: String,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema, Debug, PartialEq)]
 struct Done {
     order: String,
@@ -41,19 +42,20 @@ fn order(order: Order) -> Result<Done> {
     let Config { base } = context::config()?;
     let services = Services { base };
     if order.pieces == 0 || order.price <= 0 {
-        bail!("bad-order", "order {} is of nothing", order.id);
+        bail!("bad-order", "order {} needs pieces and a price", order.id);
     }
     let done = saga(|saga| {
-        // Undoing has to happen in the end, however long a service is away.
+        // Compensation must eventually succeed, however long a service is down.
         saga.undo_with(Retry::patient());
 
-        // A hold whose answer is lost expires by itself.
+        // A hold whose response was lost expires by itself.
         let hold = saga.step(
             "hold the stock",
             || services.made("holds", &json!({ "sku": order.sku, "pieces": order.pieces })),
             |hold| services.undo(&format!("holds/{hold}")),
         )?;
-        // A charge whose answer is lost may have been made. It is known by the order, so it can be undone without its answer.
+        // A charge whose response was lost may exist. The order identifies it, so that it can be
+        // undone without the response.
         saga.undo("charge the card", || services.undo(&format!("charges/of-order/{}", order.id)));
         let charge = durable::step_with("charge the card", Retry::times(4).every(Duration::from_secs(15)), |_| {
             services.made("charges", &json!({ "order": order.id, "card": order.card, "cents": order.price }))
@@ -63,7 +65,8 @@ fn order(order: Order) -> Result<Done> {
             || services.made("parcels", &json!({ "order": order.id, "to": order.address, "hold": hold })),
             |parcel| services.undo(&format!("parcels/{parcel}")),
         )?;
-        // All of it happened: the sale takes hold together with the run's success. Still within the saga, since a cancellation may be told here as well.
+        // All steps succeeded. The sale takes effect together with the run's success. It is posted
+        // inside the saga, because this call can still return a cancellation.
         ledger::entry(&charge, ledger::Kind::Sale, Money::minor(order.price, "EUR"), clock::now())
             .description(format!("order {}", order.id))
             .metadata(&json!({ "parcel": parcel }))
@@ -79,13 +82,14 @@ struct Services {
 }
 
 impl Services {
-    /// Asks for something to be made, and gives its id. The host's `Idempotency-Key` is the same in every try and attempt, so it is made once.
+    /// Creates an object and returns its id. The host's `Idempotency-Key` is the same in every try
+    /// and attempt, so it is created once.
     fn made(&self, what: &str, body: &Value) -> Result<String> {
         let answer = self.reached(http::post(format!("{}/{what}", self.base)).json(body))?;
         Ok(answer["id"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// What is not there needs no undoing.
+    /// An object that does not exist needs no undo.
     fn undo(&self, path: &str) -> Result<()> {
         let answer = http::delete(format!("{}/{path}", self.base)).send()?;
         if answer.status == 404 { Ok(()) } else { answer.ok().map(drop) }

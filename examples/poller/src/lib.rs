@@ -1,17 +1,17 @@
-//! Looks at a page for ever and counts its changes. It goes on as new after some looks, so that its journal stays small and a new version takes over at once; the
-//! signal `stop` ends it.
+//! Polls a page without end and counts its changes. It continues as new after some polls, so that
+//! its journal stays small and a new version takes effect. The signal `stop` ends it.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidemill_sdk::{Result, Schema, context, durable, http, info, signal, state, warn};
 
-/// What a run is started with: `{}`. What it goes on with is its own.
+/// The input of a run: `{}`. Later generations receive their own state.
 #[derive(Deserialize, Serialize, Schema, Default, Debug, PartialEq)]
 #[serde(default)]
 struct Seen {
     looks: u64,
     changes: u64,
-    /// Of the page as it was seen last.
+    /// The `ETag` of the last response.
     tag: Option<String>,
 }
 
@@ -20,7 +20,7 @@ struct Seen {
 struct Config {
     url: String,
     every_seconds: u64,
-    /// How many looks there are to a generation.
+    /// The number of polls per generation.
     looks: u64,
 }
 
@@ -30,7 +30,7 @@ fn poll(mut seen: Seen) -> Result<Seen> {
     for _ in 0..config.looks.max(1) {
         look(&config.url, &mut seen)?;
         durable::set_progress(seen.looks, None, "looks");
-        // A wait that something may cut short.
+        // A wait that the signal can end early.
         if signal::<()>("stop").wait_for(Duration::from_secs(config.every_seconds))?.is_some() {
             return Ok(seen);
         }
@@ -38,7 +38,7 @@ fn poll(mut seen: Seen) -> Result<Seen> {
     Err(durable::continue_as_new(&seen))
 }
 
-/// A page that cannot be had is the same page still: the next look comes soon.
+/// A page that cannot be fetched counts as unchanged, because the next poll follows soon.
 fn look(url: &str, seen: &mut Seen) -> Result<()> {
     seen.looks += 1;
     let answer = match http::get(url).send().and_then(http::Response::ok) {
@@ -65,7 +65,7 @@ mod tests {
     use serde_json::json;
     use tidemill_sdk::testing::{Answer, End, Harness};
 
-    /// A page that changes at the fourth look, and is away at the sixth.
+    /// A page that changes at the fourth poll and is unavailable at the sixth.
     fn harness() -> Harness {
         Harness::new()
             .manifest(include_str!("../tidemill.toml"))

@@ -1,24 +1,24 @@
-//! What is remembered of one URL. Pure: what is fetched and where it is kept is not here.
+//! The history of one URL. Pure: does not fetch or store.
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use tidemill_sdk::Timestamp;
 
-/// How many times of going down or coming back are kept.
+/// The maximum number of stored state changes.
 const CHANGES_KEPT: usize = 50;
 
-/// One look at a page.
+/// The result of one request to a page.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Probe {
-    /// It answered, with whatever status.
+    /// The page answered, with any status.
     Answered { status: u16, latency_ms: u64 },
-    /// No answer came.
+    /// The page did not answer.
     Silent { why: String },
 }
 
 impl Probe {
-    /// Any answer but an error of the client's (4xx) or the server's (5xx).
+    /// Whether the status is neither a client error (4xx) nor a server error (5xx).
     fn is_up(&self) -> bool {
         matches!(self, Self::Answered { status, .. } if *status < 400)
     }
@@ -47,7 +47,7 @@ struct Change {
     why: String,
 }
 
-/// One URL's past, as it is kept in `state`.
+/// The history of one URL, as `state` stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     up: bool,
@@ -59,13 +59,14 @@ pub struct History {
 }
 
 impl History {
-    /// Nothing is known yet but how the first look went, which is still to be observed.
+    /// Creates a history with the state of the first request, which must still be observed.
     pub fn begin(at: Timestamp, first: &Probe) -> Self {
         let (samples, changes) = (VecDeque::new(), VecDeque::new());
         Self { up: first.is_up(), since: at, checks: 0, failures: 0, samples, changes }
     }
 
-    /// Adds a look, keeps the last `keep` samples, and says whether the page went down or came back.
+    /// Adds a request, keeps the last `keep` samples, and returns whether the page went down or
+    /// came back.
     pub fn observe(&mut self, at: Timestamp, probe: &Probe, keep: usize) -> bool {
         self.checks += 1;
         self.failures += u64::from(!probe.is_up());
@@ -91,7 +92,7 @@ impl History {
         self.up
     }
 
-    /// Since when it has been up, or down.
+    /// Returns the time since which the page has been up or down.
     pub fn since(&self) -> Timestamp {
         self.since
     }
@@ -104,7 +105,7 @@ impl History {
         self.failures
     }
 
-    /// The upper median of the samples kept; none where there are none.
+    /// Returns the upper median of the stored samples, or `None` if there are none.
     pub fn median_ms(&self) -> Option<u64> {
         let mut latencies: Vec<u64> = self.samples.iter().map(|sample| sample.latency_ms).collect();
         latencies.sort_unstable();

@@ -1,5 +1,5 @@
-//! Watches web pages: fetches each URL of its config, remembers in `state` how fast it answered and when it went down or
-//! came back, and reports. Its schedule decides how often.
+//! Watches web pages. It fetches each URL of its configuration, stores its latency and its state
+//! changes in `state`, and reports. Its schedule defines the interval.
 
 mod history;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidemill_sdk::{Error, Result, Status, Timestamp, bail, clock, context, error, http, info, state, warn};
 
-/// Most URLs that one deployment watches: one run fetches them all, 16 at a time.
+/// The maximum number of URLs. One run fetches them all, 16 at a time.
 const MOST_URLS: usize = 100;
 
-/// Longest URL in bytes. It is part of a key of `state`, and a key has up to 512.
+/// The maximum length of a URL, in bytes. It is part of a state key, which has up to 512.
 const LONGEST_URL: usize = 500;
 
 /// `[config]` of the manifest.
@@ -19,13 +19,13 @@ const LONGEST_URL: usize = 500;
 #[serde(deny_unknown_fields)]
 struct Config {
     urls: Vec<String>,
-    /// How long an answer may take, in milliseconds; up to ten minutes.
+    /// The timeout of a request, in milliseconds; at most ten minutes.
     #[serde(default = "ten_seconds")]
     timeout_ms: u64,
-    /// A page whose median is slower, in milliseconds, is reported as degraded by the health check.
+    /// The health check reports a page with a higher median as degraded; in milliseconds.
     #[serde(default = "two_seconds")]
     slow_ms: u64,
-    /// How many samples are kept for each URL; up to 1,000.
+    /// The number of stored samples per URL, at most 1,000.
     #[serde(default = "sixty")]
     keep: usize,
 }
@@ -54,7 +54,7 @@ impl Config {
             bail!("bad-config", "urls: 1 to {MOST_URLS} are watched, not {}", self.urls.len());
         }
         if let Some(url) = self.urls.iter().find(|url| url.len() > LONGEST_URL) {
-            bail!("bad-config", "urls: one has {} bytes, and up to {LONGEST_URL} are possible", url.len());
+            bail!("bad-config", "urls: a URL has {} bytes; at most {LONGEST_URL} are allowed", url.len());
         }
         if !(1..=600_000).contains(&self.timeout_ms) {
             bail!("bad-config", "timeout_ms: {} is not between 1 and 600000", self.timeout_ms);
@@ -76,7 +76,7 @@ struct Report {
     refused: Vec<Refused>,
 }
 
-/// A URL that could not be looked at, for a reason that is not the page's.
+/// A URL that could not be fetched for a reason other than the page.
 #[derive(Serialize)]
 struct Refused {
     url: String,
@@ -84,7 +84,7 @@ struct Refused {
     error: String,
 }
 
-/// What is known of one URL.
+/// The report on one URL.
 #[derive(Serialize)]
 struct Line {
     url: String,
@@ -93,10 +93,10 @@ struct Line {
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<u64>,
-    /// Of the samples that are kept.
+    /// The median of the stored samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     median_ms: Option<u64>,
-    /// Since when it has been up, or down.
+    /// The time since which the page has been up or down.
     since: String,
     changed: bool,
     checks: u64,
@@ -115,10 +115,10 @@ fn check() -> Result<Report> {
     for (url, answer) in config.urls.iter().zip(answers) {
         match probe(answer) {
             Ok(probe) => lines.push(record(url, probe, now, config.keep)?),
-            // With no page to report on, the run itself has failed.
+            // There is no page to report on, so the run has failed.
             Err(error) if config.urls.len() == 1 => return Err(error),
             Err(error) => {
-                error!("{url} cannot be looked at: {error}");
+                error!("{url} cannot be fetched: {error}");
                 refused.push(Refused {
                     url: url.clone(),
                     code: error.code().to_owned(),
@@ -132,8 +132,8 @@ fn check() -> Result<Report> {
     Ok(Report { checked_at: now.to_string(), up, down: lines.len() - up, urls: lines, refused })
 }
 
-/// What a page's answer, or its failure to answer, says of the page. Where the host refused to ask, that says nothing of
-/// it: a missing grant is ours to repair.
+/// Evaluates the response of a page or its failure. A refusal by the host does not describe the
+/// page: the operator must add the missing grant.
 fn probe(answer: Result<http::Response>) -> Result<Probe> {
     match answer {
         Ok(response) => {
@@ -181,7 +181,8 @@ fn key(url: &str) -> String {
     format!("url/{url}")
 }
 
-/// Degraded while a page is down or slow. It stays this side of unhealthy: to repair this module would not help them.
+/// Reports degraded if a page is down or slow. It never reports unhealthy, because a repair of this
+/// module would not help.
 #[tidemill_sdk::health]
 fn health() -> Result<Status, Error> {
     let config = Config::read()?;

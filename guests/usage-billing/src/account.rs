@@ -1,4 +1,4 @@
-//! What one customer has used and is still to be charged. Pure: where it is kept is not here.
+//! The usage and the remainder of one customer. Pure: does not store.
 
 use crate::config::Config;
 use crate::feed::Record;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidemill_sdk::{Remainder, Timestamp};
 
-/// How many months' usage is kept: the current one, and two for records that come late.
+/// The number of months with stored usage: the current one, and two for late records.
 const MONTHS_KEPT: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    /// Units used, by month (`2026-11`) and unit.
+    /// Used units, by month (`2026-11`) and unit.
     months: BTreeMap<String, BTreeMap<String, u64>>,
-    /// What was priced and is less than a minor unit yet.
+    /// The priced rest of less than one minor unit.
     remainder: Remainder,
 }
 
@@ -23,8 +23,8 @@ impl Account {
         Self { months: BTreeMap::new(), remainder: Remainder::new(config.minor_unit_micros) }
     }
 
-    /// Adds a record, and says how many minor units are due for it now. `None`, and nothing is added, where an amount
-    /// cannot hold its price.
+    /// Adds a record and returns the minor units that are now due. Returns `None` and adds nothing
+    /// if an amount cannot hold the price.
     pub fn charge(&mut self, tiers: &Tiers, record: &Record) -> Option<i64> {
         let month = month(record.at);
         let used = self.months.get(&month).and_then(|units| units.get(&record.unit)).copied().unwrap_or(0);
@@ -38,7 +38,7 @@ impl Account {
     }
 }
 
-/// The calendar month in UTC.
+/// Returns the calendar month in UTC.
 fn month(at: Timestamp) -> String {
     let (year, month, _) = at.date();
     format!("{year:04}-{month:02}")
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(account.charge(&tiers, &record(1, "call", NOVEMBER)), Some(1));
         assert_eq!(account.charge(&tiers, &record(1, "gb", NOVEMBER)), Some(100));
         assert_eq!(account.charge(&tiers, &record(1, "call", NOVEMBER + 30 * DAY)), Some(100));
-        // Late, for a month that is still known.
+        // A late record for a month that is still stored.
         assert_eq!(account.charge(&tiers, &record(1, "call", NOVEMBER + DAY)), Some(1));
     }
 

@@ -1,4 +1,4 @@
-//! `[config]` of the manifest, and what is wrong with it.
+//! `[config]` of the manifest and its validation.
 
 use crate::pricing::Tiers;
 use serde::Deserialize;
@@ -7,20 +7,20 @@ use tidemill_sdk::{Result, bail};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the feed is, without `/usage`.
+    /// The URL of the feed, without `/usage`.
     pub feed: String,
-    /// ISO 4217, or declared by the operator.
+    /// An ISO 4217 code, or a unit that the operator declared.
     pub currency: String,
-    /// How many millionths of the currency's unit make its minor unit: 10,000 where that is a hundredth, as of most
-    /// currencies; 1,000,000 where there is none, as of the yen.
+    /// The number of millionths of the currency's unit in its minor unit: 10,000 if the minor unit
+    /// is a hundredth, as in most currencies; 1,000,000 if there is no minor unit, as in yen.
     #[serde(default = "a_hundredth")]
     pub minor_unit_micros: u32,
-    /// What a unit costs.
+    /// The prices of a unit.
     pub tiers: Tiers,
-    /// How many pages one collection takes at most; the next one goes on from there.
+    /// The maximum number of pages per collection. The next collection continues after them.
     #[serde(default = "twenty")]
     pub max_pages: u32,
-    /// How many records a page has at most.
+    /// The maximum number of records per page.
     #[serde(default = "five_hundred")]
     pub page_size: u32,
 }
@@ -39,7 +39,7 @@ fn five_hundred() -> u32 {
 
 impl Config {
     /// # Errors
-    /// `bad-config` names the first field that cannot be worked with.
+    /// `bad-config` names the first field that is not valid.
     pub fn check(&self) -> Result<()> {
         if !(self.feed.starts_with("https://") || self.feed.starts_with("http://")) {
             bail!("bad-config", "feed: `{}` is not the beginning of an http or https URL", self.feed);

@@ -1,5 +1,6 @@
-//! The feed: `GET {feed}/usage?after=CURSOR&limit=500&until=MS` answers
-//! `{"records": [{"id", "customer", "units", "unit", "at"}…], "next": CURSOR or null}`. Times are milliseconds since 1970.
+//! The feed: `GET {feed}/usage?after=CURSOR&limit=500&until=MS` answers `{"records": [{"id",
+//! "customer", "units", "unit", "at"}…], "next": CURSOR or null}`. Times are milliseconds since
+//! 1970.
 
 use crate::config::Config;
 use serde::Deserialize;
@@ -8,14 +9,14 @@ use std::fmt;
 use std::time::Duration;
 use tidemill_sdk::{Error, Period, Result, Timestamp, http};
 
-/// Longest id and customer in bytes: what the ledger takes.
+/// The maximum length of ids and customers in bytes, which is that of the ledger.
 const LONGEST_ID: usize = 256;
-/// Longest name of a unit in bytes.
+/// The maximum length of a unit's name in bytes.
 const LONGEST_UNIT: usize = 64;
-/// Longest cursor in bytes.
+/// The maximum length of a cursor in bytes.
 const LONGEST_CURSOR: usize = 1_024;
 
-/// How much of something a customer used at one time.
+/// The usage of a customer at one time.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Record {
     pub id: String,
@@ -25,7 +26,7 @@ pub struct Record {
     pub at: Timestamp,
 }
 
-/// Why one record cannot be billed.
+/// The reason why a record cannot be billed.
 #[derive(Debug, PartialEq)]
 pub struct BadRecord(String);
 
@@ -35,7 +36,7 @@ impl fmt::Display for BadRecord {
     }
 }
 
-/// One page, each record read or refused by itself.
+/// A page. Each of its records is read or refused separately.
 #[derive(Debug)]
 pub struct Page {
     pub records: Vec<Result<Record, BadRecord>>,
@@ -48,10 +49,11 @@ struct RawPage {
     next: Option<String>,
 }
 
-/// Fetches the page after a cursor, of records from before the period's end.
+/// Fetches the page after a cursor, with records from before the end of the period.
 ///
 /// # Errors
-/// What kept the feed from answering; `bad-feed` for an answer that is no page, or one larger than was asked for.
+/// The reason why the feed did not answer; `bad-feed` if the answer is not a page or is larger than
+/// requested.
 pub fn fetch(config: &Config, after: Option<&str>, period: Period) -> Result<Page> {
     let mut request = http::get(format!("{}/usage", config.feed.trim_end_matches('/')));
     if let Some(cursor) = after {
@@ -69,7 +71,10 @@ pub fn fetch(config: &Config, after: Option<&str>, period: Period) -> Result<Pag
 fn read(page: RawPage, page_size: u32) -> Result<Page> {
     if page.records.len() > page_size as usize {
         let (given, asked) = (page.records.len(), page_size);
-        return Err(Error::retryable("bad-feed", format!("{given} records came, and {asked} were asked for")));
+        return Err(Error::retryable(
+            "bad-feed",
+            format!("the page has {given} records; at most {asked} were requested"),
+        ));
     }
     if page.next.as_ref().is_some_and(|next| next.len() > LONGEST_CURSOR) {
         return Err(Error::retryable("bad-feed", format!("the cursor has over {LONGEST_CURSOR} bytes")));

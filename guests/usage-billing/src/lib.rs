@@ -1,8 +1,9 @@
-//! Bills usage: pulls the records of a feed page by page, prices each by its customer's tier, and posts it to the ledger
-//! once, under its own id. Where it stopped is kept in `state`, so each collection takes new records only.
+//! Bills usage. It reads the records of a feed page by page, prices each by its customer's tier,
+//! and posts it to the ledger once, under its own id. `state` stores the cursor, so that each
+//! collection reads only new records.
 //!
-//! Reading the feed leaves nothing behind, so a whole collection takes hold at once: entries, cursor and what each
-//! customer has used so far. A crash in the middle starts it anew.
+//! Reading the feed has no effects, so a whole collection takes effect at once: entries, cursor and
+//! the usage of each customer. After a crash the collection starts again.
 
 mod account;
 mod config;
@@ -20,12 +21,12 @@ use tidemill_sdk::{Collection, Money, Period, Result, Status, context, error, in
 
 /// The key of the cursor in `state`.
 const CURSOR: &str = "cursor";
-/// The key of the ids billed last.
+/// The key of the recently billed ids.
 const RECENT: &str = "recent";
 
-/// How many keys of `state` and entries a run may read and write before they take hold; more is `host/limit-commit`.
+/// The maximum number of state keys and entries in a transaction. More is `host/limit-commit`.
 const KEYS_AT_ONCE: usize = 10_000;
-/// What a record may need of them: its entry, and its customer's account to be read and written.
+/// The maximum per record: its entry, and a read and a write of its customer's account.
 const KEYS_OF_A_RECORD: usize = 3;
 
 #[tidemill_sdk::revenue_stream]
@@ -42,7 +43,8 @@ fn collect(period: Period) -> Result<Collection> {
         for record in page.records {
             billing.bill(record)?;
         }
-        // A feed that answers the cursor it was given has nothing more; following it would never end.
+        // A feed that returns the cursor of the request has no more records. To follow it would
+        // never end.
         more = page.next.is_some() && page.next != cursor;
         if page.next.is_some() {
             cursor = page.next;
@@ -54,11 +56,11 @@ fn collect(period: Period) -> Result<Collection> {
     billing.end(pages, more)
 }
 
-/// One collection's work on records.
+/// The work of one collection on its records.
 struct Billing<'a> {
     config: &'a Config,
     recent: Recent,
-    /// The customers of this collection, as they are to be written back.
+    /// The customers of this collection, to be written at the end.
     accounts: BTreeMap<String, Account>,
     posted: u64,
     duplicates: u64,
@@ -66,7 +68,7 @@ struct Billing<'a> {
     skipped: u64,
     conflicts: u64,
     minor_units: i64,
-    /// How often the ledger was asked.
+    /// The number of calls of the ledger.
     entries: usize,
 }
 
@@ -86,14 +88,15 @@ impl<'a> Billing<'a> {
         })
     }
 
-    /// Whether another page can be billed before all of it takes hold. The rest is the next collection's.
+    /// Whether the transaction has room for another page. The next collection bills the rest.
     fn has_room(&self) -> bool {
-        // Cursor and recent records are read and written.
+        // The cursor and the recent records are read and written.
         let used = 4 + 2 * self.accounts.len() + self.entries;
         used + KEYS_OF_A_RECORD * self.config.page_size as usize <= KEYS_AT_ONCE
     }
 
-    /// Prices and posts one record. What cannot be billed is counted and logged, and does not keep the others from it.
+    /// Prices and posts one record. A record that cannot be billed is counted and logged, and the
+    /// others are still billed.
     fn bill(&mut self, record: Result<Record, feed::BadRecord>) -> Result<()> {
         let record = match record {
             Ok(record) => record,
@@ -124,7 +127,8 @@ impl<'a> Billing<'a> {
             return Ok(());
         };
         if due == 0 {
-            // The ledger takes no zero: the account carries the part of a minor unit to the customer's next record.
+            // The ledger accepts no zero. The account carries the part of a minor unit to the
+            // customer's next record.
             self.below_minor_unit += 1;
         } else {
             match self.post(&record, due)? {
@@ -132,7 +136,8 @@ impl<'a> Billing<'a> {
                     self.posted += 1;
                     self.minor_units = self.minor_units.saturating_add(due);
                 }
-                // The ledger knew it from longer ago than the recent ones: what the account was charged then, it keeps.
+                // The ledger knows it, but it is older than the recent records. The account keeps
+                // the earlier charge.
                 Posted::Known => {
                     self.duplicates += 1;
                     return Ok(());
@@ -164,13 +169,13 @@ impl<'a> Billing<'a> {
         }
     }
 
-    /// A record that was billed before came again with other content. The first one stands.
+    /// Handles a record that was billed before with different content. The first one remains.
     fn conflict(&mut self, record: &Record) {
-        warn!("record {} was billed before, with other content: the first one stands", record.id);
+        warn!("record {} was billed before with different content: the first one remains", record.id);
         self.conflicts += 1;
     }
 
-    /// Writes back what changed, and sums up.
+    /// Writes the changes and returns the summary.
     fn end(self, pages: u32, more: bool) -> Result<Collection> {
         for (customer, account) in &self.accounts {
             state::set(&account_key(customer), account)?;
@@ -182,7 +187,8 @@ impl<'a> Billing<'a> {
         info!("{} entries posted", self.posted; duplicates = self.duplicates, pages = pages, more = more);
         Ok(Collection {
             posted: self.posted,
-            // A conflict was known already too; it is counted apart as well, since somebody should look at it.
+            // The ledger knows a conflict too. It is also counted separately, because an operator
+            // should check it.
             duplicates: self.duplicates + self.conflicts,
             details: json!({
                 "pages": pages,
@@ -207,7 +213,7 @@ fn account_key(customer: &str) -> String {
     format!("customer/{customer}")
 }
 
-/// Whether the config can be worked with: collecting itself is the schedule's, and its failures are seen there.
+/// Checks the configuration. Failures of collections appear at the schedule.
 #[tidemill_sdk::health]
 fn health() -> Result<Status> {
     context::config::<Config>()?.check()?;

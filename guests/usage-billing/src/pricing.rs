@@ -1,5 +1,6 @@
-//! Graduated tiers: the first units of a month cost the first tier's price, those beyond it the second's, and so on.
-//! Exact in millionths of the currency's unit; what becomes of parts of a minor unit is `account`'s.
+//! Graduated tiers: the first units of a month have the price of the first tier, the units beyond
+//! it the price of the second, and so on. Exact in millionths of the currency's unit. `account`
+//! handles parts of a minor unit.
 
 use serde::Deserialize;
 
@@ -7,40 +8,40 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
-    /// Up to how many units of a month it goes; the last tier has none.
+    /// The last unit of a month in this tier. The last tier has none.
     #[serde(default)]
     pub up_to: Option<u64>,
-    /// What a unit costs, in millionths of the currency's unit: 400 is 0.0004.
+    /// The price of a unit, in millionths of the currency's unit: 400 is 0.0004.
     pub price_micros: u32,
 }
 
-/// The tiers, from the first unit on.
+/// The tiers, from the first unit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Tiers(Vec<Tier>);
 
 impl Tiers {
-    /// Why they don't price every unit exactly once; none where they do.
+    /// Returns the reason why the tiers do not price every unit exactly once, or `None`.
     pub fn fault(&self) -> Option<&'static str> {
         let Some((last, before)) = self.0.split_last() else {
-            return Some("at least one is needed");
+            return Some("at least one tier is needed");
         };
         if last.up_to.is_some() {
-            return Some("the last one must go on without an `up_to`, or units beyond it had no price");
+            return Some("the last tier must have no `up_to`, because units beyond it would have no price");
         }
         let mut end = 0;
         for tier in before {
             match tier.up_to {
-                None => return Some("only the last one goes on without an `up_to`"),
-                Some(up_to) if up_to <= end => return Some("each `up_to` must be higher than the one before it"),
+                None => return Some("only the last tier may have no `up_to`"),
+                Some(up_to) if up_to <= end => return Some("each `up_to` must be higher than the previous one"),
                 Some(up_to) => end = up_to,
             }
         }
         None
     }
 
-    /// What `units` cost after `used` of the month are used up, in millionths. No sum overflows: both factors are under
-    /// 2⁶⁴ and 2³².
+    /// Returns the price of `units` after `used` units of the month, in millionths. It cannot
+    /// overflow: the factors are below 2⁶⁴ and 2³².
     pub fn price(&self, used: u64, units: u64) -> i128 {
         let (mut from, to) = (u128::from(used), u128::from(used) + u128::from(units));
         let mut price = 0i128;

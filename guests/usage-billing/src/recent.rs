@@ -1,15 +1,17 @@
-//! The records billed last, so that a feed which repeats itself bills nobody twice. The ledger itself refuses a known id, for ever;
-//! this tells in addition whether the same record came again or another under its id, which the ledger cannot, since what is
-//! due for a record depends on what was carried to it.
+//! The recently billed records, so that a feed that repeats itself does not bill a customer twice.
+//! The ledger always refuses a known id. This file also detects whether the repeated record is the
+//! same or has different content. The ledger cannot, because the amount of a record depends on the
+//! carried remainder.
 
 use crate::feed::Record;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// As many as a page has at most: a page that is fetched again is known whole.
+/// The number of stored records: the maximum of a page, so that a page that is fetched again is
+/// fully known.
 const KEPT: usize = 1_000;
 
-/// Written as the list of records, oldest first.
+/// Serialized as the list of records, oldest first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "VecDeque<Billed>", into = "VecDeque<Billed>")]
 pub struct Recent {
@@ -17,17 +19,17 @@ pub struct Recent {
     units: BTreeMap<String, u64>,
 }
 
-/// A record's id and units.
+/// The id and the units of a record.
 type Billed = (String, u64);
 
-/// What is known of a record.
+/// What is known about a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing.
+    /// It is new.
     New,
     /// It was billed.
     Same,
-    /// One of that id was billed, for other units.
+    /// A record with this id was billed with other units.
     Changed,
 }
 

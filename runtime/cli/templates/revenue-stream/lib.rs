@@ -1,4 +1,4 @@
-//! A revenue stream: asked at each firing of its schedule to bring in what has been earned.
+//! A revenue stream. Each firing of its schedule collects the revenue of a period.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -7,24 +7,24 @@ use tidemill_sdk::{Collection, Money, Period, Result, Timestamp, context, http, 
 /// `[config]` in tidemill.toml.
 #[derive(Deserialize)]
 struct Config {
-    /// Answers the sales of a period as JSON.
+    /// Answers with the sales of a period as JSON.
     url: String,
 }
 
-/// One sale, as the provider writes it.
+/// One sale in the provider's format.
 #[derive(Deserialize)]
 struct Sale {
-    /// The provider's own id. The ledger posts it once, however often it comes.
+    /// The provider's id. The ledger posts it once.
     id: String,
-    /// In the currency's minor unit: 1999 is 19.99.
+    /// The amount in the currency's minor unit: 1999 is 19.99.
     amount: i64,
     currency: String,
     at: Timestamp,
     customer: String,
 }
 
-/// The period begins where the last successful collection ended. All entries take hold together: where this fails,
-/// none does, and the next attempt is asked for the same period.
+/// The period starts at the end of the last successful collection. All entries take effect
+/// together. If this fails, none does, and the next attempt receives the same period.
 #[tidemill_sdk::revenue_stream]
 fn collect(period: Period) -> Result<Collection> {
     let config: Config = context::config()?;
@@ -56,7 +56,7 @@ fn collect(period: Period) -> Result<Collection> {
     Ok(collection)
 }
 
-/// Kept apart from the host's calls, so that it can be tested natively. The ledger takes no entry of zero.
+/// Makes no host call, so that a native test can call it. The ledger accepts no zero amounts.
 fn is_earned(sale: &Sale) -> bool {
     sale.amount > 0
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use tidemill_sdk::testing::Harness;
 
-    /// Runs it without a server, then again with a crash behind each entry of its journal.
+    /// Runs it without a server, then again with a crash after each entry of its journal.
     #[test]
     fn every_sale_is_posted_and_a_free_one_is_no_revenue() {
         let sale = |id: &str, amount: i64| json!({ "id": id, "amount": amount, "currency": "EUR", "at": 5, "customer": "c1" });

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tidemill_sdk::{Delivery, Reply, Result, info, state};
 
-/// What the provider sends.
+/// The body that the provider sends.
 #[derive(Deserialize)]
 struct Event {
     kind: String,
 }
 
-/// Called once for each delivery; one that came twice was sorted out before.
+/// Called once per delivery. The host removes duplicates.
 #[tidemill_sdk::webhook]
 fn receive(delivery: Delivery) -> Result<Reply> {
     let event: Event = delivery.json()?;
@@ -23,7 +23,7 @@ fn receive(delivery: Delivery) -> Result<Reply> {
     Reply::json(&json!({ "kind": event.kind, "count": count }))
 }
 
-/// Kept apart from the host's calls, so that it can be tested natively. A key of `state` has up to 512 bytes.
+/// Makes no host call, so that a native test can call it. A state key has up to 512 bytes.
 fn key(kind: &str) -> String {
     format!("count/{}", kind.chars().take(100).collect::<String>())
 }
@@ -40,7 +40,7 @@ mod tests {
         assert!(key(&"ä".repeat(10_000)).len() <= 512);
     }
 
-    /// Runs it without a server, then again with a crash behind each entry of its journal.
+    /// Runs it without a server, then again with a crash after each entry of its journal.
     #[test]
     fn deliveries_are_counted_by_their_kind() {
         let delivery = Delivery {

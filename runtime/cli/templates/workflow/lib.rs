@@ -1,9 +1,9 @@
-//! A workflow: started by hand, by a schedule, by an event or by another run.
+//! A workflow. A caller, a schedule, an event or another run starts it.
 
 use serde::{Deserialize, Serialize};
 use tidemill_sdk::{Result, Schema, context, info, state};
 
-/// What a run is started with. A schedule gives its `input`, which is `{}` if it has none.
+/// The input of a run. A schedule sends its `input`, which is `{}` by default.
 #[derive(Deserialize, Schema)]
 struct Input {
     #[serde(default = "nobody")]
@@ -16,7 +16,7 @@ struct Config {
     greeting: String,
 }
 
-/// What a run answers.
+/// The output of a run.
 #[derive(Serialize, Schema)]
 struct Output {
     message: String,
@@ -31,7 +31,7 @@ fn nobody() -> String {
 fn run(input: Input) -> Result<Output> {
     let config: Config = context::config()?;
 
-    // What a run reads and writes in `state` is one transaction: two runs at once add two.
+    // The reads and writes of a run in `state` are one transaction: two concurrent runs add two.
     let runs = state::get_or_default::<u64>("runs")? + 1;
     state::set("runs", &runs)?;
 
@@ -46,7 +46,7 @@ mod tests {
     use serde_json::json;
     use tidemill_sdk::testing::Harness;
 
-    /// Runs it without a server, then again with a crash behind each entry of its journal.
+    /// Runs it without a server, then again with a crash after each entry of its journal.
     #[test]
     fn greets_by_name_and_counts_its_runs() {
         let harness = Harness::new()
