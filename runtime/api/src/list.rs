@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidemill_core::Code;
-use tidemill_core::wire::Cursor;
+use tidemill_core::wire::PageCursor;
 use tidemill_store::records::{Page, PageRequest};
 use utoipa::ToSchema;
 
@@ -22,7 +22,7 @@ pub struct List<T> {
 impl<T> List<T> {
     /// The wire form of a page of `list`, which is its name with its filters.
     pub fn of<'a, R>(page: &'a Page<R>, list: &str, wire: impl FnMut(&'a R) -> T) -> Self {
-        let next = page.next.clone().map(|place| Cursor::new(place).encode(list));
+        let next = page.next.clone().map(|place| PageCursor::new(place).encode(list));
         Self { items: page.items.iter().map(wire).collect(), next }
     }
 }
@@ -33,7 +33,7 @@ impl<T> List<T> {
 /// [`Code::BadQuery`] and [`Code::BadCursor`].
 pub fn page_request(params: &Params, list: &str) -> Answer<PageRequest> {
     let read = |text: &str| {
-        Cursor::decode(list, text)
+        PageCursor::decode(list, text)
             .map(|cursor| cursor.position().to_vec())
             .map_err(|why| Problem::new(Code::BadCursor, why.to_string()))
     };

@@ -121,7 +121,7 @@ impl Problem {
 
     /// A refusal for what is wrong with the fields of a body, or with the whole where that is all there is to say.
     #[must_use]
-    pub fn of_fields(code: Code, problems: Vec<wire::Problem>) -> Self {
+    pub fn of_fields(code: Code, problems: Vec<wire::InputProblem>) -> Self {
         let detail = match problems.first() {
             Some(only) if problems.len() == 1 && only.pointer.is_empty() => {
                 return Self::new(only.code, only.message.clone()).fix(only.fix.clone());

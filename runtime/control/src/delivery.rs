@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tidemill_core::run::{Export, Trigger, TriggerKind};
-use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic, gate, parts};
+use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic, batch, failpoint};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Delivery, Event, NewRun, PageRequest, Publisher, Terms};
 use tokio::sync::{Notify, OnceCell};
@@ -255,13 +255,13 @@ impl Delivering {
             runs,
             last: last.at,
         };
-        gate::pass("event/deliver");
+        failpoint::hit("event/deliver");
         let done = match store.deliver(delivery).await {
             // Others were quicker.
             Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => return Ok(Given::NoRoom),
             done => done.inspect_err(|error| self.host.store_failed(error))?,
         };
-        gate::pass("event/delivered");
+        failpoint::hit("event/delivered");
         if !done {
             // Somebody has changed the deployment or paused the subscription, which knocks; or it stands elsewhere, and the next look sees where.
             return Ok(Given::Part);
@@ -289,7 +289,7 @@ pub(crate) async fn room(host: &Inner, live: &Live) -> Result<usize, ControlErro
 
 /// The events at the head of `events` that one commit takes: at least one.
 pub(crate) fn fitting(events: &[Event], most: usize) -> &[Event] {
-    let fits = parts::head(events, most.max(1), BATCH_BYTES, |event| event.payload.len());
+    let fits = batch::head(events, most.max(1), BATCH_BYTES, |event| event.payload.len());
     events.get(..fits).unwrap_or(events)
 }
 

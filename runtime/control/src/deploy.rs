@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use tidemill_core::manifest::{Change, Manifest, Source};
+use tidemill_core::manifest::{Manifest, ManifestChange, Source};
 use tidemill_core::run::Export;
-use tidemill_core::schedule::{Ahead, Ends, Schedule};
+use tidemill_core::schedule::{Schedule, ScheduleEnd, SchedulePreview};
 use tidemill_core::topics::Subscription;
-use tidemill_core::wire::Problem;
+use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{
@@ -41,7 +41,7 @@ pub struct Deployed {
     /// Whether there was none of this name.
     pub created: bool,
     /// What differs from the revision before; empty where nothing does, or there was none.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ManifestChange>,
     /// What its author should know.
     pub warnings: Vec<String>,
     /// The next firings of each schedule, in the manifest's order.
@@ -56,7 +56,7 @@ pub struct Preview {
     /// Its time zone, by the name in the IANA list.
     pub time_zone: String,
     /// The next 20 firings, as far as a limit lets them come, and what daylight saving drops among them.
-    pub ahead: Ahead,
+    pub ahead: SchedulePreview,
     /// The time before which it does not fire, because the clock was set back.
     pub silent_until: Option<Timestamp>,
 }
@@ -85,7 +85,7 @@ impl Host {
         dry_run: bool,
     ) -> Result<Deployed, ControlError> {
         let Some(name) = manifest.name.clone() else {
-            let problem = Problem::field("/name", "the deployment has no name", "Add `name` to the manifest.");
+            let problem = InputProblem::field("/name", "the deployment has no name", "Add `name` to the manifest.");
             return Err(ControlError::Problems { code: Code::BadManifest, problems: vec![problem] });
         };
         let component = self.component_of(&manifest.source).await?;
@@ -429,10 +429,10 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
 }
 
 /// Refuses more memory than the host gives any run.
-fn too_much_memory(manifest: &Manifest, most: u64) -> Option<Problem> {
+fn too_much_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
     let asked = manifest.limits.memory;
     (asked > most).then(|| {
-        Problem::field(
+        InputProblem::field(
             "/limits/memory",
             format!("{asked} bytes of memory are more than the {most} that this host gives a run"),
             "Lower `memory` under `[limits]`, or have the operator raise `--memory-max`.",
@@ -444,7 +444,7 @@ fn warnings(manifest: &Manifest, component: &Component, before: Option<&Live>, p
     let mut warnings = component.warnings.clone();
     let over = previews.iter().filter(|preview| preview.ahead.firings.iter().all(|planned| planned.dropped));
     warnings.extend(over.map(|Preview { name, ahead, .. }| match ahead.ends {
-        Some(Ends::Limit) => format!("schedule `{name}` has fired as often as its limit lets it"),
+        Some(ScheduleEnd::Limit) => format!("schedule `{name}` has fired as often as its limit lets it"),
         _ => format!("schedule `{name}` has no time to come"),
     }));
     let silent = previews.iter().filter_map(|preview| Some((&preview.name, preview.silent_until?)));

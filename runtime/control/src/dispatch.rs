@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{Admitted, Claimed};
 
@@ -192,7 +192,7 @@ impl Dispatcher {
                 return Err(error.into());
             }
         };
-        gate::pass("run/claimed");
+        failpoint::hit("run/claimed");
         self.note_wakes(&claimed);
         let count = claimed.len();
         let full = count == permits.len();

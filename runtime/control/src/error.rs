@@ -1,6 +1,6 @@
 //! How the host refuses: one enum for all that control does, each case with its stable code and what to do next.
 
-use tidemill_core::wire::Problem;
+use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
 use tidemill_engine::Refused;
 use tidemill_store::StoreError;
@@ -27,7 +27,7 @@ pub enum ControlError {
         /// The code of the whole.
         code: Code,
         /// Each of them; at least one.
-        problems: Vec<Problem>,
+        problems: Vec<InputProblem>,
     },
 }
 
@@ -106,7 +106,7 @@ impl From<Refused> for ControlError {
         let problems = refused
             .problems
             .into_iter()
-            .map(|problem| Problem::field("", problem.message, problem.fix).with_code(problem.code))
+            .map(|problem| InputProblem::field("", problem.message, problem.fix).with_code(problem.code))
             .collect();
         Self::Problems { code, problems }
     }

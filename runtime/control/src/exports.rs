@@ -5,7 +5,7 @@ use tidemill_core::limits::LOG_BYTES;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
 use tidemill_core::schema::InputCheck;
-use tidemill_core::wire::Problem;
+use tidemill_core::wire::InputProblem;
 
 use crate::error::ControlError;
 
@@ -56,15 +56,15 @@ fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, 
 /// What is wrong with a manifest, given what its component exports and says of its input (`schemas`, the JSON of its section): exports
 /// that schedules and subscriptions name and it has not, inputs of schedules that it does not take, and limits above what a host takes.
 #[must_use]
-pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Vec<Problem> {
+pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Vec<InputProblem> {
     let check = schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
     let unfit = |pointer: String, error: &ControlError| {
-        Problem::field(pointer, error.to_string(), error.fix()).with_code(error.code())
+        InputProblem::field(pointer, error.to_string(), error.fix()).with_code(error.code())
     };
     let mut found = Vec::new();
     if manifest.limits.log > LOG_BYTES {
         let message = format!("`log` is {} bytes; a commit takes at most {LOG_BYTES}", manifest.limits.log);
-        found.push(Problem::field("/limits/log", message, "Write at most \"8MiB\", and let the runs log less."));
+        found.push(InputProblem::field("/limits/log", message, "Write at most \"8MiB\", and let the runs log less."));
     }
     for (index, schedule) in manifest.schedules.iter().enumerate() {
         match of_schedule(has, schedule.spec().export) {

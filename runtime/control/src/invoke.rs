@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidemill_core::RunId;
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_store::records::{NewRun, Requested};
 
@@ -108,7 +108,7 @@ impl Host {
                 return self.stands(new.id).await;
             }
         };
-        gate::pass("run/answer");
+        failpoint::hit("run/answer");
         match finish {
             Finish::Settled(run, output) => Ok(Invoked { run: *run, output, settled: true, replayed: false }),
             Finish::Queued(run) | Finish::Suspended(run) if self.0.is_closed() => {

@@ -2,7 +2,7 @@
 //! is `adopt`.
 
 use tidemill_core::RunId;
-use tidemill_core::journal::{Damaged, JournalPage, PageReader, PageStart};
+use tidemill_core::journal::{JournalDamage, JournalPage, PageReader, PageStart};
 use tidemill_store::{Store, StoreError};
 
 use crate::error::ControlError;
@@ -47,7 +47,7 @@ async fn read(
     store: &dyn Store,
     id: RunId,
     mut reader: PageReader,
-) -> Result<Result<Option<JournalPage>, Damaged>, StoreError> {
+) -> Result<Result<Option<JournalPage>, JournalDamage>, StoreError> {
     for at in reader.around().to_vec() {
         for chunk in store.journal_part(id, at, 1).await? {
             if let Err(error) = reader.enter(&chunk) {

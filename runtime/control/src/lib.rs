@@ -76,7 +76,7 @@ pub use setback::ClockSetBack;
 pub use signals::{SIGNAL_NAME_BYTES, SignalSent, SignalTo};
 pub use stack::RunStack;
 pub use steering::ScheduleFilter;
-pub use tidemill_core::wire::Problem;
+pub use tidemill_core::wire::InputProblem;
 pub use tidemill_engine::DryRun;
 pub use topics::EventSent;
 pub use upload::Uploaded;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidemill_core::flow::{Debounce, Flow};
 use tidemill_core::lane::Lane;
 use tidemill_core::limits::LOG_BYTES;
-use tidemill_core::manifest::{Grants, Manifest, SchedulesAtRest};
+use tidemill_core::manifest::{CompactSchedules, Grants, Manifest};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::retry::RunRetry;
 use tidemill_core::run::{Export, Trigger};
@@ -55,7 +55,7 @@ pub(crate) struct Plan {
     pub(crate) since: Option<Timestamp>,
     /// The zones of its schedules, each once.
     pub(crate) zones: Box<[String]>,
-    schedules: SchedulesAtRest,
+    schedules: CompactSchedules,
 }
 
 impl Plan {
@@ -91,7 +91,7 @@ impl Plan {
             subscriptions: manifest.subscriptions.into_iter().map(Arc::new).collect(),
             since: manifest.since,
             zones: zones_of(&manifest.schedules),
-            schedules: SchedulesAtRest::of(&manifest.schedules),
+            schedules: CompactSchedules::of(&manifest.schedules),
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tidemill_core::run::{Export, Trigger, TriggerKind};
 use tidemill_core::schedule::Schedule;
-use tidemill_core::schedule::policy::{Due, ON_TIME_MILLIS, due_firings};
+use tidemill_core::schedule::policy::{DueFirings, ON_TIME_MILLIS, due_firings};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 use tidemill_store::records::{DueSchedule, Fired, Firing, NewFiring, NewRun, Span, Times, Upcoming};
 
@@ -116,7 +116,7 @@ pub(crate) fn request(
     live.new_run(id, export, trigger, input, now)
 }
 
-fn missed(found: &Due) -> Option<Span> {
+fn missed(found: &DueFirings) -> Option<Span> {
     let (first, last) = found.first_missed.zip(found.last_missed)?;
     Some(Span { first, last, count: found.missed, more: false })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::run::{Run, Trigger, TriggerKind};
-use tidemill_core::schedule::{Ahead, Ends};
+use tidemill_core::schedule::{ScheduleEnd, SchedulePreview};
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Pause, Requested, Resume, Schedule, Span};
@@ -144,10 +144,10 @@ impl Host {
         name: &ScheduleName,
         n: usize,
         from: Timestamp,
-    ) -> Result<Ahead, ControlError> {
+    ) -> Result<SchedulePreview, ControlError> {
         let (_, schedule) = self.planned(deployment, name)?;
         if self.0.blocked.get(deployment, name).is_some() {
-            return Ok(Ahead { firings: Vec::new(), ends: Some(Ends::Blocked) });
+            return Ok(SchedulePreview { firings: Vec::new(), ends: Some(ScheduleEnd::Blocked) });
         }
         let (n, now) = (n.min(PREVIEW_MAX), self.0.clock.now());
         let (silent_until, left) = self.outlook(deployment, &schedule, now).await?;

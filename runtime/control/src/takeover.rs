@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_core::{Code, Timestamp, gate};
+use tidemill_core::{Code, Timestamp, failpoint};
 use tidemill_store::records::{Claimed, TakeOverFilter};
 
 use crate::adopt;
@@ -66,7 +66,7 @@ impl TakeOver {
             let runs = named(plain.iter());
             tracing::info!(found, parked, runs, "recovered runs of a previous process");
         }
-        gate::pass("run/taken-over");
+        failpoint::hit("run/taken-over");
         for claimed in plain {
             match host.lives.get(&claimed.run.deployment) {
                 Some(live) => {

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use tidemill_core::journal::{Journal, Kind, Met, NewEntry, StepMet};
+use tidemill_core::journal::{CallReplay, Journal, Kind, NewEntry, StepReplay};
 use tidemill_core::{Fuel, Timestamp};
 
 fn at(step: u64) -> Timestamp {
@@ -18,12 +18,12 @@ fn at(step: u64) -> Timestamp {
 
 fn step(journal: &mut Journal, name: &str, number: u64, body: impl FnOnce(&mut Journal)) {
     match journal.begin_step(name).unwrap() {
-        StepMet::New { id } => {
+        StepReplay::New { id } => {
             journal.open_step(id, 1, at(number), Fuel::new(number * 5_000));
             body(journal);
             journal.step_done(id, Ok(b"{\"ok\":true}"), at(number), Fuel::new(number * 5_000 + 900)).unwrap();
         }
-        StepMet::Completed { result, .. } => assert_eq!(result.len(), 11),
+        StepReplay::Completed { result, .. } => assert_eq!(result.len(), 11),
         other => panic!("{other:?}"),
     }
 }
@@ -54,7 +54,7 @@ fn nested(journal: &mut Journal) -> u64 {
 fn calls(journal: &mut Journal) {
     for number in 0..10_000u64 {
         let request = u128::from(number).to_le_bytes();
-        if journal.call(Kind::StateGet, request).unwrap() == Met::Live {
+        if journal.call(Kind::StateGet, request).unwrap() == CallReplay::Live {
             let (at, fuel) = (at(number), Fuel::new(number * 600));
             journal.record(NewEntry { kind: Kind::StateGet, request, result: &[7; 100], at, fuel, shown: None });
         }

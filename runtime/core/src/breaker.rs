@@ -83,7 +83,7 @@ impl BreakerPolicy {
     }
 
     /// Whether calls that were seen are too bad to go on.
-    fn condemns(&self, seen: &Seen) -> bool {
+    fn condemns(&self, seen: &CallWindow) -> bool {
         let share = |some: u64, percent: u32| some.count_ones() * 100 >= percent * seen.count;
         share(seen.failed, self.failure_percent) || share(seen.slow, self.slow_percent)
     }
@@ -91,13 +91,13 @@ impl BreakerPolicy {
 
 /// The last calls, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Seen {
+struct CallWindow {
     count: u32,
     failed: u64,
     slow: u64,
 }
 
-impl Seen {
+impl CallWindow {
     /// Adds a call and forgets what lies more than `window` calls back.
     fn add(&mut self, failed: bool, slow: bool, window: u32) {
         let mask = u64::MAX >> WINDOW_MAX.saturating_sub(window).min(WINDOW_MAX - 1);
@@ -108,18 +108,18 @@ impl Seen {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     /// Lets everything through and watches.
-    Closed { seen: Seen },
+    Closed { seen: CallWindow },
     /// Lets nothing through.
     Open { since: Timestamp },
     /// Lets a few through and decides. `let_through` counts those that ended and those under way.
-    HalfOpen { opened: Timestamp, since: Timestamp, let_through: u32, seen: Seen },
+    HalfOpen { opened: Timestamp, since: Timestamp, let_through: u32, seen: CallWindow },
 }
 
 /// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum BreakerPhase {
     /// Everything is let through.
     Closed,
     /// Nothing is let through.
@@ -131,14 +131,14 @@ pub enum Phase {
 /// A call was let through; what became of it is told with [`Breaker::record`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a call that was let through ends in `Breaker::record`"]
-pub struct Admission {
+pub struct BreakerAdmission {
     /// The phase that counts it; none if it was let through beyond what a phase counts.
     phase: Option<u64>,
 }
 
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum CallPurpose {
     /// Anything.
     Ordinary,
     /// To undo an earlier call, after a failure or a cancellation.
@@ -147,7 +147,7 @@ pub enum Purpose {
 
 /// A call was not let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct BreakerRefusal {
     /// When the breaker opened.
     pub since: Timestamp,
     /// From when on it is worth asking again.
@@ -156,7 +156,7 @@ pub struct Refusal {
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It ended, after so many milliseconds.
     Ended {
         /// Whether it failed by the fault of who was called.
@@ -172,7 +172,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breaker {
     policy: BreakerPolicy,
-    state: State,
+    state: BreakerState,
     /// Counts the changes of state.
     phase: u64,
 }
@@ -181,45 +181,48 @@ impl Breaker {
     /// A closed breaker that has seen nothing. Numbers of the policy that are out of bounds are brought within.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
-        Self { policy: policy.bounded(), state: State::Closed { seen: Seen::default() }, phase: 0 }
+        Self { policy: policy.bounded(), state: BreakerState::Closed { seen: CallWindow::default() }, phase: 0 }
     }
 
     /// What it was when it was last asked or told.
     #[must_use]
-    pub const fn phase(&self) -> Phase {
+    pub const fn phase(&self) -> BreakerPhase {
         match self.state {
-            State::Closed { .. } => Phase::Closed,
-            State::Open { .. } => Phase::Open,
-            State::HalfOpen { .. } => Phase::HalfOpen,
+            BreakerState::Closed { .. } => BreakerPhase::Closed,
+            BreakerState::Open { .. } => BreakerPhase::Open,
+            BreakerState::HalfOpen { .. } => BreakerPhase::HalfOpen,
         }
     }
 
     /// Asks for one call.
     ///
     /// # Errors
-    /// [`Refusal`] while it is open, and in half-open once enough are let through, unless the call is for compensation.
-    pub fn admit(&mut self, purpose: Purpose, now: Timestamp) -> Result<Admission, Refusal> {
+    /// [`BreakerRefusal`] while it is open, and in half-open once enough are let through, unless the call is for compensation.
+    pub fn admit(&mut self, purpose: CallPurpose, now: Timestamp) -> Result<BreakerAdmission, BreakerRefusal> {
         self.catch_up(now);
         match &mut self.state {
-            State::Closed { .. } => {}
-            State::Open { since } => {
-                return Err(Refusal { since: *since, until: since.plus_millis(self.policy.open_millis) });
+            BreakerState::Closed { .. } => {}
+            BreakerState::Open { since } => {
+                return Err(BreakerRefusal { since: *since, until: since.plus_millis(self.policy.open_millis) });
             }
-            State::HalfOpen { opened, since, let_through, .. } => {
+            BreakerState::HalfOpen { opened, since, let_through, .. } => {
                 if *let_through >= self.policy.half_open_calls {
-                    if purpose == Purpose::Compensation {
-                        return Ok(Admission { phase: None });
+                    if purpose == CallPurpose::Compensation {
+                        return Ok(BreakerAdmission { phase: None });
                     }
-                    return Err(Refusal { since: *opened, until: since.plus_millis(self.policy.half_open_millis) });
+                    return Err(BreakerRefusal {
+                        since: *opened,
+                        until: since.plus_millis(self.policy.half_open_millis),
+                    });
                 }
                 *let_through += 1;
             }
         }
-        Ok(Admission { phase: Some(self.phase) })
+        Ok(BreakerAdmission { phase: Some(self.phase) })
     }
 
     /// Tells what became of a call. What was let through in an earlier phase changes nothing.
-    pub fn record(&mut self, admission: Admission, outcome: Outcome, now: Timestamp) {
+    pub fn record(&mut self, admission: BreakerAdmission, outcome: CallOutcome, now: Timestamp) {
         self.catch_up(now);
         if admission.phase != Some(self.phase) {
             return;
@@ -227,15 +230,17 @@ impl Breaker {
         let policy = self.policy;
         match (&mut self.state, outcome) {
             // Nobody is let through while it is open, so nobody comes back.
-            (State::Open { .. }, _) | (State::Closed { .. }, Outcome::Abandoned) => {}
-            (State::HalfOpen { let_through, .. }, Outcome::Abandoned) => *let_through = let_through.saturating_sub(1),
-            (State::Closed { seen }, Outcome::Ended { failed, millis }) => {
+            (BreakerState::Open { .. }, _) | (BreakerState::Closed { .. }, CallOutcome::Abandoned) => {}
+            (BreakerState::HalfOpen { let_through, .. }, CallOutcome::Abandoned) => {
+                *let_through = let_through.saturating_sub(1)
+            }
+            (BreakerState::Closed { seen }, CallOutcome::Ended { failed, millis }) => {
                 seen.add(failed, millis > policy.slow_millis, policy.window);
                 if seen.count >= policy.minimum_calls && policy.condemns(seen) {
-                    self.enter(State::Open { since: now });
+                    self.enter(BreakerState::Open { since: now });
                 }
             }
-            (State::HalfOpen { seen, .. }, Outcome::Ended { failed, millis }) => {
+            (BreakerState::HalfOpen { seen, .. }, CallOutcome::Ended { failed, millis }) => {
                 seen.add(failed, millis > policy.slow_millis, policy.half_open_calls);
                 if seen.count >= policy.half_open_calls {
                     let decided = decide(&policy, seen, now);
@@ -249,14 +254,14 @@ impl Breaker {
     fn catch_up(&mut self, now: Timestamp) {
         let policy = self.policy;
         match &mut self.state {
-            State::Closed { .. } => {}
-            State::Open { since } => *since = now.min(*since),
-            State::HalfOpen { opened, since, .. } => {
+            BreakerState::Closed { .. } => {}
+            BreakerState::Open { since } => *since = now.min(*since),
+            BreakerState::HalfOpen { opened, since, .. } => {
                 *since = now.min(*since);
                 *opened = now.min(*opened);
             }
         }
-        if let State::HalfOpen { since, let_through, seen, .. } = &mut self.state {
+        if let BreakerState::HalfOpen { since, let_through, seen, .. } = &mut self.state {
             let end = since.plus_millis(policy.half_open_millis);
             if now >= end {
                 if *let_through == 0 {
@@ -268,25 +273,30 @@ impl Breaker {
                 }
             }
         }
-        if let State::Open { since } = self.state
+        if let BreakerState::Open { since } = self.state
             && now >= since.plus_millis(policy.open_millis)
         {
-            self.enter(State::HalfOpen { opened: since, since: now, let_through: 0, seen: Seen::default() });
+            self.enter(BreakerState::HalfOpen {
+                opened: since,
+                since: now,
+                let_through: 0,
+                seen: CallWindow::default(),
+            });
         }
     }
 
-    const fn enter(&mut self, state: State) {
+    const fn enter(&mut self, state: BreakerState) {
         self.state = state;
         self.phase += 1;
     }
 }
 
 /// What half-open ends in.
-fn decide(policy: &BreakerPolicy, seen: &Seen, now: Timestamp) -> State {
+fn decide(policy: &BreakerPolicy, seen: &CallWindow, now: Timestamp) -> BreakerState {
     if seen.count == 0 || policy.condemns(seen) {
-        State::Open { since: now }
+        BreakerState::Open { since: now }
     } else {
-        State::Closed { seen: Seen::default() }
+        BreakerState::Closed { seen: CallWindow::default() }
     }
 }
 
@@ -296,9 +306,9 @@ mod tests {
 
     use super::*;
 
-    const FINE: Outcome = Outcome::Ended { failed: false, millis: 5 };
-    const FAILED: Outcome = Outcome::Ended { failed: true, millis: 5 };
-    const SLOW: Outcome = Outcome::Ended { failed: false, millis: 300_001 };
+    const FINE: CallOutcome = CallOutcome::Ended { failed: false, millis: 5 };
+    const FAILED: CallOutcome = CallOutcome::Ended { failed: true, millis: 5 };
+    const SLOW: CallOutcome = CallOutcome::Ended { failed: false, millis: 300_001 };
 
     const fn at(millis: u64) -> Timestamp {
         Timestamp::from_millis(1_000_000_000 + millis)
@@ -308,15 +318,15 @@ mod tests {
         Breaker::new(BreakerPolicy::default())
     }
 
-    fn call(breaker: &mut Breaker, outcome: Outcome, now: Timestamp) {
-        let admission = breaker.admit(Purpose::Ordinary, now).unwrap();
+    fn call(breaker: &mut Breaker, outcome: CallOutcome, now: Timestamp) {
+        let admission = breaker.admit(CallPurpose::Ordinary, now).unwrap();
         breaker.record(admission, outcome, now);
     }
 
     fn opened(now: Timestamp) -> Breaker {
         let mut breaker = new();
         (0..10).for_each(|_| call(&mut breaker, FAILED, now));
-        assert_eq!(breaker.phase(), Phase::Open);
+        assert_eq!(breaker.phase(), BreakerPhase::Open);
         breaker
     }
 
@@ -324,10 +334,13 @@ mod tests {
     fn ten_that_failed_open_it_and_nine_do_not() {
         let mut breaker = new();
         (0..9).for_each(|_| call(&mut breaker, FAILED, at(0)));
-        assert_eq!(breaker.phase(), Phase::Closed);
+        assert_eq!(breaker.phase(), BreakerPhase::Closed);
         call(&mut breaker, FAILED, at(1));
-        assert_eq!(breaker.admit(Purpose::Ordinary, at(60_000)), Err(Refusal { since: at(1), until: at(60_001) }));
-        assert!(breaker.admit(Purpose::Ordinary, at(60_001)).is_ok());
+        assert_eq!(
+            breaker.admit(CallPurpose::Ordinary, at(60_000)),
+            Err(BreakerRefusal { since: at(1), until: at(60_001) })
+        );
+        assert!(breaker.admit(CallPurpose::Ordinary, at(60_001)).is_ok());
     }
 
     #[test]
@@ -335,19 +348,23 @@ mod tests {
         let mut breaker = new();
         call(&mut breaker, FINE, at(0));
         (0..19).for_each(|_| call(&mut breaker, SLOW, at(0)));
-        assert_eq!(breaker.phase(), Phase::Closed);
+        assert_eq!(breaker.phase(), BreakerPhase::Closed);
         call(&mut breaker, SLOW, at(0));
-        assert_eq!(breaker.phase(), Phase::Open);
+        assert_eq!(breaker.phase(), BreakerPhase::Open);
     }
 
     #[test]
     fn half_open_decides_when_all_have_ended() {
-        for (last, then) in [(FAILED, Phase::Open), (FINE, Phase::Closed)] {
+        for (last, then) in [(FAILED, BreakerPhase::Open), (FINE, BreakerPhase::Closed)] {
             let mut breaker = opened(at(0));
-            let let_through: Vec<_> = (0..10).map(|_| breaker.admit(Purpose::Ordinary, at(60_000)).unwrap()).collect();
-            assert_eq!(breaker.admit(Purpose::Ordinary, at(60_001)), Err(Refusal { since: at(0), until: at(120_000) }));
+            let let_through: Vec<_> =
+                (0..10).map(|_| breaker.admit(CallPurpose::Ordinary, at(60_000)).unwrap()).collect();
+            assert_eq!(
+                breaker.admit(CallPurpose::Ordinary, at(60_001)),
+                Err(BreakerRefusal { since: at(0), until: at(120_000) })
+            );
             for (n, admission) in let_through.into_iter().enumerate() {
-                assert_eq!(breaker.phase(), Phase::HalfOpen);
+                assert_eq!(breaker.phase(), BreakerPhase::HalfOpen);
                 breaker.record(
                     admission,
                     if n < 4 {
@@ -368,57 +385,57 @@ mod tests {
     fn half_open_ends_with_what_it_has() {
         let mut seldom = opened(at(0));
         call(&mut seldom, FINE, at(60_000));
-        let _ = seldom.admit(Purpose::Ordinary, at(120_000)).unwrap();
-        assert_eq!(seldom.phase(), Phase::Closed);
+        let _ = seldom.admit(CallPurpose::Ordinary, at(120_000)).unwrap();
+        assert_eq!(seldom.phase(), BreakerPhase::Closed);
 
         let mut hanging = opened(at(0));
-        let hangs = hanging.admit(Purpose::Ordinary, at(60_000)).unwrap();
+        let hangs = hanging.admit(CallPurpose::Ordinary, at(60_000)).unwrap();
         assert_eq!(
-            hanging.admit(Purpose::Ordinary, at(179_999)),
-            Err(Refusal { since: at(120_000), until: at(180_000) })
+            hanging.admit(CallPurpose::Ordinary, at(179_999)),
+            Err(BreakerRefusal { since: at(120_000), until: at(180_000) })
         );
         hanging.record(hangs, FINE, at(179_999));
-        assert_eq!(hanging.phase(), Phase::Open, "what comes too late decides nothing");
+        assert_eq!(hanging.phase(), BreakerPhase::Open, "what comes too late decides nothing");
 
         let mut given_up = opened(at(0));
-        call(&mut given_up, Outcome::Abandoned, at(60_000));
-        assert!(given_up.admit(Purpose::Ordinary, at(120_000)).is_ok());
+        call(&mut given_up, CallOutcome::Abandoned, at(60_000));
+        assert!(given_up.admit(CallPurpose::Ordinary, at(120_000)).is_ok());
     }
 
     #[test]
     fn compensation_passes_a_half_open_breaker_and_decides_nothing() {
         let mut breaker = opened(at(0));
-        assert!(breaker.admit(Purpose::Compensation, at(59_999)).is_err(), "it is open");
-        let let_through: Vec<_> = (0..10).map(|_| breaker.admit(Purpose::Ordinary, at(60_000)).unwrap()).collect();
-        assert!(breaker.admit(Purpose::Ordinary, at(60_001)).is_err());
+        assert!(breaker.admit(CallPurpose::Compensation, at(59_999)).is_err(), "it is open");
+        let let_through: Vec<_> = (0..10).map(|_| breaker.admit(CallPurpose::Ordinary, at(60_000)).unwrap()).collect();
+        assert!(breaker.admit(CallPurpose::Ordinary, at(60_001)).is_err());
         for _ in 0..20 {
-            let beyond = breaker.admit(Purpose::Compensation, at(60_001)).unwrap();
+            let beyond = breaker.admit(CallPurpose::Compensation, at(60_001)).unwrap();
             breaker.record(beyond, FAILED, at(60_002));
         }
-        assert_eq!(breaker.phase(), Phase::HalfOpen);
+        assert_eq!(breaker.phase(), BreakerPhase::HalfOpen);
         for admission in let_through {
             breaker.record(admission, FINE, at(60_003));
         }
-        assert_eq!(breaker.phase(), Phase::Closed);
+        assert_eq!(breaker.phase(), BreakerPhase::Closed);
     }
 
     #[test]
     fn a_clock_that_jumps_back_locks_nobody_out() {
         let mut breaker = opened(at(500_000_000));
-        assert!(breaker.admit(Purpose::Ordinary, at(0)).is_err());
-        assert!(breaker.admit(Purpose::Ordinary, at(60_000)).is_ok());
+        assert!(breaker.admit(CallPurpose::Ordinary, at(0)).is_err());
+        assert!(breaker.admit(CallPurpose::Ordinary, at(60_000)).is_ok());
     }
 
     #[derive(Debug, Clone)]
     enum Act {
         Admit,
-        End(usize, Outcome),
+        End(usize, CallOutcome),
         Wait(u64),
         Back(u64),
     }
 
-    fn outcome() -> impl Strategy<Value = Outcome> {
-        prop_oneof![Just(FINE), Just(FAILED), Just(SLOW), Just(Outcome::Abandoned)]
+    fn outcome() -> impl Strategy<Value = CallOutcome> {
+        prop_oneof![Just(FINE), Just(FAILED), Just(SLOW), Just(CallOutcome::Abandoned)]
     }
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -434,7 +451,7 @@ mod tests {
     struct World {
         breaker: Breaker,
         now: Timestamp,
-        under_way: Vec<Admission>,
+        under_way: Vec<BreakerAdmission>,
     }
 
     impl World {
@@ -445,7 +462,7 @@ mod tests {
         /// Does it; says whether a call was let through.
         fn act(&mut self, act: Act) -> bool {
             match act {
-                Act::Admit => match self.breaker.admit(Purpose::Ordinary, self.now) {
+                Act::Admit => match self.breaker.admit(CallPurpose::Ordinary, self.now) {
                     Ok(admission) => {
                         self.under_way.push(admission);
                         return true;
@@ -475,7 +492,7 @@ mod tests {
                     prop_assert!(!let_through || world.now >= until);
                 }
                 open_until = match world.breaker.state {
-                    State::Open { since } => Some(since.plus_millis(60_000)),
+                    BreakerState::Open { since } => Some(since.plus_millis(60_000)),
                     _ => None,
                 };
             }
@@ -487,7 +504,7 @@ mod tests {
             // Before each act: the phase, and the calls under way in it or ended in it.
             let (mut phase, mut counted) = (0, 0);
             for act in acts {
-                let given_up = matches!(act, Act::End(_, Outcome::Abandoned));
+                let given_up = matches!(act, Act::End(_, CallOutcome::Abandoned));
                 let under_way = world.under_way.iter().filter(|one| one.phase == Some(phase)).count();
                 let let_through = world.act(act);
                 if world.breaker.phase != phase {
@@ -496,7 +513,7 @@ mod tests {
                     counted -= under_way - world.under_way.iter().filter(|one| one.phase == Some(phase)).count();
                 }
                 counted += usize::from(let_through);
-                prop_assert!(world.breaker.phase() != Phase::HalfOpen || counted <= 10);
+                prop_assert!(world.breaker.phase() != BreakerPhase::HalfOpen || counted <= 10);
             }
         }
 
@@ -505,10 +522,10 @@ mod tests {
             let mut breaker = new();
             let mut now = at(0);
             for (wait, millis) in waits {
-                let admission = breaker.admit(Purpose::Ordinary, now).unwrap();
+                let admission = breaker.admit(CallPurpose::Ordinary, now).unwrap();
                 now = now.plus_millis(wait);
-                breaker.record(admission, Outcome::Ended { failed: false, millis }, now);
-                prop_assert_eq!(breaker.phase(), Phase::Closed);
+                breaker.record(admission, CallOutcome::Ended { failed: false, millis }, now);
+                prop_assert_eq!(breaker.phase(), BreakerPhase::Closed);
             }
         }
 
@@ -526,10 +543,10 @@ mod tests {
                     world.act(Act::Admit);
                 }
             }
-            if world.breaker.phase() != Phase::Closed {
+            if world.breaker.phase() != BreakerPhase::Closed {
                 world.act(Act::Wait(120_000));
                 (0..10).for_each(|_| call(&mut world.breaker, FINE, world.now));
-                prop_assert_eq!(world.breaker.phase(), Phase::Closed);
+                prop_assert_eq!(world.breaker.phase(), BreakerPhase::Closed);
             }
         }
 
@@ -540,11 +557,11 @@ mod tests {
             let mut breaker = new();
             for n in 0..outcomes.len() {
                 let (failed, slow) = outcomes[n];
-                call(&mut breaker, Outcome::Ended { failed, millis: if slow { 300_001 } else { 1 } }, at(0));
+                call(&mut breaker, CallOutcome::Ended { failed, millis: if slow { 300_001 } else { 1 } }, at(0));
                 let last = &outcomes[(n + 1).saturating_sub(20)..=n];
                 let failures = last.iter().filter(|(failed, _)| *failed).count();
                 let opens = last.len() >= 10 && (failures * 2 >= last.len() || last.iter().all(|(_, slow)| *slow));
-                prop_assert_eq!(breaker.phase() == Phase::Open, opens);
+                prop_assert_eq!(breaker.phase() == BreakerPhase::Open, opens);
                 if opens {
                     break;
                 }
@@ -564,7 +581,7 @@ mod tests {
             let mut breaker = Breaker::new(policy);
             prop_assert_eq!(breaker.policy.bounded(), breaker.policy);
             for act in acts {
-                if let (Act::End(_, outcome), Ok(admission)) = (act, breaker.admit(Purpose::Ordinary, at(0))) {
+                if let (Act::End(_, outcome), Ok(admission)) = (act, breaker.admit(CallPurpose::Ordinary, at(0))) {
                     breaker.record(admission, outcome, at(0));
                 }
             }

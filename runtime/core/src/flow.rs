@@ -101,15 +101,15 @@ pub struct Pointer(String);
 /// A text that is no pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a pointer is empty or begins with `/`, has at most 256 bytes, and `~` in it is followed by 0 or 1")]
-pub struct BadPointer;
+pub struct InvalidPointer;
 
 impl std::str::FromStr for Pointer {
-    type Err = BadPointer;
+    type Err = InvalidPointer;
 
-    fn from_str(text: &str) -> Result<Self, BadPointer> {
+    fn from_str(text: &str) -> Result<Self, InvalidPointer> {
         let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         let begins = text.is_empty() || text.starts_with('/');
-        if begins && escaped && text.len() <= POINTER_BYTES { Ok(Self(text.to_owned())) } else { Err(BadPointer) }
+        if begins && escaped && text.len() <= POINTER_BYTES { Ok(Self(text.to_owned())) } else { Err(InvalidPointer) }
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(pointer(good).as_str(), good);
         }
         for bad in ["customer", "/a~", "/a~2", &format!("/{}", "x".repeat(256))] {
-            assert_eq!(bad.parse::<Pointer>(), Err(BadPointer), "{bad}");
+            assert_eq!(bad.parse::<Pointer>(), Err(InvalidPointer), "{bad}");
         }
     }
 

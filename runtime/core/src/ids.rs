@@ -120,10 +120,10 @@ macro_rules! ulids {
         }
 
         impl FromStr for $name {
-            type Err = BadName;
+            type Err = InvalidName;
 
-            fn from_str(text: &str) -> Result<Self, BadName> {
-                let bad = || BadName { kind: $kind, rule: $rule };
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let bad = || InvalidName { kind: $kind, rule: $rule };
                 if text.len() != ulid::ULID_LEN || text.bytes().any(|b| b.is_ascii_uppercase()) {
                     return Err(bad());
                 }
@@ -204,10 +204,10 @@ impl fmt::Debug for ComponentDigest {
 }
 
 impl FromStr for ComponentDigest {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = || BadName { kind: "component digest", rule: "`sha256:` and 64 lower-case hexadecimal digits" };
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let bad = || InvalidName { kind: "component digest", rule: "`sha256:` and 64 lower-case hexadecimal digits" };
         let digits = text.strip_prefix("sha256:").ok_or_else(bad)?.as_bytes();
         let digit = |b: u8| match b {
             b'0'..=b'9' => Ok(b - b'0'),
@@ -245,7 +245,7 @@ impl<'de> Deserialize<'de> for ComponentDigest {
 /// A text is no name of that kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind}: it is {rule}")]
-pub struct BadName {
+pub struct InvalidName {
     /// What it should have named.
     pub kind: &'static str,
     /// The rule that it breaks.
@@ -299,13 +299,13 @@ macro_rules! names {
         }
 
         impl FromStr for $name {
-            type Err = BadName;
+            type Err = InvalidName;
 
-            fn from_str(text: &str) -> Result<Self, BadName> {
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
                 if is_label(text) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(BadName {
+                    Err(InvalidName {
                         kind: $kind,
                         rule: "1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit",
                     })

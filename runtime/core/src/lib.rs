@@ -5,19 +5,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod breaker;
 pub mod clock;
 pub mod codes;
+pub mod failpoint;
 pub mod failure;
 pub mod flow;
-pub mod gate;
 pub mod ids;
 pub mod journal;
 pub mod lane;
 pub mod limits;
 pub mod manifest;
 pub mod money;
-pub mod parts;
 pub mod policy;
 pub mod quotas;
 pub mod retry;
@@ -42,4 +42,4 @@ pub use manifest::Manifest;
 pub use policy::Policy;
 pub use retry::RetryPolicy;
 pub use topics::{Topic, TopicPattern};
-pub use wire::Problem;
+pub use wire::InputProblem;

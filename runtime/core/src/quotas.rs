@@ -41,7 +41,7 @@ impl Default for Quotas {
 
 /// A text is not a list of quotas.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadQuotas {
+pub enum InvalidQuotas {
     /// There is no such quota.
     #[error("there is no quota `{0}`: there are runs, state, payloads, logs, events and topics")]
     Name(String),
@@ -59,13 +59,13 @@ impl Quotas {
     /// The defaults with those changed that a text such as `runs=100000, state=4GiB` names.
     ///
     /// # Errors
-    /// [`BadQuotas`] for the first part that is not `NAME=AMOUNT`.
-    pub fn parse(text: &str) -> Result<Self, BadQuotas> {
+    /// [`InvalidQuotas`] for the first part that is not `NAME=AMOUNT`.
+    pub fn parse(text: &str) -> Result<Self, InvalidQuotas> {
         let mut quotas = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, amount) = part.split_once('=').unwrap_or((part, ""));
             let (name, amount) = (name.trim(), amount.trim());
-            let bad = || BadQuotas::Amount { name: shown(name), amount: shown(amount) };
+            let bad = || InvalidQuotas::Amount { name: shown(name), amount: shown(amount) };
             let number = || amount.parse::<u64>().map_err(|_| bad());
             let size = || size(amount).ok_or_else(bad);
             match name {
@@ -75,7 +75,7 @@ impl Quotas {
                 "state" => quotas.state_bytes = size()?,
                 "payloads" => quotas.payload_bytes = size()?,
                 "logs" => quotas.log_bytes = size()?,
-                _ => return Err(BadQuotas::Name(shown(name))),
+                _ => return Err(InvalidQuotas::Name(shown(name))),
             }
         }
         Ok(quotas)

@@ -42,7 +42,7 @@ impl Default for RetryPolicy {
 /// A policy outside its bounds; the text says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadPolicy(pub &'static str);
+pub struct InvalidRetryPolicy(pub &'static str);
 
 impl RetryPolicy {
     /// One attempt, and no other.
@@ -91,17 +91,17 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// Says which bound is broken.
-    pub const fn checked(self) -> Result<Self, BadPolicy> {
+    pub const fn checked(self) -> Result<Self, InvalidRetryPolicy> {
         if self.max_attempts > ATTEMPTS_MAX {
-            Err(BadPolicy("at most 10000 attempts; 0 means without end"))
+            Err(InvalidRetryPolicy("at most 10000 attempts; 0 means without end"))
         } else if self.max_millis > DELAY_MAX_MILLIS {
-            Err(BadPolicy("no delay is longer than 7 days"))
+            Err(InvalidRetryPolicy("no delay is longer than 7 days"))
         } else if self.initial_millis > self.max_millis {
-            Err(BadPolicy("the first delay is no longer than the longest"))
+            Err(InvalidRetryPolicy("the first delay is no longer than the longest"))
         } else if self.factor_permille < 1_000 || self.factor_permille > FACTOR_MAX_PERMILLE {
-            Err(BadPolicy("a factor is from 1000 to 100000 thousandths"))
+            Err(InvalidRetryPolicy("a factor is from 1000 to 100000 thousandths"))
         } else if self.jitter_permille > 1_000 {
-            Err(BadPolicy("jitter is at most 1000 thousandths"))
+            Err(InvalidRetryPolicy("jitter is at most 1000 thousandths"))
         } else {
             Ok(self)
         }
@@ -133,7 +133,7 @@ impl RetryPolicy {
 /// What becomes of a run that has no attempt left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Then {
+pub enum OnExhausted {
     /// It is parked, for a person.
     Park,
     /// It has failed.
@@ -146,7 +146,7 @@ pub struct RunRetry {
     /// When.
     pub policy: RetryPolicy,
     /// And then; none means park for a root run, fail for the child of another.
-    pub then: Option<Then>,
+    pub then: Option<OnExhausted>,
     /// Whether traps and limits are tried again too.
     pub on_trap: bool,
 }
@@ -163,7 +163,7 @@ pub enum AfterFailure {
     /// tried again but for its policy (`host/retries-exhausted`).
     GiveUp {
         /// What becomes of the run.
-        then: Then,
+        then: OnExhausted,
         /// Whether attempts ran out.
         exhausted: bool,
     },
@@ -191,7 +191,7 @@ impl RunRetry {
             let next = failed.attempt.saturating_add(1);
             return AfterFailure::Retry { delay_millis: self.policy.delay_before(next, random) };
         }
-        let then = self.then.unwrap_or(if failed.child { Then::Fail } else { Then::Park });
+        let then = self.then.unwrap_or(if failed.child { OnExhausted::Fail } else { OnExhausted::Park });
         AfterFailure::GiveUp { then, exhausted: worth_it && self.policy.max_attempts > 1 }
     }
 }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn traps_and_limits_are_tried_again_only_where_it_is_asked_for() {
         let failed = FailedAttempt { attempt: 1, retryable: true, trap_or_limit: true, child: false };
-        let gives_up = AfterFailure::GiveUp { then: Then::Park, exhausted: false };
+        let gives_up = AfterFailure::GiveUp { then: OnExhausted::Park, exhausted: false };
         assert_eq!(RunRetry::default().after_failure(failed, 0), gives_up);
         let on_trap = RunRetry { on_trap: true, ..RunRetry::default() };
         assert_eq!(on_trap.after_failure(failed, 0), AfterFailure::Retry { delay_millis: 1_000 });
@@ -252,10 +252,19 @@ mod tests {
     fn children_fail_and_roots_are_parked() {
         let last = |child| FailedAttempt { attempt: 5, retryable: true, trap_or_limit: false, child };
         let retry = RunRetry::default();
-        assert_eq!(retry.after_failure(last(false), 0), AfterFailure::GiveUp { then: Then::Park, exhausted: true });
-        assert_eq!(retry.after_failure(last(true), 0), AfterFailure::GiveUp { then: Then::Fail, exhausted: true });
-        let told = RunRetry { then: Some(Then::Fail), ..retry };
-        assert_eq!(told.after_failure(last(false), 0), AfterFailure::GiveUp { then: Then::Fail, exhausted: true });
+        assert_eq!(
+            retry.after_failure(last(false), 0),
+            AfterFailure::GiveUp { then: OnExhausted::Park, exhausted: true }
+        );
+        assert_eq!(
+            retry.after_failure(last(true), 0),
+            AfterFailure::GiveUp { then: OnExhausted::Fail, exhausted: true }
+        );
+        let told = RunRetry { then: Some(OnExhausted::Fail), ..retry };
+        assert_eq!(
+            told.after_failure(last(false), 0),
+            AfterFailure::GiveUp { then: OnExhausted::Fail, exhausted: true }
+        );
     }
 
     proptest! {

@@ -313,7 +313,7 @@ pub struct Run {
     /// How many entries its stored journal has; 0 where there is none to read.
     pub journal_entries: u64,
     /// Set once it was asked to end.
-    pub cancel: Option<CancelAsked>,
+    pub cancel: Option<CancelRequest>,
     /// It goes on when its parent ends.
     pub detached: bool,
     /// The lanes that it goes in, in the order in which it enters them.
@@ -325,7 +325,7 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// In the order in which the guest named them.
-    pub any_of: Vec<WaitFor>,
+    pub any_of: Vec<WaitCondition>,
     /// Whether every one of them must have come, not the first alone.
     pub all: bool,
     /// When the wait ends whatever has come.
@@ -342,7 +342,7 @@ impl Wait {
 
 /// One thing that a run can wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum WaitFor {
+pub enum WaitCondition {
     /// The next signal of that name.
     Signal(String),
     /// The end of a run that this run started.
@@ -351,7 +351,7 @@ pub enum WaitFor {
 
 /// Somebody wants the run to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CancelAsked {
+pub struct CancelRequest {
     /// Since when.
     pub at: Timestamp,
     /// At once, rather than after a grace period in which it may compensate.

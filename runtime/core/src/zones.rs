@@ -46,12 +46,12 @@ pub struct ZoneData {
 }
 
 #[derive(Default)]
-struct Registry {
+struct ZoneRegistry {
     source: Option<Arc<dyn ZoneSource>>,
     known: HashMap<String, Zone>,
 }
 
-static REGISTRY: LazyLock<RwLock<Registry>> = LazyLock::new(RwLock::default);
+static REGISTRY: LazyLock<RwLock<ZoneRegistry>> = LazyLock::new(RwLock::default);
 
 /// Makes `source` the one that zones are read from from now on.
 pub fn install(source: Arc<dyn ZoneSource>) {
@@ -102,15 +102,15 @@ pub fn is_zone_name(name: &str) -> bool {
 
 /// A time zone. Cheap to clone; equal to every one of the same name.
 #[derive(Clone)]
-pub struct Zone(Arc<Rules>);
+pub struct Zone(Arc<ZoneRules>);
 
-struct Rules {
+struct ZoneRules {
     name: String,
-    offsets: Offsets,
+    offsets: ZoneOffsets,
     fingerprint: u64,
 }
 
-enum Offsets {
+enum ZoneOffsets {
     Bundled(Tz),
     File(tz::TimeZone),
     Unknown,
@@ -148,7 +148,7 @@ impl Zone {
     /// Coordinated universal time.
     #[must_use]
     pub fn utc() -> Self {
-        static UTC: LazyLock<Zone> = LazyLock::new(|| Zone::of("UTC", Offsets::Bundled(Tz::UTC), 0));
+        static UTC: LazyLock<Zone> = LazyLock::new(|| Zone::of("UTC", ZoneOffsets::Bundled(Tz::UTC), 0));
         UTC.clone()
     }
 
@@ -156,7 +156,7 @@ impl Zone {
     #[must_use]
     pub fn bundled(name: &str) -> Option<Self> {
         let rules = name.parse().ok()?;
-        Some(Self::of(name, Offsets::Bundled(rules), xxh3_64(format!("bundled {BUNDLED} {name}").as_bytes())))
+        Some(Self::of(name, ZoneOffsets::Bundled(rules), xxh3_64(format!("bundled {BUNDLED} {name}").as_bytes())))
     }
 
     /// The zone that a TZif file describes; none if it is no such file, or counts leap seconds.
@@ -167,24 +167,24 @@ impl Zone {
         }
         let rules = tz::TimeZone::from_tz_data(file).ok()?;
         let counts_leap_seconds = !rules.as_ref().leap_seconds().is_empty();
-        (!counts_leap_seconds).then(|| Self::of(name, Offsets::File(rules), xxh3_64(file)))
+        (!counts_leap_seconds).then(|| Self::of(name, ZoneOffsets::File(rules), xxh3_64(file)))
     }
 
     /// A zone whose name is well formed and whose rules this process does not have; none if [`is_zone_name`] does not accept the name.
     /// It shows the time of Greenwich, and a schedule in it has no next time.
     #[must_use]
     pub fn unknown(name: &str) -> Option<Self> {
-        is_zone_name(name).then(|| Self::of(name, Offsets::Unknown, 0))
+        is_zone_name(name).then(|| Self::of(name, ZoneOffsets::Unknown, 0))
     }
 
     /// Whether this process has its rules.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        !matches!(self.0.offsets, Offsets::Unknown)
+        !matches!(self.0.offsets, ZoneOffsets::Unknown)
     }
 
-    fn of(name: &str, offsets: Offsets, fingerprint: u64) -> Self {
-        Self(Arc::new(Rules { name: name.to_owned(), offsets, fingerprint }))
+    fn of(name: &str, offsets: ZoneOffsets, fingerprint: u64) -> Self {
+        Self(Arc::new(ZoneRules { name: name.to_owned(), offsets, fingerprint }))
     }
 
     /// Its name in the IANA list.
@@ -202,10 +202,10 @@ impl Zone {
     /// The offset from Greenwich at an instant, in seconds.
     fn seconds_at(&self, instant: i64) -> i32 {
         match &self.0.offsets {
-            Offsets::Bundled(zone) => chrono::DateTime::from_timestamp(instant, 0)
+            ZoneOffsets::Bundled(zone) => chrono::DateTime::from_timestamp(instant, 0)
                 .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
-            Offsets::File(zone) => zone.find_local_time_type(instant).map_or(0, tz::LocalTimeType::ut_offset),
-            Offsets::Unknown => 0,
+            ZoneOffsets::File(zone) => zone.find_local_time_type(instant).map_or(0, tz::LocalTimeType::ut_offset),
+            ZoneOffsets::Unknown => 0,
         }
     }
 
@@ -227,7 +227,7 @@ impl TimeZone for Zone {
     }
 
     fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> MappedLocalTime<ZoneOffset> {
-        if let Offsets::Bundled(zone) = &self.0.offsets {
+        if let ZoneOffsets::Bundled(zone) = &self.0.offsets {
             return zone.offset_from_local_datetime(local).map(|offset| self.offset(offset.fix().local_minus_utc()));
         }
         let wall = local.and_utc().timestamp();
@@ -406,8 +406,8 @@ mod tests {
 
     #[test]
     fn a_source_is_asked_before_the_copy_and_again_by_a_refresh() {
-        struct One(std::sync::Mutex<Vec<u8>>);
-        impl ZoneSource for One {
+        struct SingleOffset(std::sync::Mutex<Vec<u8>>);
+        impl ZoneSource for SingleOffset {
             fn read(&self, name: &str) -> Option<Vec<u8>> {
                 (name == "Test/Fixture").then(|| self.0.lock().unwrap().clone())
             }
@@ -418,7 +418,7 @@ mod tests {
                 "a test".to_owned()
             }
         }
-        let source = Arc::new(One(std::sync::Mutex::new(tzif(3_600, &[], "<+01>-1"))));
+        let source = Arc::new(SingleOffset(std::sync::Mutex::new(tzif(3_600, &[], "<+01>-1"))));
         install(Arc::clone(&source) as Arc<dyn ZoneSource>);
         let at = |name: &str| local(&name.parse::<Zone>().unwrap(), "2026-01-01T12:00:00");
         let noon = DateTime::parse_from_rfc3339("2026-01-01T12:00:00Z").unwrap().timestamp();

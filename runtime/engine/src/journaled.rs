@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidemill_core::journal::{Hash, Kind, Met, Mismatch, NewEntry};
+use tidemill_core::journal::{CallReplay, Hash, Kind, Mismatch, NewEntry};
 use tidemill_core::run::{Export, Wait};
 use tidemill_core::{Code, Failure, Fuel};
 
@@ -30,13 +30,13 @@ impl Guest {
             return Ok(None);
         }
         match self.history.journal.call(kind, request) {
-            Ok(Met::Recorded(recorded)) => {
+            Ok(CallReplay::Recorded(recorded)) => {
                 self.log.clock.not_before(recorded.at);
                 let answer = decode(&recorded.result)?;
                 self.replayed_one()?;
                 Ok(Some(answer))
             }
-            Ok(Met::Live) => self.go_live().map(|()| None),
+            Ok(CallReplay::Live) => self.go_live().map(|()| None),
             Err(mismatch) => Err(self.mismatch(&mismatch).into()),
         }
     }
@@ -215,7 +215,7 @@ impl Guest {
 
     /// Ends the activation because something else is recorded.
     pub fn mismatch(&mut self, mismatch: &Mismatch) -> End {
-        let seen = |seen: &tidemill_core::journal::Seen| {
+        let seen = |seen: &tidemill_core::journal::CallDescription| {
             serde_json::json!({
                 "call": seen.kind,
                 "step": seen.step,

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tidemill_control::{Deployed, Preview};
 use tidemill_core::ComponentDigest;
-use tidemill_core::manifest::Change;
-use tidemill_core::schedule::Ends;
+use tidemill_core::manifest::ManifestChange;
+use tidemill_core::schedule::ScheduleEnd;
 use tidemill_store::records::Deployment;
 use utoipa::ToSchema;
 
@@ -108,7 +108,7 @@ impl<'a> DeployedJson<'a> {
     /// The answer to a change.
     #[must_use]
     pub fn of(deployed: &'a Deployed, dry_run: bool) -> Self {
-        let change = |change: &'a Change| ChangeJson {
+        let change = |change: &'a ManifestChange| ChangeJson {
             pointer: &change.pointer,
             from: change.from.as_ref(),
             to: change.to.as_ref(),
@@ -117,7 +117,7 @@ impl<'a> DeployedJson<'a> {
             name: preview.name.as_str(),
             time_zone: &preview.time_zone,
             firings: preview.ahead.firings.iter().cloned().map(PlannedJson::from).collect(),
-            ends: preview.ahead.ends.map(Ends::as_str),
+            ends: preview.ahead.ends.map(ScheduleEnd::as_str),
         };
         Self {
             deployment: DeploymentJson::of(&deployed.deployment),

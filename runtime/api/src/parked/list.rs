@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
-use tidemill_core::wire::Cursor;
+use tidemill_core::wire::PageCursor;
 use tidemill_store::records::ParkedFilter;
 
 use super::json::{GroupJson, Inbox, ParkedJson};
@@ -55,6 +55,6 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     if items.is_empty() {
         check_known(&state, deployment.as_ref()).await?;
     }
-    let next = page.next.map(|place| Cursor::new(place).encode(&scope));
+    let next = page.next.map(|place| PageCursor::new(place).encode(&scope));
     Ok(ok(&Inbox { items, next, groups }))
 }

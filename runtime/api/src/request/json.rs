@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::Method;
 use serde_json::{Map, Value};
 use tidemill_core::Code;
-use tidemill_core::wire::{self, BadJson, json};
+use tidemill_core::wire::{self, InvalidJson, json};
 
 use super::{body, headers};
 use crate::config::{DOCUMENT_BYTES, NOTE_BYTES};
@@ -13,7 +13,7 @@ use crate::state::ApiState;
 
 /// The body of a request that is a JSON object, or is left out.
 #[derive(Debug)]
-pub struct Object(wire::Object);
+pub struct Object(wire::ObjectReader);
 
 impl FromRequest<ApiState> for Object {
     type Rejection = Problem;
@@ -26,7 +26,7 @@ impl FromRequest<ApiState> for Object {
         }
         let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
         if bytes.is_empty() {
-            return Ok(Self(wire::Object::new(String::new(), Map::new())));
+            return Ok(Self(wire::ObjectReader::new(String::new(), Map::new())));
         }
         headers::json(&parts.headers)?;
         Self::read(&bytes)
@@ -40,7 +40,7 @@ impl Object {
     /// [`Code::BadJson`] with the position; [`Code::BadField`] where it is another value.
     pub fn read(bytes: &[u8]) -> Answer<Self> {
         match json::parse(bytes, DOCUMENT_BYTES).map_err(bad_json)? {
-            Value::Object(fields) => Ok(Self(wire::Object::new(String::new(), fields))),
+            Value::Object(fields) => Ok(Self(wire::ObjectReader::new(String::new(), fields))),
             _ => Err(Problem::new(Code::BadField, "the body is a JSON value, but no object")),
         }
     }
@@ -62,7 +62,7 @@ impl Object {
     /// The code of the first thing wrong, with a pointer for each.
     pub fn fields<T>(
         mut self,
-        take: impl FnOnce(&mut wire::Object, &mut Vec<wire::Problem>) -> Option<T>,
+        take: impl FnOnce(&mut wire::ObjectReader, &mut Vec<wire::InputProblem>) -> Option<T>,
     ) -> Answer<T> {
         let mut problems = Vec::new();
         let taken = take(&mut self.0, &mut problems);
@@ -87,8 +87,8 @@ impl Object {
 }
 
 /// The refusal of a body that is not JSON within its bounds.
-fn bad_json(why: BadJson) -> Problem {
-    let code = if matches!(why, BadJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
+fn bad_json(why: InvalidJson) -> Problem {
+    let code = if matches!(why, InvalidJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
     Problem::new(code, why.to_string())
 }
 

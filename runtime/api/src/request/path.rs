@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use tidemill_core::ids::BadName;
+use tidemill_core::ids::InvalidName;
 use tidemill_core::limits::STATE_KEY_BYTES;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_core::{
@@ -25,7 +25,7 @@ pub trait FromPath: Sized {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self>;
 }
 
-fn bad_name(text: &str, why: BadName) -> Problem {
+fn bad_name(text: &str, why: InvalidName) -> Problem {
     Problem::new(Code::BadName, format!("`{}` is {why}", quoted(text)))
 }
 
@@ -56,7 +56,10 @@ impl FromPath for Word {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         let text = params.next().unwrap_or_default();
         if text.is_empty() || text.len() > KEY_BYTES {
-            return Err(bad_name(text, BadName { kind: "name of a signal or key of a run", rule: "1 to 255 bytes" }));
+            return Err(bad_name(
+                text,
+                InvalidName { kind: "name of a signal or key of a run", rule: "1 to 255 bytes" },
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -70,7 +73,7 @@ impl FromPath for StateKey {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         let text = params.next().unwrap_or_default();
         if text.is_empty() || text.len() > STATE_KEY_BYTES {
-            return Err(bad_name(text, BadName { kind: "key of a deployment's state", rule: "1 to 512 bytes" }));
+            return Err(bad_name(text, InvalidName { kind: "key of a deployment's state", rule: "1 to 512 bytes" }));
         }
         Ok(Self(text.to_owned()))
     }
@@ -81,7 +84,7 @@ impl FromPath for Revision {
         let text = params.next().unwrap_or_default();
         text.parse()
             .map(Self::new)
-            .map_err(|_| bad_name(text, BadName { kind: "revision", rule: "a whole number from 1" }))
+            .map_err(|_| bad_name(text, InvalidName { kind: "revision", rule: "a whole number from 1" }))
     }
 }
 
@@ -93,7 +96,7 @@ impl FromPath for Place {
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
         let text = params.next().unwrap_or_default();
         let rule = "a whole number from 0";
-        text.parse().map(Self).map_err(|_| bad_name(text, BadName { kind: "place", rule }))
+        text.parse().map(Self).map_err(|_| bad_name(text, InvalidName { kind: "place", rule }))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidemill_core::DeploymentName;
 use tidemill_core::run::RunState;
-use tidemill_core::wire::{self, Field, Problem as Wrong};
+use tidemill_core::wire::{self, InputProblem as Wrong, ObjectField};
 use tidemill_store::records::RunFilter;
 use utoipa::ToSchema;
 
@@ -105,13 +105,13 @@ fn is_code(text: &str) -> bool {
 }
 
 /// The filter that an object in a body asks for. One that names nothing is refused: it would mean every run.
-pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
+pub fn of_body(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
     let pointer = field.pointer.clone();
     let mut fields = field.object(problems)?;
     let before = problems.len();
     let mut filter = RunFilter::default();
     let mut named = false;
-    let mut take = |fields: &mut wire::Object, name| fields.take(name).inspect(|_| named = true);
+    let mut take = |fields: &mut wire::ObjectReader, name| fields.take(name).inspect(|_| named = true);
     if let Some(field) = take(&mut fields, "deployment") {
         filter.deployment = field.parse(problems);
     }
@@ -147,7 +147,7 @@ pub fn of_body(field: Field, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
 }
 
 /// The labels that a field of a body names, each `NAME=VALUE`; one may stand alone.
-pub fn labels_of(field: Field, problems: &mut Vec<Wrong>) -> Vec<(String, String)> {
+pub fn labels_of(field: ObjectField, problems: &mut Vec<Wrong>) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     for field in field.one_or_many(LABELS, problems).unwrap_or_default() {
         let pointer = field.pointer.clone();

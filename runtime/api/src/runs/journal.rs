@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemill_core::journal::{JournalPage, PageStart, ShownEntry};
-use tidemill_core::wire::Cursor;
+use tidemill_core::journal::{DisplayEntry, JournalPage, PageStart};
+use tidemill_core::wire::PageCursor;
 use tidemill_core::{Code, RunId};
 use utoipa::ToSchema;
 
@@ -60,7 +60,7 @@ pub struct EntryJson<'a> {
 }
 
 impl<'a> EntryJson<'a> {
-    fn of(entry: &'a ShownEntry) -> Self {
+    fn of(entry: &'a DisplayEntry) -> Self {
         let json = is_json(entry.kind, &entry.result).then(|| readable(&entry.result)).flatten();
         let bare = json.is_none() && !entry.result.is_empty();
         Self {
@@ -107,7 +107,7 @@ pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: Ra
     let list = format!("journal of {id}");
     let (start, limit) = (begin(&params, &list)?, params.limit()?);
     let JournalPage { entries, next } = state.host.journal(id, start, limit, PAGE_BYTES).await?;
-    let next = next.map(|start| Cursor::new(start.to_bytes()).encode(&list));
+    let next = next.map(|start| PageCursor::new(start.to_bytes()).encode(&list));
     Ok(ok(&List { items: entries.iter().map(EntryJson::of).collect(), next }))
 }
 
@@ -115,7 +115,7 @@ pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: Ra
 fn begin(params: &Params, list: &str) -> Answer<PageStart> {
     match (params.parsed::<u64>("after")?, params.text("cursor")?) {
         (after, None) => Ok(PageStart::after(after.unwrap_or(0))),
-        (None, Some(cursor)) => Cursor::decode(list, cursor)
+        (None, Some(cursor)) => PageCursor::decode(list, cursor)
             .ok()
             .and_then(|cursor| PageStart::from_bytes(cursor.position()))
             .ok_or_else(|| Problem::new(Code::BadCursor, "not a cursor of this run's journal")),
@@ -132,9 +132,9 @@ mod tests {
 
     use super::*;
 
-    fn entry(seq: u64, kind: &'static str, result: impl Into<Bytes>) -> ShownEntry {
+    fn entry(seq: u64, kind: &'static str, result: impl Into<Bytes>) -> DisplayEntry {
         let result = result.into();
-        ShownEntry {
+        DisplayEntry {
             seq,
             kind,
             step: String::new(),
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    fn written(entry: &ShownEntry) -> serde_json::Value {
+    fn written(entry: &DisplayEntry) -> serde_json::Value {
         serde_json::to_value(EntryJson::of(entry)).unwrap()
     }
 

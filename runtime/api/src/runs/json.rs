@@ -1,7 +1,7 @@
 //! A run and its log lines as they are sent. Borrowed from the record: nothing is copied to be written.
 
 use serde::Serialize;
-use tidemill_core::run::{CancelAsked, Progress, Run, RunState, Trigger, Wait, WaitFor};
+use tidemill_core::run::{CancelRequest, Progress, Run, RunState, Trigger, Wait, WaitCondition};
 use tidemill_core::{Code, ComponentDigest, Failure, RunId};
 use tidemill_store::records::{FailedPart, LogLevel, LogLine, NumberedFailure};
 use utoipa::ToSchema;
@@ -305,8 +305,8 @@ impl<'a> FailureEntryJson<'a> {
 impl<'a> WaitJson<'a> {
     fn of(wait: &'a Wait) -> Self {
         let things = wait.any_of.iter().take(LISTED).map(|thing| match thing {
-            WaitFor::Signal(name) => WaitForJson::Signal(name),
-            WaitFor::Run(id) => WaitForJson::Run(*id),
+            WaitCondition::Signal(name) => WaitForJson::Signal(name),
+            WaitCondition::Run(id) => WaitForJson::Run(*id),
         });
         let things: Vec<_> = things.collect();
         let (any_of, all_of) = if wait.all { (Vec::new(), things) } else { (things, Vec::new()) };
@@ -316,7 +316,7 @@ impl<'a> WaitJson<'a> {
 }
 
 impl CancelJson {
-    fn of(asked: CancelAsked) -> Self {
+    fn of(asked: CancelRequest) -> Self {
         Self { asked_at: asked.at.into(), terminate: asked.terminate, told: asked.told }
     }
 }
@@ -405,7 +405,7 @@ mod tests {
     fn a_wait_says_what_it_is_for() {
         let until = Some(Timestamp::from_millis(0));
         let id = "0".repeat(26).parse::<RunId>().unwrap();
-        let things = vec![WaitFor::Signal("paid".to_owned()), WaitFor::Run(id)];
+        let things = vec![WaitCondition::Signal("paid".to_owned()), WaitCondition::Run(id)];
         assert_eq!(written(&Wait { until, ..Wait::default() }), json!({"until": "1970-01-01T00:00:00.000Z"}));
         let any = Wait { any_of: things.clone(), all: false, until: None };
         assert_eq!(written(&any), json!({"any_of": [{"signal": "paid"}, {"run": "0".repeat(26)}]}));

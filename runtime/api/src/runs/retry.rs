@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tidemill_control::{DryRun, Retried, RetryAsk};
 use tidemill_core::manifest::{ModuleRef, Source};
-use tidemill_core::wire::{self, Problem as Wrong};
+use tidemill_core::wire::{self, InputProblem as Wrong};
 use tidemill_core::{Code, ComponentDigest, RunId};
 use utoipa::ToSchema;
 
@@ -135,7 +135,7 @@ fn read(body: Object) -> Answer<Wanted> {
     })
 }
 
-fn source(component: wire::Field, problems: &mut Vec<Wrong>) -> Option<Source> {
+fn source(component: wire::ObjectField, problems: &mut Vec<Wrong>) -> Option<Source> {
     let text = component.text(256, problems)?;
     let read = text.parse().map(Source::Component).or_else(|_| text.parse().map(Source::Module));
     read.map_err(|_| problems.push(Wrong::field("/component", "this names no component", COMPONENT_FIX))).ok()

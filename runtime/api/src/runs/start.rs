@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tidemill_control::{Ask, Invoked};
 use tidemill_core::run::{Export, Run, Trigger};
 use tidemill_core::wire::parse_span;
-use tidemill_core::wire::span::BadSpan;
+use tidemill_core::wire::span::InvalidDuration;
 use tidemill_core::{DeploymentName, Failure};
 use tidemill_store::records::Requested;
 
@@ -134,7 +134,7 @@ fn delay(params: &Params) -> Answer<Option<Duration>> {
     let parse = |text: &str| match parse_span(text) {
         Ok(delay) if delay <= DELAY_MAX => Ok(delay),
         Ok(_) => Err(bad("delay", text, "it is at most 366 days")),
-        Err(BadSpan::Text) => Err(bad("delay", text, "it is a time such as `90s` or `2h 30m`")),
+        Err(InvalidDuration::Text) => Err(bad("delay", text, "it is a time such as `90s` or `2h 30m`")),
         Err(uneven) => Err(bad("delay", text, uneven)),
     };
     params.text("delay")?.map(parse).transpose()

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_control::ScheduleFilter;
-use tidemill_core::wire::{Field, Problem as Wrong};
+use tidemill_core::wire::{InputProblem as Wrong, ObjectField};
 use utoipa::ToSchema;
 
 use crate::deployments::get::check_known;
@@ -91,7 +91,7 @@ fn read(body: Object) -> Answer<(ScheduleFilter, Steer, String)> {
     })
 }
 
-fn schedules(field: Field, problems: &mut Vec<Wrong>) -> Option<ScheduleFilter> {
+fn schedules(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<ScheduleFilter> {
     let pointer = field.pointer.clone();
     let mut fields = field.object(problems)?;
     let before = problems.len();

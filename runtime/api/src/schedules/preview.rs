@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use tidemill_core::schedule::{Ahead, Ends, Planned};
+use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
 use tidemill_core::{DeploymentName, ScheduleName};
 use utoipa::ToSchema;
 
@@ -34,8 +34,8 @@ pub struct PlannedJson {
     dropped: bool,
 }
 
-impl From<Planned> for PlannedJson {
-    fn from(Planned { at, local, note, dropped }: Planned) -> Self {
+impl From<PlannedFiring> for PlannedJson {
+    fn from(PlannedFiring { at, local, note, dropped }: PlannedFiring) -> Self {
         Self { at: Time(at), local, note, dropped }
     }
 }
@@ -53,9 +53,9 @@ pub struct PreviewJson {
     ends: Option<&'static str>,
 }
 
-impl From<Ahead> for PreviewJson {
-    fn from(Ahead { firings, ends }: Ahead) -> Self {
-        Self { items: firings.into_iter().map(PlannedJson::from).collect(), ends: ends.map(Ends::as_str) }
+impl From<SchedulePreview> for PreviewJson {
+    fn from(SchedulePreview { firings, ends }: SchedulePreview) -> Self {
+        Self { items: firings.into_iter().map(PlannedJson::from).collect(), ends: ends.map(ScheduleEnd::as_str) }
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::DeploymentName;
-use tidemill_core::wire::Cursor;
+use tidemill_core::wire::PageCursor;
 
 use super::json::{SubscriptionJson, with_waiting};
 use crate::deployments::get::check_known;
@@ -36,5 +36,5 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
         check_known(&state, deployment.as_ref()).await?;
     }
     let items = items.iter().map(SubscriptionJson::of).collect();
-    Ok(ok(&List { items, next: page.next.map(|place| Cursor::new(place).encode(&scope)) }))
+    Ok(ok(&List { items, next: page.next.map(|place| PageCursor::new(place).encode(&scope)) }))
 }

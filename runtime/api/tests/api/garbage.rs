@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tidemill_core::wire::Cursor;
+use tidemill_core::wire::PageCursor;
 
 use super::world::World;
 
@@ -153,11 +153,11 @@ fn a_cursor_made_by_hand_reaches_nothing_and_breaks_nothing() {
     ];
     // The lists are known by the names that the API gives them, so that the cursors are read at all.
     for (path, list) in &lists {
-        let cursor = Cursor::new(vec![0xff]).encode(list);
+        let cursor = PageCursor::new(vec![0xff]).encode(list);
         runtime.block_on(async { world.get(&format!("{path}cursor={cursor}")).await.is(200) });
     }
     let result = runner.run(&(prop::sample::select(lists.to_vec()), place), |((path, list), place)| {
-        let cursor = Cursor::new(place).encode(&list);
+        let cursor = PageCursor::new(place).encode(&list);
         let answered = runtime.block_on(world.get(&format!("{path}cursor={cursor}")));
         prop_assert!(matches!(answered.status.as_u16(), 200 | 400), "{path}: {}", answered.status);
         Ok(())

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::json;
 use tidemill_control::Job;
-use tidemill_core::journal::{Journal, Kind, NewEntry, StepMet};
-use tidemill_core::run::{Export, Seed, Wait, WaitFor};
+use tidemill_core::journal::{Journal, Kind, NewEntry, StepReplay};
+use tidemill_core::run::{Export, Seed, Wait, WaitCondition};
 use tidemill_core::{Code, Fuel, RunId};
 use tidemill_engine::{Cause, Effects, Ended, Outcome, Point, StartRun, Stretched, Urgency, Went};
 
@@ -17,7 +17,7 @@ pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
         for ordinal in 0..children {
             effects.starts.push(child(&job, name, ordinal).await);
         }
-        let wait = Wait { any_of: vec![WaitFor::Signal(name.to_owned())], all: false, until: None };
+        let wait = Wait { any_of: vec![WaitCondition::Signal(name.to_owned())], all: false, until: None };
         let stretch = Stretched {
             effects,
             journal: journal.change(),
@@ -53,12 +53,14 @@ fn record(job: &Job, journal: &mut Journal) {
     let (at, fuel) = (job.run.created_at, Fuel::new(500));
     let shown = Some(&b"GET https://example.org/"[..]);
     journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });
-    let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!("a step is met that is there already") };
+    let Ok(StepReplay::New { id }) = journal.begin_step("charge") else {
+        panic!("a step is met that is there already")
+    };
     journal.open_step(id, 1, at, fuel);
     journal.step_done(id, Ok(br#"{"charge": "ch_1"}"#), at, fuel).unwrap();
     let input: serde_json::Value = serde_json::from_slice(&job.input).unwrap();
     let Some(calls) = input["calls"].as_u64() else { return };
-    let Ok(StepMet::New { id }) = journal.begin_step("many") else { panic!("a step is met that is there already") };
+    let Ok(StepReplay::New { id }) = journal.begin_step("many") else { panic!("a step is met that is there already") };
     journal.open_step(id, 1, at, fuel);
     for _ in 0..calls {
         journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });

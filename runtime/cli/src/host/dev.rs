@@ -140,7 +140,7 @@ pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliEr
     let join = if version.contains('-') { '.' } else { '-' };
     let plain = version.split('+').next().unwrap_or(version);
     let version = format!("{plain}{join}b{}", digest.get(..12).unwrap_or(&digest));
-    let version = version.parse().map_err(|bad: tidemill_core::ids::BadName| {
+    let version = version.parse().map_err(|bad: tidemill_core::ids::InvalidName| {
         CliError::usage(format!("the version {version}: {bad}"), "shorten `version` under [module]")
     })?;
     project.file.manifest.source = Source::Module(ModuleRef { name: reference.name.clone(), version });

@@ -128,8 +128,8 @@ impl<'a> Checked<'a> {
     }
 }
 
-fn refused(detail: String, problems: Vec<wire::Problem>) -> CliError {
-    let field = |wire::Problem { code, pointer, message, fix }| Field {
+fn refused(detail: String, problems: Vec<wire::InputProblem>) -> CliError {
+    let field = |wire::InputProblem { code, pointer, message, fix }| Field {
         pointer,
         code: code.to_string(),
         detail: message,

@@ -47,7 +47,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     if let Some(name) = &args.name {
         let name = name
             .parse()
-            .map_err(|bad: tidemill_core::ids::BadName| CliError::usage(bad.to_string(), "choose another name"))?;
+            .map_err(|bad: tidemill_core::ids::InvalidName| CliError::usage(bad.to_string(), "choose another name"))?;
         project.file.manifest.name = Some(name);
     }
     let component = project.component_bytes()?;

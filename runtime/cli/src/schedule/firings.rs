@@ -4,7 +4,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 use tidemill_core::manifest::Manifest;
-use tidemill_core::schedule::{Ahead, Ends, Planned};
+use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
 
 use crate::printer::clean;
 
@@ -65,14 +65,14 @@ impl Firing {
 impl Firings {
     /// The next firings of a manifest's schedules after `now`, without a host.
     pub fn of(manifest: &Manifest, now: Timestamp) -> Vec<Self> {
-        let firing = |Planned { at, local, note, dropped }| Firing { at: at.to_rfc3339(), local, note, dropped };
+        let firing = |PlannedFiring { at, local, note, dropped }| Firing { at: at.to_rfc3339(), local, note, dropped };
         let schedules = manifest.schedules.iter().map(|schedule| {
-            let Ahead { firings, ends } = schedule.ahead(now, FIRINGS, schedule.spec().limit);
+            let SchedulePreview { firings, ends } = schedule.ahead(now, FIRINGS, schedule.spec().limit);
             Self {
                 name: schedule.name().to_string(),
                 time_zone: schedule.spec().time_zone.name().to_owned(),
                 firings: firings.into_iter().map(firing).collect(),
-                ends: ends.map(|ends: Ends| ends.as_str().to_owned()),
+                ends: ends.map(|ends: ScheduleEnd| ends.as_str().to_owned()),
             }
         });
         schedules.collect()

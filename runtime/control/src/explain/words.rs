@@ -1,6 +1,6 @@
 //! What is said of a run in each of its states, and what to do next.
 
-use tidemill_core::run::{Run, RunState, Wait, WaitFor};
+use tidemill_core::run::{Run, RunState, Wait, WaitCondition};
 use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::Store;
 
@@ -101,11 +101,11 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, Cont
     let (mut things, mut next) = (Vec::new(), None);
     for thing in any_of.iter().take(NAMED) {
         match thing {
-            WaitFor::Signal(name) => {
+            WaitCondition::Signal(name) => {
                 things.push(format!("the signal `{name}`"));
                 next = next.or_else(|| Some(format!("`tidemill signal {} {name}` sends it.", run.id)));
             }
-            WaitFor::Run(id) => {
+            WaitCondition::Run(id) => {
                 let state = store.run(*id).await?.map_or("gone", |child| child.state.name());
                 things.push(format!("run {id}, which is {state}"));
                 next = next.or_else(|| Some(format!("`tidemill explain {id}` says why that one goes on.")));

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::retry::Then;
-use tidemill_core::run::{CancelAsked, Run, RunState};
-use tidemill_core::{Fuel, Timestamp, gate, parts};
+use tidemill_core::retry::OnExhausted;
+use tidemill_core::run::{CancelRequest, Run, RunState};
+use tidemill_core::{Fuel, Timestamp, batch, failpoint};
 use tidemill_engine::{Effects, Stretched};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Begins, Committed, FailedPart, FailureRecord, LogLine, StretchCommit};
@@ -72,7 +72,7 @@ impl Work {
 
     /// Takes note that the guest knows of its cancellation. The store knows since when that was asked for.
     pub(super) fn note_told(&mut self, now: Timestamp) {
-        let asked = CancelAsked { at: now, terminate: false, told: true };
+        let asked = CancelRequest { at: now, terminate: false, told: true };
         self.run.cancel.get_or_insert(asked).told = true;
     }
 
@@ -133,7 +133,7 @@ impl Work {
         let samples = effects.samples;
         let in_turn = if commit.reads.is_empty() { Vec::new() } else { self.sink.take_turns() };
         let turn = if writes && self.hold.is_none() { self.turn().await } else { None };
-        gate::pass("run/commit");
+        failpoint::hit("run/commit");
         let watch = Stopwatch::start();
         let done = if self.fresh {
             self.commit_first(commit, in_turn, last).await
@@ -141,7 +141,7 @@ impl Work {
             self.insist(commit, in_turn, last).await
         };
         drop(turn);
-        gate::pass("run/committed");
+        failpoint::hit("run/committed");
         match done {
             Ok((Committed::Done(mut caused), run)) => {
                 self.host.metrics.commits.observe(watch.elapsed().as_secs_f64());
@@ -189,14 +189,14 @@ impl Work {
     pub(super) async fn save(&mut self) -> bool {
         let logs = self.take_said();
         let journal = self.unsaved.take();
-        gate::pass("run/save");
+        failpoint::hit("run/save");
         let saved = if journal.is_none() && self.head == self.stored_head {
             self.host.store.save_progress(&self.host.owner, &self.run, logs.clone()).await
         } else {
             let head = self.head.clone();
             self.host.store.save(&self.host.owner, &self.run, journal.clone(), head, logs.clone()).await
         };
-        gate::pass("run/saved");
+        failpoint::hit("run/saved");
         match saved {
             Ok(()) => {
                 self.stored_head = self.head.clone();
@@ -301,18 +301,18 @@ impl Work {
         tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "the end of a run could not be committed");
         let StretchCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = commit;
         let child = run.trigger.parent.is_some();
-        let then = self.live.plan.retry.then.unwrap_or(if child { Then::Fail } else { Then::Park });
+        let then = self.live.plan.retry.then.unwrap_or(if child { OnExhausted::Fail } else { OnExhausted::Park });
         let (state, part) = match (&run.state, then) {
             (RunState::Cancelled, _) => (RunState::Cancelled, FailedPart::Cancellation),
-            (_, Then::Park) => (RunState::Parked(failure.clone()), FailedPart::Attempt),
-            (_, Then::Fail) => (RunState::Failed(failure.clone()), FailedPart::Attempt),
+            (_, OnExhausted::Park) => (RunState::Parked(failure.clone()), FailedPart::Attempt),
+            (_, OnExhausted::Fail) => (RunState::Failed(failure.clone()), FailedPart::Attempt),
         };
         run.state = state;
         run.ended_at = run.state.has_ended().then_some(now);
         // The store has only what was saved before. A run that it does not know has nothing there.
         let stored = if self.fresh { None } else { self.host.store.run(run.id).await? };
         run.journal_entries = stored.map_or(0, |stored| stored.journal_entries);
-        logs.truncate(parts::head(&logs, LINES_OF_END, BYTES_OF_END, |line| line.message.len()));
+        logs.truncate(batch::head(&logs, LINES_OF_END, BYTES_OF_END, |line| line.message.len()));
         failures.push(FailureRecord { at: now, attempt: run.attempt, part, failure }.bounded());
         let head = self.stored_head.clone();
         Ok(StretchCommit { begins, logs, failures, head, ..StretchCommit::of(owner, run, now) })

@@ -1,6 +1,6 @@
 //! What follows from how an attempt ended: a pure decision, so that it can be held against its rules without a run.
 
-use tidemill_core::retry::{AfterFailure, FailedAttempt, RunRetry, Then};
+use tidemill_core::retry::{AfterFailure, FailedAttempt, OnExhausted, RunRetry};
 use tidemill_core::run::RunEvent;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Cause, NextAttempt, Outcome};
@@ -144,11 +144,14 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: Attempt<'_>) -> Verdi
     let failed =
         FailedAttempt { attempt: attempt.number, retryable: failure.retryable, trap_or_limit, child: attempt.child };
     if cause == Cause::Mismatch || failure.code == Code::LimitGrace.as_str() {
-        return give_up(Then::Park, failure.clone());
+        return give_up(OnExhausted::Park, failure.clone());
     }
     // The same answers lead to the same failure.
     if attempt.nothing_again && matches!(cause, Cause::Guest | Cause::Trap) {
-        return give_up(retry.then.unwrap_or(if attempt.child { Then::Fail } else { Then::Park }), failure.clone());
+        return give_up(
+            retry.then.unwrap_or(if attempt.child { OnExhausted::Fail } else { OnExhausted::Park }),
+            failure.clone(),
+        );
     }
     // An attempt that an open circuit refused did not take place: it is made as soon as the circuit lets it.
     let refused = attempt.next.refused && failure.retryable && retry.policy.max_attempts != 1;
@@ -167,10 +170,10 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: Attempt<'_>) -> Verdi
     }
 }
 
-fn give_up(then: Then, failure: Failure) -> Verdict {
+fn give_up(then: OnExhausted, failure: Failure) -> Verdict {
     match then {
-        Then::Park => Verdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
-        Then::Fail => Verdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
+        OnExhausted::Park => Verdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
+        OnExhausted::Fail => Verdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
     }
 }
 

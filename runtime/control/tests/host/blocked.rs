@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::json;
 use tidemill_control::{Ask, Block, ControlError, HostConfig, StageName, install_zones};
 use tidemill_core::policy::PolicyInForce;
-use tidemill_core::schedule::Ends;
+use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Policy, ScheduleName};
 use tidemill_store::records::{RunFilter, Schedule};
 
@@ -52,7 +52,7 @@ async fn a_schedule_beyond_a_stricter_policy_does_not_fire_until_the_policy_allo
     let text = world.host.blocked_text().unwrap();
     assert!(text.contains("`a/often` (it fires 1m apart; the policy allows 10m)"), "{text}");
     let ahead = world.host.preview(&name("a"), &named("often"), 3, START).await.unwrap();
-    assert_eq!((ahead.firings.len(), ahead.ends), (0, Some(Ends::Blocked)));
+    assert_eq!((ahead.firings.len(), ahead.ends), (0, Some(ScheduleEnd::Blocked)));
 
     world.clock.set(START.plus_millis(HOUR));
     world.turn().await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_control::Job;
 use tidemill_core::clock::{Clock as _, ManualClock};
-use tidemill_core::journal::{Journal, Kind, Met, NewEntry, Position};
-use tidemill_core::run::{Wait, WaitFor};
+use tidemill_core::journal::{CallReplay, Journal, Kind, NewEntry, Position};
+use tidemill_core::run::{Wait, WaitCondition};
 use tidemill_core::{Fuel, RunId, Timestamp};
 use tidemill_engine::{Cause, Effects, Ended, Left, NextAttempt, Outcome, Point, Stretched, Urgency, Went};
 use tidemill_store::Store;
@@ -64,8 +64,8 @@ impl Durable {
     fn met(&mut self, kind: Kind) -> Option<Bytes> {
         self.calls += 1;
         match self.journal.call(kind, [self.calls; 16]).unwrap() {
-            Met::Recorded(recorded) => Some(recorded.result),
-            Met::Live => None,
+            CallReplay::Recorded(recorded) => Some(recorded.result),
+            CallReplay::Live => None,
         }
     }
 
@@ -193,7 +193,7 @@ impl Durable {
         if let Some(recorded) = self.came_before() {
             return Ok(recorded);
         }
-        let wait = Wait { any_of: vec![WaitFor::Signal(name.to_owned())], ..Wait::default() };
+        let wait = Wait { any_of: vec![WaitCondition::Signal(name.to_owned())], ..Wait::default() };
         loop {
             let after = self.effects.taken.last().copied();
             if let Some(signal) = self.store.inbox(self.job.run.id, name, after).await.unwrap() {
@@ -208,7 +208,7 @@ impl Durable {
 
     /// Waits for the end of a run.
     pub async fn child(&mut self, id: RunId) -> Flow<String> {
-        let wait = Wait { any_of: vec![WaitFor::Run(id)], ..Wait::default() };
+        let wait = Wait { any_of: vec![WaitCondition::Run(id)], ..Wait::default() };
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         if let Some(recorded) = self.came_before() {
             return Ok(text(recorded));

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidemill_control::{ControlError, PASSED_MAX};
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
-use tidemill_core::schedule::Ends;
+use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
 use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
 
@@ -190,9 +190,9 @@ async fn a_preview_ends_where_the_limit_does() {
         (times, ahead.ends)
     };
     assert_eq!(shown(1).await, (vec![2, 3, 4], None));
-    assert_eq!(shown(2).await, (vec![3, 4, 5], Some(Ends::Limit)), "one of five has fired");
-    assert_eq!(shown(4).await, (vec![5], Some(Ends::Limit)));
-    assert_eq!(shown(9).await, (vec![], Some(Ends::Limit)));
+    assert_eq!(shown(2).await, (vec![3, 4, 5], Some(ScheduleEnd::Limit)), "one of five has fired");
+    assert_eq!(shown(4).await, (vec![5], Some(ScheduleEnd::Limit)));
+    assert_eq!(shown(9).await, (vec![], Some(ScheduleEnd::Limit)));
     assert_eq!(shown(0).await, (vec![1, 2, 3], None), "what has passed takes nothing from it");
     let deployed = async |limit| {
         let manifest = Manifest::parse_json(manifest(limit).to_string().as_bytes()).unwrap();
@@ -200,8 +200,8 @@ async fn a_preview_ends_where_the_limit_does() {
         let ahead = deployed.previews.remove(0).ahead;
         (ahead.firings.len(), ahead.ends)
     };
-    assert_eq!(deployed(5).await, (4, Some(Ends::Limit)));
-    assert_eq!(deployed(6).await, (6, Some(Ends::Limit)), "another limit is counted anew");
+    assert_eq!(deployed(5).await, (4, Some(ScheduleEnd::Limit)));
+    assert_eq!(deployed(6).await, (6, Some(ScheduleEnd::Limit)), "another limit is counted anew");
     assert_eq!(deployed(30).await, (20, None));
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 
 /// The properties of one code.
-struct Facts {
+struct CodeInfo {
     name: &'static str,
     status: u16,
     retryable: bool,
@@ -44,9 +44,9 @@ macro_rules! codes {
             /// All codes, in the order of the list.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            pub(super) const fn facts(self) -> super::Facts {
+            pub(super) const fn facts(self) -> super::CodeInfo {
                 match self {
-                    $(Self::$variant => super::Facts {
+                    $(Self::$variant => super::CodeInfo {
                         name: concat!("host/", $name),
                         status: $status,
                         retryable: $retryable,

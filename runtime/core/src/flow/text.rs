@@ -16,18 +16,18 @@ const DEPTH: usize = 128;
 pub(super) fn at(pointer: &str, input: &[u8]) -> Option<String> {
     let path: Vec<String> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     let mut whole = serde_json::Deserializer::from_slice(input);
-    let found = Walk(&path).deserialize(&mut whole).ok()?;
+    let found = PointerSeed(&path).deserialize(&mut whole).ok()?;
     whole.end().ok()?;
     let written = found?.get();
     let mut text = String::with_capacity(written.len());
-    let form = Form { bytes: written.as_bytes(), text: written };
+    let form = ParsedText { bytes: written.as_bytes(), text: written };
     Some(if form.value(0, 0, &mut text).is_some() { text } else { written.to_owned() })
 }
 
 /// Follows the rest of a pointer down to a value.
-struct Walk<'a>(&'a [String]);
+struct PointerSeed<'a>(&'a [String]);
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for PointerSeed<'_> {
     type Value = Option<&'de RawValue>;
 
     fn deserialize<D: Deserializer<'de>>(self, de: D) -> Result<Self::Value, D::Error> {
@@ -38,7 +38,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for PointerSeed<'_> {
     type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         while let Some(field) = map.next_key::<String>()? {
             // Of two fields of one name, the last counts.
             if field == *name {
-                found = map.next_value_seed(Walk(rest))?;
+                found = map.next_value_seed(PointerSeed(rest))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let (mut found, mut here) = (None, 0);
         loop {
             if Some(here) == place {
-                match seq.next_element_seed(Walk(rest))? {
+                match seq.next_element_seed(PointerSeed(rest))? {
                     Some(value) => found = value,
                     None => return Ok(found),
                 }
@@ -104,12 +104,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 /// A JSON text that was read once already, so that only its structure is looked at.
-struct Form<'a> {
+struct ParsedText<'a> {
     bytes: &'a [u8],
     text: &'a str,
 }
 
-impl Form<'_> {
+impl ParsedText<'_> {
     /// Writes the value that begins at or after `from`; returns the first byte after it. None if it nests too deep.
     fn value(&self, from: usize, depth: usize, out: &mut String) -> Option<usize> {
         let from = self.past_space(from);

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::done::{OFFSETS, Place};
-use super::record::{Context, Read, Record, ended_step};
+use super::completed::{OFFSETS, RecordPlace};
+use super::record::{CodingContext, ReadRecord, Record, ended_step};
 
 /// The format that is written; every format up to it is read.
 pub(super) const FORMAT: u8 = 1;
@@ -31,19 +31,19 @@ pub(super) struct Chunk {
 
 /// The last chunk while it grows.
 #[derive(Debug, Clone)]
-pub(super) struct Tail {
+pub(super) struct OpenChunk {
     /// Its checksum is put in when it is handed out.
     pub(super) bytes: Vec<u8>,
     records: u32,
     done: u32,
-    context: Context,
+    context: CodingContext,
     /// It was sealed before and then cut: it takes no new step any more, else each would rewrite it once more.
     reopened: bool,
 }
 
 /// A place between two records, to come back to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct ChunkMark {
     pub(super) chunk: usize,
     pub(super) offset: usize,
     pub(super) in_chunk: (u32, u32),
@@ -57,18 +57,18 @@ pub(super) struct Mark {
 
 /// Where reading stands: before the record at `offset`, which is the `seq`-th from 0.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor {
+pub(super) struct RecordCursor {
     chunk: usize,
     offset: usize,
     pub(super) seq: u64,
     /// How many ended steps were passed by reading.
     pub(super) done: u64,
-    pub(super) context: Context,
+    pub(super) context: CodingContext,
 }
 
-impl Default for Cursor {
+impl Default for RecordCursor {
     fn default() -> Self {
-        Self { chunk: 0, offset: HEADER, seq: 0, done: 0, context: Context::default() }
+        Self { chunk: 0, offset: HEADER, seq: 0, done: 0, context: CodingContext::default() }
     }
 }
 
@@ -76,7 +76,7 @@ impl Default for Cursor {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chunks {
     pub(super) sealed: Vec<Chunk>,
-    pub(super) tail: Option<Tail>,
+    pub(super) tail: Option<OpenChunk>,
     pub(super) records: u64,
     pub(super) done: u64,
     pub(super) sealed_bytes: u64,
@@ -133,23 +133,23 @@ impl Chunks {
     }
 
     /// Where the next record will stand.
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn mark(&self) -> ChunkMark {
         let (offset, in_chunk, context) = match &self.tail {
-            Some(Tail { bytes, records, done, context, .. }) => {
+            Some(OpenChunk { bytes, records, done, context, .. }) => {
                 (bytes.len(), (*records, *done), (context.at, context.fuel, context.names()))
             }
             None => (HEADER, (0, 0), (0, 0, 0)),
         };
         let (records, done, last) = (self.records, self.done, self.last);
-        Mark { chunk: self.sealed.len(), offset, in_chunk, context, last, records, done }
+        ChunkMark { chunk: self.sealed.len(), offset, in_chunk, context, last, records, done }
     }
 
     /// Adds a record, and answers where it begins and the mark before it.
-    pub(super) fn append(&mut self, record: &Record<'_>, at: u64, fuel: u64) -> (Place, Mark) {
+    pub(super) fn append(&mut self, record: &Record<'_>, at: u64, fuel: u64) -> (RecordPlace, ChunkMark) {
         self.make_room(record);
         let mut mark = self.mark();
         loop {
-            let tail = self.tail.get_or_insert_with(Tail::new);
+            let tail = self.tail.get_or_insert_with(OpenChunk::new);
             tail.context.write(&mut tail.bytes, record, at, fuel);
             if tail.bytes.len() <= CHUNK_BYTES || tail.records == 0 {
                 break;
@@ -173,7 +173,7 @@ impl Chunks {
             }
         }
         let chunk = u32::try_from(mark.chunk).unwrap_or(u32::MAX);
-        (Place { chunk, offset: u32::try_from(mark.offset).unwrap_or(OFFSETS - 1) }, mark)
+        (RecordPlace { chunk, offset: u32::try_from(mark.offset).unwrap_or(OFFSETS - 1) }, mark)
     }
 
     /// Sees to it that the record goes to the end of a chunk that may grow.
@@ -199,7 +199,8 @@ impl Chunks {
         let Some(chunk) = self.sealed.pop() else { return };
         self.sealed_bytes -= chunk.bytes.len() as u64;
         let kept = offset.min(chunk.bytes.len());
-        let mut tail = Tail { bytes: chunk.bytes[..kept].to_vec(), reopened: kept < chunk.bytes.len(), ..Tail::new() };
+        let mut tail =
+            OpenChunk { bytes: chunk.bytes[..kept].to_vec(), reopened: kept < chunk.bytes.len(), ..OpenChunk::new() };
         let mut at = HEADER;
         while at < kept {
             // Every record was read or written by this very code before.
@@ -221,7 +222,7 @@ impl Chunks {
     }
 
     /// Removes what is after `mark`, which was taken of records that are still there.
-    pub(super) fn cut(&mut self, mark: Mark) {
+    pub(super) fn cut(&mut self, mark: ChunkMark) {
         if mark.records >= self.records {
             return;
         }
@@ -248,11 +249,11 @@ impl Chunks {
     }
 
     /// The mark after the first `records`.
-    pub(super) fn mark_after(&self, records: u64) -> Option<Mark> {
+    pub(super) fn mark_after(&self, records: u64) -> Option<ChunkMark> {
         if records >= self.records {
             return Some(self.mark());
         }
-        let mut cursor = Cursor::default();
+        let mut cursor = RecordCursor::default();
         let (mut first, mut last) = ((0, 0), (0, 0));
         if let Some(before) = records.checked_sub(1) {
             cursor = self.find(before);
@@ -263,7 +264,7 @@ impl Chunks {
             last = (cursor.context.at, cursor.context.fuel);
         }
         let within = |count: u64, before: u64| u32::try_from(count - before).unwrap_or(u32::MAX);
-        Some(Mark {
+        Some(ChunkMark {
             chunk: cursor.chunk,
             offset: cursor.offset,
             in_chunk: (within(records, first.0), within(cursor.done, first.1)),
@@ -275,8 +276,8 @@ impl Chunks {
     }
 
     /// The beginning of the chunk with the record `seq` (from 0).
-    pub(super) fn find(&self, seq: u64) -> Cursor {
-        let mut cursor = Cursor::default();
+    pub(super) fn find(&self, seq: u64) -> RecordCursor {
+        let mut cursor = RecordCursor::default();
         for chunk in &self.sealed {
             let next = cursor.seq + u64::from(chunk.records);
             if next > seq {
@@ -290,7 +291,7 @@ impl Chunks {
     }
 
     /// The chunk and the offset of the cursor's record; none at the end.
-    pub(super) fn at(&self, cursor: &mut Cursor) -> Option<(usize, usize, &[u8])> {
+    pub(super) fn at(&self, cursor: &mut RecordCursor) -> Option<(usize, usize, &[u8])> {
         let mut bytes = self.chunk(cursor.chunk)?;
         if cursor.offset >= bytes.len() {
             let next = self.chunk(cursor.chunk + 1)?;
@@ -304,7 +305,7 @@ impl Chunks {
 
     /// The result of the cursor's record, and whether it gave up, if it is the end of that step among its siblings; it is gone
     /// past then.
-    pub(super) fn next_ended(&self, cursor: &mut Cursor, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
+    pub(super) fn next_ended(&self, cursor: &mut RecordCursor, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
         let (chunk, offset, bytes) = self.at(cursor)?;
         let (at, fuel, names) = (cursor.context.at, cursor.context.fuel, cursor.context.names());
         let read = cursor.context.read(bytes, offset)?;
@@ -322,7 +323,7 @@ impl Chunks {
     }
 
     /// Reads the cursor's record and goes past it; none at the end.
-    pub(super) fn read(&self, cursor: &mut Cursor) -> Option<Read<'_>> {
+    pub(super) fn read(&self, cursor: &mut RecordCursor) -> Option<ReadRecord<'_>> {
         let (_, offset, bytes) = self.at(cursor)?;
         let read = cursor.context.read(bytes, offset)?;
         cursor.offset = read.end;
@@ -332,7 +333,7 @@ impl Chunks {
     }
 
     /// The same with the result, and what is shown of the request, as bytes of their own.
-    pub(super) fn read_parts(&self, cursor: &mut Cursor) -> Option<(Read<'_>, Bytes, Option<Bytes>)> {
+    pub(super) fn read_parts(&self, cursor: &mut RecordCursor) -> Option<(ReadRecord<'_>, Bytes, Option<Bytes>)> {
         let read = self.read(cursor)?;
         let result = self.part(cursor.chunk, read.result.clone())?;
         let shown = read.shown.clone().and_then(|range| self.part(cursor.chunk, range));
@@ -340,17 +341,17 @@ impl Chunks {
     }
 
     /// The result of the ended step at `place`, and whether it gave up.
-    pub(super) fn ended_step(&self, place: Place) -> Option<(bool, Bytes)> {
+    pub(super) fn ended_step(&self, place: RecordPlace) -> Option<(bool, Bytes)> {
         let chunk = place.chunk as usize;
         let (gave_up, range) = ended_step(self.chunk(chunk)?, place.offset as usize)?;
         Some((gave_up, self.part(chunk, range)?))
     }
 }
 
-impl Tail {
+impl OpenChunk {
     fn new() -> Self {
         let mut bytes = Vec::with_capacity(SEAL_BYTES);
         bytes.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
-        Self { bytes, records: 0, done: 0, context: Context::default(), reopened: false }
+        Self { bytes, records: 0, done: 0, context: CodingContext::default(), reopened: false }
     }
 }

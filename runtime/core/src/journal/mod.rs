@@ -6,13 +6,13 @@
 //! the order of the record, or replay is refused with both calls in words.
 
 mod chunks;
-mod done;
+mod completed;
 mod kind;
+mod mismatch;
 mod page;
 mod path;
 mod record;
 mod replay;
-mod seen;
 mod steps;
 mod stored;
 #[cfg(test)]
@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Fuel, Timestamp};
 
 pub use kind::Kind;
+pub use mismatch::{CallDescription, DisplayEntry, JournalDamage, Mismatch};
 pub use page::{JournalPage, PageReader, PageStart};
 pub use replay::Journal;
-pub use seen::{Damaged, Mismatch, Seen, ShownEntry};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use stored::sealed_chunk;
 
@@ -61,7 +61,7 @@ impl Position {
 
 /// A recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedAnswer {
     /// What the host answered.
     pub result: Bytes,
     /// When.
@@ -72,16 +72,16 @@ pub struct Recorded {
 
 /// How the next call is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Met {
+pub enum CallReplay {
     /// As it was before.
-    Recorded(Recorded),
+    Recorded(RecordedAnswer),
     /// For the first time: it is to be performed, and recorded.
     Live,
 }
 
 /// How a step is met. Its id is the same in every replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StepMet {
+pub enum StepReplay {
     /// It completed before.
     Completed {
         /// What the guest names it by.

@@ -8,11 +8,11 @@
 
 use bytes::Bytes;
 
-use super::record::{Context, Read, Record};
-use super::seen::ShownEntry;
+use super::mismatch::DisplayEntry;
+use super::record::{CodingContext, ReadRecord, Record};
 use super::steps::join;
 use super::stored::{checked, sum_of};
-use super::{Damaged, chunks::HEADER};
+use super::{JournalDamage, chunks::HEADER};
 use crate::ids::{Fuel, Timestamp};
 
 /// Chunks that a place names for the steps that are open there: as many as steps may be open.
@@ -22,7 +22,7 @@ const NO_RECORD: &str = "it holds what is no record";
 
 /// Before a chunk.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ChunkPlace {
     chunk: u32,
     /// The checksum of the chunk before it.
     sum: Option<u32>,
@@ -36,14 +36,14 @@ pub(super) struct Place {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PageStart {
     after: u64,
-    pub(super) place: Place,
+    pub(super) place: ChunkPlace,
 }
 
 impl PageStart {
     /// After so many entries, counted from the beginning of the journal.
     #[must_use]
     pub fn after(entries: u64) -> Self {
-        Self { after: entries, place: Place::default() }
+        Self { after: entries, place: ChunkPlace::default() }
     }
 
     /// How many entries are before it.
@@ -67,7 +67,7 @@ impl PageStart {
     /// As bytes, at most 280.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { after, place: Place { chunk, sum, entries, opened } } = self;
+        let Self { after, place: ChunkPlace { chunk, sum, entries, opened } } = self;
         let mut bytes = after.to_le_bytes().to_vec();
         if let Some(sum) = sum {
             bytes.extend_from_slice(&entries.to_le_bytes());
@@ -89,7 +89,7 @@ impl PageStart {
         let mut numbers = numbers.iter().map(|number| u32::from_le_bytes(*number));
         let (chunk, sum, opened) = (numbers.next()?, numbers.next()?, numbers.collect::<Vec<_>>());
         let ordered = opened.is_sorted_by(|a, b| a < b) && opened.last().is_none_or(|last| *last < chunk);
-        let place = Place { chunk, sum: Some(sum), entries: u64::from_le_bytes(*entries), opened };
+        let place = ChunkPlace { chunk, sum: Some(sum), entries: u64::from_le_bytes(*entries), opened };
         (chunk > 0 && ordered && place.opened.len() <= AROUND && place.entries <= after)
             .then_some(Self { after, place })
     }
@@ -99,7 +99,7 @@ impl PageStart {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct JournalPage {
     /// Its entries, in order.
-    pub entries: Vec<ShownEntry>,
+    pub entries: Vec<DisplayEntry>,
     /// Where the next page begins; none where this is the last.
     pub next: Option<PageStart>,
 }
@@ -108,7 +108,7 @@ pub struct JournalPage {
 #[derive(Debug)]
 pub struct PageReader {
     /// Before the chunk that is read next.
-    place: Place,
+    place: ChunkPlace,
     after: u64,
     limit: usize,
     most: usize,
@@ -143,10 +143,10 @@ impl PageReader {
     ///
     /// # Errors
     /// Where it is no chunk.
-    pub fn enter(&mut self, chunk: &[u8]) -> Result<(), Damaged> {
-        let (mut context, mut offset) = (Context::default(), HEADER);
+    pub fn enter(&mut self, chunk: &[u8]) -> Result<(), JournalDamage> {
+        let (mut context, mut offset) = (CodingContext::default(), HEADER);
         while offset < chunk.len() {
-            let read = context.read(chunk, offset).ok_or(Damaged { chunk: self.place.chunk, what: NO_RECORD })?;
+            let read = context.read(chunk, offset).ok_or(JournalDamage { chunk: self.place.chunk, what: NO_RECORD })?;
             self.begin(&read.record);
             offset = read.end;
         }
@@ -157,14 +157,15 @@ impl PageReader {
     ///
     /// # Errors
     /// Where it is not the chunk that follows those before it: it is damaged, or the journal was cut meanwhile.
-    pub fn read(&mut self, chunk: &Bytes) -> Result<bool, Damaged> {
+    pub fn read(&mut self, chunk: &Bytes) -> Result<bool, JournalDamage> {
         let at = self.place.chunk;
-        let damaged = |what| Damaged { chunk: at, what };
+        let damaged = |what| JournalDamage { chunk: at, what };
         checked(chunk, self.place.sum).map_err(damaged)?;
-        let (mut context, mut offset, mut seq, mut opens) = (Context::default(), HEADER, self.place.entries, false);
+        let (mut context, mut offset, mut seq, mut opens) =
+            (CodingContext::default(), HEADER, self.place.entries, false);
         while offset < chunk.len() {
             if seq >= self.after && self.is_full() {
-                let place = if self.place.opened.len() <= AROUND { self.place.clone() } else { Place::default() };
+                let place = if self.place.opened.len() <= AROUND { self.place.clone() } else { ChunkPlace::default() };
                 self.page.next = Some(PageStart { after: seq, place });
                 return Ok(false);
             }
@@ -208,11 +209,11 @@ impl PageReader {
 /// A record as people see it.
 fn shown(
     seq: u64,
-    read: &Read<'_>,
-    context: &Context,
+    read: &ReadRecord<'_>,
+    context: &CodingContext,
     within: &str,
     bytes: impl Fn(std::ops::Range<usize>) -> Bytes,
-) -> ShownEntry {
+) -> DisplayEntry {
     let of = |name, ordinal| join(within, name, ordinal);
     let (kind, step, attempt, not_before, hash) = match read.record {
         Record::Call { kind, request, .. } => (kind.name(), within.to_owned(), None, None, Some(request)),
@@ -225,7 +226,7 @@ fn shown(
             (kind, of(name, ordinal), None, None, None)
         }
     };
-    ShownEntry {
+    DisplayEntry {
         seq,
         kind,
         step,

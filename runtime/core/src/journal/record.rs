@@ -59,7 +59,7 @@ impl Record<'_> {
 
 /// A record as it was read.
 #[derive(Debug, Clone)]
-pub(super) struct Read<'a> {
+pub(super) struct ReadRecord<'a> {
     pub(super) record: Record<'a>,
     /// Where its result stands in the chunk.
     pub(super) result: Range<usize>,
@@ -71,27 +71,27 @@ pub(super) struct Read<'a> {
 
 /// What coding a record depends on: the ones before it in its chunk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Context {
+pub(super) struct CodingContext {
     pub(super) at: u64,
     pub(super) fuel: u64,
-    names: Vec<Name>,
+    names: Vec<RecordName>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Name {
+struct RecordName {
     from: u32,
     len: u8,
     hash: u32,
 }
 
-impl Name {
+impl RecordName {
     fn bytes(self, chunk: &[u8]) -> Option<&[u8]> {
         let from = self.from as usize;
         chunk.get(from..from + usize::from(self.len))
     }
 }
 
-impl Context {
+impl CodingContext {
     /// How many names it has met.
     pub(super) fn names(&self) -> usize {
         self.names.len()
@@ -108,7 +108,7 @@ impl Context {
         if let (Ok(len), Ok(from)) = (u8::try_from(name.len()), u32::try_from(from))
             && self.names.len() < NAMES
         {
-            self.names.push(Name { from, len, hash: quick(name) });
+            self.names.push(RecordName { from, len, hash: quick(name) });
         }
     }
 
@@ -165,8 +165,8 @@ impl Context {
     }
 
     /// Reads the record that begins at `offset`; none where there is no such record.
-    pub(super) fn read<'a>(&mut self, chunk: &'a [u8], offset: usize) -> Option<Read<'a>> {
-        let mut reader = Reader { bytes: chunk, at: offset };
+    pub(super) fn read<'a>(&mut self, chunk: &'a [u8], offset: usize) -> Option<ReadRecord<'a>> {
+        let mut reader = RecordReader { bytes: chunk, at: offset };
         let tag = reader.byte()?;
         if tag & CALL != 0 {
             let kind = Kind::from_number(tag & !CALL)?;
@@ -183,7 +183,7 @@ impl Context {
                 None => None,
             };
             let record = Record::Call { kind, request, shown: shown_bytes, result: chunk.get(result.clone())? };
-            return Some(Read { record, result, shown, end: reader.at });
+            return Some(ReadRecord { record, result, shown, end: reader.at });
         }
         let name = match reader.length()?.checked_sub(1) {
             Some(met) => self.names.get(met)?.bytes(chunk)?,
@@ -202,20 +202,20 @@ impl Context {
             OPEN => {
                 let attempt = u32::try_from(reader.number()?).ok()?;
                 let record = Record::Open { name, ordinal, attempt, not_before: reader.number()? };
-                Some(Read { record, result: reader.at..reader.at, shown: None, end: reader.at })
+                Some(ReadRecord { record, result: reader.at..reader.at, shown: None, end: reader.at })
             }
             DONE | GAVE_UP => {
                 let len = reader.length()?;
                 let result = reader.range(len)?;
                 let bytes = chunk.get(result.clone())?;
                 let record = Record::Done { name, ordinal, gave_up: tag == GAVE_UP, result: bytes };
-                Some(Read { record, result, shown: None, end: reader.at })
+                Some(ReadRecord { record, result, shown: None, end: reader.at })
             }
             _ => None,
         }
     }
 
-    fn pass(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+    fn pass(&mut self, reader: &mut RecordReader<'_>) -> Option<()> {
         self.at = self.at.wrapping_add(unzigzag(reader.number()?));
         self.fuel = self.fuel.wrapping_add(unzigzag(reader.number()?));
         Some(())
@@ -224,19 +224,19 @@ impl Context {
 
 /// What the record at `offset` is, as far as that can be told without reading those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Glimpse {
+pub(super) enum RecordHint {
     Call { kind: Kind, request: Hash },
     Open,
     Done,
 }
 
 /// Looks at a record without any context.
-pub(super) fn glimpse(chunk: &[u8], offset: usize) -> Option<Glimpse> {
-    let mut reader = Reader { bytes: chunk, at: offset };
+pub(super) fn glimpse(chunk: &[u8], offset: usize) -> Option<RecordHint> {
+    let mut reader = RecordReader { bytes: chunk, at: offset };
     match reader.byte()? {
-        OPEN => Some(Glimpse::Open),
-        DONE | GAVE_UP => Some(Glimpse::Done),
-        tag if tag & CALL != 0 => Some(Glimpse::Call {
+        OPEN => Some(RecordHint::Open),
+        DONE | GAVE_UP => Some(RecordHint::Done),
+        tag if tag & CALL != 0 => Some(RecordHint::Call {
             kind: Kind::from_number(tag & !CALL)?,
             request: Hash::try_from(reader.take(16)?).ok()?,
         }),
@@ -246,7 +246,7 @@ pub(super) fn glimpse(chunk: &[u8], offset: usize) -> Option<Glimpse> {
 
 /// The result of the ended step whose record begins at `offset`, and whether it gave up.
 pub(super) fn ended_step(chunk: &[u8], offset: usize) -> Option<(bool, Range<usize>)> {
-    let mut reader = Reader { bytes: chunk, at: offset };
+    let mut reader = RecordReader { bytes: chunk, at: offset };
     let gave_up = match reader.byte()? {
         DONE => false,
         GAVE_UP => true,
@@ -263,12 +263,12 @@ pub(super) fn ended_step(chunk: &[u8], offset: usize) -> Option<(bool, Range<usi
     Some((gave_up, reader.range(len)?))
 }
 
-struct Reader<'a> {
+struct RecordReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RecordReader<'a> {
     fn byte(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
         self.at += 1;

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
-use super::chunks::{Chunks, Cursor};
-use super::done::Done;
-use super::path::Path;
-use super::record::{Glimpse, Record, glimpse};
-use super::steps::{Frame, Opened, Step, join};
-use super::{Damaged, Hash, JournalChange, Kind, Met, Mismatch, NewEntry, Position, Recorded, SHOWN_BYTES, Seen};
+use super::chunks::{Chunks, RecordCursor};
+use super::completed::CompletedSteps;
+use super::path::StepPath;
+use super::record::{Record, RecordHint, glimpse};
+use super::steps::{OpenStep, Step, StepFrame, join};
+use super::{
+    CallDescription, CallReplay, Hash, JournalChange, JournalDamage, Kind, Mismatch, NewEntry, Position,
+    RecordedAnswer, SHOWN_BYTES,
+};
 use crate::ids::{Fuel, Timestamp};
 
 /// So many completed steps tell how many there may be in all.
@@ -19,39 +22,44 @@ const MANY: usize = 4096;
 #[derive(Clone)]
 pub struct Journal {
     pub(super) chunks: Chunks,
-    pub(super) done: Done,
+    pub(super) done: CompletedSteps,
     /// The steps that the record leaves open, from the outside in.
-    pub(super) opened: Vec<Opened>,
-    pub(super) cursor: Cursor,
+    pub(super) opened: Vec<OpenStep>,
+    pub(super) cursor: RecordCursor,
     /// How many entries, and how many ended steps, were met in this replay.
     pub(super) met: (u64, u64),
     /// Nothing that was recorded is met any more: something new has happened.
     pub(super) live: bool,
     /// The steps that the guest has open, below them what is in no step.
-    pub(super) frames: Vec<Frame>,
+    pub(super) frames: Vec<StepFrame>,
 }
 
 impl Journal {
     /// One that holds nothing.
     #[must_use]
     pub fn empty() -> Self {
-        Self::of(Chunks::new(), Done::default(), Vec::new())
+        Self::of(Chunks::new(), CompletedSteps::default(), Vec::new())
     }
 
     /// What was stored, in the order of the chunks.
     ///
     /// # Errors
     /// Where a chunk is not as it was written, in its place, or is of a newer format.
-    pub fn load(chunks: Vec<Bytes>) -> Result<Self, Damaged> {
-        let (mut done, mut opened) = (Done::default(), Vec::<Opened>::new());
-        let (mut within, all) = (Path::ROOT, chunks.len());
+    pub fn load(chunks: Vec<Bytes>) -> Result<Self, JournalDamage> {
+        let (mut done, mut opened) = (CompletedSteps::default(), Vec::<OpenStep>::new());
+        let (mut within, all) = (StepPath::ROOT, chunks.len());
         let chunks = Chunks::load(chunks, |record, place, mark| {
             match *record {
                 Record::Call { .. } => {}
                 Record::Open { name, ordinal, attempt, not_before } => {
                     let path = within.named(name).nth(ordinal);
                     let not_before = Timestamp::from_millis(not_before);
-                    opened.push(Opened { mark, step: Step { name: name.into(), ordinal, path }, attempt, not_before });
+                    opened.push(OpenStep {
+                        mark,
+                        step: Step { name: name.into(), ordinal, path },
+                        attempt,
+                        not_before,
+                    });
                     within = path;
                 }
                 Record::Done { name, ordinal, .. } => {
@@ -69,18 +77,18 @@ impl Journal {
         Ok(Self::of(chunks, done, opened))
     }
 
-    fn of(chunks: Chunks, done: Done, opened: Vec<Opened>) -> Self {
-        let frames = vec![Frame::new(Path::ROOT)];
-        Self { chunks, done, opened, cursor: Cursor::default(), met: (0, 0), live: false, frames }
+    fn of(chunks: Chunks, done: CompletedSteps, opened: Vec<OpenStep>) -> Self {
+        let frames = vec![StepFrame::new(StepPath::ROOT)];
+        Self { chunks, done, opened, cursor: RecordCursor::default(), met: (0, 0), live: false, frames }
     }
 
     /// Replays from the beginning again.
     pub fn rewind(&mut self) {
-        self.cursor = Cursor::default();
+        self.cursor = RecordCursor::default();
         self.met = (0, 0);
         self.live = false;
         self.frames.clear();
-        self.frames.push(Frame::new(Path::ROOT));
+        self.frames.push(StepFrame::new(StepPath::ROOT));
     }
 
     /// Whether everything that is recorded was met, completed steps included, or something new has happened.
@@ -104,14 +112,14 @@ impl Journal {
     ///
     /// # Errors
     /// Where the record holds something else there.
-    pub fn call(&mut self, kind: Kind, request: Hash) -> Result<Met, Mismatch> {
+    pub fn call(&mut self, kind: Kind, request: Hash) -> Result<CallReplay, Mismatch> {
         match self.ahead() {
             None => {
                 self.live = true;
-                Ok(Met::Live)
+                Ok(CallReplay::Live)
             }
-            Some(Glimpse::Call { kind: k, request: r }) if k == kind && r == request => match self.take() {
-                Some(recorded) => Ok(Met::Recorded(recorded)),
+            Some(RecordHint::Call { kind: k, request: r }) if k == kind && r == request => match self.take() {
+                Some(recorded) => Ok(CallReplay::Recorded(recorded)),
                 None => Err(self.mismatch(kind.name(), Some(request), self.step_path())),
             },
             Some(_) => Err(self.mismatch(kind.name(), Some(request), self.step_path())),
@@ -120,7 +128,7 @@ impl Journal {
 
     /// The next entry if it is of that kind and request, and every completed step before it was met; otherwise nothing
     /// happens. For calls that have several entries, whose number and order only the record knows, and for what may come before any call.
-    pub fn next_if(&mut self, kind: Kind, request: Hash) -> Option<Recorded> {
+    pub fn next_if(&mut self, kind: Kind, request: Hash) -> Option<RecordedAnswer> {
         if self.live {
             return None;
         }
@@ -128,8 +136,8 @@ impl Journal {
             let (_, offset, bytes) = self.chunks.at(&mut self.cursor)?;
             match glimpse(bytes, offset)? {
                 // One that was met out of order is passed by; one that comes first keeps what is behind it waiting.
-                Glimpse::Done if self.met.1 > self.cursor.done => self.chunks.read(&mut self.cursor).map(|_| ())?,
-                next if next == (Glimpse::Call { kind, request }) => return self.take(),
+                RecordHint::Done if self.met.1 > self.cursor.done => self.chunks.read(&mut self.cursor).map(|_| ())?,
+                next if next == (RecordHint::Call { kind, request }) => return self.take(),
                 _ => return None,
             }
         }
@@ -207,41 +215,41 @@ impl Journal {
     }
 
     /// What is next in order; ended steps are passed by.
-    pub(super) fn ahead(&mut self) -> Option<Glimpse> {
+    pub(super) fn ahead(&mut self) -> Option<RecordHint> {
         if self.live {
             return None;
         }
         loop {
             let (_, offset, bytes) = self.chunks.at(&mut self.cursor)?;
             match glimpse(bytes, offset)? {
-                Glimpse::Done => self.chunks.read(&mut self.cursor).map(|_| ())?,
+                RecordHint::Done => self.chunks.read(&mut self.cursor).map(|_| ())?,
                 next => return Some(next),
             }
         }
     }
 
     /// Meets the entry that [`Self::ahead`] saw.
-    pub(super) fn take(&mut self) -> Option<Recorded> {
+    pub(super) fn take(&mut self) -> Option<RecordedAnswer> {
         let (_, result, _) = self.chunks.read_parts(&mut self.cursor)?;
         self.met.0 += 1;
-        let Cursor { context, .. } = &self.cursor;
-        Some(Recorded { result, at: Timestamp::from_millis(context.at), fuel: Fuel::new(context.fuel) })
+        let RecordCursor { context, .. } = &self.cursor;
+        Some(RecordedAnswer { result, at: Timestamp::from_millis(context.at), fuel: Fuel::new(context.fuel) })
     }
 
     pub(super) fn mismatch(&self, kind: &'static str, request: Option<Hash>, step: String) -> Mismatch {
-        let called = Seen { kind, request, step, shown: None };
+        let called = CallDescription { kind, request, step, shown: None };
         let mut cursor = self.cursor.clone();
         let recorded = match self.chunks.read_parts(&mut cursor) {
             Some((read, _, shown)) if !self.live => match read.record {
                 Record::Call { kind, request, .. } => {
-                    Seen { kind: kind.name(), request: Some(request), step: self.step_path(), shown }
+                    CallDescription { kind: kind.name(), request: Some(request), step: self.step_path(), shown }
                 }
                 Record::Open { name, ordinal, .. } | Record::Done { name, ordinal, .. } => {
                     let step = join(&self.step_path(), name, ordinal);
-                    Seen { kind: "durable.begin-step", request: None, step, shown }
+                    CallDescription { kind: "durable.begin-step", request: None, step, shown }
                 }
             },
-            _ => Seen { kind: "nothing more", request: None, step: self.step_path(), shown: None },
+            _ => CallDescription { kind: "nothing more", request: None, step: self.step_path(), shown: None },
         };
         Mismatch { seq: self.replayed().0 + 1, recorded: Box::new(recorded), called: Box::new(called) }
     }

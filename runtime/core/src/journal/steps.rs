@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::chunks::Mark;
-use super::path::Path;
-use super::record::{Glimpse, Record};
-use super::{Hash, Journal, Kind, Mismatch, NewEntry, StepId, StepMet};
+use super::chunks::ChunkMark;
+use super::path::StepPath;
+use super::record::{Record, RecordHint};
+use super::{Hash, Journal, Kind, Mismatch, NewEntry, StepId, StepReplay};
 use crate::ids::{Fuel, Timestamp};
 
 /// A step that is recorded as begun.
 #[derive(Debug, Clone)]
-pub(super) struct Opened {
-    pub(super) mark: Mark,
+pub(super) struct OpenStep {
+    pub(super) mark: ChunkMark,
     pub(super) step: Step,
     pub(super) attempt: u32,
     pub(super) not_before: Timestamp,
@@ -24,21 +24,21 @@ pub(super) struct Opened {
 pub(super) struct Step {
     pub(super) name: Box<str>,
     pub(super) ordinal: u32,
-    pub(super) path: Path,
+    pub(super) path: StepPath,
 }
 
 /// Where the guest is.
 #[derive(Debug, Clone)]
-pub(super) struct Frame {
-    pub(super) path: Path,
+pub(super) struct StepFrame {
+    pub(super) path: StepPath,
     /// How many steps of each name it has begun here in this replay.
     begun: HashMap<u64, u32>,
     /// The step until its beginning is recorded.
     fresh: Option<Step>,
 }
 
-impl Frame {
-    pub(super) fn new(path: Path) -> Self {
+impl StepFrame {
+    pub(super) fn new(path: StepPath) -> Self {
         Self { path, begun: HashMap::new(), fresh: None }
     }
 }
@@ -48,7 +48,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where it did not end before, and the record holds something else there.
-    pub fn begin_step(&mut self, name: &str) -> Result<StepMet, Mismatch> {
+    pub fn begin_step(&mut self, name: &str) -> Result<StepReplay, Mismatch> {
         let depth = self.frames.len();
         let Some(frame) = self.frames.last_mut() else {
             // There is always the outermost one.
@@ -62,30 +62,30 @@ impl Journal {
         let id = path.id();
         if let Some((gave_up, bytes)) = self.ended(path, name, ordinal) {
             return Ok(if gave_up {
-                StepMet::GaveUp { id, failure: bytes }
+                StepReplay::GaveUp { id, failure: bytes }
             } else {
-                StepMet::Completed { id, result: bytes }
+                StepReplay::Completed { id, result: bytes }
             });
         }
         match self.ahead() {
             None => {
                 self.live = true;
                 let step = Step { name: name.into(), ordinal, path };
-                self.frames.push(Frame { fresh: Some(step), ..Frame::new(path) });
-                return Ok(StepMet::New { id });
+                self.frames.push(StepFrame { fresh: Some(step), ..StepFrame::new(path) });
+                return Ok(StepReplay::New { id });
             }
-            Some(Glimpse::Open) => {
+            Some(RecordHint::Open) => {
                 let opened = self.opened.get(depth - 1).filter(|opened| opened.step.path == path);
                 if let Some((attempt, not_before)) = opened.map(|opened| (opened.attempt, opened.not_before))
                     && self.take().is_some()
                 {
-                    self.frames.push(Frame::new(path));
-                    return Ok(StepMet::Resumed { id, attempt, not_before });
+                    self.frames.push(StepFrame::new(path));
+                    return Ok(StepReplay::Resumed { id, attempt, not_before });
                 }
             }
-            Some(Glimpse::Call { kind: Kind::BeginStep, request }) if request == path.to_bytes() => {
+            Some(RecordHint::Call { kind: Kind::BeginStep, request }) if request == path.to_bytes() => {
                 if let Some(recorded) = self.take() {
-                    return Ok(StepMet::Refused { id, failure: recorded.result });
+                    return Ok(StepReplay::Refused { id, failure: recorded.result });
                 }
             }
             Some(_) => {}
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// The result of a step that ended before, and whether it gave up.
-    fn ended(&mut self, path: Path, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
+    fn ended(&mut self, path: StepPath, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
         if self.live {
             return self.chunks.ended_step(self.done.find(path)?);
         }
@@ -108,7 +108,7 @@ impl Journal {
         Some(ended)
     }
 
-    /// Records that a step that is [`StepMet::New`] begins.
+    /// Records that a step that is [`StepReplay::New`] begins.
     pub fn open_step(&mut self, id: StepId, attempt: u32, at: Timestamp, fuel: Fuel) {
         let Some(frame) = self.frames.last_mut().filter(|frame| frame.path.id() == id) else { return };
         if let Some(step) = frame.fresh.take() {
@@ -116,7 +116,7 @@ impl Journal {
         }
     }
 
-    /// Records that a step that is [`StepMet::New`] does not begin, and why. It is open no more.
+    /// Records that a step that is [`StepReplay::New`] does not begin, and why. It is open no more.
     pub fn refuse_step(&mut self, id: StepId, failure: &[u8], at: Timestamp, fuel: Fuel) {
         if self.frames.last().is_none_or(|frame| frame.path.id() != id || frame.fresh.is_none()) {
             return;
@@ -203,7 +203,7 @@ impl Journal {
         let (name, ordinal) = (&step.name, step.ordinal);
         let record = Record::Open { name, ordinal, attempt, not_before: not_before.as_millis() };
         let (_, mark) = self.chunks.append(&record, at.as_millis(), fuel.get());
-        self.opened.push(Opened { mark, step, attempt, not_before });
+        self.opened.push(OpenStep { mark, step, attempt, not_before });
     }
 
     /// Drops what the innermost open step recorded, its beginning included.

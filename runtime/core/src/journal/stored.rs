@@ -3,22 +3,22 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::chunks::{Chunk, Chunks, FORMAT, HEADER, Mark, SEAL_BYTES};
-use super::done::{OFFSETS, Place};
-use super::record::{Context, Record};
-use super::{Damaged, JournalChange};
+use super::chunks::{Chunk, ChunkMark, Chunks, FORMAT, HEADER, SEAL_BYTES};
+use super::completed::{OFFSETS, RecordPlace};
+use super::record::{CodingContext, Record};
+use super::{JournalChange, JournalDamage};
 
 impl Chunks {
     /// Reads what is stored. `each` gets every record with its place and the mark before it, and may refuse it.
     pub(super) fn load(
         chunks: Vec<Bytes>,
-        mut each: impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
-    ) -> Result<Self, Damaged> {
+        mut each: impl FnMut(&Record<'_>, RecordPlace, ChunkMark) -> Result<(), &'static str>,
+    ) -> Result<Self, JournalDamage> {
         let mut loaded = Self::new();
         loaded.sealed.reserve_exact(chunks.len());
         for (index, bytes) in chunks.into_iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
-            loaded.load_chunk(bytes, number, &mut each).map_err(|what| Damaged { chunk: number, what })?;
+            loaded.load_chunk(bytes, number, &mut each).map_err(|what| JournalDamage { chunk: number, what })?;
         }
         loaded.clean = loaded.len();
         loaded.written = Some(loaded.clean);
@@ -29,12 +29,12 @@ impl Chunks {
         &mut self,
         bytes: Bytes,
         number: u32,
-        each: &mut impl FnMut(&Record<'_>, Place, Mark) -> Result<(), &'static str>,
+        each: &mut impl FnMut(&Record<'_>, RecordPlace, ChunkMark) -> Result<(), &'static str>,
     ) -> Result<(), &'static str> {
         checked(&bytes, self.sum_before(self.sealed.len()))?;
-        let (mut context, mut offset, mut records, mut done) = (Context::default(), HEADER, 0, 0);
+        let (mut context, mut offset, mut records, mut done) = (CodingContext::default(), HEADER, 0, 0);
         while offset < bytes.len() {
-            let mark = Mark {
+            let mark = ChunkMark {
                 chunk: self.sealed.len(),
                 offset,
                 in_chunk: (records, done),
@@ -45,7 +45,7 @@ impl Chunks {
             };
             let at = u32::try_from(offset).ok().filter(|at| *at < OFFSETS).ok_or("a record begins too far in it")?;
             let read = context.read(&bytes, offset).ok_or("it holds what is no record")?;
-            each(&read.record, Place { chunk: number, offset: at }, mark)?;
+            each(&read.record, RecordPlace { chunk: number, offset: at }, mark)?;
             records += 1;
             if matches!(read.record, Record::Done { .. }) {
                 done += 1;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct ManifestChange {
     /// Its JSON pointer.
     pub pointer: String,
     /// What it was; none where it was not there.
@@ -17,13 +17,13 @@ pub struct Change {
 }
 
 /// Field by field; lists are compared as wholes.
-pub(super) fn changes(before: &Value, after: &Value) -> Vec<Change> {
+pub(super) fn changes(before: &Value, after: &Value) -> Vec<ManifestChange> {
     let mut found = Vec::new();
     compare(String::new(), Some(before), Some(after), &mut found);
     found
 }
 
-fn compare(pointer: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+fn compare(pointer: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<ManifestChange>) {
     if let (Some(Value::Object(before)), Some(Value::Object(after))) = (before, after) {
         let gone = before.keys().filter(|name| !after.contains_key(*name));
         for name in after.keys().chain(gone) {
@@ -31,6 +31,6 @@ fn compare(pointer: String, before: Option<&Value>, after: Option<&Value>, found
             compare(pointer, before.get(name), after.get(name), found);
         }
     } else if before != after {
-        found.push(Change { pointer, from: before.cloned(), to: after.cloned() });
+        found.push(ManifestChange { pointer, from: before.cloned(), to: after.cloned() });
     }
 }

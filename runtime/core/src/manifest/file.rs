@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Manifest, ModuleRef, ModuleVersion, Source, read};
 use crate::codes::Code;
 use crate::ids::{DeploymentName, ModuleName};
-use crate::wire::{Field, Object, Problem};
+use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
 /// The longest `tidemill.toml`, in bytes.
 pub const MODULE_FILE_BYTES: usize = super::MANIFEST_BYTES;
@@ -40,17 +40,18 @@ impl ModuleFile {
     ///
     /// # Errors
     /// Everything that is wrong with it; only the first thing where it is not TOML.
-    pub fn parse_toml(text: &str) -> Result<Self, Vec<Problem>> {
+    pub fn parse_toml(text: &str) -> Result<Self, Vec<InputProblem>> {
         if text.len() > MODULE_FILE_BYTES {
             let message = format!("{} bytes, where {MODULE_FILE_BYTES} are allowed", text.len());
-            return Err(vec![Problem::field("", message, "Keep what is large in the deployment's state.")]);
+            return Err(vec![InputProblem::field("", message, "Keep what is large in the deployment's state.")]);
         }
         let table: toml::Table = match toml::from_str(text) {
             Ok(table) => table,
             Err(error) => {
                 let start = error.span().map_or(0, |span| span.start.min(text.len()));
                 let line = text.bytes().take(start).filter(|b| *b == b'\n').count() + 1;
-                let problem = Problem::field("", format!("line {line}: {}", error.message()), "Correct that line.");
+                let problem =
+                    InputProblem::field("", format!("line {line}: {}", error.message()), "Correct that line.");
                 return Err(vec![problem.with_code(Code::BadManifest)]);
             }
         };
@@ -63,7 +64,7 @@ impl ModuleFile {
     }
 }
 
-fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFile> {
+fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<ModuleFile> {
     let mut top: Map<String, Value> = table.into_iter().map(|(name, value)| (name, json(value))).collect();
     // Text under the name is a reference to a module that is there already, and stays where it is.
     let module = match top.remove("module") {
@@ -72,7 +73,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
             None
         }
         Some(value) => {
-            let field = Field { pointer: "/module".to_owned(), value };
+            let field = ObjectField { pointer: "/module".to_owned(), value };
             Some(module_section(field.object(problems)?, problems)?)
         }
         None => None,
@@ -82,7 +83,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
     let mut places = BTreeMap::new();
     let mut flat = Map::new();
     if let Some(deployment) = top.remove("deployment") {
-        let field = Field { pointer: "/deployment".to_owned(), value: deployment };
+        let field = ObjectField { pointer: "/deployment".to_owned(), value: deployment };
         for (name, field) in field.object(problems)?.take_all() {
             places.insert(name.clone(), "/deployment");
             flat.insert(name, field.value);
@@ -91,7 +92,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
     for (name, value) in top {
         if places.contains_key(&name) {
             let message = format!("`{name}` is given twice, under `[deployment]` too");
-            problems.push(Problem::field(format!("/{name}"), message, "Keep one of the two."));
+            problems.push(InputProblem::field(format!("/{name}"), message, "Keep one of the two."));
         } else {
             flat.insert(name, value);
         }
@@ -101,7 +102,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
         for name in ["module", "component"] {
             if flat.remove(name).is_some() {
                 let message = format!("`{name}` is given although `[module]` says what runs");
-                problems.push(Problem::field(format!("/deployment/{name}"), message, "Remove it."));
+                problems.push(InputProblem::field(format!("/deployment/{name}"), message, "Remove it."));
             }
         }
         flat.insert("module".to_owned(), Source::Module(reference).to_string().into());
@@ -109,7 +110,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
 
     let from = problems.len();
     let schedules = if flat.contains_key("schedule") { "/schedule/" } else { "/schedules/" };
-    let manifest = read::manifest(Object::new(String::new(), flat), problems);
+    let manifest = read::manifest(ObjectReader::new(String::new(), flat), problems);
     if problems.is_empty() {
         let unknown = manifest.iter().flat_map(Manifest::unknown_zones);
         problems.extend(unknown.map(|mut problem| {
@@ -130,7 +131,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<Problem>) -> Option<ModuleFi
     Some(ModuleFile { module, manifest })
 }
 
-fn module_section(mut object: Object, problems: &mut Vec<Problem>) -> Option<ModuleSection> {
+fn module_section(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> Option<ModuleSection> {
     let name = object.require("name", "Name the module, such as name = \"uptime\".", problems);
     let name = name.and_then(|field| field.parse(problems));
     let version = object.require("version", "Give its version, such as version = \"0.1.0\".", problems);

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use crate::flow::{
     DEBOUNCE_TIMES, DEBOUNCE_WAIT, Debounce, Flow, KEY_MILLIS_MAX, Pointer, QUEUE_MAX, RATE_PER, RATE_RUNS_MAX, Rate,
 };
-use crate::wire::{Field, Object, Problem, duration_text};
+use crate::wire::{InputProblem, ObjectField, ObjectReader, duration_text};
 
 use super::CONCURRENCY_MAX;
 
 /// Takes the fields of flow control out of a manifest.
-pub(super) fn read(object: &mut Object, problems: &mut Vec<Problem>) -> Flow {
+pub(super) fn read(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Flow {
     let mut flow = Flow::default();
     let had_key = object.take("concurrency_key").map(|field| flow.key = pointer(field, problems)).is_some();
     if let Some(field) = object.take("concurrency_per_key") {
@@ -19,7 +19,7 @@ pub(super) fn read(object: &mut Object, problems: &mut Vec<Problem>) -> Flow {
         flow.per_key = most.and_then(|most| u32::try_from(most).ok()).unwrap_or(flow.per_key);
         if !had_key {
             let fix = "Give `concurrency_key`, such as \"/customer\", or remove it.";
-            problems.push(Problem::field(at, "nothing says which runs have the same key", fix));
+            problems.push(InputProblem::field(at, "nothing says which runs have the same key", fix));
         }
     }
     flow.rate = object.take("rate").and_then(|field| rate(field, problems));
@@ -30,17 +30,17 @@ pub(super) fn read(object: &mut Object, problems: &mut Vec<Problem>) -> Flow {
     flow
 }
 
-fn pointer(field: Field, problems: &mut Vec<Problem>) -> Option<Pointer> {
+fn pointer(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Pointer> {
     let at = field.pointer.clone();
     let pointer = field.text(1_024, problems)?.parse::<Pointer>();
     if let Err(bad) = &pointer {
         let fix = "Write where the value stands in the input, such as \"/customer\" or \"/order/id\".";
-        problems.push(Problem::field(at, bad.to_string(), fix));
+        problems.push(InputProblem::field(at, bad.to_string(), fix));
     }
     pointer.ok()
 }
 
-fn rate(field: Field, problems: &mut Vec<Problem>) -> Option<Rate> {
+fn rate(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Rate> {
     const FIX: &str = "Write how many in which time, such as { runs = 100, per = \"1m\" }.";
     let mut object = field.object(problems)?;
     let runs = object
@@ -52,7 +52,7 @@ fn rate(field: Field, problems: &mut Vec<Problem>) -> Option<Rate> {
     Some(Rate { runs: runs?, per_millis: per? })
 }
 
-fn debounce(field: Field, problems: &mut Vec<Problem>) -> Option<Debounce> {
+fn debounce(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Debounce> {
     const FIX: &str = "Write how long to wait for a newer request, such as { wait = \"5s\", key = \"/id\" }.";
     let mut object = field.object(problems)?;
     let wait = object.require("wait", FIX, problems).and_then(|field| field.duration(DEBOUNCE_WAIT, problems));
@@ -100,7 +100,7 @@ mod tests {
     use super::super::*;
     use crate::flow::{Debounce, Flow, KEY_MILLIS, Rate};
 
-    fn parse(more: Value) -> Result<Manifest, Vec<Problem>> {
+    fn parse(more: Value) -> Result<Manifest, Vec<InputProblem>> {
         let mut manifest = json!({ "module": "hello@0.1.0" });
         manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Manifest::parse_json(manifest.to_string().as_bytes())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::ids::{BadName, DeploymentName};
+use crate::ids::{DeploymentName, InvalidName};
 use crate::topics::{Topic, TopicPattern};
 
 /// The most origins, secrets, deployments or topics that one manifest grants.
@@ -136,10 +136,10 @@ impl fmt::Display for HttpGrant {
 }
 
 impl FromStr for HttpGrant {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = BadName {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let bad = InvalidName {
             kind: "http origin",
             rule: "a scheme, a host and perhaps a port, such as `https://api.example.com`, `http://10.0.0.1:8080` or `https://*.example.com`, without a path",
         };

@@ -4,8 +4,8 @@
 //! reports every problem at once. [`Manifest::to_json`] writes it out in full, defaults included, so that a revision
 //! says all there is to say and a later default changes nothing.
 
-mod at_rest;
 mod changes;
+mod compact;
 mod file;
 mod flow;
 mod grants;
@@ -21,8 +21,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use at_rest::SchedulesAtRest;
-pub use changes::Change;
+pub use changes::ManifestChange;
+pub use compact::CompactSchedules;
 pub use file::{MODULE_FILE_BYTES, ModuleFile, ModuleSection};
 pub use grants::{Grants, HttpGrant, SecretGrant};
 pub use lines::line_of;
@@ -35,7 +35,7 @@ use crate::limits::Limits;
 use crate::retry::RunRetry;
 use crate::schedule::Schedule;
 use crate::topics::Subscription;
-use crate::wire::{Object, Problem, json};
+use crate::wire::{InputProblem, ObjectReader, json};
 
 /// The longest manifest, in bytes.
 pub const MANIFEST_BYTES: usize = 256 * 1024;
@@ -84,21 +84,21 @@ pub struct Manifest {
     /// Which events it runs for; names are unique.
     pub subscriptions: Vec<Subscription>,
     /// How it is watched.
-    pub health: Health,
+    pub health: HealthPolicy,
     /// Where a stream's first collection begins; none means at the deployment's creation.
     pub since: Option<Timestamp>,
 }
 
 /// How a deployment is watched. Only one whose component exports `health` is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthPolicy {
     /// Whether it is asked at all.
     pub enabled: bool,
     /// How often, in milliseconds: 1 s to 1 h.
     pub every_millis: u64,
 }
 
-impl Default for Health {
+impl Default for HealthPolicy {
     fn default() -> Self {
         Self { enabled: true, every_millis: 15_000 }
     }
@@ -122,7 +122,7 @@ impl Manifest {
             retry: RunRetry::default(),
             schedules: Vec::new(),
             subscriptions: Vec::new(),
-            health: Health::default(),
+            health: HealthPolicy::default(),
             since: None,
         }
     }
@@ -131,17 +131,18 @@ impl Manifest {
     ///
     /// # Errors
     /// Everything that is wrong with it, each with a pointer and how to mend it.
-    pub fn parse_json(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+    pub fn parse_json(bytes: &[u8]) -> Result<Self, Vec<InputProblem>> {
         let value = json::parse(bytes, MANIFEST_BYTES).map_err(|bad| {
-            let code = if matches!(bad, json::BadJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
-            vec![Problem::field("", bad.to_string(), code.fix()).with_code(code)]
+            let code =
+                if matches!(bad, json::InvalidJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
+            vec![InputProblem::field("", bad.to_string(), code.fix()).with_code(code)]
         })?;
         let serde_json::Value::Object(fields) = value else {
             let fix = "Send an object, such as {\"module\": \"hello@0.1.0\"}.";
-            return Err(vec![Problem::field("", "a manifest is a JSON object", fix)]);
+            return Err(vec![InputProblem::field("", "a manifest is a JSON object", fix)]);
         };
         let mut problems = Vec::new();
-        let manifest = read::manifest(Object::new(String::new(), fields), &mut problems);
+        let manifest = read::manifest(ObjectReader::new(String::new(), fields), &mut problems);
         match manifest {
             Some(manifest) if problems.is_empty() => Ok(manifest),
             _ => Err(problems),
@@ -156,19 +157,19 @@ impl Manifest {
 
     /// Schedules whose jitter is longer than half the shortest distance of two of their firings after `now`, without `long_jitter`.
     #[must_use]
-    pub fn long_jitters(&self, now: Timestamp) -> Vec<Problem> {
+    pub fn long_jitters(&self, now: Timestamp) -> Vec<InputProblem> {
         schedules::long_jitters(&self.schedules, now)
     }
 
     /// Schedules in a time zone that this process does not know.
     #[must_use]
-    pub fn unknown_zones(&self) -> Vec<Problem> {
+    pub fn unknown_zones(&self) -> Vec<InputProblem> {
         schedules::unknown_zones(&self.schedules)
     }
 
     /// What differs from `before`, field by field.
     #[must_use]
-    pub fn changes_from(&self, before: &Self) -> Vec<Change> {
+    pub fn changes_from(&self, before: &Self) -> Vec<ManifestChange> {
         changes::changes(&before.to_json(), &self.to_json())
     }
 }

@@ -8,18 +8,18 @@ use super::grants::GRANTS;
 use super::schedules::schedule;
 use super::subscriptions::subscriptions;
 use super::{
-    CONCURRENCY_MAX, CONFIG_BYTES, Grants, Health, HttpGrant, LABELS, Manifest, SCHEDULES, SecretGrant, Source,
+    CONCURRENCY_MAX, CONFIG_BYTES, Grants, HealthPolicy, HttpGrant, LABELS, Manifest, SCHEDULES, SecretGrant, Source,
 };
 use crate::ids::{DeploymentName, Fuel};
 use crate::limits::{KIB, Limits, MIB, OUTPUT_BYTES};
-use crate::retry::{ATTEMPTS_MAX, BadPolicy, DELAY_MAX_MILLIS, RetryPolicy, RunRetry, Then};
+use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_MILLIS, InvalidRetryPolicy, OnExhausted, RetryPolicy, RunRetry};
 use crate::schedule::Schedule;
 use crate::wire::json::shown;
-use crate::wire::{Field, Object, Problem};
+use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
 const DAY: u64 = 24 * 3_600_000;
 
-pub(super) fn manifest(mut object: Object, problems: &mut Vec<Problem>) -> Option<Manifest> {
+pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> Option<Manifest> {
     let name = object.take("name").and_then(|field| field.parse(problems));
     let source = source(&mut object, problems);
     // Goes on with a stand-in where there is none, so that the rest is looked at too.
@@ -60,14 +60,14 @@ pub(super) fn manifest(mut object: Object, problems: &mut Vec<Problem>) -> Optio
     has_source.then_some(manifest)
 }
 
-fn source(object: &mut Object, problems: &mut Vec<Problem>) -> Option<Source> {
+fn source(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Option<Source> {
     const FIX: &str = "Give `module`, such as \"hello@0.1.0\", or `component`, such as \"sha256:…\".";
     let (module, component) = (object.take("module"), object.take("component"));
     match (module, component) {
         (Some(field), None) => field.parse(problems).map(Source::Module),
         (None, Some(field)) => field.parse(problems).map(Source::Component),
         (Some(_), Some(field)) => {
-            problems.push(Problem::field(
+            problems.push(InputProblem::field(
                 field.pointer,
                 "both `module` and `component` are given",
                 "Give one of them.",
@@ -75,26 +75,26 @@ fn source(object: &mut Object, problems: &mut Vec<Problem>) -> Option<Source> {
             None
         }
         (None, None) => {
-            problems.push(Problem::field(object.pointer_to("module"), "nothing says what is to run", FIX));
+            problems.push(InputProblem::field(object.pointer_to("module"), "nothing says what is to run", FIX));
             None
         }
     }
 }
 
-fn labels(field: Field, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+fn labels(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap<String, String> {
     let pointer = field.pointer.clone();
     let Some(mut object) = field.object(problems) else { return BTreeMap::new() };
     let fields = object.take_all();
     if fields.len() > LABELS {
         let message = format!("{} labels, where at most {LABELS} are allowed", fields.len());
-        problems.push(Problem::field(pointer, message, "Remove some."));
+        problems.push(InputProblem::field(pointer, message, "Remove some."));
         return BTreeMap::new();
     }
     let mut labels = BTreeMap::new();
     for (name, field) in fields {
         let known = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
         if name.is_empty() || name.len() > 63 || !name.bytes().all(known) {
-            problems.push(Problem::field(
+            problems.push(InputProblem::field(
                 field.pointer,
                 format!("`{}` cannot name a label", shown(&name)),
                 "Use 1 to 63 letters, digits, dots, hyphens, slashes and underscores.",
@@ -104,7 +104,7 @@ fn labels(field: Field, problems: &mut Vec<Problem>) -> BTreeMap<String, String>
         let pointer = field.pointer.clone();
         if let Some(text) = field.text(255, problems) {
             if text.chars().any(char::is_control) {
-                problems.push(Problem::field(pointer, "a label holds no control characters", "Remove them."));
+                problems.push(InputProblem::field(pointer, "a label holds no control characters", "Remove them."));
             } else {
                 labels.insert(name, text);
             }
@@ -113,16 +113,16 @@ fn labels(field: Field, problems: &mut Vec<Problem>) -> BTreeMap<String, String>
     labels
 }
 
-fn config(field: Field, problems: &mut Vec<Problem>) -> String {
+fn config(field: ObjectField, problems: &mut Vec<InputProblem>) -> String {
     let text = field.value.to_string();
     if text.len() > CONFIG_BYTES {
         let message = format!("{} bytes of config, where {CONFIG_BYTES} are allowed", text.len());
-        problems.push(Problem::field(field.pointer, message, "Keep what is large in the deployment's state."));
+        problems.push(InputProblem::field(field.pointer, message, "Keep what is large in the deployment's state."));
     }
     text
 }
 
-fn grants(field: Field, problems: &mut Vec<Problem>) -> Grants {
+fn grants(field: ObjectField, problems: &mut Vec<InputProblem>) -> Grants {
     let mut grants = Grants::default();
     let Some(mut object) = field.object(problems) else { return grants };
     grants.http = origins(object.take("http"), problems);
@@ -131,7 +131,7 @@ fn grants(field: Field, problems: &mut Vec<Problem>) -> Grants {
         if let Some(secret) = secret(field, problems) {
             if grants.secret(&secret.name).is_some() {
                 let message = format!("the secret `{}` is granted twice", secret.name);
-                problems.push(Problem::field(pointer, message, "Join the two, with all origins in one `to`."));
+                problems.push(InputProblem::field(pointer, message, "Join the two, with all origins in one `to`."));
             }
             grants.secrets.push(secret);
         }
@@ -145,11 +145,11 @@ fn grants(field: Field, problems: &mut Vec<Problem>) -> Grants {
     grants
 }
 
-fn items(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<Field> {
+fn items(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Vec<ObjectField> {
     field.and_then(|field| field.list(GRANTS, problems)).unwrap_or_default()
 }
 
-fn origins(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<HttpGrant> {
+fn origins(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Vec<HttpGrant> {
     let fields = field.and_then(|field| field.one_or_many(GRANTS, problems)).unwrap_or_default();
     fields.into_iter().filter_map(|field| field.parse(problems)).collect()
 }
@@ -158,7 +158,7 @@ fn is_name(text: &str) -> bool {
     text.parse::<DeploymentName>().is_ok()
 }
 
-fn secret(field: Field, problems: &mut Vec<Problem>) -> Option<SecretGrant> {
+fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<SecretGrant> {
     const FIX: &str = "Write { name = \"stripe-key\", to = [\"https://api.stripe.com\"] }, or { name = \"signing\", use = \"sign\" }.";
     let mut object = field.object(problems)?;
     let name = object.require("name", FIX, problems).and_then(|field| {
@@ -167,14 +167,14 @@ fn secret(field: Field, problems: &mut Vec<Problem>) -> Option<SecretGrant> {
         if !is_name(&name) {
             let message = format!("`{}` is no name of a secret", shown(&name));
             let fix = "Use 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.";
-            problems.push(Problem::field(pointer, message, fix));
+            problems.push(InputProblem::field(pointer, message, fix));
         }
         Some(name)
     });
     let to = object.take("to");
     let sign = object.take("use");
     if to.is_none() && sign.is_none() {
-        problems.push(Problem::field(object.pointer(), "nothing says where the secret may go", FIX));
+        problems.push(InputProblem::field(object.pointer(), "nothing says where the secret may go", FIX));
     }
     let to = origins(to, problems);
     let sign = sign.and_then(|field| field.choice(&[("sign", true)], problems)).unwrap_or(false);
@@ -182,7 +182,7 @@ fn secret(field: Field, problems: &mut Vec<Problem>) -> Option<SecretGrant> {
     Some(SecretGrant { name: name?, to, sign })
 }
 
-fn limits(field: Field, problems: &mut Vec<Problem>) -> Limits {
+fn limits(field: ObjectField, problems: &mut Vec<InputProblem>) -> Limits {
     let mut limits = Limits::default();
     let Some(mut object) = field.object(problems) else { return limits };
     let fuel = object.take("fuel").and_then(|field| field.number(1_000..=1_000_000_000_000_000, problems));
@@ -204,12 +204,12 @@ fn limits(field: Field, problems: &mut Vec<Problem>) -> Limits {
     limits
 }
 
-fn retry(field: Field, problems: &mut Vec<Problem>) -> RunRetry {
+fn retry(field: ObjectField, problems: &mut Vec<InputProblem>) -> RunRetry {
     const FIX: &str = "Write \"never\", \"quick\" or \"patient\", or so many retries so far apart, such as \"3x60s\".";
-    let preset = |text: &str, pointer: &str, problems: &mut Vec<Problem>| {
+    let preset = |text: &str, pointer: &str, problems: &mut Vec<InputProblem>| {
         let policy = RetryPolicy::preset(text);
         if policy.is_none() {
-            problems.push(Problem::field(pointer, format!("`{}` is no preset", shown(text)), FIX));
+            problems.push(InputProblem::field(pointer, format!("`{}` is no preset", shown(text)), FIX));
         }
         policy.unwrap_or_default()
     };
@@ -237,37 +237,42 @@ fn retry(field: Field, problems: &mut Vec<Problem>) -> RunRetry {
     policy.factor_permille = factor.unwrap_or(policy.factor_permille);
     let jitter = object.take("jitter").and_then(|field| permille(field, 0.0, 1.0, problems));
     policy.jitter_permille = jitter.unwrap_or(policy.jitter_permille);
-    if let Err(BadPolicy(rule)) = policy.checked() {
-        problems.push(Problem::field(
+    if let Err(InvalidRetryPolicy(rule)) = policy.checked() {
+        problems.push(InputProblem::field(
             pointer,
             format!("the retry policy is not valid: {rule}"),
             "Correct `initial` or `max`.",
         ));
     }
-    retry.then =
-        object.take("then").and_then(|field| field.choice(&[("park", Then::Park), ("fail", Then::Fail)], problems));
+    retry.then = object
+        .take("then")
+        .and_then(|field| field.choice(&[("park", OnExhausted::Park), ("fail", OnExhausted::Fail)], problems));
     retry.on_trap = object.take("on_trap").and_then(|field| field.boolean(problems)).unwrap_or(false);
     object.finish(problems);
     retry
 }
 
 /// A number such as 2 or 1.5, in thousandths.
-fn permille(field: Field, least: f64, most: f64, problems: &mut Vec<Problem>) -> Option<u32> {
+fn permille(field: ObjectField, least: f64, most: f64, problems: &mut Vec<InputProblem>) -> Option<u32> {
     match field.value.as_f64() {
         Some(number) if (least..=most).contains(&number) => Some((number * 1_000.0).round() as u32),
         _ => {
             let message = format!("not a number from {least} to {most}");
-            problems.push(Problem::field(field.pointer, message, format!("Write a number from {least} to {most}.")));
+            problems.push(InputProblem::field(
+                field.pointer,
+                message,
+                format!("Write a number from {least} to {most}."),
+            ));
             None
         }
     }
 }
 
-fn schedules(object: &mut Object, problems: &mut Vec<Problem>) -> Vec<Schedule> {
+fn schedules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<Schedule> {
     // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. They mean the same.
     let (one, many) = (object.take("schedule"), object.take("schedules"));
     if let (Some(_), Some(field)) = (&one, &many) {
-        problems.push(Problem::field(
+        problems.push(InputProblem::field(
             &field.pointer,
             "both `schedule` and `schedules` are given",
             "Join the two lists.",
@@ -280,7 +285,7 @@ fn schedules(object: &mut Object, problems: &mut Vec<Problem>) -> Vec<Schedule> 
         if let Some(schedule) = schedule(field, problems) {
             if !names.insert(schedule.name().clone()) {
                 let message = format!("there are two schedules `{}`", schedule.name());
-                problems.push(Problem::field(pointer, message, "Give each schedule a name of its own."));
+                problems.push(InputProblem::field(pointer, message, "Give each schedule a name of its own."));
             }
             schedules.push(schedule);
         }
@@ -288,10 +293,10 @@ fn schedules(object: &mut Object, problems: &mut Vec<Problem>) -> Vec<Schedule> 
     schedules
 }
 
-fn health(field: Field, problems: &mut Vec<Problem>) -> Health {
-    let mut health = Health::default();
+fn health(field: ObjectField, problems: &mut Vec<InputProblem>) -> HealthPolicy {
+    let mut health = HealthPolicy::default();
     if let Value::Bool(enabled) = field.value {
-        return Health { enabled, ..health };
+        return HealthPolicy { enabled, ..health };
     }
     let Some(mut object) = field.object(problems) else { return health };
     health.enabled = object.take("enabled").and_then(|field| field.boolean(problems)).unwrap_or(true);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::ids::{BadName, ComponentDigest, ModuleName};
+use crate::ids::{ComponentDigest, InvalidName, ModuleName};
 
 /// A module's version: a semantic version (`1.2.3`, `1.2.3-rc.1`) of at most 64 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +31,9 @@ impl fmt::Debug for ModuleVersion {
 }
 
 impl FromStr for ModuleVersion {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         let number = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
         };
@@ -55,7 +55,7 @@ impl FromStr for ModuleVersion {
         if good {
             Ok(Self(text.into()))
         } else {
-            Err(BadName { kind: "version", rule: "a semantic version such as `1.2.3`, of at most 64 characters" })
+            Err(InvalidName { kind: "version", rule: "a semantic version such as `1.2.3`, of at most 64 characters" })
         }
     }
 }
@@ -76,10 +76,10 @@ impl fmt::Display for ModuleRef {
 }
 
 impl FromStr for ModuleRef {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = BadName { kind: "module with its version", rule: "`name@version`, such as `hello@0.1.0`" };
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let bad = InvalidName { kind: "module with its version", rule: "`name@version`, such as `hello@0.1.0`" };
         let (name, version) = text.split_once('@').ok_or(bad)?;
         Ok(Self { name: name.parse().map_err(|_| bad)?, version: version.parse().map_err(|_| bad)? })
     }

@@ -11,14 +11,14 @@ use crate::schedule::{
     SpecProblem, SpecProblemKind, TIMES,
 };
 use crate::wire::json::shown;
-use crate::wire::{Field, Problem, duration_text};
+use crate::wire::{InputProblem, ObjectField, duration_text};
 use crate::zones::{ZONE_NAME_BYTES, Zone};
 
 /// What a schedule may run.
 const EXPORTS: [(&str, Export); 2] =
     [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
 
-pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Schedule> {
+pub(super) fn schedule(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Schedule> {
     let before = problems.len();
     let pointer = field.pointer.clone();
     let mut object = field.object(problems)?;
@@ -88,19 +88,19 @@ pub(super) fn schedule(field: Field, problems: &mut Vec<Problem>) -> Option<Sche
 
 /// What is wrong with the jitter of schedules that are deployed at `now`. Manifests that are stored may have such a jitter, so reading
 /// one does not refuse it.
-pub(super) fn long_jitters(schedules: &[Schedule], now: Timestamp) -> Vec<Problem> {
+pub(super) fn long_jitters(schedules: &[Schedule], now: Timestamp) -> Vec<InputProblem> {
     let problem = |(index, schedule): (usize, &Schedule)| {
         let half = duration_text(schedule.jitter_above(now)?);
         let message = format!("the jitter is longer than half the shortest distance of two firings, which is {half}");
         let fix = format!(
             "Write at most \"{half}\", or add `long_jitter = true`, which moves all firings by the same amount."
         );
-        Some(Problem::field(format!("/schedules/{index}/jitter"), message, fix).with_code(Code::BadSchedule))
+        Some(InputProblem::field(format!("/schedules/{index}/jitter"), message, fix).with_code(Code::BadSchedule))
     };
     schedules.iter().enumerate().filter_map(problem).collect()
 }
 
-fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }: SpecProblem) -> Problem {
+fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }: SpecProblem) -> InputProblem {
     let place = match index {
         Some(index) if !(field == "cron" && lone_cron) => format!("{pointer}/{field}/{index}"),
         _ if matches!(kind, SpecProblemKind::NoTime) => pointer.to_owned(),
@@ -112,7 +112,7 @@ fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }:
         SpecProblemKind::Bounds(_) => (Code::BadSchedule, "Correct it so."),
     };
     let message = kind.to_string();
-    Problem::field(place, shown_long(&message), fix).with_code(code)
+    InputProblem::field(place, shown_long(&message), fix).with_code(code)
 }
 
 /// A message may hold a field of a cron expression, which came from outside.
@@ -122,22 +122,22 @@ fn shown_long(message: &str) -> String {
 
 /// Zones whose rules this process does not have. A manifest that is stored may name one, if zone data was taken away or the manifest
 /// comes from another machine, so reading one does not refuse it.
-pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<Problem> {
+pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<InputProblem> {
     let unknown = schedules.iter().enumerate().filter(|(_, schedule)| !schedule.spec().time_zone.is_known());
     unknown
         .map(|(index, schedule)| no_zone(format!("/schedules/{index}/time_zone"), schedule.spec().time_zone.name()))
         .collect()
 }
 
-fn no_zone(pointer: String, name: &str) -> Problem {
-    Problem::field(
+fn no_zone(pointer: String, name: &str) -> InputProblem {
+    InputProblem::field(
         pointer,
         format!("`{}` is no time zone of the IANA list", shown(name)),
         "Write one such as \"Europe/Berlin\" or \"UTC\"; a new zone needs newer zone data.",
     )
 }
 
-fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Zone> {
+fn time_zone(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Zone> {
     let pointer = field.pointer.clone();
     let text = field.text(ZONE_NAME_BYTES, problems)?;
     let zone = text.parse().ok().or_else(|| Zone::unknown(&text));
@@ -147,7 +147,7 @@ fn time_zone(field: Field, problems: &mut Vec<Problem>) -> Option<Zone> {
     zone
 }
 
-fn exclusion(field: Field, problems: &mut Vec<Problem>) -> Option<Exclusion> {
+fn exclusion(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Exclusion> {
     const FIX: &str =
         "Write a day such as \"2026-12-25\", or { start = \"2026-12-24T12:00:00Z\", end = \"2026-12-27T00:00:00Z\" }.";
     if let Some(text) = field.value.as_str() {
@@ -155,7 +155,7 @@ fn exclusion(field: Field, problems: &mut Vec<Problem>) -> Option<Exclusion> {
         // From 1970 to 9998, so that the day after can be written too.
         let day = day.filter(|day| (1970..9999).contains(&chrono::Datelike::year(day)) && text.len() == 10);
         if day.is_none() {
-            problems.push(Problem::field(field.pointer, format!("`{}` is no day", shown(text)), FIX));
+            problems.push(InputProblem::field(field.pointer, format!("`{}` is no day", shown(text)), FIX));
         }
         return day.map(Exclusion::Day);
     }

@@ -7,22 +7,23 @@ use serde_json::Value;
 use super::SUBSCRIPTIONS;
 use crate::run::Export;
 use crate::topics::{
-    Begin, CONDITIONS, Condition, Filter, POINTER_BYTES, Subscription, VALUE_BYTES, VALUES, is_pointer,
+    CONDITIONS, Condition, Filter, POINTER_BYTES, Subscription, SubscriptionStart, VALUE_BYTES, VALUES, is_pointer,
 };
 use crate::wire::json::shown;
-use crate::wire::{Field, Object, Problem};
+use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
 /// What an event may run.
 const EXPORTS: [(&str, Export); 2] =
     [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
-const BEGINS: [(&str, Begin); 2] = [("now", Begin::Now), ("earliest", Begin::Earliest)];
+const BEGINS: [(&str, SubscriptionStart); 2] =
+    [("now", SubscriptionStart::Now), ("earliest", SubscriptionStart::Earliest)];
 
-pub(super) fn subscriptions(object: &mut Object, problems: &mut Vec<Problem>) -> Vec<Subscription> {
+pub(super) fn subscriptions(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<Subscription> {
     // `[[subscription]]` in TOML gives `subscription`; in JSON `subscriptions` reads better. They mean the same.
     let (one, many) = (object.take("subscription"), object.take("subscriptions"));
     if let (Some(_), Some(field)) = (&one, &many) {
         let message = "both `subscription` and `subscriptions` are given";
-        problems.push(Problem::field(&field.pointer, message, "Join the two lists."));
+        problems.push(InputProblem::field(&field.pointer, message, "Join the two lists."));
     }
     let fields = many.or(one).and_then(|field| field.one_or_many(SUBSCRIPTIONS, problems)).unwrap_or_default();
     let (mut subscriptions, mut names) = (Vec::new(), BTreeSet::new());
@@ -31,7 +32,7 @@ pub(super) fn subscriptions(object: &mut Object, problems: &mut Vec<Problem>) ->
         if let Some(subscription) = subscription(field, problems) {
             if !names.insert(subscription.name.clone()) {
                 let message = format!("there are two subscriptions `{}`", subscription.name);
-                problems.push(Problem::field(pointer, message, "Give each subscription a name of its own."));
+                problems.push(InputProblem::field(pointer, message, "Give each subscription a name of its own."));
             }
             subscriptions.push(subscription);
         }
@@ -39,7 +40,7 @@ pub(super) fn subscriptions(object: &mut Object, problems: &mut Vec<Problem>) ->
     subscriptions
 }
 
-fn subscription(field: Field, problems: &mut Vec<Problem>) -> Option<Subscription> {
+fn subscription(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Subscription> {
     let mut object = field.object(problems)?;
     let name_fix = "Name the subscription: 1 to 63 lower-case letters, digits and hyphens.";
     let name = object.require("name", name_fix, problems).and_then(|field| field.parse(problems));
@@ -52,40 +53,40 @@ fn subscription(field: Field, problems: &mut Vec<Problem>) -> Option<Subscriptio
     Some(Subscription { name: name?, topic: topic?, filter, export, from })
 }
 
-fn filter(field: Field, problems: &mut Vec<Problem>) -> Filter {
+fn filter(field: ObjectField, problems: &mut Vec<InputProblem>) -> Filter {
     const FIX: &str = "Write places with what must stand there, such as { \"/country\" = \"DE\", \"/kind\" = [\"sale\", \"refund\"] }.";
     let pointer = field.pointer.clone();
     let Some(mut object) = field.object(problems) else { return Filter::default() };
     let fields = object.take_all();
     if fields.len() > CONDITIONS {
         let message = format!("a filter of {} places, where at most {CONDITIONS} are allowed", fields.len());
-        problems.push(Problem::field(pointer, message, "Let the run decide what a filter cannot."));
+        problems.push(InputProblem::field(pointer, message, "Let the run decide what a filter cannot."));
         return Filter::default();
     }
     let mut conditions = Vec::with_capacity(fields.len());
     for (place, field) in fields {
         if place.len() > POINTER_BYTES || !is_pointer(&place) {
             let message = format!("`{}` is no JSON pointer of at most {POINTER_BYTES} bytes", shown(&place));
-            problems.push(Problem::field(field.pointer, message, FIX));
+            problems.push(InputProblem::field(field.pointer, message, FIX));
             continue;
         }
         let pointer = field.pointer.clone();
         let values = field.one_or_many(VALUES, problems).unwrap_or_default();
         let any_of: Vec<Value> = values.into_iter().filter_map(|field| value(field, problems)).collect();
         if any_of.is_empty() {
-            problems.push(Problem::field(pointer, "nothing may stand there", FIX));
+            problems.push(InputProblem::field(pointer, "nothing may stand there", FIX));
         }
         conditions.push(Condition { pointer: place, any_of });
     }
     Filter::new(conditions)
 }
 
-fn value(field: Field, problems: &mut Vec<Problem>) -> Option<Value> {
+fn value(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Value> {
     match &field.value {
         Value::String(_) => field.text(VALUE_BYTES, problems).map(Value::String),
         Value::Array(_) | Value::Object(_) => {
             let message = "only text, a number, true, false or null is compared";
-            problems.push(Problem::field(field.pointer, message, "Point at what lies inside."));
+            problems.push(InputProblem::field(field.pointer, message, "Point at what lies inside."));
             None
         }
         _ => Some(field.value),

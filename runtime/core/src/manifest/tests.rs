@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::limits::MIB;
-use crate::retry::Then;
+use crate::retry::OnExhausted;
 use crate::schedule::Overlap;
 
 const FILE: &str = r#"
@@ -65,11 +65,11 @@ exclude = ["2026-12-25"]
 every = "15s"
 "#;
 
-fn parse(value: &Value) -> Result<Manifest, Vec<Problem>> {
+fn parse(value: &Value) -> Result<Manifest, Vec<InputProblem>> {
     Manifest::parse_json(value.to_string().as_bytes())
 }
 
-fn pointers(problems: &[Problem]) -> Vec<&str> {
+fn pointers(problems: &[InputProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.pointer.as_str()).collect()
 }
 
@@ -86,7 +86,7 @@ fn the_file_of_the_book_is_read() {
     assert!(manifest.grants.allows("https", "example.org", 443));
     assert_eq!(manifest.limits.memory, 32 * MIB);
     assert_eq!(manifest.limits.lifetime_millis, Some(3_600_000));
-    assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(Then::Park)));
+    assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(OnExhausted::Park)));
     assert_eq!(manifest.schedules.len(), 2);
     assert_eq!(manifest.schedules[0].spec().overlap, Overlap::Skip);
     assert_eq!(manifest.subscriptions.len(), 1);
@@ -462,7 +462,7 @@ fn good() -> impl Strategy<Value = Value> {
 }
 
 fn same_at_rest(schedules: &[Schedule]) -> Result<(), TestCaseError> {
-    let at_rest = SchedulesAtRest::of(schedules);
+    let at_rest = CompactSchedules::of(schedules);
     for schedule in schedules {
         prop_assert_eq!(at_rest.get(schedule.name()), Some(schedule.clone()));
     }

@@ -41,13 +41,13 @@ impl Currency {
     /// A sum of minor units in the currency's own unit, such as `19.99 EUR`.
     #[must_use]
     pub fn show(&self, minor_units: i128) -> String {
-        struct Shown<'a>(&'a Currency, i128);
-        impl fmt::Display for Shown<'_> {
+        struct DisplayAmount<'a>(&'a Currency, i128);
+        impl fmt::Display for DisplayAmount<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.write(self.1, f)
             }
         }
-        Shown(self, minor_units).to_string()
+        DisplayAmount(self, minor_units).to_string()
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Currencies {
 
 /// A declaration of a unit that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadDeclaration {
+pub enum InvalidDeclaration {
     /// Not a code.
     #[error("`{0}` cannot be a unit's code: 2 to 12 capital letters and digits, the first a letter")]
     Code(String),
@@ -81,7 +81,7 @@ impl Currencies {
     ///
     /// # Errors
     /// For the first declaration that is not valid.
-    pub fn with_declared<'a>(declared: impl IntoIterator<Item = (&'a str, u8)>) -> Result<Self, BadDeclaration> {
+    pub fn with_declared<'a>(declared: impl IntoIterator<Item = (&'a str, u8)>) -> Result<Self, InvalidDeclaration> {
         let mut own = BTreeMap::new();
         for (code, exponent) in declared {
             let shape = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
@@ -89,13 +89,13 @@ impl Currencies {
                 || !code.bytes().all(shape)
                 || !code.starts_with(|c: char| c.is_ascii_uppercase())
             {
-                return Err(BadDeclaration::Code(crate::wire::json::shown(code)));
+                return Err(InvalidDeclaration::Code(crate::wire::json::shown(code)));
             }
             if iso_currency::Currency::from_code(code).is_some() {
-                return Err(BadDeclaration::Known(code.to_owned()));
+                return Err(InvalidDeclaration::Known(code.to_owned()));
             }
             if exponent > EXPONENT_MAX {
-                return Err(BadDeclaration::Exponent { code: code.to_owned(), exponent });
+                return Err(InvalidDeclaration::Exponent { code: code.to_owned(), exponent });
             }
             let code: Arc<str> = code.into();
             own.insert(code.clone(), Currency { code, exponent });
@@ -150,9 +150,9 @@ mod tests {
         assert_eq!(own.get("BTC").unwrap().show(123_456_789), "1.23456789 BTC");
         assert_eq!(own.get("POINTS").unwrap().show(-7), "-7 POINTS");
         assert_eq!(own.get("EUR").unwrap().show(i128::from(i64::MAX) * 2), "184467440737095516.14 EUR");
-        assert!(matches!(Currencies::with_declared([("EUR", 8)]), Err(BadDeclaration::Known(_))));
-        assert!(matches!(Currencies::with_declared([("btc", 8)]), Err(BadDeclaration::Code(_))));
-        assert!(matches!(Currencies::with_declared([("WEI", 19)]), Err(BadDeclaration::Exponent { .. })));
+        assert!(matches!(Currencies::with_declared([("EUR", 8)]), Err(InvalidDeclaration::Known(_))));
+        assert!(matches!(Currencies::with_declared([("btc", 8)]), Err(InvalidDeclaration::Code(_))));
+        assert!(matches!(Currencies::with_declared([("WEI", 19)]), Err(InvalidDeclaration::Exponent { .. })));
     }
 
     proptest! {

@@ -195,7 +195,7 @@ pub struct Posting {
 
 /// Why an entry is not posted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadEntry {
+pub enum InvalidEntry {
     /// No such kind.
     #[error("there is no kind of entry `{given}`{}", .nearest.map(|kind| format!("; did you mean `{}`?", kind.as_str())).unwrap_or_default())]
     Kind {
@@ -228,7 +228,7 @@ pub enum BadEntry {
     },
 }
 
-impl BadEntry {
+impl InvalidEntry {
     /// The code that a guest sees.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -247,8 +247,8 @@ impl EntryDraft<'_> {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn check(&self, currencies: &Currencies) -> Result<Posting, BadEntry> {
-        let field = |field, rule| Err(BadEntry::Field { field, rule });
+    pub fn check(&self, currencies: &Currencies) -> Result<Posting, InvalidEntry> {
+        let field = |field, rule| Err(InvalidEntry::Field { field, rule });
         if self.external_id.is_empty() || self.external_id.len() > EXTERNAL_ID_BYTES {
             return field("external-id", "has 1 to 256 bytes");
         }
@@ -268,12 +268,13 @@ impl EntryDraft<'_> {
             return field("metadata", "is one JSON value of at most 16 KiB, with no name given twice");
         };
         let kind = EntryKind::parse(self.kind)
-            .ok_or_else(|| BadEntry::Kind { given: json::shown(self.kind), nearest: nearest_kind(self.kind) })?;
-        let currency = currencies.get(self.currency).ok_or_else(|| BadEntry::Currency(json::shown(self.currency)))?;
+            .ok_or_else(|| InvalidEntry::Kind { given: json::shown(self.kind), nearest: nearest_kind(self.kind) })?;
+        let currency =
+            currencies.get(self.currency).ok_or_else(|| InvalidEntry::Currency(json::shown(self.currency)))?;
         if self.minor_units == 0 || (self.minor_units < 0 && !kind.may_be_negative()) {
-            return Err(BadEntry::Sign { minor_units: self.minor_units, kind });
+            return Err(InvalidEntry::Sign { minor_units: self.minor_units, kind });
         }
-        let minus = self.minor_units.checked_neg().ok_or(BadEntry::Overflow(self.minor_units))?;
+        let minus = self.minor_units.checked_neg().ok_or(InvalidEntry::Overflow(self.minor_units))?;
         let (from, to) = kind.accounts();
         let legs = [Leg { account: from, minor_units: minus }, Leg { account: to, minor_units: self.minor_units }];
         Ok(Posting {
@@ -346,7 +347,7 @@ mod tests {
         }
     }
 
-    fn check(draft: EntryDraft<'_>) -> Result<Posting, BadEntry> {
+    fn check(draft: EntryDraft<'_>) -> Result<Posting, InvalidEntry> {
         draft.check(&Currencies::default())
     }
 

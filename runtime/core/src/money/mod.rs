@@ -7,9 +7,9 @@ mod entry;
 
 use std::fmt;
 
-pub use currency::{BadDeclaration, Currencies, Currency};
+pub use currency::{Currencies, Currency, InvalidDeclaration};
 pub use entry::{
-    Account, BadEntry, CUSTOMER_BYTES, DESCRIPTION_BYTES, EXTERNAL_ID_BYTES, EntryDraft, EntryKind, Leg,
+    Account, CUSTOMER_BYTES, DESCRIPTION_BYTES, EXTERNAL_ID_BYTES, EntryDraft, EntryKind, InvalidEntry, Leg,
     METADATA_BYTES, Posting, net_revenue,
 };
 

@@ -1,12 +1,12 @@
 //! Holds a manifest against the policy, and says which line of the policy would allow what is beyond it.
 
 use super::read::denied;
-use super::{CEILINGS, Policy, PolicyOrigin, Unit};
+use super::{CEILINGS, CeilingUnit, Policy, PolicyOrigin};
 use crate::ids::{DeploymentName, Timestamp};
 use crate::manifest::{Grants, Manifest, SecretGrant};
 use crate::schedule::Schedule;
 use crate::wire::json::shown;
-use crate::wire::{Problem, duration_text, size_text};
+use crate::wire::{InputProblem, duration_text, size_text};
 
 /// Firings of a schedule between which the shortest distance is looked for.
 const FIRINGS: usize = 500;
@@ -14,7 +14,7 @@ const FIRINGS: usize = 500;
 impl Policy {
     /// What a manifest asks for beyond the policy: each with where it is, and with the line that the operator would add.
     #[must_use]
-    pub fn check(&self, deployment: &DeploymentName, manifest: &Manifest, now: Timestamp) -> Vec<Problem> {
+    pub fn check(&self, deployment: &DeploymentName, manifest: &Manifest, now: Timestamp) -> Vec<InputProblem> {
         let mut problems = Vec::new();
         let name = deployment.as_str();
         self.check_origins(name, &manifest.grants, &mut problems);
@@ -42,7 +42,7 @@ impl Policy {
     }
 
     /// A manifest without `queue` asks for nothing: the smaller of the host's and the policy's bound holds.
-    fn check_flow(&self, name: &str, manifest: &Manifest, problems: &mut Vec<Problem>) {
+    fn check_flow(&self, name: &str, manifest: &Manifest, problems: &mut Vec<InputProblem>) {
         let concurrency = self.bound(name, |rules| rules.concurrency);
         let fields = [
             ("concurrency", concurrency, Some(u64::from(manifest.concurrency))),
@@ -92,7 +92,7 @@ impl Policy {
         })
     }
 
-    fn check_origins(&self, name: &str, grants: &Grants, problems: &mut Vec<Problem>) {
+    fn check_origins(&self, name: &str, grants: &Grants, problems: &mut Vec<InputProblem>) {
         let Some(origins) = self.origins(name) else { return };
         for (index, grant) in grants.http.iter().enumerate() {
             if !origins.iter().any(|origin| origin.covers(grant)) {
@@ -107,7 +107,7 @@ impl Policy {
         }
     }
 
-    fn check_secret(&self, name: &str, index: usize, secret: &SecretGrant, problems: &mut Vec<Problem>) {
+    fn check_secret(&self, name: &str, index: usize, secret: &SecretGrant, problems: &mut Vec<InputProblem>) {
         let Some(rules) = &self.secrets else { return };
         let pointer = format!("/grants/secrets/{index}");
         let own = shown(&secret.name);
@@ -138,7 +138,7 @@ impl Policy {
         }
     }
 
-    fn check_schedules(&self, name: &str, schedules: &[Schedule], now: Timestamp, problems: &mut Vec<Problem>) {
+    fn check_schedules(&self, name: &str, schedules: &[Schedule], now: Timestamp, problems: &mut Vec<InputProblem>) {
         let count = schedules.len() as u64;
         if let Some(most) = self.bound(name, |rules| rules.schedules)
             && count > most
@@ -171,11 +171,11 @@ fn add(line: &str) -> String {
 }
 
 /// A value as a manifest and a policy write it.
-fn written(unit: Unit, value: u64) -> String {
+fn written(unit: CeilingUnit, value: u64) -> String {
     match unit {
-        Unit::Number => value.to_string(),
-        Unit::Bytes => format!("\"{}\"", size_text(value)),
-        Unit::Millis => format!("\"{}\"", duration_text(value)),
+        CeilingUnit::Number => value.to_string(),
+        CeilingUnit::Bytes => format!("\"{}\"", size_text(value)),
+        CeilingUnit::Millis => format!("\"{}\"", duration_text(value)),
     }
 }
 
@@ -224,17 +224,17 @@ mod tests {
         Policy::parse_toml(POLICY).unwrap()
     }
 
-    fn problems(name: &str, manifest: &str) -> Vec<Problem> {
+    fn problems(name: &str, manifest: &str) -> Vec<InputProblem> {
         let text = format!(r#"{{"module": "m@1.0.0", "limits": {{"lifetime": "10m"}}, {manifest}}}"#);
         check(&policy(), name, &text)
     }
 
-    fn check(policy: &Policy, name: &str, manifest: &str) -> Vec<Problem> {
+    fn check(policy: &Policy, name: &str, manifest: &str) -> Vec<InputProblem> {
         let manifest = Manifest::parse_json(manifest.as_bytes()).unwrap();
         policy.check(&name.parse().unwrap(), &manifest, Timestamp::from_millis(1_767_225_600_000))
     }
 
-    fn pointers(problems: &[Problem]) -> Vec<&str> {
+    fn pointers(problems: &[InputProblem]) -> Vec<&str> {
         problems.iter().map(|problem| problem.pointer.as_str()).collect()
     }
 

@@ -23,16 +23,16 @@ const ENTRIES: usize = 1_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     /// For every deployment, unless [`Self::deployments`] has something else for it.
-    rules: Rules,
+    rules: PolicyRules,
     /// By name: where secrets may go. None allows every secret everywhere.
     secrets: Option<BTreeMap<String, SecretRule>>,
     /// By the name of a deployment, or a beginning of names with `*` behind it.
-    deployments: BTreeMap<String, Rules>,
+    deployments: BTreeMap<String, PolicyRules>,
 }
 
 /// What one deployment may use. What is none is not bounded here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Rules {
+struct PolicyRules {
     origins: Option<Vec<PolicyOrigin>>,
     /// The highest value of each field of `[limits]`, in the order of [`CEILINGS`].
     limits: [Option<u64>; CEILINGS.len()],
@@ -69,7 +69,7 @@ enum PolicyOrigin {
 /// One field of `[limits]` that a policy bounds.
 struct Ceiling {
     name: &'static str,
-    unit: Unit,
+    unit: CeilingUnit,
     /// What a manifest asks for; none is no bound at all.
     get: fn(&Limits) -> Option<u64>,
     set: fn(&mut Limits, u64),
@@ -77,7 +77,7 @@ struct Ceiling {
 
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+enum CeilingUnit {
     Number,
     Bytes,
     Millis,
@@ -86,50 +86,55 @@ enum Unit {
 const CEILINGS: [Ceiling; 9] = [
     Ceiling {
         name: "fuel",
-        unit: Unit::Number,
+        unit: CeilingUnit::Number,
         get: |limits| Some(limits.fuel.get()),
         set: |limits, most| limits.fuel = Fuel::new(most),
     },
     Ceiling {
         name: "memory",
-        unit: Unit::Bytes,
+        unit: CeilingUnit::Bytes,
         get: |limits| Some(limits.memory),
         set: |limits, most| limits.memory = most,
     },
     Ceiling {
         name: "active",
-        unit: Unit::Millis,
+        unit: CeilingUnit::Millis,
         get: |limits| Some(limits.active_millis),
         set: |limits, most| limits.active_millis = most,
     },
     Ceiling {
         name: "lifetime",
-        unit: Unit::Millis,
+        unit: CeilingUnit::Millis,
         get: |limits| limits.lifetime_millis,
         set: |limits, most| limits.lifetime_millis = Some(most),
     },
     Ceiling {
         name: "output",
-        unit: Unit::Bytes,
+        unit: CeilingUnit::Bytes,
         get: |limits| Some(limits.output),
         set: |limits, most| limits.output = most,
     },
-    Ceiling { name: "log", unit: Unit::Bytes, get: |limits| Some(limits.log), set: |limits, most| limits.log = most },
+    Ceiling {
+        name: "log",
+        unit: CeilingUnit::Bytes,
+        get: |limits| Some(limits.log),
+        set: |limits, most| limits.log = most,
+    },
     Ceiling {
         name: "journal",
-        unit: Unit::Bytes,
+        unit: CeilingUnit::Bytes,
         get: |limits| Some(limits.journal),
         set: |limits, most| limits.journal = most,
     },
     Ceiling {
         name: "http_calls",
-        unit: Unit::Number,
+        unit: CeilingUnit::Number,
         get: |limits| Some(limits.http_calls),
         set: |limits, most| limits.http_calls = most,
     },
     Ceiling {
         name: "http_bytes",
-        unit: Unit::Bytes,
+        unit: CeilingUnit::Bytes,
         get: |limits| Some(limits.http_bytes),
         set: |limits, most| limits.http_bytes = most,
     },
@@ -183,7 +188,7 @@ impl Policy {
     }
 
     /// What is said of a deployment alone: of its name, or of the longest beginning of it.
-    fn own(&self, deployment: &str) -> Option<(&str, &Rules)> {
+    fn own(&self, deployment: &str) -> Option<(&str, &PolicyRules)> {
         let fits = self.deployments.iter().filter(|(pattern, _)| fits(pattern, deployment));
         let best = fits.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
         best.map(|(pattern, rules)| (pattern.as_str(), rules))
@@ -198,7 +203,7 @@ impl Policy {
         self.bound(deployment, |rules| rules.limits.get(index).copied().flatten())
     }
 
-    fn bound(&self, deployment: &str, of: impl Fn(&Rules) -> Option<u64>) -> Option<u64> {
+    fn bound(&self, deployment: &str, of: impl Fn(&PolicyRules) -> Option<u64>) -> Option<u64> {
         self.own(deployment).and_then(|(_, rules)| of(rules)).or_else(|| of(&self.rules))
     }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{CEILINGS, ENTRIES, POLICY_BYTES, Policy, PolicyOrigin, Rules, SecretRule, Unit};
+use super::{CEILINGS, CeilingUnit, ENTRIES, POLICY_BYTES, Policy, PolicyOrigin, PolicyRules, SecretRule};
 use crate::codes::Code;
 use crate::flow::QUEUE_MAX;
 use crate::ids::DeploymentName;
 use crate::manifest::{CONCURRENCY_MAX, SCHEDULES};
 use crate::schedule::EVERY_MAX_MILLIS;
 use crate::wire::json::shown;
-use crate::wire::{Field, Object, Problem};
+use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
 /// The longest lifetime or activity that a policy can name, in milliseconds: 366 days.
 const MILLIS_MAX: u64 = EVERY_MAX_MILLIS;
@@ -21,23 +21,23 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with it; only the first thing if it is not TOML.
-    pub fn parse_toml(text: &str) -> Result<Self, Vec<Problem>> {
+    pub fn parse_toml(text: &str) -> Result<Self, Vec<InputProblem>> {
         if text.len() > POLICY_BYTES {
             let message = format!("{} bytes; a policy holds at most {POLICY_BYTES}", text.len());
-            return Err(vec![Problem::field("", message, "Name deployments by the beginning of their names.")]);
+            return Err(vec![InputProblem::field("", message, "Name deployments by the beginning of their names.")]);
         }
         let fields: Map<String, Value> = toml::from_str(text).map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.bytes().take(start).filter(|b| *b == b'\n').count() + 1;
-            vec![Problem::field("", format!("line {line}: {}", error.message()), "Correct that line; it is TOML.")]
+            vec![InputProblem::field("", format!("line {line}: {}", error.message()), "Correct that line; it is TOML.")]
         })?;
         let mut problems = Vec::new();
-        let policy = policy(Object::new(String::new(), fields), &mut problems);
+        let policy = policy(ObjectReader::new(String::new(), fields), &mut problems);
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 }
 
-fn policy(mut object: Object, problems: &mut Vec<Problem>) -> Policy {
+fn policy(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> Policy {
     let mut policy = Policy { rules: rules(&mut object, problems), ..Policy::default() };
     // With a policy a secret goes nowhere that the policy does not name.
     policy.secrets = Some(named(object.take("secrets"), is_secret, problems, |mut object, problems| {
@@ -57,14 +57,14 @@ fn policy(mut object: Object, problems: &mut Vec<Problem>) -> Policy {
     policy
 }
 
-fn rules(object: &mut Object, problems: &mut Vec<Problem>) -> Rules {
-    let mut rules = Rules { origins: origins(object.take("origins"), problems), ..Rules::default() };
+fn rules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> PolicyRules {
+    let mut rules = PolicyRules { origins: origins(object.take("origins"), problems), ..PolicyRules::default() };
     if let Some(mut limits) = object.take("limits").and_then(|field| field.object(problems)) {
         for (place, ceiling) in rules.limits.iter_mut().zip(&CEILINGS) {
             *place = limits.take(ceiling.name).and_then(|field| match ceiling.unit {
-                Unit::Number => field.number(0..=u64::MAX, problems),
-                Unit::Bytes => field.size(0..=u64::MAX, problems),
-                Unit::Millis => field.duration(1..=MILLIS_MAX, problems),
+                CeilingUnit::Number => field.number(0..=u64::MAX, problems),
+                CeilingUnit::Bytes => field.size(0..=u64::MAX, problems),
+                CeilingUnit::Millis => field.duration(1..=MILLIS_MAX, problems),
             });
         }
         limits.finish(problems);
@@ -84,16 +84,16 @@ fn rules(object: &mut Object, problems: &mut Vec<Problem>) -> Rules {
 
 /// An object whose names are the operator's.
 fn named<T>(
-    field: Option<Field>,
+    field: Option<ObjectField>,
     is_name: fn(&str) -> bool,
-    problems: &mut Vec<Problem>,
-    read: impl Fn(Object, &mut Vec<Problem>) -> T,
+    problems: &mut Vec<InputProblem>,
+    read: impl Fn(ObjectReader, &mut Vec<InputProblem>) -> T,
 ) -> BTreeMap<String, T> {
     let mut all = BTreeMap::new();
     let Some(mut object) = field.and_then(|field| field.object(problems)) else { return all };
     for (name, field) in object.take_all().into_iter().take(ENTRIES) {
         if !is_name(&name) {
-            problems.push(Problem::field(&field.pointer, format!("`{}` is no name", shown(&name)), NAME_FIX));
+            problems.push(InputProblem::field(&field.pointer, format!("`{}` is no name", shown(&name)), NAME_FIX));
         } else if let Some(object) = field.object(problems) {
             all.insert(name, read(object, problems));
         }
@@ -117,25 +117,25 @@ fn is_pattern(name: &str) -> bool {
     }
 }
 
-fn pattern(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
+fn pattern(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<String> {
     let pointer = field.pointer.clone();
     let name = field.text(64, problems)?;
     if !is_pattern(&name) {
-        problems.push(Problem::field(pointer, format!("`{}` is no name of deployments", shown(&name)), NAME_FIX));
+        problems.push(InputProblem::field(pointer, format!("`{}` is no name of deployments", shown(&name)), NAME_FIX));
     }
     Some(name)
 }
 
-fn list(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Vec<Field>> {
+fn list(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Option<Vec<ObjectField>> {
     field?.one_or_many(ENTRIES, problems)
 }
 
-fn origins(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Vec<PolicyOrigin>> {
+fn origins(field: Option<ObjectField>, problems: &mut Vec<InputProblem>) -> Option<Vec<PolicyOrigin>> {
     let fields = list(field, problems)?;
     Some(fields.into_iter().filter_map(|field| origin(field, problems)).collect())
 }
 
-fn origin(field: Field, problems: &mut Vec<Problem>) -> Option<PolicyOrigin> {
+fn origin(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<PolicyOrigin> {
     match &field.value {
         Value::String(text) if text == "https://*" => Some(PolicyOrigin::AnyHost("https")),
         Value::String(text) if text == "http://*" => Some(PolicyOrigin::AnyHost("http")),
@@ -144,6 +144,6 @@ fn origin(field: Field, problems: &mut Vec<Problem>) -> Option<PolicyOrigin> {
 }
 
 /// A problem of a manifest that goes beyond the policy.
-pub(super) fn denied(pointer: String, message: String, fix: String) -> Problem {
-    Problem::field(pointer, message, fix).with_code(Code::PolicyDenied)
+pub(super) fn denied(pointer: String, message: String, fix: String) -> InputProblem {
+    InputProblem::field(pointer, message, fix).with_code(Code::PolicyDenied)
 }

@@ -20,12 +20,12 @@ pub const CRON_BYTES: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpr {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<CronField>,
     once_a_day: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct CronField {
     times: cron::Schedule,
     /// Where not empty, only days that one of them picks.
     rules: Vec<DayRule>,
@@ -33,7 +33,7 @@ struct Part {
 
 /// Why a text is no cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadCron {
+pub enum InvalidCron {
     /// It is longer than [`CRON_BYTES`].
     #[error("a cron expression has at most {CRON_BYTES} bytes")]
     TooLong,
@@ -75,11 +75,11 @@ const DAY_OF_MONTH: usize = 3;
 const DAY_OF_WEEK: usize = 5;
 
 impl FromStr for CronExpr {
-    type Err = BadCron;
+    type Err = InvalidCron;
 
-    fn from_str(text: &str) -> Result<Self, BadCron> {
+    fn from_str(text: &str) -> Result<Self, InvalidCron> {
         if text.len() > CRON_BYTES {
-            return Err(BadCron::TooLong);
+            return Err(InvalidCron::TooLong);
         }
         let fields = split(text.trim())?;
         for (index, field) in fields.iter().enumerate() {
@@ -89,13 +89,13 @@ impl FromStr for CronExpr {
             }
         }
         let parts = parts(&fields)?;
-        let once_a_day = parts.first().is_some_and(|Part { times, .. }| {
+        let once_a_day = parts.first().is_some_and(|CronField { times, .. }| {
             times.hours().count() == 1 && times.minutes().count() == 1 && times.seconds().count() == 1
         });
         let expr = Self { text: text.trim().to_owned(), parts, once_a_day };
         match expr.next_wall(DateTime::UNIX_EPOCH.naive_utc()) {
             Some(_) => Ok(expr),
-            None => Err(BadCron::Never),
+            None => Err(InvalidCron::Never),
         }
     }
 }
@@ -105,7 +105,7 @@ const FORGET_AT: usize = 1_024;
 
 /// What [`CronExpr::shared`] has read.
 #[derive(Default)]
-struct Known {
+struct CronCache {
     exprs: HashMap<String, Weak<CronExpr>>,
     /// When those that nobody has any more are looked for next.
     forget_at: usize,
@@ -117,8 +117,8 @@ impl CronExpr {
     ///
     /// # Errors
     /// As [`CronExpr::from_str`].
-    pub(super) fn shared(text: &str) -> Result<Arc<Self>, BadCron> {
-        static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    pub(super) fn shared(text: &str) -> Result<Arc<Self>, InvalidCron> {
+        static KNOWN: LazyLock<Mutex<CronCache>> = LazyLock::new(Mutex::default);
         if let Some(known) =
             KNOWN.lock().unwrap_or_else(PoisonError::into_inner).exprs.get(text).and_then(Weak::upgrade)
         {
@@ -168,7 +168,7 @@ impl CronExpr {
     }
 }
 
-impl Part {
+impl CronField {
     fn next(&self, mut after: NaiveDateTime) -> Option<NaiveDateTime> {
         // Each turn but the last ends in another month than the one before, or on a day that a rule picks.
         for _ in 0..=(LAST_YEAR - 1970 + 1) * 24 {
@@ -184,7 +184,7 @@ impl Part {
 }
 
 /// The seven fields of the `cron` crate's order.
-fn split(text: &str) -> Result<Vec<&str>, BadCron> {
+fn split(text: &str) -> Result<Vec<&str>, InvalidCron> {
     if let Some(name) = text.strip_prefix('@') {
         return Ok(match name.to_ascii_lowercase().as_str() {
             "yearly" | "annually" => vec!["0", "0", "0", "1", "1", "*", "*"],
@@ -192,7 +192,7 @@ fn split(text: &str) -> Result<Vec<&str>, BadCron> {
             "weekly" => vec!["0", "0", "0", "*", "*", "0", "*"],
             "daily" | "midnight" => vec!["0", "0", "0", "*", "*", "*", "*"],
             "hourly" => vec!["0", "0", "*", "*", "*", "*", "*"],
-            _ => return Err(BadCron::Macro(text.to_owned())),
+            _ => return Err(InvalidCron::Macro(text.to_owned())),
         });
     }
     let mut fields: Vec<&str> = text.split_whitespace().collect();
@@ -203,17 +203,17 @@ fn split(text: &str) -> Result<Vec<&str>, BadCron> {
         }
         6 => fields.push("*"),
         7 => {}
-        n => return Err(BadCron::Fields(n)),
+        n => return Err(InvalidCron::Fields(n)),
     }
     Ok(fields)
 }
 
-fn bad(index: usize, text: &str) -> BadCron {
+fn bad(index: usize, text: &str) -> InvalidCron {
     let (field, allowed) = FIELDS.get(index).copied().unwrap_or(("field", ""));
-    BadCron::Field { field, text: text.to_owned(), allowed }
+    InvalidCron::Field { field, text: text.to_owned(), allowed }
 }
 
-fn parts(fields: &[&str]) -> Result<Vec<Part>, BadCron> {
+fn parts(fields: &[&str]) -> Result<Vec<CronField>, InvalidCron> {
     let field = |index: usize| fields.get(index).copied().unwrap_or("*");
     let (month_days, week_days) = (field(DAY_OF_MONTH), field(DAY_OF_WEEK));
     let (plain_month, month_rules) = days_of_month(month_days)?;
@@ -253,22 +253,22 @@ fn parts(fields: &[&str]) -> Result<Vec<Part>, BadCron> {
     let any = |text: &str| matches!(text, "*" | "?");
     let mut parts = Vec::new();
     if any(month_days) && any(week_days) {
-        parts.push(Part { times: times("*", "*")?, rules: Vec::new() });
+        parts.push(CronField { times: times("*", "*")?, rules: Vec::new() });
     }
     if let Some(plain) = plain_month.filter(|_| !any(month_days)) {
-        parts.push(Part { times: times(&plain, "*")?, rules: Vec::new() });
+        parts.push(CronField { times: times(&plain, "*")?, rules: Vec::new() });
     }
     if let Some(plain) = plain_week.filter(|_| !any(week_days)) {
-        parts.push(Part { times: times("*", &plain)?, rules: Vec::new() });
+        parts.push(CronField { times: times("*", &plain)?, rules: Vec::new() });
     }
     if !rules.is_empty() {
-        parts.push(Part { times: times("*", "*")?, rules });
+        parts.push(CronField { times: times("*", "*")?, rules });
     }
     Ok(parts)
 }
 
 /// What the `cron` crate can take of the field, and the rules that it cannot.
-fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron> {
+fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCron> {
     let wrong = || bad(DAY_OF_MONTH, field);
     let (mut plain, mut rules) = (Vec::new(), Vec::new());
     for item in field.split(',') {
@@ -291,7 +291,7 @@ fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron>
 }
 
 /// The days of the week as the `cron` crate counts them (Sunday is 1), and the rules that it does not know.
-fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), BadCron> {
+fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCron> {
     let wrong = || bad(DAY_OF_WEEK, field);
     let (mut days, mut rules) = ([false; 7], Vec::new());
     for item in field.split(',') {
@@ -469,8 +469,8 @@ mod tests {
         assert!(error("* * * * * * 1969").starts_with("`1969` is no year"));
         assert!(error("* * * *").starts_with("4 fields"));
         assert!(error("@reboot").starts_with("`@reboot` is not one of"));
-        assert_eq!(error("0 0 30 2 *"), BadCron::Never.to_string());
-        assert_eq!(error("0 0 31W 2,4 *"), BadCron::Never.to_string());
-        assert_eq!(error(&" ".repeat(257)), BadCron::TooLong.to_string());
+        assert_eq!(error("0 0 30 2 *"), InvalidCron::Never.to_string());
+        assert_eq!(error("0 0 31W 2,4 *"), InvalidCron::Never.to_string());
+        assert_eq!(error(&" ".repeat(257)), InvalidCron::TooLong.to_string());
     }
 }

@@ -22,9 +22,9 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use sha2::{Digest as _, Sha256};
 
-pub use self::cron::{BadCron, CRON_BYTES, CronExpr};
+pub use self::cron::{CRON_BYTES, CronExpr, InvalidCron};
 pub use self::policy::{CatchUp, Overlap};
-pub use self::preview::{Ahead, Ends, Planned};
+pub use self::preview::{PlannedFiring, ScheduleEnd, SchedulePreview};
 pub use self::zone::{GapPolicy, RepeatPolicy};
 use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;
@@ -162,7 +162,7 @@ pub enum SpecProblemKind {
     NoTime,
     /// Not a cron expression.
     #[error("not a cron expression: {0}")]
-    Cron(#[from] BadCron),
+    Cron(#[from] InvalidCron),
     /// A number or a list outside its bounds.
     #[error("{0}")]
     Bounds(&'static str),

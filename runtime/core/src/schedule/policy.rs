@@ -45,7 +45,7 @@ impl Overlap {
 
 /// The runs of one schedule that have not ended and are not parked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Unended {
+pub struct UnendedCounts {
     /// Those that were started.
     pub started: u64,
     /// Those that wait for the started ones, by an earlier decision.
@@ -75,7 +75,7 @@ pub enum OverlapDecision {
 
 /// What a firing does under `policy`, where its schedule has these runs.
 #[must_use]
-pub const fn overlap_decision(policy: Overlap, unended: Unended) -> OverlapDecision {
+pub const fn overlap_decision(policy: Overlap, unended: UnendedCounts) -> OverlapDecision {
     if unended.started == 0 && unended.waiting == 0 {
         return OverlapDecision::Start;
     }
@@ -127,7 +127,7 @@ pub const COUNTED_FIRINGS: u64 = 2_000;
 
 /// What is due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Due {
+pub struct DueFirings {
     /// Nominal times to fire, in order, each with the time from which it could be carried out.
     pub fire: Vec<(Timestamp, Timestamp)>,
     /// No later firing is carried out before this: firings keep their order, whatever their jitter.
@@ -157,9 +157,9 @@ pub fn due_firings(
     last_nominal: Timestamp,
     held: Timestamp,
     now: Timestamp,
-) -> Due {
+) -> DueFirings {
     let spec = schedule.spec();
-    let mut due = Due { through: last_nominal, held, ..Due::default() };
+    let mut due = DueFirings { through: last_nominal, held, ..DueFirings::default() };
     let mut held_back: Option<(Timestamp, Timestamp)> = None;
     let mut counted = 0;
     while let Some(nominal) = schedule.next_after(due.through).filter(|nominal| *nominal <= now) {
@@ -195,7 +195,7 @@ pub fn due_firings(
     due
 }
 
-impl Due {
+impl DueFirings {
     fn miss(&mut self, nominal: Timestamp) {
         self.missed += 1;
         self.first_missed = self.first_missed.or(Some(nominal)).min(Some(nominal));

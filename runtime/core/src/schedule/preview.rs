@@ -11,7 +11,7 @@ use crate::ids::Timestamp;
 
 /// One firing of a preview, or one that a policy drops.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedFiring {
     /// Its nominal time; where it is dropped, when it would have been.
     pub at: Timestamp,
     /// The same in the schedule's time zone: RFC 3339 with the offset of that moment.
@@ -24,16 +24,16 @@ pub struct Planned {
 
 /// The firings to come, and why there are no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ahead {
+pub struct SchedulePreview {
     /// Earliest first, and among them what a policy for daylight saving drops.
-    pub firings: Vec<Planned>,
+    pub firings: Vec<PlannedFiring>,
     /// Why nothing comes after them; none where something does.
-    pub ends: Option<Ends>,
+    pub ends: Option<ScheduleEnd>,
 }
 
 /// Why a schedule fires no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
+pub enum ScheduleEnd {
     /// Its limit is reached.
     Limit,
     /// It names no more times.
@@ -42,7 +42,7 @@ pub enum Ends {
     Blocked,
 }
 
-impl Ends {
+impl ScheduleEnd {
     /// Its name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -63,29 +63,35 @@ impl Schedule {
     ///
     /// A firing that makes no run takes nothing from a limit, so a schedule may fire beyond the end that is shown here.
     #[must_use]
-    pub fn ahead(&self, from: Timestamp, n: usize, left: Option<u64>) -> Ahead {
+    pub fn ahead(&self, from: Timestamp, n: usize, left: Option<u64>) -> SchedulePreview {
         let most = left.map_or(n, |left| usize::try_from(left).map_or(n, |left| n.min(left)));
         let times = self.preview(from, most);
         let last = times.last().copied().unwrap_or(from);
         let ends = if self.next_after(last).is_none() {
-            Some(Ends::Times)
+            Some(ScheduleEnd::Times)
         } else {
-            left.filter(|left| *left <= times.len() as u64).map(|_| Ends::Limit)
+            left.filter(|left| *left <= times.len() as u64).map(|_| ScheduleEnd::Limit)
         };
         let until = match ends {
             // What is dropped up to the end is why.
-            Some(Ends::Times) => self.spec.end.unwrap_or(Timestamp::MAX),
+            Some(ScheduleEnd::Times) => self.spec.end.unwrap_or(Timestamp::MAX),
             _ => last,
         };
-        Ahead { firings: self.shown_with_changes(&times, from, until, n), ends }
+        SchedulePreview { firings: self.shown_with_changes(&times, from, until, n), ends }
     }
 
     /// These firings, and what changes of daylight saving do after `from`, up to and with `until`.
-    fn shown_with_changes(&self, times: &[Timestamp], from: Timestamp, until: Timestamp, n: usize) -> Vec<Planned> {
-        let mut planned: Vec<Planned> = times.iter().map(|at| self.shown(*at, None, false)).collect();
+    fn shown_with_changes(
+        &self,
+        times: &[Timestamp],
+        from: Timestamp,
+        until: Timestamp,
+        n: usize,
+    ) -> Vec<PlannedFiring> {
+        let mut planned: Vec<PlannedFiring> = times.iter().map(|at| self.shown(*at, None, false)).collect();
         let once_a_day = self.crons.iter().filter(|cron| cron.is_once_a_day());
-        let changed: Vec<Changed> = once_a_day.flat_map(|cron| self.changes(cron, from, until, n)).collect();
-        for Changed { at, note, dropped } in changed {
+        let changed: Vec<FiringShift> = once_a_day.flat_map(|cron| self.changes(cron, from, until, n)).collect();
+        for FiringShift { at, note, dropped } in changed {
             match planned.iter_mut().find(|planned| planned.at == at) {
                 Some(planned) if !dropped => planned.note = planned.note.take().or(Some(note)),
                 // Another part of the schedule fires at that instant all the same.
@@ -98,11 +104,11 @@ impl Schedule {
         planned
     }
 
-    fn shown(&self, at: Timestamp, note: Option<String>, dropped: bool) -> Planned {
+    fn shown(&self, at: Timestamp, note: Option<String>, dropped: bool) -> PlannedFiring {
         let local = i64::try_from(at.as_millis()).ok().and_then(DateTime::from_timestamp_millis);
         let local =
             local.map(|at| at.with_timezone(&self.spec.time_zone).to_rfc3339_opts(SecondsFormat::AutoSi, false));
-        Planned { at, local: local.unwrap_or_default(), note, dropped }
+        PlannedFiring { at, local: local.unwrap_or_default(), note, dropped }
     }
 
     /// Whether start, end and exclusions let anything fire then.
@@ -112,7 +118,7 @@ impl Schedule {
     }
 
     /// What changes of daylight saving do to `cron` after `from`, up to and with `until`.
-    fn changes(&self, cron: &CronExpr, from: Timestamp, until: Timestamp, n: usize) -> Vec<Changed> {
+    fn changes(&self, cron: &CronExpr, from: Timestamp, until: Timestamp, n: usize) -> Vec<FiringShift> {
         let zone = &self.spec.time_zone;
         let wall = |at: Timestamp| {
             let at = i64::try_from(at.as_millis()).ok().and_then(DateTime::from_timestamp_millis)?;
@@ -130,7 +136,7 @@ impl Schedule {
     }
 
     /// What becomes of a once-a-day time that the clock skips or shows twice.
-    fn change_at(&self, wall: NaiveDateTime) -> Vec<Changed> {
+    fn change_at(&self, wall: NaiveDateTime) -> Vec<FiringShift> {
         let time = wall.time();
         match self.spec.time_zone.from_local_datetime(&wall) {
             MappedLocalTime::Single(_) => Vec::new(),
@@ -159,15 +165,15 @@ impl Schedule {
 }
 
 /// A firing that is not what the expression says alone.
-struct Changed {
+struct FiringShift {
     at: Timestamp,
     note: String,
     dropped: bool,
 }
 
-fn changed(millis: i64, note: String, dropped: bool) -> Vec<Changed> {
+fn changed(millis: i64, note: String, dropped: bool) -> Vec<FiringShift> {
     let at = u64::try_from(millis).ok().map(Timestamp::from_millis);
-    at.map(|at| Changed { at, note, dropped }).into_iter().collect()
+    at.map(|at| FiringShift { at, note, dropped }).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -182,7 +188,7 @@ mod tests {
             ..spec
         });
         let planned = schedule.unwrap().ahead(Timestamp::parse_rfc3339(from).unwrap(), n, None).firings;
-        let line = |planned: Planned| {
+        let line = |planned: PlannedFiring| {
             let dropped = if planned.dropped { "not " } else { "" };
             format!("{dropped}{} {}", planned.local, planned.note.unwrap_or_default()).trim().to_owned()
         };
@@ -253,15 +259,15 @@ mod tests {
             let ahead = schedule.ahead(from, n, left);
             (ahead.firings.len(), ahead.ends)
         };
-        assert_eq!(shown(20, Some(2)), (2, Some(Ends::Limit)));
-        assert_eq!(shown(2, Some(2)), (2, Some(Ends::Limit)));
+        assert_eq!(shown(20, Some(2)), (2, Some(ScheduleEnd::Limit)));
+        assert_eq!(shown(2, Some(2)), (2, Some(ScheduleEnd::Limit)));
         assert_eq!(shown(2, Some(3)), (2, None));
         assert_eq!(shown(2, None), (2, None));
-        assert_eq!(shown(20, Some(0)), (0, Some(Ends::Limit)));
+        assert_eq!(shown(20, Some(0)), (0, Some(ScheduleEnd::Limit)));
         // The times end first, or with it.
-        assert_eq!(shown(20, Some(5)), (4, Some(Ends::Times)));
-        assert_eq!(shown(20, Some(4)), (4, Some(Ends::Times)));
-        assert_eq!(shown(4, None), (4, Some(Ends::Times)));
+        assert_eq!(shown(20, Some(5)), (4, Some(ScheduleEnd::Times)));
+        assert_eq!(shown(20, Some(4)), (4, Some(ScheduleEnd::Times)));
+        assert_eq!(shown(4, None), (4, Some(ScheduleEnd::Times)));
         // What daylight saving would drop behind a limit's last firing is not shown.
         let nightly = Schedule::new(ScheduleSpec {
             cron: vec!["30 2 * * *".to_owned()],

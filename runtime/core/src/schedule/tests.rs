@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::policy::{CATCH_UP_FIRINGS, ON_TIME_MILLIS, OverlapDecision, Unended, due_firings, overlap_decision};
+use super::policy::{CATCH_UP_FIRINGS, ON_TIME_MILLIS, OverlapDecision, UnendedCounts, due_firings, overlap_decision};
 use super::*;
 
 pub(super) fn spec() -> ScheduleSpec {
@@ -268,13 +268,17 @@ fn a_fingerprint_changes_with_the_times_and_with_nothing_else() {
 #[test]
 fn overlap_is_decided_by_what_has_not_ended() {
     use OverlapDecision as D;
-    let none = Unended::default();
-    let one = Unended { started: 1, waiting: 0, full: false };
-    let two = Unended { started: 1, waiting: 1, full: false };
-    let full = Unended { full: true, ..two };
+    let none = UnendedCounts::default();
+    let one = UnendedCounts { started: 1, waiting: 0, full: false };
+    let two = UnendedCounts { started: 1, waiting: 1, full: false };
+    let full = UnendedCounts { full: true, ..two };
     for policy in Overlap::ALL {
         assert_eq!(overlap_decision(policy, none), D::Start);
-        assert_eq!(overlap_decision(policy, Unended { full: true, ..none }), D::Start, "a lone one waits for nothing");
+        assert_eq!(
+            overlap_decision(policy, UnendedCounts { full: true, ..none }),
+            D::Start,
+            "a lone one waits for nothing"
+        );
     }
     assert_eq!(overlap_decision(Overlap::QueueAll, full), D::DropFull);
     assert_eq!(overlap_decision(Overlap::QueueOne, full), D::Drop);

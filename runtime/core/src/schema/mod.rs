@@ -2,7 +2,7 @@
 //! only the words whose cost those bounds hold. References, patterns and formats are not among them, which leaves so little that a library for all of
 //! JSON Schema, with its thirty crates, would be the larger risk. What the words mean is in `rule`.
 
-mod rule;
+mod validator;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Code;
-use crate::wire::Problem;
-use rule::Rule;
+use crate::wire::InputProblem;
+use validator::Validator;
 
 /// The custom section of a component that holds its schemas.
 pub const SECTION: &str = "tidemill:schema";
@@ -27,17 +27,17 @@ const WORK: usize = 100_000_000;
 /// A component's schemas cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the component's section `{SECTION}` cannot be used, so no input is checked: {0}")]
-pub struct BadSchema(String);
+pub struct InvalidSchema(String);
 
 /// What a section holds.
 #[derive(Deserialize)]
-struct Section {
+struct SchemaSection {
     #[serde(default)]
-    workflow: Workflow,
+    workflow: WorkflowSchemas,
 }
 
 #[derive(Deserialize, Default)]
-struct Workflow {
+struct WorkflowSchemas {
     #[serde(default)]
     input: Option<Value>,
     #[serde(default)]
@@ -51,7 +51,7 @@ struct Workflow {
 ///
 /// # Errors
 /// What is wrong with it: its length, its JSON, a word that is not looked at here, too many schemas inside one another.
-pub fn read_section(bytes: &[u8]) -> Result<String, BadSchema> {
+pub fn read_section(bytes: &[u8]) -> Result<String, InvalidSchema> {
     let section = parse(bytes)?;
     let mut workflow = serde_json::Map::new();
     for (name, schema) in [("input", section.workflow.input), ("output", section.workflow.output)] {
@@ -71,17 +71,17 @@ pub fn read_section(bytes: &[u8]) -> Result<String, BadSchema> {
     Ok(serde_json::json!({ "workflow": workflow }).to_string())
 }
 
-fn parse(bytes: &[u8]) -> Result<Section, BadSchema> {
+fn parse(bytes: &[u8]) -> Result<SchemaSection, InvalidSchema> {
     if bytes.len() > SECTION_BYTES {
-        return Err(BadSchema(format!("it has {} bytes, of at most {SECTION_BYTES}", bytes.len())));
+        return Err(InvalidSchema(format!("it has {} bytes, of at most {SECTION_BYTES}", bytes.len())));
     }
-    serde_json::from_slice(bytes).map_err(|error| BadSchema(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| InvalidSchema(error.to_string()))
 }
 
 /// What an input has to be like, read once.
 #[derive(Debug)]
 pub struct InputCheck {
-    rule: Rule,
+    rule: Validator,
     parts: usize,
 }
 
@@ -90,19 +90,19 @@ impl InputCheck {
     ///
     /// # Errors
     /// As [`read_section`], which this text has passed before it was stored.
-    pub fn of_section(section: &str) -> Result<Option<Self>, BadSchema> {
+    pub fn of_section(section: &str) -> Result<Option<Self>, InvalidSchema> {
         parse(section.as_bytes())?.workflow.input.as_ref().map(Self::new).transpose()
     }
 
-    fn new(schema: &Value) -> Result<Self, BadSchema> {
+    fn new(schema: &Value) -> Result<Self, InvalidSchema> {
         let mut parts = 0;
-        let rule = Rule::read(schema, 0, &mut parts).map_err(|why| BadSchema(cut(why)))?;
+        let rule = Validator::read(schema, 0, &mut parts).map_err(|why| InvalidSchema(cut(why)))?;
         Ok(Self { rule, parts })
     }
 
     /// Everything that is wrong with an input, at most 100 of it; nothing where it is good, or is not JSON, which others refuse.
     #[must_use]
-    pub fn problems(&self, input: &[u8]) -> Vec<Problem> {
+    pub fn problems(&self, input: &[u8]) -> Vec<InputProblem> {
         if self.parts.saturating_mul(input.len()) > WORK {
             return Vec::new();
         }
@@ -111,7 +111,7 @@ impl InputCheck {
         self.rule.hold(&input, &mut String::new(), PROBLEMS, &mut found);
         let told = found.into_iter().map(|(pointer, why)| {
             let fix = "Send what the component's schema asks for: `GET /v1/components/{digest}` shows it.";
-            Problem::field(pointer, cut(why), fix).with_code(Code::InputInvalid)
+            InputProblem::field(pointer, cut(why), fix).with_code(Code::InputInvalid)
         });
         told.collect()
     }
@@ -126,16 +126,16 @@ impl SignalChecks {
     ///
     /// # Errors
     /// As [`read_section`], which this text has passed before it was stored.
-    pub fn of_section(section: &str) -> Result<Self, BadSchema> {
+    pub fn of_section(section: &str) -> Result<Self, InvalidSchema> {
         let signals = parse(section.as_bytes())?.workflow.signals;
         let checks = signals.into_iter().map(|(name, schema)| Ok((name, InputCheck::new(&schema)?)));
-        checks.collect::<Result<_, BadSchema>>().map(Self)
+        checks.collect::<Result<_, InvalidSchema>>().map(Self)
     }
 
     /// Everything that is wrong with the payload of a signal of that name, as [`InputCheck::problems`]. Nothing if the component does
     /// not declare the signal.
     #[must_use]
-    pub fn problems(&self, name: &str, payload: &[u8]) -> Vec<Problem> {
+    pub fn problems(&self, name: &str, payload: &[u8]) -> Vec<InputProblem> {
         self.0.get(name).map(|check| check.problems(payload)).unwrap_or_default()
     }
 }

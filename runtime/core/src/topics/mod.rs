@@ -12,7 +12,7 @@ pub(crate) use filter::is_pointer;
 pub use filter::{CONDITIONS, Condition, Filter, POINTER_BYTES, VALUE_BYTES, VALUES};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BadName, SubscriptionName, as_text};
+use crate::ids::{InvalidName, SubscriptionName, as_text};
 use crate::run::Export;
 
 /// The longest name of a topic, and the longest pattern, in bytes.
@@ -83,13 +83,13 @@ impl TopicPattern {
 }
 
 impl FromStr for Topic {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.len() <= TOPIC_BYTES && text.split('.').all(is_word) {
             Ok(Self(text.into()))
         } else {
-            Err(BadName {
+            Err(InvalidName {
                 kind: "topic",
                 rule: "words of lower-case letters, digits, hyphens and underscores, joined by dots; at most 128 bytes",
             })
@@ -98,15 +98,15 @@ impl FromStr for Topic {
 }
 
 impl FromStr for TopicPattern {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
         let begins = text.strip_suffix(".**").unwrap_or(text);
         let words = text == "**" || begins.split('.').all(|word| word == "*" || is_word(word));
         if text.len() <= TOPIC_BYTES && words {
             Ok(Self(text.into()))
         } else {
-            Err(BadName {
+            Err(InvalidName {
                 kind: "topic or pattern of topics",
                 rule: "words of lower-case letters, digits, hyphens and underscores, joined by dots, where `*` stands for one word and `**` at the end for one or more; at most 128 bytes",
             })
@@ -120,7 +120,7 @@ as_text!(TopicPattern);
 /// Where a subscription begins, in each topic that it names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Begin {
+pub enum SubscriptionStart {
     /// With what is published after it was made.
     #[default]
     Now,
@@ -140,7 +140,7 @@ pub struct Subscription {
     /// Which export runs; the only one that fits where none is named.
     pub export: Option<Export>,
     /// Where it begins.
-    pub from: Begin,
+    pub from: SubscriptionStart,
 }
 
 #[cfg(test)]

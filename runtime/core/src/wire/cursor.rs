@@ -10,16 +10,16 @@ pub const POSITION_BYTES: usize = 1_024;
 
 /// A place in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
+pub struct PageCursor {
     position: Vec<u8>,
 }
 
 /// A text is not a cursor of this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor of this list with these filters")]
-pub struct BadCursor;
+pub struct InvalidCursor;
 
-impl Cursor {
+impl PageCursor {
     /// A place; `position` is the store's and at most [`POSITION_BYTES`] long.
     #[must_use]
     pub const fn new(position: Vec<u8>) -> Self {
@@ -39,18 +39,18 @@ impl Cursor {
         bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Reads what [`Cursor::encode`] wrote for the same list.
+    /// Reads what [`PageCursor::encode`] wrote for the same list.
     ///
     /// # Errors
     /// Where it did not.
-    pub fn decode(list: &str, text: &str) -> Result<Self, BadCursor> {
+    pub fn decode(list: &str, text: &str) -> Result<Self, InvalidCursor> {
         if text.len() > 2 * (POSITION_BYTES + 8) {
-            return Err(BadCursor);
+            return Err(InvalidCursor);
         }
         let digit = |b: u8| match b {
             b'0'..=b'9' => Ok(b - b'0'),
             b'a'..=b'f' => Ok(b - b'a' + 10),
-            _ => Err(BadCursor),
+            _ => Err(InvalidCursor),
         };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let bytes: Vec<u8> =
@@ -59,7 +59,7 @@ impl Cursor {
             Some((sum, position)) if rest.is_empty() && *sum == check(list, position) => {
                 Ok(Self { position: position.to_vec() })
             }
-            _ => Err(BadCursor),
+            _ => Err(InvalidCursor),
         }
     }
 }
@@ -82,20 +82,20 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_reads_back_for_its_own_list_only(position in any::<Vec<u8>>(), list in "[a-z?=&]{0,20}") {
-            let cursor = Cursor::new(position);
+            let cursor = PageCursor::new(position);
             let text = cursor.encode(&list);
-            prop_assert_eq!(Cursor::decode(&list, &text), Ok(cursor));
-            prop_assert_eq!(Cursor::decode(&(list + "x"), &text), Err(BadCursor));
+            prop_assert_eq!(PageCursor::decode(&list, &text), Ok(cursor));
+            prop_assert_eq!(PageCursor::decode(&(list + "x"), &text), Err(InvalidCursor));
         }
 
         #[test]
         fn garbage_is_refused(text in "\\PC{0,60}|[0-9a-f]{0,60}", flip in 0usize..40) {
-            prop_assert_eq!(Cursor::decode("runs", &text), Err(BadCursor));
-            let good = Cursor::new(vec![1, 2, 3, 4]).encode("runs");
+            prop_assert_eq!(PageCursor::decode("runs", &text), Err(InvalidCursor));
+            let good = PageCursor::new(vec![1, 2, 3, 4]).encode("runs");
             let mut bad = good.clone().into_bytes();
             if let Some(byte) = bad.get_mut(flip) {
                 *byte = if *byte == b'0' { b'1' } else { b'0' };
-                prop_assert_eq!(Cursor::decode("runs", std::str::from_utf8(&bad).unwrap()), Err(BadCursor));
+                prop_assert_eq!(PageCursor::decode("runs", std::str::from_utf8(&bad).unwrap()), Err(InvalidCursor));
             }
         }
     }

@@ -16,7 +16,7 @@ pub const DEPTH: usize = 64;
 
 /// Bytes that are not one JSON value within the bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadJson {
+pub enum InvalidJson {
     /// Too many bytes.
     #[error("{bytes} bytes of JSON, where {limit} are allowed")]
     TooLarge {
@@ -34,7 +34,7 @@ pub enum BadJson {
 ///
 /// # Errors
 /// Where they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], or name a field twice.
-pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, BadJson> {
+pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, InvalidJson> {
     run(bytes, limit, Build { depth: 0 })
 }
 
@@ -43,15 +43,15 @@ pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, BadJson> {
 /// # Errors
 /// If they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], hold half of a surrogate pair, or a
 /// number beyond 64-bit floats.
-pub fn check(bytes: &[u8], limit: usize) -> Result<(), BadJson> {
+pub fn check(bytes: &[u8], limit: usize) -> Result<(), InvalidJson> {
     run(bytes, limit, Skip { depth: 0 })
 }
 
-fn run<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], limit: usize, seed: S) -> Result<S::Value, BadJson> {
+fn run<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], limit: usize, seed: S) -> Result<S::Value, InvalidJson> {
     if bytes.len() > limit {
-        return Err(BadJson::TooLarge { bytes: bytes.len(), limit });
+        return Err(InvalidJson::TooLarge { bytes: bytes.len(), limit });
     }
-    let wrong = |error: serde_json::Error| BadJson::Wrong(error.to_string());
+    let wrong = |error: serde_json::Error| InvalidJson::Wrong(error.to_string());
     let mut de = serde_json::Deserializer::from_slice(bytes);
     let value = seed.deserialize(&mut de).map_err(wrong)?;
     de.end().map_err(wrong)?;
@@ -211,7 +211,7 @@ mod tests {
         for bad in [nested(DEPTH + 1), "[".repeat(100_000), "{\"a\":".repeat(100_000)] {
             assert!(parse(bad.as_bytes(), 1 << 20).is_err() && check(bad.as_bytes(), 1 << 20).is_err());
         }
-        assert_eq!(parse(b"[1]", 2), Err(BadJson::TooLarge { bytes: 3, limit: 2 }));
+        assert_eq!(parse(b"[1]", 2), Err(InvalidJson::TooLarge { bytes: 3, limit: 2 }));
         assert!(parse(br#"{"a":1,"a":2}"#, 100).unwrap_err().to_string().starts_with("`a` is given twice"));
         for bad in ["", " ", "1 2", "nul", "{'a':1}", "[1,]", "\"\u{7}\"", "1e999"] {
             assert!(parse(bad.as_bytes(), 100).is_err() && check(bad.as_bytes(), 100).is_err(), "{bad:?}");

@@ -9,10 +9,10 @@ mod problem;
 pub mod span;
 pub mod text;
 
-pub use cursor::{BadCursor, Cursor};
-pub use json::BadJson;
+pub use cursor::{InvalidCursor, PageCursor};
+pub use json::InvalidJson;
 pub use object::duration_text;
 pub(crate) use object::size_text;
-pub use object::{Field, Object};
-pub use problem::Problem;
+pub use object::{ObjectField, ObjectReader};
+pub use problem::InputProblem;
 pub use span::parse_span;

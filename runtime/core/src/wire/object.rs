@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Problem;
+use super::InputProblem;
 use super::json::shown;
-use super::span::{BadSpan, Uneven, parse_span};
+use super::span::{InvalidDuration, VariableUnit, parse_span};
 use crate::codes::Code;
-use crate::ids::{BadName, Timestamp};
+use crate::ids::{InvalidName, Timestamp};
 
 /// An object that is being read.
 #[derive(Debug)]
-pub struct Object {
+pub struct ObjectReader {
     pointer: String,
     fields: Map<String, Value>,
     known: Vec<&'static str>,
@@ -25,14 +25,14 @@ pub struct Object {
 
 /// A value with where it stood.
 #[derive(Debug)]
-pub struct Field {
+pub struct ObjectField {
     /// Its JSON pointer.
     pub pointer: String,
     /// The value.
     pub value: Value,
 }
 
-impl Object {
+impl ObjectReader {
     /// The object whose fields are these; `pointer` is its own.
     #[must_use]
     pub const fn new(pointer: String, fields: Map<String, Value>) -> Self {
@@ -52,32 +52,32 @@ impl Object {
     }
 
     /// Takes a field out, where it is there; and makes its name known.
-    pub fn take(&mut self, name: &'static str) -> Option<Field> {
+    pub fn take(&mut self, name: &'static str) -> Option<ObjectField> {
         self.known.push(name);
         let value = self.fields.remove(name)?;
-        Some(Field { pointer: self.pointer_to(name), value })
+        Some(ObjectField { pointer: self.pointer_to(name), value })
     }
 
     /// Takes a field that must be there.
-    pub fn require(&mut self, name: &'static str, fix: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+    pub fn require(&mut self, name: &'static str, fix: &str, problems: &mut Vec<InputProblem>) -> Option<ObjectField> {
         let field = self.take(name);
         if field.is_none() {
-            problems.push(Problem::field(self.pointer_to(name), format!("`{name}` is missing"), fix));
+            problems.push(InputProblem::field(self.pointer_to(name), format!("`{name}` is missing"), fix));
         }
         field
     }
 
     /// Takes every field that is left, for objects whose names are the sender's.
-    pub fn take_all(&mut self) -> Vec<(String, Field)> {
+    pub fn take_all(&mut self) -> Vec<(String, ObjectField)> {
         let fields = std::mem::take(&mut self.fields);
         fields
             .into_iter()
-            .map(|(name, value)| (name.clone(), Field { pointer: self.pointer_to(&name), value }))
+            .map(|(name, value)| (name.clone(), ObjectField { pointer: self.pointer_to(&name), value }))
             .collect()
     }
 
     /// Refuses what nobody took.
-    pub fn finish(self, problems: &mut Vec<Problem>) {
+    pub fn finish(self, problems: &mut Vec<InputProblem>) {
         for name in self.fields.keys() {
             let nearest = self
                 .known
@@ -91,8 +91,12 @@ impl Object {
                 None => format!("Remove it; known here are {}.", self.known.join(", ")),
             };
             problems.push(
-                Problem::field(self.pointer_to(&shown(name)), format!("there is no field `{}` here", shown(name)), fix)
-                    .with_code(Code::UnknownField),
+                InputProblem::field(
+                    self.pointer_to(&shown(name)),
+                    format!("there is no field `{}` here", shown(name)),
+                    fix,
+                )
+                .with_code(Code::UnknownField),
             );
         }
     }
@@ -115,9 +119,9 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-impl Field {
-    fn expected(&self, what: &str, problems: &mut Vec<Problem>) {
-        problems.push(Problem::field(
+impl ObjectField {
+    fn expected(&self, what: &str, problems: &mut Vec<InputProblem>) {
+        problems.push(InputProblem::field(
             &self.pointer,
             format!("{} where {what} is expected", kind(&self.value)),
             format!("Write {what}."),
@@ -125,9 +129,9 @@ impl Field {
     }
 
     /// The object that it is.
-    pub fn object(self, problems: &mut Vec<Problem>) -> Option<Object> {
+    pub fn object(self, problems: &mut Vec<InputProblem>) -> Option<ObjectReader> {
         match self.value {
-            Value::Object(fields) => Some(Object::new(self.pointer, fields)),
+            Value::Object(fields) => Some(ObjectReader::new(self.pointer, fields)),
             _ => {
                 self.expected("an object", problems);
                 None
@@ -136,7 +140,7 @@ impl Field {
     }
 
     /// The list that it is, of at most `limit` items.
-    pub fn list(self, limit: usize, problems: &mut Vec<Problem>) -> Option<Vec<Self>> {
+    pub fn list(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<Vec<Self>> {
         match self.value {
             Value::Array(items) if items.len() <= limit => {
                 let item = |(index, value)| Self { pointer: format!("{}/{index}", self.pointer), value };
@@ -144,7 +148,7 @@ impl Field {
             }
             Value::Array(items) => {
                 let message = format!("{} items, where at most {limit} are allowed", items.len());
-                problems.push(Problem::field(self.pointer, message, format!("Give at most {limit}.")));
+                problems.push(InputProblem::field(self.pointer, message, format!("Give at most {limit}.")));
                 None
             }
             _ => {
@@ -155,17 +159,17 @@ impl Field {
     }
 
     /// A list, or one item that stands for a list of itself.
-    pub fn one_or_many(self, limit: usize, problems: &mut Vec<Problem>) -> Option<Vec<Self>> {
+    pub fn one_or_many(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<Vec<Self>> {
         if self.value.is_array() { self.list(limit, problems) } else { Some(vec![self]) }
     }
 
     /// The text that it is, of at most `limit` bytes.
-    pub fn text(self, limit: usize, problems: &mut Vec<Problem>) -> Option<String> {
+    pub fn text(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<String> {
         match self.value {
             Value::String(text) if text.len() <= limit => Some(text),
             Value::String(text) => {
                 let message = format!("{} bytes of text, where at most {limit} are allowed", text.len());
-                problems.push(Problem::field(self.pointer, message, "Shorten it."));
+                problems.push(InputProblem::field(self.pointer, message, "Shorten it."));
                 None
             }
             _ => {
@@ -176,7 +180,7 @@ impl Field {
     }
 
     /// The truth value that it is.
-    pub fn boolean(self, problems: &mut Vec<Problem>) -> Option<bool> {
+    pub fn boolean(self, problems: &mut Vec<InputProblem>) -> Option<bool> {
         let value = self.value.as_bool();
         if value.is_none() {
             self.expected("true or false", problems);
@@ -185,13 +189,13 @@ impl Field {
     }
 
     /// The whole number that it is, within `range`.
-    pub fn number(self, range: RangeInclusive<u64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    pub fn number(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let what = format!("a whole number from {} to {}", range.start(), range.end());
         match self.value.as_u64() {
             Some(number) if range.contains(&number) => Some(number),
             _ if self.value.is_number() => {
                 let message = format!("{} is not {what}", self.value);
-                problems.push(Problem::field(self.pointer, message, format!("Write {what}.")));
+                problems.push(InputProblem::field(self.pointer, message, format!("Write {what}.")));
                 None
             }
             _ => {
@@ -202,60 +206,60 @@ impl Field {
     }
 
     /// What the text reads as; `fix` says what it may be.
-    pub fn parse<T: FromStr<Err = BadName>>(self, problems: &mut Vec<Problem>) -> Option<T> {
+    pub fn parse<T: FromStr<Err = InvalidName>>(self, problems: &mut Vec<InputProblem>) -> Option<T> {
         let pointer = self.pointer.clone();
         let text = self.text(256, problems)?;
         match text.parse() {
             Ok(value) => Some(value),
-            Err(BadName { kind, rule }) => {
+            Err(InvalidName { kind, rule }) => {
                 let message = format!("`{}` is not a {kind}", shown(&text));
-                problems.push(Problem::field(pointer, message, format!("A {kind} is {rule}.")));
+                problems.push(InputProblem::field(pointer, message, format!("A {kind} is {rule}.")));
                 None
             }
         }
     }
 
     /// The one of `choices` that it names.
-    pub fn choice<T: Copy>(self, choices: &[(&str, T)], problems: &mut Vec<Problem>) -> Option<T> {
+    pub fn choice<T: Copy>(self, choices: &[(&str, T)], problems: &mut Vec<InputProblem>) -> Option<T> {
         let pointer = self.pointer.clone();
         let text = self.text(256, problems)?;
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             let message = format!("`{}` is none of the choices", shown(&text));
-            problems.push(Problem::field(pointer, message, format!("Write one of {}.", names.join(", "))));
+            problems.push(InputProblem::field(pointer, message, format!("Write one of {}.", names.join(", "))));
         }
         found
     }
 
     /// A span of time such as `"30s"` or `"1h 30m"`, in milliseconds, within `range`.
-    pub fn duration(self, range: RangeInclusive<u64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    pub fn duration(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let (shortest, longest) = (duration_text(*range.start()), duration_text(*range.end()));
         let fix =
             format!("Write a span of time with its unit, such as \"30s\" or \"1h 30m\", from {shortest} to {longest}.");
         let millis = match &self.value {
             Value::String(text) if text.len() <= 64 => match parse_span(text) {
                 Ok(span) => u64::try_from(span.as_millis()).ok(),
-                Err(BadSpan::Uneven(uneven)) => {
+                Err(InvalidDuration::Uneven(uneven)) => {
                     let (unit, fix) = match uneven {
-                        Uneven::Month => (
+                        VariableUnit::Month => (
                             "month",
                             "Write days, such as \"30days\", or \"1m\" for a minute; `cron = \"0 0 1 * *\"` fires once a month.",
                         ),
-                        Uneven::Year => {
+                        VariableUnit::Year => {
                             ("year", "Write days, such as \"365days\"; `cron = \"0 0 1 1 *\"` fires once a year.")
                         }
                     };
                     let message = format!("`{}` counts by the {unit}, which has no fixed length", shown(text));
-                    problems.push(Problem::field(self.pointer, message, fix));
+                    problems.push(InputProblem::field(self.pointer, message, fix));
                     return None;
                 }
-                Err(BadSpan::Text) => None,
+                Err(InvalidDuration::Text) => None,
             },
             Value::String(_) => None,
             _ => {
                 let message = format!("{} where a span of time is expected", kind(&self.value));
-                problems.push(Problem::field(self.pointer, message, fix));
+                problems.push(InputProblem::field(self.pointer, message, fix));
                 return None;
             }
         };
@@ -263,19 +267,19 @@ impl Field {
             Some(millis) if range.contains(&millis) => Some(millis),
             Some(millis) => {
                 let message = format!("{} is not from {shortest} to {longest}", duration_text(millis));
-                problems.push(Problem::field(self.pointer, message, fix));
+                problems.push(InputProblem::field(self.pointer, message, fix));
                 None
             }
             None => {
                 let text = self.value.as_str().map(shown).unwrap_or_default();
-                problems.push(Problem::field(self.pointer, format!("`{text}` is no span of time"), fix));
+                problems.push(InputProblem::field(self.pointer, format!("`{text}` is no span of time"), fix));
                 None
             }
         }
     }
 
     /// A number of bytes, or a size such as `"64MiB"`, within `range`.
-    pub fn size(self, range: RangeInclusive<u64>, problems: &mut Vec<Problem>) -> Option<u64> {
+    pub fn size(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let what =
             format!("a size from {} to {}, such as \"64MiB\"", size_text(*range.start()), size_text(*range.end()));
         let bytes = match &self.value {
@@ -293,7 +297,7 @@ impl Field {
             Some(bytes) if range.contains(&bytes) => Some(bytes),
             _ => {
                 let text = self.value.as_str().map_or_else(|| self.value.to_string(), shown);
-                problems.push(Problem::field(
+                problems.push(InputProblem::field(
                     self.pointer,
                     format!("`{text}` is not {what}"),
                     format!("Write {what}."),
@@ -304,19 +308,19 @@ impl Field {
     }
 
     /// A time as RFC 3339 text.
-    pub fn time(self, problems: &mut Vec<Problem>) -> Option<Timestamp> {
+    pub fn time(self, problems: &mut Vec<InputProblem>) -> Option<Timestamp> {
         const FIX: &str = "Write a time as RFC 3339, such as \"2026-01-31T08:00:00Z\", from 1970 to 9999.";
         let pointer = self.pointer.clone();
         let text = self.text(64, problems)?;
         let time = Timestamp::parse_rfc3339(&text).filter(|time| *time <= Timestamp::MAX);
         if time.is_none() {
-            problems.push(Problem::field(pointer, format!("`{}` is no time", shown(&text)), FIX));
+            problems.push(InputProblem::field(pointer, format!("`{}` is no time", shown(&text)), FIX));
         }
         time
     }
 }
 
-/// A span of time in words that [`Field::duration`] reads back.
+/// A span of time in words that [`ObjectField::duration`] reads back.
 #[must_use]
 pub fn duration_text(millis: u64) -> String {
     // Days stay days: humantime's months and years are of uneven length.
@@ -329,7 +333,7 @@ pub fn duration_text(millis: u64) -> String {
     }
 }
 
-/// A size in words that [`Field::size`] reads back to the same number of bytes.
+/// A size in words that [`ObjectField::size`] reads back to the same number of bytes.
 #[must_use]
 pub(crate) fn size_text(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
@@ -347,8 +351,8 @@ mod tests {
 
     use super::*;
 
-    fn field(value: Value) -> Field {
-        Field { pointer: "/x".to_owned(), value }
+    fn field(value: Value) -> ObjectField {
+        ObjectField { pointer: "/x".to_owned(), value }
     }
 
     proptest! {
@@ -387,7 +391,7 @@ mod tests {
     #[test]
     fn an_unknown_field_is_refused_with_the_nearest_name() {
         let Value::Object(fields) = json!({ "prioritty": 1, "time-zone": 2, "zzz": 3, "a/b~": 4 }) else { return };
-        let mut object = Object::new("/base".to_owned(), fields);
+        let mut object = ObjectReader::new("/base".to_owned(), fields);
         for known in ["priority", "time_zone"] {
             assert!(object.take(known).is_none());
         }

@@ -6,7 +6,7 @@ use crate::codes::Code;
 
 /// One thing that is wrong, with where it is and how to mend it. Any number of them make up one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct InputProblem {
     /// What kind of problem it is.
     pub code: Code,
     /// The JSON pointer (RFC 6901) of the field; empty for the whole.
@@ -17,7 +17,7 @@ pub struct Problem {
     pub fix: String,
 }
 
-impl Problem {
+impl InputProblem {
     /// A field that is not valid.
     pub fn field(pointer: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { code: Code::BadField, pointer: pointer.into(), message: message.into(), fix: fix.into() }
@@ -36,7 +36,7 @@ impl Problem {
     }
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for InputProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pointer, message, fix, .. } = self;
         if pointer.is_empty() { write!(f, "{message} ({fix})") } else { write!(f, "{pointer}: {message} ({fix})") }

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 /// The units of `humantime` that have no fixed length: it takes a month for 30.44 days and a year for 365.25.
-const UNEVEN: [(&str, Uneven); 6] = [
-    ("M", Uneven::Month),
-    ("month", Uneven::Month),
-    ("months", Uneven::Month),
-    ("y", Uneven::Year),
-    ("year", Uneven::Year),
-    ("years", Uneven::Year),
+const UNEVEN: [(&str, VariableUnit); 6] = [
+    ("M", VariableUnit::Month),
+    ("month", VariableUnit::Month),
+    ("months", VariableUnit::Month),
+    ("y", VariableUnit::Year),
+    ("year", VariableUnit::Year),
+    ("years", VariableUnit::Year),
 ];
 
 /// A unit without a fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uneven {
+pub enum VariableUnit {
     /// 28 to 31 days.
     Month,
     /// 365 or 366 days.
@@ -23,28 +23,28 @@ pub enum Uneven {
 
 /// Why a text is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadSpan {
+pub enum InvalidDuration {
     /// It is not one at all.
     #[error("not a span of time; write it with its unit, such as `30s` or `1h 30m`")]
     Text,
     /// It counts months or years.
     #[error("{}", match .0 {
-        Uneven::Month => "a month has no fixed length; write days, such as `30days`, or `1m` for a minute",
-        Uneven::Year => "a year has no fixed length; write days, such as `365days`",
+        VariableUnit::Month => "a month has no fixed length; write days, such as `30days`, or `1m` for a minute",
+        VariableUnit::Year => "a year has no fixed length; write days, such as `365days`",
     })]
-    Uneven(Uneven),
+    Uneven(VariableUnit),
 }
 
 /// The span of time that `text` is.
 ///
 /// # Errors
 /// If it is none, or counts months or years.
-pub fn parse_span(text: &str) -> Result<Duration, BadSpan> {
+pub fn parse_span(text: &str) -> Result<Duration, InvalidDuration> {
     let units = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
     let uneven =
         units.filter_map(|unit| UNEVEN.iter().find(|(name, _)| *name == unit)).map(|(_, uneven)| *uneven).next();
-    let span = humantime::parse_duration(text).map_err(|_| BadSpan::Text)?;
-    uneven.map_or(Ok(span), |uneven| Err(BadSpan::Uneven(uneven)))
+    let span = humantime::parse_duration(text).map_err(|_| InvalidDuration::Text)?;
+    uneven.map_or(Ok(span), |uneven| Err(InvalidDuration::Uneven(uneven)))
 }
 
 #[cfg(test)]
@@ -54,14 +54,14 @@ mod tests {
     #[test]
     fn months_and_years_are_refused_and_minutes_are_not() {
         for (text, uneven) in [
-            ("1M", Uneven::Month),
-            ("2months", Uneven::Month),
-            ("1 month", Uneven::Month),
-            ("1h 1M", Uneven::Month),
-            ("1y", Uneven::Year),
-            ("1year 2days", Uneven::Year),
+            ("1M", VariableUnit::Month),
+            ("2months", VariableUnit::Month),
+            ("1 month", VariableUnit::Month),
+            ("1h 1M", VariableUnit::Month),
+            ("1y", VariableUnit::Year),
+            ("1year 2days", VariableUnit::Year),
         ] {
-            assert_eq!(parse_span(text), Err(BadSpan::Uneven(uneven)), "{text}");
+            assert_eq!(parse_span(text), Err(InvalidDuration::Uneven(uneven)), "{text}");
         }
         for (text, seconds) in
             [("1m", 60), ("1min", 60), ("2h 30m", 9_000), ("30days", 30 * 86_400), ("1w", 7 * 86_400)]
@@ -69,7 +69,7 @@ mod tests {
             assert_eq!(parse_span(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "5", "yM", "1q", "1 y y"] {
-            assert_eq!(parse_span(text), Err(BadSpan::Text), "{text}");
+            assert_eq!(parse_span(text), Err(InvalidDuration::Text), "{text}");
         }
     }
 }

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidemill_core::breaker::{Admission, Breaker, BreakerPolicy, Outcome, Phase, Purpose, Refusal};
+use tidemill_core::breaker::{
+    Breaker, BreakerAdmission, BreakerPhase, BreakerPolicy, BreakerRefusal, CallOutcome, CallPurpose,
+};
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::retry_after::circuit_open;
 use tidemill_core::{Clock, Failure};
@@ -38,7 +40,7 @@ struct Entry {
 pub(super) struct LetThrough {
     breaker: Arc<Mutex<Breaker>>,
     clock: Arc<dyn Clock>,
-    admission: Option<Admission>,
+    admission: Option<BreakerAdmission>,
     watch: Stopwatch,
 }
 
@@ -49,7 +51,7 @@ impl Breakers {
     }
 
     /// Asks whether a deployment may send a request to an origin.
-    pub fn ask(&self, deployment: &str, origin: &str, purpose: Purpose) -> Result<LetThrough, Failure> {
+    pub fn ask(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<LetThrough, Failure> {
         let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
         let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
         match admitted {
@@ -59,7 +61,7 @@ impl Breakers {
                 admission: Some(admission),
                 watch: Stopwatch::start(),
             }),
-            Err(Refusal { since, until }) => {
+            Err(BreakerRefusal { since, until }) => {
                 let message = format!(
                     "{origin} failed too often: it is left alone since {since}, and the next try is let through at {until}"
                 );
@@ -88,7 +90,7 @@ impl Kept {
     fn make_room(&mut self) {
         let order = |entry: &Entry| {
             let phase = entry.breaker.lock().unwrap_or_else(PoisonError::into_inner).phase();
-            (phase != Phase::Closed, entry.used)
+            (phase != BreakerPhase::Closed, entry.used)
         };
         let mut all: Vec<_> = self.breakers.values().map(order).collect();
         let (_, first_kept, _) = all.select_nth_unstable(DROPPED.min(self.breakers.len().saturating_sub(1)));
@@ -107,10 +109,10 @@ impl LetThrough {
     /// It ended; `failed` says whether by the fault of who was asked.
     pub fn ended(mut self, failed: bool) {
         let millis = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.record(Outcome::Ended { failed, millis });
+        self.record(CallOutcome::Ended { failed, millis });
     }
 
-    fn record(&mut self, outcome: Outcome) {
+    fn record(&mut self, outcome: CallOutcome) {
         if let Some(admission) = self.admission.take() {
             let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
             breaker.record(admission, outcome, self.clock.now());
@@ -120,7 +122,7 @@ impl LetThrough {
 
 impl Drop for LetThrough {
     fn drop(&mut self) {
-        self.record(Outcome::Abandoned);
+        self.record(CallOutcome::Abandoned);
     }
 }
 
@@ -137,21 +139,21 @@ mod tests {
     }
 
     fn open(breakers: &Breakers, deployment: &str, origin: &str) {
-        (0..10).for_each(|_| breakers.ask(deployment, origin, Purpose::Ordinary).unwrap().ended(true));
+        (0..10).for_each(|_| breakers.ask(deployment, origin, CallPurpose::Ordinary).unwrap().ended(true));
     }
 
     #[test]
     fn one_deployment_and_one_origin_are_left_alone_and_no_other() {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
-        let failure = breakers.ask("a", "https://x", Purpose::Ordinary).err().unwrap();
+        let failure = breakers.ask("a", "https://x", CallPurpose::Ordinary).err().unwrap();
         assert_eq!((failure.code.as_str(), failure.retryable), ("host/http-circuit-open", true));
         for part in ["https://x", "1970-01-01T00:16:40", "1970-01-01T00:17:40"] {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
         assert!(
-            breakers.ask("a", "https://y", Purpose::Ordinary).is_ok()
-                && breakers.ask("b", "https://x", Purpose::Ordinary).is_ok()
+            breakers.ask("a", "https://y", CallPurpose::Ordinary).is_ok()
+                && breakers.ask("b", "https://x", CallPurpose::Ordinary).is_ok()
         );
     }
 
@@ -161,12 +163,12 @@ mod tests {
         open(&breakers, "a", "https://x");
         clock.advance(60_000);
         for _ in 0..30 {
-            drop(breakers.ask("a", "https://x", Purpose::Ordinary).unwrap());
+            drop(breakers.ask("a", "https://x", CallPurpose::Ordinary).unwrap());
         }
-        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x", Purpose::Ordinary).unwrap()).collect();
-        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_err());
+        let held: Vec<_> = (0..10).map(|_| breakers.ask("a", "https://x", CallPurpose::Ordinary).unwrap()).collect();
+        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_err());
         drop(held);
-        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_ok());
+        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_ok());
     }
 
     #[test]
@@ -174,10 +176,10 @@ mod tests {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
         for n in 0..3 * KEPT {
-            breakers.ask("a", &format!("https://{n}"), Purpose::Ordinary).unwrap().ended(false);
+            breakers.ask("a", &format!("https://{n}"), CallPurpose::Ordinary).unwrap().ended(false);
         }
         assert!(breakers.kept.lock().unwrap().breakers.len() <= KEPT);
-        assert!(breakers.ask("a", "https://x", Purpose::Ordinary).is_err());
+        assert!(breakers.ask("a", "https://x", CallPurpose::Ordinary).is_err());
         for n in 0..2 * KEPT {
             open(&breakers, "b", &format!("https://{n}"));
         }

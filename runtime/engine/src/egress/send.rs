@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use tidemill_core::breaker::Purpose;
+use tidemill_core::breaker::CallPurpose;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::{Clock, Code, Failure, Limits};
 use tokio::sync::Semaphore;
@@ -52,7 +52,7 @@ pub(crate) struct Leave {
     /// Where it may go.
     pub reach: Reach,
     /// What it is for.
-    pub purpose: Purpose,
+    pub purpose: CallPurpose,
     /// What bounds it.
     pub limits: Limits,
     /// What its run has used.

@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tidemill_core::breaker::Purpose;
+use tidemill_core::breaker::CallPurpose;
 use tidemill_core::journal::{Hash, Kind, SHOWN_BYTES};
 use tidemill_core::limits::{FETCH_ALL_BYTES, FETCH_ALL_REQUESTS, HTTP_BODY_BYTES};
 use tidemill_core::retry_after::{after_answer, refused_until};
 use tidemill_core::run::Export;
-use tidemill_core::{Code, Failure, gate};
+use tidemill_core::{Code, Failure, failpoint};
 use tidemill_store::records::LogLevel;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -61,21 +61,21 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
             }
             note_place(guest, &request);
             guest.leaving().await?;
-            gate::pass("http/leave");
+            failpoint::hit("http/leave");
         }
         // An answer may be as large as a request.
         let leave = leave(guest, &request, &Arc::new(Budget::new(HTTP_BODY_BYTES)));
         let carries_secret = pay_search(guest, &request.request);
         let sent = send(guest, request.request, leave);
         let Some(came) = until_cancelled(guest, acts, sent).await? else { return answer(Err(cancelled())) };
-        gate::pass("http/answered");
+        failpoint::hit("http/answered");
         let came = came.map(Came::from);
         if carries_secret {
             guest.fuel.owed.work(searched_bytes(&came));
         }
         note_next_attempt(guest, [&came]);
         guest.record(Kind::Fetch, asked, &came, Some(&shown))?;
-        gate::pass("http/recorded");
+        failpoint::hit("http/recorded");
         if acts {
             arrived(guest, is_good(&came)).await?;
         }
@@ -183,7 +183,7 @@ async fn fetch_slots(
     let mut under_way = sent.len();
     if acts.contains(&true) {
         guest.leaving().await?;
-        gate::pass("http/leave-all");
+        failpoint::hit("http/leave-all");
     }
     let egress = Arc::clone(&guest.outside.egress);
     let (came, mut coming) = mpsc::channel(AT_ONCE);
@@ -205,16 +205,16 @@ async fn fetch_slots(
             Some(Ok(next)) => next,
         };
         under_way -= 1;
-        gate::pass("http/slot-answered");
+        failpoint::hit("http/slot-answered");
         let answered = answered.map(Came::from);
         if searched.contains(&index) {
             guest.fuel.owed.work(searched_bytes(&answered));
         }
         if acts.get(index) == Some(&true) && is_good(&answered) {
             guest.record(Kind::FetchSlot, asked, &(index, &answered), None)?;
-            gate::pass("http/slot-recorded");
+            failpoint::hit("http/slot-recorded");
             arrived(guest, true).await?;
-            gate::pass("http/slot-saved");
+            failpoint::hit("http/slot-saved");
             open.retain(|open| *open != index);
         }
         if let Some(slot) = slots.get_mut(index) {
@@ -402,7 +402,7 @@ fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
         usage: Arc::clone(&guest.usage),
         budget: Arc::clone(budget),
         salt: request.content.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
-        purpose: if guest.is_compensating() { Purpose::Compensation } else { Purpose::Ordinary },
+        purpose: if guest.is_compensating() { CallPurpose::Compensation } else { CallPurpose::Ordinary },
         cancel: guest.history.told.is_none().then(|| guest.cancel().clone()),
     }
 }

@@ -12,7 +12,7 @@ use proptest::test_runner::TestCaseError;
 use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{CancelAsked, Run, RunEvent, Wait, WaitFor};
+use tidemill_core::run::{CancelRequest, Run, RunEvent, Wait, WaitCondition};
 
 use super::Factory;
 use super::sequences::{self, failed};
@@ -114,7 +114,7 @@ struct One {
     parent: Option<RunId>,
     detached: bool,
     observed: bool,
-    asked: Option<CancelAsked>,
+    asked: Option<CancelRequest>,
     inbox: Vec<(u64, u8)>,
     places: u64,
     journal: Vec<u8>,
@@ -145,9 +145,9 @@ impl Model {
 
     fn holds(&self, one: &One) -> bool {
         let Wait { any_of, all, until } = &one.wait;
-        let came = |thing: &WaitFor| match thing {
-            WaitFor::Signal(name) => one.inbox.iter().any(|(_, signal)| called(*signal) == *name),
-            WaitFor::Run(id) => self.has_ended(*id),
+        let came = |thing: &WaitCondition| match thing {
+            WaitCondition::Signal(name) => one.inbox.iter().any(|(_, signal)| called(*signal) == *name),
+            WaitCondition::Run(id) => self.has_ended(*id),
         };
         if any_of.is_empty() {
             return until.is_none();
@@ -187,7 +187,7 @@ impl Model {
         let open = self.open_children(id);
         let one = self.one(id);
         let before = one.asked;
-        let asked = CancelAsked {
+        let asked = CancelRequest {
             at: before.map_or(NOON, |asked| asked.at),
             terminate: terminate || before.is_some_and(|asked| asked.terminate),
             told: before.is_some_and(|asked| asked.told),
@@ -335,7 +335,7 @@ async fn commit(
     if leaves.told
         && let Some(asked) = run.cancel
     {
-        commit.run.cancel = Some(CancelAsked { told: true, ..asked });
+        commit.run.cancel = Some(CancelRequest { told: true, ..asked });
         model.one(id).asked = commit.run.cancel;
     }
     if let Some(name) = leaves.takes
@@ -370,9 +370,9 @@ async fn commit(
     let event = match then {
         Then::GoesOn => None,
         Then::Waits { signals, children, all, timed } => {
-            let signals = signals.iter().map(|signal| WaitFor::Signal(called(*signal)));
+            let signals = signals.iter().map(|signal| WaitCondition::Signal(called(*signal)));
             let family = model.children(id);
-            let pick = |number: &u8| WaitFor::Run(family[usize::from(*number) % family.len()]);
+            let pick = |number: &u8| WaitCondition::Run(family[usize::from(*number) % family.len()]);
             let any_of = signals.chain(children.iter().filter(|_| !family.is_empty()).map(pick)).collect();
             let wait = Wait { any_of, all, until: timed.then(|| later(1_000)) };
             commit.run.waiting_for = Some(wait.clone());

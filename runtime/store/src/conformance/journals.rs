@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_core::Fuel;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{Run, RunEvent, WaitFor};
+use tidemill_core::run::{Run, RunEvent, WaitCondition};
 
 use super::world::{NOON, a_and_b, claim_one, deploy, done, going, owner, start, success};
 use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit, TakeOverFilter};
@@ -130,7 +130,7 @@ pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn 
         Ok(Requested::Existing(same)) => assert_eq!(same.id, first.id, "its key is the one it was asked with"),
         other => panic!("{other:?}"),
     }
-    let wait = tidemill_core::run::Wait { any_of: vec![WaitFor::Run(children[0].id)], all: false, until: None };
+    let wait = tidemill_core::run::Wait { any_of: vec![WaitCondition::Run(children[0].id)], all: false, until: None };
     done(&store, super::world::suspended(&owner, &claimed.run, wait)).await;
     let child = claim_one(&store, &owner, "b").await.run;
     done(&store, success(&owner, &child)).await;

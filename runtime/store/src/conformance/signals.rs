@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidemill_core::RunId;
-use tidemill_core::run::{Wait, WaitFor};
+use tidemill_core::run::{Wait, WaitCondition};
 
 use super::world::{NOON, claim_one, deploy, done, going, later, owner, success, suspended};
 use crate::records::{
@@ -151,7 +151,7 @@ pub(super) async fn an_awaited_signal_finds_room_in_a_full_inbox(store: Arc<dyn 
     }
     let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
     assert!(full(store.signal(signal(run.id, "paid", "1", None), NOON).await), "nothing waits for it yet");
-    let any_of = vec![WaitFor::Signal("paid".into()), WaitFor::Signal("late".into())];
+    let any_of = vec![WaitCondition::Signal("paid".into()), WaitCondition::Signal("late".into())];
     done(&store, suspended(&owner, &run, Wait { any_of, ..Wait::default() })).await;
     assert!(full(store.signal(signal(run.id, "noise", "1", None), NOON).await));
     assert!(matches!(store.signal(signal(run.id, "paid", "2", None), NOON).await, Ok(Signalled::Accepted(_))));

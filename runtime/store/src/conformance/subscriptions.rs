@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidemill_core::run::{Trigger, TriggerKind};
-use tidemill_core::topics::Begin;
+use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{Revision, SubscriptionName, Timestamp};
 
 use super::topics::{payloads, publish, topic};
@@ -18,7 +18,7 @@ fn named(text: &str) -> SubscriptionName {
     text.parse().expect("a name")
 }
 
-fn change(to: &str, begin: Begin) -> SubscriptionChange {
+fn change(to: &str, begin: SubscriptionStart) -> SubscriptionChange {
     SubscriptionChange { name: named("s"), topic: to.parse().expect("a pattern"), begin }
 }
 
@@ -92,7 +92,7 @@ async fn given(store: &Arc<dyn Store>) -> Vec<String> {
 
 pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Store>) {
     a_and_b(&store).await;
-    let revision = subscribe(&store, 1, vec![change("x.*", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("x.*", SubscriptionStart::Now)]).await;
     for n in 0..5 {
         publish(&store, "x.a", &n.to_string(), later(n)).await;
     }
@@ -121,8 +121,8 @@ pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Stor
 pub(super) async fn it_begins_now_or_at_the_earliest(store: Arc<dyn Store>) {
     publish(&store, "x", "0", NOON).await;
     publish(&store, "x", "1", NOON).await;
-    let earliest = SubscriptionChange { name: named("t"), ..change("**", Begin::Earliest) };
-    subscribe(&store, 1, vec![change("**", Begin::Now), earliest]).await;
+    let earliest = SubscriptionChange { name: named("t"), ..change("**", SubscriptionStart::Earliest) };
+    subscribe(&store, 1, vec![change("**", SubscriptionStart::Now), earliest]).await;
     assert!(waiting(&store, "x").await.is_empty());
     publish(&store, "x", "2", NOON).await;
     publish(&store, "y", "3", NOON).await;
@@ -137,58 +137,62 @@ pub(super) async fn it_begins_now_or_at_the_earliest(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn a_new_revision_goes_on_where_it_stands_and_a_removed_one_forgets(store: Arc<dyn Store>) {
-    let revision = subscribe(&store, 1, vec![change("x", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("x", SubscriptionStart::Now)]).await;
     for n in 0..4 {
         publish(&store, "x", &n.to_string(), NOON).await;
     }
     let events = waiting(&store, "x").await;
     assert_eq!(store.deliver(delivery(revision, &events[..2], |_| true)).await, Ok(true));
-    let next = subscribe(&store, 2, vec![change("x", Begin::Earliest)]).await;
+    let next = subscribe(&store, 2, vec![change("x", SubscriptionStart::Earliest)]).await;
     assert_eq!(payloads(&waiting(&store, "x").await), ["2", "3"]);
     assert_eq!(subscription(&store).await.revision, next);
     subscribe(&store, 3, vec![]).await;
     assert_eq!((behind(&store, "x").await, store.subscription(&name("a"), &named("s")).await), (None, Ok(None)));
-    subscribe(&store, 4, vec![change("x", Begin::Earliest)]).await;
+    subscribe(&store, 4, vec![change("x", SubscriptionStart::Earliest)]).await;
     assert_eq!(payloads(&waiting(&store, "x").await), ["0", "1", "2", "3"]);
     store.end_waiting(&name("a"), None, NOON).await.expect("an end");
     store.delete_deployment(&name("a"), NOON).await.expect("a deletion");
     assert_eq!(store.subscriptions(None, PageRequest::first(9)).await.expect("a list").items, []);
-    subscribe(&store, 5, vec![change("x", Begin::Now)]).await;
+    subscribe(&store, 5, vec![change("x", SubscriptionStart::Now)]).await;
     assert!(waiting(&store, "x").await.is_empty(), "its successor begins anew");
 }
 
 pub(super) async fn another_pattern_keeps_what_both_name(store: Arc<dyn Store>) {
-    let revision = subscribe(&store, 1, vec![change("x.*", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("x.*", SubscriptionStart::Now)]).await;
     for to in ["x.a", "x.a", "x.b", "y.a", "x.c"] {
         publish(&store, to, "1", NOON).await;
     }
     let events = waiting(&store, "x.a").await;
     assert_eq!(store.deliver(delivery(revision, &events[..1], |_| true)).await, Ok(true));
-    subscribe(&store, 2, vec![change("*.a", Begin::Now)]).await;
+    subscribe(&store, 2, vec![change("*.a", SubscriptionStart::Now)]).await;
     assert_eq!(waiting(&store, "x.a").await.len(), 1, "it goes on in what it had");
     assert_eq!(behind(&store, "x.b").await, None);
     assert!(waiting(&store, "y.a").await.is_empty(), "what it has not had it begins now");
-    subscribe(&store, 3, vec![change("**", Begin::Now)]).await;
+    subscribe(&store, 3, vec![change("**", SubscriptionStart::Now)]).await;
     assert_eq!((waiting(&store, "x.a").await.len(), waiting(&store, "x.b").await.len()), (1, 0));
 }
 
 pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<dyn Store>) {
-    let revision = subscribe(&store, 1, vec![change("x", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("x", SubscriptionStart::Now)]).await;
     publish(&store, "x", "1", NOON).await;
     let delivery = delivery(revision, &waiting(&store, "x").await, |_| true);
     let pause = Pause { since: NOON, note: String::new() };
     store.pause_deployment(&name("a"), Some(pause), NOON).await.expect("a pause");
     assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
     store.pause_deployment(&name("a"), None, NOON).await.expect("a resumption");
-    let next = subscribe(&store, 2, vec![change("x", Begin::Now)]).await;
+    let next = subscribe(&store, 2, vec![change("x", SubscriptionStart::Now)]).await;
     assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
     assert_eq!(store.deliver(Delivery { revision: next, ..delivery }).await, Ok(true));
     assert_eq!(given(&store).await, ["1"]);
 }
 
 pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(store: Arc<dyn Store>) {
-    let both =
-        |topic| vec![change(topic, Begin::Now), SubscriptionChange { name: named("t"), ..change("x", Begin::Now) }];
+    let both = |topic| {
+        vec![
+            change(topic, SubscriptionStart::Now),
+            SubscriptionChange { name: named("t"), ..change("x", SubscriptionStart::Now) },
+        ]
+    };
     subscribe(&store, 1, both("x")).await;
     for n in 0..4 {
         publish(&store, "x", &n.to_string(), later(n)).await;
@@ -234,7 +238,7 @@ async fn told(store: &Arc<dyn Store>) -> Vec<(String, u64)> {
 }
 
 pub(super) async fn what_is_forgotten_before_it_was_given_is_lost_and_told(store: Arc<dyn Store>) {
-    let revision = subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("**", SubscriptionStart::Now)]).await;
     for n in 0..6 {
         publish(&store, "x", &n.to_string(), later(n)).await;
     }
@@ -256,7 +260,7 @@ pub(super) async fn what_is_forgotten_before_it_was_given_is_lost_and_told(store
 }
 
 pub(super) async fn skipping_leaves_nothing_waiting(store: Arc<dyn Store>) {
-    subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    subscribe(&store, 1, vec![change("**", SubscriptionStart::Now)]).await;
     for (to, payload) in [("x", "1"), ("x", "2"), ("y", "3")] {
         publish(&store, to, payload, NOON).await;
     }
@@ -277,7 +281,7 @@ fn replay(since: Timestamp, until: Option<Timestamp>) -> Operation {
 }
 
 pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn Store>) {
-    let revision = subscribe(&store, 1, vec![change("**", Begin::Now)]).await;
+    let revision = subscribe(&store, 1, vec![change("**", SubscriptionStart::Now)]).await;
     for n in 0..6 {
         publish(&store, "x", &n.to_string(), later(n)).await;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{CancelAsked, Run, RunEvent, RunState, Wait, WaitFor};
+use tidemill_core::run::{CancelRequest, Run, RunEvent, RunState, Wait, WaitCondition};
 use tidemill_core::{ComponentDigest, Revision, RunId};
 
 use super::world::{
@@ -88,20 +88,23 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
     let root = going(&store, &owner, "a").await;
     let middle = below(&store, &owner, &root).await;
     let leaf = below(&store, &owner, &middle).await;
-    done(&store, suspended(&owner, &root, Wait { any_of: vec![WaitFor::Run(middle.id)], all: false, until: None }))
-        .await;
     done(
         &store,
-        suspended(&owner, &middle, Wait { any_of: vec![WaitFor::Signal("x".into())], all: false, until: None }),
+        suspended(&owner, &root, Wait { any_of: vec![WaitCondition::Run(middle.id)], all: false, until: None }),
+    )
+    .await;
+    done(
+        &store,
+        suspended(&owner, &middle, Wait { any_of: vec![WaitCondition::Signal("x".into())], all: false, until: None }),
     )
     .await;
     let (asked, caused) = store.request_cancel(root.id, false, later(1)).await.expect("a cancellation");
-    let marked = Some(CancelAsked { at: later(1), terminate: false, told: false });
+    let marked = Some(CancelRequest { at: later(1), terminate: false, told: false });
     assert_eq!((asked.cancel, caused.ready, caused.cancelling), (marked, vec![], vec![leaf.id]));
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
     assert_eq!(run(&store, middle.id).await.cancel, marked);
     // What the owner commits does not make the request forgotten.
-    let told = CancelAsked { at: later(1), terminate: false, told: true };
+    let told = CancelRequest { at: later(1), terminate: false, told: true };
     let mut commit = StretchCommit::of(owner.clone(), leaf.clone(), NOON);
     done(&store, commit.clone()).await;
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
@@ -146,8 +149,11 @@ pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
     let leaf = below(&store, &owner, &parent).await;
-    done(&store, suspended(&owner, &parent, Wait { any_of: vec![WaitFor::Run(leaf.id)], all: false, until: None }))
-        .await;
+    done(
+        &store,
+        suspended(&owner, &parent, Wait { any_of: vec![WaitCondition::Run(leaf.id)], all: false, until: None }),
+    )
+    .await;
     store.request_cancel(parent.id, false, NOON).await.expect("a cancellation");
     let caused = done(&store, ends(&owner, &leaf, RunEvent::Parked(failure()))).await;
     assert_eq!(run(&store, leaf.id).await.state, RunState::Cancelled, "nobody would ever try it again");
@@ -169,7 +175,11 @@ pub(super) async fn terminating_ends_the_tree_at_once(store: Arc<dyn Store>) {
     for parent in [&root, &middle] {
         done(
             &store,
-            suspended(&owner, parent, Wait { any_of: vec![WaitFor::Signal("x".into())], all: false, until: None }),
+            suspended(
+                &owner,
+                parent,
+                Wait { any_of: vec![WaitCondition::Signal("x".into())], all: false, until: None },
+            ),
         )
         .await;
     }
@@ -188,7 +198,7 @@ pub(super) async fn a_large_family_is_cancelled_part_by_part(store: Arc<dyn Stor
     let children = start(&store, &owner, &parent, 700).await;
     done(
         &store,
-        suspended(&owner, &parent, Wait { any_of: vec![WaitFor::Signal("x".into())], all: false, until: None }),
+        suspended(&owner, &parent, Wait { any_of: vec![WaitCondition::Signal("x".into())], all: false, until: None }),
     )
     .await;
     let (_, caused) = store.request_cancel(parent.id, false, NOON).await.expect("a cancellation");

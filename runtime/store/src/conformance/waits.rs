@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidemill_core::RunId;
 use tidemill_core::ids::Owner;
-use tidemill_core::run::{Run, RunEvent, RunState, Wait, WaitFor};
+use tidemill_core::run::{Run, RunEvent, RunState, Wait, WaitCondition};
 
 use super::world::{
     NOON, a_and_b, claim_one, deploy, done, going, later, name, new_run, owner, request, start, success, suspended,
@@ -18,11 +18,11 @@ fn signal(to: RunId, name: &str) -> SendSignal {
 }
 
 fn for_signal(name: &str) -> Wait {
-    Wait { any_of: vec![WaitFor::Signal(name.into())], all: false, until: None }
+    Wait { any_of: vec![WaitCondition::Signal(name.into())], all: false, until: None }
 }
 
 fn for_runs(runs: &[Run], all: bool) -> Wait {
-    Wait { any_of: runs.iter().map(|run| WaitFor::Run(run.id)).collect(), all, until: None }
+    Wait { any_of: runs.iter().map(|run| WaitCondition::Run(run.id)).collect(), all, until: None }
 }
 
 async fn is_ready(store: &Arc<dyn Store>) -> bool {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::anchor::Point;
 use super::error::{KvError, is_exhaustion};
@@ -38,7 +38,7 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
     if indexed.end.generation <= checkpointed.point.generation {
         return Ok(());
     }
-    gate::pass("checkpoint/begun");
+    failpoint::hit("checkpoint/begun");
     if shared.faulted.load(Ordering::Acquire) {
         shared.wake_committer();
         return Err(KvError::Io { what: "the index".to_owned(), message: "it is opened again first".to_owned() });
@@ -51,7 +51,7 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         shared.wake_committer();
         return Err(KvError::from(fault));
     }
-    gate::pass("checkpoint/flushed");
+    failpoint::hit("checkpoint/flushed");
     let folder = shared.index.folder();
     shared.spares.lend(|| index::sync_files(&folder, &mut checkpointed.synced)).map_err(|error| {
         if let SyncError::NotOpened(error) = &error
@@ -63,11 +63,11 @@ pub(super) fn make(shared: &Shared) -> Result<(), KvError> {
         shared.stop(error.clone());
         error
     })?;
-    gate::pass("checkpoint/synced");
+    failpoint::hit("checkpoint/synced");
     let point = point(shared, &indexed, checkpointed.point.index);
     let failed = |error| KvError::io("the log's header could not be written", &error);
     checkpointed.anchor.write(&point).map_err(failed)?;
-    gate::pass("checkpoint/written");
+    failpoint::hit("checkpoint/written");
     let rotated = point.segment != checkpointed.point.segment;
     checkpointed.point = point;
     shared.pace.caught_up(appended);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::config::Table;
 use super::error::{KvError, is_exhaustion};
@@ -370,14 +370,14 @@ impl Reading<'_> {
             return Ok(());
         }
         if let Some(table) = &self.trees.resident[slot] {
-            gate::pass("store/insert");
+            failpoint::hit("store/insert");
             changes.iter().for_each(|(key, change)| table.write(key, change.after.clone()));
             return Ok(());
         }
         let tree = &self.trees.trees[slot];
         call(|| {
             changes.iter().try_for_each(|(key, change)| {
-                gate::pass("store/insert");
+                failpoint::hit("store/insert");
                 put(tree, key, change.after.clone())
             })
         })

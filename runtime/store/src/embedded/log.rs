@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::disk::{Disk, DiskFile};
 use super::record::RecordBuffer;
@@ -106,11 +106,11 @@ impl CommitLog {
         let segment = self.segment.as_ref().ok_or(io::ErrorKind::StorageFull)?;
         let generation = self.end.generation + 1;
         let (bytes, checksum) = record.seal(self.seed, segment.number, generation, position, self.end.chain);
-        gate::pass("store/append");
+        failpoint::hit("store/append");
         segment.file.write_all_at(bytes, self.end.offset)?;
-        gate::pass("store/appended");
+        failpoint::hit("store/appended");
         segment.file.sync()?;
-        gate::pass("store/synced");
+        failpoint::hit("store/synced");
         self.syncs.fetch_add(1, Ordering::Relaxed);
         let length = bytes.len() as u64;
         self.end =

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 use tokio::sync::mpsc;
 
 use super::anchor::{self, Anchor, Point};
@@ -90,9 +90,9 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
     let open_index = || {
         let timeout = index_timeout(&config, &folder);
         let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, more_tables)?;
-        gate::pass("open/verified");
+        failpoint::hit("open/verified");
         bring_up(&index.reading()?, &replay, point.generation)?;
-        gate::pass("open/replayed");
+        failpoint::hit("open/replayed");
         Ok(index)
     };
     let index = match open_index() {
@@ -143,7 +143,7 @@ fn open_checked(config: KvConfig) -> Result<Opened, KvError> {
             shared.scrubbed(found);
         }
     }
-    gate::pass("open/opened");
+    failpoint::hit("open/opened");
     let sender = start(&shared, log, queue)?;
     if !clean && !scrub_now {
         scrub_in_background(&shared);

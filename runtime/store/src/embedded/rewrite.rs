@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::checkpoint;
 use super::error::KvError;
@@ -153,7 +153,7 @@ pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<(), KvError> {
         return Err(KvError::DiskFull { free, needed });
     }
     remove(&folder).map_err(failed)?;
-    gate::pass("rewrite/begun");
+    failpoint::hit("rewrite/begun");
     let timeout = open::index_timeout(&shared.config, &folder);
     let trees = Arc::new(Trees::open(&folder, CACHE_BYTES, shared.index.tables(), timeout, true)?);
     let switched = same_configuration(shared, &folder)
@@ -166,7 +166,7 @@ pub(super) fn run(shared: &Arc<Shared>, haste: Haste) -> Result<(), KvError> {
             } else {
                 tracing::warn!("somebody still reads the old index; it is removed at the next start");
             }
-            gate::pass("rewrite/removed");
+            failpoint::hit("rewrite/removed");
             let after = index::size(&folder);
             shared.space.state().smallest = after;
             tracing::info!(before = used, after, "the index was written anew and gave room back");
@@ -246,7 +246,7 @@ fn copy(shared: &Shared, trees: &Arc<Trees>, haste: Haste) -> Result<Reader, KvE
             }
         }
     }
-    gate::pass("rewrite/copied");
+    failpoint::hit("rewrite/copied");
     Ok(reader)
 }
 
@@ -292,14 +292,14 @@ fn switch(
     let inserting = shared.lock_inserting();
     may_go_on(shared)?;
     catch_up(&mut reader, &mut synced)?;
-    gate::pass("rewrite/synced");
+    failpoint::hit("rewrite/synced");
     let point = checkpoint::point(shared, reader.at(), number);
     checkpointed.anchor.write(&point).map_err(|error| {
         let error = KvError::ReadOnly { why: format!("the log's header could not be written: {error}") };
         shared.stop(error.clone());
         error
     })?;
-    gate::pass("rewrite/switched");
+    failpoint::hit("rewrite/switched");
     let old = shared.index.replace(folder.to_owned(), Arc::clone(trees));
     let first = point.segment;
     let Checkpointed { point: known, synced: known_synced, .. } = &mut *checkpointed;

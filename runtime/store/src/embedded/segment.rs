@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::disk::{Disk, DiskFile};
@@ -41,7 +41,7 @@ pub(super) fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Arc<d
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    gate::pass("segment/fill");
+    failpoint::hit("segment/fill");
     let file = disk.open(path, true)?;
     let zeros = [0; FILL];
     let mut at = 0;
@@ -68,12 +68,12 @@ impl Segment {
     pub fn begin(disk: &dyn Disk, dir: &Path, from: &Path, number: u64, seed: u64) -> io::Result<Self> {
         let file = disk.open(from, false)?;
         let capacity = file.length()?;
-        gate::pass("segment/begin");
+        failpoint::hit("segment/begin");
         file.write_all_at(&header(number, seed), 0)?;
         file.sync()?;
-        gate::pass("segment/headed");
+        failpoint::hit("segment/headed");
         disk.rename(from, &dir.join(name(number)))?;
-        gate::pass("segment/named");
+        failpoint::hit("segment/named");
         disk.sync_dir(dir)?;
         Ok(Self { number, file, capacity })
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::disk::Disk;
 use super::segment;
@@ -85,9 +85,9 @@ impl Shelf {
             return self.disk.remove(path);
         }
         let spare = self.next_name();
-        gate::pass("segment/recycle");
+        failpoint::hit("segment/recycle");
         self.disk.rename(path, &spare)?;
-        gate::pass("segment/recycled");
+        failpoint::hit("segment/recycled");
         spares.push(spare);
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Shelf {
 
     fn fill_one(&self) -> io::Result<()> {
         let made = self.make(self.bytes)?;
-        gate::pass("segment/filled");
+        failpoint::hit("segment/filled");
         let spare = self.next_name();
         self.disk.rename(&made, &spare)?;
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).push(spare);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 use tokio::sync::oneshot;
 
 use super::committer::RETRY_PAUSE;
@@ -147,7 +147,7 @@ impl Writer {
             }
         }
         self.shared.versions.indexed_all();
-        gate::pass("store/inserted");
+        failpoint::hit("store/inserted");
     }
 
     fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {

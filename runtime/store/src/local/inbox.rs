@@ -1,7 +1,7 @@
 //! Signals: kept in the order of arrival until the run takes them.
 
 use bytes::Bytes;
-use tidemill_core::run::{Wait, WaitFor};
+use tidemill_core::run::{Wait, WaitCondition};
 use tidemill_core::{RunId, Timestamp};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -125,14 +125,14 @@ pub(super) fn deliver(
     kept.marks.signals += 1;
     kept.marks.signal_bytes += bytes;
     commit.put_record(RUNS, &signal.to.to_bytes(), &kept)?;
-    waits::came(commit, &kept, &WaitFor::Signal(signal.name.clone()))?;
+    waits::came(commit, &kept, &WaitCondition::Signal(signal.name.clone()))?;
     Ok(Delivered::Lies)
 }
 
 /// Whether the run waits for a signal of that name, and none lies there.
 fn is_awaited(store: &impl Reads, kept: &Kept, name: &str) -> Result<bool> {
     let full = kept.marks.signals >= INBOX_SIGNALS || kept.marks.signal_bytes + SIGNAL_BYTES as u64 > INBOX_BYTES;
-    let waits = |wait: &Wait| wait.any_of.iter().any(|thing| matches!(thing, WaitFor::Signal(of) if of == name));
+    let waits = |wait: &Wait| wait.any_of.iter().any(|thing| matches!(thing, WaitCondition::Signal(of) if of == name));
     // The look into the inbox is needed only where it is nearly full.
     Ok(full && kept.run.waiting_for.as_ref().is_some_and(waits) && !has(store, kept.run.id, name)?)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::{RunId, parts};
+use tidemill_core::{RunId, batch};
 
 use super::LocalStore;
 use super::commit::Commit;
@@ -76,7 +76,7 @@ pub(super) fn part(store: &impl Reads, id: RunId, from: u32, limit: u64) -> Resu
     let Some(kept) = kept::kept(store, id)? else { return Ok(Vec::new()) };
     let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    chunks.truncate(parts::head(&chunks, usize::MAX, limit, Held::len));
+    chunks.truncate(batch::head(&chunks, usize::MAX, limit, Held::len));
     Ok(chunks)
 }
 

@@ -1,7 +1,7 @@
 //! Carrying out firings one after the other, each by its overlap policy and by what goes on in this very commit.
 
 use tidemill_core::schedule::Overlap;
-use tidemill_core::schedule::policy::{OverlapDecision, Unended, overlap_decision};
+use tidemill_core::schedule::policy::{OverlapDecision, UnendedCounts, overlap_decision};
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, Timestamp};
 
 use super::commit::Commit;
@@ -56,7 +56,7 @@ pub(super) fn carry_out(commit: &mut Commit<'_, '_>, course: &Course<'_>, firing
             break;
         }
         let full = course.overlap == Overlap::QueueAll && places::queued(commit, course.deployment)? >= course.queue;
-        let decision = overlap_decision(course.overlap, Unended { full, ..going.unended });
+        let decision = overlap_decision(course.overlap, UnendedCounts { full, ..going.unended });
         let nominal = firing.run.trigger.at.unwrap_or(firing.run.now);
         let passed = match decision {
             OverlapDecision::Skip => Some((Fate::Skipped, Code::OverlapSkipped)),
@@ -118,7 +118,7 @@ impl CarriedOut {
 /// The runs of the schedule that have not ended and are not parked, as far as the policy need know.
 #[derive(Default)]
 struct Going {
-    unended: Unended,
+    unended: UnendedCounts,
     /// The oldest of them, which is in the way.
     first: Option<RunId>,
 }
@@ -130,7 +130,7 @@ impl Going {
             return Ok(Self::default());
         }
         let first = turns::started(commit, course.deployment, course.name, 1)?.first().copied();
-        Ok(Self { unended: Unended { started: u64::from(first.is_some()), waiting, full: false }, first })
+        Ok(Self { unended: UnendedCounts { started: u64::from(first.is_some()), waiting, full: false }, first })
     }
 
     /// One more.

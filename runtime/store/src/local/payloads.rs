@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tidemill_core::{Timestamp, gate};
+use tidemill_core::{Timestamp, failpoint};
 
 use super::held::{Held, INLINE, Named};
 use super::reads::{Reads, prefix_range};
@@ -99,7 +99,7 @@ impl Files {
                 _ => StoreError::Io(format!("a long value could not be written: {error}")),
             })?;
         }
-        gate::pass("payload/written");
+        failpoint::hit("payload/written");
         Ok(filed)
     }
 

@@ -6,7 +6,7 @@ use tidemill_core::ids::Owner;
 use tidemill_core::journal::JournalChange;
 use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::{Run, RunEvent, RunState};
-use tidemill_core::{DeploymentName, RunId, Timestamp, parts};
+use tidemill_core::{DeploymentName, RunId, Timestamp, batch};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::{decode, encode};
@@ -224,7 +224,7 @@ pub(super) fn save(
 
 pub(super) fn put_logs(commit: &mut Commit<'_, '_>, run: &Run, mut logs: &[LogLine]) -> Result<()> {
     while let Some(first) = logs.first() {
-        let (chunk, rest) = logs.split_at(parts::head(logs, CHUNK_LINES, CHUNK_BYTES, LogLine::size));
+        let (chunk, rest) = logs.split_at(batch::head(logs, CHUNK_LINES, CHUNK_BYTES, LogLine::size));
         let (key, bytes) = (placed(run.id, first.seq), encode(&chunk)?);
         let before = commit.bytes(LOGS, &key)?.map_or(0, |before| signed(before.len()));
         commit.changes.note(&run.deployment, Change::bytes(LOGS, signed(bytes.len()) - before));

@@ -1,7 +1,7 @@
 //! Committing a stretch: what it read is checked, and all that it did takes hold together.
 
 use bytes::Bytes;
-use tidemill_core::run::{CancelAsked, Run, RunState};
+use tidemill_core::run::{CancelRequest, Run, RunState};
 
 use super::commit::Commit;
 use super::kept::{self, Kept};
@@ -122,9 +122,9 @@ fn beside(commit: &mut Commit<'_, '_>, after: &mut Kept, stretch: &StretchCommit
 }
 
 /// A cancellation that was asked for while the owner had the run in hands is not forgotten by what it commits.
-fn asked(before: Option<CancelAsked>, after: Option<CancelAsked>) -> Option<CancelAsked> {
+fn asked(before: Option<CancelRequest>, after: Option<CancelRequest>) -> Option<CancelRequest> {
     match (before, after) {
-        (Some(before), Some(after)) => Some(CancelAsked {
+        (Some(before), Some(after)) => Some(CancelRequest {
             at: before.at,
             terminate: before.terminate || after.terminate,
             told: before.told || after.told,

@@ -3,7 +3,7 @@
 //! A subscription that has a place in a topic goes on there. Where it has none it begins behind the commit that made it, so that making
 //! one writes nothing a topic. Places lie by subscription, so that all of one are one range.
 
-use tidemill_core::topics::Begin;
+use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
 
 use super::codec::decode;
@@ -84,7 +84,7 @@ pub(super) fn replace(
             remove(commit, &old)?;
         }
     }
-    let begin = |begin, commit: &Commit<'_, '_>| if begin == Begin::Now { commit.position() } else { 0 };
+    let begin = |begin, commit: &Commit<'_, '_>| if begin == SubscriptionStart::Now { commit.position() } else { 0 };
     for SubscriptionChange { name, topic, begin: from } in changes {
         let since = begin(*from, commit);
         let mut subscription = match get(commit, &deployment.name, name)? {

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
-use tidemill_core::gate;
+use tidemill_core::failpoint;
 
 use super::payloads::{Digest, Files};
 use super::tables::PAYLOADS;
@@ -176,9 +176,9 @@ impl Files {
         if pins.contains_key(digest) || kv.is_read_only() || self.superseded().state().closed || named() {
             return;
         }
-        gate::pass("payload/remove");
+        failpoint::hit("payload/remove");
         self.remove_file(digest);
-        gate::pass("payload/removed");
+        failpoint::hit("payload/removed");
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::JournalChange;
-use tidemill_core::run::{CancelAsked, Run, RunEvent, RunState, WaitFor};
+use tidemill_core::run::{CancelRequest, Run, RunEvent, RunState, WaitCondition};
 use tidemill_core::spawn::{self, DEPTH};
 use tidemill_core::{Code, RunId, Timestamp};
 
@@ -122,7 +122,7 @@ pub(super) fn ended(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
             tell(commit, &parent)?;
         }
     }
-    waits::came(commit, &parent, &WaitFor::Run(kept.run.id))
+    waits::came(commit, &parent, &WaitCondition::Run(kept.run.id))
 }
 
 /// Brings it about that a run learns of its cancellation.
@@ -139,7 +139,7 @@ fn tell(commit: &mut Commit<'_, '_>, kept: &Kept) -> Result<()> {
 pub(super) fn cancel(commit: &mut Commit<'_, '_>, id: RunId, terminate: bool, now: Timestamp) -> Result<()> {
     let Some(before) = kept::kept(commit, id)?.filter(|kept| !kept.run.state.has_ended()) else { return Ok(()) };
     let asked = before.run.cancel;
-    let asks = CancelAsked {
+    let asks = CancelRequest {
         at: asked.map_or(now, |asked| asked.at),
         terminate: terminate || asked.is_some_and(|asked| asked.terminate),
         told: asked.is_some_and(|asked| asked.told),
@@ -170,7 +170,7 @@ pub(super) fn end(commit: &mut Commit<'_, '_>, id: RunId, now: Timestamp) -> Res
     end_untold(commit, &before, before.run.cancel, now)
 }
 
-fn end_untold(commit: &mut Commit<'_, '_>, before: &Kept, asked: Option<CancelAsked>, now: Timestamp) -> Result<()> {
+fn end_untold(commit: &mut Commit<'_, '_>, before: &Kept, asked: Option<CancelRequest>, now: Timestamp) -> Result<()> {
     let mut after = before.after(RunEvent::Cancelled)?;
     after.run.cancel = asked;
     after.run.waiting_for = None;

@@ -1,6 +1,6 @@
 //! What a suspended run waits for, and whether it has come.
 
-use tidemill_core::run::{RunState, Wait, WaitFor};
+use tidemill_core::run::{RunState, Wait, WaitCondition};
 
 use super::commit::Commit;
 use super::kept::{self, Kept};
@@ -14,9 +14,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub(super) fn holds(store: &impl Reads, kept: &Kept, wait: &Wait) -> Result<bool> {
     for thing in &wait.any_of {
         let came = match thing {
-            WaitFor::Signal(name) => kept.marks.signals > 0 && inbox::has(store, kept.run.id, name)?,
+            WaitCondition::Signal(name) => kept.marks.signals > 0 && inbox::has(store, kept.run.id, name)?,
             // What is there no more has ended long ago.
-            WaitFor::Run(id) => kept::kept(store, *id)?.is_none_or(|other| other.run.state.has_ended()),
+            WaitCondition::Run(id) => kept::kept(store, *id)?.is_none_or(|other| other.run.state.has_ended()),
         };
         if came != wait.all {
             return Ok(came);
@@ -26,7 +26,7 @@ pub(super) fn holds(store: &impl Reads, kept: &Kept, wait: &Wait) -> Result<bool
 }
 
 /// Wakes a run where it waits for what came just now, and its wait holds with it.
-pub(super) fn came(commit: &mut Commit<'_, '_>, kept: &Kept, thing: &WaitFor) -> Result<()> {
+pub(super) fn came(commit: &mut Commit<'_, '_>, kept: &Kept, thing: &WaitCondition) -> Result<()> {
     match (&kept.run.state, &kept.run.waiting_for) {
         (RunState::Suspended, Some(wait))
             if wait.any_of.contains(thing) && (!wait.all || holds(commit, kept, wait)?) =>

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidemill_core::topics::Begin;
+use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{DeploymentName, EventId, Revision, RunId, SubscriptionName, Timestamp, Topic, TopicPattern};
 
 use super::{NewRun, Operation, Pause};
@@ -104,7 +104,7 @@ pub struct SubscriptionChange {
     /// Which topics.
     pub topic: TopicPattern,
     /// Where it begins in topics that it is not given events of yet.
-    pub begin: Begin,
+    pub begin: SubscriptionStart,
 }
 
 /// A subscription, and what it has been given.

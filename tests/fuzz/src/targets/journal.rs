@@ -1,7 +1,7 @@
 //! A run's journal as it comes back from the store.
 
 use bytes::Bytes;
-use tidemill_core::journal::{Journal, Kind, NewEntry, PageReader, PageStart, Position, StepMet, sealed_chunk};
+use tidemill_core::journal::{Journal, Kind, NewEntry, PageReader, PageStart, Position, StepReplay, sealed_chunk};
 use tidemill_core::{Fuel, Timestamp};
 
 use crate::Target;
@@ -20,13 +20,13 @@ impl Target for Chunks {
         let mut journal = Journal::empty();
         journal.record(entry(Kind::Fetch, b"{\"status\":200}"));
         for name in ["charge", "ship"] {
-            if let Ok(StepMet::New { id }) = journal.begin_step(name) {
+            if let Ok(StepReplay::New { id }) = journal.begin_step(name) {
                 journal.open_step(id, 1, Timestamp::from_millis(5), Fuel::new(5));
                 journal.record(entry(Kind::StateGet, b"7"));
                 let _ = journal.step_done(id, Ok(b"done"), Timestamp::from_millis(9), Fuel::new(90));
             }
         }
-        if let Ok(StepMet::New { id }) = journal.begin_step("open") {
+        if let Ok(StepReplay::New { id }) = journal.begin_step("open") {
             journal.open_step(id, 2, Timestamp::from_millis(20), Fuel::new(100));
         }
         journal.record(entry(Kind::Now, b"1"));

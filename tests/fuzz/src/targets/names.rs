@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use tidemill_core::wire::cursor::Cursor;
+use tidemill_core::wire::cursor::PageCursor;
 use tidemill_core::{
     ComponentDigest, DeploymentName, EventId, ModuleName, RunId, ScheduleName, Timestamp, Topic, TopicPattern,
 };
@@ -25,7 +25,7 @@ impl Target for Names {
             "orders.*.placed.**",
             &RunId::new(Timestamp::from_millis(1_700_000_000_000), 7).to_string(),
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            &Cursor::new(b"orders".to_vec()).encode("runs"),
+            &PageCursor::new(b"orders".to_vec()).encode("runs"),
         ])
     }
 
@@ -52,8 +52,8 @@ impl Target for Names {
 }
 
 fn is_cursor(text: &str) -> bool {
-    let Ok(cursor) = Cursor::decode("runs", text) else { return false };
-    let again = Cursor::decode("runs", &cursor.encode("runs"));
+    let Ok(cursor) = PageCursor::decode("runs", text) else { return false };
+    let again = PageCursor::decode("runs", &cursor.encode("runs"));
     assert_eq!(again.as_ref(), Ok(&cursor), "a cursor changes when it is written and read again");
     true
 }

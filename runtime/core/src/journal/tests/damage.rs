@@ -12,13 +12,13 @@ fn sample() -> Vec<Bytes> {
         journal
             .record(NewEntry { shown: Some(b"GET https://example.com/"), ..call(Kind::Fetch, round, &[round; 150]) });
         for name in ["charge", "ship"] {
-            let Ok(StepMet::New { id }) = journal.begin_step(name) else { panic!() };
+            let Ok(StepReplay::New { id }) = journal.begin_step(name) else { panic!() };
             journal.open_step(id, 1, at(round.into()), Fuel::new(5));
             let result = if round % 7 == 0 { Err(&b"failed"[..]) } else { Ok(&b"done"[..]) };
             journal.step_done(id, result, at(round.into()), Fuel::new(9)).unwrap();
         }
     }
-    let Ok(StepMet::New { id }) = journal.begin_step("outer") else { panic!() };
+    let Ok(StepReplay::New { id }) = journal.begin_step("outer") else { panic!() };
     journal.open_step(id, 3, at(100), Fuel::new(100));
     journal.record(call(Kind::StateGet, 1, &[0; 9000]));
     journal.record(call(Kind::Now, 1, b"0"));
@@ -79,16 +79,16 @@ fn a_newer_format_says_so() {
 fn a_step_that_ends_twice_is_no_journal() {
     let mut journal = Journal::empty();
     for _ in 0..2 {
-        let Ok(StepMet::New { id }) = journal.begin_step("a") else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step("a") else { panic!() };
         journal.open_step(id, 1, at(1), Fuel::new(1));
         journal.step_done(id, Ok(b""), at(1), Fuel::new(1)).unwrap();
         journal.rewind();
         journal.truncate(Position::new(1));
-        let Ok(StepMet::Completed { .. }) = journal.begin_step("a") else { panic!() };
+        let Ok(StepReplay::Completed { .. }) = journal.begin_step("a") else { panic!() };
         journal.truncate(Position::new(0));
     }
     let once = {
-        let Ok(StepMet::New { id }) = journal.begin_step("a") else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step("a") else { panic!() };
         journal.step_done(id, Ok(b""), at(1), Fuel::new(1)).unwrap();
         journal.change().unwrap().chunks.remove(0)
     };

@@ -29,15 +29,15 @@ fn sample() -> Journal {
         journal.record(NewEntry { shown, ..call(kind, number, &[number; 20]) });
     }
     for (name, good) in [("charge", true), ("charge", false), ("größer", true)] {
-        let Ok(StepMet::New { id }) = journal.begin_step(name) else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step(name) else { panic!() };
         journal.open_step(id, 1, at(1_000), Fuel::new(1_000));
         let result = if good { Ok(&b"\"yes\""[..]) } else { Err(&b"{}"[..]) };
         journal.step_done(id, result, at(1_001), Fuel::new(1_000_000)).unwrap();
     }
-    let Ok(StepMet::New { id: outer }) = journal.begin_step("order") else { panic!() };
+    let Ok(StepReplay::New { id: outer }) = journal.begin_step("order") else { panic!() };
     journal.open_step(outer, 1, at(2_000), Fuel::new(2_000_000));
     journal.record(call(Kind::StateGet, 1, &[7; 9_000]));
-    let Ok(StepMet::New { id: inner }) = journal.begin_step("charge") else { panic!() };
+    let Ok(StepReplay::New { id: inner }) = journal.begin_step("charge") else { panic!() };
     journal.open_step(inner, 1, at(2_001), Fuel::new(2_000_001));
     journal.step_again(inner, 2, at(9_000), at(2_002), Fuel::new(2_000_002)).unwrap();
     journal.record(call(Kind::Fetch, 2, b"late"));
@@ -87,16 +87,16 @@ fn an_old_journal_replays_and_goes_on() {
     let mut journal = Journal::load(chunks(1)).unwrap();
     for number in KINDS {
         let met = journal.call(Kind::from_number(number).unwrap(), [number; 16]).unwrap();
-        assert!(matches!(met, Met::Recorded(recorded) if recorded.result[..] == [number; 20]));
+        assert!(matches!(met, CallReplay::Recorded(recorded) if recorded.result[..] == [number; 20]));
     }
-    assert!(matches!(journal.begin_step("größer"), Ok(StepMet::Completed { .. })));
-    assert!(matches!(journal.begin_step("charge"), Ok(StepMet::Completed { .. })));
-    assert!(matches!(journal.begin_step("charge"), Ok(StepMet::GaveUp { .. })));
-    assert!(matches!(journal.begin_step("order"), Ok(StepMet::Resumed { attempt: 1, .. })));
-    assert!(matches!(journal.call(Kind::StateGet, [1; 16]), Ok(Met::Recorded(r)) if r.result.len() == 9_000));
-    let Ok(StepMet::Resumed { id, attempt: 2, not_before }) = journal.begin_step("charge") else { panic!() };
+    assert!(matches!(journal.begin_step("größer"), Ok(StepReplay::Completed { .. })));
+    assert!(matches!(journal.begin_step("charge"), Ok(StepReplay::Completed { .. })));
+    assert!(matches!(journal.begin_step("charge"), Ok(StepReplay::GaveUp { .. })));
+    assert!(matches!(journal.begin_step("order"), Ok(StepReplay::Resumed { attempt: 1, .. })));
+    assert!(matches!(journal.call(Kind::StateGet, [1; 16]), Ok(CallReplay::Recorded(r)) if r.result.len() == 9_000));
+    let Ok(StepReplay::Resumed { id, attempt: 2, not_before }) = journal.begin_step("charge") else { panic!() };
     assert_eq!((not_before, journal.step_path().as_str()), (at(9_000), "order/charge"));
-    assert!(matches!(journal.call(Kind::Fetch, [2; 16]), Ok(Met::Recorded(_))));
+    assert!(matches!(journal.call(Kind::Fetch, [2; 16]), Ok(CallReplay::Recorded(_))));
     assert!(journal.is_live());
     journal.step_done(id, Ok(b"1"), at(9_001), Fuel::new(3_000_000)).unwrap();
     assert_eq!(journal.step_path(), "order");

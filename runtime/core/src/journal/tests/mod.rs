@@ -26,7 +26,7 @@ fn call<'a>(kind: Kind, request: u8, result: &'a [u8]) -> NewEntry<'a> {
 }
 
 /// The whole journal as people see it.
-fn shown(journal: &Journal) -> Vec<ShownEntry> {
+fn shown(journal: &Journal) -> Vec<DisplayEntry> {
     pages::read(&all_for_tests(&journal.chunks), PageStart::after(0), usize::MAX, usize::MAX).unwrap().entries
 }
 
@@ -41,37 +41,37 @@ fn stored(journal: &mut Journal) -> Journal {
 fn what_was_recorded_is_answered_again_and_then_it_is_live() {
     let mut journal = Journal::empty();
     assert!(journal.is_live());
-    assert_eq!(journal.call(Kind::Now, [1; 16]), Ok(Met::Live));
+    assert_eq!(journal.call(Kind::Now, [1; 16]), Ok(CallReplay::Live));
     journal.record(call(Kind::Now, 1, b"12"));
     let mut again = stored(&mut journal);
     assert!(!again.is_live());
-    let recorded = Recorded { result: Bytes::from_static(b"12"), at: at(1), fuel: Fuel::new(10) };
-    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(Met::Recorded(recorded)));
+    let recorded = RecordedAnswer { result: Bytes::from_static(b"12"), at: at(1), fuel: Fuel::new(10) };
+    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(CallReplay::Recorded(recorded)));
     assert!(again.is_live());
-    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(Met::Live));
+    assert_eq!(again.call(Kind::Now, [1; 16]), Ok(CallReplay::Live));
 }
 
 #[test]
 fn a_step_resumes_with_what_it_did_and_is_skipped_once_it_ended() {
     let mut journal = Journal::empty();
-    let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!() };
+    let Ok(StepReplay::New { id }) = journal.begin_step("charge") else { panic!() };
     journal.open_step(id, 1, at(1), Fuel::new(1));
-    assert_eq!(journal.call(Kind::Fetch, [2; 16]), Ok(Met::Live));
+    assert_eq!(journal.call(Kind::Fetch, [2; 16]), Ok(CallReplay::Live));
     journal.record(call(Kind::Fetch, 2, b"200"));
     let mut again = stored(&mut journal);
     let not_before = Timestamp::default();
-    assert_eq!(again.begin_step("charge"), Ok(StepMet::Resumed { id, attempt: 1, not_before }));
+    assert_eq!(again.begin_step("charge"), Ok(StepReplay::Resumed { id, attempt: 1, not_before }));
     assert_eq!(again.step_path(), "charge");
     assert!(again.step_done(id, Ok(b"no"), at(3), Fuel::new(3)).is_err(), "the record goes on inside");
-    assert!(matches!(again.call(Kind::Fetch, [2; 16]), Ok(Met::Recorded(_))));
+    assert!(matches!(again.call(Kind::Fetch, [2; 16]), Ok(CallReplay::Recorded(_))));
     again.step_again(id, 2, at(50), at(4), Fuel::new(4)).unwrap();
     assert_eq!(again.entries(), 1);
     let mut third = Journal::load(again.change().unwrap().chunks).unwrap();
-    assert_eq!(third.begin_step("charge"), Ok(StepMet::Resumed { id, attempt: 2, not_before: at(50) }));
+    assert_eq!(third.begin_step("charge"), Ok(StepReplay::Resumed { id, attempt: 2, not_before: at(50) }));
     third.step_done(id, Ok(b"paid"), at(60), Fuel::new(6)).unwrap();
     third.rewind();
-    assert_eq!(third.begin_step("charge"), Ok(StepMet::Completed { id, result: Bytes::from_static(b"paid") }));
-    assert!(matches!(third.begin_step("charge"), Ok(StepMet::New { id: second }) if second != id));
+    assert_eq!(third.begin_step("charge"), Ok(StepReplay::Completed { id, result: Bytes::from_static(b"paid") }));
+    assert!(matches!(third.begin_step("charge"), Ok(StepReplay::New { id: second }) if second != id));
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn another_call_than_the_recorded_one_is_refused_in_words() {
     let mismatch = journal.begin_step("a").unwrap_err();
     assert!(mismatch.to_string().contains("durable.begin-step") && mismatch.to_string().contains("in step `a`"));
     assert!(journal.end().unwrap_err().to_string().contains("the end of the run"));
-    assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(Met::Recorded(_))), "a refusal takes nothing");
+    assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(CallReplay::Recorded(_))), "a refusal takes nothing");
 }
 
 #[test]
 fn what_comes_before_a_call_waits_for_the_steps_that_came_before_it() {
     let mut journal = Journal::empty();
     for name in ["a", "b"] {
-        let Ok(StepMet::New { id }) = journal.begin_step(name) else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step(name) else { panic!() };
         journal.step_done(id, Ok(b"1"), at(1), Fuel::new(1)).unwrap();
     }
     journal.record(call(Kind::Cancel, 3, b"told"));
@@ -101,7 +101,7 @@ fn what_comes_before_a_call_waits_for_the_steps_that_came_before_it() {
         journal.rewind();
         for name in order {
             assert_eq!(journal.next_if(Kind::Cancel, [3; 16]), None, "before {name}");
-            assert!(matches!(journal.begin_step(name), Ok(StepMet::Completed { .. })));
+            assert!(matches!(journal.begin_step(name), Ok(StepReplay::Completed { .. })));
         }
         assert_eq!(journal.next_if(Kind::Cancel, [4; 16]), None);
         assert_eq!(journal.next_if(Kind::Cancel, [3; 16]).unwrap().result, "told");

@@ -121,7 +121,7 @@ impl Model {
         let met = journal.call(kind, hash(request));
         match self.ahead() {
             None => {
-                prop_assert_eq!(met, Ok(Met::Live));
+                prop_assert_eq!(met, Ok(CallReplay::Live));
                 self.live = true;
                 let ((at, fuel), result) = (self.tick(), self.bytes(size));
                 let entry =
@@ -130,7 +130,9 @@ impl Model {
                 self.log.push(Entry::Call { kind, request, result });
             }
             Some((index, Entry::Call { kind: k, request: r, result })) if *k == kind && *r == request => {
-                let Ok(Met::Recorded(recorded)) = met else { return Err(TestCaseError::fail(format!("{met:?}"))) };
+                let Ok(CallReplay::Recorded(recorded)) = met else {
+                    return Err(TestCaseError::fail(format!("{met:?}")));
+                };
                 prop_assert_eq!(&recorded.result[..], &result[..]);
                 self.next = index + 1;
             }
@@ -151,15 +153,15 @@ impl Model {
         });
         if let Some((gave_up, bytes)) = ended {
             match met {
-                Ok(StepMet::Completed { result, .. }) if !gave_up => prop_assert_eq!(&result[..], &bytes[..]),
-                Ok(StepMet::GaveUp { failure, .. }) if gave_up => prop_assert_eq!(&failure[..], &bytes[..]),
+                Ok(StepReplay::Completed { result, .. }) if !gave_up => prop_assert_eq!(&result[..], &bytes[..]),
+                Ok(StepReplay::GaveUp { failure, .. }) if gave_up => prop_assert_eq!(&failure[..], &bytes[..]),
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             }
             return Ok(());
         }
         match self.ahead() {
             None => {
-                let Ok(StepMet::New { id }) = met else { return Err(TestCaseError::fail(format!("{met:?}"))) };
+                let Ok(StepReplay::New { id }) = met else { return Err(TestCaseError::fail(format!("{met:?}"))) };
                 self.live = true;
                 let (at, fuel) = self.tick();
                 if refuse {
@@ -172,7 +174,7 @@ impl Model {
                 }
             }
             Some((index, Entry::Open { step: s, attempt, not_before })) if *s == step => {
-                let Ok(StepMet::Resumed { attempt: a, not_before: n, .. }) = met else {
+                let Ok(StepReplay::Resumed { attempt: a, not_before: n, .. }) = met else {
                     return Err(TestCaseError::fail(format!("{met:?}")));
                 };
                 prop_assert_eq!((a, n.as_millis()), (*attempt, *not_before));
@@ -180,7 +182,7 @@ impl Model {
                 self.enter(step);
             }
             Some((index, Entry::Refused { step: s, failure })) if *s == step => {
-                let Ok(StepMet::Refused { failure: f, .. }) = met else {
+                let Ok(StepReplay::Refused { failure: f, .. }) = met else {
                     return Err(TestCaseError::fail(format!("{met:?}")));
                 };
                 prop_assert_eq!(&f[..], &failure[..]);

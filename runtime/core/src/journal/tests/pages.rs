@@ -5,7 +5,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// A page out of chunks, as a store would read it: from the start's chunk on, and not further than it wants.
-pub(super) fn read(chunks: &[Bytes], start: PageStart, limit: usize, bytes: usize) -> Result<JournalPage, Damaged> {
+pub(super) fn read(
+    chunks: &[Bytes],
+    start: PageStart,
+    limit: usize,
+    bytes: usize,
+) -> Result<JournalPage, JournalDamage> {
     Ok(read_counted(chunks, start, limit, bytes)?.0)
 }
 
@@ -14,7 +19,7 @@ fn read_counted(
     start: PageStart,
     limit: usize,
     bytes: usize,
-) -> Result<(JournalPage, usize), Damaged> {
+) -> Result<(JournalPage, usize), JournalDamage> {
     let mut reader = PageReader::new(start, limit, bytes);
     let around = reader.around().to_vec();
     for at in &around {
@@ -34,12 +39,12 @@ fn read_counted(
 fn sample(rounds: u32) -> Journal {
     let mut journal = Journal::empty();
     for round in 0..rounds {
-        let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step("charge") else { panic!() };
         journal.open_step(id, 1, at(round.into()), Fuel::new(5));
         journal.step_done(id, Ok(b"done"), at(round.into()), Fuel::new(9)).unwrap();
         journal.record(NewEntry { shown: Some(b"GET /"), ..call(Kind::Fetch, 1, &[1; 700]) });
         if round % 40 == 20 {
-            let Ok(StepMet::New { id }) = journal.begin_step("outer") else { panic!() };
+            let Ok(StepReplay::New { id }) = journal.begin_step("outer") else { panic!() };
             journal.open_step(id, 1, at(round.into()), Fuel::new(5));
         }
     }

@@ -5,7 +5,7 @@ use super::*;
 /// Steps of one level, each with its begin and its end.
 fn steps(journal: &mut Journal, count: u32, name: impl Fn(u32) -> String) {
     for step in 0..count {
-        let Ok(StepMet::New { id }) = journal.begin_step(&name(step)) else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step(&name(step)) else { panic!() };
         journal.open_step(id, 1, at(step.into()), Fuel::new(u64::from(step) * 5_000));
         journal.record(call(Kind::Fetch, 1, &[1; 300]));
         journal.step_done(id, Ok(b"{\"ok\":true}"), at(step.into()), Fuel::new(u64::from(step) * 5_000 + 900)).unwrap();
@@ -29,7 +29,7 @@ fn a_flat_step_costs_less_than_64_bytes_beside_its_result_however_it_is_named() 
 fn nested_steps_by_the_hundred_thousand_stay_below_a_mebibyte_all_the_way() {
     let (mut journal, mut most) = (Journal::empty(), 0);
     for _ in 0..100 {
-        let Ok(StepMet::New { id }) = journal.begin_step("page") else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step("page") else { panic!() };
         journal.open_step(id, 1, at(1), Fuel::new(1));
         steps(&mut journal, 1_000, |_| "item".to_owned());
         most = most.max(journal.bytes());
@@ -44,7 +44,7 @@ fn nested_steps_by_the_hundred_thousand_stay_below_a_mebibyte_all_the_way() {
 fn a_step_that_commits_in_the_middle_rewrites_little() {
     let (mut journal, mut written, mut store) = (Journal::empty(), 0, Vec::new());
     for step in 0..1_000u32 {
-        let Ok(StepMet::New { id }) = journal.begin_step("charge") else { panic!() };
+        let Ok(StepReplay::New { id }) = journal.begin_step("charge") else { panic!() };
         journal.open_step(id, 1, at(step.into()), Fuel::new(step.into()));
         for result in [&[][..], &[2; 200]] {
             if !result.is_empty() {

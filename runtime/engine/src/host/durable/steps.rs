@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_core::journal::{Position, StepMet};
+use tidemill_core::journal::{Position, StepReplay};
 use tidemill_core::limits::OUTPUT_BYTES;
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::{Code, Failure, Timestamp};
@@ -48,16 +48,16 @@ pub(super) async fn begin(
     let met = guest.history.journal.begin_step(&name).map_err(|mismatch| guest.mismatch(&mismatch))?;
     let begun = |id, attempt| answer(Ok(Begun { id, step: Step::Execute(attempt) }));
     match met {
-        StepMet::Completed { id, result } => {
+        StepReplay::Completed { id, result } => {
             guest.replayed_one()?;
             let result = String::from_utf8_lossy(&result).into_owned();
             answer(Ok(Begun { id, step: Step::Completed(result) }))
         }
-        StepMet::GaveUp { failure, .. } | StepMet::Refused { failure, .. } => {
+        StepReplay::GaveUp { failure, .. } | StepReplay::Refused { failure, .. } => {
             guest.replayed_one()?;
             answer(Err(recorded(&failure)))
         }
-        StepMet::Resumed { id, attempt, not_before } => {
+        StepReplay::Resumed { id, attempt, not_before } => {
             guest.history.frames.push(frame(guest, id, &name, attempt, retry));
             say_attempt(guest);
             guest.replayed_one()?;
@@ -66,7 +66,7 @@ pub(super) async fn begin(
             }
             begun(id, attempt)
         }
-        StepMet::New { id } => {
+        StepReplay::New { id } => {
             // A run that only looks whether it can go on has come to something new.
             guest.go_live()?;
             let (at, fuel) = guest.moment();

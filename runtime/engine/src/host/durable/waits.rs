@@ -228,8 +228,8 @@ async fn wait(
         let any_of = wanted
             .iter()
             .map(|wanted| match wanted {
-                Wanted::Signal(name) => run::WaitFor::Signal(name.clone()),
-                Wanted::Run(id) => run::WaitFor::Run(*id),
+                Wanted::Signal(name) => run::WaitCondition::Signal(name.clone()),
+                Wanted::Run(id) => run::WaitCondition::Run(*id),
             })
             .collect();
         guest.wait(Wait { any_of, all, until }).await?;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tidemill_core::ids::Owner;
 use tidemill_core::lane::Lane;
-use tidemill_core::run::{Run, RunEvent, Wait, WaitFor};
+use tidemill_core::run::{Run, RunEvent, Wait, WaitCondition};
 use tidemill_core::{RunId, Timestamp};
 
 use super::super::Factory;
@@ -364,7 +364,7 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
     }
     one.told |= one.record.cancel.is_some();
     if matches!(to, To::Suspended) {
-        let never = WaitFor::Signal("never".into());
+        let never = WaitCondition::Signal("never".into());
         run.waiting_for = Some(Wait { any_of: vec![never], all: false, until: None });
     }
     let (asked, told) = (one.asked, one.told);

@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::{MANIFEST_BYTES, schedules, write};
 use crate::ids::ScheduleName;
 use crate::schedule::{Schedule, ScheduleSpec};
-use crate::wire::{Field, json};
+use crate::wire::{ObjectField, json};
 
 /// The schedules of one deployment, in the order of its manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SchedulesAtRest(Box<[(ScheduleName, Box<str>)]>);
+pub struct CompactSchedules(Box<[(ScheduleName, Box<str>)]>);
 
-impl SchedulesAtRest {
+impl CompactSchedules {
     /// The words of `schedules`.
     #[must_use]
     pub fn of(schedules: &[Schedule]) -> Self {
@@ -48,5 +48,5 @@ fn words(schedule: &Schedule) -> Box<str> {
 fn read(name: &ScheduleName, words: &str) -> Option<Schedule> {
     let mut value = json::parse(words.as_bytes(), MANIFEST_BYTES).ok()?;
     value.as_object_mut()?.insert("name".to_owned(), name.as_str().into());
-    schedules::schedule(Field { pointer: String::new(), value }, &mut Vec::new())
+    schedules::schedule(ObjectField { pointer: String::new(), value }, &mut Vec::new())
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::path::Path;
+use super::path::StepPath;
 
 /// Where a record begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RecordPlace {
     pub(super) chunk: u32,
     /// Below [`OFFSETS`].
     pub(super) offset: u32,
@@ -20,35 +20,35 @@ pub(super) const OFFSETS: u32 = 1 << OFFSET_BITS;
 const OFFSET_BITS: u32 = 14;
 
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct CompletedStep {
     chunk: u32,
     /// The offset, and above it bits of the path beyond those that are the key.
     offset_and_check: u32,
 }
 
-impl Kept {
-    const fn of(path: Path, place: Place) -> Self {
+impl CompletedStep {
+    const fn of(path: StepPath, place: RecordPlace) -> Self {
         Self { chunk: place.chunk, offset_and_check: check(path) | (place.offset & (OFFSETS - 1)) }
     }
 
-    const fn place(self) -> Place {
-        Place { chunk: self.chunk, offset: self.offset_and_check & (OFFSETS - 1) }
+    const fn place(self) -> RecordPlace {
+        RecordPlace { chunk: self.chunk, offset: self.offset_and_check & (OFFSETS - 1) }
     }
 
-    const fn is(self, path: Path) -> bool {
+    const fn is(self, path: StepPath) -> bool {
         self.offset_and_check & !(OFFSETS - 1) == check(path)
     }
 }
 
-const fn check(path: Path) -> u32 {
+const fn check(path: StepPath) -> u32 {
     (path.high() as u32) & !(OFFSETS - 1)
 }
 
 /// The keys are bits of a digest: hashing them again would gain nothing.
 #[derive(Debug, Default, Clone)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -66,13 +66,13 @@ impl Hasher for AsItIs {
 
 /// The completed steps, in the order in which they completed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Done {
+pub(super) struct CompletedSteps {
     /// Two paths that share 64 bits stand at consecutive keys; only the newest are ever removed, so no search meets a gap.
-    places: HashMap<u64, Kept, BuildHasherDefault<AsItIs>>,
+    places: HashMap<u64, CompletedStep, BuildHasherDefault<IdentityHasher>>,
     order: Vec<u64>,
 }
 
-impl Done {
+impl CompletedSteps {
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
@@ -83,7 +83,7 @@ impl Done {
         self.order.reserve(more);
     }
 
-    pub(super) fn find(&self, path: Path) -> Option<Place> {
+    pub(super) fn find(&self, path: StepPath) -> Option<RecordPlace> {
         let mut key = path.low();
         loop {
             let kept = self.places.get(&key)?;
@@ -95,12 +95,12 @@ impl Done {
     }
 
     /// Adds a step; false where it is there already.
-    pub(super) fn add(&mut self, path: Path, place: Place) -> bool {
+    pub(super) fn add(&mut self, path: StepPath, place: RecordPlace) -> bool {
         let mut key = path.low();
         loop {
             match self.places.entry(key) {
                 Entry::Vacant(vacant) => {
-                    vacant.insert(Kept::of(path, place));
+                    vacant.insert(CompletedStep::of(path, place));
                     self.order.push(key);
                     return true;
                 }

@@ -9,7 +9,7 @@
 
 /// Passes the gate `name`: ends the process here where a test has asked for that.
 #[inline]
-pub fn pass(name: &'static str) {
+pub fn hit(name: &'static str) {
     #[cfg(any(debug_assertions, feature = "gates"))]
     guarded::pass(name);
     #[cfg(not(any(debug_assertions, feature = "gates")))]
@@ -38,9 +38,9 @@ mod guarded {
 
     #[cold]
     fn watched(name: &'static str) {
-        static ASKED: OnceLock<Asked> = OnceLock::new();
+        static ASKED: OnceLock<CrashRequest> = OnceLock::new();
         let asked = ASKED.get_or_init(|| {
-            let asked = Asked::of(
+            let asked = CrashRequest::of(
                 std::env::var("TIDEMILL_CRASH_AT").ok().as_deref(),
                 std::env::var_os("TIDEMILL_CRASH_TRACE")
                     .and_then(|path| File::options().append(true).create(true).open(path).ok()),
@@ -56,13 +56,13 @@ mod guarded {
 
     /// What the environment asks for.
     #[derive(Debug, Default)]
-    pub(super) struct Asked {
+    pub(super) struct CrashRequest {
         at: Option<(String, u64)>,
         passed: AtomicU64,
         trace: Option<File>,
     }
 
-    impl Asked {
+    impl CrashRequest {
         pub(super) fn of(at: Option<&str>, trace: Option<File>) -> Self {
             let at = at
                 .and_then(|at| at.rsplit_once(':'))
@@ -88,11 +88,11 @@ mod guarded {
 
 #[cfg(all(test, any(debug_assertions, feature = "gates")))]
 mod tests {
-    use super::guarded::Asked;
+    use super::guarded::CrashRequest;
 
     #[test]
     fn a_gate_ends_the_process_once_at_its_count_and_no_other_gate_does() {
-        let asked = Asked::of(Some("store/append:3"), None);
+        let asked = CrashRequest::of(Some("store/append:3"), None);
         let ends: Vec<bool> = (0..5).map(|_| asked.ends("store/append")).collect();
         assert_eq!(ends, [false, false, true, false, false]);
         assert!(!asked.ends("store/synced"));
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_is_no_gate_and_count_asks_for_nothing() {
         for at in [None, Some(""), Some("store/append"), Some("store/append:often")] {
-            assert!(!Asked::of(at, None).ends("store/append"), "{at:?}");
+            assert!(!CrashRequest::of(at, None).ends("store/append"), "{at:?}");
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn the_trace_has_a_line_for_each_passing() {
         let file = std::env::temp_dir().join(format!("tidemill-gate-{}", std::process::id()));
         let trace = std::fs::File::options().append(true).create(true).open(&file).unwrap();
-        let asked = Asked::of(None, Some(trace));
+        let asked = CrashRequest::of(None, Some(trace));
         assert!(!asked.ends("a") && !asked.ends("b"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nb\n");
         std::fs::remove_file(&file).unwrap();

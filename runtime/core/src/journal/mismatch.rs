@@ -7,7 +7,7 @@ use crate::ids::{Fuel, Timestamp};
 
 /// One entry, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownEntry {
+pub struct DisplayEntry {
     /// Its place in the journal, from 1. Where a step is completed or tried again, what is after its beginning is
     /// numbered anew.
     pub seq: u64,
@@ -41,14 +41,14 @@ pub struct Mismatch {
     /// The place in the journal, from 1.
     pub seq: u64,
     /// What the journal holds there.
-    pub recorded: Box<Seen>,
+    pub recorded: Box<CallDescription>,
     /// What the guest asked for.
-    pub called: Box<Seen>,
+    pub called: Box<CallDescription>,
 }
 
 /// A call in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct CallDescription {
     /// The call's name, or what happens to a step.
     pub kind: &'static str,
     /// The hash of its request.
@@ -59,7 +59,7 @@ pub struct Seen {
     pub shown: Option<Bytes>,
 }
 
-impl std::fmt::Display for Seen {
+impl std::fmt::Display for CallDescription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.kind)?;
         if let Some(request) = &self.request {
@@ -79,7 +79,7 @@ impl std::fmt::Display for Seen {
 /// What is stored is no journal of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("chunk {chunk} of the journal is damaged: {what}")]
-pub struct Damaged {
+pub struct JournalDamage {
     /// Which chunk, from 0.
     pub chunk: u32,
     /// What is wrong with it.

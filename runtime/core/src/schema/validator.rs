@@ -14,43 +14,43 @@ const VALUES: usize = 20;
 
 /// What one schema asks for. All of it has to hold; what says nothing of a kind of value lets it pass.
 #[derive(Debug, Default)]
-pub(super) struct Rule {
+pub(super) struct Validator {
     never: bool,
-    types: Option<Vec<Type>>,
+    types: Option<Vec<JsonType>>,
     /// `enum`, and `const` as one of one.
     one_of_values: Option<Vec<Value>>,
-    least: Bound,
-    most: Bound,
-    length: Span,
-    items: Span,
-    properties: Span,
+    least: NumberBound,
+    most: NumberBound,
+    length: CountRange,
+    items: CountRange,
+    properties: CountRange,
     required: Vec<String>,
-    by_name: BTreeMap<String, Rule>,
-    other_names: Option<Box<Rule>>,
-    by_place: Vec<Rule>,
-    other_places: Option<Box<Rule>>,
-    all_of: Vec<Rule>,
-    any_of: Option<Vec<Rule>>,
-    one_of: Option<Vec<Rule>>,
-    not: Option<Box<Rule>>,
+    by_name: BTreeMap<String, Validator>,
+    other_names: Option<Box<Validator>>,
+    by_place: Vec<Validator>,
+    other_places: Option<Box<Validator>>,
+    all_of: Vec<Validator>,
+    any_of: Option<Vec<Validator>>,
+    one_of: Option<Vec<Validator>>,
+    not: Option<Box<Validator>>,
 }
 
 /// A number's bound, with or without itself.
 #[derive(Debug, Default)]
-struct Bound {
+struct NumberBound {
     with: Option<f64>,
     without: Option<f64>,
 }
 
 /// How many, from and to.
 #[derive(Debug, Default)]
-struct Span {
+struct CountRange {
     least: Option<u64>,
     most: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum JsonType {
     Null,
     Boolean,
     Integer,
@@ -60,7 +60,7 @@ enum Type {
     Object,
 }
 
-impl Type {
+impl JsonType {
     const ALL: [(Self, &str); 7] = [
         (Self::Null, "null"),
         (Self::Boolean, "boolean"),
@@ -99,7 +99,7 @@ impl Type {
     }
 }
 
-impl Rule {
+impl Validator {
     /// Reads a schema, and adds up its parts.
     ///
     /// # Errors
@@ -126,8 +126,8 @@ impl Rule {
         match word {
             "type" => {
                 let types = match value {
-                    Value::Array(types) => types.iter().map(Type::read).collect::<Result<_, _>>()?,
-                    one => vec![Type::read(one)?],
+                    Value::Array(types) => types.iter().map(JsonType::read).collect::<Result<_, _>>()?,
+                    one => vec![JsonType::read(one)?],
                 };
                 self.types = Some(types);
             }
@@ -173,7 +173,7 @@ impl Rule {
         if rules.is_empty() { Err("it names none".to_owned()) } else { Ok(rules) }
     }
 
-    /// Whether a value is all that is asked for. Nothing is told here, and no part is looked at twice: [`Rule::hold`] asks this at each level.
+    /// Whether a value is all that is asked for. Nothing is told here, and no part is looked at twice: [`Validator::hold`] asks this at each level.
     fn fits(&self, value: &Value) -> bool {
         let inside = || match value {
             Value::Array(items) => {
@@ -252,19 +252,19 @@ impl Rule {
     }
 
     /// What is wrong with the value itself, whatever is inside it.
-    fn alone<'a>(&'a self, value: &'a Value) -> Option<Wrong<'a>> {
+    fn alone<'a>(&'a self, value: &'a Value) -> Option<SchemaViolation<'a>> {
         if self.never {
-            return Some(Wrong::Never);
+            return Some(SchemaViolation::Never);
         }
         if let Some(types) = &self.types
             && !self.may_be(value)
         {
-            return Some(Wrong::Type(value, types));
+            return Some(SchemaViolation::Type(value, types));
         }
         if let Some(values) = &self.one_of_values
             && !values.iter().any(|one| same(one, value))
         {
-            return Some(Wrong::Value(values));
+            return Some(SchemaViolation::Value(values));
         }
         match value {
             Value::Number(number) => number.as_f64().and_then(|number| {
@@ -273,7 +273,7 @@ impl Rule {
                     least.with.filter(|with| number < *with).or(least.without.filter(|without| number <= *without));
                 let above =
                     most.with.filter(|with| number > *with).or(most.without.filter(|without| number >= *without));
-                below.map(Wrong::Below).or(above.map(Wrong::Above))
+                below.map(SchemaViolation::Below).or(above.map(SchemaViolation::Above))
             }),
             Value::String(text) if self.length.is_said() => self.length.lacks(text.chars().count(), "characters"),
             Value::Array(items) => self.items.lacks(items.len(), "items"),
@@ -322,23 +322,23 @@ impl Rule {
     }
 }
 
-impl Span {
+impl CountRange {
     fn is_said(&self) -> bool {
         self.least.is_some() || self.most.is_some()
     }
 
-    fn lacks(&self, count: usize, of: &'static str) -> Option<Wrong<'_>> {
+    fn lacks(&self, count: usize, of: &'static str) -> Option<SchemaViolation<'_>> {
         let count = count as u64;
-        let few = self.least.filter(|least| count < *least).map(|least| Wrong::TooFew(count, of, least));
-        few.or(self.most.filter(|most| count > *most).map(|most| Wrong::TooMany(count, of, most)))
+        let few = self.least.filter(|least| count < *least).map(|least| SchemaViolation::TooFew(count, of, least));
+        few.or(self.most.filter(|most| count > *most).map(|most| SchemaViolation::TooMany(count, of, most)))
     }
 }
 
 /// What is wrong with a value itself; in words only where somebody is told.
 #[derive(Debug)]
-enum Wrong<'a> {
+enum SchemaViolation<'a> {
     Never,
-    Type(&'a Value, &'a [Type]),
+    Type(&'a Value, &'a [JsonType]),
     Value(&'a [Value]),
     Below(f64),
     Above(f64),
@@ -346,7 +346,7 @@ enum Wrong<'a> {
     TooMany(u64, &'static str, u64),
 }
 
-impl fmt::Display for Wrong<'_> {
+impl fmt::Display for SchemaViolation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never => f.write_str("nothing may be here"),
@@ -408,7 +408,7 @@ mod tests {
     use super::*;
 
     fn fits(schema: &Value, value: &Value) -> bool {
-        Rule::read(schema, 0, &mut 0).unwrap().fits(value)
+        Validator::read(schema, 0, &mut 0).unwrap().fits(value)
     }
 
     #[test]
@@ -458,7 +458,7 @@ mod tests {
         for _ in 0..30 {
             deep = json!({ "anyOf": [deep] });
         }
-        let rule = Rule::read(&deep, 0, &mut 0).unwrap();
+        let rule = Validator::read(&deep, 0, &mut 0).unwrap();
         let mut found = Vec::new();
         rule.hold(&json!("x"), &mut String::new(), 9, &mut found);
         assert_eq!(found, [(String::new(), "it is none of the 1 things that it may be".to_owned())]);
@@ -467,7 +467,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn something_is_told_where_a_value_does_not_fit_and_only_there(schema in schemas(), value in values()) {
-            let rule = Rule::read(&schema, 0, &mut 0).unwrap();
+            let rule = Validator::read(&schema, 0, &mut 0).unwrap();
             let mut found = Vec::new();
             rule.hold(&value, &mut String::new(), 5, &mut found);
             proptest::prop_assert_eq!(found.is_empty(), rule.fits(&value), "{} {}", schema, value);
@@ -517,7 +517,7 @@ mod tests {
     fn a_place_is_a_json_pointer_and_the_near_choice_says_what_it_lacks() {
         let rule = json!({ "properties": { "a/b~": { "anyOf": [{ "type": "object", "required": ["x"] }, { "type": "null" }] } } });
         let mut found = Vec::new();
-        Rule::read(&rule, 0, &mut 0).unwrap().hold(&json!({ "a/b~": {} }), &mut String::new(), 9, &mut found);
+        Validator::read(&rule, 0, &mut 0).unwrap().hold(&json!({ "a/b~": {} }), &mut String::new(), 9, &mut found);
         assert_eq!(found, [("/a~1b~0".to_owned(), "the field `x` is missing".to_owned())]);
     }
 }
