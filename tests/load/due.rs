@@ -10,8 +10,8 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tidemill_core::schedule::Schedule;
 use tidemill_core::{ComponentDigest, Manifest, Timestamp};
-use tidemill_store::records::{PutDeployment, ScheduleChange, Times, Upcoming};
-use tidemill_store::{LocalStore, Store as _};
+use tidemill_store::records::{FiringTimes, NextFiring, PutDeployment, ScheduleChange};
+use tidemill_store::{EmbeddedStore, Store as _};
 
 use crate::histogram::Buckets;
 use crate::host::{Host, PATIENCE};
@@ -117,7 +117,7 @@ async fn prepared(dir: &Path) -> (Host, ComponentDigest) {
 
 /// Puts deployments with these schedules into the store of a host that is stopped.
 async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item = (String, Value)>) {
-    let (store, _) = LocalStore::open(LocalStore::config(&dir.join("data").join("store"))).unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&dir.join("data").join("store"))).unwrap();
     let now = Timestamp::from_millis(now());
     let puts = named.map(|(name, schedules)| {
         let manifest = json!({
@@ -127,10 +127,10 @@ async fn put(dir: &Path, component: ComponentDigest, named: impl Iterator<Item =
         let change = |schedule: &Schedule| ScheduleChange {
             name: schedule.name().clone(),
             spec: schedule.fingerprint(),
-            next: schedule.next_after(now).map(Upcoming::from),
+            next: schedule.next_after(now).map(NextFiring::from),
             times: {
                 let schedule = schedule.clone();
-                Times::new(move |after| schedule.next_after(after).map(Upcoming::from))
+                FiringTimes::new(move |after| schedule.next_after(after).map(NextFiring::from))
             },
             limit: None,
             pause_after_failures: None,

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tidemill_core::ids::Owner;
 use tidemill_core::run::{Export, Seed, Trigger};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
-use tidemill_store::records::{NewRun, Terms};
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::records::{AdmissionTerms, NewRun};
+use tidemill_store::{EmbeddedStore, Store};
 
 use crate::host::Host;
 use crate::table::Table;
@@ -119,8 +119,8 @@ async fn deploy(host: &Host) {
     }
 }
 
-fn open(dir: &Path) -> LocalStore {
-    LocalStore::open(LocalStore::config(&dir.join("data").join("store"))).unwrap().0
+fn open(dir: &Path) -> EmbeddedStore {
+    EmbeddedStore::open(EmbeddedStore::config(&dir.join("data").join("store"))).unwrap().0
 }
 
 fn now() -> Timestamp {
@@ -129,7 +129,7 @@ fn now() -> Timestamp {
 }
 
 /// Puts runs into the queue until there are `to`, of which `from` are there.
-async fn fill(store: &LocalStore, from: u64, to: u64) {
+async fn fill(store: &EmbeddedStore, from: u64, to: u64) {
     let flood = store.deployment(&"flood".parse().unwrap()).await.unwrap().unwrap();
     let asked = now();
     stream::iter(from..to)
@@ -150,7 +150,7 @@ async fn fill(store: &LocalStore, from: u64, to: u64) {
                 seed: Seed([1; 32]),
                 detached: false,
                 lanes: Vec::new(),
-                terms: Terms::default(),
+                terms: AdmissionTerms::default(),
             };
             async move { store.request_run(new).await.unwrap() }
         })

@@ -20,10 +20,10 @@ const PEERS: usize = 1024;
 
 /// The failed authentications of each peer in the present window.
 #[derive(Debug, Default)]
-pub struct FailedAttempts(Mutex<HashMap<Option<Network>, Window>>);
+pub struct FailedAttempts(Mutex<HashMap<Option<Network>, AttemptWindow>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Window {
+struct AttemptWindow {
     since: Timestamp,
     failed: u32,
 }
@@ -48,16 +48,16 @@ impl FailedAttempts {
             .retry_after(left.div_ceil(1_000).max(1))
     }
 
-    fn count(&self, network: Network, now: Timestamp) -> Window {
-        let over = |window: &Window| now < window.since || now.millis_since(window.since) >= WINDOW_MILLIS;
+    fn count(&self, network: Network, now: Timestamp) -> AttemptWindow {
+        let over = |window: &AttemptWindow| now < window.since || now.millis_since(window.since) >= WINDOW_MILLIS;
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !peers.contains_key(&Some(network)) && peers.len() >= PEERS {
             peers.retain(|_, window| !over(window));
         }
         let apart = peers.contains_key(&Some(network)) || peers.len() < PEERS;
-        let window = peers.entry(apart.then_some(network)).or_insert(Window { since: now, failed: 0 });
+        let window = peers.entry(apart.then_some(network)).or_insert(AttemptWindow { since: now, failed: 0 });
         if over(window) {
-            *window = Window { since: now, failed: 0 };
+            *window = AttemptWindow { since: now, failed: 0 };
         }
         window.failed = window.failed.saturating_add(1);
         *window

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, Uri, Version};
 use subtle::ConstantTimeEq as _;
 use tidemill_core::Code;
 
-use crate::problem::{Answer, Problem, quoted};
+use crate::problem::{ApiResult, Problem, quoted};
 
 /// Where a browser says how the page that calls relates to the host (Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -15,7 +15,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// # Errors
 /// [`Code::BadHeader`] if a request of HTTP/1.1 has no `Host`, any has more than one, the value is not a host, or the
 /// request's target names another one.
-pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Answer<()> {
+pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     let bad = |detail: &str| {
         Err(Problem::new(Code::BadHeader, detail).fix("Send one `Host` header with the name and port of this host."))
     };
@@ -43,7 +43,7 @@ pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Answer<()
 /// [`Code::Unauthorized`] without the right token. Without a token to ask for: [`Code::OriginRefused`] where `host` is
 /// not a name of this machine's own loopback, which stops a web page that has pointed its own name here. Either way where
 /// `origin` or `sec-fetch-site` names another site.
-pub fn check(token: Option<&str>, headers: &HeaderMap) -> Answer<()> {
+pub fn check(token: Option<&str>, headers: &HeaderMap) -> ApiResult<()> {
     check_origin(headers)?;
     match token {
         Some(token) => check_token(token, headers),
@@ -51,7 +51,7 @@ pub fn check(token: Option<&str>, headers: &HeaderMap) -> Answer<()> {
     }
 }
 
-fn check_token(token: &str, headers: &HeaderMap) -> Answer<()> {
+fn check_token(token: &str, headers: &HeaderMap) -> ApiResult<()> {
     let Some(given) = headers.get(AUTHORIZATION) else {
         return Err(Problem::new(Code::Unauthorized, "the request has no `authorization` header"));
     };
@@ -68,7 +68,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// A browser says from which site a page calls; only the host's own may.
-fn check_origin(headers: &HeaderMap) -> Answer<()> {
+fn check_origin(headers: &HeaderMap) -> ApiResult<()> {
     // A `GET` of another site's page has no `Origin`. `none` is the user, who typed the address.
     if text(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(Problem::new(Code::OriginRefused, "a page of another site may not call this host"));
@@ -81,7 +81,7 @@ fn check_origin(headers: &HeaderMap) -> Answer<()> {
     Err(Problem::new(Code::OriginRefused, format!("a page of `{}` may not call this host", quoted(origin))))
 }
 
-fn check_loopback(headers: &HeaderMap) -> Answer<()> {
+fn check_loopback(headers: &HeaderMap) -> ApiResult<()> {
     // A program that speaks HTTP/1.0 may leave it out; a browser does not.
     let Some(host) = text(headers, &HOST) else { return Ok(()) };
     let name = match host.strip_prefix('[') {

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, IF_MATCH, ORIGIN};
 
 use crate::auth;
-use crate::request::{Object, RawParams, headers};
+use crate::request::{JsonBody, RawQuery, headers};
 
 /// The headers that mean something to the API.
 const HEADERS: [HeaderName; 9] = [
@@ -49,7 +49,7 @@ fn reads(map: &HeaderMap) -> bool {
 #[must_use]
 pub fn reads_query(text: &str) -> bool {
     const KNOWN: [&str; 6] = ["limit", "cursor", "label", "since", "follow", "state"];
-    let Ok(params) = RawParams::read(text).and_then(|raw| raw.only(&KNOWN)) else { return false };
+    let Ok(params) = RawQuery::read(text).and_then(|raw| raw.only(&KNOWN)) else { return false };
     let time = params.time("since").is_ok();
     params.limit().is_ok() & params.labels().is_ok() & params.flag("follow").is_ok() & time
 }
@@ -57,5 +57,5 @@ pub fn reads_query(text: &str) -> bool {
 /// Reads `body` as the JSON object of a request, and returns whether it is one.
 #[must_use]
 pub fn reads_body(body: &[u8]) -> bool {
-    Object::read(body).is_ok()
+    JsonBody::read(body).is_ok()
 }

@@ -12,13 +12,13 @@
 mod attempts;
 mod auth;
 pub mod config;
+mod error_codes;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod gate;
 mod list;
+mod middleware;
 pub mod openapi;
 pub mod problem;
-mod refusal;
 mod request;
 mod routes;
 mod server;
@@ -33,19 +33,19 @@ mod health;
 mod ledger;
 mod modules;
 mod operations;
-mod page;
 mod parked;
 mod runs;
 mod schedules;
 mod streams;
 mod subscriptions;
 mod topics;
+mod web;
 
 use std::future::Future;
 use std::time::Duration;
 
 use axum::Router;
-use tidemill_control::Host;
+use tidemill_control::ControlPlane;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -64,7 +64,7 @@ pub struct Api {
 impl Api {
     /// The API of `host`, set up as `config` says.
     #[must_use]
-    pub fn new(host: Host, config: ApiConfig) -> Self {
+    pub fn new(host: ControlPlane, config: ApiConfig) -> Self {
         modules::receive::remove_leftovers(&config.uploads());
         let (closing, closes) = watch::channel(false);
         let state = state::ApiState::new(host, config.clone(), closes);

@@ -6,8 +6,8 @@ use tidemill_core::wire::PageCursor;
 use tidemill_store::records::{Page, PageRequest};
 use utoipa::ToSchema;
 
-use crate::problem::{Answer, Problem};
-use crate::request::Params;
+use crate::problem::{ApiResult, Problem};
+use crate::request::QueryParams;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,7 +31,7 @@ impl<T> List<T> {
 ///
 /// # Errors
 /// [`Code::BadQuery`] and [`Code::BadCursor`].
-pub fn page_request(params: &Params, list: &str) -> Answer<PageRequest> {
+pub fn page_request(params: &QueryParams, list: &str) -> ApiResult<PageRequest> {
     let read = |text: &str| {
         PageCursor::decode(list, text)
             .map(|cursor| cursor.position().to_vec())

@@ -17,14 +17,14 @@ const DETAIL_CHARS: usize = 2_000;
 const MOST_FIELDS: usize = 100;
 
 /// What any handler may answer instead of what it was asked for.
-pub type Answer<T> = Result<T, Problem>;
+pub type ApiResult<T> = Result<T, Problem>;
 
 /// Why a request was refused. One pointer wide.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Inside>);
+pub struct Problem(Box<ProblemData>);
 
 #[derive(Debug, Clone)]
-struct Inside {
+struct ProblemData {
     body: ProblemBody,
     log: Option<String>,
     retry_after: Option<u64>,
@@ -83,7 +83,7 @@ pub struct FieldProblem {
 impl Problem {
     /// A refusal with the code's own status, title and fix.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Inside {
+        Self(Box::new(ProblemData {
             body: ProblemBody {
                 kind: code.page_path().to_owned(),
                 code: code.as_str().to_owned(),

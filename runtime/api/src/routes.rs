@@ -9,12 +9,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing;
 use tidemill_core::Code;
 
-use crate::gate::{gate, harden};
+use crate::middleware::{gate, harden};
 use crate::problem::{Problem, quoted};
 use crate::state::ApiState;
 use crate::{
-    components, deployments, events, health, ledger, modules, openapi, operations, page, parked, runs, schedules,
-    streams, subscriptions, topics,
+    components, deployments, events, health, ledger, modules, openapi, operations, parked, runs, schedules, streams,
+    subscriptions, topics, web,
 };
 
 macro_rules! routes {
@@ -95,8 +95,8 @@ routes! {
     "/readyz": get health::probes::readyz;
     "/metrics": get health::metrics::metrics;
     "/openapi.json": get openapi::document;
-    "/": get page::status_page;
-    "/errors/{page}": get page::error_page;
+    "/": get web::status_page;
+    "/errors/{page}": get web::error_page;
 }
 
 /// Everything that the API answers.

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use tidemill_control::Host;
+use tidemill_control::ControlPlane;
 use tokio::sync::{Semaphore, watch};
 
 use crate::attempts::FailedAttempts;
@@ -11,12 +11,12 @@ use crate::config::ApiConfig;
 
 /// The host and the API's own settings; cheap to clone.
 #[derive(Clone)]
-pub struct ApiState(Arc<Shared>);
+pub struct ApiState(Arc<ApiShared>);
 
 /// What is behind [`ApiState`].
-pub struct Shared {
+pub struct ApiShared {
     /// The host.
-    pub host: Host,
+    pub host: ControlPlane,
     /// The settings.
     pub config: ApiConfig,
     /// A permit for each feed that may be open.
@@ -29,16 +29,16 @@ pub struct Shared {
 
 impl ApiState {
     /// For a host with these settings.
-    pub fn new(host: Host, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
+    pub fn new(host: ControlPlane, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
         let feeds = Arc::new(Semaphore::new(config.feeds));
-        Self(Arc::new(Shared { host, config, feeds, attempts: FailedAttempts::default(), closing }))
+        Self(Arc::new(ApiShared { host, config, feeds, attempts: FailedAttempts::default(), closing }))
     }
 }
 
 impl Deref for ApiState {
-    type Target = Shared;
+    type Target = ApiShared;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &ApiShared {
         &self.0
     }
 }

@@ -16,7 +16,7 @@ use tidemill_core::Code;
 use tidemill_store::contract::CommitMark;
 use tokio::sync::watch;
 
-use crate::problem::{Answer, Problem};
+use crate::problem::{ApiResult, Problem};
 use crate::state::ApiState;
 
 /// A sign of life is sent after so long a silence.
@@ -75,7 +75,7 @@ impl Framing {
 }
 
 /// What an answer that goes on is made of.
-pub trait Source: Send + 'static {
+pub trait StreamSource: Send + 'static {
     /// The next piece; none at the end. Waits for it.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
@@ -84,7 +84,7 @@ pub trait Source: Send + 'static {
 ///
 /// # Errors
 /// [`Code::Overloaded`] where as many are open as may be.
-pub fn answer<S: Source>(state: &ApiState, framing: Framing, source: S) -> Answer<Response> {
+pub fn answer<S: StreamSource>(state: &ApiState, framing: Framing, source: S) -> ApiResult<Response> {
     let Ok(permit) = Arc::clone(&state.feeds).try_acquire_owned() else {
         return Err(Problem::new(Code::Overloaded, "as many feeds are open as this host serves").retry_after(5));
     };
@@ -102,7 +102,7 @@ pub fn answer<S: Source>(state: &ApiState, framing: Framing, source: S) -> Answe
 
 /// Why a source that waited goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woke {
+pub enum WakeCause {
     /// Something was committed.
     Changed,
     /// Nothing was, for a while.
@@ -112,13 +112,13 @@ pub enum Woke {
 }
 
 /// Waits for the next commit, but not for ever, and not beyond the server's end.
-pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut watch::Receiver<bool>) -> Woke {
+pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut watch::Receiver<bool>) -> WakeCause {
     let woke = tokio::select! {
-        () = closed(closing) => Woke::Closing,
-        changed = committed.changed() => if changed.is_ok() { Woke::Changed } else { Woke::Closing },
-        () = tokio::time::sleep(HEARTBEAT) => Woke::Quiet,
+        () = closed(closing) => WakeCause::Closing,
+        changed = committed.changed() => if changed.is_ok() { WakeCause::Changed } else { WakeCause::Closing },
+        () = tokio::time::sleep(HEARTBEAT) => WakeCause::Quiet,
     };
-    if woke == Woke::Changed {
+    if woke == WakeCause::Changed {
         tokio::time::sleep(PACE).await;
     }
     woke

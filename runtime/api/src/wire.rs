@@ -53,21 +53,21 @@ pub fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
 
 /// An instant, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Time(pub Timestamp);
+pub struct TimeJson(pub Timestamp);
 
-impl From<Timestamp> for Time {
+impl From<Timestamp> for TimeJson {
     fn from(at: Timestamp) -> Self {
         Self(at)
     }
 }
 
-impl Serialize for Time {
+impl Serialize for TimeJson {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.0.to_rfc3339())
     }
 }
 
-impl utoipa::PartialSchema for Time {
+impl utoipa::PartialSchema for TimeJson {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         ObjectBuilder::new()
@@ -78,7 +78,7 @@ impl utoipa::PartialSchema for Time {
     }
 }
 
-impl ToSchema for Time {
+impl ToSchema for TimeJson {
     fn name() -> std::borrow::Cow<'static, str> {
         "Time".into()
     }
@@ -86,14 +86,14 @@ impl ToSchema for Time {
 
 /// Since when something is paused, and why.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Paused {
+pub struct PauseJson {
     /// Since when.
-    pub since: Time,
+    pub since: TimeJson,
     /// What whoever paused it wrote.
     pub note: String,
 }
 
-impl From<&Pause> for Paused {
+impl From<&Pause> for PauseJson {
     fn from(pause: &Pause) -> Self {
         Self { since: pause.since.into(), note: pause.note.clone() }
     }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidemill_api::{Api, ApiConfig};
-use tidemill_control::{Host, HostConfig};
+use tidemill_control::{ControlPlane, HostConfig};
 use tidemill_core::Clock;
 use tidemill_core::clock::SystemClock;
 use tidemill_engine::{CompilerCommand, Engine, EngineConfig};
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::{EmbeddedStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -39,21 +39,21 @@ fn main() -> ExitCode {
 const TEST: &str = "a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it";
 
 struct Served {
-    host: Host,
+    host: ControlPlane,
     url: String,
     stop: oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<()>,
 }
 
 async fn start(data: &std::path::Path) -> Served {
-    let (store, _) = LocalStore::open(LocalStore::config(&data.join("store"))).unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
     let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(store), Arc::new(SystemClock));
     let compiler = CompilerCommand::this_program().unwrap();
     let mut config = EngineConfig::new(data, compiler);
     config.concurrency = 16;
     let engine = Engine::new(config, Arc::clone(&store), Arc::clone(&clock)).unwrap();
     let config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
-    let host = Host::start(config, store, engine, clock).await.unwrap();
+    let host = ControlPlane::start(config, store, engine, clock).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let api = Api::new(host.clone(), ApiConfig::new(data, Some("s3cret".to_owned())));

@@ -11,8 +11,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::args::Shared;
-use crate::error::{CliError, Problem, chain};
+use crate::cli::GlobalArgs;
+use crate::error::{ApiProblem, CliError, chain};
 use crate::profile;
 
 /// Where a host is looked for when nobody says.
@@ -33,7 +33,7 @@ pub struct Client {
 
 /// What a path answers.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The status.
     pub status: StatusCode,
     /// The body.
@@ -42,7 +42,7 @@ pub struct Answer {
 
 /// Bytes as they are stored, with their entity tag.
 #[derive(Debug)]
-pub struct Fetched {
+pub struct Download {
     /// The entity tag, without its quotes.
     pub tag: Option<String>,
     /// The bytes.
@@ -51,7 +51,7 @@ pub struct Fetched {
 
 /// A page of a list.
 #[derive(Debug, serde::Deserialize)]
-struct List<T> {
+struct ListPage<T> {
     items: Vec<T>,
     #[serde(default)]
     next: Option<String>,
@@ -66,7 +66,7 @@ struct Target {
 
 impl Target {
     /// Flags win over the environment, and that over the profile. A profile that is named wins over the environment.
-    fn find(shared: &Shared, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CliError> {
+    fn find(shared: &GlobalArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let flag = shared.url.clone().filter(|url| !url.is_empty());
         let url = match &shared.profile {
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the url or the token cannot be one.
-    pub fn from_args(shared: &Shared) -> Result<Self, CliError> {
+    pub fn from_args(shared: &GlobalArgs) -> Result<Self, CliError> {
         let target = Target::find(shared, &|name| std::env::var(name).ok())?;
         Self::new(&target.url, target.token.as_deref())
     }
@@ -156,13 +156,13 @@ impl Client {
     }
 
     /// `GET` of bytes that need not be JSON.
-    pub async fn fetch(&self, path: &str) -> Result<Fetched, CliError> {
+    pub async fn fetch(&self, path: &str) -> Result<Download, CliError> {
         let response =
             self.request(Method::GET, path).timeout(PATIENCE).send().await.map_err(|cause| self.unreachable(&cause))?;
         let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
         let tag = tag.map(|tag| tag.trim_matches('"').to_owned());
         let answer = self.whole(response).await?;
-        if answer.status.is_success() { Ok(Fetched { tag, body: answer.body }) } else { Err(refusal(&answer)) }
+        if answer.status.is_success() { Ok(Download { tag, body: answer.body }) } else { Err(refusal(&answer)) }
     }
 
     /// `GET`, read as `T`.
@@ -191,7 +191,7 @@ impl Client {
                 Some(cursor) => page.push_str(&format!("&cursor={}", encoded(cursor))),
                 None => page.push_str(begin),
             }
-            let list: List<T> = self.get(&page).await?;
+            let list: ListPage<T> = self.get(&page).await?;
             items.extend(list.items);
             cursor = list.next;
             if items.len() >= most || cursor.is_none() {
@@ -204,7 +204,7 @@ impl Client {
     /// All items of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
         let join = if path.contains('?') { '&' } else { '?' };
-        let mut list: List<T> = self.get(path).await?;
+        let mut list: ListPage<T> = self.get(path).await?;
         let mut items = std::mem::take(&mut list.items);
         while let Some(cursor) = list.next {
             list = self.get(&format!("{path}{join}cursor={}", encoded(&cursor))).await?;
@@ -227,7 +227,7 @@ impl Client {
         body: Vec<u8>,
         headers: &[(&str, &str)],
         patience: Duration,
-    ) -> Result<Answer, CliError> {
+    ) -> Result<HttpAnswer, CliError> {
         let mut request = self.request(method, path).header(CONTENT_TYPE, "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -236,7 +236,7 @@ impl Client {
     }
 
     /// `PUT`s a component's bytes.
-    pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer, CliError> {
+    pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<HttpAnswer, CliError> {
         let request = self.request(Method::PUT, path).header(CONTENT_TYPE, "application/wasm").body(bytes);
         self.send(request, Duration::from_secs(180)).await
     }
@@ -274,7 +274,7 @@ impl Client {
     }
 
     /// Whether `path` answers 200 within a short time.
-    pub async fn answers(&self, path: &str) -> Result<Answer, CliError> {
+    pub async fn answers(&self, path: &str) -> Result<HttpAnswer, CliError> {
         let response = self
             .request(Method::GET, path)
             .timeout(Duration::from_secs(3))
@@ -288,13 +288,13 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Answer, CliError> {
+    async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<HttpAnswer, CliError> {
         let response = request.timeout(patience).send().await.map_err(|cause| self.unreachable(&cause))?;
         let answer = self.whole(response).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
     }
 
-    async fn whole(&self, response: Response) -> Result<Answer, CliError> {
+    async fn whole(&self, response: Response) -> Result<HttpAnswer, CliError> {
         let status = response.status();
         let mut body = Vec::new();
         let mut pieces = response.bytes_stream();
@@ -304,10 +304,10 @@ impl Client {
                 return Err(CliError::failed("the answer is larger than 16 MiB").with_fix("ask for less, with --limit"));
             }
         }
-        Ok(Answer { status, body })
+        Ok(HttpAnswer { status, body })
     }
 
-    fn json<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, CliError> {
+    fn json<T: DeserializeOwned>(&self, answer: &HttpAnswer) -> Result<T, CliError> {
         answer.json().map_err(|why| {
             CliError::failed(format!("{} answers what is not expected of a host: {why}", self.url))
                 .with_fix("look whether the url is that of a Tidemill host of this version")
@@ -321,7 +321,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The body as JSON.
     ///
     /// # Errors
@@ -340,8 +340,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// What the host said, or what stands in its place.
-fn refusal(answer: &Answer) -> CliError {
-    match answer.json::<Problem>() {
+fn refusal(answer: &HttpAnswer) -> CliError {
+    match answer.json::<ApiProblem>() {
         Ok(problem) if !problem.code.is_empty() => CliError::Refused(Box::new(problem)),
         _ => CliError::failed(format!("the host answered {} without saying why", answer.status))
             .with_fix("look whether the url is that of a Tidemill host"),
@@ -390,8 +390,8 @@ pub fn read_token(file: &Path) -> Result<String, CliError> {
 mod tests {
     use super::*;
 
-    fn shared(url: Option<&str>, profile: Option<&str>) -> Shared {
-        Shared {
+    fn shared(url: Option<&str>, profile: Option<&str>) -> GlobalArgs {
+        GlobalArgs {
             url: url.map(str::to_owned),
             token_file: None,
             profile: profile.map(str::to_owned),
@@ -408,7 +408,7 @@ mod tests {
         std::fs::write(path("other"), "of-the-environment\n").unwrap();
         std::fs::write(path("profiles.toml"), "[prod]\nurl = \"https://prod.example\"\ntoken_file = \"token\"\n")
             .unwrap();
-        let find = |shared: &Shared, more: &[(&str, String)]| {
+        let find = |shared: &GlobalArgs, more: &[(&str, String)]| {
             let environment = |name: &str| {
                 let set = more.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
                 set.or_else(|| (name == "TIDEMILL_PROFILES").then(|| path("profiles.toml")))

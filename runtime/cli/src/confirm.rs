@@ -7,7 +7,7 @@ use crate::printer::Printer;
 
 /// How a command that deletes, or acts on many things, is confirmed.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct Confirm {
+pub struct ConfirmArgs {
     /// Do not ask for confirmation on a terminal
     #[arg(long, short)]
     pub yes: bool,
@@ -17,7 +17,7 @@ pub struct Confirm {
     pub dry_run: bool,
 }
 
-impl Confirm {
+impl ConfirmArgs {
     /// Whether the command will ask: a person is at the terminal and has not said `--yes`. A script is never asked.
     pub fn asks(self) -> bool {
         !self.yes && !self.dry_run && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn neither_yes_nor_a_dry_run_asks() {
-        assert!(!Confirm { yes: true, dry_run: false }.asks());
-        assert!(!Confirm { yes: false, dry_run: true }.asks());
+        assert!(!ConfirmArgs { yes: true, dry_run: false }.asks());
+        assert!(!ConfirmArgs { yes: false, dry_run: true }.asks());
     }
 }

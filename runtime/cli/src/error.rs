@@ -29,7 +29,7 @@ pub enum CliError {
     },
     /// The host refused.
     #[error("{0}")]
-    Refused(Box<Problem>),
+    Refused(Box<ApiProblem>),
     /// The work was done, and failed.
     #[error("{message}")]
     Failed {
@@ -45,7 +45,7 @@ pub enum CliError {
 /// The host's own words: `application/problem+json`. Unknown members are left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Problem {
+pub struct ApiProblem {
     /// The stable code.
     pub code: String,
     /// What it means.
@@ -55,7 +55,7 @@ pub struct Problem {
     /// What to do next.
     pub fix: String,
     /// Each field that is not valid, or each problem of a component.
-    pub errors: Vec<Field>,
+    pub errors: Vec<FieldProblem>,
     /// Who uses what cannot be deleted.
     pub users: Vec<String>,
 }
@@ -63,7 +63,7 @@ pub struct Problem {
 /// One of several problems.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Field {
+pub struct FieldProblem {
     /// Where in the request, as a JSON pointer.
     pub pointer: String,
     /// The stable code.
@@ -74,7 +74,7 @@ pub struct Field {
     pub fix: Option<String>,
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for ApiProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })?;
         for field in &self.errors {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_refusal_shows_every_field() {
-        let problem: Problem = serde_json::from_str(
+        let problem: ApiProblem = serde_json::from_str(
             r#"{"type": "x", "code": "host/bad-manifest", "title": "t", "detail": "2 problems", "fix": "mend them",
                 "errors": [{"pointer": "/limits/fuel", "code": "host/bad-field", "detail": "too much", "fix": "less"}]}"#,
         )

@@ -4,14 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-mod args;
+mod cli;
 mod client;
 mod confirm;
 mod deployment;
 mod error;
 mod explain;
 mod fixes;
-mod host;
 mod module;
 mod money;
 mod operation;
@@ -20,6 +19,7 @@ mod profile;
 mod project;
 mod run;
 mod schedule;
+mod server;
 mod shell;
 mod state;
 mod subscription;
@@ -37,7 +37,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tidemill_control::ZoneReport;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
-use crate::args::{Cli, Command, Shared};
+use crate::cli::{Cli, Command, GlobalArgs};
 use crate::client::{Client, DEFAULT_URL};
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         return tidemill_engine::compile_component_main(&given.collect::<Vec<_>>());
     }
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let log_json = host::logging::wants_json(&words, &|name| std::env::var(name).ok());
+    let log_json = server::logging::wants_json(&words, &|name| std::env::var(name).ok());
     let zones = install_zones();
     let given = Cli::command().version(version()).try_get_matches();
     let cli = match given.and_then(|given| Cli::from_arg_matches(&given)) {
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let printer = Printer::new(cli.shared.json, cli.shared.quiet);
     if log_json {
         printer.log_as_json();
-        host::logging::log_panics();
+        server::logging::log_panics();
     }
     // Whoever installed one before us is content with ours.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -118,11 +118,11 @@ fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
     result
 }
 
-async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &Printer) -> Result<(), CliError> {
+async fn dispatch(command: Command, shared: &GlobalArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => host::serve::run(args, shared, printer).await,
-        Command::Dev(args) => host::dev::run(args, shared, printer).await,
-        Command::Demo(args) => host::demo::run(args, shared, printer).await,
+        Command::Serve(args) => server::serve::run(args, shared, printer).await,
+        Command::Dev(args) => server::dev::run(args, shared, printer).await,
+        Command::Demo(args) => server::demo::run(args, shared, printer).await,
         Command::New(args) => project::new::run(&args, printer),
         Command::Build(args) => project::build::run(&args, printer),
         Command::Test(args) => project::test::run(&args, printer),
@@ -149,7 +149,7 @@ async fn dispatch(command: Command, shared: &Shared, client: &Client, printer: &
         Command::Streams(args) => money::streams::run(&args, client, printer).await,
         Command::Ledger(args) => money::ledger::run(args, client, printer).await,
         Command::Explain(args) => explain::run(&args, client, printer).await,
-        Command::Doctor(args) => host::doctor::run(&args, shared.token_file.as_deref(), client, printer).await,
+        Command::Doctor(args) => server::doctor::run(&args, shared.token_file.as_deref(), client, printer).await,
         Command::Completions(args) => {
             shell::run(&args, printer);
             Ok(())

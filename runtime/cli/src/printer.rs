@@ -51,7 +51,7 @@ impl Printer {
 
     /// Writes a line of JSON to stderr, in the form of the host's log.
     pub fn json_line(level: &str, mut fields: serde_json::Value) {
-        fields["timestamp"] = crate::host::timestamp().into();
+        fields["timestamp"] = crate::server::timestamp().into();
         fields["level"] = level.into();
         let mut out = std::io::stderr().lock();
         let _ = writeln!(out, "{}", text::json(&fields.to_string()));

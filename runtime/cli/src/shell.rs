@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use crate::args::Cli;
+use crate::cli::Cli;
 use crate::printer::Printer;
 
 /// Which shell.

@@ -13,29 +13,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidemill_control::{Ask, Guests, Host, HostConfig, Job};
+use tidemill_control::{ControlPlane, GuestExecutor, GuestJob, HostConfig, RunRequest};
 use tidemill_core::clock::{Clock, Stopwatch, SystemClock};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Fuel};
-use tidemill_engine::{Admitted, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Refused, SourceFrame};
-use tidemill_store::records::{Component, ModuleVersion, Requested};
-use tidemill_store::{LocalStore, Store};
+use tidemill_engine::{
+    ActivationResult, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats, Outcome,
+    SourceFrame,
+};
+use tidemill_store::records::{Component, ModuleVersion, RunRequestResult};
+use tidemill_store::{EmbeddedStore, Store};
 
 struct NoOp;
 
 #[async_trait]
-impl Guests for NoOp {
-    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
-        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
+impl GuestExecutor for NoOp {
+    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
+        Ok(ComponentInfo { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
-    async fn run(&self, _: Job) -> Ended {
+    async fn run(&self, _: GuestJob) -> ActivationResult {
         let outcome = Outcome::Output(Bytes::from_static(b"null"));
-        Ended::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536)
+        ActivationResult::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536)
     }
 
-    async fn dry_run(&self, _: Job) -> DryRun {
+    async fn dry_run(&self, _: GuestJob) -> DryRun {
         DryRun::Continues
     }
 
@@ -55,8 +58,8 @@ impl Guests for NoOp {
     }
 }
 
-async fn host(folder: &Path) -> Host {
-    let store: Arc<dyn Store> = Arc::new(LocalStore::open(LocalStore::config(folder)).unwrap().0);
+async fn host(folder: &Path) -> ControlPlane {
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(EmbeddedStore::config(folder)).unwrap().0);
     let (digest, now) = (ComponentDigest::of(b"no-op"), SystemClock.now());
     let version =
         ModuleVersion { module: "noop".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: now };
@@ -72,34 +75,34 @@ async fn host(folder: &Path) -> Host {
     };
     store.put_version(version, component).await.unwrap();
     let config = HostConfig::new("bench".parse().unwrap(), folder.join("components"));
-    let host = Host::start(config, store, Arc::new(NoOp), Arc::new(SystemClock)).await.unwrap();
+    let host = ControlPlane::start(config, store, Arc::new(NoOp), Arc::new(SystemClock)).await.unwrap();
     let manifest = br#"{"name": "noop", "module": "noop@1.0.0", "concurrency": 256}"#;
     host.deploy(Manifest::parse_json(manifest).unwrap(), None, false).await.unwrap();
     host
 }
 
-fn ask() -> Ask {
-    Ask::new("noop".parse().unwrap(), Bytes::from_static(b"{}"))
+fn ask() -> RunRequest {
+    RunRequest::new("noop".parse().unwrap(), Bytes::from_static(b"{}"))
 }
 
-async fn call(host: &Host) {
+async fn call(host: &ControlPlane) {
     let invoked = host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
     assert!(invoked.settled);
 }
 
-async fn queued(host: &Host) {
+async fn queued(host: &ControlPlane) {
     let run = match host.request(ask()).await.unwrap() {
-        Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
+        RunRequestResult::Created(run) | RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => run,
     };
     assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().settled);
 }
 
 /// `runs` runs, split among `tasks` that each do one after the other.
 async fn among<F: Future<Output = ()> + Send>(
-    host: Host,
+    host: ControlPlane,
     tasks: u64,
     runs: u64,
-    one: impl Fn(Host) -> F + Send + Sync + Copy + 'static,
+    one: impl Fn(ControlPlane) -> F + Send + Sync + Copy + 'static,
 ) -> Duration {
     let watch = Stopwatch::start();
     let working: Vec<_> = (0..tasks)

@@ -2,7 +2,7 @@
 
 use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
-use tidemill_engine::Refused;
+use tidemill_engine::ComponentRejection;
 use tidemill_store::StoreError;
 
 /// Why something that was asked of the host did not happen.
@@ -100,8 +100,8 @@ impl ControlError {
     }
 }
 
-impl From<Refused> for ControlError {
-    fn from(refused: Refused) -> Self {
+impl From<ComponentRejection> for ControlError {
+    fn from(refused: ComponentRejection) -> Self {
         let code = refused.problems.first().map_or(Code::ComponentInvalid, |problem| problem.code);
         let problems = refused
             .problems

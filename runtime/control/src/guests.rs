@@ -9,12 +9,12 @@ use tidemill_core::journal::Journal;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
-    Activation, Admitted, CancelToken, Cause, DryRun, Ended, Engine, EngineError, EngineStats, Left, Module,
-    NextAttempt, Outcome, Refused, RunContext, RunSink, SourceFrame,
+    Activation, ActivationResult, CancelToken, Cause, Checkpoint, ComponentInfo, ComponentRejection, DryRun, Engine,
+    EngineError, EngineStats, Module, NextAttempt, Outcome, RunChannel, RunContext, SourceFrame,
 };
 
 /// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
-pub struct Job {
+pub struct GuestJob {
     /// Which component.
     pub component: ComponentDigest,
     /// Which export is called.
@@ -32,23 +32,23 @@ pub struct Job {
     /// Tells the guest to end.
     pub cancel: CancelToken,
     /// Takes what the guest says while it runs.
-    pub sink: Arc<dyn RunSink>,
+    pub sink: Arc<dyn RunChannel>,
 }
 
 /// Admits components and executes activations.
 #[async_trait]
-pub trait Guests: Send + Sync + 'static {
+pub trait GuestExecutor: Send + Sync + 'static {
     /// Compiles and validates a component; see [`Engine::admit`].
     ///
     /// # Errors
     /// Every problem of the component.
-    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused>;
+    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection>;
 
     /// Executes one activation. A failure, also to load the code, is in the answer.
-    async fn run(&self, job: Job) -> Ended;
+    async fn run(&self, job: GuestJob) -> ActivationResult;
 
     /// Replays what is recorded, and goes no further.
-    async fn dry_run(&self, job: Job) -> DryRun;
+    async fn dry_run(&self, job: GuestJob) -> DryRun;
 
     /// Reads all bytes of a component and of its code; see [`Engine::verify`].
     ///
@@ -74,18 +74,22 @@ pub trait Guests: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Guests for Engine {
-    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused> {
+impl GuestExecutor for Engine {
+    async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
         Engine::admit(self, file, digest).await
     }
 
-    async fn run(&self, job: Job) -> Ended {
+    async fn run(&self, job: GuestJob) -> ActivationResult {
         match self.module(job.component).await {
             Ok(module) => Engine::run(self, job.activation(module)).await,
             Err(error) => {
                 // Nothing of what is recorded is lost by that.
-                let left = || Left { journal_to: job.journal.position(), head: job.head.clone(), ..Left::default() };
-                Ended {
+                let left = || Checkpoint {
+                    journal_to: job.journal.position(),
+                    head: job.head.clone(),
+                    ..Checkpoint::default()
+                };
+                ActivationResult {
                     outcome: Outcome::Failed { failure: unloaded(&error), cause: Cause::Host },
                     all: left(),
                     kept: left(),
@@ -101,7 +105,7 @@ impl Guests for Engine {
         }
     }
 
-    async fn dry_run(&self, job: Job) -> DryRun {
+    async fn dry_run(&self, job: GuestJob) -> DryRun {
         match self.module(job.component).await {
             Ok(module) => Engine::dry_run(self, job.activation(module)).await,
             Err(error) => DryRun::Failed(unloaded(&error)),
@@ -129,7 +133,7 @@ impl Guests for Engine {
     }
 }
 
-impl Job {
+impl GuestJob {
     fn activation(self, module: Arc<Module>) -> Activation {
         let Self { component: _, export, input, run, journal, head, fuel_used, cancel, sink } = self;
         Activation { module, export, input, run, journal, head, fuel_used, cancel, sink }

@@ -22,10 +22,10 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, CompilerCommand, Ended, Engine, EngineConfig, Module, Outcome, RunContext, RunSink,
-    StartTarget, Stretched, Went,
+    Activation, ActivationResult, CancelToken, CommitOutcome, CompilerCommand, Engine, EngineConfig, Module, Outcome,
+    PendingCommit, RunChannel, RunContext, StartTarget,
 };
-use tidemill_store::LocalStore;
+use tidemill_store::EmbeddedStore;
 use tidemill_store::records::LogLine;
 use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, Lower};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -35,11 +35,11 @@ const MANY: usize = 64;
 struct Deaf;
 
 #[async_trait]
-impl RunSink for Deaf {
-    async fn commit(&self, _: Stretched) -> Result<Went, Failure> {
-        Ok(Went::On)
+impl RunChannel for Deaf {
+    async fn commit(&self, _: PendingCommit) -> Result<CommitOutcome, Failure> {
+        Ok(CommitOutcome::Continue)
     }
-    async fn save(&self, _: Stretched) -> bool {
+    async fn save(&self, _: PendingCommit) -> bool {
         true
     }
     async fn target(&self, _: RunId, _: &DeploymentName, _: Option<Export>, _: &[u8]) -> Result<StartTarget, Failure> {
@@ -98,7 +98,7 @@ struct Ours {
     engine: Arc<Engine>,
     module: Arc<Module>,
     context: Arc<RunContext>,
-    sink: Arc<dyn RunSink>,
+    sink: Arc<dyn RunChannel>,
 }
 
 impl Ours {
@@ -117,7 +117,7 @@ impl Ours {
     }
 
     async fn here(&self) -> Bytes {
-        output(self.engine.run_here(self.activation()).await)
+        output(self.engine.run_on_current_thread(self.activation()).await)
     }
 
     async fn call(&self) -> Bytes {
@@ -125,7 +125,7 @@ impl Ours {
     }
 }
 
-fn output(ended: Ended) -> Bytes {
+fn output(ended: ActivationResult) -> Bytes {
     match ended.outcome {
         Outcome::Output(output) => output,
         other => unreachable!("{other:?}"),
@@ -143,7 +143,7 @@ fn benches(criterion: &mut Criterion) {
     std::fs::create_dir_all(&config.components_dir).unwrap();
     let file = config.components_dir.join(digest.hex()).with_extension("wasm");
     std::fs::write(&file, &bytes).unwrap();
-    let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&folder.path().join("store"))).unwrap();
     let engine = Engine::new(config, Arc::new(store), Arc::new(SystemClock)).unwrap();
 
     let mut code = criterion.benchmark_group("code");

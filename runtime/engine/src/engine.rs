@@ -12,46 +12,46 @@ use tidemill_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 
-use crate::activation::{Activation, Cause, DryRun, Effects, Ended, Outcome};
-use crate::compile::{Cache, Compiler, Inspected, Unworked, header};
+use crate::activation::execute::execute;
+use crate::activation::{Activation, ActivationResult, Cause, DryRun, Effects, Outcome};
+use crate::component::compile::{ChildError, CodeCache, Compiler, InspectionReport, header};
+use crate::component::module::Module;
+use crate::component::validate;
 use crate::config::EngineConfig;
 use crate::egress::Egress;
-use crate::error::{Admitted, EngineError, Problem, Refused};
-use crate::execute::execute;
-use crate::guest::Outside;
+use crate::error::{ComponentInfo, ComponentProblem, ComponentRejection, EngineError};
+use crate::guest::HostServices;
+use crate::guest::cpu::{Meter, MeteredFuture, Yielded};
+use crate::guest::stack::SourceFrame;
 use crate::host::{self, Contract};
-use crate::meter::{Meter, Turn, Turns};
-use crate::module::Module;
 use crate::sandbox::{self, Purpose};
-use crate::stack::SourceFrame;
-use crate::threads::Threads;
-use crate::ticker::Ticker;
-use crate::validate;
+use crate::threads::pool::ThreadPools;
+use crate::threads::ticker::Ticker;
 
 /// Runs components. One for each host; cheap to share.
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Arc<EngineShared>,
     config: EngineConfig,
-    cache: Arc<Cache>,
+    cache: Arc<CodeCache>,
     compiler: Compiler,
-    threads: Threads,
+    threads: ThreadPools,
     modules: Mutex<HashMap<ComponentDigest, Arc<OnceCell<Arc<Module>>>>>,
     slots: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
-    outside: Arc<Outside>,
+    outside: Arc<HostServices>,
     ticker: Arc<Ticker>,
     pooled: bool,
 }
 
 /// What work on other threads holds on to.
-struct Shared {
+struct EngineShared {
     engine: wasmtime::Engine,
     contract: Contract,
-    counts: Counts,
+    counts: EngineCounters,
 }
 
 #[derive(Default)]
-struct Counts {
+struct EngineCounters {
     running: AtomicU64,
     waiting: AtomicU64,
     compiled: AtomicU64,
@@ -92,17 +92,17 @@ impl Engine {
         let sandbox = sandbox::build(Purpose::Run { slots, memory_max: config.memory_max })
             .map_err(|error| start(error.to_string()))?;
         let contract = host::contract(&sandbox.engine).map_err(|error| start(error.to_string()))?;
-        let cache = Cache::open(&config.cache_dir, &config.cache_key, &sandbox.engine)?;
+        let cache = CodeCache::open(&config.cache_dir, &config.cache_key, &sandbox.engine)?;
         let ticker = Ticker::start(sandbox.engine.clone()).map_err(|error| start(error.to_string()))?;
-        let threads = Threads::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
+        let threads = ThreadPools::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
         Ok(Arc::new(Self {
-            shared: Arc::new(Shared { engine: sandbox.engine, contract, counts: Counts::default() }),
+            shared: Arc::new(EngineShared { engine: sandbox.engine, contract, counts: EngineCounters::default() }),
             compiler: Compiler::new(config.compiler.clone(), config.compile_jobs),
             cache: Arc::new(cache),
             threads,
             modules: Mutex::default(),
             slots: Arc::new(Semaphore::new(slots as usize)),
-            outside: Arc::new(Outside {
+            outside: Arc::new(HostServices {
                 store,
                 secrets: Arc::clone(&config.secrets),
                 egress: Arc::new(Egress::new(Arc::clone(&clock), config.egress.roots.clone())),
@@ -123,23 +123,25 @@ impl Engine {
     ///
     /// # Errors
     /// Every problem of the component, each with its code and its fix.
-    pub async fn admit(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<Admitted, Refused> {
-        let begin = begin_of(bytes_file).await.map_err(|error| Refused::by_host(format!("the upload: {error}")))?;
-        header(&begin).map_err(|message| Refused::one(Problem::new(Code::ComponentInvalid, message)))?;
+    pub async fn admit(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
+        let begin =
+            begin_of(bytes_file).await.map_err(|error| ComponentRejection::by_host(format!("the upload: {error}")))?;
+        header(&begin)
+            .map_err(|message| ComponentRejection::one(ComponentProblem::new(Code::ComponentInvalid, message)))?;
         let by_host = |unworked| match unworked {
-            Unworked::Refused(refused) => refused,
-            Unworked::Damaged(why) => Refused::by_host(format!("the upload has changed: {why}")),
+            ChildError::Refused(refused) => refused,
+            ChildError::Damaged(why) => ComponentRejection::by_host(format!("the upload has changed: {why}")),
         };
         let cached = if self.cache.has(digest) { self.load(digest).await.map(Some) } else { Ok(None) };
         let cached = match cached {
             Ok(cached) => cached,
-            Err(Unloaded::Refused(refused)) => return Err(self.refuse(digest, refused)),
-            Err(Unloaded::Unusable(error)) => {
+            Err(LoadError::Refused(refused)) => return Err(self.refuse(digest, refused)),
+            Err(LoadError::Unusable(error)) => {
                 self.discard(digest, &error);
                 None
             }
         };
-        let ((admitted, _), Inspected { schemas, warnings }) = match cached {
+        let ((admitted, _), InspectionReport { schemas, warnings }) = match cached {
             Some(loaded) => (loaded, self.compiler.inspect(bytes_file, digest).await.map_err(by_host)?),
             None => {
                 let inspected = self.compile(bytes_file, digest).await.map_err(by_host)?;
@@ -148,11 +150,11 @@ impl Engine {
             }
         };
         let warnings = admitted.warnings.into_iter().chain(warnings).collect();
-        Ok(Admitted { schemas, warnings, ..admitted })
+        Ok(ComponentInfo { schemas, warnings, ..admitted })
     }
 
     /// Forgets the code of a component that cannot run here.
-    fn refuse(&self, digest: ComponentDigest, refused: Refused) -> Refused {
+    fn refuse(&self, digest: ComponentDigest, refused: ComponentRejection) -> ComponentRejection {
         self.cache.remove(digest);
         refused
     }
@@ -166,7 +168,7 @@ impl Engine {
     /// The component's code: from memory, else from the code cache, else compiled anew from its bytes.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] where there are no bytes, [`EngineError::Refused`] where this host cannot run it.
+    /// [`EngineError::NotFound`] where there are no bytes, [`EngineError::ComponentRejection`] where this host cannot run it.
     pub async fn module(&self, digest: ComponentDigest) -> Result<Arc<Module>, EngineError> {
         let cell = {
             let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,22 +200,25 @@ impl Engine {
         Ok(Arc::new(module))
     }
 
-    async fn compile(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<Inspected, Unworked> {
+    async fn compile(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<InspectionReport, ChildError> {
         let inspected = self.compiler.compile(bytes_file, digest, &self.cache).await?;
         self.shared.counts.compiled.fetch_add(1, Relaxed);
         Ok(inspected)
     }
 
     /// Loads, validates and links cached code, away from the threads that serve.
-    async fn load(&self, digest: ComponentDigest) -> Result<(Admitted, Module), Unloaded> {
+    async fn load(&self, digest: ComponentDigest) -> Result<(ComponentInfo, Module), LoadError> {
         let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(&self.cache));
         let loaded = tokio::task::spawn_blocking(move || {
-            let component =
-                cache.load(&shared.engine, digest).map_err(|error| Unloaded::Unusable(crate::module::words(&error)))?;
+            let component = cache
+                .load(&shared.engine, digest)
+                .map_err(|error| LoadError::Unusable(crate::component::module::words(&error)))?;
             shared.counts.loaded.fetch_add(1, Relaxed);
             Ok(validate::check(&shared.engine, &component, &shared.contract, digest)?)
         });
-        loaded.await.unwrap_or_else(|error| Err(Refused::by_host(format!("loading the component: {error}")).into()))
+        loaded
+            .await
+            .unwrap_or_else(|error| Err(ComponentRejection::by_host(format!("loading the component: {error}")).into()))
     }
 
     /// Where the bytes of a component are.
@@ -225,7 +230,7 @@ impl Engine {
     /// that were inlined into one another, innermost first. Without debug information there are none.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] without the bytes; [`EngineError::Refused`] if their debug
+    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] without the bytes; [`EngineError::ComponentRejection`] if their debug
     /// information takes too much to read.
     pub async fn source_lines(
         &self,
@@ -263,7 +268,7 @@ impl Engine {
 
     /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
     /// panics. What must not be delayed by guests, such as requests, runs on the caller's runtime. Where the caller stops to listen the run goes on to its end: cancel it by its token.
-    pub async fn run(&self, activation: Activation) -> Ended {
+    pub async fn run(&self, activation: Activation) -> ActivationResult {
         self.run_or_replay(activation, false).await
     }
 
@@ -278,7 +283,7 @@ impl Engine {
         }
     }
 
-    async fn run_or_replay(&self, activation: Activation, dry: bool) -> Ended {
+    async fn run_or_replay(&self, activation: Activation, dry: bool) -> ActivationResult {
         let counts = &self.shared.counts;
         counts.waiting.fetch_add(1, Relaxed);
         let slots = activation.module.slots().min(self.config.concurrency.max(1));
@@ -293,16 +298,16 @@ impl Engine {
         let (ticker, slow, shared) = (Arc::clone(&self.ticker), slow.clone(), Arc::clone(&self.shared));
         counts.running.fetch_add(1, Relaxed);
         quick.spawn(async move {
-            let running = Running { shared, _room: room };
-            match Turns::new(work, Arc::clone(&meter), Arc::clone(&ticker), false).await {
-                Turn::Done(ended) => {
+            let running = PoolPlace { shared, _room: room };
+            match MeteredFuture::new(work, Arc::clone(&meter), Arc::clone(&ticker), false).await {
+                Yielded::Done(ended) => {
                     drop(running);
                     let _ = done.send(ended);
                 }
-                Turn::Slow(work) => {
+                Yielded::Slow(work) => {
                     running.shared.counts.moved.fetch_add(1, Relaxed);
                     slow.spawn(async move {
-                        if let Turn::Done(ended) = Turns::new(work, meter, ticker, true).await {
+                        if let Yielded::Done(ended) = MeteredFuture::new(work, meter, ticker, true).await {
                             drop(running);
                             let _ = done.send(ended);
                         }
@@ -315,12 +320,12 @@ impl Engine {
 
     /// Executes one activation on the caller's own thread, without a turn or room: for benchmarks of what is inside.
     #[doc(hidden)]
-    pub async fn run_here(&self, activation: Activation) -> Ended {
+    pub async fn run_on_current_thread(&self, activation: Activation) -> ActivationResult {
         let meter = Arc::new(Meter::default());
         let work = self.work(activation, &meter, false);
-        match Turns::new(work, meter, Arc::clone(&self.ticker), true).await {
-            Turn::Done(ended) => ended,
-            Turn::Slow(_) => lost("a call that stays was moved"),
+        match MeteredFuture::new(work, meter, Arc::clone(&self.ticker), true).await {
+            Yielded::Done(ended) => ended,
+            Yielded::Slow(_) => lost("a call that stays was moved"),
         }
     }
 
@@ -329,7 +334,7 @@ impl Engine {
         activation: Activation,
         meter: &Arc<Meter>,
         dry: bool,
-    ) -> Pin<Box<impl Future<Output = Ended> + Send + use<>>> {
+    ) -> Pin<Box<impl Future<Output = ActivationResult> + Send + use<>>> {
         Box::pin(execute(
             self.shared.engine.clone(),
             Arc::clone(&self.outside),
@@ -368,12 +373,12 @@ impl Engine {
 }
 
 /// A guest's place in the pool; counted while it lives.
-struct Running {
-    shared: Arc<Shared>,
+struct PoolPlace {
+    shared: Arc<EngineShared>,
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 
-impl Drop for Running {
+impl Drop for PoolPlace {
     fn drop(&mut self) {
         self.shared.counts.running.fetch_sub(1, Relaxed);
     }
@@ -381,25 +386,25 @@ impl Drop for Running {
 
 /// Why cached code was not loaded.
 #[derive(Debug, thiserror::Error)]
-enum Unloaded {
+enum LoadError {
     /// The component cannot run here.
     #[error("{0}")]
-    Refused(#[from] Refused),
+    Refused(#[from] ComponentRejection),
     /// The code itself cannot be used.
     #[error("{0}")]
     Unusable(String),
 }
 
-impl From<Unloaded> for Refused {
-    fn from(unloaded: Unloaded) -> Self {
+impl From<LoadError> for ComponentRejection {
+    fn from(unloaded: LoadError) -> Self {
         match unloaded {
-            Unloaded::Refused(refused) => refused,
-            Unloaded::Unusable(error) => Self::one(Problem::new(Code::ComponentInvalid, error)),
+            LoadError::Refused(refused) => refused,
+            LoadError::Unusable(error) => Self::one(ComponentProblem::new(Code::ComponentInvalid, error)),
         }
     }
 }
 
-impl Unworked {
+impl ChildError {
     fn into_error(self, digest: ComponentDigest) -> EngineError {
         match self {
             Self::Refused(refused) => EngineError::Refused { digest, refused },
@@ -415,7 +420,7 @@ async fn begin_of(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(begin)
 }
 
-fn lost(why: &str) -> Ended {
+fn lost(why: &str) -> ActivationResult {
     let outcome = Outcome::Failed { failure: Code::Internal.failure(why), cause: Cause::Host };
-    Ended { journal: None, ..Ended::plain(outcome, Effects::default(), Fuel::default(), 0) }
+    ActivationResult { journal: None, ..ActivationResult::plain(outcome, Effects::default(), Fuel::default(), 0) }
 }

@@ -26,7 +26,7 @@ pub enum EngineError {
         /// Which.
         digest: ComponentDigest,
         /// Why.
-        refused: Refused,
+        refused: ComponentRejection,
     },
     /// The machine failed it.
     #[error("{what}: {error}")]
@@ -57,7 +57,7 @@ impl EngineError {
 
 /// What is known of a component that can run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admitted {
+pub struct ComponentInfo {
     /// Which of the four worlds it implements, in the order of the WIT.
     pub exports: Vec<Export>,
     /// The interfaces that it imports, with versions, as it names them, sorted.
@@ -71,16 +71,16 @@ pub struct Admitted {
 /// Why a component is not admitted: every problem that was found, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
-pub struct Refused {
+pub struct ComponentRejection {
     /// At least one and at most 100.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ComponentProblem>,
     /// Whether it is the host that failed and not the component: the same upload may be admitted later.
     pub host: bool,
 }
 
 /// One thing that is wrong with a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ComponentProblem {
     /// Its stable code.
     pub code: Code,
     /// What is wrong, in a sentence.
@@ -89,7 +89,7 @@ pub struct Problem {
     pub fix: String,
 }
 
-impl Problem {
+impl ComponentProblem {
     /// A problem with the fix that its code has.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
@@ -103,16 +103,16 @@ impl Problem {
     }
 }
 
-impl Refused {
+impl ComponentRejection {
     /// A component with one problem.
     #[must_use]
-    pub fn one(problem: Problem) -> Self {
+    pub fn one(problem: ComponentProblem) -> Self {
         Self { problems: vec![problem], host: false }
     }
 
     /// A component that the host could not look at.
     #[must_use]
     pub fn by_host(message: impl Into<String>) -> Self {
-        Self { problems: vec![Problem::new(Code::Internal, message)], host: true }
+        Self { problems: vec![ComponentProblem::new(Code::Internal, message)], host: true }
     }
 }

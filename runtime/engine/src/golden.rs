@@ -7,11 +7,11 @@ use tidemill_artifacts::golden::{check, hex};
 use tidemill_core::journal::Position;
 use tidemill_core::run::{Export, Seed};
 use tidemill_core::{ComponentDigest, EventId, Revision, RunId, Timestamp};
-use tidemill_store::records::{ExternalId, LedgerEntry, LedgerLeg, ScanPage, ScanRequest, Version, Versioned};
+use tidemill_store::records::{ExternalId, LedgerEntry, LedgerLeg, ScanPage, ScanRequest, Version, VersionedValue};
 
 use crate::activation::{Metric, MetricKind, SentEvent, SentSignal, StartRun};
-use crate::history::{Head, Mark, Marks, Open, Told};
-use crate::stretch::Stretch;
+use crate::replay::state::{CancelNotice, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
+use crate::transaction::Transaction;
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
@@ -65,9 +65,9 @@ fn metric(kind: MetricKind, name: &str, value: f64) -> Metric {
 }
 
 /// One effect of each kind that a retry keeps, one that came later, and an open step with a write.
-fn effects() -> Stretch {
-    let mut stretch = Stretch::default();
-    stretch.note_read("orders/1", &Versioned { value: None, version: Version(3) }).unwrap();
+fn effects() -> Transaction {
+    let mut stretch = Transaction::default();
+    stretch.note_read("orders/1", &VersionedValue { value: None, version: Version(3) }).unwrap();
     let request = ScanRequest { prefix: "orders/".to_owned(), after: Some("orders/1".to_owned()), limit: 1 };
     let entries = vec![("orders/2".to_owned(), Bytes::from_static(b"two"), Version(4))];
     stretch.overlay(request, ScanPage { entries, more: true });
@@ -88,7 +88,7 @@ fn effects() -> Stretch {
     stretch.sample(metric(MetricKind::Gauge, "depth", -1.5));
     stretch.sample(metric(MetricKind::Observe, "seconds", 0.25));
     stretch.entry();
-    stretch.keep();
+    stretch.savepoint();
     stretch.write("since".to_owned(), Some(Bytes::from_static(b"kept"))).unwrap();
     stretch.open();
     stretch.write("inside".to_owned(), Some(Bytes::from_static(b"step"))).unwrap();
@@ -100,22 +100,23 @@ fn effects() -> Stretch {
 
 #[test]
 fn the_replay_state_beside_a_journal_keeps_its_bytes() {
-    let marks = Marks {
-        kept: Mark { at: Position::new(9), depth: 1 },
-        first: Mark { at: Position::new(4), depth: 0 },
-        first_kept: Mark { at: Position::new(3), depth: 0 },
+    let marks = RollbackMarks {
+        kept: JournalMark { at: Position::new(9), depth: 1 },
+        first: JournalMark { at: Position::new(4), depth: 0 },
+        first_kept: JournalMark { at: Position::new(3), depth: 0 },
     };
-    let counts = Head {
+    let counts = ReplaySnapshot {
         at: Position::new(12),
         fuel: 123_456,
         next_line: Some(7),
         log_bytes: 300,
         http_calls: 2,
         http_bytes: 4_096,
-        told: Some(Told { entry: Position::new(10), fuel: 100_000, at: at(6) }),
+        told: Some(CancelNotice { entry: Position::new(10), fuel: 100_000, at: at(6) }),
         open: None,
     };
-    let open = |stretch: Stretch| Head { open: Some(Open { stretch, marks }), ..counts.clone() };
+    let open =
+        |stretch: Transaction| ReplaySnapshot { open: Some(OpenTransaction { stretch, marks }), ..counts.clone() };
     let whole = effects();
     // After a commit in the middle of a step, the step holds the versions that it has read.
     let mut committed = whole.clone();
@@ -125,7 +126,7 @@ fn the_replay_state_beside_a_journal_keeps_its_bytes() {
     begun.begin_here();
     let heads = [
         ("counts", counts.clone()),
-        ("no-lines", Head { next_line: None, told: None, ..counts.clone() }),
+        ("no-lines", ReplaySnapshot { next_line: None, told: None, ..counts.clone() }),
         ("effects", open(whole)),
         ("after-commit", open(committed)),
         ("begun-again", open(begun)),
@@ -133,7 +134,7 @@ fn the_replay_state_beside_a_journal_keeps_its_bytes() {
     let mut text = String::new();
     for (name, head) in heads {
         let bytes = head.write(0).unwrap().unwrap();
-        assert_eq!(Head::read(&bytes).unwrap(), head, "{name}");
+        assert_eq!(ReplaySnapshot::read(&bytes).unwrap(), head, "{name}");
         writeln!(text, "{name}: {}", hex(&bytes)).unwrap();
     }
     check(env!("CARGO_MANIFEST_DIR"), "replay-state.txt", &text);

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidemill_core::clock::Stopwatch;
-use tidemill_store::embedded::{Kv, KvConfig, KvError, Table, Tx};
+use tidemill_store::kv::{Kv, KvConfig, KvError, Table, Tx};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;

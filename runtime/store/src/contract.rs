@@ -23,17 +23,18 @@ use tidemill_core::{
 };
 use tokio::sync::watch;
 
-pub use crate::embedded::{Commit as CommitMark, IndexSpace, Turn};
 use crate::error::StoreError;
+pub use crate::kv::{CommitPosition as CommitMark, IndexSpace, VisibilityGuard};
 use crate::records::{
-    AccountTotal, Admitted, BackfillPart, Behind, Caused, ChildOutcome, Claimed, Committed, Component, Delivery,
-    Deployment, DueSchedule, Event, EventPolicy, Expired, ExpiredEvents, ExternalId, FailedPart, FeedEntry, FeedEvent,
-    Fired, Firing, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage, ModuleVersion,
-    NewRun, NumberedFailure, Operation, Page, PageRequest, ParkedFilter, ParkedGroup, ParkedRun, Pause, Publish,
-    Published, PutDeployment, PutVersion, Replan, Replay, Replayed, Requested, Resume, RetentionPolicy, Retry,
-    RunCounts, RunFilter, ScanPage, ScanRequest, Schedule, Scrub, SendSignal, Signalled, Standing, StateEdit,
-    StateEdited, StoredJournal, StreamTotal, StretchCommit, Subscription, TakeOverFilter, TopicSummary, UnendedFirings,
-    Usage, Versioned,
+    AccountTotal, AdmissionResult, BackfillPart, ChildOutcome, ClaimedRun, CommitEffects, Component, DeliveryCommit,
+    Deployment, DueSchedule, Event, EventPolicy, ExpiredEvents, ExternalId, FailedPart, FeedEntry, FeedEvent,
+    FiringCommit, FiringCommitResult, FiringEntry, InboxSignal, LaneView, LedgerCheck, LedgerEntry, LogLine, LogPage,
+    ModuleVersion, NewPublication, NewRun, NewSignal, NumberedFailure, Operation, Page, PageRequest, ParkedFilter,
+    ParkedGroup, ParkedRun, Pause, PublishOutcome, PutDeployment, PutVersion, QueuePosition, RecoveryFilter,
+    ReplayCommit, RetentionPolicy, RetentionResult, RetryChange, RunCommit, RunCommitResult, RunCounts, RunFilter,
+    RunRequestResult, ScanPage, ScanRequest, Schedule, ScheduleReplan, ScheduleResume, Scrub, SignalReceipt, StateEdit,
+    StateEditResult, StoredJournal, StreamTotal, Subscription, SubscriptionLag, SubscriptionReplay, TopicSummary,
+    UnendedFirings, Usage, VersionedValue,
 };
 
 /// What every method answers.
@@ -156,7 +157,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
         name: &DeploymentName,
         after: Option<RunId>,
         now: Timestamp,
-    ) -> Result<(Option<RunId>, Caused)>;
+    ) -> Result<(Option<RunId>, CommitEffects)>;
     /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay.
     ///
     /// # Errors
@@ -170,7 +171,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input, [`StoreError::KeyOutlivesRun`] if the record of its
     /// key's run was removed, [`StoreError::QueueFull`] where its terms leave no room.
-    async fn request_run(&self, new: NewRun) -> Result<Requested>;
+    async fn request_run(&self, new: NewRun) -> Result<RunRequestResult>;
     /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
     /// The run that an idempotency key made, if retention has removed its record and the key is still kept.
@@ -185,7 +186,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
         limit: usize,
         rate: Option<Rate>,
         now: Timestamp,
-    ) -> Result<Admitted>;
+    ) -> Result<AdmissionResult>;
     /// The same without a rate.
     async fn claim(
         &self,
@@ -193,7 +194,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
         deployment: &DeploymentName,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Claimed>> {
+    ) -> Result<Vec<ClaimedRun>> {
         Ok(self.admit(owner, deployment, limit, None, now).await?.claimed)
     }
     /// The deployments that have runs to claim at `now`.
@@ -209,7 +210,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// How many runs of a deployment are queued, due or not, in their lanes or not. Exact, and as quick for a million as for one.
     async fn waiting(&self, deployment: &DeploymentName) -> Result<u64>;
     /// Where a run stands among others; what comes before it is counted up to `most`. None where there is no such run.
-    async fn standing(&self, id: RunId, most: usize) -> Result<Option<Standing>>;
+    async fn standing(&self, id: RunId, most: usize) -> Result<Option<QueuePosition>>;
     /// The lane that a run of `deployment` with these lanes would have to wait for, were it started by `parent` now, though that run or
     /// one above it is in it; and that run.
     async fn behind_ancestor(
@@ -229,13 +230,13 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::StaleEpoch`] where the run belongs to another life, [`StoreError::KeyMismatch`] where a fresh run's
     /// key belongs to a run with another input, [`StoreError::InboxFull`] where a signal finds no room.
-    async fn commit_stretch(&self, commit: StretchCommit) -> Result<Committed>;
+    async fn commit_stretch(&self, commit: RunCommit) -> Result<RunCommitResult>;
     /// As [`Store::commit_stretch`], and drops `turn` as soon as [`Store::newest_state`] shows what the stretch wrote, or nothing
     /// of it will take hold. That may be before it is durable; the answer comes after, as always.
     ///
     /// # Errors
     /// As [`Store::commit_stretch`].
-    async fn commit_stretch_in_turn(&self, commit: StretchCommit, turn: Turn) -> Result<Committed> {
+    async fn commit_stretch_in_turn(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
         let committed = self.commit_stretch(commit).await;
         drop(turn);
         committed
@@ -259,22 +260,28 @@ pub trait Store: Bounds + Send + Sync + 'static {
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>>;
     /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running and the filter fits: at most `limit`, oldest first.
     /// Counts the takeover.
-    async fn take_over(&self, owner: &Owner, of: TakeOverFilter, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
+    async fn take_over(
+        &self,
+        owner: &Owner,
+        of: RecoveryFilter,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<ClaimedRun>>;
     /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
-    /// that are not detached first, and told (listed as ready, or in [`Caused::cancelling`] where it runs) when it has no child left that
-    /// has not ended. `terminate` ends it and its children at once; one that runs is in [`Caused::cancelling`] for its owner to end.
+    /// that are not detached first, and told (listed as ready, or in [`CommitEffects::cancelling`] where it runs) when it has no child left that
+    /// has not ended. `terminate` ends it and its children at once; one that runs is in [`CommitEffects::cancelling`] for its owner to end.
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] where it has ended, [`StoreError::NotFound`].
-    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, Caused)>;
+    async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, CommitEffects)>;
     /// Goes on with cancellations that were too many for the commit that asked for them: at most `limit` runs. Says whether there are more.
-    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, Caused)>;
+    async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, CommitEffects)>;
     /// Tries a parked or failed run again, and its children that failed or parked, so that the tree goes on at the leaf that failed.
-    /// Children whose failure is [`StretchCommit::observed`] are left alone, unless all begins from the start. At most 256 runs in all.
+    /// Children whose failure is [`RunCommit::observed`] are left alone, unless all begins from the start. At most 256 runs in all.
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] where it is neither parked nor failed, [`StoreError::NotFound`].
-    async fn retry_run(&self, id: RunId, retry: Retry) -> Result<(Run, Caused)>;
+    async fn retry_run(&self, id: RunId, retry: RetryChange) -> Result<(Run, CommitEffects)>;
     /// Runs that a run started, oldest first.
     async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>>;
     /// How a run ended; none while it has not.
@@ -286,7 +293,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::InboxFull`] where it finds no room or is too large, [`StoreError::NotFound`].
-    async fn signal(&self, signal: SendSignal, now: Timestamp) -> Result<Signalled>;
+    async fn signal(&self, signal: NewSignal, now: Timestamp) -> Result<SignalReceipt>;
     /// The first signal of a name in a run's inbox, behind the place `after`.
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>>;
     /// The signals that wait in a run's inbox, in the order of arrival.
@@ -335,18 +342,18 @@ pub trait Store: Bounds + Send + Sync + 'static {
     async fn next_due(&self) -> Result<Option<Timestamp>>;
     /// Carries out what one look at a schedule found: the runs, as the overlap policy says of what goes on in this very commit, the
     /// counts, the entries of its list, and the next time, together. None where the schedule has moved on meanwhile.
-    async fn fire(&self, firing: Firing, now: Timestamp) -> Result<Option<Fired>>;
+    async fn fire(&self, firing: FiringCommit, now: Timestamp) -> Result<Option<FiringCommitResult>>;
     /// Makes a run of a schedule beside its times, whatever goes on, and counts it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such schedule.
-    async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<Requested>;
+    async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<RunRequestResult>;
     /// Makes a part of a backfill and moves its operation on, together; so a part is made once, whatever happens to the host. None where
     /// the operation has moved on meanwhile.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where there is no such schedule any more.
-    async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, Fired)>>;
+    async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, FiringCommitResult)>>;
     /// The firings of a schedule that did not go as usual, newest first; at most the newest 1,000 entries are kept.
     async fn firing_list(
         &self,
@@ -370,11 +377,11 @@ pub trait Store: Bounds + Send + Sync + 'static {
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
-        resume: Resume,
+        resume: ScheduleResume,
         now: Timestamp,
     ) -> Result<Schedule>;
     /// Sets the next time of a schedule anew. None if it has moved on since the caller looked.
-    async fn replan_schedule(&self, replan: Replan, now: Timestamp) -> Result<Option<Schedule>>;
+    async fn replan_schedule(&self, replan: ScheduleReplan, now: Timestamp) -> Result<Option<Schedule>>;
     /// The runs of a schedule that have not ended and are not parked, at most `most` of each kind.
     async fn unended_firings(
         &self,
@@ -392,7 +399,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::EventKeyMismatch`] where its key published another payload, [`StoreError::TooLarge`].
-    async fn publish(&self, publish: Publish, now: Timestamp) -> Result<Published>;
+    async fn publish(&self, publish: NewPublication, now: Timestamp) -> Result<PublishOutcome>;
     /// All topics, by name.
     async fn topics(&self, page: PageRequest) -> Result<Page<TopicSummary>>;
     /// One topic.
@@ -420,7 +427,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
         deployment: &DeploymentName,
         name: &SubscriptionName,
         topic: &Topic,
-    ) -> Result<Option<Behind>>;
+    ) -> Result<Option<SubscriptionLag>>;
     /// How many events wait for a subscription, of all its topics.
     async fn lag(&self, subscription: &Subscription) -> Result<u64>;
     /// Pauses a subscription, or has it go on where it stands. A new revision keeps the pause.
@@ -436,7 +443,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     ) -> Result<Subscription>;
     /// Makes the runs of some events and moves the subscription behind them. False, and nothing of it, where it stands elsewhere, it or
     /// its deployment is paused, or that has another revision.
-    async fn deliver(&self, delivery: Delivery) -> Result<bool>;
+    async fn deliver(&self, delivery: DeliveryCommit) -> Result<bool>;
     /// Moves a subscription behind all that waits for it; says how many events that was.
     ///
     /// # Errors
@@ -449,19 +456,19 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// [`StoreError::NotFound`].
     async fn begin_replay(&self, operation: Operation) -> Result<Operation>;
     /// What a replay has to do next; none where it is through.
-    async fn next_replay(&self, operation: &str) -> Result<Option<Replay>>;
+    async fn next_replay(&self, operation: &str) -> Result<Option<SubscriptionReplay>>;
     /// Makes the runs of a part of a replay, moves it behind them and writes the operation. False, and nothing of it, where it stands
     /// elsewhere.
-    async fn replay(&self, replayed: Replayed) -> Result<bool>;
+    async fn replay(&self, replayed: ReplayCommit) -> Result<bool>;
 
     // --- state ---
 
     /// A value of a deployment's state, as last committed.
-    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned>;
+    async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue>;
     /// A value of a deployment's state as the next commit will most likely find it: with what commits that are not durable yet
     /// have written, and may never. Only for a run, whose own commit checks what it read: that commit refuses if this came to
     /// nothing, and is not durable before it.
-    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<Versioned> {
+    async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
         self.state(deployment, key).await
     }
     /// Keys and values of a deployment's state, as last committed; one moment for the whole page.
@@ -471,7 +478,7 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotFound`] for the deployment, or for the key of a value to delete;
     /// [`StoreError::ValueChanged`] if the value has another version than expected.
-    async fn edit_state(&self, edit: StateEdit) -> Result<StateEdited>;
+    async fn edit_state(&self, edit: StateEdit) -> Result<StateEditResult>;
 
     // --- ledger ---
 
@@ -523,5 +530,5 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// The operations that run, by id.
     async fn open_operations(&self) -> Result<Vec<Operation>>;
     /// Forgets what the policy says, at most `limit` runs and as many components.
-    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<Expired>;
+    async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult>;
 }

@@ -10,9 +10,9 @@ pub mod conformance;
 pub mod contract;
 pub mod embedded;
 pub mod error;
-pub mod local;
+pub mod kv;
 pub mod records;
 
 pub use contract::Store;
+pub use embedded::EmbeddedStore;
 pub use error::StoreError;
-pub use local::LocalStore;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tidemill_core::Timestamp;
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::{LocalStore, Store, StoreError};
+use tidemill_store::{EmbeddedStore, Store, StoreError};
 
 fn empty(dir: &tempfile::TempDir) -> Arc<dyn Store> {
     let folder = tempfile::tempdir_in(dir.path()).unwrap().keep();
-    let (store, _) = LocalStore::open(LocalStore::config(&folder)).unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&folder)).unwrap();
     Arc::new(store)
 }
 
@@ -29,7 +29,7 @@ fn it_answers_as_the_model_does() {
 async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     let dir = tempfile::tempdir().unwrap();
     let node = "node".parse().unwrap();
-    let (store, _) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+    let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
     store.begin_life(&node).await.unwrap();
     store.scrub(Timestamp::from_millis(1)).await.unwrap();
     store.close().await.unwrap();
@@ -39,9 +39,9 @@ async fn a_scrub_that_finds_damage_makes_the_store_read_only() {
     index.open_tree("meta").unwrap().pop_min().unwrap().unwrap();
     drop(index);
 
-    let mut config = LocalStore::config(dir.path());
+    let mut config = EmbeddedStore::config(dir.path());
     config.scrub_at_open_bytes = 0;
-    let (store, _) = LocalStore::open(config).unwrap();
+    let (store, _) = EmbeddedStore::open(config).unwrap();
     let found = store.scrub(Timestamp::from_millis(2)).await;
     assert!(matches!(found, Err(StoreError::Damaged { .. })), "{found:?}");
     assert!(matches!(store.health(), StoreHealth::ReadOnly(_)));
@@ -56,14 +56,14 @@ async fn a_scrub_after_an_unclean_stop_has_a_time_that_outlives_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let node = "node".parse().unwrap();
     for scrub_at_open_bytes in [u64::MAX, 0] {
-        let (store, _) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         store.begin_life(&node).await.unwrap();
         store.close().await.unwrap();
         std::fs::remove_file(dir.path().join("stopped")).unwrap();
 
-        let mut config = LocalStore::config(dir.path());
+        let mut config = EmbeddedStore::config(dir.path());
         config.scrub_at_open_bytes = scrub_at_open_bytes;
-        let (store, report) = LocalStore::open(config).unwrap();
+        let (store, report) = EmbeddedStore::open(config).unwrap();
         assert_eq!((report.clean, report.scrubbed), (false, scrub_at_open_bytes > 0));
         let at = Timestamp::from_millis(7 + scrub_at_open_bytes % 2);
         // One that goes on beside the work is known when it is through.
@@ -75,7 +75,7 @@ async fn a_scrub_after_an_unclean_stop_has_a_time_that_outlives_the_process() {
         assert!(found.is_some_and(|scrub| scrub.records > 0), "{found:?}");
         assert_eq!(store.last_scrub().await.unwrap(), None, "the files were not read");
         store.close().await.unwrap();
-        let (store, report) = LocalStore::open(LocalStore::config(dir.path())).unwrap();
+        let (store, report) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         assert!(report.clean);
         assert_eq!(store.index_scrub(Timestamp::from_millis(99)).await.unwrap(), found);
         store.close().await.unwrap();

@@ -11,18 +11,18 @@ use tidemill_core::run::{Export, Run, Seed, Trigger};
 use tidemill_core::{ComponentDigest, NodeId, Revision, RunId, Timestamp};
 use tidemill_store::contract::StoreHealth;
 use tidemill_store::records::{
-    Component, ModuleVersion, NewRun, PutDeployment, RetentionPolicy, TakeOverFilter, Terms,
+    AdmissionTerms, Component, ModuleVersion, NewRun, PutDeployment, RecoveryFilter, RetentionPolicy,
 };
-use tidemill_store::{LocalStore, Store, StoreError};
+use tidemill_store::{EmbeddedStore, Store, StoreError};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: u64 = 60 * 60 * 1000;
 
-fn open(dir: &Path) -> LocalStore {
-    LocalStore::open(LocalStore::config(dir)).unwrap().0
+fn open(dir: &Path) -> EmbeddedStore {
+    EmbeddedStore::open(EmbeddedStore::config(dir)).unwrap().0
 }
 
-async fn deployed(dir: &Path) -> LocalStore {
+async fn deployed(dir: &Path) -> EmbeddedStore {
     let store = open(dir);
     let digest = ComponentDigest::of(b"component");
     let component = Component {
@@ -67,7 +67,7 @@ fn new(number: u128, input: &Bytes) -> NewRun {
         seed: Seed([0; 32]),
         detached: false,
         lanes: vec![],
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     }
 }
 
@@ -83,7 +83,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-async fn forget(store: &LocalStore, number: u128) {
+async fn forget(store: &EmbeddedStore, number: u128) {
     let id = RunId::new(NOON, number);
     store.request_cancel(id, false, NOON).await.unwrap();
     let policy = RetentionPolicy { ended_before: Some(NOON.plus_millis(1)), uploaded_before: None };
@@ -93,7 +93,7 @@ async fn forget(store: &LocalStore, number: u128) {
 }
 
 /// Waits until all that is superseded by now is removed.
-async fn removed(store: &LocalStore) {
+async fn removed(store: &EmbeddedStore) {
     store.trim(10, NOON).await.unwrap();
 }
 
@@ -119,7 +119,7 @@ async fn equal_values_share_a_file_which_goes_with_its_last_name() {
 }
 
 /// A run in hand, with whoever has it.
-async fn in_hand(store: &LocalStore) -> (Owner, Run) {
+async fn in_hand(store: &EmbeddedStore) -> (Owner, Run) {
     let node: NodeId = "node".parse().unwrap();
     let epoch = store.begin_life(&node).await.unwrap();
     let owner = Owner { node, epoch };
@@ -176,7 +176,7 @@ async fn child() {
     let store = open(dir.as_ref());
     let owner =
         Owner { node: "node".parse().unwrap(), epoch: store.begin_life(&"node".parse().unwrap()).await.unwrap() };
-    let taken = store.take_over(&owner, TakeOverFilter::All, 1, NOON).await.unwrap();
+    let taken = store.take_over(&owner, RecoveryFilter::All, 1, NOON).await.unwrap();
     for of in 0..40 {
         // The same bytes come again, so that a file is written while it is being removed.
         store.save(&owner, &taken[0].run, None, Some(long(of % 3)), vec![]).await.unwrap();

@@ -7,11 +7,11 @@ use tidemill_core::quotas::Quotas;
 use tidemill_core::run::{Export, Run, RunEvent, Seed, Trigger};
 use tidemill_core::{Code, ComponentDigest, DeploymentName, Revision, RunId, Timestamp};
 use tidemill_store::contract::Bounds;
-use tidemill_store::embedded::{KvError, Span, Table};
+use tidemill_store::kv::{KeyRange, KvError, Table};
 use tidemill_store::records::{
-    Component, LogLevel, LogLine, ModuleVersion, NewEvent, NewRun, PutDeployment, StateWrite, StretchCommit, Terms,
+    AdmissionTerms, Component, LogLevel, LogLine, ModuleVersion, NewEvent, NewRun, PutDeployment, RunCommit, StateWrite,
 };
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::{EmbeddedStore, Store};
 
 const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// Tables of the store, by their ids on the disk.
@@ -26,8 +26,8 @@ fn digest() -> ComponentDigest {
     ComponentDigest::of(b"component")
 }
 
-async fn open(dir: &std::path::Path, quotas: Quotas) -> (LocalStore, Owner) {
-    let store = LocalStore::open(LocalStore::config(dir)).unwrap().0.with_quotas(quotas);
+async fn open(dir: &std::path::Path, quotas: Quotas) -> (EmbeddedStore, Owner) {
+    let store = EmbeddedStore::open(EmbeddedStore::config(dir)).unwrap().0.with_quotas(quotas);
     let node = "node".parse().unwrap();
     let owner = Owner { epoch: store.begin_life(&node).await.unwrap(), node };
     let module = ModuleVersion {
@@ -76,16 +76,16 @@ fn new_run(number: u64, input: usize) -> NewRun {
         seed: Seed([7; 32]),
         detached: false,
         lanes: vec![],
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     }
 }
 
 /// A run that ends with an output, state, an event and a log line.
-async fn run(store: &LocalStore, owner: &Owner, number: u64) -> Result<(), Code> {
+async fn run(store: &EmbeddedStore, owner: &Owner, number: u64) -> Result<(), Code> {
     store.request_run(new_run(number, 20_000)).await.map_err(|error| error.code())?;
     let run = store.claim(owner, &name(), 1, NOON).await.unwrap().pop().unwrap().run;
     let run = Run { state: run.state.next(RunEvent::Succeeded).unwrap(), ended_at: Some(NOON), ..run };
-    let mut commit = StretchCommit::of(owner.clone(), run, NOON);
+    let mut commit = RunCommit::of(owner.clone(), run, NOON);
     commit.output = Some(Bytes::from_static(b"12345"));
     commit.writes = vec![StateWrite { key: format!("key {number}"), value: Some(Bytes::from(vec![b'1'; 10_000])) }];
     let topic = format!("topic.{number}").parse().unwrap();
@@ -106,14 +106,14 @@ async fn a_folder_that_was_not_counted_is_counted_when_its_next_life_begins() {
     assert_eq!((counted[0].1.runs, counted[0].1.events, counted[0].1.topics), (5, 5, 5));
     assert!(counted[0].1.payload_bytes > 100_000 && counted[0].1.state_bytes > 50_000, "{counted:?}");
     // As a release that did not count has left it.
-    let forget = |tx: &mut tidemill_store::embedded::Tx<'_>| -> Result<(), KvError> {
+    let forget = |tx: &mut tidemill_store::kv::Tx<'_>| -> Result<(), KvError> {
         for (table, key) in [(META, &b"usage-counted"[..]), (META, &b"topics"[..]), (USAGE, &b"a"[..])] {
             tx.delete(table, key)?;
         }
         Ok(())
     };
     store.kv().submit(forget).await.unwrap();
-    assert!(store.kv().scan(USAGE, &Span::all(), false, 10).unwrap().is_empty());
+    assert!(store.kv().scan(USAGE, &KeyRange::all(), false, 10).unwrap().is_empty());
     assert_eq!(store.topic_count().await.unwrap(), 5);
     store.close().await.unwrap();
     drop(store);

@@ -15,8 +15,8 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 use super::get::find;
-use crate::problem::{Answer, Problem};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
 /// Read and sent at once.
@@ -52,9 +52,9 @@ fn verified(file: File, digest: ComponentDigest) -> impl Stream<Item = io::Resul
 )]
 pub async fn bytes(
     State(state): State<ApiState>,
-    At(digest): At<ComponentDigest>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams(digest): PathParams<ComponentDigest>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let component = find(&state, &digest).await?;
     let path = state.config.data.join("components").join(format!("{}.wasm", digest.hex()));

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use tidemill_core::ComponentDigest;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
 /// Removes a component, and the versions that name it
@@ -19,9 +19,9 @@ use crate::state::ApiState;
 )]
 pub async fn delete(
     State(state): State<ApiState>,
-    At(digest): At<ComponentDigest>,
-    query: RawParams,
-) -> Answer<StatusCode> {
+    PathParams(digest): PathParams<ComponentDigest>,
+    query: RawQuery,
+) -> ApiResult<StatusCode> {
     query.only(&[])?;
     state.host.delete_component(digest).await?;
     Ok(StatusCode::NO_CONTENT)

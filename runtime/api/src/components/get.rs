@@ -6,8 +6,8 @@ use tidemill_core::{Code, ComponentDigest};
 use tidemill_store::records::Component;
 
 use super::json::ComponentJson;
-use crate::problem::{Answer, Problem};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -17,7 +17,11 @@ use crate::wire::ok;
     params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),
     responses((status = 200, body = ComponentJson<'_>))
 )]
-pub async fn get(State(state): State<ApiState>, At(digest): At<ComponentDigest>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(digest): PathParams<ComponentDigest>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let component = find(&state, &digest).await?;
     Ok(ok(&ComponentJson::of(&component)))
@@ -27,7 +31,7 @@ pub async fn get(State(state): State<ApiState>, At(digest): At<ComponentDigest>,
 ///
 /// # Errors
 /// [`Code::ComponentNotFound`].
-pub async fn find(state: &ApiState, digest: &ComponentDigest) -> Answer<Component> {
+pub async fn find(state: &ApiState, digest: &ComponentDigest) -> ApiResult<Component> {
     let component = state.host.store().component(digest).await?;
     component.ok_or_else(|| Problem::new(Code::ComponentNotFound, format!("there is no component {digest}")))
 }

@@ -6,7 +6,7 @@ use tidemill_core::run::Export;
 use tidemill_store::records::Component;
 use utoipa::ToSchema;
 
-use crate::wire::{StoredJson, Time, stored_json};
+use crate::wire::{StoredJson, TimeJson, stored_json};
 
 /// What is known of an uploaded component.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,7 +25,7 @@ pub struct ComponentJson<'a> {
     /// What its author should know.
     warnings: &'a [String],
     /// When it came.
-    uploaded_at: Time,
+    uploaded_at: TimeJson,
     /// JSON Schemas of what its workflow takes and gives, where it says so: `{"workflow": {"input": …, "output": …}}`. Inputs are checked by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

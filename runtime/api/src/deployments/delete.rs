@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use tidemill_core::DeploymentName;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams, bad};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery, bad};
 use crate::state::ApiState;
 
 /// Removes a deployment
@@ -24,9 +24,9 @@ use crate::state::ApiState;
 )]
 pub async fn delete(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
-) -> Answer<StatusCode> {
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+) -> ApiResult<StatusCode> {
     let params = query.only(&["runs"])?;
     let cancel = match params.text("runs")? {
         None => false,

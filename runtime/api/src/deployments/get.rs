@@ -8,8 +8,8 @@ use tidemill_core::DeploymentName;
 use tidemill_store::records::{Deployment, PageRequest, RunFilter};
 
 use super::json::DeploymentJson;
-use crate::problem::Answer;
-use crate::request::{At, RawParams, headers};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery, headers};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -19,7 +19,11 @@ use crate::wire::ok;
     params(("name" = String, Path, description = "the deployment")),
     responses((status = 200, body = DeploymentJson<'_>, description = "with its revision as `ETag`"))
 )]
-pub async fn get(State(state): State<ApiState>, At(name): At<DeploymentName>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let deployment = find(&state, &name).await?;
     Ok(tagged(&deployment))
@@ -29,7 +33,7 @@ pub async fn get(State(state): State<ApiState>, At(name): At<DeploymentName>, qu
 ///
 /// # Errors
 /// `host/deployment-not-found`.
-pub async fn find(state: &ApiState, name: &DeploymentName) -> Answer<Deployment> {
+pub async fn find(state: &ApiState, name: &DeploymentName) -> ApiResult<Deployment> {
     Ok(state.host.store().deployment(name).await?.ok_or_else(|| ControlError::no_deployment(name))?)
 }
 
@@ -37,7 +41,7 @@ pub async fn find(state: &ApiState, name: &DeploymentName) -> Answer<Deployment>
 ///
 /// # Errors
 /// `host/deployment-not-found`.
-pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Answer<()> {
+pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> ApiResult<()> {
     let Some(name) = name else { return Ok(()) };
     let store = state.host.store();
     let first = PageRequest::first(1);

@@ -1,7 +1,7 @@
 //! A deployment as it is sent, and what a change of one answers.
 
 use serde::Serialize;
-use tidemill_control::{Deployed, Preview};
+use tidemill_control::{DeployResult, Preview};
 use tidemill_core::ComponentDigest;
 use tidemill_core::manifest::ManifestChange;
 use tidemill_core::schedule::ScheduleEnd;
@@ -9,7 +9,7 @@ use tidemill_store::records::Deployment;
 use utoipa::ToSchema;
 
 use crate::schedules::preview::PlannedJson;
-use crate::wire::{Paused, StoredJson, Time, stored_json};
+use crate::wire::{PauseJson, StoredJson, TimeJson, stored_json};
 
 /// What makes a module run, in one revision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,11 +24,11 @@ pub struct DeploymentJson<'a> {
     component: ComponentDigest,
     /// There while nothing new is admitted or fired.
     #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<Paused>,
+    paused: Option<PauseJson>,
     /// When the first revision was made.
-    created_at: Time,
+    created_at: TimeJson,
     /// When this revision was made.
-    updated_at: Time,
+    updated_at: TimeJson,
     /// The manifest, whole, with every default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
@@ -49,7 +49,7 @@ impl<'a> DeploymentJson<'a> {
             name: deployment.name.as_str(),
             revision: deployment.revision.get(),
             component: deployment.component,
-            paused: deployment.paused.as_ref().map(Paused::from),
+            paused: deployment.paused.as_ref().map(PauseJson::from),
             created_at: deployment.created_at.into(),
             updated_at: deployment.updated_at.into(),
             manifest: None,
@@ -60,7 +60,7 @@ impl<'a> DeploymentJson<'a> {
 /// What a change of a deployment did, or would do.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Deployed)]
-pub struct DeployedJson<'a> {
+pub struct DeployResultJson<'a> {
     /// The deployment as it is now, or would be.
     deployment: DeploymentJson<'a>,
     /// Whether it is new.
@@ -104,10 +104,10 @@ pub struct NextFirings<'a> {
     ends: Option<&'static str>,
 }
 
-impl<'a> DeployedJson<'a> {
+impl<'a> DeployResultJson<'a> {
     /// The answer to a change.
     #[must_use]
-    pub fn of(deployed: &'a Deployed, dry_run: bool) -> Self {
+    pub fn of(deployed: &'a DeployResult, dry_run: bool) -> Self {
         let change = |change: &'a ManifestChange| ChangeJson {
             pointer: &change.pointer,
             from: change.from.as_ref(),

@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 
 use super::get::tagged;
 use super::json::DeploymentJson;
-use crate::problem::Answer;
-use crate::request::{At, Object, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 
-/// Why something is paused. [`Object::note`] reads it.
+/// Why something is paused. [`JsonBody::note`] reads it.
 #[derive(Debug, ToSchema)]
 pub struct PauseRequest {
     /// For people; at most 1 KiB.
@@ -31,10 +31,10 @@ pub struct PauseRequest {
 )]
 pub async fn pause(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let note = body.note()?;
     Ok(tagged(&state.host.pause(&name, note).await?))
@@ -48,10 +48,10 @@ pub async fn pause(
 )]
 pub async fn resume(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     Ok(tagged(&state.host.resume(&name).await?))

@@ -7,11 +7,11 @@ use axum::response::Response;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::{Code, DeploymentName, Revision};
 
-use super::json::DeployedJson;
+use super::json::DeployResultJson;
 use crate::config::DOCUMENT_BYTES;
-use crate::problem::{Answer, FieldProblem, Problem, ProblemBody, quoted};
-use crate::request::headers::{self, Expected};
-use crate::request::{At, RawParams, body};
+use crate::problem::{ApiResult, FieldProblem, Problem, ProblemBody, quoted};
+use crate::request::headers::{self, RevisionCondition};
+use crate::request::{PathParams, RawQuery, body};
 use crate::state::ApiState;
 use crate::wire::json;
 
@@ -29,18 +29,18 @@ use crate::wire::json;
     ),
     request_body(content = serde_json::Value, description = "the manifest as JSON, at most 256 KiB"),
     responses(
-        (status = 200, body = DeployedJson<'_>, description = "changed, or as it was, or a dry run"),
-        (status = 201, body = DeployedJson<'_>, description = "made"),
+        (status = 200, body = DeployResultJson<'_>, description = "changed, or as it was, or a dry run"),
+        (status = 201, body = DeployResultJson<'_>, description = "made"),
         (status = 412, body = ProblemBody, description = "it is at another revision"),
         (status = 422, body = ProblemBody, description = "the manifest is not valid; `errors` has every problem"),
     )
 )]
 pub async fn put(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
     let (parts, content) = request.into_parts();
     headers::json(&parts.headers)?;
@@ -52,18 +52,18 @@ pub async fn put(
     let deployed = state.host.deploy(manifest, expected, dry_run).await?;
 
     let status = if deployed.created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = json(status, &DeployedJson::of(&deployed, dry_run));
+    let mut response = json(status, &DeployResultJson::of(&deployed, dry_run));
     if let Some(tag) = headers::etag(deployed.deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }
     Ok(response)
 }
 
-fn manifest(bytes: &[u8]) -> Answer<Manifest> {
+fn manifest(bytes: &[u8]) -> ApiResult<Manifest> {
     Manifest::parse_json(bytes).map_err(|problems| Problem::of_fields(Code::BadManifest, problems))
 }
 
-fn named(mut manifest: Manifest, name: DeploymentName) -> Answer<Manifest> {
+fn named(mut manifest: Manifest, name: DeploymentName) -> ApiResult<Manifest> {
     match &manifest.name {
         Some(other) if *other != name => {
             let detail = format!("the manifest is named `{}`, the path `{name}`", quoted(other.as_str()));
@@ -82,13 +82,13 @@ fn named(mut manifest: Manifest, name: DeploymentName) -> Answer<Manifest> {
 pub async fn expected_revision(
     state: &ApiState,
     name: &DeploymentName,
-    expected: Expected,
-) -> Answer<Option<Option<Revision>>> {
+    expected: RevisionCondition,
+) -> ApiResult<Option<Option<Revision>>> {
     match expected {
-        Expected::Anything => Ok(None),
-        Expected::Nothing => Ok(Some(None)),
-        Expected::At(revision) => Ok(Some(Some(revision))),
-        Expected::Something => match state.host.store().deployment(name).await? {
+        RevisionCondition::Anything => Ok(None),
+        RevisionCondition::Nothing => Ok(Some(None)),
+        RevisionCondition::At(revision) => Ok(Some(Some(revision))),
+        RevisionCondition::Something => match state.host.store().deployment(name).await? {
             Some(deployment) => Ok(Some(Some(deployment.revision))),
             None => Err(Problem::new(Code::PreconditionFailed, format!("there is no deployment `{name}`"))),
         },

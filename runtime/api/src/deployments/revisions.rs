@@ -7,8 +7,8 @@ use tidemill_core::DeploymentName;
 use super::get::find;
 use super::json::DeploymentJson;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -24,9 +24,9 @@ use crate::wire::ok;
 )]
 pub async fn revisions(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let scope = format!("revisions {name}");
     let request = page_request(&params, &scope)?;

@@ -7,10 +7,10 @@ use axum::response::Response;
 use tidemill_core::{DeploymentName, Revision};
 use utoipa::ToSchema;
 
-use super::json::DeployedJson;
+use super::json::DeployResultJson;
 use super::put::expected_revision;
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Object, RawParams, headers};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{JsonBody, PathParams, RawQuery, headers};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -36,18 +36,18 @@ pub struct RollbackRequest {
     ),
     request_body(content = Option<RollbackRequest>),
     responses(
-        (status = 200, body = DeployedJson<'_>, description = "changed, or as it was, or a dry run"),
+        (status = 200, body = DeployResultJson<'_>, description = "changed, or as it was, or a dry run"),
         (status = 404, body = ProblemBody, description = "there is no such deployment or revision, or its component was deleted"),
         (status = 412, body = ProblemBody, description = "it is at another revision"),
     )
 )]
 pub async fn rollback(
     State(state): State<ApiState>,
-    At(name): At<DeploymentName>,
-    query: RawParams,
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
     headers: HeaderMap,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
     let expected = headers::expected(&headers)?;
     let to = body.fields(|fields, problems| match fields.take("revision") {
@@ -56,7 +56,7 @@ pub async fn rollback(
     })?;
     let expected = expected_revision(&state, &name, expected).await?;
     let deployed = state.host.rollback(&name, to, expected, dry_run).await?;
-    let mut response = ok(&DeployedJson::of(&deployed, dry_run));
+    let mut response = ok(&DeployResultJson::of(&deployed, dry_run));
     if let Some(tag) = headers::etag(deployed.deployment.revision) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -14,9 +14,9 @@ use tidemill_store::records::{ScanRequest, Version};
 use utoipa::ToSchema;
 
 use crate::list::{List, page_request};
-use crate::problem::{Answer, Problem, ProblemBody};
-use crate::request::headers::{self, Expected};
-use crate::request::{At, RawParams, StateKey, body};
+use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::request::headers::{self, RevisionCondition};
+use crate::request::{PathParams, RawQuery, StateKey, body};
 use crate::state::ApiState;
 use crate::wire::{json, ok};
 
@@ -65,7 +65,11 @@ pub struct StateChangeJson<'a> {
     ),
     responses((status = 200, body = List<StateEntryJson>))
 )]
-pub async fn list(State(state): State<ApiState>, At(name): At<DeploymentName>, query: RawParams) -> Answer<Response> {
+pub async fn list(
+    State(state): State<ApiState>,
+    PathParams(name): PathParams<DeploymentName>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["prefix", "limit", "cursor"])?;
     let prefix = params.text("prefix")?.unwrap_or_default().to_owned();
     let scope = format!("state {name} {prefix}");
@@ -99,9 +103,9 @@ pub async fn list(State(state): State<ApiState>, At(name): At<DeploymentName>, q
 )]
 pub async fn get(
     State(state): State<ApiState>,
-    At((name, key)): At<(DeploymentName, StateKey)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((name, key)): PathParams<(DeploymentName, StateKey)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (value, version) = state.host.state_value(&name, &key.0).await?;
     let mut response = (StatusCode::OK, value).into_response();
@@ -134,10 +138,10 @@ pub async fn get(
 )]
 pub async fn put(
     State(state): State<ApiState>,
-    At((name, key)): At<(DeploymentName, StateKey)>,
-    query: RawParams,
+    PathParams((name, key)): PathParams<(DeploymentName, StateKey)>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (parts, content) = request.into_parts();
     let expected = expected(&state, &name, &key.0, &parts.headers).await?;
@@ -171,10 +175,10 @@ pub async fn put(
 )]
 pub async fn delete(
     State(state): State<ApiState>,
-    At((name, key)): At<(DeploymentName, StateKey)>,
-    query: RawParams,
+    PathParams((name, key)): PathParams<(DeploymentName, StateKey)>,
+    query: RawQuery,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
+) -> ApiResult<StatusCode> {
     query.only(&[])?;
     let expected = expected(&state, &name, &key.0, &headers).await?;
     state.host.edit_state(&name, key.0, None, expected).await?;
@@ -182,12 +186,17 @@ pub async fn delete(
 }
 
 /// The version that the caller expects. A value that must exist is looked up, and then expected at that version.
-async fn expected(state: &ApiState, name: &DeploymentName, key: &str, headers: &HeaderMap) -> Answer<Option<Version>> {
+async fn expected(
+    state: &ApiState,
+    name: &DeploymentName,
+    key: &str,
+    headers: &HeaderMap,
+) -> ApiResult<Option<Version>> {
     Ok(match headers::expected(headers)? {
-        Expected::Anything => None,
-        Expected::Nothing => Some(Version::ABSENT),
-        Expected::At(number) => Some(Version(number.get())),
-        Expected::Something => match state.host.state_value(name, key).await {
+        RevisionCondition::Anything => None,
+        RevisionCondition::Nothing => Some(Version::ABSENT),
+        RevisionCondition::At(number) => Some(Version(number.get())),
+        RevisionCondition::Something => match state.host.state_value(name, key).await {
             Ok((_, version)) => Some(version),
             Err(error) if error.code() == Code::StateKeyNotFound => {
                 return Err(Problem::new(Code::PreconditionFailed, error.to_string()));

@@ -11,11 +11,11 @@ use tidemill_store::StoreError;
 use tidemill_store::contract::CommitMark;
 use tokio::sync::watch;
 
-use super::json::EventJson;
-use crate::problem::Answer;
-use crate::request::{RawParams, headers};
+use super::json::FeedEventJson;
+use crate::problem::ApiResult;
+use crate::request::{RawQuery, headers};
 use crate::state::ApiState;
-use crate::stream::{self, Framing, Source, Woke, wake};
+use crate::stream::{self, Framing, StreamSource, WakeCause, wake};
 
 /// Events that are read at once.
 const AT_ONCE: usize = 200;
@@ -28,17 +28,17 @@ const AT_ONCE: usize = 200;
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that was seen")),
-    responses((status = 200, body = EventJson<'_>, content_type = "text/event-stream"))
+    responses((status = 200, body = FeedEventJson<'_>, content_type = "text/event-stream"))
 )]
-pub async fn events(State(state): State<ApiState>, query: RawParams, headers: HeaderMap) -> Answer<Response> {
+pub async fn events(State(state): State<ApiState>, query: RawQuery, headers: HeaderMap) -> ApiResult<Response> {
     query.only(&[])?;
     let seen = headers::last_event_id(&headers)?;
-    let feed = Feed::begin(&state, seen).await?;
+    let feed = FeedReader::begin(&state, seen).await?;
     stream::answer(&state, Framing::Events, feed)
 }
 
 /// One reader of the feed.
-struct Feed {
+struct FeedReader {
     state: ApiState,
     after: u64,
     ready: VecDeque<Bytes>,
@@ -50,14 +50,14 @@ struct Feed {
 
 /// Why the reader has to begin anew.
 #[derive(Serialize)]
-struct Reset {
+struct FeedReset {
     /// The first event that the feed still holds.
     first: u64,
     /// The event that the feed goes on after.
     last: u64,
 }
 
-impl Feed {
+impl FeedReader {
     async fn begin(state: &ApiState, seen: Option<u64>) -> Result<Self, StoreError> {
         let (first, last) = state.host.store().feed_range().await?;
         let mut ready = VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]);
@@ -67,7 +67,7 @@ impl Feed {
             None => last,
             Some(seen) if goes_on(&seen) => seen,
             Some(_) => {
-                ready.push_back(Framing::Events.frame(Some(last), "reset", &Reset { first, last }));
+                ready.push_back(Framing::Events.frame(Some(last), "reset", &FeedReset { first, last }));
                 last
             }
         };
@@ -86,7 +86,7 @@ impl Feed {
         let entries = self.state.host.store().feed(self.after, AT_ONCE).await?;
         self.more = entries.len() == AT_ONCE;
         for entry in &entries {
-            let (name, event) = EventJson::of(entry);
+            let (name, event) = FeedEventJson::of(entry);
             self.ready.push_back(Framing::Events.frame(Some(entry.position), name, &event));
             self.after = entry.position;
         }
@@ -94,7 +94,7 @@ impl Feed {
     }
 }
 
-impl Source for Feed {
+impl StreamSource for FeedReader {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
@@ -102,9 +102,9 @@ impl Source for Feed {
             }
             if !self.more {
                 match wake(&mut self.committed, &mut self.closing).await {
-                    Woke::Changed => {}
-                    Woke::Quiet => return Some(Framing::Events.heartbeat()),
-                    Woke::Closing => return None,
+                    WakeCause::Changed => {}
+                    WakeCause::Quiet => return Some(Framing::Events.heartbeat()),
+                    WakeCause::Closing => return None,
                 }
             }
             self.committed.mark_unchanged();

@@ -5,24 +5,24 @@ use tidemill_core::{RunId, Topic};
 use tidemill_store::records::{FeedEntry, FeedEvent};
 use utoipa::ToSchema;
 
-use crate::wire::Time;
+use crate::wire::TimeJson;
 
 /// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted` or `state`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub struct EventJson<'a> {
+pub struct FeedEventJson<'a> {
     /// When it was committed.
-    at: Time,
+    at: TimeJson,
     /// What it was.
     #[serde(flatten)]
-    what: WhatJson<'a>,
+    what: FeedDetailJson<'a>,
 }
 
 /// What happened; which of these, the event's name says.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventData)]
 #[serde(untagged)]
-pub enum WhatJson<'a> {
+pub enum FeedDetailJson<'a> {
     /// `run`: a run came into a state.
     Run {
         /// The run.
@@ -96,7 +96,7 @@ pub enum WhatJson<'a> {
         /// How many schedules are silent.
         schedules: u64,
         /// When the last of them fires again.
-        until: Time,
+        until: TimeJson,
     },
     /// `posted`: a stretch posted to the ledger.
     Posted {
@@ -129,7 +129,7 @@ pub enum WhatJson<'a> {
     },
 }
 
-impl<'a> EventJson<'a> {
+impl<'a> FeedEventJson<'a> {
     /// The event's name, and what is sent.
     #[must_use]
     pub fn of(entry: &'a FeedEntry) -> (&'static str, Self) {
@@ -147,7 +147,7 @@ impl<'a> EventJson<'a> {
                 took_millis,
             } => (
                 "run",
-                WhatJson::Run {
+                FeedDetailJson::Run {
                     run: *id,
                     deployment: deployment.as_str(),
                     export: export.as_str(),
@@ -160,12 +160,13 @@ impl<'a> EventJson<'a> {
                     took_millis: *took_millis,
                 },
             ),
-            FeedEvent::Deployment { name, revision, change } => {
-                ("deployment", WhatJson::Deployment { deployment: name.as_str(), revision: revision.get(), change })
-            }
+            FeedEvent::Deployment { name, revision, change } => (
+                "deployment",
+                FeedDetailJson::Deployment { deployment: name.as_str(), revision: revision.get(), change },
+            ),
             FeedEvent::Schedule { deployment, name, change, firings, note } => (
                 "schedule",
-                WhatJson::Schedule {
+                FeedDetailJson::Schedule {
                     deployment: deployment.as_str(),
                     schedule: name.as_str(),
                     change,
@@ -175,7 +176,7 @@ impl<'a> EventJson<'a> {
             ),
             FeedEvent::Subscription { deployment, name, topic, change, events, note } => (
                 "subscription",
-                WhatJson::Subscription {
+                FeedDetailJson::Subscription {
                     deployment: deployment.as_str(),
                     subscription: name.as_str(),
                     topic: topic.as_ref().map(Topic::as_str),
@@ -184,12 +185,13 @@ impl<'a> EventJson<'a> {
                     note: note.as_deref(),
                 },
             ),
-            FeedEvent::ClockSetBack { back_millis, schedules, until } => {
-                ("clock", WhatJson::Clock { back_ms: *back_millis, schedules: *schedules, until: Time(*until) })
-            }
+            FeedEvent::ClockSetBack { back_millis, schedules, until } => (
+                "clock",
+                FeedDetailJson::Clock { back_ms: *back_millis, schedules: *schedules, until: TimeJson(*until) },
+            ),
             FeedEvent::Posted { stream, run, currency, entries, net_revenue } => (
                 "posted",
-                WhatJson::Posted {
+                FeedDetailJson::Posted {
                     stream: stream.as_str(),
                     run: *run,
                     currency,
@@ -199,7 +201,7 @@ impl<'a> EventJson<'a> {
             ),
             FeedEvent::State { deployment, key, change, bytes, before, after } => (
                 "state",
-                WhatJson::State {
+                FeedDetailJson::State {
                     deployment: deployment.as_str(),
                     key,
                     change,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tidemill_control::ClockSetBack;
 use utoipa::ToSchema;
 
-use crate::wire::Time;
+use crate::wire::TimeJson;
 
 /// How the host is now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,7 +25,7 @@ pub struct HealthJson<'a> {
     /// Its present life; raised at each start.
     pub epoch: u64,
     /// The host's clock.
-    pub now: Time,
+    pub now: TimeJson,
     /// Runs that are executed now.
     pub running: u32,
     /// The zone data that schedules go by.
@@ -58,7 +58,7 @@ pub struct ClockSetBackJson {
     /// How many schedules are silent.
     pub schedules: u64,
     /// When the last of them fires again.
-    pub until: Time,
+    pub until: TimeJson,
     /// The first 20 of them, by deployment and name.
     pub silent: Vec<SilentJson>,
 }
@@ -72,7 +72,7 @@ pub struct SilentJson {
     /// The schedule.
     pub schedule: String,
     /// When it fires again.
-    pub next: Time,
+    pub next: TimeJson,
 }
 
 impl From<ClockSetBack> for ClockSetBackJson {
@@ -80,12 +80,12 @@ impl From<ClockSetBack> for ClockSetBackJson {
         let silent = found.named.into_iter().map(|(deployment, schedule, next)| SilentJson {
             deployment: deployment.to_string(),
             schedule: schedule.to_string(),
-            next: Time(next),
+            next: TimeJson(next),
         });
         Self {
             back_ms: found.back_millis,
             schedules: found.schedules,
-            until: Time(found.until),
+            until: TimeJson(found.until),
             silent: silent.collect(),
         }
     }
@@ -114,7 +114,7 @@ pub struct StoreJson {
 #[schema(as = Scrub)]
 pub struct ScrubJson {
     /// When it began.
-    pub at: Time,
+    pub at: TimeJson,
     /// How many records it verified.
     pub records: u64,
     /// Their bytes.

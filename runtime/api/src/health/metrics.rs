@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use tidemill_core::Code;
 
-use crate::problem::{Answer, Problem};
-use crate::request::RawParams;
+use crate::problem::{ApiResult, Problem};
+use crate::request::RawQuery;
 use crate::state::ApiState;
 
 /// Shows the host's figures
@@ -17,7 +17,7 @@ use crate::state::ApiState;
     get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "application/openmetrics-text"))
 )]
-pub async fn metrics(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn metrics(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let text = state
         .host

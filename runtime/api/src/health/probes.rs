@@ -4,7 +4,7 @@ use axum::extract::State;
 use tidemill_core::Code;
 use tidemill_store::contract::StoreHealth;
 
-use crate::problem::{Answer, Problem, ProblemBody};
+use crate::problem::{ApiResult, Problem, ProblemBody};
 use crate::state::ApiState;
 
 /// Says that the process lives
@@ -24,7 +24,7 @@ pub async fn healthz() -> &'static str {
         (status = 503, body = ProblemBody, description = "not now; says why"),
     )
 )]
-pub async fn readyz(State(state): State<ApiState>) -> Answer<&'static str> {
+pub async fn readyz(State(state): State<ApiState>) -> ApiResult<&'static str> {
     let readiness = state.host.ready();
     if readiness.ready {
         return Ok("ready\n");

@@ -6,8 +6,8 @@ use tidemill_control::{ClockSetBack, ZoneReport};
 use tidemill_store::contract::StoreHealth;
 
 use super::json::{HealthJson, ScrubJson, StoreJson, ZonesJson};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -16,7 +16,7 @@ use crate::wire::ok;
     get, path = "/v1/health", tag = "health",
     responses((status = 200, body = HealthJson<'_>, description = "also where something is amiss"))
 )]
-pub async fn health(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let (host, store) = (&state.host, state.host.store());
     let readiness = host.ready();

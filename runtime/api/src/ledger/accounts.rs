@@ -7,8 +7,8 @@ use tidemill_core::DeploymentName;
 use super::json::AccountJson;
 use crate::deployments::get::check_known;
 use crate::list::List;
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -18,7 +18,7 @@ use crate::wire::ok;
     params(("stream" = Option<String>, Query, description = "of this stream")),
     responses((status = 200, body = List<AccountJson<'_>>, description = "all of them"))
 )]
-pub async fn accounts(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream"])?;
     let stream = params.parsed::<DeploymentName>("stream")?;
     let totals = state.host.store().account_totals(stream.as_ref()).await?;

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::json::CheckJson;
-use crate::problem::Answer;
-use crate::request::{Object, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{JsonBody, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -14,7 +14,7 @@ use crate::wire::ok;
     post, path = "/v1/ledger/check", tag = "ledger",
     responses((status = 200, body = CheckJson<'_>, description = "also where it finds differences"))
 )]
-pub async fn check(State(state): State<ApiState>, query: RawParams, body: Object) -> Answer<Response> {
+pub async fn check(State(state): State<ApiState>, query: RawQuery, body: JsonBody) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let check = state.host.store().check_ledger().await?;

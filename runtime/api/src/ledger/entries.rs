@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::DeploymentName;
 
-use super::json::EntryJson;
+use super::json::LedgerEntryJson;
 use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -20,9 +20,9 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
-    responses((status = 200, body = List<EntryJson<'_>>))
+    responses((status = 200, body = List<LedgerEntryJson<'_>>))
 )]
-pub async fn entries(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn entries(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream", "limit", "cursor"])?;
     let stream = params.parsed::<DeploymentName>("stream")?;
     let scope = format!("entries {stream:?}");
@@ -30,5 +30,5 @@ pub async fn entries(State(state): State<ApiState>, query: RawParams) -> Answer<
     if page.items.is_empty() {
         check_known(&state, stream.as_ref()).await?;
     }
-    Ok(ok(&List::of(&page, &scope, EntryJson::of)))
+    Ok(ok(&List::of(&page, &scope, LedgerEntryJson::of)))
 }

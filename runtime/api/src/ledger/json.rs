@@ -5,12 +5,12 @@ use tidemill_core::RunId;
 use tidemill_store::records::{AccountTotal, LedgerCheck, LedgerEntry, LedgerLeg, StreamTotal};
 use utoipa::ToSchema;
 
-use crate::wire::{StoredJson, Time, stored_json};
+use crate::wire::{StoredJson, TimeJson, stored_json};
 
 /// An entry as the ledger wrote it; immutable.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerEntry)]
-pub struct EntryJson<'a> {
+pub struct LedgerEntryJson<'a> {
     /// Its id.
     id: &'a str,
     /// The stream that it belongs to.
@@ -29,9 +29,9 @@ pub struct EntryJson<'a> {
     /// What it adds to net revenue, in minor units.
     net_revenue: i64,
     /// When it happened.
-    occurred_at: Time,
+    occurred_at: TimeJson,
     /// When it was committed.
-    posted_at: Time,
+    posted_at: TimeJson,
     /// The customer, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     customer: Option<&'a str>,
@@ -90,9 +90,9 @@ pub struct RevenueJson<'a> {
     /// The stream.
     pub stream: &'a str,
     /// From this time on,
-    pub start: Time,
+    pub start: TimeJson,
     /// and before this one.
-    pub end: Time,
+    pub end: TimeJson,
     /// Per currency, summed from the entries.
     pub totals: Vec<TotalJson>,
 }
@@ -111,7 +111,7 @@ pub struct CheckJson<'a> {
     problems: &'a [String],
 }
 
-impl<'a> EntryJson<'a> {
+impl<'a> LedgerEntryJson<'a> {
     /// The entry as it is sent.
     #[must_use]
     pub fn of(entry: &'a LedgerEntry) -> Self {

@@ -6,8 +6,8 @@ use tidemill_core::{Code, DeploymentName, Timestamp};
 
 use super::json::{RevenueJson, TotalJson};
 use crate::deployments::get::check_known;
-use crate::problem::{Answer, Problem};
-use crate::request::RawParams;
+use crate::problem::{ApiResult, Problem};
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -21,7 +21,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = RevenueJson<'_>))
 )]
-pub async fn revenue(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream", "start", "end"])?;
     let stream = params
         .parsed::<DeploymentName>("stream")?

@@ -5,8 +5,8 @@ use axum::response::Response;
 use tidemill_core::{Code, ModuleName};
 
 use super::json::{ModuleJson, ModuleVersionJson};
-use crate::problem::{Answer, Problem};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -16,7 +16,11 @@ use crate::wire::ok;
     params(("name" = String, Path, description = "the module")),
     responses((status = 200, body = ModuleJson<'_>))
 )]
-pub async fn get(State(state): State<ApiState>, At(name): At<ModuleName>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(name): PathParams<ModuleName>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let versions = state.host.store().versions(&name).await?;
     if versions.is_empty() {

@@ -6,7 +6,7 @@ use tidemill_store::records::ModuleVersion;
 use utoipa::ToSchema;
 
 use crate::components::json::ComponentJson;
-use crate::wire::Time;
+use crate::wire::TimeJson;
 
 /// A version of a module: a name for a component.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,7 +20,7 @@ pub struct ModuleVersionJson<'a> {
     #[schema(value_type = String)]
     component: ComponentDigest,
     /// When it was named.
-    created_at: Time,
+    created_at: TimeJson,
 }
 
 impl<'a> ModuleVersionJson<'a> {
@@ -49,7 +49,7 @@ pub struct ModuleJson<'a> {
 /// What an upload made.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Uploaded)]
-pub struct UploadedJson<'a> {
+pub struct UploadResultJson<'a> {
     /// The module.
     pub module: &'a str,
     /// The version.

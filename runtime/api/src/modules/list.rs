@@ -5,8 +5,8 @@ use axum::response::Response;
 
 use super::json::ModuleVersionJson;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -19,7 +19,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<ModuleVersionJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let page = state.host.store().modules(page_request(&params, "modules")?).await?;
     Ok(ok(&List::of(&page, "modules", ModuleVersionJson::of)))

@@ -11,7 +11,7 @@ use tempfile::TempPath;
 use tidemill_core::{Code, ComponentDigest};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::problem::{Answer, Problem};
+use crate::problem::{ApiResult, Problem};
 use crate::request::body::{broken, too_slow};
 
 /// How the name of an upload's file begins and ends.
@@ -19,7 +19,7 @@ const PREFIX: &str = "upload-";
 const SUFFIX: &str = ".wasm";
 
 /// What came.
-pub(super) struct Received {
+pub(super) struct ReceivedUpload {
     /// Where it lies; removed when this is dropped.
     pub(super) file: TempPath,
     /// The sha256 of its bytes.
@@ -33,7 +33,7 @@ pub(super) struct Received {
 /// # Errors
 /// [`Code::ComponentTooLarge`], [`Code::RequestTimeout`], [`Code::DiskFull`], and [`Code::StoreUnavailable`] where the
 /// folder cannot be written.
-pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Duration) -> Answer<Received> {
+pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Duration) -> ApiResult<ReceivedUpload> {
     let (file, path) = create(folder).await.map_err(failed)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut hash = Sha256::new();
@@ -52,7 +52,7 @@ pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Dura
     file.flush().await.map_err(failed)?;
     // What is admitted is named in the store, so its bytes must survive a power cut first.
     file.sync_all().await.map_err(failed)?;
-    Ok(Received { file: path, digest: ComponentDigest::from_bytes(hash.finalize().into()), size })
+    Ok(ReceivedUpload { file: path, digest: ComponentDigest::from_bytes(hash.finalize().into()), size })
 }
 
 /// Removes what uploads have left in `folder` that a host did not live to end. Called before there are uploads.

@@ -7,11 +7,11 @@ use tidemill_core::ModuleName;
 use tidemill_core::manifest::ModuleVersion;
 use tidemill_store::records::PutVersion;
 
-use super::json::UploadedJson;
+use super::json::UploadResultJson;
 use super::receive::{receive, too_large};
 use crate::components::json::ComponentJson;
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams, body};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery, body};
 use crate::state::ApiState;
 use crate::wire::json;
 
@@ -26,8 +26,8 @@ use crate::wire::json;
     ),
     request_body(content = String, content_type = "application/wasm", description = "the component, at most 64 MiB"),
     responses(
-        (status = 200, body = UploadedJson<'_>, description = "the version was there with the same bytes"),
-        (status = 201, body = UploadedJson<'_>, description = "it is there now"),
+        (status = 200, body = UploadResultJson<'_>, description = "the version was there with the same bytes"),
+        (status = 201, body = UploadResultJson<'_>, description = "it is there now"),
         (status = 409, body = ProblemBody, description = "the version has other bytes"),
         (status = 413, body = ProblemBody, description = "the component is too large"),
         (status = 422, body = ProblemBody, description = "it cannot run here; `errors` has every problem"),
@@ -35,10 +35,10 @@ use crate::wire::json;
 )]
 pub async fn upload(
     State(state): State<ApiState>,
-    At((module, version)): At<(ModuleName, ModuleVersion)>,
-    query: RawParams,
+    PathParams((module, version)): PathParams<(ModuleName, ModuleVersion)>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (parts, content) = request.into_parts();
     let most = state.config.component_bytes;
@@ -54,5 +54,5 @@ pub async fn upload(
         PutVersion::Same => StatusCode::OK,
     };
     let component = ComponentJson::of(&uploaded.component);
-    Ok(json(status, &UploadedJson { module: module.as_str(), version: version.as_str(), component }))
+    Ok(json(status, &UploadResultJson { module: module.as_str(), version: version.as_str(), component }))
 }

@@ -13,11 +13,11 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::problem::{Answer, FieldProblem, ProblemBody};
-use crate::request::RawParams;
+use crate::problem::{ApiResult, FieldProblem, ProblemBody};
+use crate::request::RawQuery;
 use crate::{
-    components, deployments, events, health, ledger, modules, operations, page, parked, runs, schedules, streams,
-    subscriptions, topics,
+    components, deployments, events, health, ledger, modules, operations, parked, runs, schedules, streams,
+    subscriptions, topics, web,
 };
 
 /// All of it.
@@ -116,19 +116,19 @@ use crate::{
         health::probes::readyz,
         health::metrics::metrics,
         document,
-        page::status_page,
-        page::error_page,
+        web::status_page,
+        web::error_page,
     ),
     components(schemas(ProblemBody, FieldProblem)),
     security(("token" = [])),
-    modifiers(&Everywhere),
+    modifiers(&CommonResponses),
 )]
-struct Document;
+struct OpenApiDocument;
 
 /// What every operation has in common: the token, and that it may be refused with a problem. Its name is made unique by its tag.
-struct Everywhere;
+struct CommonResponses;
 
-impl Modify for Everywhere {
+impl Modify for CommonResponses {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         if let Some(components) = openapi.components.as_mut() {
             let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -181,7 +181,7 @@ fn operation_id(method: HttpMethod, path: &str) -> String {
 
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
     // Types of our own have no way to fail, and a test reads the text.
-    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    let mut document = serde_json::to_value(OpenApiDocument::openapi()).unwrap_or_default();
     constraints::apply(&mut document);
     serde_json::to_vec_pretty(&document).unwrap_or_default().into()
 });
@@ -197,7 +197,7 @@ pub fn text() -> Bytes {
     get, path = "/openapi.json", tag = "health",
     responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1"))
 )]
-pub async fn document(query: RawParams) -> Answer<Response> {
+pub async fn document(query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let mut response = (StatusCode::OK, text()).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

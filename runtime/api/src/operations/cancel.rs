@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::json::OperationJson;
-use crate::problem::Answer;
-use crate::request::{At, Object, RawParams, Word};
+use crate::problem::ApiResult;
+use crate::request::{JsonBody, PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -20,10 +20,10 @@ use crate::wire::ok;
 )]
 pub async fn cancel(
     State(state): State<ApiState>,
-    At(id): At<Word>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams(id): PathParams<PathWord>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     Ok(ok(&OperationJson::of(&state.host.cancel_operation(&id.0).await?)))

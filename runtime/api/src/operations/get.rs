@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::json::OperationJson;
-use crate::problem::Answer;
-use crate::request::{At, RawParams, Word};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -15,7 +15,11 @@ use crate::wire::ok;
     params(("id" = String, Path, description = "the operation")),
     responses((status = 200, body = OperationJson<'_>))
 )]
-pub async fn get(State(state): State<ApiState>, At(id): At<Word>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<PathWord>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     Ok(ok(&OperationJson::of(&state.host.operation(&id.0).await?)))
 }

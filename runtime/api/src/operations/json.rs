@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::runs::FilterJson;
-use crate::wire::{Time, json_at};
+use crate::wire::{TimeJson, json_at};
 
 /// Every action on runs by its name.
 pub const ACTIONS: [(&str, Action); 3] =
@@ -36,10 +36,10 @@ pub struct OperationJson<'a> {
     /// Those that were left out, because by then they were in no state for it, or the overlap policy said so.
     failed: u64,
     /// When it was asked for.
-    created_at: Time,
+    created_at: TimeJson,
     /// When it was through, or was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended_at: Option<Time>,
+    ended_at: Option<TimeJson>,
 }
 
 /// Tells that an operation has begun, and where to look how far it has come.
@@ -81,9 +81,9 @@ pub enum TaskJson<'a> {
         /// and its schedule.
         schedule: &'a str,
         /// The first instant of the range,
-        start: Time,
+        start: TimeJson,
         /// and the first after it.
-        end: Time,
+        end: TimeJson,
         /// What a firing does while runs of the schedule have not ended.
         overlap: &'static str,
     },
@@ -97,10 +97,10 @@ pub enum TaskJson<'a> {
         /// and its subscription.
         subscription: &'a str,
         /// Events published at or after this time,
-        since: Time,
+        since: TimeJson,
         /// and before this one; up to now where it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
-        until: Option<Time>,
+        until: Option<TimeJson>,
     },
 }
 
@@ -167,7 +167,7 @@ impl<'a> OperationJson<'a> {
             done: operation.done,
             failed: operation.failed,
             created_at: operation.created_at.into(),
-            ended_at: operation.ended_at.map(Time),
+            ended_at: operation.ended_at.map(TimeJson),
         }
     }
 }
@@ -193,16 +193,16 @@ impl<'a> TaskJson<'a> {
                 action: "backfill",
                 deployment: deployment.as_str(),
                 schedule: schedule.as_str(),
-                start: Time(*start),
-                end: Time(*end),
+                start: TimeJson(*start),
+                end: TimeJson(*end),
                 overlap: overlap.as_str(),
             },
             Task::Replay { deployment, subscription, since, until } => Self::Replay {
                 action: "replay",
                 deployment: deployment.as_str(),
                 subscription: subscription.as_str(),
-                since: Time(*since),
-                until: until.map(Time),
+                since: TimeJson(*since),
+                until: until.map(TimeJson),
             },
         }
     }

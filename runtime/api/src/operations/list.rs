@@ -6,8 +6,8 @@ use tidemill_store::records::OperationState;
 
 use super::json::OperationJson;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::{RawParams, bad};
+use crate::problem::ApiResult;
+use crate::request::{RawQuery, bad};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -24,7 +24,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<OperationJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["state", "limit", "cursor"])?;
     let wanted = match params.text("state")? {
         None | Some("running") => Some(OperationState::Running),

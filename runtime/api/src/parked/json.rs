@@ -6,7 +6,7 @@ use tidemill_core::{Code, Failure, RunId};
 use tidemill_store::records::{ParkedGroup, ParkedRun};
 use utoipa::ToSchema;
 
-use crate::wire::Time;
+use crate::wire::TimeJson;
 
 /// A run that waits for a person.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,9 +20,9 @@ pub struct ParkedJson {
     /// `parked`, or `cancelled` if it could not undo what it did.
     state: &'static str,
     /// Since when it waits.
-    since: Time,
+    since: TimeJson,
     /// When it was asked for.
-    created_at: Time,
+    created_at: TimeJson,
     /// The try after which it was parked.
     attempt: u32,
     /// The code of its failure.
@@ -55,7 +55,7 @@ impl ParkedJson {
 /// The parked runs of one deployment with one code.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ParkedGroup)]
-pub struct GroupJson {
+pub struct ParkedGroupJson {
     /// The deployment.
     deployment: String,
     /// The code of their failures.
@@ -66,12 +66,12 @@ pub struct GroupJson {
     /// How many there are.
     runs: u64,
     /// When the first of them was parked.
-    oldest: Time,
+    oldest: TimeJson,
     /// When the last of them was.
-    newest: Time,
+    newest: TimeJson,
 }
 
-impl From<ParkedGroup> for GroupJson {
+impl From<ParkedGroup> for ParkedGroupJson {
     fn from(group: ParkedGroup) -> Self {
         Self {
             deployment: group.deployment.to_string(),
@@ -90,7 +90,7 @@ fn fix(code: &str) -> Option<String> {
 
 /// A page of the inbox.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Inbox {
+pub struct ParkedPage {
     /// Runs that wait for a person, the newest first.
     pub items: Vec<ParkedJson>,
     /// The `cursor` of the next page; left out where this is the last.
@@ -98,5 +98,5 @@ pub struct Inbox {
     pub next: Option<String>,
     /// All that the filter means, counted by deployment and code, the largest group first. On the first page only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub groups: Option<Vec<GroupJson>>,
+    pub groups: Option<Vec<ParkedGroupJson>>,
 }

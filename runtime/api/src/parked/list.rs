@@ -7,11 +7,11 @@ use tidemill_core::run::RunState;
 use tidemill_core::wire::PageCursor;
 use tidemill_store::records::ParkedFilter;
 
-use super::json::{GroupJson, Inbox, ParkedJson};
+use super::json::{ParkedGroupJson, ParkedJson, ParkedPage};
 use crate::deployments::get::check_known;
 use crate::list::page_request;
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::runs::filter::codes;
 use crate::state::ApiState;
 use crate::wire::ok;
@@ -28,16 +28,16 @@ use crate::wire::ok;
         ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
-    responses((status = 200, body = Inbox))
+    responses((status = 200, body = ParkedPage))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "code", "limit", "cursor"])?;
     let filter = ParkedFilter { deployment: params.parsed::<DeploymentName>("deployment")?, codes: codes(&params)? };
     let scope = format!("parked {filter:?}");
     let request = page_request(&params, &scope)?;
     let store = state.host.store();
     let groups = match request.cursor {
-        None => Some(store.parked_groups(filter.clone()).await?.into_iter().map(GroupJson::from).collect()),
+        None => Some(store.parked_groups(filter.clone()).await?.into_iter().map(ParkedGroupJson::from).collect()),
         Some(_) => None,
     };
     let deployment = filter.deployment.clone();
@@ -56,5 +56,5 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
         check_known(&state, deployment.as_ref()).await?;
     }
     let next = page.next.map(|place| PageCursor::new(place).encode(&scope));
-    Ok(ok(&Inbox { items, next, groups }))
+    Ok(ok(&ParkedPage { items, next, groups }))
 }

@@ -9,14 +9,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tidemill_core::Code;
 
-use crate::problem::{Answer, Problem};
+use crate::problem::{ApiResult, Problem};
 
 /// Reads a body of at most `most` bytes.
 ///
 /// # Errors
 /// [`Code::BodyTooLarge`], at once where `content-length` says so; [`Code::RequestTimeout`] where it is not all there
 /// within `timeout`; [`Code::BadHeader`] where it breaks off.
-pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duration) -> Answer<Bytes> {
+pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duration) -> ApiResult<Bytes> {
     refuse_announced(headers, most as u64)?;
     tokio::time::timeout(timeout, collect(body, most)).await.map_err(|_| too_slow(timeout))?
 }
@@ -25,7 +25,7 @@ pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duratio
 ///
 /// # Errors
 /// [`Code::BodyTooLarge`].
-pub fn refuse_announced(headers: &HeaderMap, most: u64) -> Answer<()> {
+pub fn refuse_announced(headers: &HeaderMap, most: u64) -> ApiResult<()> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(()) }
 }
@@ -47,7 +47,7 @@ pub fn broken(cause: impl std::fmt::Display) -> Problem {
     Problem::new(Code::BadHeader, "the body broke off, or its chunks are not as HTTP has them").log(cause)
 }
 
-async fn collect(body: Body, most: usize) -> Answer<Bytes> {
+async fn collect(body: Body, most: usize) -> ApiResult<Bytes> {
     let mut pieces = body.into_data_stream();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use tidemill_core::{Code, Revision};
 
 use crate::config::{KEY_BYTES, WAIT_MOST};
-use crate::problem::{Answer, Problem, quoted};
+use crate::problem::{ApiResult, Problem, quoted};
 
 /// A caller's own name for a request, so that it is carried out once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -19,7 +19,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 ///
 /// # Errors
 /// [`Code::BadHeader`] where it is repeated or is not ASCII.
-pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Answer<Option<&'a str>> {
+pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> ApiResult<Option<&'a str>> {
     let mut all = headers.get_all(name).iter();
     let Some(first) = all.next() else { return Ok(None) };
     if all.next().is_some() {
@@ -39,7 +39,7 @@ fn bad(name: &HeaderName, value: &str, rule: &str) -> Problem {
 ///
 /// # Errors
 /// [`Code::BadHeader`] where `wait` is not a whole number of seconds.
-pub fn wait(headers: &HeaderMap) -> Answer<Option<Duration>> {
+pub fn wait(headers: &HeaderMap) -> ApiResult<Option<Duration>> {
     let mut wait = None;
     for value in headers.get_all(PREFER) {
         let text = value.to_str().map_err(|_| Problem::new(Code::BadHeader, "`prefer` is not visible ASCII"))?;
@@ -63,7 +63,7 @@ pub fn wait(headers: &HeaderMap) -> Answer<Option<Duration>> {
 ///
 /// # Errors
 /// [`Code::BadHeader`] where it is empty, longer than 255 bytes or not visible ASCII.
-pub fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
+pub fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     match one(headers, &IDEMPOTENCY_KEY)? {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES => {
             Err(bad(&IDEMPOTENCY_KEY, key, "it has 1 to 255 visible ASCII characters"))
@@ -74,7 +74,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
 
 /// What the caller believes of a deployment before it is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum RevisionCondition {
     /// Nothing.
     Anything,
     /// That it is there.
@@ -89,19 +89,19 @@ pub enum Expected {
 ///
 /// # Errors
 /// [`Code::BadHeader`] where they are not an entity tag that the API gives out, or both are there.
-pub fn expected(headers: &HeaderMap) -> Answer<Expected> {
+pub fn expected(headers: &HeaderMap) -> ApiResult<RevisionCondition> {
     match (one(headers, &IF_MATCH)?, one(headers, &IF_NONE_MATCH)?) {
-        (None, None) => Ok(Expected::Anything),
+        (None, None) => Ok(RevisionCondition::Anything),
         (Some(_), Some(_)) => Err(Problem::new(Code::BadHeader, "use either `if-match` or `if-none-match`")),
-        (Some("*"), None) => Ok(Expected::Something),
-        (None, Some("*")) => Ok(Expected::Nothing),
+        (Some("*"), None) => Ok(RevisionCondition::Something),
+        (None, Some("*")) => Ok(RevisionCondition::Nothing),
         (None, Some(other)) => Err(bad(&IF_NONE_MATCH, other, "only `*` is understood: it must not be there yet")),
         (Some(tag), None) => tag
             .strip_prefix('"')
             .and_then(|tag| tag.strip_suffix('"'))
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
-            .map(|number| Expected::At(Revision::new(number)))
+            .map(|number| RevisionCondition::At(Revision::new(number)))
             .ok_or_else(|| bad(&IF_MATCH, tag, "it is the `ETag` of the deployment, such as `\"3\"`")),
     }
 }
@@ -116,7 +116,7 @@ pub fn etag(revision: Revision) -> Option<HeaderValue> {
 ///
 /// # Errors
 /// [`Code::BadHeader`] where it is not an id that the feed gave out.
-pub fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
+pub fn last_event_id(headers: &HeaderMap) -> ApiResult<Option<u64>> {
     match one(headers, &LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| bad(&LAST_EVENT_ID, text, "it is the id of an event")),
@@ -138,7 +138,7 @@ pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 ///
 /// # Errors
 /// [`Code::UnsupportedMediaType`].
-pub fn json(headers: &HeaderMap) -> Answer<()> {
+pub fn json(headers: &HeaderMap) -> ApiResult<()> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     // What nearly everybody sends.
     if kind.as_bytes() == b"application/json" {
@@ -150,7 +150,7 @@ pub fn json(headers: &HeaderMap) -> Answer<()> {
     .map_err(|problem| problem.fix("Send `Content-Type: application/json`."))
 }
 
-fn content_type(headers: &HeaderMap, good: impl Fn(&str) -> bool) -> Answer<()> {
+fn content_type(headers: &HeaderMap, good: impl Fn(&str) -> bool) -> ApiResult<()> {
     let Some(text) = one(headers, &CONTENT_TYPE)? else { return Ok(()) };
     if good(&essence(text).to_ascii_lowercase()) {
         return Ok(());
@@ -187,9 +187,9 @@ mod tests {
 
     #[test]
     fn if_match_takes_the_tags_that_were_given_out() {
-        assert_eq!(expected(&with(IF_MATCH, "\"3\"")).unwrap(), Expected::At(Revision::new(3)));
-        assert_eq!(expected(&with(IF_MATCH, "*")).unwrap(), Expected::Something);
-        assert_eq!(expected(&with(IF_NONE_MATCH, "*")).unwrap(), Expected::Nothing);
+        assert_eq!(expected(&with(IF_MATCH, "\"3\"")).unwrap(), RevisionCondition::At(Revision::new(3)));
+        assert_eq!(expected(&with(IF_MATCH, "*")).unwrap(), RevisionCondition::Something);
+        assert_eq!(expected(&with(IF_NONE_MATCH, "*")).unwrap(), RevisionCondition::Nothing);
         assert_eq!(etag(Revision::new(3)).unwrap(), "\"3\"");
         for bad in ["3", "W/\"3\"", "\"x\"", "\"1\", \"2\"", "\"+3\"", ""] {
             assert!(expected(&with(IF_MATCH, bad)).is_err(), "{bad}");

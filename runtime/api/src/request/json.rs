@@ -8,17 +8,17 @@ use tidemill_core::wire::{self, InvalidJson, json};
 
 use super::{body, headers};
 use crate::config::{DOCUMENT_BYTES, NOTE_BYTES};
-use crate::problem::{Answer, Problem};
+use crate::problem::{ApiResult, Problem};
 use crate::state::ApiState;
 
 /// The body of a request that is a JSON object, or is left out.
 #[derive(Debug)]
-pub struct Object(wire::ObjectReader);
+pub struct JsonBody(wire::ObjectReader);
 
-impl FromRequest<ApiState> for Object {
+impl FromRequest<ApiState> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &ApiState) -> Answer<Self> {
+    async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (parts, content) = request.into_parts();
         if parts.method == Method::POST && parts.headers.contains_key(headers::IDEMPOTENCY_KEY) {
             return Err(Problem::new(Code::BadHeader, "this request does not take an `idempotency-key`")
@@ -33,12 +33,12 @@ impl FromRequest<ApiState> for Object {
     }
 }
 
-impl Object {
+impl JsonBody {
     /// Reads a JSON object.
     ///
     /// # Errors
     /// [`Code::BadJson`] with the position; [`Code::BadField`] where it is another value.
-    pub fn read(bytes: &[u8]) -> Answer<Self> {
+    pub fn read(bytes: &[u8]) -> ApiResult<Self> {
         match json::parse(bytes, DOCUMENT_BYTES).map_err(bad_json)? {
             Value::Object(fields) => Ok(Self(wire::ObjectReader::new(String::new(), fields))),
             _ => Err(Problem::new(Code::BadField, "the body is a JSON value, but no object")),
@@ -49,7 +49,7 @@ impl Object {
     ///
     /// # Errors
     /// [`Code::UnknownField`].
-    pub fn nothing(self) -> Answer<()> {
+    pub fn nothing(self) -> ApiResult<()> {
         let mut problems = Vec::new();
         self.0.finish(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(Problem::of_fields(Code::UnknownField, problems)) }
@@ -63,7 +63,7 @@ impl Object {
     pub fn fields<T>(
         mut self,
         take: impl FnOnce(&mut wire::ObjectReader, &mut Vec<wire::InputProblem>) -> Option<T>,
-    ) -> Answer<T> {
+    ) -> ApiResult<T> {
         let mut problems = Vec::new();
         let taken = take(&mut self.0, &mut problems);
         self.0.finish(&mut problems);
@@ -78,7 +78,7 @@ impl Object {
     ///
     /// # Errors
     /// [`Code::BadField`] and [`Code::UnknownField`], with pointers.
-    pub fn note(self) -> Answer<String> {
+    pub fn note(self) -> ApiResult<String> {
         self.fields(|fields, problems| match fields.take("note") {
             None => Some(String::new()),
             Some(note) => note.text(NOTE_BYTES, problems),
@@ -100,39 +100,39 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_refused_with_the_nearest_name() {
-        let problem = Object::read(br#"{"nte": "x", "~/": 1}"#).unwrap().note().unwrap_err();
+        let problem = JsonBody::read(br#"{"nte": "x", "~/": 1}"#).unwrap().note().unwrap_err();
         assert_eq!(problem.code(), "host/unknown-field");
         let field = problem.body().errors.iter().find(|field| field.pointer == "/nte").unwrap();
         assert!(field.fix.as_deref().unwrap().contains("`note`"));
         assert!(problem.body().errors.iter().any(|field| field.pointer == "/~0~1"));
-        assert!(Object::read(b"{\"x\": 1}").unwrap().nothing().is_err());
+        assert!(JsonBody::read(b"{\"x\": 1}").unwrap().nothing().is_err());
     }
 
     #[test]
     fn bad_json_is_refused_with_its_place() {
-        let problem = Object::read(b"{\n  \"note\": }").unwrap_err();
+        let problem = JsonBody::read(b"{\n  \"note\": }").unwrap_err();
         assert_eq!(problem.code(), "host/bad-json");
         assert!(problem.body().detail.contains("line 2"), "{}", problem.body().detail);
     }
 
     #[test]
     fn a_field_of_another_type_is_refused_with_its_pointer() {
-        let problem = Object::read(br#"{"note": 7}"#).unwrap().note().unwrap_err();
+        let problem = JsonBody::read(br#"{"note": 7}"#).unwrap().note().unwrap_err();
         assert_eq!((problem.code(), problem.body().errors[0].pointer.as_str()), ("host/bad-field", "/note"));
-        assert_eq!(Object::read(br#"{"note": "x"}"#).unwrap().note().unwrap(), "x");
+        assert_eq!(JsonBody::read(br#"{"note": "x"}"#).unwrap().note().unwrap(), "x");
         let long = format!("{{\"note\": \"{}\"}}", "x".repeat(NOTE_BYTES + 1));
-        assert!(Object::read(long.as_bytes()).unwrap().note().is_err());
+        assert!(JsonBody::read(long.as_bytes()).unwrap().note().is_err());
     }
 
     proptest! {
         #[test]
         fn no_body_makes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Object::read(&bytes).and_then(Object::note);
+            let _ = JsonBody::read(&bytes).and_then(JsonBody::note);
         }
 
         #[test]
         fn nothing_like_json_makes_a_panic(text in "[\\[\\]{}\",:0-9a-z \\\\~/-]{0,200}") {
-            let _ = Object::read(text.as_bytes()).and_then(Object::note);
+            let _ = JsonBody::read(text.as_bytes()).and_then(JsonBody::note);
         }
     }
 }

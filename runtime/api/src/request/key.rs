@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::headers::{self, IDEMPOTENCY_KEY};
-use crate::problem::{Answer, Problem};
+use crate::problem::{ApiResult, Problem};
 
 /// The `Idempotency-Key` of a request, for a handler that honours it.
 ///
@@ -16,7 +16,7 @@ pub struct IdempotencyKey(pub Option<String>);
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
         let key = headers::idempotency_key(&parts.headers)?;
         parts.headers.remove(&IDEMPOTENCY_KEY);
         Ok(Self(key))

@@ -9,7 +9,7 @@ mod key;
 mod path;
 mod query;
 
-pub use json::Object;
+pub use json::JsonBody;
 pub use key::IdempotencyKey;
-pub use path::{At, Place, StateKey, Word};
-pub use query::{Params, RawParams, bad, label};
+pub use path::{InboxIndex, PathParams, PathWord, StateKey};
+pub use query::{QueryParams, RawQuery, bad, label};

@@ -10,11 +10,11 @@ use tidemill_core::{
 };
 
 use crate::config::KEY_BYTES;
-use crate::problem::{Answer, Problem, quoted};
+use crate::problem::{ApiResult, Problem, quoted};
 
 /// The names in the path of a request, percent-decoded and checked; a tuple where there are several.
 #[derive(Debug, Clone)]
-pub struct At<T>(pub T);
+pub struct PathParams<T>(pub T);
 
 /// What a path may name.
 pub trait FromPath: Sized {
@@ -22,7 +22,7 @@ pub trait FromPath: Sized {
     ///
     /// # Errors
     /// [`Code::BadName`] where a parameter is not a name of this kind.
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self>;
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self>;
 }
 
 fn bad_name(text: &str, why: InvalidName) -> Problem {
@@ -32,7 +32,7 @@ fn bad_name(text: &str, why: InvalidName) -> Problem {
 macro_rules! names {
     ($($name:ty),*) => {$(
         impl FromPath for $name {
-            fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+            fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
                 let text = params.next().unwrap_or_default();
                 text.parse().map_err(|why| bad_name(text, why))
             }
@@ -43,17 +43,17 @@ macro_rules! names {
 names!(DeploymentName, ModuleName, ScheduleName, SubscriptionName, Topic, RunId, ComponentDigest, ModuleVersion);
 
 impl FromPath for String {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         Ok(params.next().unwrap_or_default().to_owned())
     }
 }
 
 /// The name of a signal, or the key that made a run: 1 to 255 bytes, whatever they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word(pub String);
+pub struct PathWord(pub String);
 
-impl FromPath for Word {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+impl FromPath for PathWord {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         let text = params.next().unwrap_or_default();
         if text.is_empty() || text.len() > KEY_BYTES {
             return Err(bad_name(
@@ -70,7 +70,7 @@ impl FromPath for Word {
 pub struct StateKey(pub String);
 
 impl FromPath for StateKey {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         let text = params.next().unwrap_or_default();
         if text.is_empty() || text.len() > STATE_KEY_BYTES {
             return Err(bad_name(text, InvalidName { kind: "key of a deployment's state", rule: "1 to 512 bytes" }));
@@ -80,7 +80,7 @@ impl FromPath for StateKey {
 }
 
 impl FromPath for Revision {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         let text = params.next().unwrap_or_default();
         text.parse()
             .map(Self::new)
@@ -90,10 +90,10 @@ impl FromPath for Revision {
 
 /// The place of something in a list that is counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place(pub u64);
+pub struct InboxIndex(pub u64);
 
-impl FromPath for Place {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+impl FromPath for InboxIndex {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         let text = params.next().unwrap_or_default();
         let rule = "a whole number from 0";
         text.parse().map(Self).map_err(|_| bad_name(text, InvalidName { kind: "place", rule }))
@@ -101,25 +101,25 @@ impl FromPath for Place {
 }
 
 impl<A: FromPath, B: FromPath> FromPath for (A, B) {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?))
     }
 }
 
 impl<A: FromPath, B: FromPath, C: FromPath> FromPath for (A, B, C) {
-    fn from_path(params: &mut dyn Iterator<Item = &str>) -> Answer<Self> {
+    fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self> {
         Ok((A::from_path(params)?, B::from_path(params)?, C::from_path(params)?))
     }
 }
 
-impl<T: FromPath, S: Send + Sync> FromRequestParts<S> for At<T> {
+impl<T: FromPath, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|why| Problem::new(Code::BadName, "the path is not UTF-8 once it is decoded").log(why))?;
-        T::from_path(&mut params.iter().map(|(_, value)| value)).map(At)
+        T::from_path(&mut params.iter().map(|(_, value)| value)).map(PathParams)
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
             read::<RunId>(&parts);
             read::<Revision>(&parts);
             read::<(ModuleName, ModuleVersion)>(&parts);
-            read::<(DeploymentName, Word, Word)>(&parts);
+            read::<(DeploymentName, PathWord, PathWord)>(&parts);
             read::<(DeploymentName, StateKey)>(&parts);
         }
     }

@@ -7,33 +7,33 @@ use axum::http::request::Parts;
 use tidemill_core::{Code, Timestamp};
 
 use crate::config::{LABELS, PAGE_DEFAULT, PAGE_MOST};
-use crate::problem::{Answer, Problem, nearest, quoted};
+use crate::problem::{ApiResult, Problem, nearest, quoted};
 
 /// The most parameters that are read: every filter with all of its values fits.
 const MOST: usize = 128;
 
-/// The query as it came. It shows nothing until [`RawParams::only`] has said what may be in it.
+/// The query as it came. It shows nothing until [`RawQuery::only`] has said what may be in it.
 #[derive(Debug)]
-pub struct RawParams(Vec<(String, String)>);
+pub struct RawQuery(Vec<(String, String)>);
 
 /// A query in which every name is known.
 #[derive(Debug)]
-pub struct Params(Vec<(String, String)>);
+pub struct QueryParams(Vec<(String, String)>);
 
-impl<S: Sync> FromRequestParts<S> for RawParams {
+impl<S: Sync> FromRequestParts<S> for RawQuery {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
         Self::read(parts.uri.query().unwrap_or_default())
     }
 }
 
-impl RawParams {
+impl RawQuery {
     /// Reads `name=value&…`, percent-encoded.
     ///
     /// # Errors
     /// [`Code::BadQuery`] where there are more than 128 parameters.
-    pub fn read(query: &str) -> Answer<Self> {
+    pub fn read(query: &str) -> ApiResult<Self> {
         if query.is_empty() {
             return Ok(Self(Vec::new()));
         }
@@ -49,7 +49,7 @@ impl RawParams {
     ///
     /// # Errors
     /// [`Code::BadQuery`] with the nearest known name.
-    pub fn only(self, known: &[&str]) -> Answer<Params> {
+    pub fn only(self, known: &[&str]) -> ApiResult<QueryParams> {
         if let Some((name, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             let problem = Problem::new(Code::BadQuery, format!("there is no parameter `{}` here", quoted(name)));
             return Err(match nearest(name, known) {
@@ -58,7 +58,7 @@ impl RawParams {
                 None => problem.fix(format!("Use one of {}.", known.join(", "))),
             });
         }
-        Ok(Params(self.0))
+        Ok(QueryParams(self.0))
     }
 }
 
@@ -67,7 +67,7 @@ pub fn bad(name: &str, value: &str, why: impl std::fmt::Display) -> Problem {
     Problem::new(Code::BadQuery, format!("`{name}={}`: {why}", quoted(value)))
 }
 
-impl Params {
+impl QueryParams {
     /// Every value of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -77,7 +77,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where it is repeated.
-    pub fn text(&self, name: &str) -> Answer<Option<&str>> {
+    pub fn text(&self, name: &str) -> ApiResult<Option<&str>> {
         let mut all = self.all(name);
         let first = all.next();
         if all.next().is_some() {
@@ -90,7 +90,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where it is repeated or is no `T`.
-    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Answer<Option<T>> {
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> ApiResult<Option<T>> {
         self.text(name)?.map(|value| value.parse().map_err(|why| bad(name, value, why))).transpose()
     }
 
@@ -98,7 +98,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] for anything else.
-    pub fn flag(&self, name: &str) -> Answer<bool> {
+    pub fn flag(&self, name: &str) -> ApiResult<bool> {
         match self.text(name)? {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -110,7 +110,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where it is not one.
-    pub fn time(&self, name: &str) -> Answer<Option<Timestamp>> {
+    pub fn time(&self, name: &str) -> ApiResult<Option<Timestamp>> {
         self.text(name)?
             .map(|value| {
                 Timestamp::parse_rfc3339(value)
@@ -124,7 +124,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where it is not between 1 and 500.
-    pub fn limit(&self) -> Answer<usize> {
+    pub fn limit(&self) -> ApiResult<usize> {
         self.number("limit", PAGE_DEFAULT, PAGE_MOST)
     }
 
@@ -132,7 +132,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where it is not.
-    pub fn number(&self, name: &str, default: usize, most: usize) -> Answer<usize> {
+    pub fn number(&self, name: &str, default: usize, most: usize) -> ApiResult<usize> {
         match self.text(name)? {
             None => Ok(default),
             Some(text) => match text.parse() {
@@ -146,7 +146,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Code::BadQuery`] where there are more than sixteen, or one has no `=`, or is too long, or is there twice.
-    pub fn labels(&self) -> Answer<Vec<(String, String)>> {
+    pub fn labels(&self) -> ApiResult<Vec<(String, String)>> {
         let mut labels: Vec<(String, String)> = Vec::new();
         for text in self.all("label") {
             let (name, value) =
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn an_unknown_parameter_is_refused_with_the_nearest_name() {
-        let problem = RawParams::read("limti=5").unwrap().only(KNOWN).unwrap_err();
+        let problem = RawQuery::read("limti=5").unwrap().only(KNOWN).unwrap_err();
         assert_eq!(problem.code(), "host/bad-query");
         assert_eq!(problem.body().fix, "Did you mean `limit`?");
     }
 
     #[test]
     fn values_have_types_and_bounds() {
-        let read = |text: &str| RawParams::read(text).unwrap().only(KNOWN).unwrap();
+        let read = |text: &str| RawQuery::read(text).unwrap().only(KNOWN).unwrap();
         assert_eq!(read("").limit().unwrap(), PAGE_DEFAULT);
         assert_eq!(read("limit=7").limit().unwrap(), 7);
         for bad in ["limit=0", "limit=501", "limit=x", "limit=", "limit=1&limit=2", "limit=-1"] {
@@ -207,7 +207,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_makes_a_panic(query in "[ -~]{0,300}") {
-            if let Ok(params) = RawParams::read(&query)
+            if let Ok(params) = RawQuery::read(&query)
                 && let Ok(params) = params.only(KNOWN)
             {
                 let _ = (params.limit(), params.labels(), params.time("since"), params.flag("follow"));
@@ -218,7 +218,7 @@ mod tests {
         #[test]
         fn no_known_parameter_makes_a_panic(name in prop::sample::select(KNOWN), value in "\\PC{0,300}") {
             let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();
-            let params = RawParams::read(&query).unwrap().only(KNOWN).unwrap();
+            let params = RawQuery::read(&query).unwrap().only(KNOWN).unwrap();
             prop_assert_eq!(params.text(name).unwrap(), Some(value.as_str()));
             let _ = (params.limit(), params.labels(), params.time("since"), params.flag("follow"));
         }

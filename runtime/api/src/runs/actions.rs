@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::filter::{self, FilterJson};
 use crate::deployments::get::check_known;
 use crate::operations::json::{ACTIONS, OperationJson, begun};
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{IdempotencyKey, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::state::ApiState;
 
 /// What to do, and to which runs. [`read`] reads it.
@@ -44,10 +44,10 @@ pub struct ActionRequest {
 )]
 pub async fn actions(
     State(state): State<ApiState>,
-    query: RawParams,
+    query: RawQuery,
     IdempotencyKey(key): IdempotencyKey,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (action, filter) = read(body)?;
     check_known(&state, filter.deployment.as_ref()).await?;
@@ -55,7 +55,7 @@ pub async fn actions(
     Ok(begun(&operation))
 }
 
-fn read(body: Object) -> Answer<(Action, RunFilter)> {
+fn read(body: JsonBody) -> ApiResult<(Action, RunFilter)> {
     body.fields(|fields, problems| {
         let action = fields.require("action", "Write \"retry\", \"cancel\" or \"terminate\".", problems);
         let action = action.and_then(|action| action.choice(&ACTIONS, problems));
@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<(Action, RunFilter)> {
-        Object::read(text.as_bytes()).and_then(read)
+    fn of(text: &str) -> ApiResult<(Action, RunFilter)> {
+        JsonBody::read(text.as_bytes()).and_then(read)
     }
 
     #[test]

@@ -6,8 +6,8 @@ use tidemill_core::RunId;
 
 use super::get::whole;
 use super::json::RunJson;
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 
 /// Cancels a run
@@ -29,10 +29,10 @@ use crate::state::ApiState;
 )]
 pub async fn cancel(
     State(state): State<ApiState>,
-    At(id): At<RunId>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     let terminate = query.only(&["terminate"])?.flag("terminate")?;
     body.nothing()?;
     let run = state.host.cancel(id, terminate).await?;

@@ -9,8 +9,8 @@ use tidemill_control::ControlError;
 use tidemill_core::{Code, RunId};
 
 use super::get::find;
-use crate::problem::{Answer, Problem, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
 /// Shows a run's input
@@ -19,7 +19,11 @@ use crate::state::ApiState;
     params(("id" = String, Path, description = "the run")),
     responses((status = 200, body = serde_json::Value, description = "the JSON text, as it was sent"))
 )]
-pub async fn input(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn input(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let input = state.host.store().input(id).await?.ok_or_else(|| ControlError::no_run(id))?;
     Ok(text(input))
@@ -34,7 +38,11 @@ pub async fn input(State(state): State<ApiState>, At(id): At<RunId>, query: RawP
         (status = 409, body = ProblemBody, description = "the run has not succeeded"),
     )
 )]
-pub async fn output(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn output(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let run = find(&state, id).await?;
     match state.host.store().output(id).await? {

@@ -7,10 +7,10 @@ use tidemill_control::{Explanation, Stage};
 use tidemill_core::RunId;
 use utoipa::ToSchema;
 
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{Time, ok};
+use crate::wire::{TimeJson, ok};
 
 /// Why a run is where it is. What does not apply is left out.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,7 +53,7 @@ pub struct StageJson<'a> {
     limit: Option<u64>,
     /// When it can go on at the earliest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Time>,
+    until: Option<TimeJson>,
     /// The first of the runs that have the places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, required = false)]
@@ -82,7 +82,7 @@ impl<'a> StageJson<'a> {
             detail: &stage.detail,
             used: stage.used,
             limit: stage.limit,
-            until: stage.until.map(Time),
+            until: stage.until.map(TimeJson),
             runs: stage.runs.clone(),
         }
     }
@@ -96,7 +96,11 @@ impl<'a> StageJson<'a> {
     params(("id" = String, Path, description = "the run")),
     responses((status = 200, body = ExplanationJson<'_>))
 )]
-pub async fn explain(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn explain(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let explanation = state.host.explain(id).await?;
     Ok(ok(&ExplanationJson::of(&explanation)))

@@ -8,9 +8,9 @@ use tidemill_store::records::RunFilter;
 use utoipa::ToSchema;
 
 use crate::config::LABELS;
-use crate::problem::{Answer, nearest};
-use crate::request::{Params, bad, label};
-use crate::wire::Time;
+use crate::problem::{ApiResult, nearest};
+use crate::request::{QueryParams, bad, label};
+use crate::wire::TimeJson;
 
 /// The query parameters that make a filter.
 pub const NAMES: [&str; 6] = ["deployment", "state", "label", "since", "until", "code"];
@@ -38,10 +38,10 @@ pub struct FilterJson<'a> {
     label: Vec<String>,
     /// Made at or after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Time>,
+    since: Option<TimeJson>,
     /// Made before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Time>,
+    until: Option<TimeJson>,
     /// Failed or parked with one of these codes; one may stand alone.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -56,8 +56,8 @@ impl<'a> FilterJson<'a> {
             deployment: filter.deployment.as_ref().map(DeploymentName::as_str),
             state: &filter.states,
             label: filter.labels.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            since: filter.since.map(Time),
-            until: filter.until.map(Time),
+            since: filter.since.map(TimeJson),
+            until: filter.until.map(TimeJson),
             code: &filter.codes,
         }
     }
@@ -67,7 +67,7 @@ impl<'a> FilterJson<'a> {
 ///
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
-pub fn of_query(params: &Params) -> Answer<RunFilter> {
+pub fn of_query(params: &QueryParams) -> ApiResult<RunFilter> {
     let mut states = Vec::new();
     for text in params.all("state").flat_map(|text| text.split(',')) {
         add(&mut states, state(text).map_err(|fix| bad("state", text, "there is no such state").fix(fix))?);
@@ -86,7 +86,7 @@ pub fn of_query(params: &Params) -> Answer<RunFilter> {
 ///
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
-pub fn codes(params: &Params) -> Answer<Vec<String>> {
+pub fn codes(params: &QueryParams) -> ApiResult<Vec<String>> {
     let mut codes = Vec::new();
     for text in params.all("code").flat_map(|text| text.split(',')) {
         if codes.len() == CODES || !is_code(text) {
@@ -183,14 +183,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::request::{Object, RawParams};
+    use crate::request::{JsonBody, RawQuery};
 
-    fn query(text: &str) -> Answer<RunFilter> {
-        of_query(&RawParams::read(text)?.only(&NAMES)?)
+    fn query(text: &str) -> ApiResult<RunFilter> {
+        of_query(&RawQuery::read(text)?.only(&NAMES)?)
     }
 
-    fn body(filter: &str) -> Answer<RunFilter> {
-        let object = Object::read(format!(r#"{{"filter": {filter}}}"#).as_bytes())?;
+    fn body(filter: &str) -> ApiResult<RunFilter> {
+        let object = JsonBody::read(format!(r#"{{"filter": {filter}}}"#).as_bytes())?;
         object.fields(|fields, problems| fields.take("filter").and_then(|field| of_body(field, problems)))
     }
 

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 
 use super::json::LogLineJson;
 use crate::state::ApiState;
-use crate::stream::{Framing, Source, Woke, wake};
+use crate::stream::{Framing, StreamSource, WakeCause, wake};
 
 /// Lines that are read at once.
 const AT_ONCE: usize = 200;
 
 /// The rest of one run's log.
-pub struct Follow {
+pub struct LogFollower {
     state: ApiState,
     id: RunId,
     next: u64,
@@ -30,11 +30,11 @@ pub struct Follow {
 }
 
 #[derive(Serialize)]
-struct End<'a> {
+struct EndOfLog<'a> {
     state: &'a str,
 }
 
-impl Follow {
+impl LogFollower {
     /// The log of `id` from line `next` on.
     #[must_use]
     pub fn new(state: &ApiState, id: RunId, next: u64, framing: Framing) -> Self {
@@ -67,14 +67,14 @@ impl Follow {
         if run.state.is_settled() && !self.more {
             self.ended = true;
             if self.framing == Framing::Events {
-                self.framing.append(&mut self.ready, None, "end", &End { state: run.state.name() });
+                self.framing.append(&mut self.ready, None, "end", &EndOfLog { state: run.state.name() });
             }
         }
         Ok(())
     }
 }
 
-impl Source for Follow {
+impl StreamSource for LogFollower {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if !self.ready.is_empty() {
@@ -87,9 +87,9 @@ impl Source for Follow {
             }
             if !self.more {
                 match wake(&mut self.committed, &mut self.closing).await {
-                    Woke::Changed => {}
-                    Woke::Quiet => return Some(self.framing.heartbeat()),
-                    Woke::Closing => return None,
+                    WakeCause::Changed => {}
+                    WakeCause::Quiet => return Some(self.framing.heartbeat()),
+                    WakeCause::Closing => return None,
                 }
             }
             self.committed.mark_unchanged();

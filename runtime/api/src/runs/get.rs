@@ -7,8 +7,8 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, DeploymentName, Failure, RunId};
 
 use super::json::RunJson;
-use crate::problem::{Answer, Problem, ProblemBody, quoted};
-use crate::request::{At, RawParams, Word};
+use crate::problem::{ApiResult, Problem, ProblemBody, quoted};
+use crate::request::{PathParams, PathWord, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -20,7 +20,11 @@ use crate::wire::ok;
     params(("id" = String, Path, description = "the run")),
     responses((status = 200, body = RunJson<'_>))
 )]
-pub async fn get(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let run = find(&state, id).await?;
     whole(&state, &run).await
@@ -42,9 +46,9 @@ pub async fn get(State(state): State<ApiState>, At(id): At<RunId>, query: RawPar
 )]
 pub async fn by_key(
     State(state): State<ApiState>,
-    At((name, key)): At<(DeploymentName, Word)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((name, key)): PathParams<(DeploymentName, PathWord)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let Some(run) = state.host.store().run_by_key(&name, &key.0).await? else {
         let detail = format!("no run of `{name}` was requested with the key `{}`", quoted(&key.0));
@@ -57,7 +61,7 @@ pub async fn by_key(
 ///
 /// # Errors
 /// `host/run-not-found`.
-pub async fn find(state: &ApiState, id: RunId) -> Answer<Run> {
+pub async fn find(state: &ApiState, id: RunId) -> ApiResult<Run> {
     Ok(state.host.store().run(id).await?.ok_or_else(|| ControlError::no_run(id))?)
 }
 
@@ -65,7 +69,7 @@ pub async fn find(state: &ApiState, id: RunId) -> Answer<Run> {
 ///
 /// # Errors
 /// What the store refuses.
-pub async fn beside(state: &ApiState, run: &Run) -> Answer<Option<Failure>> {
+pub async fn beside(state: &ApiState, run: &Run) -> ApiResult<Option<Failure>> {
     if run.state != RunState::Cancelled {
         return Ok(None);
     }
@@ -76,7 +80,7 @@ pub async fn beside(state: &ApiState, run: &Run) -> Answer<Option<Failure>> {
 ///
 /// # Errors
 /// What the store refuses.
-pub async fn whole(state: &ApiState, run: &Run) -> Answer<Response> {
+pub async fn whole(state: &ApiState, run: &Run) -> ApiResult<Response> {
     let store = state.host.store();
     let input = store.input(run.id).await?;
     let output = if run.state == RunState::Succeeded { store.output(run.id).await? } else { None };

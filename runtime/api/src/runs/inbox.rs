@@ -9,10 +9,10 @@ use tidemill_store::records::InboxSignal;
 use utoipa::ToSchema;
 
 use crate::list::{List, page_request};
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Place, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{InboxIndex, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{StoredJson, Time, ok, stored_json};
+use crate::wire::{StoredJson, TimeJson, ok, stored_json};
 
 /// A signal that waits for a run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,7 +23,7 @@ pub struct InboxJson<'a> {
     /// Its name.
     name: &'a str,
     /// When it came.
-    at: Time,
+    at: TimeJson,
     /// Its payload.
     #[schema(value_type = serde_json::Value)]
     payload: StoredJson<'a>,
@@ -47,7 +47,11 @@ impl<'a> InboxJson<'a> {
     ),
     responses((status = 200, body = List<InboxJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn list(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let scope = format!("inbox {id}");
     let page = state.host.inbox(id, page_request(&params, &scope)?).await?;
@@ -70,9 +74,9 @@ pub async fn list(State(state): State<ApiState>, At(id): At<RunId>, query: RawPa
 )]
 pub async fn drop_one(
     State(state): State<ApiState>,
-    At((id, place)): At<(RunId, Place)>,
-    query: RawParams,
-) -> Answer<StatusCode> {
+    PathParams((id, place)): PathParams<(RunId, InboxIndex)>,
+    query: RawQuery,
+) -> ApiResult<StatusCode> {
     query.only(&[])?;
     state.host.drop_signal(id, place.0).await?;
     Ok(StatusCode::NO_CONTENT)

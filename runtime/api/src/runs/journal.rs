@@ -12,10 +12,10 @@ use tidemill_core::{Code, RunId};
 use utoipa::ToSchema;
 
 use crate::list::List;
-use crate::problem::{Answer, Problem};
-use crate::request::{At, Params, RawParams};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{PathParams, QueryParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{Time, ok, readable};
+use crate::wire::{TimeJson, ok, readable};
 
 /// A page ends with the entry that brings its results to this many bytes.
 const PAGE_BYTES: usize = 1 << 20;
@@ -23,7 +23,7 @@ const PAGE_BYTES: usize = 1 << 20;
 /// One entry of a run's journal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JournalEntry)]
-pub struct EntryJson<'a> {
+pub struct JournalEntryJson<'a> {
     /// Its place, from 1. When a step ends or is tried again, its entry takes the place of all that it recorded meanwhile.
     seq: u64,
     /// The call, such as `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a step.
@@ -37,9 +37,9 @@ pub struct EntryJson<'a> {
     attempt: Option<u32>,
     /// and when it may begin.
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_before: Option<Time>,
+    not_before: Option<TimeJson>,
     /// When it was recorded.
-    at: Time,
+    at: TimeJson,
     /// The run's fuel by then.
     fuel: u64,
     /// The size of what was answered, in bytes.
@@ -59,7 +59,7 @@ pub struct EntryJson<'a> {
     request_hash: Option<String>,
 }
 
-impl<'a> EntryJson<'a> {
+impl<'a> JournalEntryJson<'a> {
     fn of(entry: &'a DisplayEntry) -> Self {
         let json = is_json(entry.kind, &entry.result).then(|| readable(&entry.result)).flatten();
         let bare = json.is_none() && !entry.result.is_empty();
@@ -68,7 +68,7 @@ impl<'a> EntryJson<'a> {
             kind: entry.kind,
             step: &entry.step,
             attempt: entry.attempt,
-            not_before: entry.not_before.map(Time),
+            not_before: entry.not_before.map(TimeJson),
             at: entry.at.into(),
             fuel: entry.fuel.get(),
             size: entry.size,
@@ -100,19 +100,23 @@ fn is_json(kind: &str, result: &[u8]) -> bool {
         ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before; not with `after`"),
     ),
-    responses((status = 200, body = List<EntryJson<'_>>))
+    responses((status = 200, body = List<JournalEntryJson<'_>>))
 )]
-pub async fn journal(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn journal(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["after", "limit", "cursor"])?;
     let list = format!("journal of {id}");
     let (start, limit) = (begin(&params, &list)?, params.limit()?);
     let JournalPage { entries, next } = state.host.journal(id, start, limit, PAGE_BYTES).await?;
     let next = next.map(|start| PageCursor::new(start.to_bytes()).encode(&list));
-    Ok(ok(&List { items: entries.iter().map(EntryJson::of).collect(), next }))
+    Ok(ok(&List { items: entries.iter().map(JournalEntryJson::of).collect(), next }))
 }
 
 /// Where a page of `list` begins.
-fn begin(params: &Params, list: &str) -> Answer<PageStart> {
+fn begin(params: &QueryParams, list: &str) -> ApiResult<PageStart> {
     match (params.parsed::<u64>("after")?, params.text("cursor")?) {
         (after, None) => Ok(PageStart::after(after.unwrap_or(0))),
         (None, Some(cursor)) => PageCursor::decode(list, cursor)
@@ -150,7 +154,7 @@ mod tests {
     }
 
     fn written(entry: &DisplayEntry) -> serde_json::Value {
-        serde_json::to_value(EntryJson::of(entry)).unwrap()
+        serde_json::to_value(JournalEntryJson::of(entry)).unwrap()
     }
 
     #[test]
@@ -173,7 +177,7 @@ mod tests {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("after", &after);
             if both { query.append_pair("cursor", &cursor); }
-            let _ = begin(&RawParams::read(&query.finish()).unwrap().only(&["after", "cursor"]).unwrap(), "journal");
+            let _ = begin(&RawQuery::read(&query.finish()).unwrap().only(&["after", "cursor"]).unwrap(), "journal");
         }
 
         #[test]

@@ -6,7 +6,7 @@ use tidemill_core::{Code, ComponentDigest, Failure, RunId};
 use tidemill_store::records::{FailedPart, LogLevel, LogLine, NumberedFailure};
 use utoipa::ToSchema;
 
-use crate::wire::{StoredJson, Time, as_object, stored_json};
+use crate::wire::{StoredJson, TimeJson, as_object, stored_json};
 
 /// One execution of one export. What does not apply is left out.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,16 +77,16 @@ pub struct RunJson<'a> {
     #[schema(required = false)]
     detached: bool,
     /// When it was asked for.
-    created_at: Time,
+    created_at: TimeJson,
     /// While it is queued: not to be taken up earlier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_before: Option<Time>,
+    not_before: Option<TimeJson>,
     /// When it was first taken up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<Time>,
+    started_at: Option<TimeJson>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended_at: Option<Time>,
+    ended_at: Option<TimeJson>,
     /// Work done, failed attempts included.
     fuel: u64,
     /// The most memory that an attempt held, in bytes.
@@ -111,7 +111,7 @@ pub struct TriggerJson<'a> {
     id: Option<&'a str>,
     /// The nominal time of a firing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Time>,
+    at: Option<TimeJson>,
     /// The run that started this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -174,7 +174,7 @@ pub struct WaitJson<'a> {
     more: Option<u64>,
     /// When it goes on whatever has come.
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Time>,
+    until: Option<TimeJson>,
 }
 
 /// One thing that a run waits for.
@@ -194,7 +194,7 @@ pub enum WaitForJson<'a> {
 #[schema(as = CancelAsked)]
 pub struct CancelJson {
     /// Since when.
-    asked_at: Time,
+    asked_at: TimeJson,
     /// At once, rather than after a grace period in which it may compensate.
     terminate: bool,
     /// Whether the run has been told; that happens once, when its children have ended.
@@ -243,8 +243,8 @@ impl<'a> RunJson<'a> {
                 RunState::Queued { not_before } if not_before > run.created_at => Some(not_before.into()),
                 _ => None,
             },
-            started_at: run.started_at.map(Time),
-            ended_at: run.ended_at.map(Time),
+            started_at: run.started_at.map(TimeJson),
+            ended_at: run.ended_at.map(TimeJson),
             fuel: run.fuel.get(),
             peak_memory: run.peak_memory,
         }
@@ -273,7 +273,7 @@ pub struct FailureEntryJson<'a> {
     /// Counts from 1. A gap shows that failures between the first and the newest were dropped.
     number: u64,
     /// When it happened, by the run's clock.
-    at: Time,
+    at: TimeJson,
     /// The run's attempt; counts from 1.
     attempt: u32,
     /// What failed: `step`, `attempt` or `cancellation`.
@@ -311,7 +311,7 @@ impl<'a> WaitJson<'a> {
         let things: Vec<_> = things.collect();
         let (any_of, all_of) = if wait.all { (Vec::new(), things) } else { (things, Vec::new()) };
         let more = wait.any_of.len().checked_sub(LISTED).filter(|more| *more > 0).map(|more| more as u64);
-        Self { any_of, all_of, more, until: wait.until.map(Time) }
+        Self { any_of, all_of, more, until: wait.until.map(TimeJson) }
     }
 }
 
@@ -327,7 +327,7 @@ impl<'a> TriggerJson<'a> {
             kind: trigger.kind.as_str(),
             name: trigger.name.as_deref(),
             id: trigger.id.as_deref(),
-            at: trigger.at.map(Time),
+            at: trigger.at.map(TimeJson),
             parent: trigger.parent,
             details: trigger.details.as_deref().map(stored),
         }
@@ -361,7 +361,7 @@ pub struct LogLineJson<'a> {
     /// Its place in the run's log, from 0.
     seq: u64,
     /// When it was written, by the run's clock.
-    at: Time,
+    at: TimeJson,
     /// Which attempt wrote it.
     attempt: u32,
     /// `trace`, `debug`, `info`, `warn` or `error`.

@@ -13,8 +13,8 @@ use super::get::beside;
 use super::json::RunJson;
 use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
-use crate::problem::{Answer, Problem};
-use crate::request::{Params, RawParams};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{QueryParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -36,7 +36,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<RunJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&[&filter::NAMES[..], &["parent", "limit", "cursor"]].concat())?;
     if let Some(parent) = params.parsed::<RunId>("parent")? {
         return children(&state, parent, &params).await;
@@ -51,7 +51,7 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
     listed(&state, &page, &scope).await
 }
 
-async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> Answer<Response> {
+async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> ApiResult<Response> {
     let mut failures = HashMap::new();
     for run in &page.items {
         if let Some(failure) = beside(state, run).await? {
@@ -61,7 +61,7 @@ async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> Answer<Respo
     Ok(ok(&List::of(page, scope, |run| RunJson::brief(run).failed(failures.get(&run.id)))))
 }
 
-async fn children(state: &ApiState, parent: RunId, params: &Params) -> Answer<Response> {
+async fn children(state: &ApiState, parent: RunId, params: &QueryParams) -> ApiResult<Response> {
     if let Some(other) = filter::NAMES.into_iter().find(|name| params.all(name).next().is_some()) {
         let detail = format!("`parent` lists all children of a run, and `{other}` is a filter beside it");
         return Err(Problem::new(Code::BadQuery, detail).fix(format!("Leave `parent` or `{other}` out.")));

@@ -5,12 +5,12 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tidemill_core::{Code, RunId};
 
-use super::follow::Follow;
+use super::follow::LogFollower;
 use super::get::find;
 use super::json::LogLineJson;
 use crate::list::List;
-use crate::problem::{Answer, Problem};
-use crate::request::{At, Params, RawParams, headers};
+use crate::problem::{ApiResult, Problem};
+use crate::request::{PathParams, QueryParams, RawQuery, headers};
 use crate::state::ApiState;
 use crate::stream::{self, Framing};
 use crate::wire::ok;
@@ -33,10 +33,10 @@ use crate::wire::ok;
 )]
 pub async fn logs(
     State(state): State<ApiState>,
-    At(id): At<RunId>,
-    query: RawParams,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
     headers: HeaderMap,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let params = query.only(&["follow", "limit", "cursor"])?;
     let follow = params.flag("follow")?;
     let from = begin(&params)?;
@@ -44,18 +44,18 @@ pub async fn logs(
     if follow {
         let from = headers::last_event_id(&headers)?.map_or(from, |seq| seq.saturating_add(1));
         let framing = if headers::accepts(&headers, "text/event-stream") { Framing::Events } else { Framing::Lines };
-        return stream::answer(&state, framing, Follow::new(&state, id, from, framing));
+        return stream::answer(&state, framing, LogFollower::new(&state, id, from, framing));
     }
     page(&state, id, from, params.limit()?).await
 }
 
-async fn page(state: &ApiState, id: RunId, from: u64, limit: usize) -> Answer<Response> {
+async fn page(state: &ApiState, id: RunId, from: u64, limit: usize) -> ApiResult<Response> {
     let page = state.host.store().logs(id, from, limit).await?;
     let next = page.next.map(|seq| seq.to_string());
     Ok(ok(&List { items: page.lines.iter().map(LogLineJson::of).collect(), next }))
 }
 
-fn begin(params: &Params) -> Answer<u64> {
+fn begin(params: &QueryParams) -> ApiResult<u64> {
     params.text("cursor")?.map_or(Ok(0), |text| {
         text.parse().map_err(|_| Problem::new(Code::BadCursor, "the cursor of a log is the `seq` of a line"))
     })

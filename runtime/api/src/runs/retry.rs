@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use tidemill_control::{DryRun, Retried, RetryAsk};
+use tidemill_control::{DryRun, RetryRequest, RetryResult};
 use tidemill_core::manifest::{ModuleRef, Source};
 use tidemill_core::wire::{self, InputProblem as Wrong};
 use tidemill_core::{Code, ComponentDigest, RunId};
@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::get::whole;
 use super::json::{FailureJson, RunJson};
-use crate::problem::{Answer, Problem, ProblemBody};
-use crate::request::{At, Object, RawParams};
+use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -20,7 +20,8 @@ const COMPONENT_FIX: &str = "Write a component's digest, `sha256:…`, or a modu
 
 /// How a run is tried again; all of it may be left out. [`read`] reads it.
 #[derive(Debug, ToSchema)]
-pub struct RetryRequest {
+#[schema(as = RetryRequest)]
+pub struct RetryRequestJson {
     /// `last-step` (default): it goes on where it stopped, with all that it has done. `start`: with nothing of that.
     #[schema(example = "last-step")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
@@ -37,7 +38,7 @@ pub struct RetryRequest {
 /// Whether a component can go on with a run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetryLook)]
-pub struct LookJson<'a> {
+pub struct RetryCheckJson<'a> {
     /// The run.
     #[schema(value_type = String)]
     run: RunId,
@@ -58,11 +59,11 @@ pub struct LookJson<'a> {
 #[schema(as = Retried)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "a description of the answer, for the OpenAPI document")]
-pub enum RetriedJson<'a> {
+pub enum RetryResultJson<'a> {
     /// The run, which is queued.
     Run(Box<RunJson<'a>>),
     /// With `dry_run`: whether it would go on.
-    Look(Box<LookJson<'a>>),
+    Look(Box<RetryCheckJson<'a>>),
 }
 
 /// Tries a run again
@@ -73,19 +74,19 @@ pub enum RetriedJson<'a> {
 #[utoipa::path(
     post, path = "/v1/runs/{id}/retry", tag = "runs",
     params(("id" = String, Path, description = "the run")),
-    request_body(content = Option<RetryRequest>),
+    request_body(content = Option<RetryRequestJson>),
     responses(
-        (status = 200, body = RetriedJson<'_>, description = "it is queued; with `dry_run`: whether it would go on"),
+        (status = 200, body = RetryResultJson<'_>, description = "it is queued; with `dry_run`: whether it would go on"),
         (status = 404, body = ProblemBody, description = "no revision of the deployment has that component"),
         (status = 409, body = ProblemBody, description = "the run is neither parked nor has it failed, or the component cannot go on with it"),
     )
 )]
 pub async fn retry(
     State(state): State<ApiState>,
-    At(id): At<RunId>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let wanted = read(body)?;
     let component = match wanted.component {
@@ -93,18 +94,18 @@ pub async fn retry(
         Some(Source::Component(digest)) => Some(digest),
         Some(Source::Module(module)) => Some(version(&state, &module).await?),
     };
-    let ask = RetryAsk { from_start: wanted.from_start, component, dry_run: wanted.dry_run };
+    let ask = RetryRequest { from_start: wanted.from_start, component, dry_run: wanted.dry_run };
     let retried = state.host.retry(id, ask).await?;
     if ask.dry_run { Ok(look(&retried, component)) } else { whole(&state, &retried.run).await }
 }
 
-fn look(retried: &Retried, component: Option<ComponentDigest>) -> Response {
+fn look(retried: &RetryResult, component: Option<ComponentDigest>) -> Response {
     let failure = match &retried.replay {
         // Where nothing is recorded, there is nothing that it could not go on from.
         None | Some(DryRun::Continues) => None,
         Some(DryRun::Mismatch(failure) | DryRun::Failed(failure)) => Some(failure),
     };
-    ok(&LookJson {
+    ok(&RetryCheckJson {
         run: retried.run.id,
         component: component.unwrap_or(retried.run.component),
         dry_run: true,
@@ -115,13 +116,13 @@ fn look(retried: &Retried, component: Option<ComponentDigest>) -> Response {
 
 /// The body, checked.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+struct RetryBody {
     from_start: bool,
     component: Option<Source>,
     dry_run: bool,
 }
 
-fn read(body: Object) -> Answer<Wanted> {
+fn read(body: JsonBody) -> ApiResult<RetryBody> {
     body.fields(|fields, problems| {
         let from = fields.take("from");
         let from_start =
@@ -131,7 +132,7 @@ fn read(body: Object) -> Answer<Wanted> {
             Some(component) => source(component, problems).map(Some),
         };
         let dry_run = fields.take("dry_run").map(|dry| dry.boolean(problems)).unwrap_or(Some(false));
-        Some(Wanted { from_start: from_start?, component: component?, dry_run: dry_run? })
+        Some(RetryBody { from_start: from_start?, component: component?, dry_run: dry_run? })
     })
 }
 
@@ -142,7 +143,7 @@ fn source(component: wire::ObjectField, problems: &mut Vec<Wrong>) -> Option<Sou
 }
 
 /// The component that a version of a module is.
-async fn version(state: &ApiState, module: &ModuleRef) -> Answer<ComponentDigest> {
+async fn version(state: &ApiState, module: &ModuleRef) -> ApiResult<ComponentDigest> {
     let versions = state.host.store().versions(&module.name).await?;
     let found = versions.iter().find(|known| known.version == module.version.as_str());
     found.map(|version| version.digest).ok_or_else(|| {
@@ -160,13 +161,13 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<Wanted> {
-        Object::read(text.as_bytes()).and_then(read)
+    fn of(text: &str) -> ApiResult<RetryBody> {
+        JsonBody::read(text.as_bytes()).and_then(read)
     }
 
     #[test]
     fn what_is_left_out_is_the_last_step_on_its_own_component() {
-        let last = Wanted { from_start: false, component: None, dry_run: false };
+        let last = RetryBody { from_start: false, component: None, dry_run: false };
         assert_eq!(of("{}").unwrap(), last);
         assert_eq!(of(r#"{"from": "last-step", "dry_run": false}"#).unwrap(), last);
         let other = of(r#"{"from": "start", "component": "hello@0.2.0", "dry_run": true}"#).unwrap();

@@ -3,13 +3,13 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
-use tidemill_control::SignalTo;
+use tidemill_control::SignalTarget;
 use tidemill_core::{DeploymentName, RunId};
 use tidemill_store::records::SIGNAL_BYTES;
 use utoipa::ToSchema;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams, Word, body, headers};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, PathWord, RawQuery, body, headers};
 use crate::state::ApiState;
 use crate::wire::json_once;
 
@@ -49,12 +49,12 @@ pub struct SignalJson<'a> {
 )]
 pub async fn to_run(
     State(state): State<ApiState>,
-    At((id, name)): At<(RunId, Word)>,
-    query: RawParams,
+    PathParams((id, name)): PathParams<(RunId, PathWord)>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     query.only(&[])?;
-    send(&state, SignalTo::Run(id), name.0, request).await
+    send(&state, SignalTarget::Run(id), name.0, request).await
 }
 
 /// Sends a signal to the run that a key made
@@ -79,15 +79,15 @@ pub async fn to_run(
 )]
 pub async fn to_key(
     State(state): State<ApiState>,
-    At((deployment, key, name)): At<(DeploymentName, Word, Word)>,
-    query: RawParams,
+    PathParams((deployment, key, name)): PathParams<(DeploymentName, PathWord, PathWord)>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     query.only(&[])?;
-    send(&state, SignalTo::Key(deployment, key.0), name.0, request).await
+    send(&state, SignalTarget::Key(deployment, key.0), name.0, request).await
 }
 
-async fn send(state: &ApiState, to: SignalTo, name: String, request: Request) -> Answer<Response> {
+async fn send(state: &ApiState, to: SignalTarget, name: String, request: Request) -> ApiResult<Response> {
     let (parts, content) = request.into_parts();
     headers::json(&parts.headers)?;
     let key = headers::idempotency_key(&parts.headers)?;

@@ -7,8 +7,8 @@ use tidemill_control::RunStack;
 use tidemill_core::{ComponentDigest, RunId};
 use utoipa::ToSchema;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -63,7 +63,11 @@ impl<'a> StackJson<'a> {
         (status = 409, body = ProblemBody, description = "the run has no failure with a stack"),
     )
 )]
-pub async fn stack(State(state): State<ApiState>, At(id): At<RunId>, query: RawParams) -> Answer<Response> {
+pub async fn stack(
+    State(state): State<ApiState>,
+    PathParams(id): PathParams<RunId>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let stack = state.host.stack(id).await?;
     Ok(ok(&StackJson::of(&stack)))

@@ -6,18 +6,18 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use tidemill_control::{Ask, Invoked};
+use tidemill_control::{InvokeResult, RunRequest};
 use tidemill_core::run::{Export, Run, Trigger};
 use tidemill_core::wire::parse_span;
 use tidemill_core::wire::span::InvalidDuration;
 use tidemill_core::{DeploymentName, Failure};
-use tidemill_store::records::Requested;
+use tidemill_store::records::RunRequestResult;
 
 use super::get::beside;
 use super::json::RunJson;
 use crate::config::DELAY_MAX;
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Params, RawParams, bad, body, headers};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, QueryParams, RawQuery, bad, body, headers};
 use crate::state::ApiState;
 use crate::wire::{REPLAYED, json_at};
 
@@ -50,15 +50,15 @@ const EMPTY_INPUT: &[u8] = b"{}";
 )]
 pub async fn start(
     State(state): State<ApiState>,
-    At(deployment): At<DeploymentName>,
-    query: RawParams,
+    PathParams(deployment): PathParams<DeploymentName>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let params = query.only(&["export", "label", "priority", "delay"])?;
     let (parts, content) = request.into_parts();
     headers::json(&parts.headers)?;
     let wait = headers::wait(&parts.headers)?.filter(|wait| !wait.is_zero());
-    let mut ask = Ask {
+    let mut ask = RunRequest {
         deployment,
         export: export(&params)?,
         input: Bytes::new(),
@@ -77,19 +77,19 @@ pub async fn start(
     }
 }
 
-async fn invoke(state: &ApiState, ask: Ask, wait: Duration) -> Answer<Response> {
+async fn invoke(state: &ApiState, ask: RunRequest, wait: Duration) -> ApiResult<Response> {
     let input = ask.input.clone();
-    let Invoked { run, output, settled, replayed } = state.host.invoke(ask, wait).await?;
+    let InvokeResult { run, output, settled, replayed } = state.host.invoke(ask, wait).await?;
     let status = if settled { StatusCode::OK } else { StatusCode::ACCEPTED };
     let failure = beside(state, &run).await?;
     Ok(answer(status, &run, failure.as_ref(), &input, output.as_deref(), replayed))
 }
 
-async fn request_run(state: &ApiState, ask: Ask) -> Answer<Response> {
+async fn request_run(state: &ApiState, ask: RunRequest) -> ApiResult<Response> {
     let input = ask.input.clone();
     let (run, replayed) = match state.host.request(ask).await? {
-        Requested::Created(run) | Requested::Joined(run) => (run, false),
-        Requested::Existing(run) => (run, true),
+        RunRequestResult::Created(run) | RunRequestResult::Joined(run) => (run, false),
+        RunRequestResult::Existing(run) => (run, true),
     };
     let failure = beside(state, &run).await?;
     Ok(answer(StatusCode::ACCEPTED, &run, failure.as_ref(), &input, None, replayed))
@@ -111,7 +111,7 @@ fn answer(
     response
 }
 
-fn export(params: &Params) -> Answer<Option<Export>> {
+fn export(params: &QueryParams) -> ApiResult<Option<Export>> {
     let parse = |text: &str| {
         Export::parse(text).ok_or_else(|| {
             let known = Export::ALL.map(Export::as_str).join(", ");
@@ -121,7 +121,7 @@ fn export(params: &Params) -> Answer<Option<Export>> {
     params.text("export")?.map(parse).transpose()
 }
 
-fn priority(params: &Params) -> Answer<Option<u8>> {
+fn priority(params: &QueryParams) -> ApiResult<Option<u8>> {
     match params.parsed::<u8>("priority")? {
         Some(priority) if !(1..=9).contains(&priority) => {
             Err(bad("priority", &priority.to_string(), "it is a whole number from 1 to 9"))
@@ -130,7 +130,7 @@ fn priority(params: &Params) -> Answer<Option<u8>> {
     }
 }
 
-fn delay(params: &Params) -> Answer<Option<Duration>> {
+fn delay(params: &QueryParams) -> ApiResult<Option<Duration>> {
     let parse = |text: &str| match parse_span(text) {
         Ok(delay) if delay <= DELAY_MAX => Ok(delay),
         Ok(_) => Err(bad("delay", text, "it is at most 366 days")),
@@ -154,7 +154,7 @@ mod tests {
                 .append_pair("priority", &value)
                 .append_pair("delay", &value)
                 .finish();
-            let params = RawParams::read(&query).unwrap().only(&["export", "priority", "delay"]).unwrap();
+            let params = RawQuery::read(&query).unwrap().only(&["export", "priority", "delay"]).unwrap();
             let _ = (export(&params), priority(&params), delay(&params));
         }
     }

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::deployments::get::check_known;
 use crate::operations::json::{OperationJson, ScheduleFilterJson, begun};
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{IdempotencyKey, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::runs::labels_of;
 use crate::state::ApiState;
 
@@ -18,7 +18,7 @@ const NOTE: usize = tidemill_control::NOTE_BYTES;
 
 /// What to do, and with which schedules. [`read`] reads it.
 #[derive(Debug, ToSchema)]
-pub struct SteerRequest {
+pub struct ScheduleActionRequest {
     /// `pause`, `resume` or `resync`.
     #[schema(example = "pause")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
@@ -34,7 +34,7 @@ pub struct SteerRequest {
 
 /// What is done to schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Steer {
+enum ScheduleAction {
     Pause,
     Resume,
     Resync,
@@ -51,7 +51,7 @@ enum Steer {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = SteerRequest),
+    request_body(content = ScheduleActionRequest),
     responses(
         (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
         (status = 422, body = ProblemBody, description = "there is no such action, the filter names nothing, or the key began another action"),
@@ -59,30 +59,31 @@ enum Steer {
 )]
 pub async fn actions(
     State(state): State<ApiState>,
-    query: RawParams,
+    query: RawQuery,
     IdempotencyKey(key): IdempotencyKey,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (filter, steer, note) = read(body)?;
     check_known(&state, filter.deployment.as_ref()).await?;
     let operation = match steer {
-        Steer::Pause => state.host.steer(filter, Some(note), key).await?,
-        Steer::Resume => state.host.steer(filter, None, key).await?,
-        Steer::Resync => state.host.resync(filter, key).await?,
+        ScheduleAction::Pause => state.host.update_schedules(filter, Some(note), key).await?,
+        ScheduleAction::Resume => state.host.update_schedules(filter, None, key).await?,
+        ScheduleAction::Resync => state.host.resync(filter, key).await?,
     };
     Ok(begun(&operation))
 }
 
-fn read(body: Object) -> Answer<(ScheduleFilter, Steer, String)> {
-    const CHOICES: [(&str, Steer); 3] = [("pause", Steer::Pause), ("resume", Steer::Resume), ("resync", Steer::Resync)];
+fn read(body: JsonBody) -> ApiResult<(ScheduleFilter, ScheduleAction, String)> {
+    const CHOICES: [(&str, ScheduleAction); 3] =
+        [("pause", ScheduleAction::Pause), ("resume", ScheduleAction::Resume), ("resync", ScheduleAction::Resync)];
     body.fields(|fields, problems| {
         let action = fields.require("action", "Write \"pause\", \"resume\" or \"resync\".", problems);
         let steer = action.and_then(|action| action.choice(&CHOICES, problems));
         let filter = fields.require("filter", "Say which: {\"deployment\": \"NAME\"} or {\"all\": true}.", problems);
         let filter = filter.and_then(|filter| schedules(filter, problems));
         let note = fields.take("note");
-        if let (Some(field), Some(Steer::Resume | Steer::Resync)) = (&note, steer) {
+        if let (Some(field), Some(ScheduleAction::Resume | ScheduleAction::Resync)) = (&note, steer) {
             let fix = "Leave it out: a note says why something is paused.";
             problems.push(Wrong::field(field.pointer.clone(), "only a pause has a note", fix));
         }
@@ -117,20 +118,20 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<(ScheduleFilter, Steer, String)> {
-        Object::read(text.as_bytes()).and_then(read)
+    fn of(text: &str) -> ApiResult<(ScheduleFilter, ScheduleAction, String)> {
+        JsonBody::read(text.as_bytes()).and_then(read)
     }
 
     #[test]
     fn an_action_names_what_it_does_and_with_which_schedules() {
         let all = of(r#"{"action": "pause", "filter": {"all": true}, "note": "moving"}"#).unwrap();
-        assert_eq!(all, (ScheduleFilter::default(), Steer::Pause, "moving".to_owned()));
+        assert_eq!(all, (ScheduleFilter::default(), ScheduleAction::Pause, "moving".to_owned()));
         let resync = of(r#"{"action": "resync", "filter": {"all": true}}"#).unwrap();
-        assert_eq!(resync, (ScheduleFilter::default(), Steer::Resync, String::new()));
+        assert_eq!(resync, (ScheduleFilter::default(), ScheduleAction::Resync, String::new()));
         let some = of(r#"{"action": "resume", "filter": {"deployment": "a", "label": "team=x"}}"#).unwrap();
         let labels = vec![("team".to_owned(), "x".to_owned())];
         let filter = ScheduleFilter { deployment: Some("a".parse().unwrap()), labels };
-        assert_eq!(some, (filter, Steer::Resume, String::new()));
+        assert_eq!(some, (filter, ScheduleAction::Resume, String::new()));
         for (body, pointer) in [
             ("{}", "/action"),
             (r#"{"action": "pause"}"#, "/filter"),

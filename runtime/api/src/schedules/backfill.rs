@@ -2,27 +2,28 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use tidemill_control::BackfillAsk;
+use tidemill_control::BackfillRequest;
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 use utoipa::ToSchema;
 
 use super::json::BackfillPlanJson;
 use crate::operations::json::{OperationJson, begun};
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, IdempotencyKey, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{Time, ok};
+use crate::wire::{TimeJson, ok};
 
 /// Which firings. [`read`] reads it.
 #[derive(Debug, ToSchema)]
-pub struct BackfillRequest {
+#[schema(as = BackfillRequest)]
+pub struct BackfillRequestJson {
     /// The first instant of the range.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    start: Time,
+    start: TimeJson,
     /// The first instant after it; not in the future.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
-    end: Time,
+    end: TimeJson,
     /// What a firing does while runs of the schedule have not ended; `queue-all` where it is left out.
     #[schema(example = "allow")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
@@ -30,7 +31,7 @@ pub struct BackfillRequest {
 }
 
 /// What the body asks for.
-struct Asked {
+struct BackfillBody {
     start: Timestamp,
     end: Timestamp,
     overlap: Option<Overlap>,
@@ -50,7 +51,7 @@ struct Asked {
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
-    request_body(content = BackfillRequest),
+    request_body(content = BackfillRequestJson),
     responses(
         (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
         (status = 200, body = BackfillPlanJson, description = "with `dry_run`: what it would make up for"),
@@ -59,14 +60,14 @@ struct Asked {
 )]
 pub async fn backfill(
     State(state): State<ApiState>,
-    At((deployment, schedule)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
+    PathParams((deployment, schedule)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
     IdempotencyKey(key): IdempotencyKey,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
-    let Asked { start, end, overlap } = read(body)?;
-    let ask = BackfillAsk { deployment, schedule, start, end, overlap, key };
+    let BackfillBody { start, end, overlap } = read(body)?;
+    let ask = BackfillRequest { deployment, schedule, start, end, overlap, key };
     if dry_run {
         return Ok(ok(&BackfillPlanJson::of(state.host.backfill_span(&ask).await?)));
     }
@@ -74,14 +75,14 @@ pub async fn backfill(
     Ok(begun(&operation))
 }
 
-fn read(body: Object) -> Answer<Asked> {
+fn read(body: JsonBody) -> ApiResult<BackfillBody> {
     const FIX: &str = "Write an instant such as \"2026-01-31T12:00:00Z\".";
     body.fields(|fields, problems| {
         let start = fields.require("start", FIX, problems).and_then(|field| field.time(problems));
         let end = fields.require("end", FIX, problems).and_then(|field| field.time(problems));
         let policies = Overlap::ALL.map(|policy| (policy.as_str(), policy));
         let overlap = fields.take("overlap").map(|field| field.choice(&policies, problems));
-        Some(Asked { start: start?, end: end?, overlap: overlap.flatten() })
+        Some(BackfillBody { start: start?, end: end?, overlap: overlap.flatten() })
     })
 }
 
@@ -91,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<Asked> {
-        Object::read(text.as_bytes()).and_then(read)
+    fn of(text: &str) -> ApiResult<BackfillBody> {
+        JsonBody::read(text.as_bytes()).and_then(read)
     }
 
     #[test]

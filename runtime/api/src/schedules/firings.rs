@@ -7,8 +7,8 @@ use tidemill_core::{DeploymentName, ScheduleName};
 use super::get::find;
 use super::json::FiringJson;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -28,9 +28,9 @@ use crate::wire::ok;
 )]
 pub async fn firings(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let scope = format!("firings {deployment} {name}");
     let request = page_request(&params, &scope)?;

@@ -7,8 +7,8 @@ use tidemill_core::{DeploymentName, ScheduleName};
 use tidemill_store::records::Schedule;
 
 use super::json::ScheduleJson;
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -23,9 +23,9 @@ use crate::wire::ok;
 )]
 pub async fn get(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?, &state.host)))
 }
@@ -34,7 +34,7 @@ pub async fn get(
 ///
 /// # Errors
 /// `host/schedule-not-found`.
-pub async fn find(state: &ApiState, deployment: &DeploymentName, name: &ScheduleName) -> Answer<Schedule> {
+pub async fn find(state: &ApiState, deployment: &DeploymentName, name: &ScheduleName) -> ApiResult<Schedule> {
     let found = state.host.store().schedule(deployment, name).await?;
     Ok(found.ok_or_else(|| ControlError::no_schedule(deployment, name))?)
 }

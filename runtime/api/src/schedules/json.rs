@@ -1,12 +1,12 @@
 //! A schedule as it is sent.
 
 use serde::Serialize;
-use tidemill_control::Host;
+use tidemill_control::ControlPlane;
 use tidemill_core::RunId;
-use tidemill_store::records::{FiringEntry, Schedule, Span};
+use tidemill_store::records::{FiringEntry, NominalRange, Schedule};
 use utoipa::ToSchema;
 
-use crate::wire::{Paused, Time};
+use crate::wire::{PauseJson, TimeJson};
 
 /// Where a schedule stands. What it says is in its deployment's manifest.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,13 +20,13 @@ pub struct ScheduleJson<'a> {
     revision: u64,
     /// The next nominal time; left out when it will not fire again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Time>,
+    next: Option<TimeJson>,
     /// There while it does not fire.
     #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<Paused>,
+    paused: Option<PauseJson>,
     /// The nominal time of the last firing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Time>,
+    last: Option<TimeJson>,
     /// The run that it started last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -39,7 +39,7 @@ pub struct ScheduleJson<'a> {
     blocked: Option<String>,
     /// There if the clock was set back: times up to this one were dealt with before, and do not fire again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    silent_until: Option<Time>,
+    silent_until: Option<TimeJson>,
     /// How often it still fires, where it is limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
@@ -64,16 +64,16 @@ pub struct ScheduleJson<'a> {
 impl<'a> ScheduleJson<'a> {
     /// The schedule as it is sent.
     #[must_use]
-    pub fn of(schedule: &'a Schedule, host: &Host) -> Self {
+    pub fn of(schedule: &'a Schedule, host: &ControlPlane) -> Self {
         let (enabled, deployment_paused) = host.fires(&schedule.deployment).unwrap_or((true, false));
         let block = host.block_of(&schedule.deployment, &schedule.name);
         Self {
             deployment: schedule.deployment.as_str(),
             name: schedule.name.as_str(),
             revision: schedule.revision.get(),
-            next: schedule.next.map(Time),
-            paused: schedule.paused.as_ref().map(Paused::from),
-            last: schedule.last.map(Time),
+            next: schedule.next.map(TimeJson),
+            paused: schedule.paused.as_ref().map(PauseJson::from),
+            last: schedule.last.map(TimeJson),
             last_run: schedule.last_run,
             state: match schedule {
                 Schedule { left: Some(0), .. } => "ended",
@@ -85,7 +85,7 @@ impl<'a> ScheduleJson<'a> {
                 _ => "active",
             },
             blocked: block.map(|block| block.detail),
-            silent_until: schedule.silent_until(host.clock().now()).map(Time),
+            silent_until: schedule.silent_until(host.clock().now()).map(TimeJson),
             remaining: schedule.left,
             fired: schedule.fired,
             skipped: schedule.skipped,
@@ -108,16 +108,16 @@ pub struct FiringJson<'a> {
     /// Why: the code of an error page.
     code: &'a str,
     /// The nominal time of the first,
-    first: Time,
+    first: TimeJson,
     /// and of the last of them.
-    last: Time,
+    last: TimeJson,
     /// How many they are.
     count: u64,
     /// There, and true, if there are more of them between the first and the last than were counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
     /// When that was seen.
-    seen: Time,
+    seen: TimeJson,
     /// The run that was in the way; of late ones, the last run that they made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -134,11 +134,11 @@ impl<'a> FiringJson<'a> {
         Self {
             what: entry.fate.as_str(),
             code: &entry.code,
-            first: Time(entry.first),
-            last: Time(entry.last),
+            first: TimeJson(entry.first),
+            last: TimeJson(entry.last),
             count: entry.count,
             more: entry.more,
-            seen: Time(entry.seen),
+            seen: TimeJson(entry.seen),
             run: entry.run,
             operation: entry.operation.as_deref(),
         }
@@ -153,20 +153,20 @@ pub struct BackfillPlanJson {
     count: u64,
     /// The nominal time of the first,
     #[serde(skip_serializing_if = "Option::is_none")]
-    first: Option<Time>,
+    first: Option<TimeJson>,
     /// and of the last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Time>,
+    last: Option<TimeJson>,
 }
 
 impl BackfillPlanJson {
     /// The plan as it is sent.
     #[must_use]
-    pub fn of(span: Option<Span>) -> Self {
+    pub fn of(span: Option<NominalRange>) -> Self {
         Self {
             count: span.map_or(0, |span| span.count),
-            first: span.map(|span| Time(span.first)),
-            last: span.map(|span| Time(span.last)),
+            first: span.map(|span| TimeJson(span.first)),
+            last: span.map(|span| TimeJson(span.last)),
         }
     }
 }

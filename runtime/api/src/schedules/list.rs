@@ -7,8 +7,8 @@ use tidemill_core::DeploymentName;
 use super::json::ScheduleJson;
 use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -22,7 +22,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<ScheduleJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "limit", "cursor"])?;
     let deployment = params.parsed::<DeploymentName>("deployment")?;
     let scope = format!("schedules {deployment:?}");

@@ -6,8 +6,8 @@ use tidemill_core::{DeploymentName, ScheduleName};
 
 use super::json::ScheduleJson;
 use crate::deployments::pause::PauseRequest;
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -23,10 +23,10 @@ use crate::wire::ok;
 )]
 pub async fn pause(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let note = body.note()?;
     let schedule = state.host.pause_schedule(&deployment, &name, note).await?;
@@ -46,10 +46,10 @@ pub async fn pause(
 )]
 pub async fn resume(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let schedule = state.host.resume_schedule(&deployment, &name).await?;
@@ -73,10 +73,10 @@ pub async fn resume(
 )]
 pub async fn resync(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let schedule = state.host.resync_schedule(&deployment, &name).await?;

@@ -7,10 +7,10 @@ use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
 use tidemill_core::{DeploymentName, ScheduleName};
 use utoipa::ToSchema;
 
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
-use crate::wire::{Time, ok};
+use crate::wire::{TimeJson, ok};
 
 /// The firings that are shown where `limit` is left out.
 const LIMIT_DEFAULT: usize = 20;
@@ -22,7 +22,7 @@ pub const LIMIT_MAX: usize = 200;
 #[schema(as = Planned)]
 pub struct PlannedJson {
     /// Its nominal time; where it is dropped, when it would have been.
-    at: Time,
+    at: TimeJson,
     /// The same in the schedule's time zone, with the offset of that moment.
     #[schema(example = "2026-03-29T03:00:00+02:00")]
     local: String,
@@ -36,7 +36,7 @@ pub struct PlannedJson {
 
 impl From<PlannedFiring> for PlannedJson {
     fn from(PlannedFiring { at, local, note, dropped }: PlannedFiring) -> Self {
-        Self { at: Time(at), local, note, dropped }
+        Self { at: TimeJson(at), local, note, dropped }
     }
 }
 
@@ -74,9 +74,9 @@ impl From<SchedulePreview> for PreviewJson {
 )]
 pub async fn preview(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["limit", "from"])?;
     let limit = params.number("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let from = params.time("from")?.unwrap_or_else(|| state.host.clock().now());

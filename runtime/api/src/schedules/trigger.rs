@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use tidemill_core::{DeploymentName, ScheduleName};
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, IdempotencyKey, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::runs::json::RunJson;
 use crate::state::ApiState;
 use crate::wire::{REPLAYED, json_at};
@@ -29,11 +29,11 @@ use crate::wire::{REPLAYED, json_at};
 )]
 pub async fn trigger(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, ScheduleName)>,
-    query: RawParams,
+    PathParams((deployment, name)): PathParams<(DeploymentName, ScheduleName)>,
+    query: RawQuery,
     IdempotencyKey(key): IdempotencyKey,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let (run, replayed) = state.host.trigger(&deployment, &name, key).await?;

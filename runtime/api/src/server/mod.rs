@@ -26,7 +26,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::config::{ApiConfig, HEADER_BYTES, PROBE_CONNECTIONS, URL_BYTES};
 use connection::Connection;
 use peer::Peer;
-use places::Places;
+use places::ConnectionLimiter;
 
 /// Bytes that a connection buffers of a request's head: more than what is allowed, so that a larger head is refused
 /// with a problem, and not by closing the connection.
@@ -52,8 +52,8 @@ pub async fn serve(
     let mut probe_only = builder(PROBE_HEADER_TIMEOUT.min(config.header_timeout));
     probe_only.keep_alive(false);
     let probe_only = Arc::new(probe_only);
-    let places = Places::new(config.connections, config.connections_per_peer);
-    let (mut open, mut reserve) = (JoinSet::new(), Reserve::default());
+    let places = ConnectionLimiter::new(config.connections, config.connections_per_peer);
+    let (mut open, mut reserve) = (JoinSet::new(), ProbeConnections::default());
     let (mut refused, mut failed) = (LogPace::default(), LogPace::default());
     tokio::pin!(stop);
     loop {
@@ -111,9 +111,9 @@ fn builder(header_timeout: Duration) -> http1::Builder {
 
 /// The connections beyond the maximum, oldest first. A new one replaces the oldest, so that idle ones cannot keep a probe out.
 #[derive(Default)]
-struct Reserve(VecDeque<AbortHandle>);
+struct ProbeConnections(VecDeque<AbortHandle>);
 
-impl Reserve {
+impl ProbeConnections {
     fn add(&mut self, connection: AbortHandle) {
         self.0.retain(|open| !open.is_finished());
         if self.0.len() >= PROBE_CONNECTIONS

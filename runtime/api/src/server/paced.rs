@@ -20,10 +20,10 @@ pub(super) struct PacedStream {
     socket: TcpStream,
     timeout: Duration,
     /// Since a write found the socket's buffer full; `None` while writes succeed.
-    stall: Option<Stall>,
+    stall: Option<WriteStall>,
 }
 
-struct Stall {
+struct WriteStall {
     deadline: Pin<Box<Sleep>>,
     taken: usize,
 }
@@ -52,7 +52,7 @@ impl PacedStream {
             }
             Poll::Pending => {
                 let timeout = self.timeout;
-                let begin = || Stall { deadline: Box::pin(tokio::time::sleep(timeout)), taken: 0 };
+                let begin = || WriteStall { deadline: Box::pin(tokio::time::sleep(timeout)), taken: 0 };
                 let stall = self.stall.get_or_insert_with(begin);
                 if stall.deadline.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;

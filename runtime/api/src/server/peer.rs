@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The other side of one connection. It is in the extensions of every request that came through the server.
 #[derive(Debug, Clone)]
-pub struct Peer(Arc<State>);
+pub struct Peer(Arc<PeerState>);
 
 #[derive(Debug)]
-struct State {
+struct PeerState {
     address: IpAddr,
     authorized: AtomicBool,
     sent_body: AtomicBool,
@@ -37,7 +37,7 @@ impl Peer {
     /// A new connection from `address`.
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
-        Self(Arc::new(State { address, authorized: AtomicBool::new(false), sent_body: AtomicBool::new(false) }))
+        Self(Arc::new(PeerState { address, authorized: AtomicBool::new(false), sent_body: AtomicBool::new(false) }))
     }
 
     /// Its address.

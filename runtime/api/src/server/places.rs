@@ -6,34 +6,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::peer::Network;
 
 /// The connections that may be open at once.
-pub(super) struct Places {
+pub(super) struct ConnectionLimiter {
     max: usize,
     max_per_peer: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     all: usize,
     by_peer: HashMap<Network, usize>,
 }
 
 /// One open connection; dropping it makes room for another.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPermit {
+    places: Arc<ConnectionLimiter>,
     peer: Network,
 }
 
-impl Places {
+impl ConnectionLimiter {
     /// At most `max` connections, at most `max_per_peer` of one address.
     pub(super) fn new(max: usize, max_per_peer: usize) -> Arc<Self> {
         Arc::new(Self { max, max_per_peer, open: Mutex::default() })
     }
 
     /// Counts a connection of `peer`; `None` if that is one too many.
-    pub(super) fn take(self: &Arc<Self>, peer: Network) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, peer: Network) -> Option<ConnectionPermit> {
         let mut open = self.lock();
-        let Open { all, by_peer } = &mut *open;
+        let OpenConnections { all, by_peer } = &mut *open;
         let of_peer = by_peer.get(&peer).copied().unwrap_or_default();
         if *all >= self.max || of_peer >= self.max_per_peer {
             return None;
@@ -41,15 +41,15 @@ impl Places {
         *all += 1;
         by_peer.insert(peer, of_peer + 1);
         drop(open);
-        Some(Place { places: Arc::clone(self), peer })
+        Some(ConnectionPermit { places: Arc::clone(self), peer })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.places.lock();
         open.all = open.all.saturating_sub(1);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn one_peer_cannot_take_every_place() {
-        let places = Places::new(3, 2);
+        let places = ConnectionLimiter::new(3, 2);
         let first = [places.take(peer("10.0.0.1")), places.take(peer("10.0.0.1"))];
         assert!(first.iter().all(Option::is_some));
         assert!(places.take(peer("10.0.0.1")).is_none());
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_peer() {
-        let places = Places::new(9, 1);
+        let places = ConnectionLimiter::new(9, 1);
         let held = places.take(peer("2001:db8:1:2::1"));
         assert!(held.is_some() && places.take(peer("2001:db8:1:2:ffff::2")).is_none());
         assert!(places.take(peer("2001:db8:1:3::1")).is_some());

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ledger::json::TotalJson;
-use crate::wire::Time;
+use crate::wire::TimeJson;
 
 /// A deployment whose component exports `revenue-stream`, or that has earned before.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,7 +16,7 @@ pub struct StreamJson {
     pub deployed: bool,
     /// Up to when revenue was collected; left out before the first success.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub collected_until: Option<Time>,
+    pub collected_until: Option<TimeJson>,
     /// What it earned, per currency.
     pub totals: Vec<TotalJson>,
 }

@@ -12,10 +12,10 @@ use super::json::StreamJson;
 use crate::config::PAGE_MOST;
 use crate::ledger::json::TotalJson;
 use crate::list::List;
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
-use crate::wire::{Time, ok};
+use crate::wire::{TimeJson, ok};
 
 /// Lists streams, with what each has earned
 ///
@@ -24,7 +24,7 @@ use crate::wire::{Time, ok};
     get, path = "/v1/streams", tag = "ledger",
     responses((status = 200, body = List<StreamJson>, description = "all of them, by name"))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
     let mut streams = deployed(&state).await?;
     for total in state.host.store().stream_totals().await? {
@@ -41,7 +41,7 @@ pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Res
 }
 
 /// The deployments whose component can collect.
-async fn deployed(state: &ApiState) -> Answer<BTreeMap<DeploymentName, StreamJson>> {
+async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, StreamJson>> {
     let store = state.host.store();
     let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();
     let mut streams = BTreeMap::new();
@@ -63,7 +63,7 @@ async fn deployed(state: &ApiState) -> Answer<BTreeMap<DeploymentName, StreamJso
                 let stream = StreamJson {
                     name: deployment.name.as_str().to_owned(),
                     deployed: true,
-                    collected_until: until.map(Time),
+                    collected_until: until.map(TimeJson),
                     totals: Vec::new(),
                 };
                 streams.insert(deployment.name, stream);

@@ -6,8 +6,8 @@ use tidemill_control::ControlError;
 use tidemill_core::{DeploymentName, SubscriptionName};
 
 use super::json::{SubscriptionJson, with_waiting};
-use crate::problem::Answer;
-use crate::request::{At, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -22,9 +22,9 @@ use crate::wire::ok;
 )]
 pub async fn get(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
-    query: RawParams,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, SubscriptionName)>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let found = state.host.store().subscription(&deployment, &name).await?;
     let subscription = found.ok_or_else(|| ControlError::no_subscription(&deployment, &name))?;

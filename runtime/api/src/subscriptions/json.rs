@@ -1,12 +1,12 @@
 //! A subscription as it is sent.
 
 use serde::Serialize;
-use tidemill_control::{ControlError, Host};
+use tidemill_control::{ControlError, ControlPlane};
 use tidemill_core::RunId;
 use tidemill_store::records::Subscription;
 use utoipa::ToSchema;
 
-use crate::wire::{Paused, Time};
+use crate::wire::{PauseJson, TimeJson};
 
 /// A subscription and what it has been given. What it asks for is in its deployment's manifest.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,12 +21,12 @@ pub struct SubscriptionJson<'a> {
     /// The topic that it names, or the pattern.
     topic: &'a str,
     /// When it was made.
-    created_at: Time,
+    created_at: TimeJson,
     /// `active` or `paused`.
     state: &'static str,
     /// There while it is given nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<Paused>,
+    paused: Option<PauseJson>,
     /// Events that wait for it.
     waiting: u64,
     /// Events that made a run.
@@ -39,7 +39,7 @@ pub struct SubscriptionJson<'a> {
     skipped: u64,
     /// The time of the last event that it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Time>,
+    last: Option<TimeJson>,
     /// The last run that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -57,13 +57,13 @@ impl<'a> SubscriptionJson<'a> {
             topic: subscription.topic.as_str(),
             created_at: subscription.created_at.into(),
             state: if subscription.paused.is_some() { "paused" } else { "active" },
-            paused: subscription.paused.as_ref().map(Paused::from),
+            paused: subscription.paused.as_ref().map(PauseJson::from),
             waiting: *waiting,
             delivered: subscription.delivered,
             filtered: subscription.filtered,
             lost: subscription.lost,
             skipped: subscription.skipped,
-            last: subscription.last.map(Time),
+            last: subscription.last.map(TimeJson),
             last_run: subscription.last_run,
         }
     }
@@ -73,7 +73,10 @@ impl<'a> SubscriptionJson<'a> {
 ///
 /// # Errors
 /// The store's own.
-pub async fn with_waiting(host: &Host, subscription: Subscription) -> Result<(Subscription, u64), ControlError> {
+pub async fn with_waiting(
+    host: &ControlPlane,
+    subscription: Subscription,
+) -> Result<(Subscription, u64), ControlError> {
     let waiting = host.store().lag(&subscription).await?;
     // Read after that: what it is given meanwhile is in one of the two figures, and never in neither.
     let now = host.store().subscription(&subscription.deployment, &subscription.name).await?;

@@ -8,8 +8,8 @@ use tidemill_core::wire::PageCursor;
 use super::json::{SubscriptionJson, with_waiting};
 use crate::deployments::get::check_known;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -23,7 +23,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<SubscriptionJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["deployment", "limit", "cursor"])?;
     let deployment = params.parsed::<DeploymentName>("deployment")?;
     let scope = format!("subscriptions {deployment:?}");

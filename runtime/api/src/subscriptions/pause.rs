@@ -6,8 +6,8 @@ use tidemill_core::{DeploymentName, SubscriptionName};
 
 use super::json::{SubscriptionJson, with_waiting};
 use crate::deployments::pause::PauseRequest;
-use crate::problem::Answer;
-use crate::request::{At, Object, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -26,10 +26,10 @@ use crate::wire::ok;
 )]
 pub async fn pause(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, SubscriptionName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let note = body.note()?;
     let subscription = state.host.pause_subscription(&deployment, &name, note).await?;
@@ -49,10 +49,10 @@ pub async fn pause(
 )]
 pub async fn resume(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, SubscriptionName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let subscription = state.host.resume_subscription(&deployment, &name).await?;

@@ -7,8 +7,8 @@ use tidemill_core::{DeploymentName, SubscriptionName, Timestamp};
 use utoipa::ToSchema;
 
 use crate::operations::json::{OperationJson, begun};
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, IdempotencyKey, Object, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -55,11 +55,11 @@ pub struct ReplayPlanJson {
 )]
 pub async fn replay(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
-    query: RawParams,
+    PathParams((deployment, name)): PathParams<(DeploymentName, SubscriptionName)>,
+    query: RawQuery,
     IdempotencyKey(key): IdempotencyKey,
-    body: Object,
-) -> Answer<Response> {
+    body: JsonBody,
+) -> ApiResult<Response> {
     let dry_run = query.only(&["dry_run"])?.flag("dry_run")?;
     let (since, until) = read(body)?;
     if dry_run {
@@ -69,7 +69,7 @@ pub async fn replay(
     Ok(begun(&operation))
 }
 
-fn read(body: Object) -> Answer<(Timestamp, Option<Timestamp>)> {
+fn read(body: JsonBody) -> ApiResult<(Timestamp, Option<Timestamp>)> {
     body.fields(|fields, problems| {
         let since = fields.require("since", "Say from which time on, such as \"2026-01-31T12:00:00Z\".", problems);
         let since = since.and_then(|since| since.time(problems));
@@ -84,8 +84,8 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Answer<(Timestamp, Option<Timestamp>)> {
-        Object::read(text.as_bytes()).and_then(read)
+    fn of(text: &str) -> ApiResult<(Timestamp, Option<Timestamp>)> {
+        JsonBody::read(text.as_bytes()).and_then(read)
     }
 
     #[test]

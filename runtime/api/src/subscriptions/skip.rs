@@ -6,15 +6,15 @@ use serde::Serialize;
 use tidemill_core::{DeploymentName, SubscriptionName};
 use utoipa::ToSchema;
 
-use crate::problem::Answer;
-use crate::request::{At, Object, RawParams};
+use crate::problem::ApiResult;
+use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
 /// What was left out.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Skipped)]
-pub struct SkippedJson {
+pub struct SkipResultJson {
     /// How many events.
     skipped: u64,
 }
@@ -29,15 +29,15 @@ pub struct SkippedJson {
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
     ),
-    responses((status = 200, body = SkippedJson))
+    responses((status = 200, body = SkipResultJson))
 )]
 pub async fn skip(
     State(state): State<ApiState>,
-    At((deployment, name)): At<(DeploymentName, SubscriptionName)>,
-    query: RawParams,
-    body: Object,
-) -> Answer<Response> {
+    PathParams((deployment, name)): PathParams<(DeploymentName, SubscriptionName)>,
+    query: RawQuery,
+    body: JsonBody,
+) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
-    Ok(ok(&SkippedJson { skipped: state.host.skip(&deployment, &name).await? }))
+    Ok(ok(&SkipResultJson { skipped: state.host.skip(&deployment, &name).await? }))
 }

@@ -6,15 +6,15 @@ use serde::Serialize;
 use tidemill_core::Topic;
 use utoipa::ToSchema;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
 /// What was deleted with a topic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TopicDeleted)]
-pub struct DeletedJson {
+pub struct TopicDeletionJson {
     /// How many events.
     events: u64,
     /// How many times one of them was deleted before a subscription was given it.
@@ -29,12 +29,16 @@ pub struct DeletedJson {
     delete, path = "/v1/topics/{topic}", tag = "topics",
     params(("topic" = String, Path, description = "the topic")),
     responses(
-        (status = 200, body = DeletedJson, description = "deleted"),
+        (status = 200, body = TopicDeletionJson, description = "deleted"),
         (status = 404, body = ProblemBody, description = "there is no such topic"),
     )
 )]
-pub async fn delete(State(state): State<ApiState>, At(topic): At<Topic>, query: RawParams) -> Answer<Response> {
+pub async fn delete(
+    State(state): State<ApiState>,
+    PathParams(topic): PathParams<Topic>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let deleted = state.host.delete_topic(topic).await?;
-    Ok(ok(&DeletedJson { events: deleted.events, lost: deleted.lost }))
+    Ok(ok(&TopicDeletionJson { events: deleted.events, lost: deleted.lost }))
 }

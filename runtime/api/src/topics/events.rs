@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use tidemill_core::{Code, Topic};
 
-use super::json::EventJson;
+use super::json::TopicEventJson;
 use crate::list::{List, page_request};
-use crate::problem::{Answer, Problem, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -23,11 +23,15 @@ use crate::wire::ok;
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
     responses(
-        (status = 200, body = List<EventJson<'_>>),
+        (status = 200, body = List<TopicEventJson<'_>>),
         (status = 404, body = ProblemBody, description = "there is no such topic"),
     )
 )]
-pub async fn events(State(state): State<ApiState>, At(topic): At<Topic>, query: RawParams) -> Answer<Response> {
+pub async fn events(
+    State(state): State<ApiState>,
+    PathParams(topic): PathParams<Topic>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     let params = query.only(&["since", "limit", "cursor"])?;
     let since = params.time("since")?;
     let scope = format!("events {topic} {since:?}");
@@ -36,5 +40,5 @@ pub async fn events(State(state): State<ApiState>, At(topic): At<Topic>, query: 
     if page.items.is_empty() && store.topic(&topic).await?.is_none() {
         return Err(Problem::new(Code::TopicNotFound, format!("there is no topic `{topic}`")));
     }
-    Ok(ok(&List::of(&page, &scope, EventJson::of)))
+    Ok(ok(&List::of(&page, &scope, TopicEventJson::of)))
 }

@@ -5,8 +5,8 @@ use axum::response::Response;
 use tidemill_core::{Code, Topic};
 
 use super::json::TopicJson;
-use crate::problem::{Answer, Problem, ProblemBody};
-use crate::request::{At, RawParams};
+use crate::problem::{ApiResult, Problem, ProblemBody};
+use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -19,7 +19,11 @@ use crate::wire::ok;
         (status = 404, body = ProblemBody, description = "there is no such topic"),
     )
 )]
-pub async fn get(State(state): State<ApiState>, At(topic): At<Topic>, query: RawParams) -> Answer<Response> {
+pub async fn get(
+    State(state): State<ApiState>,
+    PathParams(topic): PathParams<Topic>,
+    query: RawQuery,
+) -> ApiResult<Response> {
     query.only(&[])?;
     let Some(summary) = state.host.store().topic(&topic).await? else {
         return Err(Problem::new(Code::TopicNotFound, format!("there is no topic `{topic}`")));

@@ -5,7 +5,7 @@ use tidemill_core::{EventId, RunId};
 use tidemill_store::records::{Event, Publisher, TopicSummary};
 use utoipa::ToSchema;
 
-use crate::wire::{StoredJson, Time, stored_json};
+use crate::wire::{StoredJson, TimeJson, stored_json};
 
 /// What there is of a topic.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,9 +19,9 @@ pub struct TopicJson<'a> {
     published: u64,
     /// When the oldest that is kept was published; left out where none is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    first_at: Option<Time>,
+    first_at: Option<TimeJson>,
     /// When the newest was published.
-    last_at: Time,
+    last_at: TimeJson,
 }
 
 impl<'a> TopicJson<'a> {
@@ -32,7 +32,7 @@ impl<'a> TopicJson<'a> {
             topic: topic.topic.as_str(),
             events: topic.events,
             published: topic.published,
-            first_at: topic.first_at.map(Time),
+            first_at: topic.first_at.map(TimeJson),
             last_at: topic.last_at.into(),
         }
     }
@@ -52,14 +52,14 @@ pub struct PublisherJson<'a> {
 /// One event of a topic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TopicEvent)]
-pub struct EventJson<'a> {
+pub struct TopicEventJson<'a> {
     /// Its id.
     #[schema(value_type = String)]
     id: EventId,
     /// Its topic.
     topic: &'a str,
     /// When it was published.
-    at: Time,
+    at: TimeJson,
     /// Which run published it; left out where somebody from outside did.
     #[serde(skip_serializing_if = "Option::is_none")]
     publisher: Option<PublisherJson<'a>>,
@@ -68,7 +68,7 @@ pub struct EventJson<'a> {
     payload: StoredJson<'a>,
 }
 
-impl<'a> EventJson<'a> {
+impl<'a> TopicEventJson<'a> {
     /// The event as it is sent.
     #[must_use]
     pub fn of(event: &'a Event) -> Self {

@@ -5,8 +5,8 @@ use axum::response::Response;
 
 use super::json::TopicJson;
 use crate::list::{List, page_request};
-use crate::problem::Answer;
-use crate::request::RawParams;
+use crate::problem::ApiResult;
+use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
@@ -21,7 +21,7 @@ use crate::wire::ok;
     ),
     responses((status = 200, body = List<TopicJson<'_>>))
 )]
-pub async fn list(State(state): State<ApiState>, query: RawParams) -> Answer<Response> {
+pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;
     let page = state.host.store().topics(page_request(&params, "topics")?).await?;
     Ok(ok(&List::of(&page, "topics", TopicJson::of)))

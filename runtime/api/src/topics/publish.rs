@@ -7,15 +7,15 @@ use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{EventId, Topic};
 use utoipa::ToSchema;
 
-use crate::problem::{Answer, ProblemBody};
-use crate::request::{At, RawParams, body, headers};
+use crate::problem::{ApiResult, ProblemBody};
+use crate::request::{PathParams, RawQuery, body, headers};
 use crate::state::ApiState;
 use crate::wire::json_once;
 
 /// What became of an event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventPublished)]
-pub struct PublishedJson<'a> {
+pub struct PublishResultJson<'a> {
     /// The event.
     #[schema(value_type = String)]
     id: EventId,
@@ -38,17 +38,17 @@ pub struct PublishedJson<'a> {
     ),
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
-        (status = 200, body = PublishedJson<'_>, description = "the same key came before"),
-        (status = 202, body = PublishedJson<'_>, description = "it is in the store and cannot be lost"),
+        (status = 200, body = PublishResultJson<'_>, description = "the same key came before"),
+        (status = 202, body = PublishResultJson<'_>, description = "it is in the store and cannot be lost"),
         (status = 422, body = ProblemBody, description = "the key came with another payload, or it would be a topic too many"),
     )
 )]
 pub async fn publish(
     State(state): State<ApiState>,
-    At(topic): At<Topic>,
-    query: RawParams,
+    PathParams(topic): PathParams<Topic>,
+    query: RawQuery,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     query.only(&[])?;
     let (parts, content) = request.into_parts();
     headers::json(&parts.headers)?;
@@ -56,6 +56,6 @@ pub async fn publish(
     // That it is JSON within its bounds is checked where the event is made.
     let payload = body::read(content, &parts.headers, EVENT_BYTES, state.config.body_timeout).await?;
     let sent = state.host.publish(topic.clone(), payload, key).await?;
-    let published = PublishedJson { id: sent.event, topic: topic.as_str(), duplicate: sent.duplicate };
+    let published = PublishResultJson { id: sent.event, topic: topic.as_str(), duplicate: sent.duplicate };
     Ok(json_once(sent.duplicate, &published))
 }

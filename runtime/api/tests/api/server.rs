@@ -15,7 +15,7 @@ struct Served {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
-    _host: tidemill_control::Host,
+    _host: tidemill_control::ControlPlane,
     _folder: tempfile::TempDir,
 }
 

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use tidemill_control::Job;
+use tidemill_control::GuestJob;
 use tidemill_core::journal::{Journal, Kind, NewEntry, StepReplay};
 use tidemill_core::run::{Export, Seed, Wait, WaitCondition};
 use tidemill_core::{Code, Fuel, RunId};
-use tidemill_engine::{Cause, Effects, Ended, Outcome, Point, StartRun, Stretched, Urgency, Went};
+use tidemill_engine::{
+    ActivationResult, Cause, CommitOutcome, CommitReason, Effects, Outcome, PendingCommit, StartRun, Urgency,
+};
 
 /// Waits for the signal `name`, with so many children that wait for it as well.
-pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
+pub async fn run(mut job: GuestJob, name: &str, children: u64) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {
         record(&job, &mut journal);
@@ -18,7 +20,7 @@ pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
             effects.starts.push(child(&job, name, ordinal).await);
         }
         let wait = Wait { any_of: vec![WaitCondition::Signal(name.to_owned())], all: false, until: None };
-        let stretch = Stretched {
+        let stretch = PendingCommit {
             effects,
             journal: journal.change(),
             head: None,
@@ -26,9 +28,9 @@ pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
             peak_memory: 65_536,
             journal_entries: journal.entries(),
             told: false,
-            point: Point::Wait(wait),
+            point: CommitReason::Wait(wait),
         };
-        if job.sink.commit(stretch).await.unwrap() == Went::Leave {
+        if job.sink.commit(stretch).await.unwrap() == CommitOutcome::Suspend {
             return ended(Outcome::Suspended, journal);
         }
     }
@@ -41,7 +43,7 @@ pub async fn run(mut job: Job, name: &str, children: u64) -> Ended {
 }
 
 /// Ends so after something was recorded.
-pub fn recorded(mut job: Job, outcome: Outcome) -> Ended {
+pub fn recorded(mut job: GuestJob, outcome: Outcome) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {
         record(&job, &mut journal);
@@ -49,7 +51,7 @@ pub fn recorded(mut job: Job, outcome: Outcome) -> Ended {
     ended(outcome, journal)
 }
 
-fn record(job: &Job, journal: &mut Journal) {
+fn record(job: &GuestJob, journal: &mut Journal) {
     let (at, fuel) = (job.run.created_at, Fuel::new(500));
     let shown = Some(&b"GET https://example.org/"[..]);
     journal.record(NewEntry { kind: Kind::Fetch, request: [1; 16], result: b"\0\xc8\x01", at, fuel, shown });
@@ -67,7 +69,7 @@ fn record(job: &Job, journal: &mut Journal) {
     }
 }
 
-async fn child(job: &Job, name: &str, ordinal: u64) -> StartRun {
+async fn child(job: &GuestJob, name: &str, ordinal: u64) -> StartRun {
     let target = job.sink.target(job.run.id, &job.run.deployment, Some(Export::Workflow), b"{}").await.unwrap();
     let random = u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap()) ^ u128::from(ordinal + 1);
     StartRun {
@@ -87,8 +89,8 @@ async fn child(job: &Job, name: &str, ordinal: u64) -> StartRun {
     }
 }
 
-fn ended(outcome: Outcome, journal: Journal) -> Ended {
-    let mut ended = Ended::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536);
+fn ended(outcome: Outcome, journal: Journal) -> ActivationResult {
+    let mut ended = ActivationResult::plain(outcome, Effects::default(), Fuel::new(1_000), 65_536);
     ended.all.journal_to = journal.position();
     ended.kept.journal_to = journal.position();
     ended.journal = Some(journal);

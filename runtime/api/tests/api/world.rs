@@ -12,21 +12,22 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemill_api::{Api, ApiConfig};
-use tidemill_control::{Guests, Host, HostConfig, Job};
+use tidemill_control::{ControlPlane, GuestExecutor, GuestJob, HostConfig};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::failure::Failure;
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest, Fuel};
 use tidemill_engine::{
-    Admitted, Cause, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Problem, Refused, SourceFrame, Urgency,
+    ActivationResult, Cause, ComponentInfo, ComponentProblem, ComponentRejection, DryRun, Effects, EngineError,
+    EngineStats, Outcome, SourceFrame, Urgency,
 };
-use tidemill_store::LocalStore;
+use tidemill_store::EmbeddedStore;
 use tidemill_store::records::{LedgerEntry, LedgerLeg, LogLevel, LogLine, NewPosting};
 use tower::ServiceExt as _;
 
 /// A host with its API.
 pub struct World {
-    pub host: Host,
+    pub host: ControlPlane,
     pub api: Api,
     router: Router,
     pub folder: TempDir,
@@ -49,9 +50,10 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().to_owned();
         std::fs::create_dir_all(data.join("components")).unwrap();
-        let (store, _) = LocalStore::open(LocalStore::config(&data.join("store"))).unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&data.join("store"))).unwrap();
         let config = HostConfig::new("node-1".parse().unwrap(), data.join("components"));
-        let host = Host::start(config, Arc::new(store), Arc::new(Scripted), Arc::new(SystemClock)).await.unwrap();
+        let host =
+            ControlPlane::start(config, Arc::new(store), Arc::new(Scripted), Arc::new(SystemClock)).await.unwrap();
         let mut config = ApiConfig::new(data, None);
         change(&mut config);
         let api = Api::new(host.clone(), config);
@@ -225,20 +227,23 @@ pub const SCHEMAS: &str = r#"{"workflow":{"input":{"type":"object","properties":
 struct Scripted;
 
 #[async_trait]
-impl Guests for Scripted {
-    async fn admit(&self, file: &Path, _digest: ComponentDigest) -> Result<Admitted, Refused> {
+impl GuestExecutor for Scripted {
+    async fn admit(&self, file: &Path, _digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
         let bytes = std::fs::read(file).unwrap();
         let Some(text) = bytes.strip_prefix(b"\0asm") else {
-            let problem = |message: &str| Problem {
+            let problem = |message: &str| ComponentProblem {
                 code: Code::ComponentInvalid,
                 message: message.to_owned(),
                 fix: "Build it as a component.".to_owned(),
             };
-            return Err(Refused { problems: vec![problem("no magic number"), problem("no component")], host: false });
+            return Err(ComponentRejection {
+                problems: vec![problem("no magic number"), problem("no component")],
+                host: false,
+            });
         };
         let words: Vec<_> = std::str::from_utf8(text).unwrap().split_whitespace().collect();
         let exports = Export::ALL.into_iter().filter(|export| words.contains(&export.as_str())).collect();
-        Ok(Admitted {
+        Ok(ComponentInfo {
             exports,
             imports: vec!["tidemill:host/log@0.1.0".to_owned()],
             warnings: Vec::new(),
@@ -246,7 +251,7 @@ impl Guests for Scripted {
         })
     }
 
-    async fn run(&self, job: Job) -> Ended {
+    async fn run(&self, job: GuestJob) -> ActivationResult {
         let input: Value = serde_json::from_slice(&job.input).unwrap();
         let mut effects = Effects::default();
         let failed = |failure, cause| Outcome::Failed { failure, cause };
@@ -264,11 +269,11 @@ impl Guests for Scripted {
         if let Some(millis) = input["sleep"].as_u64() {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(millis)) => {}
-                () = job.cancel.reached(Urgency::Asked) => {
+                () = job.cancel.reached(Urgency::Requested) => {
                     let code = input["undo"].as_str().unwrap_or("host/cancelled");
                     outcome = failed(Failure::new(code, "told to end"), Cause::Guest);
-                    let ended = Ended::plain(outcome, effects, Fuel::new(1_000), 65_536);
-                    return Ended { told: true, ..ended };
+                    let ended = ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536);
+                    return ActivationResult { told: true, ..ended };
                 }
             }
         }
@@ -291,10 +296,10 @@ impl Guests for Scripted {
             effects.postings.push(NewPosting { entry: entry(&job) });
             outcome = Outcome::Output(Bytes::from_static(b"{}"));
         }
-        Ended::plain(outcome, effects, Fuel::new(1_000), 65_536)
+        ActivationResult::plain(outcome, effects, Fuel::new(1_000), 65_536)
     }
 
-    async fn dry_run(&self, job: Job) -> DryRun {
+    async fn dry_run(&self, job: GuestJob) -> DryRun {
         let input: Value = serde_json::from_slice(&job.input).unwrap();
         match input["would_break"].as_bool() {
             Some(true) => DryRun::Mismatch(Code::JournalMismatch.failure("it asks for something else")),
@@ -318,7 +323,7 @@ impl Guests for Scripted {
     }
 }
 
-fn entry(job: &Job) -> LedgerEntry {
+fn entry(job: &GuestJob) -> LedgerEntry {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
     LedgerEntry {
         id: format!("{}-0", job.run.id),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::{Client, encoded};
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::grouped;
@@ -27,12 +27,12 @@ pub struct Args {
     cancel_runs: bool,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// What goes with a deployment.
 #[derive(Debug, Serialize)]
-struct Plan {
+struct DeletionPlan {
     name: String,
     revision: u64,
     schedules: usize,
@@ -58,7 +58,7 @@ impl Count {
 /// Carries it out.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     if args.confirm.dry_run || args.confirm.asks() {
-        let plan = Plan::of(&args.name, client).await?;
+        let plan = DeletionPlan::of(&args.name, client).await?;
         if args.confirm.dry_run {
             printer.record(&plan, &plan.text(args.cancel_runs));
             return Ok(());
@@ -73,7 +73,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-impl Plan {
+impl DeletionPlan {
     async fn of(name: &str, client: &Client) -> Result<Self, CliError> {
         let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(name))).await?;
         let list = |field: &str| deployment["manifest"][field].as_array().map_or(0, Vec::len);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_plan_names_the_state_first() {
-        let plan = |runs| Plan {
+        let plan = |runs| DeletionPlan {
             name: "orders".into(),
             revision: 3,
             schedules: 1,

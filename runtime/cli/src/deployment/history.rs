@@ -33,7 +33,7 @@ struct Revision {
 
 /// A revision with what differs from the one before.
 #[derive(Debug, Serialize)]
-struct Line {
+struct RevisionRow {
     revision: u64,
     component: String,
     made_at: String,
@@ -44,7 +44,7 @@ struct Line {
     changed: Option<Vec<String>>,
 }
 
-impl Row for Line {
+impl Row for RevisionRow {
     const HEADS: &'static [&'static str] = &["REVISION", "MADE", "RUNS", "COMPONENT", "CHANGED"];
 
     fn cells(&self) -> Vec<String> {
@@ -75,8 +75,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-fn lines(revisions: &[Revision]) -> Vec<Line> {
-    let line = |(at, revision): (usize, &Revision)| Line {
+fn lines(revisions: &[Revision]) -> Vec<RevisionRow> {
+    let line = |(at, revision): (usize, &Revision)| RevisionRow {
         revision: revision.revision,
         component: revision.component.clone(),
         made_at: revision.updated_at.clone(),

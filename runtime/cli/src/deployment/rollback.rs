@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, encoded};
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::project::deploy::changes;
@@ -26,7 +26,7 @@ pub struct Args {
     revision: Option<u64>,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Carries it out.
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_changes_is_said_place_by_place() {
-        let args = Args { name: "hello".into(), revision: Some(1), confirm: Confirm::default() };
+        let args = Args { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
         let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
         assert_eq!(text(&args, &record, false), "hello returned to revision 1, as revision 3\n  /priority: 7 → 5");
         assert!(text(&args, &json!({"changes": []}), false).ends_with("nothing changes"));

@@ -1,12 +1,12 @@
 //! `tidemill operations cancel`.
 
-use super::{Operation, Which};
+use super::{Operation, OperationRef};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Carries it out.
-pub async fn run(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(which: &OperationRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer = client.post(&format!("/v1/operations/{}/cancel", encoded(&which.id))).await?;
     let operation: Operation = serde_json::from_value(answer)
         .map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))?;

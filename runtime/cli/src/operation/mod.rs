@@ -10,7 +10,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::{Answer, Client, encoded};
+use crate::client::{Client, HttpAnswer, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::grouped;
@@ -28,14 +28,14 @@ enum Verb {
     /// List those that run (the default), or all
     List(list::Args),
     /// Show one
-    Show(Which),
+    Show(OperationRef),
     /// Stop one; what it has done stays
-    Cancel(Which),
+    Cancel(OperationRef),
 }
 
 /// One operation.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct OperationRef {
     /// The operation's id
     id: String,
 }
@@ -147,7 +147,7 @@ impl Operation {
 ///
 /// # Errors
 /// Where it tells of none.
-pub fn begun(answer: &Answer) -> Result<Operation, CliError> {
+pub fn begun(answer: &HttpAnswer) -> Result<Operation, CliError> {
     answer.json().map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))
 }
 

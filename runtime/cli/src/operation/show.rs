@@ -1,12 +1,12 @@
 //! `tidemill operations show`.
 
-use super::{Operation, Which};
+use super::{Operation, OperationRef};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Carries it out.
-pub async fn run(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn run(which: &OperationRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let operation: Operation = client.get(&format!("/v1/operations/{}", encoded(&which.id))).await?;
     printer.record(&operation, &operation.whole());
     Ok(())

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemill_core::clock::{Clock as _, SystemClock};
 use tidemill_core::{Code, ComponentDigest, Manifest, wire};
-use tidemill_engine::{Admitted, CompilerCommand, Engine, EngineConfig};
-use tidemill_store::LocalStore;
+use tidemill_engine::{CompilerCommand, ComponentInfo, Engine, EngineConfig};
+use tidemill_store::EmbeddedStore;
 
 use super::Project;
-use crate::error::{CliError, Field, Problem};
+use crate::error::{ApiProblem, CliError, FieldProblem};
 use crate::printer::Printer;
 use crate::schedule::firings::{FIRINGS, Firings};
 use crate::wire::bytes;
@@ -27,7 +27,7 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     if !args.path.is_dir() {
-        let (record, text) = Checked::of(&args.path, printer).await?.shown();
+        let (record, text) = CheckedComponent::of(&args.path, printer).await?.shown();
         printer.record(&record, &text);
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     }
     match project.component() {
         Some(path) if path.exists() => {
-            let checked = Checked::of(&path, printer).await?;
+            let checked = CheckedComponent::of(&path, printer).await?;
             checked.fits(&project.file.manifest).map_err(|error| project.with_lines(error))?;
             let (component, more) = checked.shown();
             record["component"] = component;
@@ -66,14 +66,14 @@ fn name(manifest: &Manifest) -> &str {
 }
 
 /// A component that a host would admit.
-pub(super) struct Checked<'a> {
+pub(super) struct CheckedComponent<'a> {
     file: &'a Path,
     digest: ComponentDigest,
     size: u64,
-    admitted: Admitted,
+    admitted: ComponentInfo,
 }
 
-impl<'a> Checked<'a> {
+impl<'a> CheckedComponent<'a> {
     /// Admits a component as a host does, with an engine of its own over an empty folder.
     pub(super) async fn of(file: &'a Path, printer: &Printer) -> Result<Self, CliError> {
         let component = super::read_component(file)?;
@@ -82,7 +82,7 @@ impl<'a> Checked<'a> {
         let compiler =
             CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
         let path = folder.path().join("store");
-        let (store, _) = tokio::task::spawn_blocking(move || LocalStore::open(LocalStore::config(&path)))
+        let (store, _) = tokio::task::spawn_blocking(move || EmbeddedStore::open(EmbeddedStore::config(&path)))
             .await
             .map_err(|cause| CliError::machine("cannot open a store", &cause))?
             .map_err(|cause| CliError::machine("cannot open a store", &cause))?;
@@ -101,7 +101,7 @@ impl<'a> Checked<'a> {
 
     /// Whether it has what the manifest asks of it.
     pub(super) fn fits(&self, manifest: &Manifest) -> Result<(), CliError> {
-        let Admitted { exports, schemas, .. } = &self.admitted;
+        let ComponentInfo { exports, schemas, .. } = &self.admitted;
         let misfits = tidemill_control::misfits(manifest, exports, schemas.as_deref());
         if misfits.is_empty() {
             return Ok(());
@@ -129,22 +129,22 @@ impl<'a> Checked<'a> {
 }
 
 fn refused(detail: String, problems: Vec<wire::InputProblem>) -> CliError {
-    let field = |wire::InputProblem { code, pointer, message, fix }| Field {
+    let field = |wire::InputProblem { code, pointer, message, fix }| FieldProblem {
         pointer,
         code: code.to_string(),
         detail: message,
         fix: Some(fix),
     };
-    CliError::Refused(Box::new(Problem {
+    CliError::Refused(Box::new(ApiProblem {
         code: Code::BadManifest.to_string(),
         detail,
         errors: problems.into_iter().map(field).collect(),
-        ..Problem::default()
+        ..ApiProblem::default()
     }))
 }
 
-fn problem(refused: &tidemill_engine::Refused) -> Problem {
-    let fields = refused.problems.iter().map(|problem| Field {
+fn problem(refused: &tidemill_engine::ComponentRejection) -> ApiProblem {
+    let fields = refused.problems.iter().map(|problem| FieldProblem {
         pointer: String::new(),
         code: problem.code.to_string(),
         detail: problem.message.clone(),
@@ -152,10 +152,10 @@ fn problem(refused: &tidemill_engine::Refused) -> Problem {
     });
     let errors: Vec<_> = fields.collect();
     let first = errors.first().map(|field| field.code.clone()).unwrap_or_default();
-    Problem {
+    ApiProblem {
         code: first,
         detail: format!("{} problems keep this component from running", errors.len()),
         errors,
-        ..Problem::default()
+        ..ApiProblem::default()
     }
 }

@@ -83,14 +83,14 @@ fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Deployed {
+pub struct DeployReport {
     /// The host's answer.
     pub record: Value,
     pub(super) name: String,
     pub(super) dry_run: bool,
 }
 
-impl Deployed {
+impl DeployReport {
     /// The same for people: the revision, what changed, and so many firings of each schedule.
     pub fn text(&self, firings: usize) -> String {
         text(&self.name, &self.record, self.dry_run, firings)
@@ -100,7 +100,7 @@ impl Deployed {
 /// An upload's answer, as far as it is shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Uploaded {
+struct UploadReport {
     warnings: Vec<Value>,
 }
 
@@ -123,7 +123,7 @@ pub async fn deploy(
     component: Option<Vec<u8>>,
     client: &Client,
     printer: &Printer,
-) -> Result<Deployed, CliError> {
+) -> Result<DeployReport, CliError> {
     name(project)?;
     if let (Some(component), Source::Module(reference)) = (component, &project.file.manifest.source) {
         let (module, version) = (reference.name.as_str(), reference.version.as_str());
@@ -132,7 +132,7 @@ pub async fn deploy(
         let answer = client.upload(&path, component).await?;
         let what = if answer.status == StatusCode::CREATED { "uploaded" } else { "has these bytes already" };
         printer.note(&format!("{module}@{version} {what} ({size})"));
-        let uploaded: Uploaded = answer.json().unwrap_or_default();
+        let uploaded: UploadReport = answer.json().unwrap_or_default();
         uploaded.warnings.iter().for_each(|warning| printer.warn(&sentence(warning)));
     }
     put(project, false, client, printer).await
@@ -147,7 +147,7 @@ pub(super) async fn put(
     dry_run: bool,
     client: &Client,
     printer: &Printer,
-) -> Result<Deployed, CliError> {
+) -> Result<DeployReport, CliError> {
     let name = name(project)?;
     let body = serde_json::to_vec(&project.file.manifest.to_json()).unwrap_or_default();
     let path = format!("/v1/deployments/{}{}", encoded(name.as_str()), if dry_run { "?dry_run=true" } else { "" });
@@ -157,7 +157,7 @@ pub(super) async fn put(
     for warning in record["warnings"].as_array().into_iter().flatten() {
         printer.warn(&sentence(warning));
     }
-    Ok(Deployed { record, name: name.to_string(), dry_run })
+    Ok(DeployReport { record, name: name.to_string(), dry_run })
 }
 
 /// A warning or the like, which may be text or a record with a message.

@@ -7,8 +7,8 @@ use tidemill_core::manifest::{ModuleRef, Source};
 use tidemill_core::{Code, ComponentDigest, Manifest};
 
 use super::Project;
-use super::check::Checked;
-use super::deploy::{self, Deployed};
+use super::check::CheckedComponent;
+use super::deploy::{self, DeployReport};
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -30,7 +30,7 @@ struct Version {
 
 /// What the upload of a component would come to.
 #[derive(Debug, PartialEq, Eq)]
-enum Upload {
+enum UploadPreview {
     /// The version is new.
     New,
     /// The version has these bytes.
@@ -48,23 +48,23 @@ pub async fn rehearse(
     component: Option<Vec<u8>>,
     client: &Client,
     printer: &Printer,
-) -> Result<Deployed, CliError> {
+) -> Result<DeployReport, CliError> {
     deploy::name(project)?;
     let (Some(component), Source::Module(reference)) = (component, &project.file.manifest.source) else {
         return deploy::put(project, true, client, printer).await;
     };
     let digest = ComponentDigest::of(&component).to_string();
     match upload(reference, &digest, client).await? {
-        Upload::Same => {
+        UploadPreview::Same => {
             printer.note(&format!("{reference} has these bytes already"));
             deploy::put(project, true, client, printer).await
         }
-        Upload::Other(present) => Err(CliError::Failed {
+        UploadPreview::Other(present) => Err(CliError::Failed {
             code: Some(Code::VersionHasOtherBytes.as_str().to_owned()),
             message: format!("{reference} is there already, with other bytes: {present}"),
             fix: Some("give it a new version under [module] in tidemill.toml".to_owned()),
         }),
-        Upload::New => {
+        UploadPreview::New => {
             printer.note(&format!(
                 "{reference} would be uploaded; it is checked on this machine, and by the host's own rules when it is deployed"
             ));
@@ -73,27 +73,27 @@ pub async fn rehearse(
     }
 }
 
-async fn upload(reference: &ModuleRef, digest: &str, client: &Client) -> Result<Upload, CliError> {
+async fn upload(reference: &ModuleRef, digest: &str, client: &Client) -> Result<UploadPreview, CliError> {
     match client.get::<Module>(&format!("/v1/modules/{}", encoded(reference.name.as_str()))).await {
         Ok(module) => Ok(compare(&module, reference.version.as_str(), digest)),
-        Err(error) if error.code() == Some(Code::ModuleNotFound.as_str()) => Ok(Upload::New),
+        Err(error) if error.code() == Some(Code::ModuleNotFound.as_str()) => Ok(UploadPreview::New),
         Err(error) => Err(error),
     }
 }
 
-fn compare(module: &Module, version: &str, digest: &str) -> Upload {
+fn compare(module: &Module, version: &str, digest: &str) -> UploadPreview {
     match module.versions.iter().find(|known| known.version == version) {
-        None => Upload::New,
-        Some(known) if known.component == digest => Upload::Same,
-        Some(known) => Upload::Other(known.component.clone()),
+        None => UploadPreview::New,
+        Some(known) if known.component == digest => UploadPreview::Same,
+        Some(known) => UploadPreview::Other(known.component.clone()),
     }
 }
 
 /// The host does not know the component, so this program checks it as the host would.
-async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> Result<Deployed, CliError> {
+async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> Result<DeployReport, CliError> {
     let manifest = &project.file.manifest;
     if let Some(path) = project.component() {
-        Checked::of(&path, printer).await?.fits(manifest)?;
+        CheckedComponent::of(&path, printer).await?.fits(manifest)?;
     }
     let name = deploy::name(project)?;
     let present: Option<Value> = match client.get(&format!("/v1/deployments/{}", encoded(name.as_str()))).await {
@@ -114,7 +114,7 @@ async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> 
         "warnings": [],
         "schedules": Firings::of(manifest, SystemClock.now()),
     });
-    Ok(Deployed { record, name: name.to_string(), dry_run: true })
+    Ok(DeployReport { record, name: name.to_string(), dry_run: true })
 }
 
 #[cfg(test)]
@@ -125,8 +125,8 @@ mod tests {
     fn a_version_with_other_bytes_is_told_from_one_with_the_same() {
         let known = Version { version: "1.0.0".into(), component: "sha256:a".into() };
         let module = Module { versions: vec![known] };
-        assert_eq!(compare(&module, "1.0.0", "sha256:a"), Upload::Same);
-        assert_eq!(compare(&module, "1.0.0", "sha256:b"), Upload::Other("sha256:a".into()));
-        assert_eq!(compare(&module, "1.0.1", "sha256:b"), Upload::New);
+        assert_eq!(compare(&module, "1.0.0", "sha256:a"), UploadPreview::Same);
+        assert_eq!(compare(&module, "1.0.0", "sha256:b"), UploadPreview::Other("sha256:a".into()));
+        assert_eq!(compare(&module, "1.0.1", "sha256:b"), UploadPreview::New);
     }
 }

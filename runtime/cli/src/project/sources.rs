@@ -12,7 +12,7 @@ const ASIDE: &[&str] = &[super::MANIFEST, "Cargo.lock", "package-lock.json"];
 
 /// A source that was changed after the component was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stale {
+pub struct StaleSource {
     /// The source that was changed last, from the project's folder.
     pub source: PathBuf,
     /// How much later it was changed, in seconds.
@@ -20,12 +20,12 @@ pub struct Stale {
 }
 
 /// The newest source, if it is newer than the built component. None if the times are not known.
-pub fn newer_than(folder: &Path, component: &Path) -> Option<Stale> {
+pub fn newer_than(folder: &Path, component: &Path) -> Option<StaleSource> {
     let built = std::fs::metadata(component).and_then(|about| about.modified()).ok()?;
     let (source, changed) = newest(folder, component)?;
     let later = changed.duration_since(built).ok().filter(|later| !later.is_zero())?;
     let source = source.strip_prefix(folder).map(Path::to_owned).unwrap_or(source);
-    Some(Stale { source, seconds: later.as_secs() })
+    Some(StaleSource { source, seconds: later.as_secs() })
 }
 
 fn newest(folder: &Path, component: &Path) -> Option<(PathBuf, SystemTime)> {
@@ -83,7 +83,7 @@ mod tests {
         }
         assert_eq!(newer_than(folder.path(), &component), None);
         write("src/lib.rs", 160);
-        let stale = Stale { source: PathBuf::from("src/lib.rs"), seconds: 60 };
+        let stale = StaleSource { source: PathBuf::from("src/lib.rs"), seconds: 60 };
         assert_eq!(newer_than(folder.path(), &component), Some(stale));
         assert_eq!(newer_than(folder.path(), &folder.path().join("nowhere.wasm")), None);
     }

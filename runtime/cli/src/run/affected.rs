@@ -1,7 +1,7 @@
 //! The runs that an action on many would affect: shown before it is confirmed, or instead of it.
 
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, Row as _};
 use crate::wire::{Run, grouped};
@@ -13,11 +13,11 @@ const SHOWN: usize = 10;
 
 /// Runs that an action finds, the newest first.
 #[derive(Debug)]
-pub struct Affected {
+pub struct AffectedRuns {
     runs: Vec<Run>,
 }
 
-impl Affected {
+impl AffectedRuns {
     /// Looks them up by the query of a list.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Affected {
     ///
     /// # Errors
     /// If the answer is not yes.
-    pub fn confirm(&self, verb: &str, confirm: Confirm, printer: &Printer) -> Result<bool, CliError> {
+    pub fn confirm(&self, verb: &str, confirm: ConfirmArgs, printer: &Printer) -> Result<bool, CliError> {
         if self.runs.is_empty() {
             printer.note("no run matches");
             return Ok(false);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn runs_are_counted_up_to_a_bound() {
-        let of = |count| Affected { runs: vec![Run::default(); count] };
+        let of = |count| AffectedRuns { runs: vec![Run::default(); count] };
         assert_eq!(of(1).count(), "1 run");
         assert_eq!(of(1_000).count(), "1,000 runs");
         assert_eq!(of(1_001).count(), "more than 1,000 runs");
@@ -89,6 +89,6 @@ mod tests {
     #[test]
     fn nothing_is_asked_about_nothing() {
         let printer = Printer::new(false, true);
-        assert!(!Affected { runs: Vec::new() }.confirm("cancel", Confirm::default(), &printer).unwrap());
+        assert!(!AffectedRuns { runs: Vec::new() }.confirm("cancel", ConfirmArgs::default(), &printer).unwrap());
     }
 }

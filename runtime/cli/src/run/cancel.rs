@@ -1,8 +1,8 @@
 //! `tidemill cancel ID…`: stops some runs, or many.
 
-use super::which::Which;
+use super::which::RunSelector;
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -14,14 +14,14 @@ use crate::printer::Printer;
 )]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: RunSelector,
 
     /// Without telling them, and their children with them
     #[arg(long)]
     terminate: bool,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Carries it out: each by itself, so that one that cannot be cancelled does not keep the others from it.

@@ -24,7 +24,7 @@ pub struct Args {
 
 /// A run and what belongs to it.
 #[derive(Debug, Serialize)]
-struct Info {
+struct RunDetails {
     #[serde(flatten)]
     run: Run,
     /// Where it failed.
@@ -74,14 +74,14 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         true => client.get(&format!("/v1/runs/{}/stack", encoded(&args.id))).await.ok(),
         false => None,
     };
-    let mut info = Info { run, stack, children, journal };
+    let mut info = RunDetails { run, stack, children, journal };
     let text = info.text();
     info.children.truncate(CHILDREN);
     printer.record(&info, &text);
     Ok(())
 }
 
-impl Info {
+impl RunDetails {
     fn text(&self) -> String {
         let mut lines = vec![text(&self.run)];
         if let Some(stack) = &self.stack {

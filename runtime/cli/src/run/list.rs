@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::Run;
 
-use super::which::Filter;
+use super::which::RunFilter;
 
 /// Which runs; or what belongs to one of them.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
     verb: Option<Verb>,
 
     #[command(flatten)]
-    filter: Filter,
+    filter: RunFilter,
 
     /// Only those that this run started, oldest first
     #[arg(long, value_name = "RUN", conflicts_with_all = ["deployment", "state", "labels", "since", "until"])]

@@ -29,7 +29,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     let path = format!("/v1/runs/{}/logs", encoded(&super::reference::id(&args.id, client).await?));
     let show = |line: &LogLine| printer.item(line, &line.text());
     if args.follow {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         return client
             .follow(&format!("{path}?follow=true"), &[("accept", "application/x-ndjson")], |piece| {
                 lines
@@ -51,11 +51,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
 
 /// Cuts a stream of bytes into lines, wherever its pieces end.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineSplitter {
     begun: Vec<u8>,
 }
 
-impl Lines {
+impl LineSplitter {
     /// The lines that `piece` completes, without those that are empty.
     pub fn take(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn lines_are_whole_wherever_pieces_end() {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         assert!(lines.take(b"{\"a\"").is_empty());
         assert_eq!(lines.take(b":1}\n\n{}\n{"), [b"{\"a\":1}".to_vec(), b"{}".to_vec()]);
         assert_eq!(lines.take(b"}\n"), [b"{}".to_vec()]);

@@ -37,17 +37,17 @@ pub struct Args {
 /// The host's answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Inbox {
-    items: Vec<Parked>,
+struct ParkedPage {
+    items: Vec<ParkedRun>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    groups: Vec<Group>,
+    groups: Vec<ParkedGroup>,
 }
 
 /// One run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Parked {
+struct ParkedRun {
     run: String,
     deployment: String,
     state: String,
@@ -64,7 +64,7 @@ struct Parked {
 /// Those of one deployment with one code.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Group {
+struct ParkedGroup {
     deployment: String,
     code: String,
     runs: u64,
@@ -75,7 +75,7 @@ struct Group {
     more: serde_json::Map<String, Value>,
 }
 
-impl Row for Parked {
+impl Row for ParkedRun {
     const HEADS: &'static [&'static str] = &["RUN", "DEPLOYMENT", "STATE", "SINCE", "ATTEMPT", "CODE", "WHY"];
 
     fn cells(&self) -> Vec<String> {
@@ -88,7 +88,7 @@ impl Row for Parked {
     }
 }
 
-impl Row for Group {
+impl Row for ParkedGroup {
     const HEADS: &'static [&'static str] = &["RUNS", "DEPLOYMENT", "CODE", "OLDEST", "FIX"];
 
     fn cells(&self) -> Vec<String> {
@@ -102,7 +102,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     let mut query = vec![format!("limit={}", if args.counts { 1 } else { args.limit })];
     query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
     query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));
-    let inbox: Inbox = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+    let inbox: ParkedPage = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
     const NOTHING: &str = "nothing waits for a person";
     if args.counts {
         printer.rows(&inbox.groups, NOTHING);
@@ -127,9 +127,9 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_where_a_table_is_read() {
-        let parked = Parked { message: "é".repeat(MESSAGE + 1), ..Parked::default() };
+        let parked = ParkedRun { message: "é".repeat(MESSAGE + 1), ..ParkedRun::default() };
         assert_eq!(parked.cells()[6], format!("{}…", "é".repeat(MESSAGE)));
-        let short = Parked { message: "no\nluck".to_owned(), ..Parked::default() };
+        let short = ParkedRun { message: "no\nluck".to_owned(), ..ParkedRun::default() };
         assert_eq!(short.cells()[6], "no luck");
     }
 }

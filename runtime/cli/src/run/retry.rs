@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::which::Which;
+use super::which::RunSelector;
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 
@@ -16,7 +16,7 @@ use crate::printer::{Printer, clean};
 )]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: RunSelector,
 
     /// From the start, without what they have done
     #[arg(long, conflicts_with_all = ["all", "parked"])]
@@ -40,7 +40,7 @@ pub struct Args {
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {
-        let confirm = Confirm { yes: args.yes, dry_run: args.dry_run };
+        let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
         return args.which.act("retry", &["parked"], confirm, client, printer).await;
     }
     let show = if args.dry_run { look } else { super::stands };

@@ -6,16 +6,16 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::affected::Affected;
+use super::affected::AffectedRuns;
 use crate::client::{Client, encoded};
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
 
 /// What runs have in common.
 #[derive(Debug, Default, clap::Args)]
-pub struct Filter {
+pub struct RunFilter {
     /// Only those of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
@@ -41,7 +41,7 @@ pub struct Filter {
     code: Vec<String>,
 }
 
-impl Filter {
+impl RunFilter {
     fn is_empty(&self) -> bool {
         let Self { deployment, state, labels, since, until, code } = self;
         let untimed = since.is_none() && until.is_none();
@@ -94,7 +94,7 @@ impl Filter {
 
 /// Some runs, or many.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct RunSelector {
     /// The runs: ids, beginnings or ends of ids, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN", required_unless_present_any = ["all", "parked"])]
     pub ids: Vec<String>,
@@ -109,10 +109,10 @@ pub struct Which {
 
     /// Which of all
     #[command(flatten)]
-    filter: Filter,
+    filter: RunFilter,
 }
 
-impl Which {
+impl RunSelector {
     /// That filters are given only where they mean something.
     ///
     /// # Errors
@@ -137,13 +137,13 @@ impl Which {
         &self,
         action: &str,
         states: &[&str],
-        confirm: Confirm,
+        confirm: ConfirmArgs,
         client: &Client,
         printer: &Printer,
     ) -> Result<(), CliError> {
         let states = if self.parked { &["parked"][..] } else { states };
         if confirm.dry_run || confirm.asks() {
-            let affected = Affected::find(&self.filter.query_in(states), client).await?;
+            let affected = AffectedRuns::find(&self.filter.query_in(states), client).await?;
             if confirm.dry_run {
                 affected.show(action, printer);
                 return Ok(());
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_the_same_in_a_list_and_in_an_action() {
-        let filter = Filter {
+        let filter = RunFilter {
             deployment: Some("hello".into()),
             state: vec!["parked".into()],
             labels: vec!["tier=gold".into()],
@@ -190,8 +190,8 @@ mod tests {
             })
         );
         assert_eq!(filter.query_in(&["queued"]), filter.query());
-        assert_eq!(Filter::default().query_in(&["queued", "parked"]), ["state=queued", "state=parked"]);
-        assert!(Filter::default().is_empty());
-        assert_eq!(Filter::default().body(&["parked"]), json!({"state": ["parked"]}));
+        assert_eq!(RunFilter::default().query_in(&["queued", "parked"]), ["state=queued", "state=parked"]);
+        assert!(RunFilter::default().is_empty());
+        assert_eq!(RunFilter::default().body(&["parked"]), json!({"state": ["parked"]}));
     }
 }

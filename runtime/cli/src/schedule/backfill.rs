@@ -7,9 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tidemill_core::schedule::Overlap;
 
-use super::Which;
+use super::ScheduleRef;
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
@@ -19,7 +19,7 @@ use crate::wire::grouped;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: ScheduleRef,
 
     /// The first instant of the range, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
@@ -54,7 +54,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     }
     let body = body.to_string().into_bytes();
     let path = format!("{}/backfill", args.which.path());
-    let confirm = Confirm { yes: args.yes, dry_run: args.dry_run };
+    let confirm = ConfirmArgs { yes: args.yes, dry_run: args.dry_run };
     if confirm.dry_run || confirm.asks() {
         let path = format!("{path}?dry_run=true");
         let answer = client.ask(Method::POST, &path, body.clone(), &[], Duration::ZERO).await?;

@@ -28,11 +28,11 @@ enum Verb {
     /// Do not fire until resumed
     Pause(steer::PauseArgs),
     /// Fire again
-    Resume(steer::Whom),
+    Resume(steer::ScheduleSelector),
     /// Follow the clock again after it was set back; times that fired before may fire again
-    Resync(steer::Whom),
+    Resync(steer::ScheduleSelector),
     /// Fire once, now
-    Trigger(Which),
+    Trigger(ScheduleRef),
     /// Show when it will fire
     Preview(preview::Args),
     /// Show what did not go as usual: skipped, dropped, late and missed firings
@@ -43,14 +43,14 @@ enum Verb {
 
 /// One schedule.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct ScheduleRef {
     /// The deployment
     deployment: String,
     /// The schedule's name
     name: String,
 }
 
-impl Which {
+impl ScheduleRef {
     fn path(&self) -> String {
         format!("/v1/schedules/{}/{}", encoded(&self.deployment), encoded(&self.name))
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Which;
+use super::ScheduleRef;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
@@ -13,7 +13,7 @@ use crate::wire::grouped;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: ScheduleRef,
 
     /// At most so many entries
     #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]

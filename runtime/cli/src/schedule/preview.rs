@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Which;
+use super::ScheduleRef;
 use super::firings::{Firing, ends};
 use crate::client::Client;
 use crate::error::CliError;
@@ -12,7 +12,7 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: ScheduleRef,
 
     /// How many firings; what daylight saving drops comes on top
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]

@@ -7,9 +7,9 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Which;
+use super::ScheduleRef;
 use crate::client::{Client, encoded};
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::deployment::pause::note;
 use crate::error::CliError;
 use crate::operation;
@@ -21,7 +21,7 @@ const SHOWN: usize = 10;
 
 /// One schedule, or many.
 #[derive(Debug, clap::Args)]
-pub struct Whom {
+pub struct ScheduleSelector {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT", requires = "name", required_unless_present = "many")]
     one: Option<String>,
@@ -30,16 +30,16 @@ pub struct Whom {
     name: Option<String>,
 
     #[command(flatten)]
-    many: Many,
+    many: ScheduleFilterArgs,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Many schedules.
 #[derive(Debug, clap::Args)]
 #[group(id = "many", multiple = true, conflicts_with = "one")]
-struct Many {
+struct ScheduleFilterArgs {
     /// All schedules of the host
     #[arg(long, conflicts_with_all = ["deployment", "labels"])]
     all: bool,
@@ -56,7 +56,7 @@ struct Many {
 /// A schedule, as far as a question shows it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Brief {
+struct ScheduleBrief {
     deployment: String,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ struct Brief {
     silent_until: Option<String>,
 }
 
-impl Row for Brief {
+impl Row for ScheduleBrief {
     const HEADS: &'static [&'static str] = &["DEPLOYMENT", "SCHEDULE", "STATE"];
 
     fn cells(&self) -> Vec<String> {
@@ -74,11 +74,11 @@ impl Row for Brief {
     }
 }
 
-impl Whom {
+impl ScheduleSelector {
     /// The schedules that an action on many would affect. Labels are those of their deployments.
-    async fn find(&self, client: &Client) -> Result<Vec<Brief>, CliError> {
+    async fn find(&self, client: &Client) -> Result<Vec<ScheduleBrief>, CliError> {
         let query = self.many.deployment.as_ref().map(|name| format!("?deployment={}", encoded(name)));
-        let mut found: Vec<Brief> = client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
+        let mut found: Vec<ScheduleBrief> = client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
         if !self.many.labels.is_empty() {
             let mut fits = BTreeMap::new();
             for name in found.iter().map(|schedule| schedule.deployment.clone()).collect::<BTreeSet<_>>() {
@@ -117,7 +117,7 @@ impl Whom {
 #[derive(Debug, clap::Args)]
 pub struct PauseArgs {
     #[command(flatten)]
-    whom: Whom,
+    whom: ScheduleSelector,
 
     /// Why, for whoever wonders later
     #[arg(long, default_value = "")]
@@ -141,7 +141,7 @@ pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Resu
 }
 
 /// Lets it go on, or them.
-pub async fn resume(whom: &Whom, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
         let body = json!({ "action": "resume", "filter": whom.filter() });
         return many("resume", whom, &body, client, printer).await;
@@ -155,7 +155,7 @@ pub async fn resume(whom: &Whom, client: &Client, printer: &Printer) -> Result<(
 }
 
 /// Makes it follow the clock, or them.
-pub async fn resync(whom: &Whom, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn resync(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
         let body = json!({ "action": "resync", "filter": whom.filter() });
         return many("resync", whom, &body, client, printer).await;
@@ -179,12 +179,19 @@ fn done_as(verb: &str) -> &'static str {
 
 /// Shows one schedule that would be steered.
 async fn would(done: &str, deployment: &str, name: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
-    let schedule: Brief = client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
+    let schedule: ScheduleBrief =
+        client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
     printer.record(&schedule, &format!("{deployment}/{name} would be {done}; nothing was changed"));
     Ok(())
 }
 
-async fn many(verb: &str, whom: &Whom, body: &Value, client: &Client, printer: &Printer) -> Result<(), CliError> {
+async fn many(
+    verb: &str,
+    whom: &ScheduleSelector,
+    body: &Value,
+    client: &Client,
+    printer: &Printer,
+) -> Result<(), CliError> {
     if whom.confirm.dry_run || whom.confirm.asks() {
         let mut found = whom.find(client).await?;
         found.retain(|schedule| match verb {
@@ -206,7 +213,7 @@ async fn many(verb: &str, whom: &Whom, body: &Value, client: &Client, printer: &
 }
 
 /// Fires it once; prints the run's id.
-pub async fn trigger(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn trigger(which: &ScheduleRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record = client.post(&format!("{}/trigger", which.path())).await?;
     let run: Run = serde_json::from_value(record.clone()).unwrap_or_default();
     printer.record(&record, &run.id);

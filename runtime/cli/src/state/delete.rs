@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::bytes;
@@ -22,7 +22,7 @@ pub struct Args {
     if_version: Option<u64>,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Carries it out.

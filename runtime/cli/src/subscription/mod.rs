@@ -26,21 +26,21 @@ enum Verb {
     /// Give one no events until it is resumed: they wait
     Pause(pause::Args),
     /// Give it events again, those that wait first
-    Resume(Which),
+    Resume(SubscriptionRef),
     /// Leave out all that waits for one
     Skip(skip::Args),
 }
 
 /// One subscription.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct SubscriptionRef {
     /// The deployment
     deployment: String,
     /// The subscription's name
     name: String,
 }
 
-impl Which {
+impl SubscriptionRef {
     fn path(&self) -> String {
         format!("/v1/subscriptions/{}/{}", encoded(&self.deployment), encoded(&self.name))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Which;
+use super::SubscriptionRef;
 use crate::client::Client;
 use crate::deployment::pause::note;
 use crate::error::CliError;
@@ -16,7 +16,7 @@ use crate::wire::grouped;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: SubscriptionRef,
 
     /// Why, for whoever wonders later
     #[arg(long, default_value = "")]
@@ -32,13 +32,13 @@ pub async fn pause(args: &Args, client: &Client, printer: &Printer) -> Result<()
 }
 
 /// Lets it go on.
-pub async fn resume(which: &Which, client: &Client, printer: &Printer) -> Result<(), CliError> {
+pub async fn resume(which: &SubscriptionRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record: Value = client.post(&format!("{}/resume", which.path())).await?;
     said(which, "resumed", &record, printer);
     Ok(())
 }
 
-fn said(Which { deployment, name }: &Which, change: &str, record: &Value, printer: &Printer) {
+fn said(SubscriptionRef { deployment, name }: &SubscriptionRef, change: &str, record: &Value, printer: &Printer) {
     let waiting = record["waiting"].as_u64().unwrap_or_default();
     let waiting = match waiting {
         0 => "nothing waits for it".to_owned(),

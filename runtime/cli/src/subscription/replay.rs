@@ -5,9 +5,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Which;
+use super::SubscriptionRef;
 use crate::client::{Client, encoded};
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::events;
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 )]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: SubscriptionRef,
 
     /// Events published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
@@ -38,7 +38,7 @@ pub struct Args {
     no_wait: bool,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Carries it out.

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::Which;
+use super::SubscriptionRef;
 use crate::client::Client;
-use crate::confirm::Confirm;
+use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::grouped;
@@ -13,10 +13,10 @@ use crate::wire::grouped;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: SubscriptionRef,
 
     #[command(flatten)]
-    confirm: Confirm,
+    confirm: ConfirmArgs,
 }
 
 /// Carries it out.

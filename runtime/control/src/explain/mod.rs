@@ -8,8 +8,8 @@ use tidemill_core::run::{Run, RunState};
 use tidemill_core::{RunId, Timestamp};
 use tidemill_store::records::PageRequest;
 
+use crate::control_plane::ControlPlane;
 use crate::error::ControlError;
-use crate::host::Host;
 
 /// What comes before a run is counted up to this.
 pub const COUNTED: usize = 1_000;
@@ -33,7 +33,7 @@ pub struct Stage {
     /// Which.
     pub name: StageName,
     /// Whether the run is through.
-    pub verdict: Verdict,
+    pub verdict: StageVerdict,
     /// Why, in words.
     pub detail: String,
     /// How many places are taken, where they are counted,
@@ -110,7 +110,7 @@ impl StageName {
 
 /// How a run stands with a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum StageVerdict {
     /// It is through, or would be.
     Passes,
     /// It waits here, or would.
@@ -119,7 +119,7 @@ pub enum Verdict {
     None,
 }
 
-impl Verdict {
+impl StageVerdict {
     /// Its name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -131,7 +131,7 @@ impl Verdict {
     }
 }
 
-impl Host {
+impl ControlPlane {
     /// Why a run is where it is.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Host {
             return Err(ControlError::no_run(id));
         };
         let stages = stages::of(&self.0, &standing);
-        let waits = stages.iter().find(|stage| stage.verdict == Verdict::Waits);
+        let waits = stages.iter().find(|stage| stage.verdict == StageVerdict::Waits);
         let run = standing.run;
         let (summary, next) = match &run.state {
             RunState::Queued { .. } => words::queued(&run, waits),

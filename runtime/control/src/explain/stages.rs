@@ -3,18 +3,18 @@
 use tidemill_core::Timestamp;
 use tidemill_core::lane::Lane;
 use tidemill_core::run::{RunState, TriggerKind};
-use tidemill_store::records::{LaneView, Listed, Standing};
+use tidemill_store::records::{LaneView, QueueKind, QueuePosition};
 
 use super::words::{count, span, time};
-use super::{COUNTED, Stage, StageName, Verdict};
-use crate::host::Inner;
-use crate::live::Live;
+use super::{COUNTED, Stage, StageName, StageVerdict};
+use crate::control_plane::Shared;
+use crate::deployment::active::ActiveDeployment;
 
 /// The stages that a run has before it; none where it has none.
-pub(super) fn of(host: &Inner, standing: &Standing) -> Vec<Stage> {
+pub(super) fn of(host: &Shared, standing: &QueuePosition) -> Vec<Stage> {
     let waits_to_go_on = match (&standing.run.state, standing.listed) {
-        (RunState::Queued { .. }, _) | (RunState::Suspended, Listed::Ready(_)) => true,
-        (RunState::Suspended, Listed::Delayed(due)) => due <= host.clock.now(),
+        (RunState::Queued { .. }, _) | (RunState::Suspended, QueueKind::Ready(_)) => true,
+        (RunState::Suspended, QueueKind::Delayed(due)) => due <= host.clock.now(),
         _ => false,
     };
     let live = host.lives.get(&standing.run.deployment);
@@ -24,11 +24,11 @@ pub(super) fn of(host: &Inner, standing: &Standing) -> Vec<Stage> {
     }
 }
 
-fn stage(host: &Inner, live: &Live, standing: &Standing, name: StageName) -> Stage {
+fn stage(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition, name: StageName) -> Stage {
     match name {
         StageName::IdempotencyKey => match &standing.run.key {
-            Some(key) => Stage::new(name, Verdict::Passes, format!("no run before it had the key `{key}`")),
-            None => Stage::new(name, Verdict::None, "it was asked for without one"),
+            Some(key) => Stage::new(name, StageVerdict::Passes, format!("no run before it had the key `{key}`")),
+            None => Stage::new(name, StageVerdict::None, "it was asked for without one"),
         },
         StageName::Debounce => debounce(host, live, standing),
         StageName::Queue => {
@@ -38,7 +38,7 @@ fn stage(host: &Inner, live: &Live, standing: &Standing, name: StageName) -> Sta
                 runs(standing.queued, "is queued", "are queued"),
                 count(most)
             );
-            Stage { used: Some(standing.queued), limit: Some(most), ..Stage::new(name, Verdict::Passes, detail) }
+            Stage { used: Some(standing.queued), limit: Some(most), ..Stage::new(name, StageVerdict::Passes, detail) }
         }
         StageName::Paused => paused(live),
         StageName::Time => due(host, standing),
@@ -54,7 +54,7 @@ fn stage(host: &Inner, live: &Live, standing: &Standing, name: StageName) -> Sta
             let node = &host.node;
             if !node.is_open() {
                 let why = if host.is_closed() { "shuts down" } else { "takes up runs of its last life first" };
-                return Stage::new(name, Verdict::Waits, format!("the host {why}"));
+                return Stage::new(name, StageVerdict::Waits, format!("the host {why}"));
             }
             places(name, node.used().into(), node.most().into(), "on this node")
         }
@@ -62,7 +62,7 @@ fn stage(host: &Inner, live: &Live, standing: &Standing, name: StageName) -> Sta
 }
 
 impl Stage {
-    fn new(name: StageName, verdict: Verdict, detail: impl Into<String>) -> Self {
+    fn new(name: StageName, verdict: StageVerdict, detail: impl Into<String>) -> Self {
         Self { name, verdict, detail: detail.into(), used: None, limit: None, until: None, runs: Vec::new() }
     }
 }
@@ -72,61 +72,69 @@ fn runs(number: u64, one: &str, more: &str) -> String {
 }
 
 fn places(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
-    let verdict = if used < most { Verdict::Passes } else { Verdict::Waits };
+    let verdict = if used < most { StageVerdict::Passes } else { StageVerdict::Waits };
     let detail = format!("{} of {} places {whose} are taken", count(used), count(most));
     Stage { used: Some(used), limit: Some(most), ..Stage::new(name, verdict, detail) }
 }
 
-fn debounce(host: &Inner, live: &Live, standing: &Standing) -> Stage {
+fn debounce(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
     let name = StageName::Debounce;
     match (standing.gathers, standing.listed) {
-        (true, Listed::Delayed(due)) if due > host.clock.now() => Stage {
+        (true, QueueKind::Delayed(due)) if due > host.clock.now() => Stage {
             until: Some(due),
-            ..Stage::new(name, Verdict::Waits, format!("it takes newer requests of its key in until {}", time(due)))
+            ..Stage::new(
+                name,
+                StageVerdict::Waits,
+                format!("it takes newer requests of its key in until {}", time(due)),
+            )
         },
-        (true, _) => Stage::new(name, Verdict::Passes, "the time for newer requests is over"),
+        (true, _) => Stage::new(name, StageVerdict::Passes, "the time for newer requests is over"),
         (false, _) if live.plan.flow.debounce.is_some() => {
-            Stage::new(name, Verdict::Passes, "only requests from outside become one with others")
+            Stage::new(name, StageVerdict::Passes, "only requests from outside become one with others")
         }
-        (false, _) => Stage::new(name, Verdict::None, "its deployment does not debounce"),
+        (false, _) => Stage::new(name, StageVerdict::None, "its deployment does not debounce"),
     }
 }
 
-fn paused(live: &Live) -> Stage {
+fn paused(live: &ActiveDeployment) -> Stage {
     let name = StageName::Paused;
     if let Some(pause) = &live.deployment.paused {
         let note = if pause.note.is_empty() { String::new() } else { format!(": {}", pause.note) };
-        return Stage::new(name, Verdict::Waits, format!("the deployment is paused since {}{note}", time(pause.since)));
+        return Stage::new(
+            name,
+            StageVerdict::Waits,
+            format!("the deployment is paused since {}{note}", time(pause.since)),
+        );
     }
     if !live.plan.enabled {
-        return Stage::new(name, Verdict::Waits, "the deployment has `enabled = false`");
+        return Stage::new(name, StageVerdict::Waits, "the deployment has `enabled = false`");
     }
-    Stage::new(name, Verdict::Passes, "the deployment admits runs")
+    Stage::new(name, StageVerdict::Passes, "the deployment admits runs")
 }
 
-fn due(host: &Inner, standing: &Standing) -> Stage {
+fn due(host: &Shared, standing: &QueuePosition) -> Stage {
     let name = StageName::Time;
     let waits = match (&standing.run.state, standing.listed) {
-        (RunState::Queued { not_before }, Listed::Turn(_)) => Some(*not_before),
-        (_, Listed::Delayed(due)) => Some(due),
+        (RunState::Queued { not_before }, QueueKind::Turn(_)) => Some(*not_before),
+        (_, QueueKind::Delayed(due)) => Some(due),
         _ => None,
     };
     match waits.filter(|due| *due > host.clock.now()) {
         Some(due) => {
             let why = if standing.run.attempt > 1 { "it is tried again" } else { "it may begin" };
-            Stage { until: Some(due), ..Stage::new(name, Verdict::Waits, format!("{why} at {}", time(due))) }
+            Stage { until: Some(due), ..Stage::new(name, StageVerdict::Waits, format!("{why} at {}", time(due))) }
         }
-        None => Stage::new(name, Verdict::Passes, "its time has come"),
+        None => Stage::new(name, StageVerdict::Passes, "its time has come"),
     }
 }
 
-fn turn(standing: &Standing) -> Stage {
+fn turn(standing: &QueuePosition) -> Stage {
     let name = StageName::Schedule;
     if standing.run.trigger.kind != TriggerKind::Schedule {
-        return Stage::new(name, Verdict::None, "no schedule asked for it");
+        return Stage::new(name, StageVerdict::None, "no schedule asked for it");
     }
-    let Listed::Turn(before) = standing.listed else {
-        return Stage::new(name, Verdict::Passes, "it waits for no other run of its schedule");
+    let QueueKind::Turn(before) = standing.listed else {
+        return Stage::new(name, StageVerdict::Passes, "it waits for no other run of its schedule");
     };
     let others: Vec<_> = standing.turn_after.iter().take(3).map(ToString::to_string).collect();
     let more = if standing.turn_after.len() > 3 { ", and others" } else { "" };
@@ -135,14 +143,14 @@ fn turn(standing: &Standing) -> Stage {
         others.join(", "),
         ordinal(before)
     );
-    Stage { runs: standing.turn_after.clone(), ..Stage::new(name, Verdict::Waits, detail) }
+    Stage { runs: standing.turn_after.clone(), ..Stage::new(name, StageVerdict::Waits, detail) }
 }
 
-fn lane(standing: &Standing) -> Stage {
+fn lane(standing: &QueuePosition) -> Stage {
     let name = StageName::Key;
     let found = standing.lanes.iter().enumerate().find(|(_, (lane, _, _))| lane.name.starts_with("key/"));
     let Some((place, (lane, is_in, view))) = found else {
-        return Stage::new(name, Verdict::None, "it has no key");
+        return Stage::new(name, StageVerdict::None, "it has no key");
     };
     let Lane { name: called, .. } = lane;
     let LaneView { capacity, held, waiting, in_it, .. } = view;
@@ -150,11 +158,11 @@ fn lane(standing: &Standing) -> Stage {
         used: Some((*held).into()),
         limit: Some((*capacity).max(lane.capacity).into()),
         runs: in_it.clone(),
-        ..Stage::new(name, Verdict::Passes, format!("it is in the lane {called}"))
+        ..Stage::new(name, StageVerdict::Passes, format!("it is in the lane {called}"))
     };
     match standing.listed {
         _ if *is_in => counted,
-        Listed::Lane(at, before) if at == place => {
+        QueueKind::Lane(at, before) if at == place => {
             let holders: Vec<_> = in_it.iter().take(3).map(ToString::to_string).collect();
             let more = if in_it.len() > 3 { ", and others" } else { "" };
             let detail = format!(
@@ -163,7 +171,7 @@ fn lane(standing: &Standing) -> Stage {
                 ordinal(before),
                 count((*waiting).into()),
             );
-            Stage { verdict: Verdict::Waits, detail, ..counted }
+            Stage { verdict: StageVerdict::Waits, detail, ..counted }
         }
         _ => Stage { detail: format!("it asks for the lane {called} when it comes here"), ..counted },
     }
@@ -175,23 +183,29 @@ fn ordinal(before: usize) -> String {
     format!("{} {more}", count(before as u64 + 1)).trim_end().to_owned()
 }
 
-fn priority(standing: &Standing) -> Stage {
+fn priority(standing: &QueuePosition) -> Stage {
     let name = StageName::Priority;
-    let Listed::Ready(before) = standing.listed else {
-        return Stage::new(name, Verdict::Passes, format!("priority {}, once it comes here", standing.run.priority));
+    let QueueKind::Ready(before) = standing.listed else {
+        return Stage::new(
+            name,
+            StageVerdict::Passes,
+            format!("priority {}, once it comes here", standing.run.priority),
+        );
     };
     let begun = if standing.run.started_at.is_some() { "; who has begun before goes first" } else { "" };
     let detail =
         format!("number {} by priority and age, with priority {}{begun}", ordinal(before), standing.run.priority);
-    let verdict = if before == 0 { Verdict::Passes } else { Verdict::Waits };
+    let verdict = if before == 0 { StageVerdict::Passes } else { StageVerdict::Waits };
     Stage { used: Some(before as u64), ..Stage::new(name, verdict, detail) }
 }
 
-fn rate(host: &Inner, live: &Live, standing: &Standing) -> Stage {
+fn rate(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
     let name = StageName::Rate;
-    let Some(rate) = live.plan.flow.rate else { return Stage::new(name, Verdict::None, "its deployment has none") };
+    let Some(rate) = live.plan.flow.rate else {
+        return Stage::new(name, StageVerdict::None, "its deployment has none");
+    };
     if standing.run.started_at.is_some() {
-        return Stage::new(name, Verdict::Passes, "it has begun before, and takes nothing of the rate");
+        return Stage::new(name, StageVerdict::Passes, "it has begun before, and takes nothing of the rate");
     }
     let (counted, oldest) = standing.starts;
     let per = span(rate.per_millis);
@@ -202,9 +216,9 @@ fn rate(host: &Inner, live: &Live, standing: &Standing) -> Stage {
         Some(free) => {
             let detail =
                 format!("{} of {} have begun within {per}; the next may at {}", counted, rate.runs, time(free));
-            Stage { until: Some(free), ..Stage::new(name, Verdict::Waits, detail) }
+            Stage { until: Some(free), ..Stage::new(name, StageVerdict::Waits, detail) }
         }
-        None => Stage::new(name, Verdict::Passes, format!("fewer than {} have begun within {per}", rate.runs)),
+        None => Stage::new(name, StageVerdict::Passes, format!("fewer than {} have begun within {per}", rate.runs)),
     };
     Stage { used: Some(counted.into()), limit: Some(rate.runs.into()), ..stage }
 }

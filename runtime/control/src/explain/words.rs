@@ -4,10 +4,10 @@ use tidemill_core::run::{Run, RunState, Wait, WaitCondition};
 use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::Store;
 
-use super::{Stage, StageName, Verdict};
+use super::{Stage, StageName, StageVerdict};
 use crate::error::ControlError;
 
-type Said = (String, Option<String>);
+type StageText = (String, Option<String>);
 
 /// A number for a person.
 pub(super) fn count(number: u64) -> String {
@@ -33,7 +33,7 @@ pub(super) fn span(millis: u64) -> String {
 }
 
 /// Of one that is queued, and the first stage that it waits at.
-pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> Said {
+pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> StageText {
     if run.cancel.is_some() {
         let summary = waits.map_or_else(String::new, |stage| format!("; {}", stage.detail));
         return (
@@ -48,9 +48,9 @@ pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> Said {
 }
 
 /// Of one that is suspended, and whose wait is over.
-pub(super) fn woken(waits: Option<&Stage>) -> Said {
+pub(super) fn woken(waits: Option<&Stage>) -> StageText {
     let what = "what it waited for has come";
-    match waits.filter(|stage| stage.verdict == Verdict::Waits) {
+    match waits.filter(|stage| stage.verdict == StageVerdict::Waits) {
         Some(stage) => (format!("{what}; {}", stage.detail), None),
         None => (format!("{what}: it goes on this moment"), None),
     }
@@ -94,7 +94,7 @@ const NAMED: usize = 20;
 ///
 /// # Errors
 /// What the store fails.
-pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, ControlError> {
+pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<StageText, ControlError> {
     let Some(Wait { any_of, all, until }) = &run.waiting_for else {
         return Ok(("it waits for nothing, and goes on this moment".to_owned(), None));
     };
@@ -126,7 +126,7 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<Said, Cont
 }
 
 /// Of one that runs, is parked or has ended.
-pub(super) fn plain(run: &Run) -> Said {
+pub(super) fn plain(run: &Run) -> StageText {
     let ended = || run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
     match &run.state {
         RunState::Running { node, .. } => running(run, node.as_str()),
@@ -149,7 +149,7 @@ pub(super) fn plain(run: &Run) -> Said {
 }
 
 /// Of one that was cancelled, with the failure of what it did then.
-pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> Said {
+pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
     let ended = run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
     let summary = format!("it was cancelled{ended}, as was asked{}", asked(run));
     match failure {
@@ -183,7 +183,7 @@ pub(super) fn not_undone(first: RunId, count: usize) -> String {
     }
 }
 
-fn running(run: &Run, node: &str) -> Said {
+fn running(run: &Run, node: &str) -> StageText {
     let since = run.started_at.map_or_else(String::new, |at| format!(", first taken up at {}", time(at)));
     let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, to_end(run));
     let next = if run.cancel.is_some() {

@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tidemill_core::quotas::Quotas;
 use tidemill_core::{DeploymentName, Timestamp};
-use tidemill_store::records::{Fired as Firings, ParkedGroup, Usage};
+use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage};
 
 pub(crate) use guest::GuestMetrics;
 
@@ -32,30 +32,30 @@ fn fine() -> Histogram {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfDeployment {
+struct DeploymentLabels {
     deployment: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct AttemptLabels {
     deployment: String,
     state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Fired {
+struct FiringLabels {
     deployment: String,
     result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSubscription {
+struct SubscriptionLabels {
     deployment: String,
     subscription: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Scrubbed {
+pub(crate) struct ScrubLabels {
     scope: &'static str,
     result: &'static str,
 }
@@ -89,17 +89,17 @@ fn kinds(usage: &Usage) -> [(&'static str, u64); 6] {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    attempts: Family<Ended, Counter>,
-    fuel: Family<OfDeployment, Counter>,
-    seconds: Family<OfDeployment, Histogram, fn() -> Histogram>,
-    redone: Family<OfDeployment, Counter>,
-    firings: Family<Fired, Counter>,
-    running: Family<OfDeployment, Gauge>,
-    queued: Family<OfDeployment, Gauge>,
-    parked: Family<OfDeployment, Gauge>,
-    parked_oldest: Family<OfDeployment, Gauge>,
-    events: Family<Fired, Counter>,
-    lag: Family<OfSubscription, Gauge>,
+    attempts: Family<AttemptLabels, Counter>,
+    fuel: Family<DeploymentLabels, Counter>,
+    seconds: Family<DeploymentLabels, Histogram, fn() -> Histogram>,
+    redone: Family<DeploymentLabels, Counter>,
+    firings: Family<FiringLabels, Counter>,
+    running: Family<DeploymentLabels, Gauge>,
+    queued: Family<DeploymentLabels, Gauge>,
+    parked: Family<DeploymentLabels, Gauge>,
+    parked_oldest: Family<DeploymentLabels, Gauge>,
+    events: Family<FiringLabels, Counter>,
+    lag: Family<SubscriptionLabels, Gauge>,
     kept: Family<UsageLabels, Gauge>,
     quota: Family<QuotaLabels, Gauge>,
     pub(crate) events_lost: Counter,
@@ -120,7 +120,7 @@ pub(crate) struct HostGauges {
     pub(crate) store_good: Gauge,
     pub(crate) store_scrubbed: Gauge,
     pub(crate) store_damaged: Gauge,
-    pub(crate) scrubs: Family<Scrubbed, Counter>,
+    pub(crate) scrubs: Family<ScrubLabels, Counter>,
     pub(crate) suspended: Gauge,
     pub(crate) orphaned: Gauge,
     pub(crate) index_live_bytes: Gauge,
@@ -142,13 +142,13 @@ impl HostGauges {
 
     /// A scrub ended.
     pub(crate) fn count_scrub(&self, scope: &'static str, result: &'static str) {
-        self.scrubs.get_or_create(&Scrubbed { scope, result }).inc();
+        self.scrubs.get_or_create(&ScrubLabels { scope, result }).inc();
     }
 }
 
 /// One deployment's handles: nothing is looked up while runs go by.
 #[derive(Debug, Clone)]
-pub(crate) struct Figures {
+pub(crate) struct DeploymentMetrics {
     succeeded: Counter,
     failed: Counter,
     parked: Counter,
@@ -336,7 +336,7 @@ impl Metrics {
         }
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         for (deployment, (runs, oldest)) in all {
-            let of = OfDeployment { deployment: deployment.to_owned() };
+            let of = DeploymentLabels { deployment: deployment.to_owned() };
             self.parked.get_or_create(&of).set(number(runs));
             self.parked_oldest.get_or_create(&of).set(number(oldest.as_millis() / 1000));
         }
@@ -353,12 +353,15 @@ impl Metrics {
     }
 
     /// The handles of one deployment.
-    pub(crate) fn of(&self, deployment: &str) -> Figures {
-        let ended = |state| self.attempts.get_or_create_owned(&Ended { deployment: deployment.to_owned(), state });
-        let fired = |result| self.firings.get_or_create_owned(&Fired { deployment: deployment.to_owned(), result });
-        let event = |result| self.events.get_or_create_owned(&Fired { deployment: deployment.to_owned(), result });
-        let one = OfDeployment { deployment: deployment.to_owned() };
-        Figures {
+    pub(crate) fn of(&self, deployment: &str) -> DeploymentMetrics {
+        let ended =
+            |state| self.attempts.get_or_create_owned(&AttemptLabels { deployment: deployment.to_owned(), state });
+        let fired =
+            |result| self.firings.get_or_create_owned(&FiringLabels { deployment: deployment.to_owned(), result });
+        let event =
+            |result| self.events.get_or_create_owned(&FiringLabels { deployment: deployment.to_owned(), result });
+        let one = DeploymentLabels { deployment: deployment.to_owned() };
+        DeploymentMetrics {
             succeeded: ended("succeeded"),
             failed: ended("failed"),
             parked: ended("parked"),
@@ -383,7 +386,7 @@ impl Metrics {
 
     /// How many events wait for a subscription; none where there is no such subscription any more.
     pub(crate) fn lag(&self, deployment: &str, subscription: &str, waiting: Option<u64>) {
-        let of = OfSubscription { deployment: deployment.to_owned(), subscription: subscription.to_owned() };
+        let of = SubscriptionLabels { deployment: deployment.to_owned(), subscription: subscription.to_owned() };
         match waiting {
             Some(waiting) => {
                 self.lag.get_or_create(&of).set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -414,15 +417,15 @@ impl Metrics {
     /// Forgets a deployment that is no more.
     pub(crate) fn forget(&self, deployment: &str) {
         for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back", "continued"] {
-            self.attempts.remove(&Ended { deployment: deployment.to_owned(), state });
+            self.attempts.remove(&AttemptLabels { deployment: deployment.to_owned(), state });
         }
         for result in ["fired", "skipped", "dropped", "late", "missed"] {
-            self.firings.remove(&Fired { deployment: deployment.to_owned(), result });
+            self.firings.remove(&FiringLabels { deployment: deployment.to_owned(), result });
         }
         for result in ["delivered", "filtered"] {
-            self.events.remove(&Fired { deployment: deployment.to_owned(), result });
+            self.events.remove(&FiringLabels { deployment: deployment.to_owned(), result });
         }
-        let one = OfDeployment { deployment: deployment.to_owned() };
+        let one = DeploymentLabels { deployment: deployment.to_owned() };
         self.fuel.remove(&one);
         self.seconds.remove(&one);
         self.redone.remove(&one);
@@ -432,7 +435,7 @@ impl Metrics {
     }
 }
 
-impl Figures {
+impl DeploymentMetrics {
     pub(crate) fn ended(&self, how: AttemptEnd, fuel: u64, took: std::time::Duration) {
         match how {
             AttemptEnd::Succeeded => &self.succeeded,

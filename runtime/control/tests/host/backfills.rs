@@ -1,7 +1,7 @@
 //! Backfills and bulk pauses: operations on schedules, over restarts too.
 
 use serde_json::{Value, json};
-use tidemill_control::{BackfillAsk, ScheduleFilter};
+use tidemill_control::{BackfillRequest, ScheduleFilter};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{Code, ScheduleName, Timestamp};
 use tidemill_store::records::{Operation, OperationState, RunFilter};
@@ -31,8 +31,8 @@ async fn world() -> World {
     world
 }
 
-fn ask(start: u64, end: u64, overlap: Option<Overlap>) -> BackfillAsk {
-    BackfillAsk {
+fn ask(start: u64, end: u64, overlap: Option<Overlap>) -> BackfillRequest {
+    BackfillRequest {
         deployment: name("a"),
         schedule: often(),
         start: START.plus_millis(start * MINUTE),
@@ -68,7 +68,7 @@ async fn a_backfill_makes_each_nominal_time_of_its_range_once_over_a_restart() {
     assert_eq!((asked.total, asked.state), (Some(451), OperationState::Running));
     // The host dies before it did any of it; the next life does, while the old one acts on as well.
     let old = world.next_life().await;
-    let (_, turned) = tokio::join!(old.turn(), world.host.turn());
+    let (_, turned) = tokio::join!(old.tick_all(), world.host.tick_all());
     turned.unwrap();
     let done = through(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (451, 451, 0));
@@ -82,7 +82,7 @@ async fn a_backfill_makes_each_nominal_time_of_its_range_once_over_a_restart() {
 #[tokio::test]
 async fn the_same_key_is_the_same_backfill() {
     let world = world().await;
-    let keyed = |start, end| BackfillAsk { key: Some("k".to_owned()), ..ask(start, end, Some(Overlap::Allow)) };
+    let keyed = |start, end| BackfillRequest { key: Some("k".to_owned()), ..ask(start, end, Some(Overlap::Allow)) };
     let asked = world.host.backfill(keyed(600, 620)).await.unwrap();
     through(&world, &asked.id).await;
     let again = world.host.backfill(keyed(600, 620)).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_range_is_over_not_empty_and_not_endless() {
     world.clock.set(START.plus_millis(200_000 * MINUTE));
     let endless = world.host.backfill(ask(0, 200_000, None)).await.unwrap_err();
     assert!(endless.to_string().contains("100000"), "{endless}");
-    let other = BackfillAsk { schedule: "other".parse().unwrap(), ..ask(600, 700, None) };
+    let other = BackfillRequest { schedule: "other".parse().unwrap(), ..ask(600, 700, None) };
     assert_eq!(world.host.backfill(other).await.unwrap_err().code(), Code::ScheduleNotFound);
 }
 
@@ -182,7 +182,7 @@ async fn many_are_paused_and_resumed_at_once() {
     }
     world.host.pause_schedule(&name("x0"), &often(), "its own reason".to_owned()).await.unwrap();
     let filter = ScheduleFilter { deployment: None, labels: vec![("team".to_owned(), "x".to_owned())] };
-    let asked = world.host.steer(filter.clone(), Some("moving".to_owned()), None).await.unwrap();
+    let asked = world.host.update_schedules(filter.clone(), Some("moving".to_owned()), None).await.unwrap();
     let done = through(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (3, 2, 1));
     let note = async |deployment: &str| {
@@ -191,7 +191,7 @@ async fn many_are_paused_and_resumed_at_once() {
     };
     assert_eq!(note("x0").await.as_deref(), Some("its own reason"));
     assert_eq!((note("x2").await.as_deref(), note("a").await), (Some("moving"), None));
-    let asked = world.host.steer(ScheduleFilter::default(), None, None).await.unwrap();
+    let asked = world.host.update_schedules(ScheduleFilter::default(), None, None).await.unwrap();
     let done = through(&world, &asked.id).await;
     assert_eq!((done.matched, done.done, done.failed), (4, 3, 1));
     assert_eq!(note("x0").await, None);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::json;
-use tidemill_control::{Ask, Block, ControlError, HostConfig, StageName, install_zones};
+use tidemill_control::{Block, ControlError, HostConfig, RunRequest, StageName, install_zones};
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Policy, ScheduleName};
@@ -106,7 +106,7 @@ async fn a_stricter_policy_bounds_concurrency_and_the_queue_of_what_is_there() {
     for _ in 0..3 {
         world.request("a").await;
     }
-    assert_eq!(world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err().code(), Code::QueueFull);
+    assert_eq!(world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err().code(), Code::QueueFull);
     world.turn().await;
     world.guests.have_begun(2).await;
     assert_eq!(world.host.running(), 2);

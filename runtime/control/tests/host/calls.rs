@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::{Progress, RunState};
 use tidemill_engine::Cause;
@@ -16,12 +16,12 @@ use crate::world::{START, World, name};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn ask(input: &'static str) -> Ask {
-    Ask::new(name("a"), input)
+fn ask(input: &'static str) -> RunRequest {
+    RunRequest::new(name("a"), input)
 }
 
-fn keyed(key: &str, input: &'static str) -> Ask {
-    Ask { key: Some(key.to_owned()), ..ask(input) }
+fn keyed(key: &str, input: &'static str) -> RunRequest {
+    RunRequest { key: Some(key.to_owned()), ..ask(input) }
 }
 
 #[tokio::test]
@@ -186,9 +186,9 @@ async fn what_is_not_json_never_becomes_a_run() {
     world.deploy(json!({ "name": "a" })).await;
     let refused = world.host.invoke(ask("{"), LONG).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadJson);
-    let unknown = world.host.invoke(Ask::new(name("b"), "{}"), LONG).await.unwrap_err();
+    let unknown = world.host.invoke(RunRequest::new(name("b"), "{}"), LONG).await.unwrap_err();
     assert_eq!(unknown.code(), Code::DeploymentNotFound);
-    let long = Ask { key: Some("k".repeat(256)), ..ask("{}") };
+    let long = RunRequest { key: Some("k".repeat(256)), ..ask("{}") };
     assert_eq!(world.host.invoke(long, LONG).await.unwrap_err().code(), Code::BadField);
     assert_eq!(world.guests.begun(), 0);
     assert!(world.runs(RunFilter::default()).await.is_empty());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::run::RunState;
 use tidemill_engine::{Cause, Urgency};
 
@@ -45,7 +45,7 @@ async fn one_that_is_terminated_while_it_waits_ends_at_once() {
         world.deploy(json!({ "name": "a" })).await;
         listening(&world);
         let host = world.host.clone();
-        let ask = Ask::new(name("a"), "{}");
+        let ask = RunRequest::new(name("a"), "{}");
         let call = tokio::spawn(async move { host.invoke(ask, Duration::from_secs(60)).await.unwrap() });
         let run = world.first_in("suspended").await;
         assert_eq!(world.host.cancel(run.id, true).await.unwrap().state, RunState::Cancelled);

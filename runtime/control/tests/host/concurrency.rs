@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::run::RunState;
 use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
@@ -31,7 +31,7 @@ async fn two_hundred_calls_that_count_leave_two_hundred() {
     let calls: Vec<_> = (0..200)
         .map(|_| {
             let host = world.host.clone();
-            tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() })
+            tokio::spawn(async move { host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap() })
         })
         .collect();
     for call in calls {
@@ -70,7 +70,7 @@ async fn no_more_run_at_once_than_the_deployment_admits() {
         let host = world.host.clone();
         async move {
             if n % 2 == 0 {
-                host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap().run.id
+                host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap().run.id
             } else {
                 world_request(&host).await
             }
@@ -83,11 +83,11 @@ async fn no_more_run_at_once_than_the_deployment_admits() {
     assert!(world.guests.most() <= 3, "{} ran at once", world.guests.most());
 }
 
-async fn world_request(host: &tidemill_control::Host) -> tidemill_core::RunId {
-    match host.request(Ask::new(name("a"), "{}")).await.unwrap() {
-        tidemill_store::records::Requested::Created(run)
-        | tidemill_store::records::Requested::Existing(run)
-        | tidemill_store::records::Requested::Joined(run) => run.id,
+async fn world_request(host: &tidemill_control::ControlPlane) -> tidemill_core::RunId {
+    match host.request(RunRequest::new(name("a"), "{}")).await.unwrap() {
+        tidemill_store::records::RunRequestResult::Created(run)
+        | tidemill_store::records::RunRequestResult::Existing(run)
+        | tidemill_store::records::RunRequestResult::Joined(run) => run.id,
     }
 }
 
@@ -110,7 +110,7 @@ async fn a_full_deployment_does_not_hold_up_another() {
     });
     let waiting: Vec<_> = [world.request("full").await, world.request("full").await].into();
     world.guests.have_begun(1).await;
-    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded);
     gate.add_permits(2);
     for run in waiting {
@@ -123,7 +123,7 @@ async fn those_of_higher_priority_go_first() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a", "concurrency": 1 })).await;
     for priority in [1, 9, 5] {
-        let ask = Ask { priority: Some(priority), ..Ask::new(name("a"), "{}") };
+        let ask = RunRequest { priority: Some(priority), ..RunRequest::new(name("a"), "{}") };
         world.host.request(ask).await.unwrap();
     }
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, ControlError, HostConfig};
+use tidemill_control::{ControlError, HostConfig, RunRequest};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::policy::PolicyInForce;
 use tidemill_core::run::{Export, RunState};
@@ -66,7 +66,7 @@ async fn a_paused_deployment_admits_nothing_and_forgets_nothing() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
     world.host.pause(&name("a"), "mending".to_owned()).await.unwrap();
-    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), Duration::from_millis(1)).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_millis(1)).await.unwrap();
     assert_eq!((invoked.settled, invoked.run.state.name()), (false, "queued"));
     world.turn().await;
     assert_eq!(world.guests.begun(), 0);
@@ -99,7 +99,7 @@ async fn a_deployment_with_runs_is_removed_only_with_them() {
     let running = world.request("a").await;
     world.turn().await;
     world.guests.have_begun(1).await;
-    let delayed = Ask { delay: Some(Duration::from_secs(60)), ..Ask::new(name("a"), "{}") };
+    let delayed = RunRequest { delay: Some(Duration::from_secs(60)), ..RunRequest::new(name("a"), "{}") };
     world.host.request(delayed).await.unwrap();
     let refused = world.host.delete(&name("a"), false).await.unwrap_err();
     assert_eq!(refused.code(), Code::DeploymentInUse);
@@ -109,7 +109,7 @@ async fn a_deployment_with_runs_is_removed_only_with_them() {
     world.host.delete(&name("a"), true).await.unwrap();
     assert_eq!(world.run(running.id).await.state, RunState::Cancelled);
     assert!(world.runs(RunFilter::default()).await.iter().all(|run| run.state == RunState::Cancelled));
-    let gone = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    let gone = world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(gone.code(), Code::DeploymentNotFound);
 }
 
@@ -130,7 +130,7 @@ async fn others_are_deployed_while_the_runs_of_a_deleted_one_end() {
     let running = world.request("a").await;
     world.guests.have_begun(1).await;
     let waiting: Vec<_> = futures_util::future::join_all((0..600).map(|_| {
-        let delayed = Ask { delay: Some(Duration::from_secs(60)), ..Ask::new(name("a"), "{}") };
+        let delayed = RunRequest { delay: Some(Duration::from_secs(60)), ..RunRequest::new(name("a"), "{}") };
         world.host.request(delayed)
     }))
     .await;
@@ -245,7 +245,7 @@ async fn a_policy_that_became_stricter_bounds_the_next_run() {
         fuel.lock().unwrap().push(job.run.limits.fuel.get());
         async { output("null") }
     });
-    let ask = || Ask::new(name("a"), "null");
+    let ask = || RunRequest::new(name("a"), "null");
     world.host.invoke(ask(), Duration::from_secs(60)).await.unwrap();
     POLICY.replace(Policy::parse_toml("limits.fuel = 2_000_000_000").unwrap());
     world.host.invoke(ask(), Duration::from_secs(60)).await.unwrap();

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 use tidemill_store::contract::StoreHealth;
-use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
+use tidemill_store::kv::{Disk, DiskFile, SystemDisk};
 use tidemill_store::records::RunFilter;
 use tokio::sync::Semaphore;
 
@@ -40,28 +40,28 @@ impl Flawed {
 
 impl Disk for Flawed {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
+        SystemDisk.create_dir(path)
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file = RealDisk.open(path, create)?;
+        let file = SystemDisk.open(path, create)?;
         Ok(Arc::new(FlawedFile { file, failing: Arc::clone(&self.failing) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
+        SystemDisk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
+        SystemDisk.remove(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
+        SystemDisk.sync_dir(path)
     }
 
     fn free_space(&self, path: &Path) -> io::Result<u64> {
-        if self.full.load(Ordering::SeqCst) { Ok(0) } else { RealDisk.free_space(path) }
+        if self.full.load(Ordering::SeqCst) { Ok(0) } else { SystemDisk.free_space(path) }
     }
 }
 
@@ -106,19 +106,19 @@ async fn a_call_on_a_full_disk_is_refused_and_leaves_nothing() {
     let world = counting().await;
     world.disk.set_full(true);
     until_full(&world).await;
-    let refused = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+    let refused = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap_err();
     assert_eq!((refused.code(), refused.code().status()), (Code::DiskFull, 507));
-    let refused = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    let refused = world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(refused.code(), Code::DiskFull);
     assert!(!world.host.ready().ready);
     assert!(world.runs(RunFilter::default()).await.is_empty());
     assert_eq!(world.host.running(), 0);
 
     world.disk.set_full(false);
-    let mut invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await;
+    let mut invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await;
     while invoked.as_ref().is_err_and(|error| error.code() == Code::DiskFull) {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await;
+        invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await;
     }
     assert_eq!(invoked.unwrap().run.state, RunState::Succeeded);
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("1"), "what was refused has not happened");
@@ -139,9 +139,9 @@ async fn a_host_that_starts_on_a_full_disk_is_asked_and_answers_and_goes_on_when
     assert_eq!(world.store.health(), StoreHealth::DiskFull);
     assert!(!world.host.ready().ready);
     assert_eq!(world.run(run.id).await.state.name(), "queued");
-    let refused = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+    let refused = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap_err();
     assert_eq!(refused.code(), Code::DiskFull);
-    assert!(world.host.turn().await.is_err());
+    assert!(world.host.tick_all().await.is_err());
 
     world.disk.set_full(false);
     world.turn().await;
@@ -212,7 +212,7 @@ async fn what_the_disk_fails_to_confirm_once_is_made_durable_elsewhere() {
     let mut world = counting().await;
     for _ in 0..5 {
         world.disk.fail_syncs(1);
-        let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+        let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
         assert_eq!(invoked.run.state, RunState::Succeeded);
     }
     assert!(world.host.ready().ready);
@@ -223,12 +223,12 @@ async fn what_the_disk_fails_to_confirm_once_is_made_durable_elsewhere() {
 #[tokio::test]
 async fn where_the_disk_confirms_nothing_only_what_was_confirmed_is_acknowledged_and_the_next_life_goes_on() {
     let mut world = counting().await;
-    world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     world.deploy(json!({ "name": "b" })).await;
     let queued = world.request("b").await;
     world.disk.fail_syncs(u64::MAX);
     for _ in 0..5 {
-        let error = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap_err();
+        let error = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap_err();
         assert!(error.code().status() >= 500, "{error}");
     }
     assert!(!world.host.ready().ready, "{:?}", world.store.health());
@@ -238,7 +238,7 @@ async fn where_the_disk_confirms_nothing_only_what_was_confirmed_is_acknowledged
     world.disk.fail_syncs(0);
     restart(&mut world).await;
     assert_eq!(world.until_settled(queued.id).await.state, RunState::Succeeded);
-    world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     restart(&mut world).await;
     let counted = counted(&world).await;
     let runs = world.runs(RunFilter { deployment: Some(name("a")), ..RunFilter::default() }).await;

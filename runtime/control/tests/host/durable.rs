@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidemill_control::Job;
+use tidemill_control::GuestJob;
 use tidemill_core::clock::{Clock as _, ManualClock};
 use tidemill_core::journal::{CallReplay, Journal, Kind, NewEntry, Position};
 use tidemill_core::run::{Wait, WaitCondition};
 use tidemill_core::{Fuel, RunId, Timestamp};
-use tidemill_engine::{Cause, Effects, Ended, Left, NextAttempt, Outcome, Point, Stretched, Urgency, Went};
+use tidemill_engine::{
+    ActivationResult, Cause, Checkpoint, CommitOutcome, CommitReason, Effects, NextAttempt, Outcome, PendingCommit,
+    Urgency,
+};
 use tidemill_store::Store;
 use tidemill_store::records::{ReadCheck, StateWrite};
 
@@ -16,10 +19,10 @@ use crate::guests::failed;
 use crate::world::World;
 
 /// What a script is, as far as it came: it ends early where it leaves memory or is done again.
-pub type Flow<T> = Result<T, Ended>;
+pub type Flow<T> = Result<T, ActivationResult>;
 
 pub struct Durable {
-    pub job: Job,
+    pub job: GuestJob,
     pub store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     journal: Journal,
@@ -37,7 +40,7 @@ impl World {
     /// From now on guests do this.
     pub fn act<F>(&self, script: impl Fn(Durable) -> F + Send + Sync + 'static)
     where
-        F: Future<Output = Flow<Ended>> + Send + 'static,
+        F: Future<Output = Flow<ActivationResult>> + Send + 'static,
     {
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         self.guests.act(move |job| {
@@ -48,7 +51,7 @@ impl World {
 }
 
 impl Durable {
-    fn of(mut job: Job, store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
+    fn of(mut job: GuestJob, store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Self {
         let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
         journal.rewind();
         let kept = journal.position();
@@ -111,31 +114,31 @@ impl Durable {
         id
     }
 
-    async fn commit(&mut self, point: Point) -> Flow<Went> {
+    async fn commit(&mut self, point: CommitReason) -> Flow<CommitOutcome> {
         let stretched = self.stretched(point);
         match self.job.sink.commit(stretched).await {
-            Ok(Went::Redo) => {
+            Ok(CommitOutcome::Retry) => {
                 self.journal.truncate(self.opener);
-                let redo = Ended { redo: true, ..self.left(failed(true, Cause::Host)) };
+                let redo = ActivationResult { redo: true, ..self.left(failed(true, Cause::Host)) };
                 Err(redo)
             }
-            Ok(Went::Leave) => Err(self.left(Outcome::Suspended)),
-            Ok(Went::On) => {
+            Ok(CommitOutcome::Suspend) => Err(self.left(Outcome::Suspended)),
+            Ok(CommitOutcome::Continue) => {
                 self.opener = self.journal.position();
                 self.keep();
                 self.kept_effects = Effects::default();
-                Ok(Went::On)
+                Ok(CommitOutcome::Continue)
             }
             Err(failure) => Err(self.left(Outcome::Failed { failure, cause: Cause::Host })),
         }
     }
 
-    fn stretched(&mut self, point: Point) -> Stretched {
+    fn stretched(&mut self, point: CommitReason) -> PendingCommit {
         let effects = match point {
-            Point::Save | Point::BackOff { .. } => Effects::default(),
+            CommitReason::Save | CommitReason::BackOff { .. } => Effects::default(),
             _ => std::mem::take(&mut self.effects),
         };
-        Stretched {
+        PendingCommit {
             effects,
             journal: self.journal.change(),
             head: None,
@@ -149,7 +152,7 @@ impl Durable {
 
     /// Saves what is recorded so far.
     pub async fn save(&mut self) -> bool {
-        let stretched = self.stretched(Point::Save);
+        let stretched = self.stretched(CommitReason::Save);
         self.job.sink.save(stretched).await
     }
 
@@ -159,7 +162,7 @@ impl Durable {
             self.opener = self.journal.replayed();
             return Ok(recorded);
         }
-        self.commit(Point::Leaving).await?;
+        self.commit(CommitReason::Leaving).await?;
         let answer = answer.await;
         let answered = self.record(Kind::Fetch, answer.as_bytes());
         self.opener = self.journal.position();
@@ -183,7 +186,7 @@ impl Durable {
     /// A step's back-off.
     pub async fn back_off(&mut self, until: Timestamp) -> Flow<()> {
         while self.clock.now() < until {
-            self.commit(Point::BackOff { until }).await?;
+            self.commit(CommitReason::BackOff { until }).await?;
         }
         Ok(())
     }
@@ -243,22 +246,22 @@ impl Durable {
     async fn goes_on(&mut self, wait: Wait) -> Flow<Option<Bytes>> {
         match self.job.cancel.urgency() {
             Urgency::Now => return Err(self.left(failed(false, Cause::Cancelled))),
-            Urgency::Asked if !self.told => {
+            Urgency::Requested if !self.told => {
                 self.told = true;
                 return Ok(Some(self.came(b"cancelled")));
             }
             _ => {}
         }
-        self.commit(Point::Wait(wait)).await?;
+        self.commit(CommitReason::Wait(wait)).await?;
         Ok(None)
     }
 
-    fn left(&mut self, outcome: Outcome) -> Ended {
-        let all = Left { journal_to: self.journal.position(), ..Left::default() };
-        let kept = Left { journal_to: self.kept, ..Left::default() };
-        let again = Left { journal_to: self.opener, ..Left::default() };
+    fn left(&mut self, outcome: Outcome) -> ActivationResult {
+        let all = Checkpoint { journal_to: self.journal.position(), ..Checkpoint::default() };
+        let kept = Checkpoint { journal_to: self.kept, ..Checkpoint::default() };
+        let again = Checkpoint { journal_to: self.opener, ..Checkpoint::default() };
         let journal = Some(std::mem::replace(&mut self.journal, Journal::empty()));
-        Ended {
+        ActivationResult {
             outcome,
             all,
             kept,
@@ -272,7 +275,7 @@ impl Durable {
         }
     }
 
-    fn end(&mut self, outcome: Outcome) -> Ended {
+    fn end(&mut self, outcome: Outcome) -> ActivationResult {
         let (effects, kept) = (std::mem::take(&mut self.effects), std::mem::take(&mut self.kept_effects));
         let reads = effects.reads.clone();
         let mut ended = self.left(outcome);
@@ -291,19 +294,19 @@ impl Durable {
         self.effects.writes.push(StateWrite { key: key.to_owned(), value: Some(value.to_owned().into()) });
     }
 
-    pub fn stop(&mut self, outcome: Outcome) -> Ended {
+    pub fn stop(&mut self, outcome: Outcome) -> ActivationResult {
         self.end(outcome)
     }
 
-    pub fn succeed(&mut self, json: &str) -> Ended {
+    pub fn succeed(&mut self, json: &str) -> ActivationResult {
         self.end(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
     }
 
-    pub fn fail(&mut self, retryable: bool) -> Ended {
+    pub fn fail(&mut self, retryable: bool) -> ActivationResult {
         self.end(failed(retryable, Cause::Guest))
     }
 
-    pub fn as_new(&mut self, input: &str) -> Ended {
+    pub fn as_new(&mut self, input: &str) -> ActivationResult {
         self.end(Outcome::ContinueAsNew { input: Bytes::copy_from_slice(input.as_bytes()) })
     }
 }

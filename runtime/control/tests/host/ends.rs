@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, Failure, RunId};
 use tidemill_engine::{Cause, Outcome, Urgency};
@@ -104,13 +104,17 @@ struct Case {
 }
 
 impl Case {
-    async fn guest(self, mut guest: Durable, host: tidemill_control::Host) -> Flow<tidemill_engine::Ended> {
+    async fn guest(
+        self,
+        mut guest: Durable,
+        host: tidemill_control::ControlPlane,
+    ) -> Flow<tidemill_engine::ActivationResult> {
         if guest.job.input.as_ref() == b"[]" {
             guest.count("n").await;
             return Ok(guest.succeed("0"));
         }
         if self.end.is_cancelled() {
-            guest.job.cancel.reached(Urgency::Asked).await;
+            guest.job.cancel.reached(Urgency::Requested).await;
         }
         if self.end == End::Terminated {
             guest.count("n").await;
@@ -126,7 +130,7 @@ impl Case {
             guest.call("recorded");
         }
         if self.overtaken.fetch_add(1, Ordering::SeqCst) < self.conflicts {
-            host.invoke(Ask::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap();
+            host.invoke(RunRequest::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap();
         }
         if self.waits_at_end {
             self.at_end.add_permits(1);
@@ -291,7 +295,8 @@ async fn an_end_that_no_commit_takes_is_the_runs_failure() {
     assert!(value(&world.store, "key-0").await.is_none());
     // A caller that waits gets its run, with the failure.
     for (deployment, state) in [("a", "parked"), ("b", "failed")] {
-        let invoked = world.host.invoke(Ask::new(name(deployment), "{}"), Duration::from_secs(60)).await.unwrap();
+        let invoked =
+            world.host.invoke(RunRequest::new(name(deployment), "{}"), Duration::from_secs(60)).await.unwrap();
         assert_eq!(invoked.run.state.name(), state, "{invoked:?}");
         assert_eq!(invoked.run.state.failure().unwrap().code, "host/limit-commit");
         assert!(invoked.output.is_none() && invoked.settled);
@@ -304,7 +309,7 @@ async fn a_compensation_that_no_commit_takes_leaves_its_failure_beside_the_cance
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
     world.act(|mut guest| async move {
-        guest.job.cancel.reached(Urgency::Asked).await;
+        guest.job.cancel.reached(Urgency::Requested).await;
         guest.learns();
         for nth in 0..9_000 {
             guest.write(&format!("key-{nth}"), &"x".repeat(4_000));

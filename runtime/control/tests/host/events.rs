@@ -8,8 +8,10 @@ use tidemill_control::HostConfig;
 use tidemill_core::Fuel;
 use tidemill_core::run::{Run, TriggerKind};
 use tidemill_core::{Code, EventId, SubscriptionName, Timestamp, Topic};
-use tidemill_engine::{Effects, Ended, SentEvent};
-use tidemill_store::records::{FeedEvent, NewEvent, Operation, OperationState, Publish, RunFilter, Subscription};
+use tidemill_engine::{ActivationResult, Effects, SentEvent};
+use tidemill_store::records::{
+    FeedEvent, NewEvent, NewPublication, Operation, OperationState, RunFilter, Subscription,
+};
 
 use crate::guests::{failed, output};
 use crate::world::{START, World, name};
@@ -106,7 +108,7 @@ async fn what_a_run_publishes_takes_hold_with_its_success_and_names_it() {
             let event = SentEvent { id, topic: topic("t"), payload: Bytes::from(succeeds.to_string()) };
             let effects = Effects { events: vec![event], ..Effects::default() };
             let outcome = if succeeds { output("null").outcome } else { failed(false, tidemill_engine::Cause::Guest) };
-            Ended::plain(outcome, effects, Fuel::new(1), 1)
+            ActivationResult::plain(outcome, effects, Fuel::new(1), 1)
         });
         let run = world.request("publisher").await;
         world.turn().await;
@@ -132,7 +134,7 @@ async fn what_was_published_before_the_host_died_is_given_by_the_next_life_and_o
     for n in 0..200 {
         let id = EventId::new(START, n);
         let event = NewEvent { id, topic: topic("t"), payload: Bytes::from(n.to_string()) };
-        world.store.publish(Publish { event, key: None }, START).await.unwrap();
+        world.store.publish(NewPublication { event, key: None }, START).await.unwrap();
     }
     let old = world.next_life().await;
     world.turn().await;
@@ -140,7 +142,7 @@ async fn what_was_published_before_the_host_died_is_given_by_the_next_life_and_o
         assert_eq!(given(&world, &format!("d{number}")).await, numbers(0..200));
     }
     // The old life does not know that it is over.
-    let _ = old.turn().await;
+    let _ = old.tick_all().await;
     drop(world.next_life().await);
     world.turn().await;
     for number in 0..3 {

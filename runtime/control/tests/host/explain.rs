@@ -1,11 +1,11 @@
 //! Why a run is where it is: the stages in their one order, and an answer for every state.
 
 use serde_json::json;
-use tidemill_control::{Ask, Explanation, HostConfig, StageName, Verdict};
+use tidemill_control::{Explanation, HostConfig, RunRequest, StageName, StageVerdict};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId, Timestamp};
 use tidemill_engine::Cause;
-use tidemill_store::records::Requested;
+use tidemill_store::records::RunRequestResult;
 
 use crate::guests::{failure, output};
 use crate::world::{START, World, name};
@@ -21,14 +21,14 @@ async fn explained(world: &World, id: RunId) -> Explanation {
 /// The first stage that a run waits at.
 async fn waits_at(world: &World, id: RunId) -> Option<StageName> {
     let stages = explained(world, id).await.stages;
-    stages.iter().find(|stage| stage.verdict == Verdict::Waits).map(|stage| stage.name)
+    stages.iter().find(|stage| stage.verdict == StageVerdict::Waits).map(|stage| stage.name)
 }
 
 async fn asked(world: &World, deployment: &str, input: serde_json::Value, delay: u64) -> Run {
     let delay = Some(std::time::Duration::from_millis(delay));
-    let ask = Ask { delay, ..Ask::new(name(deployment), input.to_string()) };
+    let ask = RunRequest { delay, ..RunRequest::new(name(deployment), input.to_string()) };
     match world.host.request(ask).await.unwrap() {
-        Requested::Created(run) => run,
+        RunRequestResult::Created(run) => run,
         other => panic!("{other:?}"),
     }
 }
@@ -76,9 +76,9 @@ async fn a_run_goes_through_the_stages_in_their_order() {
     world.turn().await;
     world.guests.have_begun(4).await;
     let stages = explained(&world, behind.id).await.stages;
-    assert_eq!(stages.iter().find(|stage| stage.name == StageName::Key).unwrap().verdict, Verdict::Passes);
+    assert_eq!(stages.iter().find(|stage| stage.name == StageName::Key).unwrap().verdict, StageVerdict::Passes);
     let rate = stages.iter().find(|stage| stage.name == StageName::Rate).unwrap();
-    assert_eq!((rate.verdict, rate.used, rate.limit), (Verdict::Waits, Some(2), Some(2)));
+    assert_eq!((rate.verdict, rate.used, rate.limit), (StageVerdict::Waits, Some(2), Some(2)));
     assert_eq!(rate.until, Some(START.plus_millis(60_000)));
     assert_eq!(waits_at(&world, behind.id).await, Some(StageName::Rate));
 
@@ -106,8 +106,8 @@ async fn who_waits_for_others_of_its_deployment_knows_its_number() {
     let next = world.request("a").await;
     assert_eq!(waits_at(&world, next.id).await, Some(StageName::Concurrency));
     assert_eq!(explained(&world, next.id).await.summary, "1 of 1 places of its deployment are taken");
-    let low = Ask { priority: Some(1), ..Ask::new(name("a"), "{}") };
-    let Requested::Created(low) = world.host.request(low).await.unwrap() else { panic!() };
+    let low = RunRequest { priority: Some(1), ..RunRequest::new(name("a"), "{}") };
+    let RunRequestResult::Created(low) = world.host.request(low).await.unwrap() else { panic!() };
     assert_eq!(waits_at(&world, low.id).await, Some(StageName::Priority));
     assert!(explained(&world, low.id).await.summary.starts_with("number 2 by priority and age, with priority 1"));
     gate.add_permits(9);

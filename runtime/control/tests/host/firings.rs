@@ -6,7 +6,7 @@ use tidemill_core::run::RunState;
 use tidemill_core::schedule::{CatchUp, Overlap};
 use tidemill_core::{ScheduleName, Timestamp};
 use tidemill_engine::Cause;
-use tidemill_store::records::{Fate, FiringEntry, PageRequest, RunFilter, Schedule};
+use tidemill_store::records::{FiringEntry, FiringFate, PageRequest, RunFilter, Schedule};
 
 use crate::guests::{failure, output};
 use crate::world::{START, World, name};
@@ -88,7 +88,8 @@ async fn each_overlap_policy_decides_for_each_catch_up_policy() {
             let cancelled = states.iter().filter(|(_, state)| *state == "cancelled").count() as u64;
             let ends_others = matches!(overlap, Overlap::CancelOther | Overlap::TerminateOther);
             assert_eq!(cancelled, if ends_others { fired - 1 } else { 0 }, "{what}: {states:?}");
-            let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != Fate::Late).map(|e| e.count).sum();
+            let listed: u64 =
+                list(&world).await.iter().filter(|entry| entry.fate != FiringFate::Late).map(|e| e.count).sum();
             assert_eq!(listed, skipped + dropped + missed, "{what}");
             let late = if catch_up == CatchUp::None { 0 } else { fired.min(due - 1) };
             assert_eq!(stands.late, late, "{what}");
@@ -106,7 +107,10 @@ async fn one_that_waits_begins_when_the_others_have_ended() {
     minute(&world).await;
     assert_eq!(states(&world).await, [(1, "running"), (2, "queued")]);
     let entries = list(&world).await;
-    assert_eq!((entries.len(), entries[0].fate, entries[0].first), (1, Fate::Dropped, START.plus_millis(3 * MINUTE)));
+    assert_eq!(
+        (entries.len(), entries[0].fate, entries[0].first),
+        (1, FiringFate::Dropped, START.plus_millis(3 * MINUTE))
+    );
     gate.add_permits(1);
     world.first_in("succeeded").await;
     world.turn().await;
@@ -205,7 +209,7 @@ async fn failures_in_a_row_pause_a_schedule() {
     settle(&world).await;
     assert_eq!((stored(&world).await.failures, stored(&world).await.fired), (0, 4));
     let entries = list(&world).await;
-    assert_eq!((entries[0].fate, entries[0].count), (Fate::Paused, 1));
+    assert_eq!((entries[0].fate, entries[0].count), (FiringFate::Paused, 1));
 }
 
 proptest! {
@@ -238,7 +242,7 @@ proptest! {
             }
             let stands = stored(&world).await;
             assert_eq!(stands.fired + stands.skipped + stands.dropped + stands.missed, passed, "{stands:?}");
-            let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != Fate::Late).map(|e| e.count).sum();
+            let listed: u64 = list(&world).await.iter().filter(|entry| entry.fate != FiringFate::Late).map(|e| e.count).sum();
             assert_eq!(listed, passed - stands.fired);
             let runs = world.runs(RunFilter::default()).await;
             assert_eq!(runs.len() as u64, stands.fired + stands.by_hand);

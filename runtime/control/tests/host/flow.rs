@@ -3,21 +3,21 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use tidemill_control::{Ask, HostConfig};
+use tidemill_control::{HostConfig, RunRequest};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
-use tidemill_store::records::Requested;
+use tidemill_store::records::RunRequestResult;
 
 use crate::guests::output;
 use crate::world::{START, World, name};
 
-async fn ask(world: &World, deployment: &str, input: serde_json::Value) -> Requested {
-    world.host.request(Ask::new(name(deployment), input.to_string())).await.unwrap()
+async fn ask(world: &World, deployment: &str, input: serde_json::Value) -> RunRequestResult {
+    world.host.request(RunRequest::new(name(deployment), input.to_string())).await.unwrap()
 }
 
 async fn asked(world: &World, deployment: &str, input: serde_json::Value) -> Run {
     match ask(world, deployment, input).await {
-        Requested::Created(run) => run,
+        RunRequestResult::Created(run) => run,
         other => panic!("{other:?}"),
     }
 }
@@ -78,7 +78,8 @@ async fn who_waits_for_the_outcome_keeps_to_the_key_too() {
         tokio::task::yield_now().await;
         output("1")
     });
-    let calls = (0..30).map(|_| world.host.invoke(Ask::new(name("a"), "{}"), std::time::Duration::from_secs(60)));
+    let calls =
+        (0..30).map(|_| world.host.invoke(RunRequest::new(name("a"), "{}"), std::time::Duration::from_secs(60)));
     for called in futures_util::future::join_all(calls).await {
         assert_eq!(called.unwrap().run.state, RunState::Succeeded);
     }
@@ -147,7 +148,7 @@ async fn requests_in_a_row_become_one_run_with_the_newest_input() {
     for n in 1..4 {
         world.clock.advance(3_000);
         settle(&world).await;
-        let Requested::Joined(run) = ask(&world, "a", json!({ "id": 1, "n": n })).await else { panic!() };
+        let RunRequestResult::Joined(run) = ask(&world, "a", json!({ "id": 1, "n": n })).await else { panic!() };
         assert_eq!(run.id, first.id);
     }
     assert_eq!(*inputs.lock().unwrap(), [json!({ "id": 2, "n": 0 }).to_string()]);
@@ -164,15 +165,16 @@ async fn beyond_its_bound_a_queue_takes_nobody_but_who_is_known() {
     let world = World::still_with(|config: &mut HostConfig| config.queue_max = 3).await;
     world.deploy(json!({ "name": "a", "queue": 2 })).await;
     world.deploy(json!({ "name": "b", "queue": 9 })).await;
-    let keyed = || Ask { key: Some("k".to_owned()), ..Ask::new(name("a"), "{}") };
+    let keyed = || RunRequest { key: Some("k".to_owned()), ..RunRequest::new(name("a"), "{}") };
     let known = world.host.request(keyed()).await.unwrap();
     world.request("a").await;
-    let refused = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    let refused = world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(refused.code(), Code::QueueFull);
     assert_eq!(refused.to_string(), "2 runs of `a` wait already, of at most 2");
-    let new_key = Ask { key: Some("other".to_owned()), ..keyed() };
+    let new_key = RunRequest { key: Some("other".to_owned()), ..keyed() };
     assert_eq!(world.host.request(new_key).await.unwrap_err().code(), Code::QueueFull);
-    let (Requested::Created(run), Requested::Existing(again)) = (known, world.host.request(keyed()).await.unwrap())
+    let (RunRequestResult::Created(run), RunRequestResult::Existing(again)) =
+        (known, world.host.request(keyed()).await.unwrap())
     else {
         panic!()
     };
@@ -180,7 +182,7 @@ async fn beyond_its_bound_a_queue_takes_nobody_but_who_is_known() {
     for _ in 0..3 {
         world.request("b").await;
     }
-    assert_eq!(world.host.request(Ask::new(name("b"), "{}")).await.unwrap_err().code(), Code::QueueFull);
+    assert_eq!(world.host.request(RunRequest::new(name("b"), "{}")).await.unwrap_err().code(), Code::QueueFull);
     settle(&world).await;
     world.request("a").await;
 }
@@ -190,8 +192,8 @@ async fn the_lowest_priority_of_a_deployment_runs_beside_a_flood_of_the_highest(
     let world = World::still_with(|config: &mut HostConfig| config.concurrency = 1).await;
     world.deploy(json!({ "name": "a" })).await;
     let order = noted(&world);
-    let of = |priority| Ask { priority: Some(priority), ..Ask::new(name("a"), "{}") };
-    let Requested::Created(low) = world.host.request(of(1)).await.unwrap() else { panic!() };
+    let of = |priority| RunRequest { priority: Some(priority), ..RunRequest::new(name("a"), "{}") };
+    let RunRequestResult::Created(low) = world.host.request(of(1)).await.unwrap() else { panic!() };
     for _ in 0..150 {
         world.host.request(of(9)).await.unwrap();
     }

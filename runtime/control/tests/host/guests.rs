@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tidemill_control::{Guests, Job};
+use tidemill_control::{GuestExecutor, GuestJob};
 use tidemill_core::journal::{Journal, Kind, NewEntry};
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, Failure, Fuel};
 use tidemill_engine::{
-    Admitted, Cause, DryRun, Effects, Ended, EngineError, EngineStats, Outcome, Refused, SourceFrame, Urgency,
+    ActivationResult, Cause, ComponentInfo, ComponentRejection, DryRun, Effects, EngineError, EngineStats, Outcome,
+    SourceFrame, Urgency,
 };
 use tidemill_store::Store;
-use tidemill_store::records::{ReadCheck, StateWrite, Versioned};
+use tidemill_store::records::{ReadCheck, StateWrite, VersionedValue};
 use tokio::sync::{Semaphore, watch};
 
-type Script = Arc<dyn Fn(Job) -> BoxFuture<'static, Ended> + Send + Sync>;
+type Script = Arc<dyn Fn(GuestJob) -> BoxFuture<'static, ActivationResult> + Send + Sync>;
 
 /// What runs in place of components.
 pub struct Scripted {
@@ -45,7 +46,10 @@ impl Scripted {
     }
 
     /// From now on guests do this.
-    pub fn act<F: Future<Output = Ended> + Send + 'static>(&self, script: impl Fn(Job) -> F + Send + Sync + 'static) {
+    pub fn act<F: Future<Output = ActivationResult> + Send + 'static>(
+        &self,
+        script: impl Fn(GuestJob) -> F + Send + Sync + 'static,
+    ) {
         *self.script.lock().unwrap() = Arc::new(move |job| Box::pin(script(job)));
     }
 
@@ -92,12 +96,12 @@ impl Scripted {
 }
 
 #[async_trait]
-impl Guests for Scripted {
-    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<Admitted, Refused> {
-        Ok(Admitted { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
+impl GuestExecutor for Scripted {
+    async fn admit(&self, _: &Path, _: ComponentDigest) -> Result<ComponentInfo, ComponentRejection> {
+        Ok(ComponentInfo { exports: vec![Export::Workflow], imports: Vec::new(), warnings: Vec::new(), schemas: None })
     }
 
-    async fn dry_run(&self, job: Job) -> DryRun {
+    async fn dry_run(&self, job: GuestJob) -> DryRun {
         match *self.refuses.lock().unwrap() {
             Some(component) if component == job.component => {
                 DryRun::Mismatch(Failure::new("host/journal-mismatch", "it does something else"))
@@ -106,7 +110,7 @@ impl Guests for Scripted {
         }
     }
 
-    async fn run(&self, job: Job) -> Ended {
+    async fn run(&self, job: GuestJob) -> ActivationResult {
         let script = Arc::clone(&self.script.lock().unwrap());
         self.begun.send_modify(|begun| *begun += 1);
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -138,12 +142,12 @@ impl Guests for Scripted {
 }
 
 /// One that succeeds.
-pub fn output(json: &str) -> Ended {
+pub fn output(json: &str) -> ActivationResult {
     ended(Outcome::Output(Bytes::copy_from_slice(json.as_bytes())))
 }
 
 /// One that fails after it has asked for something that is not kept, so that there is something to do again.
-pub fn failure(retryable: bool, cause: Cause) -> Ended {
+pub fn failure(retryable: bool, cause: Cause) -> ActivationResult {
     let mut ended = ended(failed(retryable, cause));
     let (request, result) = ([0; 16], b"{}".as_slice());
     let (at, fuel) = (crate::world::START, Fuel::new(1));
@@ -158,35 +162,35 @@ pub fn failed(retryable: bool, cause: Cause) -> Outcome {
     Outcome::Failed { failure: Failure { retryable, ..Failure::new("no-luck", "it did not work") }, cause }
 }
 
-pub fn ended(outcome: Outcome) -> Ended {
-    Ended::plain(outcome, Effects::default(), Fuel::new(100), 65_536)
+pub fn ended(outcome: Outcome) -> ActivationResult {
+    ActivationResult::plain(outcome, Effects::default(), Fuel::new(100), 65_536)
 }
 
 /// Waits for the gate, or for being stopped.
-pub async fn wait(gate: &Semaphore, job: &Job) -> Option<Ended> {
+pub async fn wait(gate: &Semaphore, job: &GuestJob) -> Option<ActivationResult> {
     tokio::select! {
         permit = gate.acquire() => {
             permit.unwrap().forget();
             None
         }
-        () = job.cancel.reached(Urgency::Asked) => Some(failure(false, Cause::Cancelled)),
+        () = job.cancel.reached(Urgency::Requested) => Some(failure(false, Cause::Cancelled)),
     }
 }
 
 /// Reads a key of the state as the engine does.
-pub async fn read(store: &Arc<dyn Store>, job: &Job, key: &str) -> Versioned {
+pub async fn read(store: &Arc<dyn Store>, job: &GuestJob, key: &str) -> VersionedValue {
     let name = &job.run.deployment;
     let newest = job.sink.before_read(key).await;
     if newest { store.newest_state(name, key).await.unwrap() } else { store.state(name, key).await.unwrap() }
 }
 
 /// Reads a counter in state and writes it back plus one.
-pub async fn count(store: &Arc<dyn Store>, job: &Job) -> Ended {
+pub async fn count(store: &Arc<dyn Store>, job: &GuestJob) -> ActivationResult {
     let read = read(store, job, "n").await;
     let n: u64 = read.value.map_or(0, |value| std::str::from_utf8(&value).unwrap().parse().unwrap());
     tokio::task::yield_now().await;
     let read = ReadCheck::State { key: "n".to_owned(), version: read.version };
     let write = StateWrite { key: "n".to_owned(), value: Some((n + 1).to_string().into()) };
     let effects = Effects { reads: vec![read], writes: vec![write], ..Effects::default() };
-    Ended::plain(output(&(n + 1).to_string()).outcome, effects, Fuel::new(100), 65_536)
+    ActivationResult::plain(output(&(n + 1).to_string()).outcome, effects, Fuel::new(100), 65_536)
 }

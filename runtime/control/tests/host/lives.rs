@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::run::RunState;
 use tidemill_core::{Code, RunId};
-use tidemill_store::records::TakeOverFilter;
+use tidemill_store::records::RecoveryFilter;
 use tokio::sync::Semaphore;
 
 use crate::guests::{count, output, wait};
@@ -48,7 +48,7 @@ async fn claimed_at_crashes(world: &mut World, crashes: u32) -> RunId {
     for crash in 1..=crashes {
         drop(world.next_life().await);
         if crash < crashes {
-            world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
+            world.store.take_over(world.host.owner(), RecoveryFilter::All, 10, START).await.unwrap();
         }
     }
     run.id
@@ -78,7 +78,7 @@ async fn suspects_are_tried_one_after_another_beside_normal_work() {
     world.store.claim(world.host.owner(), &name("a"), 2, START).await.unwrap();
     for _ in 0..2 {
         drop(world.next_life().await);
-        world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
+        world.store.take_over(world.host.owner(), RecoveryFilter::All, 10, START).await.unwrap();
     }
     let plain = world.request("a").await.id;
     world.store.claim(world.host.owner(), &name("a"), 1, START).await.unwrap();
@@ -88,7 +88,7 @@ async fn suspects_are_tried_one_after_another_beside_normal_work() {
     let held = Arc::clone(&gate);
     let hold = move |tried: RunId| {
         let held = Arc::clone(&held);
-        move |job: tidemill_control::Job| {
+        move |job: tidemill_control::GuestJob| {
             let gate = Arc::clone(&held);
             async move {
                 if job.run.id != tried {
@@ -101,12 +101,12 @@ async fn suspects_are_tried_one_after_another_beside_normal_work() {
     world.guests.act(hold(first));
     assert!(!world.host.ready().ready);
     let host = world.host.clone();
-    let turn = tokio::spawn(async move { host.turn().await });
+    let turn = tokio::spawn(async move { host.tick_all().await });
     world.guests.have_begun(2).await;
     // The first suspect is in hand, and nothing else waits for it but the second one.
     assert!(world.host.ready().ready, "{:?}", world.host.ready());
     world.until_settled(plain).await;
-    let other = world.host.invoke(Ask::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
+    let other = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(other.run.state, RunState::Succeeded);
     assert_eq!((world.run(first).await.takeovers, world.run(second).await.takeovers), (3, 2));
 
@@ -133,7 +133,7 @@ async fn shutdown_lets_runs_finish() {
     while world.host.ready().ready {
         tokio::task::yield_now().await;
     }
-    let refused = world.host.request(Ask::new(name("a"), "{}")).await.unwrap_err();
+    let refused = world.host.request(RunRequest::new(name("a"), "{}")).await.unwrap_err();
     assert_eq!(refused.code(), Code::ShuttingDown);
     gate.add_permits(1);
     ending.await.unwrap();
@@ -152,7 +152,9 @@ async fn shutdown_hands_back_what_does_not_finish() {
     let run = world.request("a").await;
     let host = world.host.clone();
     let call =
-        tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap() });
+        tokio::spawn(
+            async move { host.invoke(RunRequest::new(name("a"), "[]"), Duration::from_secs(60)).await.unwrap() },
+        );
     world.guests.have_begun(2).await;
     world.host.shutdown(Duration::from_millis(1)).await;
     // Who waited hears how the run stood, and need not wait for the next life.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 use tidemill_engine::Cause;
@@ -82,7 +82,7 @@ async fn a_key_makes_no_second_run_while_it_is_kept_longer_than_records() {
     let world = World::still_with(|config| config.retention = Some(Duration::from_secs(3600))).await;
     world.deploy(json!({ "name": "a", "idempotency_ttl": "3h" })).await;
     world.guests.act(|_| async { output("1") });
-    let ask = || Ask { key: Some("k".to_owned()), ..Ask::new(name("a"), "{}") };
+    let ask = || RunRequest { key: Some("k".to_owned()), ..RunRequest::new(name("a"), "{}") };
     let first = world.host.invoke(ask(), Duration::from_secs(600)).await.unwrap().run;
     world.clock.advance(2 * 3_600_000);
     world.turn().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, RetryAsk};
+use tidemill_control::{RetryRequest, RunRequest};
 use tidemill_core::run::{Progress, RunState};
 use tidemill_core::{Code, Failure};
 use tidemill_engine::{Cause, Urgency};
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::guests::{failure, output, wait};
 use crate::world::{START, World, name};
 
-fn line(job: &tidemill_control::Job, text: &str) -> LogLine {
+fn line(job: &tidemill_control::GuestJob, text: &str) -> LogLine {
     LogLine {
         seq: job.run.next_log_seq,
         at: START,
@@ -61,10 +61,10 @@ async fn a_failed_run_is_tried_again_after_its_back_off_and_then_parks() {
     // A person has mended the cause.
     world.guests.act(|_| async { output("1") });
     world.host.idle().await;
-    world.host.retry(run.id, RetryAsk::default()).await.unwrap();
+    world.host.retry(run.id, RetryRequest::default()).await.unwrap();
     world.turn().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
-    assert_eq!(world.host.retry(run.id, RetryAsk::default()).await.unwrap_err().code(), Code::RunState);
+    assert_eq!(world.host.retry(run.id, RetryRequest::default()).await.unwrap_err().code(), Code::RunState);
 }
 
 #[tokio::test]
@@ -87,7 +87,9 @@ async fn a_caller_waits_through_the_back_off_for_the_outcome() {
     world.guests.act(|job| async move { if job.run.attempt == 1 { failure(true, Cause::Guest) } else { output("2") } });
     let host = world.host.clone();
     let call =
-        tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap() });
+        tokio::spawn(
+            async move { host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap() },
+        );
     let queued = world.first_in("queued").await;
     assert_eq!(queued.attempt, 2);
     world.clock.advance(1);
@@ -117,7 +119,7 @@ async fn a_running_run_is_told_and_ends_cancelled_with_what_it_did_then() {
     world.guests.act(move |job| {
         let store = Arc::clone(&store);
         async move {
-            job.cancel.reached(Urgency::Asked).await;
+            job.cancel.reached(Urgency::Requested).await;
             let mut ended = crate::guests::count(&store, &job).await;
             ended.outcome = failure(false, Cause::Guest).outcome;
             ended.told = true;
@@ -181,7 +183,7 @@ async fn what_a_running_run_says_is_saved_before_it_ends() {
 async fn a_delayed_run_begins_when_its_time_has_come() {
     let world = World::still().await;
     world.deploy(json!({ "name": "a" })).await;
-    let delayed = Ask { delay: Some(Duration::from_secs(60)), ..Ask::new(name("a"), "{}") };
+    let delayed = RunRequest { delay: Some(Duration::from_secs(60)), ..RunRequest::new(name("a"), "{}") };
     world.host.request(delayed).await.unwrap();
     world.turn().await;
     assert_eq!(world.guests.begun(), 0);

@@ -28,7 +28,7 @@ async fn used_up() -> (World, Run) {
 
 async fn ends_with<F>(script: impl Fn(Durable) -> F + Send + Sync + 'static, code: Code)
 where
-    F: Future<Output = Flow<tidemill_engine::Ended>> + Send + 'static,
+    F: Future<Output = Flow<tidemill_engine::ActivationResult>> + Send + 'static,
 {
     let (world, run) = used_up().await;
     world.act(script);
@@ -88,7 +88,7 @@ async fn a_commit_in_the_middle_that_a_quota_refuses_ends_the_run() {
 async fn a_compensation_that_a_quota_refuses_ends_cancelled_and_leaves_a_trace() {
     let (world, run) = used_up().await;
     world.act(|mut guest| async move {
-        guest.job.cancel.reached(Urgency::Asked).await;
+        guest.job.cancel.reached(Urgency::Requested).await;
         guest.learns();
         guest.count("n").await;
         Ok(guest.succeed("1"))

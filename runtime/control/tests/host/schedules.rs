@@ -8,7 +8,7 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::TriggerKind;
 use tidemill_core::schedule::ScheduleEnd;
 use tidemill_core::{Code, Manifest, ScheduleName, Timestamp};
-use tidemill_store::records::{Fate, PageRequest, RunFilter, Schedule};
+use tidemill_store::records::{FiringFate, PageRequest, RunFilter, Schedule};
 
 use crate::world::{START, World, name};
 
@@ -136,7 +136,7 @@ async fn a_paused_schedule_lets_its_times_pass() {
     let resumed = world.host.resume_schedule(&name("a"), &often()).await.unwrap();
     assert_eq!(resumed.next, Some(START.plus_millis(11 * MINUTE)));
     let list = world.store.firing_list(&name("a"), &often(), PageRequest::first(9)).await.unwrap().items;
-    assert_eq!((list[0].fate, list[0].count), (Fate::Paused, 10));
+    assert_eq!((list[0].fate, list[0].count), (FiringFate::Paused, 10));
     assert_eq!((list[0].first, list[0].last), (START.plus_millis(MINUTE), START.plus_millis(10 * MINUTE)));
     world.turn().await;
     assert!(world.runs(RunFilter::default()).await.is_empty());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::Code;
 use tidemill_core::run::RunState;
 
@@ -30,7 +30,7 @@ async fn a_run_that_has_read_what_was_edited_repeats() {
             Ok(guest.succeed("1"))
         }
     });
-    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded, "{invoked:?}");
     assert_eq!(counted.load(Ordering::SeqCst), 2);
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("41"));

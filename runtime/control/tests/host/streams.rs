@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use tidemill_control::{Ask, BackfillAsk};
+use tidemill_control::{BackfillRequest, RunRequest};
 use tidemill_core::Code;
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_engine::Cause;
-use tidemill_store::records::{Requested, RunFilter};
+use tidemill_store::records::{RunFilter, RunRequestResult};
 
 use crate::guests::{failure, output};
 use crate::world::{START, World, leaves, name};
@@ -61,7 +61,7 @@ async fn collections_never_overlap_whoever_asks() {
     });
     let calls = (0..20).map(|_| {
         let host = world.host.clone();
-        let ask = Ask { export: Some(Export::RevenueStream), ..Ask::new(name("a"), "{}") };
+        let ask = RunRequest { export: Some(Export::RevenueStream), ..RunRequest::new(name("a"), "{}") };
         async move { host.invoke(ask, std::time::Duration::from_secs(60)).await.unwrap().run.state.name() }
     });
     let states = futures_util::future::join_all(calls).await;
@@ -74,9 +74,9 @@ async fn a_collection_by_hand_may_name_its_period_and_nothing_else() {
     let world = stream().await;
     world.guests.act(|job| async move { output(std::str::from_utf8(&job.input).unwrap()) });
     let wait = std::time::Duration::from_secs(60);
-    let named = world.host.invoke(Ask::new(name("a"), r#"{"start": 5, "end": 9}"#), wait).await.unwrap();
+    let named = world.host.invoke(RunRequest::new(name("a"), r#"{"start": 5, "end": 9}"#), wait).await.unwrap();
     assert_eq!(named.output.as_deref(), Some(br#"{"start":5,"end":9}"#.as_slice()));
-    let refused = world.host.invoke(Ask::new(name("a"), r#"{"from": 5}"#), wait).await.unwrap_err();
+    let refused = world.host.invoke(RunRequest::new(name("a"), r#"{"from": 5}"#), wait).await.unwrap_err();
     assert_eq!(refused.code(), Code::BadField);
 }
 
@@ -88,7 +88,7 @@ async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
     let wait = std::time::Duration::from_secs(60);
     let collect = async |start: u64, end: u64| {
         let input = format!(r#"{{"start": {}, "end": {}}}"#, hours(start), hours(end));
-        world.host.invoke(Ask::new(name("a"), input), wait).await.unwrap();
+        world.host.invoke(RunRequest::new(name("a"), input), wait).await.unwrap();
         world.store.watermark(&name("a")).await.unwrap().map(|mark| mark.as_millis())
     };
     assert_eq!(collect(2, 3).await, None, "the stream begins at 0");
@@ -99,8 +99,8 @@ async fn a_collection_by_hand_moves_the_watermark_only_where_it_joins() {
 }
 
 /// A backfill from half past the first hour up to the third.
-fn again() -> BackfillAsk {
-    BackfillAsk {
+fn again() -> BackfillRequest {
+    BackfillRequest {
         deployment: name("a"),
         schedule: "hourly".parse().unwrap(),
         start: START.plus_millis(HOUR / 2),
@@ -143,8 +143,8 @@ async fn a_collection_that_is_backfilled_goes_in_the_lane_of_its_own_period() {
     world.deploy(json!({ "name": "a", "concurrency_key": "/start", "schedules": [schedule] })).await;
     world.host.pause(&name("a"), String::new()).await.unwrap();
     world.clock.advance(3 * HOUR);
-    let by_hand = world.host.request(Ask::new(name("a"), period(hours(1), hours(2)))).await.unwrap();
-    let Requested::Created(by_hand) = by_hand else { panic!("{by_hand:?}") };
+    let by_hand = world.host.request(RunRequest::new(name("a"), period(hours(1), hours(2)))).await.unwrap();
+    let RunRequestResult::Created(by_hand) = by_hand else { panic!("{by_hand:?}") };
     world.host.backfill(again()).await.unwrap();
     world.turn().await;
     let runs = world.runs(RunFilter::default()).await;

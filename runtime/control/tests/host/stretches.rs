@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::Ask;
+use tidemill_control::RunRequest;
 use tidemill_core::journal::PageStart;
 use tidemill_core::run::{RunState, Wait};
 use tidemill_engine::Cause;
@@ -41,7 +41,7 @@ async fn what_was_done_before_a_request_takes_hold_before_it_leaves() {
         assert_eq!(value(&store, "after").await, None);
         Ok(guest.succeed("1"))
     });
-    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded);
     assert_eq!(invoked.run.journal_entries, 3);
     assert_eq!(value(&world.store, "after").await.as_deref(), Some("1"));
@@ -82,7 +82,7 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
             guest.count("n").await;
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                 // Another run of the deployment counts meanwhile.
-                other.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
+                other.invoke(RunRequest::new(name("a"), "[]"), LONG).await.unwrap();
             }
             if at_the_end {
                 return Ok(guest.succeed("1"));
@@ -96,7 +96,7 @@ async fn done_again(at_the_end: bool) -> (usize, usize) {
             Ok(guest.succeed("1"))
         }
     });
-    let invoked = world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded, "{invoked:?}");
     assert_eq!(value(&world.store, "n").await.as_deref(), Some("2"));
     (sent.load(Ordering::SeqCst), counted.load(Ordering::SeqCst))
@@ -119,7 +119,7 @@ async fn a_grant_that_is_taken_back_holds_for_what_is_in_memory() {
         }
     });
     let host = world.host.clone();
-    let run = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() });
+    let run = tokio::spawn(async move { host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap() });
     begun.acquire().await.unwrap().forget();
     world.deploy(json!({ "name": "a" })).await;
     goes.add_permits(1);
@@ -233,7 +233,7 @@ async fn a_run_that_continues_as_new_keeps_its_name_and_takes_the_present_revisi
         })
     });
     let host = world.host.clone();
-    let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "[0]"), LONG).await.unwrap() });
+    let call = tokio::spawn(async move { host.invoke(RunRequest::new(name("a"), "[0]"), LONG).await.unwrap() });
     let second = world.first_in("queued").await;
     assert_eq!((second.generation, second.attempt, second.journal_entries), (2, 1, 0));
     assert_eq!(world.store.input(second.id).await.unwrap().as_deref(), Some(b"[1]".as_slice()));

@@ -1,17 +1,17 @@
 //! Runs that start runs: children end with their parents, are waited for, and are tried again with them.
 
 use serde_json::json;
-use tidemill_control::{HostConfig, Job, RetryAsk};
+use tidemill_control::{GuestJob, HostConfig, RetryRequest};
 use tidemill_core::run::{Export, Run, RunState, Seed, TriggerKind};
 use tidemill_core::{ComponentDigest, Fuel, RunId, Timestamp};
-use tidemill_engine::{Cause, DryRun, Ended, StartRun, Urgency};
+use tidemill_engine::{ActivationResult, Cause, DryRun, StartRun, Urgency};
 use tidemill_store::records::PageRequest;
 
 use crate::guests::{ended, failed, failure, output};
 use crate::world::{BOTH_WAYS, START, World, component, name};
 
 /// A start of a run of `child`, as the engine would make it.
-pub async fn start(job: &Job, detached: bool) -> StartRun {
+pub async fn start(job: &GuestJob, detached: bool) -> StartRun {
     let target = job.sink.target(job.run.id, &name("child"), None, b"[7]").await.unwrap();
     StartRun {
         id: RunId::new(START, u128::from_le_bytes(*job.run.seed.0.first_chunk().unwrap())),
@@ -31,10 +31,10 @@ pub async fn start(job: &Job, detached: bool) -> StartRun {
 }
 
 /// Parents start a child and answer with how it ended; children do as `child` says.
-fn family<F: Future<Output = tidemill_engine::Ended> + Send + 'static>(
+fn family<F: Future<Output = tidemill_engine::ActivationResult> + Send + 'static>(
     world: &World,
     detached: bool,
-    child: impl Fn(Job) -> F + Send + Sync + Clone + 'static,
+    child: impl Fn(GuestJob) -> F + Send + Sync + Clone + 'static,
 ) {
     world.act(move |mut guest| {
         let child = child.clone();
@@ -95,7 +95,7 @@ async fn a_parent_waits_for_its_child_and_holds_nothing_meanwhile() {
 async fn cancelling_goes_from_the_leaves_up() {
     let world = world_with(|_| {}).await;
     family(&world, false, |job| async move {
-        job.cancel.reached(Urgency::Asked).await;
+        job.cancel.reached(Urgency::Requested).await;
         ended(failed(false, Cause::Cancelled))
     });
     let parent = world.request("parent").await;
@@ -117,8 +117,8 @@ async fn cancelling_goes_from_the_leaves_up() {
 async fn a_parents_explanation_names_the_child_that_could_not_undo_what_it_did() {
     let world = world_with(|_| {}).await;
     family(&world, false, |job| async move {
-        job.cancel.reached(Urgency::Asked).await;
-        Ended { told: true, ..failure(false, Cause::Guest) }
+        job.cancel.reached(Urgency::Requested).await;
+        ActivationResult { told: true, ..failure(false, Cause::Guest) }
     });
     let parent = world.request("parent").await;
     world.turn().await;
@@ -142,7 +142,7 @@ async fn a_child_ends_with_its_parent_unless_it_is_detached() {
         let world = world_with(|_| {}).await;
         world.act(move |mut guest| async move {
             if guest.job.run.deployment.as_str() == "child" {
-                guest.job.cancel.reached(Urgency::Asked).await;
+                guest.job.cancel.reached(Urgency::Requested).await;
                 return Ok(ended(failed(false, Cause::Cancelled)));
             }
             let started = start(&guest.job, detached).await;
@@ -179,7 +179,7 @@ async fn retrying_a_parent_resumes_the_tree_at_the_leaf_that_failed() {
     world.turn().await;
     assert_eq!(world.until_settled(parent.id).await.state.name(), "parked");
     world.host.idle().await;
-    let retried = world.host.retry(parent.id, RetryAsk::default()).await.unwrap();
+    let retried = world.host.retry(parent.id, RetryRequest::default()).await.unwrap();
     assert_eq!((retried.run.state.name(), retried.run.attempt), ("queued", 2));
     while !world.run(parent.id).await.state.is_settled() {
         world.turn().await;
@@ -201,10 +201,10 @@ async fn a_retry_on_another_component_is_looked_at_before() {
     assert_eq!(world.until_settled(run.id).await.state.name(), "parked");
     world.host.idle().await;
     let other = ComponentDigest::of(b"another");
-    let on = |component| RetryAsk { component: Some(component), ..RetryAsk::default() };
+    let on = |component| RetryRequest { component: Some(component), ..RetryRequest::default() };
     let unknown = world.host.retry(run.id, on(other)).await.unwrap_err();
     assert_eq!(unknown.code().as_str(), "host/component-not-found");
-    let dry = RetryAsk { dry_run: true, ..on(component()) };
+    let dry = RetryRequest { dry_run: true, ..on(component()) };
     assert_eq!(world.host.retry(run.id, dry).await.unwrap().replay, Some(DryRun::Continues));
     world.guests.refuse(component());
     let looked = world.host.retry(run.id, dry).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_retry_on_another_component_is_looked_at_before() {
         assert!(guest.is_live());
         Ok(output("1"))
     });
-    let anew = RetryAsk { from_start: true, ..on(component()) };
+    let anew = RetryRequest { from_start: true, ..on(component()) };
     let retried = world.host.retry(run.id, anew).await.unwrap();
     assert_eq!((retried.run.journal_entries, retried.replay), (0, None));
     world.turn().await;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tidemill_control::{Ask, SignalTo};
+use tidemill_control::{RunRequest, SignalTarget};
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{Code, RunId};
-use tidemill_store::records::{Requested, RunFilter, TakeOverFilter};
+use tidemill_store::records::{RecoveryFilter, RunFilter, RunRequestResult};
 
 use crate::world::{BOTH_WAYS, START, World, leaves, name};
 
@@ -36,7 +36,7 @@ async fn suspended(world: &World, id: RunId) -> Run {
 }
 
 async fn send(world: &World, id: RunId, payload: &'static str) {
-    let sent = world.host.signal(SignalTo::Run(id), "go".to_owned(), payload.into(), None).await.unwrap();
+    let sent = world.host.signal(SignalTarget::Run(id), "go".to_owned(), payload.into(), None).await.unwrap();
     assert_eq!((sent.run, sent.duplicate), (id, false));
 }
 
@@ -120,11 +120,11 @@ async fn a_signal_wakes_the_run_that_waits_for_it_and_comes_once() {
         let world = World::still_with(change).await;
         world.deploy(json!({ "name": "a" })).await;
         listening(&world);
-        let ask = Ask { key: Some("order-7".to_owned()), ..Ask::new(name("a"), "{}") };
+        let ask = RunRequest { key: Some("order-7".to_owned()), ..RunRequest::new(name("a"), "{}") };
         let host = world.host.clone();
         let call = tokio::spawn(async move { host.invoke(ask, LONG).await.unwrap() });
         let run = world.first_in("suspended").await;
-        let to = SignalTo::Key(name("a"), "order-7".to_owned());
+        let to = SignalTarget::Key(name("a"), "order-7".to_owned());
         let key = Some("once".to_owned());
         let sent = world.host.signal(to.clone(), "go".to_owned(), r#"{"x":1}"#.into(), key.clone()).await.unwrap();
         assert_eq!((sent.run, sent.duplicate), (run.id, false));
@@ -148,7 +148,7 @@ async fn a_signal_that_came_before_is_there_already() {
     send(&world, run.id, "[1]").await;
     world.turn().await;
     assert_eq!(world.until_settled(run.id).await.state, RunState::Succeeded);
-    let garbage = world.host.signal(SignalTo::Run(run.id), "go".to_owned(), "nonsense".into(), None).await;
+    let garbage = world.host.signal(SignalTarget::Run(run.id), "go".to_owned(), "nonsense".into(), None).await;
     assert_eq!(garbage.unwrap_err().code(), Code::BadJson);
 }
 
@@ -167,7 +167,7 @@ async fn a_thousand_sleeping_runs_hold_no_places() {
     world.turn().await;
     // A run beside them begins at once.
     world.act(|mut guest| async move { Ok(guest.succeed("1")) });
-    assert_eq!(world.host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap().run.state, RunState::Succeeded);
+    assert_eq!(world.host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap().run.state, RunState::Succeeded);
     sleeping(&world, 3_600_000);
     world.clock.advance(3_600_000);
     let ended = RunFilter { states: vec!["succeeded".to_owned()], ..RunFilter::default() };
@@ -195,8 +195,8 @@ async fn woken_runs_go_before_new_ones() {
     world.turn().await;
     suspended(&world, woken.id).await;
     world.host.idle().await;
-    let new = world.host.request(Ask { priority: Some(9), ..Ask::new(name("a"), "{}") }).await.unwrap();
-    let Requested::Created(new) = new else { panic!() };
+    let new = world.host.request(RunRequest { priority: Some(9), ..RunRequest::new(name("a"), "{}") }).await.unwrap();
+    let RunRequestResult::Created(new) = new else { panic!() };
     send(&world, woken.id, "1").await;
     world.turn().await;
     assert_eq!(world.until_settled(woken.id).await.state, RunState::Succeeded);
@@ -230,7 +230,7 @@ async fn shutdown_drops_what_waits_and_the_next_life_goes_on_with_it() {
     world.deploy(json!({ "name": "a" })).await;
     listening(&world);
     let host = world.host.clone();
-    let call = tokio::spawn(async move { host.invoke(Ask::new(name("a"), "{}"), LONG).await.unwrap() });
+    let call = tokio::spawn(async move { host.invoke(RunRequest::new(name("a"), "{}"), LONG).await.unwrap() });
     let run = world.first_in("suspended").await;
     world.host.shutdown(LONG).await;
     assert!(!call.await.unwrap().settled);
@@ -254,7 +254,7 @@ async fn a_crash_suspect_that_waits_has_not_killed_the_host_and_holds_nobody_up(
     for crashes in 1..=3 {
         drop(world.next_life().await);
         if crashes < 3 {
-            world.store.take_over(world.host.owner(), TakeOverFilter::All, 10, START).await.unwrap();
+            world.store.take_over(world.host.owner(), RecoveryFilter::All, 10, START).await.unwrap();
         }
     }
     sleeping(&world, 3_600_000);
@@ -269,12 +269,12 @@ async fn a_signal_that_the_component_does_not_take_is_refused_when_it_is_sent() 
     world.put_typed().await;
     world.try_deploy("2.0.0", json!({ "name": "a" })).await.unwrap();
     listening(&world);
-    let ask = Ask::new(name("a"), "[]");
-    let Requested::Created(run) = world.host.request(ask).await.unwrap() else { panic!("it is new") };
+    let ask = RunRequest::new(name("a"), "[]");
+    let RunRequestResult::Created(run) = world.host.request(ask).await.unwrap() else { panic!("it is new") };
     world.turn().await;
     suspended(&world, run.id).await;
     let signal = async |name: &str, payload: &'static str| {
-        world.host.signal(SignalTo::Run(run.id), name.to_owned(), payload.into(), None).await
+        world.host.signal(SignalTarget::Run(run.id), name.to_owned(), payload.into(), None).await
     };
     assert_eq!(signal("go", "\"yes\"").await.unwrap_err().code(), Code::InputInvalid);
     assert!(signal("another", "\"yes\"").await.is_ok(), "it is not declared");
@@ -289,6 +289,6 @@ async fn a_signal_that_the_component_does_not_take_is_refused_when_it_is_sent() 
         assert!(job.sink.check_signal(&run.deployment, run.revision, "go", b"7").await.is_ok());
         crate::guests::output(&format!("{:?}", refused.code))
     });
-    let invoked = world.host.invoke(Ask::new(name("a"), "[]"), LONG).await.unwrap();
+    let invoked = world.host.invoke(RunRequest::new(name("a"), "[]"), LONG).await.unwrap();
     assert_eq!(invoked.output.as_deref(), Some(br#""host/input-invalid""#.as_slice()));
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tidemill_control::{Ask, ControlError, Deployed, Host, HostConfig};
+use tidemill_control::{ControlError, ControlPlane, DeployResult, HostConfig, RunRequest};
 use tidemill_core::clock::ManualClock;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::quotas::Quotas;
 use tidemill_core::run::{Export, Run};
 use tidemill_core::{ComponentDigest, DeploymentName, RunId, Timestamp};
-use tidemill_store::embedded::Disk;
-use tidemill_store::records::{Component, ModuleVersion, PageRequest, Requested, RunFilter};
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::kv::Disk;
+use tidemill_store::records::{Component, ModuleVersion, PageRequest, RunFilter, RunRequestResult};
+use tidemill_store::{EmbeddedStore, Store};
 
 use crate::disk::Flawed;
 use crate::guests::Scripted;
@@ -25,7 +25,7 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     pub guests: Arc<Scripted>,
-    pub host: Host,
+    pub host: ControlPlane,
     change: fn(&mut HostConfig),
 }
 
@@ -67,9 +67,9 @@ async fn put_version(
 }
 
 fn open(folder: &TempDir, disk: &Arc<Flawed>) -> Arc<dyn Store> {
-    let mut config = LocalStore::config(folder.path());
+    let mut config = EmbeddedStore::config(folder.path());
     config.disk = Arc::clone(disk) as Arc<dyn Disk>;
-    Arc::new(LocalStore::open(config).unwrap().0)
+    Arc::new(EmbeddedStore::open(config).unwrap().0)
 }
 
 fn config(folder: &TempDir, change: fn(&mut HostConfig)) -> HostConfig {
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// The process died: another life begins over the same store, while the old one may still act.
-    pub async fn next_life(&mut self) -> Host {
+    pub async fn next_life(&mut self) -> ControlPlane {
         let config = config(&self.folder, self.change);
         let next = host(config, &self.store, &self.clock, &self.guests, false).await;
         std::mem::replace(&mut self.host, next)
@@ -127,9 +127,9 @@ impl World {
 
     /// The same, with other quotas than the defaults.
     pub fn open_with(&mut self, quotas: Quotas) {
-        let mut config = LocalStore::config(self.folder.path());
+        let mut config = EmbeddedStore::config(self.folder.path());
         config.disk = Arc::clone(&self.disk) as Arc<dyn Disk>;
-        self.store = Arc::new(LocalStore::open(config).unwrap().0.with_quotas(quotas));
+        self.store = Arc::new(EmbeddedStore::open(config).unwrap().0.with_quotas(quotas));
     }
 
     pub async fn deploy(&self, manifest: serde_json::Value) {
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// With a version of the module.
-    pub async fn try_deploy(&self, version: &str, manifest: serde_json::Value) -> Result<Deployed, ControlError> {
+    pub async fn try_deploy(&self, version: &str, manifest: serde_json::Value) -> Result<DeployResult, ControlError> {
         let mut manifest = manifest;
         manifest["module"] = format!("module@{version}").into();
         let manifest = Manifest::parse_json(manifest.to_string().as_bytes()).unwrap();
@@ -153,14 +153,14 @@ impl World {
     }
 
     pub async fn turn(&self) {
-        self.host.turn().await.unwrap();
+        self.host.tick_all().await.unwrap();
     }
 
     /// Asks for a run.
     pub async fn request(&self, deployment: &str) -> Run {
-        match self.host.request(Ask::new(name(deployment), "{}")).await.unwrap() {
-            Requested::Created(run) => run,
-            Requested::Existing(run) | Requested::Joined(run) => panic!("{run:?} was there already"),
+        match self.host.request(RunRequest::new(name(deployment), "{}")).await.unwrap() {
+            RunRequestResult::Created(run) => run,
+            RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => panic!("{run:?} was there already"),
         }
     }
 
@@ -216,11 +216,11 @@ async fn host(
     clock: &Arc<ManualClock>,
     guests: &Arc<Scripted>,
     running: bool,
-) -> Host {
+) -> ControlPlane {
     let (store, clock, guests) = (Arc::clone(store), Arc::clone(clock), Arc::clone(guests));
     if running {
-        Host::start(config, store, guests, clock).await.unwrap()
+        ControlPlane::start(config, store, guests, clock).await.unwrap()
     } else {
-        Host::start_still(config, store, guests, clock).await.unwrap()
+        ControlPlane::start_paused(config, store, guests, clock).await.unwrap()
     }
 }

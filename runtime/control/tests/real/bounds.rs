@@ -1,7 +1,7 @@
 //! The codes of a run that starts too many runs, or begins too many topics.
 
 use serde_json::{Value, json};
-use tidemill_control::{Ask, Host};
+use tidemill_control::{ControlPlane, RunRequest};
 use tidemill_core::manifest::Manifest;
 use tidemill_core::quotas::Quotas;
 use tidemill_core::run::RunState;
@@ -14,7 +14,7 @@ const TOO_MANY_CHILDREN: &str = "host/limit-children";
 const TOO_MANY_TOPICS: &str = "host/limit-topics";
 
 /// Deploys the component under that name, with grants for `waiting`, itself and all topics below its name.
-async fn deploy(host: &Host, name: &str) {
+async fn deploy(host: &ControlPlane, name: &str) {
     let manifest = json!({
         "name": name, "module": "durable@1.0.0", "concurrency": 32, "limits": { "active": "5m" },
         "grants": { "deployments": ["waiting", name], "topics": [format!("{name}.*")] },
@@ -41,7 +41,7 @@ fn attempt(act: Value) -> Value {
 
 /// The last answers of a run of these acts, which succeeds.
 async fn last_answers<const COUNT: usize>(life: &Life, deployment: &str, acts: Vec<Value>) -> [Value; COUNT] {
-    let ask = Ask::new(name(deployment), json!({ "acts": acts }).to_string());
+    let ask = RunRequest::new(name(deployment), json!({ "acts": acts }).to_string());
     let invoked = life.0.invoke(ask, LONG).await.unwrap();
     assert_eq!(invoked.run.state, RunState::Succeeded, "{:?}", invoked.run);
     let answers: Vec<Value> = serde_json::from_slice(&invoked.output.unwrap()).unwrap();
@@ -50,7 +50,7 @@ async fn last_answers<const COUNT: usize>(life: &Life, deployment: &str, acts: V
 
 /// The code with which a run of these acts fails.
 async fn failure_code(life: &Life, deployment: &str, acts: Vec<Value>) -> String {
-    let ask = Ask::new(name(deployment), json!({ "acts": acts }).to_string());
+    let ask = RunRequest::new(name(deployment), json!({ "acts": acts }).to_string());
     let invoked = life.0.invoke(ask, LONG).await.unwrap();
     let failure = invoked.run.state.failure().unwrap();
     assert!(!failure.retryable, "{failure:?}");

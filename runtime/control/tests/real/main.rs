@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidemill_control::{Ask, Host, HostConfig, Invoked, RetryAsk, SignalTo};
+use tidemill_control::{ControlPlane, HostConfig, InvokeResult, RetryRequest, RunRequest, SignalTarget};
 use tidemill_core::clock::SystemClock;
 use tidemill_core::manifest::Manifest;
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{ComponentDigest, DeploymentName, RunId};
 use tidemill_engine::{CompilerCommand, DryRun, Engine, EngineConfig};
-use tidemill_store::records::{Action, FailedPart, PageRequest, Requested, RunFilter};
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::records::{Action, FailedPart, PageRequest, RunFilter, RunRequestResult};
+use tidemill_store::{EmbeddedStore, Store};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -85,7 +85,7 @@ struct World {
 }
 
 /// One life of the host; several share the store.
-struct Life(Host);
+struct Life(ControlPlane);
 
 fn name(text: &str) -> DeploymentName {
     text.parse().unwrap()
@@ -94,7 +94,7 @@ fn name(text: &str) -> DeploymentName {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&folder.path().join("store"))).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let mut config = EngineConfig::new(folder.path(), CompilerCommand::this_program().unwrap());
         config.concurrency = 48;
@@ -111,10 +111,10 @@ impl World {
         config.keep_waiting = keep;
         config.concurrency = 32;
         let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
-        Life(Host::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
+        Life(ControlPlane::start(config, store, engine, Arc::new(SystemClock)).await.unwrap())
     }
 
-    async fn deploy(&self, host: &Host) {
+    async fn deploy(&self, host: &ControlPlane) {
         let built = tidemill_artifacts::build("durable").unwrap();
         let bytes = std::fs::read(&built).unwrap();
         let file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap().into_temp_path();
@@ -159,9 +159,9 @@ impl Life {
         self.0.idle().await;
     }
 
-    async fn call(&self, acts: Value) -> Invoked {
+    async fn call(&self, acts: Value) -> InvokeResult {
         let input = json!({ "acts": acts }).to_string();
-        let invoked = self.0.invoke(Ask::new(name("a"), input), LONG).await.unwrap();
+        let invoked = self.0.invoke(RunRequest::new(name("a"), input), LONG).await.unwrap();
         assert!(invoked.settled, "{invoked:?}");
         invoked
     }
@@ -174,8 +174,8 @@ impl Life {
 
     async fn request(&self, acts: Value) -> Run {
         let input = json!({ "acts": acts }).to_string();
-        match self.0.request(Ask::new(name("a"), input)).await.unwrap() {
-            Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
+        match self.0.request(RunRequest::new(name("a"), input)).await.unwrap() {
+            RunRequestResult::Created(run) | RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => run,
         }
     }
 }
@@ -210,8 +210,10 @@ async fn each(world: &World, life: &Life) {
     let waits =
         life.request(json!([{ "do": "await-first", "any_of": ["go"], "timeout": null }, add(&key("signalled"))])).await;
     world.until(waits.id, |run| run.state == RunState::Suspended).await;
-    let sent =
-        host.signal(SignalTo::Run(waits.id), "go".to_owned(), r#"{"x":1}"#.into(), Some("k".to_owned())).await.unwrap();
+    let sent = host
+        .signal(SignalTarget::Run(waits.id), "go".to_owned(), r#"{"x":1}"#.into(), Some("k".to_owned()))
+        .await
+        .unwrap();
     assert!(!sent.duplicate);
     world.until(waits.id, |run| run.state == RunState::Succeeded).await;
     let output = world.output(waits.id).await.to_string();
@@ -248,13 +250,13 @@ async fn each(world: &World, life: &Life) {
     let parked =
         life.call(json!([add(&key("by-hand")), sleep(10), { "do": "fail", "code": "no", "retryable": false }])).await;
     assert_eq!(parked.run.state.name(), "parked");
-    let looked = host.retry(parked.run.id, RetryAsk { dry_run: true, ..RetryAsk::default() }).await.unwrap();
+    let looked = host.retry(parked.run.id, RetryRequest { dry_run: true, ..RetryRequest::default() }).await.unwrap();
     assert_eq!(looked.replay, Some(DryRun::Continues));
-    let retried = host.retry(parked.run.id, RetryAsk::default()).await.unwrap().run;
+    let retried = host.retry(parked.run.id, RetryRequest::default()).await.unwrap().run;
     assert_eq!(retried.attempt, 2);
     world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 2).await;
     assert_eq!(world.number(&key("by-hand")).await, 1);
-    host.retry(parked.run.id, RetryAsk { from_start: true, ..RetryAsk::default() }).await.unwrap();
+    host.retry(parked.run.id, RetryRequest { from_start: true, ..RetryRequest::default() }).await.unwrap();
     world.until(parked.run.id, |run| run.state.is_settled() && run.attempt == 3).await;
     assert_eq!(world.number(&key("by-hand")).await, 2);
 
@@ -278,7 +280,7 @@ async fn each(world: &World, life: &Life) {
         let go = json!({ "do": "await-first", "any_of": ["go"], "timeout": null });
         let run = life.request(json!([add(&key("unread")), go, { "do": "fail", "code": code }])).await;
         world.until(run.id, |run| run.state == RunState::Suspended).await;
-        host.signal(SignalTo::Run(run.id), "go".to_owned(), "1".into(), None).await.unwrap();
+        host.signal(SignalTarget::Run(run.id), "go".to_owned(), "1".into(), None).await.unwrap();
         world.until(run.id, |run| run.state.name() == "parked").await;
         let inbox = host.inbox(run.id, PageRequest::first(9)).await.unwrap().items;
         assert_eq!(inbox.len(), left, "{code}");
@@ -300,8 +302,8 @@ async fn each(world: &World, life: &Life) {
     let label = ("many".to_owned(), tag.to_string());
     let mut cancelled = Vec::new();
     for _ in 0..50 {
-        let ask = Ask { labels: vec![label.clone()], ..Ask::new(name("a"), input.clone()) };
-        let Requested::Created(run) = host.request(ask).await.unwrap() else { panic!("it is new") };
+        let ask = RunRequest { labels: vec![label.clone()], ..RunRequest::new(name("a"), input.clone()) };
+        let RunRequestResult::Created(run) = host.request(ask).await.unwrap() else { panic!("it is new") };
         cancelled.push(run.id);
     }
     for id in &cancelled {

@@ -7,14 +7,14 @@ use flate2::write::MultiGzDecoder;
 use tidemill_core::{Code, Failure};
 
 use super::client::judge;
-use super::echoes::Echoes;
-use super::outgoing::Answered;
-use super::send::Leave;
+use super::echoes::EchoFilter;
+use super::egress_client::RequestContext;
+use super::outgoing::HttpResponse;
 use super::target::Target;
-use super::usage::Budget;
+use super::usage::BodyBudget;
 
 /// An answer as it came.
-pub(super) struct Received {
+pub(super) struct RawResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -24,18 +24,22 @@ pub(super) struct Received {
 
 /// What is done with an answer before the guest sees it.
 #[derive(Clone)]
-pub(super) struct Opening {
+pub(super) struct ResponseRules {
     /// Whether a compressed body is unpacked: it is not if the guest itself said which encodings it takes.
     pub unpacks: bool,
     /// Finds the secrets that the request carried, if it carried any.
-    pub echoes: Option<Arc<Echoes>>,
+    pub echoes: Option<Arc<EchoFilter>>,
     /// What the bodies of the call may hold.
-    pub budget: Arc<Budget>,
+    pub budget: Arc<BodyBudget>,
 }
 
-impl Received {
+impl RawResponse {
     /// Reads the body as it comes.
-    pub async fn read(mut response: reqwest::Response, target: &Target, leave: &Leave) -> Result<Self, Failure> {
+    pub async fn read(
+        mut response: reqwest::Response,
+        target: &Target,
+        leave: &RequestContext,
+    ) -> Result<Self, Failure> {
         let status = response.status().as_u16();
         let headers = response
             .headers()
@@ -52,7 +56,7 @@ impl Received {
     }
 
     /// How many bytes there may be to work on before the guest sees it.
-    pub fn work_bytes(&self, opening: &Opening) -> usize {
+    pub fn work_bytes(&self, opening: &ResponseRules) -> usize {
         match &opening.echoes {
             _ if opening.unpacks && self.encoding().is_some() => usize::MAX,
             Some(_) => self.body.len(),
@@ -61,7 +65,7 @@ impl Received {
     }
 
     /// The answer as the guest sees it.
-    pub fn open(mut self, url: String, opening: &Opening) -> Result<Answered, Failure> {
+    pub fn open(mut self, url: String, opening: &ResponseRules) -> Result<HttpResponse, Failure> {
         match self.encoding() {
             Some(encoding) if is_gzip(encoding) && opening.unpacks && !self.body.is_empty() => {
                 self.unpack(&opening.budget)?
@@ -76,9 +80,9 @@ impl Received {
             _ => {}
         }
         let Self { status, headers, body, .. } = self;
-        let Some(echoes) = &opening.echoes else { return Ok(Answered { status, headers, body, url, elapsed: 0 }) };
+        let Some(echoes) = &opening.echoes else { return Ok(HttpResponse { status, headers, body, url, elapsed: 0 }) };
         let hide = |text: String| String::from_utf8(echoes.hide(text.into_bytes())).unwrap_or_default();
-        Ok(Answered {
+        Ok(HttpResponse {
             status,
             headers: headers.into_iter().map(|(name, value)| (hide(name), hide(value))).collect(),
             body: echoes.hide(body),
@@ -100,10 +104,10 @@ impl Received {
         }
     }
 
-    fn unpack(&mut self, budget: &Arc<Budget>) -> Result<(), Failure> {
+    fn unpack(&mut self, budget: &Arc<BodyBudget>) -> Result<(), Failure> {
         let packed = std::mem::take(&mut self.body);
         budget.give_back(packed.len());
-        let mut decoder = MultiGzDecoder::new(Unpacked { body: Vec::new(), budget, over: None });
+        let mut decoder = MultiGzDecoder::new(DecodedBody { body: Vec::new(), budget, over: None });
         let written = decoder.write_all(&packed).and_then(|()| decoder.try_finish());
         if let Some(failure) = decoder.get_mut().over.take() {
             return Err(failure);
@@ -125,13 +129,13 @@ fn is_gzip(encoding: &str) -> bool {
 }
 
 /// A body that is being unpacked, within the bounds of a body.
-struct Unpacked<'a> {
+struct DecodedBody<'a> {
     body: Vec<u8>,
-    budget: &'a Budget,
+    budget: &'a BodyBudget,
     over: Option<Failure>,
 }
 
-impl std::io::Write for Unpacked<'_> {
+impl std::io::Write for DecodedBody<'_> {
     fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
         if let Err(failure) = self.budget.take(more.len(), self.body.len() + more.len()) {
             self.over = Some(failure);
@@ -161,9 +165,9 @@ mod tests {
 
     use super::*;
 
-    fn received(encoding: &str, body: Vec<u8>) -> Received {
+    fn received(encoding: &str, body: Vec<u8>) -> RawResponse {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Received {
+        RawResponse {
             status: 200,
             headers: vec![header("content-encoding", encoding), header("content-length", "9"), header("etag", "1")],
             body,
@@ -177,11 +181,11 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn opening(bytes: usize) -> Opening {
-        Opening { unpacks: true, echoes: None, budget: Arc::new(Budget::new(bytes)) }
+    fn opening(bytes: usize) -> ResponseRules {
+        ResponseRules { unpacks: true, echoes: None, budget: Arc::new(BodyBudget::new(bytes)) }
     }
 
-    fn open(encoding: &str, body: &[u8], opening: &Opening) -> Result<Answered, Failure> {
+    fn open(encoding: &str, body: &[u8], opening: &ResponseRules) -> Result<HttpResponse, Failure> {
         let received = received(encoding, body.to_vec());
         opening.budget.take(body.len(), body.len()).unwrap();
         received.open(String::new(), opening)
@@ -202,7 +206,7 @@ mod tests {
         for encoding in ["br", "identity", "", "gzip, br"] {
             assert_eq!(open(encoding, b"hello", &opening(1_000)).unwrap().body, b"hello", "{encoding}");
         }
-        let own = Opening { unpacks: false, ..opening(1_000) };
+        let own = ResponseRules { unpacks: false, ..opening(1_000) };
         assert_eq!(open("gzip", b"hello", &own).unwrap().body, b"hello");
         assert_eq!(open("gzip", b"", &opening(1_000)).unwrap().body, b"");
     }

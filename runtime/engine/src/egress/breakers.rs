@@ -20,24 +20,24 @@ const DROPPED: usize = KEPT / 4;
 /// The breakers of one engine.
 pub(super) struct Breakers {
     clock: Arc<dyn Clock>,
-    kept: Mutex<Kept>,
+    kept: Mutex<BreakerTable>,
 }
 
 /// Breakers by deployment and origin.
 #[derive(Default)]
-struct Kept {
-    breakers: HashMap<(String, String), Entry>,
+struct BreakerTable {
+    breakers: HashMap<(String, String), BreakerEntry>,
     /// Counts how often one was asked.
     turn: u64,
 }
 
-struct Entry {
+struct BreakerEntry {
     breaker: Arc<Mutex<Breaker>>,
     used: u64,
 }
 
 /// A request that may be sent. Dropped before it ended, it says nothing about who was asked.
-pub(super) struct LetThrough {
+pub(super) struct BreakerPermit {
     breaker: Arc<Mutex<Breaker>>,
     clock: Arc<dyn Clock>,
     admission: Option<BreakerAdmission>,
@@ -51,11 +51,11 @@ impl Breakers {
     }
 
     /// Asks whether a deployment may send a request to an origin.
-    pub fn ask(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<LetThrough, Failure> {
+    pub fn ask(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
         let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
         let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
         match admitted {
-            Ok(admission) => Ok(LetThrough {
+            Ok(admission) => Ok(BreakerPermit {
                 breaker,
                 clock: Arc::clone(&self.clock),
                 admission: Some(admission),
@@ -71,14 +71,14 @@ impl Breakers {
     }
 }
 
-impl Kept {
+impl BreakerTable {
     fn of(&mut self, deployment: &str, origin: &str) -> Arc<Mutex<Breaker>> {
         self.turn += 1;
         let key = (deployment.to_owned(), origin.to_owned());
         if !self.breakers.contains_key(&key) && self.breakers.len() >= KEPT {
             self.make_room();
         }
-        let entry = self.breakers.entry(key).or_insert_with(|| Entry {
+        let entry = self.breakers.entry(key).or_insert_with(|| BreakerEntry {
             breaker: Arc::new(Mutex::new(Breaker::new(BreakerPolicy::default()))),
             used: 0,
         });
@@ -88,7 +88,7 @@ impl Kept {
 
     /// Drops those that were asked longest ago: the closed ones first, as little is lost with them.
     fn make_room(&mut self) {
-        let order = |entry: &Entry| {
+        let order = |entry: &BreakerEntry| {
             let phase = entry.breaker.lock().unwrap_or_else(PoisonError::into_inner).phase();
             (phase != BreakerPhase::Closed, entry.used)
         };
@@ -99,7 +99,7 @@ impl Kept {
     }
 }
 
-impl LetThrough {
+impl BreakerPermit {
     /// It leaves now, whatever it waited for before.
     pub fn sent(mut self) -> Self {
         self.watch = Stopwatch::start();
@@ -120,7 +120,7 @@ impl LetThrough {
     }
 }
 
-impl Drop for LetThrough {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         self.record(CallOutcome::Abandoned);
     }

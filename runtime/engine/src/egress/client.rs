@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, redirect};
 use tidemill_core::{Code, Failure};
 
-use super::reach::refused;
+use super::authorize::refused;
 use super::resolve::{AddressRefused, Resolver};
 use super::roots::Roots;
 use super::target::Target;

@@ -7,14 +7,14 @@ use std::ops::Range;
 const ENTITY_BYTES: usize = 12;
 
 /// A text with its escapes decoded, once or several times over.
-pub(super) struct Decoded {
+pub(super) struct DecodedText {
     text: Vec<u8>,
     /// From the first decoding to the last.
-    layers: Vec<Layer>,
+    layers: Vec<DecodeLayer>,
 }
 
 /// Where the bytes of a decoded text are in the text that was decoded.
-struct Layer {
+struct DecodeLayer {
     /// A byte of the decoded text, and where in the other it begins. From there on both have the same bytes up to the next
     /// of these, except that an escape is one character.
     pieces: Vec<(usize, usize)>,
@@ -22,7 +22,7 @@ struct Layer {
     original_bytes: usize,
 }
 
-impl Decoded {
+impl DecodedText {
     /// The text with its escapes decoded; none if it has none.
     pub fn of(text: &[u8]) -> Option<Self> {
         let (text, layer) = decode(text)?;
@@ -47,7 +47,7 @@ impl Decoded {
     }
 }
 
-impl Layer {
+impl DecodeLayer {
     fn origin(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.start(span.start);
         let last = self.start(span.end.saturating_sub(1)) + 1;
@@ -67,7 +67,7 @@ impl Layer {
 }
 
 /// Decodes a text once; none if it has no escapes.
-fn decode(text: &[u8]) -> Option<(Vec<u8>, Layer)> {
+fn decode(text: &[u8]) -> Option<(Vec<u8>, DecodeLayer)> {
     let mut decoded = Vec::new();
     let (mut pieces, mut at, mut copied) = (vec![(0, 0)], 0, 0);
     while let Some(next) = text.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'%' | b'\\' | b'&'))) {
@@ -90,7 +90,7 @@ fn decode(text: &[u8]) -> Option<(Vec<u8>, Layer)> {
         return None;
     }
     decoded.extend_from_slice(text.get(copied..).unwrap_or_default());
-    let layer = Layer { pieces, decoded_bytes: decoded.len(), original_bytes: text.len() };
+    let layer = DecodeLayer { pieces, decoded_bytes: decoded.len(), original_bytes: text.len() };
     Some((decoded, layer))
 }
 
@@ -175,22 +175,22 @@ mod tests {
             ("&#65;&#x41;&#X41&amp;&quot;", "AAA&\""),
             ("%2541", "%41"),
         ] {
-            assert_eq!(String::from_utf8_lossy(Decoded::of(text.as_bytes()).unwrap().text()), expected);
+            assert_eq!(String::from_utf8_lossy(DecodedText::of(text.as_bytes()).unwrap().text()), expected);
         }
         for text in ["", "abc", "%", "%4", "%+1", "\\u+041", "\\ud83d", "&#;", "&nbsp", "\\", "\\q"] {
-            assert!(Decoded::of(text.as_bytes()).is_none(), "{text}");
+            assert!(DecodedText::of(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
     fn a_part_is_where_it_was_written() {
         let text = b"ab%41cd\\u0042ef";
-        let decoded = Decoded::of(text).unwrap();
+        let decoded = DecodedText::of(text).unwrap();
         assert_eq!(decoded.text(), b"abAcdBef");
         for (span, origin) in [(0..2, 0..2), (2..3, 2..5), (1..4, 1..6), (5..6, 7..13), (0..8, 0..15), (6..7, 13..14)] {
             assert_eq!(decoded.origin(span.clone()), origin, "{span:?}");
         }
-        let twice = Decoded::of(b"%41b%2541y").unwrap().again().unwrap();
+        let twice = DecodedText::of(b"%41b%2541y").unwrap().again().unwrap();
         assert_eq!(twice.text(), b"AbAy");
         for (span, origin) in [(0..1, 0..3), (1..2, 3..4), (2..3, 4..9), (3..4, 9..10)] {
             assert_eq!(twice.origin(span.clone()), origin, "{span:?}");
@@ -204,7 +204,7 @@ mod tests {
             from in 0usize..60,
             length in 1usize..20,
         ) {
-            let mut view = Decoded::of(&text);
+            let mut view = DecodedText::of(&text);
             while let Some(decoded) = view {
                 let span = from.min(decoded.text().len())..(from + length).min(decoded.text().len());
                 let origin = decoded.origin(span.clone());

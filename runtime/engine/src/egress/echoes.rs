@@ -15,8 +15,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 
-use super::decode::Decoded;
-use super::placeholders::{Carried, Place, escape};
+use super::decode::DecodedText;
+use super::placeholders::{PlaceholderContext, RequestSecrets, escape};
 use crate::secrets::SECRET_SENT_MIN_BYTES;
 
 /// What the automaton looks for of a longer pattern; the rest is compared where that is found.
@@ -28,13 +28,13 @@ const COMPARISONS: usize = 16;
 const DEPTH: usize = 2;
 
 /// Finds the secrets of one request.
-pub(super) struct Echoes {
+pub(super) struct EchoFilter {
     heads: AhoCorasick,
-    patterns: Vec<Pattern>,
+    patterns: Vec<EchoPattern>,
 }
 
 /// One form of a secret.
-struct Pattern {
+struct EchoPattern {
     /// Folded.
     text: Vec<u8>,
     /// Characters before and behind it that hold a part of the secret too: in base64, where a character is of two bytes.
@@ -43,16 +43,18 @@ struct Pattern {
     placeholder: String,
 }
 
-impl Echoes {
+impl EchoFilter {
     /// Of the secrets that a request carried.
     ///
     /// # Errors
     /// If there is more to search for than an automaton can hold.
-    pub fn new(carried: &Carried) -> Result<Self, BuildError> {
+    pub fn new(carried: &RequestSecrets) -> Result<Self, BuildError> {
         let mut patterns = Vec::new();
         for (name, value) in carried.secrets() {
             let placeholder = format!("{{{{secret:{name}}}}}");
-            let mut forms = [Place::Plain, Place::Url, Place::Json].map(|place| escape(value, place)).to_vec();
+            let mut forms = [PlaceholderContext::Plain, PlaceholderContext::Url, PlaceholderContext::Json]
+                .map(|place| escape(value, place))
+                .to_vec();
             forms.dedup();
             forms.iter().for_each(|form| add(&mut patterns, form, &placeholder));
         }
@@ -69,7 +71,7 @@ impl Echoes {
     pub fn hide(&self, text: Vec<u8>) -> Vec<u8> {
         let mut found = Vec::new();
         self.search(fold(&text), |span| span, &mut found);
-        let mut decoded = Decoded::of(&text);
+        let mut decoded = DecodedText::of(&text);
         for _ in 0..DEPTH {
             let Some(view) = decoded else { break };
             self.search(fold(view.text()), |span| view.origin(span), &mut found);
@@ -91,7 +93,7 @@ impl Echoes {
         for head in self.heads.find_overlapping_iter(&text) {
             let index = head.pattern().as_usize();
             let (Some(pattern), Some(last)) = (self.patterns.get(index), last.get_mut(index)) else { continue };
-            let Pattern { text: pattern, margins: (before, behind), .. } = pattern;
+            let EchoPattern { text: pattern, margins: (before, behind), .. } = pattern;
             let whole = head.start()..(head.start() + pattern.len()).min(text.len());
             let rest = pattern.get(HEAD_BYTES..).unwrap_or_default();
             if !rest.is_empty() {
@@ -130,12 +132,12 @@ impl Echoes {
 }
 
 /// Adds a value as it is, in hexadecimal digits, and in base64.
-fn add(patterns: &mut Vec<Pattern>, value: &[u8], placeholder: &str) {
+fn add(patterns: &mut Vec<EchoPattern>, value: &[u8], placeholder: &str) {
     let mut put = |text: &[u8], margins: (usize, usize)| {
         if text.len() < SECRET_SENT_MIN_BYTES {
             return;
         }
-        patterns.push(Pattern { text: fold(text), margins, placeholder: placeholder.to_owned() });
+        patterns.push(EchoPattern { text: fold(text), margins, placeholder: placeholder.to_owned() });
     };
     put(value, (0, 0));
     put(&hex(value), (0, 0));
@@ -175,10 +177,10 @@ mod tests {
 
     const KEY: &str = "s3\"c/r t";
 
-    fn echoes(value: &[u8]) -> Echoes {
-        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(value.to_vec()))]);
-        carried.fill(b"{{basic:me:key}}", Place::Plain, 1_000_000).unwrap();
-        Echoes::new(&carried).unwrap()
+    fn echoes(value: &[u8]) -> EchoFilter {
+        let mut carried = RequestSecrets::new(vec![("key".to_owned(), SecretValue::new(value.to_vec()))]);
+        carried.fill(b"{{basic:me:key}}", PlaceholderContext::Plain, 1_000_000).unwrap();
+        EchoFilter::new(&carried).unwrap()
     }
 
     fn hidden(text: &str) -> String {
@@ -290,7 +292,7 @@ mod tests {
             secret in "[a-z\"/ é%\\\\]{8,20}",
             before in "[ -~]{0,20}",
             behind in "[ -~]{0,20}",
-            place in prop::sample::select(vec![Place::Plain, Place::Url, Place::Json]),
+            place in prop::sample::select(vec![PlaceholderContext::Plain, PlaceholderContext::Url, PlaceholderContext::Json]),
         ) {
             let mut text = before.into_bytes();
             text.extend(escape(secret.as_bytes(), place));

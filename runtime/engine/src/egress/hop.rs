@@ -7,8 +7,8 @@ use tidemill_core::limits::HTTP_BODY_BYTES;
 use tidemill_core::{Code, Failure};
 
 use super::answer::latin1;
-use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, Outgoing};
-use super::placeholders::{Carried, FillError, Place};
+use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, OutgoingRequest};
+use super::placeholders::{FillError, PlaceholderContext, RequestSecrets};
 use super::target::{Target, URL_BYTES};
 
 /// The next place to ask.
@@ -24,7 +24,12 @@ const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "cookie2", "www-authe
 
 impl Hop {
     /// The request with its secrets in place.
-    pub fn first(request: &Outgoing, body: Vec<u8>, target: Target, carried: &mut Carried) -> Result<Self, Failure> {
+    pub fn first(
+        request: &OutgoingRequest,
+        body: Vec<u8>,
+        target: Target,
+        carried: &mut RequestSecrets,
+    ) -> Result<Self, Failure> {
         let target = if carried.is_empty() { target } else { fill_url(&request.url, &target, carried)? };
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
         let (mut kind, mut left) = (None, HEADERS_BYTES);
@@ -45,9 +50,9 @@ impl Hop {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let place = match kind.as_deref() {
-            Some(kind) if kind.contains("json") => Place::Json,
-            Some(kind) if kind.contains("x-www-form-urlencoded") => Place::Url,
-            _ => Place::Plain,
+            Some(kind) if kind.contains("json") => PlaceholderContext::Json,
+            Some(kind) if kind.contains("x-www-form-urlencoded") => PlaceholderContext::Url,
+            _ => PlaceholderContext::Plain,
         };
         let body = if carried.is_empty() {
             body
@@ -66,7 +71,7 @@ impl Hop {
     /// # Errors
     /// Where that is not a url; or another origin, and the request carries a secret: the address may repeat it, in a form that
     /// nobody finds.
-    pub fn redirected(mut self, location: &str, carries_secret: bool) -> Result<Self, Failure> {
+    pub fn redirect(mut self, location: &str, carries_secret: bool) -> Result<Self, Failure> {
         let next = self.target.join(location)?;
         if !next.same_origin(&self.target) {
             if carries_secret {
@@ -87,7 +92,7 @@ impl Hop {
 }
 
 /// Where an answer sends a request that may be sent on.
-pub(super) fn location(request: &Outgoing, response: &reqwest::Response) -> Option<String> {
+pub(super) fn location(request: &OutgoingRequest, response: &reqwest::Response) -> Option<String> {
     let redirects = matches!(
         response.status(),
         StatusCode::MOVED_PERMANENTLY
@@ -103,12 +108,13 @@ pub(super) fn location(request: &Outgoing, response: &reqwest::Response) -> Opti
 }
 
 /// Fills path and query; the origin stays what was checked.
-fn fill_url(text: &str, checked: &Target, carried: &mut Carried) -> Result<Target, Failure> {
+fn fill_url(text: &str, checked: &Target, carried: &mut RequestSecrets) -> Result<Target, Failure> {
     let authority = text.find("://").map_or(0, |at| at + 3);
     let path =
         text.get(authority..).and_then(|rest| rest.find(['/', '?', '#', '\\'])).map_or(text.len(), |at| authority + at);
     let (origin, rest) = text.split_at(path);
-    let filled = carried.fill(rest.as_bytes(), Place::Url, URL_BYTES).map_err(|unfit| bad("the url", unfit))?;
+    let filled =
+        carried.fill(rest.as_bytes(), PlaceholderContext::Url, URL_BYTES).map_err(|unfit| bad("the url", unfit))?;
     let target = Target::parse(&format!("{origin}{}", String::from_utf8(filled).unwrap_or_default()))?;
     if target.same_origin(checked) {
         Ok(target)

@@ -38,11 +38,11 @@ const OURS: &[&str] = &[
 ];
 
 /// How a request is tried again; the same as for anything else.
-pub(crate) type Retry = RetryPolicy;
+pub(crate) type HttpRetry = RetryPolicy;
 
 /// A request that may be sent, in form.
 #[derive(Debug, Clone)]
-pub(crate) struct Outgoing {
+pub(crate) struct OutgoingRequest {
     /// Its method.
     pub method: Method,
     /// Its url as the guest wrote it, placeholders included.
@@ -56,14 +56,14 @@ pub(crate) struct Outgoing {
     /// For each try.
     pub timeout: Duration,
     /// When it is tried again.
-    pub retry: Retry,
+    pub retry: HttpRetry,
     /// How many redirects are followed.
     pub redirects: u32,
 }
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answered {
+pub(crate) struct HttpResponse {
     /// Its status.
     pub status: u16,
     /// Its headers, in order.
@@ -76,7 +76,7 @@ pub(crate) struct Answered {
     pub elapsed: u64,
 }
 
-impl Answered {
+impl HttpResponse {
     /// The first header of that name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -84,20 +84,20 @@ impl Answered {
 }
 
 /// A request before it was looked at.
-pub(crate) struct Draft {
+pub(crate) struct RequestDraft {
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub secrets: Vec<String>,
     pub timeout: Option<u64>,
-    pub retry: Option<Retry>,
+    pub retry: Option<HttpRetry>,
     pub redirects: Option<u32>,
 }
 
-impl Draft {
+impl RequestDraft {
     /// Checks the form.
-    pub fn check(self) -> Result<Outgoing, Failure> {
+    pub fn check(self) -> Result<OutgoingRequest, Failure> {
         let method = method(&self.method)?;
         Target::parse(&self.url)?;
         if self.body.len() > HTTP_BODY_BYTES {
@@ -115,7 +115,7 @@ impl Draft {
         }
         let headers = self.headers.into_iter().map(header).collect::<Result<_, _>>()?;
         let retry = match self.retry {
-            None => Retry::NEVER,
+            None => HttpRetry::NEVER,
             Some(policy) => {
                 policy.checked().map_err(|error| Code::BadArgument.failure(format!("the retry policy: {error}")))?
             }
@@ -124,7 +124,7 @@ impl Draft {
         if timeout == 0 || timeout > HTTP_TRY_MILLIS {
             return Err(bad(format!("a timeout of {timeout} ms: a try may take 1 to {HTTP_TRY_MILLIS} ms")));
         }
-        Ok(Outgoing {
+        Ok(OutgoingRequest {
             method,
             url: self.url,
             headers,
@@ -137,7 +137,7 @@ impl Draft {
     }
 }
 
-impl Outgoing {
+impl OutgoingRequest {
     /// Whether it may be sent twice without harm, by its method.
     pub fn is_safe(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)

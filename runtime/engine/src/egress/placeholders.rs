@@ -18,7 +18,7 @@ const BASIC_TOKENS: usize = 16;
 
 /// The secrets of one request, with their values.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Carried {
+pub(super) struct RequestSecrets {
     secrets: Vec<(String, SecretValue)>,
     /// The pairs of `{{basic:USER:NAME}}` that were filled in: the user, and which secret.
     basic: Vec<(String, usize)>,
@@ -26,7 +26,7 @@ pub(super) struct Carried {
 
 /// Where a placeholder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PlaceholderContext {
     /// As it is.
     Plain,
     /// In a url or a form: percent-encoded.
@@ -59,7 +59,7 @@ struct Placeholder<'a> {
     user: Option<&'a str>,
 }
 
-impl Carried {
+impl RequestSecrets {
     /// The secrets that a request may carry.
     pub const fn new(secrets: Vec<(String, SecretValue)>) -> Self {
         Self { secrets, basic: Vec::new() }
@@ -89,7 +89,7 @@ impl Carried {
     }
 
     /// The text with every placeholder replaced, of at most `max_bytes`.
-    pub fn fill(&mut self, text: &[u8], place: Place, max_bytes: usize) -> Result<Vec<u8>, FillError> {
+    pub fn fill(&mut self, text: &[u8], place: PlaceholderContext, max_bytes: usize) -> Result<Vec<u8>, FillError> {
         let (mut filled, mut from) = (Vec::with_capacity(text.len().min(max_bytes)), 0);
         let put = |filled: &mut Vec<u8>, more: &[u8]| {
             if filled.len() + more.len() > max_bytes {
@@ -121,7 +121,7 @@ impl Carried {
 
     /// The same for a header, which cannot hold every byte.
     pub fn fill_header(&mut self, value: &str, max_bytes: usize) -> Result<Vec<u8>, FillError> {
-        let filled = self.fill(value.as_bytes(), Place::Plain, max_bytes)?;
+        let filled = self.fill(value.as_bytes(), PlaceholderContext::Plain, max_bytes)?;
         if filled.iter().any(|b| (*b < 32 && *b != b'\t') || *b == 127) {
             return Err(FillError::NotInHeader);
         }
@@ -179,11 +179,11 @@ fn basic_token(user: &str, value: &[u8]) -> Vec<u8> {
 }
 
 /// A value as it is written in a place. Never shorter than the value.
-pub(super) fn escape(value: &[u8], place: Place) -> Vec<u8> {
+pub(super) fn escape(value: &[u8], place: PlaceholderContext) -> Vec<u8> {
     match place {
-        Place::Plain => value.to_vec(),
-        Place::Url => percent(value).into_bytes(),
-        Place::Json => json(value).into_bytes(),
+        PlaceholderContext::Plain => value.to_vec(),
+        PlaceholderContext::Url => percent(value).into_bytes(),
+        PlaceholderContext::Json => json(value).into_bytes(),
     }
 }
 
@@ -212,21 +212,24 @@ mod tests {
 
     use super::*;
 
-    fn carried() -> Carried {
-        Carried::new(vec![("key".to_owned(), SecretValue::new(b"s3\"c/r t".to_vec()))])
+    fn carried() -> RequestSecrets {
+        RequestSecrets::new(vec![("key".to_owned(), SecretValue::new(b"s3\"c/r t".to_vec()))])
     }
 
-    fn fill(text: &str, place: Place) -> String {
+    fn fill(text: &str, place: PlaceholderContext) -> String {
         String::from_utf8(carried().fill(text.as_bytes(), place, 10_000).unwrap()).unwrap()
     }
 
     #[test]
     fn a_secret_is_escaped_for_its_place() {
-        assert_eq!(fill("Bearer {{secret:key}}!", Place::Plain), "Bearer s3\"c/r t!");
-        assert_eq!(fill("?a={{secret:key}}", Place::Url), "?a=s3%22c%2Fr%20t");
-        assert_eq!(fill(r#"{"a":"{{secret:key}}"}"#, Place::Json), r#"{"a":"s3\"c/r t"}"#);
-        assert_eq!(fill("Basic {{basic:me:key}}", Place::Plain), format!("Basic {}", BASE64.encode("me:s3\"c/r t")));
-        assert_eq!(fill("{{basic:a:b:key}}", Place::Plain), BASE64.encode("a:b:s3\"c/r t"));
+        assert_eq!(fill("Bearer {{secret:key}}!", PlaceholderContext::Plain), "Bearer s3\"c/r t!");
+        assert_eq!(fill("?a={{secret:key}}", PlaceholderContext::Url), "?a=s3%22c%2Fr%20t");
+        assert_eq!(fill(r#"{"a":"{{secret:key}}"}"#, PlaceholderContext::Json), r#"{"a":"s3\"c/r t"}"#);
+        assert_eq!(
+            fill("Basic {{basic:me:key}}", PlaceholderContext::Plain),
+            format!("Basic {}", BASE64.encode("me:s3\"c/r t"))
+        );
+        assert_eq!(fill("{{basic:a:b:key}}", PlaceholderContext::Plain), BASE64.encode("a:b:s3\"c/r t"));
     }
 
     #[test]
@@ -241,26 +244,26 @@ mod tests {
             "{{basic:{:key}}",
             "{{secret:key}",
         ] {
-            assert_eq!(fill(text, Place::Plain), text);
+            assert_eq!(fill(text, PlaceholderContext::Plain), text);
         }
-        assert_eq!(fill("{{ {{secret:key}}", Place::Plain), "{{ s3\"c/r t");
-        assert_eq!(fill("{{{secret:key}}}", Place::Plain), "{s3\"c/r t}");
-        assert_eq!(fill("{{secret:{{basic:{{secret:key}}", Place::Plain), "{{secret:{{basic:s3\"c/r t");
+        assert_eq!(fill("{{ {{secret:key}}", PlaceholderContext::Plain), "{{ s3\"c/r t");
+        assert_eq!(fill("{{{secret:key}}}", PlaceholderContext::Plain), "{s3\"c/r t}");
+        assert_eq!(fill("{{secret:{{basic:{{secret:key}}", PlaceholderContext::Plain), "{{secret:{{basic:s3\"c/r t");
     }
 
     #[test]
     fn a_header_takes_no_secret_with_a_line_break() {
-        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(b"a\r\nHost: b".to_vec()))]);
+        let mut carried = RequestSecrets::new(vec![("key".to_owned(), SecretValue::new(b"a\r\nHost: b".to_vec()))]);
         assert_eq!(carried.fill_header("{{secret:key}}", 100), Err(FillError::NotInHeader));
     }
 
     #[test]
     fn many_placeholders_of_a_long_secret_stop_at_the_bound() {
-        let mut carried = Carried::new(vec![("key".to_owned(), SecretValue::new(vec![b'x'; 64 * 1024]))]);
+        let mut carried = RequestSecrets::new(vec![("key".to_owned(), SecretValue::new(vec![b'x'; 64 * 1024]))]);
         let text = "{{secret:key}}".repeat(100_000);
-        assert_eq!(carried.fill(text.as_bytes(), Place::Plain, 1 << 20), Err(FillError::TooLong(1 << 20)));
+        assert_eq!(carried.fill(text.as_bytes(), PlaceholderContext::Plain, 1 << 20), Err(FillError::TooLong(1 << 20)));
         let users: String = (0..17).map(|n| format!("{{{{basic:{n}:key}}}}")).collect();
-        assert_eq!(carried.fill(users.as_bytes(), Place::Plain, 4 << 20), Err(FillError::TooManyUsers));
+        assert_eq!(carried.fill(users.as_bytes(), PlaceholderContext::Plain, 4 << 20), Err(FillError::TooManyUsers));
     }
 
     /// The positions that a search looks at, by what it could look at most: a few bytes for each that the text has.
@@ -282,7 +285,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_filled_without_a_panic(text in "([{}a:]|secret|basic|key|ä|\\{\\{secret:key\\}\\}){0,30}") {
-            let filled = carried().fill(text.as_bytes(), Place::Plain, 10_000).unwrap();
+            let filled = carried().fill(text.as_bytes(), PlaceholderContext::Plain, 10_000).unwrap();
             prop_assert_eq!(carried().stands_in(text.as_bytes()), filled != text.as_bytes());
         }
 

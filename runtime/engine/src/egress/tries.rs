@@ -4,28 +4,28 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::retry_after::{after_answer, refused_until};
 use tidemill_core::{Code, Failure, Timestamp};
 
-use super::outgoing::Answered;
+use super::outgoing::HttpResponse;
 
 /// The longest wait between two tries, in milliseconds: it is waited in memory.
 pub(super) const WAIT_MILLIS: u64 = 10 * 60 * 1000;
 
 /// How often a request was tried.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tries {
+pub(super) struct TryCount {
     /// Tries that were made.
     pub made: u32,
     /// Tries that an open circuit refused.
     pub refused: u32,
 }
 
-impl Tries {
+impl TryCount {
     /// How many milliseconds to wait before the next try; none if what came is the answer.
     ///
     /// `random` is spread evenly over all of `u64`. A server that asks to be left alone for longer than a wait in memory may
     /// take is not tried again: the guest has the answer, and can wait durably.
     pub fn after(
         &mut self,
-        tried: &Result<Answered, Failure>,
+        tried: &Result<HttpResponse, Failure>,
         retry: &RetryPolicy,
         now: Timestamp,
         random: u64,
@@ -64,13 +64,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-    fn answer(status: u16, retry_after: &str) -> Result<Answered, Failure> {
+    fn answer(status: u16, retry_after: &str) -> Result<HttpResponse, Failure> {
         let headers = vec![("Retry-After".to_owned(), retry_after.to_owned())];
-        Ok(Answered { status, headers, body: Vec::new(), url: String::new(), elapsed: 0 })
+        Ok(HttpResponse { status, headers, body: Vec::new(), url: String::new(), elapsed: 0 })
     }
 
-    fn after(tried: &Result<Answered, Failure>) -> Option<u64> {
-        Tries::default().after(tried, &RetryPolicy::QUICK, NOW, 0)
+    fn after(tried: &Result<HttpResponse, Failure>) -> Option<u64> {
+        TryCount::default().after(tried, &RetryPolicy::QUICK, NOW, 0)
     }
 
     #[test]
@@ -91,19 +91,19 @@ mod tests {
     #[test]
     fn a_try_that_an_open_circuit_refused_takes_none_of_the_attempts() {
         let refused = Err(circuit_open("x".to_owned(), NOW.plus_millis(60_000)));
-        let mut tries = Tries::default();
+        let mut tries = TryCount::default();
         for _ in 0..4 {
             assert_eq!(tries.after(&refused, &RetryPolicy::QUICK, NOW, 0), Some(60_000));
         }
         assert_eq!(tries.made, 0);
         assert_eq!(tries.after(&answer(500, ""), &RetryPolicy::QUICK, NOW, 0), Some(100));
         assert_eq!(tries.after(&refused, &RetryPolicy::QUICK, NOW, 0), None, "as often as there are attempts");
-        assert_eq!(Tries::default().after(&refused, &RetryPolicy::NEVER, NOW, 0), None);
+        assert_eq!(TryCount::default().after(&refused, &RetryPolicy::NEVER, NOW, 0), None);
     }
 
     #[test]
     fn a_request_is_tried_as_often_as_its_policy_says() {
-        let (mut tries, mut made) = (Tries::default(), 1);
+        let (mut tries, mut made) = (TryCount::default(), 1);
         while tries.after(&answer(500, ""), &RetryPolicy::QUICK, NOW, 0).is_some() {
             made += 1;
         }

@@ -7,12 +7,12 @@ use tidemill_core::{Code, Failure, Limits};
 
 /// What one generation has used.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
+pub(crate) struct HttpUsage {
     calls: AtomicU64,
     bytes: AtomicU64,
 }
 
-impl Usage {
+impl HttpUsage {
     /// Goes on from what was used before.
     pub fn resume(&self, calls: u64, bytes: u64) {
         self.calls.store(calls, Relaxed);
@@ -51,12 +51,12 @@ impl Usage {
 
 /// What the bodies of one call, `fetch` or `fetch-all`, may hold.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct BodyBudget {
     left: AtomicU64,
     all: u64,
 }
 
-impl Budget {
+impl BodyBudget {
     /// So many bytes together, and each at most [`HTTP_BODY_BYTES`].
     pub const fn new(all: usize) -> Self {
         Self { left: AtomicU64::new(all as u64), all: all as u64 }

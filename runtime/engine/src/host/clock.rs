@@ -4,9 +4,9 @@
 use tidemill_core::Timestamp;
 use tidemill_core::journal::Kind;
 
-use super::call::{Contract, Interface};
+use super::abi::{Contract, Interface};
 use super::durable::waits;
-use crate::guest::Guest;
+use crate::guest::GuestState;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut clock = Interface::new(contract, "clock")?;
@@ -16,8 +16,8 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 /// The time; for WASI's clocks too.
-pub(in crate::host) fn now(guest: &mut Guest) -> wasmtime::Result<Timestamp> {
-    if let Some(now) = guest.recall::<u64>(Kind::Now, [0; 16])? {
+pub(in crate::host) fn now(guest: &mut GuestState) -> wasmtime::Result<Timestamp> {
+    if let Some(now) = guest.replay::<u64>(Kind::Now, [0; 16])? {
         let now = Timestamp::from_millis(now);
         guest.log.clock.not_before(now);
         return Ok(now);

@@ -2,9 +2,9 @@
 
 use tidemill_core::journal::Kind;
 
-use super::call::{Contract, Interface};
-use crate::bindings::wit::context::Trigger;
-use crate::guest::Guest;
+use super::abi::{Contract, Interface};
+use crate::component::bindings::wit::context::Trigger;
+use crate::guest::GuestState;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut context = Interface::new(contract, "context")?;
@@ -19,8 +19,8 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 /// Journaled: what an earlier attempt recorded is replayed as it was then.
-fn attempt(guest: &mut Guest, (): ()) -> wasmtime::Result<u32> {
-    if let Some(attempt) = guest.recall(Kind::Attempt, [0; 16])? {
+fn attempt(guest: &mut GuestState, (): ()) -> wasmtime::Result<u32> {
+    if let Some(attempt) = guest.replay(Kind::Attempt, [0; 16])? {
         return Ok(attempt);
     }
     let attempt = guest.run.attempt;
@@ -28,7 +28,7 @@ fn attempt(guest: &mut Guest, (): ()) -> wasmtime::Result<u32> {
     Ok(attempt)
 }
 
-fn triggered_by(guest: &mut Guest, (): ()) -> wasmtime::Result<Trigger> {
+fn triggered_by(guest: &mut GuestState, (): ()) -> wasmtime::Result<Trigger> {
     let trigger = &guest.run.trigger;
     Ok(Trigger {
         kind: trigger.kind.as_str().to_owned(),

@@ -8,20 +8,20 @@ use tidemill_core::journal::Kind;
 use tidemill_core::topics::EVENT_BYTES;
 use tidemill_core::{Code, EventId, Failure, Topic};
 
-use super::call::{Answer, Contract, Interface, answer};
+use super::abi::{Contract, HostResult, Interface, answer};
 use super::durable::bounded_json;
 use crate::activation::SentEvent;
-use crate::guest::{Guest, read};
-use crate::history::hash;
+use crate::guest::{GuestState, read};
+use crate::replay::state::hash;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     Interface::new(contract, "events")?
         .wait("publish", |guest, (topic, payload)| Box::pin(publish(guest, topic, payload)))
 }
 
-async fn publish(guest: &mut Guest, topic: String, payload: String) -> wasmtime::Result<Answer<()>> {
+async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasmtime::Result<HostResult<()>> {
     let allowed = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("events.publish"))
         .and_then(|()| bounded_json("the payload", &payload, EVENT_BYTES))
         .and_then(|()| topic.parse::<Topic>().map_err(|bad| Code::BadArgument.failure(bad.to_string())));
@@ -33,7 +33,7 @@ async fn publish(guest: &mut Guest, topic: String, payload: String) -> wasmtime:
     let (path, nth) = (frame.path, frame.events);
     frame.events += 1;
     let request = hash(&[topic.as_str().as_bytes(), payload.as_bytes()]);
-    if let Some(published) = guest.recall::<Result<(), Failure>>(Kind::Publish, request)? {
+    if let Some(published) = guest.replay::<Result<(), Failure>>(Kind::Publish, request)? {
         return answer(published);
     }
     let published = match room(guest, &topic).await? {
@@ -64,7 +64,7 @@ pub(crate) struct KnownTopics {
 }
 
 /// Whether the deployment may publish there, and there is room for it.
-async fn room(guest: &mut Guest, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
+async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
     if !guest.grants().may_publish(topic) {
         return Ok(Err(Code::NotGranted.failure(format!(
             "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"

@@ -19,17 +19,19 @@ use tidemill_store::records::LogLevel;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::call::{Answer, Contract, Interface, Pending, answer};
+use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
 use crate::activation::NextAttempt;
-use crate::bindings::wit::http::{Request, Response};
-use crate::bindings::wit::types::Field;
 use crate::blob::Blob;
-use crate::cancel::Urgency;
-use crate::egress::{Answered, Budget, Draft, Leave, Outgoing, Reach, Retry};
-use crate::end::End;
-use crate::guest::Guest;
-use crate::history::{Sent, hash};
-use crate::journaled::cancelled;
+use crate::component::bindings::wit::http::{Request, Response};
+use crate::component::bindings::wit::types::Field;
+use crate::egress::{
+    Authorization, BodyBudget, HttpResponse, HttpRetry, OutgoingRequest, RequestContext, RequestDraft,
+};
+use crate::guest::GuestState;
+use crate::guest::cancel::Urgency;
+use crate::guest::trap::GuestStop;
+use crate::replay::cancelled;
+use crate::replay::state::{SentRequest, hash};
 
 /// Requests of one `fetch-all` that are under way at once.
 const AT_ONCE: usize = 16;
@@ -42,21 +44,26 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     http.wait("fetch-all", fetch_all)
 }
 
-fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Response>> {
+fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostResult<Response>> {
     Box::pin(async move {
-        let request = match guest.may_fail().and_then(|()| check(guest, request)) {
+        let request = match guest.check_cancelled().and_then(|()| check(guest, request)) {
             Ok(request) => request,
             Err(failure) => return answer(Err(failure)),
         };
         let asked = short(&request.content);
-        if let Some(came) = guest.recall::<Result<Came, Failure>>(Kind::Fetch, asked)? {
+        if let Some(came) = guest.replay::<Result<RecordedResponse, Failure>>(Kind::Fetch, asked)? {
             note_next_attempt(guest, [&came]);
-            return answer(came.map(Came::into_response));
+            return answer(came.map(RecordedResponse::into_response));
         }
         let (shown, acts) = (shown(&request.request), !request.request.is_safe());
         if acts {
             if let Err(failure) = no_claim(guest) {
-                guest.record::<Result<Came, Failure>>(Kind::Fetch, asked, &Err(failure.clone()), Some(&shown))?;
+                guest.record::<Result<RecordedResponse, Failure>>(
+                    Kind::Fetch,
+                    asked,
+                    &Err(failure.clone()),
+                    Some(&shown),
+                )?;
                 return answer(Err(failure));
             }
             note_place(guest, &request);
@@ -64,12 +71,12 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
             failpoint::hit("http/leave");
         }
         // An answer may be as large as a request.
-        let leave = leave(guest, &request, &Arc::new(Budget::new(HTTP_BODY_BYTES)));
+        let leave = leave(guest, &request, &Arc::new(BodyBudget::new(HTTP_BODY_BYTES)));
         let carries_secret = pay_search(guest, &request.request);
         let sent = send(guest, request.request, leave);
         let Some(came) = until_cancelled(guest, acts, sent).await? else { return answer(Err(cancelled())) };
         failpoint::hit("http/answered");
-        let came = came.map(Came::from);
+        let came = came.map(RecordedResponse::from);
         if carries_secret {
             guest.fuel.owed.work(searched_bytes(&came));
         }
@@ -79,20 +86,20 @@ fn fetch(guest: &mut Guest, (request,): (Request,)) -> Pending<'_, Answer<Respon
         if acts {
             arrived(guest, is_good(&came)).await?;
         }
-        answer(came.map(Came::into_response))
+        answer(came.map(RecordedResponse::into_response))
     })
 }
 
-fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec<Answer<Response>>> {
+fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture<'_, Vec<HostResult<Response>>> {
     Box::pin(async move {
         if requests.len() > FETCH_ALL_REQUESTS {
             let message =
                 format!("`http.fetch-all` takes {FETCH_ALL_REQUESTS} requests; it was given {}", requests.len());
-            return Err(End::new(Code::BadArgument, message).into());
+            return Err(GuestStop::new(Code::BadArgument, message).into());
         }
         let count = requests.len();
         let refused = |failure: Failure| (0..count).map(|_| Err(failure.clone().into())).collect();
-        if let Err(failure) = guest.may_fail() {
+        if let Err(failure) = guest.check_cancelled() {
             return Ok(refused(failure));
         }
         let requests: Vec<_> = requests.into_iter().map(|request| check(guest, request)).collect();
@@ -106,21 +113,21 @@ fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec
             requests.iter().map(|checked| checked.as_ref().map_or(&[][..], |it| &it.content)).collect();
         let asked = hash(&parts);
         let acts = requests.iter().flatten().any(|checked| !checked.request.is_safe());
-        let mut slots: Vec<Option<Result<Came, Failure>>> = (0..count).map(|_| None).collect();
-        match guest.recall::<Result<(), Failure>>(Kind::FetchAll, asked)? {
+        let mut slots: Vec<Option<Result<RecordedResponse, Failure>>> = (0..count).map(|_| None).collect();
+        match guest.replay::<Result<(), Failure>>(Kind::FetchAll, asked)? {
             Some(Err(failure)) => return Ok(refused(failure)),
             Some(Ok(())) => {
-                while let Some((index, came)) = guest.recall_if::<(usize, _)>(Kind::FetchSlot, asked)? {
+                while let Some((index, came)) = guest.replay_if::<(usize, _)>(Kind::FetchSlot, asked)? {
                     if let Some(slot) = slots.get_mut(index) {
                         *slot = Some(came);
                     }
                 }
                 if slots.iter().any(Option::is_none) {
-                    if let Err(failure) = guest.may_fail() {
+                    if let Err(failure) = guest.check_cancelled() {
                         return Ok(refused(failure));
                     }
                     // Nothing is recorded after the last slot that came, or else it is another call's.
-                    guest.recall::<()>(Kind::FetchSlot, asked)?;
+                    guest.replay::<()>(Kind::FetchSlot, asked)?;
                 }
             }
             None => {
@@ -141,7 +148,7 @@ fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec
         let missing = || Err(Code::Internal.failure("the request was not sent"));
         Ok(slots
             .into_iter()
-            .map(|slot| slot.unwrap_or_else(missing).map(Came::into_response).map_err(Into::into))
+            .map(|slot| slot.unwrap_or_else(missing).map(RecordedResponse::into_response).map_err(Into::into))
             .collect())
     })
 }
@@ -150,12 +157,12 @@ fn fetch_all(guest: &mut Guest, (requests,): (Vec<Request>,)) -> Pending<'_, Vec
 ///
 /// Answers that a retry keeps are recorded as they come, and the others behind them, so that all that is kept stands together.
 async fn fetch_slots(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     asked: Hash,
-    requests: Vec<Result<Checked, Failure>>,
-    slots: &mut [Option<Result<Came, Failure>>],
+    requests: Vec<Result<CheckedRequest, Failure>>,
+    slots: &mut [Option<Result<RecordedResponse, Failure>>],
 ) -> wasmtime::Result<Result<(), Failure>> {
-    let budget = Arc::new(Budget::new(FETCH_ALL_BYTES));
+    let budget = Arc::new(BodyBudget::new(FETCH_ALL_BYTES));
     let mut open: Vec<usize> =
         (0..slots.len()).filter(|index| slots.get(*index).is_some_and(Option::is_none)).collect();
     let mut acts = vec![false; requests.len()];
@@ -196,7 +203,7 @@ async fn fetch_slots(
         });
         sending.buffer_unordered(AT_ONCE).collect::<()>().await;
     });
-    let _give_up = GiveUp(all.abort_handle());
+    let _give_up = AbortOnDrop(all.abort_handle());
     while under_way > 0 {
         let next = async { coming.recv().await.ok_or_else(lost) };
         let (index, answered) = match until_cancelled(guest, acts.contains(&true), next).await? {
@@ -206,7 +213,7 @@ async fn fetch_slots(
         };
         under_way -= 1;
         failpoint::hit("http/slot-answered");
-        let answered = answered.map(Came::from);
+        let answered = answered.map(RecordedResponse::from);
         if searched.contains(&index) {
             guest.fuel.owed.work(searched_bytes(&answered));
         }
@@ -233,15 +240,15 @@ async fn fetch_slots(
 }
 
 /// A request in form.
-struct Checked {
-    request: Outgoing,
+struct CheckedRequest {
+    request: OutgoingRequest,
     /// What it is, without its key.
     content: [u8; 32],
 }
 
 /// What came back, as it is recorded.
 #[derive(Serialize, Deserialize)]
-struct Came {
+struct RecordedResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Blob,
@@ -249,14 +256,14 @@ struct Came {
     elapsed: u64,
 }
 
-impl From<Answered> for Came {
-    fn from(answered: Answered) -> Self {
-        let Answered { status, headers, body, url, elapsed } = answered;
+impl From<HttpResponse> for RecordedResponse {
+    fn from(answered: HttpResponse) -> Self {
+        let HttpResponse { status, headers, body, url, elapsed } = answered;
         Self { status, headers, body: body.into(), url, elapsed }
     }
 }
 
-impl Came {
+impl RecordedResponse {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -272,13 +279,13 @@ impl Came {
     }
 }
 
-fn is_good(came: &Result<Came, Failure>) -> bool {
+fn is_good(came: &Result<RecordedResponse, Failure>) -> bool {
     came.as_ref().is_ok_and(|came| (200..300).contains(&came.status))
 }
 
 /// After the answer to a request that may have done something: it is never asked for again while the run goes on, nor, where it
 /// was a good one, by a retry; and it is saved at once.
-async fn arrived(guest: &mut Guest, good: bool) -> wasmtime::Result<()> {
+async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
     if good {
         guest.keep();
     }
@@ -287,7 +294,7 @@ async fn arrived(guest: &mut Guest, good: bool) -> wasmtime::Result<()> {
 }
 
 /// A claim is made before the step: inside, others would see it only after the request that it is for.
-fn no_claim(guest: &Guest) -> Result<(), Failure> {
+fn no_claim(guest: &GuestState) -> Result<(), Failure> {
     if guest.stretch.has_claim_in_step() {
         return Err(Code::ClaimInStep.failure(
             "a request that is neither GET nor HEAD follows a `compare-and-set` in the same step: claim before the step",
@@ -298,13 +305,15 @@ fn no_claim(guest: &Guest) -> Result<(), Failure> {
 
 /// Remembers where the step sends what, and warns of another attempt that sends something else to the same place: the
 /// provider sees two requests.
-fn note_place(guest: &mut Guest, checked: &Checked) {
+fn note_place(guest: &mut GuestState, checked: &CheckedRequest) {
     let request = &checked.request;
     if request.is_safe() || guest.history.depth() == 0 {
         return;
     }
-    let sent =
-        Sent { place: hash(&[request.method.as_str().as_bytes(), request.url.as_bytes()]), content: checked.content };
+    let sent = SentRequest {
+        place: hash(&[request.method.as_str().as_bytes(), request.url.as_bytes()]),
+        content: checked.content,
+    };
     let frame = guest.history.frame();
     frame.places.push(sent);
     let nth = frame.places.iter().filter(|other| other.place == sent.place).count();
@@ -319,7 +328,7 @@ fn note_place(guest: &mut Guest, checked: &Checked) {
 }
 
 /// The request for people, placeholders included.
-fn shown(request: &Outgoing) -> Vec<u8> {
+fn shown(request: &OutgoingRequest) -> Vec<u8> {
     let mut shown = format!("{} {}", request.method, request.url).into_bytes();
     if !request.body.is_empty() {
         shown.push(b'\n');
@@ -328,7 +337,7 @@ fn shown(request: &Outgoing) -> Vec<u8> {
     shown
 }
 
-fn shown_all(requests: &[Result<Checked, Failure>]) -> Vec<u8> {
+fn shown_all(requests: &[Result<CheckedRequest, Failure>]) -> Vec<u8> {
     let lines: Vec<_> = requests
         .iter()
         .flatten()
@@ -342,15 +351,15 @@ fn short(content: &[u8; 32]) -> Hash {
 }
 
 /// The request in form, and with its key.
-fn check(guest: &mut Guest, request: Request) -> Result<Checked, Failure> {
-    let draft = Draft {
+fn check(guest: &mut GuestState, request: Request) -> Result<CheckedRequest, Failure> {
+    let draft = RequestDraft {
         method: request.method,
         url: request.url,
         headers: request.headers.into_iter().map(|field| (field.name, field.value)).collect(),
         body: request.body,
         secrets: request.secrets,
         timeout: request.timeout,
-        retry: request.retry.map(|policy| Retry {
+        retry: request.retry.map(|policy| HttpRetry {
             max_attempts: policy.max_attempts,
             initial_millis: policy.initial_delay,
             factor_permille: policy.factor_permille,
@@ -368,11 +377,11 @@ fn check(guest: &mut Guest, request: Request) -> Result<Checked, Failure> {
         let key = idempotency_key(guest, content);
         request.set_idempotency_key(&key);
     }
-    Ok(Checked { request, content })
+    Ok(CheckedRequest { request, content })
 }
 
 /// The same in every try, attempt and recovery; another for each of several equal requests of a step.
-fn idempotency_key(guest: &mut Guest, content: [u8; 32]) -> String {
+fn idempotency_key(guest: &mut GuestState, content: [u8; 32]) -> String {
     let (run, generation) = (guest.run.id.to_bytes(), guest.run.generation.to_le_bytes());
     let frame = guest.history.frame();
     let ordinal = frame.sent.entry(content).or_default();
@@ -389,9 +398,9 @@ fn idempotency_key(guest: &mut Guest, content: [u8; 32]) -> String {
     })
 }
 
-fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
-    Leave {
-        reach: Reach {
+fn leave(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>) -> RequestContext {
+    RequestContext {
+        reach: Authorization {
             deployment: guest.run.deployment.to_string(),
             policy: Arc::clone(&guest.outside.policy),
             operator: guest.outside.operator.now(),
@@ -408,7 +417,7 @@ fn leave(guest: &Guest, request: &Checked, budget: &Arc<Budget>) -> Leave {
 }
 
 /// Charges for the search of a request for its placeholders; says whether it carries a secret.
-fn pay_search(guest: &Guest, request: &Outgoing) -> bool {
+fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
     let carries_secret = !request.secrets.is_empty();
     if carries_secret {
         let headers: usize = request.headers.iter().map(|(_, value)| value.len()).sum();
@@ -418,14 +427,14 @@ fn pay_search(guest: &Guest, request: &Outgoing) -> bool {
 }
 
 /// What was searched of an answer for the secrets of its request, in bytes.
-fn searched_bytes(came: &Result<Came, Failure>) -> usize {
+fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
     came.as_ref().map_or(0, |came| {
         came.body.0.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     })
 }
 
 /// Remembers what the answers of the last call say about the next try, for the retry of the step or run that they are in.
-fn note_next_attempt<'a>(guest: &mut Guest, all: impl IntoIterator<Item = &'a Result<Came, Failure>>) {
+fn note_next_attempt<'a>(guest: &mut GuestState, all: impl IntoIterator<Item = &'a Result<RecordedResponse, Failure>>) {
     let now = guest.log.clock.now();
     let mut next = NextAttempt::default();
     for came in all {
@@ -440,26 +449,26 @@ fn note_next_attempt<'a>(guest: &mut Guest, all: impl IntoIterator<Item = &'a Re
 }
 
 fn send(
-    guest: &Guest,
-    request: Outgoing,
-    leave: Leave,
-) -> impl Future<Output = Result<Answered, Failure>> + Send + use<> {
+    guest: &GuestState,
+    request: OutgoingRequest,
+    leave: RequestContext,
+) -> impl Future<Output = Result<HttpResponse, Failure>> + Send + use<> {
     let egress = Arc::clone(&guest.outside.egress);
     let sent = guest.io.spawn(async move { egress.send(request, &leave).await });
     async move { joined(sent).await? }
 }
 
 /// Gives work on the host's threads up when nobody waits for it any more.
-struct GiveUp(tokio::task::AbortHandle);
+struct AbortOnDrop(tokio::task::AbortHandle);
 
-impl Drop for GiveUp {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 async fn joined<T>(handle: JoinHandle<T>) -> Result<T, Failure> {
-    let _give_up = GiveUp(handle.abort_handle());
+    let _give_up = AbortOnDrop(handle.abort_handle());
     handle.await.map_err(|_| lost())
 }
 
@@ -471,7 +480,7 @@ fn lost() -> Failure {
 ///
 /// An answer to a request that `acts` is waited for all the same: once it is recorded, the guest knows what there is to undo.
 async fn until_cancelled<T>(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     acts: bool,
     answered: impl Future<Output = Result<T, Failure>> + Send,
 ) -> wasmtime::Result<Option<Result<T, Failure>>> {
@@ -482,8 +491,8 @@ async fn until_cancelled<T>(
         tokio::select! {
             biased;
             answered = &mut answered => return Ok(Some(answered)),
-            () = cancel.reached(Urgency::Asked), if may_tell => {
-                guest.tell();
+            () = cancel.reached(Urgency::Requested), if may_tell => {
+                guest.notify_cancelled();
                 return Ok(None);
             }
             () = tokio::time::sleep(SAVE_AFTER) => guest.save().await?,
@@ -500,7 +509,7 @@ mod tests {
     /// The answers as `http.fetch` and a slot of `http.fetch-all` record them.
     #[test]
     fn recorded_answers_keep_their_bytes() {
-        let came = || Came {
+        let came = || RecordedResponse {
             status: 201,
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
             body: b"created".to_vec().into(),
@@ -508,8 +517,8 @@ mod tests {
             elapsed: 300,
         };
         let failure = || Code::EgressDenied.failure("denied").with_details("[1]");
-        let fetched = |answer: &Result<Came, Failure>| postcard::to_stdvec(answer).unwrap();
-        let slot = |answer: &(usize, Result<Came, Failure>)| postcard::to_stdvec(answer).unwrap();
+        let fetched = |answer: &Result<RecordedResponse, Failure>| postcard::to_stdvec(answer).unwrap();
+        let slot = |answer: &(usize, Result<RecordedResponse, Failure>)| postcard::to_stdvec(answer).unwrap();
         let rows = [
             ("fetched", fetched(&Ok(came()))),
             ("refused", fetched(&Err(failure()))),

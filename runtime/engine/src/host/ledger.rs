@@ -9,11 +9,11 @@ use tidemill_core::money::{EntryDraft, Posting as Checked};
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{LedgerEntry, LedgerLeg};
 
-use super::call::{Answer, Contract, Interface, Pending, answer};
-use crate::bindings::wit::ledger::{Entry, Posting};
-use crate::bindings::wit::types::Money;
-use crate::guest::{Guest, read};
-use crate::history::hash;
+use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
+use crate::component::bindings::wit::ledger::{Entry, Posting};
+use crate::component::bindings::wit::types::Money;
+use crate::guest::{GuestState, read};
+use crate::replay::state::hash;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     let mut ledger = Interface::new(contract, "ledger")?;
@@ -24,8 +24,8 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     ledger.wait("revenue", revenue)
 }
 
-async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Posting>> {
-    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("ledger.post")) {
+async fn post(guest: &mut GuestState, entry: Entry) -> wasmtime::Result<HostResult<Posting>> {
+    if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check("ledger.post")) {
         return answer(Err(failure));
     }
     let draft = EntryDraft {
@@ -43,9 +43,9 @@ async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Postin
         Err(bad) => return answer(Err(bad.code().failure(bad.to_string()))),
     };
     let request = hash(&[entry.external_id.as_bytes(), &checked.fingerprint]);
-    if let Some(posted) = guest.recall::<Result<Posted, Failure>>(Kind::Post, request)? {
+    if let Some(posted) = guest.replay::<Result<RecordedPosting, Failure>>(Kind::Post, request)? {
         guest.history.frame().posts += u32::from(posted.as_ref().is_ok_and(|posted| !posted.duplicate));
-        return answer(posted.map(Posted::into_posting));
+        return answer(posted.map(RecordedPosting::into_posting));
     }
     let shown = entry.external_id.clone();
     let posted = match allowed(guest) {
@@ -53,10 +53,14 @@ async fn post(guest: &mut Guest, entry: Entry) -> wasmtime::Result<Answer<Postin
         Err(failure) => Err(failure),
     };
     guest.record(Kind::Post, request, &posted, Some(shown.as_bytes()))?;
-    answer(posted.map(Posted::into_posting))
+    answer(posted.map(RecordedPosting::into_posting))
 }
 
-async fn post_now(guest: &mut Guest, entry: Entry, checked: Checked) -> wasmtime::Result<Result<Posted, Failure>> {
+async fn post_now(
+    guest: &mut GuestState,
+    entry: Entry,
+    checked: Checked,
+) -> wasmtime::Result<Result<RecordedPosting, Failure>> {
     if let Some(own) = guest.stretch.own_posting(&entry.external_id) {
         let known = (own.id.clone(), own.fingerprint);
         return Ok(duplicate(known, checked.fingerprint, &entry.external_id));
@@ -95,11 +99,11 @@ async fn post_now(guest: &mut Guest, entry: Entry, checked: Checked) -> wasmtime
             .collect(),
         fingerprint: checked.fingerprint,
     });
-    Ok(Ok(Posted { id, duplicate: false }))
+    Ok(Ok(RecordedPosting { id, duplicate: false }))
 }
 
 /// Made of the run and the place in it: the same in every attempt and replay, and no other's.
-fn posting_id(guest: &mut Guest) -> String {
+fn posting_id(guest: &mut GuestState) -> String {
     let (run, generation) = (guest.run.id, guest.run.generation);
     let outside = guest.history.depth() == 0;
     let frame = guest.history.frame();
@@ -114,41 +118,41 @@ fn posting_id(guest: &mut Guest) -> String {
 
 /// A posting as it is recorded.
 #[derive(Serialize, Deserialize)]
-struct Posted {
+struct RecordedPosting {
     id: String,
     duplicate: bool,
 }
 
-impl Posted {
+impl RecordedPosting {
     fn into_posting(self) -> Posting {
         Posting { id: self.id, duplicate: self.duplicate }
     }
 }
 
-fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str) -> Result<Posted, Failure> {
+fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str) -> Result<RecordedPosting, Failure> {
     if known.1 == fingerprint {
-        return Ok(Posted { id: known.0, duplicate: true });
+        return Ok(RecordedPosting { id: known.0, duplicate: true });
     }
     let shown: String = external_id.chars().take(100).collect();
     Err(Code::ExternalIdConflict
         .failure(format!("external id `{shown}` was posted before as {}, with other content", known.0)))
 }
 
-fn refuse(guest: &mut Guest, call: &str) -> wasmtime::Result<Answer<Posting>> {
-    let allowed = guest.may_fail().and_then(|()| guest.not_in_health_check(call));
+fn refuse(guest: &mut GuestState, call: &str) -> wasmtime::Result<HostResult<Posting>> {
+    let allowed = guest.check_cancelled().and_then(|()| guest.not_in_health_check(call));
     answer(allowed.and_then(|()| Err(Code::NotAvailable.failure(format!("`{call}` is not in this release")))))
 }
 
-fn revenue(guest: &mut Guest, (start, end): (u64, u64)) -> Pending<'_, Answer<Vec<Money>>> {
+fn revenue(guest: &mut GuestState, (start, end): (u64, u64)) -> HostFuture<'_, HostResult<Vec<Money>>> {
     Box::pin(async move {
-        if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("ledger.revenue")) {
+        if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check("ledger.revenue")) {
             return answer(Err(failure));
         }
         let request = hash(&[&start.to_le_bytes(), &end.to_le_bytes()]);
         let money = |earned: Vec<(i64, String)>| {
             earned.into_iter().map(|(minor_units, currency)| Money { minor_units, currency }).collect()
         };
-        if let Some(earned) = guest.recall::<Result<Vec<(i64, String)>, Failure>>(Kind::Revenue, request)? {
+        if let Some(earned) = guest.replay::<Result<Vec<(i64, String)>, Failure>>(Kind::Revenue, request)? {
             return answer(earned.map(money));
         }
         let earned = match allowed(guest) {
@@ -161,7 +165,7 @@ fn revenue(guest: &mut Guest, (start, end): (u64, u64)) -> Pending<'_, Answer<Ve
 }
 
 async fn revenue_now(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     start: Timestamp,
     end: Timestamp,
 ) -> wasmtime::Result<Result<Vec<(i64, String)>, Failure>> {
@@ -176,7 +180,7 @@ async fn revenue_now(
     Ok(earned.collect())
 }
 
-fn allowed(guest: &Guest) -> Result<(), Failure> {
+fn allowed(guest: &GuestState) -> Result<(), Failure> {
     if guest.grants().ledger {
         return Ok(());
     }

@@ -6,16 +6,16 @@ use tidemill_core::failure::is_host_code;
 use tidemill_core::limits::LOG_FIELDS;
 use tidemill_store::records::LogLevel;
 
-use super::call::{Contract, Interface};
-use crate::bindings::wit::log::Level;
-use crate::bindings::wit::types::Field;
-use crate::guest::Guest;
+use super::abi::{Contract, Interface};
+use crate::component::bindings::wit::log::Level;
+use crate::component::bindings::wit::types::Field;
+use crate::guest::GuestState;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     Interface::new(contract, "log")?.tell("write", write)
 }
 
-fn write(guest: &mut Guest, (level, message, fields): (Level, String, Vec<Field>)) -> wasmtime::Result<()> {
+fn write(guest: &mut GuestState, (level, message, fields): (Level, String, Vec<Field>)) -> wasmtime::Result<()> {
     let level = match level {
         Level::Trace => LogLevel::Trace,
         Level::Debug => LogLevel::Debug,
@@ -30,7 +30,7 @@ fn write(guest: &mut Guest, (level, message, fields): (Level, String, Vec<Field>
 
 /// The field under a name that cannot be taken for one of the host's: fields that begin with `tidemill.` are the
 /// host's, and so is a `code` that begins with `host/`, unless a call has answered that code.
-fn own_field(guest: &Guest, Field { name, value }: Field) -> (String, String) {
+fn own_field(guest: &GuestState, Field { name, value }: Field) -> (String, String) {
     let answered = || Code::parse(&value).is_some_and(|code| guest.answered_codes.contains(&code));
     if name.starts_with("tidemill.") || (name == "code" && is_host_code(&value) && !answered()) {
         return (format!("guest.{name}"), value);

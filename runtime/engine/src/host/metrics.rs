@@ -3,11 +3,11 @@
 
 use tidemill_core::Code;
 
-use super::call::{Contract, Interface};
+use super::abi::{Contract, Interface};
 use crate::activation::{Metric, MetricKind};
-use crate::bindings::wit::types::Field;
-use crate::end::End;
-use crate::guest::Guest;
+use crate::component::bindings::wit::types::Field;
+use crate::guest::GuestState;
+use crate::guest::trap::GuestStop;
 
 /// The longest name of a metric or a label.
 const NAME_BYTES: usize = 64;
@@ -24,12 +24,12 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 }
 
 fn sample(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     kind: MetricKind,
     (name, value, labels): (String, f64, Vec<Field>),
 ) -> wasmtime::Result<()> {
-    guest.not_in_health_check("metrics").map_err(End::from)?;
-    let bad = |what: String| End::new(Code::BadArgument, format!("the metric is not valid: {what}"));
+    guest.not_in_health_check("metrics").map_err(GuestStop::from)?;
+    let bad = |what: String| GuestStop::new(Code::BadArgument, format!("the metric is not valid: {what}"));
     if !is_name(&name) {
         return Err(
             bad("a name is 1 to 64 lower-case letters, digits and underscores, the first a letter".to_owned()).into()

@@ -5,7 +5,7 @@
 //! stretch. It answers the guest with a failure, or, where the WIT has none, stops it with an [`End`](crate::end::End).
 //! Fuel is charged in [`call`] for all of them alike.
 
-pub(crate) mod call;
+pub(crate) mod abi;
 pub(crate) mod clock;
 mod context;
 pub(crate) mod durable;
@@ -21,7 +21,7 @@ pub(crate) mod wasi;
 
 use wasmtime::Engine;
 
-pub(crate) use call::Contract;
+pub(crate) use abi::Contract;
 
 /// Everything that a component may import.
 ///

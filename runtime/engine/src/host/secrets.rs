@@ -6,10 +6,10 @@ use ring::signature::Ed25519KeyPair;
 use tidemill_core::journal::Kind;
 use tidemill_core::{Code, Failure};
 
-use super::call::{Answer, Contract, Interface, answer};
+use super::abi::{Contract, HostResult, Interface, answer};
 use crate::blob::Blob;
-use crate::guest::Guest;
-use crate::history::hash;
+use crate::guest::GuestState;
+use crate::replay::state::hash;
 use crate::secrets::SecretValue;
 
 /// The longest message that is signed, in bytes.
@@ -19,12 +19,15 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     Interface::new(contract, "secrets")?.call("sign", sign)
 }
 
-fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)) -> wasmtime::Result<Answer<Vec<u8>>> {
-    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("secrets.sign")) {
+fn sign(
+    guest: &mut GuestState,
+    (name, algorithm, message): (String, String, Vec<u8>),
+) -> wasmtime::Result<HostResult<Vec<u8>>> {
+    if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check("secrets.sign")) {
         return answer(Err(failure));
     }
     let request = hash(&[name.as_bytes(), algorithm.as_bytes(), &message]);
-    if let Some(signed) = guest.recall::<Result<Blob, Failure>>(Kind::Sign, request)? {
+    if let Some(signed) = guest.replay::<Result<Blob, Failure>>(Kind::Sign, request)? {
         return answer(signed.map(|signed| signed.0.to_vec()));
     }
     let signed = sign_now(guest, &name, &algorithm, &message).map(Blob::from);
@@ -32,7 +35,7 @@ fn sign(guest: &mut Guest, (name, algorithm, message): (String, String, Vec<u8>)
     answer(signed.map(|signed| signed.0.to_vec()))
 }
 
-fn sign_now(guest: &Guest, name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
+fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
     if !guest.grants().secret(name).is_some_and(|grant| grant.sign) {
         return Err(Code::SecretNotGranted.failure(format!(
             "the deployment may not sign with secret `{0}`; add to `[grants]`: secrets = [{{ name = \"{0}\", use = \"sign\" }}]",

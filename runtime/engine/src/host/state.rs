@@ -11,11 +11,11 @@ use tidemill_core::limits::{STATE_KEY_BYTES, STATE_VALUE_BYTES};
 use tidemill_core::{Code, Failure};
 use tidemill_store::records::ScanRequest;
 
-use super::call::{Answer, Contract, Interface, Pending, answer};
-use crate::bindings::wit::state::{Entry, Page};
+use super::abi::{Contract, HostFuture, HostResult, Interface, answer};
 use crate::blob::Blob;
-use crate::guest::{Guest, read};
-use crate::history::hash;
+use crate::component::bindings::wit::state::{Entry, Page};
+use crate::guest::{GuestState, read};
+use crate::replay::state::hash;
 
 /// The most entries of a page.
 const PAGE_ENTRIES: u32 = 1_000;
@@ -29,12 +29,12 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     state.wait("scan", scan)
 }
 
-async fn get(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<Option<Vec<u8>>>> {
-    if let Err(failure) = guest.may_fail().and_then(|()| check_key(&key)) {
+async fn get(guest: &mut GuestState, key: String) -> wasmtime::Result<HostResult<Option<Vec<u8>>>> {
+    if let Err(failure) = guest.check_cancelled().and_then(|()| check_key(&key)) {
         return answer(Err(failure));
     }
     let request = hash(&[key.as_bytes()]);
-    let recalled = guest.recall::<Result<Option<Blob>, Failure>>(Kind::StateGet, request)?;
+    let recalled = guest.replay::<Result<Option<Blob>, Failure>>(Kind::StateGet, request)?;
     let value = match recalled {
         Some(value) => value,
         None => {
@@ -46,9 +46,9 @@ async fn get(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<Option<V
     answer(value.map(|value| value.map(|value| value.0.to_vec())))
 }
 
-fn set(guest: &mut Guest, key: String, value: Vec<u8>) -> wasmtime::Result<Answer<()>> {
+fn set(guest: &mut GuestState, key: String, value: Vec<u8>) -> wasmtime::Result<HostResult<()>> {
     let allowed = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("state.set"))
         .and_then(|()| check_key(&key))
         .and_then(|()| check_value(&value));
@@ -59,9 +59,9 @@ fn set(guest: &mut Guest, key: String, value: Vec<u8>) -> wasmtime::Result<Answe
     write(guest, Kind::StateSet, request, key, Some(value.into()))
 }
 
-fn delete(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<()>> {
+fn delete(guest: &mut GuestState, key: String) -> wasmtime::Result<HostResult<()>> {
     let allowed =
-        guest.may_fail().and_then(|()| guest.not_in_health_check("state.delete")).and_then(|()| check_key(&key));
+        guest.check_cancelled().and_then(|()| guest.not_in_health_check("state.delete")).and_then(|()| check_key(&key));
     if let Err(failure) = allowed {
         return answer(Err(failure));
     }
@@ -70,13 +70,13 @@ fn delete(guest: &mut Guest, key: String) -> wasmtime::Result<Answer<()>> {
 }
 
 fn write(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     kind: Kind,
     request: Hash,
     key: String,
     value: Option<Bytes>,
-) -> wasmtime::Result<Answer<()>> {
-    if let Some(written) = guest.recall::<Result<(), Failure>>(kind, request)? {
+) -> wasmtime::Result<HostResult<()>> {
+    if let Some(written) = guest.replay::<Result<(), Failure>>(kind, request)? {
         return answer(written);
     }
     let shown = key.clone();
@@ -86,12 +86,12 @@ fn write(
 }
 
 fn compare_and_set(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     (key, expected, value): (String, Option<Vec<u8>>, Vec<u8>),
-) -> Pending<'_, Answer<bool>> {
+) -> HostFuture<'_, HostResult<bool>> {
     Box::pin(async move {
         let allowed = guest
-            .may_fail()
+            .check_cancelled()
             .and_then(|()| guest.not_in_health_check("state.compare-and-set"))
             .and_then(|()| check_key(&key))
             .and_then(|()| check_value(&value));
@@ -100,7 +100,7 @@ fn compare_and_set(
         }
         let request =
             hash(&[key.as_bytes(), expected.as_deref().unwrap_or(b"none"), &value, &[expected.is_some().into()]]);
-        if let Some(swapped) = guest.recall::<Result<bool, Failure>>(Kind::StateCas, request)? {
+        if let Some(swapped) = guest.replay::<Result<bool, Failure>>(Kind::StateCas, request)? {
             return answer(swapped);
         }
         let shown = key.clone();
@@ -115,9 +115,12 @@ fn compare_and_set(
     })
 }
 
-fn scan(guest: &mut Guest, (prefix, after, limit): (String, Option<String>, u32)) -> Pending<'_, Answer<Page>> {
+fn scan(
+    guest: &mut GuestState,
+    (prefix, after, limit): (String, Option<String>, u32),
+) -> HostFuture<'_, HostResult<Page>> {
     Box::pin(async move {
-        let allowed = guest.may_fail().and_then(|()| {
+        let allowed = guest.check_cancelled().and_then(|()| {
             if prefix.len() > STATE_KEY_BYTES || after.as_ref().is_some_and(|after| after.len() > STATE_KEY_BYTES) {
                 return Err(Code::LimitStateKey.failure(format!("a key holds at most {STATE_KEY_BYTES} bytes")));
             }
@@ -135,14 +138,14 @@ fn scan(guest: &mut Guest, (prefix, after, limit): (String, Option<String>, u32)
             &limit.to_le_bytes(),
             &[after.is_some().into()],
         ]);
-        if let Some(page) = guest.recall::<Result<Listed, Failure>>(Kind::StateScan, asked)? {
-            return answer(page.map(Listed::into_page));
+        if let Some(page) = guest.replay::<Result<RecordedPage, Failure>>(Kind::StateScan, asked)? {
+            return answer(page.map(RecordedPage::into_page));
         }
         let shown = prefix.clone();
         if let Err(much) = guest.stretch.has_room() {
-            let refused: Result<Listed, Failure> = Err(much.into());
+            let refused: Result<RecordedPage, Failure> = Err(much.into());
             guest.record(Kind::StateScan, asked, &refused, Some(shown.as_bytes()))?;
-            return answer(refused.map(Listed::into_page));
+            return answer(refused.map(RecordedPage::into_page));
         }
         let request = ScanRequest { prefix, after, limit: limit.min(PAGE_ENTRIES) as usize };
         let store = Arc::clone(&guest.outside.store);
@@ -150,20 +153,20 @@ fn scan(guest: &mut Guest, (prefix, after, limit): (String, Option<String>, u32)
         let page = read(|| store.scan_state(&run.deployment, &request)).await?;
         let seen = guest.stretch.overlay(request, page);
         let entries = seen.entries.into_iter().map(|(key, value)| (key, Blob(value))).collect();
-        let listed = Ok(Listed { entries, next: seen.next });
+        let listed = Ok(RecordedPage { entries, next: seen.next });
         guest.record(Kind::StateScan, asked, &listed, Some(shown.as_bytes()))?;
-        answer(listed.map(Listed::into_page))
+        answer(listed.map(RecordedPage::into_page))
     })
 }
 
 /// A page as it is recorded.
 #[derive(Serialize, Deserialize)]
-struct Listed {
+struct RecordedPage {
     entries: Vec<(String, Blob)>,
     next: Option<String>,
 }
 
-impl Listed {
+impl RecordedPage {
     fn into_page(self) -> Page {
         let entries = self.entries.into_iter().map(|(key, value)| Entry { key, value: value.0.to_vec() }).collect();
         Page { entries, next: self.next }
@@ -171,7 +174,7 @@ impl Listed {
 }
 
 /// What the run sees under a key.
-async fn present(guest: &mut Guest, key: &str) -> wasmtime::Result<Result<Option<Bytes>, Failure>> {
+async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<Option<Bytes>, Failure>> {
     if let Some(own) = guest.stretch.own(key) {
         return Ok(Ok(own));
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidemill_core::run::{Export, RunEvent, Seed, Trigger};
 use tidemill_core::{Clock as _, RunId};
 use tidemill_engine::{Cause, EgressPolicy};
-use tidemill_store::records::{NewRun, StateWrite, StretchCommit, Terms};
+use tidemill_store::records::{AdmissionTerms, NewRun, RunCommit, StateWrite};
 
 use crate::server::{Server, answer, ok};
 use crate::stage::{Death, Event, Play, Seen, Told, everything, play};
@@ -483,13 +483,13 @@ async fn other_write(
         seed: Seed([1; 32]),
         detached: false,
         lanes: Vec::new(),
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     };
     store.request_run(new).await.unwrap();
     let mut run = store.claim(&owner, &deployment, 1, now).await.unwrap().remove(0).run;
     run.state = run.state.next(RunEvent::Succeeded).unwrap();
     let writes = vec![StateWrite { key: "k".to_owned(), value: Some("10".into()) }];
-    let commit = StretchCommit { writes, ..StretchCommit::of(owner, run, now) };
+    let commit = RunCommit { writes, ..RunCommit::of(owner, run, now) };
     store.commit_stretch(commit).await.unwrap();
 }
 

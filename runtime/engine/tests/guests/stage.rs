@@ -14,12 +14,12 @@ use tidemill_core::manifest::Grants;
 use tidemill_core::run::{Export, Progress, Run, RunEvent, Trigger, TriggerKind};
 use tidemill_core::{Clock as _, DeploymentName, Failure, Fuel, NodeId, Revision, RunId};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, Effects, Ended, Left, Outcome, Point, RunSink, SentEvent, SentSignal, StartRun,
-    StartTarget, Stretched, Went,
+    Activation, ActivationResult, CancelToken, Cause, Checkpoint, CommitOutcome, CommitReason, Effects, Outcome,
+    PendingCommit, RunChannel, SentEvent, SentSignal, StartRun, StartTarget,
 };
 use tidemill_store::Store;
 use tidemill_store::records::{
-    Committed, LogLine, NewEvent, NewRun, PageRequest, Publisher, SendSignal, StretchCommit, Terms,
+    AdmissionTerms, LogLine, NewEvent, NewRun, NewSignal, PageRequest, Publisher, RunCommit, RunCommitResult,
 };
 use tokio::sync::Notify;
 
@@ -132,7 +132,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         seed: context.seed,
         detached: false,
         lanes: Vec::new(),
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     };
     world.store.request_run(new).await.unwrap();
     let stage = Arc::new(Stage {
@@ -186,7 +186,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
             head,
             fuel_used: Fuel::default(),
             cancel: token.clone(),
-            sink: Arc::clone(&stage) as Arc<dyn RunSink>,
+            sink: Arc::clone(&stage) as Arc<dyn RunChannel>,
         };
         let running = world.engine.run(activation);
         tokio::pin!(running);
@@ -210,7 +210,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
             stage.unsaved.lock().unwrap().clear();
             continue;
         }
-        let Ended { outcome, all, kept, journal, told, fuel, .. } = ended;
+        let ActivationResult { outcome, all, kept, journal, told, fuel, .. } = ended;
         let journal = journal.unwrap();
         let fuel = Fuel::new(*stage.base_fuel.lock().unwrap() + fuel.get());
         let mut run = Run { fuel, ..stage.run().await };
@@ -222,7 +222,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
             }
             Outcome::ContinueAsNew { input } => {
                 run.generation += 1;
-                let commit = StretchCommit { input: Some(input), ..stage.of(run, all, Some(JournalChange::emptied())) };
+                let commit = RunCommit { input: Some(input), ..stage.of(run, all, Some(JournalChange::emptied())) };
                 stage.end(commit, &mut again).await;
             }
             Outcome::Failed { failure, .. } if failure.retryable && run.attempt < stage.play.attempts && !told => {
@@ -249,8 +249,11 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
                 let whole = journal.clone();
                 journal.truncate(left.journal_to);
                 let change = journal.change();
-                let commit = StretchCommit { output, ..stage.of(run, left, change) };
-                assert!(matches!(stage.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)), "at {now:?}");
+                let commit = RunCommit { output, ..stage.of(run, left, change) };
+                assert!(
+                    matches!(stage.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)),
+                    "at {now:?}"
+                );
                 let seen = stage.seen(&context_name(job), end, fuel.get(), told).await;
                 let told = Told { calls: stage.calls.load(SeqCst), redone, journal: whole };
                 return (seen, told);
@@ -268,7 +271,7 @@ fn context_name(job: &Job<'_>) -> DeploymentName {
     job.context.deployment.clone()
 }
 
-fn cut(mut journal: Journal, left: &Left) -> Option<JournalChange> {
+fn cut(mut journal: Journal, left: &Checkpoint) -> Option<JournalChange> {
     journal.truncate(left.journal_to);
     journal.change()
 }
@@ -284,14 +287,14 @@ impl Stage {
         assert_eq!(claimed.first().map(|claimed| claimed.run.id), Some(self.id), "{run:?}");
     }
 
-    fn of(&self, run: Run, left: Left, journal: Option<JournalChange>) -> StretchCommit {
+    fn of(&self, run: Run, left: Checkpoint, journal: Option<JournalChange>) -> RunCommit {
         let Effects { reads, writes, postings, starts, signals, events, taken, cancels, observed, samples } =
             left.effects;
         self.started.lock().unwrap().extend(starts.iter().map(|start| start.id));
         for metric in samples.into_metrics().0 {
             *self.sampled.lock().unwrap().entry(metric.name).or_default() += metric.value as u64;
         }
-        StretchCommit {
+        RunCommit {
             reads,
             writes,
             postings,
@@ -304,13 +307,13 @@ impl Stage {
             journal,
             head: left.head,
             logs: std::mem::take(&mut self.unsaved.lock().unwrap()),
-            ..StretchCommit::of(self.owner.clone(), run, self.clock.now())
+            ..RunCommit::of(self.owner.clone(), run, self.clock.now())
         }
     }
 
     /// A commit between activations.
-    async fn end(&self, commit: StretchCommit, again: &mut Option<(Journal, Option<Bytes>)>) {
-        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)));
+    async fn end(&self, commit: RunCommit, again: &mut Option<(Journal, Option<Bytes>)>) {
+        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)));
         *again = None;
     }
 
@@ -325,7 +328,7 @@ impl Stage {
             }
             Event::Signal(name, payload) => {
                 self.clock.advance(1);
-                let signal = SendSignal {
+                let signal = NewSignal {
                     to: self.id,
                     name: name.to_owned(),
                     payload: Bytes::from_static(payload.as_bytes()),
@@ -362,7 +365,7 @@ impl Stage {
         run.state = run.state.next(event).unwrap();
         run.ended_at = Some(now);
         let output = end.ok().map(|output| Bytes::from_static(output.as_bytes()));
-        let commit = StretchCommit { output, ..StretchCommit::of(self.owner.clone(), run, now) };
+        let commit = RunCommit { output, ..RunCommit::of(self.owner.clone(), run, now) };
         self.store.commit_stretch(commit).await.unwrap();
     }
 
@@ -424,43 +427,43 @@ impl Stage {
         std::future::pending().await
     }
 
-    async fn put(&self, stretched: Stretched) -> Went {
-        let Stretched { effects, journal, head, fuel, journal_entries, point, .. } = stretched;
+    async fn put(&self, stretched: PendingCommit) -> CommitOutcome {
+        let PendingCommit { effects, journal, head, fuel, journal_entries, point, .. } = stretched;
         let mut run = self.run().await;
         run.fuel = Fuel::new(*self.base_fuel.lock().unwrap() + fuel.get());
         run.journal_entries = journal_entries;
-        let waits = matches!(point, Point::Wait(_));
+        let waits = matches!(point, CommitReason::Wait(_));
         match point {
-            Point::Leaving => {}
-            Point::Wait(wait) => {
+            CommitReason::Leaving => {}
+            CommitReason::Wait(wait) => {
                 run.state = run.state.next(RunEvent::Suspended).unwrap();
                 run.waiting_for = Some(wait);
             }
-            Point::Save | Point::BackOff { .. } => {
+            CommitReason::Save | CommitReason::BackOff { .. } => {
                 let logs = std::mem::take(&mut *self.unsaved.lock().unwrap());
                 self.store.save(&self.owner, &run, journal, head, logs).await.unwrap();
-                if let Point::BackOff { until } = point {
+                if let CommitReason::BackOff { until } = point {
                     if self.play.cancel_at_back_off && run.cancel.is_none() {
                         self.store.request_cancel(self.id, false, self.clock.now()).await.unwrap();
                         self.cancel.lock().unwrap().cancel();
-                        return Went::On;
+                        return CommitOutcome::Continue;
                     }
                     self.clock.set(self.clock.now().max(until));
                 }
-                return Went::On;
+                return CommitOutcome::Continue;
             }
         }
-        let left = Left { effects, head, ..Left::default() };
+        let left = Checkpoint { effects, head, ..Checkpoint::default() };
         let commit = self.of(run, left, journal);
         match self.store.commit_stretch(commit).await.unwrap() {
-            Committed::Done(_) => {}
-            Committed::Conflict { .. } => return Went::Redo,
+            RunCommitResult::Done(_) => {}
+            RunCommitResult::Conflict { .. } => return CommitOutcome::Retry,
             other => panic!("{other:?}"),
         }
         if waits && self.play.leaves {
-            return Went::Leave;
+            return CommitOutcome::Suspend;
         }
-        Went::On
+        CommitOutcome::Continue
     }
 }
 
@@ -481,7 +484,7 @@ fn new_run(parent: RunId, start: StartRun) -> NewRun {
         seed: start.seed,
         detached: start.detached,
         lanes: Vec::new(),
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     }
 }
 
@@ -489,33 +492,33 @@ fn publish(event: SentEvent) -> NewEvent {
     NewEvent { id: event.id, topic: event.topic, payload: event.payload }
 }
 
-fn send(signal: SentSignal) -> SendSignal {
-    SendSignal { to: signal.to, name: signal.name, payload: signal.payload, key: Some(signal.key) }
+fn send(signal: SentSignal) -> NewSignal {
+    NewSignal { to: signal.to, name: signal.name, payload: signal.payload, key: Some(signal.key) }
 }
 
 #[async_trait]
-impl RunSink for Stage {
-    async fn commit(&self, stretch: Stretched) -> Result<Went, Failure> {
+impl RunChannel for Stage {
+    async fn commit(&self, stretch: PendingCommit) -> Result<CommitOutcome, Failure> {
         let (before, after) = self.dies();
         if before {
             self.die().await;
         }
         if self.play.conflict > 0 && self.refused.fetch_add(1, SeqCst) + 1 == self.play.conflict {
-            return Ok(Went::Redo);
+            return Ok(CommitOutcome::Retry);
         }
-        let waits = matches!(stretch.point, Point::Wait(_));
+        let waits = matches!(stretch.point, CommitReason::Wait(_));
         let went = self.put(stretch).await;
         if after {
             self.die().await;
         }
-        if waits && went == Went::On {
+        if waits && went == CommitOutcome::Continue {
             self.happen().await;
             self.claim().await;
         }
         Ok(went)
     }
 
-    async fn save(&self, stretch: Stretched) -> bool {
+    async fn save(&self, stretch: PendingCommit) -> bool {
         let (before, after) = self.dies();
         if before {
             self.die().await;

@@ -15,11 +15,13 @@ use tidemill_core::retry::RetryPolicy;
 use tidemill_core::run::{Export, Progress, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Failure, Fuel, Limits, NodeId, Revision, RunId, Timestamp};
 use tidemill_engine::{
-    Activation, CancelToken, Cause, CompilerCommand, Ended, Engine, EngineConfig, Module, Outcome, RunContext, RunSink,
-    StartTarget, Stretched, Went,
+    Activation, ActivationResult, CancelToken, Cause, CommitOutcome, CompilerCommand, Engine, EngineConfig, Module,
+    Outcome, PendingCommit, RunChannel, RunContext, StartTarget,
 };
-use tidemill_store::records::{Begins, Committed, Component, LogLine, ModuleVersion, PutDeployment, StretchCommit};
-use tidemill_store::{LocalStore, Store};
+use tidemill_store::records::{
+    CommitStart, Component, LogLine, ModuleVersion, PutDeployment, RunCommit, RunCommitResult,
+};
+use tidemill_store::{EmbeddedStore, Store};
 
 /// When tests begin: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -42,13 +44,13 @@ pub struct Told {
 }
 
 #[async_trait]
-impl RunSink for Told {
-    async fn commit(&self, _: Stretched) -> Result<Went, Failure> {
+impl RunChannel for Told {
+    async fn commit(&self, _: PendingCommit) -> Result<CommitOutcome, Failure> {
         *self.left.lock().unwrap() += 1;
-        self.refuse_leaving.lock().unwrap().clone().map_or(Ok(Went::On), Err)
+        self.refuse_leaving.lock().unwrap().clone().map_or(Ok(CommitOutcome::Continue), Err)
     }
 
-    async fn save(&self, _: Stretched) -> bool {
+    async fn save(&self, _: PendingCommit) -> bool {
         true
     }
 
@@ -92,7 +94,7 @@ impl World {
 
     pub fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = LocalStore::open(LocalStore::config(&folder.path().join("store"))).unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(&folder.path().join("store"))).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Arc::new(ManualClock::new(START));
         let mut config = EngineConfig::new(folder.path(), compiler());
@@ -127,7 +129,7 @@ impl World {
     }
 
     /// Commits what a run left.
-    pub async fn commit(&self, job: &Job<'_>, ended: Ended) {
+    pub async fn commit(&self, job: &Job<'_>, ended: ActivationResult) {
         let Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
         let node: NodeId = "here".parse().unwrap();
         let owner = Owner { epoch: self.store.begin_life(&node).await.unwrap(), node };
@@ -162,15 +164,15 @@ impl World {
             detached: false,
             lanes: Vec::new(),
         };
-        let commit = StretchCommit {
-            begins: Begins::Fresh { input: Bytes::new() },
+        let commit = RunCommit {
+            begins: CommitStart::Fresh { input: Bytes::new() },
             reads: ended.all.effects.reads,
             writes: ended.all.effects.writes,
             postings: ended.all.effects.postings,
             output: Some(output),
-            ..StretchCommit::of(owner, run, START)
+            ..RunCommit::of(owner, run, START)
         };
-        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), Committed::Done(_)));
+        assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)));
     }
 
     pub async fn deploy(&self, name: &DeploymentName, digest: ComponentDigest) {
@@ -261,11 +263,11 @@ impl Job<'_> {
             head: None,
             fuel_used: self.fuel_used,
             cancel: self.cancel.clone(),
-            sink: Arc::clone(&self.told) as Arc<dyn RunSink>,
+            sink: Arc::clone(&self.told) as Arc<dyn RunChannel>,
         }
     }
 
-    pub async fn run(&self, input: Value) -> Ended {
+    pub async fn run(&self, input: Value) -> ActivationResult {
         self.world.engine.run(self.activation(&input)).await
     }
 
@@ -289,7 +291,7 @@ impl Job<'_> {
     }
 }
 
-pub fn failure(ended: Ended) -> (Failure, Cause) {
+pub fn failure(ended: ActivationResult) -> (Failure, Cause) {
     match ended.outcome {
         Outcome::Failed { failure, cause } => (failure, cause),
         other => panic!("it ended with {other:?}"),

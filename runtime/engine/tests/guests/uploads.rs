@@ -2,23 +2,23 @@
 
 use proptest::prelude::*;
 use tidemill_core::ComponentDigest;
-use tidemill_engine::{CompilerCommand, Refused};
+use tidemill_engine::{CompilerCommand, ComponentRejection};
 
 use crate::support::{World, compiler, workflow};
 
 impl World {
-    async fn admit(&self, bytes: &[u8]) -> Result<tidemill_engine::Admitted, Refused> {
+    async fn admit(&self, bytes: &[u8]) -> Result<tidemill_engine::ComponentInfo, ComponentRejection> {
         let file = self.folder.path().join(format!("upload-{}", ComponentDigest::of(bytes).hex()));
         std::fs::write(&file, bytes).unwrap();
         self.engine.admit(&file, ComponentDigest::of(bytes)).await
     }
 
-    async fn refuse(&self, wat: &str) -> Refused {
+    async fn refuse(&self, wat: &str) -> ComponentRejection {
         self.admit(&wat::parse_str(wat).unwrap()).await.unwrap_err()
     }
 }
 
-fn codes(refused: &Refused) -> Vec<&'static str> {
+fn codes(refused: &ComponentRejection) -> Vec<&'static str> {
     refused.problems.iter().map(|problem| problem.code.as_str()).collect()
 }
 

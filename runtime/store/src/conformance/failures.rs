@@ -8,8 +8,8 @@ use tidemill_core::run::RunState;
 use super::world::{a_and_b, done, going, later, success};
 use crate::Store;
 use crate::records::{
-    FAILURES_OF_RUN, FailedPart, FailureRecord, FeedEvent, PageRequest, ParkedFilter, RetentionPolicy, RunFilter,
-    StretchCommit,
+    FAILURES_OF_RUN, FailedPart, FailureRecord, FeedEvent, PageRequest, ParkedFilter, RetentionPolicy, RunCommit,
+    RunFilter,
 };
 
 fn record(code: &str, part: FailedPart) -> FailureRecord {
@@ -24,7 +24,7 @@ pub(super) async fn failures_are_kept_in_order_within_a_bound(store: Arc<dyn Sto
     for nth in 1..=most + 9 {
         let step = FailedPart::Step { path: "charge".into(), attempt: u32::try_from(nth).expect("a small number") };
         let failures = vec![record(&format!("code-{nth}"), step)];
-        done(&store, StretchCommit { failures, ..StretchCommit::of(owner.clone(), run.clone(), later(nth)) }).await;
+        done(&store, RunCommit { failures, ..RunCommit::of(owner.clone(), run.clone(), later(nth)) }).await;
     }
     let kept = store.failures(run.id).await.expect("the failures");
     let numbers: Vec<u64> = kept.iter().map(|failure| failure.number).collect();
@@ -36,7 +36,7 @@ pub(super) async fn failures_are_kept_in_order_within_a_bound(store: Arc<dyn Sto
     // A failure is bounded whatever its sender says.
     let long = Failure::new("long", "é".repeat(9_000)).with_details(format!("{:?}", "x".repeat(9_000)));
     let failures = vec![FailureRecord { failure: long, ..record("long", FailedPart::Attempt) }];
-    done(&store, StretchCommit { failures, ..StretchCommit::of(owner.clone(), other.clone(), later(9)) }).await;
+    done(&store, RunCommit { failures, ..RunCommit::of(owner.clone(), other.clone(), later(9)) }).await;
     let kept = store.failures(other.id).await.expect("the failures").remove(0).record.failure;
     assert!(kept.message.len() <= 2 << 10 && kept.details.is_none());
 }

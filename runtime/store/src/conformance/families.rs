@@ -18,7 +18,7 @@ use super::Factory;
 use super::sequences::{self, failed};
 use super::world::{NOON, child, deploy, failure, later, name, new_run, owner};
 use crate::Store;
-use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit, TakeOverFilter};
+use crate::records::{NewRun, NewSignal, PageRequest, RecoveryFilter, RetryChange, RunCommit, RunCommitResult};
 
 /// What a sequence is made of. Numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -289,7 +289,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             let Some(to) = model.pick(to, None) else { return Ok(()) };
             model.signal(to, signal);
             let payload = Bytes::copy_from_slice(&[signal]);
-            store.signal(SendSignal { to, name: called(signal), payload, key: None }, NOON).await.map_err(failed)?;
+            store.signal(NewSignal { to, name: called(signal), payload, key: None }, NOON).await.map_err(failed)?;
         }
         Act::Commit { run, leaves, then } => {
             let Some(id) = model.pick(run, Some("running")) else { return Ok(()) };
@@ -304,7 +304,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         Act::Retry { run, from_start } => {
             let Some(id) = model.pick(run, None) else { return Ok(()) };
             let can = ["parked", "failed"].contains(&model.0[&id].state);
-            let retry = Retry { component: None, from_start, now: NOON };
+            let retry = RetryChange { component: None, from_start, now: NOON };
             prop_assert_eq!(store.retry_run(id, retry).await.is_ok(), can);
             if can {
                 model.retry(id, from_start);
@@ -312,7 +312,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
         }
         Act::Restart => {
             *me = owner(store).await;
-            let taken = store.take_over(me, TakeOverFilter::All, 1_000, NOON).await.map_err(failed)?;
+            let taken = store.take_over(me, RecoveryFilter::All, 1_000, NOON).await.map_err(failed)?;
             let running: Vec<_> = model.0.iter().filter(|(_, one)| one.state == "running").map(|(id, _)| *id).collect();
             prop_assert_eq!(taken.iter().map(|taken| taken.run.id).collect::<Vec<_>>(), running);
         }
@@ -329,7 +329,7 @@ async fn commit(
     then: Then,
 ) -> Result<(), TestCaseError> {
     let run = store.run(id).await.map_err(failed)?.expect("a run of the model");
-    let mut commit = StretchCommit::of(me.clone(), run.clone(), NOON);
+    let mut commit = RunCommit::of(me.clone(), run.clone(), NOON);
     // The owner's copy knows of no cancellation but one that it was told of.
     commit.run.cancel = None;
     if leaves.told
@@ -400,7 +400,7 @@ async fn commit(
         && let Some(to) = model.pick(to, None)
     {
         let payload = Bytes::copy_from_slice(&[signal]);
-        commit.signals = vec![SendSignal { to, name: called(signal), payload, key: None }];
+        commit.signals = vec![NewSignal { to, name: called(signal), payload, key: None }];
         model.signal(to, signal);
     }
     if let Some(target) = leaves.cancels.and_then(|number| model.pick(number, None)) {
@@ -420,7 +420,7 @@ async fn commit(
         model.cancel_children(id, model.0[&id].asked.is_some_and(|asked| asked.terminate));
     }
     let answer = store.commit_stretch(commit).await.map_err(failed)?;
-    prop_assert!(matches!(answer, Committed::Done(_)), "{:?}", answer);
+    prop_assert!(matches!(answer, RunCommitResult::Done(_)), "{:?}", answer);
     Ok(())
 }
 

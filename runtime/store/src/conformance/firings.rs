@@ -10,8 +10,8 @@ use super::schedules::{carry_out, change, firing, parked, pause, resume_at, stan
 use super::world::{NOON, claim_one, deploy_with, done, failure, later, name, owner, schedule, scheduled, success};
 use crate::Store;
 use crate::records::{
-    BackfillPart, Fate, FeedEvent, Firing, FiringEntry, NewFiring, Operation, OperationState, PageRequest, Resume,
-    Retry, ScheduleChange, Span, Task,
+    BackfillPart, FeedEvent, FiringCommit, FiringEntry, FiringFate, NewFiring, NominalRange, Operation, OperationState,
+    PageRequest, RetryChange, ScheduleChange, ScheduleResume, Task,
 };
 
 async fn list(store: &Arc<dyn Store>, limit: usize) -> Vec<FiringEntry> {
@@ -19,7 +19,7 @@ async fn list(store: &Arc<dyn Store>, limit: usize) -> Vec<FiringEntry> {
 }
 
 /// Fires `a`'s schedule at its next time.
-async fn next(store: &Arc<dyn Store>, change: impl Fn(&mut Firing)) {
+async fn next(store: &Arc<dyn Store>, change: impl Fn(&mut FiringCommit)) {
     let due = stands(store, "a").await.next.expect("a next time");
     let mut firing = firing(due, due.plus_millis(10));
     change(&mut firing);
@@ -30,7 +30,7 @@ pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: A
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     next(&store, |_| {}).await;
     assert_eq!(list(&store, 9).await, []);
-    let span = Span { first: later(12), last: later(18), count: 4, more: false };
+    let span = NominalRange { first: later(12), last: later(18), count: 4, more: false };
     next(&store, |firing| {
         firing.missed = Some(span);
         firing.firings[0].late = true;
@@ -39,7 +39,7 @@ pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: A
     .await;
     let found = list(&store, 9).await;
     let shown: Vec<_> = found.iter().map(|entry| (entry.fate, entry.first, entry.last, entry.count)).collect();
-    assert_eq!(shown, [(Fate::Late, later(20), later(25), 2), (Fate::Missed, later(12), later(18), 4)]);
+    assert_eq!(shown, [(FiringFate::Late, later(20), later(25), 2), (FiringFate::Missed, later(12), later(18), 4)]);
     assert!(found.iter().all(|entry| entry.seen == later(20)));
     let stands = stands(&store, "a").await;
     assert_eq!((stands.fired, stands.late, stands.missed, stands.listed), (3, 2, 4, 2));
@@ -54,11 +54,11 @@ pub(super) async fn what_did_not_go_as_usual_is_listed_and_nothing_else(store: A
 
 pub(super) async fn what_a_new_spec_cuts_off_is_missed(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
-    let missed = Some(Span { first: later(10), last: later(30), count: 3, more: false });
+    let missed = Some(NominalRange { first: later(10), last: later(30), count: 3, more: false });
     let cut = |spec, next| vec![ScheduleChange { missed, ..change(spec, next) }];
     deploy_with(&store, "a", r#"{"priority":1}"#, cut(2, later(40))).await;
     assert_eq!((stands(&store, "a").await.missed, stands(&store, "a").await.next), (3, Some(later(40))));
-    assert_eq!((list(&store, 9).await[0].fate, list(&store, 9).await[0].count), (Fate::Missed, 3));
+    assert_eq!((list(&store, 9).await[0].fate, list(&store, 9).await[0].count), (FiringFate::Missed, 3));
     // Somebody looked at them meanwhile.
     deploy_with(&store, "a", r#"{"priority":2}"#, cut(3, later(50))).await;
     assert_eq!(stands(&store, "a").await.missed, 3);
@@ -132,10 +132,10 @@ pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
     done(&store, success(&owner, &run)).await;
     assert_eq!(stands(&store, "a").await.failures, 0, "a success begins anew");
     // One that is tried again and fails again is one failure.
-    store.retry_run(first.id, Retry { component: None, from_start: false, now: NOON }).await.expect("a retry");
+    store.retry_run(first.id, RetryChange { component: None, from_start: false, now: NOON }).await.expect("a retry");
     let again = claim_one(&store, &owner, "a").await.run;
     done(&store, parked(&owner, &again)).await;
-    store.retry_run(first.id, Retry { component: None, from_start: false, now: NOON }).await.expect("a retry");
+    store.retry_run(first.id, RetryChange { component: None, from_start: false, now: NOON }).await.expect("a retry");
     let again = claim_one(&store, &owner, "a").await.run;
     done(&store, parked(&owner, &again)).await;
     assert_eq!((stands(&store, "a").await.failures, stands(&store, "a").await.paused), (1, None));
@@ -157,12 +157,12 @@ pub(super) async fn failures_in_a_row_pause_it(store: Arc<dyn Store>) {
 pub(super) async fn what_a_pause_let_pass_is_listed(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     pause(&store).await;
-    let passed = Some(Span { first: later(10), last: later(40), count: 4, more: true });
-    let resume = Resume { passed, ..resume_at(later(40)) };
+    let passed = Some(NominalRange { first: later(10), last: later(40), count: 4, more: true });
+    let resume = ScheduleResume { passed, ..resume_at(later(40)) };
     let resumed = store.resume_schedule(&name("a"), &schedule("often"), resume, later(45)).await.expect("a schedule");
     assert_eq!(resumed.next, Some(later(50)), "what passed does not fire");
     let found = list(&store, 9).await;
-    assert_eq!((found[0].fate, found[0].count, found[0].seen, found[0].more), (Fate::Paused, 4, later(45), true));
+    assert_eq!((found[0].fate, found[0].count, found[0].seen, found[0].more), (FiringFate::Paused, 4, later(45), true));
     assert_eq!(stands(&store, "a").await.missed, 0, "that was somebody's wish");
 }
 

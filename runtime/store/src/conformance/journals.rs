@@ -8,7 +8,7 @@ use tidemill_core::journal::JournalChange;
 use tidemill_core::run::{Run, RunEvent, WaitCondition};
 
 use super::world::{NOON, a_and_b, claim_one, deploy, done, going, owner, start, success};
-use crate::records::{NewRun, PageRequest, Requested, SendSignal, StoredJournal, StretchCommit, TakeOverFilter};
+use crate::records::{NewRun, NewSignal, PageRequest, RecoveryFilter, RunCommit, RunRequestResult, StoredJournal};
 use crate::{Store, StoreError};
 
 fn chunks(texts: &[&'static str]) -> Vec<Bytes> {
@@ -29,10 +29,10 @@ pub(super) async fn a_change_replaces_exactly_what_it_names(store: Arc<dyn Store
     let owner = owner(&store).await;
     let (run, other) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
     assert_eq!(stored(&store, &run).await, (vec![], None));
-    let commit = |journal, head: Option<&'static str>| StretchCommit {
+    let commit = |journal, head: Option<&'static str>| RunCommit {
         journal,
         head: head.map(|head| Bytes::from_static(head.as_bytes())),
-        ..StretchCommit::of(owner.clone(), run.clone(), NOON)
+        ..RunCommit::of(owner.clone(), run.clone(), NOON)
     };
     let steps: [(Option<JournalChange>, Option<&'static str>, &[&'static str]); 7] = [
         (change(0, &["a", "b", "c"]), Some("h"), &["a", "b", "c"]),
@@ -63,7 +63,7 @@ pub(super) async fn a_part_is_read_without_the_rest(store: Arc<dyn Store>) {
     let mut all: Vec<Bytes> = (0..200_u32).map(|at| Bytes::copy_from_slice(&at.to_be_bytes())).collect();
     (all[1], all[3]) = (large.clone(), large);
     let journal = Some(JournalChange { from: 0, chunks: all.clone() });
-    done(&store, StretchCommit { journal, ..StretchCommit::of(owner.clone(), run.clone(), NOON) }).await;
+    done(&store, RunCommit { journal, ..RunCommit::of(owner.clone(), run.clone(), NOON) }).await;
     for (from, limit, expected) in [(0, 0, 0..1), (0, 4, 0..1), (0, 5, 0..2), (1, 20 << 10, 1..2), (1, 30 << 10, 1..4)]
     {
         assert_eq!(part(from, limit).await, all[expected], "{limit} bytes from {from} on");
@@ -88,7 +88,7 @@ pub(super) async fn saving_keeps_what_was_recorded_and_nothing_takes_hold(store:
     let dead = owner(&store).await;
     going(&store, &dead, "a").await;
     let alive = owner(&store).await;
-    let mut run = store.take_over(&alive, TakeOverFilter::All, 1, NOON).await.expect("a takeover").remove(0).run;
+    let mut run = store.take_over(&alive, RecoveryFilter::All, 1, NOON).await.expect("a takeover").remove(0).run;
     assert_eq!(run.takeovers, 1);
     let late = store.save(&dead, &run, change(0, &["x"]), None, vec![]).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }));
@@ -109,14 +109,14 @@ pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn 
     let first = super::world::request(&store, new.clone()).await;
     let run = claim_one(&store, &owner, "a").await.run;
     let children = start(&store, &owner, &run, 1).await;
-    let signal = SendSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None };
+    let signal = NewSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None };
     store.signal(signal, NOON).await.expect("a signal");
     let state = run.state.next(RunEvent::Requeued { not_before: NOON }).expect("a running run can go back");
     let again = Run { state, generation: 2, attempt: 1, ..run.clone() };
-    let commit = StretchCommit {
+    let commit = RunCommit {
         input: Some(Bytes::from_static(b"[2]")),
         journal: Some(JournalChange { from: 0, chunks: vec![] }),
-        ..StretchCommit::of(owner.clone(), again, NOON)
+        ..RunCommit::of(owner.clone(), again, NOON)
     };
     done(&store, commit).await;
     let claimed = claim_one(&store, &owner, "a").await;
@@ -127,7 +127,7 @@ pub(super) async fn continuing_as_new_keeps_what_is_the_runs_own(store: Arc<dyn 
     let known = store.children(first.id, PageRequest::first(9)).await.expect("a list").items;
     assert_eq!(known.iter().map(|child| child.id).collect::<Vec<_>>(), [children[0].id]);
     match store.request_run(NewRun { id: super::world::new_run("a").id, ..new }).await {
-        Ok(Requested::Existing(same)) => assert_eq!(same.id, first.id, "its key is the one it was asked with"),
+        Ok(RunRequestResult::Existing(same)) => assert_eq!(same.id, first.id, "its key is the one it was asked with"),
         other => panic!("{other:?}"),
     }
     let wait = tidemill_core::run::Wait { any_of: vec![WaitCondition::Run(children[0].id)], all: false, until: None };

@@ -6,7 +6,7 @@ use tidemill_core::run::Run;
 
 use super::world::{NOON, deploy, done, going, later, name, owner, success};
 use crate::Store;
-use crate::records::{Committed, LedgerEntry, LedgerLeg, NewPosting, PageRequest};
+use crate::records::{LedgerEntry, LedgerLeg, NewPosting, PageRequest, RunCommitResult};
 
 pub(super) fn posting(run: &Run, external_id: &str, cents: i64) -> NewPosting {
     let leg = |account: &str, minor_units| LedgerLeg { account: account.into(), minor_units };
@@ -40,7 +40,7 @@ pub(super) async fn an_external_id_posts_once(store: Arc<dyn Store>) {
         let mut commit = success(&owner, &run);
         commit.postings = vec![posting(&run, "e", 5)];
         let answer = store.commit_stretch(commit).await.expect("no error");
-        assert_eq!(matches!(answer, Committed::Done(_)), expect_done, "{of}: {answer:?}");
+        assert_eq!(matches!(answer, RunCommitResult::Done(_)), expect_done, "{of}: {answer:?}");
     }
     let known = store.external_id(&name("a"), "e").await.expect("a read");
     assert!(known.posting.is_some());

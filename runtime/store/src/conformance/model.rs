@@ -16,7 +16,7 @@ use tidemill_core::run::{Run, RunEvent};
 use super::Factory;
 use super::sequences::{self, failed};
 use super::world::{NOON, deploy, name, new_run, owner, success};
-use crate::records::{Committed, PageRequest, ReadCheck, RunFilter, StateWrite, StretchCommit, TakeOverFilter};
+use crate::records::{PageRequest, ReadCheck, RecoveryFilter, RunCommit, RunCommitResult, RunFilter, StateWrite};
 use crate::{Store, StoreError};
 
 const KEYS: u8 = 3;
@@ -142,7 +142,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
             commit.run = Run { state, ..going.run.clone() };
             commit.output = None;
             let answer = store.commit_stretch(commit).await.map_err(failed)?;
-            prop_assert!(matches!(answer, Committed::Done(_)), "{:?}", answer);
+            prop_assert!(matches!(answer, RunCommitResult::Done(_)), "{:?}", answer);
             model.queued.push(going.run.id);
         }
         Act::Cancel => {
@@ -157,12 +157,12 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, me: &mut Owner, act: Ac
                 // Until it is taken over, the dead life still owns it; the store cannot tell. Its commit would be true.
                 let stale = StoreError::StaleEpoch { run: left.run.id };
                 prop_assert!(late.is_ok() || late == Err(stale), "a late commit of a dead life");
-                if matches!(late, Ok(Committed::Done(_))) {
+                if matches!(late, Ok(RunCommitResult::Done(_))) {
                     model.ended.insert(left.run.id, "succeeded");
                 }
             }
             model.going.retain(|left| !model.ended.contains_key(&left.run.id));
-            let taken = store.take_over(me, TakeOverFilter::All, 1_000, NOON).await.map_err(failed)?;
+            let taken = store.take_over(me, RecoveryFilter::All, 1_000, NOON).await.map_err(failed)?;
             let mut expected: Vec<_> = model.going.iter().map(|left| left.run.id).collect();
             expected.sort();
             prop_assert_eq!(taken.iter().map(|taken| taken.run.id).collect::<Vec<_>>(), expected);
@@ -176,15 +176,15 @@ async fn end(
     store: &Arc<dyn Store>,
     model: &mut Model,
     going: Going,
-    commit: StretchCommit,
+    commit: RunCommit,
     (of, value, post): (u8, Option<u8>, Option<u8>),
 ) -> Result<(), TestCaseError> {
     let stale = going.read.iter().any(|(of, seen)| model.writes.get(of).copied().unwrap_or_default() != *seen);
     // The sequence posts under one external id: only the first takes hold.
     let doubled = post.is_some() && model.earned_once();
     let answer = store.commit_stretch(commit).await.map_err(failed)?;
-    prop_assert_eq!(matches!(answer, Committed::Conflict { .. }), stale || doubled, "{:?}", answer);
-    if !matches!(answer, Committed::Done(_)) {
+    prop_assert_eq!(matches!(answer, RunCommitResult::Conflict { .. }), stale || doubled, "{:?}", answer);
+    if !matches!(answer, RunCommitResult::Done(_)) {
         model.going.push(Going { reads: vec![], read: vec![], ..going });
         return Ok(());
     }

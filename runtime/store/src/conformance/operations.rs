@@ -11,7 +11,7 @@ use super::world::{
 };
 use crate::Store;
 use crate::error::StoreError;
-use crate::records::{Action, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, SendSignal, Task};
+use crate::records::{Action, NewSignal, Operation, OperationState, PageRequest, RetentionPolicy, RunFilter, Task};
 
 fn operation(id: &str) -> Operation {
     let filter = RunFilter { deployment: Some(name("a")), states: vec!["parked".into()], ..RunFilter::default() };
@@ -76,7 +76,7 @@ pub(super) async fn what_ended_long_ago_is_forgotten_whole(store: Arc<dyn Store>
     for _ in 0..30 {
         let run = going(&store, &owner, "a").await;
         let signal =
-            SendSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: Some("k".into()) };
+            NewSignal { to: run.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: Some("k".into()) };
         store.signal(signal, NOON).await.expect("a signal");
         let mut commit = success(&owner, &run);
         commit.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x"); 200] });

@@ -10,16 +10,18 @@ use tidemill_core::{RunId, Timestamp};
 use super::schedules::{carry_out, change, firing, parked, stands, started};
 use super::world::{NOON, claim_one, deploy_with, done, later, name, owner, request, schedule, scheduled, success};
 use crate::Store;
-use crate::records::{Fate, Fired, Firing, Listed, NewFiring, PageRequest, Requested, RunFilter};
+use crate::records::{
+    FiringCommit, FiringCommitResult, FiringFate, NewFiring, PageRequest, QueueKind, RunFilter, RunRequestResult,
+};
 
-async fn fire(store: &Arc<dyn Store>, firing: Firing) -> Fired {
+async fn fire(store: &Arc<dyn Store>, firing: FiringCommit) -> FiringCommitResult {
     carry_out(store, firing).await.expect("nobody moved it")
 }
 
 /// Fires `a`'s schedule at its next time.
-async fn next(store: &Arc<dyn Store>, overlap: Overlap) -> Fired {
+async fn next(store: &Arc<dyn Store>, overlap: Overlap) -> FiringCommitResult {
     let due = stands(store, "a").await.next.expect("a next time");
-    fire(store, Firing { overlap, ..firing(due, due.plus_millis(10)) }).await
+    fire(store, FiringCommit { overlap, ..firing(due, due.plus_millis(10)) }).await
 }
 
 /// A world with one run of `a`'s schedule in hand.
@@ -55,7 +57,7 @@ pub(super) async fn one_is_skipped_and_says_why(store: Arc<dyn Store>) {
     let skipped = next(&store, Overlap::Skip).await;
     assert_eq!((skipped.fired, skipped.skipped), (vec![], 1));
     let list = store.firing_list(&name("a"), &schedule("often"), PageRequest::first(9)).await.expect("a list").items;
-    assert_eq!((list.len(), list[0].fate, list[0].run), (1, Fate::Skipped, Some(run.id)));
+    assert_eq!((list.len(), list[0].fate, list[0].run), (1, FiringFate::Skipped, Some(run.id)));
     assert_eq!((list[0].first, list[0].code.as_str()), (later(20), "host/overlap-skipped"));
     done(&store, parked(&owner, &run)).await;
     assert_eq!(next(&store, Overlap::Skip).await.fired, [later(30)], "a parked one is in nobody's way");
@@ -70,9 +72,9 @@ pub(super) async fn one_waits_and_the_next_is_dropped(store: Arc<dyn Store>) {
     assert_eq!((dropped.fired, dropped.dropped), (vec![], 1));
     let turn = waiting(&store).await[0];
     let standing = async || store.standing(turn, 9).await.expect("a look").expect("a run");
-    assert_eq!((standing().await.listed, standing().await.turn_after), (Listed::Turn(0), vec![run.id]));
+    assert_eq!((standing().await.listed, standing().await.turn_after), (QueueKind::Turn(0), vec![run.id]));
     assert!(done(&store, success(&owner, &run)).await.ready == [name("a")], "its turn has come");
-    assert_eq!((standing().await.listed, standing().await.turn_after), (Listed::Ready(0), vec![]));
+    assert_eq!((standing().await.listed, standing().await.turn_after), (QueueKind::Ready(0), vec![]));
     assert_eq!((started(&store).await, waiting(&store).await), (vec![turn], vec![]));
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, turn);
     // There is room again.
@@ -86,10 +88,10 @@ pub(super) async fn all_wait_in_order_up_to_the_bound(store: Arc<dyn Store>) {
         next(&store, Overlap::QueueAll).await;
     }
     let due = stands(&store, "a").await.next.expect("a next time");
-    let full = Firing { overlap: Overlap::QueueAll, queue: 3, ..firing(due, later(60)) };
+    let full = FiringCommit { overlap: Overlap::QueueAll, queue: 3, ..firing(due, later(60)) };
     assert_eq!(fire(&store, full).await.dropped, 1);
     let list = store.firing_list(&name("a"), &schedule("often"), PageRequest::first(9)).await.expect("a list").items;
-    assert_eq!((list[0].fate, list[0].code.as_str()), (Fate::Dropped, "host/queue-full"));
+    assert_eq!((list[0].fate, list[0].code.as_str()), (FiringFate::Dropped, "host/queue-full"));
     for nominal in [later(20), later(30), later(40)] {
         done(&store, success(&owner, &run)).await;
         assert_eq!(ready(&store).await, 1, "one at a time");
@@ -133,7 +135,7 @@ pub(super) async fn a_run_by_hand_counts_among_them(store: Arc<dyn Store>) {
     let owner = owner(&store).await;
     let by_hand = scheduled("a", "often", NOON);
     let made = store.trigger_schedule(&schedule("often"), by_hand.clone()).await.expect("a run");
-    assert!(matches!(made, Requested::Created(_)));
+    assert!(matches!(made, RunRequestResult::Created(_)));
     let unknown = store.trigger_schedule(&schedule("other"), scheduled("a", "other", NOON)).await;
     assert!(unknown.is_err());
     assert_eq!(next(&store, Overlap::QueueOne).await.fired.len(), 1);
@@ -182,7 +184,7 @@ pub(super) async fn several_at_once_are_as_one_after_the_other(store: Arc<dyn St
             let times: Vec<_> = (1..=5).map(|n| later(10 * n)).collect();
             let of = |deployment: &str, times: &[Timestamp]| {
                 let firings = times.iter().map(|time| scheduled(deployment, "often", *time));
-                Firing {
+                FiringCommit {
                     deployment: name(deployment),
                     overlap,
                     queue: 2,
@@ -214,7 +216,7 @@ pub(super) async fn no_turn_is_lost_where_a_firing_and_an_end_meet(store: Arc<dy
             let due = stands(&store, "a").await.next.expect("a next time");
             next(&store, overlap).await;
             let run = claim_one(&store, &owner, "a").await.run;
-            let firing = Firing { overlap, ..firing(due.plus_millis(10), due.plus_millis(20)) };
+            let firing = FiringCommit { overlap, ..firing(due.plus_millis(10), due.plus_millis(20)) };
             let (fired, _) = tokio::join!(fire(&store, firing), done(&store, success(&owner, &run)));
             assert_eq!(waiting(&store).await, [], "nobody goes on, so nobody waits");
             assert_eq!((ready(&store).await, fired.fired.len() as u64), (fired.fired.len(), 1 - fired.skipped));

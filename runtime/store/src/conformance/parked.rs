@@ -8,7 +8,7 @@ use tidemill_core::run::RunState;
 
 use super::world::{a_and_b, done, going, later, name, success};
 use crate::Store;
-use crate::records::{PageRequest, ParkedFilter, Retry, RunFilter};
+use crate::records::{PageRequest, ParkedFilter, RetryChange, RunFilter};
 
 pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
@@ -60,7 +60,7 @@ pub(super) async fn what_is_parked_is_listed_and_counted_until_it_goes_on(store:
     assert_eq!(store.runs(any, PageRequest::first(9)).await.expect("a page").items.len(), 2);
 
     // Taken up again, or ended, it is parked no more.
-    store.retry_run(first, Retry { component: None, from_start: false, now: later(5) }).await.expect("a retry");
+    store.retry_run(first, RetryChange { component: None, from_start: false, now: later(5) }).await.expect("a retry");
     store.request_cancel(fourth, false, later(5)).await.expect("a cancellation");
     assert_eq!(listed(of_a).await, BTreeSet::new());
     assert!(store.runs(filter, PageRequest::first(9)).await.expect("a page").items.is_empty());

@@ -7,7 +7,9 @@ use tidemill_core::limits::LOG_PAGE_BYTES;
 use tidemill_core::run::RunState;
 
 use super::world::{NOON, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, success};
-use crate::records::{LogLevel, LogLine, LogPage, NewRun, PageRequest, Requested, Retry, RunFilter, TakeOverFilter};
+use crate::records::{
+    LogLevel, LogLine, LogPage, NewRun, PageRequest, RecoveryFilter, RetryChange, RunFilter, RunRequestResult,
+};
 use crate::{Store, StoreError};
 
 fn keyed(key: &str) -> NewRun {
@@ -18,7 +20,7 @@ pub(super) async fn a_key_makes_one_run(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let requests = (0..20).map(|_| store.request_run(keyed("k")));
     let answers = futures_util::future::join_all(requests).await;
-    let created = answers.iter().filter(|answer| matches!(answer, Ok(Requested::Created(_)))).count();
+    let created = answers.iter().filter(|answer| matches!(answer, Ok(RunRequestResult::Created(_)))).count();
     assert_eq!(created, 1);
     let all = store.runs(RunFilter::default(), PageRequest::first(100)).await.expect("a list").items;
     assert_eq!(all.len(), 1);
@@ -91,19 +93,19 @@ pub(super) async fn a_takeover_can_leave_suspects_out(store: Arc<dyn Store>) {
     let dead = owner(&store).await;
     let old = going(&store, &dead, "a").await;
     let second = owner(&store).await;
-    store.take_over(&second, TakeOverFilter::All, 10, NOON).await.expect("a takeover");
+    store.take_over(&second, RecoveryFilter::All, 10, NOON).await.expect("a takeover");
     let new = going(&store, &second, "a").await;
     let alive = owner(&store).await;
     let taken = async |which| -> Vec<_> {
         let taken = store.take_over(&alive, which, 10, NOON).await.expect("a takeover");
         taken.into_iter().map(|claimed| (claimed.run.id, claimed.run.takeovers)).collect()
     };
-    assert_eq!(taken(TakeOverFilter::Except(2)).await, [(new.id, 1)]);
-    assert_eq!(taken(TakeOverFilter::Except(2)).await, []);
+    assert_eq!(taken(RecoveryFilter::Except(2)).await, [(new.id, 1)]);
+    assert_eq!(taken(RecoveryFilter::Except(2)).await, []);
     let left = store.run(old.id).await.expect("a read").expect("the run");
     assert_eq!(left.takeovers, 1, "a takeover that did not happen is not counted");
-    assert_eq!(taken(TakeOverFilter::Only(1)).await, []);
-    assert_eq!(taken(TakeOverFilter::Only(2)).await, [(old.id, 2)]);
+    assert_eq!(taken(RecoveryFilter::Only(1)).await, []);
+    assert_eq!(taken(RecoveryFilter::Only(2)).await, [(old.id, 2)]);
 }
 
 pub(super) async fn what_a_dead_life_left_is_taken_over_once(store: Arc<dyn Store>) {
@@ -112,11 +114,11 @@ pub(super) async fn what_a_dead_life_left_is_taken_over_once(store: Arc<dyn Stor
     let run = going(&store, &dead, "a").await;
     let alive = owner(&store).await;
     let mine = going(&store, &alive, "a").await;
-    let taken = store.take_over(&alive, TakeOverFilter::All, 10, NOON).await.expect("a takeover");
+    let taken = store.take_over(&alive, RecoveryFilter::All, 10, NOON).await.expect("a takeover");
     assert_eq!(taken.len(), 1, "its own are left alone");
     assert_eq!((taken[0].run.id, taken[0].run.takeovers), (run.id, 1));
     assert_ne!(run.id, mine.id);
-    assert_eq!(store.take_over(&alive, TakeOverFilter::All, 10, NOON).await, Ok(vec![]));
+    assert_eq!(store.take_over(&alive, RecoveryFilter::All, 10, NOON).await, Ok(vec![]));
     let late = store.commit_stretch(success(&dead, &run)).await;
     assert_eq!(late, Err(StoreError::StaleEpoch { run: run.id }), "the dead one's commit comes too late");
     done(&store, success(&alive, &taken[0].run)).await;
@@ -167,7 +169,7 @@ pub(super) async fn an_ended_run_accepts_nothing(store: Arc<dyn Store>) {
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let run = going(&store, &owner, "a").await;
-    let retry = Retry { component: None, from_start: false, now: NOON };
+    let retry = RetryChange { component: None, from_start: false, now: NOON };
     let running = store.retry_run(run.id, retry).await;
     assert!(matches!(running, Err(StoreError::IllegalTransition(_))), "a running one is its owner's");
     let mut parked = success(&owner, &run);

@@ -11,13 +11,13 @@ use super::world::{NOON, claim_one, deploy_with, done, failure, later, name, own
 use crate::Store;
 use crate::error::StoreError;
 use crate::records::{
-    DueSchedule, Fired, Firing, NewFiring, PageRequest, Pause, Replan, Resume, Retry, Schedule, ScheduleChange,
-    StretchCommit, Times, Upcoming,
+    DueSchedule, FiringCommit, FiringCommitResult, FiringTimes, NewFiring, NextFiring, PageRequest, Pause, RetryChange,
+    RunCommit, Schedule, ScheduleChange, ScheduleReplan, ScheduleResume,
 };
 
 /// A nominal time every ten milliseconds.
-fn times() -> Times {
-    Times::new(|after| Some(Timestamp::from_millis((after.as_millis() / 10 + 1) * 10).into()))
+fn times() -> FiringTimes {
+    FiringTimes::new(|after| Some(Timestamp::from_millis((after.as_millis() / 10 + 1) * 10).into()))
 }
 
 pub(super) fn change(spec: u64, next: Timestamp) -> ScheduleChange {
@@ -33,8 +33,8 @@ pub(super) fn change(spec: u64, next: Timestamp) -> ScheduleChange {
 }
 
 /// One firing of `a`'s schedule `often`.
-pub(super) fn firing(due: Timestamp, next: Timestamp) -> Firing {
-    Firing {
+pub(super) fn firing(due: Timestamp, next: Timestamp) -> FiringCommit {
+    FiringCommit {
         deployment: name("a"),
         name: schedule("often"),
         revision: Revision::new(1),
@@ -49,11 +49,11 @@ pub(super) fn firing(due: Timestamp, next: Timestamp) -> Firing {
 }
 
 /// Carries a firing out at its nominal time, with the revision that the schedule has.
-pub(super) async fn carry_out(store: &Arc<dyn Store>, firing: Firing) -> Option<Fired> {
+pub(super) async fn carry_out(store: &Arc<dyn Store>, firing: FiringCommit) -> Option<FiringCommitResult> {
     let stored = store.schedule(&firing.deployment, &firing.name).await.expect("a read");
     let revision = stored.map_or(firing.revision, |stored| stored.revision);
     let now = firing.at;
-    store.fire(Firing { revision, ..firing }, now).await.expect("a firing")
+    store.fire(FiringCommit { revision, ..firing }, now).await.expect("a firing")
 }
 
 /// Pauses `a`'s schedule.
@@ -63,8 +63,8 @@ pub(super) async fn pause(store: &Arc<dyn Store>) {
 }
 
 /// What resumes it with that next time.
-pub(super) fn resume_at(next: Timestamp) -> Resume {
-    Resume { next: Some(next.into()), times: times(), passed: None }
+pub(super) fn resume_at(next: Timestamp) -> ScheduleResume {
+    ScheduleResume { next: Some(next.into()), times: times(), passed: None }
 }
 
 /// The schedule as it stands.
@@ -73,7 +73,7 @@ pub(super) async fn stands(store: &Arc<dyn Store>, deployment: &str) -> Schedule
 }
 
 /// Whether it took hold.
-async fn fires(store: &Arc<dyn Store>, firing: Firing) -> bool {
+async fn fires(store: &Arc<dyn Store>, firing: FiringCommit) -> bool {
     carry_out(store, firing).await.is_some()
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn no_change_sets_a_time_that_was_dealt_with(store: Arc<dyn Sto
     assert_eq!(stands(&store, "a").await.next, Some(later(20)));
     // One that was skipped was dealt with as well, and so was one that a pause let pass.
     let owner = owner(&store).await;
-    let skipped = Firing { overlap: Overlap::Skip, ..firing(later(20), later(30)) };
+    let skipped = FiringCommit { overlap: Overlap::Skip, ..firing(later(20), later(30)) };
     assert_eq!(carry_out(&store, skipped).await.expect("it is due").skipped, 1);
     deploy_with(&store, "a", r#"{"priority":2}"#, vec![change(3, later(20))]).await;
     assert_eq!(stands(&store, "a").await.next, Some(later(30)));
@@ -159,21 +159,22 @@ pub(super) async fn a_look_with_the_words_of_another_revision_does_nothing(store
     let before = firing(later(10), later(20));
     deploy_with(&store, "a", r#"{"priority":1}"#, vec![change(1, later(10))]).await;
     assert_eq!(store.fire(before.clone(), later(10)).await, Ok(None));
-    let now = Firing { revision: Revision::new(2), ..before };
+    let now = FiringCommit { revision: Revision::new(2), ..before };
     assert!(store.fire(now, later(10)).await.expect("a firing").is_some());
 }
 
 pub(super) async fn a_firing_is_due_when_its_jitter_is_over(store: Arc<dyn Store>) {
-    let jittered = |at: u64, due: u64| Some(Upcoming { at: later(at), due: later(due) });
+    let jittered = |at: u64, due: u64| Some(NextFiring { at: later(at), due: later(due) });
     deploy_with(&store, "a", "{}", vec![ScheduleChange { next: jittered(10, 17), ..change(1, NOON) }]).await;
     assert_eq!((store.due_schedules(later(16), 9).await, store.next_due().await), (Ok(vec![]), Ok(Some(later(17)))));
     let due = store.due_schedules(later(17), 9).await.expect("a list");
     assert_eq!((due.len(), due[0].at, due[0].due), (1, later(10), later(17)));
     // One that an older release placed at its nominal time is placed again, and does not fire before.
-    let early = Firing { firings: vec![], through: later(9), next: jittered(10, 18), ..firing(later(10), later(10)) };
-    assert_eq!(carry_out(&store, early).await, Some(Fired::default()));
+    let early =
+        FiringCommit { firings: vec![], through: later(9), next: jittered(10, 18), ..firing(later(10), later(10)) };
+    assert_eq!(carry_out(&store, early).await, Some(FiringCommitResult::default()));
     assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(18))), Some(later(10))));
-    let next = Firing { next: jittered(20, 26), ..firing(later(10), later(20)) };
+    let next = FiringCommit { next: jittered(20, 26), ..firing(later(10), later(20)) };
     assert_eq!(carry_out(&store, next).await.expect("it is due").fired, [later(10)]);
     assert_eq!((store.next_due().await, stands(&store, "a").await.next), (Ok(Some(later(26))), Some(later(20))));
     // A pause and the end of its deployment reach it in between.
@@ -187,7 +188,7 @@ pub(super) async fn a_firing_is_due_when_its_jitter_is_over(store: Arc<dyn Store
 pub(super) async fn a_next_time_is_set_anew_unless_it_has_moved_on(store: Arc<dyn Store>) {
     deploy_with(&store, "a", "{}", vec![change(1, later(10))]).await;
     assert!(fires(&store, firing(later(10), later(20))).await);
-    let replan = |seen: u64, next: u64, through: Option<Timestamp>| Replan {
+    let replan = |seen: u64, next: u64, through: Option<Timestamp>| ScheduleReplan {
         deployment: name("a"),
         name: schedule("often"),
         revision: Revision::new(1),
@@ -220,7 +221,7 @@ pub(super) async fn unended_firings_are_known(store: Arc<dyn Store>) {
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, parked(&owner, &run)).await;
     assert_eq!(unended().await, 0, "a parked one does not count");
-    store.retry_run(run.id, Retry { component: None, from_start: false, now: NOON }).await.expect("a retry");
+    store.retry_run(run.id, RetryChange { component: None, from_start: false, now: NOON }).await.expect("a retry");
     assert_eq!(started(&store).await, [run.id], "one that is tried again does");
 }
 
@@ -230,7 +231,7 @@ pub(super) async fn started(store: &Arc<dyn Store>) -> Vec<RunId> {
 }
 
 /// The commit that sets a running run aside.
-pub(super) fn parked(owner: &Owner, run: &Run) -> StretchCommit {
+pub(super) fn parked(owner: &Owner, run: &Run) -> RunCommit {
     let mut parked = success(owner, run);
     parked.run.state = RunState::Parked(failure());
     parked.run.ended_at = None;

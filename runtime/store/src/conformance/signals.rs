@@ -8,14 +8,14 @@ use tidemill_core::run::{Wait, WaitCondition};
 
 use super::world::{NOON, claim_one, deploy, done, going, later, owner, success, suspended};
 use crate::records::{
-    Committed, INBOX_BYTES, INBOX_SIGNALS, PageRequest, ReadCheck, SIGNAL_BYTES, SendSignal, Signalled, StretchCommit,
-    Undelivered, Version,
+    INBOX_BYTES, INBOX_SIGNALS, NewSignal, PageRequest, ReadCheck, RunCommit, RunCommitResult, SIGNAL_BYTES,
+    SignalReceipt, UndeliveredSignal, Version,
 };
 use crate::{Store, StoreError};
 
-fn signal(to: RunId, name: &str, payload: &str, key: Option<&str>) -> SendSignal {
+fn signal(to: RunId, name: &str, payload: &str, key: Option<&str>) -> NewSignal {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    SendSignal { to, name: name.into(), payload, key: key.map(str::to_owned) }
+    NewSignal { to, name: name.into(), payload, key: key.map(str::to_owned) }
 }
 
 async fn first(store: &Arc<dyn Store>, run: RunId, name: &str, after: Option<u64>) -> Option<(u64, String)> {
@@ -37,7 +37,7 @@ pub(super) async fn they_lie_in_the_order_of_arrival_until_they_are_taken(store:
     assert_eq!(first(&store, run.id, "x", Some(third)).await, None);
     assert_eq!(first(&store, run.id, "z", None).await, None);
     assert_eq!(store.inbox(run.id, "y", None).await.expect("a read").expect("a signal").at, later(5));
-    let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
     commit.taken = vec![place];
     done(&store, commit).await;
     assert_eq!(first(&store, run.id, "x", None).await, Some((third, "3".into())));
@@ -49,14 +49,14 @@ pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
     let owner = owner(&store).await;
     let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
     let keyed = signal(run.id, "x", "1", Some("k"));
-    assert!(matches!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Accepted(_))));
-    assert_eq!(store.signal(keyed.clone(), NOON).await, Ok(Signalled::Duplicate));
+    assert!(matches!(store.signal(keyed.clone(), NOON).await, Ok(SignalReceipt::Accepted(_))));
+    assert_eq!(store.signal(keyed.clone(), NOON).await, Ok(SignalReceipt::Duplicate));
     for other in [signal(run.id, "y", "1", Some("k")), signal(run.id, "x", "2", Some("k"))] {
         assert_eq!(store.signal(other, NOON).await, Err(StoreError::SignalKeyMismatch { run: run.id }));
     }
     // A sender's keys are not a caller's.
     for _ in 0..2 {
-        let mut commit = StretchCommit::of(owner.clone(), sender.clone(), NOON);
+        let mut commit = RunCommit::of(owner.clone(), sender.clone(), NOON);
         commit.signals = vec![keyed.clone()];
         done(&store, commit).await;
     }
@@ -68,7 +68,7 @@ pub(super) async fn the_same_key_comes_once(store: Arc<dyn Store>) {
     done(&store, commit).await;
     assert_eq!(
         store.signal(keyed, NOON).await,
-        Ok(Signalled::Duplicate),
+        Ok(SignalReceipt::Duplicate),
         "it had come, though the run has ended since"
     );
     let other = store.signal(signal(run.id, "y", "1", Some("k")), NOON).await;
@@ -80,14 +80,14 @@ pub(super) async fn nobody_gets_one_after_his_end(store: Arc<dyn Store>) {
     let owner = owner(&store).await;
     let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
     done(&store, success(&owner, &run)).await;
-    assert_eq!(store.signal(signal(run.id, "x", "1", None), NOON).await, Ok(Signalled::Ended));
+    assert_eq!(store.signal(signal(run.id, "x", "1", None), NOON).await, Ok(SignalReceipt::Ended));
     let nobody = RunId::new(NOON, u128::MAX);
     let missing = store.signal(signal(nobody, "x", "1", None), NOON).await;
     assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
     let mut commit = success(&owner, &sender);
     commit.signals = vec![signal(run.id, "x", "1", Some("1")), signal(nobody, "y", "1", Some("2"))];
     let undelivered = done(&store, commit).await.undelivered;
-    let expected = [(run.id, "x"), (nobody, "y")].map(|(to, name)| Undelivered { to, name: name.into() });
+    let expected = [(run.id, "x"), (nobody, "y")].map(|(to, name)| UndeliveredSignal { to, name: name.into() });
     assert_eq!(undelivered, expected);
     assert_eq!(first(&store, run.id, "x", None).await, None);
 }
@@ -99,10 +99,10 @@ pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
     let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
     let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(many.id, "x", "1", None), NOON));
     for sent in futures_util::future::join_all(sends).await {
-        assert!(matches!(sent, Ok(Signalled::Accepted(_))));
+        assert!(matches!(sent, Ok(SignalReceipt::Accepted(_))));
     }
     assert!(full(store.signal(signal(many.id, "x", "1", None), NOON).await));
-    let mut commit = StretchCommit::of(owner.clone(), many.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), many.clone(), NOON);
     commit.taken = vec![3];
     done(&store, commit).await;
     assert!(!full(store.signal(signal(many.id, "x", "1", None), NOON).await), "taking one makes room");
@@ -122,7 +122,7 @@ pub(super) async fn an_inbox_has_bounds(store: Arc<dyn Store>) {
     let sender = going(&store, &owner, "a").await;
     let mut commit = success(&owner, &sender);
     commit.signals = vec![signal(large.id, "x", &payload, Some("1"))];
-    assert!(full(store.commit_stretch(commit).await.map(|_| Signalled::Ended)));
+    assert!(full(store.commit_stretch(commit).await.map(|_| SignalReceipt::Ended)));
     assert_eq!(store.run(sender.id).await, Ok(Some(sender)));
 }
 
@@ -131,12 +131,12 @@ pub(super) async fn a_refused_stretch_sends_and_takes_none(store: Arc<dyn Store>
     let owner = owner(&store).await;
     let (run, sender) = (going(&store, &owner, "a").await, going(&store, &owner, "a").await);
     store.signal(signal(sender.id, "x", "1", None), NOON).await.expect("a signal");
-    let mut commit = StretchCommit::of(owner.clone(), sender.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), sender.clone(), NOON);
     commit.signals = vec![signal(run.id, "x", "1", Some("1"))];
     commit.taken = vec![0];
     commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
     let refused = store.commit_stretch(commit).await.expect("no error");
-    assert!(matches!(refused, Committed::Conflict { read: 0, .. }), "{refused:?}");
+    assert!(matches!(refused, RunCommitResult::Conflict { read: 0, .. }), "{refused:?}");
     assert_eq!(first(&store, run.id, "x", None).await, None);
     assert!(first(&store, sender.id, "x", None).await.is_some());
 }
@@ -147,14 +147,14 @@ pub(super) async fn an_awaited_signal_finds_room_in_a_full_inbox(store: Arc<dyn 
     let run = going(&store, &owner, "a").await;
     let sends = (0..INBOX_SIGNALS).map(|_| store.signal(signal(run.id, "noise", "1", None), NOON));
     for sent in futures_util::future::join_all(sends).await {
-        assert!(matches!(sent, Ok(Signalled::Accepted(_))));
+        assert!(matches!(sent, Ok(SignalReceipt::Accepted(_))));
     }
     let full = |refused| matches!(refused, Err(StoreError::InboxFull { .. }));
     assert!(full(store.signal(signal(run.id, "paid", "1", None), NOON).await), "nothing waits for it yet");
     let any_of = vec![WaitCondition::Signal("paid".into()), WaitCondition::Signal("late".into())];
     done(&store, suspended(&owner, &run, Wait { any_of, ..Wait::default() })).await;
     assert!(full(store.signal(signal(run.id, "noise", "1", None), NOON).await));
-    assert!(matches!(store.signal(signal(run.id, "paid", "2", None), NOON).await, Ok(Signalled::Accepted(_))));
+    assert!(matches!(store.signal(signal(run.id, "paid", "2", None), NOON).await, Ok(SignalReceipt::Accepted(_))));
     assert!(full(store.signal(signal(run.id, "paid", "3", None), NOON).await), "one of them is enough to go on");
     assert_eq!(first(&store, run.id, "paid", None).await.map(|(_, payload)| payload), Some("2".to_owned()));
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, run.id, "it was woken");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::world::{NOON, deploy, done, going, later, name, owner, success};
-use crate::records::{Committed, FeedEvent, ReadCheck, StateEdit, StateEdited, StateWrite, Version};
+use crate::records::{FeedEvent, ReadCheck, RunCommitResult, StateEdit, StateEditResult, StateWrite, Version};
 use crate::{Store, StoreError};
 
 fn edit(key: &str, value: Option<&'static str>) -> StateEdit {
@@ -29,7 +29,7 @@ pub(super) async fn an_edit_takes_hold_and_is_on_the_feed(store: Arc<dyn Store>)
     assert!(replaced.existed && replaced.version > set.version);
     assert_eq!(store.state(&name("a"), "n").await.expect("a read").value, Some(long));
     let deleted = store.edit_state(edit("n", None)).await;
-    assert_eq!(deleted, Ok(StateEdited { version: Version::ABSENT, existed: true }));
+    assert_eq!(deleted, Ok(StateEditResult { version: Version::ABSENT, existed: true }));
     let feed = store.feed(0, 100).await.expect("a feed");
     let told: Vec<_> = feed
         .iter()
@@ -74,7 +74,7 @@ pub(super) async fn a_run_that_read_what_was_edited_conflicts(store: Arc<dyn Sto
         commit.writes = vec![StateWrite { key: "n".into(), value: Some(Bytes::from_static(b"2")) }];
         store.edit_state(edit("n", value)).await.expect("an edit");
         let refused = store.commit_stretch(commit.clone()).await.expect("an answer");
-        assert!(matches!(&refused, Committed::Conflict { read: 0, .. }), "{refused:?}");
+        assert!(matches!(&refused, RunCommitResult::Conflict { read: 0, .. }), "{refused:?}");
         commit.reads = vec![];
         done(&store, commit).await;
     }

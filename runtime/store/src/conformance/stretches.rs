@@ -8,7 +8,7 @@ use tidemill_core::ids::Owner;
 
 use super::world::{NOON, deploy, done, fresh, going, later, name, new_run, owner, success};
 use crate::records::{
-    Begins, Committed, NewRun, ReadCheck, ScanRequest, StateWrite, StretchCommit, TakeOverFilter, Version,
+    CommitStart, NewRun, ReadCheck, RecoveryFilter, RunCommit, RunCommitResult, ScanRequest, StateWrite, Version,
 };
 use crate::{Store, StoreError};
 
@@ -37,11 +37,11 @@ pub(super) async fn two_that_read_the_same_do_not_both_write(store: Arc<dyn Stor
     let second = commits.pop().expect("two");
     done(&store, commits.remove(0)).await;
     let refused = store.commit_stretch(second.clone()).await.expect("no error");
-    assert!(matches!(refused, Committed::Conflict { .. }), "{refused:?}");
+    assert!(matches!(refused, RunCommitResult::Conflict { .. }), "{refused:?}");
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"1")));
     // Done again with what is there now, it takes hold.
     let (_, check) = read(&store, &name("a"), "n").await;
-    done(&store, StretchCommit { reads: vec![check], ..second }).await;
+    done(&store, RunCommit { reads: vec![check], ..second }).await;
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"2")));
 }
 
@@ -63,21 +63,21 @@ pub(super) async fn a_turn_is_handed_on_and_what_is_read_then_holds_for_whoever_
         assert!(handed_on.await.is_err(), "the turn is dropped");
     }
     for answer in answers {
-        assert!(matches!(answer.await.expect("no panic"), Ok(Committed::Done(_))));
+        assert!(matches!(answer.await.expect("no panic"), Ok(RunCommitResult::Done(_))));
     }
     assert_eq!(store.state(&name("a"), "n").await.expect("a read"), newest().await);
     // It is handed on too where nothing takes hold.
     let run = going(&store, &owner, "a").await;
     let stale = ReadCheck::State { key: "n".into(), version: Version::ABSENT };
-    let conflict = StretchCommit { reads: vec![stale], ..success(&owner, &run) };
+    let conflict = RunCommit { reads: vec![stale], ..success(&owner, &run) };
     let other = Owner { node: "other".parse().expect("a node"), ..owner.clone() };
-    let elsewhere = StretchCommit { owner: other, ..success(&owner, &run) };
+    let elsewhere = RunCommit { owner: other, ..success(&owner, &run) };
     for (commit, key) in [(conflict, Some("n")), (elsewhere, None)] {
         let (turn, handed_on) = tokio::sync::oneshot::channel::<()>();
         let answer = store.commit_stretch_in_turn(commit, Box::new(turn)).await;
         assert!(handed_on.await.is_err());
         match (answer, key) {
-            (Ok(Committed::Conflict { read: 0, key: found, .. }), Some(_)) => assert_eq!(found.as_deref(), key),
+            (Ok(RunCommitResult::Conflict { read: 0, key: found, .. }), Some(_)) => assert_eq!(found.as_deref(), key),
             (Err(StoreError::StaleEpoch { .. }), None) => {}
             other => panic!("{other:?}"),
         }
@@ -109,7 +109,7 @@ pub(super) async fn a_scan_sees_what_came_between(store: Arc<dyn Store>) {
         let mut commit = success(&owner, &scanner);
         commit.reads = vec![check.clone()];
         let answer = store.commit_stretch(commit).await.expect("no error");
-        assert_eq!(matches!(answer, Committed::Conflict { .. }), conflict, "after a write to {between}");
+        assert_eq!(matches!(answer, RunCommitResult::Conflict { .. }), conflict, "after a write to {between}");
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn a_refused_one_leaves_nothing(store: Arc<dyn Store>) {
     commit.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
     commit.writes = vec![write("n", b"1")];
     commit.postings = vec![super::ledger::posting(&run, "e", 5)];
-    assert!(matches!(store.commit_stretch(commit).await, Ok(Committed::Conflict { .. })));
+    assert!(matches!(store.commit_stretch(commit).await, Ok(RunCommitResult::Conflict { .. })));
     assert_eq!(store.run(run.id).await, before);
     assert_eq!(store.output(run.id).await, Ok(None));
     assert_eq!(store.state(&name("a"), "n").await.expect("a read").version, Version::ABSENT);
@@ -136,7 +136,7 @@ pub(super) async fn a_stale_epoch_is_refused(store: Arc<dyn Store>) {
     let dead = owner(&store).await;
     let run = going(&store, &dead, "a").await;
     let alive = owner(&store).await;
-    store.take_over(&alive, TakeOverFilter::All, 1, NOON).await.expect("a takeover");
+    store.take_over(&alive, RecoveryFilter::All, 1, NOON).await.expect("a takeover");
     let mut commit = success(&dead, &run);
     commit.writes = vec![write("n", b"1")];
     assert_eq!(store.commit_stretch(commit).await, Err(StoreError::StaleEpoch { run: run.id }));
@@ -159,12 +159,12 @@ pub(super) async fn a_fresh_run_loses_its_key_to_the_first(store: Arc<dyn Store>
     let mut commit = fresh(&owner, &second);
     commit.writes = vec![write("n", b"second")];
     match store.commit_stretch(commit.clone()).await.expect("no error") {
-        Committed::KeyTaken(winner) => assert_eq!(winner.id, first.id),
+        RunCommitResult::KeyTaken(winner) => assert_eq!(winner.id, first.id),
         other => panic!("{other:?}"),
     }
     assert_eq!(store.run(second.id).await, Ok(None));
     assert_eq!(read(&store, &name("a"), "n").await.0, Some(Bytes::from_static(b"first")));
-    commit.begins = Begins::Fresh { input: Bytes::from_static(b"[1]") };
+    commit.begins = CommitStart::Fresh { input: Bytes::from_static(b"[1]") };
     assert_eq!(store.commit_stretch(commit).await, Err(StoreError::KeyMismatch { run: first.id }));
     assert_eq!(store.input(first.id).await, Ok(Some(first.input)));
     assert_eq!(store.output(first.id).await, Ok(Some(Bytes::from_static(b"null"))));

@@ -10,8 +10,8 @@ use super::topics::{payloads, publish, topic};
 use super::world::{NOON, a_and_b, component, digest, later, name, new_run, version};
 use crate::Store;
 use crate::records::{
-    Behind, Delivery, Event, EventPolicy, FeedEvent, NewRun, Operation, OperationState, PageRequest, Pause,
-    PutDeployment, Replayed, RunFilter, Subscription, SubscriptionChange, Task,
+    DeliveryCommit, Event, EventPolicy, FeedEvent, NewRun, Operation, OperationState, PageRequest, Pause,
+    PutDeployment, ReplayCommit, RunFilter, Subscription, SubscriptionChange, SubscriptionLag, Task,
 };
 
 fn named(text: &str) -> SubscriptionName {
@@ -37,7 +37,7 @@ async fn subscribe(store: &Arc<dyn Store>, number: u32, subscriptions: Vec<Subsc
     store.put_deployment(put).await.expect("a deployment").revision
 }
 
-async fn behind(store: &Arc<dyn Store>, of: &str) -> Option<Behind> {
+async fn behind(store: &Arc<dyn Store>, of: &str) -> Option<SubscriptionLag> {
     store.behind(&name("a"), &named("s"), &topic(of)).await.expect("a read")
 }
 
@@ -59,9 +59,9 @@ fn run_for(event: &Event) -> NewRun {
     NewRun { trigger, input: event.payload.clone(), ..new_run("a") }
 }
 
-fn delivery(revision: Revision, events: &[Event], keep: impl Fn(&Event) -> bool) -> Delivery {
+fn delivery(revision: Revision, events: &[Event], keep: impl Fn(&Event) -> bool) -> DeliveryCommit {
     let (first, last) = (&events[0], &events[events.len() - 1]);
-    Delivery {
+    DeliveryCommit {
         deployment: name("a"),
         subscription: named("s"),
         revision,
@@ -109,7 +109,7 @@ pub(super) async fn it_is_given_each_event_once_and_in_order(store: Arc<dyn Stor
     let rest = waiting(&store, "x.a").await;
     assert_eq!(store.deliver(delivery(revision, &rest, |_| true)).await, Ok(true));
     let beyond =
-        Delivery { from: rest[1].position + 1, to: rest[1].position + 2, ..delivery(revision, &rest, |_| true) };
+        DeliveryCommit { from: rest[1].position + 1, to: rest[1].position + 2, ..delivery(revision, &rest, |_| true) };
     assert_eq!(store.deliver(beyond).await, Ok(false), "there is none");
     assert_eq!(given(&store).await, ["0", "2", "3", "4"]);
     assert_eq!(behind(&store, "other").await, None);
@@ -182,7 +182,7 @@ pub(super) async fn a_paused_or_changed_deployment_is_given_nothing(store: Arc<d
     store.pause_deployment(&name("a"), None, NOON).await.expect("a resumption");
     let next = subscribe(&store, 2, vec![change("x", SubscriptionStart::Now)]).await;
     assert_eq!(store.deliver(delivery.clone()).await, Ok(false));
-    assert_eq!(store.deliver(Delivery { revision: next, ..delivery }).await, Ok(true));
+    assert_eq!(store.deliver(DeliveryCommit { revision: next, ..delivery }).await, Ok(true));
     assert_eq!(given(&store).await, ["1"]);
 }
 
@@ -210,7 +210,7 @@ pub(super) async fn a_paused_one_is_given_nothing_and_stands_where_it_stood(stor
     );
     let all = delivery(revision, &events, |_| true);
     assert_eq!(store.deliver(all.clone()).await, Ok(false));
-    let other = Delivery { subscription: named("t"), ..all.clone() };
+    let other = DeliveryCommit { subscription: named("t"), ..all.clone() };
     assert_eq!(store.deliver(other).await, Ok(true), "another of its deployment goes on");
     // Events are kept no longer for it.
     let policy = EventPolicy { published_before: Some(later(1)), keep: None };
@@ -305,7 +305,7 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
         let to = events.last().expect("an event").position + 1;
         let operation = Operation { done: begun.done + 1, ..begun.clone() };
         let runs = events.iter().map(run_for).collect();
-        let done = Replayed { operation, part: crate::records::Replay { to, ..part }, runs };
+        let done = ReplayCommit { operation, part: crate::records::SubscriptionReplay { to, ..part }, runs };
         assert_eq!(store.replay(done.clone()).await, Ok(true));
         assert_eq!(store.replay(done).await, Ok(false), "each part once");
         again.extend(payloads(&events).into_iter().map(str::to_owned));
@@ -322,7 +322,7 @@ pub(super) async fn a_replay_gives_again_what_was_given_and_once(store: Arc<dyn 
     // One that is cancelled gives nothing more.
     let cancelled = store.cancel_operation("ranged", later(9)).await.expect("it is there");
     assert_eq!((cancelled.state, store.next_replay("ranged").await), (OperationState::Cancelled, Ok(None)));
-    let late = Replayed { operation: Operation { id: "ranged".into(), ..replay(NOON, None) }, part, runs: vec![] };
+    let late = ReplayCommit { operation: Operation { id: "ranged".into(), ..replay(NOON, None) }, part, runs: vec![] };
     assert_eq!(store.replay(late).await, Ok(false));
     let task = Task::Replay { deployment: name("a"), subscription: named("t"), since: NOON, until: None };
     let elsewhere = Operation { id: "else".into(), task, ..replay(NOON, None) };

@@ -7,8 +7,8 @@ use tidemill_core::{EventId, Timestamp, Topic};
 
 use super::world::{NOON, deploy, done, going, later, name, owner, success};
 use crate::records::{
-    Committed, Event, EventPolicy, ExpiredEvents, NewEvent, PageRequest, Publish, Published, Publisher, ReadCheck,
-    StretchCommit, Version,
+    Event, EventPolicy, ExpiredEvents, NewEvent, NewPublication, PageRequest, PublishOutcome, Publisher, ReadCheck,
+    RunCommit, RunCommitResult, Version,
 };
 use crate::{Store, StoreError};
 
@@ -27,7 +27,7 @@ pub(super) fn event(to: &str, payload: &str) -> NewEvent {
 pub(super) async fn publish(store: &Arc<dyn Store>, to: &str, payload: &str, at: Timestamp) -> EventId {
     let event = event(to, payload);
     let id = event.id;
-    assert_eq!(store.publish(Publish { event, key: None }, at).await, Ok(Published::Accepted));
+    assert_eq!(store.publish(NewPublication { event, key: None }, at).await, Ok(PublishOutcome::Accepted));
     id
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn events_lie_in_order_and_take_hold_with_their_stretch(store: 
     deploy(&store, "a").await;
     let owner = owner(&store).await;
     let run = going(&store, &owner, "a").await;
-    let mut commit = StretchCommit::of(owner.clone(), run.clone(), later(5));
+    let mut commit = RunCommit::of(owner.clone(), run.clone(), later(5));
     commit.events = vec![event("x", "1"), event("y", "2"), event("x", "3")];
     assert_eq!(done(&store, commit).await.published, [topic("x"), topic("y")]);
     publish(&store, "x", "4", later(7)).await;
@@ -66,23 +66,23 @@ pub(super) async fn events_lie_in_order_and_take_hold_with_their_stretch(store: 
     refused.events = vec![event("x", "6"), event("z", "7")];
     refused.reads = vec![ReadCheck::State { key: "n".into(), version: Version(999) }];
     let refused = store.commit_stretch(refused).await.expect("no error");
-    assert!(matches!(refused, Committed::Conflict { .. }), "{refused:?}");
+    assert!(matches!(refused, RunCommitResult::Conflict { .. }), "{refused:?}");
     assert_eq!((all(&store, "x").await.len(), store.topic(&topic("z")).await), (4, Ok(None)));
 }
 
 pub(super) async fn a_key_publishes_once(store: Arc<dyn Store>) {
-    let keyed = |payload, key: &str| Publish { event: event("x", payload), key: Some(key.to_owned()) };
+    let keyed = |payload, key: &str| NewPublication { event: event("x", payload), key: Some(key.to_owned()) };
     let first = keyed("1", "k");
     let id = first.event.id;
-    assert_eq!(store.publish(first, NOON).await, Ok(Published::Accepted));
-    assert_eq!(store.publish(keyed("1", "k"), later(5)).await, Ok(Published::Duplicate(id)));
+    assert_eq!(store.publish(first, NOON).await, Ok(PublishOutcome::Accepted));
+    assert_eq!(store.publish(keyed("1", "k"), later(5)).await, Ok(PublishOutcome::Duplicate(id)));
     assert_eq!(store.publish(keyed("2", "k"), later(5)).await, Err(StoreError::EventKeyMismatch { event: id }));
-    let elsewhere = Publish { event: event("y", "2"), key: Some("k".to_owned()) };
-    assert_eq!(store.publish(elsewhere, NOON).await, Ok(Published::Accepted), "each topic has keys of its own");
-    assert_eq!(store.publish(keyed("2", "l"), NOON).await, Ok(Published::Accepted));
+    let elsewhere = NewPublication { event: event("y", "2"), key: Some("k".to_owned()) };
+    assert_eq!(store.publish(elsewhere, NOON).await, Ok(PublishOutcome::Accepted), "each topic has keys of its own");
+    assert_eq!(store.publish(keyed("2", "l"), NOON).await, Ok(PublishOutcome::Accepted));
     let tomorrow = later(24 * 60 * 60 * 1000);
     store.trim(10, tomorrow).await.expect("a trim");
-    assert_eq!(store.publish(keyed("3", "k"), tomorrow).await, Ok(Published::Accepted));
+    assert_eq!(store.publish(keyed("3", "k"), tomorrow).await, Ok(PublishOutcome::Accepted));
     assert!(store.publish(keyed("3", &"k".repeat(513)), tomorrow).await.is_err());
     assert_eq!(payloads(&all(&store, "x").await), ["1", "2", "3"]);
 }
@@ -142,7 +142,7 @@ pub(super) async fn a_long_payload_is_read_back(store: Arc<dyn Store>) {
     publish(&store, "y", &long, NOON).await;
     assert_eq!(payloads(&all(&store, "x").await), [long.as_str(), "1"]);
     let over = event("x", &"1".repeat(70_000));
-    assert!(store.publish(Publish { event: over, key: None }, NOON).await.is_err());
+    assert!(store.publish(NewPublication { event: over, key: None }, NOON).await.is_err());
     let policy = EventPolicy { published_before: None, keep: Some(1) };
     store.expire_events(policy, 9, NOON).await.expect("retention");
     assert_eq!(payloads(&all(&store, "y").await), [long.as_str()], "another event says the same");

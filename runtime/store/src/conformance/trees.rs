@@ -12,21 +12,21 @@ use super::world::{
     NOON, a_and_b, child, claim_one, deploy, done, failure, going, later, name, new_run, owner, request, start,
     success, suspended,
 };
-use crate::records::{Committed, NewRun, PageRequest, Retry, SendSignal, StretchCommit};
+use crate::records::{NewRun, NewSignal, PageRequest, RetryChange, RunCommit, RunCommitResult};
 use crate::{Store, StoreError};
 
 async fn run(store: &Arc<dyn Store>, id: RunId) -> Run {
     store.run(id).await.expect("a read").expect("a run")
 }
 
-fn ends(owner: &Owner, run: &Run, event: RunEvent) -> StretchCommit {
+fn ends(owner: &Owner, run: &Run, event: RunEvent) -> RunCommit {
     let state = run.state.next(event).expect("a running run can end");
     let ended_at = state.has_ended().then_some(NOON);
-    StretchCommit::of(owner.clone(), Run { state, ended_at, ..run.clone() }, NOON)
+    RunCommit::of(owner.clone(), Run { state, ended_at, ..run.clone() }, NOON)
 }
 
-fn retry() -> Retry {
-    Retry { component: None, from_start: false, now: later(9) }
+fn retry() -> RetryChange {
+    RetryChange { component: None, from_start: false, now: later(9) }
 }
 
 /// A child that was started by `parent`, running.
@@ -38,8 +38,7 @@ async fn below(store: &Arc<dyn Store>, owner: &Owner, parent: &Run) -> Run {
 pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let parent = going(&store, &owner, "a").await;
-    let commit =
-        |starts: Vec<NewRun>| StretchCommit { starts, ..StretchCommit::of(owner.clone(), parent.clone(), NOON) };
+    let commit = |starts: Vec<NewRun>| RunCommit { starts, ..RunCommit::of(owner.clone(), parent.clone(), NOON) };
     let (first, second) = (child(&parent, "b"), child(&parent, "b"));
     let caused = done(&store, commit(vec![first.clone()])).await;
     assert_eq!(caused.ready, [name("b")]);
@@ -58,11 +57,11 @@ pub(super) async fn a_start_takes_hold_with_its_stretch_and_once(store: Arc<dyn 
     assert!(matches!(stranger, Err(StoreError::IllegalTransition(_))), "{stranger:?}");
     // What was there when the stretch looked, and is not any more, is a conflict.
     let nowhere = store.commit_stretch(commit(vec![child(&parent, "c")])).await.expect("no error");
-    assert!(matches!(nowhere, Committed::Conflict { read: 0, .. }), "{nowhere:?}");
+    assert!(matches!(nowhere, RunCommitResult::Conflict { read: 0, .. }), "{nowhere:?}");
     request(&store, NewRun { key: Some("k".into()), ..new_run("b") }).await;
     let keyed = NewRun { key: Some("k".into()), ..child(&parent, "b") };
     let taken = store.commit_stretch(commit(vec![keyed])).await.expect("no error");
-    assert!(matches!(taken, Committed::Conflict { .. }), "{taken:?}");
+    assert!(matches!(taken, RunCommitResult::Conflict { .. }), "{taken:?}");
     assert_eq!(store.children(parent.id, PageRequest::first(9)).await.expect("a list").items.len(), 2);
 }
 
@@ -105,7 +104,7 @@ pub(super) async fn the_leaves_are_told_first(store: Arc<dyn Store>) {
     assert_eq!(run(&store, middle.id).await.cancel, marked);
     // What the owner commits does not make the request forgotten.
     let told = CancelRequest { at: later(1), terminate: false, told: true };
-    let mut commit = StretchCommit::of(owner.clone(), leaf.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), leaf.clone(), NOON);
     done(&store, commit.clone()).await;
     assert_eq!(run(&store, leaf.id).await.cancel, marked);
     commit.run.cancel = Some(told);
@@ -161,7 +160,7 @@ pub(super) async fn a_cancelled_run_is_not_set_aside(store: Arc<dyn Store>) {
     // Nor does it start anything that stays.
     let parent = claim_one(&store, &owner, "a").await.run;
     let late = child(&parent, "b");
-    let mut commit = StretchCommit::of(owner.clone(), parent, NOON);
+    let mut commit = RunCommit::of(owner.clone(), parent, NOON);
     commit.starts = vec![late.clone()];
     done(&store, commit).await;
     assert_eq!(run(&store, late.id).await.state, RunState::Cancelled);
@@ -227,7 +226,7 @@ pub(super) async fn a_retry_goes_on_at_the_leaf_that_failed(store: Arc<dyn Store
     let journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x")] });
     done(&store, success(&owner, &well)).await;
     done(&store, ends(&owner, &known, RunEvent::Failed(failure()))).await;
-    done(&store, StretchCommit { journal: journal.clone(), ..ends(&owner, &leaf, RunEvent::Failed(failure())) }).await;
+    done(&store, RunCommit { journal: journal.clone(), ..ends(&owner, &leaf, RunEvent::Failed(failure())) }).await;
     done(&store, ends(&owner, &middle, RunEvent::Failed(failure()))).await;
     let mut parks = ends(&owner, &root, RunEvent::Parked(failure()));
     parks.journal = journal.clone();
@@ -254,7 +253,7 @@ pub(super) async fn a_retry_may_begin_anew_or_on_another_component(store: Arc<dy
     let owner = owner(&store).await;
     let parked = going(&store, &owner, "a").await;
     store
-        .signal(SendSignal { to: parked.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None }, NOON)
+        .signal(NewSignal { to: parked.id, name: "x".into(), payload: Bytes::from_static(b"1"), key: None }, NOON)
         .await
         .expect("a signal");
     let mut commit = ends(&owner, &parked, RunEvent::Parked(failure()));
@@ -263,7 +262,7 @@ pub(super) async fn a_retry_may_begin_anew_or_on_another_component(store: Arc<dy
     commit.head = Some(Bytes::from_static(b"h"));
     done(&store, commit).await;
     let other = ComponentDigest::of(b"other");
-    let anew = Retry { component: Some((Revision::new(3), other)), from_start: true, now: NOON };
+    let anew = RetryChange { component: Some((Revision::new(3), other)), from_start: true, now: NOON };
     let (again, _) = store.retry_run(parked.id, anew).await.expect("a retry");
     assert_eq!((again.revision, again.component, again.journal_entries), (Revision::new(3), other, 0));
     let journal = store.journal(parked.id).await.expect("a journal");

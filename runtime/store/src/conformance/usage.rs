@@ -12,7 +12,7 @@ use super::world::{
     NOON, a_and_b, child, claim_one, deploy, done, going, later, name, new_run, owner, request, success,
 };
 use crate::records::{
-    LogLevel, LogLine, NewRun, PageRequest, RetentionPolicy, SendSignal, StateWrite, StretchCommit, Terms, Usage,
+    AdmissionTerms, LogLevel, LogLine, NewRun, NewSignal, PageRequest, RetentionPolicy, RunCommit, StateWrite, Usage,
 };
 use crate::{Store, StoreError};
 
@@ -30,7 +30,7 @@ pub(super) async fn what_is_forgotten_counts_no_more(store: Arc<dyn Store>) {
     let input = Bytes::from(vec![b'1'; 10_000]);
     request(&store, NewRun { input, ..new_run("a") }).await;
     let run = claim_one(&store, &owner, "a").await.run;
-    let signal = SendSignal { to: run.id, name: "s".into(), payload: Bytes::from_static(b"12345"), key: None };
+    let signal = NewSignal { to: run.id, name: "s".into(), payload: Bytes::from_static(b"12345"), key: None };
     store.signal(signal, NOON).await.expect("a signal");
     let mut commit = success(&owner, &run);
     let write = |value: Option<&'static [u8]>| StateWrite { key: "key".into(), value: value.map(Bytes::from_static) };
@@ -48,7 +48,7 @@ pub(super) async fn what_is_forgotten_counts_no_more(store: Arc<dyn Store>) {
     publish(&store, "operators", "1", NOON).await;
     assert_eq!(usage(&store, "a").await, kept, "what an operator publishes is nobody's");
 
-    let mut again = StretchCommit::of(owner.clone(), going(&store, &owner, "a").await, later(1));
+    let mut again = RunCommit::of(owner.clone(), going(&store, &owner, "a").await, later(1));
     again.writes = vec![write(None)];
     done(&store, again.clone()).await;
     assert_eq!(usage(&store, "a").await.state_bytes, 0);
@@ -117,13 +117,13 @@ pub(super) async fn runs_nest_no_deeper_than_their_bound(store: Arc<dyn Store>) 
     let mut run = going(&store, &owner, "b").await;
     for depth in 1..DEPTH {
         assert_eq!(store.child_room(run.id).await, Ok(Some(OPEN_CHILDREN)), "at depth {depth}");
-        let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+        let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = vec![child(&run, "b")];
         done(&store, commit).await;
         run = claim_one(&store, &owner, "b").await.run;
     }
     assert_eq!(store.child_room(run.id).await, Ok(None));
-    let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
     commit.starts = vec![child(&run, "b")];
     let refused = store.commit_stretch(commit).await;
     assert_eq!(refused.map_err(|error| error.code()).map(|_| ()), Err(Code::LimitChildren));
@@ -133,7 +133,7 @@ pub(super) async fn a_run_has_at_most_so_many_open_children(store: Arc<dyn Store
     let owner = a_and_b(&store).await;
     let run = going(&store, &owner, "a").await;
     let start = |count: u32, detached: bool| {
-        let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+        let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = (0..count).map(|_| NewRun { detached, ..child(&run, "b") }).collect();
         store.commit_stretch(commit)
     };
@@ -152,8 +152,8 @@ pub(super) async fn a_queue_counts_children(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
     let run = going(&store, &owner, "a").await;
     let start = |count: u32| {
-        let terms = Terms { queue_max: 3, ..Terms::default() };
-        let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+        let terms = AdmissionTerms { queue_max: 3, ..AdmissionTerms::default() };
+        let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.starts = (0..count).map(|_| NewRun { terms: terms.clone(), ..child(&run, "b") }).collect();
         store.commit_stretch(commit)
     };

@@ -7,7 +7,7 @@ use tidemill_core::journal::JournalChange;
 
 use super::world::{NOON, child, claim_one, deploy, done, fresh, going, name, new_run, owner, request, success};
 use crate::Store;
-use crate::records::{NewRun, ScanRequest, SendSignal, StateWrite, StretchCommit};
+use crate::records::{NewRun, NewSignal, RunCommit, ScanRequest, StateWrite};
 
 fn long(of: u8, length: usize) -> Bytes {
     (0..length).map(|at| u8::try_from(at % 251).unwrap_or_default() ^ of).collect()
@@ -25,7 +25,7 @@ pub(super) async fn a_long_value_is_read_back_as_it_was(store: Arc<dyn Store>) {
         assert_eq!(claimed.input, of(1));
         let run = claimed.run;
         let started = NewRun { input: of(2), detached: true, ..child(&run, "b") };
-        let mut commit = StretchCommit::of(owner.clone(), run.clone(), NOON);
+        let mut commit = RunCommit::of(owner.clone(), run.clone(), NOON);
         commit.journal = Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"x"), of(3), of(3)] });
         commit.head = Some(of(4));
         commit.starts = vec![started.clone()];
@@ -41,7 +41,7 @@ pub(super) async fn a_long_value_is_read_back_as_it_was(store: Arc<dyn Store>) {
         let page = store.scan_state(&name("a"), &request).await.expect("a scan");
         assert_eq!((page.entries[0].1.clone(), page.more), (of(5), true));
         if length <= crate::records::SIGNAL_BYTES {
-            let signal = SendSignal { to: run.id, name: "x".into(), payload: of(7), key: None };
+            let signal = NewSignal { to: run.id, name: "x".into(), payload: of(7), key: None };
             store.signal(signal, NOON).await.expect("a signal");
             let lying = store.inbox(run.id, "x", None).await.expect("a read").expect("a signal");
             assert_eq!((lying.name.as_str(), lying.payload), ("x", of(7)));

@@ -11,10 +11,10 @@ use super::world::{
     NOON, a_and_b, claim_one, deploy, done, going, later, name, new_run, owner, request, start, success, suspended,
 };
 use crate::Store;
-use crate::records::{NewRun, SendSignal, Signalled, StretchCommit};
+use crate::records::{NewRun, NewSignal, RunCommit, SignalReceipt};
 
-fn signal(to: RunId, name: &str) -> SendSignal {
-    SendSignal { to, name: name.into(), payload: Bytes::from_static(b"1"), key: None }
+fn signal(to: RunId, name: &str) -> NewSignal {
+    NewSignal { to, name: name.into(), payload: Bytes::from_static(b"1"), key: None }
 }
 
 fn for_signal(name: &str) -> Wait {
@@ -29,9 +29,9 @@ async fn is_ready(store: &Arc<dyn Store>) -> bool {
     store.waiting_deployments(NOON).await.expect("a list").contains(&name("a"))
 }
 
-async fn send(store: &Arc<dyn Store>, signal: SendSignal) -> Vec<tidemill_core::DeploymentName> {
+async fn send(store: &Arc<dyn Store>, signal: NewSignal) -> Vec<tidemill_core::DeploymentName> {
     match store.signal(signal, NOON).await.expect("a signal") {
-        Signalled::Accepted(caused) => caused.ready,
+        SignalReceipt::Accepted(caused) => caused.ready,
         other => panic!("{other:?}"),
     }
 }
@@ -131,7 +131,7 @@ pub(super) async fn who_has_begun_goes_before_who_has_not(store: Arc<dyn Store>)
         send(&store, signal(run.id, "go")).await;
     }
     let state = back.state.next(RunEvent::Requeued { not_before: NOON }).expect("a running run can go back");
-    done(&store, StretchCommit::of(owner.clone(), Run { state, ..back.clone() }, NOON)).await;
+    done(&store, RunCommit::of(owner.clone(), Run { state, ..back.clone() }, NOON)).await;
     let claimed = store.claim(&owner, &name("a"), 9, NOON).await.expect("a claim");
     let order: Vec<_> = claimed.iter().map(|one| one.run.id).collect();
     assert_eq!(order, [old.id, young.id, back.id, new.id]);

@@ -10,8 +10,8 @@ use tidemill_core::{ComponentDigest, DeploymentName, Failure, RunId, ScheduleNam
 
 use crate::Store;
 use crate::records::{
-    Begins, Caused, Claimed, Committed, Component, Deployment, ModuleVersion, NewRun, PutDeployment, Requested,
-    ScheduleChange, StretchCommit, Terms,
+    AdmissionTerms, ClaimedRun, CommitEffects, CommitStart, Component, Deployment, ModuleVersion, NewRun,
+    PutDeployment, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange,
 };
 
 pub(super) const NOON: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -108,7 +108,7 @@ pub(super) fn new_run(of: &str) -> NewRun {
         seed: Seed([7; 32]),
         detached: false,
         lanes: vec![],
-        terms: Terms::default(),
+        terms: AdmissionTerms::default(),
     }
 }
 
@@ -119,11 +119,11 @@ pub(super) fn scheduled(of: &str, by: &str, at: Timestamp) -> NewRun {
 
 pub(super) async fn request(store: &Arc<dyn Store>, new: NewRun) -> Run {
     match store.request_run(new).await.expect("a run") {
-        Requested::Created(run) | Requested::Existing(run) | Requested::Joined(run) => run,
+        RunRequestResult::Created(run) | RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => run,
     }
 }
 
-pub(super) async fn claim_one(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Claimed {
+pub(super) async fn claim_one(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> ClaimedRun {
     let mut claimed = store.claim(owner, &name(of), 1, NOON).await.expect("a claim");
     claimed.pop().expect("a run is ready")
 }
@@ -135,16 +135,16 @@ pub(super) async fn going(store: &Arc<dyn Store>, owner: &Owner, of: &str) -> Ru
 }
 
 /// The commit that ends a running run well.
-pub(super) fn success(owner: &Owner, run: &Run) -> StretchCommit {
+pub(super) fn success(owner: &Owner, run: &Run) -> RunCommit {
     let state = run.state.next(RunEvent::Succeeded).expect("a running run can succeed");
     let run = Run { state, ended_at: Some(NOON), ..run.clone() };
-    StretchCommit { output: Some(Bytes::from_static(b"null")), ..StretchCommit::of(owner.clone(), run, NOON) }
+    RunCommit { output: Some(Bytes::from_static(b"null")), ..RunCommit::of(owner.clone(), run, NOON) }
 }
 
 /// The commit that makes a running run wait.
-pub(super) fn suspended(owner: &Owner, run: &Run, wait: Wait) -> StretchCommit {
+pub(super) fn suspended(owner: &Owner, run: &Run, wait: Wait) -> RunCommit {
     let state = run.state.next(RunEvent::Suspended).expect("a running run can wait");
-    StretchCommit::of(owner.clone(), Run { state, waiting_for: Some(wait), ..run.clone() }, NOON)
+    RunCommit::of(owner.clone(), Run { state, waiting_for: Some(wait), ..run.clone() }, NOON)
 }
 
 /// A run that `parent` starts.
@@ -155,7 +155,7 @@ pub(super) fn child(parent: &Run, of: &str) -> NewRun {
 
 /// Starts children of deployment `b` from a running run, which goes on.
 pub(super) async fn start(store: &Arc<dyn Store>, owner: &Owner, parent: &Run, number: usize) -> Vec<Run> {
-    let mut commit = StretchCommit::of(owner.clone(), parent.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), parent.clone(), NOON);
     commit.starts = (0..number).map(|_| child(parent, "b")).collect();
     let children = commit.starts.iter().map(NewRun::to_run).collect();
     done(store, commit).await;
@@ -163,7 +163,7 @@ pub(super) async fn start(store: &Arc<dyn Store>, owner: &Owner, parent: &Run, n
 }
 
 /// The commit of a run that ran first.
-pub(super) fn fresh(owner: &Owner, new: &NewRun) -> StretchCommit {
+pub(super) fn fresh(owner: &Owner, new: &NewRun) -> RunCommit {
     let run = Run {
         state: RunState::Running { node: owner.node.clone(), epoch: owner.epoch },
         started_at: Some(new.now),
@@ -171,12 +171,12 @@ pub(super) fn fresh(owner: &Owner, new: &NewRun) -> StretchCommit {
         peak_memory: 1,
         ..new.to_run()
     };
-    StretchCommit { begins: Begins::Fresh { input: new.input.clone() }, ..success(owner, &run) }
+    RunCommit { begins: CommitStart::Fresh { input: new.input.clone() }, ..success(owner, &run) }
 }
 
-pub(super) async fn done(store: &Arc<dyn Store>, commit: StretchCommit) -> Caused {
+pub(super) async fn done(store: &Arc<dyn Store>, commit: RunCommit) -> CommitEffects {
     match store.commit_stretch(commit).await.expect("a commit") {
-        Committed::Done(caused) => caused,
+        RunCommitResult::Done(caused) => caused,
         refused => panic!("{refused:?}"),
     }
 }

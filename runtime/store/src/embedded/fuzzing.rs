@@ -1,31 +1,57 @@
-//! What the fuzzer calls: the reader of the commit log's records.
+//! What the fuzzer calls: the reader of stored records.
 
-use super::record::{self, RecordBuffer};
-use super::sums::TableSum;
+use std::fmt::Debug;
 
-const SEED: u64 = 7;
-const SEGMENT: u64 = 3;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidemill_core::run::{Export, TriggerKind};
+use tidemill_core::{DeploymentName, Fuel, RunId, Timestamp};
 
-/// Valid payloads of records.
+use super::codec::{decode, encode};
+use super::tables::{FEED, LOGS, RUNS};
+use crate::embedded::runs::record::RunRecord;
+use crate::kv::Table;
+use crate::records::{FeedEntry, FeedEvent, LogLevel, LogLine};
+
+/// Valid records: a run's log lines and an entry of the event feed.
 #[must_use]
-pub fn log_payloads() -> Vec<Vec<u8>> {
-    let mut record = RecordBuffer::default();
-    record.begin([(1, TableSum { count: 2, sum: 99 }), (7, TableSum { count: 1, sum: 5 })].into_iter());
-    record.write(1, b"key", Some(b"12345678value"));
-    record.write(7, b"gone", None);
-    let (bytes, _) = record.seal(SEED, SEGMENT, 1, 1, 0);
-    let read = record::read(bytes, 0, SEED, SEGMENT);
-    read.into_iter().map(|(_, payload)| payload.to_vec()).collect()
+pub fn records() -> Vec<Vec<u8>> {
+    let line = LogLine {
+        seq: 300,
+        at: Timestamp::from_millis(1_700_000_000_000),
+        attempt: 2,
+        level: LogLevel::Warn,
+        message: "the origin answered 503".to_owned(),
+        fields: vec![("url".to_owned(), "https://example.org".to_owned()), ("n".to_owned(), String::new())],
+    };
+    let event = "orders".parse::<DeploymentName>().ok().map(|deployment| FeedEvent::Run {
+        id: RunId::new(line.at, 7),
+        deployment,
+        export: Export::Workflow,
+        trigger: TriggerKind::Schedule,
+        state: "parked".to_owned(),
+        code: Some("host/trap".to_owned()),
+        attempt: 1,
+        fuel: Fuel::new(5_000),
+        peak_memory: 65_536,
+        took_millis: 12,
+    });
+    let entry = event.map(|event| FeedEntry { position: 9, at: line.at, event });
+    [encode(&vec![line]), encode(&entry)].into_iter().flatten().collect()
 }
 
-/// Reads `payload` as that of a record whose checksum is right, and returns whether it is one.
+/// Reads `bytes` as each kind of record, and returns whether they are one.
+///
+/// # Panics
+/// If a record that was read is not written and read again without a change.
 #[must_use]
-pub fn reads_log_payload(payload: &[u8]) -> bool {
-    record::decode(payload).is_some()
+pub fn reads_record(bytes: &[u8]) -> bool {
+    reads::<Vec<LogLine>>(LOGS, bytes) | reads::<Option<FeedEntry>>(FEED, bytes) | reads::<RunRecord>(RUNS, bytes)
 }
 
-/// Looks for records in the bytes of a segment, and returns whether there is one.
-#[must_use]
-pub fn reads_log_segment(bytes: &[u8]) -> bool {
-    record::any_after(bytes, 0, SEED, SEGMENT, 0).is_some()
+fn reads<T: Serialize + DeserializeOwned + PartialEq + Debug>(table: Table, bytes: &[u8]) -> bool {
+    let Ok(record) = decode::<T>(table, bytes) else { return false };
+    let again = encode(&record).and_then(|bytes| decode::<T>(table, &bytes));
+    assert_eq!(again.ok().as_ref(), Some(&record), "a record changes when it is written and read again");
+    true
 }

@@ -8,7 +8,7 @@ use super::added;
 /// What became of firings that did not go as usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum FiringFate {
     /// They made no run, because of runs that had not ended.
     Skipped,
     /// They made no run, because there was no room to wait.
@@ -21,7 +21,7 @@ pub enum Fate {
     Paused,
 }
 
-impl Fate {
+impl FiringFate {
     /// Its name in the API and the feed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -39,7 +39,7 @@ impl Fate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiringEntry {
     /// What became of them.
-    pub fate: Fate,
+    pub fate: FiringFate,
     /// Why, as a code.
     pub code: String,
     /// The nominal time of the first,

@@ -1,5 +1,6 @@
 //! What passes between the store and its callers, a file a noun.
 
+mod commit;
 mod deployment;
 mod failure;
 mod feed;
@@ -15,43 +16,42 @@ mod schedule;
 mod scrub;
 mod signal;
 mod state;
-mod stretch;
 mod topic;
 mod usage;
 
 use serde::{Deserialize, Deserializer};
 
+pub use commit::{CommitEffects, CommitStart, ReadCheck, RunCommit, RunCommitResult, StateWrite, StoredJournal};
 pub use deployment::{Deployment, Pause, PutDeployment};
 pub use failure::{
     FAILURE_DETAILS_BYTES, FAILURE_MESSAGE_BYTES, FAILURE_STEP_BYTES, FAILURES_OF_RUN, FailedPart, FailureRecord,
     NumberedFailure,
 };
 pub use feed::{FeedEntry, FeedEvent};
-pub use firing::{Fate, FiringEntry};
+pub use firing::{FiringEntry, FiringFate};
 pub use ledger::{AccountTotal, ExternalId, LedgerCheck, LedgerEntry, LedgerLeg, NewPosting, StreamTotal};
 pub use module::{Component, ModuleVersion, PutVersion};
 pub use operation::{Action, Operation, OperationState, Task};
 pub use page::{Page, PageRequest};
-pub use parked::{Parked, ParkedFilter, ParkedGroup, ParkedRun};
-pub use retention::{Expired, RetentionPolicy};
+pub use parked::{ParkRecord, ParkedFilter, ParkedGroup, ParkedRun};
+pub use retention::{RetentionPolicy, RetentionResult};
 pub use run::{
-    Admitted, Claimed, Debounced, LaneView, Listed, LogLevel, LogLine, LogPage, NewRun, Requested, Retry, RunCounts,
-    RunFilter, Standing, TakeOverFilter, Terms,
+    AdmissionResult, AdmissionTerms, ClaimedRun, DebounceTerms, LaneView, LogLevel, LogLine, LogPage, NewRun,
+    QueueKind, QueuePosition, RecoveryFilter, RetryChange, RunCounts, RunFilter, RunRequestResult,
 };
 pub use schedule::{
-    BackfillPart, DueSchedule, Fired, Firing, NewFiring, Replan, Resume, Schedule, ScheduleChange, Span, Times,
-    UnendedFirings, Upcoming,
+    BackfillPart, DueSchedule, FiringCommit, FiringCommitResult, FiringTimes, NewFiring, NextFiring, NominalRange,
+    Schedule, ScheduleChange, ScheduleReplan, ScheduleResume, UnendedFirings,
 };
 pub use scrub::Scrub;
 pub use signal::{
-    ChildOutcome, INBOX_BYTES, INBOX_RESERVE_BYTES, INBOX_RESERVE_SIGNALS, INBOX_SIGNALS, InboxSignal, SIGNAL_BYTES,
-    SendSignal, Signalled, Undelivered,
+    ChildOutcome, INBOX_BYTES, INBOX_RESERVE_BYTES, INBOX_RESERVE_SIGNALS, INBOX_SIGNALS, InboxSignal, NewSignal,
+    SIGNAL_BYTES, SignalReceipt, UndeliveredSignal,
 };
-pub use state::{ScanPage, ScanRequest, StateEdit, StateEdited, Version, Versioned};
-pub use stretch::{Begins, Caused, Committed, ReadCheck, StateWrite, StoredJournal, StretchCommit};
+pub use state::{ScanPage, ScanRequest, StateEdit, StateEditResult, Version, VersionedValue};
 pub use topic::{
-    Behind, Delivery, Event, EventPolicy, ExpiredEvents, NewEvent, Publish, Published, Publisher, Replay, Replayed,
-    Subscription, SubscriptionChange, TOPICS, TopicSummary,
+    DeliveryCommit, Event, EventPolicy, ExpiredEvents, NewEvent, NewPublication, PublishOutcome, Publisher,
+    ReplayCommit, Subscription, SubscriptionChange, SubscriptionLag, SubscriptionReplay, TOPICS, TopicSummary,
 };
 pub use usage::Usage;
 

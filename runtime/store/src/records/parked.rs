@@ -9,12 +9,12 @@ pub struct ParkedRun {
     /// The run.
     pub run: RunId,
     /// Why, and since when.
-    pub why: Parked,
+    pub why: ParkRecord,
 }
 
 /// Why a run is parked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
+pub struct ParkRecord {
     /// Its deployment.
     pub deployment: DeploymentName,
     /// The code of its failure.

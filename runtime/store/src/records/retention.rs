@@ -14,7 +14,7 @@ pub struct RetentionPolicy {
 
 /// What was forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expired {
+pub struct RetentionResult {
     /// How many runs.
     pub runs: usize,
     /// Which components: their bytes lie beside the store and may be removed.

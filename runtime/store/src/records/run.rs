@@ -41,23 +41,23 @@ pub struct NewRun {
     /// The lanes that it is to go in, each named once, at most [`tidemill_core::lane::LANES_OF_RUN`].
     pub lanes: Vec<Lane>,
     /// What its deployment has to say to the request.
-    pub terms: Terms,
+    pub terms: AdmissionTerms,
 }
 
 /// What a deployment has to say to a request for a run of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct AdmissionTerms {
     /// How long the idempotency key is kept beyond the end of the run, in milliseconds.
     pub key_millis: u64,
     /// A run that would be one more than so many that are queued is refused.
     pub queue_max: u64,
     /// The request may become one with others.
-    pub debounce: Option<Debounced>,
+    pub debounce: Option<DebounceTerms>,
 }
 
 /// How a request becomes one with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Debounced {
+pub struct DebounceTerms {
     /// With those of the deployment that have the same text here.
     pub key: String,
     /// So long after the newest the run begins, in milliseconds,
@@ -66,7 +66,7 @@ pub struct Debounced {
     pub max_wait_millis: u64,
 }
 
-impl Default for Terms {
+impl Default for AdmissionTerms {
     fn default() -> Self {
         Self { key_millis: KEY_MILLIS, queue_max: u64::MAX, debounce: None }
     }
@@ -127,7 +127,7 @@ pub struct LaneView {
 
 /// What a request for a run led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Requested {
+pub enum RunRequestResult {
     /// It is new.
     Created(Run),
     /// The idempotency key had made it before, with the same input.
@@ -138,23 +138,23 @@ pub enum Requested {
 
 /// What was taken up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Admitted {
+pub struct AdmissionResult {
     /// The runs, in the order in which they are to begin.
-    pub claimed: Vec<Claimed>,
+    pub claimed: Vec<ClaimedRun>,
     /// When the next may begin, where the rate alone holds some back.
     pub next: Option<Timestamp>,
 }
 
 /// Where a run stands among others, all as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct QueuePosition {
     /// The run.
     pub run: Run,
     /// What it is listed under.
-    pub listed: Listed,
+    pub listed: QueueKind,
     /// Each of its lanes, whether it is in it, and the lane as it stands.
     pub lanes: Vec<(Lane, bool, LaneView)>,
-    /// Whether it takes newer requests in while it is queued; see [`Debounced`].
+    /// Whether it takes newer requests in while it is queued; see [`DebounceTerms`].
     pub gathers: bool,
     /// Where it waits its turn among the runs of its schedule, the first of those that were started.
     pub turn_after: Vec<RunId>,
@@ -166,7 +166,7 @@ pub struct Standing {
 
 /// What a run is listed under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listed {
+pub enum QueueKind {
     /// Nothing: it runs, it has ended, or it waits for what has no time.
     Nowhere,
     /// What comes due then.
@@ -181,7 +181,7 @@ pub enum Listed {
 
 /// A run that a node took up, with what it needs to execute it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimedRun {
     /// The run, in state running. Of one that was suspended, `waiting_for` is what it waited for, which its record no longer says.
     pub run: Run,
     /// The JSON text of its input.
@@ -190,7 +190,7 @@ pub struct Claimed {
 
 /// Which runs of dead lives are taken over, by the number of takeovers that each would then have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TakeOverFilter {
+pub enum RecoveryFilter {
     /// All of them.
     All,
     /// Those with another number. The others stay as they are, and no takeover of them is counted.
@@ -199,7 +199,7 @@ pub enum TakeOverFilter {
     Only(u32),
 }
 
-impl TakeOverFilter {
+impl RecoveryFilter {
     /// Whether a run that would have so many takeovers is taken over.
     #[must_use]
     pub const fn fits(self, takeovers: u32) -> bool {
@@ -213,7 +213,7 @@ impl TakeOverFilter {
 
 /// How a run that is parked or failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetryChange {
     /// On this component, as of this revision; none where it stays on its own.
     pub component: Option<(Revision, ComponentDigest)>,
     /// With an empty journal, instead of from where it stopped.

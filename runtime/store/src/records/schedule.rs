@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::schedule::Overlap;
 use tidemill_core::{DeploymentName, Revision, RunId, ScheduleName, Timestamp};
 
-use super::{Caused, NewRun, Operation, Pause, added};
+use super::{CommitEffects, NewRun, Operation, Pause, added};
 
 /// Where a schedule stands. What it counted stays over every revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub struct Schedule {
     #[serde(default, deserialize_with = "added")]
     pub due: Option<Timestamp>,
     /// Every nominal time up to and with this one was dealt with: it fired, was skipped, dropped, missed or passed in a pause. No
-    /// later change sets `next` to one of them, but for [`Replan::through`].
+    /// later change sets `next` to one of them, but for [`ScheduleReplan::through`].
     #[serde(default, deserialize_with = "added")]
     pub through: Option<Timestamp>,
     /// Where the search for `next` began when it was last set without a firing: by a revision, by resuming, by a resync.
@@ -75,8 +75,8 @@ impl Schedule {
 
     /// The next nominal time, and when its firing is carried out.
     #[must_use]
-    pub fn upcoming(&self) -> Option<Upcoming> {
-        self.next.map(|at| Upcoming { at, due: self.due.unwrap_or(at) })
+    pub fn upcoming(&self) -> Option<NextFiring> {
+        self.next.map(|at| NextFiring { at, due: self.due.unwrap_or(at) })
     }
 
     /// The nominal time up to which none fires at `now`, because all of them were dealt with before the clock was set back.
@@ -88,14 +88,14 @@ impl Schedule {
 
 /// A nominal time to come, and when its firing is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Upcoming {
+pub struct NextFiring {
     /// The nominal time.
     pub at: Timestamp,
     /// The time at which it is carried out, no earlier.
     pub due: Timestamp,
 }
 
-impl From<Timestamp> for Upcoming {
+impl From<Timestamp> for NextFiring {
     /// Without jitter.
     fn from(at: Timestamp) -> Self {
         Self { at, due: at }
@@ -104,22 +104,22 @@ impl From<Timestamp> for Upcoming {
 
 /// Computes the first firing strictly after a time. A commit calls it if what its caller computed was dealt with before the commit.
 #[derive(Clone)]
-pub struct Times(Arc<dyn Fn(Timestamp) -> Option<Upcoming> + Send + Sync>);
+pub struct FiringTimes(Arc<dyn Fn(Timestamp) -> Option<NextFiring> + Send + Sync>);
 
-impl Times {
+impl FiringTimes {
     /// The times that `next_after` computes.
-    pub fn new(next_after: impl Fn(Timestamp) -> Option<Upcoming> + Send + Sync + 'static) -> Self {
+    pub fn new(next_after: impl Fn(Timestamp) -> Option<NextFiring> + Send + Sync + 'static) -> Self {
         Self(Arc::new(next_after))
     }
 
     /// The first one strictly after `after`.
     #[must_use]
-    pub fn next_after(&self, after: Timestamp) -> Option<Upcoming> {
+    pub fn next_after(&self, after: Timestamp) -> Option<NextFiring> {
         (self.0)(after)
     }
 }
 
-impl fmt::Debug for Times {
+impl fmt::Debug for FiringTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Times")
     }
@@ -133,15 +133,15 @@ pub struct ScheduleChange {
     /// A fingerprint of its spec.
     pub spec: u64,
     /// Its first firing after the time of the change, if the spec is new or has changed.
-    pub next: Option<Upcoming>,
+    pub next: Option<NextFiring>,
     /// Computes a later one, if that was dealt with before the commit.
-    pub times: Times,
+    pub times: FiringTimes,
     /// How often it may fire. Where that differs from before, it is counted anew.
     pub limit: Option<u64>,
     /// After so many failures in a row it is paused. They are counted anew with every revision.
     pub pause_after_failures: Option<u32>,
     /// Nominal times of the old spec that had passed and were not looked at; they are missed where the first of them is still the next.
-    pub missed: Option<Span>,
+    pub missed: Option<NominalRange>,
 }
 
 /// A schedule whose time has come.
@@ -159,7 +159,7 @@ pub struct DueSchedule {
 
 /// What one look at a schedule whose time has come leads to; all of it takes hold, or nothing.
 #[derive(Debug, Clone)]
-pub struct Firing {
+pub struct FiringCommit {
     /// The schedule,
     pub deployment: DeploymentName,
     /// by name.
@@ -171,7 +171,7 @@ pub struct Firing {
     /// The last nominal time that this look deals with; one before `at` if it is too early for `at`.
     pub through: Timestamp,
     /// The next nominal time.
-    pub next: Option<Upcoming>,
+    pub next: Option<NextFiring>,
     /// The firings to carry out, by nominal time: one after the other, as if each had come alone.
     pub firings: Vec<NewFiring>,
     /// What each does while runs of the schedule have not ended and are not parked.
@@ -179,23 +179,23 @@ pub struct Firing {
     /// So many of the deployment's runs may be queued, under [`Overlap::QueueAll`].
     pub queue: u64,
     /// What was missed, all of it before the firings.
-    pub missed: Option<Span>,
+    pub missed: Option<NominalRange>,
 }
 
 /// Resumes a schedule.
 #[derive(Debug, Clone)]
-pub struct Resume {
+pub struct ScheduleResume {
     /// Its first firing after the time of the change.
-    pub next: Option<Upcoming>,
+    pub next: Option<NextFiring>,
     /// Computes a later one, if that was dealt with before the commit.
-    pub times: Times,
+    pub times: FiringTimes,
     /// The nominal times that passed while it was paused.
-    pub passed: Option<Span>,
+    pub passed: Option<NominalRange>,
 }
 
 /// Sets the next time of a schedule anew: zone data has changed, or the operator wants it to follow a clock that was set back.
 #[derive(Debug, Clone)]
-pub struct Replan {
+pub struct ScheduleReplan {
     /// The deployment.
     pub deployment: DeploymentName,
     /// The schedule.
@@ -205,7 +205,7 @@ pub struct Replan {
     /// The next nominal time that the caller saw.
     pub seen: Option<Timestamp>,
     /// The next one from now on.
-    pub next: Option<Upcoming>,
+    pub next: Option<NextFiring>,
     /// The last nominal time that counts as dealt with from now on; none leaves that as it is.
     pub through: Option<Timestamp>,
     /// What the feed calls the change.
@@ -226,7 +226,7 @@ pub struct NewFiring {
 
 /// Several nominal times in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct NominalRange {
     /// The first,
     pub first: Timestamp,
     /// the last,
@@ -239,7 +239,7 @@ pub struct Span {
 
 /// What came of a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fired {
+pub struct FiringCommitResult {
     /// The nominal times of the firings that made a run.
     pub fired: Vec<Timestamp>,
     /// How many were skipped,
@@ -251,7 +251,7 @@ pub struct Fired {
     /// and missed.
     pub missed: u64,
     /// What it led to elsewhere, the new runs included.
-    pub caused: Caused,
+    pub caused: CommitEffects,
 }
 
 /// A part of a backfill: firings that are made up for, and how far the operation is then.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tidemill_core::run::RunState;
 use tidemill_core::{RunId, Timestamp};
 
-use super::Caused;
+use super::CommitEffects;
 
 /// Signals that wait in one run's inbox at most,
 pub const INBOX_SIGNALS: u32 = 1_000;
@@ -19,7 +19,7 @@ pub const SIGNAL_BYTES: usize = 64 << 10;
 
 /// A signal on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SendSignal {
+pub struct NewSignal {
     /// Who gets it.
     pub to: RunId,
     /// Its name, of 1 to 255 bytes.
@@ -33,9 +33,9 @@ pub struct SendSignal {
 
 /// What became of a signal from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signalled {
+pub enum SignalReceipt {
     /// It lies in the inbox.
-    Accepted(Caused),
+    Accepted(CommitEffects),
     /// It had come before.
     Duplicate,
     /// The run has ended; the signal is dropped.
@@ -44,7 +44,7 @@ pub enum Signalled {
 
 /// A signal that a run sent and nobody gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undelivered {
+pub struct UndeliveredSignal {
     /// Whom it was for: a run that has ended, or that there is not.
     pub to: RunId,
     /// Its name.

@@ -16,7 +16,7 @@ impl Version {
 
 /// A value and the version it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versioned {
+pub struct VersionedValue {
     /// The value; none where there is none.
     pub value: Option<Bytes>,
     /// The commit that wrote it.
@@ -40,7 +40,7 @@ pub struct StateEdit {
 
 /// What a change by hand did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateEdited {
+pub struct StateEditResult {
     /// The version of the value now; [`Version::ABSENT`] if it was deleted.
     pub version: Version,
     /// Whether there was a value before.

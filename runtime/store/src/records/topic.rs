@@ -65,7 +65,7 @@ pub struct Event {
 
 /// An event from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publish {
+pub struct NewPublication {
     /// What is published.
     pub event: NewEvent,
     /// The caller's idempotency key, of at most 512 bytes: known for a day.
@@ -74,7 +74,7 @@ pub struct Publish {
 
 /// What became of an event from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
+pub enum PublishOutcome {
     /// It is kept.
     Accepted,
     /// The key had published this one.
@@ -140,7 +140,7 @@ pub struct Subscription {
 
 /// How far a subscription has come in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behind {
+pub struct SubscriptionLag {
     /// The place of the first event that it has not been given.
     pub position: u64,
     /// How many there are from there on.
@@ -153,7 +153,7 @@ pub struct Behind {
 
 /// Events of one topic for one subscription: their runs are made and it moves on, or nothing happens.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct DeliveryCommit {
     /// The deployment,
     pub deployment: DeploymentName,
     /// its subscription,
@@ -174,7 +174,7 @@ pub struct Delivery {
 
 /// Events that a replay makes runs for again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replay {
+pub struct SubscriptionReplay {
     /// Of this topic,
     pub topic: Topic,
     /// from this place on,
@@ -185,11 +185,11 @@ pub struct Replay {
 
 /// A part of a replay that is done: its runs are made and it moves on, or nothing happens.
 #[derive(Debug, Clone)]
-pub struct Replayed {
+pub struct ReplayCommit {
     /// The operation as it stands then.
     pub operation: Operation,
     /// What was done; where the replay stands elsewhere, nothing happens.
-    pub part: Replay,
+    pub part: SubscriptionReplay,
     /// A run for each event that passes the filter, in the order of the events.
     pub runs: Vec<NewRun>,
 }

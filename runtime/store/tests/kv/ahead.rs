@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use tidemill_store::embedded::{Kv, KvConfig, KvError, SubmitError, Tx};
+use tidemill_store::kv::{Kv, KvConfig, KvError, SubmitError, Tx};
 use tokio::sync::oneshot;
 
 use super::disk::Faults;

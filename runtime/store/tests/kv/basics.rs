@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidemill_store::embedded::{Health, Kv, KvError, Span, SubmitError, Table, Tx};
+use tidemill_store::kv::{KeyRange, Kv, KvError, KvHealth, SubmitError, Table, Tx};
 
 use super::support::{EVENTS, RUNS, all, get, open, put, small, unhurried};
 
@@ -69,11 +69,11 @@ async fn an_operation_sees_its_own_writes_and_those_before_it_in_order() {
             tx.delete(RUNS, "d")?;
             let keys = |rows: Vec<(_, _)>| {
                 rows.into_iter()
-                    .map(|(key, _): (tidemill_store::embedded::Key, _)| String::from_utf8(key.into()).unwrap())
+                    .map(|(key, _): (tidemill_store::kv::Key, _)| String::from_utf8(key.into()).unwrap())
                     .collect::<String>()
             };
-            let forward = keys(tx.scan(RUNS, &Span::all(), false, 3)?);
-            let backward = keys(tx.scan(RUNS, &Span::all(), true, 3)?);
+            let forward = keys(tx.scan(RUNS, &KeyRange::all(), false, 3)?);
+            let backward = keys(tx.scan(RUNS, &KeyRange::all(), true, 3)?);
             Ok::<_, KvError>((forward, backward, tx.get(RUNS, "d")?))
         })
         .await
@@ -127,8 +127,8 @@ async fn a_reader_of_several_keys_never_sees_half_a_group() {
             let mut seen = HashSet::new();
             while !stop.load(Ordering::Relaxed) {
                 let view = kv.view();
-                let runs = view.scan(RUNS, &Span::all(), false, 100).unwrap();
-                let events = view.scan(EVENTS, &Span::all(), true, 100).unwrap();
+                let runs = view.scan(RUNS, &KeyRange::all(), false, 100).unwrap();
+                let events = view.scan(EVENTS, &KeyRange::all(), true, 100).unwrap();
                 let values: HashSet<Vec<u8>> = runs.into_iter().chain(events).map(|(_, value)| value.into()).collect();
                 assert!(values.len() <= 1, "half a group: {values:?}");
                 seen.extend(values);
@@ -171,14 +171,14 @@ async fn a_view_shows_its_group_whatever_comes_after() {
     kv.submit(|tx: &mut Tx<'_>| tx.delete(RUNS, "b")).await.unwrap();
     let text = |rows: Vec<(_, _)>| {
         rows.into_iter()
-            .map(|(k, v): (tidemill_store::embedded::Key, tidemill_store::embedded::Value)| {
+            .map(|(k, v): (tidemill_store::kv::Key, tidemill_store::kv::Value)| {
                 format!("{}{} ", k.escape_ascii(), v.escape_ascii())
             })
             .collect::<String>()
     };
-    assert_eq!(text(view.scan(RUNS, &Span::all(), false, 9).unwrap()), "a1 b1 ");
-    assert_eq!(text(view.scan(RUNS, &Span::all(), true, 1).unwrap()), "b1 ");
-    assert_eq!(text(kv.scan(RUNS, &Span::all(), false, 9).unwrap()), "a2 c2 ");
+    assert_eq!(text(view.scan(RUNS, &KeyRange::all(), false, 9).unwrap()), "a1 b1 ");
+    assert_eq!(text(view.scan(RUNS, &KeyRange::all(), true, 1).unwrap()), "b1 ");
+    assert_eq!(text(kv.scan(RUNS, &KeyRange::all(), false, 9).unwrap()), "a2 c2 ");
     assert_eq!(view.get(RUNS, "c").unwrap(), None);
     assert_eq!(view.commit().position, 2);
     drop(view);
@@ -244,7 +244,7 @@ async fn a_table_may_be_added_and_one_that_is_missing_is_refused() {
     let (kv, _) = open(small(dir.path()));
     put(&kv, RUNS, "a", "1").await;
     kv.close().await.unwrap();
-    let (kv, _) = open(tidemill_store::embedded::KvConfig { tables: MORE, ..small(dir.path()) });
+    let (kv, _) = open(tidemill_store::kv::KvConfig { tables: MORE, ..small(dir.path()) });
     put(&kv, MORE[2], "a", "2").await;
     kv.scrub().unwrap();
     kv.close().await.unwrap();
@@ -259,7 +259,7 @@ async fn an_open_store_is_healthy_and_a_scrub_counts_its_records() {
     for key in 0..1500 {
         put(&kv, RUNS, &format!("{key:05}"), "v").await;
     }
-    assert!(matches!(kv.health(), Health::Healthy));
+    assert!(matches!(kv.health(), KvHealth::Healthy));
     assert_eq!(kv.scrub().unwrap().records, 1500);
     kv.close().await.unwrap();
 }

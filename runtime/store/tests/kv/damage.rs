@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use tidemill_store::embedded::{Health, Kv, KvConfig, KvError, Span, SubmitError, Tx};
+use tidemill_store::kv::{KeyRange, Kv, KvConfig, KvError, KvHealth, SubmitError, Tx};
 
 use super::support::{EVENTS, RUNS, copy, open, small, unhurried};
 
@@ -106,7 +106,7 @@ fn look_with(config: KvConfig, expected: &Records, what: &str) -> Seen {
         }
     }
     for table in [RUNS, EVENTS] {
-        match kv.scan(table, &Span::all(), false, usize::MAX) {
+        match kv.scan(table, &KeyRange::all(), false, usize::MAX) {
             Ok(rows) => {
                 let found: Records = rows.into_iter().map(|(k, v)| ((table.id, k.into()), v.into())).collect();
                 let expected: Records = expected
@@ -245,7 +245,7 @@ async fn in_a_large_store_a_scrub_finds_it_and_makes_the_store_read_only_while_s
         let (kv, report) = open(KvConfig { scrub_at_open_bytes: 0, ..unhurried(dir.path()) });
         assert!(!report.clean && !report.scrubbed);
         assert!(matches!(kv.scrub(), Err(KvError::Damaged { .. })));
-        assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-damaged", .. }));
+        assert!(matches!(kv.health(), KvHealth::ReadOnly { code: "host/store-damaged", .. }));
         let refused = kv.submit(|tx: &mut Tx<'_>| tx.put(RUNS, "more", "x")).await;
         assert!(matches!(refused, Err(SubmitError::Store(KvError::Damaged { .. }))), "{refused:?}");
         assert!(kv.get(RUNS, "large").unwrap().is_some());
@@ -259,9 +259,9 @@ async fn a_read_of_a_damaged_record_fails_and_makes_the_store_read_only() {
     let dir = tempfile::tempdir().unwrap();
     meddled(dir.path(), one_more).await;
     let (kv, _) = open(KvConfig { scrub_at_open_bytes: 0, ..unhurried(dir.path()) });
-    let first = kv.scan(EVENTS, &Span::all(), false, 1).unwrap();
+    let first = kv.scan(EVENTS, &KeyRange::all(), false, 1).unwrap();
     assert_eq!(first.len(), 1);
-    assert!(matches!(kv.scan(RUNS, &Span::all(), false, 1), Err(KvError::Damaged { .. })));
-    assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-damaged", .. }));
+    assert!(matches!(kv.scan(RUNS, &KeyRange::all(), false, 1), Err(KvError::Damaged { .. })));
+    assert!(matches!(kv.health(), KvHealth::ReadOnly { code: "host/store-damaged", .. }));
     let _ = kv.close().await;
 }

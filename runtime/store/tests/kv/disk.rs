@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use tidemill_store::embedded::{Disk, DiskFile, RealDisk};
+use tidemill_store::kv::{Disk, DiskFile, SystemDisk};
 
 use super::support;
 
@@ -166,12 +166,12 @@ fn indexes(dir: &Path) -> Vec<PathBuf> {
 impl Disk for Faults {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.0.alive()?;
-        RealDisk.create_dir(path)
+        SystemDisk.create_dir(path)
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         self.0.alive()?;
-        let file = RealDisk.open(path, create)?;
+        let file = SystemDisk.open(path, create)?;
         let known = Arc::new(Mutex::new(path.to_owned()));
         self.0.state.lock().unwrap().open.entry(path.to_owned()).or_default().push(Arc::clone(&known));
         Ok(Arc::new(FaultFile { disk: Arc::clone(&self.0), file, path: known }))
@@ -179,7 +179,7 @@ impl Disk for Faults {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.alive()?;
-        RealDisk.rename(from, to)?;
+        SystemDisk.rename(from, to)?;
         let mut state = self.0.state.lock().unwrap();
         let moved = state.open.remove(from).unwrap_or_default();
         for path in &moved {
@@ -192,7 +192,7 @@ impl Disk for Faults {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.alive()?;
-        RealDisk.remove(path)?;
+        SystemDisk.remove(path)?;
         self.0.state.lock().unwrap().pending.push((path.to_owned(), None));
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Disk for Faults {
         if self.0.count(path)? {
             return Err(io::Error::other("the power is gone"));
         }
-        RealDisk.sync_dir(path)?;
+        SystemDisk.sync_dir(path)?;
         let pending = {
             let mut state = self.0.state.lock().unwrap();
             let (now, later) =
@@ -222,7 +222,7 @@ impl Disk for Faults {
     }
 
     fn free_space(&self, path: &Path) -> io::Result<u64> {
-        self.0.state.lock().unwrap().free.map_or_else(|| RealDisk.free_space(path), Ok)
+        self.0.state.lock().unwrap().free.map_or_else(|| SystemDisk.free_space(path), Ok)
     }
 }
 

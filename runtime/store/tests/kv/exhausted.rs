@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tidemill_store::embedded::{Health, KvConfig};
+use tidemill_store::kv::{KvConfig, KvHealth};
 
 use super::support::{RUNS, get, open, put, unhurried};
 
@@ -36,7 +36,7 @@ fn child() {
         put(&kv, RUNS, "long", &long).await;
         kv.checkpoint().unwrap();
         put(&kv, RUNS, "after", "4").await;
-        assert!(matches!(kv.health(), Health::Healthy), "{:?}", kv.health());
+        assert!(matches!(kv.health(), KvHealth::Healthy), "{:?}", kv.health());
 
         drop(held);
         kv.checkpoint().unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemill_store::embedded::{Health, Kv, KvConfig, KvError, SubmitError, Tx};
+use tidemill_store::kv::{Kv, KvConfig, KvError, KvHealth, SubmitError, Tx};
 
 use super::disk::Faults;
 use super::support::{EVENTS, RUNS, all, copy, get, open, put, small, unhurried};
@@ -40,12 +40,12 @@ async fn on_a_full_disk_nothing_begins_and_all_goes_on_when_there_is_room() {
         let refused = try_put(&kv, "during", "2").await;
         assert!(matches!(refused, Err(SubmitError::Store(KvError::DiskFull { free: 0x10_0000, .. }))), "{refused:?}");
     }
-    assert!(matches!(kv.health(), Health::DiskFull { error: KvError::DiskFull { .. } }));
+    assert!(matches!(kv.health(), KvHealth::DiskFull { error: KvError::DiskFull { .. } }));
     assert_eq!(kv.sync_count(), syncs);
     assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
     assert_eq!(get(&kv, RUNS, "during"), None);
     disk.set_free(None);
-    assert!(matches!(kv.health(), Health::Healthy));
+    assert!(matches!(kv.health(), KvHealth::Healthy));
     try_put(&kv, "after", "3").await.unwrap();
     kv.close().await.unwrap();
     let (kv, _) = open(small(dir.path()));
@@ -86,7 +86,7 @@ async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_t
             let refused = try_put(&kv, "more", "1").await;
             assert!(matches!(refused, Err(SubmitError::Store(KvError::DiskFull { free: 0, .. }))), "{refused:?}");
         }
-        assert!(matches!(kv.health(), Health::DiskFull { .. }));
+        assert!(matches!(kv.health(), KvHealth::DiskFull { .. }));
         assert_eq!((all(&kv, RUNS).unwrap(), names()), (before.clone(), files));
         // Stopped and started without room in between: the same again.
         let _ = kv.close().await;
@@ -94,7 +94,7 @@ async fn on_a_disk_without_any_room_a_store_opens_and_is_read_and_goes_on_when_t
         assert_eq!(all(&kv, RUNS).unwrap(), before);
         disk.set_free(None);
         try_put(&kv, "more", "1").await.unwrap();
-        assert!(matches!(kv.health(), Health::Healthy));
+        assert!(matches!(kv.health(), KvHealth::Healthy));
         kv.close().await.unwrap();
         let (kv, report) = open(small(dir.path()));
         assert!(report.clean);
@@ -168,7 +168,7 @@ async fn after_a_failed_sync_the_group_is_made_durable_in_a_fresh_segment() {
         try_put(&kv, &format!("before{round}"), "1").await.unwrap();
         disk.fail_syncs(1);
         try_put(&kv, &format!("through{round}"), "2").await.unwrap();
-        assert!(matches!(kv.health(), Health::Healthy));
+        assert!(matches!(kv.health(), KvHealth::Healthy));
     }
     try_put(&kv, "after", "3").await.unwrap();
     // What a power cut would leave, in which the failed syncs wrote nothing, has all of it.
@@ -195,7 +195,7 @@ async fn when_no_segment_can_be_made_durable_the_store_is_read_only_and_says_so(
     disk.fail_syncs(0);
     let refused = try_put(&kv, "more", "3").await;
     assert!(matches!(refused, Err(SubmitError::Store(KvError::ReadOnly { .. }))), "{refused:?}");
-    assert!(matches!(kv.health(), Health::ReadOnly { code: "host/store-read-only", .. }));
+    assert!(matches!(kv.health(), KvHealth::ReadOnly { code: "host/store-read-only", .. }));
     assert_eq!(get(&kv, RUNS, "before").as_deref(), Some("1"));
     let _ = kv.close().await;
     // It may have taken hold or not, but wholly.
@@ -266,7 +266,7 @@ async fn an_index_that_cannot_write_any_more_makes_the_store_read_only_and_hangs
     try_put(&kv, "large", &large).await.unwrap();
     let failed = try_put(&kv, "more", "2").await;
     assert!(matches!(failed, Err(SubmitError::Store(_))), "{failed:?}");
-    assert!(matches!(kv.health(), Health::ReadOnly { .. }));
+    assert!(matches!(kv.health(), KvHealth::ReadOnly { .. }));
     assert!(kv.close().await.is_err());
     std::fs::remove_file(&blobs).unwrap();
     // An attempt to open the index that took too long may still be under way, and make it.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use tidemill_store::embedded::{KvError, Tx};
+use tidemill_store::kv::{KvError, Tx};
 
 use super::support::{EVENTS, RUNS, get, open, small};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tidemill_store::embedded::{Kv, KvError, Span, SubmitError, Table, Tx};
+use tidemill_store::kv::{KeyRange, Kv, KvError, SubmitError, Table, Tx};
 
 use super::support::{EVENTS, RUNS, TABLES, all, copy, open, unhurried};
 
@@ -57,8 +57,8 @@ fn table(index: usize) -> Table {
     TABLES[index]
 }
 
-fn span(from: u8, to: u8) -> Span {
-    Span::between([from], [to])
+fn span(from: u8, to: u8) -> KeyRange {
+    KeyRange::between([from], [to])
 }
 
 fn scan(records: &Records, from: u8, to: u8, reverse: bool, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -71,7 +71,7 @@ fn scan(records: &Records, from: u8, to: u8, reverse: bool, limit: usize) -> Vec
     rows
 }
 
-fn plain(rows: Vec<(tidemill_store::embedded::Key, tidemill_store::embedded::Value)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn plain(rows: Vec<(tidemill_store::kv::Key, tidemill_store::kv::Value)>) -> Vec<(Vec<u8>, Vec<u8>)> {
     rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
@@ -87,8 +87,10 @@ async fn group(kv: &Kv, model: &mut [Records; 2], operations: &[(Vec<Write>, boo
                         None => tx.delete(table(*at), [*key])?,
                     }
                 }
-                let seen =
-                    [plain(tx.scan(RUNS, &Span::all(), false, 100)?), plain(tx.scan(EVENTS, &Span::all(), true, 100)?)];
+                let seen = [
+                    plain(tx.scan(RUNS, &KeyRange::all(), false, 100)?),
+                    plain(tx.scan(EVENTS, &KeyRange::all(), true, 100)?),
+                ];
                 if refuse { Err(KvError::Closed) } else { Ok((seen, tx.position())) }
             });
             tokio::spawn(ran)
@@ -145,7 +147,7 @@ async fn run(steps: Vec<Step>) {
                 let found = plain(kv.scan(table(at), &span(from, to), reverse, limit).unwrap());
                 assert_eq!(found, scan(&model[at], from, to, reverse, limit));
                 // A view of earlier still shows what it showed.
-                let (view, then): (tidemill_store::embedded::View, [Records; 2]) =
+                let (view, then): (tidemill_store::kv::Snapshot, [Records; 2]) =
                     held.take().unwrap_or_else(|| (kv.view(), model.clone()));
                 let found = plain(view.scan(table(at), &span(from, to), reverse, limit).unwrap());
                 assert_eq!(found, scan(&then[at], from, to, reverse, limit));
@@ -223,7 +225,7 @@ async fn lists_are_right_over_many_pages_that_were_split_and_merged() {
             if reverse {
                 expected.reverse();
             }
-            let mut rest = Span::prefix(&prefix);
+            let mut rest = KeyRange::prefix(&prefix);
             let mut found = Vec::new();
             loop {
                 let page = plain(kv.scan(RUNS, &rest, reverse, 37).unwrap());

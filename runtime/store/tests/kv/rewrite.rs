@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidemill_store::embedded::{Kv, KvConfig, KvError, Tx};
+use tidemill_store::kv::{Kv, KvConfig, KvError, Tx};
 
 use super::support::{EVENTS, RUNS, all, get, open, put, small, unhurried};
 
@@ -72,7 +72,7 @@ async fn room_is_given_back_while_commits_and_readers_go_on() {
     let rewriting = kv.clone();
     tokio::task::spawn_blocking(move || rewriting.rewrite_index()).await.unwrap().unwrap();
     assert_eq!(folders(dir.path()), ["index-4"]);
-    assert_eq!(view.scan(EVENTS, &tidemill_store::embedded::Span::all(), false, 10).unwrap(), [], "a view of before");
+    assert_eq!(view.scan(EVENTS, &tidemill_store::kv::KeyRange::all(), false, 10).unwrap(), [], "a view of before");
     drop(view);
     kv.checkpoint().unwrap();
     let after = kv.space();

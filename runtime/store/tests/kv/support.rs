@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use tidemill_store::embedded::{Kv, KvConfig, KvError, OpenReport, Span, Table, Tx};
+use tidemill_store::kv::{KeyRange, Kv, KvConfig, KvError, OpenReport, Table, Tx};
 
 pub const RUNS: Table = Table::new(1, "runs");
 pub const EVENTS: Table = Table::resident(2, "events");
@@ -48,7 +48,7 @@ pub fn get(kv: &Kv, table: Table, key: &str) -> Option<String> {
 }
 
 pub fn all(kv: &Kv, table: Table) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KvError> {
-    let rows = kv.scan(table, &Span::all(), false, usize::MAX)?;
+    let rows = kv.scan(table, &KeyRange::all(), false, usize::MAX)?;
     Ok(rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
 }
 

@@ -1,7 +1,7 @@
 //! Bytes that come back from the disk: records of the commit log, and what they hold.
 
-use tidemill_store::embedded::fuzzing as log;
-use tidemill_store::local::fuzzing as records;
+use tidemill_store::embedded::fuzzing as records;
+use tidemill_store::kv::fuzzing as log;
 
 use crate::Target;
 

@@ -11,11 +11,11 @@ use tidemill_core::limits::INPUT_BYTES;
 use tidemill_core::run::Progress;
 use tidemill_core::wire::json;
 
-use super::call::{Contract, Interface};
-use crate::bindings::wit::types::Failure;
-use crate::end::End;
-use crate::guest::Guest;
-use crate::history::{Exit, hash};
+use super::abi::{Contract, Interface};
+use crate::component::bindings::wit::types::Failure;
+use crate::guest::GuestState;
+use crate::guest::trap::GuestStop;
+use crate::replay::state::{ExitReason, hash};
 
 /// The longest note, in bytes; what is longer is cut.
 const NOTE_BYTES: usize = 1024;
@@ -40,8 +40,8 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     durable.call("continue-as-new", continue_as_new)
 }
 
-fn set_progress(guest: &mut Guest, (done, total, mut note): (u64, Option<u64>, String)) -> wasmtime::Result<()> {
-    guest.not_in_health_check("durable.set-progress").map_err(End::from)?;
+fn set_progress(guest: &mut GuestState, (done, total, mut note): (u64, Option<u64>, String)) -> wasmtime::Result<()> {
+    guest.not_in_health_check("durable.set-progress").map_err(GuestStop::from)?;
     if note.len() > NOTE_BYTES {
         let end = (0..=NOTE_BYTES).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
         note.truncate(end);
@@ -52,9 +52,9 @@ fn set_progress(guest: &mut Guest, (done, total, mut note): (u64, Option<u64>, S
     Ok(())
 }
 
-fn set_status(guest: &mut Guest, (status,): (String,)) -> wasmtime::Result<()> {
-    guest.not_in_health_check("durable.set-status").map_err(End::from)?;
-    bounded_json("the status", &status, STATUS_BYTES).map_err(End::from)?;
+fn set_status(guest: &mut GuestState, (status,): (String,)) -> wasmtime::Result<()> {
+    guest.not_in_health_check("durable.set-status").map_err(GuestStop::from)?;
+    bounded_json("the status", &status, STATUS_BYTES).map_err(GuestStop::from)?;
     if guest.history.live {
         guest.sink.status(status);
     }
@@ -62,9 +62,9 @@ fn set_status(guest: &mut Guest, (status,): (String,)) -> wasmtime::Result<()> {
 }
 
 /// Ends the activation, unless it is refused.
-fn continue_as_new(guest: &mut Guest, (input,): (String,)) -> wasmtime::Result<Failure> {
+fn continue_as_new(guest: &mut GuestState, (input,): (String,)) -> wasmtime::Result<Failure> {
     let allowed = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("durable.continue-as-new"))
         .and_then(|()| not_in_step(guest, "durable.continue-as-new"))
         .and_then(|()| bounded_json("the input", &input, INPUT_BYTES));
@@ -72,18 +72,18 @@ fn continue_as_new(guest: &mut Guest, (input,): (String,)) -> wasmtime::Result<F
         return Ok(failure.into());
     }
     let request = hash(&[input.as_bytes()]);
-    if let Some(failure) = guest.recall::<tidemill_core::Failure>(Kind::ContinueAsNew, request)? {
+    if let Some(failure) = guest.replay::<tidemill_core::Failure>(Kind::ContinueAsNew, request)? {
         return Ok(failure.into());
     }
     if let Err(failure) = nothing_new(guest, "continues as new") {
         guest.record(Kind::ContinueAsNew, request, &failure, None)?;
         return Ok(failure.into());
     }
-    Err(guest.exit(Exit::AsNew(input.into())).into())
+    Err(guest.exit(ExitReason::ContinueAsNew(input.into())).into())
 }
 
 /// A step is work, not waiting.
-fn not_in_step(guest: &Guest, call: &str) -> Result<(), tidemill_core::Failure> {
+fn not_in_step(guest: &GuestState, call: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.depth() == 0 {
         return Ok(());
     }
@@ -91,7 +91,7 @@ fn not_in_step(guest: &Guest, call: &str) -> Result<(), tidemill_core::Failure> 
 }
 
 /// After a cancellation was told, nothing new is started. What that refuses is recorded: replay may pass over the step in which it was told.
-fn nothing_new(guest: &Guest, what: &str) -> Result<(), tidemill_core::Failure> {
+fn nothing_new(guest: &GuestState, what: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.told.is_none() {
         return Ok(());
     }

@@ -15,10 +15,10 @@ use tidemill_store::records::{LogLevel, SIGNAL_BYTES};
 
 use super::{SIGNAL_NAME_BYTES, bad, bounded_json, not_in_step, nothing_new};
 use crate::activation::{SentSignal, StartRun, StartTarget};
-use crate::bindings::wit::durable::{StartOptions, Target};
-use crate::guest::{Guest, read};
-use crate::history::hash;
-use crate::host::call::{Answer, answer};
+use crate::component::bindings::wit::durable::{StartOptions, Target};
+use crate::guest::{GuestState, read};
+use crate::host::abi::{HostResult, answer};
+use crate::replay::state::hash;
 
 /// The longest idempotency key, in bytes.
 const KEY_BYTES: usize = 255;
@@ -28,16 +28,16 @@ const LABEL_BYTES: usize = 256;
 
 /// Starts a run of another deployment.
 pub(super) async fn start(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     deployment: String,
     input: String,
     options: StartOptions,
-) -> wasmtime::Result<Answer<String>> {
+) -> wasmtime::Result<HostResult<String>> {
     let wanted = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("durable.start"))
         .and_then(|()| not_in_step(guest, "durable.start"))
-        .and_then(|()| Wanted::check(&deployment, input, options));
+        .and_then(|()| ChildRequest::check(&deployment, input, options));
     let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(failure) => return answer(Err(failure)),
@@ -46,7 +46,7 @@ pub(super) async fn start(
     let ordinal = guest.history.frame().started.entry(request).or_default();
     let nth = *ordinal;
     *ordinal += 1;
-    if let Some(started) = guest.recall::<Result<RunId, Failure>>(Kind::Start, request)? {
+    if let Some(started) = guest.replay::<Result<RunId, Failure>>(Kind::Start, request)? {
         return answer(started.map(|id| id.to_string()));
     }
     let shown = format!("{} {}", wanted.deployment, wanted.input);
@@ -56,14 +56,14 @@ pub(super) async fn start(
 }
 
 /// A run that is asked for, in form.
-struct Wanted {
+struct ChildRequest {
     deployment: DeploymentName,
     input: String,
     export: Option<Export>,
     options: StartOptions,
 }
 
-impl Wanted {
+impl ChildRequest {
     fn check(deployment: &str, input: String, options: StartOptions) -> Result<Self, Failure> {
         let Ok(deployment) = deployment.parse() else { return bad("the deployment's name is not valid") };
         bounded_json("the input", &input, INPUT_BYTES)?;
@@ -73,7 +73,8 @@ impl Wanted {
         if options.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
             return bad("a priority is from 1 to 9");
         }
-        let long = |label: &crate::bindings::wit::types::Field| label.name.len() + label.value.len() > LABEL_BYTES;
+        let long =
+            |label: &crate::component::bindings::wit::types::Field| label.name.len() + label.value.len() > LABEL_BYTES;
         if options.labels.len() > LABELS || options.labels.iter().any(long) {
             return bad("a run has at most 16 labels of 256 bytes each");
         }
@@ -101,12 +102,12 @@ impl Wanted {
 }
 
 async fn start_now(
-    guest: &mut Guest,
-    wanted: Wanted,
+    guest: &mut GuestState,
+    wanted: ChildRequest,
     request: Hash,
     nth: u64,
 ) -> wasmtime::Result<Result<RunId, Failure>> {
-    let Wanted { deployment, input, export, options } = wanted;
+    let ChildRequest { deployment, input, export, options } = wanted;
     if let Err(failure) = nothing_new(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
         return Ok(Err(failure));
     }
@@ -175,7 +176,12 @@ async fn start_now(
 }
 
 /// Checks that the parent and the queue have room for one run more, besides the runs that this stretch starts.
-fn has_room(guest: &Guest, deployment: &DeploymentName, detached: bool, target: &StartTarget) -> Result<(), Failure> {
+fn has_room(
+    guest: &GuestState,
+    deployment: &DeploymentName,
+    detached: bool,
+    target: &StartTarget,
+) -> Result<(), Failure> {
     let own = guest.stretch.starts().filter(|start| start.deployment == *deployment).count() as u64;
     if own >= target.queue_room {
         return Err(Code::QueueFull.failure(format!("as many runs of `{deployment}` wait as may")));
@@ -193,13 +199,13 @@ fn has_room(guest: &Guest, deployment: &DeploymentName, detached: bool, target: 
 
 /// Sends a signal.
 pub(super) async fn signal(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     to: Target,
     name: String,
     payload: String,
-) -> wasmtime::Result<Answer<()>> {
+) -> wasmtime::Result<HostResult<()>> {
     let allowed = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("durable.signal"))
         .and_then(|()| bounded_json("the payload", &payload, SIGNAL_BYTES))
         .and_then(|()| match name.len() {
@@ -216,19 +222,19 @@ pub(super) async fn signal(
     frame.signals += 1;
     let shown = words(&to);
     let request = hash(&[shown.as_bytes(), name.as_bytes(), payload.as_bytes()]);
-    if let Some(sent) = guest.recall::<Result<(), Failure>>(Kind::Signal, request)? {
+    if let Some(sent) = guest.replay::<Result<(), Failure>>(Kind::Signal, request)? {
         return answer(sent);
     }
     let sink = Arc::clone(&guest.sink);
     let sent = match reach(guest, &to).await? {
-        Ok(Reached { id, ended: false, of }) => {
+        Ok(ReachableRun { id, ended: false, of }) => {
             let taken = sink.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
             if taken.is_ok() {
                 guest.stretch.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
             }
             taken
         }
-        Ok(Reached { id, ended: true, .. }) => {
+        Ok(ReachableRun { id, ended: true, .. }) => {
             let message = format!("the signal `{name}` is dropped: run {id} has ended");
             guest.log.write(LogLevel::Warn, message, Vec::new());
             Ok(())
@@ -240,16 +246,16 @@ pub(super) async fn signal(
 }
 
 /// Asks a run to end.
-pub(super) async fn cancel(guest: &mut Guest, run: Target) -> wasmtime::Result<Answer<()>> {
-    if let Err(failure) = guest.may_fail().and_then(|()| guest.not_in_health_check("durable.cancel")) {
+pub(super) async fn cancel(guest: &mut GuestState, run: Target) -> wasmtime::Result<HostResult<()>> {
+    if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check("durable.cancel")) {
         return answer(Err(failure));
     }
     let shown = words(&run);
     let request = hash(&[shown.as_bytes()]);
-    if let Some(asked) = guest.recall::<Result<(), Failure>>(Kind::Cancel, request)? {
+    if let Some(asked) = guest.replay::<Result<(), Failure>>(Kind::Cancel, request)? {
         return answer(asked);
     }
-    let asked = reach(guest, &run).await?.map(|Reached { id, ended, .. }| {
+    let asked = reach(guest, &run).await?.map(|ReachableRun { id, ended, .. }| {
         if !ended {
             guest.stretch.cancel(id);
         }
@@ -259,21 +265,21 @@ pub(super) async fn cancel(guest: &mut Guest, run: Target) -> wasmtime::Result<A
 }
 
 /// A run that this one may touch.
-struct Reached {
+struct ReachableRun {
     id: RunId,
     ended: bool,
     /// What it belongs to, in which revision.
     of: (DeploymentName, Revision),
 }
 
-async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Reached, Failure>> {
+async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Result<ReachableRun, Failure>> {
     let store = Arc::clone(&guest.outside.store);
     let none = || Code::RunNotFound.failure(format!("there is no {}", words(target)));
     if let Err(much) = guest.stretch.has_room() {
         return Ok(Err(much.into()));
     }
     let started =
-        |start: &StartRun| Reached { id: start.id, ended: false, of: (start.deployment.clone(), start.revision) };
+        |start: &StartRun| ReachableRun { id: start.id, ended: false, of: (start.deployment.clone(), start.revision) };
     let (starting, found) = match target {
         Target::Run(id) => {
             let Ok(id) = id.parse::<RunId>() else { return Ok(Err(none())) };
@@ -310,15 +316,15 @@ async fn reach(guest: &mut Guest, target: &Target) -> wasmtime::Result<Result<Re
             "the deployment may not touch that run; add the run's deployment to `deployments` under `[grants]`";
         return Ok(Err(Code::NotGranted.failure(message)));
     }
-    Ok(Ok(Reached { id: found.id, ended: found.state.has_ended(), of: (found.deployment, found.revision) }))
+    Ok(Ok(ReachableRun { id: found.id, ended: found.state.has_ended(), of: (found.deployment, found.revision) }))
 }
 
 /// The run that asks. In its first stretch the store may not know it yet.
-fn itself(guest: &Guest) -> Reached {
-    Reached { id: guest.run.id, ended: false, of: (guest.run.deployment.clone(), guest.run.revision) }
+fn itself(guest: &GuestState) -> ReachableRun {
+    ReachableRun { id: guest.run.id, ended: false, of: (guest.run.deployment.clone(), guest.run.revision) }
 }
 
-fn may_touch(guest: &Guest, deployment: &DeploymentName) -> Result<(), Failure> {
+fn may_touch(guest: &GuestState, deployment: &DeploymentName) -> Result<(), Failure> {
     if guest.run.deployment == *deployment || guest.grants().deployments.contains(deployment) {
         return Ok(());
     }

@@ -11,14 +11,14 @@ use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_store::records::{FailedPart, FailureRecord};
 
 use super::{bad, bounded_json};
-use crate::activation::Point;
-use crate::bindings::wit::durable::{Begun, Step, Verdict};
-use crate::bindings::wit::types;
-use crate::cancel::Urgency;
-use crate::guest::{GRACE_WAITS, Guest, read};
-use crate::history::{Frame, Mark, hash};
-use crate::host::call::{Answer, answer};
-use crate::journaled::cancelled;
+use crate::activation::CommitReason;
+use crate::component::bindings::wit::durable::{Begun, Step, Verdict};
+use crate::component::bindings::wit::types;
+use crate::guest::cancel::Urgency;
+use crate::guest::{GRACE_WAITS, GuestState, read};
+use crate::host::abi::{HostResult, answer};
+use crate::replay::cancelled;
+use crate::replay::state::{JournalMark, NameCounters, hash};
 
 /// The longest name, in bytes.
 const NAME_BYTES: usize = 255;
@@ -33,12 +33,12 @@ const APART_MILLIS: u64 = 5_000;
 
 /// Begins a step, goes on with it, or answers how it ended before.
 pub(super) async fn begin(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     name: String,
     retry: Option<types::RetryPolicy>,
-) -> wasmtime::Result<Answer<Begun>> {
+) -> wasmtime::Result<HostResult<Begun>> {
     let allowed = guest
-        .may_fail()
+        .check_cancelled()
         .and_then(|()| guest.not_in_health_check("durable.begin-step"))
         .and_then(|()| check(guest, &name, retry));
     let retry = match allowed {
@@ -82,10 +82,10 @@ pub(super) async fn begin(
 
 /// Ends the innermost open step; or has it carried out again.
 pub(super) async fn end(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     id: u32,
     outcome: Result<String, types::Failure>,
-) -> wasmtime::Result<Answer<Verdict>> {
+) -> wasmtime::Result<HostResult<Verdict>> {
     if let Err(failure) = guest.not_in_health_check("durable.end-step") {
         return answer(Err(failure));
     }
@@ -132,7 +132,7 @@ pub(super) async fn end(
 }
 
 /// The retry policy of a step that may begin.
-fn check(guest: &Guest, name: &str, retry: Option<types::RetryPolicy>) -> Result<RetryPolicy, Failure> {
+fn check(guest: &GuestState, name: &str, retry: Option<types::RetryPolicy>) -> Result<RetryPolicy, Failure> {
     if name.is_empty() || name.len() > NAME_BYTES {
         return bad(format!("the name of a step holds 1 to {NAME_BYTES} bytes; this one holds {}", name.len()));
     }
@@ -150,14 +150,14 @@ fn check(guest: &Guest, name: &str, retry: Option<types::RetryPolicy>) -> Result
     policy.checked().or_else(|error| bad(format!("the retry policy: {error}")))
 }
 
-fn frame(guest: &Guest, id: u32, name: &str, attempt: u32, retry: RetryPolicy) -> Frame {
+fn frame(guest: &GuestState, id: u32, name: &str, attempt: u32, retry: RetryPolicy) -> NameCounters {
     let path = guest.history.journal.path_hash();
-    let frame = Frame::step(guest.run.seed, guest.run.generation, id, path, attempt, retry);
-    Frame { undoes: name.starts_with(UNDO), ..frame }
+    let frame = NameCounters::step(guest.run.seed, guest.run.generation, id, path, attempt, retry);
+    NameCounters { undoes: name.starts_with(UNDO), ..frame }
 }
 
 /// From here on lines say which attempt they are of: of the innermost step that is tried again.
-fn say_attempt(guest: &Guest) {
+fn say_attempt(guest: &GuestState) {
     let again = guest.history.frames.iter().rev().map(|frame| frame.attempt).find(|attempt| *attempt > 1);
     guest.log.in_attempt(again.unwrap_or_default());
 }
@@ -169,15 +169,15 @@ fn recorded(failure: &[u8]) -> Failure {
 
 /// Where the stretch began inside the step, what it has read since would be forgotten with the step's entries: it is settled
 /// first, while it can still be done again.
-async fn settle_reads(guest: &mut Guest, depth: u32) -> wasmtime::Result<()> {
+async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()> {
     if guest.history.marks.first.depth >= depth && guest.stretch.has_reads() {
-        guest.commit(Point::Leaving).await?;
+        guest.commit(CommitReason::Leaving).await?;
     }
     Ok(())
 }
 
 /// Whether what the outermost step had read and written before a request left is still as it was.
-async fn is_held(guest: &mut Guest) -> wasmtime::Result<bool> {
+async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     let (keys, ids) = guest.stretch.held();
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
@@ -195,7 +195,7 @@ async fn is_held(guest: &mut Guest) -> wasmtime::Result<bool> {
     Ok(true)
 }
 
-fn complete(guest: &mut Guest, id: u32, depth: u32, result: &str) -> wasmtime::Result<()> {
+fn complete(guest: &mut GuestState, id: u32, depth: u32, result: &str) -> wasmtime::Result<()> {
     close(guest, id, Ok(result.as_bytes()))?;
     guest.stretch.close(true);
     if depth == 1 {
@@ -211,11 +211,11 @@ fn complete(guest: &mut Guest, id: u32, depth: u32, result: &str) -> wasmtime::R
 }
 
 /// The step ends with its failure, which what encloses it does not try again. A retry of the run does it anew.
-async fn give_up(guest: &mut Guest, id: u32, failure: Failure) -> wasmtime::Result<Failure> {
+async fn give_up(guest: &mut GuestState, id: u32, failure: Failure) -> wasmtime::Result<Failure> {
     let depth = guest.history.depth();
     settle_reads(guest, depth).await?;
     if guest.is_asked_to_end() && failure.code == Code::Cancelled.as_str() {
-        guest.tell();
+        guest.notify_cancelled();
     }
     let failure = Failure { retryable: false, ..failure };
     let bytes = postcard::to_stdvec(&failure).unwrap_or_default();
@@ -224,7 +224,7 @@ async fn give_up(guest: &mut Guest, id: u32, failure: Failure) -> wasmtime::Resu
     if guest.history.marks.kept.depth >= depth {
         // Before the step: only its own entry is behind that.
         let before = guest.history.journal.position().get().saturating_sub(1);
-        guest.history.marks.kept = Mark { at: Position::new(before), depth: depth - 1 };
+        guest.history.marks.kept = JournalMark { at: Position::new(before), depth: depth - 1 };
         guest.stretch.keep_steps();
     }
     if guest.history.marks.first.depth >= depth {
@@ -233,7 +233,7 @@ async fn give_up(guest: &mut Guest, id: u32, failure: Failure) -> wasmtime::Resu
     Ok(failure)
 }
 
-fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::Result<()> {
+fn close(guest: &mut GuestState, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::Result<()> {
     let (at, fuel) = guest.moment();
     let size = result.unwrap_or_else(|failure| failure).len();
     guest.history.journal.step_done(id, result, at, fuel).map_err(|mismatch| guest.mismatch(&mismatch))?;
@@ -247,7 +247,7 @@ fn close(guest: &mut Guest, id: u32, result: Result<&[u8], &[u8]>) -> wasmtime::
 }
 
 /// When an attempt of the innermost open step may begin that follows one that failed now.
-fn next_attempt_at(guest: &mut Guest, attempt: u32) -> Timestamp {
+fn next_attempt_at(guest: &mut GuestState, attempt: u32) -> Timestamp {
     let (now, seed) = (guest.log.clock.now(), guest.run.seed);
     let frame = guest.history.frame();
     let random = hash(&[&frame.path, &attempt.to_le_bytes(), &seed.0]);
@@ -262,7 +262,7 @@ fn next_attempt_at(guest: &mut Guest, attempt: u32) -> Timestamp {
 }
 
 /// Tells that an attempt of the innermost open step failed. That the run is cancelled is no failure of its step.
-fn say_failed(guest: &Guest, attempt: u32, failure: &Failure) {
+fn say_failed(guest: &GuestState, attempt: u32, failure: &Failure) {
     if guest.history.live && failure.code != Code::Cancelled.as_str() {
         let part = FailedPart::Step { path: guest.history.journal.step_path(), attempt };
         let (at, run_attempt) = (guest.log.clock.now(), guest.run.attempt);
@@ -271,7 +271,7 @@ fn say_failed(guest: &Guest, attempt: u32, failure: &Failure) {
 }
 
 /// The attempt is dropped, and the next may begin at `not_before`.
-fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32, not_before: Timestamp) -> wasmtime::Result<()> {
+fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: Timestamp) -> wasmtime::Result<()> {
     let (at, fuel) = guest.moment();
     let (seed, generation) = (guest.run.seed, guest.run.generation);
     guest.history.frame().again(seed, generation, attempt);
@@ -293,7 +293,7 @@ fn again(guest: &mut Guest, id: u32, depth: u32, attempt: u32, not_before: Times
 }
 
 /// Waits for the time of the next attempt; false where the run is asked to end meanwhile.
-async fn back_off(guest: &mut Guest, not_before: Timestamp) -> wasmtime::Result<bool> {
+async fn back_off(guest: &mut GuestState, not_before: Timestamp) -> wasmtime::Result<bool> {
     loop {
         if guest.is_asked_to_end() {
             return Ok(false);
@@ -303,14 +303,14 @@ async fn back_off(guest: &mut Guest, not_before: Timestamp) -> wasmtime::Result<
             return Ok(true);
         }
         if left > IN_MEMORY {
-            guest.commit(Point::BackOff { until: not_before }).await?;
+            guest.commit(CommitReason::BackOff { until: not_before }).await?;
             continue;
         }
         guest.save().await?;
         let cancel = guest.cancel().clone();
         tokio::select! {
             biased;
-            () = cancel.reached(Urgency::Asked), if guest.history.told.is_none() => return Ok(false),
+            () = cancel.reached(Urgency::Requested), if guest.history.told.is_none() => return Ok(false),
             () = tokio::time::sleep(Duration::from_millis(left)) => {}
         }
         guest.log.clock.not_before(not_before);

@@ -16,12 +16,12 @@ use tidemill_core::{Code, Failure, RunId, Timestamp};
 use tidemill_store::records::ChildOutcome;
 
 use super::{SIGNAL_NAME_BYTES, bad, not_in_step};
-use crate::bindings::wit::durable::{Event, First, Outcome, WaitFor};
-use crate::cancel::Urgency;
-use crate::end::End;
-use crate::guest::{Guest, read};
-use crate::history::hash;
-use crate::host::call::{Answer, answer};
+use crate::component::bindings::wit::durable::{Event, First, Outcome, WaitFor};
+use crate::guest::cancel::Urgency;
+use crate::guest::trap::GuestStop;
+use crate::guest::{GuestState, read};
+use crate::host::abi::{HostResult, answer};
+use crate::replay::state::hash;
 
 /// Maximum number of signals in one wait.
 const SIGNALS: usize = 1_000;
@@ -32,7 +32,7 @@ const RUNS: usize = OPEN_CHILDREN as usize;
 const SHOWN: usize = 100;
 
 /// Sleeps for so many milliseconds.
-pub(in crate::host) async fn sleep(guest: &mut Guest, span: u64) -> wasmtime::Result<Answer<()>> {
+pub(in crate::host) async fn sleep(guest: &mut GuestState, span: u64) -> wasmtime::Result<HostResult<()>> {
     if let Err(failure) = allowed(guest, "clock.sleep") {
         return answer(Err(failure));
     }
@@ -40,7 +40,7 @@ pub(in crate::host) async fn sleep(guest: &mut Guest, span: u64) -> wasmtime::Re
 }
 
 /// Sleeps until then.
-pub(in crate::host) async fn sleep_until(guest: &mut Guest, at: Timestamp) -> wasmtime::Result<Answer<()>> {
+pub(in crate::host) async fn sleep_until(guest: &mut GuestState, at: Timestamp) -> wasmtime::Result<HostResult<()>> {
     if let Err(failure) = allowed(guest, "clock.sleep-until") {
         return answer(Err(failure));
     }
@@ -48,12 +48,12 @@ pub(in crate::host) async fn sleep_until(guest: &mut Guest, at: Timestamp) -> wa
 }
 
 async fn until(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     asked: &[u8],
     end: impl FnOnce(Timestamp) -> Timestamp,
-) -> wasmtime::Result<Answer<()>> {
+) -> wasmtime::Result<HostResult<()>> {
     let request = hash(&[asked]);
-    let until = match guest.recall::<u64>(Kind::Until, request)? {
+    let until = match guest.replay::<u64>(Kind::Until, request)? {
         Some(until) => Timestamp::from_millis(until),
         None => {
             let until = end(guest.log.clock.now());
@@ -62,10 +62,10 @@ async fn until(
         }
     };
     loop {
-        if let Err(failure) = guest.may_fail() {
+        if let Err(failure) = guest.check_cancelled() {
             return answer(Err(failure));
         }
-        if guest.recall::<()>(Kind::Sleep, request)?.is_some() {
+        if guest.replay::<()>(Kind::Sleep, request)?.is_some() {
             guest.log.clock.not_before(until);
             return answer(Ok(()));
         }
@@ -81,21 +81,21 @@ async fn until(
 
 /// Sleeps for a function of WASI, which cannot fail: where the run is asked to end, the sleep is
 /// over at once.
-pub(in crate::host) async fn sleep_for_wasi(guest: &mut Guest, until: Timestamp) -> wasmtime::Result<()> {
-    guest.not_in_health_check("sleep").map_err(End::from)?;
+pub(in crate::host) async fn sleep_for_wasi(guest: &mut GuestState, until: Timestamp) -> wasmtime::Result<()> {
+    guest.not_in_health_check("sleep").map_err(GuestStop::from)?;
     let request = hash(&[b"wasi", &until.as_millis().to_le_bytes()]);
-    if guest.recall::<()>(Kind::Sleep, request)?.is_none() {
+    if guest.replay::<()>(Kind::Sleep, request)?.is_none() {
         let in_step = guest.history.depth() > 0;
         loop {
             let left = until.millis_since(guest.log.clock.now());
-            if left == 0 || guest.cancel().urgency() >= Urgency::Asked {
+            if left == 0 || guest.cancel().urgency() >= Urgency::Requested {
                 break;
             }
             if in_step {
                 guest.save().await?;
                 let cancel = guest.cancel().clone();
                 tokio::select! {
-                    () = cancel.reached(Urgency::Asked) => {}
+                    () = cancel.reached(Urgency::Requested) => {}
                     () = tokio::time::sleep(Duration::from_millis(left)) => {}
                 }
                 break;
@@ -112,35 +112,35 @@ pub(in crate::host) async fn sleep_for_wasi(guest: &mut Guest, until: Timestamp)
     Ok(())
 }
 
-fn allowed(guest: &mut Guest, call: &str) -> Result<(), Failure> {
-    guest.may_fail()?;
+fn allowed(guest: &mut GuestState, call: &str) -> Result<(), Failure> {
+    guest.check_cancelled()?;
     guest.not_in_health_check(call)?;
     not_in_step(guest, call)
 }
 
 /// The first of several things to come.
 pub(super) async fn first(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     any_of: Vec<WaitFor>,
     timeout: Option<u64>,
-) -> wasmtime::Result<Answer<Option<First>>> {
+) -> wasmtime::Result<HostResult<Option<First>>> {
     let checked = allowed(guest, "durable.await-first").and_then(|()| wanted(any_of, timeout.is_some()));
     let any_of = match checked {
         Ok(any_of) => any_of,
         Err(failure) => return answer(Err(failure)),
     };
     let came = wait(guest, Kind::AwaitFirst, any_of, timeout).await?;
-    answer(
-        came.map(|came| came.into_iter().next().map(|Came { index, what }| First { index, event: what.into_event() })),
-    )
+    answer(came.map(|came| {
+        came.into_iter().next().map(|WaitResult { index, what }| First { index, event: what.into_event() })
+    }))
 }
 
 /// The ends of several runs.
 pub(super) async fn all(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     runs: Vec<String>,
     timeout: Option<u64>,
-) -> wasmtime::Result<Answer<Option<Vec<Outcome>>>> {
+) -> wasmtime::Result<HostResult<Option<Vec<Outcome>>>> {
     let any_of = runs.into_iter().map(WaitFor::Run).collect();
     let checked = allowed(guest, "durable.await-all").and_then(|()| wanted(any_of, true));
     let runs = match checked {
@@ -151,14 +151,14 @@ pub(super) async fn all(
         return answer(Ok(Some(Vec::new())));
     }
     let came = wait(guest, Kind::AwaitAll, runs, timeout).await?;
-    let outcomes = |came: Vec<Came>| {
+    let outcomes = |came: Vec<WaitResult>| {
         (!came.is_empty()).then(|| came.into_iter().filter_map(|came| came.what.into_outcome()).collect())
     };
     answer(came.map(outcomes))
 }
 
 /// What is waited for, in form.
-fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<Wanted>, Failure> {
+fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> {
     let signals = any_of.iter().filter(|wanted| matches!(wanted, WaitFor::Signal(_))).count();
     let runs = any_of.len() - signals;
     if signals > SIGNALS || runs > RUNS {
@@ -175,9 +175,9 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<Wanted>, Failure> {
             WaitFor::Signal(name) if name.is_empty() || name.len() > SIGNAL_NAME_BYTES => {
                 bad(format!("the name of a signal holds 1 to {SIGNAL_NAME_BYTES} bytes"))
             }
-            WaitFor::Signal(name) => Ok(Wanted::Signal(name)),
+            WaitFor::Signal(name) => Ok(WaitTarget::Signal(name)),
             WaitFor::Run(id) => match id.parse() {
-                Ok(id) => Ok(Wanted::Run(id)),
+                Ok(id) => Ok(WaitTarget::Run(id)),
                 Err(_) => bad(format!("`{}` is no id of a run", id.chars().take(64).collect::<String>())),
             },
         })
@@ -186,21 +186,21 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<Wanted>, Failure> {
 
 /// Waits for one of several things, or for all of them; empty where the timeout came first.
 async fn wait(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     kind: Kind,
-    wanted: Vec<Wanted>,
+    wanted: Vec<WaitTarget>,
     timeout: Option<u64>,
-) -> wasmtime::Result<Result<Vec<Came>, Failure>> {
+) -> wasmtime::Result<Result<Vec<WaitResult>, Failure>> {
     let parts: Vec<String> = wanted
         .iter()
         .map(|wanted| match wanted {
-            Wanted::Signal(name) => format!("signal {name}"),
-            Wanted::Run(id) => format!("run {id}"),
+            WaitTarget::Signal(name) => format!("signal {name}"),
+            WaitTarget::Run(id) => format!("run {id}"),
         })
         .collect();
     let request =
         hash(&[parts.join("\n").as_bytes(), &timeout.unwrap_or_default().to_le_bytes(), &[timeout.is_some().into()]]);
-    let began = match guest.recall::<Result<Option<u64>, Failure>>(Kind::Until, request)? {
+    let began = match guest.replay::<Result<Option<u64>, Failure>>(Kind::Until, request)? {
         Some(began) => began,
         None => {
             let own = own_runs(guest, &wanted).await?;
@@ -216,10 +216,10 @@ async fn wait(
     };
     let all = kind == Kind::AwaitAll;
     loop {
-        if let Err(failure) = guest.may_fail() {
+        if let Err(failure) = guest.check_cancelled() {
             return Ok(Err(failure));
         }
-        if let Some(came) = guest.recall::<Result<Vec<Came>, Failure>>(kind, request)? {
+        if let Some(came) = guest.replay::<Result<Vec<WaitResult>, Failure>>(kind, request)? {
             return Ok(came);
         }
         if let Some(came) = look(guest, &wanted, all, until).await? {
@@ -228,8 +228,8 @@ async fn wait(
         let any_of = wanted
             .iter()
             .map(|wanted| match wanted {
-                Wanted::Signal(name) => run::WaitCondition::Signal(name.clone()),
-                Wanted::Run(id) => run::WaitCondition::Run(*id),
+                WaitTarget::Signal(name) => run::WaitCondition::Signal(name.clone()),
+                WaitTarget::Run(id) => run::WaitCondition::Run(*id),
             })
             .collect();
         guest.wait(Wait { any_of, all, until }).await?;
@@ -246,10 +246,10 @@ fn shown(parts: &[String]) -> String {
 }
 
 /// Only runs that this one started can be waited for.
-async fn own_runs(guest: &mut Guest, wanted: &[Wanted]) -> wasmtime::Result<Result<(), Failure>> {
+async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Result<Result<(), Failure>> {
     let store = Arc::clone(&guest.outside.store);
     for wanted in wanted {
-        let Wanted::Run(id) = wanted else { continue };
+        let WaitTarget::Run(id) = wanted else { continue };
         if guest.stretch.starting(*id).is_some() {
             continue;
         }
@@ -265,32 +265,32 @@ async fn own_runs(guest: &mut Guest, wanted: &[Wanted]) -> wasmtime::Result<Resu
 /// the end of the time. The
 /// earliest counts, whenever it is looked for.
 async fn look(
-    guest: &mut Guest,
-    wanted: &[Wanted],
+    guest: &mut GuestState,
+    wanted: &[WaitTarget],
     all: bool,
     until: Option<Timestamp>,
-) -> wasmtime::Result<Option<Vec<Came>>> {
+) -> wasmtime::Result<Option<Vec<WaitResult>>> {
     let now = guest.log.clock.now();
     let over = until.is_some_and(|until| now >= until);
     let in_time = |at: Timestamp| until.is_none_or(|until| at <= until);
     let store = Arc::clone(&guest.outside.store);
     let me = guest.run.id;
-    let mut come: Vec<(Timestamp, Came)> = Vec::new();
+    let mut come: Vec<(Timestamp, WaitResult)> = Vec::new();
     for (index, wanted) in (0u32..).zip(wanted) {
         match wanted {
-            Wanted::Signal(name) => {
+            WaitTarget::Signal(name) => {
                 let after = guest.stretch.taken_to(name);
                 if let Some(signal) = read(|| store.inbox(me, name, after)).await? {
                     let payload = String::from_utf8_lossy(&signal.payload).into_owned();
-                    let what = What::Signal { name: name.clone(), place: signal.place, payload };
-                    come.push((signal.at, Came { index, what }));
+                    let what = WaitResultKind::Signal { name: name.clone(), place: signal.place, payload };
+                    come.push((signal.at, WaitResult { index, what }));
                 }
             }
             // What this stretch starts has not begun.
-            Wanted::Run(id) if guest.stretch.starting(*id).is_some() => {}
-            Wanted::Run(id) => {
+            WaitTarget::Run(id) if guest.stretch.starting(*id).is_some() => {}
+            WaitTarget::Run(id) => {
                 if let Some(outcome) = read(|| store.outcome(*id)).await? {
-                    come.push((outcome.ended_at, Came { index, what: What::of(*id, outcome) }));
+                    come.push((outcome.ended_at, WaitResult { index, what: WaitResultKind::of(*id, outcome) }));
                 }
             }
         }
@@ -310,12 +310,12 @@ async fn look(
 
 /// Records what came of a wait, first in the stretch that it opens.
 fn answered(
-    guest: &mut Guest,
+    guest: &mut GuestState,
     kind: Kind,
     request: Hash,
-    came: Vec<Came>,
+    came: Vec<WaitResult>,
     until: Option<Timestamp>,
-) -> wasmtime::Result<Result<Vec<Came>, Failure>> {
+) -> wasmtime::Result<Result<Vec<WaitResult>, Failure>> {
     let size: usize = came.iter().map(|came| came.what.bytes()).sum();
     let came = if size > FETCH_ALL_BYTES {
         let message = format!("the outcomes hold {size} bytes; one call answers at most {FETCH_ALL_BYTES}");
@@ -325,9 +325,9 @@ fn answered(
     };
     for came in came.iter().flatten() {
         match &came.what {
-            What::Signal { name, place, .. } => guest.stretch.take(name, *place),
-            What::Failed { run, .. } | What::Cancelled { run } => guest.stretch.observe(*run),
-            What::Succeeded { .. } => {}
+            WaitResultKind::Signal { name, place, .. } => guest.stretch.take(name, *place),
+            WaitResultKind::Failed { run, .. } | WaitResultKind::Cancelled { run } => guest.stretch.observe(*run),
+            WaitResultKind::Succeeded { .. } => {}
         }
     }
     let timed_out = came.as_ref().is_ok_and(Vec::is_empty);
@@ -343,28 +343,28 @@ fn answered(
 }
 
 /// Something to wait for.
-enum Wanted {
+enum WaitTarget {
     Signal(String),
     Run(RunId),
 }
 
 /// Something that came, as it is recorded.
 #[derive(Serialize, Deserialize)]
-struct Came {
+struct WaitResult {
     /// Its place among what was waited for.
     index: u32,
-    what: What,
+    what: WaitResultKind,
 }
 
 #[derive(Serialize, Deserialize)]
-enum What {
+enum WaitResultKind {
     Signal { name: String, place: u64, payload: String },
     Succeeded { run: RunId, output: String },
     Failed { run: RunId, failure: Failure },
     Cancelled { run: RunId },
 }
 
-impl What {
+impl WaitResultKind {
     fn of(run: RunId, outcome: ChildOutcome) -> Self {
         match outcome.state {
             RunState::Succeeded => {

@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Duration, Insta
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use crate::guest::Guest;
+use crate::guest::GuestState;
 use crate::host::clock::now;
 
 /// The clocks count milliseconds; this is one in nanoseconds.
@@ -16,39 +16,39 @@ pub(super) const MILLI: u64 = 1_000_000;
 
 /// The pollables that are timers, by their number in the table, with the time of the monotonic clock at which they are over.
 /// Numbers are used again, so whoever drops a pollable takes it out here.
-pub(crate) type Timers = HashMap<u32, Instant>;
+pub(crate) type TimerTable = HashMap<u32, Instant>;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    wall_clock::add_to_linker::<Guest, Clocks>(linker, clocks)?;
-    monotonic_clock::add_to_linker::<Guest, Clocks>(linker, clocks)
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wall_clock::add_to_linker::<GuestState, HasClocks>(linker, clocks)?;
+    monotonic_clock::add_to_linker::<GuestState, HasClocks>(linker, clocks)
 }
 
 /// The time of the monotonic clock.
-pub(super) fn monotonic(guest: &mut Guest) -> wasmtime::Result<Instant> {
+pub(super) fn monotonic(guest: &mut GuestState) -> wasmtime::Result<Instant> {
     Ok(now(guest)?.as_millis().saturating_mul(MILLI))
 }
 
 /// The time of day.
-pub(super) fn wall(guest: &mut Guest) -> wasmtime::Result<Datetime> {
+pub(super) fn wall(guest: &mut GuestState) -> wasmtime::Result<Datetime> {
     let millis = now(guest)?.as_millis();
     let nanoseconds = u32::try_from(millis % 1000 * MILLI).unwrap_or_default();
     Ok(Datetime { seconds: millis / 1000, nanoseconds })
 }
 
-struct Clocks;
+struct HasClocks;
 
-pub(super) struct ClocksView<'a>(pub &'a mut Guest);
+pub(super) struct ClocksView<'a>(pub &'a mut GuestState);
 
-impl HasData for Clocks {
+impl HasData for HasClocks {
     type Data<'a> = ClocksView<'a>;
 }
 
-fn clocks(guest: &mut Guest) -> ClocksView<'_> {
+fn clocks(guest: &mut GuestState) -> ClocksView<'_> {
     guest.fuel.owed.call();
     ClocksView(guest)
 }
 
-/// Stands in the table for a timer. Whether it is over is asked of [`Timers`], never of this.
+/// Stands in the table for a timer. Whether it is over is asked of [`TimerTable`], never of this.
 struct Timer;
 
 #[async_trait::async_trait]

@@ -8,18 +8,18 @@ mod paid;
 mod poll;
 mod random;
 
-pub(crate) use clocks::Timers;
+pub(crate) use clocks::TimerTable;
 
 use std::sync::Arc;
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::guest::Guest;
-use crate::run_log::Stream;
-use output::Output;
+use crate::guest::GuestState;
+use crate::guest::run_log::Stream;
+use output::StandardStream;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     clocks::link(linker)?;
@@ -30,19 +30,19 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-impl WasiView for Guest {
+impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // wasmtime-wasi asks for this once in each of its functions and nowhere else.
         self.fuel.owed.call();
         let (log, owed) = (&self.log, &self.fuel.owed);
-        let ctx = self
-            .wasi
-            .get_or_insert_with(|| Box::new(context(|stream| Output::new(Arc::clone(log), owed.clone(), stream))));
+        let ctx = self.wasi.get_or_insert_with(|| {
+            Box::new(context(|stream| StandardStream::new(Arc::clone(log), owed.clone(), stream)))
+        });
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
-fn context(output: impl Fn(Stream) -> Output) -> WasiCtx {
+fn context(output: impl Fn(Stream) -> StandardStream) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(output(Stream::Stdout))

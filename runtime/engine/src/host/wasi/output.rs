@@ -9,8 +9,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::fuel::Owed;
-use crate::run_log::{RunLog, Stream};
+use crate::guest::fuel::WasiDebt;
+use crate::guest::run_log::{RunLog, Stream};
 
 /// The most that a guest may write at once, in bytes: each byte may be a line, and a guest yields only between its calls. As much as WASI
 /// allows the calls that block.
@@ -18,25 +18,25 @@ const WRITE_BYTES: usize = 4 * 1024;
 
 /// One of the two streams.
 #[derive(Clone)]
-pub(super) struct Output {
+pub(super) struct StandardStream {
     log: Arc<RunLog>,
-    owed: Owed,
+    owed: WasiDebt,
     stream: Stream,
 }
 
-impl Output {
-    pub(super) const fn new(log: Arc<RunLog>, owed: Owed, stream: Stream) -> Self {
+impl StandardStream {
+    pub(super) const fn new(log: Arc<RunLog>, owed: WasiDebt, stream: Stream) -> Self {
         Self { log, owed, stream }
     }
 }
 
-impl IsTerminal for Output {
+impl IsTerminal for StandardStream {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for StandardStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -47,12 +47,12 @@ impl StdoutStream for Output {
 }
 
 #[async_trait::async_trait]
-impl Pollable for Output {
+impl Pollable for StandardStream {
     async fn ready(&mut self) {}
 }
 
 #[async_trait::async_trait]
-impl OutputStream for Output {
+impl OutputStream for StandardStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.len() > WRITE_BYTES {
             return Err(StreamError::trap(&format!(
@@ -74,7 +74,7 @@ impl OutputStream for Output {
     }
 }
 
-impl AsyncWrite for Output {
+impl AsyncWrite for StandardStream {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.owed.bytes(bytes.len());
         self.log.write_stream(self.stream, bytes);

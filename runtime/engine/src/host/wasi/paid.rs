@@ -10,24 +10,24 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable as _};
 
 use super::clocks::{ClocksView, monotonic, wall};
 use super::poll::PollView;
-use crate::fuel::{answered, charge};
-use crate::guest::Guest;
+use crate::guest::GuestState;
+use crate::guest::fuel::{charge, charge_result};
 
 /// The versions that wasmtime-wasi has; any of 0.2 finds them.
 const WALL: &str = "wasi:clocks/wall-clock@0.2.12";
 const MONOTONIC: &str = "wasi:clocks/monotonic-clock@0.2.12";
 const POLL: &str = "wasi:io/poll@0.2.12";
 
-type At<'a> = StoreContextMut<'a, Guest>;
+type At<'a> = StoreContextMut<'a, GuestState>;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.instance(WALL)?.func_wrap("now", |mut store: At<'_>, ()| paid(&mut store, wall))?;
     let mut clock = linker.instance(MONOTONIC)?;
     clock.func_wrap("now", |mut store: At<'_>, ()| paid(&mut store, monotonic))?;
     clock.func_wrap("subscribe-duration", |mut store: At<'_>, (span,): (u64,)| {
         charge(&mut store, HOST_CALL_FUEL, 0)?;
         let timer = ClocksView(store.data_mut()).subscribe_duration(span)?;
-        answered(&mut store, 0)?;
+        charge_result(&mut store, 0)?;
         Ok((timer,))
     })?;
     let mut poll = linker.instance(POLL)?;
@@ -35,7 +35,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Box::new(async move {
             charge(&mut store, HOST_CALL_FUEL, list.len().saturating_mul(HOST_CALL_ELEMENT_BYTES))?;
             let ready = PollView(store.data_mut()).poll(list).await?;
-            answered(&mut store, ready.len().saturating_mul(HOST_CALL_ELEMENT_BYTES))?;
+            charge_result(&mut store, ready.len().saturating_mul(HOST_CALL_ELEMENT_BYTES))?;
             Ok((ready,))
         })
     })?;
@@ -43,22 +43,22 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Box::new(async move {
             charge(&mut store, HOST_CALL_FUEL, 0)?;
             PollView(store.data_mut()).block(one).await?;
-            answered(&mut store, 0)
+            charge_result(&mut store, 0)
         })
     })?;
     poll.func_wrap_async("[method]pollable.ready", |mut store: At<'_>, (one,): (Resource<DynPollable>,)| {
         Box::new(async move {
             charge(&mut store, HOST_CALL_FUEL, 0)?;
             let ready = PollView(store.data_mut()).ready(one).await?;
-            answered(&mut store, 0)?;
+            charge_result(&mut store, 0)?;
             Ok((ready,))
         })
     })
 }
 
-fn paid<T>(store: &mut At<'_>, work: fn(&mut Guest) -> wasmtime::Result<T>) -> wasmtime::Result<(T,)> {
+fn paid<T>(store: &mut At<'_>, work: fn(&mut GuestState) -> wasmtime::Result<T>) -> wasmtime::Result<(T,)> {
     charge(store, HOST_CALL_FUEL, 0)?;
     let answer = work(store.data_mut())?;
-    answered(store, 0)?;
+    charge_result(store, 0)?;
     Ok((answer,))
 }

@@ -7,21 +7,21 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{self, Host, HostPollable};
 
 use super::clocks::MILLI;
-use crate::guest::Guest;
+use crate::guest::GuestState;
 use crate::host::durable::waits;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    poll::add_to_linker::<Guest, Polls>(linker, |guest| {
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    poll::add_to_linker::<GuestState, HasPoll>(linker, |guest| {
         guest.fuel.owed.call();
         PollView(guest)
     })
 }
 
-struct Polls;
+struct HasPoll;
 
-pub(super) struct PollView<'a>(pub &'a mut Guest);
+pub(super) struct PollView<'a>(pub &'a mut GuestState);
 
-impl HasData for Polls {
+impl HasData for HasPoll {
     type Data<'a> = PollView<'a>;
 }
 

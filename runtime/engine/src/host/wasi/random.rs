@@ -3,21 +3,21 @@
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
-use crate::guest::Guest;
+use crate::guest::GuestState;
 use crate::host::random::bytes;
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    random::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))?;
-    insecure::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))?;
-    insecure_seed::add_to_linker::<Guest, Draws>(linker, |guest| Draw::new(guest))
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    random::add_to_linker::<GuestState, HasRandom>(linker, |guest| RandomView::new(guest))?;
+    insecure::add_to_linker::<GuestState, HasRandom>(linker, |guest| RandomView::new(guest))?;
+    insecure_seed::add_to_linker::<GuestState, HasRandom>(linker, |guest| RandomView::new(guest))
 }
 
-struct Draws;
+struct HasRandom;
 
-struct Draw<'a>(&'a mut Guest);
+struct RandomView<'a>(&'a mut GuestState);
 
-impl<'a> Draw<'a> {
-    fn new(guest: &'a mut Guest) -> Self {
+impl<'a> RandomView<'a> {
+    fn new(guest: &'a mut GuestState) -> Self {
         guest.fuel.owed.call();
         Self(guest)
     }
@@ -29,11 +29,11 @@ impl<'a> Draw<'a> {
     }
 }
 
-impl HasData for Draws {
-    type Data<'a> = Draw<'a>;
+impl HasData for HasRandom {
+    type Data<'a> = RandomView<'a>;
 }
 
-impl random::Host for Draw<'_> {
+impl random::Host for RandomView<'_> {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         self.bytes(len)
     }
@@ -43,7 +43,7 @@ impl random::Host for Draw<'_> {
     }
 }
 
-impl insecure::Host for Draw<'_> {
+impl insecure::Host for RandomView<'_> {
     fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         self.bytes(len)
     }
@@ -53,7 +53,7 @@ impl insecure::Host for Draw<'_> {
     }
 }
 
-impl insecure_seed::Host for Draw<'_> {
+impl insecure_seed::Host for RandomView<'_> {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
         Ok(self.0.history.frame().random.insecure_seed())
     }

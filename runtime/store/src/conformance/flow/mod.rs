@@ -16,7 +16,9 @@ use super::world::{
     NOON, a_and_b, child, claim_one, deploy, done, fresh, going, later, name, new_run, owner, request, success,
     suspended,
 };
-use crate::records::{Committed, Debounced, Listed, NewRun, Requested, RetentionPolicy, StretchCommit, Terms};
+use crate::records::{
+    AdmissionTerms, DebounceTerms, NewRun, QueueKind, RetentionPolicy, RunCommit, RunCommitResult, RunRequestResult,
+};
 use crate::{Store, StoreError};
 
 async fn admitted(
@@ -91,14 +93,14 @@ pub(super) async fn what_has_begun_before_counts_under_no_rate(store: Arc<dyn St
     done(&store, suspended(&owner, &run, Wait::until(later(5)))).await;
     assert_eq!(admitted(&store, &owner, 10, rate, later(5)).await.0, [first.id]);
     let state = running.next(RunEvent::Requeued { not_before: later(9) }).expect("it is tried again");
-    done(&store, StretchCommit::of(owner.clone(), Run { state, ..run }, later(6))).await;
+    done(&store, RunCommit::of(owner.clone(), Run { state, ..run }, later(6))).await;
     assert_eq!(admitted(&store, &owner, 10, rate, later(9)).await, (vec![first.id], Some(later(60_000))));
     assert_eq!(admitted(&store, &owner, 10, rate, later(60_000)).await, (vec![second.id], None));
 }
 
 pub(super) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     let owner = a_and_b(&store).await;
-    let bounded = || NewRun { terms: Terms { queue_max: 3, ..Terms::default() }, ..new_run("a") };
+    let bounded = || NewRun { terms: AdmissionTerms { queue_max: 3, ..AdmissionTerms::default() }, ..new_run("a") };
     request(&store, NewRun { not_before: later(500), ..bounded() }).await;
     request(&store, NewRun { lanes: vec![key("k", 1)], ..bounded() }).await;
     let keyed = NewRun { key: Some("k".into()), lanes: vec![key("k", 1)], ..bounded() };
@@ -107,7 +109,7 @@ pub(super) async fn a_queue_is_bounded_and_counted(store: Arc<dyn Store>) {
     assert_eq!(store.request_run(bounded()).await, Err(StoreError::QueueFull { queued: 3 }));
     // Who asks again with his key is answered all the same.
     let again = NewRun { id: bounded().id, ..keyed };
-    assert_eq!(store.request_run(again).await, Ok(Requested::Existing(third.clone())));
+    assert_eq!(store.request_run(again).await, Ok(RunRequestResult::Existing(third.clone())));
     let run = claim_one(&store, &owner, "a").await.run;
     assert_eq!(store.waiting(&name("a")).await, Ok(2));
     request(&store, bounded()).await;
@@ -121,7 +123,7 @@ pub(super) async fn a_key_is_kept_as_long_as_its_terms_say(store: Arc<dyn Store>
     let owner = a_and_b(&store).await;
     let keyed = |now| NewRun {
         key: Some("k".into()),
-        terms: Terms { key_millis: 5_000, ..Terms::default() },
+        terms: AdmissionTerms { key_millis: 5_000, ..AdmissionTerms::default() },
         now,
         ..new_run("a")
     };
@@ -138,7 +140,7 @@ pub(super) async fn a_key_outlives_the_record_of_its_run(store: Arc<dyn Store>) 
     let owner = a_and_b(&store).await;
     let keyed = |now| NewRun {
         key: Some("k".into()),
-        terms: Terms { key_millis: 5_000, ..Terms::default() },
+        terms: AdmissionTerms { key_millis: 5_000, ..AdmissionTerms::default() },
         now,
         ..new_run("a")
     };
@@ -161,14 +163,14 @@ pub(super) async fn a_key_outlives_the_record_of_its_run(store: Arc<dyn Store>) 
 }
 
 fn debounced(of: &str, input: &'static [u8], now: Timestamp) -> NewRun {
-    let debounce = Debounced { key: of.into(), wait_millis: 1_000, max_wait_millis: 2_500 };
-    let terms = Terms { debounce: Some(debounce), ..Terms::default() };
+    let debounce = DebounceTerms { key: of.into(), wait_millis: 1_000, max_wait_millis: 2_500 };
+    let terms = AdmissionTerms { debounce: Some(debounce), ..AdmissionTerms::default() };
     NewRun { input: Bytes::from_static(input), now, not_before: now, terms, ..new_run("a") }
 }
 
 async fn joined(store: &Arc<dyn Store>, new: NewRun) -> Run {
     match store.request_run(new).await.expect("a request") {
-        Requested::Joined(run) => run,
+        RunRequestResult::Joined(run) => run,
         other => panic!("{other:?}"),
     }
 }
@@ -224,7 +226,7 @@ pub(super) async fn a_debounced_request_finds_its_run_by_its_key(store: Arc<dyn 
     let first = request(&store, keyed("one", b"1", NOON)).await;
     assert_eq!(joined(&store, keyed("two", b"2", later(10))).await.id, first.id);
     let again = store.request_run(keyed("two", b"2", later(20))).await;
-    assert!(matches!(again, Ok(Requested::Existing(ref run)) if run.id == first.id), "{again:?}");
+    assert!(matches!(again, Ok(RunRequestResult::Existing(ref run)) if run.id == first.id), "{again:?}");
     let other = store.request_run(keyed("two", b"9", later(20))).await;
     assert_eq!(other, Err(StoreError::KeyMismatch { run: first.id }));
     let run = store.claim(&owner, &name("a"), 1, later(2_000)).await.expect("a claim").remove(0).run;
@@ -235,7 +237,7 @@ pub(super) async fn a_debounced_request_finds_its_run_by_its_key(store: Arc<dyn 
         store.trim(1_000, later(at)).await.expect("a trim");
         for of in ["one", "two"] {
             let found = store.request_run(keyed(of, if of == "one" { b"1" } else { b"2" }, later(at))).await;
-            let same = matches!(found, Ok(Requested::Existing(ref run)) if run.id == first.id);
+            let same = matches!(found, Ok(RunRequestResult::Existing(ref run)) if run.id == first.id);
             assert_eq!(same, known, "{of} {at}: {found:?}");
         }
     }
@@ -246,7 +248,7 @@ pub(super) async fn a_child_is_not_put_behind_its_ancestor(store: Arc<dyn Store>
     let k = key("k", 1);
     request(&store, NewRun { lanes: vec![k.clone()], ..new_run("a") }).await;
     let top = claim_one(&store, &owner, "a").await.run;
-    let mut commit = StretchCommit::of(owner.clone(), top.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), top.clone(), NOON);
     commit.starts = vec![child(&top, "b")];
     done(&store, commit).await;
     let middle = claim_one(&store, &owner, "b").await.run;
@@ -259,10 +261,10 @@ pub(super) async fn a_child_is_not_put_behind_its_ancestor(store: Arc<dyn Store>
     assert_eq!(behind(of("b", "k")).await, None, "a lane is its deployment's own");
     assert_eq!(behind((name("a"), vec![key("k", 2)])).await, None, "there is room beside its ancestor");
     // Whoever looked before the lane was full is told at the commit.
-    let mut commit = StretchCommit::of(owner.clone(), middle.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), middle.clone(), NOON);
     commit.starts = vec![NewRun { lanes: vec![k], ..child(&middle, "a") }];
     let answer = store.commit_stretch(commit).await.expect("an answer");
-    assert!(matches!(answer, Committed::Conflict { .. }), "{answer:?}");
+    assert!(matches!(answer, RunCommitResult::Conflict { .. }), "{answer:?}");
 }
 
 pub(super) async fn it_is_known_where_a_run_stands(store: Arc<dyn Store>) {
@@ -277,21 +279,21 @@ pub(super) async fn it_is_known_where_a_run_stands(store: Arc<dyn Store>) {
     let late = request(&store, NewRun { not_before: later(500), ..new_run("a") }).await;
     let others = [request(&store, new_run("a")).await, request(&store, new_run("a")).await];
     let last = request(&store, new_run("a")).await;
-    assert_eq!(stands(inside.id).await.listed, Listed::Ready(0));
-    assert_eq!(stands(first.id).await.listed, Listed::Lane(0, 0));
+    assert_eq!(stands(inside.id).await.listed, QueueKind::Ready(0));
+    assert_eq!(stands(first.id).await.listed, QueueKind::Lane(0, 0));
     let standing = stands(second.id).await;
-    assert_eq!((standing.listed, standing.queued), (Listed::Lane(0, 1), 7));
+    assert_eq!((standing.listed, standing.queued), (QueueKind::Lane(0, 1), 7));
     let (lane, is_in, view) = &standing.lanes[0];
     assert_eq!((lane, is_in, &view.in_it, &view.next), (&k, &false, &vec![inside.id], &vec![first.id, second.id]));
-    assert_eq!(stands(late.id).await.listed, Listed::Delayed(later(500)));
-    assert_eq!(stands(others[0].id).await.listed, Listed::Ready(1));
-    assert_eq!(stands(last.id).await.listed, Listed::Ready(2), "counted up to two");
+    assert_eq!(stands(late.id).await.listed, QueueKind::Delayed(later(500)));
+    assert_eq!(stands(others[0].id).await.listed, QueueKind::Ready(1));
+    assert_eq!(stands(last.id).await.listed, QueueKind::Ready(2), "counted up to two");
     let rate = Some(Rate { runs: 1, per_millis: 1_000 });
     admitted(&store, &owner, 1, rate, NOON).await;
     let standing = stands(inside.id).await;
-    assert_eq!((standing.listed, standing.starts), (Listed::Nowhere, (1, Some(NOON))));
+    assert_eq!((standing.listed, standing.starts), (QueueKind::Nowhere, (1, Some(NOON))));
     assert!(standing.lanes[0].1);
     let waits = going(&store, &owner, "a").await;
     done(&store, suspended(&owner, &waits, Wait::until(later(900)))).await;
-    assert_eq!(stands(waits.id).await.listed, Listed::Delayed(later(900)));
+    assert_eq!(stands(waits.id).await.listed, QueueKind::Delayed(later(900)));
 }

@@ -16,7 +16,7 @@ use super::super::Factory;
 use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, name, new_run, owner};
 use crate::Store;
-use crate::records::{Debounced, NewRun, Requested, TakeOverFilter, Terms};
+use crate::records::{AdmissionTerms, DebounceTerms, NewRun, RecoveryFilter, RunRequestResult};
 
 const WAIT: u64 = 300;
 const MAX_WAIT: u64 = 700;
@@ -68,20 +68,20 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(
                 store.request_run(new).await.map_err(failed)?;
             }
             Act::Request(Some(of)) => {
-                let debounce = Debounced { key: of.to_string(), wait_millis: WAIT, max_wait_millis: MAX_WAIT };
-                let terms = Terms { debounce: Some(debounce), ..Terms::default() };
+                let debounce = DebounceTerms { key: of.to_string(), wait_millis: WAIT, max_wait_millis: MAX_WAIT };
+                let terms = AdmissionTerms { debounce: Some(debounce), ..AdmissionTerms::default() };
                 let input = Bytes::from(number.to_string());
                 let new = NewRun { now, not_before: now, input: input.clone(), terms, ..new_run("a") };
                 let id = new.id;
                 let asked = store.request_run(new).await.map_err(failed)?;
                 let due = now.plus_millis(WAIT);
                 match (gathers.get_mut(&of).filter(|open| open.due > now), asked) {
-                    (Some(open), Requested::Joined(run)) => {
+                    (Some(open), RunRequestResult::Joined(run)) => {
                         prop_assert_eq!(run.id, open.id);
                         (open.due, open.input) = (due.min(open.latest), input);
                         waiting.insert(open.id, open.due);
                     }
-                    (None, Requested::Created(_)) => {
+                    (None, RunRequestResult::Created(_)) => {
                         waiting.insert(id, due);
                         gathers.insert(of, Gathers { id, due, latest: now.plus_millis(MAX_WAIT), input });
                     }
@@ -113,7 +113,7 @@ async fn play(store: Arc<dyn Store>, (rate, acts): (Rate, Vec<Act>)) -> Result<(
             Act::Time(millis) => now = now.plus_millis(millis),
             Act::Restart => {
                 me = owner(&store).await;
-                store.take_over(&me, TakeOverFilter::All, 1_000, now).await.map_err(failed)?;
+                store.take_over(&me, RecoveryFilter::All, 1_000, now).await.map_err(failed)?;
             }
         }
         prop_assert_eq!(store.waiting(&name("a")).await.map_err(failed)?, waiting.len() as u64);

@@ -11,7 +11,7 @@ use tidemill_core::run::{Run, RunEvent, RunState};
 use super::world::{
     NOON, a_and_b, child, claim_one, done, failure, fresh, going, later, name, new_run, request, success,
 };
-use crate::records::{NewRun, Retry, StretchCommit};
+use crate::records::{NewRun, RetryChange, RunCommit};
 use crate::{Store, StoreError};
 
 pub(super) fn key(of: &str, capacity: u32) -> Lane {
@@ -28,9 +28,9 @@ async fn lane(store: &Arc<dyn Store>, lane: &Lane) -> (Vec<RunId>, Vec<RunId>) {
     (view.in_it, view.next)
 }
 
-fn parked(owner: &tidemill_core::ids::Owner, run: &Run) -> StretchCommit {
+fn parked(owner: &tidemill_core::ids::Owner, run: &Run) -> RunCommit {
     let state = run.state.next(RunEvent::Parked(failure())).expect("a running run can be parked");
-    StretchCommit::of(owner.clone(), Run { state, ..run.clone() }, NOON)
+    RunCommit::of(owner.clone(), Run { state, ..run.clone() }, NOON)
 }
 
 pub(super) async fn one_enters_when_another_leaves(store: Arc<dyn Store>) {
@@ -64,13 +64,13 @@ pub(super) async fn what_is_set_aside_keeps_what_it_has_to_its_end(store: Arc<dy
     let run = claim_one(&store, &owner, "a").await.run;
     done(&store, parked(&owner, &run)).await;
     assert_eq!(lane(&store, &k).await, (vec![first.id], vec![second.id]));
-    let retry = Retry { component: None, from_start: false, now: NOON };
+    let retry = RetryChange { component: None, from_start: false, now: NOON };
     store.retry_run(first.id, retry).await.expect("a parked run is tried again");
     let run = claim_one(&store, &owner, "a").await.run;
     assert_eq!(run.id, first.id);
     // One that has failed has ended: tried again, it is the last to ask.
     let state = run.state.next(RunEvent::Failed(failure())).expect("a running run can fail");
-    done(&store, StretchCommit::of(owner.clone(), Run { state, ..run }, NOON)).await;
+    done(&store, RunCommit::of(owner.clone(), Run { state, ..run }, NOON)).await;
     let third = request(&store, in_lanes(vec![k.clone()])).await;
     store.retry_run(first.id, retry).await.expect("a failed run is tried again");
     assert_eq!(lane(&store, &k).await, (vec![second.id], vec![third.id, first.id]));
@@ -89,7 +89,7 @@ pub(super) async fn a_delayed_run_asks_when_it_is_due(store: Arc<dyn Store>) {
     // A back-off keeps the lane.
     let state = RunState::Running { node: owner.node.clone(), epoch: owner.epoch };
     let state = state.next(RunEvent::Requeued { not_before: later(900) }).expect("it is queued again");
-    done(&store, StretchCommit::of(owner.clone(), Run { state, ..soon.clone() }, later(500))).await;
+    done(&store, RunCommit::of(owner.clone(), Run { state, ..soon.clone() }, later(500))).await;
     assert_eq!(store.claim(&owner, &name("a"), 10, later(899)).await, Ok(vec![]));
     let claimed = store.claim(&owner, &name("a"), 10, later(900)).await.expect("a claim");
     assert_eq!(claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>(), [soon.id]);
@@ -117,7 +117,7 @@ pub(super) async fn a_tree_that_is_cancelled_leaves_its_lanes(store: Arc<dyn Sto
     let owner = a_and_b(&store).await;
     let k = key("k", 1);
     let parent = going(&store, &owner, "a").await;
-    let mut commit = StretchCommit::of(owner.clone(), parent.clone(), NOON);
+    let mut commit = RunCommit::of(owner.clone(), parent.clone(), NOON);
     commit.starts = (0..3).map(|_| NewRun { lanes: vec![k.clone()], ..child(&parent, "a") }).collect();
     let children: Vec<_> = commit.starts.iter().map(|new| new.id).collect();
     done(&store, commit).await;
@@ -129,7 +129,7 @@ pub(super) async fn a_tree_that_is_cancelled_leaves_its_lanes(store: Arc<dyn Sto
     // The one that runs is its owner's to end.
     assert_eq!(lane(&store, &k).await, (vec![running.id], vec![other.id]));
     let state = running.state.next(RunEvent::Cancelled).expect("a running run is cancelled");
-    done(&store, StretchCommit::of(owner.clone(), Run { state, ..running }, NOON)).await;
+    done(&store, RunCommit::of(owner.clone(), Run { state, ..running }, NOON)).await;
     assert_eq!(claim_one(&store, &owner, "a").await.run.id, other.id);
 }
 

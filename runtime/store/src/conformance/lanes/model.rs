@@ -19,7 +19,7 @@ use super::super::sequences::{self, failed};
 use super::super::world::{NOON, deploy, failure, name, new_run, owner};
 use super::key;
 use crate::Store;
-use crate::records::{NewRun, Retry, StretchCommit, TakeOverFilter};
+use crate::records::{NewRun, RecoveryFilter, RetryChange, RunCommit};
 
 const KEYS: [(&str, u32); 2] = [("one", 1), ("two", 2)];
 /// A second lane of a run.
@@ -282,7 +282,7 @@ async fn step(store: &Arc<dyn Store>, model: &mut Model, act: Act) -> Result<(),
         Act::Time => model.now = model.now.plus_millis(DELAY),
         Act::Restart => {
             model.me = owner(store).await;
-            let taken = store.take_over(&model.me, TakeOverFilter::All, 1_000, model.now).await.map_err(failed)?;
+            let taken = store.take_over(&model.me, RecoveryFilter::All, 1_000, model.now).await.map_err(failed)?;
             let running = model.runs.values().filter(|one| one.state == "running").count();
             prop_assert_eq!(taken.len(), running);
             for taken in taken {
@@ -331,7 +331,7 @@ async fn claim(store: &Arc<dyn Store>, model: &mut Model, limit: usize) -> Resul
 }
 
 async fn retry(store: &Arc<dyn Store>, model: &mut Model, id: RunId) -> Result<(), TestCaseError> {
-    let retry = Retry { component: None, from_start: false, now: model.now };
+    let retry = RetryChange { component: None, from_start: false, now: model.now };
     store.retry_run(id, retry).await.map_err(failed)?;
     let one = model.one(id);
     (one.asked, one.terminate, one.told) = (false, false, false);
@@ -369,7 +369,7 @@ async fn moves(store: &Arc<dyn Store>, model: &mut Model, id: RunId, to: To, hea
     }
     let (asked, told) = (one.asked, one.told);
     one.record = run.clone();
-    let mut commit = StretchCommit::of(model.me.clone(), run, now);
+    let mut commit = RunCommit::of(model.me.clone(), run, now);
     commit.head = head.then(|| Bytes::from_static(b"head"));
     store.commit_stretch(commit).await.map_err(failed)?;
     match to {

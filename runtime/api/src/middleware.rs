@@ -1,0 +1,117 @@
+//! What every request passes before its handler: bounds of url and headers, who asks, the time it may take.
+//!
+//! One layer, so that the way to a run stays short. It knows paths only where they differ in one of these.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Body as _;
+use tidemill_core::Code;
+use tidemill_core::clock::Stopwatch;
+
+use crate::auth;
+use crate::config::{HEADER_BYTES, HEADERS, URL_BYTES};
+use crate::problem::{ApiResult, Problem};
+use crate::request::headers;
+use crate::server::peer::Peer;
+use crate::state::ApiState;
+
+/// Checks a request, passes it on, and writes the access log, at level debug.
+pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return pass(&state, request, next).await;
+    }
+    let (method, path, watch) = (request.method().clone(), request.uri().path().to_owned(), Stopwatch::start());
+    let response = pass(&state, request, next).await;
+    let (status, micros) = (response.status().as_u16(), watch.elapsed().as_micros());
+    tracing::debug!(%method, path = path.escape_debug().to_string(), status, micros, "answered");
+    response
+}
+
+async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
+    let admitted = admit(state, &request);
+    let unread = admitted.is_err() && !request.body().is_end_stream();
+    let mut response = match admitted {
+        Ok(()) => handle(state, request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    // The connection ends: what is left of the body is not waited for.
+    if unread || matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    harden(response.headers_mut());
+    response
+}
+
+/// Keeps browsers from guessing types, from caching, and from giving an answer to another site's page.
+pub fn harden(headers: &mut HeaderMap) {
+    const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn handle(state: &ApiState, request: Request, next: Next) -> Response {
+    if takes_its_own_time(&request) {
+        return next.run(request).await;
+    }
+    let most = state.config.request_timeout;
+    match tokio::time::timeout(most, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Overloaded, format!("the host did not get to it within {} s", most.as_secs()))
+            .into_response(),
+    }
+}
+
+fn admit(state: &ApiState, request: &Request) -> ApiResult<()> {
+    let (uri, headers) = (request.uri(), request.headers());
+    check_url(uri)?;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > HEADER_BYTES || headers.len() > HEADERS {
+        return Err(Problem::new(
+            Code::HeaderTooLarge,
+            format!("a request may have {HEADERS} headers of {HEADER_BYTES} bytes in all"),
+        ));
+    }
+    auth::check_host(request.version(), uri, headers)?;
+    if is_open(uri.path()) {
+        return Ok(());
+    }
+    let peer = request.extensions().get::<Peer>();
+    match auth::check(state.config.token.as_deref(), headers) {
+        Ok(()) => {
+            if let Some(peer) = peer {
+                peer.authorize();
+            }
+            Ok(())
+        }
+        Err(problem) => Err(match peer {
+            Some(peer) if problem.status() == StatusCode::UNAUTHORIZED => {
+                state.attempts.failed(peer, state.host.clock().now(), problem)
+            }
+            _ => problem,
+        }),
+    }
+}
+
+fn check_url(uri: &Uri) -> ApiResult<()> {
+    let length = uri.path().len() + uri.query().map_or(0, str::len);
+    if length > URL_BYTES {
+        return Err(Problem::new(Code::UrlTooLong, format!("path and query have {length} bytes of {URL_BYTES}")));
+    }
+    Ok(())
+}
+
+/// What may be seen without a token: signs of life, the pages of the codes, and the status page, which holds no data and
+/// asks for the token itself.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz" | "/readyz") || path.starts_with("/errors/")
+}
+
+/// Uploads and waits have bounds of their own, and a feed's answer begins at once.
+fn takes_its_own_time(request: &Request) -> bool {
+    (request.method() == Method::PUT && request.uri().path().starts_with("/v1/modules/"))
+        || (request.method() == Method::POST && matches!(headers::wait(request.headers()), Ok(Some(_))))
+}

@@ -1,0 +1,232 @@
+//! `tidemill dev`: a host on loopback without a token, for whoever writes a module: it builds the project, deploys it
+//! again whenever a file of it changes, and shows what runs and what it logs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tidemill_core::ComponentDigest;
+use tidemill_core::manifest::{ModuleRef, Source};
+
+use super::events;
+use super::process::Process;
+use super::settings::{SettingFlags, Settings};
+use super::signals::Signals;
+use super::{logging, serve};
+use crate::cli::GlobalArgs;
+use crate::client::{Client, encoded};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::project::{self, MANIFEST, Project};
+use crate::schedule::firings::FEW_FIRINGS;
+use crate::wire::LogLine;
+
+/// How often the project's files are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Written by the build, and by whoever updates a dependency.
+const LOCK_FILE: &str = "Cargo.lock";
+/// The most files that are looked at.
+const FILES: usize = 10_000;
+
+/// How to run it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The modules may reach loopback and private addresses, as far as their grants go. \
+    With no tidemill.toml in DIR it is a host alone.\n\
+    JSON files in DIR/upstream are served at http://127.0.0.1:7078: GET /sales is upstream/sales.json.")]
+pub struct Args {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+
+    #[command(flatten)]
+    flags: SettingFlags,
+}
+
+/// Carries it out.
+pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
+    if !args.dir.is_dir() {
+        return Err(CliError::usage(
+            format!("there is no folder {}", args.dir.display()),
+            "name a project's folder, or make one with `tidemill new workflow NAME`",
+        ));
+    }
+    let settings = settings(&args.flags, shared)?;
+    logging::start(&settings.log, settings.log_json, printer)?;
+    let mut signals = Signals::new()?;
+    let process = Process::start(&settings).await?;
+    let client = process.client()?;
+    printer.note(&format!("tidemill is up at {} (data in {}); Ctrl-C ends it", process.url(), settings.data.display()));
+    super::upstream::serve(&args.dir, printer).await;
+    let watching = async {
+        if args.dir.join(MANIFEST).exists() {
+            watch(&args.dir, &client, printer).await
+        } else {
+            printer.note(&format!("no {MANIFEST} in {}: a host alone", args.dir.display()));
+            std::future::pending().await
+        }
+    };
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        ended = watching => ended,
+        ended = show(&client, printer) => ended,
+    };
+    printer.note("ending; Ctrl-C again ends it at once");
+    serve::end(process, &mut signals).await;
+    ended
+}
+
+/// The settings of a host for one's own machine: no token, a quiet log.
+fn settings(flags: &SettingFlags, shared: &GlobalArgs) -> Result<Settings, CliError> {
+    let environment = |name: &str| match name {
+        "TIDEMILL_TOKEN" | "TIDEMILL_TOKEN_FILE" => None,
+        "TIDEMILL_LOG" => Some(std::env::var(name).unwrap_or_else(|_| "warn".to_owned())),
+        "TIDEMILL_EGRESS_PRIVATE" => Some(std::env::var(name).unwrap_or_else(|_| "all".to_owned())),
+        _ => std::env::var(name).ok(),
+    };
+    let mut settings = Settings::read(flags, shared.token_file.as_deref(), &environment)?;
+    if !settings.addr.ip().is_loopback() {
+        return Err(CliError::usage(
+            format!("{} is not loopback, and `dev` has no token", settings.addr),
+            "listen on 127.0.0.1, or use `tidemill serve`",
+        ));
+    }
+    settings.token = None;
+    Ok(settings)
+}
+
+/// Builds and deploys the project, and again after each change.
+async fn watch(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut seen = None;
+    loop {
+        let now = SourceSnapshot::at(folder);
+        if seen != Some(now) {
+            if let Err(error) = refresh(folder, client, printer).await {
+                // The author mends it and saves; that is what this command is for.
+                printer.error(&error);
+            }
+            // A lock file that the build itself has written is nothing new.
+            seen = Some(SourceSnapshot { locked: lock_written(folder), ..now });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut project = Project::read(folder)?;
+    let building = (folder.to_owned(), printer.clone());
+    tokio::task::spawn_blocking(move || {
+        let (folder, printer) = building;
+        project::build::build(&Project::read(&folder)?, &printer)
+    })
+    .await
+    .map_err(|cause| CliError::machine("the build broke off", &cause))??;
+    let component = project.component_bytes()?;
+    if let Some(component) = &component {
+        mark_version(&mut project, component)?;
+    }
+    let done = project::deploy::deploy(&project, component, client, printer).await;
+    let done = done.map_err(|error| project.with_lines(error))?;
+    printer.note(&done.text(FEW_FIRINGS));
+    Ok(())
+}
+
+/// A version of the host's names its bytes for ever; while they change with each save, the digest belongs to it.
+///
+/// # Errors
+/// Where the manifest's version leaves no room for it.
+pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliError> {
+    let Source::Module(reference) = &project.file.manifest.source else { return Ok(()) };
+    let digest = ComponentDigest::of(component).hex();
+    let version = reference.version.as_str();
+    let join = if version.contains('-') { '.' } else { '-' };
+    let plain = version.split('+').next().unwrap_or(version);
+    let version = format!("{plain}{join}b{}", digest.get(..12).unwrap_or(&digest));
+    let version = version.parse().map_err(|bad: tidemill_core::ids::InvalidName| {
+        CliError::usage(format!("the version {version}: {bad}"), "shorten `version` under [module]")
+    })?;
+    project.file.manifest.source = Source::Module(ModuleRef { name: reference.name.clone(), version });
+    Ok(())
+}
+
+/// What a look at the project's files found. What is built, and hidden, does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SourceSnapshot {
+    /// When one of them changed last, the lock file aside.
+    latest: SystemTime,
+    count: usize,
+    /// When the lock file was written; none before the first build.
+    locked: Option<SystemTime>,
+}
+
+impl SourceSnapshot {
+    fn at(folder: &Path) -> Self {
+        let (mut latest, mut count) = (SystemTime::UNIX_EPOCH, 0);
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let Ok(about) = entry.metadata() else { continue };
+                let built = name == "target" || name == "tidemill-data" || name == LOCK_FILE;
+                if name.starts_with('.') || built || count >= FILES {
+                    continue;
+                }
+                if about.is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    count += 1;
+                    latest = latest.max(about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+                }
+            }
+        }
+        Self { latest, count, locked: lock_written(folder) }
+    }
+}
+
+fn lock_written(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder.join(LOCK_FILE)).and_then(|about| about.modified()).ok()
+}
+
+/// Shows every run that ends, with its log.
+async fn show(client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let mut happening = events::listen(client);
+    while let Some(event) = happening.recv().await {
+        if event.is_end_of_run() {
+            let path = format!("/v1/runs/{}/logs", encoded(event.text("run")));
+            for line in client.list::<LogLine>(&path, 200).await? {
+                printer.item(&line, &format!("  {}", line.text()));
+            }
+        }
+        if let Some(line) = event.line() {
+            printer.item(&event.data, &line);
+        }
+    }
+    Err(CliError::failed("the host's feed of events ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_any_file_is_seen_and_of_what_is_built_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        write("src/lib.rs");
+        let before = SourceSnapshot::at(folder.path());
+        write("target/debug/x.wasm");
+        write(".git/index");
+        assert_eq!(SourceSnapshot::at(folder.path()), before);
+        write("src/more.rs");
+        assert_ne!(SourceSnapshot::at(folder.path()), before);
+        let before = SourceSnapshot::at(folder.path());
+        write("Cargo.lock");
+        let after = SourceSnapshot::at(folder.path());
+        assert_ne!(after, before);
+        // As after a build, which writes it too.
+        assert_eq!(after, SourceSnapshot { locked: lock_written(folder.path()), ..before });
+    }
+}

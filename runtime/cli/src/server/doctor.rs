@@ -1,0 +1,200 @@
+//! `tidemill doctor`: looks for what may be wrong with this machine and its host, and says what to do about each.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tidemill_control::ZoneReport;
+use tidemill_core::clock::{Clock as _, SystemClock};
+
+use super::files::{self, ExposedPath, FILES_ENOUGH, OpenFiles};
+use super::settings::{SettingFlags, Settings};
+use crate::client::Client;
+use crate::error::CliError;
+use crate::printer::{Printer, Row, clean};
+
+/// How thoroughly.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only ask the host whether it is ready; for a container's health check
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct CheckResult {
+    what: &'static str,
+    good: bool,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Row for CheckResult {
+    const HEADS: &'static [&'static str] = &["", "WHAT", "FOUND", "WHAT TO DO"];
+    fn cells(&self) -> Vec<String> {
+        let mark = if self.good { "ok" } else { "!!" };
+        vec![mark.to_owned(), self.what.to_owned(), self.found.clone(), self.fix.clone().unwrap_or_default()]
+    }
+}
+
+/// Carries it out. Exit code 3 where no host answers, 1 where something is amiss.
+pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printer: &Printer) -> Result<(), CliError> {
+    let ready = client.answers("/readyz").await;
+    if args.quick {
+        let answer = ready?;
+        return if answer.status.is_success() {
+            printer.line("ready");
+            Ok(())
+        } else {
+            Err(CliError::failed(format!("the host is not ready: {}", String::from_utf8_lossy(&answer.body).trim())))
+        };
+    }
+    let mut findings = vec![cores(), memory(), open_files(), compiler(), target(), zones()];
+    findings.extend(private(token_file));
+    findings.extend(policy());
+    let mut unreachable = None;
+    match ready {
+        Ok(answer) => {
+            let good = answer.status.is_success();
+            let found = if good {
+                format!("{} is ready", client.url())
+            } else {
+                String::from_utf8_lossy(&answer.body).trim().to_owned()
+            };
+            findings.push(CheckResult {
+                what: "host",
+                good,
+                found,
+                fix: (!good).then(|| "see the host's log".to_owned()),
+            });
+            findings.push(token(client).await);
+            findings.extend(warnings(client).await);
+        }
+        Err(error) => {
+            let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL".to_owned());
+            findings.push(CheckResult { what: "host", good: false, found: error.to_string(), fix });
+            unreachable = Some(error);
+        }
+    }
+    printer.rows(&findings, "");
+    match (unreachable, findings.iter().filter(|finding| !finding.good).count()) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Ok(()),
+        (None, amiss) => Err(CliError::failed(format!("{amiss} of {} things are amiss", findings.len()))),
+    }
+}
+
+fn cores() -> CheckResult {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    CheckResult { what: "processors", good: true, found: count.to_string(), fix: None }
+}
+
+/// The pool reserves address space for every instance.
+fn memory() -> CheckResult {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap_or_default();
+    let limit = line.split_whitespace().nth(3).unwrap_or("unknown");
+    let good = limit == "unlimited" || limit == "unknown";
+    let fix =
+        (!good).then_some("raise it (`ulimit -v unlimited`): with less, instances are made on demand, and slower");
+    CheckResult { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
+}
+
+/// The host raises the soft limit by itself.
+fn open_files() -> CheckResult {
+    let limits = OpenFiles::limits();
+    let good = limits.hard >= FILES_ENOUGH;
+    let fix = (!good).then(|| {
+        format!(
+            "raise the hard limit to {FILES_ENOUGH} (LimitNOFILE= of systemd, `--ulimit nofile=` of Docker): a host that is \
+             started like this takes at most {} connections",
+            limits.connections_at_most()
+        )
+    });
+    CheckResult { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }
+}
+
+/// Who else may read the data folder, if it is on this machine, and the token.
+fn private(token_file: Option<&Path>) -> Vec<CheckResult> {
+    let data = std::env::var("TIDEMILL_DATA").unwrap_or_else(|_| "./tidemill-data".to_owned());
+    let files = files::exposed(Path::new(&data), token_file).into_iter();
+    let finding = |ExposedPath { path, mode, fix }| CheckResult {
+        what: "permissions",
+        good: false,
+        found: format!("{} has {mode}: other users may read it", path.display()),
+        fix: Some(fix),
+    };
+    files.map(finding).collect()
+}
+
+/// The zone data of this machine, as a host that is started here finds it.
+fn zones() -> CheckResult {
+    let ZoneReport { release, place, warnings } = ZoneReport::of(SystemClock.now());
+    let fix = (!warnings.is_empty())
+        .then(|| "update the package `tzdata`, or name a newer folder with --zoneinfo".to_owned());
+    let found = [vec![format!("{release} ({place})")], warnings].concat().join("; ");
+    CheckResult { what: "zone data", good: true, found, fix }
+}
+
+/// What the host itself warns of.
+async fn warnings(client: &Client) -> Vec<CheckResult> {
+    let Ok(health) = client.get::<serde_json::Value>("/v1/health").await else { return Vec::new() };
+    let warnings = health["warnings"].as_array().into_iter().flatten().filter_map(|warning| warning.as_str());
+    let finding = |warning: &str| CheckResult {
+        what: "host",
+        good: true,
+        found: clean(warning),
+        fix: Some("see docs: Running a host".to_owned()),
+    };
+    warnings.map(finding).collect()
+}
+
+/// The policy that a host started here would have, if it has one.
+fn policy() -> Option<CheckResult> {
+    let environment = |name: &str| std::env::var(name).ok();
+    match Settings::read(&SettingFlags::default(), None, &environment) {
+        Ok(settings) => settings.policy.map(|file| CheckResult {
+            what: "policy",
+            good: true,
+            found: format!("{} is valid", file.path.display()),
+            fix: None,
+        }),
+        Err(error) => Some(CheckResult {
+            what: "settings",
+            good: false,
+            found: error.to_string(),
+            fix: Some("correct the setting or the file; `tidemill serve --print-config` shows them".to_owned()),
+        }),
+    }
+}
+
+fn compiler() -> CheckResult {
+    let version = output("rustc", &["--version"]);
+    let fix = version.is_none().then_some("to write modules in Rust, install it: https://rustup.rs");
+    let found = version.unwrap_or_else(|| "not installed".to_owned());
+    CheckResult { what: "rust", good: true, found, fix: fix.map(str::to_owned) }
+}
+
+fn target() -> CheckResult {
+    let root = output("rustc", &["--print", "sysroot"]).unwrap_or_default();
+    let there = !root.is_empty() && Path::new(&root).join("lib/rustlib/wasm32-wasip2/lib").is_dir();
+    let found = if there { "installed" } else { "not installed" };
+    let fix = (!there).then_some("to write modules in Rust: rustup target add wasm32-wasip2");
+    CheckResult { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix: fix.map(str::to_owned) }
+}
+
+async fn token(client: &Client) -> CheckResult {
+    let (good, found) = match client.answers("/v1/deployments?limit=1").await {
+        Ok(answer) if answer.status.is_success() => (true, "accepted".to_owned()),
+        Ok(answer) => (false, format!("the host answers {}", answer.status)),
+        Err(error) => (false, error.to_string()),
+    };
+    let fix = (!good).then(|| "give the host's token: TIDEMILL_TOKEN, or --token-file".to_owned());
+    CheckResult { what: "token", good, found, fix }
+}
+
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(args).env("RUSTUP_AUTO_INSTALL", "0").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

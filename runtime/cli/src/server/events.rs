@@ -1,0 +1,167 @@
+//! The host's feed of events, as `dev` and `demo` show it.
+
+use serde_json::Value;
+use tidemill_core::Timestamp;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::client::Client;
+use crate::money::amount;
+use crate::printer::clean;
+use crate::run::logs::LineSplitter;
+use crate::wire::{bytes, grouped};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What kind: `run`, `deployment`, `schedule`, `subscription` or `posted`.
+    pub kind: String,
+    /// What is said of it.
+    pub data: Value,
+}
+
+impl Event {
+    /// The event's text of that name; empty where it has none.
+    pub fn text(&self, name: &str) -> &str {
+        self.data[name].as_str().unwrap_or_default()
+    }
+
+    /// The event's number of that name; 0 where it has none.
+    pub fn number(&self, name: &str) -> u64 {
+        self.data[name].as_u64().unwrap_or_default()
+    }
+
+    /// Why, where somebody said so, behind a colon.
+    fn note(&self) -> String {
+        let note = self.text("note");
+        if note.is_empty() { String::new() } else { format!(": {}", clean(note)) }
+    }
+
+    /// Whether it is the end of a run.
+    pub fn is_end_of_run(&self) -> bool {
+        self.kind == "run" && matches!(self.text("state"), "succeeded" | "failed" | "cancelled" | "parked")
+    }
+
+    /// One line for people; none for what nobody waits for, such as a run that begins.
+    pub fn line(&self) -> Option<String> {
+        let what = match self.kind.as_str() {
+            "run" if self.is_end_of_run() => {
+                let code = self.text("code");
+                let state = if code.is_empty() {
+                    self.text("state").to_owned()
+                } else {
+                    format!("{}, {}", self.text("state"), clean(code))
+                };
+                format!(
+                    "{:14} {:9} {state:10} {:>5} ms {:>13} fuel {:>10}",
+                    self.text("deployment"),
+                    self.text("trigger"),
+                    self.number("took_millis"),
+                    grouped(self.number("fuel")),
+                    bytes(self.number("peak_memory")),
+                )
+            }
+            "posted" => {
+                let earned = self.data["net_revenue"].as_i64().unwrap_or_default();
+                format!(
+                    "{:14} posted    {} entries, {}",
+                    self.text("stream"),
+                    grouped(self.number("entries")),
+                    amount(earned.into(), self.text("currency"))
+                )
+            }
+            "deployment" => {
+                format!("{:14} {}, revision {}", self.text("deployment"), self.text("change"), self.number("revision"))
+            }
+            "schedule" => {
+                let (deployment, schedule) = (self.text("deployment"), self.text("schedule"));
+                format!("{deployment:14} {schedule} {}{}", self.text("change"), self.note())
+            }
+            "clock" => format!(
+                "{:14} was set back: {} schedules are silent, the last until {}",
+                "the clock",
+                grouped(self.number("schedules")),
+                self.text("until")
+            ),
+            "subscription" => {
+                let events = match self.text("change") {
+                    "paused" | "resumed" => String::new(),
+                    _ => format!(": {} events", grouped(self.number("events"))),
+                };
+                let (deployment, subscription) = (self.text("deployment"), self.text("subscription"));
+                format!("{deployment:14} {subscription} {}{events}{}", self.text("change"), self.note())
+            }
+            "state" => {
+                let key = clean(self.text("key"));
+                format!("{:14} state of {key} {} by hand", self.text("deployment"), self.text("change"))
+            }
+            _ => return None,
+        };
+        Some(format!("{} {what}", clock(self.text("at"))).trim_end().to_owned())
+    }
+}
+
+/// The time of day in an RFC 3339 time.
+fn clock(at: &str) -> String {
+    Timestamp::parse_rfc3339(at)
+        .map_or_else(|| at.to_owned(), |at| at.to_rfc3339().get(11..19).unwrap_or_default().to_owned())
+}
+
+/// Reads server-sent events out of a stream of bytes.
+#[derive(Debug, Default)]
+pub struct Reader {
+    lines: LineSplitter,
+    kind: String,
+}
+
+impl Reader {
+    /// The events that `piece` completes. Each has its data in one line.
+    pub fn take(&mut self, piece: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for line in self.lines.take(piece) {
+            let line = String::from_utf8_lossy(&line);
+            if let Some(kind) = line.strip_prefix("event: ") {
+                kind.trim().clone_into(&mut self.kind);
+            } else if let Some(data) = line.strip_prefix("data: ")
+                && let Ok(data) = serde_json::from_str(data)
+            {
+                events.push(Event { kind: std::mem::take(&mut self.kind), data });
+            }
+        }
+        events
+    }
+}
+
+/// Every event from now on, until the host ends or nobody listens any more.
+pub fn listen(client: &Client) -> UnboundedReceiver<Event> {
+    let (send, events) = mpsc::unbounded_channel();
+    let client = client.clone();
+    tokio::spawn(async move {
+        let mut reader = Reader::default();
+        let ended = client
+            .follow("/v1/events", &[("accept", "text/event-stream")], |piece| {
+                reader.take(piece).into_iter().all(|event| send.send(event).is_ok())
+            })
+            .await;
+        if let Err(why) = ended {
+            tracing::debug!(%why, "the feed of events ended");
+        }
+    });
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_wherever_pieces_end() {
+        let mut reader = Reader::default();
+        assert!(reader.take(b"retry: 2000\n\nid: 1\nevent: ru").is_empty());
+        let events = reader.take(b"n\ndata: {\"state\": \"failed\", \"code\": \"host/trap\"}\n\n: still here\n\n");
+        assert_eq!(events.len(), 1);
+        let data = serde_json::json!({ "deployment": "a", "subscription": "s", "change": "paused", "events": 0, "note": "why" });
+        let paused = Event { kind: "subscription".to_owned(), data };
+        assert!(paused.line().unwrap().ends_with("a              s paused: why"), "{paused:?}");
+        assert!(events[0].is_end_of_run() && events[0].line().unwrap().contains("failed, host/trap"));
+    }
+}

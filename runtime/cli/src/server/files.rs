@@ -1,0 +1,148 @@
+//! What the operating system gives the host of files: how many it may have open, and who else may read those that it keeps.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use serde::Serialize;
+use tidemill_api::config::PROBE_CONNECTIONS;
+
+/// Maximum number of connections, however many files the host may have open.
+const CONNECTIONS_MAX: usize = 4096;
+/// Minimum number of connections: with fewer, clients and the dashboard would keep each other out.
+const CONNECTIONS_MIN: usize = 16;
+/// What a limit of "unlimited" is worth: the kernel's own default bound for one process.
+const FILES_MAX: u64 = 1 << 20;
+/// With fewer open files than this, the host takes fewer connections than it could.
+pub const FILES_ENOUGH: u64 = 10_000;
+/// Secrets that are looked at for their permissions.
+const SECRETS: usize = 1_000;
+
+/// How many files this process may have open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OpenFiles {
+    /// The limit now.
+    pub soft: u64,
+    /// What the limit may be raised to.
+    pub hard: u64,
+}
+
+impl OpenFiles {
+    /// The limits of this process.
+    pub fn limits() -> Self {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        Self { soft: current.unwrap_or(FILES_MAX), hard: maximum.unwrap_or(FILES_MAX) }
+    }
+
+    /// Raises the limit as far as this process may, and answers what it is then.
+    pub fn raise() -> Self {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let wanted = maximum.unwrap_or(FILES_MAX);
+        if current.is_some_and(|current| current < wanted)
+            && let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+        {
+            tracing::warn!(%cause, wanted, "cannot raise the number of open files");
+        }
+        Self::limits()
+    }
+
+    /// Connections that the host may take: half of the files that are left, so that the store, guests' requests and child
+    /// processes have the other half.
+    pub fn connections(self) -> usize {
+        let open = std::fs::read_dir("/proc/self/fd").map_or(64, |files| files.count() as u64);
+        Self::connections_of(self.soft.saturating_sub(open))
+    }
+
+    /// The same for a process that has raised its limit and has no file open yet.
+    pub fn connections_at_most(self) -> usize {
+        Self::connections_of(self.hard)
+    }
+
+    fn connections_of(left: u64) -> usize {
+        let half = usize::try_from(left / 2).unwrap_or(CONNECTIONS_MAX);
+        half.saturating_sub(PROBE_CONNECTIONS).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
+    }
+}
+
+/// Lets files that this process makes from now on be read by its own user alone.
+pub fn keep_private() {
+    umask(Mode::from_raw_mode(0o077));
+}
+
+/// Makes the data folder, for its own user alone. One that is there stays as it is.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// A file or folder that other users of the machine may read or change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposedPath {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its permissions, such as `0644`.
+    pub mode: String,
+    /// How to take them away.
+    pub fix: String,
+}
+
+/// What others may read or change of the data folder, the secrets in it and the token's file.
+pub fn exposed(data: &Path, token_file: Option<&Path>) -> Vec<ExposedPath> {
+    let secrets = data.join("secrets");
+    let files = std::fs::read_dir(&secrets).into_iter().flatten().flatten().take(SECRETS).map(|entry| entry.path());
+    let paths = [data.to_owned(), secrets.clone()].into_iter().chain(files).chain(token_file.map(Path::to_owned));
+    paths.filter_map(|path| exposure(&path)).collect()
+}
+
+fn exposure(path: &Path) -> Option<ExposedPath> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| ExposedPath {
+        path: path.to_owned(),
+        mode: format!("{mode:04o}"),
+        fix: format!("chmod go-rwx {}", path.display()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_half_of_the_open_files() {
+        assert_eq!(OpenFiles::connections_of(1_000), 484);
+        assert_eq!(OpenFiles::connections_of(1 << 20), CONNECTIONS_MAX);
+        assert_eq!(OpenFiles::connections_of(0), CONNECTIONS_MIN);
+    }
+
+    #[test]
+    fn what_others_may_read_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, token) = (folder.path().join("a/data"), folder.path().join("token"));
+        make_folder(&data).unwrap();
+        make_folder(&data).unwrap();
+        std::fs::create_dir(data.join("secrets")).unwrap();
+        std::fs::write(data.join("secrets/key"), "x").unwrap();
+        std::fs::write(&token, "x").unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for path in [&data.join("secrets"), &data.join("secrets/key"), &token] {
+            set(path, 0o600);
+        }
+        set(&data.join("secrets"), 0o700);
+        assert_eq!(exposed(&data, Some(&token)), []);
+        set(&data, 0o750);
+        set(&data.join("secrets/key"), 0o644);
+        set(&token, 0o604);
+        let found: Vec<_> = exposed(&data, Some(&token)).into_iter().map(|one| (one.path, one.mode)).collect();
+        let expected = [(data.clone(), "0750"), (data.join("secrets/key"), "0644"), (token, "0604")];
+        assert_eq!(found, expected.map(|(path, mode)| (path, mode.to_owned())));
+    }
+}

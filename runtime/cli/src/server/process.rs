@@ -1,0 +1,197 @@
+//! One host in this process: store, engine, control and API put together, and taken apart in the right order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemill_api::{Api, ApiConfig};
+use tidemill_control::{ControlPlane, HostConfig};
+use tidemill_core::clock::SystemClock;
+use tidemill_core::policy::PolicyInForce;
+use tidemill_engine::{CompilerCommand, Engine, EngineConfig};
+use tidemill_store::{EmbeddedStore, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::files::{self, ExposedPath, OpenFiles};
+use super::policy::PolicyFile;
+use super::settings::{Settings, Token};
+use crate::client::{Client, url_of};
+use crate::error::{CliError, chain};
+
+/// The longest that requests in hand get to be answered, once no more are taken.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// The longest that is kept back for handing runs back and closing the store.
+const LAST_WRITES: Duration = Duration::from_secs(3);
+
+/// A running host.
+#[derive(Debug)]
+pub struct Process {
+    /// Where it listens.
+    pub address: SocketAddr,
+    host: ControlPlane,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    token: Option<Token>,
+    policy: PolicyInForce,
+    policy_path: Option<PathBuf>,
+    /// How long runs may take to end.
+    runs: Duration,
+}
+
+impl Process {
+    /// Opens the store, starts the engine and takes requests.
+    ///
+    /// # Errors
+    /// What keeps it from that, each with what to do.
+    pub async fn start(settings: &Settings) -> Result<Self, CliError> {
+        settings.refuse_open_doors()?;
+        if settings.zoneinfo.is_some() {
+            tidemill_control::install_zones(settings.zoneinfo.as_deref()).map_err(CliError::failed)?;
+        }
+        // First the address: to open the store for nothing would write to it.
+        let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
+            CliError::machine(format!("cannot listen on {}", settings.addr), &cause)
+                .with_fix("end what listens there, or choose another address with --addr or TIDEMILL_ADDR")
+        })?;
+        let address = listener.local_addr().map_err(|cause| CliError::machine("cannot listen", &cause))?;
+        files::make_folder(&settings.data).map_err(|cause| {
+            CliError::machine(format!("cannot make {}", settings.data.display()), &cause)
+                .with_fix("choose a folder that this user may write to, with --data or TIDEMILL_DATA")
+        })?;
+        for ExposedPath { path, mode, fix } in files::exposed(&settings.data, token_file(settings)) {
+            tracing::warn!(path = %path.display(), mode, fix, "other users of this machine may read what the host keeps");
+        }
+        let open_files = OpenFiles::raise();
+        let connections = open_files.connections();
+        tracing::info!(open_files = open_files.soft, connections, "limits of this process");
+        let store = open(settings).await?.with_quotas(settings.quotas);
+        let clock = Arc::new(SystemClock);
+        let policy = PolicyInForce::new(settings.policy.as_ref().map(|file| file.policy.clone()).unwrap_or_default());
+        let engine = EngineConfig { policy: policy.clone(), ..engine_config(settings)? };
+        let components_dir = engine.components_dir.clone();
+        let engine = Engine::new(engine, Arc::new(store.clone()), clock.clone()).map_err(|cause| CliError::Failed {
+            code: Some(cause.code().as_str().to_owned()),
+            message: chain(&cause),
+            fix: Some("see the page of the code; `tidemill doctor` looks at this machine".to_owned()),
+        })?;
+        let config = HostConfig {
+            concurrency: settings.concurrency,
+            memory_max: settings.memory_max,
+            scrub_every: settings.scrub_every,
+            keep_waiting: settings.keep_waiting,
+            waiting_max: waiting_max(settings.concurrency) as usize,
+            retention: settings.retention,
+            event_retention: settings.event_retention,
+            events_max: Some(settings.events_max.into()),
+            policy: policy.clone(),
+            ..HostConfig::new(settings.node.clone(), components_dir)
+        };
+        let host = ControlPlane::start(config, Arc::new(store), engine, clock)
+            .await
+            .map_err(|cause| CliError::machine("the host cannot start", &cause))?;
+        let token = settings.token.as_ref().map(|token| token.expose().to_owned());
+        let api = ApiConfig {
+            connections,
+            connections_per_peer: (connections / 2).max(1),
+            ..ApiConfig::new(&settings.data, token)
+        };
+        let api = Api::new(host.clone(), api);
+        let (stop, stopped) = oneshot::channel();
+        let within = settings.shutdown;
+        let answers = LAST_ANSWERS.min(within / 5);
+        let serving = tokio::spawn(async move {
+            let stopped = async {
+                // A sender that is gone means the same.
+                let _ = stopped.await;
+            };
+            api.serve(listener, stopped, answers).await;
+        });
+        // All of it together takes no longer than was allowed.
+        let runs = within - answers - LAST_WRITES.min(within / 5);
+        let policy_path = settings.policy.as_ref().map(|file| file.path.clone());
+        Ok(Self { address, host, stop, serving, token: settings.token.clone(), policy, policy_path, runs })
+    }
+
+    /// Reads the policy again. One that is not valid changes nothing.
+    pub async fn reload_policy(&self) {
+        let Some(path) = &self.policy_path else { return };
+        match PolicyFile::read(path) {
+            Ok(file) => {
+                self.policy.replace(file.policy);
+                tracing::info!(path = %path.display(), "policy reloaded");
+                if let Err(error) = self.host.apply_policy().await {
+                    tracing::error!(%error, "deployments could not be held against the policy");
+                }
+            }
+            Err(error) => tracing::error!(%error, "policy not reloaded; the one before stays in force"),
+        }
+    }
+
+    /// Its url on this machine.
+    pub fn url(&self) -> String {
+        url_of(&self.address.to_string())
+    }
+
+    /// A client of it.
+    ///
+    /// # Errors
+    /// Where no HTTP client can be made.
+    pub fn client(&self) -> Result<Client, CliError> {
+        Client::new(&self.url(), self.token.as_ref().map(Token::expose))
+    }
+
+    /// Ends it: no more requests, then no more runs, then nothing unwritten.
+    pub async fn stop(self) {
+        // An error says that it has ended already.
+        let _ = self.stop.send(());
+        let _ = self.serving.await;
+        self.host.shutdown(self.runs).await;
+    }
+}
+
+/// The file that the token comes from, if it comes from one.
+fn token_file(settings: &Settings) -> Option<&Path> {
+    let shown = settings.shown.iter().find(|shown| shown.setting == "token-file");
+    shown.map(|shown| Path::new(&shown.value)).filter(|file| settings.token.is_some() && !file.as_os_str().is_empty())
+}
+
+/// Opens the store. Blocks a thread of its own while it replays.
+async fn open(settings: &Settings) -> Result<EmbeddedStore, CliError> {
+    let config = EmbeddedStore::config(&settings.data.join("store"));
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(config))
+        .await
+        .map_err(|cause| CliError::machine("the store cannot be opened", &cause))?;
+    let (store, report) = opened.map_err(|cause| refused(settings, &cause))?;
+    tracing::info!(?report, "the store is open");
+    Ok(store)
+}
+
+fn refused(settings: &Settings, cause: &StoreError) -> CliError {
+    let code = cause.code();
+    CliError::Failed {
+        code: Some(code.as_str().to_owned()),
+        message: format!("the store in {} cannot be opened: {cause}", settings.data.display()),
+        fix: Some(code.fix().to_owned()),
+    }
+}
+
+fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
+    let compiler =
+        CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
+    Ok(EngineConfig {
+        // Whoever waits in memory takes no room from those who run.
+        concurrency: settings.concurrency.saturating_add(waiting_max(settings.concurrency)),
+        memory_max: settings.memory_max,
+        egress: settings.egress.clone(),
+        units: settings.units.clone(),
+        ..EngineConfig::new(&settings.data, compiler)
+    })
+}
+
+/// Runs that may wait in memory: a quarter of what may run.
+const fn waiting_max(concurrency: u32) -> u32 {
+    concurrency / 4
+}

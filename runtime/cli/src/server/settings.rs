@@ -1,0 +1,559 @@
+//! A host's settings: flags over `TIDEMILL_*` over `tidemill-host.toml` over defaults, each value with where it came from.
+//!
+//! Everything is read as text first, in the same way wherever it comes from, and checked once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Serialize;
+use tidemill_control::ZoneDirectory;
+use tidemill_core::quotas::Quotas;
+use tidemill_engine::{EgressPolicy, OriginPattern, Roots};
+
+use super::policy::PolicyFile;
+use crate::client::read_token;
+use crate::error::CliError;
+use crate::printer::Row;
+
+/// The settings' file, in the folder where the host is started.
+pub const FILE: &str = "tidemill-host.toml";
+/// The longest such file, in bytes.
+const FILE_BYTES: u64 = 64 * 1024;
+/// The longest file of certificates, in bytes.
+const ROOTS_BYTES: u64 = 1 << 20;
+/// The shortest token, in bytes: what is shorter can be guessed.
+const TOKEN_BYTES: usize = 16;
+
+/// One setting: its name on the command line and in the file (there with `_`), its default, and what it is.
+struct SettingSpec {
+    key: &'static str,
+    default: &'static str,
+}
+
+/// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
+const SPECS: [SettingSpec; 23] = [
+    SettingSpec { key: "addr", default: "127.0.0.1:7077" },
+    SettingSpec { key: "data", default: "./tidemill-data" },
+    SettingSpec { key: "token", default: "" },
+    SettingSpec { key: "token-file", default: "" },
+    SettingSpec { key: "node", default: "node-1" },
+    SettingSpec { key: "concurrency", default: "256" },
+    SettingSpec { key: "memory-max", default: "1GiB" },
+    SettingSpec { key: "shutdown", default: "25s" },
+    SettingSpec { key: "scrub-every", default: "1d" },
+    SettingSpec { key: "keep-waiting", default: "10s" },
+    SettingSpec { key: "retention", default: "30d" },
+    SettingSpec { key: "event-retention", default: "7d" },
+    SettingSpec { key: "events-max", default: "100000" },
+    SettingSpec { key: "quotas", default: "" },
+    SettingSpec { key: "log", default: "info" },
+    SettingSpec { key: "log-format", default: "text" },
+    SettingSpec { key: "egress-allow", default: "" },
+    SettingSpec { key: "egress-deny", default: "" },
+    SettingSpec { key: "egress-private", default: "" },
+    SettingSpec { key: "egress-roots", default: "" },
+    SettingSpec { key: "policy", default: "" },
+    SettingSpec { key: "units", default: "" },
+    SettingSpec { key: "zoneinfo", default: "" },
+];
+
+/// The flags that set them. Left out is left to the environment, the file, the default.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub struct SettingFlags {
+    /// Where to listen [env: TIDEMILL_ADDR] [default: 127.0.0.1:7077]
+    #[arg(long, value_name = "IP:PORT")]
+    pub addr: Option<String>,
+
+    /// The folder of everything that is kept [env: TIDEMILL_DATA] [default: ./tidemill-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+
+    /// This host's name among nodes [env: TIDEMILL_NODE] [default: node-1]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// How many runs may be running at once [env: TIDEMILL_CONCURRENCY] [default: 256]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+
+    /// The most memory that a deployment may give its runs [env: TIDEMILL_MEMORY_MAX] [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_max: Option<String>,
+
+    /// How long runs may take to end when the host is told to [env: TIDEMILL_SHUTDOWN] [default: 25s]
+    #[arg(long, value_name = "TIME")]
+    pub shutdown: Option<String>,
+
+    /// How often all that is kept is read and verified, or never [env: TIDEMILL_SCRUB_EVERY] [default: 1d]
+    #[arg(long, value_name = "TIME")]
+    pub scrub_every: Option<String>,
+
+    /// How long a run that waits stays in memory [env: TIDEMILL_KEEP_WAITING] [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub keep_waiting: Option<String>,
+
+    /// How long what has ended is kept, or never to forget it [env: TIDEMILL_RETENTION] [default: 30d]
+    #[arg(long, value_name = "TIME")]
+    pub retention: Option<String>,
+
+    /// How long events are kept in their topics, or never to forget them [env: TIDEMILL_EVENT_RETENTION] [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    pub event_retention: Option<String>,
+
+    /// How many events of one topic are kept, the newest [env: TIDEMILL_EVENTS_MAX] [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub events_max: Option<String>,
+
+    /// What each deployment may keep, e.g. runs=1000000,state=4GiB; also payloads, logs, events, topics [env:
+    /// TIDEMILL_QUOTAS]
+    #[arg(long, value_name = "QUOTAS")]
+    pub quotas: Option<String>,
+
+    /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// text or json [env: TIDEMILL_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Origins that modules may reach, with commas between; all public ones where none is named [env:
+    /// TIDEMILL_EGRESS_ALLOW]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_allow: Option<String>,
+
+    /// Origins that no module may reach [env: TIDEMILL_EGRESS_DENY]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_deny: Option<String>,
+
+    /// Origins that may lie at private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
+    #[arg(long, value_name = "ORIGINS")]
+    pub egress_private: Option<String>,
+
+    /// A PEM file of certificate authorities to trust beside the machine's own [env: TIDEMILL_EGRESS_ROOTS]
+    #[arg(long, value_name = "FILE")]
+    pub egress_roots: Option<String>,
+
+    /// A TOML file of what deployments may be granted and use; everything without one [env: TIDEMILL_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
+
+    /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
+    #[arg(long, value_name = "UNITS")]
+    pub units: Option<String>,
+
+    /// A folder of zone data, e.g. /usr/share/zoneinfo [env: TIDEMILL_ZONEINFO] [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub zoneinfo: Option<String>,
+
+    /// The settings' file [default: tidemill-host.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueOrigin {
+    /// A flag of the command.
+    Flag(String),
+    /// A variable of the environment.
+    Environment(String),
+    /// The settings' file.
+    File(PathBuf),
+    /// Nobody said.
+    Default,
+}
+
+impl fmt::Display for ValueOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Environment(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One value, as `--print-config` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DisplayedSetting {
+    /// The setting.
+    pub setting: &'static str,
+    /// Its value; a secret is hidden.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Row for DisplayedSetting {
+    const HEADS: &'static [&'static str] = &["SETTING", "VALUE", "FROM"];
+    fn cells(&self) -> Vec<String> {
+        vec![self.setting.to_owned(), self.value.clone(), self.origin.clone()]
+    }
+}
+
+/// A host's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// The folder of everything that is kept.
+    pub data: PathBuf,
+    /// Who shows it may do everything.
+    pub token: Option<Token>,
+    /// The host's name.
+    pub node: tidemill_core::NodeId,
+    /// Runs at once.
+    pub concurrency: u32,
+    /// The most memory that a deployment may give its runs, in bytes.
+    pub memory_max: u64,
+    /// How long runs may take to end.
+    pub shutdown: Duration,
+    /// How often all that is kept is read and verified; none is never.
+    pub scrub_every: Option<Duration>,
+    /// How long a run that waits stays in memory.
+    pub keep_waiting: Duration,
+    /// How long what has ended is kept; for ever where none.
+    pub retention: Option<Duration>,
+    /// How long events are kept; for ever where none.
+    pub event_retention: Option<Duration>,
+    /// How many events of one topic are kept.
+    pub events_max: u32,
+    /// What each deployment may keep.
+    pub quotas: Quotas,
+    /// The log's filter.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    /// What modules may reach.
+    pub egress: EgressPolicy,
+    /// What deployments may be granted and use.
+    pub policy: Option<PolicyFile>,
+    /// Units of money beside ISO 4217.
+    pub units: Vec<(String, u8)>,
+    /// The folder of zone data; none is the system's.
+    pub zoneinfo: Option<PathBuf>,
+    /// Every value with its origin.
+    pub shown: Vec<DisplayedSetting>,
+}
+
+/// A token; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The text that a request carries.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+struct SettingLayers<'a> {
+    flags: BTreeMap<&'static str, &'a str>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    file: BTreeMap<String, String>,
+    path: PathBuf,
+}
+
+impl SettingLayers<'_> {
+    fn value(&self, spec: &SettingSpec) -> (String, ValueOrigin) {
+        if let Some(value) = self.flags.get(spec.key) {
+            return ((*value).to_owned(), ValueOrigin::Flag(format!("--{}", spec.key)));
+        }
+        let variable = format!("TIDEMILL_{}", spec.key.to_ascii_uppercase().replace('-', "_"));
+        if let Some(value) = (self.environment)(&variable).filter(|value| !value.is_empty()) {
+            return (value, ValueOrigin::Environment(variable));
+        }
+        match self.file.get(&spec.key.replace('-', "_")) {
+            Some(value) => (value.clone(), ValueOrigin::File(self.path.clone())),
+            None => (spec.default.to_owned(), ValueOrigin::Default),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads all four layers. `token_file` is the flag that clients have too.
+    ///
+    /// # Errors
+    /// The first value that is not one, with where it came from.
+    pub fn read(
+        flags: &SettingFlags,
+        token_file: Option<&Path>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, CliError> {
+        let path = flags.config.clone().unwrap_or_else(|| PathBuf::from(FILE));
+        let file = if flags.config.is_some() || path.exists() { read_file(&path)? } else { BTreeMap::new() };
+        let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
+        let given = [
+            ("addr", &flags.addr),
+            ("data", &flags.data),
+            ("token-file", &token_file),
+            ("node", &flags.node),
+            ("concurrency", &flags.concurrency),
+            ("memory-max", &flags.memory_max),
+            ("shutdown", &flags.shutdown),
+            ("scrub-every", &flags.scrub_every),
+            ("keep-waiting", &flags.keep_waiting),
+            ("retention", &flags.retention),
+            ("event-retention", &flags.event_retention),
+            ("events-max", &flags.events_max),
+            ("quotas", &flags.quotas),
+            ("log", &flags.log),
+            ("log-format", &flags.log_format),
+            ("egress-allow", &flags.egress_allow),
+            ("egress-deny", &flags.egress_deny),
+            ("egress-private", &flags.egress_private),
+            ("egress-roots", &flags.egress_roots),
+            ("policy", &flags.policy),
+            ("units", &flags.units),
+            ("zoneinfo", &flags.zoneinfo),
+        ];
+        let flags = given.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
+        Self::check(&SettingLayers { flags, environment, file, path })
+    }
+
+    fn check(layers: &SettingLayers<'_>) -> Result<Self, CliError> {
+        let values: BTreeMap<_, _> = SPECS.iter().map(|spec| (spec.key, layers.value(spec))).collect();
+        let shown = SPECS
+            .iter()
+            .map(|spec| {
+                let (value, origin) = &values[spec.key];
+                let value = match spec.key {
+                    "token" if !value.is_empty() => "(hidden)".to_owned(),
+                    _ => value.clone(),
+                };
+                DisplayedSetting { setting: spec.key, value, origin: origin.to_string() }
+            })
+            .collect();
+        let take = |key: &'static str| SettingValue { key, text: &values[key].0, origin: &values[key].1 };
+        let (allow_private, private) = match values["egress-private"].0.as_str() {
+            "all" => (true, Vec::new()),
+            _ => (false, take("egress-private").list()?),
+        };
+        Ok(Self {
+            addr: take("addr").parsed("write an address and a port, such as 127.0.0.1:7077")?,
+            data: PathBuf::from(take("data").text),
+            token: token(&take("token"), &take("token-file"))?,
+            node: take("node").parsed("choose a name of lower-case letters, digits and hyphens")?,
+            concurrency: take("concurrency").within(1, 10_000)?,
+            memory_max: take("memory-max").memory()?,
+            shutdown: take("shutdown").duration()?,
+            scrub_every: take("scrub-every").interval()?,
+            keep_waiting: take("keep-waiting").duration()?,
+            retention: take("retention").interval()?,
+            event_retention: take("event-retention").interval()?,
+            events_max: take("events-max").within(1, 1_000_000_000)?,
+            quotas: Quotas::parse(take("quotas").text).map_err(|bad| take("quotas").wrong(&bad.to_string()))?,
+            log: take("log").text.to_owned(),
+            log_json: match take("log-format").text {
+                "json" => true,
+                "text" => false,
+                _ => return Err(take("log-format").wrong("write text or json")),
+            },
+            egress: EgressPolicy {
+                allow_private,
+                allow: take("egress-allow").list()?,
+                deny: take("egress-deny").list()?,
+                private,
+                roots: take("egress-roots").roots()?,
+            },
+            policy: take("policy").policy()?,
+            units: take("units").units()?,
+            zoneinfo: take("zoneinfo").zoneinfo()?,
+            shown,
+        })
+    }
+
+    /// Refuses to listen beyond this machine without a token.
+    ///
+    /// # Errors
+    /// Wrong usage, with how to make one.
+    pub fn refuse_open_doors(&self) -> Result<(), CliError> {
+        if self.token.is_some() || self.addr.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(CliError::usage(
+            format!("{} can be reached from other machines, and there is no token", self.addr),
+            "make one with `openssl rand -hex 32 > token` and start with `--token-file token` (or TIDEMILL_TOKEN), \
+             or listen on 127.0.0.1",
+        ))
+    }
+}
+
+/// One value on its way to be checked.
+struct SettingValue<'a> {
+    key: &'static str,
+    text: &'a str,
+    origin: &'a ValueOrigin,
+}
+
+impl SettingValue<'_> {
+    fn wrong(&self, fix: &str) -> CliError {
+        CliError::usage(format!("{}: `{}` (from {}) cannot be used", self.key, self.text, self.origin), fix)
+    }
+
+    fn parsed<T: FromStr>(&self, fix: &str) -> Result<T, CliError> {
+        self.text.parse().map_err(|_| self.wrong(fix))
+    }
+
+    fn within(&self, least: u32, most: u32) -> Result<u32, CliError> {
+        let fix = format!("write a whole number from {least} to {most}");
+        self.parsed(&fix)
+            .and_then(|number| if (least..=most).contains(&number) { Ok(number) } else { Err(self.wrong(&fix)) })
+    }
+
+    fn memory(&self) -> Result<u64, CliError> {
+        let parsed = self.text.parse::<bytesize::ByteSize>().ok().map(|size| size.0);
+        let parsed = parsed.filter(|bytes| (1 << 20..=4 << 30).contains(bytes));
+        parsed.ok_or_else(|| self.wrong("write a size from 1MiB to 4GiB"))
+    }
+
+    fn zoneinfo(&self) -> Result<Option<PathBuf>, CliError> {
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let dir = PathBuf::from(self.text);
+        match ZoneDirectory::open(&dir) {
+            Ok(_) => Ok(Some(dir)),
+            Err(why) => Err(self.wrong(&format!("name a folder such as /usr/share/zoneinfo: {why}"))),
+        }
+    }
+
+    fn duration(&self) -> Result<Duration, CliError> {
+        let parsed = tidemill_core::wire::parse_span(self.text).ok().filter(|it| *it <= Duration::from_secs(3600));
+        parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
+    }
+
+    /// A time between, or none for what is never to be.
+    fn interval(&self) -> Result<Option<Duration>, CliError> {
+        if matches!(self.text, "never" | "0") {
+            return Ok(None);
+        }
+        let bounds = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
+        let parsed = tidemill_core::wire::parse_span(self.text).ok().filter(|it| bounds.contains(it));
+        parsed.map(Some).ok_or_else(|| self.wrong("write a time from 1m to 366d, such as 12h, or never"))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.text.split(',').map(str::trim).filter(|part| !part.is_empty())
+    }
+
+    fn list(&self) -> Result<Vec<OriginPattern>, CliError> {
+        self.parts()
+            .map(|part| part.parse().map_err(|bad: tidemill_engine::BadOrigin| self.wrong(&bad.to_string())))
+            .collect()
+    }
+
+    fn roots(&self) -> Result<Roots, CliError> {
+        if self.text.is_empty() {
+            return Ok(Roots::default());
+        }
+        let read = |path: &Path| -> Result<Roots, Box<dyn std::error::Error>> {
+            let mut pem = Vec::new();
+            std::fs::File::open(path)?.take(ROOTS_BYTES + 1).read_to_end(&mut pem)?;
+            Ok(Roots::from_pem(&pem)?)
+        };
+        read(Path::new(self.text)).map_err(|why| {
+            self.wrong(&format!("name a PEM file with the certificates of authorities, of at most 1 MiB ({why})"))
+        })
+    }
+
+    fn policy(&self) -> Result<Option<PolicyFile>, CliError> {
+        if self.text.is_empty() { Ok(None) } else { PolicyFile::read(Path::new(self.text)).map(Some) }
+    }
+
+    fn units(&self) -> Result<Vec<(String, u8)>, CliError> {
+        let fix = "write a name of 2 to 12 capitals and digits, and how many digits follow the point: BTC:8,POINTS:0";
+        let one = |part: &str| {
+            let (name, exponent) = part.split_once(':')?;
+            let good =
+                (2..=12).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            let exponent = exponent.parse().ok().filter(|exponent| *exponent <= 18)?;
+            good.then(|| (name.to_owned(), exponent))
+        };
+        self.parts().map(|part| one(part).ok_or_else(|| self.wrong(fix))).collect()
+    }
+}
+
+/// The token itself, or what its file holds. A flag's file wins over the environment's token.
+fn token(token: &SettingValue<'_>, file: &SettingValue<'_>) -> Result<Option<Token>, CliError> {
+    if matches!(token.origin, ValueOrigin::File(_)) {
+        return Err(CliError::usage(
+            format!("{} holds the token itself", token.origin),
+            "keep it in a file of its own that only the host can read, and write token_file = \"…\"",
+        ));
+    }
+    let from_file = !file.text.is_empty() && (matches!(file.origin, ValueOrigin::Flag(_)) || token.text.is_empty());
+    let text = match (from_file, token.text) {
+        (true, _) => read_token(Path::new(file.text))?,
+        (false, "") => return Ok(None),
+        (false, text) => text.to_owned(),
+    };
+    let good = text.len() >= TOKEN_BYTES && text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic());
+    if good {
+        Ok(Some(Token(text)))
+    } else {
+        Err(CliError::usage(
+            format!("the token is not {TOKEN_BYTES} to 512 visible ASCII characters"),
+            "make one with `openssl rand -hex 32`",
+        ))
+    }
+}
+
+/// The file's values as text. A list becomes text with commas.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, CliError> {
+    let bad = |why: String, fix: &str| CliError::usage(format!("{}: {why}", path.display()), fix);
+    let unread = |cause: std::io::Error| bad(cause.to_string(), "name a file that is there, or leave --config out");
+    if std::fs::metadata(path).map_err(unread)?.len() > FILE_BYTES {
+        return Err(bad(format!("longer than {FILE_BYTES} bytes"), "keep the settings only"));
+    }
+    let text = std::fs::read_to_string(path).map_err(unread)?;
+    parse_file(&text).map_err(|(why, fix)| bad(why, &fix))
+}
+
+fn parse_file(text: &str) -> Result<BTreeMap<String, String>, (String, String)> {
+    let table: toml::Table =
+        toml::from_str(text).map_err(|error| (error.message().to_owned(), "correct it; it is TOML".to_owned()))?;
+    let known: Vec<String> = SPECS.iter().map(|spec| spec.key.replace('-', "_")).collect();
+    let mut values = BTreeMap::new();
+    for (name, value) in table {
+        if !known.contains(&name) {
+            let near =
+                known.iter().max_by(|a, b| strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name)));
+            let fix = near.map_or_else(String::new, |near| {
+                format!("did you mean `{near}`? The settings are {}", known.join(", "))
+            });
+            return Err((format!("there is no setting `{}`", crate::printer::clean(&name)), fix));
+        }
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => Some(text.clone()),
+            toml::Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let read = match &value {
+            toml::Value::Array(items) => {
+                items.iter().map(text).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+            }
+            other => text(other),
+        };
+        let read = read.ok_or_else(|| {
+            (format!("`{name}` is neither text, nor a number, nor a list of them"), "write it as text".to_owned())
+        })?;
+        values.insert(name, read);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests;

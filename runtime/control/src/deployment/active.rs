@@ -1,0 +1,371 @@
+//! The deployments as they stand now, read without a lock: what a run needs of its deployment is at hand.
+//!
+//! A [`ResolvedRevision`] is one revision, worked out once. A [`ActiveDeployment`] is the present plan with what outlives revisions: the counts
+//! of what runs, the locks between its runs, its figures.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tidemill_core::flow::{Debounce, Flow};
+use tidemill_core::lane::Lane;
+use tidemill_core::limits::LOG_BYTES;
+use tidemill_core::manifest::{CompactSchedules, Grants, Manifest};
+use tidemill_core::policy::PolicyInForce;
+use tidemill_core::retry::RunRetry;
+use tidemill_core::run::{Export, Trigger};
+use tidemill_core::schedule::Schedule;
+use tidemill_core::schema::{InputCheck, SignalChecks};
+use tidemill_core::spawn::StartBucket;
+use tidemill_core::topics::Subscription;
+use tidemill_core::zones::Zone;
+use tidemill_core::{DeploymentName, Limits, Policy, Revision, RunId, ScheduleName, Timestamp};
+use tidemill_store::Store;
+use tidemill_store::records::{AdmissionTerms, DebounceTerms, Deployment, NewRun};
+
+use crate::deployment::contended_keys::ContendedKeys;
+use crate::deployment::limiter::DeploymentLimiter;
+use crate::error::ControlError;
+use crate::metrics::{DeploymentMetrics, Metrics};
+
+/// Earlier revisions that one deployment keeps worked out, for runs that began with them.
+const EARLIER_PLANS: usize = 8;
+
+/// One revision, worked out.
+#[derive(Debug)]
+pub(crate) struct ResolvedRevision {
+    pub(crate) revision: Revision,
+    pub(crate) exports: Vec<Export>,
+    /// By what its component says of its workflow's input.
+    pub(crate) input: Option<InputCheck>,
+    /// By what it says of the signals that its workflow takes.
+    pub(crate) signals: SignalChecks,
+    pub(crate) config: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) retry: RunRetry,
+    pub(crate) priority: u8,
+    pub(crate) concurrency: u32,
+    pub(crate) flow: Flow,
+    pub(crate) enabled: bool,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    pub(crate) since: Option<Timestamp>,
+    /// The zones of its schedules, each once.
+    pub(crate) zones: Box<[String]>,
+    schedules: CompactSchedules,
+}
+
+impl ResolvedRevision {
+    /// Works out a stored revision.
+    ///
+    /// # Errors
+    /// As [`manifest_of`].
+    pub(crate) async fn load(store: &dyn Store, deployment: &Deployment) -> Result<Self, ControlError> {
+        let manifest = manifest_of(deployment)?;
+        let component = store.component(&deployment.component).await?;
+        let (exports, schemas) =
+            component.map_or_else(Default::default, |component| (component.exports, component.schemas));
+        Ok(Self::new(deployment.revision, manifest, exports, schemas.as_deref()))
+    }
+
+    /// `schemas` is the component's. The upload has read it: where this version of the host cannot, inputs are not checked.
+    pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>, schemas: Option<&str>) -> Self {
+        Self {
+            revision,
+            exports,
+            input: schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten()),
+            signals: schemas.and_then(|schemas| SignalChecks::of_section(schemas).ok()).unwrap_or_default(),
+            config: manifest.config.into(),
+            // An earlier release let more be said.
+            limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
+            grants: Arc::new(manifest.grants),
+            retry: manifest.retry,
+            priority: manifest.priority,
+            concurrency: manifest.concurrency,
+            flow: manifest.flow,
+            enabled: manifest.enabled,
+            labels: manifest.labels.into_iter().collect(),
+            subscriptions: manifest.subscriptions.into_iter().map(Arc::new).collect(),
+            since: manifest.since,
+            zones: zones_of(&manifest.schedules),
+            schedules: CompactSchedules::of(&manifest.schedules),
+        }
+    }
+
+    /// The labels of a run that has `own` ones, which go before the deployment's.
+    pub(crate) fn labels_with(&self, own: Vec<(String, String)>) -> Vec<(String, String)> {
+        let others = self.labels.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken == name));
+        let mut labels: Vec<_> = others.cloned().collect();
+        labels.extend(own);
+        labels
+    }
+
+    /// The names of its schedules.
+    pub(crate) fn schedule_names(&self) -> impl Iterator<Item = &ScheduleName> {
+        self.schedules.names()
+    }
+
+    /// Those of its zones that this process does not know.
+    pub(crate) fn unknown_zones(&self) -> impl Iterator<Item = &String> {
+        self.zones.iter().filter(|name| name.parse::<Zone>().is_err())
+    }
+
+    /// One of its schedules, made from its words: some microseconds.
+    pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
+        self.schedules.get(name)
+    }
+}
+
+/// The zones that decide when these schedules fire. UTC never changes.
+fn zones_of(schedules: &[Schedule]) -> Box<[String]> {
+    let names = schedules.iter().map(|schedule| schedule.spec().time_zone.name()).filter(|name| *name != "UTC");
+    names.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+}
+
+/// The manifest of a stored revision.
+///
+/// # Errors
+/// Where it is not one: the store's contents are not what was stored.
+pub(crate) fn manifest_of(deployment: &Deployment) -> Result<Manifest, ControlError> {
+    Manifest::parse_json(deployment.manifest.as_bytes()).map_err(|problems| {
+        let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
+        let what = format!("the manifest of {} revision {}: {why}", deployment.name, deployment.revision);
+        ControlError::Store(tidemill_store::StoreError::Damaged { what })
+    })
+}
+
+/// Every deployment by its name, as they were at one moment.
+pub(crate) type DeploymentMap = Arc<HashMap<DeploymentName, Arc<ActiveDeployment>>>;
+
+/// A deployment as it stands now.
+#[derive(Debug)]
+pub(crate) struct ActiveDeployment {
+    /// Without its manifest, of which the plan has what runs need.
+    pub(crate) deployment: Deployment,
+    pub(crate) plan: Arc<ResolvedRevision>,
+    pub(crate) gate: Arc<DeploymentLimiter>,
+    pub(crate) figures: DeploymentMetrics,
+    /// Taken shared by those who commit writes, alone by a run whose commits were refused again and again.
+    pub(crate) contention: Arc<tokio::sync::RwLock<()>>,
+    /// The turns of its runs on state keys that several change at once.
+    pub(crate) turns: Arc<ContendedKeys>,
+    /// Held by the collection that goes on.
+    pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
+    /// How many of its runs may wait by the policy.
+    queue_ceiling: Option<u64>,
+    /// How fast its runs start others.
+    starts: Arc<Mutex<StartBucket>>,
+    earlier: Arc<Mutex<Vec<Arc<ResolvedRevision>>>>,
+}
+
+impl ActiveDeployment {
+    /// One of its runs starts another; answers how long that has to wait for the rate.
+    pub(crate) fn start_delay(&self, now: Duration) -> Duration {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    }
+
+    /// Whether new runs are admitted.
+    pub(crate) fn is_open(deployment: &Deployment, plan: &ResolvedRevision) -> bool {
+        plan.enabled && deployment.paused.is_none()
+    }
+
+    /// The lanes of a run that is asked for with that input.
+    pub(crate) fn lanes(&self, input: &[u8]) -> Vec<Lane> {
+        self.plan.flow.lane(input).into_iter().collect()
+    }
+
+    /// How many of its runs may wait, where the host lets `most` of each deployment.
+    pub(crate) fn queue_max(&self, most: u64) -> u64 {
+        self.plan.flow.queue.into_iter().chain(self.queue_ceiling).fold(most, u64::min)
+    }
+
+    /// What it has to say to a request from outside; `most` is as for [`ActiveDeployment::queue_max`].
+    pub(crate) fn terms(&self, export: Export, input: &[u8], most: u64) -> AdmissionTerms {
+        let debounced = |debounce: &Debounce| DebounceTerms {
+            key: debounce.key_of(export.as_str(), input),
+            wait_millis: debounce.wait_millis,
+            max_wait_millis: debounce.max_wait_millis,
+        };
+        AdmissionTerms {
+            key_millis: self.plan.flow.key_millis,
+            queue_max: self.queue_max(most),
+            debounce: self.plan.flow.debounce.as_ref().map(debounced),
+        }
+    }
+
+    /// A request `now` for a run of it: to begin at once, with what its manifest says of every run, and without terms.
+    pub(crate) fn new_run(
+        &self,
+        id: RunId,
+        export: Export,
+        trigger: Trigger,
+        input: Bytes,
+        now: Timestamp,
+    ) -> Result<NewRun, ControlError> {
+        Ok(NewRun {
+            id,
+            deployment: self.deployment.name.clone(),
+            revision: self.deployment.revision,
+            component: self.deployment.component,
+            export,
+            trigger,
+            key: None,
+            labels: self.plan.labels.clone(),
+            priority: self.plan.priority,
+            now,
+            not_before: now,
+            seed: crate::random::seed()?,
+            detached: false,
+            lanes: self.lanes(&input),
+            terms: AdmissionTerms::default(),
+            input,
+        })
+    }
+
+    /// The plan of the revision that a run began with.
+    pub(crate) async fn resolve_revision(
+        &self,
+        store: &dyn Store,
+        revision: Revision,
+    ) -> Result<Arc<ResolvedRevision>, ControlError> {
+        if self.plan.revision == revision {
+            return Ok(Arc::clone(&self.plan));
+        }
+        let known = |plans: &Vec<Arc<ResolvedRevision>>| plans.iter().find(|plan| plan.revision == revision).cloned();
+        if let Some(plan) = known(&self.earlier.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(plan);
+        }
+        let Some(deployment) = store.revision(&self.deployment.name, revision).await? else {
+            return Err(ControlError::Store(tidemill_store::StoreError::NotFound {
+                kind: "revision",
+                name: format!("{} {revision}", self.deployment.name),
+            }));
+        };
+        let plan = Arc::new(ResolvedRevision::load(store, &deployment).await?);
+        let mut plans = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= EARLIER_PLANS {
+            plans.remove(0);
+        }
+        plans.push(Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+/// All deployments, by name.
+#[derive(Debug, Default)]
+pub(crate) struct DeploymentRegistry {
+    all: ArcSwap<HashMap<DeploymentName, Arc<ActiveDeployment>>>,
+    policy: PolicyInForce,
+}
+
+impl DeploymentRegistry {
+    /// None yet. Those that are put are held to the policy in force.
+    pub(crate) fn new(policy: PolicyInForce) -> Self {
+        Self { all: ArcSwap::default(), policy }
+    }
+
+    pub(crate) fn get(&self, name: &DeploymentName) -> Option<Arc<ActiveDeployment>> {
+        self.all.load().get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> DeploymentMap {
+        self.all.load_full()
+    }
+
+    /// Puts many at once, as at the start.
+    pub(crate) fn put_all(&self, metrics: &Metrics, found: Vec<(Deployment, ResolvedRevision)>) {
+        let (mut all, policy) = (HashMap::clone(&self.all.load()), self.policy.now());
+        for (deployment, plan) in found {
+            let live = live(metrics, &policy, all.get(&deployment.name), deployment, Arc::new(plan));
+            all.insert(live.deployment.name.clone(), live);
+        }
+        self.all.store(Arc::new(all));
+    }
+
+    /// Puts one that was committed; the caller puts them in the order of their commits.
+    pub(crate) fn put(
+        &self,
+        metrics: &Metrics,
+        deployment: Deployment,
+        plan: Arc<ResolvedRevision>,
+    ) -> Arc<ActiveDeployment> {
+        let live = live(metrics, &self.policy.now(), self.get(&deployment.name).as_ref(), deployment, plan);
+        self.all.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.insert(live.deployment.name.clone(), Arc::clone(&live));
+            all
+        });
+        live
+    }
+
+    /// Holds all to the policy in force, except those that are being deleted. The caller has the turn of changes.
+    pub(crate) fn renew(&self, metrics: &Metrics, except: &BTreeSet<DeploymentName>) {
+        let (policy, before) = (self.policy.now(), self.all.load_full());
+        let renewed = before.iter().map(|(name, old)| {
+            let live = if except.contains(name) {
+                Arc::clone(old)
+            } else {
+                live(metrics, &policy, Some(old), old.deployment.clone(), Arc::clone(&old.plan))
+            };
+            (name.clone(), live)
+        });
+        self.all.store(Arc::new(renewed.collect()));
+    }
+
+    pub(crate) fn remove(&self, name: &DeploymentName) {
+        self.all.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.remove(name);
+            all
+        });
+    }
+}
+
+fn live(
+    metrics: &Metrics,
+    policy: &Policy,
+    before: Option<&Arc<ActiveDeployment>>,
+    deployment: Deployment,
+    plan: Arc<ResolvedRevision>,
+) -> Arc<ActiveDeployment> {
+    // The plan has what runs need of it; the text is in the store for whoever is to see it.
+    let deployment = Deployment { manifest: Arc::from(""), ..deployment };
+    let gate = before.map_or_else(|| DeploymentLimiter::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
+    // Collections of one stream never overlap; a second would only wait with a place in its hands.
+    let most = if plan.exports == [Export::RevenueStream] {
+        1
+    } else {
+        policy.bounded_concurrency(deployment.name.as_str(), plan.concurrency)
+    };
+    gate.set(ActiveDeployment::is_open(&deployment, &plan), most);
+    let queue_ceiling = policy.queue_max(deployment.name.as_str());
+    Arc::new(match before {
+        Some(live) => ActiveDeployment {
+            gate,
+            figures: live.figures.clone(),
+            contention: Arc::clone(&live.contention),
+            turns: Arc::clone(&live.turns),
+            collecting: Arc::clone(&live.collecting),
+            queue_ceiling,
+            starts: Arc::clone(&live.starts),
+            earlier: Arc::clone(&live.earlier),
+            deployment,
+            plan,
+        },
+        None => ActiveDeployment {
+            gate,
+            figures: metrics.of(deployment.name.as_str()),
+            contention: Arc::default(),
+            turns: Arc::default(),
+            collecting: Arc::default(),
+            queue_ceiling,
+            starts: Arc::new(Mutex::new(StartBucket::new(Duration::ZERO))),
+            earlier: Arc::default(),
+            deployment,
+            plan,
+        },
+    })
+}

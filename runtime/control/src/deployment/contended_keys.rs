@@ -1,0 +1,289 @@
+//! Turns on state keys that several runs of a deployment change at once. A key is contended from its first refused commit on:
+//! then a run that reads it waits for its turn and keeps it until its commit is ordered, so that the next one reads what it
+//! wrote instead of being refused. A turn is advice, not a lock: commits check what they read all the same, so a turn that is
+//! taken away, or not waited for any longer, costs a repetition and no correctness. That also ends every deadlock of two keys.
+//!
+//! Example: a hundred runs add one to `n`. One commit is refused, `n` is contended, and from there on each run reads `n` when
+//! the commit of the one before is in the log's order; what it costs the next run is the way from the read to the commit.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest time that a turn is kept while others wait for it.
+const TURN_MAX: Duration = Duration::from_millis(50);
+/// The longest time that a run waits for its turn.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// A key that nobody waited for during this time is no longer contended.
+const COOLS_AFTER: Duration = Duration::from_secs(1);
+/// The maximum number of contended keys of a deployment; others are repeated instead.
+const KEYS_MAX: usize = 1_000;
+
+/// The contended keys of a deployment.
+#[derive(Debug, Default)]
+pub(crate) struct ContendedKeys {
+    queues: Mutex<KeyQueues>,
+    /// The number of keys, so that a deployment without any pays one load for that.
+    count: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+/// A run's turn on a key, or its place in the queue. It is passed on when dropped.
+#[derive(Debug)]
+pub(crate) struct KeyTurn {
+    turns: Arc<ContendedKeys>,
+    key: String,
+    id: u64,
+}
+
+/// Who has which turn, and who waits. Knows no clock.
+#[derive(Debug, Default)]
+struct KeyQueues(HashMap<String, KeyQueue>);
+
+#[derive(Debug)]
+struct KeyQueue {
+    /// Who has the turn, and since when.
+    holder: Option<(u64, Instant)>,
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    contended_at: Instant,
+}
+
+/// What becomes of a run that asks for a turn.
+#[derive(Debug)]
+enum QueueEntry {
+    /// The key is not contended.
+    Free,
+    /// It has the turn.
+    Granted,
+    /// It has the turn when this says so.
+    Queued(oneshot::Receiver<()>),
+}
+
+impl KeyQueue {
+    fn is_idle(&self, now: Instant) -> bool {
+        self.holder.is_none() && self.waiting.is_empty() && self.contended_at + COOLS_AFTER <= now
+    }
+
+    fn pass_on(&mut self, now: Instant) {
+        self.holder = None;
+        while let Some((id, grant)) = self.waiting.pop_front() {
+            // One that no longer waits is passed over.
+            if grant.send(()).is_ok() {
+                self.holder = Some((id, now));
+                return;
+            }
+        }
+    }
+}
+
+impl KeyQueues {
+    fn contended(&mut self, key: String, now: Instant) {
+        if let Some(queue) = self.0.get_mut(&key) {
+            queue.contended_at = now;
+            return;
+        }
+        if self.0.len() >= KEYS_MAX {
+            self.0.retain(|_, queue| !queue.is_idle(now));
+        }
+        if self.0.len() < KEYS_MAX {
+            self.0.insert(key, KeyQueue { holder: None, waiting: VecDeque::new(), contended_at: now });
+        }
+    }
+
+    fn enter(&mut self, key: &str, id: u64, now: Instant) -> QueueEntry {
+        let Some(queue) = self.0.get_mut(key) else { return QueueEntry::Free };
+        if queue.holder.is_none() {
+            queue.holder = Some((id, now));
+            return QueueEntry::Granted;
+        }
+        let (grant, granted) = oneshot::channel();
+        queue.contended_at = now;
+        queue.waiting.push_back((id, grant));
+        QueueEntry::Queued(granted)
+    }
+
+    fn leave(&mut self, key: &str, id: u64, now: Instant) {
+        let Some(queue) = self.0.get_mut(key) else { return };
+        if queue.holder.is_some_and(|(holder, _)| holder == id) {
+            queue.pass_on(now);
+        } else if let Some(at) = queue.waiting.iter().position(|(waits, _)| *waits == id) {
+            queue.waiting.remove(at);
+        }
+        if queue.is_idle(now) {
+            self.0.remove(key);
+        }
+    }
+
+    fn holder(&self, key: &str) -> Option<(u64, Instant)> {
+        self.0.get(key)?.holder
+    }
+
+    /// Passes a turn on that was kept for too long.
+    fn evict(&mut self, key: &str, now: Instant) {
+        if let Some(queue) = self.0.get_mut(key)
+            && queue.holder.is_some_and(|(_, since)| since + TURN_MAX <= now)
+        {
+            queue.pass_on(now);
+        }
+    }
+}
+
+impl ContendedKeys {
+    fn lock(&self) -> MutexGuard<'_, KeyQueues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no key is contended.
+    pub(crate) fn are_none(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// A commit was refused because the key had changed.
+    pub(crate) fn contended(&self, key: String) {
+        let mut queues = self.lock();
+        queues.contended(key, Instant::now());
+        self.count.store(queues.0.len(), Ordering::Relaxed);
+    }
+
+    /// Waits for the turn on a key. None if the key is not contended, or the wait took too long.
+    pub(crate) async fn take(self: &Arc<Self>, key: &str) -> Option<KeyTurn> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let entry = self.lock().enter(key, id, now);
+        let turn = || KeyTurn { turns: Arc::clone(self), key: key.to_owned(), id };
+        let (turn, mut granted) = match entry {
+            QueueEntry::Free => return None,
+            QueueEntry::Granted => return Some(turn()),
+            QueueEntry::Queued(granted) => (turn(), granted),
+        };
+        let until = now + WAIT_MAX;
+        loop {
+            let holder = self.lock().holder(key);
+            let expires = holder.map_or(until, |(_, since)| until.min(since + TURN_MAX));
+            match timeout_at(expires, &mut granted).await {
+                Ok(granted) => return granted.is_ok().then_some(turn),
+                Err(_) if Instant::now() >= until => return None,
+                Err(_) => self.lock().evict(key, Instant::now()),
+            }
+        }
+    }
+}
+
+impl KeyTurn {
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether it was not given to another meanwhile.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.turns.lock().holder(&self.key).is_some_and(|(id, _)| id == self.id)
+    }
+}
+
+impl Drop for KeyTurn {
+    fn drop(&mut self) {
+        let mut queues = self.turns.lock();
+        queues.leave(&self.key, self.id, Instant::now());
+        self.turns.count.store(queues.0.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn queues(keys: &[&str], now: Instant) -> KeyQueues {
+        let mut queues = KeyQueues::default();
+        keys.iter().for_each(|key| queues.contended((*key).to_owned(), now));
+        queues
+    }
+
+    fn queued(entry: QueueEntry) -> oneshot::Receiver<()> {
+        match entry {
+            QueueEntry::Queued(granted) => granted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_turn_goes_to_those_who_wait_in_their_order() {
+        let now = Instant::now();
+        let mut queues = queues(&["n"], now);
+        assert!(matches!(queues.enter("other", 0, now), QueueEntry::Free));
+        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted));
+        let mut second = queued(queues.enter("n", 2, now));
+        drop(queues.enter("n", 3, now));
+        let mut fourth = queued(queues.enter("n", 4, now));
+        let mut fifth = queued(queues.enter("n", 5, now));
+        queues.leave("n", 4, now);
+        assert!(second.try_recv().is_err());
+        queues.leave("n", 1, now);
+        assert!(second.try_recv().is_ok() && fifth.try_recv().is_err());
+        queues.leave("n", 2, now);
+        assert!(fourth.try_recv().is_err(), "it has left");
+        assert!(fifth.try_recv().is_ok(), "the third no longer waits");
+    }
+
+    #[test]
+    fn a_turn_that_is_kept_too_long_is_given_to_the_next() {
+        let now = Instant::now();
+        let mut queues = queues(&["n"], now);
+        assert!(matches!(queues.enter("n", 1, now), QueueEntry::Granted));
+        let mut next = queued(queues.enter("n", 2, now));
+        queues.evict("n", now + TURN_MAX - Duration::from_millis(1));
+        assert!(next.try_recv().is_err());
+        queues.evict("n", now + TURN_MAX);
+        assert!(next.try_recv().is_ok());
+        queues.leave("n", 1, now + TURN_MAX);
+        assert_eq!(queues.holder("n").map(|(id, _)| id), Some(2), "who lost the turn passes none on");
+    }
+
+    #[test]
+    fn a_key_that_nobody_waits_for_is_forgotten_and_the_number_of_keys_is_bounded() {
+        let now = Instant::now();
+        let mut queues = queues(&["n"], now);
+        queues.enter("n", 1, now);
+        queues.leave("n", 1, now);
+        assert_eq!(queues.0.len(), 1, "it was contended a moment ago");
+        queues.enter("n", 2, now + COOLS_AFTER);
+        queues.leave("n", 2, now + COOLS_AFTER);
+        assert_eq!(queues.0.len(), 0);
+        for key in 0..2 * KEYS_MAX {
+            queues.contended(format!("{key}"), now);
+        }
+        assert_eq!(queues.0.len(), KEYS_MAX);
+        queues.contended("n".to_owned(), now + COOLS_AFTER);
+        assert_eq!(queues.0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_that_wait_for_each_other_both_go_on() {
+        let turns = Arc::new(ContendedKeys::default());
+        ["a", "b"].into_iter().for_each(|key| turns.contended(key.to_owned()));
+        let (first, second) = (turns.take("a").await.unwrap(), turns.take("b").await.unwrap());
+        let (others, same) = tokio::join!(turns.take("b"), turns.take("a"));
+        assert!(others.is_some_and(|turn| turn.is_valid()) && same.is_some_and(|turn| turn.is_valid()));
+        assert!(!first.is_valid() && !second.is_valid());
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_leaves_the_queue_and_a_dropped_turn_is_passed_on() {
+        let turns = Arc::new(ContendedKeys::default());
+        assert!(turns.are_none());
+        turns.contended("n".to_owned());
+        let first = turns.take("n").await.unwrap();
+        let mut gone = Box::pin(turns.take("n"));
+        let mut next = Box::pin(turns.take("n"));
+        assert!(gone.as_mut().now_or_never().is_none() && next.as_mut().now_or_never().is_none());
+        drop(gone);
+        assert_eq!(turns.lock().0["n"].waiting.len(), 1);
+        drop(first);
+        assert!(next.await.is_some());
+    }
+}

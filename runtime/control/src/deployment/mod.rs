@@ -1,0 +1,10 @@
+//! Deployments: revisions, limits, uploads and values in their state.
+
+pub(crate) mod active;
+pub(crate) mod contended_keys;
+pub(crate) mod deploy;
+pub(crate) mod exports;
+pub(crate) mod limiter;
+pub(crate) mod rollback;
+pub(crate) mod upload;
+pub(crate) mod values;

@@ -1,0 +1,253 @@
+//! The dispatcher: gives places to runs that wait in the store, those of higher priority first.
+//!
+//! It looks only at deployments that may have something due: a request, a firing or a retry puts its deployment on the
+//! backlog, and a place that is given back wakes it while the backlog is not empty. Within a deployment the store knows
+//! the order, woken runs first; between deployments, when places are scarce, the manifest's priority decides, and being passed over
+//! raises it, so that the lowest still runs.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tidemill_core::failpoint;
+use tidemill_core::{DeploymentName, Timestamp};
+use tidemill_store::records::{AdmissionResult, ClaimedRun};
+
+use crate::control_plane::Shared;
+use crate::deployment::active::ActiveDeployment;
+use crate::deployment::limiter::Permit;
+use crate::error::ControlError;
+use crate::reconcile::{NextTick, Reconciler, TickReport};
+use crate::run::resume;
+
+/// Runs that one claim takes at most; more deployments get their turn between two claims of one.
+const CLAIM: u32 = 64;
+/// Claims under way at once: they share commits.
+const CLAIMS: usize = 256;
+/// The store is asked who waits so often at least, in milliseconds.
+const LOOK_EVERY: u64 = 30_000;
+/// Being passed over so often is worth one step of priority.
+const PASSED_A_STEP: u32 = 16;
+
+/// The loop that admits what waits.
+pub(crate) struct Dispatcher {
+    host: Arc<Shared>,
+    /// When it last asked the store who waits, in milliseconds.
+    looked_at: AtomicU64,
+}
+
+/// A deployment with places for some of its runs.
+struct DeploymentTurn {
+    live: Arc<ActiveDeployment>,
+    permits: Vec<Permit>,
+}
+
+/// What a round came to.
+#[derive(Default)]
+struct RoundResult {
+    found: usize,
+    done: usize,
+    failed: usize,
+    /// Whether some turn was used up, so that there may be more to claim.
+    more: bool,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(host: Arc<Shared>) -> Self {
+        Self { host, looked_at: AtomicU64::new(0) }
+    }
+
+    /// Puts deployments on the backlog whose delayed runs have become due.
+    async fn look_for_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
+        let known = self.looked_at.load(Ordering::Relaxed)..self.host.delayed_until.load(Ordering::Acquire);
+        // Nobody should wait without being on the backlog; asking now and then costs little and forgets nobody for long.
+        if known.contains(&now.as_millis()) && now.as_millis() - known.start < LOOK_EVERY {
+            return Ok(());
+        }
+        // What is delayed from here on lowers it again.
+        self.host.delayed_until.store(u64::MAX, Ordering::Release);
+        let found = async {
+            let waiting = self.host.store.waiting_deployments(now).await?;
+            Ok::<_, ControlError>((waiting, self.host.store.next_delayed(now).await?))
+        };
+        match found.await {
+            Ok((waiting, next)) => {
+                self.looked_at.store(now.as_millis(), Ordering::Relaxed);
+                for live in waiting.iter().filter_map(|name| self.host.lives.get(name)) {
+                    self.host.node.backlog.add(&live.gate);
+                }
+                if let Some(next) = next {
+                    self.host.delayed_until.fetch_min(next.as_millis(), Ordering::AcqRel);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.host.delayed_until.store(0, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    /// Who gets places now, but for those that have had their turn.
+    fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<DeploymentTurn> {
+        let backlog = &self.host.node.backlog;
+        let mut candidates = Vec::new();
+        for (name, passed) in backlog.look(served) {
+            match self.host.lives.get(&name) {
+                // Resuming or enabling it puts it here again.
+                Some(live) if live.gate.is_open() => {
+                    candidates.push(((rank(live.plan.priority, passed), passed), live))
+                }
+                _ => backlog.remove(&name),
+            }
+        }
+        candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let mut turns: Vec<DeploymentTurn> = Vec::new();
+        // A place for each first, so that none takes all while others wait; what is left goes in order again.
+        for (_, live) in candidates {
+            if let Some(permit) = self.host.node.admit(&live.gate) {
+                served.insert(live.deployment.name.clone());
+                turns.push(DeploymentTurn { live, permits: vec![permit] });
+            }
+        }
+        for DeploymentTurn { live, permits } in &mut turns {
+            let wanted = live.gate.free().min(CLAIM - 1);
+            permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.gate)));
+        }
+        turns
+    }
+
+    /// One round: each deployment that waits has one turn. Who comes on the backlog meanwhile has it at once, and does not wait for the
+    /// commits of the others.
+    async fn round(&self, now: Timestamp) -> RoundResult {
+        let backlog = &self.host.node.backlog;
+        let (mut round, mut served, mut woken) = (RoundResult::default(), HashSet::new(), false);
+        let first = self.turns(&mut served).into_iter().map(|turn| (turn, now));
+        let mut turns: VecDeque<(DeploymentTurn, Timestamp)> = first.collect();
+        let mut claims = FuturesUnordered::new();
+        loop {
+            while claims.len() < CLAIMS
+                && let Some((turn, now)) = turns.pop_front()
+            {
+                round.found += 1;
+                claims.push(self.claim(turn, now));
+            }
+            tokio::select! {
+                biased;
+                claimed = claims.next() => match claimed {
+                    Some(Ok((claimed, full))) => {
+                        round.done += claimed;
+                        round.more |= full;
+                    }
+                    Some(Err(error)) => {
+                        round.failed += 1;
+                        tracing::warn!(%error, "runs were not claimed");
+                    }
+                    None => break,
+                },
+                () = backlog.woken(), if backlog.len() < CLAIMS => {
+                    woken = true;
+                    let now = self.host.clock.now();
+                    turns.extend(self.turns(&mut served).into_iter().map(|turn| (turn, now)));
+                }
+            }
+        }
+        // What woke it may have been meant for one that has had its turn.
+        if woken && !backlog.is_empty() {
+            backlog.wake();
+        }
+        round
+    }
+
+    /// How late those come whose wait has ended by time.
+    fn note_wakes(&self, claimed: &[ClaimedRun]) {
+        let clock = &self.host.clock;
+        let now = clock.now();
+        for until in claimed.iter().filter_map(|claimed| claimed.run.waiting_for.as_ref()?.until) {
+            if until <= now {
+                self.host.metrics.wakes.observe(clock.since(until).as_secs_f64());
+            }
+        }
+    }
+
+    /// Claims runs for the places of one turn. Answers how many, and whether there may be more.
+    async fn claim(&self, turn: DeploymentTurn, now: Timestamp) -> Result<(usize, bool), ControlError> {
+        let DeploymentTurn { live, mut permits } = turn;
+        let backlog = &self.host.node.backlog;
+        let name = &live.deployment.name;
+        // Before the claim: whoever comes after it is on the backlog again, and none is forgotten.
+        backlog.remove(name);
+        let rate = live.plan.flow.rate;
+        let claimed = match self.host.store.admit(&self.host.owner, name, permits.len(), rate, now).await {
+            Ok(AdmissionResult { claimed, next }) => {
+                if let Some(next) = next {
+                    self.host.delayed(next);
+                }
+                claimed
+            }
+            Err(error) => {
+                backlog.add(&live.gate);
+                return Err(error.into());
+            }
+        };
+        failpoint::hit("run/claimed");
+        self.note_wakes(&claimed);
+        let count = claimed.len();
+        let full = count == permits.len();
+        if full {
+            backlog.add(&live.gate);
+        } else {
+            live.gate.behind.store(false, Ordering::Release);
+        }
+        // What is woken was not counted among those that wait to begin.
+        let queued = claimed.iter().filter(|claimed| claimed.run.waiting_for.is_none()).count();
+        live.gate.add_queued(-i64::try_from(queued).unwrap_or(0));
+        for claimed in claimed {
+            if let Some(permit) = permits.pop() {
+                resume::spawn(Arc::clone(&self.host), Arc::clone(&live), claimed, permit);
+            }
+        }
+        Ok((count, full))
+    }
+}
+
+impl Reconciler for Dispatcher {
+    const NAME: &'static str = "dispatcher";
+
+    async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
+        if self.host.is_recovering() {
+            return Ok(TickReport { found: 0, done: 0, failed: 0, rest: NextTick::OnWake });
+        }
+        self.look_for_delayed(now).await?;
+        let RoundResult { found, done, failed, more } = self.round(now).await;
+        let delayed = Timestamp::from_millis(self.host.delayed_until.load(Ordering::Acquire));
+        let rest = if more && self.host.node.free() > 0 {
+            NextTick::Now
+        } else {
+            NextTick::At(delayed.min(now.plus_millis(LOOK_EVERY)))
+        };
+        Ok(TickReport { found, done, failed, rest })
+    }
+
+    async fn woken(&self) {
+        self.host.node.backlog.woken().await;
+    }
+}
+
+/// Higher goes first; among equals whoever was passed over more often.
+fn rank(priority: u8, passed: u32) -> u32 {
+    u32::from(priority).saturating_add(passed / PASSED_A_STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_priority_overtakes_the_highest_after_a_while() {
+        assert!(rank(9, 0) > rank(1, 0));
+        assert!(rank(9, 0) < rank(1, 9 * PASSED_A_STEP));
+    }
+}

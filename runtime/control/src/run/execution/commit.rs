@@ -1,0 +1,195 @@
+//! The end of an attempt: one commit with everything that it leaves, or another turn.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use tidemill_core::journal::JournalChange;
+use tidemill_core::run::{Run, RunEvent, RunState};
+use tidemill_core::{Failure, Timestamp};
+use tidemill_engine::{ActivationResult, Outcome, Urgency};
+use tidemill_store::StoreError;
+use tidemill_store::records::{FailedPart, FailureRecord};
+
+use crate::metrics::AttemptEnd;
+use crate::run::execution::transaction::{CommitResult, RunChanges};
+use crate::run::execution::verdict::{AttemptContext, AttemptVerdict, CancelStage, verdict};
+use crate::run::execution::{Execution, ExecutionEnd};
+
+/// What a commit led to: the run's end here; or something that was read has changed, and the stretch is done again.
+pub(crate) type CommitFlow = ControlFlow<ExecutionEnd>;
+
+impl Execution {
+    /// Commits how the activation ended.
+    pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> CommitFlow {
+        let now = self.now();
+        if ended.told {
+            self.note_cancel_notice(now);
+        }
+        let cancelled = self.cancel_stage(ended.told);
+        let ActivationResult { outcome, all, kept, again, journal, next_attempt, .. } = *ended;
+        let verdict = verdict(
+            &outcome,
+            AttemptContext {
+                number: self.run.attempt,
+                retry: &self.live.plan.retry,
+                child: self.run.trigger.parent.is_some(),
+                cancelled,
+                nothing_again: journal.is_some() && kept.journal_to == all.journal_to,
+                overran: self.overran.then(|| self.lifetime_millis().unwrap_or_default()),
+                next: next_attempt,
+                now,
+                random: crate::random::number(),
+            },
+        );
+        let left = if verdict.effects { all } else { kept };
+        let left_to = left.journal_to;
+        match journal {
+            Some(mut journal) => {
+                journal.truncate(left.journal_to);
+                self.note_change(journal.change());
+                self.head = left.head;
+                self.on_commit_point(journal.entries());
+                self.journal = Some(journal);
+            }
+            // What is stored stays as it is.
+            None => self.head.clone_from(&self.stored_head),
+        }
+        let (output, input) = match (outcome, verdict.how) {
+            (Outcome::Output(output), AttemptEnd::Succeeded) => (Some(output), None),
+            (Outcome::ContinueAsNew { input }, AttemptEnd::Continued) => (None, Some(input)),
+            _ => (None, None),
+        };
+        if input.is_some() {
+            // Whatever was to be written of this generation's journal, it is gone.
+            self.unsaved = Some(JournalChange { from: 0, chunks: Vec::new() });
+            self.head = None;
+        }
+        let watermark = self.collected_to.filter(|_| verdict.event == RunEvent::Succeeded);
+        let step = match self.record(&verdict, now) {
+            Ok(run) => {
+                let failures = self.failures_of(&verdict, now);
+                let leaves = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
+                self.end(&verdict, leaves).await
+            }
+            Err(finish) => CommitFlow::Break(finish),
+        };
+        if let (CommitFlow::Continue(()), Some(journal)) = (&step, &mut self.journal) {
+            // Where a retry keeps less than the stretch began with, it begins there.
+            if again.journal_to <= left_to {
+                journal.truncate(again.journal_to);
+                self.head = again.head;
+            }
+            let change = journal.change();
+            self.note_change(change);
+        }
+        step
+    }
+
+    /// How far a cancellation of the run has come; `known` says whether the guest knows of it.
+    fn cancel_stage(&self, known: bool) -> Option<CancelStage> {
+        let stopped = self.handle.cancel.urgency() == Urgency::Now && !self.overran;
+        self.handle.was_notified().then_some(match (stopped, known) {
+            (true, _) => CancelStage::Terminated,
+            (false, true) => CancelStage::Notified,
+            (false, false) => CancelStage::Requested,
+        })
+    }
+
+    fn failures_of(&self, verdict: &AttemptVerdict, now: Timestamp) -> Vec<FailureRecord> {
+        let record = |(part, failure): &(FailedPart, Failure)| {
+            let (part, failure) = (part.clone(), failure.clone());
+            FailureRecord { at: now, attempt: self.run.attempt, part, failure }.bounded()
+        };
+        verdict.failed.as_deref().map(record).into_iter().collect()
+    }
+
+    /// The host stops: back into the queue, with what is saved of this attempt.
+    pub(crate) async fn hand_back(&mut self) -> CommitFlow {
+        self.hand_back_for(0).await
+    }
+
+    /// The same, not to be taken up again for so many milliseconds.
+    pub(crate) async fn hand_back_for(&mut self, pause: u64) -> CommitFlow {
+        let now = self.now();
+        self.leave_nothing(RunEvent::Requeued { not_before: now.plus_millis(pause) }, AttemptEnd::HandedBack, now).await
+    }
+
+    /// Ends as cancelled with nothing more done.
+    pub(crate) async fn cancel_before_notice(&mut self) -> CommitFlow {
+        let now = self.now();
+        self.leave_nothing(RunEvent::Cancelled, AttemptEnd::Cancelled, now).await
+    }
+
+    async fn leave_nothing(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> CommitFlow {
+        let verdict = AttemptVerdict::of(event, how);
+        match self.record(&verdict, now) {
+            Ok(run) => self.end(&verdict, RunChanges::record(run, now)).await,
+            Err(finish) => CommitFlow::Break(finish),
+        }
+    }
+
+    /// The run's own time: never before it began.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.host.clock.now().max(self.run.started_at.unwrap_or_default())
+    }
+
+    /// The record after `verdict`.
+    fn record(&self, verdict: &AttemptVerdict, now: Timestamp) -> Result<Run, ExecutionEnd> {
+        let mut run = self.run.clone();
+        run.state = run.state.next(verdict.event.clone()).map_err(|illegal| {
+            tracing::error!(run = %run.id, error = %illegal, "the run's own state forbids its end");
+            ExecutionEnd::Abandoned
+        })?;
+        if run.state.has_ended() {
+            run.ended_at = Some(now);
+        }
+        match verdict.how {
+            AttemptEnd::HandedBack => return Ok(run),
+            AttemptEnd::Retried => run.attempt = run.attempt.saturating_add(1),
+            AttemptEnd::Continued => {
+                let live = self.host.lives.get(&run.deployment);
+                let deployment = live.as_ref().map_or(&self.live.deployment, |live| &live.deployment);
+                run.generation = run.generation.saturating_add(1);
+                run.attempt = 1;
+                run.revision = deployment.revision;
+                run.component = deployment.component;
+                run.journal_entries = 0;
+            }
+            _ => {}
+        }
+        run.takeovers = 0;
+        Ok(run)
+    }
+
+    async fn end(&mut self, verdict: &AttemptVerdict, leaves: RunChanges) -> CommitFlow {
+        let output = leaves.output.clone();
+        match self.commit_changes(leaves, true).await {
+            Ok(CommitResult::Committed(run)) => {
+                self.count(verdict.how);
+                let settled = run.state.is_settled();
+                let output = output.filter(|_| run.state == RunState::Succeeded);
+                CommitFlow::Break(if settled { ExecutionEnd::Settled(run, output) } else { ExecutionEnd::Queued(run) })
+            }
+            Ok(CommitResult::Conflict) => CommitFlow::Continue(()),
+            Ok(CommitResult::KeyTaken) => CommitFlow::Break(ExecutionEnd::KeyTaken),
+            Err(error) if self.fresh => CommitFlow::Break(ExecutionEnd::Refused(error)),
+            Err(error) => CommitFlow::Break(self.abandoned(&error)),
+        }
+    }
+
+    /// Nothing more can be done for it here.
+    pub(crate) fn abandoned(&self, error: &StoreError) -> ExecutionEnd {
+        tracing::error!(run = %self.run.id, %error, "the run stays where it was");
+        ExecutionEnd::Abandoned
+    }
+
+    fn count(&self, how: AttemptEnd) {
+        let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
+        self.live.figures.ended(how, fuel, self.started.elapsed());
+    }
+}
+
+/// How long to leave a failing store alone, after so many failures in a row.
+pub(crate) fn back_off(failures: u32) -> Duration {
+    Duration::from_millis(100u64.saturating_mul(1 << failures.min(6))).min(Duration::from_secs(5))
+}

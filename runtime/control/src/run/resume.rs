@@ -1,0 +1,129 @@
+//! Taking a run from the store into hand: into those of the work that waits with it in memory, or anew, with its plan, its
+//! journal and the place of its next log line.
+
+use std::sync::Arc;
+
+use tidemill_core::journal::Journal;
+use tidemill_core::run::{Run, RunEvent};
+use tidemill_core::{Failure, RunId};
+use tidemill_store::records::{ClaimedRun, FailedPart, FailureRecord, RunCommit, StoredJournal};
+use tidemill_store::{Store, StoreError};
+
+use crate::control_plane::Shared;
+use crate::deployment::active::ActiveDeployment;
+use crate::deployment::limiter::Permit;
+use crate::error::ControlError;
+use crate::run::execution::{Execution, ExecutionEnd, StoredProgress};
+use crate::run::registry::RunHandle;
+use crate::run::resident::ResumedRun;
+
+/// Works on a claimed run in the background: where its guest waits in memory, that one goes on. It can be cancelled from here on.
+pub(crate) fn spawn(host: Arc<Shared>, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit) {
+    let ClaimedRun { run, input } = claimed;
+    let Err(resumed) = host.waiting.resume(Box::new(ResumedRun { run, live, permit })) else { return };
+    let ResumedRun { run, live, permit } = *resumed;
+    let handle = RunHandle::new();
+    host.going.add(run.id, Arc::clone(&handle));
+    tokio::spawn(async move {
+        work(host, live, ClaimedRun { run, input }, permit, handle).await;
+    });
+}
+
+/// The same for one that is not in memory, to be awaited.
+pub(crate) async fn work(
+    host: Arc<Shared>,
+    live: Arc<ActiveDeployment>,
+    claimed: ClaimedRun,
+    permit: Permit,
+    handle: Arc<RunHandle>,
+) -> Option<ExecutionEnd> {
+    let id = claimed.run.id;
+    let mut failures = 0;
+    let stored = loop {
+        match prepare(&host, &live, &claimed.run, &handle).await {
+            Ok(stored) => break stored,
+            Err(ControlError::Store(error)) if error.is_transient() && !host.is_closed() => {
+                failures += 1;
+                host.store_failed(&error);
+                host.pause_after_failure(failures).await;
+            }
+            Err(error) => {
+                host.going.remove(id, &handle);
+                let failure = error.code().failure(format!("what is stored of the run cannot be read: {error}"));
+                set_aside(&host, claimed.run, failure).await;
+                return None;
+            }
+        }
+    };
+    Some(Box::pin(Execution::claimed(host, live, permit, claimed, stored, handle).drive()).await)
+}
+
+async fn prepare(
+    host: &Shared,
+    live: &ActiveDeployment,
+    run: &Run,
+    handle: &RunHandle,
+) -> Result<StoredProgress, ControlError> {
+    let plan = live.resolve_revision(&*host.store, run.revision).await?;
+    // Whoever asked it to end between the claim and the moment from which it can be reached told nobody.
+    if let Some(run) = host.store.run(run.id).await? {
+        host.notify_claimed(&run, handle).await?;
+    }
+    let StoredJournal { chunks, head } = host.store.journal(run.id).await?;
+    // Only one that has neither run before nor recorded anything has no lines yet: the head counts those beyond the journal.
+    let begun = !chunks.is_empty() || head.is_some() || run.attempt > 1 || run.takeovers > 0 || run.generation > 1;
+    let next_seq = if begun { next_seq(&*host.store, run.id).await? } else { 0 };
+    let journal = if chunks.is_empty() { None } else { Some(load(run.id, chunks)?) };
+    Ok(StoredProgress { plan, journal, head, next_seq })
+}
+
+/// Reads a journal as it is stored.
+///
+/// # Errors
+/// Where it is none: the store's contents are not what was stored.
+pub(crate) fn load(id: RunId, chunks: Vec<bytes::Bytes>) -> Result<Journal, ControlError> {
+    Journal::load(chunks)
+        .map_err(|error| ControlError::Store(StoreError::Damaged { what: format!("the journal of run {id}: {error}") }))
+}
+
+/// The place after the last log line that the store has: lines are numbered without gaps, so halving finds it.
+async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
+    let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(id, seq, 1).await?.lines.is_empty());
+    let mut beyond = 1u64;
+    while has(beyond - 1).await? {
+        beyond = beyond.saturating_mul(2);
+    }
+    // Everything before `low` is there, nothing at or after `high` is.
+    let (mut low, mut high) = (beyond / 2, beyond - 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if has(middle).await? { low = middle + 1 } else { high = middle }
+    }
+    Ok(low)
+}
+
+/// Parks a run that cannot be worked on here; what it recorded stays as it is.
+pub(crate) async fn set_aside(host: &Shared, mut run: Run, failure: Failure) {
+    let (id, now) = (run.id, host.clock.now());
+    let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
+    match run.state.next(RunEvent::Parked(failure)) {
+        Ok(state) => run.state = state,
+        Err(error) => {
+            tracing::error!(run = %id, %error, "the run's own state forbids to park it");
+            return;
+        }
+    }
+    let committed = async {
+        let head = host.store.journal(id).await?.head;
+        let failures = vec![record.bounded()];
+        let commit = RunCommit { head, failures, ..RunCommit::of(host.owner.clone(), run.clone(), now) };
+        host.store.commit_stretch(commit).await
+    };
+    match committed.await {
+        Ok(_) => host.outcomes.settle(&run, None),
+        Err(error) => {
+            host.store_failed(&error);
+            tracing::error!(run = %id, %error, "the run could not be parked; the next life takes it up");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Signals from outside: to a run by its id, or by the idempotency key that made it.
+
+use bytes::Bytes;
+use tidemill_core::run::Export;
+use tidemill_core::{Code, DeploymentName, Revision, RunId};
+use tidemill_store::records::{InboxSignal, NewSignal, Page, PageRequest, SIGNAL_BYTES, SignalReceipt};
+
+use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::error::ControlError;
+use crate::validate::{check_json, check_key};
+
+/// The longest name of a signal, in bytes.
+pub const SIGNAL_NAME_BYTES: usize = 255;
+
+/// Which run gets a signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignalTarget {
+    /// The one with this id.
+    Run(RunId),
+    /// The one that this key made.
+    Key(DeploymentName, String),
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalResult {
+    /// Who got it.
+    pub run: RunId,
+    /// It had come before with the same idempotency key.
+    pub duplicate: bool,
+}
+
+impl ControlPlane {
+    /// Puts a signal into a run's inbox; a run that waits for it goes on.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/run-state` where the run has ended; `host/limit-signals` where its inbox is full or the payload too
+    /// long; `host/input-invalid` where the run's component says that such a signal has another payload;
+    /// `host/idempotency-mismatch` where the key sent another signal; `host/bad-json`; `host/bad-field`.
+    pub async fn signal(
+        &self,
+        to: SignalTarget,
+        name: String,
+        payload: Bytes,
+        key: Option<String>,
+    ) -> Result<SignalResult, ControlError> {
+        self.0.check_open()?;
+        let field = |detail: String| ControlError::refused(Code::BadField, detail);
+        if name.is_empty() || name.len() > SIGNAL_NAME_BYTES {
+            return Err(field(format!("a signal's name has 1 to {SIGNAL_NAME_BYTES} bytes")));
+        }
+        key.as_deref().map_or(Ok(()), check_key)?;
+        let payload = if payload.is_empty() { Bytes::from_static(b"null") } else { payload };
+        check_json("the payload", &payload, SIGNAL_BYTES, Code::LimitSignals)?;
+        let run = match to {
+            SignalTarget::Run(run) => run,
+            SignalTarget::Key(deployment, key) => {
+                let run = self.0.store.run_by_key(&deployment, &key).await?;
+                run.map(|run| run.id).ok_or_else(|| {
+                    let detail = format!("no run of `{deployment}` has the key `{key}`");
+                    ControlError::refused(Code::RunNotFound, detail)
+                })?
+            }
+        };
+        // A run that is not there, or has ended, is refused by the store.
+        if let Some(found) = self.0.store.run(run).await?.filter(|run| run.export == Export::Workflow) {
+            check(&self.0, &found.deployment, found.revision, &name, &payload).await?;
+        }
+        let host = std::sync::Arc::clone(&self.0);
+        run_to_completion(async move {
+            let signal = NewSignal { to: run, name, payload, key };
+            match host.store.signal(signal, host.clock.now()).await? {
+                SignalReceipt::Accepted(caused) => {
+                    host.apply_effects(caused);
+                    Ok(SignalResult { run, duplicate: false })
+                }
+                SignalReceipt::Duplicate => Ok(SignalResult { run, duplicate: true }),
+                SignalReceipt::Ended => {
+                    tracing::info!(%run, "a signal came after the end of its run and is dropped");
+                    Err(ControlError::refused(Code::RunState, "the run has ended; nobody would get the signal"))
+                }
+            }
+        })
+        .await
+    }
+
+    /// The signals that wait in a run's inbox, in the order of arrival.
+    ///
+    /// # Errors
+    /// `host/run-not-found`.
+    pub async fn inbox(&self, run: RunId, page: PageRequest) -> Result<Page<InboxSignal>, ControlError> {
+        if self.0.store.run(run).await?.is_none() {
+            return Err(ControlError::no_run(run));
+        }
+        Ok(self.0.store.signals(run, page).await?)
+    }
+
+    /// Drops the signal at that place of a run's inbox, as if it had never come.
+    ///
+    /// # Errors
+    /// `host/run-not-found`; `host/signal-not-found` where nothing waits at that place.
+    pub async fn drop_signal(&self, run: RunId, place: u64) -> Result<(), ControlError> {
+        self.0.check_open()?;
+        if self.0.store.run(run).await?.is_none() {
+            return Err(ControlError::no_run(run));
+        }
+        let host = std::sync::Arc::clone(&self.0);
+        run_to_completion(async move {
+            if !host.store.drop_signal(run, place).await? {
+                let detail = format!("no signal waits at place {place} of the inbox of run {run}");
+                return Err(ControlError::refused(Code::SignalNotFound, detail));
+            }
+            tracing::info!(%run, place, "a signal was dropped from the inbox of a run");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Refuses a signal whose payload is not as the component of that revision says.
+///
+/// # Errors
+/// `host/input-invalid`; the store's own.
+pub(crate) async fn check(
+    host: &Shared,
+    deployment: &DeploymentName,
+    revision: Revision,
+    name: &str,
+    payload: &[u8],
+) -> Result<(), ControlError> {
+    let Some(live) = host.lives.get(deployment) else { return Ok(()) };
+    let plan = live.resolve_revision(&*host.store, revision).await?;
+    let problems = plan.signals.problems(name, payload);
+    if problems.is_empty() { Ok(()) } else { Err(ControlError::Problems { code: Code::InputInvalid, problems }) }
+}

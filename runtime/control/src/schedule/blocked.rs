@@ -1,0 +1,186 @@
+//! Deployments that ask for more than the policy in force allows, since they were there before it, and schedules that are blocked: the
+//! policy does not allow them, or this process does not know their time zone.
+//!
+//! A blocked schedule stays due in the store and does not fire. Once nothing blocks it any more, its catch-up decides what becomes of
+//! the times that have passed, as after a downtime.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use arc_swap::ArcSwap;
+use tidemill_core::{Code, DeploymentName, Policy, ScheduleName, Timestamp};
+
+use crate::control_plane::{ControlPlane, Shared};
+use crate::deployment::active::{ActiveDeployment, DeploymentMap, manifest_of};
+use crate::error::ControlError;
+
+/// Blocked schedules that [`ControlPlane::blocked_text`] names.
+const NAMED: usize = 5;
+
+/// Why a schedule is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Whether it is the policy, or else the time zone.
+    pub by_policy: bool,
+    /// Why, in words.
+    pub detail: String,
+}
+
+type AllBlocked = BTreeMap<DeploymentName, BTreeMap<ScheduleName, Block>>;
+
+/// The schedules that are blocked, as of the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Blocked(ArcSwap<AllBlocked>);
+
+impl Blocked {
+    pub(crate) fn all(&self) -> Arc<AllBlocked> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn get(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<Block> {
+        self.0.load().get(deployment)?.get(name).cloned()
+    }
+
+    /// Whether an unknown time zone blocks any.
+    pub(crate) fn any_by_zone(&self) -> bool {
+        each(&self.0.load()).any(|(.., block)| !block.by_policy)
+    }
+
+    /// Forgets a deployment that has a new revision, or is gone. The caller has the turn of changes.
+    pub(crate) fn forget(&self, deployment: &DeploymentName) {
+        if self.0.load().contains_key(deployment) {
+            let mut all = AllBlocked::clone(&self.0.load());
+            all.remove(deployment);
+            self.0.store(Arc::new(all));
+        }
+    }
+}
+
+/// How many schedules are blocked.
+pub(crate) fn count(all: &AllBlocked) -> usize {
+    all.values().map(BTreeMap::len).sum()
+}
+
+impl ControlPlane {
+    /// Holds all deployments to the policy in force: logs what they ask for beyond it, bounds their concurrency and their queues, and
+    /// blocks the schedules that it does not allow. Secrets, origins and limits beyond it have no effect from the next call or run on.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn apply_policy(&self) -> Result<(), ControlError> {
+        let _turn = self.0.changes.lock().await;
+        let deleting = self.0.deleting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.lives.renew(&self.0.metrics, &deleting);
+        for live in self.0.lives.all().values() {
+            self.0.node.backlog.look_at(&live.gate);
+        }
+        self.0.apply_policy().await
+    }
+
+    /// Why a schedule is blocked; none if it is not.
+    #[must_use]
+    pub fn block_of(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<Block> {
+        self.0.blocked.get(deployment, name)
+    }
+
+    /// Which schedules are blocked and why, in a sentence; none if none is.
+    #[must_use]
+    pub fn blocked_text(&self) -> Option<String> {
+        let all = self.0.blocked.all();
+        let named = all.iter().flat_map(|(deployment, schedules)| {
+            schedules.iter().map(move |(name, block)| format!("`{deployment}/{name}` ({})", block.detail))
+        });
+        let named: Vec<_> = named.take(NAMED).collect();
+        let more = count(&all).saturating_sub(named.len());
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text =
+            || format!("schedules that do not fire: {}{rest}; `tidemill schedules list` shows all", named.join(", "));
+        (!named.is_empty()).then(text)
+    }
+}
+
+impl Shared {
+    /// The caller has the turn of changes, or nothing else goes on yet.
+    pub(crate) async fn apply_policy(&self) -> Result<(), ControlError> {
+        self.log_beyond_policy().await?;
+        self.look_for_blocked_schedules().await
+    }
+
+    async fn log_beyond_policy(&self) -> Result<(), ControlError> {
+        let policy = self.config.policy.now();
+        if *policy == Policy::default() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        for name in self.lives.all().keys() {
+            let Some(deployment) = self.store.deployment(name).await? else { continue };
+            for beyond in policy.check(name, &manifest_of(&deployment)?, now) {
+                let (field, detail) = (beyond.pointer, beyond.message);
+                tracing::warn!(deployment = %name, field, detail, "a deployment asks for more than the policy allows");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks which schedules are blocked, and logs those that were not before and those that are not any more. The caller has the turn
+    /// of changes, or nothing else goes on yet.
+    pub(crate) async fn look_for_blocked_schedules(&self) -> Result<(), ControlError> {
+        let (lives, policy, now) = (self.lives.all(), self.config.policy.now(), self.clock.now());
+        // The distances of many firings are computed, and files of zones are read.
+        let found = tokio::task::spawn_blocking(move || blocked(&lives, &policy, now)).await;
+        let found = found.map_err(|error| {
+            ControlError::refused(Code::Internal, format!("the look at schedules was cut off: {error}"))
+        })?;
+        let found = Arc::new(found);
+        let before = self.blocked.0.swap(Arc::clone(&found));
+        let freed = each(&before).filter(|(deployment, name, _)| get(&found, deployment, name).is_none());
+        let mut freed = freed.peekable();
+        if freed.peek().is_some() {
+            self.rescheduled.notify_one();
+        }
+        for (deployment, name, _) in freed {
+            tracing::info!(%deployment, schedule = %name, "schedule is not blocked any more");
+        }
+        for (deployment, name, block) in each(&found) {
+            if get(&before, deployment, name) != Some(block) {
+                let detail = &block.detail;
+                tracing::warn!(%deployment, schedule = %name, detail, "schedule is blocked and does not fire");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn get<'a>(all: &'a AllBlocked, deployment: &DeploymentName, name: &ScheduleName) -> Option<&'a Block> {
+    all.get(deployment)?.get(name)
+}
+
+fn each(all: &AllBlocked) -> impl Iterator<Item = (&DeploymentName, &ScheduleName, &Block)> {
+    all.iter().flat_map(|(deployment, schedules)| schedules.iter().map(move |(name, block)| (deployment, name, block)))
+}
+
+fn blocked(lives: &DeploymentMap, policy: &Policy, now: Timestamp) -> AllBlocked {
+    let by_policy = *policy != Policy::default();
+    let of = |live: &ActiveDeployment| blocked_of(live, by_policy.then_some(policy), now);
+    let all = lives.iter().map(|(name, live)| (name.clone(), of(live)));
+    all.filter(|(_, schedules)| !schedules.is_empty()).collect()
+}
+
+fn blocked_of(live: &ActiveDeployment, policy: Option<&Policy>, now: Timestamp) -> BTreeMap<ScheduleName, Block> {
+    let unknown: BTreeSet<&String> = live.plan.unknown_zones().collect();
+    if policy.is_none() && unknown.is_empty() {
+        return BTreeMap::new();
+    }
+    let schedules: Vec<_> = live.plan.schedule_names().filter_map(|name| live.plan.schedule(name)).collect();
+    let denied = policy.map(|policy| policy.denied_schedules(&live.deployment.name, &schedules, now));
+    let denied = denied
+        .into_iter()
+        .flatten()
+        .filter_map(|(index, detail)| Some((schedules.get(index)?.name().clone(), Block { by_policy: true, detail })));
+    let in_unknown = schedules.iter().filter(|schedule| !schedule.spec().time_zone.is_known()).map(|schedule| {
+        let zone = schedule.spec().time_zone.name();
+        let detail = format!("the zone data does not have `{zone}`: update it, or deploy with another time zone");
+        (schedule.name().clone(), Block { by_policy: false, detail })
+    });
+    denied.chain(in_unknown).collect()
+}

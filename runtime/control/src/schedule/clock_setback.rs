@@ -1,0 +1,236 @@
+//! A clock that was set back: the schedules that are silent because of it, and resyncing them.
+//!
+//! A nominal time that was dealt with does not fire again. So while the clock shows again what it showed before, schedules are silent.
+//! The host notices the step, says so in its log, on the feed and in its health, and looks every minute until none is silent any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
+use tidemill_store::records::{FeedEvent, Operation, PageRequest, Schedule, ScheduleReplan, Task};
+
+use crate::control_plane::{ControlPlane, Shared};
+use crate::error::ControlError;
+use crate::reconcile::operations::{same_task, start_once};
+use crate::reconcile::scheduler::upcoming;
+use crate::schedule::bulk::{ScheduleFilter, acted};
+use crate::schedule::manage::check_zone;
+
+/// A schedule that is silent for less, in milliseconds, is not worth a warning: clocks are adjusted by a little now and then.
+const NOTABLE: u64 = 10_000;
+/// Schedules that one read takes.
+const PAGE: usize = 500;
+/// Silent schedules that are named.
+const NAMED: usize = 20;
+
+/// Schedules that are silent because the clock was set back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockSetBack {
+    /// How far back, in milliseconds, from the latest time at which a schedule fired; the step itself if the host saw it.
+    pub back_millis: u64,
+    /// How many schedules are silent.
+    pub schedules: u64,
+    /// When the last of them fires again.
+    pub until: Timestamp,
+    /// The first 20 of them by deployment and name, each with its next time.
+    pub named: Vec<(DeploymentName, ScheduleName, Timestamp)>,
+}
+
+impl ClockSetBack {
+    /// In a sentence.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let back = tidemill_core::wire::duration_text(self.back_millis / 1_000 * 1_000);
+        format!(
+            "the clock was set back by {back}: {} schedules do not fire before the times that were dealt with are over, the last at {}; \
+             `tidemill schedules resync --all` makes them follow the clock now",
+            self.schedules,
+            self.until.to_rfc3339()
+        )
+    }
+}
+
+/// What the host knows of its clock.
+#[derive(Debug, Default)]
+pub(crate) struct Setback {
+    /// The latest time that the scheduler has seen, in milliseconds.
+    latest: AtomicU64,
+    /// How far the clock was set back last, in milliseconds.
+    step: AtomicU64,
+    found: Mutex<Option<ClockSetBack>>,
+}
+
+impl Setback {
+    /// Takes note of the time; true if it is notably earlier than one that was noted before.
+    pub(crate) fn clock_went_back(&self, now: Timestamp) -> bool {
+        let latest = self.latest.swap(now.as_millis(), Ordering::AcqRel);
+        let step = latest.saturating_sub(now.as_millis());
+        if step < NOTABLE {
+            return false;
+        }
+        self.step.store(step, Ordering::Release);
+        true
+    }
+
+    pub(crate) fn found(&self) -> Option<ClockSetBack> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, found: Option<ClockSetBack>) -> Option<ClockSetBack> {
+        std::mem::replace(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner), found)
+    }
+}
+
+impl Shared {
+    /// Looks for schedules that are silent because the clock was set back, and tells of them if none were known before.
+    pub(crate) async fn look_for_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
+        let found = self.silent_schedules(now).await?;
+        let before = self.setback.put(found.clone());
+        match (before, found) {
+            (Some(before), Some(found)) if before.schedules >= found.schedules => {}
+            (_, Some(found)) => {
+                let ClockSetBack { back_millis, schedules, until, .. } = found;
+                tracing::warn!(back_millis, schedules, until = %until.to_rfc3339(), "clock was set back: schedules are silent");
+                self.store.announce(FeedEvent::ClockSetBack { back_millis, schedules, until }, now).await?;
+            }
+            (Some(_), None) => tracing::info!("no schedule is silent because of the clock any more"),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    async fn silent_schedules(&self, now: Timestamp) -> Result<Option<ClockSetBack>, ControlError> {
+        let mut found: Option<ClockSetBack> = None;
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let part = self.store.schedules(None, page).await?;
+            for schedule in part.items {
+                let Some(until) = schedule.silent_until(now).filter(|until| until.millis_since(now) >= NOTABLE) else {
+                    continue;
+                };
+                let next = schedule.next.unwrap_or(until);
+                let found = found.get_or_insert_with(|| ClockSetBack {
+                    back_millis: self.setback.step.load(Ordering::Acquire),
+                    schedules: 0,
+                    until: next,
+                    named: Vec::new(),
+                });
+                found.back_millis = found.back_millis.max(until.millis_since(now));
+                found.schedules += 1;
+                found.until = found.until.max(next);
+                if found.named.len() < NAMED {
+                    found.named.push((schedule.deployment, schedule.name, next));
+                }
+            }
+            match part.next {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
+                None => return Ok(found),
+            }
+        }
+    }
+}
+
+impl ControlPlane {
+    /// The schedules that are silent because the clock was set back, as of the last look; none if there are none.
+    #[must_use]
+    pub fn clock_set_back(&self) -> Option<ClockSetBack> {
+        self.0.setback.found()
+    }
+
+    /// Makes a schedule follow the clock after that was set back: its next time is the next one from now, also if it was dealt with
+    /// before. Nominal times between now and then may make a second run.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/run-state` if it is not silent.
+    pub async fn resync_schedule(
+        &self,
+        deployment: &DeploymentName,
+        name: &ScheduleName,
+    ) -> Result<Schedule, ControlError> {
+        let _turn = self.0.changes.lock().await;
+        let now = self.0.clock.now();
+        let (live, schedule) = self.planned(deployment, name)?;
+        check_zone(&schedule)?;
+        let stored = self.0.store.schedule(deployment, name).await?;
+        let silent = stored.and_then(|stored| Some((stored.silent_until(now)?, stored.next)));
+        let Some((until, seen)) = silent else {
+            return Err(ControlError::refused_with(
+                Code::RunState,
+                "the schedule follows the clock",
+                "There is nothing to do: `tidemill schedules` shows when it fires.",
+            ));
+        };
+        let replan = ScheduleReplan {
+            deployment: deployment.clone(),
+            name: name.clone(),
+            revision: live.plan.revision,
+            seen,
+            next: if live.plan.enabled { upcoming(&schedule, deployment, now) } else { None },
+            through: Some(now),
+            change: "resynced",
+            note: format!("the clock was set back; it was silent until {}", until.to_rfc3339()),
+        };
+        let resynced = self.0.store.replan_schedule(replan, now).await?;
+        if resynced.is_some() {
+            tracing::info!(%deployment, schedule = %name, "resynced schedule");
+        }
+        self.0.rescheduled.notify_one();
+        resynced.ok_or_else(|| ControlError::refused(Code::Conflict, "the schedule has changed: try again"))
+    }
+
+    /// Begins to resync all schedules that the filter finds. The same key is the same operation.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn resync(&self, filter: ScheduleFilter, key: Option<String>) -> Result<Operation, ControlError> {
+        self.0.check_open()?;
+        let task = Task::Resync { deployment: filter.deployment, labels: filter.labels };
+        let asked = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
+        same_task(self.begin(asked).await?, &task)
+    }
+
+    /// One page of it. Schedules that follow the clock are not among those that it finds.
+    pub(crate) async fn resync_page(
+        &self,
+        mut operation: Operation,
+        deployment: Option<&DeploymentName>,
+        labels: &[(String, String)],
+    ) -> Result<Operation, ControlError> {
+        let now = self.0.clock.now();
+        let (schedules, next) = self.matching_schedules(&mut operation, deployment, labels).await?;
+        for schedule in schedules.iter().filter(|schedule| schedule.silent_until(now).is_some()) {
+            operation.matched += 1;
+            let resynced = self.resync_schedule(&schedule.deployment, &schedule.name).await;
+            if acted(schedule, resynced)? { operation.done += 1 } else { operation.failed += 1 }
+        }
+        if next.is_none() {
+            self.0.look_for_silent_schedules(now).await?;
+        }
+        self.page_done(operation, next).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_back_of_ten_seconds_is_noticed_once_and_a_smaller_one_is_not() {
+        let setback = Setback::default();
+        let at = Timestamp::from_millis;
+        for (now, back) in [(100_000, false), (90_001, false), (95_000, false), (85_000, true), (85_001, false)] {
+            assert_eq!(setback.clock_went_back(at(now)), back, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_warning_names_how_far_back_and_until_when() {
+        let until = Timestamp::from_millis(1_700_000_000_000);
+        let found = ClockSetBack { back_millis: 3_600_500, schedules: 3, until, named: Vec::new() };
+        let text = found.text();
+        assert!(
+            text.contains("set back by 1h:") && text.contains("3 schedules") && text.contains("2023-11-14T22:13:20"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Replays: a subscription is given again what it was given in a range of time, as an operation. Each part's runs are committed together
+//! with how far the replay has come, so that a restart doubles none.
+
+use std::sync::Arc;
+
+use tidemill_core::{Code, DeploymentName, SubscriptionName, Timestamp};
+use tidemill_store::StoreError;
+use tidemill_store::records::{Operation, OperationState, ReplayCommit, SubscriptionReplay, Task};
+
+use crate::control_plane::{ControlPlane, run_to_completion};
+use crate::error::ControlError;
+use crate::reconcile::NextTick;
+use crate::reconcile::delivery::{BATCH, SOON, fitting, requests, room};
+use crate::reconcile::operations::{same_task, start_once};
+use crate::topic::subscription_index::Subscriber;
+
+impl ControlPlane {
+    /// Begins to make runs again for the events that a subscription was given and that were published from `since` on, up to before
+    /// `until` or to now. What still waits for it comes by itself. The subscription stays where it stands.
+    ///
+    /// The same `key` again is the same replay.
+    ///
+    /// # Errors
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the range is none;
+    /// `host/idempotency-mismatch` if the key began a replay of another range.
+    pub async fn replay(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+        key: Option<String>,
+    ) -> Result<Operation, ControlError> {
+        self.0.check_open()?;
+        self.check_replay(deployment, name, since, until)?;
+        let now = self.0.clock.now();
+        let task = Task::Replay { deployment: deployment.clone(), subscription: name.clone(), since, until };
+        let scope = format!("replay\0{deployment}\0{name}");
+        let operation = start_once(task.clone(), &scope, key.as_deref(), now)?;
+        let host = Arc::clone(&self.0);
+        run_to_completion(async move {
+            let operation = host.store.begin_replay(operation).await?;
+            host.asked.notify_one();
+            same_task(operation, &task)
+        })
+        .await
+    }
+
+    /// How many events [`ControlPlane::replay`] would look at; the subscription's filter decides which of them make runs.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::replay`], but for the key's.
+    pub async fn replay_size(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<u64, ControlError> {
+        self.check_replay(deployment, name, since, until)?;
+        Ok(self.0.store.replay_size(deployment, name, since, until).await?)
+    }
+
+    fn check_replay(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        since: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<(), ControlError> {
+        self.subscribed(deployment, name)?;
+        if until.is_some_and(|until| until <= since) {
+            return Err(ControlError::refused(Code::BadField, "`until` is not later than `since`"));
+        }
+        Ok(())
+    }
+
+    /// The subscription of that name, as its deployment has it now.
+    pub(crate) fn subscribed(
+        &self,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+    ) -> Result<Subscriber, ControlError> {
+        let live = self.0.live(deployment)?;
+        let subscription = live.plan.subscriptions.iter().find(|one| one.name == *name).cloned();
+        let subscription = subscription.ok_or_else(|| ControlError::no_subscription(deployment, name))?;
+        Ok(Subscriber { live, subscription })
+    }
+
+    /// One part of a replay; answers it as it stands then, and when it is to go on.
+    pub(crate) async fn replay_part(
+        &self,
+        operation: Operation,
+        deployment: &DeploymentName,
+        name: &SubscriptionName,
+        now: Timestamp,
+    ) -> Result<(Operation, NextTick), ControlError> {
+        let (host, store) = (&self.0, &self.0.store);
+        let (Some(part), Ok(subscriber)) = (store.next_replay(&operation.id).await?, self.subscribed(deployment, name))
+        else {
+            // It is through; or the subscription is gone, and nobody is left to be given anything.
+            let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
+            return Ok((store.put_operation(through).await?, NextTick::Now));
+        };
+        let room = room(host, &subscriber.live).await?;
+        if room == 0 {
+            return Ok((operation, NextTick::At(now.plus_millis(SOON))));
+        }
+        let last_run = store.subscription(deployment, name).await?.and_then(|one| one.last_run);
+        let found = store.events(&part.topic, part.from, BATCH).await?;
+        let wanted = found.iter().take_while(|event| event.position < part.to).count();
+        let events = fitting(found.get(..wanted).unwrap_or_default(), room);
+        // What is no longer kept is counted, and passed over.
+        let first = events.first().map_or(part.to, |event| event.position);
+        let to = events.last().map_or(part.to, |event| event.position + 1);
+        let runs = requests(host, &subscriber, events, last_run, Some(&operation.id), now)?;
+        let made = runs.len();
+        let after = Operation {
+            matched: operation.matched + (to - part.from),
+            done: operation.done + made as u64,
+            failed: operation.failed + (first - part.from),
+            ..operation.clone()
+        };
+        let replayed = ReplayCommit { operation: after.clone(), part: SubscriptionReplay { to, ..part }, runs };
+        let done = match store.replay(replayed).await {
+            // Others were quicker.
+            Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => {
+                return Ok((operation, NextTick::At(now.plus_millis(SOON))));
+            }
+            done => done.inspect_err(|error| host.store_failed(error))?,
+        };
+        if !done {
+            return Ok((operation, NextTick::Now));
+        }
+        for _ in 0..made {
+            host.note_queued(&subscriber.live, now);
+        }
+        Ok((after, NextTick::Now))
+    }
+}

@@ -1,0 +1,253 @@
+//! One activation from instance to outcome, as one future that owns all of it. It runs on the guests' threads and may be moved
+//! between them or dropped at any await.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use tidemill_core::limits::OUTPUT_BYTES;
+use tidemill_core::run::Export;
+use tidemill_core::wire::json;
+use tidemill_core::{Clock, Code, Failure, Fuel};
+use tokio::runtime::Handle;
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+
+use crate::activation::exports;
+use crate::activation::{Activation, ActivationResult, Cause, Checkpoint, NextAttempt, Outcome};
+use crate::component::module::Module;
+use crate::guest;
+use crate::guest::cancel::Urgency;
+use crate::guest::cpu::Meter;
+use crate::guest::fuel;
+use crate::guest::run_log::RunLog;
+use crate::guest::trap;
+use crate::guest::trap::GuestStop;
+use crate::guest::{GuestState, HostServices};
+use crate::replay::state::{ExitReason, NameCounters, ReplaySnapshot, ReplayState};
+
+/// What the arguments of one host call may hold together, in bytes.
+const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
+/// Component-model handles that one instance may hold.
+const HANDLES: usize = 10_000;
+/// A call that has used so many ticks goes on among the slow.
+const QUICK_TICKS: u64 = 3;
+/// The code with which the SDKs fail where a signal's payload does not have the awaited shape.
+const BAD_SIGNAL: &str = "bad-signal";
+
+/// Executes an activation. The failure of anything is in the answer.
+pub(crate) async fn execute(
+    engine: Engine,
+    outside: Arc<HostServices>,
+    clock: Arc<dyn Clock>,
+    activation: Activation,
+    meter: Arc<Meter>,
+    io: Handle,
+    dry: bool,
+) -> ActivationResult {
+    let Activation { module, export, input, run, journal, head, fuel_used, cancel, sink } = activation;
+    let limits = run.limits.clone();
+    let log = Arc::new(RunLog::new(&run, clock, Arc::clone(&sink)));
+    let lifetime = limits.lifetime_millis.map(|millis| {
+        let over = run.created_at.plus_millis(millis);
+        std::time::Duration::from_millis(over.millis_since(log.clock.now()))
+    });
+    let (head, unread) = match head.map(|head| ReplaySnapshot::read(&head)).transpose() {
+        Ok(head) => (head, None),
+        Err(error) => (None, Some(error)),
+    };
+    let root = NameCounters::root(run.seed, run.generation, run.step_retry);
+    let mut history = ReplayState::new(journal, head, root);
+    history.dry = dry;
+    let log_of_guest = Arc::clone(&log);
+    let (fuel_used, io_cancel) = (fuel_used.get(), cancel.clone());
+    let guest =
+        GuestState::new(Arc::clone(&run), export, outside, sink, log_of_guest, io_cancel, io, history, fuel_used);
+    let mut store = Store::new(&engine, guest);
+    let ran = match prepare(&mut store, unread, meter) {
+        // One that is stopped already does nothing more.
+        Ok(()) if cancel.urgency() == Urgency::Now => Err(guest::cancelled().into()),
+        Ok(()) => {
+            tokio::select! {
+                biased;
+                ran = call(&mut store, &module, export, &input) => ran,
+                () = cancel.reached(Urgency::Now) => Err(guest::cancelled().by_epoch().into()),
+                () = over(lifetime) => Err(out_of_lifetime(limits.lifetime_millis).by_epoch().into()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
+    let ran = ran.and_then(|returned| store.data_mut().returns(&returned).map(|()| returned));
+    log.finish();
+    let left = store.get_fuel().unwrap_or_default();
+    let mut guest = store.into_data();
+    let exited = guest.exited();
+    let (outcome, by_epoch) = match (exited, ran.and_then(|output| output.check(&guest))) {
+        (Some(outcome), _) => (outcome, false),
+        (None, Ok(outcome)) => (outcome, false),
+        (None, Err(error)) => {
+            let verdict = match trap::classify(&error, &limits, || log.panic()) {
+                verdict if verdict.failure.code != Code::LimitFuel.as_str() => verdict,
+                _ if guest.history.told.is_some() => trap::out_of_grace(),
+                _ if !guest.history.live => trap::out_of_replay(&limits),
+                verdict => verdict,
+            };
+            (Outcome::Failed { failure: verdict.failure, cause: verdict.cause }, verdict.by_epoch)
+        }
+    };
+    let fuel = guest.fuel.used((!by_epoch).then_some(left));
+    leaves(guest, outcome, fuel)
+}
+
+fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {
+    (left.clone(), left)
+}
+
+/// What the activation leaves, by how it ended.
+fn leaves(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResult {
+    let generation = guest.history.entry_fuel.max(guest.fuel.before().saturating_add(fuel));
+    let redo = guest.history.exit == Some(ExitReason::Retry);
+    let replays = !guest.history.live;
+    let again = guest.again();
+    let (all, kept) = match &outcome {
+        _ if redo => {
+            guest.history.journal.not_written();
+            guest.history.journal.truncate(again.journal_to);
+            (again.clone(), Checkpoint::default())
+        }
+        Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.all(), Checkpoint::default()),
+        // All of it is committed, or nothing has happened.
+        Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
+        Outcome::Failed { .. } if replays => same(guest.as_it_was()),
+        Outcome::Failed { failure, cause } => {
+            let mut kept = guest.kept(generation);
+            // The next attempt would be given the same signal, and fail on it again.
+            if *cause == Cause::Guest && failure.code == BAD_SIGNAL {
+                kept.effects.taken.extend(guest.stretch.last_taken());
+            }
+            (guest.all(), kept)
+        }
+    };
+    let next_attempt = match &outcome {
+        Outcome::Failed { failure, cause: Cause::Guest } => guest.next_attempt(failure),
+        _ => NextAttempt::default(),
+    };
+    ActivationResult {
+        outcome,
+        all,
+        kept,
+        again,
+        next_attempt,
+        fuel: Fuel::new(fuel),
+        peak_memory: guest.memory.peak(),
+        redo,
+        told: guest.history.told.is_some(),
+        journal: Some(guest.history.journal),
+    }
+}
+
+fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter: Arc<Meter>) -> wasmtime::Result<()> {
+    if let Some(error) = unread {
+        return Err(GuestStop::new(
+            Code::StoreDamaged,
+            format!("what is saved beside the journal cannot be read: {error}"),
+        )
+        .into());
+    }
+    let guest = store.data_mut();
+    if guest.history.journal.is_live() {
+        guest.go_live()?;
+    } else {
+        guest.log.replays();
+    }
+    let budget = guest.fuel.begin();
+    store.limiter(|guest| &mut guest.memory);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_max_component_handles(HANDLES);
+    store.set_fuel(budget)?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut store: StoreContextMut<'_, GuestState>| {
+        fuel::check_balance(&store)?;
+        let guest = store.data_mut();
+        guest.tick(meter.past())?;
+        if guest.ticks == QUICK_TICKS {
+            meter.ask_for_slow();
+        }
+        if !guest.is_save_due() {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+        }
+        let Some((sink, stretched)) = guest.take_unsaved()? else {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+        };
+        let lost = Arc::clone(&guest.history.lost);
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(async move {
+                if !sink.save(stretched).await {
+                    lost.store(true, Relaxed);
+                }
+            }),
+        ))
+    });
+    Ok(())
+}
+
+async fn over(lifetime: Option<std::time::Duration>) {
+    match lifetime {
+        Some(left) => tokio::time::sleep(left).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn out_of_lifetime(millis: Option<u64>) -> GuestStop {
+    let millis = millis.unwrap_or_default();
+    let message = format!(
+        "the run did not end within {millis} ms; raise it with `lifetime = \"{}s\"` under `[limits]`",
+        (millis / 500).max(1)
+    );
+    GuestStop::new(Code::LimitLifetime, message)
+}
+
+/// What an export returned, before it was looked at.
+pub(crate) struct ExportResult {
+    /// JSON text, or the guest's failure.
+    pub result: Result<String, Failure>,
+    /// Whether the guest wrote the text, or a part of it; what the host wrote needs no look.
+    pub by_guest: bool,
+}
+
+impl ExportResult {
+    fn check(self, guest: &GuestState) -> wasmtime::Result<Outcome> {
+        let output = match self.result {
+            Ok(output) => output,
+            Err(failure) => return Ok(Outcome::Failed { failure: guest.accept(failure), cause: Cause::Guest }),
+        };
+        let limit = guest.run.limits.output.min(OUTPUT_BYTES as u64);
+        if output.len() as u64 > limit {
+            let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
+            return Err(GuestStop::new(Code::LimitOutput, message).into());
+        }
+        if self.by_guest
+            && let Err(error) = json::check(output.as_bytes(), OUTPUT_BYTES)
+        {
+            return Err(
+                GuestStop::new(Code::OutputInvalid, format!("the output is not one JSON value: {error}")).into()
+            );
+        }
+        Ok(Outcome::Output(Bytes::from(output)))
+    }
+}
+
+async fn call(
+    store: &mut Store<GuestState>,
+    module: &Module,
+    export: Export,
+    input: &Bytes,
+) -> wasmtime::Result<ExportResult> {
+    match export {
+        Export::Workflow => exports::workflow(store, module, input).await,
+        Export::RevenueStream => exports::revenue_stream(store, module, input).await,
+        Export::Webhook => exports::webhook(store, module, input).await,
+        Export::Health => exports::health(store, module).await,
+    }
+}

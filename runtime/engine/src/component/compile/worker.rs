@@ -1,0 +1,162 @@
+//! The child's side of compiling: limits itself, inspects, validates and compiles one component, or finds its source lines. It answers
+//! on standard output, and says in one line on standard error why it could not.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tidemill_core::ComponentDigest;
+use wasmtime::component::Component;
+
+use crate::component::compile::confine;
+use crate::component::compile::inspect::Inspection;
+use crate::component::compile::lines;
+use crate::component::compile::report::Report;
+use crate::component::module::words;
+use crate::component::validate;
+use crate::host;
+use crate::host::Contract;
+use crate::sandbox;
+use crate::sandbox::{Purpose, Sandbox};
+
+/// The bytes are no component.
+pub(crate) const EXIT_INVALID: u8 = 10;
+/// The compiler refused it.
+pub(crate) const EXIT_FAILED: u8 = 11;
+/// A file could not be read or written, or the child could not limit itself.
+pub(crate) const EXIT_IO: u8 = 12;
+/// The bytes are not those that were uploaded.
+pub(crate) const EXIT_DAMAGED: u8 = 13;
+
+/// Why the child ends without an answer: its exit code, and one line.
+type WorkerFailure = (u8, String);
+
+/// What the hidden command `compile-component` does. Its arguments are what to do (`compile`, `inspect` or `lines`), the component's path,
+/// its digest, seconds of CPU time, bytes of memory and the id of the host's process; then, for `compile`, the path of the
+/// code, and for `lines`, offsets in the component. It limits the whole process: call it first thing in `main`, and
+/// return what it returns.
+#[must_use]
+pub fn compile_component_main(args: &[OsString]) -> ExitCode {
+    let answer = work(args).and_then(|report| {
+        let answer = serde_json::to_vec(&report).map_err(|error| (EXIT_IO, error.to_string()))?;
+        std::io::stdout().write_all(&answer).map_err(|error| (EXIT_IO, format!("the answer: {error}")))
+    });
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            let _ = writeln!(std::io::stderr(), "{}", message.replace('\n', " "));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn work(args: &[OsString]) -> Result<Report, WorkerFailure> {
+    let usage = || (EXIT_IO, "the arguments are not those of a host".to_owned());
+    let [task, component, digest, seconds, memory, host, rest @ ..] = args else { return Err(usage()) };
+    let text = |arg: &OsString| arg.to_str().map(str::to_owned).ok_or_else(usage);
+    let number = |arg: &OsString| text(arg)?.parse::<u64>().map_err(|_| usage());
+    let digest: ComponentDigest = text(digest)?.parse().map_err(|_| usage())?;
+    let host = u32::try_from(number(host)?).map_err(|_| usage())?;
+    confine::limit(number(seconds)?, number(memory)?, host).map_err(|message| (EXIT_IO, message))?;
+    let bytes = read(PathBuf::from(component), digest)?;
+    match (text(task)?.as_str(), rest) {
+        ("compile", [code]) => compile(bytes, PathBuf::from(code)),
+        ("inspect", []) => {
+            confine()?;
+            Ok(admitted(Inspection::of(&bytes)))
+        }
+        ("lines", places) => {
+            let places = places.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+            confine()?;
+            Ok(Report::Lines(lines::find(&bytes, &places)))
+        }
+        _ => Err(usage()),
+    }
+}
+
+fn confine() -> Result<(), WorkerFailure> {
+    confine::confine().map_err(|error| (EXIT_IO, format!("no confinement: {error}")))
+}
+
+/// Reads the component, and refuses other bytes than those that were uploaded.
+fn read(path: PathBuf, digest: ComponentDigest) -> Result<Vec<u8>, WorkerFailure> {
+    let bytes = fs::read(path).map_err(|error| (EXIT_IO, format!("reading the component: {error}")))?;
+    let found = ComponentDigest::of(&bytes);
+    if found != digest {
+        return Err((EXIT_DAMAGED, format!("the bytes have the digest {found}")));
+    }
+    header(&bytes).map_err(|message| (EXIT_INVALID, message.to_owned()))?;
+    Ok(bytes)
+}
+
+fn compile(mut bytes: Vec<u8>, code: PathBuf) -> Result<Report, WorkerFailure> {
+    let io = |what: &str, error: std::io::Error| (EXIT_IO, format!("{what}: {error}"));
+    let sandbox = sandbox::build(Purpose::Compile).map_err(|error| (EXIT_IO, error.to_string()))?;
+    let contract = host::contract(&sandbox.engine).map_err(|error| (EXIT_IO, error.to_string()))?;
+    let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(code);
+    let file = open.map_err(|error| io("the code", error))?;
+    confine()?;
+    let inspection = Inspection::of(&bytes);
+    inspection.hide(&mut bytes);
+    if let Some(refused) = misfit(&inspection, &bytes, &sandbox, &contract) {
+        return Ok(refused);
+    }
+    let component = Component::from_binary(&sandbox.engine, &bytes).map_err(|error| {
+        let words = words(&error);
+        let code = if words.contains("ompilation error") || words.contains("odegen error") {
+            EXIT_FAILED
+        } else {
+            EXIT_INVALID
+        };
+        (code, words)
+    })?;
+    let code = component.serialize().map_err(|error| (EXIT_FAILED, words(&error)))?;
+    write(file, &code).map_err(|error| io("writing the code", error))?;
+    Ok(admitted(inspection))
+}
+
+/// What is wrong with a component's imports and exports. Found before its code is compiled, which may take a minute.
+fn misfit(inspection: &Inspection, bytes: &[u8], sandbox: &Sandbox, contract: &Contract) -> Option<Report> {
+    let hollow = inspection.hollow(bytes);
+    // What cannot be compiled even so is refused in the words of the whole.
+    let component = Component::from_binary(&sandbox.engine, &hollow).ok()?;
+    let refused = validate::check(&sandbox.engine, &component, contract, ComponentDigest::of(&hollow)).err()?;
+    Some(Report::Refused(refused.problems.into_iter().map(Into::into).collect()))
+}
+
+fn admitted(inspection: Inspection) -> Report {
+    Report::Admitted { schemas: inspection.schemas, warnings: inspection.warnings }
+}
+
+/// What the first bytes tell, in words that help more than the parser's.
+pub(crate) fn header(bytes: &[u8]) -> Result<(), &'static str> {
+    match bytes {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            Err("this is a core module, not a component: build for `wasm32-wasip2`, or make a component of it")
+        }
+        [b'(', ..] => Err("this is WebAssembly text; upload the binary"),
+        _ => Err("this is not WebAssembly: it does not begin with its four bytes"),
+    }
+}
+
+fn write(mut file: File, code: &[u8]) -> std::io::Result<()> {
+    file.write_all(code)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_what_was_sent() {
+        assert!(header(b"\0asm\x0d\0\x01\0").is_ok());
+        assert!(header(b"\0asm\x01\0\0\0").unwrap_err().contains("core module"));
+        assert!(header(b"(component)").unwrap_err().contains("text"));
+        assert!(header(b"").is_err());
+    }
+}

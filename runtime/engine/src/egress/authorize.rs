@@ -1,0 +1,93 @@
+//! Whether a request may go where it wants to, with the secrets that it wants to take along.
+
+use std::sync::Arc;
+
+use tidemill_core::manifest::Grants;
+use tidemill_core::{Code, Failure, Policy};
+
+use super::address::is_public;
+use super::placeholders::RequestSecrets;
+use super::policy::EgressPolicy;
+use super::target::Target;
+use crate::secrets::{SECRET_SENT_MIN_BYTES, SecretSource};
+
+/// Where one deployment's requests may go.
+#[derive(Clone)]
+pub(crate) struct Authorization {
+    /// Whose requests they are.
+    pub deployment: String,
+    /// The operator's rules.
+    pub policy: Arc<EgressPolicy>,
+    /// What the operator lets deployments be granted.
+    pub operator: Arc<Policy>,
+    /// The deployment's grants.
+    pub grants: Arc<Grants>,
+    /// Where secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
+}
+
+impl Authorization {
+    /// Checks one hop; says whether it may go to addresses that are not public.
+    pub(super) fn authorize(&self, target: &Target) -> Result<bool, Failure> {
+        let Target { scheme, host, port, .. } = target;
+        let origin = target.origin();
+        if !self.grants.allows(scheme.as_str(), host, *port) {
+            return Err(Code::NotGranted.failure(format!(
+                "the deployment has no grant for {origin}; add to `[grants]`: http = [\"{origin}\"]"
+            )));
+        }
+        let is_allowed = self.policy.allows(*scheme, host, *port)
+            && self.operator.allows_origin(&self.deployment, scheme.as_str(), host, *port);
+        if !is_allowed {
+            return Err(
+                Code::EgressDenied.failure(format!("the operator's policy does not let requests go to {origin}"))
+            );
+        }
+        let private = self.policy.allows_private(*scheme, host, *port);
+        if let Some(address) = target.address()
+            && !private
+            && !is_public(address)
+        {
+            return Err(refused(&origin, &format!("{address} is not on the public internet")));
+        }
+        Ok(private)
+    }
+
+    /// The values of the secrets that a request lists, each of which must be granted for where it goes.
+    pub(super) fn secrets(&self, names: &[String], target: &Target) -> Result<RequestSecrets, Failure> {
+        let Target { scheme, host, port, .. } = target;
+        let values = names.iter().map(|name| {
+            let granted = self.grants.secret(name);
+            if !granted.is_some_and(|grant| grant.to.iter().any(|to| to.allows(scheme.as_str(), host, *port))) {
+                let (name, origin): (String, _) = (name.chars().take(64).collect(), target.origin());
+                return Err(Code::SecretNotGranted.failure(format!(
+                    "secret `{name}` may not be sent to {origin}; add to `[grants]`: secrets = [{{ name = \"{name}\", to = [\"{origin}\"] }}]"
+                )));
+            }
+            if !self.operator.allows_secret(&self.deployment, name, scheme.as_str(), host, *port) {
+                return Err(Code::PolicyDenied.failure(format!(
+                    "the operator's policy does not let this deployment send secret `{name}` to {}",
+                    target.origin()
+                )));
+            }
+            let value = self.secrets.secret(name).ok_or_else(|| {
+                let place = self.secrets.place(name);
+                Code::SecretMissing.failure(format!("there is no secret `{name}`; put it into {place}"))
+            })?;
+            if value.expose().len() < SECRET_SENT_MIN_BYTES {
+                return Err(Code::SecretTooShort.failure(format!(
+                    "secret `{name}` holds fewer than {SECRET_SENT_MIN_BYTES} bytes: an answer that repeats it could not be told from \
+                     one that does not"
+                )));
+            }
+            Ok((name.clone(), value))
+        });
+        Ok(RequestSecrets::new(values.collect::<Result<_, Failure>>()?))
+    }
+}
+
+/// A failure for an address that may not be reached.
+pub(super) fn refused(origin: &str, why: &str) -> Failure {
+    Code::AddressRefused
+        .failure(format!("{origin} cannot be reached: {why}; the operator can allow it as a private origin"))
+}

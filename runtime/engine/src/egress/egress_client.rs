@@ -1,0 +1,287 @@
+//! Sending: tries, redirects by hand, and the bounds on how many are under way.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use tidemill_core::breaker::CallPurpose;
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::{Clock, Code, Failure, Limits};
+use tokio::sync::Semaphore;
+
+use super::answer::{RawResponse, ResponseRules};
+use super::authorize::Authorization;
+use super::breakers::{BreakerPermit, Breakers};
+use super::client::{client, judge};
+use super::echoes::EchoFilter;
+use super::hop::{Hop, location};
+use super::limits::{HostLimits, NamedLimits};
+use super::outgoing::{HttpResponse, OutgoingRequest};
+use super::placeholders::RequestSecrets;
+use super::roots::Roots;
+use super::target::Target;
+use super::tries::TryCount;
+use super::usage::{BodyBudget, HttpUsage};
+use crate::guest::cancel::{CancelToken, Urgency};
+
+/// Requests of one deployment that may be under way at once.
+const PER_DEPLOYMENT: usize = 32;
+/// Of these, requests to one host that wait for no other deployment's.
+const PER_DEPLOYMENT_AND_HOST: usize = 8;
+/// Requests to one host that may be under way at once beyond those, of all deployments together.
+const PER_HOST: usize = 128;
+/// What has so many bytes, or more, is searched for secrets and unpacked on a thread of its own.
+const SEARCH_ASIDE_BYTES: usize = 64 * 1024;
+
+/// Sends requests. One for each engine; its connections are shared.
+pub(crate) struct Egress {
+    public: OnceLock<Result<Client, String>>,
+    private: OnceLock<Result<Client, String>>,
+    roots: Roots,
+    deployments: NamedLimits,
+    hosts: HostLimits,
+    breakers: Breakers,
+    clock: Arc<dyn Clock>,
+    /// How many large bodies are searched at once: half of the processors, so that callers of the API wait for none.
+    searches: Semaphore,
+}
+
+/// All that one request needs beside itself.
+#[derive(Clone)]
+pub(crate) struct RequestContext {
+    /// Where it may go.
+    pub reach: Authorization,
+    /// What it is for.
+    pub purpose: CallPurpose,
+    /// What bounds it.
+    pub limits: Limits,
+    /// What its run has used.
+    pub usage: Arc<HttpUsage>,
+    /// What the bodies of its call may hold.
+    pub budget: Arc<BodyBudget>,
+    /// For the jitter between tries.
+    pub salt: u64,
+    /// Asks its run to end; none if the run knows that already. A try that is under way is carried to its answer, and no
+    /// other begins.
+    pub cancel: Option<CancelToken>,
+}
+
+/// A request that is ready to be sent.
+struct PreparedRequest {
+    first: Hop,
+    carries_secret: bool,
+    opening: ResponseRules,
+}
+
+impl Egress {
+    /// Nothing is opened before the first request.
+    pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Self {
+            public: OnceLock::new(),
+            private: OnceLock::new(),
+            roots,
+            deployments: NamedLimits::new(PER_DEPLOYMENT),
+            hosts: HostLimits::new(PER_DEPLOYMENT_AND_HOST, PER_HOST),
+            breakers: Breakers::new(Arc::clone(&clock)),
+            clock,
+            searches: Semaphore::new((processors / 2).max(1)),
+        }
+    }
+
+    /// Sends a request, tries it again as its policy says, and answers what the last try brought.
+    pub async fn send(&self, mut request: OutgoingRequest, leave: &RequestContext) -> Result<HttpResponse, Failure> {
+        let prepared = self.prepare(&mut request, leave).await?;
+        let mut tries = TryCount::default();
+        loop {
+            let tried = {
+                let _deployment = self.deployments.pass(&leave.reach.deployment).await;
+                if leave.is_ending() {
+                    return Err(not_sent());
+                }
+                self.once(&request, &prepared, leave).await
+            };
+            let nth = tries.made.wrapping_add(tries.refused);
+            let random = leave.salt.rotate_left(nth.wrapping_add(2)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let Some(wait) = tries.after(&tried, &request.retry, self.clock.now(), random) else { return tried };
+            tokio::select! {
+                biased;
+                () = leave.ending() => return tried,
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            }
+            if let Ok(answer) = &tried {
+                leave.budget.give_back(answer.body.len());
+            }
+        }
+    }
+
+    /// Checks where the request goes, and fills in its secrets.
+    async fn prepare(&self, request: &mut OutgoingRequest, leave: &RequestContext) -> Result<PreparedRequest, Failure> {
+        let target = Target::parse(&request.url)?;
+        // What is denied is denied at once: nothing of it is a matter of trying again.
+        leave.reach.authorize(&target)?;
+        let mut carried = leave.reach.secrets(&request.secrets, &target)?;
+        let body = std::mem::take(&mut request.body);
+        let unpacks = !carried.is_empty() || !request.headers.iter().any(|(name, _)| name == "accept-encoding");
+        let budget = Arc::clone(&leave.budget);
+        if carried.is_empty() {
+            let first = Hop::first(request, body, target, &mut carried)?;
+            return Ok(PreparedRequest {
+                first,
+                carries_secret: false,
+                opening: ResponseRules { unpacks, echoes: None, budget },
+            });
+        }
+        let (bytes, request) = (body.len(), request.clone());
+        let fill = move || {
+            let first = Hop::first(&request, body, target, &mut carried)?;
+            echoes(&carried).map(|echoes| (first, echoes))
+        };
+        let (first, echoes) = self.spawn(bytes, fill).await??;
+        Ok(PreparedRequest {
+            first,
+            carries_secret: true,
+            opening: ResponseRules { unpacks, echoes: Some(echoes), budget },
+        })
+    }
+
+    /// Does work that takes long for many bytes, in turn with others and on a thread where no caller of the API waits.
+    async fn spawn<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if bytes < SEARCH_ASIDE_BYTES {
+            return Ok(work());
+        }
+        let _turn = self.searches.acquire().await;
+        let failed = |_| Code::Internal.failure("the host failed while it searched a body; its own log says how");
+        tokio::task::spawn_blocking(work).await.map_err(failed)
+    }
+
+    /// One try, its redirects included, within its time.
+    async fn once(
+        &self,
+        request: &OutgoingRequest,
+        prepared: &PreparedRequest,
+        leave: &RequestContext,
+    ) -> Result<HttpResponse, Failure> {
+        let mut asked = None;
+        match tokio::time::timeout(request.timeout, self.follow(request, prepared, leave, &mut asked)).await {
+            Ok(tried) => {
+                if let Some(asked) = asked {
+                    tell(asked, &tried);
+                }
+                tried
+            }
+            Err(_) => {
+                if let Some(asked) = asked {
+                    asked.ended(true);
+                }
+                Err(Code::HttpTimeout.failure(format!(
+                    "{} did not answer within {} ms",
+                    prepared.first.target.origin(),
+                    request.timeout.as_millis()
+                )))
+            }
+        }
+    }
+
+    /// Follows redirects to an answer. `asked` is the server that has not answered yet, or whose answer is the result.
+    async fn follow(
+        &self,
+        request: &OutgoingRequest,
+        prepared: &PreparedRequest,
+        leave: &RequestContext,
+        asked: &mut Option<BreakerPermit>,
+    ) -> Result<HttpResponse, Failure> {
+        let watch = Stopwatch::start();
+        let mut hop = prepared.first.clone();
+        let mut url = request.url.clone();
+        let mut followed = 0;
+        loop {
+            let private = leave.reach.authorize(&hop.target)?;
+            let let_through = self.breakers.ask(&leave.reach.deployment, &hop.target.origin(), leave.purpose)?;
+            let _host = self.hosts.pass(&leave.reach.deployment, &hop.target.host).await;
+            if followed == 0 {
+                leave.usage.call(&leave.limits)?;
+            }
+            leave.usage.bytes(hop.body.len(), &leave.limits)?;
+            *asked = Some(let_through.sent());
+            let response = self.ask(&request.method, &hop, private).await?;
+            match location(request, &response) {
+                Some(to) if request.redirects > 0 => {
+                    if let Some(answered) = asked.take() {
+                        answered.ended(false);
+                    }
+                    if followed == request.redirects {
+                        return Err(Code::HttpTooManyRedirects.failure(format!(
+                            "{} redirects once more after {followed} redirects",
+                            hop.target.origin()
+                        )));
+                    }
+                    followed += 1;
+                    hop = hop.redirect(&to, prepared.carries_secret)?;
+                    url = hop.target.url.to_string();
+                }
+                _ => {
+                    let received = RawResponse::read(response, &hop.target, leave).await?;
+                    let elapsed = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let opening = prepared.opening.clone();
+                    let opened =
+                        self.spawn(received.work_bytes(&opening), move || received.open(url, &opening)).await??;
+                    return Ok(HttpResponse { elapsed, ..opened });
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, method: &Method, hop: &Hop, private: bool) -> Result<reqwest::Response, Failure> {
+        let cell = if private { &self.private } else { &self.public };
+        let client =
+            cell.get_or_init(|| client(private, &self.roots)).as_ref().map_err(|why| Code::Internal.failure(why))?;
+        let mut asked = client.request(method.clone(), hop.target.url.clone()).headers(hop.headers.clone());
+        if !hop.body.is_empty() || !matches!(*method, Method::GET | Method::HEAD) {
+            asked = asked.body(hop.body.clone());
+        }
+        asked.send().await.map_err(|error| judge(error, &hop.target))
+    }
+}
+
+impl RequestContext {
+    /// Whether the run is to end and does not know: nothing that is not under way is sent any more.
+    fn is_ending(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|cancel| cancel.urgency() >= Urgency::Requested)
+    }
+
+    async fn ending(&self) {
+        match &self.cancel {
+            Some(cancel) => cancel.reached(Urgency::Requested).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn not_sent() -> Failure {
+    Code::Cancelled.failure("the request was not sent: the run is being cancelled")
+}
+
+fn echoes(carried: &RequestSecrets) -> Result<Arc<EchoFilter>, Failure> {
+    let failed = |error| Code::Internal.failure(format!("the request's secrets cannot be searched for: {error}"));
+    EchoFilter::new(carried).map(Arc::new).map_err(failed)
+}
+
+/// Tells the breaker of who was asked last how it went.
+fn tell(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
+    let is = |failure: &Failure, codes: &[Code]| codes.iter().any(|code| failure.code == code.as_str());
+    match tried {
+        Ok(answer) => asked.ended(answer.status >= 500),
+        Err(failure) if is(failure, &[Code::HttpConnectFailed, Code::HttpTimeout, Code::HttpBadAnswer]) => {
+            asked.ended(true);
+        }
+        // It answered, and more than the run may read.
+        Err(failure) if is(failure, &[Code::LimitHttpBody, Code::LimitHttp]) => asked.ended(false),
+        // Nothing was sent.
+        Err(_) => drop(asked),
+    }
+}

@@ -1,0 +1,138 @@
+//! What a stretch has sampled of a guest's own metrics, folded as it comes: a guest that samples in a loop holds no more memory than one that
+//! samples once. It is an effect as a write is: kept with the stretch, dropped with a failed attempt, counted in its commit.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde::{Deserialize, Serialize};
+
+use crate::activation::{Metric, MetricKind};
+
+/// Series that one stretch may sample; samples of others are dropped and counted.
+const SERIES: usize = 200;
+/// Values for histograms that one stretch may leave, over all its series.
+const OBSERVED: usize = 10_000;
+
+type Series = (MetricKind, String, Vec<(String, String)>);
+
+/// A number as its bits, so that what holds it can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct NumberBits(u64);
+
+impl NumberBits {
+    const fn of(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+
+    const fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// Of counts their sum, of gauges the last value, of histograms every one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSamples {
+    series: BTreeMap<Series, Vec<NumberBits>>,
+    observed: usize,
+    dropped: u64,
+}
+
+impl MetricSamples {
+    /// Adds one.
+    pub fn add(&mut self, Metric { kind, name, value, labels }: Metric) {
+        let full = self.series.len() >= SERIES;
+        let values = match self.series.entry((kind, name, labels)) {
+            Entry::Occupied(values) => values.into_mut(),
+            Entry::Vacant(free) if !full => free.insert(Vec::new()),
+            Entry::Vacant(_) => {
+                self.dropped += 1;
+                return;
+            }
+        };
+        match (kind, values.first_mut()) {
+            (MetricKind::Count, Some(sum)) => *sum = NumberBits::of(sum.value() + value),
+            (MetricKind::Gauge, Some(last)) => *last = NumberBits::of(value),
+            (MetricKind::Observe, _) if self.observed >= OBSERVED => self.dropped += 1,
+            (MetricKind::Observe, _) => {
+                self.observed += 1;
+                values.push(NumberBits::of(value));
+            }
+            (_, None) => values.push(NumberBits::of(value)),
+        }
+    }
+
+    /// Adds what was sampled later.
+    pub fn take_in(&mut self, later: Self) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        let (metrics, dropped) = later.into_metrics();
+        metrics.into_iter().for_each(|metric| self.add(metric));
+        self.dropped += dropped;
+    }
+
+    /// Whether there is nothing to count.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty() && self.dropped == 0
+    }
+
+    /// The folded samples, and how many were dropped.
+    #[must_use]
+    pub fn into_metrics(self) -> (Vec<Metric>, u64) {
+        let one = |((kind, name, labels), values): (Series, Vec<NumberBits>)| {
+            values.into_iter().map(move |value| Metric {
+                kind,
+                name: name.clone(),
+                value: value.value(),
+                labels: labels.clone(),
+            })
+        };
+        (self.series.into_iter().flat_map(one).collect(), self.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(kind: MetricKind, name: &str, value: f64) -> Metric {
+        Metric { kind, name: name.to_owned(), value, labels: Vec::new() }
+    }
+
+    fn sampled(values: &[f64]) -> MetricSamples {
+        let mut samples = MetricSamples::default();
+        for value in values {
+            samples.add(sample(MetricKind::Count, "c", *value));
+            samples.add(sample(MetricKind::Gauge, "g", *value));
+            samples.add(sample(MetricKind::Observe, "o", *value));
+        }
+        samples
+    }
+
+    #[test]
+    fn counts_add_up_gauges_keep_the_last_and_observations_all() {
+        let mut parts = sampled(&[1.0]);
+        parts.take_in(sampled(&[2.0, 4.0]));
+        let stored: MetricSamples = postcard::from_bytes(&postcard::to_allocvec(&parts).unwrap()).unwrap();
+        for samples in [sampled(&[1.0, 2.0, 4.0]), parts, stored] {
+            let (metrics, dropped) = samples.into_metrics();
+            let values: Vec<_> = metrics.iter().map(|metric| (metric.name.as_str(), metric.value)).collect();
+            assert_eq!(values, [("c", 7.0), ("g", 4.0), ("o", 1.0), ("o", 2.0), ("o", 4.0)]);
+            assert_eq!(dropped, 0);
+        }
+    }
+
+    #[test]
+    fn a_guest_that_samples_without_end_stays_in_bounds() {
+        let mut samples = MetricSamples::default();
+        for n in 0..20_000 {
+            samples.add(sample(MetricKind::Count, &n.to_string(), 1.0));
+            samples.add(sample(MetricKind::Observe, "o", 1.0));
+        }
+        let (metrics, dropped) = samples.into_metrics();
+        assert_eq!(metrics.len() as u64 + dropped, 40_000);
+        assert_eq!(metrics.len(), SERIES - 1 + OBSERVED);
+    }
+}

@@ -1,0 +1,104 @@
+//! What a guest wrote about its own end: languages write it to standard error and then execute `unreachable`.
+
+/// The longest text of a panic in a failure's message, in bytes.
+const TEXT_BYTES: usize = 4 * 1024;
+
+/// The end of what a guest wrote to standard error, whether it was logged or replayed.
+#[derive(Debug, Default)]
+pub(crate) struct StderrTail(Vec<u8>);
+
+impl StderrTail {
+    /// What is kept of it, in bytes.
+    const BYTES: usize = 16 * 1024;
+
+    /// Takes what the guest writes.
+    pub fn extend(&mut self, more: &[u8]) {
+        let more = more.get(more.len().saturating_sub(Self::BYTES)..).unwrap_or_default();
+        // Room is made for several writes at once, so that each byte moves but once.
+        if self.0.len() + more.len() > 2 * Self::BYTES {
+            self.0.drain(..(self.0.len() + more.len() - Self::BYTES).min(self.0.len()));
+        }
+        self.0.extend_from_slice(more);
+    }
+
+    /// The last panic in it, in one line: where and why.
+    pub fn panic(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.0);
+        // Rust: "thread 'main' panicked at src/lib.rs:3:5:\nmessage\nnote: run with …".
+        let rust = text.rfind("panicked at ").map(|at| ("the guest ", text.get(at..).unwrap_or_default()));
+        // Go writes "panic: message", and C "Assertion failed: …".
+        let other = || {
+            let starts = ["panic: ", "Assertion failed: "];
+            let at = starts.iter().filter_map(|start| text.rfind(start)).max()?;
+            Some(("the guest ended with: ", text.get(at..)?))
+        };
+        let (says, words) = rust.or_else(other)?;
+        let end = ["\nnote: run with", "\nstack backtrace:", "\n\ngoroutine ", "\nthread '"];
+        let end = end.iter().filter_map(|end| words.find(end)).min().unwrap_or(words.len());
+        let mut line = says.to_owned();
+        let whole = words.get(..end).unwrap_or_default().split(|c: char| c.is_whitespace() || c.is_control());
+        for word in whole.filter(|word| !word.is_empty()) {
+            if line.len() + word.len() > TEXT_BYTES {
+                line.push('…');
+                break;
+            }
+            line.push_str(word);
+            line.push(' ');
+        }
+        line.truncate(line.trim_end().len());
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn panic(text: &str) -> Option<String> {
+        let mut tail = StderrTail::default();
+        // However it is cut.
+        text.as_bytes().chunks(7).for_each(|piece| tail.extend(piece));
+        tail.panic()
+    }
+
+    #[test]
+    fn the_text_and_the_place_of_a_panic_are_one_line() {
+        let rust = "\nthread 'main' (1) panicked at src/lib.rs:3:5:\nassertion `left == right` failed: sums\n  left: 1\n \
+                    right: 2\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        assert_eq!(
+            panic(rust).unwrap(),
+            "the guest panicked at src/lib.rs:3:5: assertion `left == right` failed: sums left: 1 right: 2"
+        );
+        let go = "panic: runtime error: index out of range [3] with length 3\n\ngoroutine 1 [running]:\n";
+        assert_eq!(
+            panic(go).unwrap(),
+            "the guest ended with: panic: runtime error: index out of range [3] with length 3"
+        );
+        let c = "Assertion failed: n > 0 (main.c: f: 7)\n";
+        assert_eq!(panic(c).unwrap(), "the guest ended with: Assertion failed: n > 0 (main.c: f: 7)");
+        assert_eq!(panic("all is well\n"), None);
+    }
+
+    #[test]
+    fn the_last_of_several_panics_counts() {
+        let text = "thread 'a' panicked at a.rs:1:1:\nfirst\nthread 'b' panicked at b.rs:2:2:\nsecond\n";
+        assert_eq!(panic(text).unwrap(), "the guest panicked at b.rs:2:2: second");
+        let after = format!("{}{text}", "x".repeat(100_000));
+        assert!(panic(&after).unwrap().ends_with("second"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_bounded(pieces in prop::collection::vec(("panicked at |panic: |x\n|\u{1b}\\[2J", 0usize..40_000), 0..20)) {
+            let mut tail = StderrTail::default();
+            for (piece, times) in pieces {
+                tail.extend(piece.repeat(times).as_bytes());
+                prop_assert!(tail.0.len() <= 2 * StderrTail::BYTES);
+            }
+            let line = tail.panic().unwrap_or_default();
+            prop_assert!(line.len() <= TEXT_BYTES + 8 && !line.contains(char::is_control));
+        }
+    }
+}

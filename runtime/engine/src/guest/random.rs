@@ -1,0 +1,81 @@
+//! A run's randomness: ChaCha20 from the run's seed. Each generation has a stream of its own, and each step in it, so that
+//! every attempt draws the same, a step that is skipped shifts nothing, and nobody who has not the seed can guess it.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
+use tidemill_core::journal::Hash;
+use tidemill_core::run::Seed;
+
+/// The bytes of one run, drawn in order.
+#[derive(Debug)]
+pub(crate) struct RunRandom {
+    seed: Seed,
+    generation: u32,
+    step: Option<Hash>,
+    drawn: Option<Box<ChaCha20Rng>>,
+}
+
+impl RunRandom {
+    /// What a run of that seed draws in that generation.
+    pub const fn new(seed: Seed, generation: u32) -> Self {
+        Self { seed, generation, step: None, drawn: None }
+    }
+
+    /// What the step at that path draws.
+    pub const fn of_step(seed: Seed, generation: u32, path: Hash) -> Self {
+        Self { seed, generation, step: Some(path), drawn: None }
+    }
+
+    /// The next `len` bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.stream().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// The next eight bytes as a number.
+    pub fn number(&mut self) -> u64 {
+        self.stream().next_u64()
+    }
+
+    /// One constant for the run: for hashers, not for secrets.
+    pub fn insecure_seed(&self) -> (u64, u64) {
+        let mut own = ChaCha20Rng::from_seed(self.seed.0);
+        own.set_stream(u64::MAX);
+        (own.next_u64(), own.next_u64())
+    }
+
+    fn stream(&mut self) -> &mut ChaCha20Rng {
+        let Self { seed, generation, step, drawn } = self;
+        drawn.get_or_insert_with(|| {
+            // A path has more bits than the number of a stream: a step has a seed of its own instead.
+            let seed = step.map_or(seed.0, |path| {
+                Sha256::new().chain_update(b"tidemill step").chain_update(seed.0).chain_update(path).finalize().into()
+            });
+            let mut stream = ChaCha20Rng::from_seed(seed);
+            stream.set_stream(u64::from(*generation));
+            Box::new(stream)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_draws_what_the_one_before_drew() {
+        let draw = |generation| RunRandom::new(Seed([7; 32]), generation).bytes(64);
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        let step = |path| RunRandom::of_step(Seed([7; 32]), 1, [path; 16]).bytes(64);
+        assert_eq!(step(1), step(1));
+        assert_ne!(step(1), step(2));
+        assert_ne!(step(1), draw(1));
+        let mut run = RunRandom::new(Seed([7; 32]), 1);
+        let (first, second) = (run.number(), run.number());
+        assert_ne!(first, second);
+        assert_eq!(run.insecure_seed(), RunRandom::new(Seed([7; 32]), 2).insecure_seed());
+    }
+}

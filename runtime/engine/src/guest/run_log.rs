@@ -1,0 +1,338 @@
+//! A run's log and its clock: shared by `log.write`, standard output and standard error.
+//!
+//! Nothing here fails a guest. What is too long is cut, what is too much is counted and dropped, and the log says so.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidemill_core::limits::{LOG_FIELD_BYTES, LOG_FIELDS, LOG_LINE_BYTES};
+use tidemill_core::{Clock, Code, Timestamp};
+use tidemill_store::records::{LogLevel, LogLine};
+
+use crate::activation::{RunChannel, RunContext};
+use crate::guest::panic::StderrTail;
+
+/// What a line costs beside its text, so that empty lines are not free.
+const LINE_OVERHEAD: u64 = 32;
+
+/// The field of a line that is said again, because its stretch is done again: the how manieth time that is.
+const REDONE: &str = "tidemill.redone";
+/// The field of a line that stands for those beyond the bound.
+const FIELDS_DROPPED: &str = "tidemill.fields-dropped";
+/// The field of a line of a step that is tried again: which attempt of the step, from the second on.
+const STEP_ATTEMPT: &str = "tidemill.step-attempt";
+
+/// The run's time: the host's clock, but never earlier than what the run was told before.
+pub(crate) struct RunClock {
+    clock: Arc<dyn Clock>,
+    last: AtomicU64,
+}
+
+impl RunClock {
+    /// Starts no earlier than `since`.
+    pub fn new(clock: Arc<dyn Clock>, since: Timestamp) -> Self {
+        Self { clock, last: AtomicU64::new(since.as_millis()) }
+    }
+
+    /// The time that the run was told last; what it sleeps until counts as told.
+    pub fn told(&self) -> Timestamp {
+        Timestamp::from_millis(self.last.load(Relaxed))
+    }
+
+    /// From now on it is not earlier than that.
+    pub fn not_before(&self, at: Timestamp) {
+        self.last.fetch_max(at.as_millis(), Relaxed);
+    }
+
+    /// The run's present time.
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now().as_millis();
+        Timestamp::from_millis(self.last.fetch_max(now, Relaxed).max(now))
+    }
+}
+
+/// Which of the two standard streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Becomes lines of level `info`.
+    Stdout,
+    /// Becomes lines of level `warn`.
+    Stderr,
+}
+
+/// Writes the lines of one activation.
+pub(crate) struct RunLog {
+    /// The run's clock.
+    pub clock: RunClock,
+    sink: Arc<dyn RunChannel>,
+    attempt: u32,
+    limit: u64,
+    state: Mutex<LogState>,
+}
+
+#[derive(Default)]
+struct LogState {
+    seq: u64,
+    bytes: u64,
+    dropped: u64,
+    open: [OpenLine; 2],
+    /// The end of standard error, replayed or not: it has the text of a panic.
+    tail: StderrTail,
+    /// Whether what is written was written before.
+    replays: bool,
+    /// So many more lines were.
+    skip: u64,
+    /// The place that the next line had at the last entry of the journal.
+    at_entry: u64,
+    /// Whether lines were written since the journal was saved.
+    unsaved: bool,
+    /// How often the open stretch is being done again: its lines say so.
+    redone: u32,
+    /// Which attempt of a step goes on; 0 where none is tried again.
+    step_attempt: u32,
+}
+
+/// The line of a standard stream that has not ended yet.
+#[derive(Default)]
+struct OpenLine {
+    bytes: Vec<u8>,
+    cut: u64,
+}
+
+impl RunLog {
+    /// The log of one activation.
+    pub fn new(run: &RunContext, clock: Arc<dyn Clock>, sink: Arc<dyn RunChannel>) -> Self {
+        Self {
+            clock: RunClock::new(clock, run.created_at),
+            sink,
+            attempt: run.attempt,
+            limit: run.limits.log,
+            state: Mutex::new(LogState { seq: run.next_log_seq, redone: run.redone, ..LogState::default() }),
+        }
+    }
+
+    /// Replay begins: from here on lines are dropped.
+    pub fn replays(&self) {
+        self.state().replays = true;
+    }
+
+    /// Replay ends. The next line had the place `at_entry` when the last entry was recorded: what was kept since is written
+    /// again now, and dropped. The generation had written so many bytes.
+    pub fn resumes(&self, at_entry: Option<u64>, bytes: u64) {
+        let mut state = self.state();
+        (state.replays, state.bytes) = (false, bytes);
+        state.at_entry = at_entry.unwrap_or(state.seq);
+        state.skip = state.seq.saturating_sub(state.at_entry);
+    }
+
+    /// An entry of the journal follows.
+    pub fn entry(&self) {
+        let mut state = self.state();
+        (state.at_entry, state.skip) = (state.seq, 0);
+    }
+
+    /// The place that the next line had at the last entry, and how many bytes were written in this generation.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.at_entry, state.bytes)
+    }
+
+    /// The stretch took hold: what follows is said for the first time.
+    pub fn took_hold(&self) {
+        self.state().redone = 0;
+    }
+
+    /// That attempt of a step goes on now; 0: none is tried again.
+    pub fn in_attempt(&self, attempt: u32) {
+        self.state().step_attempt = attempt;
+    }
+
+    /// Whether lines were written since this was asked last.
+    pub fn take_unsaved(&self) -> bool {
+        std::mem::take(&mut self.state().unsaved)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line.
+    pub fn write(&self, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+        let mut state = self.state();
+        self.push(&mut state, level, message, fields);
+    }
+
+    /// Takes what the guest wrote to a standard stream; a line ends with its newline, or with the run.
+    pub fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
+        let mut state = self.state();
+        if stream == Stream::Stderr {
+            state.tail.extend(bytes);
+        }
+        while let Some(at) = bytes.iter().position(|b| *b == b'\n') {
+            if let Some(line) = bytes.get(..at) {
+                state.open[stream as usize].extend(line);
+            }
+            self.end_line(&mut state, stream);
+            bytes = bytes.get(at + 1..).unwrap_or_default();
+        }
+        state.open[stream as usize].extend(bytes);
+    }
+
+    /// What the guest wrote about its own end, if it did.
+    pub fn panic(&self) -> Option<String> {
+        self.state().tail.panic()
+    }
+
+    /// Ends open lines and says what was dropped; at the end of the activation.
+    pub fn finish(&self) {
+        let mut state = self.state();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if !state.open[stream as usize].is_empty() {
+                self.end_line(&mut state, stream);
+            }
+        }
+        if state.dropped > 0 {
+            let message = format!(
+                "{} log lines were dropped: a run may keep {} bytes of log; raise it with `log` under `[limits]`",
+                state.dropped, self.limit
+            );
+            let code = ("code".to_owned(), Code::LimitLog.as_str().to_owned());
+            self.emit(&mut state, LogLevel::Warn, message, vec![code]);
+        }
+    }
+
+    fn end_line(&self, state: &mut LogState, stream: Stream) {
+        let line = std::mem::take(&mut state.open[stream as usize]);
+        let level = if stream == Stream::Stdout { LogLevel::Info } else { LogLevel::Warn };
+        let mut message = String::from_utf8_lossy(&line.bytes).into_owned();
+        if message.ends_with('\r') {
+            message.pop();
+        }
+        let name = if stream == Stream::Stdout { "stdout" } else { "stderr" };
+        let mut fields = vec![("stream".to_owned(), name.to_owned())];
+        if line.cut > 0 {
+            fields.push(cut_mark(line.cut));
+        }
+        self.push(state, level, message, fields);
+    }
+
+    fn push(&self, state: &mut LogState, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        drop_fields(&mut fields);
+        // Ahead of those that are cut off a long line.
+        if state.step_attempt > 0 {
+            fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
+        }
+        if state.redone > 0 {
+            fields.insert(0, (REDONE.to_owned(), state.redone.to_string()));
+        }
+        cut(&mut message, &mut fields);
+        let size = LINE_OVERHEAD + counted(&message, &fields);
+        if state.replays {
+            return;
+        }
+        if state.skip > 0 {
+            // Its bytes are counted already.
+            state.skip -= 1;
+            return;
+        }
+        if state.bytes.saturating_add(size) > self.limit {
+            state.dropped += 1;
+            return;
+        }
+        state.bytes += size;
+        self.emit(state, level, message, fields);
+    }
+
+    fn emit(&self, state: &mut LogState, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+        let line = LogLine { seq: state.seq, at: self.clock.now(), attempt: self.attempt, level, message, fields };
+        state.seq += 1;
+        state.unsaved = true;
+        self.sink.log(line);
+    }
+}
+
+impl OpenLine {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.cut == 0
+    }
+
+    fn extend(&mut self, more: &[u8]) {
+        let room = (LOG_LINE_BYTES / 2).saturating_sub(self.bytes.len()).min(more.len());
+        let (kept, lost) = more.split_at(room);
+        self.bytes.extend_from_slice(kept);
+        self.cut += lost.len() as u64;
+    }
+}
+
+/// What a line counts against the limit of the log, its overhead apart.
+fn counted(message: &str, fields: &[(String, String)]) -> u64 {
+    let field = |(name, value): &(String, String)| ((name.len() + value.len()) as u64).max(LOG_FIELD_BYTES);
+    message.len() as u64 + fields.iter().map(field).sum::<u64>()
+}
+
+/// Drops the fields of a guest's line that are beyond the bound, and marks that.
+fn drop_fields(fields: &mut Vec<(String, String)>) {
+    if fields.len() > LOG_FIELDS {
+        fields.truncate(LOG_FIELDS - 1);
+        fields.push((FIELDS_DROPPED.to_owned(), format!("a line has at most {LOG_FIELDS} fields")));
+    }
+}
+
+/// Cuts a line to its bound and marks it.
+fn cut(message: &mut String, fields: &mut Vec<(String, String)>) {
+    let whole = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    if whole <= LOG_LINE_BYTES {
+        return;
+    }
+    let room = LOG_LINE_BYTES - 64;
+    if message.len() > room {
+        let end = (0..=room).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        message.truncate(end);
+    }
+    let mut left = room - message.len();
+    let fit = fields
+        .iter()
+        .take_while(|(name, value)| {
+            let size = name.len() + value.len();
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        })
+        .count();
+    fields.truncate(fit);
+    let kept = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+    fields.push(cut_mark((whole - kept) as u64));
+}
+
+fn cut_mark(bytes: u64) -> (String, String) {
+    ("tidemill.cut-bytes".to_owned(), bytes.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_line_fits_its_bound_whatever_it_was(
+            message in "[a-zä€]{0,80000}",
+            fields in prop::collection::vec(("[a-z]{0,10}", "[ß]{0,20000}"), 0..6),
+        ) {
+            let (mut message, mut fields) = (message, fields);
+            drop_fields(&mut fields);
+            cut(&mut message, &mut fields);
+            let size = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+            prop_assert!(size <= LOG_LINE_BYTES);
+        }
+
+        #[test]
+        fn empty_fields_are_bounded_and_count(count in 0usize..200) {
+            let mut fields = vec![(String::new(), String::new()); count];
+            drop_fields(&mut fields);
+            prop_assert_eq!(fields.len(), count.min(LOG_FIELDS));
+            prop_assert!(counted("", &fields) >= fields.len() as u64 * LOG_FIELD_BYTES);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Why a guest was stopped, and how the many ways in which wasmtime says so become one code each.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tidemill_core::{Code, Failure, Limits};
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::activation::Cause;
+use crate::guest::stack;
+use crate::guest::stack::first_line;
+
+/// Frames from which on a trace is that of a deep recursion: as many as wasmtime looks up.
+const FRAMES: usize = 20;
+
+/// The host stops the guest, with this failure. Host functions return it as their error.
+#[derive(Debug, Clone)]
+pub(crate) struct GuestStop {
+    /// The failure that the run ends with.
+    pub failure: Failure,
+    /// Whether the epoch stopped it, after which wasmtime's own fuel figure is not to be believed.
+    pub by_epoch: bool,
+}
+
+impl GuestStop {
+    /// Stops the guest with a code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { failure: code.failure(message), by_epoch: false }
+    }
+
+    /// The same out of the epoch's callback.
+    pub fn by_epoch(self) -> Self {
+        Self { by_epoch: true, ..self }
+    }
+}
+
+impl fmt::Display for GuestStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for GuestStop {}
+
+impl From<Failure> for GuestStop {
+    fn from(failure: Failure) -> Self {
+        Self { failure, by_epoch: false }
+    }
+}
+
+/// What a guest's error means.
+pub(crate) struct ClassifiedStop {
+    /// The run's failure.
+    pub failure: Failure,
+    /// Who is to blame.
+    pub cause: Cause,
+    /// Whether the epoch stopped it.
+    pub by_epoch: bool,
+}
+
+/// Turns the error of a call into the run's failure.
+///
+/// `panic` is what the guest wrote about its own end, if it did.
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    limits: &Limits,
+    panic: impl FnOnce() -> Option<String>,
+) -> ClassifiedStop {
+    if let Some(end) = error.downcast_ref::<GuestStop>() {
+        let mut failure = end.failure.clone();
+        if failure.details.is_none() {
+            failure.details = stack::details_of(error);
+        }
+        let cause = cause_of(&failure);
+        return ClassifiedStop { failure, cause, by_epoch: end.by_epoch };
+    }
+    let (code, message) = if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        (Code::Exited, format!("the guest called exit with status {}", exit.0))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        match trap {
+            Trap::OutOfFuel => (Code::LimitFuel, out_of_fuel(limits)),
+            Trap::StackOverflow => (Code::StackOverflow, "the guest's stack overflowed".to_owned()),
+            Trap::MemoryOutOfBounds if is_below_the_stack(error) => {
+                (Code::StackOverflow, "the guest's stack overflowed".to_owned())
+            }
+            Trap::UnreachableCodeReached => (Code::Trap, panic().unwrap_or_else(|| trapped(*trap))),
+            other => (Code::Trap, trapped(*other)),
+        }
+    } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        (Code::Internal, format!("the pool has no room: {error}"))
+    } else if is_host_call_bound(error) && error.downcast_ref::<WasmBacktrace>().is_none() {
+        // No guest code is running: it is what the export returned.
+        (Code::LimitOutput, "the output holds more than 8 MiB".to_owned())
+    } else if is_host_call_bound(error) {
+        (Code::LimitHostCall, "the arguments of one host call are larger than 8 MiB together".to_owned())
+    } else {
+        (Code::Trap, format!("the guest was stopped: {}", root(error)))
+    };
+    let mut failure = code.failure(message);
+    failure.details = stack::details_of(error);
+    let cause = cause_of(&failure);
+    ClassifiedStop { failure, cause, by_epoch: false }
+}
+
+/// The end of a guest that needed far more to come back than it had used before.
+pub(crate) fn out_of_replay(limits: &Limits) -> ClassifiedStop {
+    let message = format!(
+        "bringing the run back took ten times its limit, which is {}; raise it with `fuel = {}` under `[limits]`, or use steps",
+        limits.fuel,
+        limits.fuel.get().saturating_mul(2)
+    );
+    ClassifiedStop { failure: Code::LimitFuel.failure(message), cause: Cause::Limit, by_epoch: false }
+}
+
+/// The message of a run that used up its fuel.
+pub(crate) fn out_of_fuel(limits: &Limits) -> String {
+    format!(
+        "the run used up its {0} units of fuel; raise it with `fuel = {1}` under `[limits]`",
+        limits.fuel,
+        limits.fuel.get().saturating_mul(2)
+    )
+}
+
+/// The end of a run that was told of its cancellation and then used up the fuel of its grace.
+pub(crate) fn out_of_grace() -> ClassifiedStop {
+    let failure = Code::LimitGrace.failure("the run was cancelled, and used up the fuel that it had to clean up");
+    ClassifiedStop { cause: cause_of(&failure), failure, by_epoch: false }
+}
+
+/// Who is to blame for a failure of the host's own codes.
+pub(crate) fn cause_of(failure: &Failure) -> Cause {
+    match Code::parse(&failure.code) {
+        Some(Code::Cancelled | Code::ShuttingDown) => Cause::Cancelled,
+        Some(
+            Code::LimitFuel
+            | Code::LimitMemory
+            | Code::LimitActive
+            | Code::LimitLifetime
+            | Code::LimitOutput
+            | Code::LimitInput
+            | Code::LimitHostCall
+            | Code::LimitRandom
+            | Code::LimitJournal
+            | Code::LimitGrace,
+        ) => Cause::Limit,
+        Some(
+            Code::Internal
+            | Code::StoreDamaged
+            | Code::StoreReadOnly
+            | Code::StoreUnavailable
+            | Code::DiskFull
+            | Code::Conflict,
+        ) => Cause::Host,
+        _ => Cause::Trap,
+    }
+}
+
+/// wasmtime's error for too large arguments has a private type; a test pins its words.
+fn is_host_call_bound(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| first_line(&cause).starts_with("too much data is being copied between"))
+}
+
+/// Compilers keep what has an address on a stack in memory, which begins at its lowest end: where that one overflows first, the
+/// guest touches an address below zero, out of a deep recursion. Where it does so with `memory.copy` no address is known; then it
+/// is the recursion of a few functions alone that tells.
+fn is_below_the_stack(error: &wasmtime::Error) -> bool {
+    const BELOW: u64 = 1 << 20;
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>().filter(|trace| trace.frames().len() >= FRAMES) else {
+        return false;
+    };
+    let address = error.chain().find_map(|cause| {
+        let words = first_line(&cause);
+        let (_, rest) = words.split_once("memory fault at wasm address 0x")?;
+        u64::from_str_radix(rest.split(|c: char| !c.is_ascii_hexdigit()).next()?, 16).ok()
+    });
+    match address {
+        Some(address) => (u64::from(u32::MAX) + 1 - BELOW..=u64::from(u32::MAX) + BELOW).contains(&address),
+        None => {
+            let functions: BTreeSet<_> = trace.frames().iter().map(wasmtime::FrameInfo::func_index).collect();
+            functions.len() <= FRAMES / 4
+        }
+    }
+}
+
+fn trapped(trap: Trap) -> String {
+    let words = trap.to_string();
+    format!("the guest trapped: {}", words.strip_prefix("wasm trap: ").unwrap_or(&words))
+}
+
+fn root(error: &wasmtime::Error) -> String {
+    let mut text = error.root_cause().to_string();
+    if text.len() > 1000 {
+        text.truncate((0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+    }
+    text
+}

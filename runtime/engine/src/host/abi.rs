@@ -1,0 +1,367 @@
+//! How a host function is registered, and what each call of one costs: 500 units of fuel, one for each 16 bytes
+//! that pass the border in either direction, and ten for each element of a list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+
+use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
+use tidemill_core::{Code, Failure};
+use wasmtime::Engine;
+use wasmtime::StoreContextMut;
+use wasmtime::component::types::{self, ComponentFunc};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower};
+
+use crate::component::bindings::wit;
+use crate::guest::GuestState;
+use crate::guest::fuel::{charge, charge_result};
+
+/// What a host function answers that can fail.
+pub(crate) type HostResult<T> = Result<T, wit::types::Failure>;
+
+/// What a host function with an answer that can wait returns.
+pub(crate) type HostFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// Puts the failure of a call where the guest finds it, and leaves what stops the guest where wasmtime finds it.
+pub(crate) fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<HostResult<T>> {
+    Ok(result.map_err(Into::into))
+}
+
+/// Says whether a component imports a function with the type that it was registered with.
+type ImportCheck = fn(&ComponentFunc, &types::Component) -> wasmtime::Result<()>;
+
+/// All that a component may import: the definitions, and the type of each function of `tidemill:guest` beside them, since a
+/// linker tells of the first that differs and no more.
+pub(crate) struct Contract {
+    /// The definitions.
+    pub linker: Linker<GuestState>,
+    checks: BTreeMap<(String, String), ImportCheck>,
+}
+
+impl Contract {
+    /// Nothing yet.
+    pub fn new(engine: &Engine) -> Self {
+        Self { linker: Linker::new(engine), checks: BTreeMap::new() }
+    }
+
+    /// Whether `whole` imports a function of an interface of `tidemill:guest` as the host has it.
+    ///
+    /// # Errors
+    /// With the first type that differs. A function that the host does not have is none of this function's business.
+    pub fn fits(
+        &self,
+        interface: &str,
+        function: &str,
+        imported: &ComponentFunc,
+        whole: &types::Component,
+    ) -> wasmtime::Result<()> {
+        let check = self.checks.get(&(interface.to_owned(), function.to_owned()));
+        check.map_or(Ok(()), |check| check(imported, whole))
+    }
+}
+
+/// One interface of `tidemill:guest` in the linker.
+pub(crate) struct Interface<'a> {
+    name: &'a str,
+    linker: LinkerInstance<'a, GuestState>,
+    checks: &'a mut BTreeMap<(String, String), ImportCheck>,
+}
+
+impl<'a> Interface<'a> {
+    /// The interface of that name.
+    pub fn new(contract: &'a mut Contract, name: &'a str) -> wasmtime::Result<Self> {
+        let linker = contract.linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?;
+        Ok(Self { name, linker, checks: &mut contract.checks })
+    }
+
+    fn note<P, R>(&mut self, function: &str)
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let check: ImportCheck = |imported, whole| imported.typecheck::<P, R>(&whole.instance_type());
+        self.checks.insert((self.name.to_owned(), function.to_owned()), check);
+    }
+
+    /// Registers a function that answers at once.
+    pub fn call<P, R>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<R>) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
+        R: ComponentType + Lift + Lower + PayloadSize + 'static,
+    {
+        self.note::<P, (R,)>(name);
+        self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
+            charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+            let answer = run(store.data_mut(), given)?;
+            answer.note_codes(&mut store.data_mut().answered_codes);
+            charge_result(&mut store, answer.bytes())?;
+            Ok((answer,))
+        })
+    }
+
+    /// Registers a function that answers nothing.
+    pub fn tell<P>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<()>) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
+    {
+        self.note::<P, ()>(name);
+        self.linker.func_wrap(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
+            charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+            run(store.data_mut(), given)
+        })
+    }
+
+    /// Registers a function that may wait.
+    pub fn wait<P, R>(
+        &mut self,
+        name: &str,
+        run: for<'g> fn(&'g mut GuestState, P) -> HostFuture<'g, R>,
+    ) -> wasmtime::Result<()>
+    where
+        P: ComponentNamedList + Lift + Lower + PayloadSize + Send + Sync + 'static,
+        R: ComponentType + Lift + Lower + PayloadSize + Send + Sync + 'static,
+    {
+        self.note::<P, (R,)>(name);
+        self.linker.func_wrap_async(name, move |mut store: StoreContextMut<'_, GuestState>, given: P| {
+            Box::new(async move {
+                charge(&mut store, HOST_CALL_FUEL, given.bytes())?;
+                if store.data().is_save_due() {
+                    store.data_mut().save().await?;
+                }
+                let answer = run(store.data_mut(), given).await?;
+                answer.note_codes(&mut store.data_mut().answered_codes);
+                charge_result(&mut store, answer.bytes())?;
+                Ok((answer,))
+            })
+        })
+    }
+}
+
+/// The codes of the host that calls have answered to one guest: it may fail with these.
+pub(crate) type ReturnedCodes = BTreeSet<Code>;
+
+/// A value on its way over the border.
+pub(crate) trait PayloadSize {
+    /// Its size in bytes: its texts and lists, eight for any other value, and a share for each element of a list.
+    fn bytes(&self) -> usize;
+
+    /// Adds the host's codes of the failures in it.
+    fn note_codes(&self, _: &mut ReturnedCodes) {}
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        impl PayloadSize for $type {
+            fn bytes(&self) -> usize {
+                8
+            }
+        }
+    )*};
+}
+
+plain!(bool, u32, u64, f64, wit::log::Level);
+
+impl PayloadSize for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl PayloadSize for u8 {
+    fn bytes(&self) -> usize {
+        1
+    }
+}
+
+impl PayloadSize for String {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl PayloadSize for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: PayloadSize> PayloadSize for Option<T> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, T::bytes)
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        self.iter().for_each(|value| value.note_codes(codes));
+    }
+}
+
+impl<T: PayloadSize, E: PayloadSize> PayloadSize for Result<T, E> {
+    fn bytes(&self) -> usize {
+        match self {
+            Ok(value) => value.bytes(),
+            Err(error) => error.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        match self {
+            Ok(value) => value.note_codes(codes),
+            Err(error) => error.note_codes(codes),
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident),+) => {
+        impl<$($name: PayloadSize),+> PayloadSize for ($($name,)+) {
+            #[allow(non_snake_case, reason = "one name for type and value")]
+            fn bytes(&self) -> usize {
+                let ($($name,)+) = self;
+                0 $(+ $name.bytes())+
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+
+macro_rules! lists {
+    ($($type:ty),* $(,)?) => {$(
+        impl PayloadSize for Vec<$type> {
+            fn bytes(&self) -> usize {
+                self.iter().map(|element| HOST_CALL_ELEMENT_BYTES + element.bytes()).sum()
+            }
+
+            fn note_codes(&self, codes: &mut ReturnedCodes) {
+                self.iter().for_each(|element| element.note_codes(codes));
+            }
+        }
+    )*};
+}
+
+lists!(
+    String,
+    wit::types::Field,
+    wit::types::Money,
+    wit::http::Request,
+    Result<wit::http::Response, wit::types::Failure>,
+    wit::state::Entry,
+    wit::durable::WaitFor,
+    wit::durable::Outcome,
+);
+
+macro_rules! records {
+    ($($type:ty { $($field:ident),* };)*) => {$(
+        impl PayloadSize for $type {
+            fn bytes(&self) -> usize {
+                0 $(+ self.$field.bytes())*
+            }
+
+            fn note_codes(&self, codes: &mut ReturnedCodes) {
+                $(self.$field.note_codes(codes);)*
+            }
+        }
+    )*};
+}
+
+impl PayloadSize for i64 {
+    fn bytes(&self) -> usize {
+        8
+    }
+}
+
+impl PayloadSize for u16 {
+    fn bytes(&self) -> usize {
+        2
+    }
+}
+
+records! {
+    wit::types::Field { name, value };
+    wit::types::Money { minor_units, currency };
+    wit::types::RetryPolicy { max_attempts, initial_delay, factor_permille, max_delay, jitter_permille };
+    wit::context::Trigger { kind, name, id, at, parent, details };
+    wit::http::Request { method, url, headers, body, secrets };
+    wit::http::Response { status, headers, body, url, elapsed };
+    wit::state::Entry { key, value };
+    wit::state::Page { entries, next };
+    wit::ledger::Entry { external_id, kind, amount, occurred_at, customer, description, metadata };
+    wit::ledger::Posting { id };
+    wit::durable::StartOptions { idempotency_key, labels };
+    wit::durable::Begun { id };
+    wit::durable::First { index, event };
+}
+
+impl PayloadSize for wit::types::Failure {
+    fn bytes(&self) -> usize {
+        self.code.len() + self.message.len() + self.details.bytes()
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        codes.extend(Code::parse(&self.code));
+    }
+}
+
+impl PayloadSize for wit::durable::Target {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Run(run) => run.len(),
+            Self::Key((deployment, key)) => deployment.len() + key.len(),
+        }
+    }
+}
+
+impl PayloadSize for wit::durable::Verdict {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Done | Self::Again(_) => 8,
+            Self::GiveUp(failure) => failure.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        if let Self::GiveUp(failure) = self {
+            failure.note_codes(codes);
+        }
+    }
+}
+
+impl PayloadSize for wit::durable::WaitFor {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signal(name) | Self::Run(name) => name.len(),
+        }
+    }
+}
+
+impl PayloadSize for wit::durable::Outcome {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Succeeded(output) => output.len(),
+            Self::Failed(failure) => failure.bytes(),
+            Self::Cancelled => 8,
+        }
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        if let Self::Failed(failure) = self {
+            failure.note_codes(codes);
+        }
+    }
+}
+
+impl PayloadSize for wit::durable::Event {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signal(payload) => payload.len(),
+            Self::Ended(outcome) => outcome.bytes(),
+        }
+    }
+
+    fn note_codes(&self, codes: &mut ReturnedCodes) {
+        if let Self::Ended(outcome) = self {
+            outcome.note_codes(codes);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What an activation leaves: what takes hold where it went well, what a retry keeps, and from where it is done again.
+
+use bytes::Bytes;
+use tidemill_core::run::Export;
+use tidemill_core::{Code, Failure};
+
+use crate::activation::execute::ExportResult;
+use crate::activation::{Cause, Checkpoint, NextAttempt, Outcome};
+use crate::guest::GuestState;
+use crate::guest::trap::GuestStop;
+use crate::replay::state::{ExitReason, JournalMark, OpenTransaction, ReplaySnapshot, RollbackMarks};
+use crate::transaction::Transaction;
+
+impl GuestState {
+    /// What an attempt that failed leaves to the next.
+    pub fn kept(&mut self, fuel: u64) -> Checkpoint {
+        let kept = self.history.marks.kept;
+        self.history.entry_fuel = fuel;
+        Checkpoint {
+            effects: self.stretch.kept_effects(),
+            journal_to: kept.at,
+            head: self.head_at(self.stretch.after_retry(), kept),
+        }
+    }
+
+    /// What the last request outside of all steps says about the next attempt, if the run ends with this failure.
+    pub fn next_attempt(&self, failure: &Failure) -> NextAttempt {
+        let next = self.history.frames.first().map(|frame| frame.next_attempt).unwrap_or_default();
+        NextAttempt { refused: next.refused && failure.code == Code::HttpCircuitOpen.as_str(), ..next }
+    }
+
+    /// What is there where nothing has come to it since it was committed or loaded.
+    pub fn as_it_was(&mut self) -> Checkpoint {
+        let head = self.history.head.take().map_or_else(|| self.open_head().ok().flatten(), |head| written(&head));
+        Checkpoint { journal_to: self.history.journal.position(), head, ..Checkpoint::default() }
+    }
+
+    /// The guest has returned.
+    ///
+    /// # Errors
+    /// Where more is recorded, or it succeeded with a step still open.
+    pub fn returns(&mut self, returned: &ExportResult) -> wasmtime::Result<()> {
+        if self.export == Export::Health {
+            return Ok(());
+        }
+        self.history.journal.end().map_err(|mismatch| self.mismatch(&mismatch))?;
+        self.go_live()?;
+        if returned.result.is_ok() && self.history.depth() > 0 {
+            let step = self.history.journal.step_path();
+            let message = format!("the run returned with step `{step}` still open: what it did there would be lost");
+            return Err(GuestStop::new(Code::StepOrder, message).into());
+        }
+        Ok(())
+    }
+
+    /// What the whole attempt leaves.
+    pub fn all(&mut self) -> Checkpoint {
+        self.stretch.entry();
+        Checkpoint { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
+    }
+
+    /// Where the stretch begins, and with which head it is done again from there.
+    pub fn again(&self) -> Checkpoint {
+        let RollbackMarks { first, first_kept, .. } = self.history.marks;
+        let stretch = self.stretch.after_redo();
+        let marks = RollbackMarks { kept: first_kept, first, first_kept };
+        let open = (!stretch.is_blank() || first_kept != first).then_some(OpenTransaction { stretch, marks });
+        let counts = self.counts();
+        // What was told since is told again.
+        let told = counts.told.filter(|told| told.entry <= first.at);
+        let head = ReplaySnapshot { at: first.at, fuel: self.history.first_fuel, open, told, ..counts };
+        Checkpoint { journal_to: first.at, head: written(&head), ..Checkpoint::default() }
+    }
+
+    fn head_at(&self, stretch: Transaction, mark: JournalMark) -> Option<Bytes> {
+        let open = (!stretch.is_blank()).then_some(OpenTransaction { stretch, marks: RollbackMarks::at(mark) });
+        written(&ReplaySnapshot { at: mark.at, open, ..self.counts() })
+    }
+
+    /// The counts of a head, without a stretch and lines after its entry.
+    fn counts(&self) -> ReplaySnapshot {
+        let (_, log_bytes) = self.log.counts();
+        let (http_calls, http_bytes) = self.usage.counts();
+        let (fuel, told) = (self.history.entry_fuel, self.history.told);
+        ReplaySnapshot { fuel, log_bytes, http_calls, http_bytes, told, ..ReplaySnapshot::default() }
+    }
+
+    /// How the activation ended, where that is no failure and no output.
+    pub fn exited(&mut self) -> Option<Outcome> {
+        Some(match self.history.exit.as_ref()? {
+            ExitReason::Retry => {
+                let failure = Code::Conflict.failure("another run has changed what this one had read");
+                Outcome::Failed { failure, cause: Cause::Host }
+            }
+            ExitReason::Suspend => Outcome::Suspended,
+            ExitReason::ContinueAsNew(input) => Outcome::ContinueAsNew { input: input.clone() },
+            ExitReason::Mismatch(failure) => Outcome::Failed { failure: failure.clone(), cause: Cause::Mismatch },
+            ExitReason::Replayed => Outcome::Suspended,
+        })
+    }
+}
+
+fn written(head: &ReplaySnapshot) -> Option<Bytes> {
+    // What is written here was written before, or is part of it.
+    head.write(0).ok().flatten()
+}

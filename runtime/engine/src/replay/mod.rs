@@ -1,0 +1,408 @@
+//! The guest between record and life: what is recorded is answered from there, what is not is performed and recorded, and at
+//! commit points everything up to there takes hold.
+
+pub(crate) mod checkpoint;
+pub(crate) mod state;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidemill_core::journal::{CallReplay, Hash, Kind, Mismatch, NewEntry};
+use tidemill_core::run::{Export, Wait};
+use tidemill_core::{Code, Failure, Fuel};
+
+use crate::activation::{CommitOutcome, CommitReason, Effects, PendingCommit, RunChannel};
+use crate::guest::GuestState;
+use crate::guest::trap::GuestStop;
+use crate::replay::state::{CancelNotice, ExitReason, OpenTransaction, ReplaySnapshot, RollbackMarks};
+use crate::transaction::Transaction;
+
+/// The request of an entry that tells a cancellation.
+const TOLD: Hash = [0; 16];
+
+impl GuestState {
+    /// The recorded answer of the next call; none where it is to be performed.
+    ///
+    /// # Errors
+    /// Where something else is recorded.
+    pub fn replay<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
+        if self.history.live {
+            return Ok(None);
+        }
+        match self.history.journal.call(kind, request) {
+            Ok(CallReplay::Recorded(recorded)) => {
+                self.log.clock.not_before(recorded.at);
+                let answer = decode(&recorded.result)?;
+                self.replayed_one()?;
+                Ok(Some(answer))
+            }
+            Ok(CallReplay::Live) => self.go_live().map(|()| None),
+            Err(mismatch) => Err(self.mismatch(&mismatch).into()),
+        }
+    }
+
+    /// The next entry, where it is of that kind and request.
+    ///
+    /// # Errors
+    /// Where what is recorded cannot be read.
+    pub fn replay_if<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
+        if self.history.live {
+            return Ok(None);
+        }
+        let Some(recorded) = self.history.journal.next_if(kind, request) else { return Ok(None) };
+        self.log.clock.not_before(recorded.at);
+        let answer = decode(&recorded.result)?;
+        self.replayed_one()?;
+        Ok(Some(answer))
+    }
+
+    /// Records what a call was answered, with the request as people will read it.
+    ///
+    /// # Errors
+    /// Where the journal has grown beyond its bound.
+    pub fn record<T: Serialize>(
+        &mut self,
+        kind: Kind,
+        request: Hash,
+        answer: &T,
+        shown: Option<&[u8]>,
+    ) -> wasmtime::Result<()> {
+        if self.export == Export::Health {
+            return Ok(());
+        }
+        let mut result = std::mem::take(&mut self.history.scratch);
+        result.clear();
+        result = postcard::to_extend(answer, result).map_err(|error| internal(&error))?;
+        let (at, fuel) = self.moment();
+        self.history.journal.record(NewEntry { kind, request, result: &result, at, fuel, shown });
+        let size = result.len();
+        self.history.scratch = result;
+        self.recorded(size)
+    }
+
+    /// Time and fuel of an entry that is about to be recorded.
+    pub fn moment(&mut self) -> (tidemill_core::Timestamp, Fuel) {
+        let fuel = self.fuel.generation();
+        self.history.entry_fuel = fuel;
+        (self.log.clock.now(), Fuel::new(fuel))
+    }
+
+    /// After an entry was recorded.
+    ///
+    /// # Errors
+    /// Where the journal has grown beyond its bound.
+    pub fn recorded(&mut self, size: usize) -> wasmtime::Result<()> {
+        self.log.entry();
+        self.stretch.entry();
+        self.history.unsaved(1, size);
+        let (bytes, most) = (self.history.journal.bytes(), self.run.limits.journal);
+        if bytes > most {
+            let message = format!(
+                "the journal of this generation holds {bytes} bytes; raise it with `journal = \"{}MiB\"` under `[limits]`, \
+                 or nest steps and continue as new",
+                (most >> 20).max(1).saturating_mul(2)
+            );
+            return Err(GuestStop::new(Code::LimitJournal, message).into());
+        }
+        Ok(())
+    }
+
+    /// Before each call that can fail: tells a cancellation, once.
+    pub fn check_cancelled(&mut self) -> Result<(), Failure> {
+        if self.history.told.is_some() {
+            return Ok(());
+        }
+        if !self.history.live {
+            let Some(recorded) = self.history.journal.next_if(Kind::Told, TOLD) else { return Ok(()) };
+            let entry = self.history.journal.replayed();
+            self.history.told = Some(CancelNotice { entry, fuel: recorded.fuel.get(), at: recorded.at });
+            // What cannot be read is found by the next call, which can stop the guest.
+            let _ = self.replayed_one();
+            return Err(cancelled());
+        }
+        if !self.is_asked_to_end() {
+            return Ok(());
+        }
+        self.notify_cancelled();
+        Err(cancelled())
+    }
+
+    /// Whether it is to end and does not know yet.
+    pub fn is_asked_to_end(&self) -> bool {
+        self.history.told.is_none() && self.cancel().urgency() >= crate::guest::cancel::Urgency::Requested
+    }
+
+    /// Records that the guest is told.
+    pub fn notify_cancelled(&mut self) {
+        let (at, fuel) = self.moment();
+        self.begins_grace = true;
+        if self.export != Export::Health {
+            self.history.journal.record(NewEntry {
+                kind: Kind::Told,
+                request: TOLD,
+                result: &[],
+                at,
+                fuel,
+                shown: None,
+            });
+            self.log.entry();
+            self.stretch.entry();
+            self.history.unsaved(1, 0);
+        }
+        let entry = self.history.journal.position();
+        self.history.told = Some(CancelNotice { entry, fuel: fuel.get(), at });
+        if self.stretch.is_empty() {
+            // It opens the stretch, as an answer does.
+            self.begin_here();
+        }
+    }
+
+    /// After something was replayed.
+    ///
+    /// # Errors
+    /// Where it was the last, and the rest cannot be brought back.
+    pub fn replayed_one(&mut self) -> wasmtime::Result<()> {
+        if self.history.journal.is_live() { self.go_live() } else { Ok(()) }
+    }
+
+    /// Everything recorded was replayed: from here on the guest lives.
+    ///
+    /// # Errors
+    /// Where what was saved beside the journal does not belong to it; or only replay was asked for.
+    pub fn go_live(&mut self) -> wasmtime::Result<()> {
+        let history = &mut self.history;
+        if std::mem::replace(&mut history.live, true) {
+            return Ok(());
+        }
+        let (at, recorded) = (history.journal.last_at(), history.journal.last_fuel());
+        let head = history
+            .head
+            .take()
+            .unwrap_or_else(|| ReplaySnapshot { at: history.journal.position(), ..ReplaySnapshot::default() });
+        if head.at != history.journal.position() {
+            return Err(GuestStop::new(
+                Code::Internal,
+                "what is saved beside the journal belongs to another end of it",
+            )
+            .into());
+        }
+        self.log.clock.not_before(at);
+        self.log.resumes(head.next_line, head.log_bytes);
+        self.usage.resume(head.http_calls, head.http_bytes);
+        let here = history.mark();
+        let open = head
+            .open
+            .unwrap_or_else(|| OpenTransaction { stretch: Transaction::default(), marks: RollbackMarks::at(here) });
+        (self.stretch, history.marks) = (open.stretch, open.marks);
+        self.stretch.open_to(history.depth());
+        history.told = history.told.or(head.told);
+        history.entry_fuel = recorded.get().max(head.fuel);
+        history.first_fuel = history.entry_fuel;
+        let before = history.entry_fuel.max(self.fuel_used);
+        self.fuel.replayed(before, self.fuel_left(before));
+        if self.history.dry {
+            return Err(self.exit(ExitReason::Replayed).into());
+        }
+        Ok(())
+    }
+
+    /// What it may still use of its fuel, where it has used so much: of its grace, where it knows that it is to end.
+    fn fuel_left(&self, used: u64) -> u64 {
+        let limit = self.run.limits.fuel.get();
+        let most = self.history.told.map_or(limit, |told| told.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
+        most.saturating_sub(used)
+    }
+
+    /// Ends the activation with something that is no failure.
+    pub fn exit(&mut self, exit: ExitReason) -> GuestStop {
+        let end = GuestStop::new(Code::Internal, "the activation ends");
+        self.history.exit.get_or_insert(exit);
+        end
+    }
+
+    /// Ends the activation because something else is recorded.
+    pub fn mismatch(&mut self, mismatch: &Mismatch) -> GuestStop {
+        let seen = |seen: &tidemill_core::journal::CallDescription| {
+            serde_json::json!({
+                "call": seen.kind,
+                "step": seen.step,
+                "request": seen.shown.as_ref().map(|shown| String::from_utf8_lossy(shown).into_owned()),
+            })
+        };
+        let details = serde_json::json!({
+            "entry": mismatch.seq,
+            "recorded": seen(&mismatch.recorded),
+            "called": seen(&mismatch.called),
+        });
+        let failure = Code::JournalMismatch.failure(mismatch.to_string()).with_details(details.to_string());
+        self.exit(ExitReason::Mismatch(failure))
+    }
+
+    /// A commit point: everything outside of open steps takes hold; at [`CommitReason::BackOff`] it is only saved.
+    ///
+    /// # Errors
+    /// What ends the activation: a changed read, leave to leave, a store that cannot take it.
+    pub async fn commit(&mut self, point: CommitReason) -> wasmtime::Result<()> {
+        let saves = matches!(point, CommitReason::BackOff { .. });
+        let (effects, head) = if saves {
+            (Effects::default(), self.open_head()?)
+        } else {
+            let left = self.head(self.stretch.after_commit(), RollbackMarks::at(self.history.mark()))?;
+            (self.stretch.effects(), left)
+        };
+        let stretched = self.stretched(point, effects, head);
+        let went = match self.sink.commit(stretched).await {
+            Ok(went) => went,
+            Err(failure) => {
+                self.history.journal.not_written();
+                return Err(GuestStop::from(failure).into());
+            }
+        };
+        if went == CommitOutcome::Retry {
+            return Err(self.exit(ExitReason::Retry).into());
+        }
+        if !saves {
+            self.stretch.committed();
+            self.history.begin_here(None);
+            self.history.commits += 1;
+            self.log.took_hold();
+        }
+        self.history.saved();
+        self.log.take_unsaved();
+        if went == CommitOutcome::Suspend { Err(self.exit(ExitReason::Suspend).into()) } else { Ok(()) }
+    }
+
+    /// Waits; where the guest knows that it is to end, no longer than its grace.
+    ///
+    /// # Errors
+    /// As [`GuestState::commit`]; the end of its grace.
+    pub async fn wait(&mut self, mut wait: Wait) -> wasmtime::Result<()> {
+        if let Some(told) = self.history.told {
+            let over = told.at.plus_millis(crate::guest::GRACE_WAITS);
+            if self.log.clock.now() >= over {
+                return Err(crate::guest::out_of_waits().into());
+            }
+            wait.until = Some(wait.until.map_or(over, |until| until.min(over)));
+        }
+        self.commit(CommitReason::Wait(wait)).await
+    }
+
+    /// The commit point before a request that may do something. Where everything took hold and is saved already, nothing is written.
+    ///
+    /// # Errors
+    /// As [`GuestState::commit`].
+    pub async fn leaving(&mut self) -> wasmtime::Result<()> {
+        if self.history.commits > 0 && self.stretch.is_empty() && !self.history.is_unsaved() {
+            self.stretch.committed();
+            self.history.begin_here(None);
+            return Ok(());
+        }
+        self.commit(CommitReason::Leaving).await
+    }
+
+    /// Saves what was recorded since the last time, where anything was.
+    ///
+    /// # Errors
+    /// Where it cannot be written at all.
+    pub async fn save(&mut self) -> wasmtime::Result<()> {
+        if let Some((sink, stretched)) = self.take_unsaved()?
+            && !sink.save(stretched).await
+        {
+            self.history.journal.not_written();
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to save.
+    pub fn is_save_due(&self) -> bool {
+        self.history.is_save_due(self.outside.save_entries)
+    }
+
+    /// What there is to save, and whom to give it to.
+    ///
+    /// # Errors
+    /// Where it cannot be written at all.
+    pub fn take_unsaved(&mut self) -> wasmtime::Result<Option<(Arc<dyn RunChannel>, PendingCommit)>> {
+        let lines = self.log.take_unsaved();
+        if !self.history.live || self.export == Export::Health || !(lines || self.history.is_unsaved()) {
+            return Ok(None);
+        }
+        let head = self.open_head()?;
+        let stretched = self.stretched(CommitReason::Save, Effects::default(), head);
+        self.history.saved();
+        Ok(Some((Arc::clone(&self.sink), stretched)))
+    }
+
+    fn stretched(&mut self, point: CommitReason, effects: Effects, head: Option<Bytes>) -> PendingCommit {
+        let history = &mut self.history;
+        if history.lost.swap(false, Relaxed) {
+            history.journal.not_written();
+        }
+        PendingCommit {
+            effects,
+            journal: history.journal.change(),
+            head,
+            fuel: Fuel::new(self.fuel.of_this(history.entry_fuel)),
+            peak_memory: self.memory.peak(),
+            journal_entries: history.journal.entries(),
+            told: history.told.is_some(),
+            point,
+        }
+    }
+
+    /// What stands beside the journal while the stretch is open.
+    pub fn open_head(&self) -> wasmtime::Result<Option<Bytes>> {
+        self.head(self.stretch.clone(), self.history.marks)
+    }
+
+    /// What stands beside the journal, where the stretch is this.
+    pub fn head(&self, stretch: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
+        let (next_line, log_bytes) = self.log.counts();
+        let (http_calls, http_bytes) = self.usage.counts();
+        let at = self.history.journal.position();
+        let head = ReplaySnapshot {
+            at,
+            fuel: self.history.entry_fuel,
+            next_line: Some(next_line),
+            log_bytes,
+            http_calls,
+            http_bytes,
+            told: self.history.told,
+            // Marks that are all at the end say nothing.
+            open: (!stretch.is_blank() || marks != RollbackMarks::at(self.history.mark()))
+                .then_some(OpenTransaction { stretch, marks }),
+        };
+        head.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
+    }
+
+    /// From here on a retry keeps all that there is.
+    pub fn keep(&mut self) {
+        self.stretch.savepoint();
+        self.history.marks.kept = self.history.mark();
+    }
+
+    /// From here on a changed read does nothing again that came before.
+    pub fn begin_here(&mut self) {
+        self.stretch.begin_here();
+        self.history.begin_here(Some(self.history.marks.kept));
+    }
+}
+
+/// What the call answers that tells the guest of its cancellation.
+pub(crate) fn cancelled() -> Failure {
+    Code::Cancelled.failure("the run is being cancelled: clean up and return")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> wasmtime::Result<T> {
+    postcard::from_bytes(bytes).map_err(|error| {
+        let message = format!("the journal holds an answer that is none of its call: {error}");
+        GuestStop::new(Code::StoreDamaged, message).into()
+    })
+}
+
+fn internal(error: &postcard::Error) -> GuestStop {
+    GuestStop::new(Code::Internal, format!("what is to be recorded could not be written: {error}"))
+}

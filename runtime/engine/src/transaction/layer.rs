@@ -1,0 +1,171 @@
+//! The layers of a stretch and what it has read: kept, dropped, merged and turned into what a commit takes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use tidemill_core::RunId;
+use tidemill_store::records::{LedgerEntry, NewPosting, ReadCheck, ScanRequest, StateWrite, Version};
+
+use super::ReadConflict;
+use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
+use crate::blob::Blob;
+use crate::guest::metrics::MetricSamples;
+
+/// What was read since the last commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReadSet {
+    pub(super) keys: BTreeMap<String, Version>,
+    pub(super) scans: Vec<ScanRead>,
+    pub(super) ids: BTreeMap<String, Version>,
+    pub(super) scanned_keys: usize,
+}
+
+/// A scan that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ScanRead {
+    pub(super) prefix: String,
+    pub(super) after: Option<String>,
+    pub(super) limit: usize,
+    pub(super) seen: Vec<(String, Version)>,
+    pub(super) more: bool,
+}
+
+/// Effects that are kept or dropped together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EffectLayer {
+    pub(super) written: BTreeMap<String, Option<Blob>>,
+    pub(super) written_bytes: usize,
+    pub(super) postings: Vec<LedgerEntry>,
+    /// Their places by external id.
+    pub(super) posted: HashMap<String, usize>,
+    pub(super) starts: Vec<StartRun>,
+    pub(super) signals: Vec<SentSignal>,
+    pub(super) events: Vec<SentEvent>,
+    pub(super) taken: Vec<(String, u64)>,
+    pub(super) cancels: Vec<RunId>,
+    /// Children whose end the run has learned, where it was no success.
+    pub(super) observed: Vec<RunId>,
+    pub(super) samples: MetricSamples,
+    /// Keys that the step has read and written, and external ids that it posts under, with what it saw before a commit in its middle.
+    pub(super) held_keys: BTreeMap<String, Version>,
+    pub(super) held_ids: BTreeMap<String, Version>,
+    /// Whether it holds a compare-and-set.
+    pub(super) claimed: bool,
+}
+
+impl EffectLayer {
+    pub(super) fn things(&self) -> usize {
+        self.written.len()
+            + self.postings.len()
+            + self.starts.len()
+            + self.signals.len()
+            + self.events.len()
+            + self.taken.len()
+            + self.cancels.len()
+            + self.observed.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.things() == 0 && self.samples.is_empty()
+    }
+
+    pub(super) fn merge(&mut self, later: Self) {
+        if self.is_empty() && self.held_keys.is_empty() && self.held_ids.is_empty() {
+            let claimed = self.claimed || later.claimed;
+            *self = Self { claimed, ..later };
+            return;
+        }
+        for (key, value) in later.written {
+            self.written_bytes += size(&key, &value);
+            self.written_bytes -= self.written.get(&key).map_or(0, |value| size(&key, value));
+            self.written.insert(key, value);
+        }
+        let before = self.postings.len();
+        self.posted.extend(later.posted.into_iter().map(|(id, at)| (id, before + at)));
+        self.postings.extend(later.postings);
+        self.starts.extend(later.starts);
+        self.signals.extend(later.signals);
+        self.events.extend(later.events);
+        self.taken.extend(later.taken);
+        self.cancels.extend(later.cancels);
+        self.observed.extend(later.observed);
+        self.samples.take_in(later.samples);
+        for (key, version) in later.held_keys {
+            self.held_keys.entry(key).or_insert(version);
+        }
+        for (id, version) in later.held_ids {
+            self.held_ids.entry(id).or_insert(version);
+        }
+        self.claimed |= later.claimed;
+    }
+
+    /// Before the reads are forgotten: what the step has read and written is looked at again when it takes hold.
+    pub(super) fn hold(&mut self, reads: &ReadSet) {
+        let scanned: HashMap<&str, Version> = match self.written.is_empty() {
+            true => HashMap::new(),
+            false => {
+                reads.scans.iter().flat_map(|scan| &scan.seen).map(|(key, version)| (key.as_str(), *version)).collect()
+            }
+        };
+        for key in self.written.keys() {
+            let seen = reads.keys.get(key).or_else(|| scanned.get(key.as_str()));
+            if let Some(version) = seen {
+                self.held_keys.entry(key.clone()).or_insert(*version);
+            }
+        }
+        for entry in &self.postings {
+            if let Some(version) = reads.ids.get(&entry.external_id) {
+                self.held_ids.entry(entry.external_id.clone()).or_insert(*version);
+            }
+        }
+    }
+
+    pub(super) fn effects<const N: usize>(layers: [&Self; N]) -> Effects {
+        let mut effects = Effects::default();
+        let mut written: BTreeMap<&String, &Option<Blob>> = BTreeMap::new();
+        for layer in layers {
+            written.extend(&layer.written);
+            effects.postings.extend(layer.postings.iter().map(|entry| NewPosting { entry: entry.clone() }));
+            effects.starts.extend(layer.starts.iter().cloned());
+            effects.signals.extend(layer.signals.iter().cloned());
+            effects.events.extend(layer.events.iter().cloned());
+            effects.taken.extend(layer.taken.iter().map(|(_, place)| *place));
+            effects.cancels.extend(&layer.cancels);
+            effects.observed.extend(&layer.observed);
+            effects.samples.take_in(layer.samples.clone());
+        }
+        let writes = written.into_iter();
+        let bytes = |value: &Option<Blob>| value.as_ref().map(|value| value.0.clone());
+        effects.writes = writes.map(|(key, value)| StateWrite { key: key.clone(), value: bytes(value) }).collect();
+        effects
+    }
+}
+
+impl ReadSet {
+    pub(super) fn checks(&self) -> Vec<ReadCheck> {
+        let keys = self.keys.iter().map(|(key, version)| ReadCheck::State { key: key.clone(), version: *version });
+        let scans = self.scans.iter().map(|scan| ReadCheck::Scan {
+            request: ScanRequest { prefix: scan.prefix.clone(), after: scan.after.clone(), limit: scan.limit },
+            seen: scan.seen.clone(),
+            more: scan.more,
+        });
+        let ids = self.ids.iter();
+        let ids = ids.map(|(id, version)| ReadCheck::ExternalId { external_id: id.clone(), version: *version });
+        keys.chain(scans).chain(ids).collect()
+    }
+}
+
+pub(super) fn size(key: &str, value: &Option<Blob>) -> usize {
+    key.len() + value.as_ref().map_or(0, |value| value.0.len())
+}
+
+pub(super) fn note(seen: &mut BTreeMap<String, Version>, name: &str, version: Version) -> Result<(), ReadConflict> {
+    match seen.get(name) {
+        Some(before) if *before != version => Err(ReadConflict),
+        Some(_) => Ok(()),
+        None => {
+            seen.insert(name.to_owned(), version);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! What a run has read, written, posted, started and sent and nobody else can see yet: its buffered effects, laid over what
+//! the store has committed.
+//!
+//! Effects lie in layers: what a retry of the run keeps, what came since, and one for each open step, which a failed
+//! attempt of the step drops. Reads have none: whatever becomes of an attempt, what it saw has led there.
+//!
+//! A sample of a metric is no call that a journal holds. What was sampled before an entry lies in a layer as any effect does; what came since is
+//! sampled again by whoever goes on from that entry, and so is in no layer yet.
+//!
+//! Invariants: a key that was written is answered from here and never from the store; all else that was read is in
+//! the reads with the version that was seen, and seen again at another version it makes the stretch void at once.
+
+mod layer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidemill_core::limits::{STATE_PAGE_BYTES, STRETCH_KEYS, STRETCH_WRITE_BYTES};
+use tidemill_core::{RunId, Topic};
+use tidemill_store::records::{ExternalId, LedgerEntry, ScanPage, ScanRequest, Version, VersionedValue};
+
+use self::layer::{EffectLayer, ReadSet, ScanRead, note, size};
+use crate::activation::{Effects, Metric, SentEvent, SentSignal, StartRun};
+use crate::blob::Blob;
+use crate::guest::metrics::MetricSamples;
+
+/// The effects of the present stretch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Transaction {
+    reads: ReadSet,
+    /// What a retry keeps,
+    kept: EffectLayer,
+    /// and what came since.
+    since: EffectLayer,
+    /// One for each open step, the outermost first.
+    steps: Vec<EffectLayer>,
+    /// The open steps' layers as a retry keeps them.
+    kept_steps: Vec<EffectLayer>,
+    /// All of that as it was when the stretch began, which need not be at a commit: the answer that opened it belongs to it.
+    first: Option<Box<Self>>,
+    /// What was sampled since the last entry of the journal: whoever goes on from there samples it again.
+    #[serde(skip)]
+    pending: MetricSamples,
+}
+
+/// A stretch grew beyond its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TransactionLimit {
+    /// Too many keys.
+    #[error("one run may read, write, post, start, send and publish {STRETCH_KEYS} things between two commits")]
+    Keys,
+    /// Too many bytes.
+    #[error("one run may write {STRETCH_WRITE_BYTES} bytes of state between two commits")]
+    Bytes,
+}
+
+/// What was read has been changed by another run meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadConflict;
+
+/// Names with what was seen of them.
+pub(crate) type SeenPages = Vec<(String, Version)>;
+
+/// A page of a scan as the guest sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenPage {
+    /// Keys and values, in order of the keys' bytes.
+    pub entries: Vec<(String, Bytes)>,
+    /// Where to go on.
+    pub next: Option<String>,
+}
+
+impl Transaction {
+    fn layers(&self) -> impl DoubleEndedIterator<Item = &EffectLayer> {
+        [&self.kept, &self.since].into_iter().chain(&self.steps)
+    }
+
+    fn top(&mut self) -> &mut EffectLayer {
+        self.steps.last_mut().unwrap_or(&mut self.since)
+    }
+
+    /// The run's own value of a key: outer none where it has not written it.
+    pub fn own(&self, key: &str) -> Option<Option<Bytes>> {
+        let own = self.layers().rev().find_map(|layer| layer.written.get(key))?;
+        Some(own.as_ref().map(|value| value.0.clone()))
+    }
+
+    /// Notes that a key was read from the store.
+    pub fn note_read(&mut self, key: &str, seen: &VersionedValue) -> Result<(), ReadConflict> {
+        note(&mut self.reads.keys, key, seen.version)
+    }
+
+    /// Whether one more thing may be touched.
+    pub fn has_room(&self) -> Result<(), TransactionLimit> {
+        let reads = self.reads.keys.len() + self.reads.scanned_keys;
+        if reads + self.layers().map(EffectLayer::things).sum::<usize>() < STRETCH_KEYS {
+            Ok(())
+        } else {
+            Err(TransactionLimit::Keys)
+        }
+    }
+
+    /// Writes a key, or deletes it.
+    pub fn write(&mut self, key: String, value: Option<Bytes>) -> Result<(), TransactionLimit> {
+        let value = value.map(Blob);
+        let old = self.top().written.get(&key).map_or(0, |value| size(&key, value));
+        let more = size(&key, &value);
+        if self.layers().map(|layer| layer.written_bytes).sum::<usize>() - old + more > STRETCH_WRITE_BYTES {
+            return Err(TransactionLimit::Bytes);
+        }
+        if old == 0 {
+            self.has_room()?;
+        }
+        let top = self.top();
+        top.written_bytes = top.written_bytes - old + more;
+        top.written.insert(key, value);
+        Ok(())
+    }
+
+    /// Notes that the innermost open step holds a compare-and-set.
+    pub fn note_claim(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.claimed = true;
+        }
+    }
+
+    /// Whether an open step holds a compare-and-set that nobody else can see yet.
+    pub fn has_claim_in_step(&self) -> bool {
+        self.steps.iter().any(|step| step.claimed)
+    }
+
+    /// Lays the run's own writes over a page that the store gave, and notes what was seen.
+    ///
+    /// The page covers all keys from `after` to its last one, or to the end of the prefix where there are no more; only
+    /// own writes in that range belong to it.
+    pub fn overlay(&mut self, request: ScanRequest, page: ScanPage) -> SeenPage {
+        let covered_to = if page.more { page.entries.last().map(|(key, ..)| key.clone()) } else { None };
+        let mut merged: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
+        let mut seen = Vec::with_capacity(page.entries.len());
+        for (key, value, version) in page.entries {
+            seen.push((key.clone(), version));
+            merged.insert(key, Some(value));
+        }
+        let from = match &request.after {
+            Some(after) if after.as_str() >= request.prefix.as_str() => Bound::Excluded(after.as_str()),
+            _ => Bound::Included(request.prefix.as_str()),
+        };
+        for layer in self.layers() {
+            for (key, value) in layer.written.range::<str, _>((from, Bound::Unbounded)) {
+                if !key.starts_with(&request.prefix) || covered_to.as_ref().is_some_and(|last| key > last) {
+                    break;
+                }
+                merged.insert(key.clone(), value.as_ref().map(|value| value.0.clone()));
+            }
+        }
+        let mut entries: Vec<(String, Bytes)> = Vec::new();
+        let mut bytes = 0;
+        let mut cut = false;
+        for (key, value) in merged.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            bytes += key.len() + value.len();
+            if entries.len() >= request.limit || (bytes > STATE_PAGE_BYTES && !entries.is_empty()) {
+                cut = true;
+                break;
+            }
+            entries.push((key, value));
+        }
+        let next = if cut { entries.last().map(|(key, _)| key.clone()) } else { covered_to };
+        self.reads.scanned_keys += seen.len();
+        let ScanRequest { prefix, after, limit } = request;
+        self.reads.scans.push(ScanRead { prefix, after, limit, seen, more: page.more });
+        SeenPage { entries, next }
+    }
+
+    /// The run's own posting under an external id.
+    pub fn own_posting(&self, external_id: &str) -> Option<&LedgerEntry> {
+        self.layers().find_map(|layer| layer.postings.get(*layer.posted.get(external_id)?))
+    }
+
+    /// Notes what is known under an external id.
+    pub fn note_external_id(&mut self, external_id: &str, seen: &ExternalId) -> Result<(), ReadConflict> {
+        note(&mut self.reads.ids, external_id, seen.version)
+    }
+
+    /// Adds a posting.
+    pub fn post(&mut self, entry: LedgerEntry) {
+        let top = self.top();
+        top.posted.insert(entry.external_id.clone(), top.postings.len());
+        top.postings.push(entry);
+    }
+
+    /// Adds a run to start.
+    pub fn start(&mut self, run: StartRun) {
+        self.top().starts.push(run);
+    }
+
+    /// The runs that this stretch starts.
+    pub fn starts(&self) -> impl Iterator<Item = &StartRun> {
+        self.layers().flat_map(|layer| &layer.starts)
+    }
+
+    /// The topics that this stretch publishes to.
+    pub fn topics(&self) -> BTreeSet<&Topic> {
+        self.layers().flat_map(|layer| &layer.events).map(|event| &event.topic).collect()
+    }
+
+    /// The run of that id, where this stretch starts it.
+    pub fn starting(&self, id: RunId) -> Option<&StartRun> {
+        self.layers().find_map(|layer| layer.starts.iter().find(|start| start.id == id))
+    }
+
+    /// The run of that deployment and key, where this stretch starts it.
+    pub fn starting_with(&self, deployment: &str, key: &str) -> Option<&StartRun> {
+        let mut starts = self.layers().flat_map(|layer| &layer.starts);
+        starts.find(|start| start.key == key && start.deployment.as_str() == deployment)
+    }
+
+    /// Adds a signal to send.
+    pub fn signal(&mut self, signal: SentSignal) {
+        self.top().signals.push(signal);
+    }
+
+    /// Adds an event to publish.
+    pub fn publish(&mut self, event: SentEvent) {
+        self.top().events.push(event);
+    }
+
+    /// Whether this stretch publishes to a topic already.
+    pub fn publishes_to(&self, topic: &Topic) -> bool {
+        self.layers().any(|layer| layer.events.iter().any(|event| event.topic == *topic))
+    }
+
+    /// Asks a run to end.
+    pub fn cancel(&mut self, run: RunId) {
+        self.top().cancels.push(run);
+    }
+
+    /// Adds a sample of the guest's own metrics. It belongs to the stretch from the next entry of the journal on, behind which no
+    /// replay samples it again.
+    pub fn sample(&mut self, metric: Metric) {
+        self.pending.add(metric);
+    }
+
+    /// An entry of the journal follows what was sampled, or the end.
+    pub fn entry(&mut self) {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.top().samples.take_in(pending);
+        }
+    }
+
+    /// Takes a signal out of the inbox.
+    pub fn take(&mut self, name: &str, place: u64) {
+        self.top().taken.push((name.to_owned(), place));
+    }
+
+    /// The place of the signal that was taken last since what a retry keeps.
+    pub fn last_taken(&self) -> Option<u64> {
+        self.since.taken.last().map(|(_, place)| *place)
+    }
+
+    /// The run has learned how one of its children ended.
+    pub fn observe(&mut self, run: RunId) {
+        self.top().observed.push(run);
+    }
+
+    /// The last place of a signal of that name that was taken already.
+    pub fn taken_to(&self, name: &str) -> Option<u64> {
+        self.layers().flat_map(|layer| &layer.taken).filter(|(taken, _)| taken == name).map(|(_, place)| *place).max()
+    }
+
+    /// Whether anything was read that another run could change.
+    pub fn has_reads(&self) -> bool {
+        !(self.reads.keys.is_empty() && self.reads.scans.is_empty() && self.reads.ids.is_empty())
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        !self.has_reads() && self.layers().all(EffectLayer::is_empty)
+    }
+
+    // --- steps ---
+
+    /// A step begins.
+    pub fn open(&mut self) {
+        self.entry();
+        self.steps.push(EffectLayer::default());
+    }
+
+    /// So many steps are open.
+    pub fn open_to(&mut self, depth: u32) {
+        while self.steps.len() < depth as usize {
+            self.open();
+        }
+    }
+
+    /// The innermost step's attempt failed: it leaves nothing. The step stays open.
+    pub fn drop_attempt(&mut self) {
+        self.pending = MetricSamples::default();
+        if let Some(step) = self.steps.last_mut() {
+            *step = EffectLayer::default();
+        }
+    }
+
+    /// The innermost step ends: what it did goes to what encloses it, or to nobody where it gave up.
+    pub fn close(&mut self, good: bool) {
+        self.entry();
+        let Some(step) = self.steps.pop() else { return };
+        self.kept_steps.truncate(self.steps.len());
+        if !good {
+            return;
+        }
+        if self.steps.is_empty() {
+            // From here on they are reads like any other.
+            for (key, version) in &step.held_keys {
+                self.reads.keys.entry(key.clone()).or_insert(*version);
+            }
+            for (id, version) in &step.held_ids {
+                self.reads.ids.entry(id.clone()).or_insert(*version);
+            }
+        }
+        let outermost = self.steps.is_empty();
+        let into = self.top();
+        into.merge(step);
+        if outermost {
+            into.held_keys.clear();
+            into.held_ids.clear();
+            into.claimed = false;
+        }
+    }
+
+    /// What the innermost step must find as it was, if it is the outermost: keys and external ids.
+    pub fn held(&self) -> (SeenPages, SeenPages) {
+        let list =
+            |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
+        match self.steps.as_slice() {
+            [only] => (list(&only.held_keys), list(&only.held_ids)),
+            _ => (Vec::new(), Vec::new()),
+        }
+    }
+
+    // --- what is kept, and from where it is done again ---
+
+    /// From here on a retry keeps all that there is.
+    pub fn savepoint(&mut self) {
+        let since = std::mem::take(&mut self.since);
+        self.kept.merge(since);
+        self.kept_steps.clone_from(&self.steps);
+    }
+
+    /// A retry keeps the open steps as they are, where what it kept of them is gone.
+    pub fn keep_steps(&mut self) {
+        self.kept_steps.clone_from(&self.steps);
+    }
+
+    /// Doing the stretch again begins with all that is here.
+    pub fn begin_here(&mut self) {
+        self.first = None;
+        if !self.layers().all(EffectLayer::is_empty) || !self.steps.is_empty() {
+            self.first =
+                Some(Box::new(Self { reads: ReadSet::default(), pending: MetricSamples::default(), ..self.clone() }));
+        }
+    }
+
+    /// Everything outside the open steps has taken hold: the next stretch begins.
+    pub fn committed(&mut self) {
+        for step in &mut self.steps {
+            step.hold(&self.reads);
+        }
+        self.reads = ReadSet::default();
+        self.kept = EffectLayer::default();
+        self.since = EffectLayer::default();
+        self.keep_steps();
+        self.begin_here();
+    }
+
+    /// What takes hold at a commit: everything outside the open steps.
+    pub fn effects(&self) -> Effects {
+        Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept, &self.since]) }
+    }
+
+    /// What a retry keeps takes hold, but all was read.
+    pub fn kept_effects(&self) -> Effects {
+        Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept]) }
+    }
+
+    /// What is left where the attempt is tried again, after what is kept took hold: the open steps as they were.
+    pub fn after_retry(&self) -> Self {
+        Self::of_steps(&self.kept_steps)
+    }
+
+    /// What is left where the stretch is done again.
+    pub fn after_redo(&self) -> Self {
+        let mut first = self.first.as_deref().cloned().unwrap_or_default();
+        first.begin_here();
+        first
+    }
+
+    /// What is left after a commit: [`Self::committed`] of it.
+    pub fn after_commit(&self) -> Self {
+        let mut steps = self.steps.clone();
+        for step in &mut steps {
+            step.hold(&self.reads);
+        }
+        Self::of_steps(&steps)
+    }
+
+    fn of_steps(steps: &[EffectLayer]) -> Self {
+        let steps = steps.to_vec();
+        let mut stretch = Self { kept_steps: steps.clone(), steps, ..Self::default() };
+        stretch.begin_here();
+        stretch
+    }
+
+    /// Whether there is nothing in it, nor an open step.
+    pub fn is_blank(&self) -> bool {
+        self.is_empty() && self.steps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(prefix: &str, after: Option<&str>, limit: usize) -> ScanRequest {
+        ScanRequest { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit }
+    }
+
+    /// What a store that holds `committed` answers.
+    fn page(committed: &BTreeMap<String, Bytes>, request: &ScanRequest) -> ScanPage {
+        let all: Vec<_> = committed
+            .iter()
+            .filter(|(key, _)| key.starts_with(&request.prefix))
+            .filter(|(key, _)| request.after.as_ref().is_none_or(|after| *key > after))
+            .collect();
+        ScanPage {
+            more: all.len() > request.limit,
+            entries: all.into_iter().take(request.limit).map(|(k, v)| (k.clone(), v.clone(), Version(1))).collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scanning_page_by_page_sees_the_store_with_own_writes_over_it(
+            committed in prop::collection::btree_map("[ab]{1,4}", prop::collection::vec(any::<u8>(), 0..3), 0..20),
+            own in prop::collection::btree_map("[ab]{1,4}", prop::option::of(prop::collection::vec(any::<u8>(), 0..3)), 0..20),
+            prefix in "[ab]{0,2}",
+            limit in 1usize..5,
+        ) {
+            let committed: BTreeMap<String, Bytes> = committed.into_iter().map(|(k, v)| (k, v.into())).collect();
+            let mut stretch = Transaction::default();
+            let mut expected = committed.clone();
+            for (key, value) in own {
+                let value: Option<Bytes> = value.map(Into::into);
+                match &value {
+                    Some(value) => { expected.insert(key.clone(), value.clone()); }
+                    None => { expected.remove(&key); }
+                }
+                stretch.write(key, value).unwrap();
+            }
+            expected.retain(|key, _| key.starts_with(&prefix));
+            let mut found = BTreeMap::new();
+            let mut after: Option<String> = None;
+            for _ in 0..100 {
+                let request = request(&prefix, after.as_deref(), limit);
+                let page = page(&committed, &request);
+                let seen = stretch.overlay(request, page);
+                prop_assert!(seen.entries.len() <= limit);
+                found.extend(seen.entries);
+                match seen.next {
+                    None => { after = None; break; }
+                    Some(next) => { prop_assert!(Some(&next) > after.as_ref()); after = Some(next); }
+                }
+            }
+            prop_assert_eq!(after, None);
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_key_seen_at_two_versions_makes_the_stretch_void() {
+        let mut stretch = Transaction::default();
+        let at = |version| VersionedValue { value: None, version: Version(version) };
+        assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
+        assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
+        assert_eq!(stretch.note_read("k", &at(2)), Err(ReadConflict));
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_commit_has_its_own_code() {
+        for much in [TransactionLimit::Keys, TransactionLimit::Bytes] {
+            assert_eq!(tidemill_core::Failure::from(much).code, "host/limit-commit");
+        }
+    }
+
+    #[test]
+    fn writes_are_bounded_and_an_overwritten_value_does_not_count() {
+        let mut stretch = Transaction::default();
+        let value = Bytes::from(vec![0; 1 << 20]);
+        for _ in 0..40 {
+            stretch.write("k".to_owned(), Some(value.clone())).unwrap();
+        }
+        for n in 0..14 {
+            stretch.write(format!("k{n}"), Some(value.clone())).unwrap();
+        }
+        let full: Result<Vec<_>, _> = (0..3).map(|n| stretch.write(format!("x{n}"), Some(value.clone()))).collect();
+        assert_eq!(full.unwrap_err(), TransactionLimit::Bytes);
+    }
+}

@@ -1,0 +1,266 @@
+//! Removes payload files that no record names any more: as soon as the commit that took the last name is durable and no reader
+//! that began before it is left.
+//!
+//! Invariants: a file is removed only while nobody has it pinned, no durable record names it, and the store is not read-only
+//! (then a commit that names it may be in the log, unknown to this process). A hint is only a suggestion: each one is checked
+//! here, so a wrong hint costs a look-up and a lost one is found by the listing of the folder.
+//!
+//! Example: a commit replaces a journal head of 1 MiB while a reader copies the old one. The commit becomes durable in epoch 7
+//! and the epoch becomes 8. The reader began in epoch 7, so the file stays until it ends; a reader of epoch 8 sees the new head.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread;
+
+use tidemill_core::failpoint;
+
+use crate::embedded::blobs::{BlobDigest, BlobFolder};
+use crate::embedded::tables::PAYLOADS;
+use crate::kv::{Kv, WeakKv};
+
+/// Hints that wait for readers to end; beyond this the next listing of the folder finds the files.
+const HINTS_MAX: usize = 1 << 16;
+
+/// Which files may have lost their last name, and which readers may still need them.
+#[derive(Default)]
+pub(crate) struct BlobCollector {
+    state: Mutex<CollectorState>,
+    /// Held while files are removed, so that a caller that removes after another thread finds its work done.
+    removing: Mutex<()>,
+    remover: OnceLock<BlobRemover>,
+}
+
+#[derive(Default)]
+struct CollectorState {
+    /// Rises with each commit that took names away.
+    epoch: u64,
+    /// The number of readers by the epoch in which they began.
+    readers: BTreeMap<u64, usize>,
+    /// The files, oldest first, with the epoch of the commit.
+    hints: VecDeque<(u64, BlobDigest)>,
+    /// Whether a hint was dropped because there were too many.
+    overflowed: bool,
+    closed: bool,
+}
+
+/// The thread that removes files, and what it looks names up in.
+struct BlobRemover {
+    kv: WeakKv,
+    wake: mpsc::Sender<()>,
+}
+
+/// While it lives, no file is removed that a record named when it began. Take it before reading the record.
+#[must_use]
+pub(crate) struct ReadLease {
+    files: Arc<BlobFolder>,
+    epoch: u64,
+}
+
+impl Drop for ReadLease {
+    fn drop(&mut self) {
+        let superseded = self.files.superseded();
+        let mut state = superseded.state();
+        if let Some(readers) = state.readers.get_mut(&self.epoch) {
+            *readers -= 1;
+            if *readers == 0 {
+                state.readers.remove(&self.epoch);
+            }
+        }
+        let due = state.is_due();
+        drop(state);
+        if due {
+            superseded.wake();
+        }
+    }
+}
+
+impl CollectorState {
+    fn is_due(&self) -> bool {
+        let oldest = self.readers.first_key_value().map_or(u64::MAX, |(epoch, _)| *epoch);
+        self.hints.front().is_some_and(|(epoch, _)| *epoch < oldest)
+    }
+
+    fn next_due(&mut self) -> Option<BlobDigest> {
+        if self.is_due() { self.hints.pop_front().map(|(_, digest)| digest) } else { None }
+    }
+}
+
+impl BlobCollector {
+    fn state(&self) -> MutexGuard<'_, CollectorState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        if let Some(remover) = self.remover.get() {
+            let _ = remover.wake.send(());
+        }
+    }
+
+    /// Files that may have lost their last name in a commit that is durable now.
+    pub(crate) fn hint(&self, digests: impl IntoIterator<Item = BlobDigest>) {
+        let mut state = self.state();
+        let (epoch, before) = (state.epoch, state.hints.len());
+        for digest in digests {
+            if state.hints.len() < HINTS_MAX {
+                state.hints.push_back((epoch, digest));
+            } else {
+                state.overflowed = true;
+            }
+        }
+        if state.hints.len() == before {
+            return;
+        }
+        state.epoch += 1;
+        let due = state.is_due();
+        drop(state);
+        if due {
+            self.wake();
+        }
+    }
+
+    /// Whether hints were dropped since the last call.
+    pub(crate) fn take_overflowed(&self) -> bool {
+        std::mem::take(&mut self.state().overflowed)
+    }
+}
+
+impl BlobFolder {
+    /// Starts the thread that removes files by what `kv` holds. It ends with the last handle on these files.
+    pub(crate) fn start_removing(self: &Arc<Self>, kv: &Kv) -> io::Result<()> {
+        let (wake, woken) = mpsc::channel();
+        let files = Arc::downgrade(self);
+        thread::Builder::new().name("tidemill-payloads".to_owned()).spawn(move || {
+            while woken.recv().is_ok() {
+                let Some(files) = files.upgrade() else { return };
+                files.remove_superseded();
+            }
+        })?;
+        // Called once, when the store opens.
+        let _ = self.superseded().remover.set(BlobRemover { kv: kv.downgrade(), wake });
+        Ok(())
+    }
+
+    /// Begins to read: see [`ReadLease`].
+    pub(crate) fn lease(self: &Arc<Self>) -> ReadLease {
+        let mut state = self.superseded().state();
+        let epoch = state.epoch;
+        *state.readers.entry(epoch).or_default() += 1;
+        drop(state);
+        ReadLease { files: Arc::clone(self), epoch }
+    }
+
+    /// Removes the files that have no name and no reader left. Blocks.
+    pub(crate) fn remove_superseded(&self) {
+        let superseded = self.superseded();
+        let Some(remover) = superseded.remover.get() else { return };
+        let _removing = superseded.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let next = superseded.state().next_due();
+            let (Some(digest), Some(kv)) = (next, remover.kv.upgrade()) else { return };
+            self.remove_if_unnamed(&kv, &digest);
+        }
+    }
+
+    /// Removes nothing from now on: the folder is about to be another process's.
+    pub(crate) fn stop_removing(&self) {
+        self.superseded().state().closed = true;
+        // Wait for the removal that is under way.
+        drop(self.pins());
+    }
+
+    fn remove_if_unnamed(&self, kv: &Kv, digest: &BlobDigest) {
+        // Who pins it from here on finds it gone, and writes it.
+        let pins = self.pins();
+        let named = || !matches!(kv.get(PAYLOADS, digest), Ok(None));
+        if pins.contains_key(digest) || kv.is_read_only() || self.superseded().state().closed || named() {
+            return;
+        }
+        failpoint::hit("payload/remove");
+        self.remove_file(digest);
+        failpoint::hit("payload/removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tidemill_core::Timestamp;
+
+    use super::*;
+    use crate::embedded::EmbeddedStore;
+    use crate::embedded::read_tx::ReadTx as _;
+    use crate::embedded::tables::STATE;
+    use crate::embedded::{blobs, value};
+
+    async fn put(store: &EmbeddedStore, value: &Bytes) {
+        let (long, value) = (blobs::long([value]), value.clone());
+        store.commit_with(long, move |c| c.put_held(None, STATE, b"key", &[], &value)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_superseded_file_stays_for_the_readers_that_began_before_and_goes_with_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+        let values: Vec<Bytes> = (0..4).map(|of| Bytes::from(vec![of; 9_000])).collect();
+        put(&store, &values[0]).await;
+        let mut readers = Vec::new();
+        for value in &values[1..] {
+            let lease = store.lease();
+            let held = value::alone(&store.kv, STATE, b"key").unwrap().unwrap();
+            put(&store, value).await;
+            store.files.remove_superseded();
+            readers.push((lease, held));
+        }
+        // The oldest reader leaves last.
+        for (at, (lease, held)) in readers.into_iter().enumerate().rev() {
+            assert_eq!(blobs::read_all(&store.files, &lease, vec![held.clone()]).unwrap(), [values[at].clone()]);
+            drop(lease);
+            store.files.remove_superseded();
+            let gone = blobs::read_all(&store.files, &store.lease(), vec![held]).is_err();
+            assert_eq!(gone, at == 0, "reader {at}");
+        }
+        assert_eq!(store.files.list().unwrap().len(), 1);
+        let now = value::alone(&store.kv, STATE, b"key").unwrap().unwrap();
+        assert_eq!(store.value(store.lease(), now).await.unwrap(), values[3]);
+    }
+
+    #[tokio::test]
+    async fn hints_beyond_the_maximum_are_made_good_by_the_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+        let now = Timestamp::from_millis(1);
+        blobs::sweep(&store.files, &store.kv, now).unwrap();
+        put(&store, &Bytes::from(vec![1; 9_000])).await;
+        // None of the first one's is left in the queue.
+        store.files.remove_superseded();
+        let lease = store.lease();
+        store.files.superseded().hint((0..HINTS_MAX).map(|_| [0; 32]));
+        put(&store, &Bytes::from(vec![2; 9_000])).await;
+        assert!(store.kv.bytes(PAYLOADS, &[0; 32]).unwrap().is_none());
+        drop(lease);
+        store.files.remove_superseded();
+        assert_eq!(store.files.list().unwrap().len(), 2);
+        blobs::sweep(&store.files, &store.kv, now).unwrap();
+        assert_eq!(store.files.list().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_while_the_store_is_read_only_or_after_it_was_closed() {
+        for closed in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+            put(&store, &Bytes::from(vec![1; 9_000])).await;
+            let lease = store.lease();
+            put(&store, &Bytes::from(vec![2; 9_000])).await;
+            if closed {
+                store.files.stop_removing();
+            } else {
+                store.kv.found_damaged("a test");
+            }
+            drop(lease);
+            store.files.remove_superseded();
+            assert_eq!(store.files.list().unwrap().len(), 2);
+        }
+    }
+}

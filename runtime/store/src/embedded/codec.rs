@@ -1,0 +1,107 @@
+//! How records become bytes: one byte of format version, then postcard.
+//!
+//! A record is read by every later release. A change of shape gets a new number and keeps the old reader.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::StoreError;
+use crate::kv::Table;
+
+/// The format that this release writes.
+const FORMAT: u8 = 3;
+
+/// The bytes of `record`.
+pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_extend(record, vec![FORMAT]).map_err(|e| StoreError::Io(format!("a record cannot be encoded: {e}")))
+}
+
+/// The record in `bytes`, which lay in `table`.
+pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&FORMAT, body)) => postcard::from_bytes(body)
+            .map_err(|e| StoreError::Damaged { what: format!("a record of table {} cannot be read: {e}", table.name) }),
+        Some((format, _)) => Err(StoreError::Damaged {
+            what: format!(
+                "a record of table {} has format {format}; this release reads {FORMAT}, {} one wrote it",
+                table.name,
+                if *format > FORMAT { "a newer" } else { "an older" }
+            ),
+        }),
+        None => Err(StoreError::Damaged { what: format!("a record of table {} is empty", table.name) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tidemill_core::Timestamp;
+
+    use super::*;
+    use crate::embedded::runs::record::RunRecord;
+    use crate::embedded::tables::{FIRING_LIST, RUNS, SCHEDULES};
+    use crate::records::{FiringEntry, FiringFate, Schedule};
+
+    proptest! {
+        #[test]
+        fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>()) {
+            let _ = decode::<RunRecord>(RUNS, &bytes);
+            let _ = decode::<crate::records::LedgerEntry>(RUNS, &bytes);
+        }
+    }
+
+    /// Fields that were added at the end of a record are one zero byte each if they have their defaults.
+    #[test]
+    fn a_record_that_ends_before_later_fields_has_their_defaults() {
+        let old = Schedule {
+            deployment: "a".parse().unwrap(),
+            name: "often".parse().unwrap(),
+            revision: tidemill_core::Revision::new(3),
+            spec: 7,
+            next: Some(Timestamp::from_millis(9)),
+            paused: None,
+            last: Some(Timestamp::from_millis(8)),
+            last_run: None,
+            fired: 1,
+            skipped: 2,
+            dropped: 3,
+            late: 4,
+            missed: 5,
+            by_hand: 6,
+            limit: None,
+            left: None,
+            pause_after_failures: None,
+            failures: 0,
+            last_failed: None,
+            waiting: 0,
+            listed: 12,
+            due: None,
+            through: None,
+            since: None,
+        };
+        let bytes = encode(&old).unwrap();
+        assert_eq!(decode::<Schedule>(SCHEDULES, &bytes[..bytes.len() - 3]), Ok(old.clone()));
+        assert_eq!((old.upcoming().map(|next| next.due), old.dealt_with()), (old.next, old.last));
+        let new = Schedule { due: old.next, through: old.last, since: old.last, ..old };
+        assert_eq!(decode::<Schedule>(SCHEDULES, &encode(&new).unwrap()), Ok(new));
+        let entry = FiringEntry {
+            fate: FiringFate::Late,
+            code: "host/firing-late".to_owned(),
+            first: Timestamp::from_millis(1),
+            last: Timestamp::from_millis(2),
+            count: 2,
+            seen: Timestamp::from_millis(3),
+            run: None,
+            operation: None,
+            more: false,
+        };
+        let bytes = encode(&entry).unwrap();
+        assert_eq!(decode::<FiringEntry>(FIRING_LIST, &bytes[..bytes.len() - 1]), Ok(entry));
+    }
+
+    #[test]
+    fn a_newer_format_is_named_as_one() {
+        let error = decode::<u64>(RUNS, &[9, 1]).unwrap_err();
+        assert!(error.to_string().contains("newer"), "{error}");
+    }
+}

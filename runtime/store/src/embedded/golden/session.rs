@@ -1,0 +1,336 @@
+//! All rows of a store after a scripted session: keys, values and internal records.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use tidemill_artifacts::golden::hex;
+use tidemill_core::flow::Rate;
+use tidemill_core::ids::Owner;
+use tidemill_core::journal::JournalChange;
+use tidemill_core::lane::Lane;
+use tidemill_core::run::{Export, Run, RunEvent, Trigger, TriggerKind, Wait, WaitCondition};
+use tidemill_core::schedule::Overlap;
+use tidemill_core::topics::SubscriptionStart;
+use tidemill_core::{ComponentDigest, EventId, Failure, Fuel, Revision, Timestamp};
+
+use super::{SEED, at, golden, run};
+use crate::Store;
+use crate::embedded::tables::{ALL, CANCELS, PURGES, UNNAMED};
+use crate::embedded::{EmbeddedStore, tests};
+use crate::embedded::{KeyRange, Table};
+use crate::records::{
+    AdmissionTerms, CommitStart, Component, DebounceTerms, FailedPart, FailureRecord, FiringCommit, LedgerEntry,
+    LedgerLeg, LogLevel, LogLine, ModuleVersion, NewEvent, NewFiring, NewPosting, NewPublication, NewRun, NewSignal,
+    NominalRange as Times, Operation, PutDeployment, RunCommit, RunCommitResult, RunRequestResult, ScheduleChange,
+    StateEdit, StateWrite, SubscriptionChange, Task,
+};
+
+/// A request for a run of `shop`.
+fn new(number: u128) -> NewRun {
+    NewRun {
+        id: run(number),
+        deployment: "shop".parse().unwrap(),
+        revision: Revision::new(2),
+        input: Bytes::from_static(b"{\"n\":1}"),
+        now: at(0),
+        not_before: at(0),
+        seed: SEED,
+        ..tests::new()
+    }
+}
+
+/// A store and the owner of its runs.
+struct Session {
+    store: EmbeddedStore,
+    owner: Owner,
+    _dir: tempfile::TempDir,
+}
+
+impl Session {
+    async fn begin() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
+        let node = "node-1".parse().unwrap();
+        let epoch = store.begin_life(&node).await.unwrap();
+        Self { store, owner: Owner { node, epoch }, _dir: dir }
+    }
+
+    async fn deploy(&self, name: &str, manifest: &str) {
+        let digest = ComponentDigest::of(b"component");
+        let version =
+            ModuleVersion { module: "shop".parse().unwrap(), version: "1.0.0".to_owned(), digest, created_at: at(0) };
+        let component = Component {
+            digest,
+            size: 9,
+            exports: vec![Export::Workflow],
+            imports: vec![],
+            warnings: vec![],
+            uploaded_at: at(0),
+            schemas: None,
+        };
+        self.store.put_version(version, component).await.unwrap();
+        let (mut schedules, mut subscriptions) = (vec![], vec![]);
+        if name == "shop" {
+            let times = crate::records::FiringTimes::new(|after| Some(after.plus_millis(60_000).into()));
+            let (next, name) = (Some(at(60_000).into()), "nightly".parse().unwrap());
+            let (limit, pause_after_failures, missed) = (Some(9), Some(3), None);
+            schedules.push(ScheduleChange { name, spec: 7, next, times, limit, pause_after_failures, missed });
+            let (name, topic) = ("orders".parse().unwrap(), "orders.*".parse().unwrap());
+            subscriptions.push(SubscriptionChange { name, topic, begin: SubscriptionStart::Earliest });
+        }
+        let put = PutDeployment {
+            name: name.parse().unwrap(),
+            expected: None,
+            component: digest,
+            manifest: manifest.into(),
+            schedules,
+            subscriptions,
+            now: at(0),
+        };
+        self.store.put_deployment(put).await.unwrap();
+    }
+
+    async fn request(&self, new: NewRun) -> Run {
+        match self.store.request_run(new).await.unwrap() {
+            RunRequestResult::Created(run) | RunRequestResult::Existing(run) | RunRequestResult::Joined(run) => run,
+        }
+    }
+
+    /// Claims the next run of `shop`, under a rate limit.
+    async fn admit(&self) -> Run {
+        let rate = Some(Rate { runs: 10, per_millis: 60_000 });
+        let shop = "shop".parse().unwrap();
+        let admitted = self.store.admit(&self.owner, &shop, 1, rate, at(10)).await.unwrap();
+        admitted.claimed.into_iter().next().unwrap().run
+    }
+
+    fn of(&self, run: &Run, event: RunEvent) -> RunCommit {
+        let state = run.state.next(event).unwrap();
+        let ended_at = state.has_ended().then(|| at(20));
+        let run = Run { state, ended_at, fuel: Fuel::new(1_000), peak_memory: 65_536, ..run.clone() };
+        RunCommit::of(self.owner.clone(), run, at(20))
+    }
+
+    async fn commit(&self, commit: RunCommit) {
+        let committed = self.store.commit_stretch(commit).await.unwrap();
+        assert!(matches!(committed, RunCommitResult::Done(_)), "{committed:?}");
+    }
+
+    async fn publish(&self, number: u128, key: Option<&str>, payload: Bytes) {
+        let event = NewEvent { id: EventId::new(at(1), number), topic: "orders.new".parse().unwrap(), payload };
+        self.store.publish(NewPublication { event, key: key.map(str::to_owned) }, at(1)).await.unwrap();
+    }
+
+    /// All rows of a table, in the order of their keys.
+    fn rows(&self, table: Table, text: &mut String) -> usize {
+        let all = KeyRange::between(Vec::new(), vec![u8::MAX; 64]);
+        let rows = self.store.kv().scan(table, &all, false, usize::MAX).unwrap();
+        for (key, value) in &rows {
+            writeln!(text, "{} {}\n  {}", table.name, key.escape_ascii(), hex(value)).unwrap();
+        }
+        rows.len()
+    }
+}
+
+/// Runs that wait for a time, a lane, newer requests with the same debounce key, or a slot.
+async fn queue(session: &Session) {
+    session.deploy("shop", "{}").await;
+    session.deploy("shop", "{\"priority\":6}").await;
+    session.deploy("child", "{}").await;
+    let lane = || vec![Lane { name: "key/1".to_owned(), capacity: 1 }];
+    session.request(NewRun { key: Some("order-1".to_owned()), lanes: lane(), ..new(1) }).await;
+    session.request(NewRun { lanes: lane(), ..new(2) }).await;
+    session.request(NewRun { not_before: at(90_000), ..new(3) }).await;
+    let debounce = Some(DebounceTerms { key: "d".to_owned(), wait_millis: 1_000, max_wait_millis: 5_000 });
+    session.request(NewRun { terms: AdmissionTerms { debounce, ..AdmissionTerms::default() }, ..new(4) }).await;
+    session.request(NewRun { priority: 9, input: Bytes::from(vec![b' '; 9_000]), ..new(5) }).await;
+    session.request(NewRun { priority: 1, labels: vec![("team".to_owned(), "blue".to_owned())], ..new(6) }).await;
+    session.publish(1, Some("event-1"), Bytes::from_static(b"1")).await;
+    session.publish(2, None, Bytes::from(vec![b' '; 9_000])).await;
+}
+
+/// A commit with one effect of each kind, of a run that is suspended by it.
+async fn suspend(session: &Session) {
+    let running = session.admit().await;
+    let wait = Wait { any_of: vec![WaitCondition::Signal("paid".to_owned())], all: false, until: Some(at(80_000)) };
+    let mut commit = session.of(&running, RunEvent::Suspended);
+    commit.run.waiting_for = Some(wait);
+    commit.run.journal_entries = 2;
+    commit.writes = vec![
+        StateWrite { key: "orders/1".to_owned(), value: Some(Bytes::from_static(b"paid")) },
+        StateWrite { key: "orders/long".to_owned(), value: Some(Bytes::from(vec![7; 9_000])) },
+    ];
+    commit.postings = vec![NewPosting { entry: entry(&running) }];
+    commit.logs = vec![LogLine {
+        seq: 0,
+        at: at(11),
+        attempt: 1,
+        level: LogLevel::Info,
+        message: "counted".to_owned(),
+        fields: vec![("n".to_owned(), "1".to_owned())],
+    }];
+    let part = FailedPart::Step { path: "charge".to_owned(), attempt: 1 };
+    commit.failures =
+        vec![FailureRecord { at: at(12), attempt: 1, part, failure: Failure::retryable("declined", "no") }];
+    commit.journal =
+        Some(JournalChange { from: 0, chunks: vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")] });
+    commit.head = Some(Bytes::from_static(b"head"));
+    let trigger = Trigger { kind: TriggerKind::Parent, parent: Some(running.id), ..Trigger::default() };
+    let child = |number, detached| NewRun {
+        deployment: "child".parse().unwrap(),
+        revision: Revision::new(1),
+        trigger: trigger.clone(),
+        detached,
+        ..new(number)
+    };
+    commit.starts = vec![child(20, false), child(21, true)];
+    let payload = Bytes::from_static(b"true");
+    commit.signals = vec![NewSignal { to: run(20), name: "go".to_owned(), payload, key: Some("s-1".to_owned()) }];
+    let (id, topic) = (EventId::new(at(2), 3), "orders.paid".parse().unwrap());
+    commit.events = vec![NewEvent { id, topic, payload: Bytes::from_static(b"{}") }];
+    session.commit(commit).await;
+}
+
+fn entry(of: &Run) -> LedgerEntry {
+    let leg = |account: &str, minor_units| LedgerLeg { account: account.to_owned(), minor_units };
+    LedgerEntry {
+        id: format!("{}-00001", of.id),
+        stream: of.deployment.clone(),
+        run: of.id,
+        external_id: "sale-1".to_owned(),
+        kind: "sale".to_owned(),
+        minor_units: 1_999,
+        currency: "EUR".to_owned(),
+        net_revenue: 1_999,
+        occurred_at: at(1),
+        posted_at: at(2),
+        customer: None,
+        description: String::new(),
+        metadata: "null".to_owned(),
+        legs: vec![leg("receivable", 1_999), leg("revenue", -1_999)],
+        fingerprint: [9; 16],
+    }
+}
+
+/// Runs that succeed, are parked, keep running, or are first stored when they end.
+async fn end(session: &Session) {
+    let succeeded = session.admit().await;
+    let mut commit = session.of(&succeeded, RunEvent::Succeeded);
+    commit.output = Some(Bytes::from_static(b"[1]"));
+    commit.watermark = Some(at(15));
+    session.commit(commit).await;
+    let failure = Failure::new("no-luck", "it failed");
+    let parked = session.admit().await;
+    let mut commit = session.of(&parked, RunEvent::Parked(failure.clone()));
+    commit.failures = vec![FailureRecord { at: at(20), attempt: 1, part: FailedPart::Attempt, failure }];
+    session.commit(commit).await;
+    let fresh = NewRun { key: Some("fresh-1".to_owned()), ..new(30) };
+    let claimed = RunEvent::Claimed(session.owner.clone());
+    let started = Run { state: fresh.to_run().state.next(claimed).unwrap(), started_at: Some(at(0)), ..fresh.to_run() };
+    let mut commit = session.of(&started, RunEvent::Succeeded);
+    commit.begins = CommitStart::Fresh { input: fresh.input.clone() };
+    commit.output = Some(Bytes::from_static(b"null"));
+    session.commit(commit).await;
+    let child = "child".parse().unwrap();
+    assert_eq!(session.store.claim(&session.owner, &child, 1, at(10)).await.unwrap().len(), 1);
+}
+
+/// A late firing that queues, a delivery, a replay, a manual state edit, a signal and zone marks.
+async fn steer(session: &Session) {
+    let store = &session.store;
+    let trigger = |nominal: Timestamp| Trigger {
+        kind: TriggerKind::Schedule,
+        name: Some("nightly".to_owned()),
+        at: Some(nominal),
+        ..Trigger::default()
+    };
+    let firing = |number, nominal| NewFiring { run: NewRun { trigger: trigger(nominal), ..new(number) }, late: true };
+    let firing = FiringCommit {
+        deployment: "shop".parse().unwrap(),
+        name: "nightly".parse().unwrap(),
+        revision: Revision::new(2),
+        at: at(60_000),
+        through: at(120_000),
+        next: Some(at(180_000).into()),
+        firings: vec![firing(40, at(60_000)), firing(41, at(120_000))],
+        overlap: Overlap::QueueAll,
+        queue: 100,
+        missed: Some(Times { first: at(10_000), last: at(20_000), count: 2, more: true }),
+    };
+    assert!(store.fire(firing, at(125_000)).await.unwrap().is_some());
+    let subscription = store.subscription(&"shop".parse().unwrap(), &"orders".parse().unwrap()).await.unwrap().unwrap();
+    let topic = "orders.new".parse().unwrap();
+    let behind = store.behind(&subscription.deployment, &subscription.name, &topic).await.unwrap().unwrap();
+    let delivery = crate::records::DeliveryCommit {
+        deployment: subscription.deployment.clone(),
+        subscription: subscription.name.clone(),
+        revision: Revision::new(2),
+        topic,
+        from: behind.position,
+        to: behind.position + 2,
+        runs: vec![NewRun { trigger: Trigger { kind: TriggerKind::Event, ..Trigger::default() }, ..new(50) }],
+        last: at(1),
+    };
+    assert!(store.deliver(delivery).await.unwrap());
+    let task = Task::Replay {
+        deployment: subscription.deployment,
+        subscription: subscription.name,
+        since: at(0),
+        until: None,
+    };
+    store.begin_replay(Operation::new("op-1", task, at(30))).await.unwrap();
+    let edit = StateEdit {
+        deployment: "child".parse().unwrap(),
+        key: "k".to_owned(),
+        value: Some(Bytes::from_static(b"v")),
+        expected: None,
+        now: at(31),
+    };
+    store.edit_state(edit).await.unwrap();
+    let payload = Bytes::from_static(b"{}");
+    let signal = NewSignal { to: run(3), name: "paid".to_owned(), payload, key: Some("outside".to_owned()) };
+    store.signal(signal, at(32)).await.unwrap();
+    store.put_zone_marks([("Europe/Berlin".to_owned(), 5)].into()).await.unwrap();
+    store
+        .announce(crate::records::FeedEvent::ClockSetBack { back_millis: 1, schedules: 2, until: at(33) }, at(33))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn every_row_keeps_its_key_and_bytes() {
+    let session = Session::begin().await;
+    queue(&session).await;
+    suspend(&session).await;
+    end(&session).await;
+    steer(&session).await;
+    let mut text = String::new();
+    let mut tables = ALL.to_vec();
+    tables.sort_by_key(|table| table.id);
+    for table in tables {
+        let rows = session.rows(table, &mut text);
+        // Rows exist only during a deletion or a large cancellation, or in old folders.
+        let may_be_empty = [PURGES.id, UNNAMED.id, CANCELS.id].contains(&table.id);
+        assert!(rows > 0 || may_be_empty, "no row in {}", table.name);
+    }
+    golden("session.txt", &text);
+}
+
+/// The cancellation of more children than one commit reaches stores its progress.
+#[tokio::test]
+async fn the_note_of_a_cancellation_keeps_its_bytes() {
+    let session = Session::begin().await;
+    session.deploy("shop", "{}").await;
+    session.deploy("child", "{}").await;
+    session.request(NewRun { revision: Revision::new(1), ..new(1) }).await;
+    let parent = session.admit().await;
+    let mut commit = RunCommit::of(session.owner.clone(), parent.clone(), at(20));
+    let trigger = Trigger { kind: TriggerKind::Parent, parent: Some(parent.id), ..Trigger::default() };
+    let child = |number| NewRun { deployment: "child".parse().unwrap(), trigger: trigger.clone(), ..new(number) };
+    commit.starts = (100..400).map(child).collect();
+    session.commit(commit).await;
+    session.store.request_cancel(parent.id, true, at(30)).await.unwrap();
+    let mut text = String::new();
+    assert_eq!(session.rows(CANCELS, &mut text), 1);
+    golden("cancels.txt", &text);
+}

@@ -1,0 +1,236 @@
+//! The ledger: immutable entries, and the totals that are written together with them.
+
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, Timestamp};
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::decode;
+use super::read_tx::{ReadTx, prefix_range};
+use super::tables::{ACCOUNTS, ENTRIES, ENTRIES_BY_STREAM, EXTERNAL_IDS, STREAMS, at, name_of, under};
+use super::write_tx::WriteTx;
+use crate::error::StoreError;
+use crate::records::{
+    AccountTotal, ExternalId, FeedEvent, LedgerCheck, LedgerEntry, NewPosting, Page, PageRequest, StreamTotal, Version,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Entries that are read in one go.
+const BATCH: usize = 512;
+/// Differences that a check names.
+const PROBLEMS: usize = 100;
+
+#[derive(Serialize, Deserialize)]
+struct PostingRecord {
+    posting: String,
+    fingerprint: [u8; 16],
+    version: Version,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct RevenueRecord {
+    net_revenue: i128,
+    entries: u64,
+}
+
+pub(super) fn external_id(store: &impl ReadTx, stream: &DeploymentName, id: &str) -> Result<ExternalId> {
+    let posted: Option<PostingRecord> = store.record(EXTERNAL_IDS, &under(stream.as_str(), id.as_bytes()))?;
+    Ok(posted.map_or(
+        ExternalId { posting: None, fingerprint: [0; 16], version: Version::ABSENT },
+        |PostingRecord { posting, fingerprint, version }| ExternalId { posting: Some(posting), fingerprint, version },
+    ))
+}
+
+pub(super) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosting], now: Timestamp) -> Result<()> {
+    let mut sums: Vec<(String, u64, i64)> = Vec::new();
+    for NewPosting { entry } in postings {
+        let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
+        if sum != 0 || entry.stream != run.deployment || entry.run != run.id {
+            return Err(StoreError::IllegalTransition(format!("entry {} is no entry of this run", entry.id)));
+        }
+        let entry = LedgerEntry { posted_at: now, ..entry.clone() };
+        let stream = entry.stream.as_str();
+        let posted = PostingRecord {
+            posting: entry.id.clone(),
+            fingerprint: entry.fingerprint,
+            version: Version(commit.position()),
+        };
+        commit.put_record(EXTERNAL_IDS, &under(stream, entry.external_id.as_bytes()), &posted)?;
+        commit.put_record(ENTRIES, entry.id.as_bytes(), &entry)?;
+        commit.put_record(
+            ENTRIES_BY_STREAM,
+            &under(stream, &at(entry.occurred_at, entry.id.as_bytes())),
+            &(&entry.currency, entry.net_revenue),
+        )?;
+        for leg in &entry.legs {
+            let key = under(stream, &under(&leg.account, entry.currency.as_bytes()));
+            let balance: i128 = commit.record(ACCOUNTS, &key)?.unwrap_or_default();
+            commit.put_record(ACCOUNTS, &key, &balance.saturating_add(leg.minor_units.into()))?;
+        }
+        let key = under(stream, entry.currency.as_bytes());
+        let mut earned: RevenueRecord = commit.record(STREAMS, &key)?.unwrap_or_default();
+        earned.net_revenue = earned.net_revenue.saturating_add(entry.net_revenue.into());
+        earned.entries += 1;
+        commit.put_record(STREAMS, &key, &earned)?;
+        match sums.iter_mut().find(|(currency, ..)| *currency == entry.currency) {
+            Some((_, entries, net)) => {
+                *entries += 1;
+                *net = net.saturating_add(entry.net_revenue);
+            }
+            None => sums.push((entry.currency.clone(), 1, entry.net_revenue)),
+        }
+    }
+    for (currency, entries, net_revenue) in sums {
+        let (stream, run) = (run.deployment.clone(), run.id);
+        commit.announce(now, &FeedEvent::Posted { stream, run, currency, entries, net_revenue })?;
+    }
+    Ok(())
+}
+
+pub(super) fn entries(
+    store: &impl ReadTx,
+    stream: Option<&DeploymentName>,
+    page: &PageRequest,
+) -> Result<Page<LedgerEntry>> {
+    let Some(stream) = stream else {
+        return store.page(ENTRIES, &[], true, page)?.try_map(|(_, bytes)| decode(ENTRIES, &bytes));
+    };
+    let prefix = under(stream.as_str(), &[]);
+    store.page(ENTRIES_BY_STREAM, &prefix, true, page)?.try_map(|(key, _)| {
+        let id = key.get(prefix.len() + 8..).unwrap_or_default();
+        store.record(ENTRIES, id)?.ok_or_else(|| StoreError::Damaged {
+            what: format!("ledger entry {} is missing", String::from_utf8_lossy(id)),
+        })
+    })
+}
+
+pub(super) fn revenue(
+    store: &impl ReadTx,
+    stream: &DeploymentName,
+    start: Timestamp,
+    end: Timestamp,
+) -> Result<Vec<StreamTotal>> {
+    let mut totals: Vec<StreamTotal> = Vec::new();
+    let range = under(stream.as_str(), &at(start, &[]))..under(stream.as_str(), &at(end, &[]));
+    each(store, ENTRIES_BY_STREAM, range, |_, bytes| {
+        let (currency, net): (String, i64) = decode(ENTRIES_BY_STREAM, bytes)?;
+        let found = totals.iter().position(|total| total.currency == currency);
+        let at = found.unwrap_or_else(|| {
+            totals.push(StreamTotal { stream: stream.clone(), currency, net_revenue: 0, entries: 0 });
+            totals.len() - 1
+        });
+        totals[at].net_revenue += i128::from(net);
+        totals[at].entries += 1;
+        Ok(())
+    })?;
+    totals.sort_by(|a, b| a.currency.cmp(&b.currency));
+    Ok(totals)
+}
+
+pub(super) fn stream_totals(store: &impl ReadTx) -> Result<Vec<StreamTotal>> {
+    let mut totals = Vec::new();
+    each(store, STREAMS, prefix_range(&[]), |key, bytes| {
+        let (stream, currency) = two(key)?;
+        let RevenueRecord { net_revenue, entries } = decode(STREAMS, bytes)?;
+        totals.push(StreamTotal { stream, currency: currency.to_owned(), net_revenue, entries });
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
+pub(super) fn account_totals(store: &impl ReadTx, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>> {
+    let mut totals = Vec::new();
+    let prefix = stream.map(|stream| under(stream.as_str(), &[])).unwrap_or_default();
+    each(store, ACCOUNTS, prefix_range(&prefix), |key, bytes| {
+        let (stream, rest) = two(key)?;
+        let (account, currency) = rest.split_once('\0').unwrap_or((rest, ""));
+        let minor_units = decode(ACCOUNTS, bytes)?;
+        totals.push(AccountTotal { stream, account: account.into(), currency: currency.into(), minor_units });
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
+/// Adds up every entry and compares with the totals beside them.
+pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
+    use std::collections::BTreeMap;
+    let mut found = LedgerCheck::default();
+    let mut accounts: BTreeMap<(DeploymentName, String, String), i128> = BTreeMap::new();
+    let mut streams: BTreeMap<(DeploymentName, String), RevenueRecord> = BTreeMap::new();
+    let mut problems = Vec::new();
+    each(store, ENTRIES, prefix_range(&[]), |_, bytes| {
+        let entry: LedgerEntry = decode(ENTRIES, bytes)?;
+        found.entries += 1;
+        let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
+        if sum != 0 {
+            problems.push(format!("the legs of entry {} sum to {sum} and not to zero", entry.id));
+        }
+        let known = external_id(store, &entry.stream, &entry.external_id)?;
+        if known.posting.as_deref() != Some(entry.id.as_str()) {
+            problems.push(format!("entry {} is not what its external id `{}` names", entry.id, entry.external_id));
+        }
+        for leg in entry.legs {
+            *accounts.entry((entry.stream.clone(), leg.account, entry.currency.clone())).or_default() +=
+                i128::from(leg.minor_units);
+        }
+        let earned = streams.entry((entry.stream, entry.currency)).or_default();
+        earned.net_revenue += i128::from(entry.net_revenue);
+        earned.entries += 1;
+        Ok(())
+    })?;
+    for total in account_totals(store, None)? {
+        found.totals += 1;
+        let sum = accounts.remove(&(total.stream.clone(), total.account.clone(), total.currency.clone()));
+        if sum.unwrap_or_default() != total.minor_units {
+            problems.push(format!(
+                "account {} of {} holds {} {}, its entries sum to {}",
+                total.account,
+                total.stream,
+                total.minor_units,
+                total.currency,
+                sum.unwrap_or_default()
+            ));
+        }
+    }
+    problems.extend(accounts.keys().map(|(stream, account, _)| format!("account {account} of {stream} has no total")));
+    for total in stream_totals(store)? {
+        found.totals += 1;
+        let earned = streams.remove(&(total.stream.clone(), total.currency.clone())).unwrap_or_default();
+        if earned != (RevenueRecord { net_revenue: total.net_revenue, entries: total.entries }) {
+            problems.push(format!(
+                "stream {} shows {} {} in {} entries, its entries sum to {} in {}",
+                total.stream, total.net_revenue, total.currency, total.entries, earned.net_revenue, earned.entries
+            ));
+        }
+    }
+    problems.extend(streams.keys().map(|(stream, currency)| format!("stream {stream} has no total in {currency}")));
+    problems.truncate(PROBLEMS);
+    found.problems = problems;
+    Ok(found)
+}
+
+/// Visits every key of a range, in order, a batch at a time.
+fn each(
+    store: &impl ReadTx,
+    table: crate::kv::Table,
+    mut range: std::ops::Range<Vec<u8>>,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    while range.start < range.end {
+        let batch = store.range(table, range.clone(), false, BATCH)?;
+        let Some((last, _)) = batch.last() else { break };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (key, bytes) in &batch {
+            visit(key, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn two(key: &[u8]) -> Result<(DeploymentName, &str)> {
+    let damaged = || StoreError::Damaged { what: "a key of the ledger cannot be read".into() };
+    let name = name_of(key).ok_or_else(damaged)?;
+    let rest = std::str::from_utf8(&key[name.as_str().len() + 1..]).map_err(|_| damaged())?;
+    Ok((name, rest))
+}

@@ -1,0 +1,77 @@
+//! Operations, as far as they have come.
+
+use tidemill_core::Timestamp;
+
+use super::codec::decode;
+use super::read_tx::{ReadTx, prefix_range};
+use super::tables::OPERATIONS;
+use super::write_tx::WriteTx;
+use crate::embedded::topics::replay;
+use crate::error::StoreError;
+use crate::records::{Operation, OperationState, Page, PageRequest};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The longest id, in bytes.
+const ID: usize = 63;
+
+pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<()> {
+    if operation.id.is_empty() || operation.id.len() > ID {
+        return Err(StoreError::TooLarge(format!("an operation's id has 1 to {ID} bytes")));
+    }
+    commit.put_record(OPERATIONS, operation.id.as_bytes(), operation)
+}
+
+/// Writes how far one has come. What was cancelled between its look and this commit stays cancelled, and counts what was done.
+pub(super) fn move_on(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
+    let moved = match get(commit, &operation.id)? {
+        Some(stored) if stored.state == OperationState::Done => return Ok(stored),
+        Some(stored) if stored.state == OperationState::Cancelled => {
+            Operation { state: stored.state, ended_at: stored.ended_at, cursor: None, ..operation }
+        }
+        _ => operation,
+    };
+    put(commit, &moved)?;
+    Ok(moved)
+}
+
+/// Cancels one that runs.
+pub(super) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> Result<Operation> {
+    let stored = get(commit, id)?;
+    let stored = stored.ok_or_else(|| StoreError::NotFound { kind: "operation", name: id.to_owned() })?;
+    if stored.state != OperationState::Running {
+        return Ok(stored);
+    }
+    let cancelled = Operation { state: OperationState::Cancelled, cursor: None, ended_at: Some(now), ..stored };
+    replay::forget(commit, id)?;
+    put(commit, &cancelled)?;
+    Ok(cancelled)
+}
+
+/// Writes one, unless there is one of its id.
+pub(super) fn add(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
+    match get(commit, &operation.id)? {
+        Some(there) => Ok(there),
+        None => put(commit, &operation).map(|()| operation),
+    }
+}
+
+pub(super) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {
+    store.record(OPERATIONS, id.as_bytes())
+}
+
+/// All operations.
+pub(super) fn all(store: &impl ReadTx) -> Result<Vec<Operation>> {
+    let found = store.range(OPERATIONS, prefix_range(&[]), false, usize::MAX)?;
+    found.iter().map(|(_, bytes)| decode(OPERATIONS, bytes)).collect()
+}
+
+/// Those that run.
+pub(super) fn open(store: &impl ReadTx) -> Result<Vec<Operation>> {
+    Ok(all(store)?.into_iter().filter(|operation| operation.state == OperationState::Running).collect())
+}
+
+/// A page of them, by id.
+pub(super) fn list(store: &impl ReadTx, page: &PageRequest) -> Result<Page<Operation>> {
+    store.page(OPERATIONS, &[], false, page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
+}

@@ -1,0 +1,135 @@
+//! Runs that wait for a person: one list of them all, written with the commit that parks a run or takes it up again. A cancelled
+//! run that could not undo what it did is on it too, until it is dismissed or forgotten.
+
+use std::collections::BTreeMap;
+
+use tidemill_core::run::{Run, RunState};
+use tidemill_core::{DeploymentName, Failure, RunId, Timestamp};
+
+use crate::embedded::codec::decode;
+use crate::embedded::read_tx::{ReadTx, prefix_range};
+use crate::embedded::runs::{failures, record};
+use crate::embedded::tables::{PARKED, run_at_end};
+use crate::embedded::write_tx::WriteTx;
+use crate::error::StoreError;
+use crate::records::{Page, PageRequest, ParkRecord, ParkedFilter, ParkedGroup, ParkedRun, RunFilter};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Entries that one look of a list takes at a time,
+const BATCH: usize = 1_000;
+/// and that one page passes over at most.
+const LOOK_AT: usize = 20_000;
+
+/// The failure for which a run waits for a person, or that ended it.
+pub(crate) fn failure(store: &impl ReadTx, run: &Run) -> Result<Option<Failure>> {
+    match &run.state {
+        RunState::Cancelled => failures::of_cancellation(store, run.id),
+        state => Ok(state.failure().cloned()),
+    }
+}
+
+/// Enters a run that waits for a person from now on, with the code of its failure, and takes out one that did.
+pub(crate) fn keep(
+    commit: &mut WriteTx<'_, '_>,
+    before: Option<&Run>,
+    run: &Run,
+    code: Option<&String>,
+    now: Timestamp,
+) -> Result<()> {
+    if let (RunState::Parked(_) | RunState::Cancelled, Some(code)) = (&run.state, code) {
+        let entry = ParkRecord { deployment: run.deployment.clone(), code: code.clone(), since: now };
+        commit.put_record(PARKED, &run.id.to_bytes(), &entry)?;
+    } else if before.is_some_and(|before| matches!(before.state, RunState::Parked(_))) {
+        commit.delete(PARKED, &run.id.to_bytes());
+    }
+    Ok(())
+}
+
+/// Takes a cancelled run off the list. Says whether it was on it.
+pub(crate) fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
+    let cancelled = record::existing(commit, id)?.run.state == RunState::Cancelled;
+    let listed = cancelled && commit.bytes(PARKED, &id.to_bytes())?.is_some();
+    if listed {
+        commit.delete(PARKED, &id.to_bytes());
+    }
+    Ok(listed)
+}
+
+/// Whether a filter of runs means parked ones alone, which are listed here.
+pub(crate) fn alone(filter: &RunFilter) -> bool {
+    filter.states.as_slice() == ["parked"]
+}
+
+/// Whether what is listed of a run can fit a filter, so that its record is worth a look.
+pub(crate) fn may_fit(bytes: &[u8], filter: &RunFilter) -> Result<bool> {
+    let entry: ParkRecord = decode(PARKED, bytes)?;
+    Ok(fits(&entry, filter.deployment.as_ref(), &filter.codes))
+}
+
+fn fits(entry: &ParkRecord, deployment: Option<&DeploymentName>, codes: &[String]) -> bool {
+    deployment.is_none_or(|name| entry.deployment == *name) && (codes.is_empty() || codes.contains(&entry.code))
+}
+
+/// Those that the filter means, the newest run first. A page ends early where many were passed over to find few.
+pub(crate) fn list(store: &impl ReadTx, filter: &ParkedFilter, page: &PageRequest) -> Result<Page<ParkedRun>> {
+    let mut range = prefix_range(&[]);
+    if let Some(cursor) = &page.cursor {
+        range.end = range.end.min(cursor.clone());
+    }
+    let (mut found, mut looked_at) = (Page::default(), 0);
+    while range.start < range.end {
+        let batch = store.range(PARKED, range.clone(), true, BATCH)?;
+        let Some((last, _)) = batch.last() else { break };
+        range.end = last.to_vec();
+        for (key, bytes) in &batch {
+            looked_at += 1;
+            let why: ParkRecord = decode(PARKED, bytes)?;
+            if fits(&why, filter.deployment.as_ref(), &filter.codes) {
+                found.items.push(ParkedRun { run: run(key)?, why });
+            }
+            if found.items.len() == page.limit.max(1) || looked_at == LOOK_AT {
+                let rest = range.start.clone()..key.to_vec();
+                let more = !store.range(PARKED, rest, true, 1)?.is_empty();
+                found.next = more.then(|| key.to_vec());
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn run(key: &[u8]) -> Result<RunId> {
+    run_at_end(key).ok_or_else(|| StoreError::Damaged { what: "a key of table parked-runs is too short".into() })
+}
+
+/// All that the filter means, counted by deployment and code; the largest group first.
+pub(crate) fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>> {
+    let mut groups: BTreeMap<(DeploymentName, String), ParkedGroup> = BTreeMap::new();
+    let mut range = prefix_range(&[]);
+    loop {
+        let batch = store.range(PARKED, range.clone(), false, BATCH)?;
+        let Some((last, _)) = batch.last() else { break };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (_, bytes) in &batch {
+            let entry: ParkRecord = decode(PARKED, bytes)?;
+            if !fits(&entry, filter.deployment.as_ref(), &filter.codes) {
+                continue;
+            }
+            let ParkRecord { deployment, code, since } = entry;
+            let group = groups.entry((deployment.clone(), code.clone())).or_insert(ParkedGroup {
+                deployment,
+                code,
+                runs: 0,
+                oldest: since,
+                newest: since,
+            });
+            group.runs += 1;
+            group.oldest = group.oldest.min(since);
+            group.newest = group.newest.max(since);
+        }
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.runs));
+    Ok(groups)
+}

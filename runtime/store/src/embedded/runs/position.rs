@@ -1,0 +1,60 @@
+//! Where a run stands among others, for whoever asks why it does not go on.
+
+use tidemill_core::RunId;
+use tidemill_core::run::RunState;
+
+use crate::embedded::read_tx::ReadTx;
+use crate::embedded::runs::record;
+use crate::embedded::runs::record::RunRecord;
+use crate::embedded::runs::{claim, debounce, index, lanes};
+use crate::embedded::schedules::queue;
+use crate::embedded::tables::{DELAYED, READY, at, ready, under};
+use crate::error::StoreError;
+use crate::records::{QueueKind, QueuePosition};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Runs of a lane, and of those before a turn, that are named.
+const NAMED: usize = 10;
+
+pub(crate) fn of(store: &impl ReadTx, id: RunId, most: usize) -> Result<Option<QueuePosition>> {
+    let Some(kept) = record::kept(store, id)? else { return Ok(None) };
+    let listed = listed(store, &kept, most)?;
+    let mut in_lanes = Vec::with_capacity(kept.run.lanes.len());
+    for (place, lane) in kept.run.lanes.iter().enumerate() {
+        let view = lanes::view(store, &kept.run.deployment, &lane.name, NAMED)?;
+        in_lanes.push((lane.clone(), lanes::is_in(&kept, place), view));
+    }
+    let queued = index::queued(store, &kept.run.deployment)?;
+    let starts = claim::starts(store, &kept.run.deployment)?;
+    let turn_after =
+        if matches!(listed, QueueKind::Turn(_)) { queue::before(store, &kept, NAMED)? } else { Vec::new() };
+    let gathers = debounce::gathers(&kept);
+    Ok(Some(QueuePosition { gathers, run: kept.run, listed, lanes: in_lanes, turn_after, queued, starts }))
+}
+
+fn listed(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<QueueKind> {
+    let run = &kept.run;
+    let due = match &run.state {
+        RunState::Queued { not_before } => Some(*not_before),
+        RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
+        _ => return Ok(QueueKind::Nowhere),
+    };
+    if let Some(before) = queue::ahead(store, kept, most)? {
+        return Ok(QueueKind::Turn(before));
+    }
+    if let Some((place, before)) = lanes::waits(store, kept, most)? {
+        return Ok(QueueKind::Lane(place, before));
+    }
+    if let Some(due) = due
+        && store.bytes(DELAYED, &at(due, &run.id.to_bytes()))?.is_some()
+    {
+        return Ok(QueueKind::Delayed(due));
+    }
+    let key = ready(run);
+    if store.bytes(READY, &key)?.is_none() {
+        return Ok(QueueKind::Nowhere);
+    }
+    let before = store.range(READY, under(run.deployment.as_str(), &[])..key, false, most)?;
+    Ok(QueueKind::Ready(before.len()))
+}

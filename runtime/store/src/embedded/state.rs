@@ -1,0 +1,135 @@
+//! A deployment's state: values with the commit that wrote them.
+
+use tidemill_core::DeploymentName;
+use tidemill_core::limits::STATE_PAGE_BYTES;
+
+use super::EmbeddedStore;
+use super::read_tx::{ReadTx, prefix_range};
+use super::runs::no_deployment;
+use super::tables::{DEPLOYMENTS, STATE, under};
+use super::value::{self, ValueRef};
+use super::write_tx::WriteTx;
+use crate::error::StoreError;
+use crate::records::{FeedEvent, ScanPage, ScanRequest, StateEdit, StateEditResult, StateWrite, Version};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+pub(super) fn get(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<(Option<ValueRef>, Version)> {
+    match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
+        None => Ok((None, Version::ABSENT)),
+        Some(bytes) => {
+            let (value, version) = split(&bytes)?;
+            Ok((Some(value), version))
+        }
+    }
+}
+
+/// The version alone, without a copy of the value.
+pub(super) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<Version> {
+    match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
+        None => Ok(Version::ABSENT),
+        Some(bytes) => Ok(split(&bytes)?.1),
+    }
+}
+
+/// The entries of a scan, their values where they lie.
+#[derive(Default)]
+pub(super) struct ScanRows {
+    pub(super) entries: Vec<(String, ValueRef, Version)>,
+    pub(super) more: bool,
+}
+
+pub(super) fn scan(store: &impl ReadTx, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanRows> {
+    let mut range = prefix_range(&under(deployment.as_str(), request.prefix.as_bytes()));
+    if let Some(after) = &request.after {
+        let mut start = under(deployment.as_str(), after.as_bytes());
+        start.push(0);
+        range.start = range.start.max(start);
+    }
+    let mut page = ScanRows::default();
+    let mut bytes = 0;
+    while range.start < range.end {
+        let batch = store.range(STATE, range.clone(), false, (request.limit + 1 - page.entries.len()).min(64))?;
+        let Some((last, _)) = batch.last() else { break };
+        range.start = [last.as_ref(), &[0]].concat();
+        for (key, stored) in &batch {
+            let name = &key[deployment.as_str().len() + 1..];
+            let (value, version) = split(stored)?;
+            let size = name.len() + value.len();
+            if page.entries.len() >= request.limit || (bytes + size > STATE_PAGE_BYTES && !page.entries.is_empty()) {
+                page.more = true;
+                return Ok(page);
+            }
+            bytes += size;
+            let name = std::str::from_utf8(name)
+                .map_err(|_| StoreError::Damaged { what: "a key of table state is no text".into() })?;
+            page.entries.push((name.to_owned(), value, version));
+        }
+    }
+    Ok(page)
+}
+
+pub(super) fn write(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, write: &StateWrite) -> Result<()> {
+    let key = under(deployment.as_str(), write.key.as_bytes());
+    match &write.value {
+        None => commit.delete_held(Some(deployment), STATE, &key),
+        Some(value) => {
+            let version = commit.position().to_le_bytes();
+            commit.put_held(Some(deployment), STATE, &key, &version, value)
+        }
+    }
+}
+
+/// Changes a value outside of any run.
+pub(super) fn edit(commit: &mut WriteTx<'_, '_>, edit: &StateEdit) -> Result<StateEditResult> {
+    let StateEdit { deployment, key, value, expected, now } = edit;
+    if commit.bytes(DEPLOYMENTS, deployment.as_str().as_bytes())?.is_none() {
+        return Err(no_deployment(deployment));
+    }
+    let before = version(commit, deployment, key)?;
+    if expected.is_some_and(|expected| expected != before) {
+        return Err(StoreError::ValueChanged { present: before });
+    }
+    if value.is_none() && before == Version::ABSENT {
+        return Err(StoreError::NotFound { kind: "state key", name: key.clone() });
+    }
+    write(commit, deployment, &StateWrite { key: key.clone(), value: value.clone() })?;
+    let after = if value.is_some() { Version(commit.position()) } else { Version::ABSENT };
+    let event = FeedEvent::State {
+        deployment: deployment.clone(),
+        key: key.clone(),
+        change: if value.is_some() { "set" } else { "deleted" }.into(),
+        bytes: value.as_ref().map_or(0, |value| value.len() as u64),
+        before: before.0,
+        after: after.0,
+    };
+    commit.announce(*now, &event)?;
+    Ok(StateEditResult { version: after, existed: before != Version::ABSENT })
+}
+
+fn split(stored: &[u8]) -> Result<(ValueRef, Version)> {
+    let (value, version) = value::read(STATE, stored, 8)?;
+    let version = version
+        .first_chunk()
+        .ok_or_else(|| StoreError::Damaged { what: "a value of table state is too short".into() })?;
+    Ok((value, Version(u64::from_le_bytes(*version))))
+}
+
+/// A page of a deployment's state with its values.
+pub(super) async fn page(
+    store: &EmbeddedStore,
+    deployment: &DeploymentName,
+    request: &ScanRequest,
+) -> Result<ScanPage> {
+    let lease = store.lease();
+    let ScanRows { entries, more } = scan(&store.kv.view(), deployment, request)?;
+    let mut held = Vec::with_capacity(entries.len());
+    let mut keys = Vec::with_capacity(entries.len());
+    for (key, value, version) in entries {
+        held.push(value);
+        keys.push((key, version));
+    }
+    let values = store.values(lease, held).await?;
+    let entries = keys.into_iter().zip(values).map(|((key, version), value)| (key, value, version)).collect();
+    Ok(ScanPage { entries, more })
+}

@@ -1,0 +1,262 @@
+//! The tables of the embedded store and how their keys are built.
+//!
+//! A `resident` table has at most a few records for each deployment, which nearly every commit changes: it is held in memory.
+//!
+//! Names hold no NUL, so `name NUL rest` sorts by name and then by the rest, and one name's keys are one range.
+
+use tidemill_core::run::Run;
+use tidemill_core::{DeploymentName, RunId, Timestamp};
+
+use crate::kv::Table;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident = $kind:ident $id:literal, $tree:literal;)*) => {
+        $($(#[$doc])* pub(super) const $name: Table = Table::$kind($id, $tree);)*
+        /// Every table, as the embedded store is opened with. Ids never change their meaning.
+        pub(super) const ALL: &[Table] = &[$($name),*];
+    };
+}
+
+tables! {
+    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone;
+    /// `zones` → marks of time zones' rules.
+    META = new 1, "meta";
+    /// digest → component.
+    COMPONENTS = new 2, "components";
+    /// module NUL version → module version.
+    MODULES = new 3, "modules";
+    /// name → the present revision.
+    DEPLOYMENTS = new 4, "deployments";
+    /// name NUL revision → that revision.
+    REVISIONS = new 5, "revisions";
+    /// name → nothing: a deleted deployment whose state is still being removed.
+    PURGES = new 6, "purges";
+    /// run → run.
+    RUNS = new 7, "runs";
+    /// run → input.
+    INPUTS = new 8, "inputs";
+    /// run → output.
+    OUTPUTS = new 9, "outputs";
+    /// deployment NUL run → nothing.
+    RUNS_BY_DEPLOYMENT = new 10, "runs-by-deployment";
+    /// deployment NUL run → nothing, while the run has not ended.
+    OPEN = new 11, "open-runs";
+    /// deployment NUL (0 where it has begun, else 1) (9 − priority) run → nothing, while it can be claimed.
+    READY = new 12, "ready-runs";
+    /// time run → the key under READY that it gets when due.
+    DELAYED = new 13, "delayed-runs";
+    /// run → the epoch it is running under.
+    RUNNING = new 14, "running-runs";
+    /// deployment NUL schedule NUL (0, or 1 and a ticket where it waits its turn) run → nothing, while the run has neither ended
+    /// nor is parked.
+    FIRINGS = new 15, "firings";
+    /// deployment NUL idempotency key → what it reserved.
+    KEYS = new 16, "idempotency-keys";
+    /// time deployment NUL idempotency key → nothing: when the key is forgotten.
+    KEY_ENDS = new 17, "idempotency-key-ends";
+    /// run first-seq → log lines.
+    LOGS = new 18, "logs";
+    /// deployment NUL schedule → schedule.
+    SCHEDULES = new 19, "schedules";
+    /// time deployment NUL schedule → nothing, where neither is paused.
+    DUE = new 20, "due-schedules";
+    /// stream → where its last successful collection ended.
+    WATERMARKS = new 21, "watermarks";
+    /// deployment NUL key → version and value.
+    STATE = new 22, "state";
+    /// posting → entry.
+    ENTRIES = new 23, "ledger-entries";
+    /// stream NUL time posting → currency and net revenue.
+    ENTRIES_BY_STREAM = new 24, "ledger-entries-by-stream";
+    /// stream NUL external id → posting.
+    EXTERNAL_IDS = new 25, "ledger-external-ids";
+    /// stream NUL account NUL currency → balance.
+    ACCOUNTS = resident 26, "ledger-accounts";
+    /// stream NUL currency → net revenue and number of entries.
+    STREAMS = resident 27, "ledger-streams";
+    /// position → event.
+    FEED = new 28, "feed";
+    /// run chunk → a chunk of its journal.
+    JOURNAL = new 29, "journals";
+    /// run → what its open stretch or step holds.
+    HEADS = new 30, "heads";
+    /// run place → a signal that it has not taken.
+    INBOX = new 31, "inboxes";
+    /// run sender key → nothing: a signal that has come.
+    SIGNAL_KEYS = new 32, "signal-keys";
+    /// parent child → whether the parent has learned for good how the child ended.
+    CHILDREN = new 33, "children";
+    /// parent child → nothing, while the child is not detached and has not ended.
+    OPEN_CHILDREN = new 34, "open-children";
+    /// run → how far the cancellation of its children has come, where they were too many for one commit.
+    CANCELS = new 35, "cancels";
+    /// id → operation.
+    OPERATIONS = new 36, "operations";
+    /// digest → how many records name the file.
+    PAYLOADS = new 37, "payloads";
+    /// digest → when the file lost its last name. Written by earlier versions only; emptied by housekeeping.
+    UNNAMED = new 38, "unnamed-payloads";
+    /// deployment NUL lane → how many are in it and wait, while any is or does.
+    LANES = new 44, "lanes";
+    /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
+    LANE_RUNS = new 45, "lane-runs";
+    /// deployment NUL schedule NUL seen nominal fate → firings that did not go as usual.
+    FIRING_LIST = new 39, "firing-list";
+    /// deployment → how many of its runs are queued, where any is.
+    QUEUED = resident 46, "queued-runs";
+    /// deployment NUL hash → the run that requests with the same debounce key become.
+    DEBOUNCES = new 47, "debounces";
+    /// deployment NUL time run → nothing: a run that began, for as long as a rate may count it.
+    STARTS = new 48, "starts";
+    /// deployment → what its admissions so far mean to the next.
+    TURNS = resident 49, "turns";
+    /// topic → where it begins and ends.
+    TOPICS = new 50, "topics";
+    /// topic NUL position → event.
+    EVENTS = new 51, "events";
+    /// topic NUL idempotency key → the event that it published.
+    EVENT_KEYS = new 52, "event-keys";
+    /// time topic NUL idempotency key → nothing: when the key is forgotten.
+    EVENT_KEY_ENDS = new 53, "event-key-ends";
+    /// deployment NUL subscription → subscription.
+    SUBSCRIPTIONS = new 54, "subscriptions";
+    /// deployment NUL subscription NUL topic → the position of the first event that it has not been given.
+    CURSORS = new 55, "subscription-cursors";
+    /// operation NUL topic → the positions from which and up to which events are to be replayed.
+    REPLAYS = new 56, "replays";
+    /// run → why it waits for a person, while it does: it is parked, or was cancelled and could not undo what it did.
+    PARKED = new 57, "parked-runs";
+    /// deployment → what it keeps, counted.
+    USAGE = resident 70, "usage";
+    /// topic → the deployment whose run began it; of one that an operator began there is none.
+    TOPIC_OWNERS = new 71, "topic-owners";
+    /// run number → a failure.
+    FAILURES = new 74, "failures";
+}
+
+/// `name NUL rest`.
+pub(super) fn under(name: &str, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len() + 1 + rest.len());
+    key.extend_from_slice(name.as_bytes());
+    key.push(0);
+    key.extend_from_slice(rest);
+    key
+}
+
+/// `time rest`, sorting by time.
+pub(super) fn at(time: Timestamp, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(8 + rest.len());
+    key.extend_from_slice(&time.as_millis().to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+/// The key of a run under its deployment.
+pub(super) fn run_of(deployment: &DeploymentName, run: RunId) -> Vec<u8> {
+    under(deployment.as_str(), &run.to_bytes())
+}
+
+/// The key under [`READY`]: who has begun before comes first, then higher priority, then older runs.
+pub(super) fn ready(run: &Run) -> Vec<u8> {
+    let mut rest = [0; 18];
+    rest[0] = u8::from(run.started_at.is_none());
+    rest[1] = 9u8.saturating_sub(run.priority);
+    rest[2..].copy_from_slice(&run.id.to_bytes());
+    under(run.deployment.as_str(), &rest)
+}
+
+/// What stands in [`DELAYED`] for a run that asks for its lanes when it is due.
+pub(super) fn asks(run: &Run) -> Vec<u8> {
+    under(run.deployment.as_str(), &[2])
+}
+
+/// Whether that is what stands there.
+pub(super) fn is_asks(ready: &[u8]) -> bool {
+    ready.iter().position(|byte| *byte == 0).is_some_and(|end| ready.len() == end + 2)
+}
+
+/// Two runs: the key of a child under its parent.
+pub(super) fn pair(parent: RunId, child: RunId) -> Vec<u8> {
+    [parent.to_bytes(), child.to_bytes()].concat()
+}
+
+/// The key of one chunk of a journal.
+pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(20);
+    key.extend_from_slice(&run.to_bytes());
+    key.extend_from_slice(&at.to_be_bytes());
+    key
+}
+
+/// The key of a numbered thing of a run: a signal, a failure, or a chunk of log lines by its first.
+pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    key.extend_from_slice(&run.to_bytes());
+    key.extend_from_slice(&place.to_be_bytes());
+    key
+}
+
+/// The time at the head of a key.
+pub(super) fn time_of(key: &[u8]) -> Option<Timestamp> {
+    key.first_chunk::<8>().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)))
+}
+
+/// The run at the end of a key.
+pub(super) fn run_at_end(key: &[u8]) -> Option<RunId> {
+    key.last_chunk::<16>().map(|bytes| RunId::from_bytes(*bytes))
+}
+
+/// The name before the first NUL of a key.
+pub(super) fn name_of(key: &[u8]) -> Option<DeploymentName> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(&key[..end]).ok()?.parse().ok()
+}
+
+/// The first key behind every key that begins with `prefix`; none where there is no such key.
+pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::NewRun;
+
+    #[test]
+    fn no_two_tables_share_an_id_or_a_name() {
+        for (i, a) in ALL.iter().enumerate() {
+            for b in &ALL[i + 1..] {
+                assert!(a.id != b.id && a.name != b.name, "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_prefix_is_behind_all_that_begins_so() {
+        assert_eq!(behind(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(behind(&[1, 255]), Some(vec![2]));
+        assert_eq!(behind(&[255, 255]), None);
+    }
+
+    #[test]
+    fn ready_runs_sort_by_having_begun_then_priority_and_then_age() {
+        let run = |millis, priority, started_at| {
+            let new =
+                NewRun { id: RunId::new(Timestamp::from_millis(millis), 7), priority, ..crate::embedded::tests::new() };
+            ready(&Run { started_at, ..new.to_run() })
+        };
+        assert!(run(5, 9, None) < run(1, 5, None));
+        assert!(run(1, 5, None) < run(2, 5, None));
+        assert!(run(5, 1, Some(Timestamp::default())) < run(1, 9, None));
+        let key = run(2, 5, None);
+        assert_eq!(run_at_end(&key), Some(RunId::new(Timestamp::from_millis(2), 7)));
+        assert_eq!(name_of(&key), Some(crate::embedded::tests::new().deployment));
+    }
+}

@@ -1,0 +1,108 @@
+//! Checkpoints: the index is made durable up to a group, then the log's header says so, then older segments
+//! are recycled. On a thread of its own; commits go on meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidemill_core::failpoint;
+
+use super::error::{KvError, is_exhaustion};
+use super::index::{self, SyncError};
+use super::log::DIR;
+use super::state::KvState;
+use super::table_checksum::TableSum;
+use crate::kv::commit::mvcc::DurableState;
+use crate::kv::index::rewrite;
+use crate::kv::log::header::LogPoint;
+use crate::kv::log::segment;
+
+/// Makes checkpoints as they fall due, until told to stop. After each it looks whether the index is to be written anew.
+pub(super) fn run(shared: &Arc<KvState>) {
+    while shared.pace.wait(shared.config.checkpoint_every) {
+        if shared.stopped().is_some() {
+            continue;
+        }
+        if let Err(error) = make(shared) {
+            tracing::warn!(code = error.code(), %error, "no checkpoint could be made; the log keeps what it would have covered");
+        }
+        rewrite::begin_if_due(shared);
+    }
+}
+
+/// Makes one checkpoint of all that is in the index now.
+pub(super) fn make(shared: &KvState) -> Result<(), KvError> {
+    let mut checkpointed = shared.lock_checkpointed();
+    let appended = shared.pace.appended();
+    let indexed = shared.versions.indexed();
+    // An index that was just written anew has groups that the writer is still putting into it.
+    if indexed.end.generation <= checkpointed.point.generation {
+        return Ok(());
+    }
+    failpoint::hit("checkpoint/begun");
+    if shared.faulted.load(Ordering::Acquire) {
+        shared.wake_committer();
+        return Err(KvError::Io { what: "the index".to_owned(), message: "it is opened again first".to_owned() });
+    }
+    let reading = shared.index.reading()?;
+    let flushed = shared.spares.lend(|| reading.flush(indexed.end.generation));
+    drop(reading);
+    if let Err(fault) = flushed {
+        shared.faulted.store(true, Ordering::Release);
+        shared.wake_committer();
+        return Err(KvError::from(fault));
+    }
+    failpoint::hit("checkpoint/flushed");
+    let folder = shared.index.folder();
+    shared.spares.lend(|| index::sync_files(&folder, &mut checkpointed.synced)).map_err(|error| {
+        if let SyncError::NotOpened(error) = &error
+            && is_exhaustion(&error.to_string())
+        {
+            return KvError::io("the index's files", error);
+        }
+        let error = KvError::ReadOnly { why: format!("the index could not be made durable: {error}") };
+        shared.stop(error.clone());
+        error
+    })?;
+    failpoint::hit("checkpoint/synced");
+    let point = point(shared, &indexed, checkpointed.point.index);
+    let failed = |error| KvError::io("the log's header could not be written", &error);
+    checkpointed.anchor.write(&point).map_err(failed)?;
+    failpoint::hit("checkpoint/written");
+    let rotated = point.segment != checkpointed.point.segment;
+    checkpointed.point = point;
+    shared.pace.caught_up(appended);
+    if rotated {
+        recycle(shared, checkpointed.point.segment);
+    }
+    Ok(())
+}
+
+/// The point that `indexed` is at, with the index in the folder of that number.
+pub(super) fn point(shared: &KvState, indexed: &DurableState, index: u64) -> LogPoint {
+    let tables = shared.index.tables();
+    let sums: Vec<(u8, TableSum)> = tables.iter().map(|table| table.id).zip(indexed.sums.iter().copied()).collect();
+    LogPoint {
+        generation: indexed.end.generation,
+        position: indexed.end.position,
+        segment: indexed.end.segment,
+        offset: indexed.end.offset,
+        chain: indexed.end.chain,
+        sums,
+        index,
+        live_bytes: shared.space.live_bytes(indexed),
+    }
+}
+
+/// Puts segments before `first` back to the spares. One that cannot be is tried again at the next opening.
+pub(super) fn recycle(shared: &KvState, first: u64) {
+    let dir = shared.config.dir.join(DIR);
+    let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let number = path.file_name().and_then(|name| segment::number_of(&name.to_string_lossy()));
+        if number.is_some_and(|number| number < first)
+            && let Err(error) = shared.shelf.give_back(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "a log segment could not be recycled");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! A group while it is put together: the operations of all who wait, run one after another on the newest
+//! state, and their writes, held in memory until they are in the log.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use crate::kv::checksum;
+use crate::kv::checksum::{Key, Value};
+use crate::kv::commit::mvcc::{BatchChanges, KeyChange, Writes};
+use crate::kv::config::Table;
+use crate::kv::error::KvError;
+use crate::kv::index::IndexReader;
+use crate::kv::key_range::KeyRange;
+
+/// All writes of one operation together may take so many bytes: inputs, outputs and state values of a
+/// stretch fit several times.
+pub const MAX_OPERATION: u64 = 32 << 20;
+/// A key may have so many bytes.
+pub const MAX_KEY: usize = 4096;
+/// What an operation read is remembered for the rest of its group, up to so many records.
+const REMEMBERED: usize = 4096;
+
+/// Dropped as soon as what an operation wrote can be read with [`Kv::newest`](crate::kv::Kv::newest), before it is durable: who
+/// waits for it may go on.
+pub type VisibilityGuard = Box<dyn Any + Send>;
+
+/// A group's writes, over the index, and what it has read.
+pub(in crate::kv) struct Batch {
+    tables: &'static [Table],
+    /// The group before, while it is being written to the log; the index may not have it.
+    below: Option<Arc<BatchChanges>>,
+    changes: BatchChanges,
+    /// How to take the running operation's writes back: what the key was, and whether the group had written that.
+    undo: Vec<(usize, sled::IVec, Option<sled::IVec>, bool)>,
+    operation_bytes: u64,
+    bytes: u64,
+    remembered: usize,
+    position: u64,
+    wrote: bool,
+    damage: Option<KvError>,
+    /// Whether an operation handed its turn on: what is written from then on is shown before it is durable.
+    shows: bool,
+    to_show: Writes,
+    turns: Vec<VisibilityGuard>,
+}
+
+impl Batch {
+    /// An empty group; `position` is that of the last operation before it.
+    pub fn new(tables: &'static [Table], position: u64) -> Self {
+        Self {
+            tables,
+            below: None,
+            changes: std::iter::repeat_with(BTreeMap::new).take(tables.len()).collect(),
+            undo: Vec::new(),
+            operation_bytes: 0,
+            bytes: 0,
+            remembered: 0,
+            position,
+            wrote: false,
+            damage: None,
+            shows: false,
+            to_show: Vec::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    /// Runs one operation; `keep` says whether its writes stay.
+    pub fn run<R>(
+        &mut self,
+        index: &IndexReader<'_>,
+        operation: impl FnOnce(&mut Tx<'_>) -> R,
+        keep: impl FnOnce(&R) -> bool,
+    ) -> R {
+        let mut running = OperationScope { group: self, index, turn: None };
+        let result = operation(&mut Tx { group: &mut running });
+        if keep(&result) {
+            let turn = running.turn.take();
+            running.group.settle(turn);
+        }
+        result
+    }
+
+    fn settle(&mut self, turn: Option<VisibilityGuard>) {
+        if self.undo.is_empty() {
+            return;
+        }
+        if let Some(turn) = turn {
+            self.turns.push(turn);
+            if !std::mem::replace(&mut self.shows, true) {
+                let written = self.changes.iter().enumerate().flat_map(|(slot, changes)| {
+                    let written = changes.iter().filter(|(_, change)| change.written);
+                    written.map(move |(key, change)| (slot, key.clone(), change.after.clone()))
+                });
+                self.to_show = written.collect();
+                self.undo.clear();
+            }
+        }
+        for (slot, key, ..) in self.undo.drain(..) {
+            if self.shows
+                && let Some(change) = self.changes[slot].get(&key)
+            {
+                self.to_show.push((slot, key, change.after.clone()));
+            }
+        }
+        self.bytes += std::mem::take(&mut self.operation_bytes);
+        self.position += 1;
+        self.wrote = true;
+    }
+
+    fn take_back(&mut self) {
+        while let Some((table, key, after, written)) = self.undo.pop() {
+            if let Some(change) = self.changes[table].get_mut(&key) {
+                (change.after, change.written) = (after, written);
+            }
+        }
+        self.operation_bytes = 0;
+    }
+
+    /// Bytes of keys and values written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The position of the last operation that wrote.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether any operation wrote.
+    pub fn wrote(&self) -> bool {
+        self.wrote
+    }
+
+    /// The group before, while it is being written to the log.
+    pub fn set_below(&mut self, below: Arc<BatchChanges>) {
+        self.below = Some(below);
+    }
+
+    /// Whether an operation of it handed its turn on.
+    pub fn shows(&self) -> bool {
+        self.shows
+    }
+
+    /// What is to be shown before it is durable since the last call, and the turns to be dropped then.
+    pub fn take_shown(&mut self) -> (Writes, Vec<VisibilityGuard>) {
+        (std::mem::take(&mut self.to_show), std::mem::take(&mut self.turns))
+    }
+
+    /// The damage that an operation met, if one did.
+    pub fn take_damage(&mut self) -> Option<KvError> {
+        self.damage.take()
+    }
+
+    fn noted<T>(&mut self, result: Result<T, KvError>) -> Result<T, KvError> {
+        if let Err(error @ KvError::Damaged { .. }) = &result {
+            self.damage.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    /// What the group changes.
+    pub fn into_changes(mut self) -> BatchChanges {
+        for changes in &mut self.changes {
+            // A record made and deleted within the group leaves nothing.
+            changes.retain(|_, change| change.written && (change.before.is_some() || change.after.is_some()));
+        }
+        self.changes
+    }
+
+    /// What the group before wrote to a key.
+    fn below(&self, table: usize, key: &[u8]) -> Option<Option<sled::IVec>> {
+        self.below.as_ref()?.get(table)?.get(key).map(|change| change.after.clone())
+    }
+
+    fn load(&mut self, index: &IndexReader<'_>, table: usize, key: &sled::IVec) -> Result<&mut KeyChange, KvError> {
+        let below = self.below(table, key);
+        match self.changes[table].entry(key.clone()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(vacant) => {
+                let before = match below {
+                    Some(before) => before,
+                    None => {
+                        let before = index.sealed(table, key)?;
+                        if let Some(sealed) = &before {
+                            checksum::verify(self.tables[table], key, sealed)?;
+                        }
+                        before
+                    }
+                };
+                self.remembered += 1;
+                Ok(vacant.insert(KeyChange { after: before.clone(), before, written: false }))
+            }
+        }
+    }
+
+    fn get(&mut self, index: &IndexReader<'_>, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let known = self.changes[table].get(key).map(|change| change.after.clone());
+        match known.or_else(|| self.below(table, key)) {
+            Some(sealed) => Ok(sealed.map(unsealed)),
+            None if self.remembered >= REMEMBERED => index.get(table, key),
+            None => Ok(self.load(index, table, &key.into())?.after.clone().map(unsealed)),
+        }
+    }
+
+    fn write(
+        &mut self,
+        index: &IndexReader<'_>,
+        table: usize,
+        key: &[u8],
+        sealed: Option<sled::IVec>,
+    ) -> Result<(), KvError> {
+        let bytes = (key.len() + sealed.as_ref().map_or(0, |sealed| sealed.len())) as u64 + 16;
+        if self.operation_bytes + bytes > MAX_OPERATION {
+            return Err(KvError::TooLarge {
+                what: "what one operation writes",
+                bytes: self.operation_bytes + bytes,
+                limit: MAX_OPERATION,
+            });
+        }
+        let key = sled::IVec::from(key);
+        let change = self.load(index, table, &key)?;
+        let after = std::mem::replace(&mut change.after, sealed);
+        let written = std::mem::replace(&mut change.written, true);
+        self.undo.push((table, key, after, written));
+        self.operation_bytes += bytes;
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        index: &IndexReader<'_>,
+        table: usize,
+        span: &KeyRange,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
+        let mut found = Vec::new();
+        let mut rest = span.clone();
+        while found.len() < limit && !rest.is_empty() {
+            let wanted = limit - found.len();
+            let rows = index.scan_verified(table, &rest, reverse, wanted)?;
+            let last = rows.last().map(|(key, _)| key.clone()).filter(|_| rows.len() == wanted);
+            let part = last.as_ref().map_or_else(|| rest.clone(), |last| rest.clone().until(last, reverse));
+            let mut merged: BTreeMap<Key, Value> = rows.into_iter().collect();
+            let below = self.below.iter().filter_map(|changes| changes.get(table));
+            let below = below.flat_map(|changes| changes.range::<[u8], _>(part.bounds()));
+            let written = self.changes[table].range::<[u8], _>(part.bounds()).filter(|(_, change)| change.written);
+            for (key, change) in below.chain(written) {
+                match &change.after {
+                    Some(sealed) => drop(merged.insert(Key::from(key.clone()), unsealed(sealed.clone()))),
+                    None => drop(merged.remove(&**key)),
+                }
+            }
+            let rows = merged.into_iter();
+            if reverse {
+                found.extend(rows.rev().take(wanted))
+            } else {
+                found.extend(rows.take(wanted))
+            }
+            match last {
+                Some(last) => rest = rest.behind(&*last, reverse),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unsealed(sealed: sled::IVec) -> Value {
+    // Verified when it was read, or made by this group.
+    let length = sealed.len().saturating_sub(checksum::SEAL);
+    Value::from(sealed.subslice(checksum::SEAL.min(sealed.len()), length))
+}
+
+/// An operation while it runs. Its writes are taken back unless they were settled, also if it panicked.
+struct OperationScope<'g, 'i> {
+    group: &'g mut Batch,
+    index: &'g IndexReader<'i>,
+    turn: Option<VisibilityGuard>,
+}
+
+impl Drop for OperationScope<'_, '_> {
+    fn drop(&mut self) {
+        self.group.take_back();
+    }
+}
+
+trait BatchAccess {
+    fn slot(&self, id: u8) -> Result<usize, KvError>;
+    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError>;
+    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError>;
+    fn scan(
+        &mut self,
+        table: usize,
+        span: &KeyRange,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError>;
+    fn position(&self) -> u64;
+    fn publish_early(&mut self, turn: VisibilityGuard);
+}
+
+impl BatchAccess for OperationScope<'_, '_> {
+    fn slot(&self, id: u8) -> Result<usize, KvError> {
+        self.index.slot(id)
+    }
+
+    fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Value>, KvError> {
+        let result = self.group.get(self.index, table, key);
+        self.group.noted(result)
+    }
+
+    fn write(&mut self, table: usize, key: &[u8], sealed: Option<sled::IVec>) -> Result<(), KvError> {
+        let result = self.group.write(self.index, table, key, sealed);
+        self.group.noted(result)
+    }
+
+    fn scan(
+        &mut self,
+        table: usize,
+        span: &KeyRange,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
+        let result = self.group.scan(self.index, table, span, reverse, limit);
+        self.group.noted(result)
+    }
+
+    fn position(&self) -> u64 {
+        self.group.position + 1
+    }
+
+    fn publish_early(&mut self, turn: VisibilityGuard) {
+        self.turn = Some(turn);
+    }
+}
+
+/// The store as one operation sees it: the newest state, all earlier operations of its group included.
+///
+/// Nothing of what it writes is seen by anyone outside the group before it is durable, and nothing of it
+/// stays where the operation refuses.
+pub struct Tx<'g> {
+    group: &'g mut dyn BatchAccess,
+}
+
+impl Tx<'_> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] where it fails its checksum; [`KvError::Io`] where it cannot be read.
+    pub fn get(&mut self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Value>, KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.get(slot, key.as_ref())
+    }
+
+    /// The first `limit` records of a span in the order of their keys, or the last ones from the end where `reverse`.
+    ///
+    /// # Errors
+    /// As [`Tx::get`].
+    pub fn scan(
+        &mut self,
+        table: Table,
+        span: &KeyRange,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<(Key, Value)>, KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.scan(slot, span, reverse, limit)
+    }
+
+    /// Puts a value.
+    ///
+    /// # Errors
+    /// [`KvError::TooLarge`] for a key over [`MAX_KEY`] or an operation over [`MAX_OPERATION`]; else as [`Tx::get`],
+    /// for the value before is read.
+    pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), KvError> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        if key.len() > MAX_KEY {
+            return Err(KvError::TooLarge { what: "a key", bytes: key.len() as u64, limit: MAX_KEY as u64 });
+        }
+        if value.len() as u64 > MAX_OPERATION {
+            return Err(KvError::TooLarge { what: "a value", bytes: value.len() as u64, limit: MAX_OPERATION });
+        }
+        let slot = self.group.slot(table.id)?;
+        self.group.write(slot, key, Some(checksum::seal(table.id, key, value)))
+    }
+
+    /// Deletes a key; one that is absent stays so.
+    ///
+    /// # Errors
+    /// As [`Tx::put`].
+    pub fn delete(&mut self, table: Table, key: impl AsRef<[u8]>) -> Result<(), KvError> {
+        let slot = self.group.slot(table.id)?;
+        self.group.write(slot, key.as_ref(), None)
+    }
+
+    /// The number of this operation among all that ever wrote: strictly increasing, and without gaps unless a group that was
+    /// shown before it was durable has failed. It is the version of the values it writes and its place in the feed. An
+    /// operation that writes nothing has none; the next one gets the number instead.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.group.position()
+    }
+
+    /// Shows what the operation writes to [`Kv::newest`](crate::kv::Kv::newest) before it is durable, and drops `turn` then. If
+    /// the operation refuses or writes nothing, `turn` is dropped and nothing is shown.
+    pub fn hand_on(&mut self, turn: VisibilityGuard) {
+        self.group.publish_early(turn);
+    }
+}
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").field("position", &self.position()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,485 @@
+//! The committer: one thread that takes what is queued, runs it, has it made durable with one fdatasync, answered, and put
+//! into the index, while those who were answered prepare what comes next. No timer adds latency.
+//!
+//! **What is shown before it is durable.** Runs that change the same key would wait for a sync each. So an operation may hand
+//! its turn on ([`Tx::hand_on`]): what it wrote is shown at once to those who ask for the newest value, and its group is
+//! written on a thread of its own while the operations that follow are executed on top of it. Example: A reads 4 and writes 5;
+//! its group is being synced. B reads 5, which is not durable, and writes 6: that is executed on A's group and in the log
+//! behind it. Invariants:
+//!
+//! - At most one group is being written and one is being executed, and both are written in their order.
+//! - Nobody is answered before the own group is durable, and with it all that came before.
+//! - If a group fails, the one that was executed on top of it fails with the same error, what was shown is discarded, and the
+//!   positions of both are never given again: a later operation that checks a version which was read from them refuses.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::kv::catch_panic;
+use crate::kv::checkpoint;
+use crate::kv::clean_shutdown;
+use crate::kv::commit::batch::{Batch, Tx};
+use crate::kv::commit::writer::{Answer, ExecutedBatch, Writer, WriterReturn, WriterThread};
+use crate::kv::error::{KvError, SubmitError};
+use crate::kv::index;
+use crate::kv::index::IndexReader;
+use crate::kv::log::CommitLog;
+use crate::kv::state::KvState;
+
+/// A group takes no more operations when it has this many, or this many bytes.
+const OPERATIONS: usize = 1024;
+const BYTES: u64 = 8 << 20;
+/// Pause between two attempts to open an index that the machine has no files or memory for.
+pub(in crate::kv) const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How often an ending is looked for.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What waits for the committer.
+pub(in crate::kv) enum Job {
+    /// An operation.
+    Run(Box<dyn Operation>),
+    /// The index refused something elsewhere: it is opened again without waiting for an operation.
+    Heal,
+    /// The end of the store, and who waits for it.
+    Close(oneshot::Sender<Result<(), KvError>>),
+}
+
+/// An operation with the way to answer it.
+pub(in crate::kv) trait Operation: Send {
+    /// Runs it. The answer is given when the group is durable.
+    fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer>;
+    /// Answers without running it.
+    fn refuse(self: Box<Self>, error: KvError);
+}
+
+/// An operation as submitted.
+pub(in crate::kv) struct SubmittedOperation<F, T, E> {
+    pub operation: F,
+    pub answer: oneshot::Sender<Result<T, SubmitError<E>>>,
+}
+
+struct PendingAnswer<T, E> {
+    result: Result<T, SubmitError<E>>,
+    answer: oneshot::Sender<Result<T, SubmitError<E>>>,
+}
+
+impl<F, T, E> Operation for SubmittedOperation<F, T, E>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    fn run(self: Box<Self>, group: &mut Batch, index: &IndexReader<'_>) -> Box<dyn Answer> {
+        let Self { operation, answer } = *self;
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| group.run(index, operation, Result::is_ok)));
+        let result = match ran {
+            Ok(result) => result.map_err(SubmitError::Refused),
+            Err(panicked) => Err(SubmitError::Panicked(catch_panic::panic_message(&*panicked))),
+        };
+        Box::new(PendingAnswer { result, answer })
+    }
+
+    fn refuse(self: Box<Self>, error: KvError) {
+        // Whoever asked may have left.
+        let _ = self.answer.send(Err(SubmitError::Store(error)));
+    }
+}
+
+impl<T: Send, E: Send> Answer for PendingAnswer<T, E> {
+    fn give(self: Box<Self>, stored: Result<(), KvError>) {
+        let result = match stored {
+            Ok(()) => self.result,
+            Err(error) => Err(SubmitError::Store(error)),
+        };
+        let _ = self.answer.send(result);
+    }
+}
+
+/// The committer's own state.
+pub(in crate::kv) struct Committer {
+    shared: Arc<KvState>,
+    /// None if it was lost with its thread, which makes the store read-only.
+    writer: Option<Box<Writer>>,
+    thread: Option<WriterThread>,
+    /// The last position that an operation was given.
+    position: u64,
+    queue: mpsc::Receiver<Job>,
+    waiting: VecDeque<Job>,
+    closing: Vec<oneshot::Sender<Result<(), KvError>>>,
+    checkpoints: Option<JoinHandle<()>>,
+}
+
+/// A group that is being executed.
+struct OpenBatch {
+    group: Batch,
+    answers: Vec<Box<dyn Answer>>,
+}
+
+/// What the committer waited for.
+enum Event {
+    /// An operation came; none if no more can come.
+    Job(Option<Job>),
+    /// The group before was written; none if the writer is lost.
+    Written(Option<WriterReturn>),
+}
+
+impl Committer {
+    pub fn new(shared: Arc<KvState>, log: CommitLog, queue: mpsc::Receiver<Job>, checkpoints: JoinHandle<()>) -> Self {
+        Self {
+            position: shared.versions.durable().end.position,
+            writer: Some(Box::new(Writer::new(Arc::clone(&shared), log))),
+            thread: None,
+            shared,
+            queue,
+            waiting: VecDeque::new(),
+            closing: Vec::new(),
+            checkpoints: Some(checkpoints),
+        }
+    }
+
+    /// Commits until the store is closed or nobody can submit any more.
+    pub fn run(mut self) {
+        let mut taken = Vec::new();
+        while self.closing.is_empty() {
+            if self.waiting.is_empty() {
+                if !self.wait_for_jobs(&mut taken) {
+                    break;
+                }
+                self.waiting.extend(taken.drain(..));
+            }
+            self.group();
+        }
+        self.close();
+    }
+
+    /// Waits for jobs, but no longer than [`RETRY_PAUSE`] while the index is to be opened again. False once nobody can submit.
+    fn wait_for_jobs(&mut self, taken: &mut Vec<Job>) -> bool {
+        let mut waited = Duration::ZERO;
+        let is_exhausted = self.writer.as_ref().is_some_and(|writer| writer.is_exhausted());
+        while is_exhausted && waited < RETRY_PAUSE {
+            match self.queue.try_recv() {
+                Ok(job) => {
+                    taken.push(job);
+                    return true;
+                }
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => thread::sleep(MOMENT),
+            }
+            waited += MOMENT;
+        }
+        is_exhausted || self.queue.blocking_recv_many(taken, OPERATIONS) > 0
+    }
+
+    fn group(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        match self.ready().and_then(|()| shared.index.reading()) {
+            Ok(reading) => {
+                let mut open = self.open();
+                self.execute(&reading, &mut open);
+                drop(reading);
+                if open.group.shows() { self.overlap(open) } else { self.write(open) }
+            }
+            Err(error) => self.refuse_waiting(&error),
+        }
+    }
+
+    fn ready(&mut self) -> Result<(), KvError> {
+        if let Some(error) = self.shared.stopped() {
+            return Err(error);
+        }
+        self.shared.room()?;
+        self.shared.spares.check()?;
+        self.writer.as_mut().ok_or_else(writer_is_lost)?.heal_if_faulted()
+    }
+
+    fn open(&self) -> OpenBatch {
+        OpenBatch { group: Batch::new(self.shared.index.tables(), self.position), answers: Vec::new() }
+    }
+
+    /// Executes what waits, up to the bounds of a group.
+    fn execute(&mut self, reading: &IndexReader<'_>, open: &mut OpenBatch) {
+        while !open.is_full() {
+            match self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()) {
+                Some(Job::Run(operation)) => {
+                    open.answers.push(operation.run(&mut open.group, reading));
+                    if open.group.shows() {
+                        let (writes, turns) = open.group.take_shown();
+                        self.shared.versions.show(writes);
+                        drop(turns);
+                    }
+                }
+                Some(Job::Heal) => {}
+                Some(Job::Close(done)) => {
+                    self.closing.push(done);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if let Some(damage) = open.group.take_damage() {
+            self.shared.stop(damage);
+        }
+    }
+
+    /// Writes a group in this thread.
+    fn write(&mut self, open: OpenBatch) {
+        let (shown, executed) = (open.group.shows(), open.executed());
+        let position = executed.position;
+        if shown {
+            self.shared.versions.hand_over(Arc::clone(&executed.changes));
+        }
+        let written = match &mut self.writer {
+            Some(writer) => writer.write(executed),
+            None => {
+                executed.fail(&writer_is_lost());
+                Err(writer_is_lost())
+            }
+        };
+        // Positions that others have seen are not given again.
+        if written.is_ok() || shown {
+            self.position = position;
+        }
+    }
+
+    /// Writes groups on the writer's thread, each while the next one is executed on top of it, until none hands a turn on.
+    fn overlap(&mut self, first: OpenBatch) {
+        let mut open = first;
+        loop {
+            let Some(returning) = self.hand_over(&mut open) else { return self.write(open) };
+            let returned = self.execute_until(returning, &mut open);
+            let written = match returned {
+                Some(WriterReturn { writer, written }) => {
+                    self.writer = Some(writer);
+                    written.and_then(|()| self.ready())
+                }
+                None => {
+                    let error = writer_is_lost();
+                    self.shared.stop(error.clone());
+                    Err(error)
+                }
+            };
+            if let Err(error) = written {
+                let executed = open.executed();
+                self.position = self.position.max(executed.position);
+                self.shared.versions.discard_shown();
+                return executed.fail(&error);
+            }
+            if !open.group.shows() || !self.closing.is_empty() {
+                return self.write(open);
+            }
+        }
+    }
+
+    /// Gives a group to the writer's thread and opens the next; nothing if there is no such thread.
+    fn hand_over(&mut self, open: &mut OpenBatch) -> Option<oneshot::Receiver<WriterReturn>> {
+        if self.thread.is_none() {
+            self.thread = WriterThread::start(&self.shared)
+                .map_err(
+                    |error| tracing::warn!(%error, "no thread to write the log; runs that share a key wait for it"),
+                )
+                .ok();
+        }
+        let thread = self.thread.as_ref()?;
+        let writer = self.writer.take()?;
+        self.position = open.group.position();
+        let executed = std::mem::replace(open, self.open()).executed();
+        self.shared.versions.hand_over(Arc::clone(&executed.changes));
+        open.group.set_below(Arc::clone(&executed.changes));
+        Some(thread.write(writer, executed))
+    }
+
+    /// Executes what comes until the group before is written.
+    fn execute_until(
+        &mut self,
+        mut returning: oneshot::Receiver<WriterReturn>,
+        open: &mut OpenBatch,
+    ) -> Option<WriterReturn> {
+        let mut ended = false;
+        loop {
+            let shared = Arc::clone(&self.shared);
+            match shared.index.reading() {
+                Ok(reading) => self.execute(&reading, open),
+                Err(error) => self.refuse_waiting(&error),
+            }
+            let takes = !ended && !open.is_full() && self.closing.is_empty();
+            match self.event(&mut returning, takes) {
+                Event::Written(returned) => return returned,
+                Event::Job(Some(job)) => self.waiting.push_back(job),
+                Event::Job(None) => ended = true,
+            }
+        }
+    }
+
+    /// Waits for the writer or, if it `takes` one, for an operation.
+    fn event(&mut self, returning: &mut oneshot::Receiver<WriterReturn>, takes: bool) -> Event {
+        let queue = &mut self.queue;
+        block_on(poll_fn(move |context| {
+            if let Poll::Ready(returned) = Pin::new(&mut *returning).poll(context) {
+                return Poll::Ready(Event::Written(returned.ok()));
+            }
+            if takes { queue.poll_recv(context).map(Event::Job) } else { Poll::Pending }
+        }))
+    }
+
+    fn refuse_waiting(&mut self, error: &KvError) {
+        // Not what is queued meanwhile: the cause may be gone by then.
+        for job in self.waiting.drain(..) {
+            match job {
+                Job::Run(operation) => operation.refuse(error.clone()),
+                Job::Heal => {}
+                Job::Close(done) => self.closing.push(done),
+            }
+        }
+    }
+
+    fn close(mut self) {
+        self.queue.close();
+        while let Some(job) = self.queue.blocking_recv() {
+            self.waiting.push_back(job);
+        }
+        self.refuse_waiting(&KvError::Closed);
+        self.shared.closing.store(true, Ordering::Release);
+        self.shared.pace.stop();
+        let result = self.finish();
+        self.shared.shelf.close();
+        self.shared.unlock();
+        for done in self.closing {
+            let _ = done.send(result.clone());
+        }
+    }
+
+    /// The last checkpoint and, where all is well, the list of a clean stop.
+    fn finish(&mut self) -> Result<(), KvError> {
+        let shared = &self.shared;
+        // A checkpoint that is under way ends first, unless it hangs in the index.
+        let folder = shared.index.folder();
+        let patience = crate::kv::open::index_timeout(&shared.config, &folder);
+        let joined = self.checkpoints.take().is_none_or(|thread| join_within(thread, patience));
+        let joined = joined && shared.space.take_rewriting().is_none_or(|thread| join_within(thread, patience));
+        let sound = joined && shared.stopped().is_none() && !shared.faulted.load(Ordering::Acquire);
+        let checkpointed = if sound { checkpoint::make(shared) } else { Ok(()) };
+        if !shared.index.close(patience) {
+            return Err(KvError::Io { what: "closing the index".to_owned(), message: "it took too long".to_owned() });
+        }
+        checkpointed?;
+        if let Some(why) = shared.stopped() {
+            return Err(why);
+        }
+        let config = &shared.config;
+        let folder = shared.index.folder();
+        if sound && index::size(&folder) <= config.seal_at_close_bytes {
+            clean_shutdown::write(&*config.disk, &config.dir, &folder, shared.seed)
+                .map_err(|error| KvError::io("the list of a clean stop could not be written", &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl OpenBatch {
+    fn is_full(&self) -> bool {
+        self.answers.len() >= OPERATIONS || self.group.bytes() >= BYTES
+    }
+
+    fn executed(self) -> ExecutedBatch {
+        let Self { group, answers } = self;
+        let (wrote, position) = (group.wrote(), group.position());
+        ExecutedBatch { changes: Arc::new(group.into_changes()), wrote, position, answers }
+    }
+}
+
+fn writer_is_lost() -> KvError {
+    KvError::ReadOnly { why: "the log writer failed".to_owned() }
+}
+
+/// Wakes a thread that waits in [`block_on`].
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Blocks this thread until a future is done.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Waits for a thread, but not for ever.
+fn join_within(thread: JoinHandle<()>, patience: Duration) -> bool {
+    let mut waited = Duration::ZERO;
+    while !thread.is_finished() && waited < patience {
+        thread::sleep(MOMENT);
+        waited += MOMENT;
+    }
+    thread.is_finished() && thread.join().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::{Kv, KvConfig, Table};
+
+    const RUNS: Table = Table::new(1, "runs");
+    const TABLES: &[Table] = &[RUNS];
+
+    fn kv(dir: &std::path::Path) -> Kv {
+        let config = KvConfig {
+            segment_bytes: 64 << 10,
+            first_segment_bytes: 8 << 10,
+            checkpoint_every: Duration::from_secs(3600),
+            ..KvConfig::new(dir, TABLES)
+        };
+        Kv::open(config).unwrap().0
+    }
+
+    async fn add(kv: &Kv) -> u64 {
+        let added = kv.submit(|tx: &mut Tx<'_>| {
+            let before = tx.get(RUNS, "n")?.map_or(0, |v| u64::from_le_bytes(*v.first_chunk().unwrap()));
+            tx.put(RUNS, before.to_be_bytes(), "x".repeat(300))?;
+            tx.put(RUNS, "n", (before + 1).to_le_bytes())?;
+            Ok::<_, KvError>(before + 1)
+        });
+        added.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_index_that_refused_is_opened_again_and_misses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let kv = kv(dir.path());
+        let mut view = kv.view();
+        for round in 1..=60 {
+            if round % 12 == 7 {
+                kv.shared().faulted.store(true, Ordering::Release);
+            }
+            if round % 20 == 10 {
+                kv.checkpoint().unwrap();
+            }
+            assert_eq!(add(&kv).await, round);
+            assert_eq!(view.commit().position, round - 1);
+            assert_eq!(view.get(RUNS, (round - 1).to_be_bytes()).unwrap(), None, "a view of before");
+            view = kv.view();
+        }
+        drop(view);
+        assert_eq!(kv.scrub().unwrap().records, 61);
+        kv.close().await.unwrap();
+    }
+}

@@ -1,0 +1,279 @@
+//! The writer: makes a group durable with one append and one fdatasync, answers, and then puts it into the index. It works in
+//! the committer's thread; only while runs wait for what is not durable yet it has a thread of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::failpoint;
+use tokio::sync::oneshot;
+
+use crate::kv::commit::committer::RETRY_PAUSE;
+use crate::kv::commit::mvcc::{BatchChanges, BatchLayer, DurableState};
+use crate::kv::error::KvError;
+use crate::kv::index::IndexFault;
+use crate::kv::log::record::RecordBuffer;
+use crate::kv::log::replay::Replay;
+use crate::kv::log::{AppendError, CommitLog, LogEnd};
+use crate::kv::state::{CommitPosition, KvState};
+use crate::kv::table_checksum::TableSum;
+
+/// How often an index that refused is opened again before the store becomes read-only, and the pause between, growing.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An answer that waits for its group.
+pub(in crate::kv) trait Answer: Send {
+    /// Gives it, or the store's failure instead.
+    fn give(self: Box<Self>, stored: Result<(), KvError>);
+}
+
+/// A group that was executed and is not durable yet.
+pub(in crate::kv) struct ExecutedBatch {
+    pub changes: Arc<BatchChanges>,
+    /// Whether it wrote anything.
+    pub wrote: bool,
+    /// The position of its last operation.
+    pub position: u64,
+    pub answers: Vec<Box<dyn Answer>>,
+}
+
+impl ExecutedBatch {
+    /// Answers all with a failure.
+    pub fn fail(self, error: &KvError) {
+        for answer in self.answers {
+            answer.give(Err(error.clone()));
+        }
+    }
+}
+
+/// The log with what is needed to write to it.
+pub(in crate::kv) struct Writer {
+    shared: Arc<KvState>,
+    log: CommitLog,
+    record: RecordBuffer,
+    /// The last attempt to open the index that the machine had no files or memory for, and what it answered.
+    exhausted: Option<(Stopwatch, KvError)>,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<KvState>, log: CommitLog) -> Self {
+        Self { shared, log, record: RecordBuffer::default(), exhausted: None }
+    }
+
+    /// Whether the index waits to be opened again, because the machine has no files or memory for it.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.is_some()
+    }
+
+    /// Makes a group durable, answers, and puts it into the index.
+    ///
+    /// # Errors
+    /// Why it is not durable; all were answered with that.
+    pub fn write(&mut self, group: ExecutedBatch) -> Result<(), KvError> {
+        let stored = if group.wrote {
+            self.make_durable(Arc::clone(&group.changes), group.position).map(Some)
+        } else {
+            Ok(None)
+        };
+        let layer = match stored {
+            Ok(layer) => layer,
+            Err(error) => {
+                // Before anybody is answered: nobody is to read it who knows that it has failed.
+                self.shared.versions.discard_shown();
+                group.fail(&error);
+                return Err(error);
+            }
+        };
+        for answer in group.answers {
+            answer.give(Ok(()));
+        }
+        if let Some(layer) = layer {
+            self.put_into_index(&layer);
+            self.shared.pace.grew(self.record.length(), self.shared.config.checkpoint_bytes);
+        }
+        Ok(())
+    }
+
+    /// Appends the group to the log; from then on it can be read.
+    fn make_durable(&mut self, changes: Arc<BatchChanges>, position: u64) -> Result<Arc<BatchLayer>, KvError> {
+        let tables = self.shared.index.tables();
+        let before = self.shared.versions.durable();
+        let mut sums: Vec<TableSum> = before.sums.to_vec();
+        for (sum, changes) in sums.iter_mut().zip(&*changes) {
+            *sum = changes.values().fold(*sum, |sum, change| change.applied_to(sum));
+        }
+        let touched: Vec<_> = tables
+            .iter()
+            .zip(&sums)
+            .zip(&*changes)
+            .filter(|(_, changes)| !changes.is_empty())
+            .map(|((table, sum), _)| (table.id, *sum))
+            .collect();
+        self.record.begin(touched.into_iter());
+        for (table, changes) in tables.iter().zip(&*changes) {
+            for (key, change) in changes {
+                self.record.write(table.id, key, change.after.as_deref());
+            }
+        }
+        let end = self.append(position)?;
+        let grown = changes.iter().flatten().map(|(key, change)| change.grown_bytes(key)).sum::<i64>();
+        let standing = DurableState { end, sums: sums.into(), grown_bytes: before.grown_bytes + grown };
+        let layer = self.shared.versions.publish(standing, changes);
+        self.shared.commits.send_replace(CommitPosition { group: end.generation, position });
+        Ok(layer)
+    }
+
+    /// Puts a durable group into the index. If the index cannot be made to take it, the store is read-only, and what the log
+    /// holds is found at the next opening; unless only files or memory are short, and the index is opened again later.
+    fn put_into_index(&mut self, layer: &BatchLayer) {
+        let inserting = self.shared.lock_inserting();
+        // Without an index the store is closed, or read-only already.
+        let Ok(reading) = self.shared.index.reading() else { return };
+        let written = self.shared.spares.lend(|| {
+            layer.changes().iter().enumerate().try_for_each(|(slot, changes)| reading.write_all(slot, changes))
+        });
+        drop(reading);
+        drop(inserting);
+        if let Err(fault) = written {
+            // No checkpoint is to hang in it.
+            self.shared.faulted.store(true, Ordering::Release);
+            if self.heal(&fault).is_err() {
+                return;
+            }
+        }
+        self.shared.versions.indexed_all();
+        failpoint::hit("store/inserted");
+    }
+
+    fn append(&mut self, position: u64) -> Result<LogEnd, KvError> {
+        self.log.append(&mut self.record, position).map_err(|failed| match failed {
+            AppendError::NotBegun(error) if error.kind() == io::ErrorKind::StorageFull => {
+                KvError::DiskFull { free: 0, needed: self.record.length() }
+            }
+            AppendError::NotBegun(error) => KvError::io("a log segment could not be made", &error),
+            AppendError::Lost(error) => {
+                let error = KvError::ReadOnly { why: format!("the log could not be made durable: {error}") };
+                self.shared.stop(error.clone());
+                error
+            }
+        })
+    }
+
+    /// Opens the index again if a checkpoint has found that it refuses.
+    ///
+    /// # Errors
+    /// If that is impossible; the store is read-only then, unless only files or memory are short.
+    pub fn heal_if_faulted(&mut self) -> Result<(), KvError> {
+        if !self.shared.faulted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some((last, error)) = &self.exhausted
+            && last.elapsed() < RETRY_PAUSE
+        {
+            return Err(error.clone());
+        }
+        self.heal(&IndexFault::Io("it refused a flush, or to be opened".to_owned()))
+    }
+
+    /// Opens the index again and brings it up to the end of the log. What was appended is durable already. While the machine
+    /// has no files or memory for it, the index stays faulted, and the next group or [`RETRY_PAUSE`] brings another attempt.
+    fn heal(&mut self, fault: &IndexFault) -> Result<(), KvError> {
+        if self.exhausted.is_none() {
+            tracing::warn!(?fault, "the index refused; it is opened again and the log replayed");
+        }
+        let mut pause = PAUSE;
+        let mut last = KvError::Closed;
+        for _ in 0..TRIES {
+            match self.reopen() {
+                Ok(()) => {
+                    self.shared.faulted.store(false, Ordering::Release);
+                    self.shared.versions.indexed_all();
+                    if self.exhausted.take().is_some() {
+                        tracing::info!("the index is open again");
+                    }
+                    return Ok(());
+                }
+                Err(error @ KvError::Exhausted { .. }) => {
+                    if self.exhausted.is_none() {
+                        tracing::warn!(code = error.code(), %error, "the index cannot be opened for now");
+                    }
+                    self.shared.faulted.store(true, Ordering::Release);
+                    self.exhausted = Some((Stopwatch::start(), error.clone()));
+                    return Err(error);
+                }
+                Err(error @ KvError::Damaged { .. }) => {
+                    last = error;
+                    break;
+                }
+                Err(error) => last = error,
+            }
+            thread::sleep(pause);
+            pause *= 3;
+        }
+        let why = match last {
+            damaged @ KvError::Damaged { .. } => damaged,
+            other => KvError::ReadOnly { why: format!("the index could not be opened again: {other}") },
+        };
+        self.shared.stop(why.clone());
+        Err(why)
+    }
+
+    fn reopen(&self) -> Result<(), KvError> {
+        let config = &self.shared.config;
+        let timeout = crate::kv::open::index_timeout(config, &self.shared.index.folder());
+        let checkpointed = self.shared.lock_checkpointed_within(timeout)?;
+        let replay = Replay::verify(Arc::clone(&config.disk), &config.dir, self.shared.seed, &checkpointed.point)?;
+        if replay.end().generation != self.log.end().generation {
+            return Err(KvError::damaged("the log does not hold what was just written to it"));
+        }
+        self.shared.index.reopen(config.index_cache_bytes, timeout, |reading| {
+            crate::kv::open::bring_up(reading, &replay, checkpointed.point.generation)
+        })
+    }
+}
+
+/// The thread that the writer works in while runs wait for what is not durable yet.
+pub(in crate::kv) struct WriterThread(mpsc::Sender<WriterTask>);
+
+/// A group to be written, the writer, and how both come back.
+struct WriterTask {
+    writer: Box<Writer>,
+    group: ExecutedBatch,
+    back: oneshot::Sender<WriterReturn>,
+}
+
+/// The writer after its task, and what became of the group.
+pub(in crate::kv) struct WriterReturn {
+    pub writer: Box<Writer>,
+    pub written: Result<(), KvError>,
+}
+
+impl WriterThread {
+    pub fn start(shared: &Arc<KvState>) -> io::Result<Self> {
+        let (tasks, taken) = mpsc::channel::<WriterTask>();
+        let shared = Arc::clone(shared);
+        thread::Builder::new().name("tidemill-writer".to_owned()).spawn(move || {
+            shared.guard("the log writer", || {
+                while let Ok(WriterTask { mut writer, group, back }) = taken.recv() {
+                    let written = writer.write(group);
+                    // The committer waits for it, or has panicked.
+                    let _ = back.send(WriterReturn { writer, written });
+                }
+            });
+        })?;
+        Ok(Self(tasks))
+    }
+
+    /// Writes a group; the writer comes back when it is in the index. It does not if the thread has failed, which is noted.
+    pub fn write(&self, writer: Box<Writer>, group: ExecutedBatch) -> oneshot::Receiver<WriterReturn> {
+        let (back, returned) = oneshot::channel();
+        // A thread that has failed drops what it is sent, and whoever waits is answered that the store is closed.
+        let _ = self.0.send(WriterTask { writer, group, back });
+        returned
+    }
+}

@@ -1,0 +1,317 @@
+//! Gives room back: sled keeps the room of records that are gone. When the index is much larger than its records, they are
+//! copied into a new folder while commits go on, and the checkpoint that has all of them names that folder from then on.
+//!
+//! Invariants: the log's header names one index, wholly durable up to the header's group, and is replaced in one write; so a
+//! crash at any moment opens the old index or the new one. The old one is removed only when the header is durable. What commits
+//! change meanwhile is taken from the reader's layers, as the scrub does; only the last of it is copied while the writer waits.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tidemill_core::clock::Stopwatch;
+use tidemill_core::failpoint;
+
+use crate::kv::checkpoint;
+use crate::kv::checksum;
+use crate::kv::clean_shutdown;
+use crate::kv::commit::mvcc::{BatchLayer, DurableState, SnapshotGuard};
+use crate::kv::error::KvError;
+use crate::kv::index;
+use crate::kv::index::{IndexReader, Trees};
+use crate::kv::key_range::KeyRange;
+use crate::kv::open;
+use crate::kv::scrub;
+use crate::kv::scrub::{LONGEST_REST, ScanPriority};
+use crate::kv::snapshot::rows;
+use crate::kv::state::{KvState, LastCheckpoint};
+
+/// The index may be so many times as large as its records.
+const TIMES: u64 = 3;
+/// Records copied at a time. Few, for some may be of a megabyte.
+const PIECE: usize = 64;
+/// Memory that the new index may use while it is written, in bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+/// The shortest time between two tries.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// How much room the index takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexSpace {
+    /// Bytes of all records with their keys; none until they were counted.
+    pub live_bytes: Option<u64>,
+    /// Bytes of the index's files.
+    pub used_bytes: u64,
+}
+
+/// What is known of the index's room, and its rewriting.
+#[derive(Default)]
+pub(in crate::kv) struct SpaceTracker {
+    state: Mutex<SpaceState>,
+    /// Held by whoever rewrites.
+    rewriting: Mutex<()>,
+}
+
+#[derive(Default)]
+struct SpaceState {
+    /// Bytes of all records when the store was opened.
+    base: Option<i64>,
+    /// Scrubs under way: they count.
+    scrubs: usize,
+    /// The thread that rewrites or counts.
+    thread: Option<JoinHandle<()>>,
+    /// Since the last try.
+    tried: Option<Stopwatch>,
+    /// The size of the index when it was last written anew: it is not tried again before that has grown by half.
+    smallest: u64,
+}
+
+impl SpaceTracker {
+    fn state(&self) -> MutexGuard<'_, SpaceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A scrub begins, which ends when the answer is dropped.
+    pub fn scrubs(&self) -> ScrubGuard<'_> {
+        self.state().scrubs += 1;
+        ScrubGuard(self)
+    }
+
+    /// Says how many bytes all records had when the store was opened.
+    pub fn set_base(&self, base: Option<i64>) {
+        self.state().base = base;
+    }
+
+    /// Bytes of all records after a group.
+    pub fn live_bytes(&self, standing: &DurableState) -> Option<u64> {
+        let base = self.state().base?;
+        Some(u64::try_from(base.saturating_add(standing.grown_bytes)).unwrap_or_default())
+    }
+
+    /// The thread that rewrites, to be waited for.
+    pub fn take_rewriting(&self) -> Option<JoinHandle<()>> {
+        self.state().thread.take()
+    }
+}
+
+/// A scrub that is under way.
+pub(in crate::kv) struct ScrubGuard<'a>(&'a SpaceTracker);
+
+impl Drop for ScrubGuard<'_> {
+    fn drop(&mut self) {
+        self.0.state().scrubs -= 1;
+    }
+}
+
+/// Begins to rewrite the index in the background, if it is too large for what is in it. If that is not known, counts first.
+pub(in crate::kv) fn begin_if_due(shared: &Arc<KvState>) {
+    let used = index::size(&shared.index.folder());
+    if used <= shared.config.rewrite_from_bytes || shared.stopped().is_some() {
+        return;
+    }
+    let live = shared.space.live_bytes(&shared.versions.durable());
+    let mut state = shared.space.state();
+    let busy = state.thread.as_ref().is_some_and(|thread| !thread.is_finished()) || state.scrubs > 0;
+    let early = state.tried.as_ref().is_some_and(|tried| tried.elapsed() < PAUSE) || used / 3 * 2 < state.smallest;
+    if busy || early || live.is_some_and(|live| used <= live.saturating_mul(TIMES)) {
+        return;
+    }
+    state.tried = Some(Stopwatch::start());
+    let (working, counts) = (Arc::clone(shared), live.is_none());
+    let work = move || {
+        let done = if counts {
+            scrub::run(&working, ScanPriority::Background).map(drop)
+        } else {
+            run(&working, ScanPriority::Background)
+        };
+        match done {
+            Ok(()) | Err(KvError::Closed) => {}
+            Err(error) => {
+                let error = working.noted(error);
+                tracing::warn!(code = error.code(), %error, "the index could not be written anew; it is tried again");
+            }
+        }
+    };
+    match thread::Builder::new().name("tidemill-rewrite".to_owned()).spawn(work) {
+        Ok(thread) => state.thread = Some(thread),
+        Err(error) => tracing::warn!(%error, "no thread to write the index anew"),
+    }
+}
+
+/// Writes the index anew.
+///
+/// # Errors
+/// If that was not possible; the old one is used then.
+pub(in crate::kv) fn run(shared: &Arc<KvState>, haste: ScanPriority) -> Result<(), KvError> {
+    let _alone = shared.space.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+    let data = &shared.config.dir;
+    let used = index::size(&shared.index.folder());
+    let (free, needed) = (free(shared)?, shared.config.reserve_bytes + used + 4 * shared.pace.behind());
+    let number = shared.lock_checkpointed().point.index + 1;
+    let folder = index::folder(data, number);
+    if free < needed {
+        return Err(KvError::DiskFull { free, needed });
+    }
+    remove(&folder).map_err(failed)?;
+    failpoint::hit("rewrite/begun");
+    let timeout = open::index_timeout(&shared.config, &folder);
+    let trees = Arc::new(Trees::open(&folder, CACHE_BYTES, shared.index.tables(), timeout, true)?);
+    let switched = same_configuration(shared, &folder)
+        .and_then(|()| copy(shared, &trees, haste))
+        .and_then(|reader| switch(shared, &trees, reader, number, &folder));
+    match switched {
+        Ok(old) => {
+            if old.give_up(timeout) {
+                index::remove_others(data, number).map_err(failed)?;
+            } else {
+                tracing::warn!("somebody still reads the old index; it is removed at the next start");
+            }
+            failpoint::hit("rewrite/removed");
+            let after = index::size(&folder);
+            shared.space.state().smallest = after;
+            tracing::info!(before = used, after, "the index was written anew and gave room back");
+            Ok(())
+        }
+        Err(error) => {
+            let given_up = trees.give_up(timeout);
+            // If the header could not be written, it is unknown which index it names: both stay until the next opening.
+            if given_up && shared.stopped().is_none() {
+                remove(&folder).map_err(failed)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn failed(error: io::Error) -> KvError {
+    KvError::io("the index could not be written anew", &error)
+}
+
+fn free(shared: &KvState) -> Result<u64, KvError> {
+    shared.config.disk.free_space(&shared.config.dir).map_err(failed)
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The manifest knows the checksum of the configuration, which is to be the same.
+fn same_configuration(shared: &KvState, folder: &Path) -> Result<(), KvError> {
+    let digest = |folder: &Path| clean_shutdown::digest(&open::index_conf(folder)).map_err(failed);
+    if digest(folder)? == digest(&shared.index.folder())? {
+        return Ok(());
+    }
+    let message = "its configuration is another than that of the old one".to_owned();
+    Err(KvError::Io { what: "the index could not be written anew".to_owned(), message })
+}
+
+fn may_go_on(shared: &KvState) -> Result<(), KvError> {
+    if shared.closing.load(Ordering::Acquire) {
+        return Err(KvError::Closed);
+    }
+    match shared.stopped() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Copies every record into `trees`; the answer holds the group that they are as of.
+fn copy(shared: &KvState, trees: &Arc<Trees>, haste: ScanPriority) -> Result<SnapshotGuard, KvError> {
+    let fresh = shared.index.reading_of(trees);
+    let mut reader = shared.versions.read();
+    for (slot, table) in shared.index.tables().iter().enumerate() {
+        let mut rest = KeyRange::all();
+        loop {
+            may_go_on(shared)?;
+            let watch = Stopwatch::start();
+            let read = rows(&shared.index.reading()?, &reader, slot, &rest, false, PIECE)?;
+            let last = read.last().map(|(key, _)| key.clone()).filter(|_| read.len() == PIECE);
+            for (key, sealed) in read {
+                checksum::verify(*table, &key, &sealed)?;
+                fresh.write(slot, &key, Some(sealed))?;
+            }
+            let covered = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Included(last.to_vec()));
+            for layer in reader.advance()? {
+                apply(&fresh, &layer, slot, covered.clone())?;
+            }
+            if haste == ScanPriority::Background {
+                thread::sleep((2 * watch.elapsed()).min(LONGEST_REST));
+            }
+            match last {
+                Some(last) => rest = rest.behind(&last, false),
+                None => break,
+            }
+        }
+    }
+    failpoint::hit("rewrite/copied");
+    Ok(reader)
+}
+
+/// Takes what a group changed over into the new index, as far as that has been copied: the tables before `slot`, and `slot` up to
+/// `covered`.
+fn apply(fresh: &IndexReader<'_>, layer: &BatchLayer, slot: usize, covered: Bound<Vec<u8>>) -> Result<(), KvError> {
+    let whole = KeyRange::all();
+    let part = KeyRange::new(Bound::Unbounded, covered);
+    for (at, changes) in layer.changes().iter().enumerate().take(slot + 1) {
+        let span = if at < slot { &whole } else { &part };
+        for (key, change) in changes.range::<[u8], _>(span.bounds()) {
+            fresh.write(at, key, change.after.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the new index up to the last durable group and makes it the index, with a checkpoint there. Answers with the old one.
+fn switch(
+    shared: &KvState,
+    trees: &Arc<Trees>,
+    mut reader: SnapshotGuard,
+    number: u64,
+    folder: &Path,
+) -> Result<Arc<Trees>, KvError> {
+    let fresh = shared.index.reading_of(trees);
+    let mut synced = HashSet::new();
+    let catch_up = |reader: &mut SnapshotGuard, synced: &mut HashSet<PathBuf>| -> Result<(), KvError> {
+        for layer in reader.advance()? {
+            apply(&fresh, &layer, usize::MAX - 1, Bound::Unbounded)?;
+        }
+        fresh.flush(reader.at().end.generation)?;
+        index::sync_files(folder, synced).map_err(|error| failed(error.into()))
+    };
+    // The second time there is little left, and the third time, while the writer waits, next to nothing.
+    for _ in 0..2 {
+        may_go_on(shared)?;
+        catch_up(&mut reader, &mut synced)?;
+    }
+    File::open(&shared.config.dir).and_then(|data| data.sync_all()).map_err(failed)?;
+    let mut checkpointed = shared.lock_checkpointed();
+    let appended = shared.pace.appended();
+    let inserting = shared.lock_inserting();
+    may_go_on(shared)?;
+    catch_up(&mut reader, &mut synced)?;
+    failpoint::hit("rewrite/synced");
+    let point = checkpoint::point(shared, reader.at(), number);
+    checkpointed.anchor.write(&point).map_err(|error| {
+        let error = KvError::ReadOnly { why: format!("the log's header could not be written: {error}") };
+        shared.stop(error.clone());
+        error
+    })?;
+    failpoint::hit("rewrite/switched");
+    let old = shared.index.replace(folder.to_owned(), Arc::clone(trees));
+    let first = point.segment;
+    let LastCheckpoint { point: known, synced: known_synced, .. } = &mut *checkpointed;
+    (*known, *known_synced) = (point, synced);
+    drop(inserting);
+    shared.pace.caught_up(appended);
+    checkpoint::recycle(shared, first);
+    old.ok_or(KvError::Closed)
+}

@@ -1,0 +1,83 @@
+//! Open files that the store keeps in reserve, so that the index finds some when the rest of the process has used up its own.
+//!
+//! sled does not survive a blob file that it cannot make: what it had reserved in its buffer is never written, and every
+//! flush behind it hangs. So it is not called without files to spare.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+use crate::kv::error::KvError;
+
+/// Files in reserve: more than the index opens for one group or checkpoint at a time.
+const SPARES: usize = 16;
+/// What they are open on.
+const PATH: &str = "/dev/null";
+
+/// The files in reserve.
+#[derive(Debug)]
+pub(in crate::kv) struct SpareFiles(Mutex<Vec<File>>);
+
+impl SpareFiles {
+    /// Opens as many as there may be.
+    pub fn open() -> Self {
+        let spares = Self(Mutex::new(Vec::new()));
+        spares.refill();
+        spares
+    }
+
+    /// Refuses if neither the process nor the reserve has a file for the index.
+    pub fn check(&self) -> Result<(), KvError> {
+        if !self.lock().is_empty() || self.refill() {
+            return Ok(());
+        }
+        Err(KvError::io("files for the index", &io::Error::from(Errno::MFILE)))
+    }
+
+    /// Runs `call`, with the reserve given up for its time if the process has no other files.
+    pub fn lend<T>(&self, call: impl FnOnce() -> T) -> T {
+        let lent = {
+            let mut spares = self.lock();
+            let is_short = spares.first().is_none_or(|file| fcntl_dupfd_cloexec(file, 0).is_err());
+            if is_short { std::mem::take(&mut *spares) } else { Vec::new() }
+        };
+        let is_short = !lent.is_empty();
+        drop(lent);
+        let done = call();
+        if is_short {
+            self.refill();
+        }
+        done
+    }
+
+    /// Opens what is missing; false if there is none at all.
+    fn refill(&self) -> bool {
+        let mut spares = self.lock();
+        while spares.len() < SPARES
+            && let Ok(file) = File::open(PATH)
+        {
+            spares.push(file);
+        }
+        !spares.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_kept_while_there_are_other_files() {
+        let spares = SpareFiles::open();
+        assert_eq!(spares.lend(|| spares.lock().len()), SPARES);
+        spares.lock().clear();
+        assert!(spares.check().is_ok());
+        assert_eq!(spares.lock().len(), SPARES);
+    }
+}

@@ -1,0 +1,323 @@
+//! Opening a store: make it where there is none, refuse it where it is damaged, and otherwise bring the index
+//! up to the end of the log. Nothing is ever recreated in silence.
+
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
+
+use tidemill_core::failpoint;
+use tokio::sync::mpsc;
+
+use super::checkpoint;
+use super::clean_shutdown;
+use super::config::{KvConfig, Table};
+use super::error::KvError;
+use super::index::{self, Index, IndexReader};
+use super::lock::{self, Lock};
+use super::log::{self, CommitLog};
+use super::manifest::{self, Manifest};
+use super::scrub::{self, ScanPriority};
+use super::state::{CommitPosition, KvState, LastCheckpoint};
+use super::table_checksum::TableSum;
+use crate::kv::commit::committer::{Committer, Job};
+use crate::kv::commit::mvcc::{DurableState, Versions};
+use crate::kv::log::header;
+use crate::kv::log::header::{HeaderFile, LogPoint};
+use crate::kv::log::replay::Replay;
+use crate::kv::log::segment::FIRST_RECORD;
+use crate::kv::log::spare_segments;
+use crate::kv::log::spare_segments::SpareSegments;
+
+/// While this is there and the manifest is not, a store is being made and nobody has been told of it.
+const MAKING: &str = "making";
+
+/// What opening found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The store was made just now.
+    pub created: bool,
+    /// The last stop was a clean one, and the index is untouched since.
+    pub clean: bool,
+    /// How many groups the log brought into the index.
+    pub replayed: u64,
+    /// Whether every record was verified before the store opened; after an unclean stop a large store is
+    /// scrubbed in the background instead.
+    pub scrubbed: bool,
+    /// The last group.
+    pub commit: CommitPosition,
+}
+
+type OpenedStore = (mpsc::Sender<Job>, Arc<KvState>, OpenReport);
+
+/// Opens the store and starts its threads. A disk without room keeps a store from being made, and from being opened
+/// only where the index has to write before it can be read.
+pub(super) fn open(config: KvConfig) -> Result<OpenedStore, KvError> {
+    check(&config)?;
+    let (disk, dir, needed) = (Arc::clone(&config.disk), config.dir.clone(), config.reserve_bytes);
+    open_checked(config).map_err(|error| match (error, disk.free_space(&dir)) {
+        (KvError::Io { what, message }, Ok(free)) if free < needed => {
+            tracing::warn!(what, message, "the store cannot be opened on a full disk");
+            KvError::DiskFull { free, needed }
+        }
+        (error, _) => error,
+    })
+}
+
+fn is_short(config: &KvConfig) -> bool {
+    config.disk.free_space(&config.dir).is_ok_and(|free| free < config.reserve_bytes)
+}
+
+fn open_checked(config: KvConfig) -> Result<OpenedStore, KvError> {
+    let data = config.dir.clone();
+    let disk = Arc::clone(&config.disk);
+    disk.create_dir(&data).map_err(|error| KvError::io(format!("the data folder, {}", data.display()), &error))?;
+    let lock = Lock::take(&data)?;
+    let created = make_if_new(&config)?;
+
+    let mut manifest = Manifest::read(&*disk, &data)?;
+    let more_tables = manifest.reconcile(config.tables)?;
+    let seed = manifest.seed;
+    let (anchor, point) = HeaderFile::open(&*disk, &data, seed)?;
+    let replay = Replay::verify(Arc::clone(&disk), &data, seed, &point)?;
+    let folder = index::folder(&data, point.index);
+    check_index_files(&folder, &manifest)?;
+    let clean = clean_shutdown::verify(&*disk, &data, &folder, seed)?;
+
+    let open_index = || {
+        let timeout = index_timeout(&config, &folder);
+        let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, more_tables)?;
+        failpoint::hit("open/verified");
+        bring_up(&index.reading()?, &replay, point.generation)?;
+        failpoint::hit("open/replayed");
+        Ok(index)
+    };
+    let index = match open_index() {
+        // It may have to write what it has gathered: the log's spares are worth less than reading.
+        Err(KvError::Io { what, message })
+            if is_short(&config) && spare_segments::make_room(&*disk, &data.join(log::DIR)) =>
+        {
+            tracing::warn!(what, message, "the log's spare segments were removed to make room for the index");
+            open_index()?
+        }
+        opened => opened?,
+    };
+    if more_tables {
+        // The manifest must not know of a table that a power cut takes back.
+        index.reading()?.flush(replay.end().generation)?;
+        index::sync_files(&folder, &mut HashSet::new()).map_err(|error| KvError::io("the index", &error.into()))?;
+        manifest.write(&*disk, &data)?;
+    }
+    if let Err(error) = index::remove_others(&data, point.index) {
+        tracing::warn!(%error, "an index that is no longer used could not be removed");
+    }
+    let standing = DurableState { end: replay.end(), sums: sums(config.tables, replay.sums()), grown_bytes: 0 };
+    // What the log brought was not counted.
+    let live_bytes = point.live_bytes.filter(|_| standing.end.generation == point.generation);
+    let log_dir = data.join(log::DIR);
+    let failed = |error: io::Error| KvError::io("the log", &error);
+    let shelf = SpareSegments::open(Arc::clone(&disk), &log_dir, config.segment_bytes).map_err(failed)?;
+    for number in replay.older() {
+        shelf.give_back(&log_dir.join(super::log::segment::name(*number))).map_err(failed)?;
+    }
+    let syncs = Arc::new(AtomicU64::new(0));
+    let first = config.first_segment_bytes;
+    let shelves = Arc::clone(&shelf);
+    let log = CommitLog::begin(&data, seed, first, replay.newest(), standing.end, shelves, Arc::clone(&syncs))
+        .map_err(failed)?;
+
+    let replayed = standing.end.generation - point.generation;
+    let commit = CommitPosition { group: standing.end.generation, position: standing.end.position };
+    let checkpointed = LastCheckpoint { anchor, point, synced: HashSet::new() };
+    let scrub_now = !clean && index::size(&folder) <= config.scrub_at_open_bytes;
+    let queue = config.queue;
+    let versions = Versions::new(standing);
+    let replayed_bytes = replay.bytes();
+    let shared = KvState::new(config, seed, index, versions, checkpointed, shelf, syncs, replayed_bytes, lock);
+    let shared = Arc::new(shared);
+    shared.space.set_base(live_bytes.and_then(|bytes| i64::try_from(bytes).ok()));
+    if scrub_now {
+        let found = scrub::run(&shared, ScanPriority::Foreground)?;
+        if !created {
+            shared.scrubbed(found);
+        }
+    }
+    failpoint::hit("open/opened");
+    let sender = start(&shared, log, queue)?;
+    if !clean && !scrub_now {
+        scrub_in_background(&shared);
+    }
+    Ok((sender, shared, OpenReport { created, clean, replayed, scrubbed: scrub_now, commit }))
+}
+
+fn check(config: &KvConfig) -> Result<(), KvError> {
+    let ids: HashSet<u8> = config.tables.iter().map(|table| table.id).collect();
+    let names: HashSet<&str> = config.tables.iter().map(|table| table.name).collect();
+    let well_named = |table: &Table| {
+        !table.name.is_empty() && table.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let sound = ids.len() == config.tables.len()
+        && names.len() == config.tables.len()
+        && config.tables.len() <= header::MAX_TABLES
+        && config.tables.iter().all(well_named)
+        && config.segment_bytes >= 64 << 10
+        && config.segment_bytes.is_multiple_of(4096)
+        && config.segment_bytes <= 1 << 30
+        && config.queue > 0;
+    if sound {
+        return Ok(());
+    }
+    Err(KvError::Io { what: "opening the store".to_owned(), message: "its tables or bounds are not sound".to_owned() })
+}
+
+/// Makes a store in an empty folder, or in one where making was interrupted.
+fn make_if_new(config: &KvConfig) -> Result<bool, KvError> {
+    let (disk, data) = (&*config.disk, &config.dir);
+    let failed = |error: io::Error| KvError::io("the store could not be made", &error);
+    if data.join(manifest::NAME).exists() {
+        return match disk.remove(&data.join(MAKING)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(false),
+        };
+    }
+    let making = data.join(MAKING);
+    if !making.exists() {
+        let mut others = fs::read_dir(data).map_err(failed)?.filter_map(Result::ok).map(|entry| entry.file_name());
+        if let Some(found) = others.find(|name| name != lock::NAME) {
+            return Err(KvError::damaged(format!(
+                "the folder holds {} but not the manifest, {}",
+                found.to_string_lossy(),
+                manifest::NAME
+            )));
+        }
+        disk.open(&making, true).and_then(|file| file.sync()).and_then(|()| disk.sync_dir(data)).map_err(failed)?;
+    }
+    for folder in [index::DIR, log::DIR] {
+        match fs::remove_dir_all(data.join(folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let folder = index::folder(data, 0);
+    let timeout = index_timeout(config, &folder);
+    let index = Index::open(&folder, config.index_cache_bytes, config.tables, timeout, true)?;
+    index.reading()?.flush(0)?;
+    index::sync_files(&folder, &mut HashSet::new()).map_err(|error| failed(error.into()))?;
+    index.close(timeout);
+    let (_, conf) = clean_shutdown::digest(&index_conf(&folder)).map_err(failed)?;
+    let seed = RandomState::new().build_hasher().finish();
+    disk.create_dir(&data.join(log::DIR)).map_err(failed)?;
+    let sums = config.tables.iter().map(|table| (table.id, TableSum::default())).collect();
+    let point = LogPoint {
+        generation: 0,
+        position: 0,
+        segment: 1,
+        offset: FIRST_RECORD,
+        chain: seed,
+        sums,
+        index: 0,
+        live_bytes: Some(0),
+    };
+    HeaderFile::create(disk, data, seed, &point).map_err(failed)?;
+    let tables = config.tables.iter().map(|table| (table.id, table.name.to_owned())).collect();
+    Manifest { seed, index: conf, tables }.write(disk, data)?;
+    disk.remove(&making).and_then(|()| disk.sync_dir(data)).map_err(failed)?;
+    Ok(true)
+}
+
+pub(super) fn index_conf(folder: &Path) -> std::path::PathBuf {
+    folder.join("conf")
+}
+
+/// sled would make what is missing, and only warns of a changed configuration.
+fn check_index_files(folder: &Path, manifest: &Manifest) -> Result<(), KvError> {
+    match clean_shutdown::digest(&index_conf(folder)) {
+        Ok((_, found)) if found == manifest.index => {}
+        Ok(_) => return Err(KvError::damaged("the index's configuration is not what was written")),
+        Err(error) => return Err(KvError::unreadable("the index's configuration cannot be read", &error)),
+    }
+    if !folder.join("db").exists() || !folder.join("blobs").exists() {
+        return Err(KvError::damaged("the index's files are missing"));
+    }
+    Ok(())
+}
+
+/// How long the index may take to open.
+pub(super) fn index_timeout(config: &KvConfig, folder: &Path) -> Duration {
+    let gigabytes = u32::try_from(index::size(folder) >> 30).unwrap_or(u32::MAX);
+    config.index_open_timeout.saturating_mul(gigabytes.saturating_add(1))
+}
+
+/// Compares what the index knows with log and header, and applies the log to it.
+pub(super) fn bring_up(reading: &IndexReader<'_>, replay: &Replay, checkpoint: u64) -> Result<(), KvError> {
+    let known = reading.mark()?;
+    if known < checkpoint {
+        return Err(KvError::damaged(format!(
+            "the index knows group {known} where the checkpoint was at {checkpoint}"
+        )));
+    }
+    if known > replay.end().generation {
+        return Err(KvError::damaged(format!(
+            "the log ends with group {} but the index knows group {known}",
+            replay.end().generation
+        )));
+    }
+    replay.each(|payload| {
+        for write in payload.writes {
+            let slot = reading
+                .slot(write.table)
+                .map_err(|_| KvError::damaged(format!("the log writes to table {}", write.table)))?;
+            reading.write(slot, write.key, write.sealed.map(sled::IVec::from))?;
+        }
+        Ok(())
+    })
+}
+
+/// Sums by the tables' places; a table that was added has none yet.
+fn sums(tables: &[Table], known: &[(u8, TableSum)]) -> Arc<[TableSum]> {
+    let of = |table: &Table| known.iter().find(|(id, _)| *id == table.id).map(|(_, sum)| *sum).unwrap_or_default();
+    tables.iter().map(of).collect()
+}
+
+fn start(shared: &Arc<KvState>, log: CommitLog, queue: usize) -> Result<mpsc::Sender<Job>, KvError> {
+    let failed = |error| KvError::io("a thread of the store could not be started", &error);
+    let (sender, receiver) = mpsc::channel(queue);
+    shared.set_committer(sender.downgrade());
+    let checkpoints = Arc::clone(shared);
+    let checkpoints = thread::Builder::new()
+        .name("tidemill-checkpoint".to_owned())
+        .spawn(move || checkpoints.guard("the checkpoint thread", || checkpoint::run(&checkpoints)))
+        .map_err(failed)?;
+    let committer = Committer::new(Arc::clone(shared), log, receiver, checkpoints);
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name("tidemill-commit".to_owned())
+        .spawn(move || shared.guard("the committer", || committer.run()))
+        .map_err(failed)?;
+    Ok(sender)
+}
+
+fn scrub_in_background(shared: &Arc<KvState>) {
+    let scrubbed = Arc::clone(shared);
+    let spawned = thread::Builder::new().name("tidemill-scrub".to_owned()).spawn(move || {
+        match scrub::run(&scrubbed, ScanPriority::Background) {
+            Ok(found) => {
+                tracing::info!(records = found.records, bytes = found.bytes, "the store was scrubbed and is sound");
+                scrubbed.scrubbed(found);
+            }
+            Err(KvError::Closed) => {}
+            Err(error) => {
+                let error = scrubbed.noted(error);
+                tracing::error!(code = error.code(), %error, "the scrub did not end well");
+            }
+        }
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread to scrub the store");
+    }
+}

@@ -1,0 +1,293 @@
+//! What the threads of an open store share: index, versions, health and the pace of checkpoints.
+
+use std::collections::HashSet;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::catch_panic;
+use super::config::KvConfig;
+use super::error::{KvError, KvHealth};
+use super::index::Index;
+use super::lock::Lock;
+use super::scrub::ScrubResult;
+use crate::kv::commit::committer::Job;
+use crate::kv::commit::mvcc::Versions;
+use crate::kv::index::rewrite::SpaceTracker;
+use crate::kv::index::spare_files::SpareFiles;
+use crate::kv::log::header::{HeaderFile, LogPoint};
+use crate::kv::log::spare_segments::SpareSegments;
+
+/// The newest group that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommitPosition {
+    /// Its number.
+    pub group: u64,
+    /// The position of the last operation in it.
+    pub position: u64,
+}
+
+/// What the last checkpoint left.
+pub(super) struct LastCheckpoint {
+    pub anchor: HeaderFile,
+    pub point: LogPoint,
+    /// Blob files of the index that are known to be durable.
+    pub synced: HashSet<PathBuf>,
+}
+
+/// An open store, as its threads see it.
+pub(super) struct KvState {
+    pub config: KvConfig,
+    pub seed: u64,
+    pub index: Index,
+    pub versions: Arc<Versions>,
+    pub commits: watch::Sender<CommitPosition>,
+    pub syncs: Arc<AtomicU64>,
+    pub checkpointed: Mutex<LastCheckpoint>,
+    pub shelf: Arc<SpareSegments>,
+    pub pace: CheckpointPace,
+    pub space: SpaceTracker,
+    /// Held while a group is put into the index, and while another index takes its place.
+    inserting: Mutex<()>,
+    /// The index refused something; it is opened again before the next group.
+    pub faulted: AtomicBool,
+    pub closing: AtomicBool,
+    /// A scrub after an unclean stop that nobody has asked for yet.
+    pub unclaimed_scrub: Mutex<Option<ScrubResult>>,
+    pub spares: SpareFiles,
+    /// The way to the committer, for threads that find the index faulted.
+    committer: OnceLock<mpsc::WeakSender<Job>>,
+    lock: Mutex<Option<Lock>>,
+    stopped: Mutex<Option<KvError>>,
+    full: Mutex<Option<KvError>>,
+}
+
+impl KvState {
+    #[expect(clippy::too_many_arguments, reason = "called once, where the store opens")]
+    pub fn new(
+        config: KvConfig,
+        seed: u64,
+        index: Index,
+        versions: Versions,
+        checkpointed: LastCheckpoint,
+        shelf: Arc<SpareSegments>,
+        syncs: Arc<AtomicU64>,
+        replayed: u64,
+        lock: Lock,
+    ) -> Self {
+        let end = versions.durable().end;
+        let commit = CommitPosition { group: end.generation, position: end.position };
+        Self {
+            seed,
+            index,
+            versions: Arc::new(versions),
+            commits: watch::Sender::new(commit),
+            syncs,
+            checkpointed: Mutex::new(checkpointed),
+            shelf,
+            pace: CheckpointPace::new(replayed),
+            space: SpaceTracker::default(),
+            inserting: Mutex::new(()),
+            faulted: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            unclaimed_scrub: Mutex::new(None),
+            spares: SpareFiles::open(),
+            committer: OnceLock::new(),
+            lock: Mutex::new(Some(lock)),
+            stopped: Mutex::new(None),
+            full: Mutex::new(None),
+            config,
+        }
+    }
+
+    /// Says how the committer is woken.
+    pub fn set_committer(&self, committer: mpsc::WeakSender<Job>) {
+        // It is set once, when the store opens.
+        let _ = self.committer.set(committer);
+    }
+
+    /// Has the committer look at the index, though nothing is submitted.
+    pub fn wake_committer(&self) {
+        if let Some(committer) = self.committer.get().and_then(mpsc::WeakSender::upgrade) {
+            // A full queue wakes it as well.
+            let _ = committer.try_send(Job::Heal);
+        }
+    }
+
+    pub fn lock_checkpointed(&self) -> MutexGuard<'_, LastCheckpoint> {
+        self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn lock_inserting(&self) -> MutexGuard<'_, ()> {
+        self.inserting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Like [`KvState::lock_checkpointed`], but gives up where a checkpoint hangs in the index.
+    pub fn lock_checkpointed_within(&self, patience: Duration) -> Result<MutexGuard<'_, LastCheckpoint>, KvError> {
+        let pause = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.checkpointed.try_lock() {
+                Ok(checkpointed) => return Ok(checkpointed),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if waited < patience => {}
+                Err(TryLockError::WouldBlock) => {
+                    let message = "a checkpoint hangs in it".to_owned();
+                    return Err(KvError::Io { what: "the index".to_owned(), message });
+                }
+            }
+            thread::sleep(pause);
+            waited += pause;
+        }
+    }
+
+    /// Keeps what a scrub found that nobody waits for.
+    pub fn scrubbed(&self, found: ScrubResult) {
+        *self.unclaimed_scrub.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    /// Lets others have the folder.
+    pub fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Runs one of the store's threads; a panic in it, which would be a bug of ours, makes the store read-only.
+    pub fn guard(&self, name: &str, work: impl FnOnce()) {
+        if let Err(panicked) = panic::catch_unwind(AssertUnwindSafe(work)) {
+            self.stop(KvError::ReadOnly { why: format!("{name} failed: {}", catch_panic::panic_message(&*panicked)) });
+        }
+    }
+
+    /// Makes the store read-only; the first cause is the one told.
+    pub fn stop(&self, why: KvError) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped.is_none() {
+            tracing::error!(code = why.code(), %why, "the store is read-only from now on");
+            *stopped = Some(why);
+        }
+    }
+
+    /// Why nothing is written any more, where that is so.
+    pub fn stopped(&self) -> Option<KvError> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Passes an error on; damage makes the store read-only.
+    pub fn noted(&self, error: KvError) -> KvError {
+        if matches!(error, KvError::Damaged { .. }) {
+            self.stop(error.clone());
+        }
+        error
+    }
+
+    /// Whether a group may begin: there is room for what sled may need of it.
+    pub fn room(&self) -> Result<(), KvError> {
+        let needed = self.config.reserve_bytes + 4 * self.pace.behind();
+        let result = match self.config.disk.free_space(&self.config.dir) {
+            Ok(free) if free > needed => Ok(()),
+            Ok(free) => Err(KvError::DiskFull { free, needed }),
+            Err(error) => Err(KvError::io("asking for the free space", &error)),
+        };
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if full.is_none()
+            && let Err(error) = &result
+        {
+            tracing::warn!(code = error.code(), %error, "no group can begin");
+        }
+        *full = result.clone().err();
+        result
+    }
+
+    /// How the store is now.
+    pub fn health(&self) -> KvHealth {
+        if let Some(why) = self.stopped() {
+            let code = if matches!(why, KvError::Damaged { .. }) { why.code() } else { "host/store-read-only" };
+            return KvHealth::ReadOnly { code, why: why.to_string() };
+        }
+        let was_full = self.full.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        match if was_full { self.room() } else { Ok(()) } {
+            Ok(()) => KvHealth::Healthy,
+            Err(error) => KvHealth::DiskFull { error },
+        }
+    }
+}
+
+/// When the next checkpoint is due. Nobody waits on a timer while there is nothing to check.
+pub(super) struct CheckpointPace {
+    state: Mutex<PaceState>,
+    changed: Condvar,
+    appended: AtomicU64,
+    checkpointed: AtomicU64,
+}
+
+#[derive(Default)]
+struct PaceState {
+    dirty: bool,
+    full: bool,
+    stop: bool,
+}
+
+impl CheckpointPace {
+    fn new(replayed: u64) -> Self {
+        Self {
+            state: Mutex::new(PaceState { dirty: replayed > 0, ..PaceState::default() }),
+            changed: Condvar::new(),
+            appended: AtomicU64::new(replayed),
+            checkpointed: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of log not yet checkpointed.
+    pub fn behind(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed).saturating_sub(self.checkpointed.load(Ordering::Relaxed))
+    }
+
+    /// The log has grown by `bytes`; beyond `bound` a checkpoint is due at once.
+    pub fn grew(&self, bytes: u64, bound: u64) {
+        self.appended.fetch_add(bytes, Ordering::Relaxed);
+        let full = self.behind() >= bound;
+        let mut state = self.lock();
+        if !state.dirty || (full && !state.full) {
+            state.dirty = true;
+            state.full = full;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// What was appended when a checkpoint began.
+    pub fn appended(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
+    }
+
+    /// A checkpoint that began when so much was appended is done.
+    pub fn caught_up(&self, appended: u64) {
+        self.checkpointed.fetch_max(appended, Ordering::Relaxed);
+    }
+
+    /// Waits until a checkpoint is due; false where there will be none any more.
+    pub fn wait(&self, every: Duration) -> bool {
+        let state = self.lock();
+        let state = self.changed.wait_while(state, |s| !s.dirty && !s.stop).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, every, |s| !s.full && !s.stop);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.dirty = false;
+        state.full = false;
+        !state.stop
+    }
+
+    /// No more checkpoints from the thread that waits.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PaceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
