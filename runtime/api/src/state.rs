@@ -11,10 +11,10 @@ use crate::config::ApiConfig;
 
 /// The host and the API's own settings; cheap to clone.
 #[derive(Clone)]
-pub struct ApiState(Arc<ApiShared>);
+pub struct ApiState(Arc<ApiContext>);
 
 /// What is behind [`ApiState`].
-pub struct ApiShared {
+pub struct ApiContext {
     /// The host.
     pub host: ControlPlane,
     /// The settings.
@@ -31,14 +31,14 @@ impl ApiState {
     /// For a host with these settings.
     pub fn new(host: ControlPlane, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
         let feeds = Arc::new(Semaphore::new(config.feeds));
-        Self(Arc::new(ApiShared { host, config, feeds, attempts: FailedAttempts::default(), closing }))
+        Self(Arc::new(ApiContext { host, config, feeds, attempts: FailedAttempts::default(), closing }))
     }
 }
 
 impl Deref for ApiState {
-    type Target = ApiShared;
+    type Target = ApiContext;
 
-    fn deref(&self) -> &ApiShared {
+    fn deref(&self) -> &ApiContext {
         &self.0
     }
 }

@@ -48,7 +48,7 @@ const REPORT_EVERY: u64 = 1_000;
 const HAND_BACK: Duration = Duration::from_secs(2);
 
 /// Everything that control shares.
-pub(crate) struct Shared {
+pub(crate) struct HostState {
     pub(crate) config: HostConfig,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) guests: Arc<dyn GuestExecutor>,
@@ -92,7 +92,7 @@ pub(crate) struct Shared {
 
 /// A running host. Cheap to clone; clones are the same host.
 #[derive(Clone)]
-pub struct ControlPlane(pub(crate) Arc<Shared>);
+pub struct ControlPlane(pub(crate) Arc<HostState>);
 
 impl std::fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -142,7 +142,7 @@ impl ControlPlane {
         if let Some(scrub) = last_scrub {
             metrics.host.scrubbed(scrub.at);
         }
-        let inner = Arc::new(Shared {
+        let inner = Arc::new(HostState {
             owner: Owner { node: config.node.clone(), epoch },
             node: NodeLimiter::new(config.concurrency),
             lives: DeploymentRegistry::new(config.policy.clone()),
@@ -340,7 +340,7 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     }
 }
 
-impl Shared {
+impl HostState {
     /// Reads all deployments into memory.
     async fn load(&self) -> Result<(), ControlError> {
         let mut page = PageRequest::first(PAGE);

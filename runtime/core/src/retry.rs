@@ -133,7 +133,7 @@ impl RetryPolicy {
 /// What becomes of a run that has no attempt left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OnExhausted {
+pub enum ExhaustionPolicy {
     /// It is parked, for a person.
     Park,
     /// It has failed.
@@ -146,7 +146,7 @@ pub struct RunRetry {
     /// When.
     pub policy: RetryPolicy,
     /// And then; none means park for a root run, fail for the child of another.
-    pub then: Option<OnExhausted>,
+    pub then: Option<ExhaustionPolicy>,
     /// Whether traps and limits are tried again too.
     pub on_trap: bool,
 }
@@ -163,7 +163,7 @@ pub enum AfterFailure {
     /// tried again but for its policy (`host/retries-exhausted`).
     GiveUp {
         /// What becomes of the run.
-        then: OnExhausted,
+        then: ExhaustionPolicy,
         /// Whether attempts ran out.
         exhausted: bool,
     },
@@ -191,7 +191,7 @@ impl RunRetry {
             let next = failed.attempt.saturating_add(1);
             return AfterFailure::Retry { delay_millis: self.policy.delay_before(next, random) };
         }
-        let then = self.then.unwrap_or(if failed.child { OnExhausted::Fail } else { OnExhausted::Park });
+        let then = self.then.unwrap_or(if failed.child { ExhaustionPolicy::Fail } else { ExhaustionPolicy::Park });
         AfterFailure::GiveUp { then, exhausted: worth_it && self.policy.max_attempts > 1 }
     }
 }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn traps_and_limits_are_tried_again_only_where_it_is_asked_for() {
         let failed = FailedAttempt { attempt: 1, retryable: true, trap_or_limit: true, child: false };
-        let gives_up = AfterFailure::GiveUp { then: OnExhausted::Park, exhausted: false };
+        let gives_up = AfterFailure::GiveUp { then: ExhaustionPolicy::Park, exhausted: false };
         assert_eq!(RunRetry::default().after_failure(failed, 0), gives_up);
         let on_trap = RunRetry { on_trap: true, ..RunRetry::default() };
         assert_eq!(on_trap.after_failure(failed, 0), AfterFailure::Retry { delay_millis: 1_000 });
@@ -254,16 +254,16 @@ mod tests {
         let retry = RunRetry::default();
         assert_eq!(
             retry.after_failure(last(false), 0),
-            AfterFailure::GiveUp { then: OnExhausted::Park, exhausted: true }
+            AfterFailure::GiveUp { then: ExhaustionPolicy::Park, exhausted: true }
         );
         assert_eq!(
             retry.after_failure(last(true), 0),
-            AfterFailure::GiveUp { then: OnExhausted::Fail, exhausted: true }
+            AfterFailure::GiveUp { then: ExhaustionPolicy::Fail, exhausted: true }
         );
-        let told = RunRetry { then: Some(OnExhausted::Fail), ..retry };
+        let told = RunRetry { then: Some(ExhaustionPolicy::Fail), ..retry };
         assert_eq!(
             told.after_failure(last(false), 0),
-            AfterFailure::GiveUp { then: OnExhausted::Fail, exhausted: true }
+            AfterFailure::GiveUp { then: ExhaustionPolicy::Fail, exhausted: true }
         );
     }
 

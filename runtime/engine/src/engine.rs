@@ -21,7 +21,7 @@ use crate::config::EngineConfig;
 use crate::egress::Egress;
 use crate::error::{ComponentInfo, ComponentProblem, ComponentRejection, EngineError};
 use crate::guest::HostServices;
-use crate::guest::cpu::{Meter, MeteredFuture, Yielded};
+use crate::guest::cpu::{Meter, MeteredFuture, YieldReason};
 use crate::guest::stack::SourceFrame;
 use crate::host::{self, Contract};
 use crate::sandbox::{self, Purpose};
@@ -30,7 +30,7 @@ use crate::threads::ticker::Ticker;
 
 /// Runs components. One for each host; cheap to share.
 pub struct Engine {
-    shared: Arc<EngineShared>,
+    shared: Arc<EngineState>,
     config: EngineConfig,
     cache: Arc<CodeCache>,
     compiler: Compiler,
@@ -44,7 +44,7 @@ pub struct Engine {
 }
 
 /// What work on other threads holds on to.
-struct EngineShared {
+struct EngineState {
     engine: wasmtime::Engine,
     contract: Contract,
     counts: EngineCounters,
@@ -96,7 +96,7 @@ impl Engine {
         let ticker = Ticker::start(sandbox.engine.clone()).map_err(|error| start(error.to_string()))?;
         let threads = ThreadPools::start(config.guest_threads).map_err(|error| start(error.to_string()))?;
         Ok(Arc::new(Self {
-            shared: Arc::new(EngineShared { engine: sandbox.engine, contract, counts: EngineCounters::default() }),
+            shared: Arc::new(EngineState { engine: sandbox.engine, contract, counts: EngineCounters::default() }),
             compiler: Compiler::new(config.compiler.clone(), config.compile_jobs),
             cache: Arc::new(cache),
             threads,
@@ -300,14 +300,14 @@ impl Engine {
         quick.spawn(async move {
             let running = PoolPlace { shared, _room: room };
             match MeteredFuture::new(work, Arc::clone(&meter), Arc::clone(&ticker), false).await {
-                Yielded::Done(ended) => {
+                YieldReason::Done(ended) => {
                     drop(running);
                     let _ = done.send(ended);
                 }
-                Yielded::Slow(work) => {
+                YieldReason::Slow(work) => {
                     running.shared.counts.moved.fetch_add(1, Relaxed);
                     slow.spawn(async move {
-                        if let Yielded::Done(ended) = MeteredFuture::new(work, meter, ticker, true).await {
+                        if let YieldReason::Done(ended) = MeteredFuture::new(work, meter, ticker, true).await {
                             drop(running);
                             let _ = done.send(ended);
                         }
@@ -324,8 +324,8 @@ impl Engine {
         let meter = Arc::new(Meter::default());
         let work = self.work(activation, &meter, false);
         match MeteredFuture::new(work, meter, Arc::clone(&self.ticker), true).await {
-            Yielded::Done(ended) => ended,
-            Yielded::Slow(_) => lost("a call that stays was moved"),
+            YieldReason::Done(ended) => ended,
+            YieldReason::Slow(_) => lost("a call that stays was moved"),
         }
     }
 
@@ -374,7 +374,7 @@ impl Engine {
 
 /// A guest's place in the pool; counted while it lives.
 struct PoolPlace {
-    shared: Arc<EngineShared>,
+    shared: Arc<EngineState>,
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 

@@ -82,9 +82,30 @@ pub trait Bounds: Send + Sync + 'static {
     fn quotas(&self) -> Quotas;
 }
 
+/// Keeps the progress of operations.
+#[async_trait]
+pub trait OperationStore: Send + Sync + 'static {
+    /// Writes how far an operation has come; returns what is stored then. One that was cancelled before keeps that state and only
+    /// counts what was done, and one that is done stays as it is.
+    async fn put_operation(&self, operation: Operation) -> Result<Operation>;
+    /// Cancels an operation: nothing more of it is done. One that is not running stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation>;
+    /// All operations that are kept, whatever their state, by id.
+    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>>;
+    /// Writes an operation, unless there is one of its id; answers the one that is there then.
+    async fn add_operation(&self, operation: Operation) -> Result<Operation>;
+    /// One operation.
+    async fn operation(&self, id: &str) -> Result<Option<Operation>>;
+    /// The operations that run, by id.
+    async fn open_operations(&self) -> Result<Vec<Operation>>;
+}
+
 /// Keeps everything that must not be lost.
 #[async_trait]
-pub trait Store: Bounds + Send + Sync + 'static {
+pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     // --- the node ---
 
     /// Begins a new life of `node`: the answer is higher than of any life before.
@@ -511,24 +532,8 @@ pub trait Store: Bounds + Send + Sync + 'static {
     /// little in each commit and with rests between, so that it takes long where there is much, and holds nobody up.
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()>;
 
-    // --- operations and retention ---
+    // --- retention ---
 
-    /// Writes how far an operation has come; returns what is stored then. One that was cancelled before keeps that state and only
-    /// counts what was done, and one that is done stays as it is.
-    async fn put_operation(&self, operation: Operation) -> Result<Operation>;
-    /// Cancels an operation: nothing more of it is done. One that is not running stays as it is.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation>;
-    /// All operations that are kept, whatever their state, by id.
-    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>>;
-    /// Writes an operation, unless there is one of its id; answers the one that is there then.
-    async fn add_operation(&self, operation: Operation) -> Result<Operation>;
-    /// One operation.
-    async fn operation(&self, id: &str) -> Result<Option<Operation>>;
-    /// The operations that run, by id.
-    async fn open_operations(&self) -> Result<Vec<Operation>>;
     /// Forgets what the policy says, at most `limit` runs and as many components.
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult>;
 }

@@ -21,7 +21,7 @@ fn check(name: &str, lines: &BTreeSet<String>) {
 fn failpoints_keep_their_names() {
     let mut found = BTreeSet::new();
     for (_, text) in sources() {
-        for call in ["gate::pass(\"", "failpoint!(\""] {
+        for call in ["failpoint::hit(\"", "failpoint!(\""] {
             let names = text.split(call).skip(1).filter_map(|rest| rest.split('"').next());
             found.extend(names.map(str::to_owned));
         }

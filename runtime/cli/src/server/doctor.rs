@@ -22,7 +22,7 @@ pub struct Args {
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
-struct CheckResult {
+struct Diagnosis {
     what: &'static str,
     good: bool,
     found: String,
@@ -30,7 +30,7 @@ struct CheckResult {
     fix: Option<String>,
 }
 
-impl Row for CheckResult {
+impl Row for Diagnosis {
     const HEADS: &'static [&'static str] = &["", "WHAT", "FOUND", "WHAT TO DO"];
     fn cells(&self) -> Vec<String> {
         let mark = if self.good { "ok" } else { "!!" };
@@ -62,7 +62,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
             } else {
                 String::from_utf8_lossy(&answer.body).trim().to_owned()
             };
-            findings.push(CheckResult {
+            findings.push(Diagnosis {
                 what: "host",
                 good,
                 found,
@@ -73,7 +73,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
         }
         Err(error) => {
             let fix = Some("start one with `tidemill serve` or `tidemill dev`, or set TIDEMILL_URL".to_owned());
-            findings.push(CheckResult { what: "host", good: false, found: error.to_string(), fix });
+            findings.push(Diagnosis { what: "host", good: false, found: error.to_string(), fix });
             unreachable = Some(error);
         }
     }
@@ -85,24 +85,24 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
     }
 }
 
-fn cores() -> CheckResult {
+fn cores() -> Diagnosis {
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    CheckResult { what: "processors", good: true, found: count.to_string(), fix: None }
+    Diagnosis { what: "processors", good: true, found: count.to_string(), fix: None }
 }
 
 /// The pool reserves address space for every instance.
-fn memory() -> CheckResult {
+fn memory() -> Diagnosis {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap_or_default();
     let limit = line.split_whitespace().nth(3).unwrap_or("unknown");
     let good = limit == "unlimited" || limit == "unknown";
     let fix =
         (!good).then_some("raise it (`ulimit -v unlimited`): with less, instances are made on demand, and slower");
-    CheckResult { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
+    Diagnosis { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
 }
 
 /// The host raises the soft limit by itself.
-fn open_files() -> CheckResult {
+fn open_files() -> Diagnosis {
     let limits = OpenFiles::limits();
     let good = limits.hard >= FILES_ENOUGH;
     let fix = (!good).then(|| {
@@ -112,14 +112,14 @@ fn open_files() -> CheckResult {
             limits.connections_at_most()
         )
     });
-    CheckResult { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }
+    Diagnosis { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }
 }
 
 /// Who else may read the data folder, if it is on this machine, and the token.
-fn private(token_file: Option<&Path>) -> Vec<CheckResult> {
+fn private(token_file: Option<&Path>) -> Vec<Diagnosis> {
     let data = std::env::var("TIDEMILL_DATA").unwrap_or_else(|_| "./tidemill-data".to_owned());
     let files = files::exposed(Path::new(&data), token_file).into_iter();
-    let finding = |ExposedPath { path, mode, fix }| CheckResult {
+    let finding = |ExposedPath { path, mode, fix }| Diagnosis {
         what: "permissions",
         good: false,
         found: format!("{} has {mode}: other users may read it", path.display()),
@@ -129,19 +129,19 @@ fn private(token_file: Option<&Path>) -> Vec<CheckResult> {
 }
 
 /// The zone data of this machine, as a host that is started here finds it.
-fn zones() -> CheckResult {
+fn zones() -> Diagnosis {
     let ZoneReport { release, place, warnings } = ZoneReport::of(SystemClock.now());
     let fix = (!warnings.is_empty())
         .then(|| "update the package `tzdata`, or name a newer folder with --zoneinfo".to_owned());
     let found = [vec![format!("{release} ({place})")], warnings].concat().join("; ");
-    CheckResult { what: "zone data", good: true, found, fix }
+    Diagnosis { what: "zone data", good: true, found, fix }
 }
 
 /// What the host itself warns of.
-async fn warnings(client: &Client) -> Vec<CheckResult> {
+async fn warnings(client: &Client) -> Vec<Diagnosis> {
     let Ok(health) = client.get::<serde_json::Value>("/v1/health").await else { return Vec::new() };
     let warnings = health["warnings"].as_array().into_iter().flatten().filter_map(|warning| warning.as_str());
-    let finding = |warning: &str| CheckResult {
+    let finding = |warning: &str| Diagnosis {
         what: "host",
         good: true,
         found: clean(warning),
@@ -151,16 +151,16 @@ async fn warnings(client: &Client) -> Vec<CheckResult> {
 }
 
 /// The policy that a host started here would have, if it has one.
-fn policy() -> Option<CheckResult> {
+fn policy() -> Option<Diagnosis> {
     let environment = |name: &str| std::env::var(name).ok();
     match Settings::read(&SettingFlags::default(), None, &environment) {
-        Ok(settings) => settings.policy.map(|file| CheckResult {
+        Ok(settings) => settings.policy.map(|file| Diagnosis {
             what: "policy",
             good: true,
             found: format!("{} is valid", file.path.display()),
             fix: None,
         }),
-        Err(error) => Some(CheckResult {
+        Err(error) => Some(Diagnosis {
             what: "settings",
             good: false,
             found: error.to_string(),
@@ -169,29 +169,29 @@ fn policy() -> Option<CheckResult> {
     }
 }
 
-fn compiler() -> CheckResult {
+fn compiler() -> Diagnosis {
     let version = output("rustc", &["--version"]);
     let fix = version.is_none().then_some("to write modules in Rust, install it: https://rustup.rs");
     let found = version.unwrap_or_else(|| "not installed".to_owned());
-    CheckResult { what: "rust", good: true, found, fix: fix.map(str::to_owned) }
+    Diagnosis { what: "rust", good: true, found, fix: fix.map(str::to_owned) }
 }
 
-fn target() -> CheckResult {
+fn target() -> Diagnosis {
     let root = output("rustc", &["--print", "sysroot"]).unwrap_or_default();
     let there = !root.is_empty() && Path::new(&root).join("lib/rustlib/wasm32-wasip2/lib").is_dir();
     let found = if there { "installed" } else { "not installed" };
     let fix = (!there).then_some("to write modules in Rust: rustup target add wasm32-wasip2");
-    CheckResult { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix: fix.map(str::to_owned) }
+    Diagnosis { what: "wasm32-wasip2", good: true, found: found.to_owned(), fix: fix.map(str::to_owned) }
 }
 
-async fn token(client: &Client) -> CheckResult {
+async fn token(client: &Client) -> Diagnosis {
     let (good, found) = match client.answers("/v1/deployments?limit=1").await {
         Ok(answer) if answer.status.is_success() => (true, "accepted".to_owned()),
         Ok(answer) => (false, format!("the host answers {}", answer.status)),
         Err(error) => (false, error.to_string()),
     };
     let fix = (!good).then(|| "give the host's token: TIDEMILL_TOKEN, or --token-file".to_owned());
-    CheckResult { what: "token", good, found, fix }
+    Diagnosis { what: "token", good, found, fix }
 }
 
 fn output(program: &str, args: &[&str]) -> Option<String> {

@@ -15,7 +15,7 @@ use tidemill_store::records::{
     Component, Deployment, PageRequest, Pause, PutDeployment, RunFilter, ScheduleChange, SubscriptionChange,
 };
 
-use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision, manifest_of};
 use crate::deployment::exports;
 use crate::error::ControlError;
@@ -388,12 +388,12 @@ impl ControlPlane {
 
 /// Marks a deployment as being deleted for as long as it lives.
 struct DeletionGuard {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     name: DeploymentName,
 }
 
 impl DeletionGuard {
-    fn begin(host: Arc<Shared>, name: &DeploymentName) -> Result<Self, ControlError> {
+    fn begin(host: Arc<HostState>, name: &DeploymentName) -> Result<Self, ControlError> {
         host.check_not_deleting(name)?;
         host.deleting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         Ok(Self { host, name: name.clone() })
@@ -406,7 +406,7 @@ impl Drop for DeletionGuard {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Refuses to change a deployment that is being deleted. The caller holds the turn of changes.
     fn check_not_deleting(&self, name: &DeploymentName) -> Result<(), ControlError> {
         if self.deleting.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {

@@ -8,7 +8,7 @@ use tidemill_core::{Code, ComponentDigest, ModuleName};
 use tidemill_store::StoreError;
 use tidemill_store::records::{Component, ModuleVersion, PutVersion};
 
-use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
 
 /// What an upload led to.
@@ -100,7 +100,7 @@ impl ControlPlane {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Removes the bytes of components that the store does not name: an upload was cut off between the move of its file and its
     /// version. Called before there are uploads.
     pub(crate) async fn remove_unnamed_components(&self) -> Result<(), ControlError> {

@@ -7,11 +7,11 @@ use tidemill_store::records::{LaneView, QueueKind, QueuePosition};
 
 use super::words::{count, span, time};
 use super::{COUNTED, Stage, StageName, StageVerdict};
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 
 /// The stages that a run has before it; none where it has none.
-pub(super) fn of(host: &Shared, standing: &QueuePosition) -> Vec<Stage> {
+pub(super) fn of(host: &HostState, standing: &QueuePosition) -> Vec<Stage> {
     let waits_to_go_on = match (&standing.run.state, standing.listed) {
         (RunState::Queued { .. }, _) | (RunState::Suspended, QueueKind::Ready(_)) => true,
         (RunState::Suspended, QueueKind::Delayed(due)) => due <= host.clock.now(),
@@ -24,7 +24,7 @@ pub(super) fn of(host: &Shared, standing: &QueuePosition) -> Vec<Stage> {
     }
 }
 
-fn stage(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition, name: StageName) -> Stage {
+fn stage(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition, name: StageName) -> Stage {
     match name {
         StageName::IdempotencyKey => match &standing.run.key {
             Some(key) => Stage::new(name, StageVerdict::Passes, format!("no run before it had the key `{key}`")),
@@ -77,7 +77,7 @@ fn places(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
     Stage { used: Some(used), limit: Some(most), ..Stage::new(name, verdict, detail) }
 }
 
-fn debounce(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
+fn debounce(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
     let name = StageName::Debounce;
     match (standing.gathers, standing.listed) {
         (true, QueueKind::Delayed(due)) if due > host.clock.now() => Stage {
@@ -112,7 +112,7 @@ fn paused(live: &ActiveDeployment) -> Stage {
     Stage::new(name, StageVerdict::Passes, "the deployment admits runs")
 }
 
-fn due(host: &Shared, standing: &QueuePosition) -> Stage {
+fn due(host: &HostState, standing: &QueuePosition) -> Stage {
     let name = StageName::Time;
     let waits = match (&standing.run.state, standing.listed) {
         (RunState::Queued { not_before }, QueueKind::Turn(_)) => Some(*not_before),
@@ -199,7 +199,7 @@ fn priority(standing: &QueuePosition) -> Stage {
     Stage { used: Some(before as u64), ..Stage::new(name, verdict, detail) }
 }
 
-fn rate(host: &Shared, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
+fn rate(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
     let name = StageName::Rate;
     let Some(rate) = live.plan.flow.rate else {
         return Stage::new(name, StageVerdict::None, "its deployment has none");

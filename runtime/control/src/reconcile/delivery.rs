@@ -18,7 +18,7 @@ use tidemill_store::StoreError;
 use tidemill_store::records::{AdmissionTerms, DeliveryCommit, Event, NewRun, PageRequest, Publisher};
 use tokio::sync::{Notify, OnceCell};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::{ActiveDeployment, DeploymentRegistry};
 use crate::error::ControlError;
 use crate::metrics::Metrics;
@@ -158,11 +158,11 @@ impl EventBatches {
 
 /// The loop that delivers.
 pub(crate) struct DeliveryReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl DeliveryReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 
@@ -284,7 +284,7 @@ impl DeliveryReconciler {
 }
 
 /// How many more runs may wait for a deployment.
-pub(crate) async fn room(host: &Shared, live: &ActiveDeployment) -> Result<usize, ControlError> {
+pub(crate) async fn room(host: &HostState, live: &ActiveDeployment) -> Result<usize, ControlError> {
     let queued = host.store.waiting(&live.deployment.name).await?;
     Ok(usize::try_from(live.queue_max(host.config.queue_max).saturating_sub(queued)).unwrap_or(usize::MAX))
 }
@@ -297,7 +297,7 @@ pub(crate) fn fitting(events: &[Event], most: usize) -> &[Event] {
 
 /// A run for each of the events that passes the subscription's filter, with ids in the order of the events, behind the last that was made.
 pub(crate) fn requests(
-    host: &Shared,
+    host: &HostState,
     subscriber: &Subscriber,
     events: &[Event],
     last_run: Option<RunId>,

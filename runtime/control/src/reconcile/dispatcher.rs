@@ -15,7 +15,7 @@ use tidemill_core::failpoint;
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{AdmissionResult, ClaimedRun};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::limiter::Permit;
 use crate::error::ControlError;
@@ -33,7 +33,7 @@ const PASSED_A_STEP: u32 = 16;
 
 /// The loop that admits what waits.
 pub(crate) struct Dispatcher {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     /// When it last asked the store who waits, in milliseconds.
     looked_at: AtomicU64,
 }
@@ -55,7 +55,7 @@ struct RoundResult {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host, looked_at: AtomicU64::new(0) }
     }
 

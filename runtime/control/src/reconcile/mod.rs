@@ -20,7 +20,7 @@ use std::time::Duration;
 use tidemill_core::Timestamp;
 use tokio::task::JoinHandle;
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::error::ControlError;
 use crate::reconcile::timer::Timer;
 use crate::run::execution::back_off;
@@ -65,7 +65,7 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
 }
 
 /// Drives a loop until the host shuts down.
-pub(crate) fn spawn<L: Reconciler>(host: Arc<Shared>, turned: L) -> JoinHandle<()> {
+pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, turned: L) -> JoinHandle<()> {
     tokio::spawn(async move {
         let ended = host.closing();
         tokio::pin!(ended);
@@ -106,7 +106,7 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<Shared>, turned: L) -> JoinHandle<(
 }
 
 /// Rests by date, in pieces: the machine's clock may be set meanwhile, either way.
-async fn until(host: &Shared, rest: NextTick, alarm: &mut Timer) {
+async fn until(host: &HostState, rest: NextTick, alarm: &mut Timer) {
     let began = host.clock.now();
     let at = match rest {
         NextTick::Now => return,

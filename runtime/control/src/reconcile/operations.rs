@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use tidemill_core::{Code, ComponentDigest, RunId, Timestamp};
 use tidemill_store::records::{Action, Operation, OperationState, PageRequest, RunFilter, Task};
 
-use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::retry::RetryRequest;
@@ -143,7 +143,7 @@ pub(crate) struct OperationReconciler {
 }
 
 impl OperationReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host: ControlPlane(host) }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidemill_core::{Code, Timestamp, failpoint};
 use tidemill_store::records::{ClaimedRun, RecoveryFilter};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::registry::RunHandle;
@@ -30,11 +30,11 @@ const SUSPECT: u32 = 3;
 
 /// The loop that takes over.
 pub(crate) struct RecoveryReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl RecoveryReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemill_core::Timestamp;
 use tidemill_store::records::{EventPolicy, RetentionPolicy};
 
-use crate::control_plane::{ControlPlane, Shared};
+use crate::control_plane::{ControlPlane, HostState};
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 
@@ -27,11 +27,11 @@ const FORGET_MORE: u64 = 1_000;
 
 /// The loop that forgets.
 pub(crate) struct RetentionReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl RetentionReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 
@@ -116,11 +116,11 @@ impl Reconciler for RetentionReconciler {
 
 /// The loop that goes on with cancellations.
 pub(crate) struct CancellationReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl CancellationReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 }

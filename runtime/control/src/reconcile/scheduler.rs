@@ -16,7 +16,7 @@ use tidemill_store::records::{
     DueSchedule, FiringCommit, FiringCommitResult, FiringTimes, NewFiring, NewRun, NextFiring, NominalRange,
 };
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
@@ -31,11 +31,11 @@ const SIDE_BY_SIDE: usize = LOOK;
 
 /// The loop that fires.
 pub(crate) struct Scheduler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl Scheduler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 
@@ -92,7 +92,7 @@ impl Scheduler {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Runs of a schedule were made: the dispatcher shall know, and whoever waits for what they ended.
     pub(crate) fn made(self: &Arc<Self>, live: &ActiveDeployment, fired: FiringCommitResult) {
         live.gate.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));

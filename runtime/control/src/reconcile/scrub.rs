@@ -11,7 +11,7 @@ use tidemill_engine::EngineError;
 use tidemill_store::StoreError;
 use tidemill_store::records::{PageRequest, Scrub};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 
@@ -22,7 +22,7 @@ const PAGE: usize = 1_000;
 
 /// The loop that scrubs.
 pub(crate) struct ScrubReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     every: u64,
 }
 
@@ -65,7 +65,7 @@ impl ScrubStatus {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Takes note of a scrub that the store made by itself after an unclean stop. It reads the index alone, so the next scrub of
     /// everything is due all the same.
     pub(crate) async fn note_index_scrub(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -84,7 +84,7 @@ impl Shared {
 
 impl ScrubReconciler {
     /// None where the host is never to scrub.
-    pub(crate) fn new(host: &Arc<Shared>) -> Option<Self> {
+    pub(crate) fn new(host: &Arc<HostState>) -> Option<Self> {
         let every = host.config.scrub_every?;
         Some(Self { host: Arc::clone(host), every: millis(every) })
     }

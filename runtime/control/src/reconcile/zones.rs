@@ -10,7 +10,7 @@ use tidemill_core::zones::{self, ZONE_FILE_BYTES, Zone, ZoneSource};
 use tidemill_core::{DeploymentName, Timestamp};
 use tidemill_store::records::{Schedule, ScheduleReplan};
 
-use crate::control_plane::{ControlPlane, Shared};
+use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
 use crate::reconcile::scheduler::{before, upcoming};
@@ -138,7 +138,7 @@ impl ControlPlane {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Looks at zone data and at the clock at the start. A store that takes no writes does not keep a host from starting: the loops look
     /// again.
     pub(crate) async fn look_at_time(&self) {
@@ -240,11 +240,11 @@ fn replanned(stored: &Schedule, plan: &Plan, deployment: &DeploymentName, now: T
 
 /// The loop that looks whether zone data has changed.
 pub(crate) struct ZoneReconciler {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
 }
 
 impl ZoneReconciler {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<HostState>) -> Self {
         Self { host }
     }
 }

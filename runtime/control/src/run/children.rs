@@ -8,7 +8,7 @@ use tidemill_core::{Code, DeploymentName, Failure, RunId};
 use tidemill_engine::{SentEvent, SentSignal, StartRun, StartTarget};
 use tidemill_store::records::{AdmissionTerms, NewEvent, NewRun, NewSignal};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::exports;
 use crate::error::ControlError;
 use crate::run::request::RUN_LABELS;
@@ -22,7 +22,7 @@ const START_DELAY: Duration = Duration::from_secs(10);
 /// Where there is no such deployment, it has no such export, its workflow takes no such input, too many of its runs wait already, or the run would wait for a lane that
 /// its parent or a run above is in.
 pub(crate) async fn target(
-    host: &Shared,
+    host: &HostState,
     parent: RunId,
     deployment: &DeploymentName,
     export: Option<Export>,
@@ -65,7 +65,7 @@ pub(crate) async fn target(
 }
 
 /// Waits where the runs of a deployment start others faster than they may.
-pub(crate) async fn keep_rate(host: &Shared, starter: &DeploymentName) {
+pub(crate) async fn keep_rate(host: &HostState, starter: &DeploymentName) {
     let Some(live) = host.lives.get(starter) else { return };
     let delay = live.start_delay(host.since.elapsed());
     if !delay.is_zero() {
@@ -74,7 +74,7 @@ pub(crate) async fn keep_rate(host: &Shared, starter: &DeploymentName) {
 }
 
 /// The requests for the runs that `parent` starts, with the labels of their deployments.
-pub(crate) fn requests(host: &Shared, parent: &Run, starts: Vec<StartRun>) -> Vec<NewRun> {
+pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) -> Vec<NewRun> {
     let request = |start: StartRun| {
         let live = host.lives.get(&start.deployment);
         let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
@@ -119,7 +119,7 @@ pub(crate) fn event(sent: SentEvent) -> NewEvent {
 }
 
 /// Counts runs that were started: they wait.
-pub(crate) fn count(host: &Shared, started: Vec<DeploymentName>) {
+pub(crate) fn count(host: &HostState, started: Vec<DeploymentName>) {
     for live in started.iter().filter_map(|name| host.lives.get(name)) {
         live.gate.add_queued(1);
     }

@@ -7,13 +7,13 @@ use tidemill_core::run::Run;
 use tidemill_store::StoreError;
 use tidemill_store::records::{CommitEffects, PageRequest};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::run::registry::RunHandle;
 
 /// Children that one look takes.
 const PAGE: usize = 500;
 
-impl Shared {
+impl HostState {
     /// Takes note of all of it. Nothing is lost where the host dies before: the store has it, and the next life looks.
     pub(crate) fn apply_effects(self: &Arc<Self>, caused: CommitEffects) {
         let CommitEffects { ready, delayed, cancelling, settled, undelivered, published, paused } = caused;

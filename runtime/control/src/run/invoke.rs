@@ -15,7 +15,7 @@ use tidemill_core::failpoint;
 use tidemill_core::run::{Export, Run, RunState};
 use tidemill_store::records::{NewRun, RunRequestResult};
 
-use crate::control_plane::{ControlPlane, Shared};
+use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::ActiveDeployment;
 use crate::error::ControlError;
 use crate::run::execution::{Execution, ExecutionEnd};
@@ -181,7 +181,7 @@ impl ControlPlane {
 }
 
 /// The record of a run that begins now, as the store will first have it.
-fn running(host: &Shared, new: &NewRun) -> Run {
+fn running(host: &HostState, new: &NewRun) -> Run {
     Run {
         state: RunState::Running { node: host.owner.node.clone(), epoch: host.owner.epoch },
         started_at: Some(new.now),

@@ -10,7 +10,7 @@ use tidemill_core::{Code, DeploymentName, RunId, Timestamp, limits};
 use tidemill_store::StoreError;
 use tidemill_store::records::{NewRun, Page, PageRequest, RunRequestResult};
 
-use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::exports;
 use crate::error::ControlError;
@@ -63,7 +63,7 @@ impl RunRequest {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Refuses where as many runs of the deployment are queued as may be.
     pub(crate) async fn check_queue(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
         let (most, name) = (live.queue_max(self.config.queue_max), &live.deployment.name);

@@ -9,7 +9,7 @@ use tidemill_core::{Failure, RunId};
 use tidemill_store::records::{ClaimedRun, FailedPart, FailureRecord, RunCommit, StoredJournal};
 use tidemill_store::{Store, StoreError};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::limiter::Permit;
 use crate::error::ControlError;
@@ -18,7 +18,7 @@ use crate::run::registry::RunHandle;
 use crate::run::resident::ResumedRun;
 
 /// Works on a claimed run in the background: where its guest waits in memory, that one goes on. It can be cancelled from here on.
-pub(crate) fn spawn(host: Arc<Shared>, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit) {
+pub(crate) fn spawn(host: Arc<HostState>, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit) {
     let ClaimedRun { run, input } = claimed;
     let Err(resumed) = host.waiting.resume(Box::new(ResumedRun { run, live, permit })) else { return };
     let ResumedRun { run, live, permit } = *resumed;
@@ -31,7 +31,7 @@ pub(crate) fn spawn(host: Arc<Shared>, live: Arc<ActiveDeployment>, claimed: Cla
 
 /// The same for one that is not in memory, to be awaited.
 pub(crate) async fn work(
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     live: Arc<ActiveDeployment>,
     claimed: ClaimedRun,
     permit: Permit,
@@ -59,7 +59,7 @@ pub(crate) async fn work(
 }
 
 async fn prepare(
-    host: &Shared,
+    host: &HostState,
     live: &ActiveDeployment,
     run: &Run,
     handle: &RunHandle,
@@ -103,7 +103,7 @@ async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
 }
 
 /// Parks a run that cannot be worked on here; what it recorded stays as it is.
-pub(crate) async fn set_aside(host: &Shared, mut run: Run, failure: Failure) {
+pub(crate) async fn set_aside(host: &HostState, mut run: Run, failure: Failure) {
     let (id, now) = (run.id, host.clock.now());
     let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
     match run.state.next(RunEvent::Parked(failure)) {

@@ -5,7 +5,7 @@ use tidemill_core::run::Export;
 use tidemill_core::{Code, DeploymentName, Revision, RunId};
 use tidemill_store::records::{InboxSignal, NewSignal, Page, PageRequest, SIGNAL_BYTES, SignalReceipt};
 
-use crate::control_plane::{ControlPlane, Shared, run_to_completion};
+use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
 use crate::validate::{check_json, check_key};
 
@@ -122,7 +122,7 @@ impl ControlPlane {
 /// # Errors
 /// `host/input-invalid`; the store's own.
 pub(crate) async fn check(
-    host: &Shared,
+    host: &HostState,
     deployment: &DeploymentName,
     revision: Revision,
     name: &str,

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::ArcSwap;
 use tidemill_core::{Code, DeploymentName, Policy, ScheduleName, Timestamp};
 
-use crate::control_plane::{ControlPlane, Shared};
+use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::{ActiveDeployment, DeploymentMap, manifest_of};
 use crate::error::ControlError;
 
@@ -99,7 +99,7 @@ impl ControlPlane {
     }
 }
 
-impl Shared {
+impl HostState {
     /// The caller has the turn of changes, or nothing else goes on yet.
     pub(crate) async fn apply_policy(&self) -> Result<(), ControlError> {
         self.log_beyond_policy().await?;

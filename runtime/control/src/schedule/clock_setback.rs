@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use tidemill_core::{Code, DeploymentName, ScheduleName, Timestamp};
 use tidemill_store::records::{FeedEvent, Operation, PageRequest, Schedule, ScheduleReplan, Task};
 
-use crate::control_plane::{ControlPlane, Shared};
+use crate::control_plane::{ControlPlane, HostState};
 use crate::error::ControlError;
 use crate::reconcile::operations::{same_task, start_once};
 use crate::reconcile::scheduler::upcoming;
@@ -81,7 +81,7 @@ impl Setback {
     }
 }
 
-impl Shared {
+impl HostState {
     /// Looks for schedules that are silent because the clock was set back, and tells of them if none were known before.
     pub(crate) async fn look_for_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
         let found = self.silent_schedules(now).await?;

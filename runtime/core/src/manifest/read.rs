@@ -12,7 +12,7 @@ use super::{
 };
 use crate::ids::{DeploymentName, Fuel};
 use crate::limits::{KIB, Limits, MIB, OUTPUT_BYTES};
-use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_MILLIS, InvalidRetryPolicy, OnExhausted, RetryPolicy, RunRetry};
+use crate::retry::{ATTEMPTS_MAX, DELAY_MAX_MILLIS, ExhaustionPolicy, InvalidRetryPolicy, RetryPolicy, RunRetry};
 use crate::schedule::Schedule;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
@@ -244,9 +244,9 @@ fn retry(field: ObjectField, problems: &mut Vec<InputProblem>) -> RunRetry {
             "Correct `initial` or `max`.",
         ));
     }
-    retry.then = object
-        .take("then")
-        .and_then(|field| field.choice(&[("park", OnExhausted::Park), ("fail", OnExhausted::Fail)], problems));
+    retry.then = object.take("then").and_then(|field| {
+        field.choice(&[("park", ExhaustionPolicy::Park), ("fail", ExhaustionPolicy::Fail)], problems)
+    });
     retry.on_trap = object.take("on_trap").and_then(|field| field.boolean(problems)).unwrap_or(false);
     object.finish(problems);
     retry

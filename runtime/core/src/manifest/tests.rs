@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::limits::MIB;
-use crate::retry::OnExhausted;
+use crate::retry::ExhaustionPolicy;
 use crate::schedule::Overlap;
 
 const FILE: &str = r#"
@@ -86,7 +86,7 @@ fn the_file_of_the_book_is_read() {
     assert!(manifest.grants.allows("https", "example.org", 443));
     assert_eq!(manifest.limits.memory, 32 * MIB);
     assert_eq!(manifest.limits.lifetime_millis, Some(3_600_000));
-    assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(OnExhausted::Park)));
+    assert_eq!((manifest.retry.policy.max_attempts, manifest.retry.then), (3, Some(ExhaustionPolicy::Park)));
     assert_eq!(manifest.schedules.len(), 2);
     assert_eq!(manifest.schedules[0].spec().overlap, Overlap::Skip);
     assert_eq!(manifest.subscriptions.len(), 1);

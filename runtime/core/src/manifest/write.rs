@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Grants, Manifest, Source};
 use crate::limits::Limits;
-use crate::retry::{OnExhausted, RunRetry};
+use crate::retry::{ExhaustionPolicy, RunRetry};
 use crate::schedule::{Exclusion, GapPolicy, RepeatPolicy, ScheduleSpec};
 use crate::topics::{Condition, Subscription};
 use crate::wire::{duration_text, size_text};
@@ -99,8 +99,8 @@ fn retry(retry: &RunRetry) -> Value {
     });
     if let (Some(object), Some(then)) = (object.as_object_mut(), retry.then) {
         let then = match then {
-            OnExhausted::Park => "park",
-            OnExhausted::Fail => "fail",
+            ExhaustionPolicy::Park => "park",
+            ExhaustionPolicy::Fail => "fail",
         };
         object.insert("then".to_owned(), then.into());
     }

@@ -19,8 +19,8 @@ pub(super) struct Validator {
     types: Option<Vec<JsonType>>,
     /// `enum`, and `const` as one of one.
     one_of_values: Option<Vec<Value>>,
-    least: NumberBound,
-    most: NumberBound,
+    least: NumberLimit,
+    most: NumberLimit,
     length: CountRange,
     items: CountRange,
     properties: CountRange,
@@ -37,7 +37,7 @@ pub(super) struct Validator {
 
 /// A number's bound, with or without itself.
 #[derive(Debug, Default)]
-struct NumberBound {
+struct NumberLimit {
     with: Option<f64>,
     without: Option<f64>,
 }

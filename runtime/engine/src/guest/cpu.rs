@@ -33,7 +33,7 @@ impl Meter {
 }
 
 /// What polling a [`MeteredFuture`] comes to.
-pub(crate) enum Yielded<F: Future> {
+pub(crate) enum YieldReason<F: Future> {
     /// It is done.
     Done(F::Output),
     /// It has had its turns among the quick; goes on among the slow.
@@ -56,9 +56,9 @@ impl<F: Future> MeteredFuture<F> {
 }
 
 impl<F: Future> Future for MeteredFuture<F> {
-    type Output = Yielded<F>;
+    type Output = YieldReason<F>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Yielded<F>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<YieldReason<F>> {
         let this = self.get_mut();
         let Some(future) = this.future.as_mut() else { return Poll::Pending };
         let polled = {
@@ -70,9 +70,9 @@ impl<F: Future> Future for MeteredFuture<F> {
             polled
         };
         match polled {
-            Poll::Ready(output) => Poll::Ready(Yielded::Done(output)),
+            Poll::Ready(output) => Poll::Ready(YieldReason::Done(output)),
             Poll::Pending if !this.stays && this.meter.slow.load(Relaxed) => match this.future.take() {
-                Some(future) => Poll::Ready(Yielded::Slow(future)),
+                Some(future) => Poll::Ready(YieldReason::Slow(future)),
                 None => Poll::Pending,
             },
             Poll::Pending => Poll::Pending,

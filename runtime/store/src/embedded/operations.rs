@@ -1,11 +1,14 @@
 //! Operations, as far as they have come.
 
+use async_trait::async_trait;
 use tidemill_core::Timestamp;
 
 use super::codec::decode;
 use super::read_tx::{ReadTx, prefix_range};
 use super::tables::OPERATIONS;
 use super::write_tx::WriteTx;
+use crate::contract::OperationStore;
+use crate::embedded::EmbeddedStore;
 use crate::embedded::topics::replay;
 use crate::error::StoreError;
 use crate::records::{Operation, OperationState, Page, PageRequest};
@@ -14,6 +17,34 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// The longest id, in bytes.
 const ID: usize = 63;
+
+#[async_trait]
+impl OperationStore for EmbeddedStore {
+    async fn add_operation(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| add(c, operation)).await
+    }
+
+    async fn put_operation(&self, operation: Operation) -> Result<Operation> {
+        self.commit(move |c| move_on(c, operation)).await
+    }
+
+    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation> {
+        let id = id.to_owned();
+        self.commit(move |c| cancel(c, &id, now)).await
+    }
+
+    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>> {
+        list(&self.kv, &page)
+    }
+
+    async fn operation(&self, id: &str) -> Result<Option<Operation>> {
+        get(&self.kv, id)
+    }
+
+    async fn open_operations(&self) -> Result<Vec<Operation>> {
+        open(&self.kv)
+    }
+}
 
 pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<()> {
     if operation.id.is_empty() || operation.id.len() > ID {

@@ -22,8 +22,8 @@ use crate::embedded::runs::{claim, commit, failures, inbox, index, journal, lane
 use crate::embedded::schedules::{firing_log, queue};
 use crate::embedded::topics::{replay, subscriptions};
 use crate::embedded::{
-    EmbeddedStore, UncommittedView, blobs, blocking, deployments, epoch, feed, ledger, modules, operations, retention,
-    runs, schedules, scrubs, state, tables, topics, zones,
+    EmbeddedStore, UncommittedView, blobs, blocking, deployments, epoch, feed, ledger, modules, retention, runs,
+    schedules, scrubs, state, tables, topics, zones,
 };
 use crate::kv::{IndexSpace, KvHealth, VisibilityGuard};
 use crate::records::{
@@ -576,31 +576,6 @@ impl Store for EmbeddedStore {
     async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>> {
         let store = self.clone();
         blocking(move || parked::groups(&store.kv, &filter)).await
-    }
-
-    async fn add_operation(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| operations::add(c, operation)).await
-    }
-
-    async fn put_operation(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| operations::move_on(c, operation)).await
-    }
-
-    async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation> {
-        let id = id.to_owned();
-        self.commit(move |c| operations::cancel(c, &id, now)).await
-    }
-
-    async fn operations(&self, page: PageRequest) -> Result<Page<Operation>> {
-        operations::list(&self.kv, &page)
-    }
-
-    async fn operation(&self, id: &str) -> Result<Option<Operation>> {
-        operations::get(&self.kv, id)
-    }
-
-    async fn open_operations(&self) -> Result<Vec<Operation>> {
-        operations::open(&self.kv)
     }
 
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult> {

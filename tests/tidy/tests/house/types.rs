@@ -8,7 +8,7 @@ use crate::allowed::{Offenders, check};
 const NOUNS: &[&str] = &[
     "Feed", "Seed", "Speed", "Need", "Bed", "Embed", "Shed", "Thread", "String", "Ring", "Posting", "Setting",
     "Timing", "Binding", "Mapping", "Listing", "Warning", "Heading", "Encoding", "Thing", "Spring", "Meaning",
-    "Rating", "Building", "Briefing",
+    "Rating", "Building", "Briefing", "Firing",
 ];
 /// Participles that do not end in `ed` or `ing`.
 const PARTICIPLES: &[&str] = &[

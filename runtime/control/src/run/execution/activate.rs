@@ -12,7 +12,7 @@ use tidemill_engine::{ActivationResult, CancelToken, RunChannel, RunContext};
 use tidemill_store::StoreError;
 use tokio::time::{Instant, sleep_until};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::guests::GuestJob;
 use crate::run::execution::channel::{GuestChannel, GuestRequest};
@@ -262,7 +262,7 @@ fn context(
 
 /// A job that replays what a run has recorded, on that component and as of that plan, and goes no further.
 pub(crate) async fn dry_job(
-    host: &Arc<Shared>,
+    host: &Arc<HostState>,
     live: &ActiveDeployment,
     plan: &ResolvedRevision,
     run: &Run,

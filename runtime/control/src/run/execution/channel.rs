@@ -13,13 +13,13 @@ use tidemill_engine::{CommitOutcome, PendingCommit, RunChannel, StartTarget};
 use tidemill_store::records::{FAILURES_OF_RUN, FailureRecord, LogLine};
 use tokio::sync::{Notify, oneshot};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::contended_keys::KeyTurn;
 use crate::run::{children, signal};
 
 /// Between one run's guests and its driver.
 pub(crate) struct GuestChannel {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     deployment: DeploymentName,
     buffer: Mutex<ChannelBuffer>,
     /// Wakes the driver: something waits to be saved, or to leave.
@@ -68,7 +68,7 @@ pub(crate) struct DrainedOutput {
 
 impl GuestChannel {
     /// For a run whose next log line has the place `next_seq`.
-    pub(crate) fn new(host: Arc<Shared>, deployment: DeploymentName, next_seq: u64, visible: bool) -> Self {
+    pub(crate) fn new(host: Arc<HostState>, deployment: DeploymentName, next_seq: u64, visible: bool) -> Self {
         Self {
             host,
             deployment,

@@ -30,7 +30,7 @@ use tidemill_store::records::ClaimedRun;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard};
 use tokio::time::Instant;
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::{ActiveDeployment, ResolvedRevision};
 use crate::deployment::limiter::Permit;
 use crate::run::execution::channel::GuestChannel;
@@ -68,7 +68,7 @@ pub(crate) enum ExecutionEnd {
 
 /// A run in hand, with all that it holds.
 pub(crate) struct Execution {
-    host: Arc<Shared>,
+    host: Arc<HostState>,
     live: Arc<ActiveDeployment>,
     /// Component and configuration of the revision that the run began with.
     plan: Arc<ResolvedRevision>,
@@ -128,7 +128,7 @@ pub(crate) struct StoredProgress {
 impl Execution {
     /// One that runs first; the caller has its place.
     pub(crate) fn fresh(
-        host: Arc<Shared>,
+        host: Arc<HostState>,
         live: Arc<ActiveDeployment>,
         permit: Permit,
         run: Run,
@@ -166,7 +166,7 @@ impl Execution {
 
     /// One that the store has as running here, and that can be reached through `handle`.
     pub(crate) fn claimed(
-        host: Arc<Shared>,
+        host: Arc<HostState>,
         live: Arc<ActiveDeployment>,
         permit: Permit,
         claimed: ClaimedRun,

@@ -5,7 +5,7 @@ use tidemill_core::Timestamp;
 use tidemill_core::run::{Export, Run, TriggerKind};
 use tidemill_store::StoreError;
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 use crate::run::execution::Execution;
 use crate::run::execution::collection::CollectionRequest;
@@ -28,7 +28,7 @@ impl Execution {
 
 /// The input that a run's guest was last given, or would be given now.
 pub(crate) async fn input_of(
-    host: &Shared,
+    host: &HostState,
     live: &ActiveDeployment,
     run: &Run,
     input: Bytes,
@@ -42,7 +42,7 @@ pub(crate) async fn input_of(
 
 /// The period of a collection, and whether it begins no later than the last successful one ended.
 async fn collected(
-    host: &Shared,
+    host: &HostState,
     live: &ActiveDeployment,
     run: &Run,
     input: &Bytes,

@@ -6,14 +6,14 @@
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::journal::JournalChange;
-use tidemill_core::retry::OnExhausted;
+use tidemill_core::retry::ExhaustionPolicy;
 use tidemill_core::run::{CancelRequest, Run, RunState};
 use tidemill_core::{Fuel, Timestamp, batch, failpoint};
 use tidemill_engine::{Effects, PendingCommit};
 use tidemill_store::StoreError;
 use tidemill_store::records::{CommitStart, FailedPart, FailureRecord, LogLine, RunCommit, RunCommitResult};
 
-use crate::control_plane::Shared;
+use crate::control_plane::HostState;
 use crate::deployment::contended_keys::KeyTurn;
 use crate::error::ControlError;
 use crate::run::children;
@@ -301,11 +301,12 @@ impl Execution {
         tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "the end of a run could not be committed");
         let RunCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = commit;
         let child = run.trigger.parent.is_some();
-        let then = self.live.plan.retry.then.unwrap_or(if child { OnExhausted::Fail } else { OnExhausted::Park });
+        let then =
+            self.live.plan.retry.then.unwrap_or(if child { ExhaustionPolicy::Fail } else { ExhaustionPolicy::Park });
         let (state, part) = match (&run.state, then) {
             (RunState::Cancelled, _) => (RunState::Cancelled, FailedPart::Cancellation),
-            (_, OnExhausted::Park) => (RunState::Parked(failure.clone()), FailedPart::Attempt),
-            (_, OnExhausted::Fail) => (RunState::Failed(failure.clone()), FailedPart::Attempt),
+            (_, ExhaustionPolicy::Park) => (RunState::Parked(failure.clone()), FailedPart::Attempt),
+            (_, ExhaustionPolicy::Fail) => (RunState::Failed(failure.clone()), FailedPart::Attempt),
         };
         run.state = state;
         run.ended_at = run.state.has_ended().then_some(now);
@@ -332,7 +333,7 @@ pub(crate) const fn is_of_commit(error: &StoreError) -> bool {
     )
 }
 
-impl Shared {
+impl HostState {
     /// Commits a stretch; the turns are handed on as soon as others can read what it wrote.
     fn commit_in_turn(
         &self,

@@ -1,6 +1,6 @@
 //! What follows from how an attempt ended: a pure decision, so that it can be held against its rules without a run.
 
-use tidemill_core::retry::{AfterFailure, FailedAttempt, OnExhausted, RunRetry};
+use tidemill_core::retry::{AfterFailure, ExhaustionPolicy, FailedAttempt, RunRetry};
 use tidemill_core::run::RunEvent;
 use tidemill_core::{Code, Failure, Timestamp};
 use tidemill_engine::{Cause, NextAttempt, Outcome};
@@ -144,12 +144,12 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: AttemptContext<'_>) -
     let failed =
         FailedAttempt { attempt: attempt.number, retryable: failure.retryable, trap_or_limit, child: attempt.child };
     if cause == Cause::Mismatch || failure.code == Code::LimitGrace.as_str() {
-        return give_up(OnExhausted::Park, failure.clone());
+        return give_up(ExhaustionPolicy::Park, failure.clone());
     }
     // The same answers lead to the same failure.
     if attempt.nothing_again && matches!(cause, Cause::Guest | Cause::Trap) {
         return give_up(
-            retry.then.unwrap_or(if attempt.child { OnExhausted::Fail } else { OnExhausted::Park }),
+            retry.then.unwrap_or(if attempt.child { ExhaustionPolicy::Fail } else { ExhaustionPolicy::Park }),
             failure.clone(),
         );
     }
@@ -170,10 +170,10 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: AttemptContext<'_>) -
     }
 }
 
-fn give_up(then: OnExhausted, failure: Failure) -> AttemptVerdict {
+fn give_up(then: ExhaustionPolicy, failure: Failure) -> AttemptVerdict {
     match then {
-        OnExhausted::Park => AttemptVerdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
-        OnExhausted::Fail => AttemptVerdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
+        ExhaustionPolicy::Park => AttemptVerdict::of(RunEvent::Parked(failure), AttemptEnd::Parked),
+        ExhaustionPolicy::Fail => AttemptVerdict::of(RunEvent::Failed(failure), AttemptEnd::Failed),
     }
 }
 
