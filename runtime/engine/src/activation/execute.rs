@@ -1,5 +1,5 @@
-//! One activation from instance to outcome, as one future that owns all of it. It runs on the guests' threads and may be moved
-//! between them or dropped at any await.
+//! One activation from instance to outcome, as one future that owns all of its state. It runs on
+//! the guests' threads. It can be moved between them, or dropped at any await.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,16 +25,16 @@ use crate::guest::trap::GuestStop;
 use crate::guest::{GuestState, HostServices};
 use crate::replay::state::{ExitReason, NameCounters, ReplaySnapshot, ReplayState};
 
-/// What the arguments of one host call may hold together, in bytes.
+/// Maximum size of the arguments of one host call, in bytes.
 const HOST_CALL_BYTES: usize = 8 * 1024 * 1024;
-/// Component-model handles that one instance may hold.
+/// Maximum number of component-model handles of one instance.
 const HANDLES: usize = 10_000;
-/// A call that has used so many ticks goes on among the slow.
+/// Number of ticks after which a call moves to the slow threads.
 const QUICK_TICKS: u64 = 3;
-/// The code with which the SDKs fail where a signal's payload does not have the awaited shape.
+/// Code with which the SDKs fail if a signal's payload does not have the expected shape.
 const BAD_SIGNAL: &str = "bad-signal";
 
-/// Executes an activation. The failure of anything is in the answer.
+/// Executes an activation. Every failure is part of the result.
 pub(crate) async fn execute(
     engine: Engine,
     outside: Arc<HostServices>,
@@ -64,7 +64,7 @@ pub(crate) async fn execute(
         GuestState::new(Arc::clone(&run), export, outside, sink, log_of_guest, io_cancel, io, history, fuel_used);
     let mut store = Store::new(&engine, guest);
     let ran = match prepare(&mut store, unread, meter) {
-        // One that is stopped already does nothing more.
+        // A run that is already terminated executes nothing.
         Ok(()) if cancel.urgency() == Urgency::Now => Err(guest::cancelled().into()),
         Ok(()) => {
             tokio::select! {
@@ -103,7 +103,7 @@ fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {
     (left.clone(), left)
 }
 
-/// What the activation leaves, by how it ended.
+/// Returns the result of an activation, by how it ended.
 fn leaves(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResult {
     let generation = guest.history.entry_fuel.max(guest.fuel.before().saturating_add(fuel));
     let redo = guest.history.exit == Some(ExitReason::Retry);
@@ -116,12 +116,12 @@ fn leaves(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResul
             (again.clone(), Checkpoint::default())
         }
         Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.all(), Checkpoint::default()),
-        // All of it is committed, or nothing has happened.
+        // Everything is committed, or nothing has happened.
         Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
         Outcome::Failed { .. } if replays => same(guest.as_it_was()),
         Outcome::Failed { failure, cause } => {
             let mut kept = guest.kept(generation);
-            // The next attempt would be given the same signal, and fail on it again.
+            // The next attempt would receive the same signal, and fail again.
             if *cause == Cause::Guest && failure.code == BAD_SIGNAL {
                 kept.effects.taken.extend(guest.stretch.last_taken());
             }
@@ -208,11 +208,11 @@ fn out_of_lifetime(millis: Option<u64>) -> GuestStop {
     GuestStop::new(Code::LimitLifetime, message)
 }
 
-/// What an export returned, before it was looked at.
+/// The result of an export, before it is checked.
 pub(crate) struct ExportResult {
     /// JSON text, or the guest's failure.
     pub result: Result<String, Failure>,
-    /// Whether the guest wrote the text, or a part of it; what the host wrote needs no look.
+    /// Whether the guest wrote the text or a part of it. Text of the host needs no check.
     pub by_guest: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The four exports: what goes in as JSON becomes the export's own types, and what comes out becomes JSON.
+//! Calls the four exports: converts the JSON input into the export's types, and its result into
+//! JSON.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -62,7 +63,7 @@ pub(crate) async fn revenue_stream(
     Ok(ExportResult { by_guest: true, ..written })
 }
 
-/// A header, as JSON.
+/// A header in JSON.
 #[derive(Serialize, Deserialize)]
 struct Header {
     name: String,

@@ -1,5 +1,5 @@
-//! What goes into one activation of a run and what comes out: the border between those who decide that a run
-//! executes and the sandbox that executes it.
+//! The input and result of one activation of a run: the interface between the control plane, which
+//! decides that a run executes, and the sandbox, which executes it.
 
 pub(crate) mod execute;
 pub(crate) mod exports;
@@ -22,85 +22,93 @@ use crate::component::module::Module;
 use crate::guest::cancel::CancelToken;
 use crate::guest::metrics::MetricSamples;
 
-/// One stay of a run in memory: everything that executing it needs.
+/// One stay of a run in memory: everything needed to execute it.
 pub struct Activation {
-    /// The component's code.
+    /// The compiled component.
     pub module: Arc<Module>,
-    /// Which export is called.
+    /// The export to call.
     pub export: Export,
-    /// What the export is given, as JSON text: for `workflow` the input itself, for `revenue-stream` the period
-    /// `{"start": ms, "end": ms}`, for `webhook` a delivery; nothing is read for `health`.
+    /// The input of the export as JSON text: for `workflow` the input itself, for `revenue-stream`
+    /// the period `{"start": ms, "end": ms}`, for `webhook` a delivery. `health` reads none.
     pub input: Bytes,
-    /// Who and why.
+    /// The run, its deployment and its limits.
     pub run: Arc<RunContext>,
-    /// What is recorded of this generation: replayed first. It need not be rewound. A health check has none.
+    /// The journal of this generation, replayed first. It need not be rewound. A health check has
+    /// none.
     pub journal: Journal,
-    /// What was saved beside that journal, as the engine gave it; none where it gave none.
+    /// The replay snapshot stored with the journal, as the engine returned it; `None` if it
+    /// returned none.
     pub head: Option<Bytes>,
-    /// What earlier attempts of this generation used up, as far as the caller knows; the journal and its head know better
-    /// where they know more. The limit less this is what the guest may use now; replay is counted apart.
+    /// Fuel used by earlier attempts of this generation, as far as the caller knows. A higher
+    /// figure in the journal or its snapshot takes precedence. The guest may use the rest of its
+    /// limit; replay is counted separately.
     pub fuel_used: Fuel,
-    /// Tells the guest to end.
+    /// Cancels the run.
     pub cancel: CancelToken,
-    /// Takes what the guest says while it runs.
+    /// Receives what the run does while it executes.
     pub sink: Arc<dyn RunChannel>,
 }
 
-/// What a guest can learn about its run, and what bounds it.
+/// What a guest can learn about its run, and the run's limits.
 #[derive(Debug, Clone)]
 pub struct RunContext {
     /// The run.
     pub id: RunId,
-    /// The deployment it belongs to; also the stream that its postings go to.
+    /// The run's deployment; also the stream of its postings.
     pub deployment: DeploymentName,
-    /// The revision it runs in.
+    /// The revision of the deployment.
     pub revision: Revision,
-    /// The component it executes.
+    /// The component that the run executes.
     pub component: ComponentDigest,
-    /// Its idempotency key.
+    /// The idempotency key.
     pub key: Option<String>,
-    /// What started it.
+    /// What started the run.
     pub trigger: Trigger,
-    /// When it was asked for.
+    /// When the run was requested.
     pub created_at: Timestamp,
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Counts from 1.
+    /// Number of the generation, from 1.
     pub generation: u32,
     /// The deployment's configuration: the text of one JSON value.
     pub config: Arc<str>,
-    /// What it may use.
+    /// The run's limits.
     pub limits: Limits,
-    /// What it may reach, where [`RunChannel::grants`] says nothing else.
+    /// The run's grants if [`RunChannel::grants`] returns none.
     pub grants: Arc<Grants>,
-    /// How its steps are tried again that name no policy: as the deployment says.
+    /// Retry policy of steps that name none: the deployment's.
     pub step_retry: RetryPolicy,
-    /// What its randomness comes from.
+    /// Seed of the run's random generators.
     pub seed: Seed,
-    /// The place of its next log line.
+    /// Sequence number of the next log line.
     pub next_log_seq: u64,
-    /// How often the stretch that it goes on with was refused, and so is done again.
+    /// Number of times that the open transaction was refused because of a conflict, and redone.
     pub redone: u32,
 }
 
-/// Takes what a run says and does while it goes on. Those methods that are not async return at once and never fail.
+/// Receives what a run does while it executes. Methods that are not async return at once and never
+/// fail.
 #[async_trait]
 pub trait RunChannel: Send + Sync + 'static {
-    /// A commit point in the middle of a run: everything that the stretch holds takes hold, durably, and the run is visible from
-    /// then on. The first one of a run makes it visible. At [`CommitReason::BackOff`] nothing takes hold: it is saved, and the run waits.
+    /// Commits a transaction in the middle of a run: all of its effects become durable. The first
+    /// commit of a run makes the run visible. At [`CommitReason::BackOff`] nothing takes effect:
+    /// the transaction is saved, and the run waits.
     ///
     /// # Errors
-    /// Where that is impossible, the run ends with this failure; the request that should leave does not.
+    /// If the commit is impossible. The run ends with this failure, and the request that was about
+    /// to leave is not sent.
     async fn commit(&self, stretch: PendingCommit) -> Result<CommitOutcome, Failure>;
 
-    /// Saves what an open stretch has recorded, without anything taking hold, so that a crash costs little; says whether it is
-    /// saved: what is not is given again with the next. Lines may be saved with it or apart: [`RunContext::next_log_seq`] says which were.
+    /// Saves what an open transaction has recorded, without effect, so that a crash loses little.
+    /// Returns whether it is saved: if not, the next save or commit contains it again. Log lines
+    /// may be saved with it or separately: [`RunContext::next_log_seq`] tells which were.
     async fn save(&self, stretch: PendingCommit) -> bool;
 
-    /// What a run of another deployment with that input would be, were it started by `parent` now.
+    /// Returns what a run of another deployment with that input would be if `parent` started it
+    /// now.
     ///
     /// # Errors
-    /// Where there is no such deployment, or it takes no such runs.
+    /// If the deployment does not exist, or does not accept such a run.
     async fn target(
         &self,
         parent: RunId,
@@ -109,10 +117,10 @@ pub trait RunChannel: Send + Sync + 'static {
         input: &[u8],
     ) -> Result<StartTarget, Failure>;
 
-    /// Whether a run of that revision of a deployment takes such a signal.
+    /// Checks that a run of that revision of a deployment accepts a signal.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for which the signal is refused.
     async fn check_signal(
         &self,
         _deployment: &DeploymentName,
@@ -123,56 +131,57 @@ pub trait RunChannel: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What the deployment may reach at this moment: asked at each call that needs a grant, so that one that is taken back holds for what is in
-    /// memory too. None leaves it at [`RunContext::grants`].
+    /// Returns the deployment's current grants; `None` means [`RunContext::grants`]. Read at each
+    /// call that needs a grant, so that a revoked grant also applies to runs in memory.
     fn grants(&self) -> Option<Arc<Grants>> {
         None
     }
 
-    /// Called before a key of the deployment's state is read from the store, live. Waits for the run's turn if others change the
-    /// key at the same time, for a second at most. Says whether the newest value may be read, which may never become durable:
-    /// only if everything that the run does is committed with a check of what it read.
+    /// Called before a live read of a state key from the store. Waits at most one second for the
+    /// run's turn if others change the key at the same time. Returns whether the run may read the
+    /// newest value, which may never become durable: only if everything that the run does is
+    /// committed with a check of its reads.
     async fn before_read(&self, key: &str) -> bool {
         let _ = key;
         false
     }
 
-    /// A line of the run's log; `seq` rises by one with each. Replay repeats none.
+    /// Receives a line of the run's log; `seq` increases by one with each. Replay repeats none.
     fn log(&self, line: LogLine);
 
-    /// An attempt of a step failed. Replay repeats none.
+    /// Receives the failure of a step's attempt. Replay repeats none.
     fn failed(&self, _failure: FailureRecord) {}
 
-    /// How far the run has come.
+    /// Receives the run's progress.
     fn progress(&self, progress: Progress);
 
-    /// What the run says of itself: the text of a JSON value of at most 64 KiB.
+    /// Receives the run's status: the text of a JSON value of at most 64 KiB.
     fn status(&self, json: String);
 }
 
-/// What a stretch holds at a commit point, or when it is saved.
+/// The content of a transaction at a commit point, or when it is saved.
 #[derive(Debug)]
 pub struct PendingCommit {
-    /// What takes hold; empty where nothing does.
+    /// Effects to commit; empty if there are none.
     pub effects: Effects,
-    /// What of the journal is to be written since the last commit or save.
+    /// The change of the journal since the last commit or save.
     pub journal: Option<JournalChange>,
-    /// What stands beside the journal from now on; none removes it.
+    /// The new replay snapshot; `None` removes it.
     pub head: Option<Bytes>,
-    /// What this activation has used up so far, replay apart.
+    /// Fuel used by this activation so far, without replay.
     pub fuel: Fuel,
-    /// The most that all its memories and tables held together so far, in bytes.
+    /// Peak size of all memories and tables so far, in bytes.
     pub peak_memory: u64,
-    /// How many entries the journal holds.
+    /// Number of journal entries.
     pub journal_entries: u64,
-    /// Whether the guest knows that it is to end.
+    /// Whether the guest is notified of a cancellation.
     pub told: bool,
-    /// Why.
+    /// The reason of the commit or save.
     pub point: CommitReason,
 }
 
 impl PendingCommit {
-    /// A stretch in which nothing has happened.
+    /// Returns an empty transaction.
     #[must_use]
     pub fn nothing(point: CommitReason) -> Self {
         Self {
@@ -188,58 +197,62 @@ impl PendingCommit {
     }
 }
 
-/// Why a stretch is committed or saved in the middle of a run.
+/// Why a transaction is committed or saved in the middle of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitReason {
-    /// It is only saved; never given to [`RunChannel::commit`].
+    /// It is only saved; never passed to [`RunChannel::commit`].
     Save,
-    /// A request that is neither GET nor HEAD is about to leave, or the reads of a step are to be settled.
+    /// A request that is neither GET nor HEAD is about to leave, or the reads of a step are to be
+    /// committed.
     Leaving,
-    /// The run waits: it is suspended, and goes on when the wait holds, its time is over, or it is cancelled.
+    /// The run waits. It is suspended, and resumes when the condition holds, the deadline passes or
+    /// it is cancelled.
     Wait(Wait),
-    /// A failed step waits until its next attempt. Nothing takes hold.
+    /// A failed step waits for its next attempt. Nothing takes effect.
     BackOff {
-        /// When at the earliest.
+        /// Earliest time of the next attempt.
         until: Timestamp,
     },
 }
 
-/// What a commit in the middle of a run led to.
+/// The result of a commit in the middle of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It is done: the run goes on. After a wait: it may have come, the engine looks.
+    /// Committed; the run continues. After a wait, the engine checks whether its condition holds.
     Continue,
-    /// Something that it read has changed, and nothing took hold: the activation ends with [`ActivationResult::redo`].
+    /// A read has changed, and nothing took effect: the activation ends with
+    /// [`ActivationResult::redo`].
     Retry,
-    /// It is done, and the run is to leave memory: the activation ends as [`Outcome::Suspended`].
+    /// Committed, and the run leaves memory: the activation ends as [`Outcome::Suspended`].
     Suspend,
 }
 
-/// What a started run would be.
+/// Properties of a run that is about to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartTarget {
-    /// The deployment's present revision,
+    /// The deployment's current revision.
     pub revision: Revision,
-    /// its component,
+    /// The component of that revision.
     pub component: ComponentDigest,
-    /// and the export that is called.
+    /// The export that is called.
     pub export: Export,
-    /// 1 to 9: the deployment's own.
+    /// The deployment's own priority, from 1 to 9.
     pub priority: u8,
-    /// How many runs more the deployment's queue takes,
+    /// Number of further runs that the deployment's queue accepts.
     pub queue_room: u64,
-    /// and how many more that are not detached the parent may start. `None` if the parent is at the maximum depth, and may start none.
+    /// Number of further attached runs that the parent may start. `None` if the parent is at the
+    /// maximum depth, and may start none.
     pub child_room: Option<u64>,
 }
 
 /// A sample of a guest's own metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    /// What is done with the value.
+    /// How the value is combined.
     pub kind: MetricKind,
     /// 1 to 64 lower-case letters, digits and underscores, the first a letter.
     pub name: String,
-    /// A finite number; of a count not negative.
+    /// A finite number; not negative for a counter.
     pub value: f64,
     /// At most 8 names, formed as `name` is, with values of at most 128 bytes.
     pub labels: Vec<(String, String)>,
@@ -252,67 +265,71 @@ pub enum MetricKind {
     Count,
     /// Sets a gauge.
     Gauge,
-    /// Goes into a histogram.
+    /// Adds a value to a histogram.
     Observe,
 }
 
-/// How an activation ended and what it leaves to be committed.
+/// How an activation ended, and what it leaves to be committed.
 #[derive(Debug)]
 pub struct ActivationResult {
-    /// Output or failure.
+    /// The output or failure.
     pub outcome: Outcome,
-    /// What takes hold where the run succeeded, goes on as new, or was cancelled: all of it. Where [`ActivationResult::redo`] is set or the
-    /// run is suspended, this has no effects, and says with which head the run is activated again.
+    /// What to commit if the run succeeded, continues as new or was cancelled: everything. If
+    /// [`ActivationResult::redo`] is set or the run is suspended, it has no effects, and holds the
+    /// snapshot with which the run is activated again.
     pub all: Checkpoint,
-    /// What takes hold where the attempt failed and is tried again, or the run is parked: what a retry keeps.
+    /// What to commit if the attempt failed and is retried, or the run is parked: what a retry
+    /// keeps.
     pub kept: Checkpoint,
-    /// Where a commit of these is refused because a read has changed: the journal is cut to this, and the run activated again with
-    /// this head. It has no effects.
+    /// Where to restart if a commit of the others is refused because of a read conflict: cut the
+    /// journal to it, and activate the run again with its snapshot. It has no effects.
     pub again: Checkpoint,
-    /// The journal as it stands. Cut it to [`Checkpoint::journal_to`] of what takes hold before it is written; a redone one is cut already.
-    /// None where the host lost it by a failure of its own: what is stored, journal and head, is left as it is.
+    /// The journal. Cut it to [`Checkpoint::journal_to`] of the committed checkpoint before it is
+    /// written; after a redo it is already cut. `None` if the host lost it in a failure of its own:
+    /// leave the stored journal and snapshot unchanged.
     pub journal: Option<Journal>,
-    /// What this activation used up, host calls included, replay apart.
+    /// Fuel used by this activation, host calls included, replay excluded.
     pub fuel: Fuel,
-    /// The most that all its memories and tables held together, in bytes.
+    /// Peak size of all memories and tables, in bytes.
     pub peak_memory: u64,
-    /// Set where a read has changed already while it ran: committing is in vain. Activate the run again with this journal and the
-    /// head of [`ActivationResult::all`].
+    /// Set if a read conflict was found while the run executed: a commit would fail. Activate the
+    /// run again with this journal and the snapshot of [`ActivationResult::all`].
     pub redo: bool,
-    /// Whether the guest knew that it was to end.
+    /// Whether the guest was notified of a cancellation.
     pub told: bool,
-    /// What the last answer said about the next attempt, if the guest failed.
+    /// What the last answer says about the next attempt, if the guest failed.
     pub next_attempt: NextAttempt,
 }
 
-/// What the other side of the last request says about the next attempt of a step or run.
+/// What the last response says about the next attempt of a step or run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NextAttempt {
-    /// It is of no use earlier than this.
+    /// An earlier attempt is useless.
     pub not_before: Option<Timestamp>,
-    /// An open circuit refused the request, so that the attempt could not do its work: it does not count.
+    /// An open circuit refused the request, so that the attempt could not do its work: it does not
+    /// count.
     pub refused: bool,
 }
 
-/// What an activation leaves, up to a point of its journal.
+/// What an activation leaves, up to a position in its journal.
 #[derive(Debug, Clone, Default)]
 pub struct Checkpoint {
-    /// What it read, wrote and posted; belongs into one commit with the run's next state.
+    /// Reads and effects; commit them together with the run's next state.
     pub effects: Effects,
-    /// The journal is kept up to here.
+    /// Position to which the journal is kept.
     pub journal_to: Position,
-    /// What stands beside it.
+    /// The replay snapshot.
     pub head: Option<Bytes>,
 }
 
-/// What a stretch leaves.
+/// The reads and effects of a transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {
     /// What the commit must find unchanged.
     pub reads: Vec<ReadCheck>,
-    /// What is written to the deployment's state; one change a key.
+    /// Writes to the deployment's state, at most one for each key.
     pub writes: Vec<StateWrite>,
-    /// What is posted to the ledger, in order.
+    /// Postings to the ledger, in order.
     pub postings: Vec<NewPosting>,
     /// Runs to start, in order.
     pub starts: Vec<StartRun>,
@@ -320,126 +337,130 @@ pub struct Effects {
     pub signals: Vec<SentSignal>,
     /// Events to publish, in order.
     pub events: Vec<SentEvent>,
-    /// The places of the signals that were taken from the run's own inbox.
+    /// Positions of the signals taken from the run's own inbox.
     pub taken: Vec<u64>,
-    /// Runs that are asked to end.
+    /// Runs to cancel.
     pub cancels: Vec<RunId>,
-    /// Children whose failure or cancellation the run has learned: trying it again leaves them alone.
+    /// Children whose failure or cancellation the run has observed: a retry of the run leaves them
+    /// alone.
     pub observed: Vec<RunId>,
-    /// Samples of the guest's own metrics, to be counted once the commit is done.
+    /// Samples of the guest's own metrics, counted after the commit.
     pub samples: MetricSamples,
 }
 
-/// A run that another one starts.
+/// A run that another run starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRun {
-    /// Its id, made from the parent's.
+    /// The run's id, derived from the parent's.
     pub id: RunId,
-    /// What runs.
+    /// The deployment to run.
     pub deployment: DeploymentName,
-    /// In which revision,
+    /// The revision of the deployment.
     pub revision: Revision,
-    /// with which component.
+    /// The component to execute.
     pub component: ComponentDigest,
-    /// Which export.
+    /// The export to call.
     pub export: Export,
-    /// The JSON text of its input.
+    /// The JSON text of the input.
     #[serde(with = "crate::blob::field")]
     pub input: Bytes,
-    /// Its idempotency key: the parent's own, or one made from the parent and its call.
+    /// The idempotency key: the parent's choice, or derived from the parent and its call.
     pub key: String,
-    /// Names and values to find it by.
+    /// Names and values to find the run by.
     pub labels: Vec<(String, String)>,
-    /// 1 (last) to 9 (first).
+    /// From 1 (last) to 9 (first).
     pub priority: u8,
-    /// When it was asked for.
+    /// When the run was requested.
     pub at: Timestamp,
-    /// Not to be admitted earlier than this.
+    /// Earliest time of its admission.
     pub not_before: Timestamp,
-    /// Goes on when its parent ends.
+    /// Whether the run continues when its parent ends.
     pub detached: bool,
-    /// Made from the parent's.
+    /// Seed derived from the parent's.
     pub seed: Seed,
 }
 
 /// A signal that a run sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentSignal {
-    /// To this run.
+    /// The receiving run.
     pub to: RunId,
-    /// Its name.
+    /// The signal's name.
     pub name: String,
-    /// The JSON text of what it carries.
+    /// The JSON text of the payload.
     #[serde(with = "crate::blob::field")]
     pub payload: Bytes,
-    /// The sender and its call: the same in every replay, so that it arrives once.
+    /// The sender and its call: the same in every replay, so that the signal arrives once.
     pub key: String,
 }
 
 /// An event that a run publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentEvent {
-    /// Its id, made from the run and its call.
+    /// The event's id, derived from the run and its call.
     pub id: EventId,
-    /// Where to.
+    /// The topic.
     pub topic: Topic,
-    /// The JSON text of what it says.
+    /// The JSON text of the payload.
     #[serde(with = "crate::blob::field")]
     pub payload: Bytes,
 }
 
-/// What an activation came to.
+/// The outcome of an activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The JSON text of what the export answered. For `webhook` it is `{"status", "headers", "body"}` with the body in base64,
-    /// for `health` `{"status": "healthy" | "degraded" | "unhealthy", "reason"?}`.
+    /// The JSON text of the export's result. For `webhook` it is `{"status", "headers", "body"}`
+    /// with the body in base64; for `health` it is `{"status": "healthy" | "degraded" |
+    /// "unhealthy", "reason"?}`.
     Output(Bytes),
-    /// It did not succeed.
+    /// The run did not succeed.
     Failed {
-        /// Why.
+        /// The failure.
         failure: Failure,
-        /// Who is to blame.
+        /// The source of the failure.
         cause: Cause,
     },
-    /// It left memory while it waits, as [`CommitOutcome::Leave`] said; everything is committed.
+    /// The run left memory to wait, because of [`CommitOutcome::Suspend`]; everything is committed.
     Suspended,
-    /// It goes on as the same run with another input, an empty journal and the next generation.
+    /// The same run continues with another input, an empty journal and the next generation.
     ContinueAsNew {
-        /// The JSON text of that input.
+        /// The JSON text of the new input.
         input: Bytes,
     },
 }
 
-/// Where a failure comes from.
+/// The source of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The export returned it.
     Guest,
-    /// The guest trapped, called exit, or answered what is not valid.
+    /// The guest trapped, called exit, or returned an invalid value.
     Trap,
-    /// It met one of its limits.
+    /// The run reached one of its limits.
     Limit,
-    /// The host could not carry it out.
+    /// The host could not execute the run.
     Host,
-    /// What it does is not what is recorded; trying again does not help, and the run is parked.
+    /// The guest's calls differ from the journal. A retry does not help, and the run is parked.
     Mismatch,
-    /// It was cancelled, or the host shuts down.
+    /// The run was cancelled, or the host shuts down.
     Cancelled,
 }
 
-/// What replaying a journal, and no more, came to.
+/// The result of replaying a journal without executing further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DryRun {
-    /// The component can continue the run: it did all that is recorded and came to something new, or to its end.
+    /// The component can continue the run: it repeated every recorded call and reached a new one,
+    /// or its end.
     Continues,
-    /// It does something else than is recorded.
+    /// A call differs from the journal.
     Mismatch(Failure),
-    /// It failed by itself before it had done all that is recorded.
+    /// The guest failed before it had repeated every recorded call.
     Failed(Failure),
 }
 
 impl ActivationResult {
-    /// What an activation without a journal leaves: the same effects whatever becomes of it, but that a failed attempt keeps none.
+    /// Returns the result of an activation without a journal: the same effects for every outcome,
+    /// except that a failed attempt keeps none.
     #[must_use]
     pub fn plain(outcome: Outcome, effects: Effects, fuel: Fuel, peak_memory: u64) -> Self {
         let kept = Effects { reads: effects.reads.clone(), ..Effects::default() };

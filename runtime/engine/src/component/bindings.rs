@@ -1,7 +1,9 @@
-//! What wasmtime's macro makes of `wit/`: the types of every interface once, and the four worlds' exports over them.
+//! The output of wasmtime's macro for `wit/`: the types of every interface once, and the exports of
+//! the four worlds.
 //!
-//! Host functions are not linked through the generated traits: each file in `host/` registers its own, because they
-//! need the store (fuel) and not only its data. The types come from here, and instantiation checks every signature.
+//! Host functions are not linked through the generated traits: each file in `host/` registers its
+//! own, because they need the store (fuel) and not only its data. The types come from here, and
+//! instantiation checks every signature.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications, reason = "generated code")]
 
@@ -17,7 +19,7 @@ pub mod imports {
 
 macro_rules! world {
     ($module:ident, $world:literal) => {
-        /// One world, for what it exports.
+        /// One world, for its exports.
         pub mod $module {
             wasmtime::component::bindgen!({
                 path: "../../wit",

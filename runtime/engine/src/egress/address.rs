@@ -1,5 +1,5 @@
-//! Which addresses are on the public internet. All others (the host itself, its network, the cloud's metadata service) are
-//! reached only where the operator allows it.
+//! Decides which addresses are on the public internet. All others (the host, its network, the
+//! cloud's metadata service) are reached only if the operator allows it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,11 +17,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 224 // Multicast, reserved, broadcast.
         || address.is_loopback()
         || address.is_private()
-        || address.is_link_local() // With 169.254.169.254, where clouds keep their metadata.
+        || address.is_link_local() // Includes 169.254.169.254, the metadata service of clouds.
         || address.is_documentation()
-        || (a == 100 && (64..128).contains(&b)) // Shared between a provider's customers.
+        || (a == 100 && (64..128).contains(&b)) // Shared by the customers of a provider.
         || (a == 192 && b == 0 && c == 0) // Protocol assignments.
-        || (a == 192 && b == 88 && c == 99) // The old relays from IPv6.
+        || (a == 192 && b == 88 && c == 99) // Deprecated 6to4 relays.
         || (a == 198 && (b == 18 || b == 19))) // Benchmarks.
 }
 
@@ -34,15 +34,16 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
-        // NAT64: the translator turns it into the address inside.
+        // NAT64: the translator converts it to the embedded address.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         // 6to4, likewise.
         [0x2002, high, low, ..] => embedded(high, low),
-        // Teredo, benchmarks, ORCHID and other assignments of protocols.
+        // Teredo, benchmarks, ORCHID and other protocol assignments.
         [0x2001, second, ..] if second < 0x200 => false,
         // Documentation.
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
-        // All that is routed: loopback, unique local (fd00:ec2::254 too), link-local and multicast lie outside.
+        // The routed range. Loopback, unique local (such as fd00:ec2::254), link-local and
+        // multicast are outside.
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }

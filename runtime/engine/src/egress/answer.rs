@@ -1,4 +1,5 @@
-//! Reading an answer: its body within every bound, unpacked, and without the secrets that its request carried.
+//! Reads a response: limits and decompresses its body, and hides the secrets that its request
+//! carried.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -13,28 +14,29 @@ use super::outgoing::HttpResponse;
 use super::target::Target;
 use super::usage::BodyBudget;
 
-/// An answer as it came.
+/// A response as received.
 pub(super) struct RawResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Who sent it.
+    /// The origin that sent it.
     origin: String,
 }
 
-/// What is done with an answer before the guest sees it.
+/// How a response is processed before the guest sees it.
 #[derive(Clone)]
 pub(super) struct ResponseRules {
-    /// Whether a compressed body is unpacked: it is not if the guest itself said which encodings it takes.
+    /// Whether a compressed body is decompressed: not if the guest itself set the accepted
+    /// encodings.
     pub unpacks: bool,
-    /// Finds the secrets that the request carried, if it carried any.
+    /// Finds the secrets that the request carried, if any.
     pub echoes: Option<Arc<EchoFilter>>,
-    /// What the bodies of the call may hold.
+    /// Size budget of the call's bodies.
     pub budget: Arc<BodyBudget>,
 }
 
 impl RawResponse {
-    /// Reads the body as it comes.
+    /// Reads the body as it arrives.
     pub async fn read(
         mut response: reqwest::Response,
         target: &Target,
@@ -55,7 +57,7 @@ impl RawResponse {
         Ok(Self { status, headers, body, origin: target.origin() })
     }
 
-    /// How many bytes there may be to work on before the guest sees it.
+    /// Returns the maximum number of bytes to process before the guest sees the response.
     pub fn work_bytes(&self, opening: &ResponseRules) -> usize {
         match &opening.echoes {
             _ if opening.unpacks && self.encoding().is_some() => usize::MAX,
@@ -64,13 +66,13 @@ impl RawResponse {
         }
     }
 
-    /// The answer as the guest sees it.
+    /// Converts the response into the guest's view.
     pub fn open(mut self, url: String, opening: &ResponseRules) -> Result<HttpResponse, Failure> {
         match self.encoding() {
             Some(encoding) if is_gzip(encoding) && opening.unpacks && !self.body.is_empty() => {
                 self.unpack(&opening.budget)?
             }
-            // A secret would be found by the guest that unpacks it, and not here.
+            // A secret in it would be readable by the guest and invisible to the filter.
             Some(encoding) if opening.echoes.is_some() && !self.body.is_empty() && !is_gzip(encoding) => {
                 return Err(Code::HttpBadAnswer.failure(format!(
                     "{} answers a request that carries a secret in an encoding other than gzip, which it was asked for",
@@ -91,7 +93,7 @@ impl RawResponse {
         })
     }
 
-    /// How the body is encoded, where it is.
+    /// Returns the encoding of the body, if there is one.
     fn encoding(&self) -> Option<&str> {
         let mut named =
             self.headers.iter().filter(|(name, _)| name == "content-encoding").map(|(_, value)| value.trim());
@@ -99,7 +101,7 @@ impl RawResponse {
             (Some(encoding), None) if encoding.eq_ignore_ascii_case("identity") || encoding.is_empty() => None,
             (Some(encoding), None) => Some(encoding),
             (None, _) => None,
-            // Encoded twice; it is not unpacked.
+            // Encoded twice; it is not decompressed.
             (Some(_), Some(_)) => Some("several"),
         }
     }
@@ -118,7 +120,7 @@ impl RawResponse {
             );
         }
         self.body = std::mem::take(&mut decoder.get_mut().body);
-        // Both are those of the packed body.
+        // Both describe the compressed body.
         self.headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
         Ok(())
     }
@@ -128,7 +130,7 @@ fn is_gzip(encoding: &str) -> bool {
     encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip")
 }
 
-/// A body that is being unpacked, within the bounds of a body.
+/// A body that is being decompressed, within its size limits.
 struct DecodedBody<'a> {
     body: Vec<u8>,
     budget: &'a BodyBudget,
@@ -150,7 +152,7 @@ impl std::io::Write for DecodedBody<'_> {
     }
 }
 
-/// Header values are bytes; those that are not ASCII are read as Latin-1.
+/// Converts a header value; bytes that are not UTF-8 are read as Latin-1.
 pub(super) fn latin1(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -1,4 +1,4 @@
-//! Whether a request may go where it wants to, with the secrets that it wants to take along.
+//! Decides whether a request may go to its target, with the secrets that it lists.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use super::policy::EgressPolicy;
 use super::target::Target;
 use crate::secrets::{SECRET_SENT_MIN_BYTES, SecretSource};
 
-/// Where one deployment's requests may go.
+/// The rules for the requests of one deployment.
 #[derive(Clone)]
 pub(crate) struct Authorization {
-    /// Whose requests they are.
+    /// The deployment's name.
     pub deployment: String,
-    /// The operator's rules.
+    /// The operator's address rules.
     pub policy: Arc<EgressPolicy>,
-    /// What the operator lets deployments be granted.
+    /// Grants that the operator allows deployments.
     pub operator: Arc<Policy>,
     /// The deployment's grants.
     pub grants: Arc<Grants>,
-    /// Where secrets come from.
+    /// Source of secrets.
     pub secrets: Arc<dyn SecretSource>,
 }
 
 impl Authorization {
-    /// Checks one hop; says whether it may go to addresses that are not public.
+    /// Checks one hop. Returns whether it may go to addresses that are not public.
     pub(super) fn authorize(&self, target: &Target) -> Result<bool, Failure> {
         let Target { scheme, host, port, .. } = target;
         let origin = target.origin();
@@ -53,7 +53,7 @@ impl Authorization {
         Ok(private)
     }
 
-    /// The values of the secrets that a request lists, each of which must be granted for where it goes.
+    /// Returns the values of the secrets that a request lists. Each must be granted for the target.
     pub(super) fn secrets(&self, names: &[String], target: &Target) -> Result<RequestSecrets, Failure> {
         let Target { scheme, host, port, .. } = target;
         let values = names.iter().map(|name| {
@@ -86,7 +86,7 @@ impl Authorization {
     }
 }
 
-/// A failure for an address that may not be reached.
+/// Returns the failure for an address that may not be reached.
 pub(super) fn refused(origin: &str, why: &str) -> Failure {
     Code::AddressRefused
         .failure(format!("{origin} cannot be reached: {why}; the operator can allow it as a private origin"))

@@ -1,7 +1,8 @@
-//! Who is left alone for a while: one circuit breaker for each deployment and origin, asked before every hop of every try.
+//! Circuit breakers: one for each deployment and origin, consulted before every hop of every try.
 //!
-//! The rules are `tidemill_core::breaker`'s; here are the breakers' places and their bound. A breaker is in memory only: a host
-//! that starts anew asks everybody again. No lock is held while anything is sent.
+//! The rules are in `tidemill_core::breaker`; this file holds the breakers and bounds their number.
+//! Breakers are in memory only, so a restarted host tries every origin again. No lock is held while
+//! a request is sent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use tidemill_core::clock::Stopwatch;
 use tidemill_core::retry_after::circuit_open;
 use tidemill_core::{Clock, Failure};
 
-/// The most breakers that are kept, and how many are dropped at once when there are more.
+/// Maximum number of breakers, and number dropped at once if there are more.
 const KEPT: usize = 4_096;
 const DROPPED: usize = KEPT / 4;
 
@@ -27,7 +28,7 @@ pub(super) struct Breakers {
 #[derive(Default)]
 struct BreakerTable {
     breakers: HashMap<(String, String), BreakerEntry>,
-    /// Counts how often one was asked.
+    /// Number of lookups so far.
     turn: u64,
 }
 
@@ -36,7 +37,7 @@ struct BreakerEntry {
     used: u64,
 }
 
-/// A request that may be sent. Dropped before it ended, it says nothing about who was asked.
+/// A request that may be sent. If it is dropped before it ends, it does not count.
 pub(super) struct BreakerPermit {
     breaker: Arc<Mutex<Breaker>>,
     clock: Arc<dyn Clock>,
@@ -45,12 +46,12 @@ pub(super) struct BreakerPermit {
 }
 
 impl Breakers {
-    /// All closed.
+    /// Returns breakers that are all closed.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, kept: Mutex::default() }
     }
 
-    /// Asks whether a deployment may send a request to an origin.
+    /// Checks that a deployment may send a request to an origin.
     pub fn ask(&self, deployment: &str, origin: &str, purpose: CallPurpose) -> Result<BreakerPermit, Failure> {
         let breaker = self.kept.lock().unwrap_or_else(PoisonError::into_inner).of(deployment, origin);
         let admitted = breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(purpose, self.clock.now());
@@ -86,7 +87,8 @@ impl BreakerTable {
         Arc::clone(&entry.breaker)
     }
 
-    /// Drops those that were asked longest ago: the closed ones first, as little is lost with them.
+    /// Drops the least recently used breakers: the closed ones first, because they hold little
+    /// state.
     fn make_room(&mut self) {
         let order = |entry: &BreakerEntry| {
             let phase = entry.breaker.lock().unwrap_or_else(PoisonError::into_inner).phase();
@@ -100,13 +102,13 @@ impl BreakerTable {
 }
 
 impl BreakerPermit {
-    /// It leaves now, whatever it waited for before.
+    /// Restarts the time measurement when the request leaves.
     pub fn sent(mut self) -> Self {
         self.watch = Stopwatch::start();
         self
     }
 
-    /// It ended; `failed` says whether by the fault of who was asked.
+    /// Ends the request; `failed` tells whether the origin caused its failure.
     pub fn ended(mut self, failed: bool) {
         let millis = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.record(CallOutcome::Ended { failed, millis });

@@ -1,4 +1,4 @@
-//! The HTTP client beneath: how it is set up, and what its errors mean.
+//! The underlying HTTP client: its configuration, and the meaning of its errors.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use super::resolve::{AddressRefused, Resolver};
 use super::roots::Roots;
 use super::target::Target;
 
-/// How long connecting may take, within the try's own time.
+/// Timeout for connecting, within the timeout of the try.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Connections that are kept for the next request, and how long.
+/// Maximum number of idle connections to a host, and how long they are kept.
 const IDLE_PER_HOST: usize = 16;
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A client; says why not where TLS cannot be set up, as on a machine without any root certificates.
+/// Returns a client, or the reason if TLS cannot be set up, such as on a machine without root
+/// certificates.
 pub(super) fn client(private: bool, roots: &Roots) -> Result<Client, String> {
-    // Another part of the process may have installed one, which is as good.
+    // Ignore the error: a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: reqwest::Error| format!("this host cannot send requests: {error}");
     let roots: Result<Vec<_>, _> = roots.ders().map(Certificate::from_der).collect();
@@ -36,7 +37,7 @@ pub(super) fn client(private: bool, roots: &Roots) -> Result<Client, String> {
         .map_err(failed)
 }
 
-/// What went wrong, without the url: it may hold a secret.
+/// Converts an error to a failure without the URL, which can contain a secret.
 pub(super) fn judge(error: reqwest::Error, target: &Target) -> Failure {
     let origin = target.origin();
     let error = error.without_url();

@@ -1,47 +1,48 @@
-//! What a text says behind its escapes: percent-encoding, those of JSON and JavaScript, and the entities of HTML; and where
-//! in the text each of it was written. Only for [`super::echoes`], which searches it: what is decoded goes nowhere.
+//! Decodes the escapes of a text: percent-encoding, those of JSON and JavaScript, and HTML
+//! entities. Tracks where each part was written. Used only by [`super::echoes`], which searches the
+//! result; the decoded text goes nowhere else.
 
 use std::ops::Range;
 
-/// The longest entity of HTML that is decoded, in bytes.
+/// Maximum size of a decoded HTML entity, in bytes.
 const ENTITY_BYTES: usize = 12;
 
-/// A text with its escapes decoded, once or several times over.
+/// A text with its escapes decoded once or several times.
 pub(super) struct DecodedText {
     text: Vec<u8>,
     /// From the first decoding to the last.
     layers: Vec<DecodeLayer>,
 }
 
-/// Where the bytes of a decoded text are in the text that was decoded.
+/// Maps the bytes of a decoded text to the text before decoding.
 struct DecodeLayer {
-    /// A byte of the decoded text, and where in the other it begins. From there on both have the same bytes up to the next
-    /// of these, except that an escape is one character.
+    /// Positions in the decoded text and in the original. From each pair on, both texts have the
+    /// same bytes until the next pair, except that an escape is one character.
     pieces: Vec<(usize, usize)>,
     decoded_bytes: usize,
     original_bytes: usize,
 }
 
 impl DecodedText {
-    /// The text with its escapes decoded; none if it has none.
+    /// Decodes the escapes of a text; `None` if it has none.
     pub fn of(text: &[u8]) -> Option<Self> {
         let (text, layer) = decode(text)?;
         Some(Self { text, layers: vec![layer] })
     }
 
-    /// The same of the decoded text; none if that has no escapes.
+    /// Decodes the decoded text once more; `None` if it has no escapes.
     pub fn again(mut self) -> Option<Self> {
         let (text, layer) = decode(&self.text)?;
         self.layers.push(layer);
         Some(Self { text, ..self })
     }
 
-    /// The text.
+    /// Returns the decoded text.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Where in the original a part of the text was written.
+    /// Returns the range of the original from which a range of the text was decoded.
     pub fn origin(&self, span: Range<usize>) -> Range<usize> {
         self.layers.iter().rev().fold(span, |span, layer| layer.origin(&span))
     }
@@ -54,7 +55,7 @@ impl DecodeLayer {
         start..self.start(span.end).max(last).min(self.original_bytes)
     }
 
-    /// Where a byte was written.
+    /// Returns the original position of a byte.
     fn start(&self, at: usize) -> usize {
         if at >= self.decoded_bytes {
             return self.original_bytes;
@@ -66,7 +67,7 @@ impl DecodeLayer {
     }
 }
 
-/// Decodes a text once; none if it has no escapes.
+/// Decodes a text once; `None` if it has no escapes.
 fn decode(text: &[u8]) -> Option<(Vec<u8>, DecodeLayer)> {
     let mut decoded = Vec::new();
     let (mut pieces, mut at, mut copied) = (vec![(0, 0)], 0, 0);
@@ -94,13 +95,13 @@ fn decode(text: &[u8]) -> Option<(Vec<u8>, DecodeLayer)> {
     Some((decoded, layer))
 }
 
-/// What an escape stands for.
+/// The meaning of an escape.
 enum Character {
     Byte(u8),
     Char(char),
 }
 
-/// The escape that a text begins with: its length, and what it stands for.
+/// Parses an escape at the beginning of a text: its length and its meaning.
 fn escape_at(text: &[u8]) -> Option<(usize, Character)> {
     match text {
         [b'%', high, low, ..] => Some((3, Character::Byte(digit(*high)? << 4 | digit(*low)?))),
@@ -114,7 +115,7 @@ fn escape_at(text: &[u8]) -> Option<(usize, Character)> {
             if let Some(char) = char::from_u32(first) {
                 return Some((6, Character::Char(char)));
             }
-            // Two halves of one character (RFC 8259, section 7).
+            // A surrogate pair (RFC 8259, section 7).
             let second = number(rest.get(4..10)?.strip_prefix(b"\\u")?, 16)?;
             let both = char::decode_utf16([u16::try_from(first).ok()?, u16::try_from(second).ok()?]).next()?.ok()?;
             Some((12, Character::Char(both)))

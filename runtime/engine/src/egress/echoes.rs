@@ -1,13 +1,17 @@
-//! Secrets in answers: what an answer repeats of the secrets that its request carried becomes a placeholder again.
+//! Secrets in responses: replaces what a response repeats of the secrets in its request by
+//! placeholders.
 //!
-//! *What is searched for.* Each secret as it is, and as it was written into the url, a JSON text or an `Authorization:
-//! Basic` header; and each of these in hexadecimal digits and in base64, whatever stands before and behind it there.
+//! *Searched for*: each secret as it is, as written into the URL, a JSON text or an `Authorization:
+//! Basic` header; and each of these in hexadecimal digits and in base64, whatever surrounds it
+//! there.
 //!
-//! *Where.* In the text as it came, and in what it says once its percent-encoding, its JSON escapes and its HTML entities are
-//! decoded, twice over. Letters of either case are the same, and so are the two alphabets of base64.
+//! *Searched in*: the text as received, and the text after its percent-encoding, JSON escapes and
+//! HTML entities are decoded, up to twice. Upper and lower case are equal, and so are the two
+//! base64 alphabets.
 //!
-//! One automaton finds all of it in one pass over each of these texts, so that the time does not depend on what they hold.
-//! This is defence in depth: a server that wants to give a secret away writes it backwards.
+//! One automaton finds all patterns in one pass over each of these texts, so that the time does not
+//! depend on their content. This is defence in depth: a server that wants to reveal a secret can
+//! write it backwards.
 
 use std::ops::Range;
 
@@ -19,12 +23,13 @@ use super::decode::DecodedText;
 use super::placeholders::{PlaceholderContext, RequestSecrets, escape};
 use crate::secrets::SECRET_SENT_MIN_BYTES;
 
-/// What the automaton looks for of a longer pattern; the rest is compared where that is found.
+/// Length of the head of a longer pattern, in bytes. The automaton searches for the head; the rest
+/// is compared after a match.
 const HEAD_BYTES: usize = 64;
-/// How often the whole of a text may be compared with what is behind a pattern's head. A text that takes more than that is
-/// made for it, and what has a pattern's head counts as the pattern from there on.
+/// Maximum number of bytes compared after pattern heads, as a multiple of the text's size. A text
+/// that exceeds it is crafted; from there on, a head counts as the whole pattern.
 const COMPARISONS: usize = 16;
-/// How deep encodings in one another are decoded.
+/// Maximum depth of nested encodings that are decoded.
 const DEPTH: usize = 2;
 
 /// Finds the secrets of one request.
@@ -35,19 +40,20 @@ pub(super) struct EchoFilter {
 
 /// One form of a secret.
 struct EchoPattern {
-    /// Folded.
+    /// The folded form.
     text: Vec<u8>,
-    /// Characters before and behind it that hold a part of the secret too: in base64, where a character is of two bytes.
+    /// Number of characters before and after it that also hold a part of the secret: in base64, a
+    /// character can span two bytes.
     margins: (usize, usize),
-    /// What is put in its place.
+    /// The replacement.
     placeholder: String,
 }
 
 impl EchoFilter {
-    /// Of the secrets that a request carried.
+    /// Returns a filter for the secrets that a request carried.
     ///
     /// # Errors
-    /// If there is more to search for than an automaton can hold.
+    /// If the patterns exceed the size of an automaton.
     pub fn new(carried: &RequestSecrets) -> Result<Self, BuildError> {
         let mut patterns = Vec::new();
         for (name, value) in carried.secrets() {
@@ -62,12 +68,13 @@ impl EchoFilter {
             add(&mut patterns, &token, &placeholder);
         }
         let heads = patterns.iter().map(|pattern| pattern.text.get(..HEAD_BYTES).unwrap_or(&pattern.text));
-        // It is built for each request; a table of all transitions would take longer to build than to use.
+        // The automaton is built for each request; a table of all transitions would take longer to
+        // build than to use.
         let heads = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(heads)?;
         Ok(Self { heads, patterns })
     }
 
-    /// The text with placeholders for what it repeats.
+    /// Replaces what the text repeats by placeholders.
     pub fn hide(&self, text: Vec<u8>) -> Vec<u8> {
         let mut found = Vec::new();
         self.search(fold(&text), |span| span, &mut found);
@@ -80,7 +87,7 @@ impl EchoFilter {
         if found.is_empty() { text } else { self.replace(&text, found) }
     }
 
-    /// Adds the places of all patterns in a folded text, each as `origin` knows it.
+    /// Adds the ranges of all patterns in a folded text, each mapped by `origin`.
     fn search(
         &self,
         text: Vec<u8>,
@@ -88,7 +95,8 @@ impl EchoFilter {
         found: &mut Vec<(Range<usize>, usize)>,
     ) {
         let mut left = text.len().saturating_mul(COMPARISONS);
-        // Of each pattern the last place, so that a text of one character has one place and not one for each of its bytes.
+        // The last range of each pattern, so that a text of one repeated character has one range
+        // and not one for each byte.
         let mut last = vec![usize::MAX; self.patterns.len()];
         for head in self.heads.find_overlapping_iter(&text) {
             let index = head.pattern().as_usize();
@@ -115,7 +123,7 @@ impl EchoFilter {
     }
 
     fn replace(&self, text: &[u8], mut found: Vec<(Range<usize>, usize)>) -> Vec<u8> {
-        // What begins first comes first, and of that the longest.
+        // The earliest range comes first, and of several the longest.
         found.sort_unstable_by_key(|(span, _)| (span.start, usize::MAX - span.end));
         let (mut replaced, mut from) = (Vec::with_capacity(text.len()), 0);
         for (span, index) in found {
@@ -131,7 +139,7 @@ impl EchoFilter {
     }
 }
 
-/// Adds a value as it is, in hexadecimal digits, and in base64.
+/// Adds a value as it is, in hexadecimal digits and in base64.
 fn add(patterns: &mut Vec<EchoPattern>, value: &[u8], placeholder: &str) {
     let mut put = |text: &[u8], margins: (usize, usize)| {
         if text.len() < SECRET_SENT_MIN_BYTES {
@@ -145,7 +153,8 @@ fn add(patterns: &mut Vec<EchoPattern>, value: &[u8], placeholder: &str) {
         let mut text = vec![0; bytes_before];
         text.extend_from_slice(value);
         let encoded = BASE64.encode(&text);
-        // Three bytes are four characters. One that is also of a byte before or behind differs with that byte.
+        // Three bytes are four characters. A character that a neighbouring byte shares depends on
+        // that byte.
         let shared = (bytes_before * 8).div_ceil(6);
         let behind = usize::from(text.len() % 3 != 0);
         let own = encoded.as_bytes().get(shared..encoded.len() - behind).unwrap_or_default();
@@ -157,7 +166,7 @@ fn hex(value: &[u8]) -> Vec<u8> {
     value.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)]).collect()
 }
 
-/// The text in lower case, in one alphabet of base64, with a form's `+` for a blank.
+/// Converts the text to lower case and one base64 alphabet, with a form's `+` for a space.
 fn fold(text: &[u8]) -> Vec<u8> {
     let one = |byte: &u8| match byte {
         b'-' | b' ' => b'+',

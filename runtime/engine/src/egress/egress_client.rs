@@ -1,4 +1,4 @@
-//! Sending: tries, redirects by hand, and the bounds on how many are under way.
+//! Sends requests: tries, redirects and concurrency limits.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,16 +24,16 @@ use super::tries::TryCount;
 use super::usage::{BodyBudget, HttpUsage};
 use crate::guest::cancel::{CancelToken, Urgency};
 
-/// Requests of one deployment that may be under way at once.
+/// Maximum number of concurrent requests of one deployment.
 const PER_DEPLOYMENT: usize = 32;
-/// Of these, requests to one host that wait for no other deployment's.
+/// Number of these to one host that never wait for another deployment's requests.
 const PER_DEPLOYMENT_AND_HOST: usize = 8;
-/// Requests to one host that may be under way at once beyond those, of all deployments together.
+/// Maximum number of concurrent requests to one host beyond those, for all deployments together.
 const PER_HOST: usize = 128;
-/// What has so many bytes, or more, is searched for secrets and unpacked on a thread of its own.
+/// Minimum size of a body that is searched and decompressed on a separate thread, in bytes.
 const SEARCH_ASIDE_BYTES: usize = 64 * 1024;
 
-/// Sends requests. One for each engine; its connections are shared.
+/// Sends requests. There is one for each engine; its connections are shared.
 pub(crate) struct Egress {
     public: OnceLock<Result<Client, String>>,
     private: OnceLock<Result<Client, String>>,
@@ -42,27 +42,28 @@ pub(crate) struct Egress {
     hosts: HostLimits,
     breakers: Breakers,
     clock: Arc<dyn Clock>,
-    /// How many large bodies are searched at once: half of the processors, so that callers of the API wait for none.
+    /// Limits concurrent searches of large bodies to half of the processors, so that API callers do
+    /// not wait for them.
     searches: Semaphore,
 }
 
-/// All that one request needs beside itself.
+/// The context of one request.
 #[derive(Clone)]
 pub(crate) struct RequestContext {
-    /// Where it may go.
+    /// The rules for its target and secrets.
     pub reach: Authorization,
-    /// What it is for.
+    /// The purpose of the call.
     pub purpose: CallPurpose,
-    /// What bounds it.
+    /// The run's limits.
     pub limits: Limits,
-    /// What its run has used.
+    /// HTTP usage of the run.
     pub usage: Arc<HttpUsage>,
-    /// What the bodies of its call may hold.
+    /// Size budget of the call's bodies.
     pub budget: Arc<BodyBudget>,
-    /// For the jitter between tries.
+    /// Seed of the jitter between tries.
     pub salt: u64,
-    /// Asks its run to end; none if the run knows that already. A try that is under way is carried to its answer, and no
-    /// other begins.
+    /// The run's cancellation token; `None` if the guest is already notified. A try in progress
+    /// continues to its response, but no other begins.
     pub cancel: Option<CancelToken>,
 }
 
@@ -74,7 +75,7 @@ struct PreparedRequest {
 }
 
 impl Egress {
-    /// Nothing is opened before the first request.
+    /// Returns a client. It opens nothing before the first request.
     pub fn new(clock: Arc<dyn Clock>, roots: Roots) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
@@ -89,7 +90,7 @@ impl Egress {
         }
     }
 
-    /// Sends a request, tries it again as its policy says, and answers what the last try brought.
+    /// Sends a request, retries it by its policy, and returns the result of the last try.
     pub async fn send(&self, mut request: OutgoingRequest, leave: &RequestContext) -> Result<HttpResponse, Failure> {
         let prepared = self.prepare(&mut request, leave).await?;
         let mut tries = TryCount::default();
@@ -115,10 +116,10 @@ impl Egress {
         }
     }
 
-    /// Checks where the request goes, and fills in its secrets.
+    /// Checks the target of the request, and fills in its secrets.
     async fn prepare(&self, request: &mut OutgoingRequest, leave: &RequestContext) -> Result<PreparedRequest, Failure> {
         let target = Target::parse(&request.url)?;
-        // What is denied is denied at once: nothing of it is a matter of trying again.
+        // A denial is immediate: a retry cannot change it.
         leave.reach.authorize(&target)?;
         let mut carried = leave.reach.secrets(&request.secrets, &target)?;
         let body = std::mem::take(&mut request.body);
@@ -145,7 +146,8 @@ impl Egress {
         })
     }
 
-    /// Does work that takes long for many bytes, in turn with others and on a thread where no caller of the API waits.
+    /// Runs work on a separate thread if it has many bytes to process, limited in number, so that
+    /// no API caller waits for it.
     async fn spawn<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -159,7 +161,7 @@ impl Egress {
         tokio::task::spawn_blocking(work).await.map_err(failed)
     }
 
-    /// One try, its redirects included, within its time.
+    /// Makes one try with its redirects, within its timeout.
     async fn once(
         &self,
         request: &OutgoingRequest,
@@ -187,7 +189,8 @@ impl Egress {
         }
     }
 
-    /// Follows redirects to an answer. `asked` is the server that has not answered yet, or whose answer is the result.
+    /// Follows redirects to a response. `asked` is the permit of the server that has not responded
+    /// yet, or whose response is the result.
     async fn follow(
         &self,
         request: &OutgoingRequest,
@@ -249,7 +252,8 @@ impl Egress {
 }
 
 impl RequestContext {
-    /// Whether the run is to end and does not know: nothing that is not under way is sent any more.
+    /// Whether a cancellation is requested and the guest not yet notified: no further request is
+    /// sent.
     fn is_ending(&self) -> bool {
         self.cancel.as_ref().is_some_and(|cancel| cancel.urgency() >= Urgency::Requested)
     }
@@ -271,7 +275,7 @@ fn echoes(carried: &RequestSecrets) -> Result<Arc<EchoFilter>, Failure> {
     EchoFilter::new(carried).map(Arc::new).map_err(failed)
 }
 
-/// Tells the breaker of who was asked last how it went.
+/// Reports the result to the breaker of the last server.
 fn tell(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
     let is = |failure: &Failure, codes: &[Code]| codes.iter().any(|code| failure.code == code.as_str());
     match tried {
@@ -279,7 +283,7 @@ fn tell(asked: BreakerPermit, tried: &Result<HttpResponse, Failure>) {
         Err(failure) if is(failure, &[Code::HttpConnectFailed, Code::HttpTimeout, Code::HttpBadAnswer]) => {
             asked.ended(true);
         }
-        // It answered, and more than the run may read.
+        // The server responded, with more than the run may read.
         Err(failure) if is(failure, &[Code::LimitHttpBody, Code::LimitHttp]) => asked.ended(false),
         // Nothing was sent.
         Err(_) => drop(asked),

@@ -1,4 +1,4 @@
-//! One place that a request goes to, with what goes along: the first with its secrets filled in, and where a redirect leads.
+//! One hop of a request: the first with its secrets filled in, and the targets of redirects.
 
 use bytes::Bytes;
 use reqwest::StatusCode;
@@ -11,7 +11,7 @@ use super::outgoing::{HEADERS_BYTES, IDEMPOTENCY_KEY, OutgoingRequest};
 use super::placeholders::{FillError, PlaceholderContext, RequestSecrets};
 use super::target::{Target, URL_BYTES};
 
-/// The next place to ask.
+/// The next target, with headers and body.
 #[derive(Clone)]
 pub(super) struct Hop {
     pub target: Target,
@@ -19,11 +19,11 @@ pub(super) struct Hop {
     pub body: Bytes,
 }
 
-/// Headers that another origin does not get: they were meant for the first.
+/// Headers that a redirect to another origin drops: they were meant for the first.
 const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "cookie2", "www-authenticate", IDEMPOTENCY_KEY];
 
 impl Hop {
-    /// The request with its secrets in place.
+    /// Returns the request with its secrets filled in.
     pub fn first(
         request: &OutgoingRequest,
         body: Vec<u8>,
@@ -46,7 +46,7 @@ impl Hop {
             headers.append(name.clone(), filled);
         }
         if !carried.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {
-            // What else an answer could be compressed with, nobody here can read, nor find a secret in it.
+            // Responses in other encodings could be neither decompressed nor searched for a secret.
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let place = match kind.as_deref() {
@@ -66,11 +66,11 @@ impl Hop {
         Ok(Self { target, headers, body: body.into() })
     }
 
-    /// The same request to where a redirect leads.
+    /// Returns the same request for the target of a redirect.
     ///
     /// # Errors
-    /// Where that is not a url; or another origin, and the request carries a secret: the address may repeat it, in a form that
-    /// nobody finds.
+    /// If the location is not a URL, or if it is another origin and the request carries a secret:
+    /// the location may repeat the secret in a form that the filter does not find.
     pub fn redirect(mut self, location: &str, carries_secret: bool) -> Result<Self, Failure> {
         let next = self.target.join(location)?;
         if !next.same_origin(&self.target) {
@@ -91,7 +91,7 @@ impl Hop {
     }
 }
 
-/// Where an answer sends a request that may be sent on.
+/// Returns the location of a redirect, if the request may follow it.
 pub(super) fn location(request: &OutgoingRequest, response: &reqwest::Response) -> Option<String> {
     let redirects = matches!(
         response.status(),
@@ -107,7 +107,7 @@ pub(super) fn location(request: &OutgoingRequest, response: &reqwest::Response) 
     response.headers().get("location").map(|value| latin1(value.as_bytes()))
 }
 
-/// Fills path and query; the origin stays what was checked.
+/// Fills in path and query. The origin remains the one that was checked.
 fn fill_url(text: &str, checked: &Target, carried: &mut RequestSecrets) -> Result<Target, Failure> {
     let authority = text.find("://").map_or(0, |at| at + 3);
     let path =

@@ -1,18 +1,18 @@
-//! How many requests may be under way at once: for one deployment, and to one host. What is beyond waits its turn.
+//! Limits concurrent requests: of one deployment, and to one host. Further requests wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Gates by name; one is forgotten when nobody is in it or before it.
+/// Semaphores by name. A semaphore is dropped once no request holds or awaits it.
 #[derive(Debug)]
 pub(super) struct NamedLimits {
     width: usize,
     gates: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
-/// A place that is held until this is dropped.
+/// A permit that is released when it is dropped.
 #[derive(Debug)]
 pub(super) struct LimitPermit {
     _permit: Option<OwnedSemaphorePermit>,
@@ -20,15 +20,15 @@ pub(super) struct LimitPermit {
 }
 
 impl NamedLimits {
-    /// Gates that let `width` through at once.
+    /// Returns limits of `width` permits for each name.
     pub fn new(width: usize) -> Self {
         Self { width, gates: Mutex::default() }
     }
 
-    /// Waits for a place in the gate of that name.
+    /// Waits for a permit of the semaphore with that name.
     pub async fn pass(&self, name: &str) -> LimitPermit {
         let gate = self.gate(name);
-        // A gate is never closed, so this is always a place.
+        // A semaphore is never closed, so this is always a permit.
         LimitPermit { _permit: Arc::clone(&gate).acquire_owned().await.ok(), _gate: gate }
     }
 
@@ -44,8 +44,8 @@ impl NamedLimits {
     }
 }
 
-/// The requests to one host, of all deployments: each has a share of its own, which no other can take, and beyond it takes
-/// its turn with the others in what is for all.
+/// Limits of the requests to one host, for all deployments: each has its own share, which no other
+/// can use. Beyond its share it competes for the common permits.
 #[derive(Debug)]
 pub(super) struct HostLimits {
     shares: NamedLimits,
@@ -53,14 +53,15 @@ pub(super) struct HostLimits {
 }
 
 impl HostLimits {
-    /// So many requests to one host for each deployment, and so many more for all together.
+    /// Returns limits of `share` requests to one host for each deployment, and of `common` further
+    /// requests for all together.
     pub fn new(share: usize, common: usize) -> Self {
         Self { shares: NamedLimits::new(share), common: NamedLimits::new(common) }
     }
 
-    /// Waits for a place of a deployment's requests to a host.
+    /// Waits for a permit for a deployment's request to a host.
     pub async fn pass(&self, deployment: &str, host: &str) -> LimitPermit {
-        // No name of a deployment has a blank.
+        // A deployment's name contains no space.
         let share = format!("{deployment} {host}");
         tokio::select! {
             biased;
@@ -85,7 +86,7 @@ mod tests {
         let quiet = [now("quiet", "x").unwrap(), now("quiet", "x").unwrap()];
         assert!(now("quiet", "x").is_none());
         assert!(now("loud", "y").is_some());
-        // The last of the loud one's was of what is for all.
+        // The last permit of the loud deployment was a common one.
         loud.pop();
         assert!(now("quiet", "x").is_some());
         drop(quiet);

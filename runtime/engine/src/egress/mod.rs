@@ -1,9 +1,11 @@
 //! Every request that leaves the host for a guest, and nothing else.
 //!
-//! The way of one request: its form is checked ([`outgoing`]), its origin against the operator's policy and the deployment's
-//! grant ([`Authorization::check`]), its secrets against where they may go; then it is sent, tried again as its policy says, and redirected by
-//! hand, with all of these checks at each hop ([`send`]). What its answer repeats of a secret is hidden ([`echoes`]). An origin that
-//! fails a deployment again and again is left alone for a while ([`breakers`]). Names are resolved, filtered and connected to in one place ([`resolve`]).
+//! The form of a request is checked ([`outgoing`]), then its origin against the operator's policy
+//! and the deployment's grant ([`Authorization::authorize`]), then the targets of its secrets. It
+//! is sent, retried by its policy, and redirected with all of these checks at each hop
+//! ([`egress_client`]). Secrets that its response repeats are hidden ([`echoes`]). An origin that
+//! fails a deployment repeatedly is not called for a while ([`breakers`]). Names are resolved,
+//! filtered and connected to in one place ([`resolve`]).
 
 mod address;
 mod answer;

@@ -1,13 +1,14 @@
-//! Origins as an operator names them, who may let requests go anywhere: `https://*`. What a deployment may be granted is less
-//! (`tidemill_core::manifest::HttpGrant`).
+//! Origin patterns of an operator, who can allow requests to any origin: `https://*`. A
+//! deployment's grants are narrower (`tidemill_core::manifest::HttpGrant`).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An origin, or a family of them: `https://api.example.com`, `https://*.example.com:8443`, `http://localhost:*`,
-/// `https://*`.
+/// An origin, or a family of origins: `https://api.example.com`, `https://*.example.com:8443`,
+/// `http://localhost:*`, `https://*`.
 ///
-/// Without a port it is the scheme's own. `*.example.com` fits every name below `example.com`, not `example.com` itself.
+/// Without a port, the scheme's default port applies. `*.example.com` matches every name below
+/// `example.com`, but not `example.com` itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OriginPattern {
     scheme: Scheme,
@@ -15,12 +16,12 @@ pub struct OriginPattern {
     port: Option<u16>,
 }
 
-/// The two schemes that a request may have.
+/// The two schemes of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// Plain.
+    /// Without TLS.
     Http,
-    /// Over TLS.
+    /// With TLS.
     Https,
 }
 
@@ -31,11 +32,11 @@ enum HostPattern {
     Exact(String),
 }
 
-/// The longest pattern, in bytes.
+/// Maximum size of a pattern, in bytes.
 const PATTERN_BYTES: usize = 300;
 
 impl Scheme {
-    /// As it is written in a url.
+    /// Returns the scheme as in a URL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +45,7 @@ impl Scheme {
         }
     }
 
-    /// The port that a url without one means.
+    /// Returns the port of a URL that names none.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -55,7 +56,8 @@ impl Scheme {
 }
 
 impl OriginPattern {
-    /// Whether an origin is one of these. `host` is in lower case, an IPv6 address without its brackets.
+    /// Whether the pattern matches an origin. `host` is in lower case, an IPv6 address without
+    /// brackets.
     #[must_use]
     pub fn fits(&self, scheme: Scheme, host: &str, port: u16) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -71,7 +73,7 @@ impl OriginPattern {
     }
 }
 
-/// A text is no pattern of origins.
+/// The text is not an origin pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an origin: write `https://host`, `https://*.domain` or `https://*`, with `:port` or `:*` behind it where it is not the scheme's own"
@@ -119,7 +121,7 @@ impl FromStr for OriginPattern {
     }
 }
 
-/// A host name or IPv4 address as urls have it; no wildcard inside.
+/// Validates a host name or IPv4 address without wildcards.
 fn name(text: &str) -> Result<String, BadOrigin> {
     let label = |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if text.len() <= 253 && text.split('.').all(label) { Ok(text.to_owned()) } else { Err(BadOrigin) }

@@ -1,4 +1,4 @@
-//! A request as the guest gave it, checked for form: what can be sent at all, whoever sends it and wherever to.
+//! Validates the form of a request, whatever its sender and target.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use tidemill_core::{Code, Failure};
 
 use super::target::Target;
 
-/// The most headers, and the most that they hold together.
+/// Maximum number of headers, and their maximum total size in bytes.
 const HEADERS: usize = 100;
 pub(super) const HEADERS_BYTES: usize = 64 * 1024;
-/// The most secrets of one request.
+/// Maximum number of secrets in one request.
 const SECRETS: usize = 16;
-/// The most redirects that can be asked for, and those that are followed unless asked otherwise.
+/// Maximum and default number of redirects to follow.
 const REDIRECTS: u32 = 20;
 const REDIRECTS_DEFAULT: u32 = 10;
-/// The header by which a provider knows a request that it has seen.
+/// The header by which a provider recognises a repeated request.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Headers that belong to the connection, which is the host's.
+/// Headers of the connection, which belong to the host.
 const OURS: &[&str] = &[
     "connection",
     "content-length",
@@ -37,53 +37,53 @@ const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// How a request is tried again; the same as for anything else.
+/// The retry policy of a request.
 pub(crate) type HttpRetry = RetryPolicy;
 
-/// A request that may be sent, in form.
+/// A validated request.
 #[derive(Debug, Clone)]
 pub(crate) struct OutgoingRequest {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its url as the guest wrote it, placeholders included.
+    /// The URL with its placeholders.
     pub url: String,
-    /// Its headers, placeholders included.
+    /// The headers with their placeholders.
     pub headers: Vec<(HeaderName, String)>,
-    /// Its body, placeholders included.
+    /// The body with its placeholders.
     pub body: Vec<u8>,
-    /// The secrets that it may carry.
+    /// Names of the secrets that it may carry.
     pub secrets: Vec<String>,
-    /// For each try.
+    /// Timeout of each try.
     pub timeout: Duration,
-    /// When it is tried again.
+    /// The retry policy.
     pub retry: HttpRetry,
-    /// How many redirects are followed.
+    /// Maximum number of redirects to follow.
     pub redirects: u32,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpResponse {
-    /// Its status.
+    /// The status.
     pub status: u16,
-    /// Its headers, in order.
+    /// The headers, in order.
     pub headers: Vec<(String, String)>,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
-    /// Where it came from.
+    /// The URL that sent the response.
     pub url: String,
-    /// How long the last try took, in milliseconds.
+    /// Duration of the last try, in milliseconds.
     pub elapsed: u64,
 }
 
 impl HttpResponse {
-    /// The first header of that name, whatever its case.
+    /// Returns the first header of that name, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
-/// A request before it was looked at.
+/// A request before validation.
 pub(crate) struct RequestDraft {
     pub method: String,
     pub url: String,
@@ -96,7 +96,7 @@ pub(crate) struct RequestDraft {
 }
 
 impl RequestDraft {
-    /// Checks the form.
+    /// Validates the form of the request.
     pub fn check(self) -> Result<OutgoingRequest, Failure> {
         let method = method(&self.method)?;
         Target::parse(&self.url)?;
@@ -138,12 +138,12 @@ impl RequestDraft {
 }
 
 impl OutgoingRequest {
-    /// Whether it may be sent twice without harm, by its method.
+    /// Whether the method makes it safe to send the request twice.
     pub fn is_safe(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 
-    /// What the request is, with its placeholders: a secret that was rotated changes nothing.
+    /// Hashes the request with its placeholders: rotating a secret changes nothing.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut put = |bytes: &[u8]| {
@@ -161,7 +161,7 @@ impl OutgoingRequest {
         hash.finalize().into()
     }
 
-    /// Gives it a key, unless the guest did or its method needs none.
+    /// Adds an idempotency key, unless the guest set one or the method needs none.
     pub fn set_idempotency_key(&mut self, key: &str) {
         if !self.is_safe() && !self.headers.iter().any(|(name, _)| name == IDEMPOTENCY_KEY) {
             self.headers.push((HeaderName::from_static(IDEMPOTENCY_KEY), key.to_owned()));

@@ -1,35 +1,38 @@
-//! Secrets in requests: `{{secret:NAME}}` and `{{basic:USER:NAME}}` become their values here, outside the sandbox, escaped
-//! for the place where they stand.
+//! Secrets in requests: replaces `{{secret:NAME}}` and `{{basic:USER:NAME}}` by their values,
+//! outside the sandbox, escaped for their context.
 //!
-//! Only names that the request lists are replaced; any other text in double braces stays as it is. A text is read once from
-//! its beginning to its end, whatever it holds. What an answer repeats of a secret is found by [`super::echoes`].
+//! Only names that the request lists are replaced; other text in double braces is unchanged. A text
+//! is read once, whatever it contains. Secrets that a response repeats are found by
+//! [`super::echoes`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::secrets::SecretValue;
 
-/// The longest user of `{{basic:USER:NAME}}`, in bytes.
+/// Maximum size of the user in `{{basic:USER:NAME}}`, in bytes.
 const USER_BYTES: usize = 255;
-/// The longest name of a secret, in bytes.
+/// Maximum size of a secret's name, in bytes.
 const NAME_BYTES: usize = 63;
-/// The most different `{{basic:USER:NAME}}` of one request: each is searched for in the answer.
+/// Maximum number of distinct `{{basic:USER:NAME}}` in one request: the response is searched for
+/// each.
 const BASIC_TOKENS: usize = 16;
 
 /// The secrets of one request, with their values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestSecrets {
     secrets: Vec<(String, SecretValue)>,
-    /// The pairs of `{{basic:USER:NAME}}` that were filled in: the user, and which secret.
+    /// The pairs of `{{basic:USER:NAME}}` that were filled in: the user, and the index of the
+    /// secret.
     basic: Vec<(String, usize)>,
 }
 
-/// Where a placeholder stands.
+/// The context of a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PlaceholderContext {
-    /// As it is.
+    /// Without escaping.
     Plain,
-    /// In a url or a form: percent-encoded.
+    /// In a URL or a form: percent-encoded.
     Url,
     /// Inside a string of a JSON text.
     Json,
@@ -38,44 +41,44 @@ pub(super) enum PlaceholderContext {
 /// Why a text cannot be filled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FillError {
-    /// The text with its secrets would be longer than its bound.
+    /// The text with its secrets exceeds its maximum size.
     #[error("with its secrets it holds more than {0} bytes")]
     TooLong(usize),
-    /// Too many different users.
+    /// There are too many distinct users.
     #[error("a request holds at most {BASIC_TOKENS} different `{{{{basic:USER:NAME}}}}`")]
     TooManyUsers,
-    /// A header cannot hold it.
+    /// A header cannot hold the value.
     #[error("a secret holds a line break or another byte that no header can hold")]
     NotInHeader,
 }
 
 /// One placeholder of a text.
 struct Placeholder<'a> {
-    /// From its first brace to behind its last.
+    /// The range from its first brace to the end of its last.
     span: std::ops::Range<usize>,
-    /// Which secret.
+    /// Index of the secret.
     secret: usize,
     /// The user of a `{{basic:USER:NAME}}`.
     user: Option<&'a str>,
 }
 
 impl RequestSecrets {
-    /// The secrets that a request may carry.
+    /// Returns the secrets that a request may carry.
     pub const fn new(secrets: Vec<(String, SecretValue)>) -> Self {
         Self { secrets, basic: Vec::new() }
     }
 
-    /// Whether there are any.
+    /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.secrets.is_empty()
     }
 
-    /// Each secret's name and value.
+    /// Returns each secret's name and value.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.secrets.iter().map(|(name, value)| (name.as_str(), value.expose()))
     }
 
-    /// Each `{{basic:USER:NAME}}` that was filled in, and what it became.
+    /// Returns each `{{basic:USER:NAME}}` that was filled in, and its value.
     pub fn basic_tokens(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         self.basic.iter().filter_map(|(user, secret)| {
             let (name, value) = self.secrets.get(*secret)?;
@@ -83,12 +86,12 @@ impl RequestSecrets {
         })
     }
 
-    /// Whether a text has a placeholder of one of them.
+    /// Whether a text contains a placeholder of one of the secrets.
     pub fn stands_in(&self, text: &[u8]) -> bool {
         self.next(text, 0).is_some()
     }
 
-    /// The text with every placeholder replaced, of at most `max_bytes`.
+    /// Replaces every placeholder of a text. The result has at most `max_bytes`.
     pub fn fill(&mut self, text: &[u8], place: PlaceholderContext, max_bytes: usize) -> Result<Vec<u8>, FillError> {
         let (mut filled, mut from) = (Vec::with_capacity(text.len().min(max_bytes)), 0);
         let put = |filled: &mut Vec<u8>, more: &[u8]| {
@@ -119,7 +122,7 @@ impl RequestSecrets {
         Ok(filled)
     }
 
-    /// The same for a header, which cannot hold every byte.
+    /// Fills in a header, which cannot hold every byte.
     pub fn fill_header(&mut self, value: &str, max_bytes: usize) -> Result<Vec<u8>, FillError> {
         let filled = self.fill(value.as_bytes(), PlaceholderContext::Plain, max_bytes)?;
         if filled.iter().any(|b| (*b < 32 && *b != b'\t') || *b == 127) {
@@ -128,7 +131,8 @@ impl RequestSecrets {
         Ok(filled)
     }
 
-    /// The first placeholder at or behind `from`. What was read and is none is not read again.
+    /// Returns the first placeholder at or after `from`. Text that is not a placeholder is not read
+    /// again.
     fn next<'a>(&self, text: &'a [u8], mut from: usize) -> Option<Placeholder<'a>> {
         loop {
             let at = from + text.get(from..)?.iter().position(|b| *b == b'{')?;
@@ -161,7 +165,7 @@ impl RequestSecrets {
     }
 }
 
-/// The beginning of a text, as far as its bytes are of a kind, and at most `max_bytes` of it.
+/// Returns the longest prefix of a text whose bytes are of a kind, and at most `max_bytes` of it.
 fn run(text: &[u8], max_bytes: usize, is: impl Fn(u8) -> bool) -> &[u8] {
     let length = text.iter().take(max_bytes).take_while(|b| is(**b)).count();
     text.get(..length).unwrap_or_default()
@@ -171,14 +175,14 @@ const fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
-/// What `{{basic:USER:NAME}}` becomes (RFC 7617).
+/// Returns the value of `{{basic:USER:NAME}}` (RFC 7617).
 fn basic_token(user: &str, value: &[u8]) -> Vec<u8> {
     let mut pair = format!("{user}:").into_bytes();
     pair.extend_from_slice(value);
     BASE64.encode(pair).into_bytes()
 }
 
-/// A value as it is written in a place. Never shorter than the value.
+/// Escapes a value for its context. The result is never shorter than the value.
 pub(super) fn escape(value: &[u8], place: PlaceholderContext) -> Vec<u8> {
     match place {
         PlaceholderContext::Plain => value.to_vec(),
@@ -187,7 +191,7 @@ pub(super) fn escape(value: &[u8], place: PlaceholderContext) -> Vec<u8> {
     }
 }
 
-/// Everything but letters, digits and `-._~`.
+/// Escapes everything except letters, digits and `-._~`.
 fn percent(value: &[u8]) -> String {
     use std::fmt::Write as _;
     value.iter().fold(String::with_capacity(value.len()), |mut text, byte| {
@@ -200,7 +204,7 @@ fn percent(value: &[u8]) -> String {
     })
 }
 
-/// The inside of a JSON string.
+/// Returns the inside of a JSON string.
 fn json(value: &[u8]) -> String {
     let text = serde_json::to_string(&String::from_utf8_lossy(value)).unwrap_or_default();
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default().to_owned()
@@ -266,7 +270,8 @@ mod tests {
         assert_eq!(carried.fill(users.as_bytes(), PlaceholderContext::Plain, 4 << 20), Err(FillError::TooManyUsers));
     }
 
-    /// The positions that a search looks at, by what it could look at most: a few bytes for each that the text has.
+    /// The search reads each byte of the text only a few times, even if every position could begin
+    /// a placeholder.
     #[test]
     fn braces_without_end_are_read_once() {
         for piece in

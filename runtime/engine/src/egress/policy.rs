@@ -1,20 +1,22 @@
-//! What the operator lets requests reach, whatever deployments were granted.
+//! The operator's rules for the targets of requests, whatever the grants of deployments.
 
 use super::origin::{OriginPattern, Scheme};
 use super::roots::Roots;
 
-/// The operator's rules. A request must pass these *and* its deployment's grant.
+/// The operator's rules. A request must satisfy these *and* its deployment's grant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
-    /// Whether addresses that are not on the public internet (loopback, private, link-local, metadata, …) may be reached.
+    /// Whether addresses that are not on the public internet (loopback, private, link-local,
+    /// metadata, …) may be reached.
     pub allow_private: bool,
-    /// Origins that may be reached; none listed means all.
+    /// Origins that may be reached; an empty list means all.
     pub allow: Vec<OriginPattern>,
-    /// Origins that may not be reached, even where `allow` lists them.
+    /// Origins that may not be reached, even if `allow` lists them.
     pub deny: Vec<OriginPattern>,
-    /// Origins that may be reached at addresses that are not on the public internet, although `allow_private` is not set.
+    /// Origins that may be reached at addresses that are not on the public internet, even if
+    /// `allow_private` is not set.
     pub private: Vec<OriginPattern>,
-    /// Certificate authorities that are trusted beside the machine's own.
+    /// Certificate authorities that are trusted in addition to the machine's own.
     pub roots: Roots,
 }
 

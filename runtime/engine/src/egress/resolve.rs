@@ -1,5 +1,5 @@
-//! Names become addresses here and nowhere else, and only those that may be reached go on to the connection: what was
-//! checked is what is connected to, whatever the name says a moment later.
+//! Resolves names to addresses, here and nowhere else. Only allowed addresses reach the connection:
+//! the checked address is the connected address, even if the name changes later.
 
 use std::net::SocketAddr;
 
@@ -7,14 +7,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::is_public;
 
-/// Resolves names; without the leave to reach private addresses it gives public ones only.
+/// Resolves names; without permission for private addresses it returns only public ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Resolver {
-    /// Whether addresses that are not public are given too.
+    /// Whether addresses that are not public are returned.
     pub private: bool,
 }
 
-/// The name has addresses, and none of them may be reached.
+/// The name has addresses, but none of them may be reached.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("`{name}` leads to {address}, which is not on the public internet")]
 pub(super) struct AddressRefused {

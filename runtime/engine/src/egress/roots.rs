@@ -1,4 +1,5 @@
-//! The certificate authorities that an operator trusts beside the machine's own, as people behind a proxy that opens TLS must.
+//! Certificate authorities that an operator trusts in addition to the machine's own, such as that
+//! of a proxy that intercepts TLS.
 
 use std::fmt;
 
@@ -6,32 +7,32 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// The most that may be trusted, and the longest text that they are read from, in bytes.
+/// Maximum number of certificates, and maximum size of the text in bytes.
 const ROOTS: usize = 1_000;
 const PEM_BYTES: usize = 1 << 20;
 
-/// Certificates of authorities. None by default.
+/// Certificates of authorities. Empty by default.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Roots(Vec<CertificateDer<'static>>);
 
-/// A text that holds no certificates that can be trusted.
+/// A text without certificates that can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRoots {
     /// There is none, or there are too many.
     #[error("it holds {0} certificates, and must hold 1 to {ROOTS}")]
     Count(usize),
-    /// It is too long.
+    /// The text is too long.
     #[error("it is longer than {PEM_BYTES} bytes")]
     TooLong,
-    /// It is not PEM.
+    /// The text is not PEM.
     #[error("it is not PEM: {0}")]
     Pem(String),
-    /// One of them is none.
+    /// One certificate is invalid.
     #[error("certificate {number} cannot be trusted: {why}")]
     Certificate {
-        /// Which, from 1.
+        /// Number of the certificate, from 1.
         number: usize,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -40,7 +41,8 @@ impl Roots {
     /// Reads the `CERTIFICATE` sections of a PEM text, such as a file `*.pem` or `*.crt`.
     ///
     /// # Errors
-    /// Where the text is longer than 1 MiB, holds none or more than 1,000, or one that is no certificate.
+    /// If the text is longer than 1 MiB, or holds no certificate, more than 1,000, or an invalid
+    /// one.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BadRoots> {
         if pem.len() > PEM_BYTES {
             return Err(BadRoots::TooLong);
@@ -57,7 +59,7 @@ impl Roots {
         Ok(Self(all))
     }
 
-    /// Each certificate's bytes, in DER.
+    /// Returns each certificate in DER.
     pub(super) fn ders(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(AsRef::as_ref)
     }

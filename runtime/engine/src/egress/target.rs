@@ -1,28 +1,28 @@
-//! Where a request goes: its url, read once, and the origin that every rule looks at.
+//! The target of a request: its URL, parsed once, and the origin that every rule checks.
 
 use tidemill_core::{Code, Failure};
 use url::{Host, Url};
 
 use super::origin::Scheme;
 
-/// The longest url, in bytes.
+/// Maximum size of a URL, in bytes.
 pub(super) const URL_BYTES: usize = 8 * 1024;
 
-/// A url that may be asked, in form; whether it is allowed is another matter.
+/// A valid URL of a request; whether it is allowed is decided elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
-    /// The url, without a fragment.
+    /// The URL, without a fragment.
     pub url: Url,
-    /// Its scheme.
+    /// The scheme.
     pub scheme: Scheme,
-    /// Its host in lower case, without a dot at the end, an IPv6 address without brackets.
+    /// The host in lower case, without a final dot; an IPv6 address without brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
 }
 
 impl Target {
-    /// Reads an absolute url.
+    /// Parses an absolute URL.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         if text.len() > URL_BYTES {
             return Err(bad(format!("the url holds {} bytes; at most {URL_BYTES} are sent", text.len())));
@@ -31,7 +31,7 @@ impl Target {
         Self::of(url)
     }
 
-    /// Where a redirect leads from here.
+    /// Resolves the location of a redirect.
     pub fn join(&self, location: &str) -> Result<Self, Failure> {
         let url = self.url.join(location).map_err(|error| {
             Code::HttpBadAnswer.failure(format!("{} redirects to what is not a url: {error}", self.origin()))
@@ -65,7 +65,7 @@ impl Target {
         Ok(Self { url, scheme, host, port })
     }
 
-    /// The address, where the url has one instead of a name.
+    /// Returns the address if the URL has one instead of a name.
     pub fn address(&self) -> Option<std::net::IpAddr> {
         self.host.parse().ok()
     }
@@ -75,7 +75,7 @@ impl Target {
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
     }
 
-    /// Scheme, host and port, for people.
+    /// Returns scheme, host and port in readable form.
     pub fn origin(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == self.scheme.default_port() {

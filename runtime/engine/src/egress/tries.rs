@@ -1,4 +1,4 @@
-//! Whether a request is tried again, and when: a pure decision.
+//! Decides whether and when a request is retried. Sends nothing.
 
 use tidemill_core::retry::RetryPolicy;
 use tidemill_core::retry_after::{after_answer, refused_until};
@@ -6,10 +6,10 @@ use tidemill_core::{Code, Failure, Timestamp};
 
 use super::outgoing::HttpResponse;
 
-/// The longest wait between two tries, in milliseconds: it is waited in memory.
+/// Maximum delay between two tries, in milliseconds. The delay is waited in memory.
 pub(super) const WAIT_MILLIS: u64 = 10 * 60 * 1000;
 
-/// How often a request was tried.
+/// Number of tries of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TryCount {
     /// Tries that were made.
@@ -19,10 +19,10 @@ pub(super) struct TryCount {
 }
 
 impl TryCount {
-    /// How many milliseconds to wait before the next try; none if what came is the answer.
+    /// Returns the delay before the next try in milliseconds, or `None` if the result is final.
     ///
-    /// `random` is spread evenly over all of `u64`. A server that asks to be left alone for longer than a wait in memory may
-    /// take is not tried again: the guest has the answer, and can wait durably.
+    /// `random` is uniform over `u64`. If a server requests a delay longer than the maximum in
+    /// memory, the request is not retried: the guest receives the response, and can wait durably.
     pub fn after(
         &mut self,
         tried: &Result<HttpResponse, Failure>,
@@ -50,7 +50,7 @@ impl TryCount {
         let next = self.made.saturating_add(1).max(2);
         let asked_for = asked_for.map_or(0, |at| at.millis_since(now));
         let delay = retry.delay_before(next, random).min(WAIT_MILLIS);
-        // All whom the open circuit refused wait for the same moment.
+        // All requests that the open circuit refused wait for the same moment.
         let apart = if refused.is_some() { random % 1_000 } else { 0 };
         (asked_for <= WAIT_MILLIS).then(|| delay.max(asked_for.saturating_add(apart)))
     }

@@ -1,11 +1,11 @@
-//! How much HTTP a run has used: requests, tries included, and the bytes of all bodies.
+//! Counts a run's HTTP usage: requests, tries included, and the bytes of all bodies.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tidemill_core::limits::HTTP_BODY_BYTES;
 use tidemill_core::{Code, Failure, Limits};
 
-/// What one generation has used.
+/// The usage of one generation.
 #[derive(Debug, Default)]
 pub(crate) struct HttpUsage {
     calls: AtomicU64,
@@ -13,13 +13,13 @@ pub(crate) struct HttpUsage {
 }
 
 impl HttpUsage {
-    /// Goes on from what was used before.
+    /// Continues from earlier counts.
     pub fn resume(&self, calls: u64, bytes: u64) {
         self.calls.store(calls, Relaxed);
         self.bytes.store(bytes, Relaxed);
     }
 
-    /// Requests, and bytes of their bodies.
+    /// Returns the number of requests and the bytes of their bodies.
     pub fn counts(&self) -> (u64, u64) {
         (self.calls.load(Relaxed), self.bytes.load(Relaxed))
     }
@@ -49,7 +49,7 @@ impl HttpUsage {
     }
 }
 
-/// What the bodies of one call, `fetch` or `fetch-all`, may hold.
+/// Size budget of the bodies of one call, `fetch` or `fetch-all`.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
     left: AtomicU64,
@@ -57,12 +57,12 @@ pub(crate) struct BodyBudget {
 }
 
 impl BodyBudget {
-    /// So many bytes together, and each at most [`HTTP_BODY_BYTES`].
+    /// Returns a budget of `all` bytes in total, and of at most [`HTTP_BODY_BYTES`] for each body.
     pub const fn new(all: usize) -> Self {
         Self { left: AtomicU64::new(all as u64), all: all as u64 }
     }
 
-    /// Takes bytes of a body that then holds `body`.
+    /// Takes bytes of a body whose size is then `body`.
     pub fn take(&self, more: usize, body: usize) -> Result<(), Failure> {
         if body > HTTP_BODY_BYTES {
             return Err(Code::LimitHttpBody.failure(format!("the body holds more than {HTTP_BODY_BYTES} bytes")));
@@ -73,7 +73,7 @@ impl BodyBudget {
         })
     }
 
-    /// Gives bytes back of a body that was thrown away.
+    /// Returns the bytes of a discarded body to the budget.
     pub fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes as u64, Relaxed);
     }

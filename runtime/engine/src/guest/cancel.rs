@@ -1,22 +1,23 @@
-//! Telling a guest to end: first politely, then at once.
+//! Cancels a guest: first by request, then at once.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How urgently a run is to end.
+/// The urgency of a cancellation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// It goes on.
+    /// No cancellation was requested.
     #[default]
     None,
-    /// The next call that can fail says so; the guest has its grace period to clean up.
+    /// The next call that can fail returns the notice; the guest then has its grace period to clean
+    /// up.
     Requested,
-    /// It is stopped at the next moment that it can be.
+    /// The guest is stopped at the next opportunity.
     Now,
 }
 
-/// Tells one run to end. Clones are the same token.
+/// Cancels one run. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct CancelToken(Arc<watch::Sender<Urgency>>);
 
@@ -27,29 +28,29 @@ impl Default for CancelToken {
 }
 
 impl CancelToken {
-    /// A token that has told nothing yet.
+    /// Returns a token without a request.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(watch::Sender::new(Urgency::None)))
     }
 
-    /// Asks the run to end: it is told once and has its grace period.
+    /// Requests a cancellation: the guest is notified once and has its grace period.
     pub fn cancel(&self) {
         self.raise(Urgency::Requested);
     }
 
-    /// Stops the run without telling it.
+    /// Terminates the run without notifying the guest.
     pub fn terminate(&self) {
         self.raise(Urgency::Now);
     }
 
-    /// How urgent it is.
+    /// Returns the current urgency.
     #[must_use]
     pub fn urgency(&self) -> Urgency {
         *self.0.borrow()
     }
 
-    /// Waits until it is at least as urgent as `urgency`.
+    /// Waits until the urgency is at least `urgency`.
     pub async fn reached(&self, urgency: Urgency) {
         let mut receiver = self.0.subscribe();
         if receiver.wait_for(|now| *now >= urgency).await.is_err() {

@@ -1,5 +1,5 @@
-//! How long a guest has been active: the time that its thread spends with it, guest code and host calls, and not
-//! the time that it waits for a turn, a server or the disk.
+//! Measures the active time of a guest: the time that its thread spends on guest code and host
+//! calls. Waits for a slot, a server or the disk do not count.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,36 +11,36 @@ use tidemill_core::clock::Stopwatch;
 
 use crate::threads::ticker::Ticker;
 
-/// What a guest's future and the epoch's callback share.
+/// State shared by a guest's future and the epoch callback.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// Microseconds of all polls but the present one.
+    /// Microseconds spent in all finished polls.
     past: AtomicU64,
-    /// Set where the call is to move to the slow threads.
+    /// Set if the call is to move to the slow threads.
     slow: AtomicBool,
 }
 
 impl Meter {
-    /// Time of all polls that are over.
+    /// Returns the time spent in all finished polls.
     pub fn past(&self) -> Duration {
         Duration::from_micros(self.past.load(Relaxed))
     }
 
-    /// Asks for the call to be moved to the slow threads.
+    /// Requests the move of the call to the slow threads.
     pub fn ask_for_slow(&self) {
         self.slow.store(true, Relaxed);
     }
 }
 
-/// What polling a [`MeteredFuture`] comes to.
+/// The result of polling a [`MeteredFuture`].
 pub(crate) enum YieldReason<F: Future> {
-    /// It is done.
+    /// The future is complete.
     Done(F::Output),
-    /// It has had its turns among the quick; goes on among the slow.
+    /// The future exceeded its share of the quick threads and continues on the slow threads.
     Slow(Pin<Box<F>>),
 }
 
-/// A guest's future, measured at each poll; leaves the quick threads when asked.
+/// A guest's future, measured at each poll. It leaves the quick threads on request.
 pub(crate) struct MeteredFuture<F> {
     future: Option<Pin<Box<F>>>,
     meter: Arc<Meter>,
@@ -49,7 +49,7 @@ pub(crate) struct MeteredFuture<F> {
 }
 
 impl<F: Future> MeteredFuture<F> {
-    /// Measures `future`; where it `stays`, it ends here.
+    /// Measures `future`. If it `stays`, it is never moved to the slow threads.
     pub const fn new(future: Pin<Box<F>>, meter: Arc<Meter>, ticker: Arc<Ticker>, stays: bool) -> Self {
         Self { future: Some(future), meter, ticker, stays }
     }

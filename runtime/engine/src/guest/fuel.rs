@@ -1,9 +1,29 @@
-//! A guest's fuel beside wasmtime's own counter: what its calls of WASI and work that the host does for it owe, and what a
-//! cancellation leaves it.
+//! Accounts for a guest's fuel: adds to wasmtime's counter the cost of host work, the debt of WASI
+//! calls and the grace period of a cancellation.
 //!
-//! A function of `tidemill:guest` pays when it is called ([`crate::host`]). One of WASI has no hand on the store, so what it costs
-//! is noted, and paid at the guest's next call of `tidemill:guest`, or when it returns: before anything that others see.
-//! A guest that calls nothing but WASI is stopped at the tick that finds it owing more than it has.
+//! A function of `tidemill:guest` pays when it is called ([`crate::host`]). A WASI function cannot
+//! reach the store, so its cost becomes a debt. The debt is paid at the next call of
+//! `tidemill:guest`, or when the guest returns: before any effect is visible to others. A guest
+//! that calls only WASI is stopped at the tick that finds its debt larger than its fuel.
+//!
+//! # Example
+//! The limit is 1,000. The run used 300 up to its last entry, and was suspended.
+//!
+//! 1. To replay, the guest gets a budget of 10 limits (10,000). [`Fuel::used`] is 0, whatever the
+//!    replay consumes.
+//! 2. The replay ends: `replayed(300, 700)` sets `before` = 300, and `budget`, `seen` and `pending`
+//!    = 700. Wasmtime still holds the counter of the replay.
+//! 3. The next call costs 20. [`charge`] takes `pending` instead of wasmtime's counter and sets the
+//!    counter to 680. [`Fuel::used`] is 20 and [`Fuel::generation`] is 320.
+//! 4. At a generation of 900 (used 600, left 100) the guest is notified. Its grace is limit / 10 =
+//!    100, so [`charge_result`] sets the counter to 100 and `budget` to 600 + 100. The fuel used
+//!    stays 600.
+//!
+//! # Invariants
+//! - used = `budget` - (left - debt). It never decreases, and `generation` = `before` + used.
+//! - A replay is bounded, but counts for nothing.
+//! - `pending` is set only between the end of the replay and the next access to the store.
+//! - Fuel never goes below zero: a charge that exceeds it sets the counter to 0 and traps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,22 +33,22 @@ use wasmtime::{AsContextMut as _, Store, StoreContextMut, Trap};
 
 use crate::guest::GuestState;
 
-/// What calls of WASI have cost and nobody has paid yet. Clones are the same debt.
+/// The unpaid cost of WASI calls. Clones share one debt.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WasiDebt(Arc<AtomicU64>);
 
 impl WasiDebt {
-    /// A call.
+    /// Adds the cost of a call.
     pub fn call(&self) {
         self.0.fetch_add(HOST_CALL_FUEL, Relaxed);
     }
 
-    /// Bytes that passed the border with one.
+    /// Adds the cost of bytes that a call passes.
     pub fn bytes(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64 / HOST_CALL_BYTES_PER_FUEL, Relaxed);
     }
 
-    /// Work of the host that costs a unit for each of these bytes, beyond what passing them costs.
+    /// Adds one unit for each byte that the host processes, in addition to the cost of passing it.
     pub fn work(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Relaxed);
     }
@@ -42,45 +62,48 @@ impl WasiDebt {
     }
 }
 
-/// How much a replay may use, in limits.
+/// Maximum fuel of a replay, as a multiple of the limit.
 const REPLAY: u64 = 10;
 
-/// The fuel of one activation. What a replay uses is bounded and counts for nothing; where it ends, the guest has what it had
-/// when it came there first.
+/// The fuel of one activation. A replay is bounded but counts for nothing: after it, the guest has
+/// the fuel that it had there the first time.
 #[derive(Debug, Default)]
 pub(crate) struct Fuel {
-    /// What calls of WASI owe.
+    /// The unpaid cost of WASI calls.
     pub owed: WasiDebt,
-    /// What the generation had used where this activation goes on; none while it replays.
+    /// Fuel used by the generation before this activation continued; `None` during replay.
     before: Option<u64>,
-    /// Set by the end of the replay, for whoever has a hand on the store next: what is left.
+    /// The fuel left, set at the end of the replay for the next access to the store.
     pending: Option<u64>,
-    /// What it may use in all: what was used before its grace and the grace, once that has begun.
+    /// Maximum fuel of this activation. In the grace period: what was used before it, plus the
+    /// grace.
     budget: u64,
-    /// What was left at the last call: what counts where the epoch stops a guest, since wasmtime keeps the figure in
-    /// registers between calls and loses it there.
+    /// The fuel left at the last call. It is used if the epoch stops a guest, because wasmtime
+    /// keeps the counter in registers between calls and loses it there.
     seen: u64,
 }
 
 impl Fuel {
-    /// That of a guest that replays first, or that has used `before` of its `limit`.
+    /// Returns the fuel of a guest that replays first (`before` is `None`), or that has used
+    /// `before` of its `limit`.
     pub fn new(limit: u64, before: Option<u64>) -> Self {
         let budget = before.map_or_else(|| limit.saturating_mul(REPLAY), |before| limit.saturating_sub(before));
         Self { owed: WasiDebt::default(), before, pending: None, budget, seen: budget }
     }
 
-    /// What the guest is given to begin with.
+    /// Returns the fuel that the guest starts with.
     pub fn begin(&mut self) -> u64 {
         self.pending = None;
         self.budget
     }
 
-    /// What the generation had used where this activation went on.
+    /// Returns the fuel used by the generation before this activation continued.
     pub fn before(&self) -> u64 {
         self.before.unwrap_or_default()
     }
 
-    /// What this activation used, where `left` is what wasmtime has left; none where that is not to be believed.
+    /// Returns the fuel used by this activation. `left` is wasmtime's counter; `None` if it is
+    /// unreliable.
     pub fn used(&self, left: Option<u64>) -> u64 {
         if self.before.is_none() {
             return 0;
@@ -89,17 +112,17 @@ impl Fuel {
         self.budget.saturating_sub(left.saturating_sub(self.owed.get()))
     }
 
-    /// What the generation had used at the last call.
+    /// Returns the fuel used by the generation at the last call.
     pub fn generation(&self) -> u64 {
         self.before.unwrap_or_default().saturating_add(self.used(None))
     }
 
-    /// Of what the generation has used, what this activation did.
+    /// Returns the part of the fuel of `generation` that this activation used.
     pub fn of_this(&self, generation: u64) -> u64 {
         generation.saturating_sub(self.before.unwrap_or(generation))
     }
 
-    /// The replay ends: the generation has used `before`, and `left` is left.
+    /// Ends the replay: the generation has used `before`, and `left` is left.
     pub fn replayed(&mut self, before: u64, left: u64) {
         self.owed.take();
         self.before = Some(before);
@@ -109,10 +132,10 @@ impl Fuel {
     }
 }
 
-/// Pays for a call, for bytes, and for what is owed.
+/// Charges a call, its bytes and the debt.
 ///
 /// # Errors
-/// The trap of a guest that has too little left, which leaves it nothing.
+/// The out-of-fuel trap. The guest then has no fuel left.
 pub(crate) fn charge(store: &mut StoreContextMut<'_, GuestState>, call: u64, bytes: usize) -> wasmtime::Result<()> {
     let cost = call + bytes as u64 / HOST_CALL_BYTES_PER_FUEL + store.data().fuel.owed.take();
     let left = match store.data_mut().fuel.pending.take() {
@@ -125,8 +148,9 @@ pub(crate) fn charge(store: &mut StoreContextMut<'_, GuestState>, call: u64, byt
     if left.is_none() { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }
 
-/// Pays for the bytes of an answer. The answer that told the guest of its cancellation leaves it the fuel of its grace and no
-/// more, whatever it had: one that was nearly out of fuel can clean up, one with much left cannot go on for long.
+/// Charges the bytes of an answer. After the answer that notifies a guest of its cancellation, the
+/// guest has exactly the fuel of its grace period: a guest that was nearly out of fuel can clean
+/// up, and a guest with much fuel cannot continue for long.
 ///
 /// # Errors
 /// As [`charge`].
@@ -143,7 +167,7 @@ pub(crate) fn charge_result(store: &mut StoreContextMut<'_, GuestState>, bytes: 
     charge(store, 0, bytes)
 }
 
-/// Pays what is owed at the end.
+/// Charges the debt at the end.
 ///
 /// # Errors
 /// As [`charge`].
@@ -151,10 +175,11 @@ pub(crate) fn settle(store: &mut Store<GuestState>) -> wasmtime::Result<()> {
     charge(&mut store.as_context_mut(), 0, 0)
 }
 
-/// At a tick: whether the guest has what it owes. The counter may be behind the guest here, never before it.
+/// Checks at a tick that the guest has the fuel for its debt. The counter may lag here, but never
+/// leads.
 ///
 /// # Errors
-/// The trap of a guest that has too little left.
+/// The out-of-fuel trap if the debt exceeds the fuel.
 pub(crate) fn check_balance(store: &StoreContextMut<'_, GuestState>) -> wasmtime::Result<()> {
     let fuel = &store.data().fuel;
     if fuel.pending.is_none() && fuel.owed.get() > store.get_fuel()? { Err(Trap::OutOfFuel.into()) } else { Ok(()) }

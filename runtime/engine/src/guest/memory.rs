@@ -1,35 +1,35 @@
-//! All memories and tables of an instance, bounded together.
+//! Limits the total size of all memories and tables of an instance.
 //!
-//! A growth that is denied stops the guest instead of answering -1, so that the run ends with the host's own code and
-//! not with whatever a language's runtime does when it has no memory.
+//! A denied growth stops the guest instead of returning -1. The run then ends with the host's code,
+//! and not with the reaction of a language's runtime.
 
 use tidemill_core::Code;
 use wasmtime::ResourceLimiter;
 
 use crate::guest::trap::GuestStop;
 
-/// What one element of a table costs: a pointer.
+/// Size of one table element in bytes: one pointer.
 const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
-/// Counts what the memories and tables of one instance hold.
+/// Counts the bytes of the memories and tables of one instance.
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: u64,
-    /// The most that the host allows, whatever the deployment's limit is.
+    /// Maximum that the host allows, whatever the deployment's limit.
     host: u64,
     held: u64,
     peak: u64,
-    /// Held and peak before the last growth, which may turn out to be refused.
+    /// Held and peak bytes before the last growth, which may still fail.
     before: (u64, u64),
 }
 
 impl MemoryLimiter {
-    /// At most `limit` bytes together, and at most `host`.
+    /// Returns a limiter of at most `limit` and at most `host` bytes in total.
     pub const fn new(limit: u64, host: u64) -> Self {
         Self { limit, host, held: 0, peak: 0, before: (0, 0) }
     }
 
-    /// The most that was held, in bytes.
+    /// Returns the peak size in bytes.
     pub const fn peak(&self) -> u64 {
         self.peak
     }

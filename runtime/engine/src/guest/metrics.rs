@@ -1,5 +1,6 @@
-//! What a stretch has sampled of a guest's own metrics, folded as it comes: a guest that samples in a loop holds no more memory than one that
-//! samples once. It is an effect as a write is: kept with the stretch, dropped with a failed attempt, counted in its commit.
+//! Folds the samples of a guest's own metrics in one transaction as they arrive. A guest that
+//! samples in a loop uses no more memory than a guest that samples once. Samples are effects, as
+//! writes are: kept with the transaction, dropped with a failed attempt and counted at the commit.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::activation::{Metric, MetricKind};
 
-/// Series that one stretch may sample; samples of others are dropped and counted.
+/// Maximum number of series in one transaction; samples of others are dropped and counted.
 const SERIES: usize = 200;
-/// Values for histograms that one stretch may leave, over all its series.
+/// Maximum number of histogram values in one transaction, over all series.
 const OBSERVED: usize = 10_000;
 
 type Series = (MetricKind, String, Vec<(String, String)>);
 
-/// A number as its bits, so that what holds it can be compared.
+/// A number as its bits, which makes it comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct NumberBits(u64);
 
@@ -29,7 +30,7 @@ impl NumberBits {
     }
 }
 
-/// Of counts their sum, of gauges the last value, of histograms every one.
+/// The sum of a counter, the last value of a gauge and all values of a histogram.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricSamples {
     series: BTreeMap<Series, Vec<NumberBits>>,
@@ -38,7 +39,7 @@ pub struct MetricSamples {
 }
 
 impl MetricSamples {
-    /// Adds one.
+    /// Adds one sample.
     pub fn add(&mut self, Metric { kind, name, value, labels }: Metric) {
         let full = self.series.len() >= SERIES;
         let values = match self.series.entry((kind, name, labels)) {
@@ -61,7 +62,7 @@ impl MetricSamples {
         }
     }
 
-    /// Adds what was sampled later.
+    /// Adds later samples.
     pub fn take_in(&mut self, later: Self) {
         if self.is_empty() {
             *self = later;
@@ -78,7 +79,7 @@ impl MetricSamples {
         self.series.is_empty() && self.dropped == 0
     }
 
-    /// The folded samples, and how many were dropped.
+    /// Returns the folded samples and the number of dropped samples.
     #[must_use]
     pub fn into_metrics(self) -> (Vec<Metric>, u64) {
         let one = |((kind, name, labels), values): (Series, Vec<NumberBits>)| {

@@ -1,4 +1,4 @@
-//! What the host keeps beside one running guest: the data of its wasmtime store.
+//! The data of a guest's wasmtime store: what the host keeps for one running guest.
 
 pub(crate) mod cancel;
 pub(crate) mod cpu;
@@ -38,89 +38,89 @@ use crate::replay::state::{ExitReason, ReplayState};
 use crate::secrets::SecretSource;
 use crate::transaction::{ReadConflict, Transaction, TransactionLimit};
 
-/// Time that a guest may be active after it was told to end.
+/// Maximum active time after a guest was notified of its cancellation.
 const GRACE_ACTIVE: Duration = Duration::from_secs(30);
-/// The part of its limit of fuel that a guest may use after it was told to end.
+/// Divisor of the fuel limit that gives the fuel of the grace period.
 pub(crate) const GRACE_FUEL: u64 = 10;
-/// The time after it was told to end, waits included, in milliseconds.
+/// Maximum time after the notice, waits included, in milliseconds.
 pub(crate) const GRACE_WAITS: u64 = 3_600_000;
-/// Resources that one guest may hold at once (streams, timers).
+/// Maximum number of resources (streams, timers) that one guest holds.
 const RESOURCES: usize = 1_000;
-/// Tries of a read that the store could not answer at once, and the first wait between two, which doubles.
+/// Maximum attempts to read the store, and the first delay between two; the delay doubles.
 const STORE_TRIES: u32 = 6;
 const STORE_WAIT: Duration = Duration::from_millis(50);
 
-/// What all guests of an engine share.
+/// Services that all guests of an engine share.
 pub(crate) struct HostServices {
-    /// Where state and ledger are read.
+    /// Source of state and ledger reads.
     pub store: Arc<dyn Store>,
-    /// Where secrets come from.
+    /// Source of secrets.
     pub secrets: Arc<dyn SecretSource>,
-    /// What sends requests.
+    /// Client for outgoing requests.
     pub egress: Arc<Egress>,
-    /// Where they may go.
+    /// Restrictions on the addresses of outgoing requests.
     pub policy: Arc<EgressPolicy>,
-    /// What the operator lets deployments be granted.
+    /// Grants that the operator allows deployments.
     pub operator: PolicyInForce,
-    /// The units of money.
+    /// Currencies and their units.
     pub currencies: Currencies,
-    /// The most memory that any guest may have, in bytes.
+    /// Maximum memory of any guest, in bytes.
     pub memory_max: u64,
-    /// After so many entries what is recorded is saved.
+    /// Maximum number of unsaved journal entries.
     pub save_entries: u32,
 }
 
-/// One guest's data.
+/// The data of one guest.
 pub(crate) struct GuestState {
-    /// Who and why.
+    /// The run, its deployment and the reason for the activation.
     pub run: Arc<RunContext>,
-    /// Which export runs.
+    /// The export that runs.
     pub export: Export,
-    /// What is beyond the sandbox.
+    /// Services outside the sandbox.
     pub outside: Arc<HostServices>,
-    /// Takes what the guest says.
+    /// Receives commits, saves and log lines.
     pub sink: Arc<dyn RunChannel>,
-    /// Its log, and its clock.
+    /// The log and clock of the run.
     pub log: Arc<RunLog>,
-    /// Its past.
+    /// The replay state.
     pub history: ReplayState,
-    /// Its memory.
+    /// The memory limiter.
     pub memory: MemoryLimiter,
-    /// Its buffered effects.
+    /// The transaction.
     pub stretch: Transaction,
-    /// WASI's resources.
+    /// WASI resources.
     pub table: ResourceTable,
-    /// Which of them are timers.
+    /// Timers among the WASI resources.
     pub timers: TimerTable,
-    /// What is left of wasmtime-wasi; made when it is first asked for.
+    /// The context of wasmtime-wasi, created on first use.
     pub wasi: Option<Box<WasiCtx>>,
-    /// The host's own threads, for what guests must not delay.
+    /// The host's own threads, for work that guests must not delay.
     pub io: Handle,
-    /// The HTTP that it has used.
+    /// HTTP usage of the generation.
     pub usage: Arc<HttpUsage>,
-    /// Ticks that it has used.
+    /// Number of ticks.
     pub ticks: u64,
-    /// Its fuel.
+    /// The fuel.
     pub fuel: Fuel,
-    /// What the generation had used, as far as whoever activates it knows.
+    /// Fuel used by the generation, as far as the caller of the activation knows.
     pub fuel_used: u64,
-    /// Which topics of its stretch were there when it looked.
+    /// Topics of the transaction that existed when they were looked up.
     pub known_topics: KnownTopics,
-    /// The host's codes that its calls were answered with.
+    /// Host codes that the guest's calls have returned.
     pub answered_codes: ReturnedCodes,
-    /// Set where it was just told of its cancellation, until its fuel is that of its grace.
+    /// Set when the guest is notified, until its fuel is set to that of its grace period.
     pub begins_grace: bool,
     cancel: CancelToken,
     told_at: Option<Duration>,
 }
 
 impl GuestState {
-    /// What the deployment may reach at this moment.
+    /// Returns the current grants of the deployment.
     pub fn grants(&self) -> Arc<Grants> {
         self.sink.grants().unwrap_or_else(|| Arc::clone(&self.run.grants))
     }
 
-    /// The data of a guest that has not run yet.
+    /// Returns the data of a guest that has not run yet.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and all are needed from the start")]
     pub fn new(
         run: Arc<RunContext>,
@@ -161,12 +161,12 @@ impl GuestState {
         }
     }
 
-    /// A failure that the guest hands over, within the bounds of one.
+    /// Limits a failure from the guest to its bounds.
     pub fn accept(&self, failure: Failure) -> Failure {
         failure.from_guest(|code| self.answered_codes.contains(&code))
     }
 
-    /// Before each call that a health check may not make.
+    /// Fails in a health check. Called before each call that a health check may not make.
     pub fn not_in_health_check(&self, call: &str) -> Result<(), Failure> {
         if self.export == Export::Health {
             return Err(Code::NotInHealthCheck.failure(format!("a health check may not call `{call}`")));
@@ -174,7 +174,7 @@ impl GuestState {
         Ok(())
     }
 
-    /// At each tick that finds the guest running: whether it may go on.
+    /// Checks at a tick that a running guest may continue.
     pub fn tick(&mut self, now: Duration) -> Result<(), GuestStop> {
         self.ticks += 1;
         let limits = &self.run.limits;
@@ -199,28 +199,29 @@ impl GuestState {
         }
     }
 
-    /// The fuel that it may still use, once, right after it was told of its cancellation.
+    /// Returns the fuel of the grace period, once, right after the guest was notified.
     pub fn begins_grace(&mut self) -> Option<u64> {
         std::mem::take(&mut self.begins_grace).then(|| self.run.limits.fuel.get() / GRACE_FUEL)
     }
 
-    /// Whether what it does now undoes what it did before: after a cancellation, or in a step that says so.
+    /// Whether the guest compensates earlier work: after a cancellation, or in a step that declares
+    /// it.
     pub fn is_compensating(&self) -> bool {
         self.history.told.is_some() || self.history.frames.iter().any(|frame| frame.undoes)
     }
 
-    /// The token that ends it.
+    /// Returns the cancellation token.
     pub fn cancel(&self) -> &CancelToken {
         &self.cancel
     }
 
-    /// A read has changed: the stretch is void, and will be done again.
+    /// Voids the transaction after a read conflict; it is redone.
     pub fn void(&mut self, _: ReadConflict) -> GuestStop {
         self.exit(ExitReason::Retry)
     }
 }
 
-/// The end of a cancelled run that was active for too long after it was asked to end.
+/// The stop of a cancelled run that was active for too long after the notice.
 fn out_of_time() -> GuestStop {
     let seconds = GRACE_ACTIVE.as_secs();
     GuestStop::new(
@@ -229,7 +230,7 @@ fn out_of_time() -> GuestStop {
     )
 }
 
-/// The end of a cancelled run whose waits took too long after it was told of its cancellation.
+/// The stop of a cancelled run whose waits exceeded the grace period.
 pub(crate) fn out_of_waits() -> GuestStop {
     let minutes = GRACE_WAITS / 60_000;
     GuestStop::new(
@@ -238,7 +239,7 @@ pub(crate) fn out_of_waits() -> GuestStop {
     )
 }
 
-/// The end of a run that is terminated.
+/// The stop of a terminated run.
 pub(crate) fn cancelled() -> GuestStop {
     GuestStop::new(Code::Cancelled, "the run was cancelled")
 }
@@ -249,8 +250,8 @@ impl From<TransactionLimit> for Failure {
     }
 }
 
-/// Reads the store: a moment's failure is waited out, and a lasting one ends the run rather than to show as the
-/// guest's.
+/// Reads the store. Retries transient failures; a lasting failure ends the run instead of appearing
+/// as the guest's failure.
 pub(crate) async fn read<T, F>(mut ask: impl FnMut() -> F) -> Result<T, GuestStop>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -267,7 +268,8 @@ where
                 tries += 1;
             }
             Err(error) => {
-                // The run's failure reaches other guests, which learn nothing about the host's files from it.
+                // The run's failure reaches other guests, which must learn nothing about the host's
+                // files.
                 tracing::error!(%error, "a run ended because the store could not be read");
                 return Err(GuestStop::new(error.code(), "the store could not be read; the host's log says why"));
             }

@@ -1,27 +1,28 @@
-//! What a guest wrote about its own end: languages write it to standard error and then execute `unreachable`.
+//! Extracts a guest's own panic message: languages write it to standard error and then execute
+//! `unreachable`.
 
-/// The longest text of a panic in a failure's message, in bytes.
+/// Maximum size of a panic's text in a failure's message, in bytes.
 const TEXT_BYTES: usize = 4 * 1024;
 
-/// The end of what a guest wrote to standard error, whether it was logged or replayed.
+/// The last bytes that a guest wrote to standard error, logged or replayed.
 #[derive(Debug, Default)]
 pub(crate) struct StderrTail(Vec<u8>);
 
 impl StderrTail {
-    /// What is kept of it, in bytes.
+    /// Number of bytes kept.
     const BYTES: usize = 16 * 1024;
 
-    /// Takes what the guest writes.
+    /// Appends bytes that the guest wrote.
     pub fn extend(&mut self, more: &[u8]) {
         let more = more.get(more.len().saturating_sub(Self::BYTES)..).unwrap_or_default();
-        // Room is made for several writes at once, so that each byte moves but once.
+        // Make room for several writes at once, so that each byte moves only once.
         if self.0.len() + more.len() > 2 * Self::BYTES {
             self.0.drain(..(self.0.len() + more.len() - Self::BYTES).min(self.0.len()));
         }
         self.0.extend_from_slice(more);
     }
 
-    /// The last panic in it, in one line: where and why.
+    /// Returns the last panic in one line: place and message.
     pub fn panic(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.0);
         // Rust: "thread 'main' panicked at src/lib.rs:3:5:\nmessage\nnote: run with …".
@@ -58,7 +59,7 @@ mod tests {
 
     fn panic(text: &str) -> Option<String> {
         let mut tail = StderrTail::default();
-        // However it is cut.
+        // The result must not depend on how the writes are split.
         text.as_bytes().chunks(7).for_each(|piece| tail.extend(piece));
         tail.panic()
     }

@@ -1,5 +1,8 @@
-//! A run's randomness: ChaCha20 from the run's seed. Each generation has a stream of its own, and each step in it, so that
-//! every attempt draws the same, a step that is skipped shifts nothing, and nobody who has not the seed can guess it.
+//! A run's random generator: ChaCha20 seeded with the run's seed.
+//!
+//! Each generation has its own stream, and so has each step in it. Every attempt therefore draws
+//! the same bytes, a skipped step shifts nothing, and the bytes cannot be predicted without the
+//! seed.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -7,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tidemill_core::journal::Hash;
 use tidemill_core::run::Seed;
 
-/// The bytes of one run, drawn in order.
+/// The random bytes of one run or step, drawn in order.
 #[derive(Debug)]
 pub(crate) struct RunRandom {
     seed: Seed,
@@ -17,29 +20,29 @@ pub(crate) struct RunRandom {
 }
 
 impl RunRandom {
-    /// What a run of that seed draws in that generation.
+    /// Returns the generator of a run with this seed in this generation.
     pub const fn new(seed: Seed, generation: u32) -> Self {
         Self { seed, generation, step: None, drawn: None }
     }
 
-    /// What the step at that path draws.
+    /// Returns the generator of the step at `path`.
     pub const fn of_step(seed: Seed, generation: u32, path: Hash) -> Self {
         Self { seed, generation, step: Some(path), drawn: None }
     }
 
-    /// The next `len` bytes.
+    /// Draws the next `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.stream().fill_bytes(&mut bytes);
         bytes
     }
 
-    /// The next eight bytes as a number.
+    /// Draws the next eight bytes as a number.
     pub fn number(&mut self) -> u64 {
         self.stream().next_u64()
     }
 
-    /// One constant for the run: for hashers, not for secrets.
+    /// Returns a constant of the run: for hashers, not for secrets.
     pub fn insecure_seed(&self) -> (u64, u64) {
         let mut own = ChaCha20Rng::from_seed(self.seed.0);
         own.set_stream(u64::MAX);
@@ -49,7 +52,7 @@ impl RunRandom {
     fn stream(&mut self) -> &mut ChaCha20Rng {
         let Self { seed, generation, step, drawn } = self;
         drawn.get_or_insert_with(|| {
-            // A path has more bits than the number of a stream: a step has a seed of its own instead.
+            // A path has more bits than a stream number, so a step has its own seed instead.
             let seed = step.map_or(seed.0, |path| {
                 Sha256::new().chain_update(b"tidemill step").chain_update(seed.0).chain_update(path).finalize().into()
             });

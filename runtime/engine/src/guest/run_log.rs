@@ -1,6 +1,7 @@
-//! A run's log and its clock: shared by `log.write`, standard output and standard error.
+//! A run's log and clock: shared by `log.write`, standard output and standard error.
 //!
-//! Nothing here fails a guest. What is too long is cut, what is too much is counted and dropped, and the log says so.
+//! Nothing here fails a guest. Long lines are cut; excess lines are counted and dropped. The log
+//! reports both.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,57 +13,57 @@ use tidemill_store::records::{LogLevel, LogLine};
 use crate::activation::{RunChannel, RunContext};
 use crate::guest::panic::StderrTail;
 
-/// What a line costs beside its text, so that empty lines are not free.
+/// Bytes counted for each line in addition to its text, so that empty lines are not free.
 const LINE_OVERHEAD: u64 = 32;
 
-/// The field of a line that is said again, because its stretch is done again: the how manieth time that is.
+/// Field on lines logged again after a conflict; the value counts the retries.
 const REDONE: &str = "tidemill.redone";
-/// The field of a line that stands for those beyond the bound.
+/// Field that replaces the fields beyond the maximum.
 const FIELDS_DROPPED: &str = "tidemill.fields-dropped";
-/// The field of a line of a step that is tried again: which attempt of the step, from the second on.
+/// Field on lines of a retried step; the value is the number of the attempt, from 2.
 const STEP_ATTEMPT: &str = "tidemill.step-attempt";
 
-/// The run's time: the host's clock, but never earlier than what the run was told before.
+/// The run's time: the host's clock, but never earlier than a time that the run has seen.
 pub(crate) struct RunClock {
     clock: Arc<dyn Clock>,
     last: AtomicU64,
 }
 
 impl RunClock {
-    /// Starts no earlier than `since`.
+    /// Returns a clock that starts no earlier than `since`.
     pub fn new(clock: Arc<dyn Clock>, since: Timestamp) -> Self {
         Self { clock, last: AtomicU64::new(since.as_millis()) }
     }
 
-    /// The time that the run was told last; what it sleeps until counts as told.
+    /// Returns the last time that the run has seen; the deadline of a completed sleep counts as
+    /// seen.
     pub fn told(&self) -> Timestamp {
         Timestamp::from_millis(self.last.load(Relaxed))
     }
 
-    /// From now on it is not earlier than that.
+    /// Makes the clock no earlier than `at`.
     pub fn not_before(&self, at: Timestamp) {
         self.last.fetch_max(at.as_millis(), Relaxed);
     }
 
-    /// The run's present time.
+    /// Returns the run's current time.
     pub fn now(&self) -> Timestamp {
         let now = self.clock.now().as_millis();
         Timestamp::from_millis(self.last.fetch_max(now, Relaxed).max(now))
     }
 }
 
-/// Which of the two standard streams.
+/// One of the two standard streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// Becomes lines of level `info`.
+    /// Logged at level `info`.
     Stdout,
-    /// Becomes lines of level `warn`.
+    /// Logged at level `warn`.
     Stderr,
 }
 
-/// Writes the lines of one activation.
+/// The log of one activation.
 pub(crate) struct RunLog {
-    /// The run's clock.
     pub clock: RunClock,
     sink: Arc<dyn RunChannel>,
     attempt: u32,
@@ -76,23 +77,23 @@ struct LogState {
     bytes: u64,
     dropped: u64,
     open: [OpenLine; 2],
-    /// The end of standard error, replayed or not: it has the text of a panic.
+    /// The end of standard error, replayed or not: it holds the text of a panic.
     tail: StderrTail,
-    /// Whether what is written was written before.
+    /// Whether the guest is replaying, so that its lines were written before.
     replays: bool,
-    /// So many more lines were.
+    /// Number of further lines that were written before.
     skip: u64,
-    /// The place that the next line had at the last entry of the journal.
+    /// Sequence number of the next line at the last journal entry.
     at_entry: u64,
-    /// Whether lines were written since the journal was saved.
+    /// Whether lines were written since the last save.
     unsaved: bool,
-    /// How often the open stretch is being done again: its lines say so.
+    /// Number of times that the open transaction was redone; its lines carry it.
     redone: u32,
-    /// Which attempt of a step goes on; 0 where none is tried again.
+    /// Attempt number of the innermost retried step; 0 if none is retried.
     step_attempt: u32,
 }
 
-/// The line of a standard stream that has not ended yet.
+/// The unfinished line of a standard stream.
 #[derive(Default)]
 struct OpenLine {
     bytes: Vec<u8>,
@@ -100,7 +101,7 @@ struct OpenLine {
 }
 
 impl RunLog {
-    /// The log of one activation.
+    /// Returns the log of one activation.
     pub fn new(run: &RunContext, clock: Arc<dyn Clock>, sink: Arc<dyn RunChannel>) -> Self {
         Self {
             clock: RunClock::new(clock, run.created_at),
@@ -111,13 +112,14 @@ impl RunLog {
         }
     }
 
-    /// Replay begins: from here on lines are dropped.
+    /// Begins the replay: lines are dropped until it ends.
     pub fn replays(&self) {
         self.state().replays = true;
     }
 
-    /// Replay ends. The next line had the place `at_entry` when the last entry was recorded: what was kept since is written
-    /// again now, and dropped. The generation had written so many bytes.
+    /// Ends the replay. `at_entry` was the number of the next line at the last entry: lines kept
+    /// since then are written again now, and are dropped. `bytes` is what the generation has
+    /// logged.
     pub fn resumes(&self, at_entry: Option<u64>, bytes: u64) {
         let mut state = self.state();
         (state.replays, state.bytes) = (false, bytes);
@@ -125,29 +127,30 @@ impl RunLog {
         state.skip = state.seq.saturating_sub(state.at_entry);
     }
 
-    /// An entry of the journal follows.
+    /// Notes that a journal entry follows.
     pub fn entry(&self) {
         let mut state = self.state();
         (state.at_entry, state.skip) = (state.seq, 0);
     }
 
-    /// The place that the next line had at the last entry, and how many bytes were written in this generation.
+    /// Returns the number of the next line at the last entry, and the bytes logged in this
+    /// generation.
     pub fn counts(&self) -> (u64, u64) {
         let state = self.state();
         (state.at_entry, state.bytes)
     }
 
-    /// The stretch took hold: what follows is said for the first time.
+    /// Resets the retry count after a commit: later lines are new.
     pub fn took_hold(&self) {
         self.state().redone = 0;
     }
 
-    /// That attempt of a step goes on now; 0: none is tried again.
+    /// Sets the attempt number of the innermost retried step; 0 if none is retried.
     pub fn in_attempt(&self, attempt: u32) {
         self.state().step_attempt = attempt;
     }
 
-    /// Whether lines were written since this was asked last.
+    /// Whether lines were written since the last call.
     pub fn take_unsaved(&self) -> bool {
         std::mem::take(&mut self.state().unsaved)
     }
@@ -162,7 +165,7 @@ impl RunLog {
         self.push(&mut state, level, message, fields);
     }
 
-    /// Takes what the guest wrote to a standard stream; a line ends with its newline, or with the run.
+    /// Appends to a standard stream. A line ends at its newline, or with the run.
     pub fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
         let mut state = self.state();
         if stream == Stream::Stderr {
@@ -178,12 +181,12 @@ impl RunLog {
         state.open[stream as usize].extend(bytes);
     }
 
-    /// What the guest wrote about its own end, if it did.
+    /// Returns the guest's panic message, if there is one.
     pub fn panic(&self) -> Option<String> {
         self.state().tail.panic()
     }
 
-    /// Ends open lines and says what was dropped; at the end of the activation.
+    /// Ends open lines and reports dropped lines, at the end of the activation.
     pub fn finish(&self) {
         let mut state = self.state();
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -218,7 +221,7 @@ impl RunLog {
 
     fn push(&self, state: &mut LogState, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
         drop_fields(&mut fields);
-        // Ahead of those that are cut off a long line.
+        // They precede the fields that are cut off a long line.
         if state.step_attempt > 0 {
             fields.insert(0, (STEP_ATTEMPT.to_owned(), state.step_attempt.to_string()));
         }
@@ -231,7 +234,7 @@ impl RunLog {
             return;
         }
         if state.skip > 0 {
-            // Its bytes are counted already.
+            // Its bytes are already counted.
             state.skip -= 1;
             return;
         }
@@ -264,13 +267,13 @@ impl OpenLine {
     }
 }
 
-/// What a line counts against the limit of the log, its overhead apart.
+/// Returns the bytes of a line that count against the log limit, without overhead.
 fn counted(message: &str, fields: &[(String, String)]) -> u64 {
     let field = |(name, value): &(String, String)| ((name.len() + value.len()) as u64).max(LOG_FIELD_BYTES);
     message.len() as u64 + fields.iter().map(field).sum::<u64>()
 }
 
-/// Drops the fields of a guest's line that are beyond the bound, and marks that.
+/// Drops the fields of a guest's line beyond the maximum, and marks the line.
 fn drop_fields(fields: &mut Vec<(String, String)>) {
     if fields.len() > LOG_FIELDS {
         fields.truncate(LOG_FIELDS - 1);
@@ -278,7 +281,7 @@ fn drop_fields(fields: &mut Vec<(String, String)>) {
     }
 }
 
-/// Cuts a line to its bound and marks it.
+/// Cuts a line to its maximum size, and marks it.
 fn cut(message: &mut String, fields: &mut Vec<(String, String)>) {
     let whole = message.len() + fields.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
     if whole <= LOG_LINE_BYTES {

@@ -1,8 +1,8 @@
-//! A guest's stack as a failure keeps it: names and places, which cost nothing at a trap. Source lines are looked up when a person
-//! wants to see them ([`Engine::source_lines`](crate::Engine::source_lines)).
+//! A guest's stack in a failure: names and offsets, which cost nothing at a trap. Source lines are
+//! looked up when a reader requests them ([`Engine::source_lines`](crate::Engine::source_lines)).
 //!
-//! Names come from the component, so whatever is made of them is bounded: names can be mangled so that the whole text has a
-//! size that is exponential in theirs.
+//! Names come from the component, so everything derived from them is bounded: a mangled name can
+//! describe a text of exponential size.
 
 use std::fmt::{self, Write as _};
 
@@ -10,35 +10,35 @@ use serde::{Deserialize, Serialize};
 use tidemill_core::Failure;
 use wasmtime::WasmBacktrace;
 
-/// Frames that a failure shows.
+/// Maximum number of frames in a failure.
 const FRAMES: usize = 20;
-/// The longest name or path in a frame, in bytes.
+/// Maximum size of a name or path in a frame, in bytes.
 const TEXT_BYTES: usize = 200;
 
 /// One frame of a guest's stack in a failure's `details`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackFrame {
-    /// The function's name, demangled, or its number in its module.
+    /// The function's demangled name, or its index in its module.
     pub function: String,
-    /// The place of the instruction: an offset in the component's bytes.
+    /// Offset of the instruction in the component's bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The source file, in failures of hosts that looked it up at the trap.
+    /// The source file, in failures of older hosts, which looked it up at the trap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line in it, likewise.
+    /// The line in the source file, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
 }
 
-/// A function at a place in a component, from its debug information.
+/// A function at an offset of a component, from its debug information.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFrame {
-    /// Its name, demangled.
+    /// The demangled name.
     pub function: Option<String>,
     /// The source file.
     pub file: Option<String>,
-    /// The line in it.
+    /// The line in the source file.
     pub line: Option<u32>,
 }
 
@@ -47,7 +47,8 @@ struct FailureDetails {
     stack: Vec<StackFrame>,
 }
 
-/// The stack in a failure's details, or in those of the last attempt's failure; innermost frame first.
+/// Returns the stack in a failure's details, or in the details of the last attempt's failure;
+/// innermost frame first.
 #[must_use]
 pub fn stack_of(failure: &Failure) -> Option<Vec<StackFrame>> {
     let details = failure.details.as_deref()?;
@@ -60,7 +61,8 @@ pub fn stack_of(failure: &Failure) -> Option<Vec<StackFrame>> {
     (!stack.is_empty()).then_some(stack)
 }
 
-/// The guest's stack as a failure's details, innermost frame first: `{"stack": [{"function", "offset"}]}`.
+/// Returns the guest's stack as a failure's details, innermost frame first: `{"stack":
+/// [{"function", "offset"}]}`.
 pub(crate) fn details_of(error: &wasmtime::Error) -> Option<String> {
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames().iter().take(FRAMES);
     let stack: Vec<_> = frames
@@ -76,7 +78,7 @@ pub(crate) fn details_of(error: &wasmtime::Error) -> Option<String> {
     serde_json::to_string(&FailureDetails { stack }).ok()
 }
 
-/// A function's name as its author wrote it, if it is Rust's; others stay as they are.
+/// Demangles a Rust function name; other names are unchanged.
 pub(crate) fn demangled(name: &str) -> String {
     match rustc_demangle::try_demangle(name) {
         Ok(name) => bounded(&format_args!("{name:#}"), TEXT_BYTES, false),
@@ -84,24 +86,25 @@ pub(crate) fn demangled(name: &str) -> String {
     }
 }
 
-/// The beginning of a text of the component's.
+/// Returns the beginning of a text from the component.
 pub(crate) fn bounded_text(text: &str) -> String {
     bounded(&text, TEXT_BYTES, false)
 }
 
-/// The first line of what a cause of an error displays. A backtrace displays names, which are never worked out here.
+/// Returns the first line of an error's cause. A backtrace displays names, which are never
+/// formatted here.
 pub(crate) fn first_line(cause: &dyn fmt::Display) -> String {
     bounded(&cause, 256, true)
 }
 
 fn bounded(shown: &dyn fmt::Display, most: usize, one_line: bool) -> String {
     let mut text = BoundedText { text: String::new(), most, one_line };
-    // An error says that the bound was met.
+    // The error means that the maximum was reached.
     let _ = write!(text, "{shown}");
     text.text
 }
 
-/// Ends what is being displayed as soon as there is enough of it.
+/// A writer that stops the formatting at its maximum size.
 struct BoundedText {
     text: String,
     most: usize,
@@ -131,7 +134,8 @@ mod tests {
         assert_eq!(demangled("_ZN3fooE_not_rust"), "_ZN3fooE_not_rust");
     }
 
-    /// Each type of the name is twice the one before it: without the bound, the whole text would fill any memory.
+    /// Each type in the name is twice the previous one: without a maximum, the text would fill any
+    /// memory.
     #[test]
     fn a_name_that_doubles_itself_is_cut_in_no_time() {
         const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -1,4 +1,4 @@
-//! Why a guest was stopped, and how the many ways in which wasmtime says so become one code each.
+//! Maps the many ways in which wasmtime reports a stopped guest to one code each.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,25 +10,25 @@ use crate::activation::Cause;
 use crate::guest::stack;
 use crate::guest::stack::first_line;
 
-/// Frames from which on a trace is that of a deep recursion: as many as wasmtime looks up.
+/// Minimum depth of a trace that counts as a deep recursion: the maximum that wasmtime collects.
 const FRAMES: usize = 20;
 
-/// The host stops the guest, with this failure. Host functions return it as their error.
+/// Stops the guest with this failure. Host functions return it as their error.
 #[derive(Debug, Clone)]
 pub(crate) struct GuestStop {
     /// The failure that the run ends with.
     pub failure: Failure,
-    /// Whether the epoch stopped it, after which wasmtime's own fuel figure is not to be believed.
+    /// Whether the epoch stopped the guest, after which wasmtime's fuel counter is unreliable.
     pub by_epoch: bool,
 }
 
 impl GuestStop {
-    /// Stops the guest with a code.
+    /// Returns a stop with a code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { failure: code.failure(message), by_epoch: false }
     }
 
-    /// The same out of the epoch's callback.
+    /// Marks the stop as raised by the epoch callback.
     pub fn by_epoch(self) -> Self {
         Self { by_epoch: true, ..self }
     }
@@ -48,19 +48,19 @@ impl From<Failure> for GuestStop {
     }
 }
 
-/// What a guest's error means.
+/// The meaning of a guest's error.
 pub(crate) struct ClassifiedStop {
     /// The run's failure.
     pub failure: Failure,
-    /// Who is to blame.
+    /// The source of the failure.
     pub cause: Cause,
-    /// Whether the epoch stopped it.
+    /// Whether the epoch stopped the guest.
     pub by_epoch: bool,
 }
 
-/// Turns the error of a call into the run's failure.
+/// Converts the error of a call into the run's failure.
 ///
-/// `panic` is what the guest wrote about its own end, if it did.
+/// `panic` returns the guest's own panic message, if there is one.
 pub(crate) fn classify(
     error: &wasmtime::Error,
     limits: &Limits,
@@ -89,7 +89,7 @@ pub(crate) fn classify(
     } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         (Code::Internal, format!("the pool has no room: {error}"))
     } else if is_host_call_bound(error) && error.downcast_ref::<WasmBacktrace>().is_none() {
-        // No guest code is running: it is what the export returned.
+        // No guest code is running: the value is the export's result.
         (Code::LimitOutput, "the output holds more than 8 MiB".to_owned())
     } else if is_host_call_bound(error) {
         (Code::LimitHostCall, "the arguments of one host call are larger than 8 MiB together".to_owned())
@@ -102,7 +102,7 @@ pub(crate) fn classify(
     ClassifiedStop { failure, cause, by_epoch: false }
 }
 
-/// The end of a guest that needed far more to come back than it had used before.
+/// The stop of a guest whose replay used far more fuel than the run had used before.
 pub(crate) fn out_of_replay(limits: &Limits) -> ClassifiedStop {
     let message = format!(
         "bringing the run back took ten times its limit, which is {}; raise it with `fuel = {}` under `[limits]`, or use steps",
@@ -121,13 +121,13 @@ pub(crate) fn out_of_fuel(limits: &Limits) -> String {
     )
 }
 
-/// The end of a run that was told of its cancellation and then used up the fuel of its grace.
+/// The stop of a notified run that used up the fuel of its grace period.
 pub(crate) fn out_of_grace() -> ClassifiedStop {
     let failure = Code::LimitGrace.failure("the run was cancelled, and used up the fuel that it had to clean up");
     ClassifiedStop { cause: cause_of(&failure), failure, by_epoch: false }
 }
 
-/// Who is to blame for a failure of the host's own codes.
+/// Returns the source of a failure with a host code.
 pub(crate) fn cause_of(failure: &Failure) -> Cause {
     match Code::parse(&failure.code) {
         Some(Code::Cancelled | Code::ShuttingDown) => Cause::Cancelled,
@@ -155,14 +155,15 @@ pub(crate) fn cause_of(failure: &Failure) -> Cause {
     }
 }
 
-/// wasmtime's error for too large arguments has a private type; a test pins its words.
+/// The type of wasmtime's error for too large arguments is private; a test pins its text.
 fn is_host_call_bound(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| first_line(&cause).starts_with("too much data is being copied between"))
 }
 
-/// Compilers keep what has an address on a stack in memory, which begins at its lowest end: where that one overflows first, the
-/// guest touches an address below zero, out of a deep recursion. Where it does so with `memory.copy` no address is known; then it
-/// is the recursion of a few functions alone that tells.
+/// Whether the trap is a stack overflow. Compilers place values that have an address on a stack in
+/// memory, which begins at the lowest address. If that stack overflows first, a deep recursion
+/// accesses an address below zero. If `memory.copy` does so, no address is known; then only the
+/// recursion of a few functions indicates it.
 fn is_below_the_stack(error: &wasmtime::Error) -> bool {
     const BELOW: u64 = 1 << 20;
     let Some(trace) = error.downcast_ref::<WasmBacktrace>().filter(|trace| trace.frames().len() >= FRAMES) else {

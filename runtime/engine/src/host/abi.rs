@@ -1,5 +1,5 @@
-//! How a host function is registered, and what each call of one costs: 500 units of fuel, one for each 16 bytes
-//! that pass the border in either direction, and ten for each element of a list.
+//! Registers host functions and charges each call: 500 units of fuel, one for each 16 bytes that
+//! cross the boundary in either direction, and ten for each element of a list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -15,22 +15,22 @@ use crate::component::bindings::wit;
 use crate::guest::GuestState;
 use crate::guest::fuel::{charge, charge_result};
 
-/// What a host function answers that can fail.
+/// The answer of a host function that can fail.
 pub(crate) type HostResult<T> = Result<T, wit::types::Failure>;
 
-/// What a host function with an answer that can wait returns.
+/// The return type of an asynchronous host function.
 pub(crate) type HostFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
-/// Puts the failure of a call where the guest finds it, and leaves what stops the guest where wasmtime finds it.
+/// Returns a failure of a call to the guest, and an error that stops the guest to wasmtime.
 pub(crate) fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<HostResult<T>> {
     Ok(result.map_err(Into::into))
 }
 
-/// Says whether a component imports a function with the type that it was registered with.
+/// Checks that a component imports a function with the type with which it was registered.
 type ImportCheck = fn(&ComponentFunc, &types::Component) -> wasmtime::Result<()>;
 
-/// All that a component may import: the definitions, and the type of each function of `tidemill:guest` beside them, since a
-/// linker tells of the first that differs and no more.
+/// Everything that a component may import. It keeps the type of each function of `tidemill:guest`
+/// in addition to the linker's definitions, because a linker reports only the first difference.
 pub(crate) struct Contract {
     /// The definitions.
     pub linker: Linker<GuestState>,
@@ -38,15 +38,16 @@ pub(crate) struct Contract {
 }
 
 impl Contract {
-    /// Nothing yet.
+    /// Returns an empty contract.
     pub fn new(engine: &Engine) -> Self {
         Self { linker: Linker::new(engine), checks: BTreeMap::new() }
     }
 
-    /// Whether `whole` imports a function of an interface of `tidemill:guest` as the host has it.
+    /// Checks that `whole` imports a function of an interface of `tidemill:guest` with the host's
+    /// type.
     ///
     /// # Errors
-    /// With the first type that differs. A function that the host does not have is none of this function's business.
+    /// The first type that differs. A function that the host does not have is not an error here.
     pub fn fits(
         &self,
         interface: &str,
@@ -67,7 +68,7 @@ pub(crate) struct Interface<'a> {
 }
 
 impl<'a> Interface<'a> {
-    /// The interface of that name.
+    /// Returns the interface with that name.
     pub fn new(contract: &'a mut Contract, name: &'a str) -> wasmtime::Result<Self> {
         let linker = contract.linker.instance(&format!("tidemill:guest/{name}@0.1.0"))?;
         Ok(Self { name, linker, checks: &mut contract.checks })
@@ -82,7 +83,7 @@ impl<'a> Interface<'a> {
         self.checks.insert((self.name.to_owned(), function.to_owned()), check);
     }
 
-    /// Registers a function that answers at once.
+    /// Registers a synchronous function with an answer.
     pub fn call<P, R>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<R>) -> wasmtime::Result<()>
     where
         P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
@@ -98,7 +99,7 @@ impl<'a> Interface<'a> {
         })
     }
 
-    /// Registers a function that answers nothing.
+    /// Registers a synchronous function without an answer.
     pub fn tell<P>(&mut self, name: &str, run: fn(&mut GuestState, P) -> wasmtime::Result<()>) -> wasmtime::Result<()>
     where
         P: ComponentNamedList + Lift + Lower + PayloadSize + 'static,
@@ -110,7 +111,7 @@ impl<'a> Interface<'a> {
         })
     }
 
-    /// Registers a function that may wait.
+    /// Registers an asynchronous function.
     pub fn wait<P, R>(
         &mut self,
         name: &str,
@@ -136,15 +137,16 @@ impl<'a> Interface<'a> {
     }
 }
 
-/// The codes of the host that calls have answered to one guest: it may fail with these.
+/// Host codes that calls have returned to one guest: the guest may fail with these.
 pub(crate) type ReturnedCodes = BTreeSet<Code>;
 
-/// A value on its way over the border.
+/// A value that crosses the boundary between guest and host.
 pub(crate) trait PayloadSize {
-    /// Its size in bytes: its texts and lists, eight for any other value, and a share for each element of a list.
+    /// Returns its size in bytes: its texts and lists, eight for any other value, and a share for
+    /// each element of a list.
     fn bytes(&self) -> usize;
 
-    /// Adds the host's codes of the failures in it.
+    /// Adds the host codes of the failures in it.
     fn note_codes(&self, _: &mut ReturnedCodes) {}
 }
 

@@ -1,5 +1,5 @@
-//! `tidemill:guest/clock`: the run's own time, which never runs backwards and is the same again on replay. Sleeping is a commit
-//! point; a run that sleeps holds no memory.
+//! `tidemill:guest/clock`: the run's own time, which never decreases and is repeated by replay. A
+//! sleep is a commit point; a sleeping run uses no memory.
 
 use tidemill_core::Timestamp;
 use tidemill_core::journal::Kind;
@@ -15,7 +15,7 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     clock.wait("sleep-until", |guest, (at,): (u64,)| Box::pin(waits::sleep_until(guest, Timestamp::from_millis(at))))
 }
 
-/// The time; for WASI's clocks too.
+/// Returns the time, for WASI's clocks too.
 pub(in crate::host) fn now(guest: &mut GuestState) -> wasmtime::Result<Timestamp> {
     if let Some(now) = guest.replay::<u64>(Kind::Now, [0; 16])? {
         let now = Timestamp::from_millis(now);

@@ -1,4 +1,4 @@
-//! `tidemill:guest/context`: what a run may know of itself. Nothing here can fail.
+//! `tidemill:guest/context`: what a run can learn about itself. No function can fail.
 
 use tidemill_core::journal::Kind;
 
@@ -18,7 +18,8 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
     context.call("config", |guest, ()| Ok(guest.run.config.to_string()))
 }
 
-/// Journaled: what an earlier attempt recorded is replayed as it was then.
+/// Returns the attempt number. It is journaled: replay returns the number of the attempt that
+/// recorded it.
 fn attempt(guest: &mut GuestState, (): ()) -> wasmtime::Result<u32> {
     if let Some(attempt) = guest.replay(Kind::Attempt, [0; 16])? {
         return Ok(attempt);

@@ -1,4 +1,5 @@
-//! `tidemill:guest/events`: publishing to topics that are granted. An event takes hold with the stretch; its payload may hold 64 KiB.
+//! `tidemill:guest/events`: publishing to granted topics. An event takes effect with the
+//! transaction; its payload holds at most 64 KiB.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,14 +57,14 @@ async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasm
     answer(published)
 }
 
-/// Which topics of a stretch were there at its last commit.
+/// The topics of a transaction that existed at the last commit.
 #[derive(Debug, Default)]
 pub(crate) struct KnownTopics {
     at: u32,
     there: BTreeMap<Topic, bool>,
 }
 
-/// Whether the deployment may publish there, and there is room for it.
+/// Checks that the deployment may publish to the topic, and that there is room for it.
 async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<(), Failure>> {
     if !guest.grants().may_publish(topic) {
         return Ok(Err(Code::NotGranted.failure(format!(
@@ -82,7 +83,7 @@ async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<
     }
     let run = Arc::clone(&guest.run);
     let room = read(|| store.topic_room(&run.deployment)).await?;
-    // Topics that this stretch begins are in no count yet.
+    // Topics that this transaction creates are not counted yet.
     if guest.known_topics.at != guest.history.commits {
         guest.known_topics = KnownTopics { at: guest.history.commits, there: BTreeMap::new() };
     }

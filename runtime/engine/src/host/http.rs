@@ -1,7 +1,8 @@
-//! `tidemill:guest/http`: requests through the host's egress policy. A body holds 4 MiB, the bodies of a `fetch-all` 6 MiB in all; one
-//! call takes 256 requests, 16 of them at once. A health check may send GET and HEAD.
+//! `tidemill:guest/http`: requests through the host's egress policy. A body holds 4 MiB, the bodies
+//! of a `fetch-all` 6 MiB in total. One call takes 256 requests, 16 of them concurrently. A health
+//! check may send GET and HEAD.
 //!
-//! The work is done on the host's own threads, so that a guest that spins delays no answer.
+//! The work is done on the host's own threads, so that a spinning guest delays no answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,9 @@ use crate::guest::trap::GuestStop;
 use crate::replay::cancelled;
 use crate::replay::state::{SentRequest, hash};
 
-/// Requests of one `fetch-all` that are under way at once.
+/// Maximum number of concurrent requests of one `fetch-all`.
 const AT_ONCE: usize = 16;
-/// What was recorded before is saved when an answer takes longer than this.
+/// Time to wait for an answer before earlier entries are saved.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
@@ -126,7 +127,8 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
                     if let Err(failure) = guest.check_cancelled() {
                         return Ok(refused(failure));
                     }
-                    // Nothing is recorded after the last slot that came, or else it is another call's.
+                    // The last recorded slot is the end of the journal; any other entry belongs to
+                    // another call.
                     guest.replay::<()>(Kind::FetchSlot, asked)?;
                 }
             }
@@ -153,9 +155,10 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
     })
 }
 
-/// Sends those requests of a `fetch-all` that have no answer yet.
+/// Sends the requests of a `fetch-all` that have no answer yet.
 ///
-/// Answers that a retry keeps are recorded as they come, and the others behind them, so that all that is kept stands together.
+/// Answers that a retry keeps are recorded as they arrive, and the others after them, so that kept
+/// entries are contiguous.
 async fn fetch_slots(
     guest: &mut GuestState,
     asked: Hash,
@@ -198,7 +201,7 @@ async fn fetch_slots(
         let (egress, came) = (&egress, &came);
         let sending = stream::iter(sent).map(|(index, request, leave)| async move {
             let answered = egress.send(request, &leave).await;
-            // Where nobody listens any more, the guest was stopped.
+            // If the receiver is closed, the guest was stopped.
             let _ = came.send((index, answered)).await;
         });
         sending.buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -239,14 +242,14 @@ async fn fetch_slots(
     Ok(Ok(()))
 }
 
-/// A request in form.
+/// A validated request.
 struct CheckedRequest {
     request: OutgoingRequest,
-    /// What it is, without its key.
+    /// Hash of the request without its idempotency key.
     content: [u8; 32],
 }
 
-/// What came back, as it is recorded.
+/// An answer, as it is recorded.
 #[derive(Serialize, Deserialize)]
 struct RecordedResponse {
     status: u16,
@@ -283,8 +286,8 @@ fn is_good(came: &Result<RecordedResponse, Failure>) -> bool {
     came.as_ref().is_ok_and(|came| (200..300).contains(&came.status))
 }
 
-/// After the answer to a request that may have done something: it is never asked for again while the run goes on, nor, where it
-/// was a good one, by a retry; and it is saved at once.
+/// An unsafe request was answered: persist the answer now, so that no resume (and, if it was 2xx,
+/// no retry) sends it again.
 async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
     if good {
         guest.keep();
@@ -293,7 +296,8 @@ async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
     guest.save().await
 }
 
-/// A claim is made before the step: inside, others would see it only after the request that it is for.
+/// Refuses an unsafe request after a claim in the same step: others would see the claim only after
+/// the request. The claim must be made before the step.
 fn no_claim(guest: &GuestState) -> Result<(), Failure> {
     if guest.stretch.has_claim_in_step() {
         return Err(Code::ClaimInStep.failure(
@@ -303,8 +307,8 @@ fn no_claim(guest: &GuestState) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Remembers where the step sends what, and warns of another attempt that sends something else to the same place: the
-/// provider sees two requests.
+/// Notes what the step sends and where. Warns if another attempt sends something else to the same
+/// URL: the provider sees two requests.
 fn note_place(guest: &mut GuestState, checked: &CheckedRequest) {
     let request = &checked.request;
     if request.is_safe() || guest.history.depth() == 0 {
@@ -327,7 +331,7 @@ fn note_place(guest: &mut GuestState, checked: &CheckedRequest) {
     }
 }
 
-/// The request for people, placeholders included.
+/// Returns the request in readable form, with its placeholders.
 fn shown(request: &OutgoingRequest) -> Vec<u8> {
     let mut shown = format!("{} {}", request.method, request.url).into_bytes();
     if !request.body.is_empty() {
@@ -350,7 +354,7 @@ fn short(content: &[u8; 32]) -> Hash {
     content.first_chunk().copied().unwrap_or_default()
 }
 
-/// The request in form, and with its key.
+/// Validates the request and sets its idempotency key.
 fn check(guest: &mut GuestState, request: Request) -> Result<CheckedRequest, Failure> {
     let draft = RequestDraft {
         method: request.method,
@@ -380,7 +384,8 @@ fn check(guest: &mut GuestState, request: Request) -> Result<CheckedRequest, Fai
     Ok(CheckedRequest { request, content })
 }
 
-/// The same in every try, attempt and recovery; another for each of several equal requests of a step.
+/// Returns a key that is the same in every try, attempt and recovery, and differs between several
+/// equal requests of a step.
 fn idempotency_key(guest: &mut GuestState, content: [u8; 32]) -> String {
     let (run, generation) = (guest.run.id.to_bytes(), guest.run.generation.to_le_bytes());
     let frame = guest.history.frame();
@@ -416,7 +421,8 @@ fn leave(guest: &GuestState, request: &CheckedRequest, budget: &Arc<BodyBudget>)
     }
 }
 
-/// Charges for the search of a request for its placeholders; says whether it carries a secret.
+/// Charges for the search of a request for placeholders. Returns whether the request carries a
+/// secret.
 fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
     let carries_secret = !request.secrets.is_empty();
     if carries_secret {
@@ -426,14 +432,15 @@ fn pay_search(guest: &GuestState, request: &OutgoingRequest) -> bool {
     carries_secret
 }
 
-/// What was searched of an answer for the secrets of its request, in bytes.
+/// Returns the number of bytes of an answer that were searched for the secrets of its request.
 fn searched_bytes(came: &Result<RecordedResponse, Failure>) -> usize {
     came.as_ref().map_or(0, |came| {
         came.body.0.len() + came.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     })
 }
 
-/// Remembers what the answers of the last call say about the next try, for the retry of the step or run that they are in.
+/// Notes what the answers of the last call say about the next attempt, for the retry of the step or
+/// run that made it.
 fn note_next_attempt<'a>(guest: &mut GuestState, all: impl IntoIterator<Item = &'a Result<RecordedResponse, Failure>>) {
     let now = guest.log.clock.now();
     let mut next = NextAttempt::default();
@@ -458,7 +465,7 @@ fn send(
     async move { joined(sent).await? }
 }
 
-/// Gives work on the host's threads up when nobody waits for it any more.
+/// Aborts work on the host's threads when its receiver is dropped.
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -476,9 +483,11 @@ fn lost() -> Failure {
     Code::Internal.failure("the host failed while it sent a request; its own log says how")
 }
 
-/// Waits for an answer, and saves what is not saved until then. None if the guest was notified instead that it is to end.
+/// Waits for an answer, and saves earlier entries in the process. `None` if the guest was notified
+/// of its cancellation instead.
 ///
-/// An answer to a request that `acts` is waited for all the same: once it is recorded, the guest knows what there is to undo.
+/// If the request `acts`, its answer is awaited even so: once it is recorded, the guest knows what
+/// to undo.
 async fn until_cancelled<T>(
     guest: &mut GuestState,
     acts: bool,

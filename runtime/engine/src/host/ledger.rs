@@ -1,5 +1,6 @@
-//! `tidemill:guest/ledger`: `post` checks an entry by the domain's rules and leaves its posting for the run's commit; `revenue` reads what is
-//! committed. `reserve`, `settle` and `void` are not in this release: refused with `host/not-available`.
+//! `tidemill:guest/ledger`: `post` validates an entry by the domain's rules and buffers its posting
+//! until the run's commit; `revenue` reads committed postings. `reserve`, `settle` and `void` are
+//! not in this release and fail with `host/not-available`.
 
 use std::sync::Arc;
 
@@ -102,7 +103,8 @@ async fn post_now(
     Ok(Ok(RecordedPosting { id, duplicate: false }))
 }
 
-/// Made of the run and the place in it: the same in every attempt and replay, and no other's.
+/// Returns an id derived from the run and the position in it: the same in every attempt and replay,
+/// and unique.
 fn posting_id(guest: &mut GuestState) -> String {
     let (run, generation) = (guest.run.id, guest.run.generation);
     let outside = guest.history.depth() == 0;
@@ -116,7 +118,7 @@ fn posting_id(guest: &mut GuestState) -> String {
     format!("{run}-{generation}-{path:016x}-{posts:05}")
 }
 
-/// A posting as it is recorded.
+/// A posting, as it is recorded.
 #[derive(Serialize, Deserialize)]
 struct RecordedPosting {
     id: String,

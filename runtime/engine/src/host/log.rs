@@ -1,5 +1,5 @@
-//! `tidemill:guest/log`: structured lines, kept with the run. A line is cut at 64 KiB and 64 fields, and beyond the run's
-//! own bound lines are counted and dropped; neither fails the guest.
+//! `tidemill:guest/log`: structured lines, stored with the run. A line is cut at 64 KiB and 64
+//! fields. Lines beyond the run's limit are counted and dropped. Neither fails the guest.
 
 use tidemill_core::Code;
 use tidemill_core::failure::is_host_code;
@@ -28,8 +28,8 @@ fn write(guest: &mut GuestState, (level, message, fields): (Level, String, Vec<F
     Ok(())
 }
 
-/// The field under a name that cannot be taken for one of the host's: fields that begin with `tidemill.` are the
-/// host's, and so is a `code` that begins with `host/`, unless a call has answered that code.
+/// Renames a field that could be mistaken for one of the host's: those that begin with `tidemill.`,
+/// and a `code` that begins with `host/`, unless a call has returned that code.
 fn own_field(guest: &GuestState, Field { name, value }: Field) -> (String, String) {
     let answered = || Code::parse(&value).is_some_and(|code| guest.answered_codes.contains(&code));
     if name.starts_with("tidemill.") || (name == "code" && is_host_code(&value) && !answered()) {

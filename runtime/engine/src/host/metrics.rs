@@ -1,5 +1,5 @@
-//! `tidemill:guest/metrics`: the guest's own samples, which count with the stretch's commit. The calls have no failure in the WIT, so a
-//! sample that is not valid stops the guest with `host/bad-argument`.
+//! `tidemill:guest/metrics`: the guest's own samples, counted at the commit of the transaction. The
+//! calls have no failure in the WIT, so an invalid sample stops the guest with `host/bad-argument`.
 
 use tidemill_core::Code;
 
@@ -9,11 +9,11 @@ use crate::component::bindings::wit::types::Field;
 use crate::guest::GuestState;
 use crate::guest::trap::GuestStop;
 
-/// The longest name of a metric or a label.
+/// Maximum size of the name of a metric or label, in bytes.
 const NAME_BYTES: usize = 64;
-/// The longest value of a label.
+/// Maximum size of a label's value, in bytes.
 const VALUE_BYTES: usize = 128;
-/// The most labels of a sample.
+/// Maximum number of labels of a sample.
 const LABELS: usize = 8;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {

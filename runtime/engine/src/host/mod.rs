@@ -1,9 +1,10 @@
-//! The host's side of the contract: one file an interface, all of the same shape.
+//! The host's side of the contract: one file for each interface, all of the same shape.
 //!
-//! Each file begins with what its interface is bounded by, then has `link`, which registers its functions, then the functions in
-//! the order of the WIT. A function does, in this order: cancellation, grant, bounds, the work, what it leaves in the
-//! stretch. It answers the guest with a failure, or, where the WIT has none, stops it with an [`End`](crate::end::End).
-//! Fuel is charged in [`call`] for all of them alike.
+//! Each file begins with the bounds of its interface, then has `link`, which registers its
+//! functions, then the functions in the order of the WIT. A function does, in this order:
+//! cancellation, grant, bounds, work, effect on the transaction. It returns a failure to the guest,
+//! or stops the guest with a [`GuestStop`](crate::guest::trap::GuestStop) if the WIT has no
+//! failure. Fuel is charged in [`abi`] for all of them.
 
 pub(crate) mod abi;
 pub(crate) mod clock;
@@ -23,10 +24,10 @@ use wasmtime::Engine;
 
 pub(crate) use abi::Contract;
 
-/// Everything that a component may import.
+/// Returns everything that a component may import.
 ///
 /// # Errors
-/// Where wasmtime refuses a definition: a mistake of ours, which any test finds.
+/// If wasmtime refuses a definition, which is a bug that any test finds.
 pub(crate) fn contract(engine: &Engine) -> wasmtime::Result<Contract> {
     let mut contract = Contract::new(engine);
     wasi::link(&mut contract.linker)?;

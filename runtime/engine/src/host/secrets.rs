@@ -1,5 +1,5 @@
-//! `tidemill:guest/secrets`: signatures with secrets that stay outside. A secret must be granted with `use = "sign"`; a message may hold
-//! 1 MiB.
+//! `tidemill:guest/secrets`: signatures with secrets that remain outside the sandbox. A secret must
+//! be granted with `use = "sign"`; a message holds at most 1 MiB.
 
 use ring::hmac;
 use ring::signature::Ed25519KeyPair;
@@ -12,7 +12,7 @@ use crate::guest::GuestState;
 use crate::replay::state::hash;
 use crate::secrets::SecretValue;
 
-/// The longest message that is signed, in bytes.
+/// Maximum size of a message to sign, in bytes.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
@@ -71,7 +71,7 @@ fn sign_with(secret: &SecretValue, algorithm: &str, message: &[u8]) -> Result<Ve
     }
 }
 
-/// A private key: 32 bytes, the same as 64 hexadecimal digits, or PKCS#8 in PEM or DER.
+/// Parses a private key: 32 bytes, 64 hexadecimal digits, or PKCS#8 in PEM or DER.
 fn ed25519(secret: &SecretValue) -> Result<Ed25519KeyPair, Failure> {
     use base64::Engine as _;
     let bytes = secret.expose();

@@ -1,6 +1,6 @@
-//! `tidemill:guest/state`: the deployment's durable values. Reads come from the store with the run's own writes laid over, and are
-//! checked again when the run commits; writes wait for that commit. A key holds 1 to 512 bytes, a value 1 MiB, a page 1,000
-//! entries or 1 MiB.
+//! `tidemill:guest/state`: the deployment's durable values. A read comes from the store, overlaid
+//! with the run's own writes, and is checked again when the run commits. A write waits for that
+//! commit. A key holds 1 to 512 bytes, a value 1 MiB, a page 1,000 entries or 1 MiB.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::component::bindings::wit::state::{Entry, Page};
 use crate::guest::{GuestState, read};
 use crate::replay::state::hash;
 
-/// The most entries of a page.
+/// Maximum number of entries in a page.
 const PAGE_ENTRIES: u32 = 1_000;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
@@ -159,7 +159,7 @@ fn scan(
     })
 }
 
-/// A page as it is recorded.
+/// A page, as it is recorded.
 #[derive(Serialize, Deserialize)]
 struct RecordedPage {
     entries: Vec<(String, Blob)>,
@@ -173,7 +173,7 @@ impl RecordedPage {
     }
 }
 
-/// What the run sees under a key.
+/// Returns the value of a key as the run sees it.
 async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<Option<Bytes>, Failure>> {
     if let Some(own) = guest.stretch.own(key) {
         return Ok(Ok(own));
@@ -183,7 +183,7 @@ async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<O
     }
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
-    // What is not durable yet is read only if the commit of this run checks it.
+    // A value that is not durable yet is read only if this run's commit checks it.
     let newest = guest.sink.before_read(key).await;
     let seen = read(|| async {
         if newest { store.newest_state(&run.deployment, key).await } else { store.state(&run.deployment, key).await }

@@ -1,4 +1,5 @@
-//! What an activation leaves: what takes hold where it went well, what a retry keeps, and from where it is done again.
+//! Builds checkpoints: the effects to commit and the replay snapshot to resume from when an
+//! activation ends. Does not commit them.
 
 use bytes::Bytes;
 use tidemill_core::run::Export;
@@ -12,7 +13,7 @@ use crate::replay::state::{ExitReason, JournalMark, OpenTransaction, ReplaySnaps
 use crate::transaction::Transaction;
 
 impl GuestState {
-    /// What an attempt that failed leaves to the next.
+    /// Returns what a failed attempt leaves to the next attempt, given the generation's fuel.
     pub fn kept(&mut self, fuel: u64) -> Checkpoint {
         let kept = self.history.marks.kept;
         self.history.entry_fuel = fuel;
@@ -23,22 +24,23 @@ impl GuestState {
         }
     }
 
-    /// What the last request outside of all steps says about the next attempt, if the run ends with this failure.
+    /// Returns what the last request outside all steps says about the next attempt, if the run ends
+    /// with `failure`.
     pub fn next_attempt(&self, failure: &Failure) -> NextAttempt {
         let next = self.history.frames.first().map(|frame| frame.next_attempt).unwrap_or_default();
         NextAttempt { refused: next.refused && failure.code == Code::HttpCircuitOpen.as_str(), ..next }
     }
 
-    /// What is there where nothing has come to it since it was committed or loaded.
+    /// Returns the checkpoint of a run that has recorded nothing since its last commit or load.
     pub fn as_it_was(&mut self) -> Checkpoint {
         let head = self.history.head.take().map_or_else(|| self.open_head().ok().flatten(), |head| written(&head));
         Checkpoint { journal_to: self.history.journal.position(), head, ..Checkpoint::default() }
     }
 
-    /// The guest has returned.
+    /// Ends the replay when the guest returns.
     ///
     /// # Errors
-    /// Where more is recorded, or it succeeded with a step still open.
+    /// If the journal holds more entries, or the guest returned success with an open step.
     pub fn returns(&mut self, returned: &ExportResult) -> wasmtime::Result<()> {
         if self.export == Export::Health {
             return Ok(());
@@ -53,20 +55,20 @@ impl GuestState {
         Ok(())
     }
 
-    /// What the whole attempt leaves.
+    /// Returns what the whole attempt leaves.
     pub fn all(&mut self) -> Checkpoint {
         self.stretch.entry();
         Checkpoint { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
     }
 
-    /// Where the stretch begins, and with which head it is done again from there.
+    /// Returns the start of the transaction and the replay snapshot to redo it from.
     pub fn again(&self) -> Checkpoint {
         let RollbackMarks { first, first_kept, .. } = self.history.marks;
         let stretch = self.stretch.after_redo();
         let marks = RollbackMarks { kept: first_kept, first, first_kept };
         let open = (!stretch.is_blank() || first_kept != first).then_some(OpenTransaction { stretch, marks });
         let counts = self.counts();
-        // What was told since is told again.
+        // A notice given since the start of the transaction is given again.
         let told = counts.told.filter(|told| told.entry <= first.at);
         let head = ReplaySnapshot { at: first.at, fuel: self.history.first_fuel, open, told, ..counts };
         Checkpoint { journal_to: first.at, head: written(&head), ..Checkpoint::default() }
@@ -77,7 +79,7 @@ impl GuestState {
         written(&ReplaySnapshot { at: mark.at, open, ..self.counts() })
     }
 
-    /// The counts of a head, without a stretch and lines after its entry.
+    /// Returns the counts of a replay snapshot, without an open transaction or later log lines.
     fn counts(&self) -> ReplaySnapshot {
         let (_, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
@@ -85,7 +87,7 @@ impl GuestState {
         ReplaySnapshot { fuel, log_bytes, http_calls, http_bytes, told, ..ReplaySnapshot::default() }
     }
 
-    /// How the activation ended, where that is no failure and no output.
+    /// Returns how the activation ended if it ended with neither a failure nor an output.
     pub fn exited(&mut self) -> Option<Outcome> {
         Some(match self.history.exit.as_ref()? {
             ExitReason::Retry => {
@@ -101,6 +103,6 @@ impl GuestState {
 }
 
 fn written(head: &ReplaySnapshot) -> Option<Bytes> {
-    // What is written here was written before, or is part of it.
+    // An equal or larger snapshot was encoded before, so this cannot fail.
     head.write(0).ok().flatten()
 }

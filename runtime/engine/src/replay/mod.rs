@@ -1,5 +1,35 @@
-//! The guest between record and life: what is recorded is answered from there, what is not is performed and recorded, and at
-//! commit points everything up to there takes hold.
+//! Replays and records the calls of a guest, and commits its transactions.
+//!
+//! A recorded call is answered from the journal. A new call is performed and recorded. At a commit
+//! point, everything outside open steps takes effect.
+//!
+//! # Example
+//! A run reads the clock, reads key `n` (5), writes `n` = 6, and sleeps. Its journal holds four
+//! entries: the time, the value 5, the result of the write, and the deadline of the sleep. The
+//! write takes effect at the commit with which the sleep begins. After a crash the guest executes
+//! from its start:
+//!
+//! 1. The first three calls match entries 0 to 2 and return the recorded answers. A replayed write
+//!    changes nothing: it is committed already. The effects of an uncommitted transaction are
+//!    restored from the replay snapshot instead.
+//! 2. The sleep matches entry 3, the last. [`GuestState::go_live`] restores the replay snapshot:
+//!    open transaction, rollback marks, counters, fuel and cancellation notice.
+//! 3. When the deadline has passed, the end of the sleep becomes entry 4, the first of the next
+//!    transaction. Later calls are performed and recorded.
+//!
+//! If a second run had also read `n` = 5 and had committed first, the commit would have found a
+//! changed version. The activation then ends with `ExitReason::Retry`, the journal is cut to
+//! `RollbackMarks::first`, and the transaction is redone from there: it reads 6 and writes 7.
+//!
+//! # Invariants
+//! - `live` changes once, from false to true, when the last entry is replayed. No call is performed
+//!   before that and none is replayed after it.
+//! - A replay snapshot belongs to one end of the journal. A snapshot with another position is
+//!   rejected.
+//! - Kind and request of a call must match its entry. A difference parks the run; it is never
+//!   skipped.
+//! - Everything recorded is in the store before a request that can have side effects leaves the
+//!   host.
 
 pub(crate) mod checkpoint;
 pub(crate) mod state;
@@ -20,14 +50,14 @@ use crate::guest::trap::GuestStop;
 use crate::replay::state::{CancelNotice, ExitReason, OpenTransaction, ReplaySnapshot, RollbackMarks};
 use crate::transaction::Transaction;
 
-/// The request of an entry that tells a cancellation.
+/// Request hash of the entry that records a cancellation notice.
 const TOLD: Hash = [0; 16];
 
 impl GuestState {
-    /// The recorded answer of the next call; none where it is to be performed.
+    /// Returns the recorded answer of the next call, or `None` if the call is to be performed.
     ///
     /// # Errors
-    /// Where something else is recorded.
+    /// If the journal records another call.
     pub fn replay<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
         if self.history.live {
             return Ok(None);
@@ -44,10 +74,10 @@ impl GuestState {
         }
     }
 
-    /// The next entry, where it is of that kind and request.
+    /// Returns the answer of the next entry if it has this kind and request.
     ///
     /// # Errors
-    /// Where what is recorded cannot be read.
+    /// If the recorded answer cannot be decoded.
     pub fn replay_if<T: DeserializeOwned>(&mut self, kind: Kind, request: Hash) -> wasmtime::Result<Option<T>> {
         if self.history.live {
             return Ok(None);
@@ -59,10 +89,10 @@ impl GuestState {
         Ok(Some(answer))
     }
 
-    /// Records what a call was answered, with the request as people will read it.
+    /// Records the answer to a call. `shown` is the request in readable form.
     ///
     /// # Errors
-    /// Where the journal has grown beyond its bound.
+    /// If the journal exceeds its maximum size.
     pub fn record<T: Serialize>(
         &mut self,
         kind: Kind,
@@ -83,17 +113,17 @@ impl GuestState {
         self.recorded(size)
     }
 
-    /// Time and fuel of an entry that is about to be recorded.
+    /// Returns the time and fuel of the entry that is about to be recorded.
     pub fn moment(&mut self) -> (tidemill_core::Timestamp, Fuel) {
         let fuel = self.fuel.generation();
         self.history.entry_fuel = fuel;
         (self.log.clock.now(), Fuel::new(fuel))
     }
 
-    /// After an entry was recorded.
+    /// Updates the counts after an entry of `size` bytes was recorded.
     ///
     /// # Errors
-    /// Where the journal has grown beyond its bound.
+    /// If the journal exceeds its maximum size.
     pub fn recorded(&mut self, size: usize) -> wasmtime::Result<()> {
         self.log.entry();
         self.stretch.entry();
@@ -110,7 +140,7 @@ impl GuestState {
         Ok(())
     }
 
-    /// Before each call that can fail: tells a cancellation, once.
+    /// Fails once with the cancellation notice. Called before each call that can fail.
     pub fn check_cancelled(&mut self) -> Result<(), Failure> {
         if self.history.told.is_some() {
             return Ok(());
@@ -119,7 +149,7 @@ impl GuestState {
             let Some(recorded) = self.history.journal.next_if(Kind::Told, TOLD) else { return Ok(()) };
             let entry = self.history.journal.replayed();
             self.history.told = Some(CancelNotice { entry, fuel: recorded.fuel.get(), at: recorded.at });
-            // What cannot be read is found by the next call, which can stop the guest.
+            // An unreadable entry is found by the next call, which can stop the guest.
             let _ = self.replayed_one();
             return Err(cancelled());
         }
@@ -130,12 +160,12 @@ impl GuestState {
         Err(cancelled())
     }
 
-    /// Whether it is to end and does not know yet.
+    /// Whether a cancellation was requested and the guest is not yet notified.
     pub fn is_asked_to_end(&self) -> bool {
         self.history.told.is_none() && self.cancel().urgency() >= crate::guest::cancel::Urgency::Requested
     }
 
-    /// Records that the guest is told.
+    /// Records that the guest is notified of its cancellation.
     pub fn notify_cancelled(&mut self) {
         let (at, fuel) = self.moment();
         self.begins_grace = true;
@@ -155,23 +185,23 @@ impl GuestState {
         let entry = self.history.journal.position();
         self.history.told = Some(CancelNotice { entry, fuel: fuel.get(), at });
         if self.stretch.is_empty() {
-            // It opens the stretch, as an answer does.
+            // The notice opens the transaction, as an answer does.
             self.begin_here();
         }
     }
 
-    /// After something was replayed.
+    /// Goes live if the entry just replayed was the last.
     ///
     /// # Errors
-    /// Where it was the last, and the rest cannot be brought back.
+    /// As [`GuestState::go_live`].
     pub fn replayed_one(&mut self) -> wasmtime::Result<()> {
         if self.history.journal.is_live() { self.go_live() } else { Ok(()) }
     }
 
-    /// Everything recorded was replayed: from here on the guest lives.
+    /// Ends the replay and restores the replay snapshot; later calls are performed.
     ///
     /// # Errors
-    /// Where what was saved beside the journal does not belong to it; or only replay was asked for.
+    /// If the snapshot belongs to another end of the journal, or if only a replay was requested.
     pub fn go_live(&mut self) -> wasmtime::Result<()> {
         let history = &mut self.history;
         if std::mem::replace(&mut history.live, true) {
@@ -209,21 +239,22 @@ impl GuestState {
         Ok(())
     }
 
-    /// What it may still use of its fuel, where it has used so much: of its grace, where it knows that it is to end.
+    /// Returns the fuel left after `used`: of the grace period if the guest is notified, else of
+    /// its limit.
     fn fuel_left(&self, used: u64) -> u64 {
         let limit = self.run.limits.fuel.get();
         let most = self.history.told.map_or(limit, |told| told.fuel.saturating_add(limit / crate::guest::GRACE_FUEL));
         most.saturating_sub(used)
     }
 
-    /// Ends the activation with something that is no failure.
+    /// Ends the activation for a reason that is not a failure.
     pub fn exit(&mut self, exit: ExitReason) -> GuestStop {
         let end = GuestStop::new(Code::Internal, "the activation ends");
         self.history.exit.get_or_insert(exit);
         end
     }
 
-    /// Ends the activation because something else is recorded.
+    /// Ends the activation because the journal records another call.
     pub fn mismatch(&mut self, mismatch: &Mismatch) -> GuestStop {
         let seen = |seen: &tidemill_core::journal::CallDescription| {
             serde_json::json!({
@@ -241,10 +272,10 @@ impl GuestState {
         self.exit(ExitReason::Mismatch(failure))
     }
 
-    /// A commit point: everything outside of open steps takes hold; at [`CommitReason::BackOff`] it is only saved.
+    /// Commits everything outside open steps. At [`CommitReason::BackOff`] it is only saved.
     ///
     /// # Errors
-    /// What ends the activation: a changed read, leave to leave, a store that cannot take it.
+    /// A read conflict, a suspension or a store failure; each ends the activation.
     pub async fn commit(&mut self, point: CommitReason) -> wasmtime::Result<()> {
         let saves = matches!(point, CommitReason::BackOff { .. });
         let (effects, head) = if saves {
@@ -275,10 +306,10 @@ impl GuestState {
         if went == CommitOutcome::Suspend { Err(self.exit(ExitReason::Suspend).into()) } else { Ok(()) }
     }
 
-    /// Waits; where the guest knows that it is to end, no longer than its grace.
+    /// Waits, but a notified guest waits no longer than its grace period.
     ///
     /// # Errors
-    /// As [`GuestState::commit`]; the end of its grace.
+    /// As [`GuestState::commit`], or if the grace period is over.
     pub async fn wait(&mut self, mut wait: Wait) -> wasmtime::Result<()> {
         if let Some(told) = self.history.told {
             let over = told.at.plus_millis(crate::guest::GRACE_WAITS);
@@ -290,7 +321,8 @@ impl GuestState {
         self.commit(CommitReason::Wait(wait)).await
     }
 
-    /// The commit point before a request that may do something. Where everything took hold and is saved already, nothing is written.
+    /// Commits before a request that can have side effects. Writes nothing if everything is already
+    /// committed and saved.
     ///
     /// # Errors
     /// As [`GuestState::commit`].
@@ -303,10 +335,10 @@ impl GuestState {
         self.commit(CommitReason::Leaving).await
     }
 
-    /// Saves what was recorded since the last time, where anything was.
+    /// Saves the entries and log lines recorded since the last save, if any.
     ///
     /// # Errors
-    /// Where it cannot be written at all.
+    /// If the replay snapshot cannot be encoded.
     pub async fn save(&mut self) -> wasmtime::Result<()> {
         if let Some((sink, stretched)) = self.take_unsaved()?
             && !sink.save(stretched).await
@@ -316,15 +348,15 @@ impl GuestState {
         Ok(())
     }
 
-    /// Whether it is time to save.
+    /// Whether a save is due.
     pub fn is_save_due(&self) -> bool {
         self.history.is_save_due(self.outside.save_entries)
     }
 
-    /// What there is to save, and whom to give it to.
+    /// Takes what is not yet saved, with the channel that saves it.
     ///
     /// # Errors
-    /// Where it cannot be written at all.
+    /// If the replay snapshot cannot be encoded.
     pub fn take_unsaved(&mut self) -> wasmtime::Result<Option<(Arc<dyn RunChannel>, PendingCommit)>> {
         let lines = self.log.take_unsaved();
         if !self.history.live || self.export == Export::Health || !(lines || self.history.is_unsaved()) {
@@ -353,12 +385,12 @@ impl GuestState {
         }
     }
 
-    /// What stands beside the journal while the stretch is open.
+    /// Encodes the replay snapshot for the open transaction.
     pub fn open_head(&self) -> wasmtime::Result<Option<Bytes>> {
         self.head(self.stretch.clone(), self.history.marks)
     }
 
-    /// What stands beside the journal, where the stretch is this.
+    /// Encodes the replay snapshot for `stretch` and `marks`.
     pub fn head(&self, stretch: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
         let (next_line, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
@@ -371,27 +403,27 @@ impl GuestState {
             http_calls,
             http_bytes,
             told: self.history.told,
-            // Marks that are all at the end say nothing.
+            // Marks that are all at the end carry no information.
             open: (!stretch.is_blank() || marks != RollbackMarks::at(self.history.mark()))
                 .then_some(OpenTransaction { stretch, marks }),
         };
         head.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
     }
 
-    /// From here on a retry keeps all that there is.
+    /// Makes a retry keep everything up to here.
     pub fn keep(&mut self) {
         self.stretch.savepoint();
         self.history.marks.kept = self.history.mark();
     }
 
-    /// From here on a changed read does nothing again that came before.
+    /// Moves the start of the transaction here, so that a read conflict redoes nothing earlier.
     pub fn begin_here(&mut self) {
         self.stretch.begin_here();
         self.history.begin_here(Some(self.history.marks.kept));
     }
 }
 
-/// What the call answers that tells the guest of its cancellation.
+/// The failure that notifies the guest of its cancellation.
 pub(crate) fn cancelled() -> Failure {
     Code::Cancelled.failure("the run is being cancelled: clean up and return")
 }

@@ -1,8 +1,8 @@
-//! What one activation knows of its past: the journal that it replays and then writes, and what is saved beside it.
+//! The replay state of one activation: the journal, and the replay snapshot stored with it.
 //!
-//! The journal holds what the host answered. Its *head* holds what answers alone do not bring back: the effects that have not taken hold
-//! and belong to no entry, and a few counts. Here is neither what is recorded of which call (`host/`) nor how it is
-//! committed ([`crate::journaled`]).
+//! The journal holds the host's answers. The replay snapshot (`head` in the code) holds what the
+//! answers cannot restore: uncommitted effects that belong to no entry, and a few counts. Which
+//! call records what is in `host/`; how it is committed is in [`crate::replay`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,64 +20,66 @@ use crate::activation::NextAttempt;
 use crate::guest::random::RunRandom;
 use crate::transaction::Transaction;
 
-/// What an open stretch records is saved after so many bytes or milliseconds.
+/// Maximum size and age, in bytes and milliseconds, of unsaved entries of an open transaction.
 const SAVE_BYTES: usize = 1 << 20;
 const SAVE_MILLIS: u128 = 100;
 
-/// A point of the journal, with the number of steps that were open there.
+/// A position in the journal, with the number of steps that were open there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JournalMark {
     pub at: Position,
     pub depth: u32,
 }
 
-/// When the guest was told that it is to end.
+/// The moment at which the guest was notified of its cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CancelNotice {
-    /// The entry that says so, or the step's that it was in.
+    /// Position after the entry that records the notice, or after the entry of the step that
+    /// contained it.
     pub entry: Position,
-    /// What the generation had used by then.
+    /// Fuel that the generation had used by then.
     pub fuel: u64,
     pub at: Timestamp,
 }
 
-/// What stands beside the journal.
+/// What is stored with the journal to restore the replay state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReplaySnapshot {
-    /// The end of the journal that it belongs to.
+    /// The end of the journal that the snapshot belongs to.
     pub at: Position,
-    /// What the generation has used up, dropped attempts included.
+    /// Fuel used by the generation, dropped attempts included.
     pub fuel: u64,
-    /// The place that the next log line had at the last entry; none where lines that came later are written again all the same.
+    /// Sequence number of the next log line at the last entry; `None` if later lines are to be
+    /// written again.
     pub next_line: Option<u64>,
-    /// Bytes of log of this generation, and its HTTP.
+    /// Bytes logged, and HTTP calls and bytes, in this generation.
     pub log_bytes: u64,
     pub http_calls: u64,
     pub http_bytes: u64,
     pub told: Option<CancelNotice>,
-    /// The stretch and its marks, where it is not blank.
+    /// The open transaction and its marks, if there is anything in it.
     pub open: Option<OpenTransaction>,
 }
 
-/// What a retry keeps, and what a changed read does again.
+/// The positions that a retry and a redo roll back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RollbackMarks {
     /// A retry keeps everything up to here.
     pub kept: JournalMark,
-    /// The stretch begins here,
+    /// The transaction begins here, and a redo returns here.
     pub first: JournalMark,
-    /// and this was kept then.
+    /// The value of `kept` when the transaction began.
     pub first_kept: JournalMark,
 }
 
 impl RollbackMarks {
-    /// All at one point.
+    /// Returns marks that are all at one position.
     pub const fn at(mark: JournalMark) -> Self {
         Self { kept: mark, first: mark, first_kept: mark }
     }
 }
 
-/// A stretch that is not blank, or has open steps.
+/// A transaction that has effects, reads or open steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenTransaction {
     pub stretch: Transaction,
@@ -85,7 +87,7 @@ pub(crate) struct OpenTransaction {
 }
 
 impl ReplaySnapshot {
-    /// Reads what [`ReplaySnapshot::write`] wrote.
+    /// Decodes the output of [`ReplaySnapshot::write`].
     pub fn read(bytes: &[u8]) -> Result<Self, postcard::Error> {
         match bytes.split_first() {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest),
@@ -93,9 +95,9 @@ impl ReplaySnapshot {
         }
     }
 
-    /// As it is stored; none where there is nothing that the journal alone does not say.
+    /// Encodes the snapshot; `None` if it adds nothing to the journal.
     pub fn write(&self, recorded_fuel: u64) -> Result<Option<Bytes>, postcard::Error> {
-        // Where no line was written, the place of the next one says nothing.
+        // If no line was written, the number of the next line carries no information.
         let Self { at: _, fuel, next_line: _, log_bytes, http_calls, http_bytes, told, open } = self;
         let counts = *log_bytes | *http_calls | *http_bytes;
         if *fuel <= recorded_fuel && counts == 0 && told.is_none() && open.is_none() {
@@ -105,42 +107,42 @@ impl ReplaySnapshot {
     }
 }
 
-/// The format of a head.
+/// Version byte of an encoded replay snapshot.
 const FORMAT: u8 = 1;
 
-/// What is counted in one step, or in the run outside of all steps, so that each call has a name of its own that it has in
-/// every attempt and replay.
+/// Counters of one step, or of the run outside all steps. They give each call a name that is the
+/// same in every attempt and replay.
 pub(crate) struct NameCounters {
-    /// The step's number; 0 outside of all steps.
+    /// The step's number; 0 outside all steps.
     pub id: u32,
-    /// Where it is.
+    /// Hash of the step's path.
     pub path: Hash,
-    /// The attempt that is carried out; counts from 1.
+    /// Number of the current attempt, from 1.
     pub attempt: u32,
-    /// How it is tried again.
+    /// The retry policy of the step.
     pub retry: RetryPolicy,
-    /// Postings so far.
+    /// Number of postings.
     pub posts: u32,
-    /// Signals so far.
+    /// Number of signals.
     pub signals: u32,
-    /// Events so far.
+    /// Number of events.
     pub events: u32,
-    /// How often each request was sent.
+    /// Number of times that each request was sent.
     pub sent: HashMap<[u8; 32], u64>,
-    /// How often each start was made.
+    /// Number of times that each child was started.
     pub started: HashMap<Hash, u64>,
-    /// Its own randomness.
+    /// The frame's own random generator.
     pub random: RunRandom,
-    /// What was sent to which place in this attempt, and in the one before.
+    /// Requests sent in this attempt, and in the attempt before.
     pub places: Vec<SentRequest>,
     pub places_before: Vec<SentRequest>,
-    /// What the last answer said about the next attempt.
+    /// What the last answer says about the next attempt.
     pub next_attempt: NextAttempt,
-    /// Whether it undoes what was done before: the SDK's sagas name such steps `undo …`.
+    /// Whether the step compensates earlier work: the SDK's sagas name such steps `undo …`.
     pub undoes: bool,
 }
 
-/// A request that left a step: to which place, and what it was.
+/// A request sent inside a step: where it went, and the hash of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SentRequest {
     pub place: Hash,
@@ -148,7 +150,7 @@ pub(crate) struct SentRequest {
 }
 
 impl NameCounters {
-    /// What is counted outside of all steps.
+    /// Returns the counters outside all steps.
     pub fn root(seed: Seed, generation: u32, retry: RetryPolicy) -> Self {
         Self {
             id: 0,
@@ -168,13 +170,13 @@ impl NameCounters {
         }
     }
 
-    /// What is counted in a step.
+    /// Returns the counters of a step.
     pub fn step(seed: Seed, generation: u32, id: u32, path: Hash, attempt: u32, retry: RetryPolicy) -> Self {
         let random = RunRandom::of_step(seed, generation, path);
         Self { id, path, attempt, random, ..Self::root(seed, generation, retry) }
     }
 
-    /// Another attempt counts anew, so that it does the same under the same names.
+    /// Resets the counters for another attempt, so that it repeats its calls under the same names.
     pub fn again(&mut self, seed: Seed, generation: u32, attempt: u32) {
         let (before, undoes) = (std::mem::take(&mut self.places), self.undoes);
         *self = Self::step(seed, generation, self.id, self.path, attempt, self.retry);
@@ -182,42 +184,42 @@ impl NameCounters {
     }
 }
 
-/// What an activation ends with that is neither the guest's doing nor a failure.
+/// Why an activation ended if neither the guest nor a failure ended it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ExitReason {
-    /// A read has changed: the stretch is done again.
+    /// A read conflict: the transaction is redone.
     Retry,
-    /// It leaves memory while it waits.
+    /// The run leaves memory while it waits.
     Suspend,
-    /// It goes on as new, with this input.
+    /// The run continues as new with this input.
     ContinueAsNew(Bytes),
-    /// It does something else than is recorded.
+    /// The guest made a call that differs from the journal.
     Mismatch(Failure),
-    /// All that is recorded was replayed, and no more was asked for.
+    /// Only a replay was requested, and it is complete.
     Replayed,
 }
 
-/// The past of one activation.
+/// The replay state of one activation.
 pub(crate) struct ReplayState {
     pub journal: Journal,
-    /// Taken when the replay ends.
+    /// The stored replay snapshot, taken when the replay ends.
     pub head: Option<ReplaySnapshot>,
-    /// Whether all that is recorded was replayed.
+    /// Whether every recorded entry was replayed.
     pub live: bool,
-    /// Whether only replay was asked for.
+    /// Whether only a replay was requested.
     pub dry: bool,
-    /// The run, and each open step.
+    /// The run's own counters, then those of each open step.
     pub frames: Vec<NameCounters>,
     pub marks: RollbackMarks,
-    /// What the generation had used where the stretch begins.
+    /// Fuel used by the generation at the start of the transaction.
     pub first_fuel: u64,
-    /// What the generation had used at the last entry.
+    /// Fuel used by the generation at the last entry.
     pub entry_fuel: u64,
-    /// How often this activation has committed.
+    /// Number of commits in this activation.
     pub commits: u32,
     pub told: Option<CancelNotice>,
     pub exit: Option<ExitReason>,
-    /// Set where something that was handed out to be saved was not.
+    /// Set if a save that was handed out failed.
     pub lost: Arc<AtomicBool>,
     unsaved: UnsavedEntries,
     pub scratch: Vec<u8>,
@@ -231,7 +233,7 @@ struct UnsavedEntries {
 }
 
 impl ReplayState {
-    /// Of a run that has this journal and head.
+    /// Returns the replay state of a run with this journal and snapshot.
     pub fn new(mut journal: Journal, head: Option<ReplaySnapshot>, root: NameCounters) -> Self {
         journal.rewind();
         Self {
@@ -252,17 +254,17 @@ impl ReplayState {
         }
     }
 
-    /// How many steps are open.
+    /// Returns the number of open steps.
     pub fn depth(&self) -> u32 {
         u32::try_from(self.frames.len()).unwrap_or(u32::MAX).saturating_sub(1)
     }
 
-    /// Here.
+    /// Returns the current position and depth.
     pub fn mark(&self) -> JournalMark {
         JournalMark { at: self.journal.position(), depth: self.depth() }
     }
 
-    /// The stretch begins here; up to `kept`, or to here, a retry keeps everything.
+    /// Begins the transaction here. A retry keeps everything up to `kept`, or up to here.
     pub fn begin_here(&mut self, kept: Option<JournalMark>) {
         let first = self.mark();
         let kept = kept.unwrap_or(first);
@@ -270,31 +272,31 @@ impl ReplayState {
         self.first_fuel = self.entry_fuel;
     }
 
-    /// The counts of the innermost open step.
+    /// Returns the counters of the innermost open step.
     pub fn frame(&mut self) -> &mut NameCounters {
-        // There is always the run's own frame; `frames` is never emptied.
+        // The run's own frame is always present; `frames` is never emptied.
         let last = self.frames.len().saturating_sub(1);
         &mut self.frames[last]
     }
 
-    /// Something was recorded that is not saved yet.
+    /// Counts recorded entries that are not saved yet.
     pub fn unsaved(&mut self, entries: u32, bytes: usize) {
         self.unsaved.since.get_or_insert_with(Stopwatch::start);
         self.unsaved.entries += entries;
         self.unsaved.bytes += bytes;
     }
 
-    /// Everything is saved.
+    /// Resets the counts after a save.
     pub fn saved(&mut self) {
         self.unsaved = UnsavedEntries::default();
     }
 
-    /// Whether there is anything to save.
+    /// Whether anything is unsaved.
     pub fn is_unsaved(&self) -> bool {
         self.unsaved.since.is_some()
     }
 
-    /// Whether it is time to save.
+    /// Whether a save is due, given the maximum number of unsaved entries.
     pub fn is_save_due(&self, entries: u32) -> bool {
         let Some(since) = &self.unsaved.since else { return false };
         self.unsaved.entries >= entries
@@ -303,7 +305,7 @@ impl ReplayState {
     }
 }
 
-/// Hashes a request: its parts in order, each with its length.
+/// Hashes a request: its parts in order, each preceded by its length.
 pub(crate) fn hash(parts: &[&[u8]]) -> Hash {
     let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
     for part in parts {

@@ -1,4 +1,5 @@
-//! The layers of a stretch and what it has read: kept, dropped, merged and turned into what a commit takes.
+//! The layers and reads of a transaction: merging them, dropping them and converting them into
+//! effects of a commit.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +12,7 @@ use crate::activation::{Effects, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
 use crate::guest::metrics::MetricSamples;
 
-/// What was read since the last commit.
+/// Everything read since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReadSet {
     pub(super) keys: BTreeMap<String, Version>,
@@ -20,7 +21,7 @@ pub(super) struct ReadSet {
     pub(super) scanned_keys: usize,
 }
 
-/// A scan that was read.
+/// A scan with the versions that it returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ScanRead {
     pub(super) prefix: String,
@@ -36,20 +37,21 @@ pub(super) struct EffectLayer {
     pub(super) written: BTreeMap<String, Option<Blob>>,
     pub(super) written_bytes: usize,
     pub(super) postings: Vec<LedgerEntry>,
-    /// Their places by external id.
+    /// Indexes into `postings`, by external id.
     pub(super) posted: HashMap<String, usize>,
     pub(super) starts: Vec<StartRun>,
     pub(super) signals: Vec<SentSignal>,
     pub(super) events: Vec<SentEvent>,
     pub(super) taken: Vec<(String, u64)>,
     pub(super) cancels: Vec<RunId>,
-    /// Children whose end the run has learned, where it was no success.
+    /// Children whose unsuccessful end the run has observed.
     pub(super) observed: Vec<RunId>,
     pub(super) samples: MetricSamples,
-    /// Keys that the step has read and written, and external ids that it posts under, with what it saw before a commit in its middle.
+    /// Versions, seen before a commit inside the step, of keys that the step has read and written
+    /// and of external ids that it posts under.
     pub(super) held_keys: BTreeMap<String, Version>,
     pub(super) held_ids: BTreeMap<String, Version>,
-    /// Whether it holds a compare-and-set.
+    /// Whether the layer holds a compare-and-set.
     pub(super) claimed: bool,
 }
 
@@ -99,7 +101,8 @@ impl EffectLayer {
         self.claimed |= later.claimed;
     }
 
-    /// Before the reads are forgotten: what the step has read and written is looked at again when it takes hold.
+    /// Keeps the versions of keys and ids that the step has both read and written, before the reads
+    /// are cleared. They are checked again when the step's effects commit.
     pub(super) fn hold(&mut self, reads: &ReadSet) {
         let scanned: HashMap<&str, Version> = match self.written.is_empty() {
             true => HashMap::new(),

@@ -1,14 +1,36 @@
-//! What a run has read, written, posted, started and sent and nobody else can see yet: its buffered effects, laid over what
-//! the store has committed.
+//! A run's transaction: its uncommitted reads and effects, overlaid on what the store has
+//! committed.
 //!
-//! Effects lie in layers: what a retry of the run keeps, what came since, and one for each open step, which a failed
-//! attempt of the step drops. Reads have none: whatever becomes of an attempt, what it saw has led there.
+//! Effects are in layers: `kept` (what a retry of the run keeps), `since` (what came after) and one
+//! for each open step. A failed attempt of a step drops the layer of that step. Reads have no
+//! layers: a failed attempt also depends on what it read.
 //!
-//! A sample of a metric is no call that a journal holds. What was sampled before an entry lies in a layer as any effect does; what came since is
-//! sampled again by whoever goes on from that entry, and so is in no layer yet.
+//! A metric sample is not a journaled call. Samples taken before an entry belong to a layer, as any
+//! effect does. Samples taken after the last entry are in no layer, because a run that resumes from
+//! that entry takes them again.
 //!
-//! Invariants: a key that was written is answered from here and never from the store; all else that was read is in
-//! the reads with the version that was seen, and seen again at another version it makes the stretch void at once.
+//! # Example
+//! | call | `kept` | `since` | `steps` |
+//! | --- | --- | --- | --- |
+//! | write `a` | | `a` | |
+//! | open a step, write `b` | | `a` | `[b]` |
+//! | the attempt fails: [`Transaction::drop_attempt`] | | `a` | `[-]` |
+//! | write `b` again | | `a` | `[b]` |
+//! | close the step | | `a b` | |
+//! | [`Transaction::savepoint`] | `a b` | | |
+//! | write `c` | `a b` | `c` | |
+//!
+//! From the last row, a commit applies `a`, `b` and `c`. A failed attempt of the run commits `a`
+//! and `b` and drops `c`. A read conflict drops all three and redoes the transaction from `first`.
+//! If a commit point is inside an open step, the layers outside it take effect; the layer of the
+//! step stays, with the versions that it relies on (`held_keys`, `held_ids`).
+//!
+//! # Invariants
+//! - A read of a written key is answered from the innermost layer that holds it (open steps from
+//!   the inside out, then `since`, then `kept`) and never from the store.
+//! - Every other read is in `reads` with the version seen. If a key is seen at a second version,
+//!   the transaction is void at once.
+//! - A commit applies all layers outside open steps, or none.
 
 mod layer;
 
@@ -26,49 +48,48 @@ use crate::activation::{Effects, Metric, SentEvent, SentSignal, StartRun};
 use crate::blob::Blob;
 use crate::guest::metrics::MetricSamples;
 
-/// The effects of the present stretch.
+/// The reads and effects since the last commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     reads: ReadSet,
-    /// What a retry keeps,
+    /// Effects that a retry of the run keeps.
     kept: EffectLayer,
-    /// and what came since.
+    /// Effects since the last savepoint.
     since: EffectLayer,
-    /// One for each open step, the outermost first.
+    /// One layer for each open step, the outermost first.
     steps: Vec<EffectLayer>,
-    /// The open steps' layers as a retry keeps them.
+    /// The layers of the open steps as a retry keeps them.
     kept_steps: Vec<EffectLayer>,
-    /// All of that as it was when the stretch began, which need not be at a commit: the answer that opened it belongs to it.
+    /// The transaction as it was at its start. The start need not be at a commit: the answer that
+    /// opens a transaction belongs to it.
     first: Option<Box<Self>>,
-    /// What was sampled since the last entry of the journal: whoever goes on from there samples it again.
+    /// Samples since the last journal entry. A run that resumes from that entry takes them again.
     #[serde(skip)]
     pending: MetricSamples,
 }
 
-/// A stretch grew beyond its bounds.
+/// A transaction exceeded one of its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionLimit {
-    /// Too many keys.
     #[error("one run may read, write, post, start, send and publish {STRETCH_KEYS} things between two commits")]
     Keys,
-    /// Too many bytes.
     #[error("one run may write {STRETCH_WRITE_BYTES} bytes of state between two commits")]
     Bytes,
 }
 
-/// What was read has been changed by another run meanwhile.
+/// Another run has changed something that this transaction read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadConflict;
 
-/// Names with what was seen of them.
+/// Names with the versions seen.
 pub(crate) type SeenPages = Vec<(String, Version)>;
 
 /// A page of a scan as the guest sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeenPage {
-    /// Keys and values, in order of the keys' bytes.
+    /// Keys and values, sorted by the bytes of the keys.
     pub entries: Vec<(String, Bytes)>,
-    /// Where to go on.
+    /// The key after which the next page begins, if there is one.
     pub next: Option<String>,
 }
 
@@ -81,18 +102,18 @@ impl Transaction {
         self.steps.last_mut().unwrap_or(&mut self.since)
     }
 
-    /// The run's own value of a key: outer none where it has not written it.
+    /// Returns the run's uncommitted value: `None` if not written, `Some(None)` if deleted.
     pub fn own(&self, key: &str) -> Option<Option<Bytes>> {
         let own = self.layers().rev().find_map(|layer| layer.written.get(key))?;
         Some(own.as_ref().map(|value| value.0.clone()))
     }
 
-    /// Notes that a key was read from the store.
+    /// Notes the version of a key that was read from the store.
     pub fn note_read(&mut self, key: &str, seen: &VersionedValue) -> Result<(), ReadConflict> {
         note(&mut self.reads.keys, key, seen.version)
     }
 
-    /// Whether one more thing may be touched.
+    /// Checks that one more key or effect fits into the transaction.
     pub fn has_room(&self) -> Result<(), TransactionLimit> {
         let reads = self.reads.keys.len() + self.reads.scanned_keys;
         if reads + self.layers().map(EffectLayer::things).sum::<usize>() < STRETCH_KEYS {
@@ -102,7 +123,7 @@ impl Transaction {
         }
     }
 
-    /// Writes a key, or deletes it.
+    /// Writes or deletes a key.
     pub fn write(&mut self, key: String, value: Option<Bytes>) -> Result<(), TransactionLimit> {
         let value = value.map(Blob);
         let old = self.top().written.get(&key).map_or(0, |value| size(&key, value));
@@ -126,15 +147,15 @@ impl Transaction {
         }
     }
 
-    /// Whether an open step holds a compare-and-set that nobody else can see yet.
+    /// Whether an open step holds an uncommitted compare-and-set.
     pub fn has_claim_in_step(&self) -> bool {
         self.steps.iter().any(|step| step.claimed)
     }
 
-    /// Lays the run's own writes over a page that the store gave, and notes what was seen.
+    /// Overlays the run's own writes on a page from the store, and notes what was seen.
     ///
-    /// The page covers all keys from `after` to its last one, or to the end of the prefix where there are no more; only
-    /// own writes in that range belong to it.
+    /// The page covers all keys from `after` to its last key, or to the end of the prefix if there
+    /// are no more. Only own writes in that range belong to it.
     pub fn overlay(&mut self, request: ScanRequest, page: ScanPage) -> SeenPage {
         let covered_to = if page.more { page.entries.last().map(|(key, ..)| key.clone()) } else { None };
         let mut merged: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
@@ -173,76 +194,72 @@ impl Transaction {
         SeenPage { entries, next }
     }
 
-    /// The run's own posting under an external id.
+    /// Returns the run's own posting under an external id.
     pub fn own_posting(&self, external_id: &str) -> Option<&LedgerEntry> {
         self.layers().find_map(|layer| layer.postings.get(*layer.posted.get(external_id)?))
     }
 
-    /// Notes what is known under an external id.
+    /// Notes the version seen of an external id.
     pub fn note_external_id(&mut self, external_id: &str, seen: &ExternalId) -> Result<(), ReadConflict> {
         note(&mut self.reads.ids, external_id, seen.version)
     }
 
-    /// Adds a posting.
     pub fn post(&mut self, entry: LedgerEntry) {
         let top = self.top();
         top.posted.insert(entry.external_id.clone(), top.postings.len());
         top.postings.push(entry);
     }
 
-    /// Adds a run to start.
     pub fn start(&mut self, run: StartRun) {
         self.top().starts.push(run);
     }
 
-    /// The runs that this stretch starts.
+    /// Returns the runs that this transaction starts.
     pub fn starts(&self) -> impl Iterator<Item = &StartRun> {
         self.layers().flat_map(|layer| &layer.starts)
     }
 
-    /// The topics that this stretch publishes to.
+    /// Returns the topics that this transaction publishes to.
     pub fn topics(&self) -> BTreeSet<&Topic> {
         self.layers().flat_map(|layer| &layer.events).map(|event| &event.topic).collect()
     }
 
-    /// The run of that id, where this stretch starts it.
+    /// Returns the run with this id if this transaction starts it.
     pub fn starting(&self, id: RunId) -> Option<&StartRun> {
         self.layers().find_map(|layer| layer.starts.iter().find(|start| start.id == id))
     }
 
-    /// The run of that deployment and key, where this stretch starts it.
+    /// Returns the run with this deployment and key if this transaction starts it.
     pub fn starting_with(&self, deployment: &str, key: &str) -> Option<&StartRun> {
         let mut starts = self.layers().flat_map(|layer| &layer.starts);
         starts.find(|start| start.key == key && start.deployment.as_str() == deployment)
     }
 
-    /// Adds a signal to send.
     pub fn signal(&mut self, signal: SentSignal) {
         self.top().signals.push(signal);
     }
 
-    /// Adds an event to publish.
     pub fn publish(&mut self, event: SentEvent) {
         self.top().events.push(event);
     }
 
-    /// Whether this stretch publishes to a topic already.
+    /// Whether this transaction already publishes to a topic.
     pub fn publishes_to(&self, topic: &Topic) -> bool {
         self.layers().any(|layer| layer.events.iter().any(|event| event.topic == *topic))
     }
 
-    /// Asks a run to end.
+    /// Adds a cancellation request for another run.
     pub fn cancel(&mut self, run: RunId) {
         self.top().cancels.push(run);
     }
 
-    /// Adds a sample of the guest's own metrics. It belongs to the stretch from the next entry of the journal on, behind which no
-    /// replay samples it again.
+    /// Adds a sample of the guest's own metrics. It joins the transaction at the next journal
+    /// entry, after which no replay takes it again.
     pub fn sample(&mut self, metric: Metric) {
         self.pending.add(metric);
     }
 
-    /// An entry of the journal follows what was sampled, or the end.
+    /// Moves pending samples into a layer, at a journal entry or at the end.
     pub fn entry(&mut self) {
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
@@ -255,17 +272,17 @@ impl Transaction {
         self.top().taken.push((name.to_owned(), place));
     }
 
-    /// The place of the signal that was taken last since what a retry keeps.
+    /// Returns the position of the last signal taken since the savepoint.
     pub fn last_taken(&self) -> Option<u64> {
         self.since.taken.last().map(|(_, place)| *place)
     }
 
-    /// The run has learned how one of its children ended.
+    /// Notes that the run has observed the end of a child.
     pub fn observe(&mut self, run: RunId) {
         self.top().observed.push(run);
     }
 
-    /// The last place of a signal of that name that was taken already.
+    /// Returns the highest position of a taken signal of that name.
     pub fn taken_to(&self, name: &str) -> Option<u64> {
         self.layers().flat_map(|layer| &layer.taken).filter(|(taken, _)| taken == name).map(|(_, place)| *place).max()
     }
@@ -282,20 +299,20 @@ impl Transaction {
 
     // --- steps ---
 
-    /// A step begins.
+    /// Opens a step.
     pub fn open(&mut self) {
         self.entry();
         self.steps.push(EffectLayer::default());
     }
 
-    /// So many steps are open.
+    /// Opens steps until `depth` steps are open.
     pub fn open_to(&mut self, depth: u32) {
         while self.steps.len() < depth as usize {
             self.open();
         }
     }
 
-    /// The innermost step's attempt failed: it leaves nothing. The step stays open.
+    /// Drops the effects of a failed attempt of the innermost step. The step stays open.
     pub fn drop_attempt(&mut self) {
         self.pending = MetricSamples::default();
         if let Some(step) = self.steps.last_mut() {
@@ -303,7 +320,8 @@ impl Transaction {
         }
     }
 
-    /// The innermost step ends: what it did goes to what encloses it, or to nobody where it gave up.
+    /// Closes the innermost step: its effects join the enclosing layer if `good`, else they are
+    /// dropped.
     pub fn close(&mut self, good: bool) {
         self.entry();
         let Some(step) = self.steps.pop() else { return };
@@ -312,7 +330,7 @@ impl Transaction {
             return;
         }
         if self.steps.is_empty() {
-            // From here on they are reads like any other.
+            // From here on they are ordinary reads.
             for (key, version) in &step.held_keys {
                 self.reads.keys.entry(key.clone()).or_insert(*version);
             }
@@ -330,7 +348,8 @@ impl Transaction {
         }
     }
 
-    /// What the innermost step must find as it was, if it is the outermost: keys and external ids.
+    /// Returns the keys and external ids that the innermost step relies on, if it is also the
+    /// outermost.
     pub fn held(&self) -> (SeenPages, SeenPages) {
         let list =
             |map: &BTreeMap<String, Version>| map.iter().map(|(name, version)| (name.clone(), *version)).collect();
@@ -340,21 +359,21 @@ impl Transaction {
         }
     }
 
-    // --- what is kept, and from where it is done again ---
+    // --- savepoints, commits and redo ---
 
-    /// From here on a retry keeps all that there is.
+    /// Makes a retry keep everything up to here.
     pub fn savepoint(&mut self) {
         let since = std::mem::take(&mut self.since);
         self.kept.merge(since);
         self.kept_steps.clone_from(&self.steps);
     }
 
-    /// A retry keeps the open steps as they are, where what it kept of them is gone.
+    /// Makes a retry keep the open steps as they are, after what it kept of them was dropped.
     pub fn keep_steps(&mut self) {
         self.kept_steps.clone_from(&self.steps);
     }
 
-    /// Doing the stretch again begins with all that is here.
+    /// Moves the start of the transaction here, so that a redo keeps everything before.
     pub fn begin_here(&mut self) {
         self.first = None;
         if !self.layers().all(EffectLayer::is_empty) || !self.steps.is_empty() {
@@ -363,7 +382,7 @@ impl Transaction {
         }
     }
 
-    /// Everything outside the open steps has taken hold: the next stretch begins.
+    /// Starts the next transaction, after everything outside the open steps was committed.
     pub fn committed(&mut self) {
         for step in &mut self.steps {
             step.hold(&self.reads);
@@ -375,29 +394,29 @@ impl Transaction {
         self.begin_here();
     }
 
-    /// What takes hold at a commit: everything outside the open steps.
+    /// Returns the effects of a commit: everything outside the open steps.
     pub fn effects(&self) -> Effects {
         Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept, &self.since]) }
     }
 
-    /// What a retry keeps takes hold, but all was read.
+    /// Returns the effects that a retry keeps, with all reads.
     pub fn kept_effects(&self) -> Effects {
         Effects { reads: self.reads.checks(), ..EffectLayer::effects([&self.kept]) }
     }
 
-    /// What is left where the attempt is tried again, after what is kept took hold: the open steps as they were.
+    /// Returns the transaction of the next attempt: the open steps as they were at the savepoint.
     pub fn after_retry(&self) -> Self {
         Self::of_steps(&self.kept_steps)
     }
 
-    /// What is left where the stretch is done again.
+    /// Returns the transaction to redo: its state at the start.
     pub fn after_redo(&self) -> Self {
         let mut first = self.first.as_deref().cloned().unwrap_or_default();
         first.begin_here();
         first
     }
 
-    /// What is left after a commit: [`Self::committed`] of it.
+    /// Returns the transaction after a commit, as [`Self::committed`] leaves it.
     pub fn after_commit(&self) -> Self {
         let mut steps = self.steps.clone();
         for step in &mut steps {
@@ -413,7 +432,7 @@ impl Transaction {
         stretch
     }
 
-    /// Whether there is nothing in it, nor an open step.
+    /// Whether the transaction has no reads, no effects and no open step.
     pub fn is_blank(&self) -> bool {
         self.is_empty() && self.steps.is_empty()
     }
@@ -429,7 +448,7 @@ mod tests {
         ScanRequest { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit }
     }
 
-    /// What a store that holds `committed` answers.
+    /// The page of a store that holds `committed`.
     fn page(committed: &BTreeMap<String, Bytes>, request: &ScanRequest) -> ScanPage {
         let all: Vec<_> = committed
             .iter()

@@ -1,8 +1,11 @@
-//! The code cache: one file a component, in a folder of the engine's own for each kind of code that engines make.
+//! The code cache: one file for each component, in a separate folder for each kind of code that
+//! engines produce.
 //!
-//! Loading code trusts it as the host itself, so each file has a seal beside it: an HMAC over what the code is for and all its bytes,
-//! with a key that is in the data folder and not in the cache. Code that was swapped, restored from elsewhere or damaged does
-//! not fit its seal, and is compiled again. A file comes whole or not at all (written beside, synced, renamed).
+//! Loaded code is trusted like the host itself, so each file has a seal: an HMAC over the kind, the
+//! component's digest and all bytes of the code, with a key that is in the data folder and not in
+//! the cache. Code that was swapped, restored from elsewhere or damaged does not match its seal,
+//! and is compiled again. A file appears whole or not at all: it is written under another name,
+//! synced and renamed.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -19,12 +22,12 @@ use wasmtime::component::Component;
 use crate::error::EngineError;
 use crate::sandbox::compatibility;
 
-/// The length of the key, in bytes.
+/// Size of the key, in bytes.
 const KEY_BYTES: usize = 32;
-/// Read at once.
+/// Size of one read, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Where compiled code lies.
+/// Stores compiled code.
 pub(crate) struct CodeCache {
     folder: PathBuf,
     kind: String,
@@ -33,11 +36,11 @@ pub(crate) struct CodeCache {
 }
 
 impl CodeCache {
-    /// Opens the cache below `root` for the code of `engine`, and removes the code that other engines left there. The key of its
-    /// seals is in the file `key`, and made if it is not there.
+    /// Opens the cache below `root` for the code of `engine`, and removes the code of other
+    /// engines. The key of its seals is in the file `key`, which is created if it does not exist.
     ///
     /// # Errors
-    /// Where the folder or the key cannot be made, or cannot be made private.
+    /// If the folder or the key cannot be created or made private.
     pub fn open(root: &Path, key: &Path, engine: &Engine) -> Result<Self, EngineError> {
         let io = |error| EngineError::Io { what: "the code cache", error };
         let key = read_key(key).map_err(|error| EngineError::Io { what: "the key of the code cache", error })?;
@@ -69,29 +72,30 @@ impl CodeCache {
         self.path(digest).is_file()
     }
 
-    /// A file to write code to.
+    /// Returns the path of a new file to write code to.
     pub fn scratch(&self) -> PathBuf {
         self.folder.join(format!("{}-{}.tmp", std::process::id(), self.next.fetch_add(1, Relaxed)))
     }
 
-    /// Takes a file that was written and synced as the code of a component, and seals it.
+    /// Seals a file that was written and synced, and stores it as the code of a component.
     pub fn keep(&self, scratch: &Path, digest: ComponentDigest) -> io::Result<()> {
         let seal = self.seal(scratch, digest)?;
-        // A crash between the two leaves code without its seal, which is compiled again.
+        // A crash between the two steps leaves a seal without its code; the component is then
+        // compiled again.
         fs::write(self.seal_path(digest), seal)?;
         fs::rename(scratch, self.path(digest))
     }
 
-    /// Forgets the code of a component.
+    /// Removes the code of a component.
     pub fn remove(&self, digest: ComponentDigest) {
         let _ = fs::remove_file(self.path(digest));
         let _ = fs::remove_file(self.seal_path(digest));
     }
 
-    /// Whether a component's code is what [`Self::keep`] took for it, every byte of it.
+    /// Whether every byte of a component's code is as [`Self::keep`] stored it.
     ///
     /// # Errors
-    /// Where there is no code, no seal, or either cannot be read.
+    /// If the code or the seal does not exist or cannot be read.
     pub fn is_sealed(&self, digest: ComponentDigest) -> io::Result<bool> {
         let seal = fs::read(self.seal_path(digest))?;
         Ok(self.seal(&self.path(digest), digest)?.as_slice() == seal)
@@ -100,15 +104,16 @@ impl CodeCache {
     /// Loads a component's code.
     ///
     /// # Errors
-    /// Where there is none, or it is not the code that was compiled here for that component.
+    /// If there is none, or it is not the code that was compiled here for that component.
     #[allow(unsafe_code, reason = "the one place where code is loaded")]
     pub fn load(&self, engine: &Engine, digest: ComponentDigest) -> wasmtime::Result<Component> {
         if !self.is_sealed(digest)? {
             return Err(wasmtime::Error::msg("the cached code is not what was compiled here for this component"));
         }
-        // SAFETY: the file was made by `Component::serialize` in a child process that runs this same program, and fits the
-        // seal that was made then for this component and this kind of engine. It lies in a folder that only the host's user
-        // can write, so nobody else changes it between the look and the load. wasmtime checks the kind once more.
+        // SAFETY: the file was made by `Component::serialize` in a child process that runs this
+        // same program, and it matches the seal that was made then for this component and this kind
+        // of engine. Its folder is writable only by the host's user, so no other user can change it
+        // between the check and the load. wasmtime checks the kind once more.
         unsafe { Component::deserialize_file(engine, self.path(digest)) }
     }
 
@@ -136,7 +141,7 @@ impl CodeCache {
     }
 }
 
-/// Reads the key, or makes one. With another key all code is compiled again.
+/// Reads or creates the key. With a new key all code is compiled again.
 fn read_key(path: &Path) -> io::Result<hmac::Key> {
     let key = match fs::read(path) {
         Ok(key) if key.len() == KEY_BYTES => key,

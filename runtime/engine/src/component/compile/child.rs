@@ -1,4 +1,4 @@
-//! The host's side of compiling: calls the child, bounds it, and says why it failed.
+//! The host's side of compiling: starts the child, limits it, and explains its failure.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,49 +18,49 @@ use crate::config::CompilerCommand;
 use crate::error::{ComponentProblem, ComponentRejection};
 use crate::guest::stack::SourceFrame;
 
-/// What is read of the child's words on standard error, in bytes.
+/// Maximum size of the child's standard error, in bytes.
 const WORDS_BYTES: u64 = 16 * 1024;
-/// The time on the clock that a child may take for each second of CPU time: it has the lowest priority.
+/// Maximum wall time of a child for each second of CPU time: it has the lowest priority.
 const WALL_PER_CPU: u32 = 10;
-/// How often the CPU time of a compilation that is not quick is read.
+/// Interval at which the CPU time of a quick compilation is checked.
 const LOOK: Duration = Duration::from_millis(250);
-/// The most CPU time that finding source lines may take, in seconds, and the most memory, in bytes.
+/// Maximum CPU time in seconds and memory in bytes for finding source lines.
 const LINES_SECONDS: u64 = 10;
 const LINES_BYTES: u64 = 1 << 30;
 
-/// Calls the child for everything that the bytes of a component are read for.
+/// Starts a child for every task that reads the bytes of a component.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     command: CompilerCommand,
-    /// Compilations that have just begun.
+    /// Slots for compilations that have just begun.
     quick: Semaphore,
-    /// Compilations that are no longer quick: they do not keep others waiting.
+    /// Slots for compilations that are no longer quick, so that they do not delay others.
     slow: Semaphore,
-    /// Children that inspect.
+    /// Slot for children that inspect.
     inspections: Semaphore,
-    /// Children that find source lines.
+    /// Slot for children that find source lines.
     lookups: Semaphore,
 }
 
-/// What the inspection of a component found.
+/// The result of a component's inspection.
 #[derive(Debug, Default)]
 pub(crate) struct InspectionReport {
     /// The schemas of its workflow, as JSON.
     pub schemas: Option<String>,
-    /// What its author should know.
+    /// Warnings for the component's author.
     pub warnings: Vec<String>,
 }
 
-/// Why a child did not do its work.
+/// Why a child failed.
 #[derive(Debug)]
 pub(crate) enum ChildError {
-    /// The component cannot run here, or the host could not look at it.
+    /// The component cannot run here, or the host could not inspect it.
     Refused(ComponentRejection),
-    /// The bytes are not those of the digest.
+    /// The bytes do not match the digest.
     Damaged(String),
 }
 
-/// What a child is called for.
+/// The task of a child.
 struct ChildTask<'a> {
     task: &'static str,
     component: &'a Path,
@@ -71,7 +71,7 @@ struct ChildTask<'a> {
 }
 
 impl Compiler {
-    /// With at most `jobs` compilations that have just begun at once, and as many that take long.
+    /// Returns a compiler with at most `jobs` quick and `jobs` slow concurrent compilations.
     pub fn new(command: CompilerCommand, jobs: usize) -> Self {
         let jobs = jobs.max(1);
         Self {
@@ -83,10 +83,10 @@ impl Compiler {
         }
     }
 
-    /// Compiles the component in `bytes_file` and leaves its code in the cache.
+    /// Compiles the component in `bytes_file` and stores its code in the cache.
     ///
     /// # Errors
-    /// With every problem of the component, or the host's own if the child could not be run.
+    /// Every problem of the component, or a failure of the host if the child could not run.
     pub async fn compile(
         &self,
         bytes_file: &Path,
@@ -102,8 +102,8 @@ impl Compiler {
         keep(order.end(&mut self.start(&order)?).await?, &scratch, digest, cache)
     }
 
-    /// Compiles among the quick until it has used the time of these, then among the slow if there is room; if not, it is ended without a
-    /// result, so that nobody waits for one that takes long.
+    /// Compiles in a quick slot until the quick CPU time is used, then in a slow slot if one is
+    /// free. Otherwise the compilation ends without a result, so that a long one delays no others.
     async fn compile_quickly(
         &self,
         bytes_file: &Path,
@@ -143,10 +143,10 @@ impl Compiler {
         ChildTask { task: "compile", component, digest, seconds, memory, rest: vec![scratch.0.clone().into()] }
     }
 
-    /// Inspects a component whose code is in the cache already.
+    /// Inspects a component whose code is already in the cache.
     ///
     /// # Errors
-    /// The host's own.
+    /// A failure of the host.
     pub async fn inspect(&self, bytes_file: &Path, digest: ComponentDigest) -> Result<InspectionReport, ChildError> {
         let _turn = self.inspections.acquire().await.map_err(closed)?;
         let CompilerCommand { seconds, memory, .. } = self.command;
@@ -157,7 +157,7 @@ impl Compiler {
     /// Finds the functions and source lines at `places` of a component, from its debug information.
     ///
     /// # Errors
-    /// `host/compile-limit` if that takes too much; the host's own.
+    /// `host/compile-limit` if it takes too much; a failure of the host.
     pub async fn lines(
         &self,
         bytes_file: &Path,
@@ -175,8 +175,8 @@ impl Compiler {
         }
     }
 
-    /// Starts a child. The system ends it with the thread that starts it, so that is one that lives as long as the host does: a
-    /// thread of its runtime.
+    /// Starts a child. The system ends the child with the thread that starts it, so that thread
+    /// must live as long as the host: a thread of its runtime.
     fn start(&self, order: &ChildTask<'_>) -> Result<Child, ChildError> {
         let ChildTask { task, component, digest, seconds, memory, rest } = order;
         Command::new(&self.command.program)
@@ -199,7 +199,7 @@ impl Compiler {
 }
 
 impl ChildTask<'_> {
-    /// Waits for the child that works on it.
+    /// Waits for the child that performs the task.
     async fn end(&self, child: &mut Child) -> Result<Report, ChildError> {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let work = async {
@@ -211,7 +211,7 @@ impl ChildTask<'_> {
             };
             let listen = async {
                 if let Some(stderr) = stderr {
-                    // What is beyond goes nowhere: the pipe closes here.
+                    // The rest is dropped: the pipe closes here.
                     let _ = stderr.take(WORDS_BYTES).read_to_end(&mut words).await;
                 }
             };
@@ -244,7 +244,8 @@ impl ChildTask<'_> {
             (Some(code), _) if code == i32::from(EXIT_FAILED) => problem(Code::CompileFailed),
             (Some(code), _) if code == i32::from(EXIT_IO) => Err(by_host(&format!("the compiler: {last}"))),
             (Some(code), _) if code == i32::from(EXIT_DAMAGED) => Err(ChildError::Damaged(last)),
-            // Killed: by its CPU limit, by the machine for want of memory, or by its own overflow.
+            // Killed: by its CPU limit, by the machine for lack of memory, or by its own stack
+            // overflow.
             (None, Some(_)) => Err(self.too_much()),
             (code, _) => Err(by_host(&format!("the compiler ended with {code:?}: {last}"))),
         }
@@ -263,7 +264,7 @@ impl ChildTask<'_> {
     }
 }
 
-/// A file that a child writes to; gone with this, unless it was renamed.
+/// A file that a child writes to; removed on drop, unless it was renamed.
 struct ScratchFile(PathBuf);
 
 impl Drop for ScratchFile {
@@ -291,14 +292,14 @@ fn inspected(report: Report) -> Result<InspectionReport, ChildError> {
     }
 }
 
-/// The CPU time that a process has used, where the system shows it.
+/// Returns the CPU time of a process, if the system reports it.
 fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it may hold anything; after it, user and system time are the 12th and 13th.
+    // The name before it can contain anything; after it, user and system time are fields 12 and 13.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
     let ticks = fields.next()? + fields.next()?;
-    // Linux counts hundredths of a second there on every machine.
+    // Linux reports hundredths of a second here on every machine.
     Some(Duration::from_millis(ticks.saturating_mul(10)))
 }
 

@@ -1,23 +1,26 @@
-//! What the child process may still do once it has opened its files: compute, allocate, write what is open, and end.
+//! Confines the child process once it has opened its files: it may compute, allocate, write to open
+//! files, and end.
 //!
-//! Limits hold on every Unix. On Linux the child also ends with the host, and a seccomp filter refuses every other system call
-//! with `EPERM`: a component that found a hole in the compiler would find no files, no network and no processes behind it.
+//! Limits apply on every Unix. On Linux the child also ends with the host, and a seccomp filter
+//! refuses every other system call with `EPERM`: a component that exploits the compiler reaches no
+//! files, network or processes.
 
 use rustix::process::{Resource, Rlimit, getppid, setpriority_process, setrlimit};
 
 use crate::threads::sched;
 
-/// The lowest priority: uploads must not be felt.
+/// The lowest priority, so that uploads do not slow runs down.
 const NICE: i32 = 19;
-/// The largest file that the child may write, in bytes.
+/// Maximum size of a file that the child writes, in bytes.
 const FILE_BYTES: u64 = 1 << 30;
-/// Files that the child may have open.
+/// Maximum number of open files of the child.
 const FILES: u64 = 64;
 
-/// Limits the process: `seconds` of CPU time and `memory` bytes of address space. `host` is the process that started it.
+/// Limits the process to `seconds` of CPU time and `memory` bytes of address space. `host` is the
+/// process that started it.
 ///
 /// # Errors
-/// Where the system refuses a limit, or the host has ended.
+/// If the system refuses a limit, or the host has ended.
 pub(crate) fn limit(seconds: u64, memory: u64, host: u32) -> Result<(), String> {
     let limit = |resource, value| {
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
@@ -34,15 +37,15 @@ pub(crate) fn limit(seconds: u64, memory: u64, host: u32) -> Result<(), String> 
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(|error| format!("cannot be bound to the host's end: {error}"))?;
-    // The host may have ended before it was bound to it.
+    // The host may have ended before the death signal was set.
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get().unsigned_abs() != host) {
         return Err("the host has ended".to_owned());
     }
     Ok(())
 }
 
-/// From here on the thread may do nothing but compute, allocate, write to what is open, and end. Kernels without seccomp leave it
-/// at the limits.
+/// Restricts the thread to computing, allocating, writing to open files and ending. On a kernel
+/// without seccomp only the limits apply.
 #[cfg(target_os = "linux")]
 pub(crate) fn confine() -> Result<(), seccompiler::Error> {
     use seccompiler::{SeccompAction, SeccompFilter, TargetArch};
@@ -64,7 +67,8 @@ pub(crate) fn confine() -> Result<(), std::convert::Infallible> {
     Ok(())
 }
 
-/// The system calls of allocators, locks, standard output, an open file, signals and the process's own end.
+/// The system calls of allocators, locks, standard output, an open file, signals and the end of the
+/// process.
 #[cfg(target_os = "linux")]
 const ALLOWED: [i64; 31] = [
     libc::SYS_brk,

@@ -1,4 +1,4 @@
-//! What the fuzzer calls: the reader of an uploaded component.
+//! Entry point of the fuzzer: the reader of an uploaded component.
 
 use wasmparser::{Parser, Validator};
 

@@ -1,31 +1,34 @@
-//! Reads what a component carries besides its code. Only the child process does that: what a component's author wrote is never
-//! parsed in the host.
+//! Reads the parts of a component that are not code. Only the child process does so: the host never
+//! parses what a component's author wrote.
 
 use std::ops::Range;
 
 use tidemill_core::schema::{SECTION, SECTION_BYTES, read_section};
 use wasmparser::{ComponentImportSectionReader, KnownCustom, Name, NameSectionReader, Parser, Payload};
 
-/// The longest function name that is kept, in bytes. A trap copies the names of its frames in the host.
+/// Maximum size of a function name that is kept, in bytes. A trap copies the names of its frames in
+/// the host.
 const NAME_BYTES: usize = 4096;
-/// Programs that a `producers` section names and that make a component of JavaScript with a snapshot of its heap.
+/// Programs in a `producers` section that make a component of JavaScript with a snapshot of its
+/// heap.
 const JAVASCRIPT: [&str; 4] = ["javascript", "componentize", "starlingmonkey", "quickjs"];
 
-/// What a component carries.
+/// The content of a component.
 #[derive(Debug, Default)]
 pub(crate) struct Inspection {
     /// The schemas of its workflow, as JSON.
     pub schemas: Option<String>,
-    /// What its author should know.
+    /// Warnings for the component's author.
     pub warnings: Vec<String>,
-    /// Custom sections that the compiler must not see: where their names begin, and where their data is.
+    /// Custom sections that the compiler must not see: the positions of their names, and the ranges
+    /// of their data.
     hidden: Vec<(usize, Range<usize>)>,
     /// The bodies of its functions.
     bodies: Vec<Range<usize>>,
 }
 
 impl Inspection {
-    /// Inspects a component as far as it can be parsed. The compiler reports what cannot.
+    /// Inspects a component as far as it can be parsed. The compiler reports the rest.
     pub fn of(component: &[u8]) -> Self {
         let mut found = Self::default();
         let (mut depth, mut schemas, mut javascript) = (0_usize, None, false);
@@ -72,7 +75,7 @@ impl Inspection {
         found
     }
 
-    /// Blanks debug information and overlong names where they are, so that the place of everything else stays.
+    /// Blanks debug information and overlong names in place, so that nothing else moves.
     pub fn hide(&self, component: &mut [u8]) {
         for (name, data) in &self.hidden {
             if let Some(first) = component.get_mut(*name) {
@@ -84,14 +87,16 @@ impl Inspection {
         }
     }
 
-    /// The component with bodies that do nothing but trap: it has the same imports and exports, and compiles in no time.
+    /// Returns the component with bodies that only trap: it has the same imports and exports, and
+    /// compiles quickly.
     pub fn hollow(&self, component: &[u8]) -> Vec<u8> {
         const UNREACHABLE: u8 = 0x00;
         const NOP: u8 = 0x01;
         const END: u8 = 0x0b;
         let mut hollow = component.to_vec();
         for body in &self.bodies {
-            // No locals, `unreachable`, and as many `nop` as fill the place; the shortest body is no locals and `end`.
+            // No locals, `unreachable`, and `nop` in the rest; the shortest body is no locals and
+            // `end`.
             if let Some([locals, first, rest @ .., last]) = hollow.get_mut(body.clone()) {
                 (*locals, *first, *last) = (0, UNREACHABLE, END);
                 rest.fill(NOP);
@@ -101,7 +106,7 @@ impl Inspection {
     }
 }
 
-/// Which of the interfaces that a JavaScript runtime needs are imported.
+/// Which interfaces of a JavaScript runtime are imported.
 #[derive(Debug, Default)]
 struct Imports {
     clock: bool,
@@ -116,7 +121,8 @@ impl Imports {
         }
     }
 
-    /// What a snapshot has frozen because the component cannot ask for it any more.
+    /// Returns a warning for each value that the snapshot has frozen because its interface is not
+    /// imported.
     fn frozen(&self) -> impl Iterator<Item = String> + use<> {
         let clock = (!self.clock).then_some(
             "the component is JavaScript and does not import `wasi:clocks/wall-clock`: `Date` shows the time at which it was \

@@ -1,22 +1,23 @@
-//! Finds the source lines of places in a component, from its debug information. Only the child process does that: a megabyte of
-//! debug information can describe a tree that fills any memory.
+//! Finds source lines in the debug information of a component. Only the child process does so: a
+//! megabyte of debug information can describe a tree that fills any memory.
 
 use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
 use wasmparser::{Parser, Payload};
 
 use crate::guest::stack::{SourceFrame, bounded_text, demangled};
 
-/// The functions of one place that are shown, the inlined ones first.
+/// Maximum number of functions for one offset, the inlined ones first.
 const FRAMES: usize = 20;
 
-/// One core module of a component: where its code is, and its debug information.
+/// One core module of a component: the range of its code, and its debug information.
 #[derive(Default)]
 struct CoreModule<'a> {
     code: std::ops::Range<usize>,
     sections: Vec<(&'a str, &'a [u8])>,
 }
 
-/// The functions at each of `places`, which are offsets in the component's bytes. A place without debug information has none.
+/// Returns the functions at each of `places`, which are offsets in the component's bytes. An offset
+/// without debug information has none.
 pub(crate) fn find(component: &[u8], places: &[u64]) -> Vec<Vec<SourceFrame>> {
     let modules = modules(component);
     let mut found: Vec<Vec<SourceFrame>> = places.iter().map(|_| Vec::new()).collect();
@@ -33,7 +34,7 @@ pub(crate) fn find(component: &[u8], places: &[u64]) -> Vec<Vec<SourceFrame>> {
         let dwarf = sections.borrow(|data| EndianSlice::new(data, LittleEndian));
         let Ok(context) = addr2line::Context::from_dwarf(dwarf) else { continue };
         for (place, frames) in places.iter().zip(&mut found).filter(|(place, _)| within(**place)) {
-            // The addresses of WebAssembly's debug information count from the beginning of the code section.
+            // Addresses in WebAssembly's debug information are relative to the code section.
             let address = place.saturating_sub(module.code.start as u64);
             let Ok(mut at) = context.find_frames(address).skip_all_loads() else { continue };
             while let Ok(Some(frame)) = at.next() {
@@ -55,7 +56,7 @@ pub(crate) fn find(component: &[u8], places: &[u64]) -> Vec<Vec<SourceFrame>> {
 
 fn modules(component: &[u8]) -> Vec<CoreModule<'_>> {
     let mut done = Vec::new();
-    // A component ends inside another where its parent goes on; modules hold neither.
+    // A nested component ends where its parent continues; modules contain neither.
     let mut open = CoreModule::default();
     for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
         match payload {

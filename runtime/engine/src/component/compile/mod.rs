@@ -1,5 +1,6 @@
-//! From bytes to code: compiled in a child process, kept in a cache, loaded from there. The host itself never parses a component, so one
-//! that makes the compiler or a parser explode is a refused upload and nothing more.
+//! From bytes to code: compiled in a child process, stored in a cache, loaded from there. The host
+//! itself never parses a component, so a component that crashes the compiler or a parser is only a
+//! refused upload.
 
 mod cache;
 mod child;

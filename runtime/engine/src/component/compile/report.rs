@@ -1,4 +1,4 @@
-//! What the child process answers on its standard output: one JSON value.
+//! The child's answer on its standard output: one JSON value.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::Code;
@@ -6,27 +6,28 @@ use tidemill_core::Code;
 use crate::error::{ComponentProblem, ComponentRejection};
 use crate::guest::stack::SourceFrame;
 
-/// The longest answer, in bytes: a hundred problems, a component's schemas, or the lines of a failure's stack.
+/// Maximum size of an answer, in bytes: a hundred problems, a component's schemas, or the lines of
+/// a failure's stack.
 pub(crate) const REPORT_BYTES: u64 = 1 << 20;
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Report {
-    /// It was inspected, and compiled where that was asked for.
+    /// The component was inspected, and compiled if requested.
     Admitted {
         /// The schemas of its workflow.
         schemas: Option<String>,
-        /// What its author should know.
+        /// Warnings for the component's author.
         warnings: Vec<String>,
     },
-    /// It cannot run here.
+    /// The component cannot run here.
     Refused(Vec<Reason>),
-    /// The functions at each of the places that were asked for, innermost first.
+    /// The functions at each of the requested offsets, innermost first.
     Lines(Vec<Vec<SourceFrame>>),
 }
 
-/// A [`ComponentProblem`].
+/// A [`ComponentProblem`] in JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reason {
     code: String,
@@ -40,7 +41,7 @@ impl From<ComponentProblem> for Reason {
     }
 }
 
-/// The refusal that a report describes.
+/// Converts reasons into the rejection that they describe.
 pub(crate) fn refusal(reasons: Vec<Reason>) -> ComponentRejection {
     let problems = reasons
         .into_iter()

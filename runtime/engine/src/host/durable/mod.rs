@@ -1,5 +1,5 @@
-//! `tidemill:guest/durable`: steps, other runs, signals, waiting, and what people see of a run meanwhile. A note holds 1 KiB, a
-//! status 64 KiB.
+//! `tidemill:guest/durable`: steps, other runs, signals, waits, progress and status. A note holds 1
+//! KiB, a status 64 KiB.
 
 mod runs;
 mod steps;
@@ -17,11 +17,11 @@ use crate::guest::GuestState;
 use crate::guest::trap::GuestStop;
 use crate::replay::state::{ExitReason, hash};
 
-/// The longest note, in bytes; what is longer is cut.
+/// Maximum size of a note in bytes; a longer note is cut.
 const NOTE_BYTES: usize = 1024;
-/// The longest name of a signal, in bytes.
+/// Maximum size of a signal's name, in bytes.
 const SIGNAL_NAME_BYTES: usize = 255;
-/// The longest status, in bytes.
+/// Maximum size of a status, in bytes.
 const STATUS_BYTES: usize = 64 * 1024;
 
 pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
@@ -61,7 +61,7 @@ fn set_status(guest: &mut GuestState, (status,): (String,)) -> wasmtime::Result<
     Ok(())
 }
 
-/// Ends the activation, unless it is refused.
+/// Ends the activation to continue as new, unless the call is refused.
 fn continue_as_new(guest: &mut GuestState, (input,): (String,)) -> wasmtime::Result<Failure> {
     let allowed = guest
         .check_cancelled()
@@ -82,7 +82,7 @@ fn continue_as_new(guest: &mut GuestState, (input,): (String,)) -> wasmtime::Res
     Err(guest.exit(ExitReason::ContinueAsNew(input.into())).into())
 }
 
-/// A step is work, not waiting.
+/// Fails inside a step: a step is work, not waiting.
 fn not_in_step(guest: &GuestState, call: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.depth() == 0 {
         return Ok(());
@@ -90,7 +90,8 @@ fn not_in_step(guest: &GuestState, call: &str) -> Result<(), tidemill_core::Fail
     Err(Code::WaitInStep.failure(format!("`{call}` is refused inside a step: a step is work, not waiting")))
 }
 
-/// After a cancellation was told, nothing new is started. What that refuses is recorded: replay may pass over the step in which it was told.
+/// Fails if the guest is notified of its cancellation: it starts nothing new. The refusal is
+/// recorded, because replay may skip the step in which the notice was given.
 fn nothing_new(guest: &GuestState, what: &str) -> Result<(), tidemill_core::Failure> {
     if guest.history.told.is_none() {
         return Ok(());
@@ -102,8 +103,8 @@ fn bad<T>(message: impl Into<String>) -> Result<T, tidemill_core::Failure> {
     Err(Code::BadArgument.failure(message))
 }
 
-/// Refuses what is not the text of one JSON value that every reader takes: of at most `most` bytes and 64 levels,
-/// without half of a surrogate pair and without a number that no 64-bit float holds.
+/// Rejects `text` unless it is one JSON value that every reader accepts: at most `most` bytes and
+/// 64 levels, no lone surrogate, and no number that exceeds a 64-bit float.
 pub(in crate::host) fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
     if text.len() > most {
         let message = format!("{what} holds {} bytes; it may hold {most}", text.len());

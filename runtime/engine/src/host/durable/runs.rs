@@ -1,7 +1,8 @@
-//! Other runs: starting, signalling and cancelling them. All of it takes hold with the stretch. A signal carries 64 KiB.
+//! Other runs: starting, signalling and cancelling them. All of it takes effect with the
+//! transaction. A signal carries 64 KiB.
 //!
-//! A run may start, signal and cancel runs of its own deployment and of those that are granted; signal and cancel its children,
-//! and signal and cancel its parent, whosever they are.
+//! A run may start, signal and cancel runs of its own deployment and of granted deployments. It may
+//! also signal and cancel its children and its parent, whatever their deployment.
 
 use std::sync::Arc;
 
@@ -20,9 +21,9 @@ use crate::guest::{GuestState, read};
 use crate::host::abi::{HostResult, answer};
 use crate::replay::state::hash;
 
-/// The longest idempotency key, in bytes.
+/// Maximum size of an idempotency key, in bytes.
 const KEY_BYTES: usize = 255;
-/// The most labels of a run, and the most bytes of one.
+/// Maximum number of labels of a run, and maximum size of one in bytes.
 const LABELS: usize = 16;
 const LABEL_BYTES: usize = 256;
 
@@ -55,7 +56,7 @@ pub(super) async fn start(
     answer(started.map(|id| id.to_string()))
 }
 
-/// A run that is asked for, in form.
+/// A validated request to start a run.
 struct ChildRequest {
     deployment: DeploymentName,
     input: String,
@@ -122,12 +123,12 @@ async fn start_now(
         .chain_update(request)
         .chain_update(nth.to_le_bytes())
         .finalize();
-    // A key of the host's own is that of a child, which is kept for as long as its parent has not ended.
+    // A key derived by the host belongs to a child, which is retained until its parent has ended.
     let own = options.idempotency_key.is_none();
     let key = options.idempotency_key.unwrap_or_else(|| {
         made.iter().take(16).fold(String::from("tidemill-"), |key, byte| format!("{key}{byte:02x}"))
     });
-    // A start that is repeated finds its run again.
+    // A repeated start returns the existing run.
     let found = |id: RunId, same: bool| {
         let other = || format!("`{key}` started a run of {deployment} with another input");
         if same { Ok(id) } else { Err(Code::IdempotencyMismatch.failure(other())) }
@@ -175,7 +176,8 @@ async fn start_now(
     Ok(Ok(id))
 }
 
-/// Checks that the parent and the queue have room for one run more, besides the runs that this stretch starts.
+/// Checks that the parent and the queue have room for one more run, besides the runs that this
+/// transaction starts.
 fn has_room(
     guest: &GuestState,
     deployment: &DeploymentName,
@@ -245,7 +247,7 @@ pub(super) async fn signal(
     answer(sent)
 }
 
-/// Asks a run to end.
+/// Requests the cancellation of a run.
 pub(super) async fn cancel(guest: &mut GuestState, run: Target) -> wasmtime::Result<HostResult<()>> {
     if let Err(failure) = guest.check_cancelled().and_then(|()| guest.not_in_health_check("durable.cancel")) {
         return answer(Err(failure));
@@ -264,11 +266,11 @@ pub(super) async fn cancel(guest: &mut GuestState, run: Target) -> wasmtime::Res
     answer(asked)
 }
 
-/// A run that this one may touch.
+/// A run that this one may signal or cancel.
 struct ReachableRun {
     id: RunId,
     ended: bool,
-    /// What it belongs to, in which revision.
+    /// Its deployment and revision.
     of: (DeploymentName, Revision),
 }
 
@@ -311,7 +313,7 @@ async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Resu
     let Some(found) = found else { return Ok(Err(none())) };
     let kin = found.trigger.parent == Some(guest.run.id) || guest.run.trigger.parent == Some(found.id);
     if !kin && may_touch(guest, &found.deployment).is_err() {
-        // Whose it is, only those learn that may touch it.
+        // Only runs with access learn the run's deployment.
         let message =
             "the deployment may not touch that run; add the run's deployment to `deployments` under `[grants]`";
         return Ok(Err(Code::NotGranted.failure(message)));
@@ -319,7 +321,7 @@ async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Resu
     Ok(Ok(ReachableRun { id: found.id, ended: found.state.has_ended(), of: (found.deployment, found.revision) }))
 }
 
-/// The run that asks. In its first stretch the store may not know it yet.
+/// Returns the calling run. The store may not know it yet during its first transaction.
 fn itself(guest: &GuestState) -> ReachableRun {
     ReachableRun { id: guest.run.id, ended: false, of: (guest.run.deployment.clone(), guest.run.revision) }
 }

@@ -1,5 +1,5 @@
-//! Steps: what is retried and remembered as a whole. A name holds 1 to 255 bytes, 64 steps may be open in one another, a result holds
-//! 4 MiB.
+//! Steps: units of work that are retried and remembered as a whole. A name holds 1 to 255 bytes, a
+//! result 4 MiB, and at most 64 steps are nested.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::host::abi::{HostResult, answer};
 use crate::replay::cancelled;
 use crate::replay::state::{JournalMark, NameCounters, hash};
 
-/// The longest name, in bytes.
+/// Maximum size of a name, in bytes.
 const NAME_BYTES: usize = 255;
-/// Steps that may be open in one another.
+/// Maximum number of nested steps.
 const DEPTH: u32 = 64;
-/// A wait before the next attempt that is no longer is waited in memory.
+/// Maximum delay before the next attempt that is waited in memory, in milliseconds.
 const IN_MEMORY: u64 = 2_000;
-/// What the name of a step begins with that undoes another, as the SDK's sagas name them.
+/// Prefix of the name of a compensating step, as the SDK's sagas name them.
 const UNDO: &str = "undo ";
-/// Attempts that an open circuit refused are begun again at moments up to so many milliseconds apart.
+/// Maximum jitter before attempts that an open circuit refused are repeated, in milliseconds.
 const APART_MILLIS: u64 = 5_000;
 
-/// Begins a step, goes on with it, or answers how it ended before.
+/// Begins a step, resumes it, or returns its recorded result.
 pub(super) async fn begin(
     guest: &mut GuestState,
     name: String,
@@ -67,7 +67,7 @@ pub(super) async fn begin(
             begun(id, attempt)
         }
         StepReplay::New { id } => {
-            // A run that only looks whether it can go on has come to something new.
+            // A dry run has reached a new call.
             guest.go_live()?;
             let (at, fuel) = guest.moment();
             guest.history.journal.open_step(id, 1, at, fuel);
@@ -80,7 +80,7 @@ pub(super) async fn begin(
     }
 }
 
-/// Ends the innermost open step; or has it carried out again.
+/// Ends the innermost open step, or begins its next attempt.
 pub(super) async fn end(
     guest: &mut GuestState,
     id: u32,
@@ -109,14 +109,14 @@ pub(super) async fn end(
     };
     let frame = guest.history.frame();
     let (attempt, retry) = (frame.attempt, frame.retry);
-    // Nothing was sent that this attempt is for, so it does not count: the next one waits for the circuit.
+    // The attempt sent nothing, so it does not count: the next one waits for the circuit.
     let refused =
         frame.next_attempt.refused && failure.code == Code::HttpCircuitOpen.as_str() && retry.max_attempts != 1;
     if !refused {
         say_failed(guest, attempt, &failure);
     }
     let next = if refused { attempt } else { attempt.saturating_add(1) };
-    // A step that compensates has its policy, as long as the grace period allows.
+    // A compensating step uses its policy for as long as the grace period allows.
     let not_before = next_attempt_at(guest, next);
     let in_grace = guest.history.told.is_none_or(|told| not_before < told.at.plus_millis(GRACE_WAITS));
     let another = failure.retryable && (refused || retry.has_another(attempt));
@@ -131,7 +131,7 @@ pub(super) async fn end(
     }
 }
 
-/// The retry policy of a step that may begin.
+/// Checks that a step may begin, and returns its retry policy.
 fn check(guest: &GuestState, name: &str, retry: Option<types::RetryPolicy>) -> Result<RetryPolicy, Failure> {
     if name.is_empty() || name.len() > NAME_BYTES {
         return bad(format!("the name of a step holds 1 to {NAME_BYTES} bytes; this one holds {}", name.len()));
@@ -156,7 +156,7 @@ fn frame(guest: &GuestState, id: u32, name: &str, attempt: u32, retry: RetryPoli
     NameCounters { undoes: name.starts_with(UNDO), ..frame }
 }
 
-/// From here on lines say which attempt they are of: of the innermost step that is tried again.
+/// Sets the attempt number of later log lines: that of the innermost retried step.
 fn say_attempt(guest: &GuestState) {
     let again = guest.history.frames.iter().rev().map(|frame| frame.attempt).find(|attempt| *attempt > 1);
     guest.log.in_attempt(again.unwrap_or_default());
@@ -167,8 +167,8 @@ fn recorded(failure: &[u8]) -> Failure {
         .unwrap_or_else(|_| Code::StoreDamaged.failure("the journal holds no failure where the step gave up"))
 }
 
-/// Where the stretch began inside the step, what it has read since would be forgotten with the step's entries: it is settled
-/// first, while it can still be done again.
+/// Commits the reads if the transaction began inside the step. Otherwise they would be lost with
+/// the step's entries. Here the transaction can still be redone.
 async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()> {
     if guest.history.marks.first.depth >= depth && guest.stretch.has_reads() {
         guest.commit(CommitReason::Leaving).await?;
@@ -176,7 +176,8 @@ async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()
     Ok(())
 }
 
-/// Whether what the outermost step had read and written before a request left is still as it was.
+/// Whether everything that the outermost step had read and written before a request left is
+/// unchanged.
 async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
     let (keys, ids) = guest.stretch.held();
     let store = Arc::clone(&guest.outside.store);
@@ -210,7 +211,8 @@ fn complete(guest: &mut GuestState, id: u32, depth: u32, result: &str) -> wasmti
     Ok(())
 }
 
-/// The step ends with its failure, which what encloses it does not try again. A retry of the run does it anew.
+/// Ends the step with its failure, which the enclosing step does not retry. A retry of the run
+/// repeats the step.
 async fn give_up(guest: &mut GuestState, id: u32, failure: Failure) -> wasmtime::Result<Failure> {
     let depth = guest.history.depth();
     settle_reads(guest, depth).await?;
@@ -222,7 +224,7 @@ async fn give_up(guest: &mut GuestState, id: u32, failure: Failure) -> wasmtime:
     close(guest, id, Err(&bytes))?;
     guest.stretch.close(false);
     if guest.history.marks.kept.depth >= depth {
-        // Before the step: only its own entry is behind that.
+        // The position before the step: only the step's own entry follows it.
         let before = guest.history.journal.position().get().saturating_sub(1);
         guest.history.marks.kept = JournalMark { at: Position::new(before), depth: depth - 1 };
         guest.stretch.keep_steps();
@@ -246,13 +248,14 @@ fn close(guest: &mut GuestState, id: u32, result: Result<&[u8], &[u8]>) -> wasmt
     guest.recorded(size)
 }
 
-/// When an attempt of the innermost open step may begin that follows one that failed now.
+/// Returns the earliest time of an attempt of the innermost open step that follows one that failed
+/// now.
 fn next_attempt_at(guest: &mut GuestState, attempt: u32) -> Timestamp {
     let (now, seed) = (guest.log.clock.now(), guest.run.seed);
     let frame = guest.history.frame();
     let random = hash(&[&frame.path, &attempt.to_le_bytes(), &seed.0]);
     let random = random.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    // The first attempt waits for nothing; one that is made again waits as the second does.
+    // The first attempt has no delay; a repeated first attempt waits as the second does.
     let mut not_before = now.plus_millis(frame.retry.delay_before(attempt.max(2), random));
     if let Some(earliest) = frame.next_attempt.not_before {
         let apart = if frame.next_attempt.refused { random % APART_MILLIS } else { 0 };
@@ -261,7 +264,8 @@ fn next_attempt_at(guest: &mut GuestState, attempt: u32) -> Timestamp {
     not_before
 }
 
-/// Tells that an attempt of the innermost open step failed. That the run is cancelled is no failure of its step.
+/// Reports a failed attempt of the innermost open step. A cancellation of the run is not a failure
+/// of its step.
 fn say_failed(guest: &GuestState, attempt: u32, failure: &Failure) {
     if guest.history.live && failure.code != Code::Cancelled.as_str() {
         let part = FailedPart::Step { path: guest.history.journal.step_path(), attempt };
@@ -270,7 +274,7 @@ fn say_failed(guest: &GuestState, attempt: u32, failure: &Failure) {
     }
 }
 
-/// The attempt is dropped, and the next may begin at `not_before`.
+/// Drops the attempt. The next one may begin at `not_before`.
 fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: Timestamp) -> wasmtime::Result<()> {
     let (at, fuel) = guest.moment();
     let (seed, generation) = (guest.run.seed, guest.run.generation);
@@ -292,7 +296,7 @@ fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: 
     guest.recorded(0)
 }
 
-/// Waits for the time of the next attempt; false where the run is asked to end meanwhile.
+/// Waits until the next attempt may begin. Returns false if a cancellation is requested first.
 async fn back_off(guest: &mut GuestState, not_before: Timestamp) -> wasmtime::Result<bool> {
     loop {
         if guest.is_asked_to_end() {

@@ -1,8 +1,8 @@
-//! Waiting: for a time, a signal, the end of a run. A wait is a commit point; while it lasts the
-//! run need not be in memory.
+//! Waiting for a time, a signal or the end of a run. A wait is a commit point; the run need not be
+//! in memory while it waits.
 //!
-//! A wait has two entries: when it began, its end in time; and what came of it, first in the
-//! stretch that it opens.
+//! A wait records two entries: its deadline when it starts, and its result as the first entry of
+//! the next transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,12 @@ use crate::replay::state::hash;
 
 /// Maximum number of signals in one wait.
 const SIGNALS: usize = 1_000;
-/// Maximum number of runs in one wait: all that a run may have that are not detached and have not
-/// ended.
+/// Maximum number of runs in one wait: the maximum number of attached children that have not ended.
 const RUNS: usize = OPEN_CHILDREN as usize;
-/// Maximum number of things that the journal shows of a wait.
+/// Maximum number of items that the journal shows of a wait.
 const SHOWN: usize = 100;
 
-/// Sleeps for so many milliseconds.
+/// Sleeps for `span` milliseconds.
 pub(in crate::host) async fn sleep(guest: &mut GuestState, span: u64) -> wasmtime::Result<HostResult<()>> {
     if let Err(failure) = allowed(guest, "clock.sleep") {
         return answer(Err(failure));
@@ -39,7 +38,7 @@ pub(in crate::host) async fn sleep(guest: &mut GuestState, span: u64) -> wasmtim
     until(guest, &span.to_le_bytes(), |now| now.plus_millis(span)).await
 }
 
-/// Sleeps until then.
+/// Sleeps until `at`.
 pub(in crate::host) async fn sleep_until(guest: &mut GuestState, at: Timestamp) -> wasmtime::Result<HostResult<()>> {
     if let Err(failure) = allowed(guest, "clock.sleep-until") {
         return answer(Err(failure));
@@ -79,8 +78,7 @@ async fn until(
     }
 }
 
-/// Sleeps for a function of WASI, which cannot fail: where the run is asked to end, the sleep is
-/// over at once.
+/// Sleeps for a WASI function, which cannot fail: a cancellation request ends the sleep at once.
 pub(in crate::host) async fn sleep_for_wasi(guest: &mut GuestState, until: Timestamp) -> wasmtime::Result<()> {
     guest.not_in_health_check("sleep").map_err(GuestStop::from)?;
     let request = hash(&[b"wasi", &until.as_millis().to_le_bytes()]);
@@ -118,7 +116,7 @@ fn allowed(guest: &mut GuestState, call: &str) -> Result<(), Failure> {
     not_in_step(guest, call)
 }
 
-/// The first of several things to come.
+/// Waits for the first of several items.
 pub(super) async fn first(
     guest: &mut GuestState,
     any_of: Vec<WaitFor>,
@@ -135,7 +133,7 @@ pub(super) async fn first(
     }))
 }
 
-/// The ends of several runs.
+/// Waits for the ends of several runs.
 pub(super) async fn all(
     guest: &mut GuestState,
     runs: Vec<String>,
@@ -157,7 +155,7 @@ pub(super) async fn all(
     answer(came.map(outcomes))
 }
 
-/// What is waited for, in form.
+/// Validates the items of a wait.
 fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> {
     let signals = any_of.iter().filter(|wanted| matches!(wanted, WaitFor::Signal(_))).count();
     let runs = any_of.len() - signals;
@@ -184,7 +182,8 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> 
         .collect()
 }
 
-/// Waits for one of several things, or for all of them; empty where the timeout came first.
+/// Waits for one of several items, or for all of them. The result is empty if the timeout expired
+/// first.
 async fn wait(
     guest: &mut GuestState,
     kind: Kind,
@@ -236,8 +235,8 @@ async fn wait(
     }
 }
 
-/// What the journal shows of a wait: one line for each of the first things, and the number of the
-/// others.
+/// Returns what the journal shows of a wait: one line for each of the first items, and the number
+/// of the others.
 fn shown(parts: &[String]) -> String {
     match parts.get(..SHOWN) {
         Some(first) if parts.len() > SHOWN => format!("{}\n{} more", first.join("\n"), parts.len() - SHOWN),
@@ -245,7 +244,7 @@ fn shown(parts: &[String]) -> String {
     }
 }
 
-/// Only runs that this one started can be waited for.
+/// Checks that the run itself started every run that it waits for.
 async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Result<Result<(), Failure>> {
     let store = Arc::clone(&guest.outside.store);
     for wanted in wanted {
@@ -261,9 +260,8 @@ async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Re
     Ok(Ok(()))
 }
 
-/// What has come of what is wanted: nothing yet; or what came first, or all; or, as an empty list,
-/// the end of the time. The
-/// earliest counts, whenever it is looked for.
+/// Returns the result of a wait: `None` if there is none yet, otherwise the first item or all
+/// items, or an empty list after the deadline. The earliest item counts, whenever it is looked up.
 async fn look(
     guest: &mut GuestState,
     wanted: &[WaitTarget],
@@ -286,7 +284,7 @@ async fn look(
                     come.push((signal.at, WaitResult { index, what }));
                 }
             }
-            // What this stretch starts has not begun.
+            // A run that this transaction starts has not begun.
             WaitTarget::Run(id) if guest.stretch.starting(*id).is_some() => {}
             WaitTarget::Run(id) => {
                 if let Some(outcome) = read(|| store.outcome(*id)).await? {
@@ -300,7 +298,7 @@ async fn look(
         let whole = come.len() == wanted.len();
         return Ok(if whole { Some(come.into_iter().map(|(_, came)| came).collect()) } else { over.then(Vec::new) });
     }
-    // Of those that came at one time, the one that was named first.
+    // Of items with the same time, the first in the call.
     let first = come.into_iter().min_by_key(|(at, came)| (*at, came.index));
     Ok(match first {
         Some((_, came)) => Some(vec![came]),
@@ -308,7 +306,7 @@ async fn look(
     })
 }
 
-/// Records what came of a wait, first in the stretch that it opens.
+/// Records the result of a wait as the first entry of the next transaction.
 fn answered(
     guest: &mut GuestState,
     kind: Kind,
@@ -342,16 +340,16 @@ fn answered(
     Ok(came)
 }
 
-/// Something to wait for.
+/// An item to wait for.
 enum WaitTarget {
     Signal(String),
     Run(RunId),
 }
 
-/// Something that came, as it is recorded.
+/// The result of one item, as it is recorded.
 #[derive(Serialize, Deserialize)]
 struct WaitResult {
-    /// Its place among what was waited for.
+    /// Its index in the call.
     index: u32,
     what: WaitResultKind,
 }
@@ -372,7 +370,7 @@ impl WaitResultKind {
                     outcome.output.map_or_else(|| "null".to_owned(), |it| String::from_utf8_lossy(&it).into_owned());
                 Self::Succeeded { run, output }
             }
-            // What the child gave up on is not tried again by what encloses it.
+            // The enclosing step does not retry a child's final failure.
             RunState::Failed(failure) => Self::Failed { run, failure: Failure { retryable: false, ..failure } },
             _ => Self::Cancelled { run },
         }

@@ -1,5 +1,5 @@
-//! `wasi:clocks`: both clocks are the run's own, so that a guest cannot measure what replay would not repeat. A timer is nothing
-//! but the time at which it is over.
+//! `wasi:clocks`: both clocks are the run's own, so that a guest cannot measure anything that
+//! replay does not repeat. A timer is only the time at which it expires.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use crate::guest::GuestState;
 use crate::host::clock::now;
 
-/// The clocks count milliseconds; this is one in nanoseconds.
+/// One millisecond, the resolution of the clocks, in nanoseconds.
 pub(super) const MILLI: u64 = 1_000_000;
 
-/// The pollables that are timers, by their number in the table, with the time of the monotonic clock at which they are over.
-/// Numbers are used again, so whoever drops a pollable takes it out here.
+/// Timers by their pollable's index in the resource table, with their expiry on the monotonic
+/// clock. Indexes are reused, so dropping a pollable removes its timer.
 pub(crate) type TimerTable = HashMap<u32, Instant>;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -23,12 +23,12 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     monotonic_clock::add_to_linker::<GuestState, HasClocks>(linker, clocks)
 }
 
-/// The time of the monotonic clock.
+/// Returns the time of the monotonic clock.
 pub(super) fn monotonic(guest: &mut GuestState) -> wasmtime::Result<Instant> {
     Ok(now(guest)?.as_millis().saturating_mul(MILLI))
 }
 
-/// The time of day.
+/// Returns the time of day.
 pub(super) fn wall(guest: &mut GuestState) -> wasmtime::Result<Datetime> {
     let millis = now(guest)?.as_millis();
     let nanoseconds = u32::try_from(millis % 1000 * MILLI).unwrap_or_default();
@@ -48,7 +48,7 @@ fn clocks(guest: &mut GuestState) -> ClocksView<'_> {
     ClocksView(guest)
 }
 
-/// Stands in the table for a timer. Whether it is over is asked of [`TimerTable`], never of this.
+/// Placeholder of a timer in the resource table. Only [`TimerTable`] knows whether it has expired.
 struct Timer;
 
 #[async_trait::async_trait]

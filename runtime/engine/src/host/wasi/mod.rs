@@ -1,6 +1,8 @@
-//! WASI 0.2, as far as a language's runtime needs it. What could learn something or wait is our own: clocks, poll and
-//! randomness. The rest is wasmtime-wasi over an empty context: no environment, arguments, folders or sockets; standard
-//! output and standard error become log lines, and `exit` ends the run.
+//! WASI 0.2, to the extent that a language's runtime needs it.
+//!
+//! Interfaces that could learn something or wait are implemented here: clocks, poll and random. The
+//! rest is wasmtime-wasi with an empty context: no environment, arguments, folders or sockets.
+//! Standard output and standard error become log lines, and `exit` ends the run.
 
 mod clocks;
 mod output;
@@ -32,7 +34,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        // wasmtime-wasi asks for this once in each of its functions and nowhere else.
+        // wasmtime-wasi calls this once in each of its functions and nowhere else.
         self.fuel.owed.call();
         let (log, owed) = (&self.log, &self.fuel.owed);
         let ctx = self.wasi.get_or_insert_with(|| {

@@ -1,4 +1,5 @@
-//! Standard output and standard error as lines of the run's log. Writing never waits and never fails.
+//! Standard output and standard error as lines of the run's log. A write never waits and never
+//! fails.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::guest::fuel::WasiDebt;
 use crate::guest::run_log::{RunLog, Stream};
 
-/// The most that a guest may write at once, in bytes: each byte may be a line, and a guest yields only between its calls. As much as WASI
-/// allows the calls that block.
+/// Maximum size of one write, in bytes: each byte can be a line, and a guest yields only between
+/// calls. WASI sets the same maximum for its blocking writes.
 const WRITE_BYTES: usize = 4 * 1024;
 
 /// One of the two streams.

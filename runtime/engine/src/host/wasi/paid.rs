@@ -1,5 +1,6 @@
-//! The functions of WASI that are journaled: they pay at once, with a hand on the store, so that what the guest has used is
-//! exact where an entry of the journal says it. They stand over those of `clocks` and `poll`, whose work they call.
+//! The journaled WASI functions. They pay at once, with access to the store, so that each journal
+//! entry holds the exact fuel used. They shadow the functions of `clocks` and `poll`, and call
+//! their work.
 
 use tidemill_core::limits::{HOST_CALL_ELEMENT_BYTES, HOST_CALL_FUEL};
 use wasmtime::StoreContextMut;
@@ -13,7 +14,7 @@ use super::poll::PollView;
 use crate::guest::GuestState;
 use crate::guest::fuel::{charge, charge_result};
 
-/// The versions that wasmtime-wasi has; any of 0.2 finds them.
+/// The version in wasmtime-wasi; any 0.2 import resolves to it.
 const WALL: &str = "wasi:clocks/wall-clock@0.2.12";
 const MONOTONIC: &str = "wasi:clocks/monotonic-clock@0.2.12";
 const POLL: &str = "wasi:io/poll@0.2.12";

@@ -1,5 +1,6 @@
-//! `wasi:io/poll`: what is ready is a matter of the run's time alone. Everything but a timer that is not over is ready. Where there are only such
-//! timers the guest sleeps until the first of them is over: durably, or inside a step in memory.
+//! `wasi:io/poll`: readiness depends only on the run's time. Everything is ready except an
+//! unexpired timer. If there are only unexpired timers, the guest sleeps until the first expires:
+//! durably, or in memory inside a step.
 
 use tidemill_core::Timestamp;
 use wasmtime::component::{HasData, Linker, Resource};
@@ -26,7 +27,8 @@ impl HasData for HasPoll {
 }
 
 impl PollView<'_> {
-    /// When the pollable is ready, where the run was not told that it is that late already.
+    /// Returns the expiry of a pollable, or `None` if it is ready at the last time that the run has
+    /// seen.
     fn over(&self, pollable: &Resource<DynPollable>) -> wasmtime::Result<Option<Timestamp>> {
         self.0.table.get(pollable)?;
         let timer = self.0.timers.get(&pollable.rep());
@@ -68,7 +70,7 @@ impl HostPollable for PollView<'_> {
         if self.over(&pollable)?.is_none() {
             return Ok(true);
         }
-        // Whoever asks again and again comes to the end of it.
+        // A guest that polls in a loop sees the time advance.
         crate::host::clock::now(self.0)?;
         Ok(self.over(&pollable)?.is_none())
     }

@@ -1,4 +1,5 @@
-//! `wasi:random`: all three interfaces draw from the run's own randomness; `insecure-seed` is one constant for the run.
+//! `wasi:random`: all three interfaces draw from the run's own generator; `insecure-seed` is a
+//! constant of the run.
 
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
