@@ -1,9 +1,10 @@
-//! What a run costs in the engine: compiling, loading code, and create + call + drop of a small Rust component, bare and with all
-//! limits on.
+//! Measures the costs of a run in the engine: compiling, loading code, and create, call and drop of
+//! a small Rust component, bare and with all limits.
 //!
-//! `bare` is wasmtime's own pooled path without fuel, epochs, limits or host: what no engine can be faster than. `engine, all
-//! limits` is the same inside the engine; the goal is at most 1.5 × `bare`. `engine, with its threads` is `Engine::run` one after
-//! another, the way to the guests' threads and back included, and `many at once` the same with 64 under way on one guest thread.
+//! `bare` is wasmtime's own pooled path without fuel, epochs, limits or host: the lower bound of
+//! any engine. `engine, all limits` is the same inside the engine; the goal is at most 1.5 ×
+//! `bare`. `engine, with its threads` is sequential `Engine::run`, including the way to the guests'
+//! threads and back. `many at once` is the same with 64 concurrent runs on one guest thread.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
@@ -60,7 +61,7 @@ struct BareFailure {
     details: Option<String>,
 }
 
-/// Bare wasmtime: pooled, and tuned as the engine's pool is.
+/// Bare wasmtime: pooled, and tuned like the engine's pool.
 struct Bare {
     pre: InstancePre<()>,
     run: wasmtime::component::ComponentExportIndex,

@@ -1,10 +1,10 @@
-//! Bytes as postcard writes them best: in one piece, and not one by one.
+//! Bytes that postcard serializes as one piece instead of one by one.
 
 use bytes::Bytes;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes in something that is written down.
+/// Bytes in a serialized value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Blob(pub Bytes);
 

@@ -1,4 +1,4 @@
-//! What the operator decides about the engine; small structs, one per concern.
+//! The operator's settings of the engine: small structs, one for each concern.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,75 +9,80 @@ use tidemill_core::policy::PolicyInForce;
 use crate::egress::EgressPolicy;
 use crate::secrets::SecretSource;
 
-/// The most memory that a guest may have where the operator decides nothing else, in bytes.
+/// Default maximum memory of a guest, in bytes.
 pub const MEMORY_MAX: u64 = 1 << 30;
 
-/// How an engine is set up.
+/// The configuration of an engine.
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// Where components lie, as `<hexadecimal digest>.wasm`.
+    /// Folder of the components, as `<hexadecimal digest>.wasm`.
     pub components_dir: PathBuf,
-    /// Where compiled code is kept. Private to the engine: whoever can write here can run code in the host.
+    /// Folder of compiled code. Private to the engine: write access to it is code execution in the
+    /// host.
     pub cache_dir: PathBuf,
-    /// The file of the key that seals compiled code; made if it is not there. Not in `cache_dir`, so that code which is brought from
-    /// elsewhere is compiled again.
+    /// File of the key that seals compiled code; created if it does not exist. Keep it outside
+    /// `cache_dir`, so that code copied from elsewhere is compiled again.
     pub cache_key: PathBuf,
-    /// How many instances the pool holds at once; more wait. Default 256.
+    /// Number of instances in the pool; further runs wait. Default 256.
     pub concurrency: u32,
-    /// The most memory that any guest may have, in bytes. Default [`MEMORY_MAX`], at most 4 GiB.
+    /// Maximum memory of any guest, in bytes. Default [`MEMORY_MAX`], at most 4 GiB.
     pub memory_max: u64,
-    /// What compiles a component.
+    /// The program that compiles a component.
     pub compiler: CompilerCommand,
-    /// How many compilations that have just begun may run at once, and besides these how many that take long. Default 1.
+    /// Maximum number of quick compilations, and of slow ones in addition. Default 1.
     pub compile_jobs: usize,
-    /// What the operator lets requests reach.
+    /// The operator's rules for the targets of requests.
     pub egress: EgressPolicy,
-    /// What the operator lets deployments be granted.
+    /// Grants that the operator allows deployments.
     pub policy: PolicyInForce,
-    /// Where secrets come from.
+    /// Source of secrets.
     pub secrets: Arc<dyn SecretSource>,
-    /// Units of money beside ISO 4217, with their exponents, such as (`BTC`, 8).
+    /// Extra currency units and their decimal places, such as (`BTC`, 8).
     pub units: Vec<(String, u8)>,
-    /// What a run has recorded is saved after so many entries, if no commit comes first; or after 100 ms, or with a MiB. Default 1,000.
+    /// Maximum number of unsaved journal entries. Entries are also saved after 100 ms, at 1 MiB or
+    /// with a commit. Default 1,000.
     pub save_entries: u32,
-    /// Threads on which guests run; and as many again, of low priority, for those that take long. Default: one for each core.
+    /// Number of quick guest threads, and of slow ones in addition. Default: one for each core.
     pub guest_threads: usize,
 }
 
-/// How the program is called that compiles a component: with `args` and then those of [`crate::compile_component_main`].
+/// How to call the program that compiles a component: with `args`, followed by those of
+/// [`crate::compile_component_main`].
 #[derive(Debug, Clone)]
 pub struct CompilerCommand {
     /// The program.
     pub program: PathBuf,
-    /// What comes before those.
+    /// The first arguments.
     pub args: Vec<String>,
-    /// The CPU time that one compilation may take, in seconds. It may take ten times as long on the clock. Default 60.
+    /// Maximum CPU time of one compilation, in seconds. Its maximum wall time is ten times as long.
+    /// Default 60.
     pub seconds: u64,
-    /// The CPU time after which a compilation gives way to others: it goes on if no other takes long, and else begins again in its
-    /// turn. Default 3 s.
+    /// CPU time after which a compilation yields its slot: it continues if a slow slot is free, and
+    /// otherwise restarts when one is. Default 3 s.
     pub quick: Duration,
-    /// How much address space it may use, in bytes. Default 2 GiB.
+    /// Maximum address space, in bytes. Default 2 GiB.
     pub memory: u64,
 }
 
 impl CompilerCommand {
-    /// `program` with the default bounds.
+    /// Returns `program` with the default limits.
     #[must_use]
     pub fn new(program: PathBuf, args: Vec<String>) -> Self {
         Self { program, args, seconds: 60, quick: Duration::from_secs(3), memory: 2 << 30 }
     }
 
-    /// The program that runs now, called with `compile-component`.
+    /// Returns the running program, called with `compile-component`.
     ///
     /// # Errors
-    /// Where the machine cannot say which program that is.
+    /// If the system cannot report the path of the program.
     pub fn this_program() -> std::io::Result<Self> {
         Ok(Self::new(std::env::current_exe()?, vec!["compile-component".to_owned()]))
     }
 }
 
 impl EngineConfig {
-    /// The defaults, with `components` and `cache` below `data`, secrets from the environment and `<data>/secrets`.
+    /// Returns the defaults, with `components` and `cache` below `data`, and secrets from the
+    /// environment and `<data>/secrets`.
     #[must_use]
     pub fn new(data: &std::path::Path, compiler: CompilerCommand) -> Self {
         Self {

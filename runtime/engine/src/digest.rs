@@ -1,4 +1,4 @@
-//! Digests of files that are too large to hold in memory.
+//! Digests of files that are too large for memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,13 +7,13 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use tidemill_core::ComponentDigest;
 
-/// Read at once, in bytes.
+/// Size of one read, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// The digest of a file's bytes.
+/// Returns the digest of a file's bytes.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the file cannot be read.
 pub(crate) fn of_file(path: &Path) -> io::Result<ComponentDigest> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();

@@ -1,4 +1,4 @@
-//! The engine's front: admit a component, load it, run it.
+//! The engine: admits a component, loads it and runs it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::sandbox::{self, Purpose};
 use crate::threads::pool::ThreadPools;
 use crate::threads::ticker::Ticker;
 
-/// Runs components. One for each host; cheap to share.
+/// Runs components. There is one for each host; it is cheap to share.
 pub struct Engine {
     shared: Arc<EngineState>,
     config: EngineConfig,
@@ -43,7 +43,7 @@ pub struct Engine {
     pooled: bool,
 }
 
-/// What work on other threads holds on to.
+/// State shared with other threads.
 struct EngineState {
     engine: wasmtime::Engine,
     contract: Contract,
@@ -59,14 +59,14 @@ struct EngineCounters {
     moved: AtomicU64,
 }
 
-/// Figures for people and metrics.
+/// Statistics of the engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EngineStats {
     /// Guests that run now, or wait in a host call.
     pub running: u64,
-    /// Guests that wait for room in the pool.
+    /// Guests that wait for a slot in the pool.
     pub waiting: u64,
-    /// Modules held in memory.
+    /// Modules in memory.
     pub modules: u64,
     /// Components compiled since the start.
     pub compiled: u64,
@@ -74,7 +74,7 @@ pub struct EngineStats {
     pub loaded: u64,
     /// Calls that moved to the slow threads since the start.
     pub moved: u64,
-    /// Whether instances come from the pool; otherwise they are made on demand.
+    /// Whether instances come from the pool; otherwise they are allocated on demand.
     pub pooled: bool,
 }
 
@@ -82,8 +82,8 @@ impl Engine {
     /// Builds the engine and starts its threads.
     ///
     /// # Errors
-    /// [`EngineError::Start`] where the machine allows no engine, [`EngineError::Io`] where the code cache cannot be
-    /// made private.
+    /// [`EngineError::Start`] if the machine allows no engine, [`EngineError::Io`] if the code
+    /// cache cannot be made private.
     pub fn new(config: EngineConfig, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, EngineError> {
         let start = |error: String| EngineError::Start(error);
         let slots = config.concurrency.max(1);
@@ -119,7 +119,7 @@ impl Engine {
         }))
     }
 
-    /// Compiles the component in `bytes_file`, validates it and leaves its code in the cache.
+    /// Compiles the component in `bytes_file`, validates it and stores its code in the cache.
     ///
     /// # Errors
     /// Every problem of the component, each with its code and its fix.
@@ -153,22 +153,24 @@ impl Engine {
         Ok(ComponentInfo { schemas, warnings, ..admitted })
     }
 
-    /// Forgets the code of a component that cannot run here.
+    /// Removes the code of a component that cannot run here.
     fn refuse(&self, digest: ComponentDigest, refused: ComponentRejection) -> ComponentRejection {
         self.cache.remove(digest);
         refused
     }
 
-    /// Forgets cached code that cannot be used.
+    /// Removes cached code that cannot be used.
     fn discard(&self, digest: ComponentDigest, error: &str) {
         tracing::warn!(%digest, error, "cached code cannot be used; the component is compiled again");
         self.cache.remove(digest);
     }
 
-    /// The component's code: from memory, else from the code cache, else compiled anew from its bytes.
+    /// Returns the component's code: from memory, else from the code cache, else compiled from its
+    /// bytes.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] where there are no bytes, [`EngineError::ComponentRejection`] where this host cannot run it.
+    /// [`EngineError::NotFound`] if there are no bytes, [`EngineError::Refused`] if this host
+    /// cannot run the component.
     pub async fn module(&self, digest: ComponentDigest) -> Result<Arc<Module>, EngineError> {
         let cell = {
             let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +208,7 @@ impl Engine {
         Ok(inspected)
     }
 
-    /// Loads, validates and links cached code, away from the threads that serve.
+    /// Loads, validates and links cached code on a blocking thread.
     async fn load(&self, digest: ComponentDigest) -> Result<(ComponentInfo, Module), LoadError> {
         let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(&self.cache));
         let loaded = tokio::task::spawn_blocking(move || {
@@ -221,17 +223,18 @@ impl Engine {
             .unwrap_or_else(|error| Err(ComponentRejection::by_host(format!("loading the component: {error}")).into()))
     }
 
-    /// Where the bytes of a component are.
+    /// Returns the path of a component's bytes.
     fn bytes_file(&self, digest: ComponentDigest) -> PathBuf {
         self.config.components_dir.join(digest.hex()).with_extension("wasm")
     }
 
-    /// Finds the functions and source lines at `places` of a component, which are [`crate::StackFrame::offset`]s: for each of them those
-    /// that were inlined into one another, innermost first. Without debug information there are none.
+    /// Finds the functions and source lines at `places` of a component, which are
+    /// [`crate::StackFrame::offset`]s. Each offset has its inlined functions, innermost first.
+    /// Without debug information it has none.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] without the bytes; [`EngineError::ComponentRejection`] if their debug
-    /// information takes too much to read.
+    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] without the bytes;
+    /// [`EngineError::Refused`] if reading the debug information takes too much.
     pub async fn source_lines(
         &self,
         digest: ComponentDigest,
@@ -244,10 +247,12 @@ impl Engine {
         self.compiler.lines(&bytes_file, digest, places).await.map_err(|error| error.into_error(digest))
     }
 
-    /// Reads all bytes of a component and of its cached code. Code that is damaged is compiled again when it is needed.
+    /// Verifies all bytes of a component and of its cached code. Damaged code is removed, and
+    /// compiled again when it is needed.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] if the bytes are not what was uploaded.
+    /// [`EngineError::NotFound`] and [`EngineError::Damaged`] if the bytes are not the uploaded
+    /// ones.
     pub async fn verify(&self, digest: ComponentDigest) -> Result<(), EngineError> {
         let (cache, bytes_file) = (Arc::clone(&self.cache), self.bytes_file(digest));
         let verified = tokio::task::spawn_blocking(move || {
@@ -266,14 +271,16 @@ impl Engine {
         }
     }
 
-    /// Executes one activation on the engine's own threads, once there is room. A failure is in the answer; it never
-    /// panics. What must not be delayed by guests, such as requests, runs on the caller's runtime. Where the caller stops to listen the run goes on to its end: cancel it by its token.
+    /// Executes one activation on the engine's own threads, once a slot is free. A failure is part
+    /// of the result; it never panics. Work that guests must not delay, such as requests, runs on
+    /// the caller's runtime. If the caller drops the future, the run still continues to its end:
+    /// use its cancellation token to stop it.
     pub async fn run(&self, activation: Activation) -> ActivationResult {
         self.run_or_replay(activation, false).await
     }
 
-    /// Replays what is recorded of a run, and no more: nothing is performed, and the sink is told nothing. Says whether the
-    /// activation's component can continue the run.
+    /// Replays a run's journal without executing further: no call is performed, and the channel
+    /// receives nothing. Returns whether the activation's component can continue the run.
     pub async fn dry_run(&self, activation: Activation) -> DryRun {
         let ended = self.run_or_replay(activation, true).await;
         match ended.outcome {
@@ -318,7 +325,8 @@ impl Engine {
         ended.await.unwrap_or_else(|_| lost("the host failed while it ran the guest; its own log says how"))
     }
 
-    /// Executes one activation on the caller's own thread, without a turn or room: for benchmarks of what is inside.
+    /// Executes one activation on the caller's own thread, without waiting for a slot: for
+    /// benchmarks.
     #[doc(hidden)]
     pub async fn run_on_current_thread(&self, activation: Activation) -> ActivationResult {
         let meter = Arc::new(Meter::default());
@@ -346,7 +354,7 @@ impl Engine {
         ))
     }
 
-    /// Forgets a component's code in memory and in the cache; runs that have it keep it.
+    /// Removes a component's code from memory and from the cache. Runs that use it keep it.
     pub fn evict(&self, digest: ComponentDigest) {
         self.forget(digest);
         self.cache.remove(digest);
@@ -356,7 +364,7 @@ impl Engine {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
     }
 
-    /// Figures of this moment.
+    /// Returns the current statistics.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
         let counts = &self.shared.counts;
@@ -372,7 +380,7 @@ impl Engine {
     }
 }
 
-/// A guest's place in the pool; counted while it lives.
+/// A guest's slot in the pool; counted until it is dropped.
 struct PoolPlace {
     shared: Arc<EngineState>,
     _room: tokio::sync::OwnedSemaphorePermit,

@@ -1,9 +1,11 @@
-//! How the engine refuses: one enum for its own operations, one for components that are not admitted.
+//! Errors of the engine: one enum for its own operations, one struct for components that are not
+//! admitted.
 
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest};
 
-/// Why the engine could not do something. A run never ends with one of these: its failure is in [`crate::Ended`].
+/// Why an operation of the engine failed. A run never ends with one of these: its failure is in
+/// [`crate::ActivationResult`].
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The machine or the configuration does not allow an engine.
@@ -12,37 +14,37 @@ pub enum EngineError {
     /// There are no bytes for the digest.
     #[error("there is no component {0}")]
     NotFound(ComponentDigest),
-    /// The bytes for the digest are other bytes.
+    /// The bytes do not match the digest.
     #[error("component {digest} is damaged: {why}")]
     Damaged {
-        /// Which.
+        /// The component.
         digest: ComponentDigest,
-        /// How that is known.
+        /// The evidence.
         why: String,
     },
-    /// The component was admitted once, but this host cannot run it.
+    /// The component was admitted before, but this host cannot run it.
     #[error("component {digest} cannot run on this host: {refused}")]
     Refused {
-        /// Which.
+        /// The component.
         digest: ComponentDigest,
-        /// Why.
+        /// The reason.
         refused: ComponentRejection,
     },
-    /// The machine failed it.
+    /// An operation of the system failed.
     #[error("{what}: {error}")]
     Io {
-        /// What was done.
+        /// The operation.
         what: &'static str,
-        /// What happened.
+        /// The error.
         error: std::io::Error,
     },
-    /// Anything that should not be.
+    /// An internal error.
     #[error("the engine failed: {0}")]
     Internal(String),
 }
 
 impl EngineError {
-    /// The stable code of the error, with a page in docs/errors.
+    /// Returns the stable code of the error, with a page in docs/errors.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -58,45 +60,45 @@ impl EngineError {
 /// What is known of a component that can run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentInfo {
-    /// Which of the four worlds it implements, in the order of the WIT.
+    /// The worlds that it implements, in the order of the WIT.
     pub exports: Vec<Export>,
     /// The interfaces that it imports, with versions, as it names them, sorted.
     pub imports: Vec<String>,
-    /// What its author should know.
+    /// Warnings for the component's author.
     pub warnings: Vec<String>,
-    /// What it says of its workflow's JSON, as JSON: `{"workflow": {"input": …, "output": …}}`.
+    /// The schemas of its workflow, as JSON: `{"workflow": {"input": …, "output": …}}`.
     pub schemas: Option<String>,
 }
 
-/// Why a component is not admitted: every problem that was found, not only the first.
+/// Why a component is not admitted: every problem, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
 pub struct ComponentRejection {
     /// At least one and at most 100.
     pub problems: Vec<ComponentProblem>,
-    /// Whether it is the host that failed and not the component: the same upload may be admitted later.
+    /// Whether the host failed and not the component: the same upload may be admitted later.
     pub host: bool,
 }
 
-/// One thing that is wrong with a component.
+/// One problem of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentProblem {
-    /// Its stable code.
+    /// The stable code.
     pub code: Code,
-    /// What is wrong, in a sentence.
+    /// What is wrong, in one sentence.
     pub message: String,
-    /// What to do.
+    /// How to fix it.
     pub fix: String,
 }
 
 impl ComponentProblem {
-    /// A problem with the fix that its code has.
+    /// Returns a problem with the default fix of its code.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), fix: code.fix().to_owned() }
     }
 
-    /// The same with a fix of its own.
+    /// Replaces the fix.
     #[must_use]
     pub fn with_fix(self, fix: impl Into<String>) -> Self {
         Self { fix: fix.into(), ..self }
@@ -104,13 +106,13 @@ impl ComponentProblem {
 }
 
 impl ComponentRejection {
-    /// A component with one problem.
+    /// Returns a rejection with one problem.
     #[must_use]
     pub fn one(problem: ComponentProblem) -> Self {
         Self { problems: vec![problem], host: false }
     }
 
-    /// A component that the host could not look at.
+    /// Returns a rejection because the host could not inspect the component.
     #[must_use]
     pub fn by_host(message: impl Into<String>) -> Self {
         Self { problems: vec![ComponentProblem::new(Code::Internal, message)], host: true }

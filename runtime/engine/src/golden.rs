@@ -64,7 +64,7 @@ fn metric(kind: MetricKind, name: &str, value: f64) -> Metric {
     Metric { kind, name: name.to_owned(), value, labels: vec![("shop".to_owned(), "a".to_owned())] }
 }
 
-/// One effect of each kind that a retry keeps, one that came later, and an open step with a write.
+/// One effect of each kind that a retry keeps, one later effect, and an open step with a write.
 fn effects() -> Transaction {
     let mut stretch = Transaction::default();
     stretch.note_read("orders/1", &VersionedValue { value: None, version: Version(3) }).unwrap();
@@ -121,7 +121,8 @@ fn the_replay_state_beside_a_journal_keeps_its_bytes() {
     // After a commit in the middle of a step, the step holds the versions that it has read.
     let mut committed = whole.clone();
     committed.committed();
-    // A transaction that begins with effects stores them twice: as they are, and as it began.
+    // A transaction that begins with effects stores them twice: current, and as they were at its
+    // start.
     let mut begun = whole.clone();
     begun.begin_here();
     let heads = [

@@ -1,11 +1,11 @@
 //! Runs components in the sandbox.
 //!
-//! A component comes in through [`Engine::admit`], which compiles it in a child process and says everything that is wrong
-//! with it; [`Engine::module`] gives its code, and [`Engine::run`] executes one activation of a run: a fresh
-//! instance, with fuel, memory and time bounded, whose every call to the host goes through the files in `host/`.
+//! [`Engine::admit`] compiles a component in a child process and reports every problem with it;
+//! [`Engine::module`] returns its code, and [`Engine::run`] executes one activation of a run: a
+//! fresh instance with limited fuel, memory and time, whose host calls are all in `host/`.
 //!
-//! The engine commits nothing. What a run read, wrote and posted is in [`ActivationResult`], for the caller to commit together
-//! with the outcome.
+//! The engine commits nothing. What a run read, wrote and posted is in [`ActivationResult`], for
+//! the caller to commit together with the outcome.
 
 #![deny(unsafe_code)]
 

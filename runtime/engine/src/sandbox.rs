@@ -1,61 +1,65 @@
-//! The one place that configures wasmtime. What is not set here keeps wasmtime's default; why each value is what it is
-//! stands beside it. Host and compile child build the same configuration, so that the one takes the other's code.
+//! The only file that configures wasmtime. Settings that are not listed keep wasmtime's default;
+//! each value has its reason. The host and the compiler's child build the same configuration, so
+//! that the host accepts the child's code.
 
 use std::hash::{Hash as _, Hasher as _};
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
-/// The stack that a guest may use, wasmtime's default.
+/// Maximum stack of a guest in bytes, wasmtime's default.
 const WASM_STACK: usize = 512 * 1024;
-/// The whole stack of a call: a MiB and a half are left to host functions, which abort the process where they overflow.
+/// Size of the whole stack of a call, in bytes: 1.5 MiB are left to host functions, which abort the
+/// process if they overflow it.
 const CALL_STACK: usize = 2 * 1024 * 1024;
-/// Memory of a slot that is reset in place and stays resident. Pays only where the kernel can say which pages were
-/// touched: 13.5 µs for create, call and drop of a Rust guest against 22 µs without either, 32 µs without the latter.
+/// Memory of a slot that is reset in place and stays resident, in bytes. It pays only if the kernel
+/// reports touched pages: create, call and drop of a Rust guest take 13.5 µs with both, 22 µs
+/// without either, and 32 µs without the report.
 const KEEP_RESIDENT: usize = 1024 * 1024;
-/// Slots that stay warm for a component while none of it runs: more make an idle host large, fewer make calls slow.
+/// Maximum number of slots that stay warm for a component while none of it runs: more make an idle
+/// host large, fewer make calls slow.
 const WARM_SLOTS: u32 = 16;
-/// The most memories that one component may have over all its core modules.
+/// Maximum number of memories of one component, over all its core modules.
 pub(crate) const COMPONENT_MEMORIES: u32 = 8;
-/// The most tables, likewise.
+/// Maximum number of tables of one component.
 pub(crate) const COMPONENT_TABLES: u32 = 32;
-/// The most core instances, likewise; a Rust component has three or four.
+/// Maximum number of core instances of one component; a Rust component has three or four.
 const COMPONENT_INSTANCES: u32 = 64;
-/// Tables that one slot of the pool brings; a component with more takes several slots.
+/// Number of tables in one slot of the pool; a component with more takes several slots.
 pub(crate) const SLOT_TABLES: u32 = 4;
-/// Elements of one table; a large language runtime has some ten thousand functions in its own.
+/// Maximum number of elements of one table; a large language runtime has some ten thousand
+/// functions in its own.
 const TABLE_ELEMENTS: usize = 40_000;
-/// A core instance's own structures in the host.
+/// Maximum size of a core instance's own structures in the host, in bytes.
 const INSTANCE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Frames of a trap that are looked up; a failure shows as many.
+/// Maximum number of frames collected at a trap; a failure shows as many.
 const FRAMES: usize = 20;
 
-/// Whether an engine is to run guests or only to compile.
+/// Whether an engine runs guests or only compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Compiles; reserves no address space.
     Compile,
-    /// Runs guests, with so many slots for memories of up to so many bytes.
+    /// Runs guests.
     Run {
-        /// How many instances the pool holds.
+        /// Number of instances in the pool.
         slots: u32,
-        /// The largest memory.
+        /// Maximum size of a memory, in bytes.
         memory_max: u64,
     },
 }
 
 /// An engine, and whether its instances come from a pool.
 pub(crate) struct Sandbox {
-    /// The engine.
     pub engine: Engine,
-    /// Whether instances come from a pool.
     pub pooled: bool,
 }
 
-/// Builds an engine. Where the machine has too little address space for the pool, instances are made on demand, with a warning.
+/// Builds an engine. If the machine has too little address space for the pool, instances are
+/// allocated on demand, with a warning.
 ///
 /// # Errors
-/// Where wasmtime refuses the configuration on this machine.
+/// If wasmtime refuses the configuration on this machine.
 pub(crate) fn build(purpose: Purpose) -> wasmtime::Result<Sandbox> {
     if let Purpose::Run { slots, memory_max } = purpose {
         let mut config = base();
@@ -71,7 +75,8 @@ pub(crate) fn build(purpose: Purpose) -> wasmtime::Result<Sandbox> {
     Ok(Sandbox { engine: Engine::new(&base())?, pooled: false })
 }
 
-/// Changes with everything that makes compiled code of one engine useless to another.
+/// Returns a hash that changes with everything that makes compiled code unusable for another
+/// engine.
 pub(crate) fn compatibility(engine: &Engine) -> String {
     #[expect(deprecated, reason = "the one hasher of std whose result is the same in every process of one build")]
     let mut hasher = std::hash::SipHasher::new();
@@ -82,14 +87,14 @@ pub(crate) fn compatibility(engine: &Engine) -> String {
 
 fn base() -> Config {
     let mut config = Config::new();
-    // The budget, deterministic; and fairness, which is not.
+    // Fuel is the deterministic budget; the epoch provides fairness and is not deterministic.
     config.consume_fuel(true);
     config.epoch_interruption(true);
     config.max_wasm_stack(WASM_STACK);
     config.async_stack_size(CALL_STACK);
-    // The same result on every machine.
+    // Results must be the same on every machine.
     config.cranelift_nan_canonicalization(true);
-    // What a guest could learn from, wait with, or escape the aggregate memory limit by.
+    // Features with which a guest could observe the host, block, or evade the total memory limit.
     for off in [
         WasmFeatures::THREADS,
         WasmFeatures::SHARED_EVERYTHING_THREADS,
@@ -103,7 +108,8 @@ fn base() -> Config {
     }
     config.shared_memory(false);
     config.concurrency_support(false);
-    // Traps name functions. Debug information is the guest's, so it is never parsed in the host (`compile::lines`).
+    // Traps name functions. Debug information comes from the guest, so it is never parsed in the
+    // host (`compile::lines`).
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES));
     config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config.memory_init_cow(true);
@@ -112,7 +118,8 @@ fn base() -> Config {
 
 fn pool(slots: u32, memory_max: u64) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // A slot is an instance with one memory and four tables; what needs more takes several (`Module::slots`).
+    // A slot is an instance with one memory and four tables; larger components take several
+    // (`Module::slots`).
     pool.total_component_instances(slots);
     pool.total_stacks(slots);
     pool.total_memories(slots);

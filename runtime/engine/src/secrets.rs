@@ -1,12 +1,13 @@
-//! Where secrets come from: for now the environment and files. Their values go into requests and signatures only,
-//! never into the sandbox, a log or an error.
+//! Sources of secrets: the environment and files. Values enter requests and signatures only, never
+//! the sandbox, a log or an error.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The longest secret, in bytes.
+/// Maximum size of a secret, in bytes.
 pub const SECRET_BYTES: usize = 64 * 1024;
-/// The shortest secret that a request may carry, in bytes. A shorter one would be found everywhere in an answer.
+/// Minimum size of a secret that a request may carry, in bytes. A shorter one would match
+/// everywhere in a response.
 pub const SECRET_SENT_MIN_BYTES: usize = 8;
 
 /// The value of a secret; never shown.
@@ -14,13 +15,13 @@ pub const SECRET_SENT_MIN_BYTES: usize = 8;
 pub struct SecretValue(Vec<u8>);
 
 impl SecretValue {
-    /// The secret that consists of these bytes.
+    /// Returns the secret with these bytes.
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -33,24 +34,27 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// Gives out secrets by name.
+/// Provides secrets by name.
 pub trait SecretSource: Send + Sync + 'static {
-    /// The secret of that name; none where there is none. Read at each use, so that a secret can be rotated.
+    /// Returns the secret with that name, if it exists. Read at each use, so that a secret can be
+    /// rotated.
     fn secret(&self, name: &str) -> Option<SecretValue>;
 
-    /// Where an operator would put the secret of that name, in words. A guest reads it, so it names no path of the host.
+    /// Returns a description of where an operator puts the secret with that name. A guest can read
+    /// it, so it contains no path of the host.
     fn place(&self, name: &str) -> String;
 }
 
-/// Secrets from environment variables `TIDEMILL_SECRET_<NAME>` (in capitals, hyphens as underscores) and from files
-/// `<folder>/<name>`. The environment comes first; one newline at the end of a file does not count.
+/// Secrets from environment variables `TIDEMILL_SECRET_<NAME>` (in capitals, hyphens as
+/// underscores) and from files `<folder>/<name>`. The environment has precedence; one newline at
+/// the end of a file is ignored.
 #[derive(Debug, Clone)]
 pub struct EnvironmentAndFiles {
     folder: Option<PathBuf>,
 }
 
 impl EnvironmentAndFiles {
-    /// With files from `folder`, where there is one.
+    /// Returns a source with files from `folder`, if it is set.
     #[must_use]
     pub const fn new(folder: Option<PathBuf>) -> Self {
         Self { folder }

@@ -1,4 +1,5 @@
-//! A component that is ready to run: its code, linked against the host once for each world that it exports.
+//! A component that is ready to run: its code, linked against the host once for each world that it
+//! exports.
 
 use tidemill_core::run::Export;
 use tidemill_core::{Code, ComponentDigest};
@@ -9,7 +10,7 @@ use crate::error::{ComponentProblem, ComponentRejection};
 use crate::guest::GuestState;
 use crate::sandbox::SLOT_TABLES;
 
-/// A component's code in memory, linked against the host for each export that it has.
+/// A component's code in memory, linked against the host for each of its exports.
 pub struct Module {
     digest: ComponentDigest,
     exports: Vec<Export>,
@@ -24,7 +25,7 @@ impl Module {
     /// Links a component for those of the four worlds that it exports.
     ///
     /// # Errors
-    /// With the one problem that wasmtime found first; [`crate::component::validate`] finds the rest.
+    /// The first problem that wasmtime finds; [`crate::component::validate`] finds the rest.
     pub(crate) fn link(
         digest: ComponentDigest,
         component: &Component,
@@ -62,25 +63,25 @@ impl Module {
         })
     }
 
-    /// The component that it came from.
+    /// Returns the component's digest.
     #[must_use]
     pub const fn digest(&self) -> ComponentDigest {
         self.digest
     }
 
-    /// The exports that can be called, in the order of the WIT.
+    /// Returns the exports that can be called, in the order of the WIT.
     #[must_use]
     pub fn exports(&self) -> &[Export] {
         &self.exports
     }
 
-    /// How many slots of the pool an instance takes.
+    /// Returns the number of pool slots that an instance takes.
     pub(crate) const fn slots(&self) -> u32 {
         self.slots
     }
 }
 
-/// All that an error says, in one line.
+/// Returns the error and its causes in one line.
 pub(crate) fn words(error: &wasmtime::Error) -> String {
     let mut text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ");
     if text.len() > 2000 {

@@ -1,11 +1,12 @@
-//! The threads that guests run on: quick ones, and slow ones of low priority for calls that take long. The host's own
-//! work (API, store, timers, requests that leave) runs elsewhere, so a guest that spins delays none of it.
+//! The threads that guests run on: quick threads, and slow threads of low priority for long calls.
+//! The host's own work (API, store, timers, outgoing requests) runs elsewhere, so a spinning guest
+//! does not delay it.
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::threads::sched;
 
-/// How much lower the priority of the slow threads is.
+/// Nice value of the slow threads.
 const SLOW_NICE: i32 = 10;
 
 /// The two runtimes.
@@ -16,13 +17,14 @@ pub(crate) struct ThreadPools {
 }
 
 impl ThreadPools {
-    /// Starts `each` threads of either kind.
+    /// Starts `each` threads of both kinds.
     ///
     /// # Errors
-    /// Where the machine gives no threads.
+    /// If the machine cannot start the threads.
     pub fn start(each: usize) -> std::io::Result<Self> {
-        // A task that yields goes to the end of its worker's own queue; new ones come through the global one. Looked at
-        // each time, a new short call is next, whatever the spinning ones do.
+        // A task that yields goes to the end of its worker's own queue; new tasks arrive in the
+        // global queue. If it is checked at each turn, a new short call is next, whatever the
+        // spinning guests do.
         let build = |name: &str| {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(each.max(1)).max_blocking_threads(1).global_queue_interval(1).thread_name(name);
@@ -33,7 +35,8 @@ impl ThreadPools {
         let slow = build("tidemill-slow")
             .on_thread_start(|| {
                 sched::ask_for_long();
-                // On Linux a thread's own priority. Where it is refused, the slow are only as quick as the others.
+                // Linux has a priority for each thread. If it is refused, the slow threads run at
+                // the usual priority.
                 if let Err(error) = rustix::process::setpriority_process(None, SLOW_NICE) {
                     tracing::debug!(%error, "the slow threads keep their priority");
                 }
@@ -42,12 +45,12 @@ impl ThreadPools {
         Ok(Self { quick: Some(quick), slow: Some(slow) })
     }
 
-    /// Where calls begin.
+    /// Returns the runtime on which calls begin.
     pub fn quick(&self) -> Option<&Handle> {
         self.quick.as_ref().map(Runtime::handle)
     }
 
-    /// Where they go that take long.
+    /// Returns the runtime to which long calls move.
     pub fn slow(&self) -> Option<&Handle> {
         self.slow.as_ref().map(Runtime::handle)
     }
@@ -55,7 +58,7 @@ impl ThreadPools {
 
 impl Drop for ThreadPools {
     fn drop(&mut self) {
-        // An engine may be dropped on a thread of another runtime, where waiting is not allowed.
+        // An engine can be dropped on a thread of another runtime, where blocking is not allowed.
         for runtime in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }

@@ -1,32 +1,35 @@
-//! How long a thread may run before another that woke up takes its place.
+//! Sets the time slice of threads: how long a thread runs before a woken thread replaces it.
 //!
-//! A guest that computes or touches fresh memory uses its slice to the last microsecond; Linux lets a thread that wakes meanwhile
-//! interrupt it at once only where that one has asked for a shorter slice (`sched_setattr(2)`, `sched_runtime`, since
-//! 6.12). So the host's threads ask for the shortest there is, the quick guests' for none, and the slow ones' for the longest, so
-//! that whoever wakes on the machine interrupts them. A thread inherits the slice of the one that starts it. Where the
-//! kernel knows nothing of it, all threads are as before.
+//! A guest that computes or touches fresh memory uses its whole slice. A thread that wakes in that
+//! time interrupts it at once only if the woken thread requested a shorter slice
+//! (`sched_setattr(2)`, `sched_runtime`, since Linux 6.12). So the host's threads request the
+//! shortest slice, quick guest threads the default, and slow guest threads the longest, so that
+//! every woken thread interrupts them. A thread inherits the slice of its parent thread. On kernels
+//! without this feature nothing changes.
 
-/// The shortest slice that the kernel grants, in nanoseconds.
+/// Minimum slice of the kernel, in nanoseconds.
 #[cfg(target_os = "linux")]
 const SHORTEST: u64 = 100_000;
-/// The longest.
+/// Maximum slice of the kernel, in nanoseconds.
 #[cfg(target_os = "linux")]
 const LONGEST: u64 = 100_000_000;
 
-/// The calling thread, and those that it starts from now on, run as soon as they wake. For the host's own threads, which
-/// work in short turns: call it before the first of them is started.
+/// Requests the shortest slice for the calling thread and the threads that it starts later, so that
+/// they run as soon as they wake. For the host's own threads, which work in short turns: call it
+/// before the first of them is started.
 pub fn ask_for_short() {
     #[cfg(target_os = "linux")]
     set(SHORTEST);
 }
 
-/// The calling thread gives way to all that wake, and has longer turns for it.
+/// Requests the longest slice: the thread yields to every woken thread, and has longer turns in
+/// return.
 pub(crate) fn ask_for_long() {
     #[cfg(target_os = "linux")]
     set(LONGEST);
 }
 
-/// The calling thread takes the system's usual turns.
+/// Requests the system's default slice.
 pub(crate) fn ask_for_usual() {
     #[cfg(target_os = "linux")]
     set(0);
@@ -35,7 +38,8 @@ pub(crate) fn ask_for_usual() {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "no library has this call for ordinary threads")]
 fn set(nanoseconds: u64) {
-    // As in the manual page of `sched_setattr`; all that is not named is zero, policy SCHED_OTHER included.
+    // As in the manual page of `sched_setattr`; fields that are not set are zero, including the
+    // policy SCHED_OTHER.
     #[repr(C)]
     #[derive(Default)]
     struct Attributes {
@@ -55,7 +59,8 @@ fn set(nanoseconds: u64) {
         ..Attributes::default()
     };
     let (this_thread, no_flags) = (0, 0);
-    // SAFETY: the kernel reads `size` bytes from the pointer, which is a live value of that size and layout.
+    // SAFETY: the kernel reads `size` bytes from the pointer, which is a live value of that size
+    // and layout.
     let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attributes, no_flags) };
     if answer != 0 {
         tracing::debug!(error = %std::io::Error::last_os_error(), "threads keep their slice");
@@ -66,7 +71,7 @@ fn set(nanoseconds: u64) {
 mod tests {
     use super::*;
 
-    /// The thread's slice in nanoseconds, where the kernel shows it.
+    /// Returns the thread's slice in nanoseconds, if the kernel reports it.
     fn slice() -> Option<u64> {
         let shown = std::fs::read_to_string("/proc/thread-self/sched").ok()?;
         let line = shown.lines().find(|line| line.starts_with("se.slice"))?;

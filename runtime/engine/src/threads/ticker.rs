@@ -1,5 +1,5 @@
-//! The epoch's clock: an OS thread of its own, because a tokio task can starve beside busy guests, that ticks each
-//! millisecond while a guest runs and sleeps otherwise.
+//! The epoch's clock: a separate OS thread, because busy guests can starve a tokio task. It ticks
+//! each millisecond while a guest runs, and otherwise sleeps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How far apart ticks are.
+/// Interval between ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// Ticks without a guest before the thread sleeps: under steady load nobody ever has to wake it.
+/// Number of ticks without a guest before the thread sleeps: under steady load it never needs to be
+/// woken.
 const IDLE_TICKS: u32 = 100;
 
-/// Ticks while guests run.
+/// Advances the epoch while guests run.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     shared: Arc<TickerState>,
@@ -23,13 +24,13 @@ pub(crate) struct Ticker {
 
 #[derive(Debug, Default)]
 struct TickerState {
-    /// Guests that are being polled.
+    /// Number of guests that are being polled.
     guests: AtomicU32,
     asleep: AtomicBool,
     ended: AtomicBool,
 }
 
-/// While one of these lives, the epoch advances.
+/// Keeps the epoch advancing until it is dropped.
 pub(crate) struct TickGuard<'a>(&'a TickerState);
 
 impl Drop for TickGuard<'_> {
@@ -42,7 +43,7 @@ impl Ticker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the machine gives no thread.
+    /// If the machine cannot start a thread.
     pub fn start(engine: Engine) -> std::io::Result<Self> {
         let shared = Arc::new(TickerState::default());
         let theirs = Arc::clone(&shared);
@@ -53,10 +54,11 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone(), handle: Some(handle) })
     }
 
-    /// A guest runs until the answer is dropped.
+    /// Counts a guest as running until the guard is dropped.
     pub fn guest(&self) -> TickGuard<'_> {
         self.shared.guests.fetch_add(1, SeqCst);
-        // The thread says that it sleeps before it looks at `guests` for the last time, so one of the two sees the other.
+        // The thread sets `asleep` before it reads `guests` for the last time, so one of the two
+        // sees the other.
         if self.shared.asleep.load(SeqCst) {
             self.thread.unpark();
         }

@@ -1,4 +1,4 @@
-//! A guest that behaves: what goes in comes out, and what it may know is what it sees.
+//! Well-behaved guests: their input, their output, and what they can observe.
 
 use serde_json::{Value, json};
 use tidemill_core::run::{Export, Trigger, TriggerKind};

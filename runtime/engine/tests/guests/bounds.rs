@@ -1,4 +1,4 @@
-//! Guests that break or misuse what they are given: each ends with its own code, in its own bound.
+//! Guests that exceed or misuse their limits: each ends with its own code, within its own limit.
 
 use serde_json::{Value, json};
 use tidemill_core::Fuel;
@@ -167,7 +167,8 @@ async fn what_is_too_large_for_a_host_call_is_refused_by_its_name() {
     }
 }
 
-/// wasmtime's own error for this has no public type: this pins the words that the engine knows it by.
+/// wasmtime's error for this has no public type: the test pins the text by which the engine
+/// recognises it.
 #[tokio::test]
 async fn a_hundred_megabytes_for_one_call_are_not_even_copied() {
     let world = World::new();

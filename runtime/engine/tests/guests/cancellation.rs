@@ -1,4 +1,4 @@
-//! Ending a run from outside.
+//! Cancelling and terminating a run.
 
 use serde_json::json;
 use tidemill_core::Fuel;

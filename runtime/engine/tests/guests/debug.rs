@@ -1,4 +1,4 @@
-//! Debug information: never read at a trap, found on request, and bounded whatever it is.
+//! Debug information: never read at a trap, found on request, and bounded whatever it contains.
 
 use serde_json::json;
 use tidemill_core::clock::Stopwatch;
@@ -21,12 +21,12 @@ fn trapping(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     workflow("", &format!("{module} {sections}"))
 }
 
-/// DWARF 4: one unit, one function `fall`, all of whose code is line 7 of `guest.c`.
+/// DWARF 4: one unit with one function `fall`, whose code is all line 7 of `guest.c`.
 fn dwarf() -> Vec<(&'static str, Vec<u8>)> {
     let abbreviations = [
         // A unit with children: line table, name, first and last address.
         &[1, 0x11, 1, 0x10, 0x17, 0x03, 0x08, 0x11, 0x01, 0x12, 0x06, 0, 0][..],
-        // A function without: name, first and last address.
+        // A function without children: name, first and last address.
         &[2, 0x2e, 0, 0x03, 0x08, 0x11, 0x01, 0x12, 0x06, 0, 0],
         &[0],
     ];
@@ -35,7 +35,7 @@ fn dwarf() -> Vec<(&'static str, Vec<u8>)> {
     unit.extend([&[2][..], b"fall\0", &[0; 4], &end, &[0]].concat());
     let mut header = vec![1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0];
     header.extend(b"guest.c\0\0\0\0\0");
-    // Address 0, six lines on, a row; 200 bytes on, the end.
+    // Address 0, advance six lines, a row; advance 200 bytes, the end.
     let program = [&[0, 5, 2, 0, 0, 0, 0][..], &[3, 6, 1], &[2, 0xc8, 0x01], &[0, 1, 1]].concat();
     let length = u32::try_from(header.len()).unwrap().to_le_bytes();
     let lines = [&[4, 0][..], &length, &header, &program].concat();
@@ -70,7 +70,7 @@ async fn a_trap_keeps_names_and_places_and_lines_are_found_on_request() {
         (Some("fall"), Some("guest.c"), Some(7))
     );
 
-    // A component without debug information, and places that are nowhere.
+    // A component without debug information, and offsets that do not exist.
     let (bare, _, stack) = trap(&world, &trapping(&[])).await;
     assert_eq!(world.engine.source_lines(bare, &places(&stack)).await.unwrap(), [vec![], vec![]]);
     let nowhere = world.engine.source_lines(digest, &[0, u64::MAX]).await.unwrap();
@@ -104,7 +104,7 @@ async fn debug_information_that_fills_any_memory_costs_a_trap_nothing() {
     let (digest, failure, stack) = trap(&world, &bomb).await;
     assert_eq!((failure.code.as_str(), stack[0].function.as_str()), ("host/trap", "fall"));
     assert!(watch.elapsed().as_secs() < 30, "{:?}", watch.elapsed());
-    // Whoever wants to see the lines gets an answer, and the host is unharmed.
+    // A reader who requests the lines gets an answer, and the host is unharmed.
     match world.engine.source_lines(digest, &places(&stack)).await {
         Ok(lines) => assert!(lines.iter().all(Vec::is_empty)),
         Err(EngineError::Refused { refused, .. }) => {

@@ -1,4 +1,4 @@
-//! What a run does durably: the same end from wherever it is brought back.
+//! Durable execution: a run ends the same from wherever it is resumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub fn world() -> World {
     })
 }
 
-/// A job with a deployment and an id of its own.
+/// A job with its own deployment and run id.
 async fn fresh<'a>(world: &'a World, origin: Option<&str>) -> Job<'a> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let nth = NEXT.fetch_add(1, SeqCst);
@@ -41,11 +41,12 @@ async fn simply(world: &World, acts: Value) -> Seen {
     once(world, None, acts, json!([]), Play::default()).await.0
 }
 
-/// Plays it undisturbed, then dying before and after each commit and save, in memory and not, and with each commit refused
-/// once: the end is the same. Answers the undisturbed.
+/// Plays the acts undisturbed; then with a host that dies before and after each commit and save, in
+/// memory and suspended; then with each commit refused once. The end is always the same. Returns
+/// the undisturbed result.
 async fn same_from_everywhere(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> Seen {
     let (seen, told) = once(world, origin, acts.clone(), undo.clone(), how.clone()).await;
-    // A step that is skipped costs the guest something else than one that is carried out.
+    // A skipped step costs the guest a different amount of fuel than an executed one.
     let has_steps = acts.to_string().contains("step") || undo.to_string().contains("step");
     for leaves in [false, true] {
         for at in 0..=told.calls {
@@ -61,7 +62,7 @@ async fn same_from_everywhere(world: &World, origin: Option<&str>, acts: Value, 
     for conflict in 1..=told.calls {
         let again = Play { conflict, ..how.clone() };
         let (other, redone) = once(world, origin, acts.clone(), undo.clone(), again).await;
-        // What was said before the refusal stays, and what was done in vain is counted.
+        // Lines logged before the refusal remain, and wasted work is counted.
         assert!(other.fuel >= seen.fuel || has_steps);
         let other = Seen { lines: seen.lines.clone(), fuel: seen.fuel, ..other };
         assert_eq!(other, seen, "commit {conflict} refused, {} redone", redone.redone);
@@ -81,7 +82,7 @@ async fn state_time_and_randomness_come_back_from_everywhere() {
         { "do": "scan", "prefix": "" }, { "do": "random" }, { "do": "now" }, { "do": "spin", "turns": 1000 },
         { "do": "sleep", "ms": 10 }, { "do": "add", "key": "n" }, { "do": "sign", "secret": "none" },
     ]);
-    // The last act is refused, and that is what is seen.
+    // The last act is refused, and the refusal is seen.
     let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
     assert_eq!(seen.end, Err(("host/secret-not-granted".to_owned(), Cause::Guest)));
     assert_eq!(seen.lines, ["one", "two"]);
@@ -171,7 +172,7 @@ async fn events_take_hold_once_from_everywhere() {
             }
         }
     }
-    // A run that fails has published what took hold before, and no more.
+    // A run that fails has published only what was committed before.
     let acts = json!([publish("granted.a", 1), { "do": "sleep", "ms": 5 }, publish("granted.a", 2), { "do": "fail", "code": "x" }]);
     assert_eq!(hidden(simply(&world, acts).await), [of("granted.a", "1")]);
 }
@@ -215,7 +216,7 @@ async fn a_sample_counts_once_from_everywhere_with_what_it_was_made_in() {
         let (seen, _) = once(&world, None, acts.clone(), json!([]), how).await;
         assert_eq!(seen.sampled, expected, "refused at {conflict}");
     }
-    // A run that fails has counted what took hold before, and no more.
+    // A run that fails has counted only what was committed before.
     let acts = json!([count("a"), { "do": "sleep", "ms": 5 }, count("b"), { "do": "fail", "code": "x" }]);
     assert_eq!(simply(&world, acts).await.sampled, BTreeMap::from([of("a", 1)]));
 }
@@ -436,7 +437,7 @@ async fn what_a_step_read_and_wrote_before_its_request_left_is_looked_at_again()
     let job = fresh(&world, None).await;
     let (store, name) = (Arc::clone(&world.store), job.context.deployment.clone());
     let (clock, component) = (Arc::clone(&world.clock), job.module.digest());
-    // Somebody else writes the key while the first request is under way.
+    // Another run writes the key while the first request is in progress.
     let server = Server::start(move |_, before| {
         if before == 0 {
             let (store, name, now) = (Arc::clone(&store), name.clone(), clock.now());

@@ -1,4 +1,4 @@
-//! Requests that leave: where they may go, what they carry, what comes back.
+//! Outgoing requests: their targets, their content and their responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -28,7 +28,7 @@ impl SecretSource for Fixed {
     }
 }
 
-/// A world whose operator lets requests reach this machine.
+/// A world whose operator allows requests to this machine.
 pub fn near() -> World {
     World::with(|config| {
         config.egress = EgressPolicy { allow_private: true, ..EgressPolicy::default() };

@@ -1,4 +1,4 @@
-//! Health checks look and do not touch.
+//! Health checks read and do not write.
 
 use serde_json::{Value, json};
 use tidemill_core::run::Export;
@@ -32,7 +32,7 @@ async fn a_check_may_not_write() {
         job.context.config = config.into();
         let ended = job.run(json!(null)).await;
         assert!(ended.all.effects.writes.is_empty() && ended.all.effects.events.is_empty());
-        // The guest turns the failure into an answer; the code is in it.
+        // The guest returns the failure in its answer, with its code.
         let text = match ended.outcome {
             Outcome::Output(output) => serde_json::from_slice::<Value>(&output).unwrap().to_string(),
             other => format!("{other:?}"),

@@ -1,4 +1,4 @@
-//! Requests over TLS, to a server with a certificate of an authority that nobody knows.
+//! Requests over TLS, to a server whose certificate is from an unknown authority.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::World;
 
-/// Serves `hello` over TLS on this machine, with a certificate for `names`; answers its port and its authority's certificate, as PEM.
+/// Serves `hello` over TLS on this machine, with a certificate for `names`. Returns its port and
+/// the certificate of its authority, as PEM.
 async fn server(names: &[&str]) -> (u16, String) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();

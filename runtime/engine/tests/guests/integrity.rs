@@ -1,4 +1,4 @@
-//! Bytes and code on disk: what was swapped or damaged does not run.
+//! Bytes and code on disk: swapped or damaged files do not run.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -37,7 +37,8 @@ fn flip(file: &PathBuf, at: impl Fn(usize) -> usize) {
     replace(file, &bytes);
 }
 
-/// Puts other bytes in a file's place. An engine may still have the old ones mapped, so they are not overwritten.
+/// Replaces a file by other bytes. An engine may still have the old ones mapped, so they are not
+/// overwritten.
 fn replace(file: &PathBuf, bytes: &[u8]) {
     let beside = file.with_extension("new");
     fs::write(&beside, bytes).unwrap();
@@ -62,7 +63,7 @@ async fn code_with_a_flipped_bit_or_of_another_component_is_compiled_again() {
     assert_eq!(job.output(json!({ "do": "echo", "value": 8 })).await, json!(8));
     assert_eq!(world.engine.stats().compiled, 2);
 
-    // What is sound is not compiled.
+    // Intact code is not compiled again.
     let world = world.again();
     world.engine.module(hostile).await.unwrap();
     assert_eq!(world.engine.stats().compiled, 0);
@@ -80,7 +81,7 @@ async fn damaged_bytes_are_neither_compiled_nor_verified() {
     world.engine.evict(noop);
     let error = world.engine.module(noop).await.err().unwrap();
     assert_eq!(error.code().as_str(), "host/store-damaged", "{error}");
-    // Another component's bytes under its name.
+    // The bytes of another component under this name.
     fs::copy(tidemill_artifacts::hostile(), world.bytes(noop)).unwrap();
     assert!(matches!(world.engine.module(noop).await, Err(EngineError::Damaged { .. })));
     assert!(matches!(world.engine.source_lines(noop, &[1]).await, Err(EngineError::Damaged { .. })));
@@ -104,7 +105,7 @@ async fn verifying_removes_code_that_is_damaged() {
     assert!(!world.code(noop, "code").exists());
 }
 
-/// The compiler of a host that was killed ends with it; here the thread that starts it ends.
+/// The compiler of a killed host ends with it; here the thread that starts it ends.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_compiler_ends_with_its_host() {

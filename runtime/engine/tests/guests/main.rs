@@ -1,4 +1,4 @@
-//! What guests can do and cannot, through real components.
+//! What guests can and cannot do, through real components.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

@@ -1,10 +1,10 @@
-//! Standard output: what a guest writes at once is bounded, so that no one call keeps a thread.
+//! Standard output: the size of one write is limited, so that no single call occupies a thread.
 
 use serde_json::json;
 
 use crate::support::{World, failure};
 
-/// A workflow that writes so many newlines to standard output with one call.
+/// A workflow that writes `bytes` newlines to standard output with one call.
 fn writing(bytes: usize) -> Vec<u8> {
     let text = format!(
         r#"(component

@@ -1,4 +1,4 @@
-//! When steps are tried again: not before the other side has said that it is of use.
+//! When steps are retried: not before the server permits it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -14,7 +14,7 @@ fn get(url: &str) -> Value {
     json!({ "do": "fetch", "method": "GET", "url": url })
 }
 
-/// A server that fails its first ten requests, which opens the circuit, and then answers.
+/// A server that fails its first ten requests, which opens the circuit, and then responds.
 async fn ill_at_first() -> Server {
     Server::start(|_, nth| if nth < 10 { answer("500 Internal Server Error", "", "") } else { ok("well") }).await
 }

@@ -1,4 +1,4 @@
-//! Secrets in requests and in answers: where they may go, and that none comes back.
+//! Secrets in requests and responses: where they may go, and that none comes back.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ async fn a_secret_in_a_redirects_address_does_not_leave_its_origin() {
     let to = other.origin();
     let server = Server::start(move |asked, _| {
         let key = asked.line.split("k=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
-        // Backwards it would be found by no search.
+        // No search would find it backwards.
         let key: String = key.chars().rev().collect();
         answer("302 Found", &format!("location: {to}/?k={key}\r\n"), "")
     })

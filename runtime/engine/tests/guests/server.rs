@@ -1,4 +1,4 @@
-//! A server for tests of requests that leave.
+//! A server for tests of outgoing requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server that answers from a table and keeps what it was asked.
+/// A server that responds from a table and records its requests.
 pub struct Server {
     pub port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -19,11 +19,11 @@ pub struct Asked {
     pub body: String,
 }
 
-/// What a server says that never answers.
+/// The response of a server that never responds.
 pub const NEVER: Vec<u8> = Vec::new();
 
 impl Server {
-    /// Answers each request with what `answer` says; nothing means never.
+    /// Responds to each request with the result of `answer`; an empty result means never.
     pub async fn start(answer: impl Fn(&Asked, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

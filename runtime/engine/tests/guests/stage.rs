@@ -1,4 +1,5 @@
-//! A host in small for durable runs: it commits to a real store, brings what is waited for, and dies where it is told to.
+//! A miniature host for durable runs: it commits to a real store, provides what a run waits for,
+//! and dies at a chosen call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -25,44 +26,44 @@ use tokio::sync::Notify;
 
 use crate::support::{Job, START};
 
-/// What happens while the run waits for the n-th time.
+/// What happens during the run's n-th wait.
 #[derive(Clone)]
 pub enum Event {
-    /// Nothing but time.
+    /// Only time passes.
     Time,
-    /// A signal comes.
+    /// A signal arrives.
     Signal(&'static str, &'static str),
-    /// The run's n-th children end, with this output or this code.
+    /// Children end, by index, with this output or this code.
     End(&'static [(usize, Result<&'static str, &'static str>)]),
     /// The run is cancelled.
     Cancel,
 }
 
-/// Where the host dies.
+/// When the host dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Death {
     /// At the n-th commit or save, counted from 1; 0 is never.
     pub at: usize,
-    /// Once it has happened, rather than before.
+    /// After the call, rather than before.
     pub after: bool,
 }
 
-/// How a run goes on this stage.
+/// How a run is played on this stage.
 #[derive(Clone, Default)]
 pub struct Play {
     pub events: Vec<Event>,
     pub death: Death,
-    /// Waits leave memory.
+    /// Whether waits leave memory.
     pub leaves: bool,
-    /// Attempts of the run.
+    /// Maximum attempts of the run.
     pub attempts: u32,
-    /// The run is cancelled while a step waits for its next attempt.
+    /// Whether the run is cancelled while a step waits for its next attempt.
     pub cancel_at_back_off: bool,
-    /// The n-th commit is refused, as though a read had changed; counted from 1.
+    /// The n-th commit is refused, as if a read had changed; counted from 1, and 0 is never.
     pub conflict: usize,
 }
 
-/// All that can be seen of a run from outside.
+/// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     pub end: Result<Value, (String, Cause)>,
@@ -70,16 +71,16 @@ pub struct Seen {
     pub postings: Vec<String>,
     pub lines: Vec<String>,
     pub fuel: u64,
-    /// Its children, and what they were given.
+    /// Its children, and their inputs.
     pub children: Vec<(String, String)>,
-    /// What it published, in order: topics, ids and payloads.
+    /// Its published events in order: topics, ids and payloads.
     pub events: Vec<(String, String, String)>,
     pub cancelled: bool,
-    /// What its samples of each metric came to, in the commits that took hold.
+    /// Sums of its samples of each metric, over the commits that succeeded.
     pub sampled: BTreeMap<String, u64>,
 }
 
-/// How it came to that.
+/// Internals of the played run.
 pub struct Told {
     pub calls: usize,
     pub redone: usize,
@@ -100,10 +101,10 @@ struct Stage {
     base_fuel: Mutex<u64>,
     waits: AtomicUsize,
     refused: AtomicUsize,
-    /// Its children, in the order in which it started them.
+    /// Its children, in the order of their start.
     started: Mutex<Vec<RunId>>,
     sampled: Mutex<BTreeMap<String, u64>>,
-    /// Those that run.
+    /// Children that are running.
     running: Mutex<HashMap<RunId, Run>>,
 }
 
@@ -206,7 +207,7 @@ pub async fn play(job: &Job<'_>, program: &Value, play: Play) -> (Seen, Told) {
         if ended.redo {
             redone += 1;
             again = ended.journal.map(|journal| (journal, ended.all.head));
-            // What it said stays, and is said again.
+            // Its log lines remain, and are written again.
             stage.unsaved.lock().unwrap().clear();
             continue;
         }
@@ -311,13 +312,13 @@ impl Stage {
         }
     }
 
-    /// A commit between activations.
+    /// Commits between activations.
     async fn end(&self, commit: RunCommit, again: &mut Option<(Journal, Option<Bytes>)>) {
         assert!(matches!(self.store.commit_stretch(commit).await.unwrap(), RunCommitResult::Done(_)));
         *again = None;
     }
 
-    /// What comes of waiting.
+    /// Performs the event of the current wait.
     async fn happen(&self) {
         let run = self.run().await;
         let nth = self.waits.fetch_add(1, SeqCst);
@@ -414,7 +415,7 @@ impl Stage {
         }
     }
 
-    /// Whether the host dies at this call: before what it asks for, or after.
+    /// Whether the host dies at this call: before its work, or after.
     fn dies(&self) -> (bool, bool) {
         let call = self.calls.fetch_add(1, SeqCst) + 1;
         let now = self.dies.load(SeqCst) == call;
@@ -558,7 +559,7 @@ impl RunChannel for Stage {
     fn status(&self, _: String) {}
 }
 
-/// Grants that let the run do all that the tests do.
+/// Grants for everything that the tests do.
 pub fn everything(origin: Option<&str>) -> Grants {
     Grants {
         http: origin.map(|origin| origin.parse().unwrap()).into_iter().collect(),

@@ -1,5 +1,5 @@
-//! A host for tests: an engine over an embedded store in a folder of its own, a clock that is turned by hand, a sink that keeps
-//! what it is told.
+//! A host for tests: an engine over an embedded store in its own folder, a manual clock, and a
+//! channel that records what it receives.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use tidemill_store::records::{
 };
 use tidemill_store::{EmbeddedStore, Store};
 
-/// When tests begin: 2026-01-01T00:00:00Z.
+/// Start time of tests: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 pub struct World {
@@ -33,7 +33,7 @@ pub struct World {
     pub folder: tempfile::TempDir,
 }
 
-/// What a run told.
+/// What the channel of a run received.
 #[derive(Default)]
 pub struct Told {
     pub lines: Mutex<Vec<LogLine>>,
@@ -105,7 +105,7 @@ impl World {
         Self { engine, store, clock, folder }
     }
 
-    /// Brings a component where the engine finds it.
+    /// Stores a component where the engine finds it.
     pub fn put(&self, path: &Path) -> ComponentDigest {
         let bytes = std::fs::read(path).unwrap();
         self.put_bytes(&bytes)
@@ -122,13 +122,13 @@ impl World {
         self.engine.module(self.put(path)).await.unwrap()
     }
 
-    /// The guest that does what it is told.
+    /// A job of the guest that performs any act.
     pub async fn hostile(&self) -> Job<'_> {
         let module = self.module(tidemill_artifacts::hostile()).await;
         self.job(module)
     }
 
-    /// Commits what a run left.
+    /// Commits the result of a run.
     pub async fn commit(&self, job: &Job<'_>, ended: ActivationResult) {
         let Outcome::Output(output) = ended.outcome else { panic!("{:?}", ended.outcome) };
         let node: NodeId = "here".parse().unwrap();
@@ -230,7 +230,7 @@ impl World {
     }
 }
 
-/// An activation to be.
+/// An activation that can be started repeatedly.
 #[derive(Clone)]
 pub struct Job<'a> {
     pub world: &'a World,
@@ -271,7 +271,7 @@ impl Job<'_> {
         self.world.engine.run(self.activation(&input)).await
     }
 
-    /// What it answers; panics where it fails.
+    /// Returns the output of a run; panics if it fails.
     pub async fn output(&self, input: Value) -> Value {
         let ended = self.run(input).await;
         match &ended.outcome {
@@ -280,12 +280,12 @@ impl Job<'_> {
         }
     }
 
-    /// Its failure; panics where it succeeds.
+    /// Returns the failure of a run; panics if it succeeds.
     pub async fn failure(&self, input: Value) -> (Failure, Cause) {
         failure(self.run(input).await)
     }
 
-    /// The code of its failure; panics where it succeeds.
+    /// Returns the code of the failure; panics if the run succeeds.
     pub async fn code(&self, input: Value) -> String {
         self.failure(input).await.0.code
     }
@@ -298,8 +298,9 @@ pub fn failure(ended: ActivationResult) -> (Failure, Cause) {
     }
 }
 
-/// A workflow whose module has these parts: memory, functions, custom sections. Its export is the module's `run`, which is given the
-/// place and length of its input and returns the place of its result.
+/// A workflow whose module has these parts: memory, functions, custom sections. Its export is the
+/// module's `run`, which receives the address and length of its input and returns the address of
+/// its result.
 pub fn workflow(imports: &str, module: &str) -> Vec<u8> {
     let text = format!(
         r#"(component

@@ -1,4 +1,5 @@
-//! Components that are refused: each with its own code, every problem named, within the compiler's bounds.
+//! Rejected components: each with its own code and every problem named, within the compiler's
+//! limits.
 
 use proptest::prelude::*;
 use tidemill_core::ComponentDigest;
@@ -166,7 +167,7 @@ async fn what_is_off_is_refused() {
     }
 }
 
-/// One function of `statements` statements, each of which keeps the compiler busy.
+/// Functions of `statements` statements, each of which keeps the compiler busy.
 pub fn large(functions: usize, statements: usize) -> Vec<u8> {
     importing("", functions, statements)
 }

@@ -1,5 +1,6 @@
-//! The child's side of compiling: limits itself, inspects, validates and compiles one component, or finds its source lines. It answers
-//! on standard output, and says in one line on standard error why it could not.
+//! The child's side of compiling: limits itself, then inspects, validates and compiles one
+//! component, or finds its source lines. It answers on standard output, and reports a failure in
+//! one line on standard error.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -22,22 +23,23 @@ use crate::host::Contract;
 use crate::sandbox;
 use crate::sandbox::{Purpose, Sandbox};
 
-/// The bytes are no component.
+/// Exit code: the bytes are not a component.
 pub(crate) const EXIT_INVALID: u8 = 10;
-/// The compiler refused it.
+/// Exit code: the compiler refused the component.
 pub(crate) const EXIT_FAILED: u8 = 11;
-/// A file could not be read or written, or the child could not limit itself.
+/// Exit code: a file could not be read or written, or the child could not limit itself.
 pub(crate) const EXIT_IO: u8 = 12;
-/// The bytes are not those that were uploaded.
+/// Exit code: the bytes are not the uploaded ones.
 pub(crate) const EXIT_DAMAGED: u8 = 13;
 
 /// Why the child ends without an answer: its exit code, and one line.
 type WorkerFailure = (u8, String);
 
-/// What the hidden command `compile-component` does. Its arguments are what to do (`compile`, `inspect` or `lines`), the component's path,
-/// its digest, seconds of CPU time, bytes of memory and the id of the host's process; then, for `compile`, the path of the
-/// code, and for `lines`, offsets in the component. It limits the whole process: call it first thing in `main`, and
-/// return what it returns.
+/// Runs the hidden command `compile-component`. Its arguments are the task (`compile`, `inspect` or
+/// `lines`), the component's path, its digest, seconds of CPU time, bytes of memory and the id of
+/// the host's process; then, for `compile`, the path of the code, and for `lines`, offsets in the
+/// component. It limits the whole process: call it at the beginning of `main`, and return its
+/// result.
 #[must_use]
 pub fn compile_component_main(args: &[OsString]) -> ExitCode {
     let answer = work(args).and_then(|report| {
@@ -81,7 +83,7 @@ fn confine() -> Result<(), WorkerFailure> {
     confine::confine().map_err(|error| (EXIT_IO, format!("no confinement: {error}")))
 }
 
-/// Reads the component, and refuses other bytes than those that were uploaded.
+/// Reads the component, and rejects bytes that do not match the digest.
 fn read(path: PathBuf, digest: ComponentDigest) -> Result<Vec<u8>, WorkerFailure> {
     let bytes = fs::read(path).map_err(|error| (EXIT_IO, format!("reading the component: {error}")))?;
     let found = ComponentDigest::of(&bytes);
@@ -118,10 +120,11 @@ fn compile(mut bytes: Vec<u8>, code: PathBuf) -> Result<Report, WorkerFailure> {
     Ok(admitted(inspection))
 }
 
-/// What is wrong with a component's imports and exports. Found before its code is compiled, which may take a minute.
+/// Returns the problems of a component's imports and exports. They are found before its code is
+/// compiled, which can take a minute.
 fn misfit(inspection: &Inspection, bytes: &[u8], sandbox: &Sandbox, contract: &Contract) -> Option<Report> {
     let hollow = inspection.hollow(bytes);
-    // What cannot be compiled even so is refused in the words of the whole.
+    // If even this does not compile, compiling the whole component reports why.
     let component = Component::from_binary(&sandbox.engine, &hollow).ok()?;
     let refused = validate::check(&sandbox.engine, &component, contract, ComponentDigest::of(&hollow)).err()?;
     Some(Report::Refused(refused.problems.into_iter().map(Into::into).collect()))
@@ -131,7 +134,7 @@ fn admitted(inspection: Inspection) -> Report {
     Report::Admitted { schemas: inspection.schemas, warnings: inspection.warnings }
 }
 
-/// What the first bytes tell, in words that help more than the parser's.
+/// Checks the first bytes, with clearer messages than the parser's.
 pub(crate) fn header(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),

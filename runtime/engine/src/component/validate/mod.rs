@@ -1,6 +1,9 @@
-//! Whether a component can run here, and if not, everything that is in the way: each import against what the host has, each
-//! export against the four worlds, with the nearest name and what to do. Signatures of the contract's functions are checked one by one;
-//! those of WASI last, by wasmtime, which stops at the first that differs.
+//! Validates that a component can run here, and otherwise reports every problem: each import is
+//! compared with the host's interfaces and each export with the four worlds. A problem names the
+//! nearest known name and a fix.
+//!
+//! Signatures of the contract's functions are checked one by one; those of WASI last, by wasmtime,
+//! which stops at the first difference.
 
 mod shape;
 mod table;
@@ -16,11 +19,11 @@ use crate::component::validate::table::{CONTRACT, PACKAGE, VERSION, WASI, WASI_V
 use crate::error::{ComponentInfo, ComponentProblem, ComponentRejection};
 use crate::host::Contract;
 
-/// The most problems that are reported.
+/// Maximum number of reported problems.
 const PROBLEMS: usize = 100;
-/// The most imports and exports that are looked at.
+/// Maximum number of imports and of exports that are checked.
 const ITEMS: usize = 1_000;
-/// Packages that the host does not have, with what does their work here.
+/// Packages that the host does not have, with their replacements.
 const INSTEAD: [(&str, &str); 6] = [
     (
         "wasi:http/",
@@ -33,7 +36,7 @@ const INSTEAD: [(&str, &str); 6] = [
     ("wasi:logging/", "Write lines through `tidemill:guest/log`, or to standard output."),
 ];
 
-/// Checks a compiled component, and links it where it can run.
+/// Checks a compiled component, and links it if it can run.
 ///
 /// # Errors
 /// Every problem that was found.
@@ -121,7 +124,7 @@ fn imports(
     names
 }
 
-/// Whether the host has the interface at all, in that version.
+/// Checks that the host has the interface in that version.
 fn known(import: &InterfaceName<'_>, shown: &str) -> Result<(), ComponentProblem> {
     let missing = |message: String, fix: String| Err(ComponentProblem::new(Code::ImportMissing, message).with_fix(fix));
     if let Some(interface) = import.contract() {
@@ -164,7 +167,7 @@ fn known(import: &InterfaceName<'_>, shown: &str) -> Result<(), ComponentProblem
     )
 }
 
-/// Whether the host has a function of an interface of the contract, with the type that it is imported with.
+/// Checks that the host has a function of a contract interface with the imported type.
 fn called(
     interface: &str,
     shown: &str,
@@ -250,13 +253,14 @@ impl<'a> InterfaceName<'a> {
         (interface.contains(':') && interface.contains('/')).then_some(Self { interface, version })
     }
 
-    /// The interface's name in the contract.
+    /// Returns the interface's name in the contract.
     fn contract(&self) -> Option<&'a str> {
         self.interface.strip_prefix(PACKAGE)?.strip_prefix('/')
     }
 }
 
-/// The known name that was most likely meant: that of the same package with the fewest changes, if these are few.
+/// Returns the known name that was most likely meant: that of the same package with the fewest
+/// changes, if these are few.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let name = shown(name);
     let (package, own) = split(&name);
@@ -271,12 +275,12 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
         .map_or_else(String::new, |(_, near)| format!("; the nearest is `{near}`"))
 }
 
-/// A name's package, which is empty for a function's, and the rest.
+/// Splits a name into its package, which is empty for a function, and the rest.
 fn split(name: &str) -> (&str, &str) {
     name.rsplit_once('/').unwrap_or(("", name))
 }
 
-/// Names come from the component: bounded like everything else of it.
+/// Names come from the component, so they are bounded like all of its texts.
 fn shown(name: &str) -> String {
     name.chars().take(120).collect()
 }

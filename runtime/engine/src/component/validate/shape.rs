@@ -1,4 +1,5 @@
-//! Whether an export has the function that the host calls, with its very type: what links without it would fail at every run.
+//! Checks that an export has the function that the host calls, with its exact type. A component
+//! that links without it would fail in every run.
 
 use tidemill_core::Code;
 use tidemill_core::run::Export;
@@ -11,7 +12,7 @@ use crate::component::bindings::webhook::exports::tidemill::guest::webhook::{Del
 use crate::component::bindings::wit::types::Failure;
 use crate::error::ComponentProblem;
 
-/// The problem with an export, where it has one.
+/// Returns the problem with an export, if there is one.
 pub(crate) fn differs(
     export: Export,
     item: &ComponentItem,

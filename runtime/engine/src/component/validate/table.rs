@@ -1,13 +1,13 @@
-//! What the host has to import from, by name: read from `wit/` itself for the contract, and listed for WASI.
+//! The names that a component can import: read from `wit/` for the contract, and listed for WASI.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The contract's package and version.
+/// The contract's package.
 pub(crate) const PACKAGE: &str = "tidemill:guest";
-/// Its version.
+/// The contract's version.
 pub(crate) const VERSION: &str = "0.1.0";
-/// The version of WASI that is linked; any other 0.2 fits.
+/// The linked version of WASI; every other 0.2 version is compatible.
 pub(crate) const WASI_VERSION: &str = "0.2";
 
 const HOST: &str = include_str!("../../../../../wit/host.wit");
@@ -53,7 +53,8 @@ pub(crate) const WASI: &[&str] = &[
     "wasi:sockets/udp-create-socket",
 ];
 
-/// The functions of each interface in a WIT text of ours, which has an interface or a function a line.
+/// Parses the functions of each interface in the contract's WIT text, which has one interface or
+/// function on each line.
 fn functions(wit: &'static str) -> BTreeMap<&'static str, FunctionTable> {
     let mut table: BTreeMap<&str, FunctionTable> = BTreeMap::new();
     let mut interface = None;
