@@ -44,6 +44,19 @@ fn every_link_leads_somewhere() {
     assert!(dead.is_empty(), "{dead:#?}");
 }
 
+/// The files that the page about one run lists, in its first column.
+#[test]
+fn the_way_through_the_code_is_there() {
+    let page = std::fs::read_to_string(root().join("docs/src/understand/one-run.md")).unwrap();
+    let listed =
+        |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split_once(".rs`")).map(|(file, _)| file.to_owned());
+    let files: Vec<_> = page.lines().filter_map(listed).collect();
+    assert!((10..=20).contains(&files.len()), "{} files; at most 20 are to be read", files.len());
+    let missing: Vec<_> =
+        files.iter().filter(|file| !root().join("runtime").join(format!("{file}.rs")).exists()).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn every_page_of_the_book_is_in_its_contents() {
     let source = root().join("docs/src");
