@@ -1,11 +1,11 @@
-//! The store's contract, in the domain's words.
+//! The contract that every store fulfils, in the terms of the domain.
 //!
-//! What holds for every method:
-//! - A method that writes is one atomic, durable commit: when it returns `Ok`, what it did survives a power cut
-//!   and is visible to every read that begins afterwards. When it returns `Err`, nothing of it happened.
-//! - Operations that are committed together succeed or fail singly.
-//! - A read sees whole commits only, and never delays one.
-//! - Every write that belongs to a run carries `(node, epoch)`; a stale epoch is refused.
+//! These rules hold for every method:
+//! - A method that writes is one atomic and durable commit. After `Ok`, its effects survive a power
+//!   failure and are visible to every read that starts later. After `Err`, it has no effect.
+//! - Operations that share a group of commits succeed or fail one by one.
+//! - A read sees only whole commits, and never delays a commit.
+//! - Every write that belongs to a run carries `(node, epoch)`. A stale epoch is refused.
 
 use std::collections::BTreeMap;
 
@@ -37,35 +37,37 @@ use crate::records::{
     UnendedFirings, Usage, VersionedValue,
 };
 
-/// What every method answers.
+/// The result of every method.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// How the store is.
+/// Whether the store accepts reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreHealth {
-    /// It reads and writes.
+    /// The store reads and writes.
     Good,
-    /// Writes fail until there is room.
+    /// Writes fail until disk space is freed.
     DiskFull,
-    /// It reads only; says why.
+    /// The store is read-only. The text is the cause.
     ReadOnly(String),
 }
 
-/// What deployments keep and begin, and how much of it they may.
+/// The usage of deployments and their limits.
 #[async_trait]
 pub trait Bounds: Send + Sync + 'static {
-    /// How many runs more a run may start that are not detached. `None` if the run is at the maximum depth of runs that start runs, and may
-    /// start no detached run either.
+    /// Returns how many more attached (not detached) runs a parent may start. `None` if the parent
+    /// is at the maximum depth of nested runs; then it may not start a detached run either.
     async fn child_room(&self, parent: RunId) -> Result<Option<u32>>;
-    /// How many topics more a deployment's runs may begin.
+    /// Returns how many more topics the runs of a deployment may create.
     async fn topic_room(&self, deployment: &DeploymentName) -> Result<u64>;
-    /// Deletes a topic with its events. An event that a subscription was not given is counted as lost, and announced.
+    /// Deletes a topic with its events. Counts and announces as lost each event that a subscription
+    /// had not received.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents>;
-    /// How many events a replay of a range would look at: those that were published from `since` on, up to before `until`, and that the
-    /// subscription was given or its filter left out. The range is open without `until`.
+    /// Returns how many events a subscription replay of a range covers: those published at or after
+    /// `since` and before `until` that the subscription has already passed, delivered or filtered.
+    /// Without `until` the range has no end.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -76,130 +78,141 @@ pub trait Bounds: Send + Sync + 'static {
         since: Timestamp,
         until: Option<Timestamp>,
     ) -> Result<u64>;
-    /// What each deployment keeps, by name; one that keeps nothing is left out.
+    /// Returns the usage of each deployment, sorted by name, without deployments that store
+    /// nothing.
     async fn usage(&self) -> Result<Vec<(DeploymentName, Usage)>>;
-    /// What each deployment may keep.
+    /// Returns the quotas of each deployment.
     fn quotas(&self) -> Quotas;
 }
 
-/// Keeps the progress of operations.
+/// Stores the progress of operations.
 #[async_trait]
 pub trait OperationStore: Send + Sync + 'static {
-    /// Writes how far an operation has come; returns what is stored then. One that was cancelled before keeps that state and only
-    /// counts what was done, and one that is done stays as it is.
+    /// Writes the progress of an operation and returns the stored record. A cancelled operation
+    /// stays cancelled and updates only its counters. A finished operation does not change.
     async fn put_operation(&self, operation: Operation) -> Result<Operation>;
-    /// Cancels an operation: nothing more of it is done. One that is not running stays as it is.
+    /// Cancels an operation, so that it acts on no further object. An operation that is not running
+    /// does not change.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation>;
-    /// All operations that are kept, whatever their state, by id.
+    /// Lists all stored operations in every state, sorted by id.
     async fn operations(&self, page: PageRequest) -> Result<Page<Operation>>;
-    /// Writes an operation, unless there is one of its id; answers the one that is there then.
+    /// Adds an operation, unless one with its id exists. Returns the stored operation.
     async fn add_operation(&self, operation: Operation) -> Result<Operation>;
-    /// One operation.
+    /// Returns one operation.
     async fn operation(&self, id: &str) -> Result<Option<Operation>>;
-    /// The operations that run, by id.
+    /// Returns the running operations, sorted by id.
     async fn open_operations(&self) -> Result<Vec<Operation>>;
 }
 
-/// Keeps everything that must not be lost.
+/// Stores everything that must survive a restart.
 #[async_trait]
 pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     // --- the node ---
 
-    /// Begins a new life of `node`: the answer is higher than of any life before.
+    /// Starts a new epoch of `node`. The epoch is greater than every earlier one.
     async fn begin_life(&self, node: &NodeId) -> Result<Epoch>;
-    /// How the store is now.
+    /// Returns the current health of the store.
     fn health(&self) -> StoreHealth;
-    /// How much room the store's index takes; none if the store has no files of its own.
+    /// Returns the disk space of the store's index; `None` if the store has no files of its own.
     fn space(&self) -> Option<IndexSpace> {
         None
     }
-    /// The newest commit that can be read; changes with each.
+    /// Returns a channel with the position of the newest readable commit. Each commit updates it.
     fn committed(&self) -> watch::Receiver<CommitMark>;
-    /// How often the store has waited for the disk to confirm a commit.
+    /// Returns how many times the store has waited for the disk to confirm writes.
     fn sync_count(&self) -> u64;
-    /// Reads and verifies all that is kept, beside commits and at low cost. Takes as long as that takes; given up where the caller
-    /// no longer waits or the store closes. `now` is kept as its time.
+    /// Reads and verifies all stored data at low cost, in parallel to commits. Stops if the caller
+    /// drops the future or the store closes. `now` becomes the time of the scrub.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where something is not what was acknowledged: the store is read-only from then on.
+    /// [`StoreError::Damaged`] if data differs from what was acknowledged. The store is then
+    /// read-only.
     async fn scrub(&self, now: Timestamp) -> Result<Scrub>;
-    /// The last scrub that found everything sound, in this life of the host or an earlier one.
+    /// Returns the last scrub that found no damage, in this epoch or an earlier one.
     async fn last_scrub(&self) -> Result<Option<Scrub>>;
-    /// The last scrub of the index alone, which a store makes by itself after an unclean stop. One that is not known yet is kept with
-    /// `now` as its time.
+    /// Returns the last scrub of the index alone, which a store does on its own after an unclean
+    /// stop. If that scrub is not recorded yet, records it with the time `now`.
     async fn index_scrub(&self, now: Timestamp) -> Result<Option<Scrub>>;
-    /// How many runs there are of each kind, in the whole store. As quick for a million as for one.
+    /// Returns how many runs of each kind the whole store contains. The cost does not depend on the
+    /// number of runs.
     fn run_counts(&self) -> RunCounts;
-    /// Finishes what is queued, writes everything to its place and lets go of the files.
+    /// Completes queued operations, writes all data to the index and releases the files.
     async fn close(&self) -> Result<()>;
 
     // --- components and modules ---
 
-    /// Names `component` as a version of a module.
+    /// Adds a version of a module that refers to `component`.
     ///
     /// # Errors
-    /// [`StoreError::VersionTaken`] where the version has other bytes.
+    /// [`StoreError::VersionTaken`] if the version refers to other bytes.
     async fn put_version(&self, version: ModuleVersion, component: Component) -> Result<PutVersion>;
-    /// The component of that digest.
+    /// Returns the component with a digest.
     async fn component(&self, digest: &ComponentDigest) -> Result<Option<Component>>;
-    /// Every version of a module, in order of their text.
+    /// Returns every version of a module, sorted by the text of the version.
     async fn versions(&self, module: &ModuleName) -> Result<Vec<ModuleVersion>>;
-    /// All versions of all modules, by module and version.
+    /// Lists all versions of all modules, sorted by module and version.
     async fn modules(&self, page: PageRequest) -> Result<Page<ModuleVersion>>;
-    /// Forgets a component and the versions that name it.
+    /// Deletes a component and the versions that refer to it.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] with the deployments whose present revision runs it, or which have runs of it that have not ended.
+    /// [`StoreError::InUse`] with the deployments whose current revision uses the component, or
+    /// that have unfinished runs of it.
     async fn delete_component(&self, digest: &ComponentDigest) -> Result<()>;
 
     // --- deployments ---
 
-    /// Makes a revision. Where component and manifest are those of the present one, nothing is written and the present one is
-    /// the answer.
+    /// Creates a revision. If component and manifest equal those of the current revision, writes
+    /// nothing and returns the current revision.
     async fn put_deployment(&self, put: PutDeployment) -> Result<Deployment>;
-    /// The present revision.
+    /// Returns the current revision.
     async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>>;
-    /// One revision.
+    /// Returns one revision.
     async fn revision(&self, name: &DeploymentName, revision: Revision) -> Result<Option<Deployment>>;
-    /// All revisions, newest first.
+    /// Lists all revisions, newest first.
     async fn revisions(&self, name: &DeploymentName, page: PageRequest) -> Result<Page<Deployment>>;
-    /// All deployments, by name.
+    /// Lists all deployments, sorted by name.
     async fn deployments(&self, page: PageRequest) -> Result<Page<Deployment>>;
-    /// Stops (or, with none, begins again) to admit and fire.
+    /// Pauses admission and firing of a deployment. `None` resumes them.
     async fn pause_deployment(&self, name: &DeploymentName, pause: Option<Pause>, now: Timestamp)
     -> Result<Deployment>;
-    /// Ends runs of a deployment that are queued, suspended or parked, untold: a bounded number behind the run `after`.
-    /// Answers the run to go on behind, as long as there may be more.
+    /// Ends runs of a deployment that are queued, suspended or parked, without notifying their
+    /// guests: a bounded number of runs after the run `after`. Returns the run to continue after,
+    /// or `None` if no more are left.
     async fn end_waiting(
         &self,
         name: &DeploymentName,
         after: Option<RunId>,
         now: Timestamp,
     ) -> Result<(Option<RunId>, CommitEffects)>;
-    /// Removes a deployment, its schedules, revisions and state; its runs and ledger entries stay.
+    /// Deletes a deployment with its schedules, revisions and state. Its runs and ledger entries
+    /// stay.
     ///
     /// # Errors
-    /// [`StoreError::RunsGoing`] where runs have not ended.
+    /// [`StoreError::RunsGoing`] if runs have not ended.
     async fn delete_deployment(&self, name: &DeploymentName, now: Timestamp) -> Result<()>;
 
     // --- runs ---
 
-    /// Asks for a run.
+    /// Requests a run.
     ///
     /// # Errors
-    /// [`StoreError::KeyMismatch`] where its key belongs to a run with another input, [`StoreError::KeyOutlivesRun`] if the record of its
-    /// key's run was removed, [`StoreError::QueueFull`] where its terms leave no room.
+    /// [`StoreError::KeyMismatch`] if its key belongs to a run with another input,
+    /// [`StoreError::KeyOutlivesRun`] if retention removed the record of its key's run,
+    /// [`StoreError::QueueFull`] if its terms allow no further queued run.
     async fn request_run(&self, new: NewRun) -> Result<RunRequestResult>;
-    /// The run that an idempotency key made; input is compared by the caller's [`Store::request_run`].
+    /// Returns the run of an idempotency key. Does not compare the input; [`Store::request_run`]
+    /// does.
     async fn run_by_key(&self, deployment: &DeploymentName, key: &str) -> Result<Option<Run>>;
-    /// The run that an idempotency key made, if retention has removed its record and the key is still kept.
+    /// Returns the run of an idempotency key if retention has removed the run's record and the key
+    /// is still reserved.
     async fn key_outlives(&self, deployment: &DeploymentName, key: &str, now: Timestamp) -> Result<Option<RunId>>;
-    /// Takes up to `limit` runs of a deployment that are due, queued or suspended, and in all their lanes: those that have begun before come
-    /// first, then those of higher priority, then older ones. Of those that have not begun before, being passed over sixteen times is
-    /// worth one step of priority, and no more begin than `rate` allows.
+    /// Claims up to `limit` runs of a deployment that are due, queued or suspended, and in all
+    /// their lanes. Runs that have started before come first, then runs of higher priority, then
+    /// older runs. For runs that have not started before, sixteen passes over their priority level
+    /// raise it by one step, and `rate` limits how many start.
     async fn admit(
         &self,
         owner: &Owner,
@@ -208,7 +221,7 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         rate: Option<Rate>,
         now: Timestamp,
     ) -> Result<AdmissionResult>;
-    /// The same without a rate.
+    /// Claims runs without a rate limit; see [`Store::admit`].
     async fn claim(
         &self,
         owner: &Owner,
@@ -218,54 +231,64 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     ) -> Result<Vec<ClaimedRun>> {
         Ok(self.admit(owner, deployment, limit, None, now).await?.claimed)
     }
-    /// The deployments that have runs to claim at `now`.
+    /// Returns the deployments with runs that can be claimed at `now`.
     async fn waiting_deployments(&self, now: Timestamp) -> Result<Vec<DeploymentName>>;
-    /// When the next run becomes due, queued or suspended, that is not due at `now`.
+    /// Returns when the next queued or suspended run becomes due that is not due at `now`.
     async fn next_delayed(&self, now: Timestamp) -> Result<Option<Timestamp>>;
-    /// Parked runs, the newest first.
+    /// Lists parked runs, newest first.
     async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>>;
-    /// Parked runs by deployment and code, the largest group first. Looks at each that is parked.
+    /// Groups parked runs by deployment and code, largest group first. Reads every parked run.
     async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>>;
-    /// How many runs of a deployment could be claimed, counted up to `most`.
+    /// Returns how many runs of a deployment can be claimed, counted up to `most`.
     async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
-    /// How many runs of a deployment are queued, due or not, in their lanes or not. Exact, and as quick for a million as for one.
+    /// Returns how many runs of a deployment are queued, whether or not they are due or in their
+    /// lanes. The number is exact, and the cost does not depend on it.
     async fn waiting(&self, deployment: &DeploymentName) -> Result<u64>;
-    /// Where a run stands among others; what comes before it is counted up to `most`. None where there is no such run.
+    /// Returns the queue position of a run; `None` if the run does not exist. Runs ahead of it are
+    /// counted up to `most`.
     async fn standing(&self, id: RunId, most: usize) -> Result<Option<QueuePosition>>;
-    /// The lane that a run of `deployment` with these lanes would have to wait for, were it started by `parent` now, though that run or
-    /// one above it is in it; and that run.
+    /// Returns a lane that would deadlock a new run of `deployment` with these lanes, started by
+    /// `parent` now, and the run that holds it: the new run would wait for the lane while `parent`
+    /// or one of its ancestors is in it.
     async fn behind_ancestor(
         &self,
         parent: RunId,
         deployment: &DeploymentName,
         lanes: &[Lane],
     ) -> Result<Option<(String, RunId)>>;
-    /// A lane of a deployment as it stands, with at most `most` of those who are in it and of those who wait. What nobody is in or waits for
-    /// is empty.
+    /// Returns the current view of a lane, with at most `most` of the runs in it and at most `most`
+    /// of the waiting runs. An unused lane is empty.
     async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView>;
-    /// Commits a stretch. Where it ends as suspended, what it waits for is looked at in the same commit: a wait that holds
-    /// already, because a signal lies there or a run has ended, makes it ready at once; otherwise whatever makes it hold later does, in the
-    /// commit that brings it. So no wake-up is lost. Where it ends the run, its children that are not detached and have not ended are
-    /// cancelled, and a run that waits for it is woken.
+    /// Commits a transaction. If it suspends the run, the same commit checks what the run waits
+    /// for. If the wait already holds, because a signal is in the inbox or a run has ended, the run
+    /// is ready at once. Otherwise the commit that fulfils the wait makes the run ready. So no
+    /// wake-up is lost. If the transaction ends the run, its attached children that have not ended
+    /// are cancelled, and a run that waits for it wakes up.
     ///
     /// # Errors
-    /// [`StoreError::StaleEpoch`] where the run belongs to another life, [`StoreError::KeyMismatch`] where a fresh run's
-    /// key belongs to a run with another input, [`StoreError::InboxFull`] where a signal finds no room.
+    /// [`StoreError::StaleEpoch`] if the run belongs to another epoch, [`StoreError::KeyMismatch`]
+    /// if the key of a fresh run belongs to a run with another input, [`StoreError::InboxFull`] if
+    /// an inbox cannot take a signal.
     async fn commit_stretch(&self, commit: RunCommit) -> Result<RunCommitResult>;
-    /// As [`Store::commit_stretch`], and drops `turn` as soon as [`Store::newest_state`] shows what the stretch wrote, or nothing
-    /// of it will take hold. That may be before it is durable; the answer comes after, as always.
+    /// Commits a transaction like [`Store::commit_stretch`], and drops `turn` as soon as
+    /// [`Store::newest_state`] shows the writes of the transaction, or as soon as it is certain
+    /// that the transaction has no effect. That can be before the commit is durable. The method
+    /// still returns after the commit is durable.
     ///
     /// # Errors
-    /// As [`Store::commit_stretch`].
+    /// The same as [`Store::commit_stretch`].
     async fn commit_stretch_in_turn(&self, commit: RunCommit, turn: VisibilityGuard) -> Result<RunCommitResult> {
         let committed = self.commit_stretch(commit).await;
         drop(turn);
         committed
     }
-    /// Saves log lines, progress and status of a running run, without anything taking hold. Journal and head stay.
+    /// Saves log lines, progress and status of a running run. Journal, replay state and uncommitted
+    /// effects do not change.
     async fn save_progress(&self, owner: &Owner, run: &Run, logs: Vec<LogLine>) -> Result<()>;
-    /// Saves what an open stretch has recorded, so that a crash costs little: journal, head, log lines, and of the run's record progress,
-    /// status, fuel, peak memory and number of entries. Nothing takes hold. New entries make an end of counted takeovers.
+    /// Saves the records of an open transaction, so that a crash repeats little work: journal,
+    /// replay state, log lines, and from the run's record progress, status, fuel, peak memory and
+    /// the number of journal entries. No effect is committed. New entries reset the number of
+    /// takeovers.
     async fn save(
         &self,
         owner: &Owner,
@@ -274,13 +297,16 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         head: Option<Bytes>,
         logs: Vec<LogLine>,
     ) -> Result<()>;
-    /// The journal of a run and the head, as of one moment; empty where it has none.
+    /// Returns the journal and the replay state of a run, both as of one moment; empty if the run
+    /// has none.
     async fn journal(&self, id: RunId) -> Result<StoredJournal>;
-    /// Chunks of a run's journal in order, from the one numbered `from` on (the first is 0), as of one moment: up to the one that makes them
-    /// `limit` bytes together, and at most 64; at least one where it is there. A journal of any length is read so in little memory.
+    /// Returns consecutive chunks of a run's journal, starting with chunk number `from` (the first
+    /// is 0), as of one moment. Ends with the chunk that brings the total to `limit` bytes, and
+    /// after at most 64 chunks; returns at least one chunk if there is one. So a journal of any
+    /// length can be read in little memory.
     async fn journal_part(&self, id: RunId, from: u32, limit: u64) -> Result<Vec<Bytes>>;
-    /// Takes up what earlier lives of `owner`'s node, or dead nodes, left running and the filter fits: at most `limit`, oldest first.
-    /// Counts the takeover.
+    /// Takes over runs that earlier epochs of `owner`'s node, or dead nodes, left running and that
+    /// match the filter: at most `limit`, oldest first. Counts each takeover in the run.
     async fn take_over(
         &self,
         owner: &Owner,
@@ -288,46 +314,53 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<ClaimedRun>>;
-    /// Asks a run to end. A parked one, and a queued one with nothing that it could undo, ends at once; any other is marked, its children
-    /// that are not detached first, and told (listed as ready, or in [`CommitEffects::cancelling`] where it runs) when it has no child left that
-    /// has not ended. `terminate` ends it and its children at once; one that runs is in [`CommitEffects::cancelling`] for its owner to end.
+    /// Requests the cancellation of a run. A parked run, and a queued run that has nothing to undo,
+    /// ends at once. Every other run is marked, its attached children first. It is notified when no
+    /// attached child is left unended: it is listed as ready, or is in
+    /// [`CommitEffects::cancelling`] if it is running. `terminate` ends the run and its children at
+    /// once; a running run is in [`CommitEffects::cancelling`], and its owner ends it.
     ///
     /// # Errors
-    /// [`StoreError::IllegalTransition`] where it has ended, [`StoreError::NotFound`].
+    /// [`StoreError::IllegalTransition`] if the run has ended, [`StoreError::NotFound`].
     async fn request_cancel(&self, id: RunId, terminate: bool, now: Timestamp) -> Result<(Run, CommitEffects)>;
-    /// Goes on with cancellations that were too many for the commit that asked for them: at most `limit` runs. Says whether there are more.
+    /// Continues cancellations that exceeded one commit, for at most `limit` runs. Returns whether
+    /// more are left.
     async fn drain_cancels(&self, limit: usize, now: Timestamp) -> Result<(bool, CommitEffects)>;
-    /// Tries a parked or failed run again, and its children that failed or parked, so that the tree goes on at the leaf that failed.
-    /// Children whose failure is [`RunCommit::observed`] are left alone, unless all begins from the start. At most 256 runs in all.
+    /// Retries a parked or failed run, and its failed or parked children, so that the tree resumes
+    /// at the failed leaf. Children whose failure is in [`RunCommit::observed`] are not retried,
+    /// unless the run restarts from the beginning. Retries at most 256 runs in total.
     ///
     /// # Errors
-    /// [`StoreError::IllegalTransition`] where it is neither parked nor failed, [`StoreError::NotFound`].
+    /// [`StoreError::IllegalTransition`] if the run is neither parked nor failed,
+    /// [`StoreError::NotFound`].
     async fn retry_run(&self, id: RunId, retry: RetryChange) -> Result<(Run, CommitEffects)>;
-    /// Runs that a run started, oldest first.
+    /// Lists the children of a run, oldest first.
     async fn children(&self, parent: RunId, page: PageRequest) -> Result<Page<Run>>;
-    /// How a run ended; none while it has not.
+    /// Returns how a run ended; `None` if it has not ended.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn outcome(&self, id: RunId) -> Result<Option<ChildOutcome>>;
-    /// Puts a signal into a run's inbox, and wakes the run where it waits for it.
+    /// Adds a signal to a run's inbox, and wakes the run if it waits for the signal.
     ///
     /// # Errors
-    /// [`StoreError::InboxFull`] where it finds no room or is too large, [`StoreError::NotFound`].
+    /// [`StoreError::InboxFull`] if the inbox is full or the signal is too large,
+    /// [`StoreError::NotFound`].
     async fn signal(&self, signal: NewSignal, now: Timestamp) -> Result<SignalReceipt>;
-    /// The first signal of a name in a run's inbox, behind the place `after`.
+    /// Returns the first signal with a name in a run's inbox, after position `after`.
     async fn inbox(&self, id: RunId, name: &str, after: Option<u64>) -> Result<Option<InboxSignal>>;
-    /// The signals that wait in a run's inbox, in the order of arrival.
+    /// Lists the signals in a run's inbox, in the order of arrival.
     async fn signals(&self, id: RunId, page: PageRequest) -> Result<Page<InboxSignal>>;
-    /// Drops the signal at that place of a run's inbox. Says whether one was there.
+    /// Deletes the signal at a position of a run's inbox. Returns whether there was one.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such run.
+    /// [`StoreError::NotFound`] if the run does not exist.
     async fn drop_signal(&self, id: RunId, place: u64) -> Result<bool>;
-    /// The failures of a run, in order: its first ones and its newest ones, at most [`FAILURES_OF_RUN`](crate::records::FAILURES_OF_RUN).
+    /// Returns the stored failures of a run, in order: the first ones and the newest ones, at most
+    /// [`FAILURES_OF_RUN`](crate::records::FAILURES_OF_RUN).
     async fn failures(&self, id: RunId) -> Result<Vec<NumberedFailure>>;
-    /// The failure with which a run ended or waits for a person: that of a failed or parked run, and that of a run that was cancelled
-    /// and could not undo what it did.
+    /// Returns the failure of a failed or parked run, or of a cancelled run that could not undo its
+    /// work.
     async fn failure_of(&self, run: &Run) -> Result<Option<Failure>> {
         if run.state != RunState::Cancelled {
             return Ok(run.state.failure().cloned());
@@ -335,54 +368,59 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         let last = self.failures(run.id).await?.pop().map(|last| last.record);
         Ok(last.filter(|last| last.part == FailedPart::Cancellation).map(|last| last.failure))
     }
-    /// Takes a cancelled run off the list of those that wait for a person. Says whether it was on it.
+    /// Removes a cancelled run from the list of runs that wait for a person. Returns whether it was
+    /// listed.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such run.
+    /// [`StoreError::NotFound`] if the run does not exist.
     async fn dismiss(&self, id: RunId) -> Result<bool>;
-    /// One run.
+    /// Returns one run.
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
-    /// Its input.
+    /// Returns the input of a run.
     async fn input(&self, id: RunId) -> Result<Option<Bytes>>;
-    /// Its output.
+    /// Returns the output of a run.
     async fn output(&self, id: RunId) -> Result<Option<Bytes>>;
-    /// Its log lines from `seq` on, in order: at most `limit`, and no more than fit a page's bytes, but at least one.
+    /// Returns the log lines of a run from `seq` on, in order: at most `limit` lines and at most
+    /// the bytes of one page, but at least one line if there is one.
     async fn logs(&self, id: RunId, seq: u64, limit: usize) -> Result<LogPage>;
-    /// Runs, newest first.
+    /// Lists runs, newest first.
     async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>>;
 
     // --- schedules ---
 
-    /// Schedules by deployment and name.
+    /// Lists schedules, sorted by deployment and name.
     async fn schedules(&self, deployment: Option<&DeploymentName>, page: PageRequest) -> Result<Page<Schedule>>;
-    /// One schedule.
+    /// Returns one schedule.
     async fn schedule(&self, deployment: &DeploymentName, name: &ScheduleName) -> Result<Option<Schedule>>;
-    /// Schedules that are due at `now` and not paused, nor is their deployment; earliest first.
+    /// Returns schedules that are due at `now`, earliest first. Excludes paused schedules and those
+    /// of paused deployments.
     async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<DueSchedule>>;
-    /// When the next schedule is due, be it past or to come.
+    /// Returns when the next schedule is due; the time can be in the past.
     async fn next_due(&self) -> Result<Option<Timestamp>>;
-    /// Carries out what one look at a schedule found: the runs, as the overlap policy says of what goes on in this very commit, the
-    /// counts, the entries of its list, and the next time, together. None where the schedule has moved on meanwhile.
+    /// Commits one tick of a schedule in one step: the runs, decided by the overlap policy on the
+    /// unfinished runs in this same commit, the counters, the entries of the firing list and the
+    /// next time. `None` if the schedule has changed since the caller read it.
     async fn fire(&self, firing: FiringCommit, now: Timestamp) -> Result<Option<FiringCommitResult>>;
-    /// Makes a run of a schedule beside its times, whatever goes on, and counts it.
+    /// Creates a run of a schedule outside its times, regardless of other runs, and counts it.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such schedule.
+    /// [`StoreError::NotFound`] if the schedule does not exist.
     async fn trigger_schedule(&self, name: &ScheduleName, new: NewRun) -> Result<RunRequestResult>;
-    /// Makes a part of a backfill and moves its operation on, together; so a part is made once, whatever happens to the host. None where
-    /// the operation has moved on meanwhile.
+    /// Creates the runs of one part of a backfill and advances its operation in one commit, so a
+    /// crash never repeats a part. `None` if the operation has advanced since the caller read it.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such schedule any more.
+    /// [`StoreError::NotFound`] if the schedule no longer exists.
     async fn backfill(&self, part: BackfillPart, now: Timestamp) -> Result<Option<(Operation, FiringCommitResult)>>;
-    /// The firings of a schedule that did not go as usual, newest first; at most the newest 1,000 entries are kept.
+    /// Lists the irregular firings of a schedule, newest first. The store keeps the newest 1,000
+    /// entries.
     async fn firing_list(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
         page: PageRequest,
     ) -> Result<Page<FiringEntry>>;
-    /// Pauses a schedule. One that is paused gets another note.
+    /// Pauses a schedule. If it is already paused, replaces the note.
     async fn pause_schedule(
         &self,
         deployment: &DeploymentName,
@@ -390,7 +428,8 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         pause: Pause,
         now: Timestamp,
     ) -> Result<Schedule>;
-    /// Resumes a schedule with its next time, and lists what passed while it was paused. A limit that is used up leaves no next time.
+    /// Resumes a schedule with its next time, and lists the nominal times that passed during the
+    /// pause. If the firing limit is used up, there is no next time.
     ///
     /// # Errors
     /// [`StoreError::IllegalTransition`] if it is not paused.
@@ -401,9 +440,10 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         resume: ScheduleResume,
         now: Timestamp,
     ) -> Result<Schedule>;
-    /// Sets the next time of a schedule anew. None if it has moved on since the caller looked.
+    /// Sets a new next time of a schedule. `None` if it has changed since the caller read it.
     async fn replan_schedule(&self, replan: ScheduleReplan, now: Timestamp) -> Result<Option<Schedule>>;
-    /// The runs of a schedule that have not ended and are not parked, at most `most` of each kind.
+    /// Returns the runs of a schedule that have not ended and are not parked, at most `most` of
+    /// each kind.
     async fn unended_firings(
         &self,
         deployment: &DeploymentName,
@@ -411,50 +451,54 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         most: usize,
     ) -> Result<UnendedFirings>;
 
-    /// Where the last successful collection of a stream ended.
+    /// Returns where the last successful collection of a stream ended.
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>>;
 
     // --- topics ---
 
-    /// Publishes an event from outside.
+    /// Publishes an event of a caller outside of any run.
     ///
     /// # Errors
-    /// [`StoreError::EventKeyMismatch`] where its key published another payload, [`StoreError::TooLarge`].
+    /// [`StoreError::EventKeyMismatch`] if its key published another payload,
+    /// [`StoreError::TooLarge`].
     async fn publish(&self, publish: NewPublication, now: Timestamp) -> Result<PublishOutcome>;
-    /// All topics, by name.
+    /// Lists all topics, sorted by name.
     async fn topics(&self, page: PageRequest) -> Result<Page<TopicSummary>>;
-    /// One topic.
+    /// Returns one topic.
     async fn topic(&self, topic: &Topic) -> Result<Option<TopicSummary>>;
-    /// How many topics there are.
+    /// Returns the number of topics.
     async fn topic_count(&self) -> Result<u64>;
-    /// Events of a topic from a place on, in order; fewer than `limit` only where there are no more.
+    /// Returns events of a topic from a position on, in order. Fewer than `limit` means that there
+    /// are no more.
     async fn events(&self, topic: &Topic, position: u64, limit: usize) -> Result<Vec<Event>>;
-    /// A page of a topic's events, oldest first, from a time on; none where there is no such topic.
+    /// Lists the events of a topic from a time on, oldest first; empty if the topic does not exist.
     async fn topic_events(&self, topic: &Topic, since: Option<Timestamp>, page: PageRequest) -> Result<Page<Event>>;
-    /// Forgets the events that the policy says, and topics of which nothing is left; at most `limit` events of each topic. What a
-    /// subscription had not been given is counted as lost, and told on the feed.
+    /// Deletes events that the policy selects, at most `limit` of each topic, and topics without
+    /// events. Counts events that a subscription had not received as lost, and announces them on
+    /// the feed.
     async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents>;
 
     // --- subscriptions ---
 
-    /// Subscriptions by deployment and name.
+    /// Lists subscriptions, sorted by deployment and name.
     async fn subscriptions(&self, deployment: Option<&DeploymentName>, page: PageRequest)
     -> Result<Page<Subscription>>;
-    /// One subscription.
+    /// Returns one subscription.
     async fn subscription(&self, deployment: &DeploymentName, name: &SubscriptionName) -> Result<Option<Subscription>>;
-    /// How far a subscription has come in a topic; none where there is no such subscription or topic, or the one does not name the other.
+    /// Returns the position of a subscription in a topic; `None` if either does not exist or the
+    /// subscription's pattern does not match the topic.
     async fn behind(
         &self,
         deployment: &DeploymentName,
         name: &SubscriptionName,
         topic: &Topic,
     ) -> Result<Option<SubscriptionLag>>;
-    /// How many events wait for a subscription, of all its topics.
+    /// Returns how many events wait for a subscription, over all its topics.
     async fn lag(&self, subscription: &Subscription) -> Result<u64>;
-    /// Pauses a subscription, or has it go on where it stands. A new revision keeps the pause.
+    /// Pauses a subscription. `None` resumes it at its position. A new revision keeps the pause.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where there is no such subscription.
+    /// [`StoreError::NotFound`] if the subscription does not exist.
     async fn pause_subscription(
         &self,
         deployment: &DeploymentName,
@@ -462,39 +506,41 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         pause: Option<Pause>,
         now: Timestamp,
     ) -> Result<Subscription>;
-    /// Makes the runs of some events and moves the subscription behind them. False, and nothing of it, where it stands elsewhere, it or
-    /// its deployment is paused, or that has another revision.
+    /// Creates the runs of some events and advances the subscription past them. Returns `false`
+    /// without an effect if the subscription has another position, it or its deployment is paused,
+    /// or the deployment has another revision.
     async fn deliver(&self, delivery: DeliveryCommit) -> Result<bool>;
-    /// Moves a subscription behind all that waits for it; says how many events that was.
+    /// Advances a subscription past all waiting events. Returns the number of these events.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn skip(&self, deployment: &DeploymentName, name: &SubscriptionName, now: Timestamp) -> Result<u64>;
-    /// Writes an operation whose task is a replay, and settles which events it gives again. Answers it as it stands, with their number:
-    /// done where there are none.
+    /// Adds a replay operation and determines the events that it covers. Returns the stored
+    /// operation with the number of events. The operation is done at once if there are none.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
     async fn begin_replay(&self, operation: Operation) -> Result<Operation>;
-    /// What a replay has to do next; none where it is through.
+    /// Returns the next events of a replay; `None` if the replay is complete.
     async fn next_replay(&self, operation: &str) -> Result<Option<SubscriptionReplay>>;
-    /// Makes the runs of a part of a replay, moves it behind them and writes the operation. False, and nothing of it, where it stands
-    /// elsewhere.
+    /// Creates the runs of one part of a replay, advances the replay past it and writes the
+    /// operation. Returns `false` without an effect if the replay has another position.
     async fn replay(&self, replayed: ReplayCommit) -> Result<bool>;
 
     // --- state ---
 
-    /// A value of a deployment's state, as last committed.
+    /// Returns the last committed value of a state key of a deployment.
     async fn state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue>;
-    /// A value of a deployment's state as the next commit will most likely find it: with what commits that are not durable yet
-    /// have written, and may never. Only for a run, whose own commit checks what it read: that commit refuses if this came to
-    /// nothing, and is not durable before it.
+    /// Returns the value of a state key as the next commit will most likely find it. The value can
+    /// come from a commit that is not durable yet and may fail. Use it only for a run: the run's
+    /// own commit checks the version, refuses if that commit failed, and is not durable before it.
     async fn newest_state(&self, deployment: &DeploymentName, key: &str) -> Result<VersionedValue> {
         self.state(deployment, key).await
     }
-    /// Keys and values of a deployment's state, as last committed; one moment for the whole page.
+    /// Lists committed keys and values of a deployment's state. A page shows one moment.
     async fn scan_state(&self, deployment: &DeploymentName, request: &ScanRequest) -> Result<ScanPage>;
-    /// Changes a value by hand and puts that on the feed. A run that has read the value and commits later conflicts.
+    /// Changes a state value by hand and announces the change on the feed. A run that has read the
+    /// old value and commits later conflicts.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for the deployment, or for the key of a value to delete;
@@ -503,37 +549,40 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
 
     // --- ledger ---
 
-    /// What is known under an external id of a stream.
+    /// Returns the record of an external id of a stream.
     async fn external_id(&self, stream: &DeploymentName, external_id: &str) -> Result<ExternalId>;
-    /// Entries by the time at which they happened, newest first; of one stream, or of all.
+    /// Lists ledger entries of one stream or of all, by the time of their occurrence, newest first.
     async fn ledger_entries(&self, stream: Option<&DeploymentName>, page: PageRequest) -> Result<Page<LedgerEntry>>;
-    /// Net revenue of a stream in a half-open range of time, per currency, summed from the entries.
+    /// Returns the net revenue of a stream in the half-open range `start..end`, for each currency,
+    /// summed from the entries.
     async fn revenue(&self, stream: &DeploymentName, start: Timestamp, end: Timestamp) -> Result<Vec<StreamTotal>>;
-    /// What each stream earned, per currency.
+    /// Returns the net revenue of each stream in each currency.
     async fn stream_totals(&self) -> Result<Vec<StreamTotal>>;
-    /// The balance of each account, of one stream or of all.
+    /// Returns the balance of each account of one stream or of all.
     async fn account_totals(&self, stream: Option<&DeploymentName>) -> Result<Vec<AccountTotal>>;
-    /// Recomputes every total from the entries.
+    /// Recomputes every total from the entries and reports differences.
     async fn check_ledger(&self) -> Result<LedgerCheck>;
 
     // --- feed ---
 
-    /// The rules by which next times were last set: a mark for each time zone by its name.
+    /// Returns a mark of the time zone rules that the next times were last computed with, by the
+    /// name of the zone.
     async fn zone_marks(&self) -> Result<BTreeMap<String, u64>>;
-    /// Keeps these instead.
+    /// Replaces the stored marks of time zone rules.
     async fn put_zone_marks(&self, marks: BTreeMap<String, u64>) -> Result<()>;
-    /// Puts an event on the feed that no other change puts there.
+    /// Adds an event to the feed that no other change adds.
     async fn announce(&self, event: FeedEvent, now: Timestamp) -> Result<()>;
-    /// What happened after `position`, in order.
+    /// Returns feed entries after `position`, in order.
     async fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEntry>>;
-    /// The first position that the feed still holds, and the last; (0, 0) while it is empty.
+    /// Returns the first and the last position of the feed; (0, 0) if it is empty.
     async fn feed_range(&self) -> Result<(u64, u64)>;
-    /// Forgets all of the feed but the newest `keep` entries, idempotency keys whose time is over, and what nothing names any more: a
-    /// little in each commit and with rests between, so that it takes long where there is much, and holds nobody up.
+    /// Deletes all but the newest `keep` feed entries, expired idempotency keys and unreferenced
+    /// payload files. Deletes a little in each commit and rests in between, so that it takes long
+    /// if there is much to delete, and delays no caller.
     async fn trim(&self, keep: usize, now: Timestamp) -> Result<()>;
 
     // --- retention ---
 
-    /// Forgets what the policy says, at most `limit` runs and as many components.
+    /// Deletes what the policy selects, at most `limit` runs and `limit` components.
     async fn expire(&self, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult>;
 }

@@ -1,52 +1,52 @@
-//! How a store refuses: one enum for all its operations, each variant with its stable code.
+//! The errors of a store: one enum for all operations. Each variant has a stable code.
 
 use tidemill_core::{Code, ComponentDigest, DeploymentName, EventId, Revision, RunId};
 
 use crate::records::Version;
 
-/// Why an operation of the store did not happen. Whatever it is, nothing of the operation took hold.
+/// Why an operation of the store failed. A failed operation has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such thing.
+    /// The object does not exist.
     #[error("no {kind} named `{name}`")]
     NotFound {
-        /// What kind of thing.
+        /// The kind of object, such as `run`.
         kind: &'static str,
         /// Its name.
         name: String,
     },
-    /// The module's version is there, with other bytes.
-    #[error("{module}@{version} is there already, with other bytes: {digest}")]
+    /// The version of the module exists and refers to other bytes.
+    #[error("{module}@{version} already exists with other bytes: {digest}")]
     VersionTaken {
         /// The module's name.
         module: String,
         /// The version.
         version: String,
-        /// What it holds.
+        /// The digest that the version refers to.
         digest: ComponentDigest,
     },
     /// Deployments use the component.
     #[error("the component is in use by {}", .users.iter().map(DeploymentName::as_str).collect::<Vec<_>>().join(", "))]
     InUse {
-        /// Who uses it, sorted.
+        /// The deployments, sorted.
         users: Vec<DeploymentName>,
     },
     /// The caller expected another revision.
     #[error("the deployment is at revision {present:?}")]
     RevisionChanged {
-        /// The present one; none where there is no such deployment.
+        /// The current revision; `None` if the deployment does not exist.
         present: Option<Revision>,
     },
     /// The caller expected another version of a value in a deployment's state.
     #[error("the value has version {}", .present.0)]
     ValueChanged {
-        /// The present one; [`Version::ABSENT`] if there is no value.
+        /// The current version; [`Version::ABSENT`] if there is no value.
         present: Version,
     },
     /// Runs of the deployment have not ended.
     #[error("{unended} runs have not ended")]
     RunsGoing {
-        /// How many; counted up to 1,000.
+        /// The number of runs, counted up to 1,000.
         unended: usize,
     },
     /// The idempotency key belongs to a run with another input.
@@ -61,10 +61,10 @@ pub enum StoreError {
         /// That run.
         run: RunId,
     },
-    /// As many runs of the deployment are queued as may be.
-    #[error("{queued} runs of the deployment wait already")]
+    /// The queue of the deployment is full.
+    #[error("the queue of the deployment is full: {queued} runs are queued")]
     QueueFull {
-        /// How many.
+        /// The number of queued runs.
         queued: u64,
     },
     /// The idempotency key belongs to an event with another payload.
@@ -76,68 +76,68 @@ pub enum StoreError {
     /// The idempotency key belongs to another signal.
     #[error("the idempotency key belongs to another signal to run {run}, of another name or payload")]
     SignalKeyMismatch {
-        /// Which run has that signal.
+        /// The run that received that signal.
         run: RunId,
     },
-    /// The run is not in a state that allows it.
+    /// The state of the run does not allow the operation.
     #[error("{0}")]
     IllegalTransition(String),
-    /// The writer's life is over: another owns the run.
-    #[error("run {run} belongs to another node, or to a later life of this one")]
+    /// The writer's epoch is stale: the run belongs to another node or to a later epoch.
+    #[error("run {run} belongs to another node, or to a later epoch of this one")]
     StaleEpoch {
         /// The run.
         run: RunId,
     },
-    /// No room: nothing was begun, and all goes on when there is room.
+    /// The disk is full. Nothing was written. Writes succeed again when there is space.
     #[error("the disk is full")]
     DiskFull,
-    /// The store takes no more writes until the host is restarted.
+    /// The store rejects all writes until the host is restarted.
     #[error("the store is read-only: {why}")]
     ReadOnly {
-        /// What happened.
+        /// The cause.
         why: String,
     },
-    /// Something stored is not what was stored.
+    /// Stored bytes differ from the bytes that were acknowledged.
     #[error("the store is damaged: {what}")]
     Damaged {
-        /// Which record or file, and how.
+        /// The record or file, and the damage.
         what: String,
     },
-    /// Another process has the folder.
+    /// Another process uses the folder.
     #[error("the data folder is in use: {holder}")]
     Locked {
-        /// Who, as far as is known.
+        /// The process, as far as it is known.
         holder: String,
     },
     /// The store is closing.
     #[error("the store is closing")]
     Closed,
-    /// A run's inbox has no room for a signal, or the signal is too large for any.
-    #[error("run {run} takes no such signal: {what}")]
+    /// The inbox of a run is full, or the signal exceeds a limit.
+    #[error("run {run} cannot accept the signal: {what}")]
     InboxFull {
-        /// Whose inbox.
+        /// The run that owns the inbox.
         run: RunId,
-        /// Which bound, with its value.
+        /// The limit and its value.
         what: String,
     },
-    /// A bound of a run or a deployment, such as a quota.
+    /// A limit of a run or a deployment is reached, such as a quota.
     #[error("{detail}")]
     OverBound {
-        /// The bound's stable code.
+        /// The stable code of the limit.
         code: Code,
-        /// The bound with its value.
+        /// The limit and its value.
         detail: String,
     },
-    /// A bound of the store, such as the size of one commit.
+    /// A limit of the store is exceeded, such as the size of one commit.
     #[error("{0}")]
     TooLarge(String),
-    /// The machine failed it.
+    /// The operating system reported an error.
     #[error("{0}")]
     Io(String),
 }
 
 impl StoreError {
-    /// The stable code of the error, with a page in docs/errors.
+    /// Returns the stable code of the error. Each code has a page in docs/errors.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -175,7 +175,8 @@ impl StoreError {
         }
     }
 
-    /// Whether the same operation may succeed later, with nobody doing anything but making room.
+    /// Returns whether a retry can succeed without a restart, for example after disk space is
+    /// freed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::DiskFull | Self::Io(_))

@@ -1,7 +1,8 @@
-//! What Tidemill keeps: the contract that every store fulfils, and the embedded store.
+//! The contract of every store, and the embedded store that fulfils it.
 //!
-//! [`Store`] speaks the domain's words (request a run, claim it, commit a stretch, fire a schedule), so that a
-//! store is free in how it lays things out. The embedded one is a commit log ahead of sled.
+//! The operations of [`Store`] use the terms of the domain (request a run, claim it, commit its
+//! transaction, fire a schedule), so each store chooses its own layout. The embedded store is a
+//! commit log in front of sled.
 
 #![forbid(unsafe_code)]
 

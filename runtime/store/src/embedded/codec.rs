@@ -1,6 +1,7 @@
-//! How records become bytes: one byte of format version, then postcard.
+//! The encoding of records: one byte of format version, then postcard.
 //!
-//! A record is read by every later release. A change of shape gets a new number and keeps the old reader.
+//! Every later release reads each record. A change of shape gets a new format number and keeps the
+//! old decoder.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,15 +9,15 @@ use serde::de::DeserializeOwned;
 use crate::error::StoreError;
 use crate::kv::Table;
 
-/// The format that this release writes.
+/// The format number that this release writes.
 const FORMAT: u8 = 3;
 
-/// The bytes of `record`.
+/// Encodes `record`.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
     postcard::to_extend(record, vec![FORMAT]).map_err(|e| StoreError::Io(format!("a record cannot be encoded: {e}")))
 }
 
-/// The record in `bytes`, which lay in `table`.
+/// Decodes the record in `bytes`, which was stored in `table`.
 pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body)
@@ -50,7 +51,7 @@ mod tests {
         }
     }
 
-    /// Fields that were added at the end of a record are one zero byte each if they have their defaults.
+    /// A later field at the end of a record is one zero byte if it has its default.
     #[test]
     fn a_record_that_ends_before_later_fields_has_their_defaults() {
         let old = Schedule {

@@ -1,4 +1,4 @@
-//! Deployments: making revisions, pausing, removing.
+//! Deployments: creates revisions, pauses and deletes.
 
 use tidemill_core::run::RunState;
 use tidemill_core::{DeploymentName, Revision, RunId, Timestamp};
@@ -20,7 +20,7 @@ use crate::records::{CommitEffects, Deployment, FeedEvent, Page, PageRequest, Pa
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Unended runs that a refusal counts up to.
+/// Maximum number of unended runs that a refusal counts.
 const COUNT: usize = 1_000;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Deployment> {
@@ -99,7 +99,8 @@ pub(super) fn pause(
     let change = if pause.is_some() { "paused" } else { "resumed" };
     deployment.paused = pause;
     write(commit, &deployment)?;
-    // What is paused is not due: the scheduler looks at the head of one list.
+    // A paused schedule is not in the list of due times, so the scheduler reads only the start of
+    // one list.
     for schedule in schedules::of(commit, name)? {
         schedules::place(commit, &deployment, &schedule);
     }
@@ -107,7 +108,8 @@ pub(super) fn pause(
     Ok(deployment)
 }
 
-/// Ends runs that are not running, a batch a commit; answers the last one that was looked at, where there may be more.
+/// Ends one batch of runs that are not running. Returns the last run of the batch if there may be
+/// more.
 pub(super) fn end_waiting(
     commit: &mut WriteTx<'_, '_>,
     name: &DeploymentName,
@@ -121,7 +123,7 @@ pub(super) fn end_waiting(
     let open = commit.range(OPEN, range, false, PIECE)?;
     for (key, _) in &open {
         let Some(id) = run_at_end(key) else { continue };
-        // It may have ended with the one before.
+        // It may have ended together with a run before it.
         let waits = runs::run(commit, id)?
             .is_some_and(|run| !run.state.has_ended() && !matches!(run.state, RunState::Running { .. }));
         if waits {
@@ -152,12 +154,13 @@ pub(super) fn delete(commit: &mut WriteTx<'_, '_>, name: &DeploymentName, now: T
     commit.delete(DEPLOYMENTS, name.as_str().as_bytes());
     commit.delete(WATERMARKS, name.as_str().as_bytes());
     commit.delete(TURNS, name.as_str().as_bytes());
-    // Its state and revisions may be many: they are removed afterwards, and before a deployment of that name comes again.
+    // State and revisions may be many: they are removed later, and before a deployment of the same
+    // name is created.
     commit.put(PURGES, name.as_str().as_bytes(), &[]);
     announce(commit, &deployment, "deleted", now)
 }
 
-/// Removes a part of what a deleted deployment left; says whether all is gone.
+/// Removes one part of the data of a deleted deployment. Returns whether all is removed.
 pub(super) fn purge(commit: &mut WriteTx<'_, '_>, name: &DeploymentName) -> Result<bool> {
     let mark = name.as_str().as_bytes();
     if commit.bytes(PURGES, mark)?.is_none() {

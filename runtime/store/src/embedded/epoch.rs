@@ -1,6 +1,7 @@
-//! The lives of a node: each has a number of its own, durable before anything else that the life writes.
+//! The epochs of nodes: each lifetime of a node has a number, which is durable before any other
+//! write of that lifetime.
 //!
-//! On a full disk a life begins all the same; its number is then written with its first commit.
+//! A node can start on a full disk; its epoch is then written with its first commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,24 +14,24 @@ use super::{EmbeddedStore, deployments, usage};
 use crate::contract::Result;
 use crate::error::StoreError;
 
-/// A life that is not written yet.
+/// An epoch that is not written yet.
 #[derive(Debug, Clone)]
 pub(super) struct EpochRecord {
     key: Vec<u8>,
     epoch: u64,
 }
 
-/// The present life, where it is not written yet.
+/// The current epoch, if it is not written yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingEpoch(Arc<Mutex<Option<EpochRecord>>>);
 
 impl PendingEpoch {
-    /// The life that the next commit has to write.
+    /// Returns the epoch that the next commit must write.
     pub(super) fn now(&self) -> Option<EpochRecord> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins the life after all that were begun, without writing it.
+    /// Starts an epoch greater than all earlier ones, without writing it.
     pub(super) fn begin(&self, store: &impl ReadTx, node: &NodeId) -> Result<Epoch> {
         let key = key(node);
         let written = store.record::<u64>(META, &key)?.unwrap_or_default();
@@ -40,14 +41,14 @@ impl PendingEpoch {
         Ok(Epoch::new(epoch))
     }
 
-    /// A commit has written it.
+    /// Records that a commit has written an epoch.
     pub(super) fn written(&self, life: &EpochRecord) {
         let mut unwritten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         unwritten.take_if(|present| present.epoch <= life.epoch);
     }
 }
 
-/// Begins a life in a commit of its own.
+/// Starts an epoch in a commit of its own.
 pub(super) fn begin(commit: &mut WriteTx<'_, '_>, node: &NodeId) -> Result<Epoch> {
     let key = key(node);
     let epoch = commit.record::<u64>(META, &key)?.unwrap_or_default() + 1;
@@ -55,7 +56,7 @@ pub(super) fn begin(commit: &mut WriteTx<'_, '_>, node: &NodeId) -> Result<Epoch
     Ok(Epoch::new(epoch))
 }
 
-/// Writes a life together with what it commits first.
+/// Writes an epoch in the first commit of its lifetime.
 pub(super) fn write(commit: &mut WriteTx<'_, '_>, life: &EpochRecord) -> Result<()> {
     if commit.record::<u64>(META, &life.key)?.is_none_or(|written| written < life.epoch) {
         commit.put_record(META, &life.key, &life.epoch)?;
@@ -67,12 +68,12 @@ fn key(node: &NodeId) -> Vec<u8> {
     format!("life/{node}").into_bytes()
 }
 
-/// Begins a new life of `node`, and removes what deployments that were deleted left.
+/// Starts a new epoch of `node`, and removes the remaining data of deleted deployments.
 pub(super) async fn begin_next(store: &EmbeddedStore, node: &NodeId) -> Result<Epoch> {
     let of = node.clone();
     let epoch = match store.commit(move |c| begin(c, &of)).await {
-        // It is written with the first commit that there is room for. The folder is this process's: nobody else
-        // begins one meanwhile.
+        // The first commit that the disk has space for writes it. The folder belongs to this
+        // process, so no other process starts an epoch in between.
         Err(StoreError::DiskFull) => return store.unwritten.begin(&store.kv, node),
         begun => begun?,
     };

@@ -1,4 +1,4 @@
-//! The event feed: reading it, and forgetting its old end.
+//! The event feed: reads it, and deletes its oldest entries and expired idempotency keys.
 
 use tidemill_core::Timestamp;
 
@@ -33,7 +33,7 @@ pub(super) fn ends(store: &impl ReadTx) -> Result<(u64, u64)> {
     Ok((end(false)?, end(true)?))
 }
 
-/// Forgets the `most` oldest entries, or a piece of them; says how many it forgot.
+/// Deletes the oldest entries, at most `most` and one piece. Returns how many it deleted.
 pub(super) fn forget(commit: &mut WriteTx<'_, '_>, most: usize) -> Result<usize> {
     let old = commit.range(FEED, prefix_range(&[]), false, most.min(PIECE))?;
     for (key, _) in &old {
@@ -42,19 +42,19 @@ pub(super) fn forget(commit: &mut WriteTx<'_, '_>, most: usize) -> Result<usize>
     Ok(old.len())
 }
 
-/// Forgets idempotency keys whose time is over, a piece of them; says how many.
+/// Deletes one piece of the expired idempotency keys. Returns how many entries it processed.
 pub(super) fn forget_keys(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<usize> {
     let range = Vec::new()..now.as_millis().to_be_bytes().to_vec();
     let old = commit.range(KEY_ENDS, range, false, PIECE)?;
     for (key, _) in &old {
         commit.delete(KEY_ENDS, key);
-        // The key may have been reserved again meanwhile; then it has a later end, and stays.
+        // If the key was reserved again, it expires later and stays.
         let name = key.get(8..).unwrap_or_default();
         let Some(reserved) = commit.record::<super::runs::RunKeyRecord>(KEYS, name)? else { continue };
         let run = if reserved.until.is_none() { super::runs::run(commit, reserved.run)? } else { None };
         let own = run.as_ref().and_then(|run| run.key.as_deref());
         match &run {
-            // One of a request that became one with others: it goes with the run of all of them.
+            // The key of a debounced request expires with that of the run it joined.
             Some(run) if own.is_none_or(|own| name != under(run.deployment.as_str(), own.as_bytes())) => {
                 match run.ended_at.map(|ended| ended.plus_millis(run.key_millis)) {
                     Some(end) if end <= now => commit.delete(KEYS, name),
@@ -68,7 +68,8 @@ pub(super) fn forget_keys(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Resul
     Ok(old.len())
 }
 
-/// Forgets idempotency keys whose time is over, all of the feed but the newest `keep` entries, and what nothing names any more.
+/// Deletes expired idempotency keys, all but the newest `keep` feed entries, and unreferenced
+/// payload files.
 pub(super) async fn trim(store: &EmbeddedStore, keep: usize, now: Timestamp) -> Result<()> {
     let keys = move |c: &mut WriteTx<'_, '_>| Ok(forget_keys(c, now)? + topics::forget_keys(c, now)?);
     while paced(store.commit(keys)).await? > 0 {}

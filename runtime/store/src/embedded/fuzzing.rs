@@ -1,4 +1,4 @@
-//! What the fuzzer calls: the reader of stored records.
+//! Entry points of the fuzzer: the decoder of stored records.
 
 use std::fmt::Debug;
 
@@ -13,7 +13,7 @@ use crate::embedded::runs::record::RunRecord;
 use crate::kv::Table;
 use crate::records::{FeedEntry, FeedEvent, LogLevel, LogLine};
 
-/// Valid records: a run's log lines and an entry of the event feed.
+/// Returns valid records: a run's log lines and an entry of the event feed.
 #[must_use]
 pub fn records() -> Vec<Vec<u8>> {
     let line = LogLine {
@@ -40,10 +40,10 @@ pub fn records() -> Vec<Vec<u8>> {
     [encode(&vec![line]), encode(&entry)].into_iter().flatten().collect()
 }
 
-/// Reads `bytes` as each kind of record, and returns whether they are one.
+/// Decodes `bytes` as each kind of record, and returns whether any succeeds.
 ///
 /// # Panics
-/// If a record that was read is not written and read again without a change.
+/// If a decoded record changes when it is encoded and decoded again.
 #[must_use]
 pub fn reads_record(bytes: &[u8]) -> bool {
     reads::<Vec<LogLine>>(LOGS, bytes) | reads::<Option<FeedEntry>>(FEED, bytes) | reads::<RunRecord>(RUNS, bytes)

@@ -1,4 +1,4 @@
-//! The ledger: immutable entries, and the totals that are written together with them.
+//! The ledger: immutable entries, and totals that are written in the same commit.
 
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, Timestamp};
@@ -16,9 +16,9 @@ use crate::records::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Entries that are read in one go.
+/// Number of entries that are read at once.
 const BATCH: usize = 512;
-/// Differences that a check names.
+/// Maximum number of differences that a check reports.
 const PROBLEMS: usize = 100;
 
 #[derive(Serialize, Deserialize)]
@@ -47,7 +47,10 @@ pub(super) fn post(commit: &mut WriteTx<'_, '_>, run: &Run, postings: &[NewPosti
     for NewPosting { entry } in postings {
         let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
         if sum != 0 || entry.stream != run.deployment || entry.run != run.id {
-            return Err(StoreError::IllegalTransition(format!("entry {} is no entry of this run", entry.id)));
+            return Err(StoreError::IllegalTransition(format!(
+                "entry {} does not balance or belongs to another run",
+                entry.id
+            )));
         }
         let entry = LedgerEntry { posted_at: now, ..entry.clone() };
         let stream = entry.stream.as_str();
@@ -152,7 +155,7 @@ pub(super) fn account_totals(store: &impl ReadTx, stream: Option<&DeploymentName
     Ok(totals)
 }
 
-/// Adds up every entry and compares with the totals beside them.
+/// Sums every entry and compares the sums with the stored totals.
 pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     use std::collections::BTreeMap;
     let mut found = LedgerCheck::default();
@@ -164,11 +167,12 @@ pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
         found.entries += 1;
         let sum: i128 = entry.legs.iter().map(|leg| i128::from(leg.minor_units)).sum();
         if sum != 0 {
-            problems.push(format!("the legs of entry {} sum to {sum} and not to zero", entry.id));
+            problems.push(format!("the legs of entry {} sum to {sum} instead of 0", entry.id));
         }
         let known = external_id(store, &entry.stream, &entry.external_id)?;
         if known.posting.as_deref() != Some(entry.id.as_str()) {
-            problems.push(format!("entry {} is not what its external id `{}` names", entry.id, entry.external_id));
+            problems
+                .push(format!("the external id of entry {}, `{}`, names another entry", entry.id, entry.external_id));
         }
         for leg in entry.legs {
             *accounts.entry((entry.stream.clone(), leg.account, entry.currency.clone())).or_default() +=
@@ -184,7 +188,7 @@ pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
         let sum = accounts.remove(&(total.stream.clone(), total.account.clone(), total.currency.clone()));
         if sum.unwrap_or_default() != total.minor_units {
             problems.push(format!(
-                "account {} of {} holds {} {}, its entries sum to {}",
+                "account {} of {} has a balance of {} {}, but its entries sum to {}",
                 total.account,
                 total.stream,
                 total.minor_units,
@@ -199,7 +203,7 @@ pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
         let earned = streams.remove(&(total.stream.clone(), total.currency.clone())).unwrap_or_default();
         if earned != (RevenueRecord { net_revenue: total.net_revenue, entries: total.entries }) {
             problems.push(format!(
-                "stream {} shows {} {} in {} entries, its entries sum to {} in {}",
+                "stream {} has a total of {} {} in {} entries, but its entries sum to {} in {}",
                 total.stream, total.net_revenue, total.currency, total.entries, earned.net_revenue, earned.entries
             ));
         }
@@ -210,7 +214,7 @@ pub(super) fn check(store: &impl ReadTx) -> Result<LedgerCheck> {
     Ok(found)
 }
 
-/// Visits every key of a range, in order, a batch at a time.
+/// Visits every key of a range, in order, in batches.
 fn each(
     store: &impl ReadTx,
     table: crate::kv::Table,

@@ -1,8 +1,8 @@
-//! The embedded [`Store`]: the contract's operations over one folder that belongs to one process.
+//! The embedded [`Store`]: implements the contract in one folder that belongs to one process.
 //!
-//! Each noun has a file with its operations as plain functions over [`reads::ReadTx`] or [`commit::WriteTx`]; `store.rs` only
-//! puts them to the committer. An operation is decided inside the committer, on the newest state, so that
-//! conditions and what they guard cannot come apart.
+//! Each noun has a file with its operations as plain functions over [`read_tx::ReadTx`] or
+//! [`write_tx::WriteTx`]; `store.rs` only passes them to the committer. Every operation is decided
+//! inside the committer on the newest state, so a condition still holds when its effect is written.
 
 mod blobs;
 mod codec;
@@ -50,34 +50,38 @@ use crate::error::StoreError;
 use crate::kv::{Key, KeyRange, Kv, KvConfig, KvError, OpenReport, Snapshot, SubmitError, Table, Value};
 use crate::records::{ClaimedRun, Event};
 
-/// The embedded store.
+/// The embedded store: a commit log in front of sled.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     kv: Kv,
     unwritten: epoch::PendingEpoch,
-    /// The last run that retention looked at; none where it begins anew.
+    /// The last run that retention read; `None` if it starts from the oldest.
     swept: Arc<Mutex<Option<RunId>>>,
     files: Arc<blobs::BlobFolder>,
-    /// What each deployment may keep.
+    /// The quotas of each deployment.
     quotas: Quotas,
 }
 
 impl EmbeddedStore {
-    /// How a store in `dir` is opened by default.
+    /// Returns the default configuration of a store in `dir`.
     #[must_use]
     pub fn config(dir: &Path) -> KvConfig {
         KvConfig::new(dir, tables::ALL)
     }
 
-    /// Opens the store, or makes it where the folder is empty or not there; says what it found. Blocks while it reads.
+    /// Opens the store, or creates it if the folder is empty or missing. Returns what recovery
+    /// found. Blocks while it reads.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] where another process has the folder, [`StoreError::Damaged`] where what lies there is not
-    /// what was acknowledged, [`StoreError::Io`] where the machine refuses.
+    /// [`StoreError::Locked`] if another process uses the folder, [`StoreError::Damaged`] if stored
+    /// data differs from what was acknowledged, [`StoreError::Io`] if the operating system reports
+    /// an error.
     pub fn open(config: KvConfig) -> Result<(Self, OpenReport)> {
         let files = Arc::new(blobs::BlobFolder::new(&config));
         let (kv, report) = Kv::open(config)?;
-        files.start_removing(&kv).map_err(|error| StoreError::Io(format!("a thread to remove files: {error}")))?;
+        files.start_removing(&kv).map_err(|error| {
+            StoreError::Io(format!("the thread that removes payload files could not start: {error}"))
+        })?;
         Ok((
             Self {
                 kv,
@@ -90,14 +94,14 @@ impl EmbeddedStore {
         ))
     }
 
-    /// The same with other quotas than the defaults.
+    /// Replaces the default quotas.
     #[must_use]
     pub const fn with_quotas(mut self, quotas: Quotas) -> Self {
         self.quotas = quotas;
         self
     }
 
-    /// The layer below, for its figures.
+    /// Returns the key-value layer, for its metrics.
     #[must_use]
     pub const fn kv(&self) -> &Kv {
         &self.kv
@@ -110,7 +114,7 @@ impl EmbeddedStore {
         self.commit_with(Vec::new(), operation).await
     }
 
-    /// Commits an operation that puts the `long` values, which are in their files before.
+    /// Commits an operation that stores the `long` values. Writes them to payload files first.
     async fn commit_with<T: Send + 'static>(
         &self,
         long: Vec<Bytes>,
@@ -135,8 +139,8 @@ impl EmbeddedStore {
         let submitted = self.kv.submit(move |tx| {
             let pinned = filed.clone();
             let (done, superseded) = WriteTx::new(tx, filed, quotas).run(whole)?;
-            // Goes with the answer, which is given or dropped when the commit is durable: until then what it names stays
-            // pinned and what it supersedes stays.
+            // Travels with the result, which is delivered or dropped when the commit is durable.
+            // Until then the new payload files stay pinned, and the superseded ones stay.
             Ok((done, CommitFollowUp { files, superseded, _pinned: pinned }))
         });
         let (done, answered) = submitted.await.map_err(|error| match error {
@@ -151,12 +155,13 @@ impl EmbeddedStore {
         Ok(done)
     }
 
-    /// To be taken before a record is read whose value may lie in a file.
+    /// Protects payload files from removal. Take the lease before you read a record that may name
+    /// one.
     fn lease(&self) -> ReadLease {
         self.files.lease()
     }
 
-    /// The value, wherever it lies.
+    /// Returns a value from its record or its payload file.
     async fn value(&self, lease: ReadLease, held: ValueRef) -> Result<Bytes> {
         match held {
             ValueRef::Here(bytes) => Ok(bytes),
@@ -169,7 +174,7 @@ impl EmbeddedStore {
             return blobs::read_all(&self.files, &lease, held);
         }
         let files = Arc::clone(&self.files);
-        // The lease goes along: the reading ends by itself where the caller leaves.
+        // Move the lease into the task: reading continues even if the caller drops the future.
         blocking(move || blobs::read_all(&files, &lease, held)).await.inspect_err(|error| self.stop_if_damaged(error))
     }
 
@@ -208,7 +213,7 @@ impl EmbeddedStore {
         Ok(events.into_iter().zip(payloads).map(|(event, payload)| Event { payload, ..event }).collect())
     }
 
-    /// Removes files that nothing names, and the notes on them that an earlier version left.
+    /// Removes unreferenced payload files, and the notes about them that an earlier version wrote.
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         let store = self.clone();
         blocking(move || blobs::sweep(&store.files, &store.kv, now)).await?;
@@ -243,7 +248,7 @@ impl EmbeddedStore {
     }
 }
 
-/// What a commit leaves to do when it is durable.
+/// The clean-up after a commit is durable.
 struct CommitFollowUp {
     files: Arc<blobs::BlobFolder>,
     superseded: Vec<blobs::BlobDigest>,
@@ -258,7 +263,7 @@ impl Drop for CommitFollowUp {
     }
 }
 
-/// Runs what blocks on a thread for it.
+/// Runs blocking work on a thread for blocking tasks.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Io(error.to_string()))?
 }
@@ -273,7 +278,7 @@ impl ReadTx for Kv {
     }
 }
 
-/// The store with what is not durable yet: see [`Kv::newest`].
+/// A view that includes commits that are not durable yet; see [`Kv::newest`].
 struct UncommittedView<'a>(&'a Kv);
 
 impl ReadTx for UncommittedView<'_> {
@@ -281,7 +286,7 @@ impl ReadTx for UncommittedView<'_> {
         Ok(self.0.newest(table, key)?)
     }
 
-    /// As last committed: a range of what is not durable is not kept in order.
+    /// Reads the last committed state: uncommitted keys are not sorted, so they cannot be scanned.
     fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>> {
         self.0.range(table, range, backwards, limit)
     }
@@ -311,7 +316,7 @@ impl From<KvError> for StoreError {
     }
 }
 
-/// A store that is shared by all who ask it.
+/// A store that is shared by all of its callers.
 pub type SharedStore = Arc<dyn Store>;
 
 #[cfg(test)]
@@ -322,7 +327,7 @@ mod tests {
 
     use crate::records::NewRun;
 
-    /// A run that is asked for.
+    /// A request for a run.
     pub(super) fn new() -> NewRun {
         NewRun {
             id: RunId::new(Timestamp::default(), 1),

@@ -1,4 +1,4 @@
-//! Components, and the module versions that name them.
+//! Components, and the module versions that refer to them.
 
 use tidemill_core::{ComponentDigest, DeploymentName, ModuleName};
 
@@ -62,7 +62,7 @@ pub(super) fn delete(commit: &mut WriteTx<'_, '_>, digest: &ComponentDigest) -> 
     Ok(())
 }
 
-/// The deployments that run the component, or have runs of it that have not ended.
+/// Returns the deployments that use the component, or have unended runs of it.
 fn users(store: &impl ReadTx, digest: &ComponentDigest) -> Result<Vec<DeploymentName>> {
     let mut users = Vec::new();
     for (_, bytes) in store.range(DEPLOYMENTS, prefix_range(&[]), false, usize::MAX)? {

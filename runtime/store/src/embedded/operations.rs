@@ -1,4 +1,4 @@
-//! Operations, as far as they have come.
+//! The stored progress of operations. Does not execute them.
 
 use async_trait::async_trait;
 use tidemill_core::Timestamp;
@@ -15,7 +15,7 @@ use crate::records::{Operation, OperationState, Page, PageRequest};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The longest id, in bytes.
+/// Maximum size of an id, in bytes.
 const ID: usize = 63;
 
 #[async_trait]
@@ -48,12 +48,13 @@ impl OperationStore for EmbeddedStore {
 
 pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<()> {
     if operation.id.is_empty() || operation.id.len() > ID {
-        return Err(StoreError::TooLarge(format!("an operation's id has 1 to {ID} bytes")));
+        return Err(StoreError::TooLarge(format!("an operation's id must have 1 to {ID} bytes")));
     }
     commit.put_record(OPERATIONS, operation.id.as_bytes(), operation)
 }
 
-/// Writes how far one has come. What was cancelled between its look and this commit stays cancelled, and counts what was done.
+/// Writes the progress of an operation. One that was cancelled before this commit stays cancelled
+/// and only updates its counters.
 pub(super) fn move_on(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
     let moved = match get(commit, &operation.id)? {
         Some(stored) if stored.state == OperationState::Done => return Ok(stored),
@@ -66,7 +67,7 @@ pub(super) fn move_on(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Res
     Ok(moved)
 }
 
-/// Cancels one that runs.
+/// Cancels a running operation.
 pub(super) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> Result<Operation> {
     let stored = get(commit, id)?;
     let stored = stored.ok_or_else(|| StoreError::NotFound { kind: "operation", name: id.to_owned() })?;
@@ -79,7 +80,7 @@ pub(super) fn cancel(commit: &mut WriteTx<'_, '_>, id: &str, now: Timestamp) -> 
     Ok(cancelled)
 }
 
-/// Writes one, unless there is one of its id.
+/// Adds an operation, unless one with its id exists.
 pub(super) fn add(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
     match get(commit, &operation.id)? {
         Some(there) => Ok(there),
@@ -91,18 +92,18 @@ pub(super) fn get(store: &impl ReadTx, id: &str) -> Result<Option<Operation>> {
     store.record(OPERATIONS, id.as_bytes())
 }
 
-/// All operations.
+/// Returns all operations.
 pub(super) fn all(store: &impl ReadTx) -> Result<Vec<Operation>> {
     let found = store.range(OPERATIONS, prefix_range(&[]), false, usize::MAX)?;
     found.iter().map(|(_, bytes)| decode(OPERATIONS, bytes)).collect()
 }
 
-/// Those that run.
+/// Returns the running operations.
 pub(super) fn open(store: &impl ReadTx) -> Result<Vec<Operation>> {
     Ok(all(store)?.into_iter().filter(|operation| operation.state == OperationState::Running).collect())
 }
 
-/// A page of them, by id.
+/// Lists operations, sorted by id.
 pub(super) fn list(store: &impl ReadTx, page: &PageRequest) -> Result<Page<Operation>> {
     store.page(OPERATIONS, &[], false, page)?.try_map(|(_, bytes)| decode(OPERATIONS, &bytes))
 }

@@ -1,4 +1,4 @@
-//! Reading, the same way inside a commit and outside of one.
+//! Reads that work the same inside and outside of a commit.
 
 use std::ops::Range;
 
@@ -12,24 +12,25 @@ use crate::records::{Page, PageRequest};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// What can be read from: a commit in the making, or the store as last committed.
+/// A source of reads: a commit in progress, or the last committed state.
 pub(super) trait ReadTx {
-    /// The bytes under a key.
+    /// Returns the bytes under a key.
     fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Value>>;
-    /// Keys and bytes of a range of keys, in order or backwards.
+    /// Returns keys and bytes of a range of keys, forwards or backwards.
     fn range(&self, table: Table, range: Range<Vec<u8>>, backwards: bool, limit: usize) -> Result<Vec<(Key, Value)>>;
 
-    /// The record under a key.
+    /// Returns the decoded record under a key.
     fn record<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>> {
         self.bytes(table, key)?.map(|bytes| decode(table, &bytes)).transpose()
     }
 
-    /// Keys and bytes of all keys that begin with `prefix`.
+    /// Returns keys and bytes of all keys that begin with `prefix`, at most `limit`.
     fn scan_prefix(&self, table: Table, prefix: &[u8], limit: usize) -> Result<Vec<(Key, Value)>> {
         self.range(table, prefix_range(prefix), false, limit)
     }
 
-    /// A page of the keys that begin with `prefix`; the cursor is the last key of the page before.
+    /// Returns a page of the keys that begin with `prefix`. The cursor is the last key of the
+    /// previous page.
     fn page(&self, table: Table, prefix: &[u8], backwards: bool, page: &PageRequest) -> Result<Page<(Key, Value)>> {
         let mut range = prefix_range(prefix);
         if let Some(cursor) = &page.cursor {
@@ -53,13 +54,14 @@ pub(super) trait ReadTx {
     }
 }
 
-/// All keys that begin with `prefix`. Keys of nothing but 0xff lie behind every range; the store has none.
+/// Returns the range of all keys that begin with `prefix`. It excludes keys that consist only of
+/// 0xff; the store has none.
 pub(super) fn prefix_range(prefix: &[u8]) -> Range<Vec<u8>> {
     prefix.to_vec()..behind(prefix).unwrap_or_else(|| vec![u8::MAX; 1024])
 }
 
 impl<T> Page<T> {
-    /// The same page with each item made into another.
+    /// Converts each item of the page.
     pub(super) fn try_map<U>(self, f: impl FnMut(T) -> Result<U>) -> Result<Page<U>> {
         Ok(Page { items: self.items.into_iter().map(f).collect::<Result<_>>()?, next: self.next })
     }

@@ -1,4 +1,5 @@
-//! Retention: what has ended long ago is forgotten, found outside the committer and removed a bounded part a commit.
+//! Retention: finds expired data outside of the committer, and deletes a bounded part in each
+//! commit.
 
 use std::collections::BTreeSet;
 
@@ -25,9 +26,10 @@ use crate::records::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs that one call looks at, so that it ends in good time where few of many are old enough.
+/// Maximum number of runs that one call reads, which bounds its duration if few of many are old
+/// enough.
 const LOOK_AT: usize = 50_000;
-/// Runs that are read in one go.
+/// Number of runs that are read at once.
 const BATCH: usize = 256;
 
 pub(super) async fn expire(store: &EmbeddedStore, policy: RetentionPolicy, limit: usize) -> Result<RetentionResult> {
@@ -55,7 +57,7 @@ pub(super) async fn expire(store: &EmbeddedStore, policy: RetentionPolicy, limit
         for digest in blocking(move || unnamed_components(&reader.kv.view(), before, limit)).await? {
             match store.commit(move |c| modules::delete(c, &digest)).await {
                 Ok(()) => expired.components.push(digest),
-                // Somebody has taken it up meanwhile, or removed it.
+                // A deployment started to use it, or it was deleted, since the search.
                 Err(StoreError::InUse { .. } | StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -64,7 +66,7 @@ pub(super) async fn expire(store: &EmbeddedStore, policy: RetentionPolicy, limit
     Ok(expired)
 }
 
-/// Forgets old events, at most `limit` of each topic.
+/// Deletes old events, at most `limit` of each topic.
 pub(super) async fn expire_events(
     store: &EmbeddedStore,
     policy: EventPolicy,
@@ -94,7 +96,7 @@ pub(super) async fn expire_events(
     }
 }
 
-/// Deletes a topic with its events, a piece a commit.
+/// Deletes a topic with its events, one piece in each commit.
 pub(super) async fn delete_topic(store: &EmbeddedStore, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
     let mut deleted = ExpiredEvents::default();
     loop {
@@ -116,7 +118,8 @@ fn forget_operations(commit: &mut WriteTx<'_, '_>, ids: &[String]) -> Result<()>
     Ok(())
 }
 
-/// Runs that may be forgotten, going on where the last call stopped; and whether there may be more.
+/// Returns runs that may be deleted, continuing where the last call stopped, and whether there may
+/// be more.
 fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<(Vec<RunId>, bool)> {
     let mut found = Vec::new();
     let mut looked_at = 0;
@@ -124,7 +127,7 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
     if let Some(last) = store.swept() {
         range.start = [last.to_bytes().as_slice(), &[0]].concat();
     }
-    // Runs sort by the time at which they were made: behind the first that was made too late there is none.
+    // Runs sort by creation time: after the first run that is too new, there are only newer ones.
     range.end = RunId::new(before, 0).to_bytes().to_vec();
     while range.start < range.end {
         let batch = store.kv.range(RUNS, range.clone(), false, BATCH)?;
@@ -146,7 +149,7 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
     Ok((found, false))
 }
 
-/// Whether a run has ended long enough ago, and nobody can ask for its outcome any more.
+/// Returns whether a run has ended before `before`, and no unended parent can ask for its outcome.
 fn may_go(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool> {
     if !run.state.has_ended() || run.ended_at.is_none_or(|ended| ended >= before) {
         return Ok(false);
@@ -155,13 +158,13 @@ fn may_go(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool> {
     Ok(record::kept(store, parent)?.is_none_or(|parent| parent.run.state.has_ended()))
 }
 
-/// Forgets runs with all that lies beside them, in a commit's bounds; says how many are gone. The one that is not wholly gone has
-/// its record still, and is found again.
+/// Deletes runs with all their rows, within the limits of a commit. Returns how many are gone. A
+/// partly deleted run keeps its record, so it is found again.
 fn forget_runs(commit: &mut WriteTx<'_, '_>, ids: &[RunId], before: Timestamp) -> Result<usize> {
     let mut left = PIECE;
     for (done, id) in ids.iter().enumerate() {
         let Some(kept) = record::kept(commit, *id)? else { continue };
-        // It may have been tried again meanwhile.
+        // It may have been retried since the search.
         if may_go(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
             return Ok(done);
         }
@@ -192,7 +195,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
         commit.delete_held(Some(&run.deployment), table, &id)?;
     }
     commit.delete(CANCELS, &id);
-    // A cancelled run may wait for a person still.
+    // A cancelled run may still wait for a person.
     commit.delete(PARKED, &id);
     commit.delete(RUNS, &id);
     commit.changes.note(&run.deployment, UsageDelta { runs: -1, ..UsageDelta::default() });
@@ -204,7 +207,7 @@ fn forget(commit: &mut WriteTx<'_, '_>, run: &Run, left: &mut usize) -> Result<b
     Ok(true)
 }
 
-/// Components that came before and that nothing names.
+/// Returns components that were uploaded before `before` and that nothing refers to.
 fn unnamed_components(store: &impl ReadTx, before: Timestamp, limit: usize) -> Result<Vec<ComponentDigest>> {
     let mut unnamed = BTreeSet::new();
     each(store, COMPONENTS, |bytes| {
@@ -225,7 +228,7 @@ fn unnamed_components(store: &impl ReadTx, before: Timestamp, limit: usize) -> R
     Ok(unnamed.into_iter().take(limit).collect())
 }
 
-/// Visits every record of a table until `visit` has seen enough.
+/// Visits every record of a table until `visit` returns `false`.
 fn each(store: &impl ReadTx, table: crate::kv::Table, mut visit: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
     let mut range = prefix_range(&[]);
     loop {

@@ -1,4 +1,4 @@
-//! Scrubs, and the times of the last ones, which outlive the process.
+//! Scrubs, and the stored results of the last ones, which survive a restart.
 
 use tidemill_core::Timestamp;
 
@@ -25,12 +25,12 @@ pub(super) async fn all(store: &EmbeddedStore, now: Timestamp) -> Result<Scrub> 
     Ok(scrub)
 }
 
-/// The last scrub of everything.
+/// Returns the last scrub of everything.
 pub(super) fn last(store: &impl ReadTx) -> Result<Option<Scrub>> {
     store.record(META, ALL)
 }
 
-/// The last scrub of the index alone; one that was not known until now gets the time `now`.
+/// Returns the last scrub of the index alone. A new result gets the time `now` and is stored.
 pub(super) async fn index(store: &EmbeddedStore, now: Timestamp) -> Result<Option<Scrub>> {
     let Some(found) = store.kv.take_scrub() else { return store.kv.record(META, INDEX) };
     let scrub = Scrub { at: now, records: found.records, bytes: found.bytes };
@@ -38,9 +38,9 @@ pub(super) async fn index(store: &EmbeddedStore, now: Timestamp) -> Result<Optio
     Ok(Some(scrub))
 }
 
-/// What was found sound is sound even if there is no room to note it.
+/// Stores a result. If that fails, the scrub still counts, because it found no damage.
 async fn keep(store: &EmbeddedStore, key: &'static [u8], scrub: Scrub) {
     if let Err(error) = store.commit(move |c| c.put_record(META, key, &scrub)).await {
-        tracing::warn!(%error, "the time of the scrub could not be kept");
+        tracing::warn!(%error, "the result of the scrub could not be stored");
     }
 }

@@ -1,4 +1,4 @@
-//! A deployment's state: values with the commit that wrote them.
+//! The key-value state of deployments: each value with the commit that wrote it.
 
 use tidemill_core::DeploymentName;
 use tidemill_core::limits::STATE_PAGE_BYTES;
@@ -24,7 +24,7 @@ pub(super) fn get(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -
     }
 }
 
-/// The version alone, without a copy of the value.
+/// Returns only the version, without copying the value.
 pub(super) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &str) -> Result<Version> {
     match store.bytes(STATE, &under(deployment.as_str(), key.as_bytes()))? {
         None => Ok(Version::ABSENT),
@@ -32,7 +32,7 @@ pub(super) fn version(store: &impl ReadTx, deployment: &DeploymentName, key: &st
     }
 }
 
-/// The entries of a scan, their values where they lie.
+/// The entries of a scan. Values in payload files are not read yet.
 #[derive(Default)]
 pub(super) struct ScanRows {
     pub(super) entries: Vec<(String, ValueRef, Version)>,
@@ -62,7 +62,7 @@ pub(super) fn scan(store: &impl ReadTx, deployment: &DeploymentName, request: &S
             }
             bytes += size;
             let name = std::str::from_utf8(name)
-                .map_err(|_| StoreError::Damaged { what: "a key of table state is no text".into() })?;
+                .map_err(|_| StoreError::Damaged { what: "a key of table state is not UTF-8".into() })?;
             page.entries.push((name.to_owned(), value, version));
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn write(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, w
     }
 }
 
-/// Changes a value outside of any run.
+/// Changes a value by hand, outside of any run.
 pub(super) fn edit(commit: &mut WriteTx<'_, '_>, edit: &StateEdit) -> Result<StateEditResult> {
     let StateEdit { deployment, key, value, expected, now } = edit;
     if commit.bytes(DEPLOYMENTS, deployment.as_str().as_bytes())?.is_none() {
@@ -115,7 +115,7 @@ fn split(stored: &[u8]) -> Result<(ValueRef, Version)> {
     Ok((value, Version(u64::from_le_bytes(*version))))
 }
 
-/// A page of a deployment's state with its values.
+/// Returns a page of a deployment's state with its values.
 pub(super) async fn page(
     store: &EmbeddedStore,
     deployment: &DeploymentName,

@@ -1,4 +1,5 @@
-//! [`Store`] for [`EmbeddedStore`]: each operation put to the committer, or read as last committed.
+//! Implements [`Store`] for [`EmbeddedStore`]: passes each write to the committer, and reads the
+//! last committed state.
 
 use std::collections::BTreeMap;
 
@@ -323,7 +324,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
-        // A list is no transaction: a run that moves while it is read is shown as it was or as it is.
+        // A list is not a snapshot: a run that changes during the read is shown in its old or new
+        // state.
         runs::list(&self.kv, &filter, &page)
     }
 

@@ -1,8 +1,10 @@
 //! The tables of the embedded store and how their keys are built.
 //!
-//! A `resident` table has at most a few records for each deployment, which nearly every commit changes: it is held in memory.
+//! A `resident` table is held in memory: it has at most a few records for each deployment, and
+//! nearly every commit changes one.
 //!
-//! Names hold no NUL, so `name NUL rest` sorts by name and then by the rest, and one name's keys are one range.
+//! Names contain no NUL, so `name NUL rest` sorts by name and then by the rest, and the keys of one
+//! name are one range.
 
 use tidemill_core::run::Run;
 use tidemill_core::{DeploymentName, RunId, Timestamp};
@@ -18,18 +20,18 @@ macro_rules! tables {
 }
 
 tables! {
-    /// `life/<node>` → the node's present epoch; `scrub` → the last scrub; `index-scrub` → the last of the index alone;
-    /// `zones` → marks of time zones' rules.
+    /// `life/<node>` → the current epoch of the node; `scrub` → the last scrub; `index-scrub` → the
+    /// last scrub of the index alone; `zones` → marks of the time zone rules.
     META = new 1, "meta";
     /// digest → component.
     COMPONENTS = new 2, "components";
     /// module NUL version → module version.
     MODULES = new 3, "modules";
-    /// name → the present revision.
+    /// name → the current revision.
     DEPLOYMENTS = new 4, "deployments";
     /// name NUL revision → that revision.
     REVISIONS = new 5, "revisions";
-    /// name → nothing: a deleted deployment whose state is still being removed.
+    /// name → empty: a deleted deployment whose state is still being removed.
     PURGES = new 6, "purges";
     /// run → run.
     RUNS = new 7, "runs";
@@ -37,28 +39,30 @@ tables! {
     INPUTS = new 8, "inputs";
     /// run → output.
     OUTPUTS = new 9, "outputs";
-    /// deployment NUL run → nothing.
+    /// deployment NUL run → empty.
     RUNS_BY_DEPLOYMENT = new 10, "runs-by-deployment";
-    /// deployment NUL run → nothing, while the run has not ended.
+    /// deployment NUL run → empty, while the run has not ended.
     OPEN = new 11, "open-runs";
-    /// deployment NUL (0 where it has begun, else 1) (9 − priority) run → nothing, while it can be claimed.
+    /// deployment NUL (0 if the run has started before, else 1) (9 − priority) run → empty, while
+    /// the run can be claimed.
     READY = new 12, "ready-runs";
-    /// time run → the key under READY that it gets when due.
+    /// time run → the key in READY that the run gets when it is due.
     DELAYED = new 13, "delayed-runs";
-    /// run → the epoch it is running under.
+    /// run → the epoch that executes it.
     RUNNING = new 14, "running-runs";
-    /// deployment NUL schedule NUL (0, or 1 and a ticket where it waits its turn) run → nothing, while the run has neither ended
-    /// nor is parked.
+    /// deployment NUL schedule NUL (0, or 1 and a ticket if it waits for its turn) run → empty,
+    /// while the run has neither ended nor is parked.
     FIRINGS = new 15, "firings";
-    /// deployment NUL idempotency key → what it reserved.
+    /// deployment NUL idempotency key → its reservation.
     KEYS = new 16, "idempotency-keys";
-    /// time deployment NUL idempotency key → nothing: when the key is forgotten.
+    /// time deployment NUL idempotency key → empty: when the key expires.
     KEY_ENDS = new 17, "idempotency-key-ends";
     /// run first-seq → log lines.
     LOGS = new 18, "logs";
     /// deployment NUL schedule → schedule.
     SCHEDULES = new 19, "schedules";
-    /// time deployment NUL schedule → nothing, where neither is paused.
+    /// time deployment NUL schedule → empty, or the nominal time if it differs from the due time;
+    /// absent while either is paused.
     DUE = new 20, "due-schedules";
     /// stream → where its last successful collection ended.
     WATERMARKS = new 21, "watermarks";
@@ -78,63 +82,67 @@ tables! {
     FEED = new 28, "feed";
     /// run chunk → a chunk of its journal.
     JOURNAL = new 29, "journals";
-    /// run → what its open stretch or step holds.
+    /// run → its replay state.
     HEADS = new 30, "heads";
-    /// run place → a signal that it has not taken.
+    /// run position → a signal that the run has not taken.
     INBOX = new 31, "inboxes";
-    /// run sender key → nothing: a signal that has come.
+    /// run sender key → the fingerprint of a received signal; empty for the signals of runs.
     SIGNAL_KEYS = new 32, "signal-keys";
-    /// parent child → whether the parent has learned for good how the child ended.
+    /// parent child → whether the parent has recorded how the child ended.
     CHILDREN = new 33, "children";
-    /// parent child → nothing, while the child is not detached and has not ended.
+    /// parent child → empty, while the child is attached and has not ended.
     OPEN_CHILDREN = new 34, "open-children";
-    /// run → how far the cancellation of its children has come, where they were too many for one commit.
+    /// run → the progress of the cancellation of its children, if they exceed one commit.
     CANCELS = new 35, "cancels";
     /// id → operation.
     OPERATIONS = new 36, "operations";
-    /// digest → how many records name the file.
+    /// digest → the number of records that name the payload file.
     PAYLOADS = new 37, "payloads";
-    /// digest → when the file lost its last name. Written by earlier versions only; emptied by housekeeping.
+    /// digest → when the last reference to the file was removed. Only earlier versions wrote it;
+    /// housekeeping empties it.
     UNNAMED = new 38, "unnamed-payloads";
-    /// deployment NUL lane → how many are in it and wait, while any is or does.
+    /// deployment NUL lane → capacity, and the numbers of runs in it and waiting for it; absent if
+    /// both are 0.
     LANES = new 44, "lanes";
-    /// deployment NUL lane NUL (0, or 1 and a ticket where it waits) run → nothing.
+    /// deployment NUL lane NUL (0, or 1 and a ticket if it waits) run → empty.
     LANE_RUNS = new 45, "lane-runs";
-    /// deployment NUL schedule NUL seen nominal fate → firings that did not go as usual.
+    /// deployment NUL schedule NUL seen nominal fate → irregular firings.
     FIRING_LIST = new 39, "firing-list";
-    /// deployment → how many of its runs are queued, where any is.
+    /// deployment → the number of its queued runs; absent if 0.
     QUEUED = resident 46, "queued-runs";
-    /// deployment NUL hash → the run that requests with the same debounce key become.
+    /// deployment NUL hash → the run that requests with the same debounce key join.
     DEBOUNCES = new 47, "debounces";
-    /// deployment NUL time run → nothing: a run that began, for as long as a rate may count it.
+    /// deployment NUL time run → empty: the start of a run, for as long as a rate may count it.
     STARTS = new 48, "starts";
-    /// deployment → what its admissions so far mean to the next.
+    /// deployment → the effect of its admissions on the next one.
     TURNS = resident 49, "turns";
-    /// topic → where it begins and ends.
+    /// topic → its first and next position, and its counters.
     TOPICS = new 50, "topics";
     /// topic NUL position → event.
     EVENTS = new 51, "events";
-    /// topic NUL idempotency key → the event that it published.
+    /// topic NUL idempotency key → the event that was published with it.
     EVENT_KEYS = new 52, "event-keys";
-    /// time topic NUL idempotency key → nothing: when the key is forgotten.
+    /// time topic NUL idempotency key → empty: when the key expires.
     EVENT_KEY_ENDS = new 53, "event-key-ends";
     /// deployment NUL subscription → subscription.
     SUBSCRIPTIONS = new 54, "subscriptions";
-    /// deployment NUL subscription NUL topic → the position of the first event that it has not been given.
+    /// deployment NUL subscription NUL topic → the position of the first event that the
+    /// subscription has not received.
     CURSORS = new 55, "subscription-cursors";
-    /// operation NUL topic → the positions from which and up to which events are to be replayed.
+    /// operation NUL topic → the range of positions that is left to replay.
     REPLAYS = new 56, "replays";
-    /// run → why it waits for a person, while it does: it is parked, or was cancelled and could not undo what it did.
+    /// run → why it waits for a person: it is parked, or it was cancelled and could not undo its
+    /// work.
     PARKED = new 57, "parked-runs";
-    /// deployment → what it keeps, counted.
+    /// deployment → its usage.
     USAGE = resident 70, "usage";
-    /// topic → the deployment whose run began it; of one that an operator began there is none.
+    /// topic → the deployment whose run created it; absent if an operator created it.
     TOPIC_OWNERS = new 71, "topic-owners";
     /// run number → a failure.
     FAILURES = new 74, "failures";
 }
 
-/// `name NUL rest`.
+/// Builds the key `name NUL rest`.
 pub(super) fn under(name: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(name.len() + 1 + rest.len());
     key.extend_from_slice(name.as_bytes());
@@ -143,7 +151,7 @@ pub(super) fn under(name: &str, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-/// `time rest`, sorting by time.
+/// Builds the key `time rest`, which sorts by time.
 pub(super) fn at(time: Timestamp, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(8 + rest.len());
     key.extend_from_slice(&time.as_millis().to_be_bytes());
@@ -151,12 +159,13 @@ pub(super) fn at(time: Timestamp, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-/// The key of a run under its deployment.
+/// Builds the key of a run under its deployment.
 pub(super) fn run_of(deployment: &DeploymentName, run: RunId) -> Vec<u8> {
     under(deployment.as_str(), &run.to_bytes())
 }
 
-/// The key under [`READY`]: who has begun before comes first, then higher priority, then older runs.
+/// Builds the key in [`READY`]: runs that have started before come first, then higher priority,
+/// then older runs.
 pub(super) fn ready(run: &Run) -> Vec<u8> {
     let mut rest = [0; 18];
     rest[0] = u8::from(run.started_at.is_none());
@@ -165,22 +174,22 @@ pub(super) fn ready(run: &Run) -> Vec<u8> {
     under(run.deployment.as_str(), &rest)
 }
 
-/// What stands in [`DELAYED`] for a run that asks for its lanes when it is due.
+/// Builds the value in [`DELAYED`] of a run that asks for its lanes when it is due.
 pub(super) fn asks(run: &Run) -> Vec<u8> {
     under(run.deployment.as_str(), &[2])
 }
 
-/// Whether that is what stands there.
+/// Returns whether a value in [`DELAYED`] means that the run asks for its lanes.
 pub(super) fn is_asks(ready: &[u8]) -> bool {
     ready.iter().position(|byte| *byte == 0).is_some_and(|end| ready.len() == end + 2)
 }
 
-/// Two runs: the key of a child under its parent.
+/// Builds the key of a child under its parent.
 pub(super) fn pair(parent: RunId, child: RunId) -> Vec<u8> {
     [parent.to_bytes(), child.to_bytes()].concat()
 }
 
-/// The key of one chunk of a journal.
+/// Builds the key of one chunk of a journal.
 pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
     let mut key = Vec::with_capacity(20);
     key.extend_from_slice(&run.to_bytes());
@@ -188,7 +197,8 @@ pub(super) fn chunk(run: RunId, at: u32) -> Vec<u8> {
     key
 }
 
-/// The key of a numbered thing of a run: a signal, a failure, or a chunk of log lines by its first.
+/// Builds the key of a numbered row of a run: a signal, a failure, or a chunk of log lines by its
+/// first line.
 pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(24);
     key.extend_from_slice(&run.to_bytes());
@@ -196,23 +206,23 @@ pub(super) fn placed(run: RunId, place: u64) -> Vec<u8> {
     key
 }
 
-/// The time at the head of a key.
+/// Reads the time at the start of a key.
 pub(super) fn time_of(key: &[u8]) -> Option<Timestamp> {
     key.first_chunk::<8>().map(|bytes| Timestamp::from_millis(u64::from_be_bytes(*bytes)))
 }
 
-/// The run at the end of a key.
+/// Reads the run at the end of a key.
 pub(super) fn run_at_end(key: &[u8]) -> Option<RunId> {
     key.last_chunk::<16>().map(|bytes| RunId::from_bytes(*bytes))
 }
 
-/// The name before the first NUL of a key.
+/// Reads the name before the first NUL of a key.
 pub(super) fn name_of(key: &[u8]) -> Option<DeploymentName> {
     let end = key.iter().position(|byte| *byte == 0)?;
     std::str::from_utf8(&key[..end]).ok()?.parse().ok()
 }
 
-/// The first key behind every key that begins with `prefix`; none where there is no such key.
+/// Returns the first key after all keys that begin with `prefix`; `None` if there is no such key.
 pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

@@ -1,4 +1,4 @@
-//! What nobody waits for is forgotten a piece at a time: one commit removes little, and others' commits come between.
+//! Paces background removal: each commit removes little, and commits of callers come in between.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use tidemill_core::clock::Stopwatch;
 
 use crate::contract::Result;
 
-/// Records that one such commit removes at most. A removal takes some microseconds, in which all others wait.
+/// Maximum number of records that one such commit removes. A removal takes some microseconds, in
+/// which all other commits wait.
 pub(super) const PIECE: usize = 256;
-/// The longest rest.
+/// Maximum rest between two commits.
 const LONGEST_REST: Duration = Duration::from_millis(100);
 
-/// Does a piece, and then rests for as long as it took.
+/// Completes `piece`, then rests for the same time.
 pub(super) async fn paced<T>(piece: impl Future<Output = Result<T>>) -> Result<T> {
     let watch = Stopwatch::start();
     let done = piece.await;

@@ -1,8 +1,8 @@
-//! What each deployment keeps in the store, counted in the very commits that change it, and held to its quotas.
+//! The usage of each deployment, counted in the commits that change it, and its quotas.
 //!
-//! An operation notes what it adds and removes; at its end one record for each deployment that it touched is written with
-//! the rest of it, so the counts are exact after any crash. A folder of a release that did not count is counted as a whole
-//! when the first life of this release begins.
+//! An operation collects its changes. At its end, the usage of each changed deployment is written
+//! in the same commit, so the counters are exact after any crash. A folder of a release without
+//! counters is counted once, when the first epoch of this release starts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,9 +28,9 @@ use crate::records::{ExpiredEvents, Usage};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Where it is noted that all is counted, in [`META`].
+/// The key in [`META`] which shows that the whole store was counted.
 const COUNTED: &[u8] = b"usage-counted";
-/// Records that are read at once while all is counted.
+/// Number of records that are read at once during the count.
 const BATCH: usize = 1_000;
 
 #[async_trait]
@@ -67,7 +67,7 @@ impl Bounds for EmbeddedStore {
     }
 }
 
-/// What an operation changes of one deployment's usage.
+/// The changes of an operation to one deployment's usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct UsageDelta {
     pub(super) runs: i64,
@@ -79,7 +79,7 @@ pub(super) struct UsageDelta {
 }
 
 impl UsageDelta {
-    /// More, or fewer, bytes in a table.
+    /// Creates a change of the number of bytes in a table.
     pub(super) fn bytes(table: Table, bytes: i64) -> Self {
         match table {
             STATE => Self { state_bytes: bytes, ..Self::default() },
@@ -110,7 +110,7 @@ impl UsageDeltas {
         }
     }
 
-    /// What this operation has changed of a deployment's so far.
+    /// Returns the changes of this operation to a deployment's usage so far.
     pub(super) fn of(&self, deployment: &DeploymentName) -> UsageDelta {
         self.0.iter().find(|(name, _)| name == deployment).map_or_else(UsageDelta::default, |(_, sum)| *sum)
     }
@@ -152,11 +152,11 @@ fn put(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, usage: &Usage)
     commit.put_record(USAGE, name, usage)
 }
 
-/// Writes what an operation has changed.
+/// Writes the changes of an operation.
 ///
 /// # Errors
-/// Where state or events grow beyond their quota. What a run records of itself is not refused here: a run that has begun is
-/// bounded by its limits, and no other begins.
+/// If state or events grow beyond their quota. The records of a run itself are not refused here:
+/// limits bound a started run, and no other run starts.
 pub(super) fn write(commit: &mut WriteTx<'_, '_>, changes: UsageDeltas) -> Result<()> {
     let quotas = commit.quotas;
     for (deployment, change) in changes.0 {
@@ -175,7 +175,7 @@ pub(super) fn write(commit: &mut WriteTx<'_, '_>, changes: UsageDeltas) -> Resul
     Ok(())
 }
 
-/// Refuses a new run of a deployment that keeps more than it may.
+/// Refuses a new run of a deployment that has reached a quota.
 pub(super) fn check_new_run(commit: &WriteTx<'_, '_>, deployment: &DeploymentName) -> Result<()> {
     let quotas = commit.quotas;
     let usage = get(commit, deployment)?.after(commit.changes.of(deployment));
@@ -193,24 +193,25 @@ pub(super) fn check_new_run(commit: &WriteTx<'_, '_>, deployment: &DeploymentNam
 }
 
 fn over(deployment: &DeploymentName, code: Code, quota: u64, what: &str) -> StoreError {
-    StoreError::OverBound { code, detail: format!("`{deployment}` may keep {quota} {what}") }
+    StoreError::OverBound { code, detail: format!("`{deployment}` has reached its quota of {quota} {what}") }
 }
 
-/// Refuses another topic of a deployment whose runs have begun as many as they may.
+/// Refuses another topic if the runs of a deployment have created the maximum number.
 pub(super) fn check_topic(commit: &WriteTx<'_, '_>, deployment: &DeploymentName) -> Result<()> {
     let own = get(commit, deployment)?.after(commit.changes.of(deployment)).topics;
     if own >= commit.quotas.topics {
-        let detail = format!("runs of `{deployment}` have begun {own} topics, of at most {}", commit.quotas.topics);
+        let detail =
+            format!("runs of `{deployment}` have created {own} topics; the maximum is {}", commit.quotas.topics);
         return Err(StoreError::OverBound { code: Code::LimitTopics, detail });
     }
     topics::check_total(commit, 1)
 }
 
-/// Counts all that is there, once for a folder of a release that did not count.
+/// Counts the usage of the whole store once, for a folder of a release without counters.
 pub(super) async fn count_once(store: &EmbeddedStore) {
     if let Err(error) = store.commit(count).await {
-        // All is counted by the next life; until then only what comes new.
-        tracing::warn!(%error, "what deployments keep could not be counted");
+        // The next epoch counts again. Until then only new changes are counted.
+        tracing::warn!(%error, "the usage of deployments could not be counted");
     }
 }
 
@@ -225,7 +226,7 @@ fn count(commit: &mut WriteTx<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// The usage of every deployment, counted from what is there.
+/// Computes the usage of every deployment from the stored records.
 pub(super) fn counted(store: &impl ReadTx) -> Result<BTreeMap<DeploymentName, Usage>> {
     let mut changes: BTreeMap<DeploymentName, UsageDelta> = BTreeMap::new();
     let mut owners: HashMap<RunId, DeploymentName> = HashMap::new();
@@ -268,7 +269,7 @@ pub(super) fn counted(store: &impl ReadTx) -> Result<BTreeMap<DeploymentName, Us
     Ok(usage.filter(|(_, usage)| *usage != Usage::default()).collect())
 }
 
-/// A size as a change.
+/// Converts a size to a signed change.
 pub(super) fn signed(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

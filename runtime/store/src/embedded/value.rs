@@ -1,7 +1,9 @@
-//! A value as it lies under a key: in the record, or, where it is long, in a file that the record names by its digest.
+//! The stored form of a value: inline in its record, or in a payload file that the record names by
+//! its digest.
 //!
-//! The mark stands first, so that what a record names is known without knowing its table: `0`, then what the table has of its own,
-//! then the value; or `1`, length and digest, then what the table has of its own.
+//! A tag comes first, so the payload file of a record can be found without knowing its table: `0`,
+//! then the table's own prefix, then the value; or `1`, length and digest, then the table's own
+//! prefix.
 
 use bytes::Bytes;
 use tidemill_core::DeploymentName;
@@ -16,20 +18,20 @@ use crate::kv::Table;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Values of more bytes lie in files.
+/// Maximum size of an inline value, in bytes. Longer values are stored in payload files.
 pub(super) const INLINE: usize = 8 << 10;
 
 const IN_RECORD: u8 = 0;
 const IN_FILE: u8 = 1;
 
-/// Where a value is.
+/// Where a value is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueRef {
     Here(Bytes),
     InFile(BlobRef),
 }
 
-/// A file, by what it holds.
+/// A payload file, by the digest of its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlobRef {
     pub(super) digest: BlobDigest,
@@ -37,7 +39,7 @@ pub(super) struct BlobRef {
 }
 
 impl ValueRef {
-    /// How long the value is, in bytes.
+    /// Returns the size of the value, in bytes.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Here(bytes) => bytes.len(),
@@ -46,7 +48,7 @@ impl ValueRef {
     }
 }
 
-/// What lies in `stored`: where the value is, and the `own` bytes that the table put before it.
+/// Splits `stored` into the value and the table's own prefix of `own` bytes.
 pub(super) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef, &[u8])> {
     let damaged = || StoreError::Damaged { what: format!("a value of table {} is too short", table.name) };
     let (mark, rest) = stored.split_first().ok_or_else(damaged)?;
@@ -59,11 +61,14 @@ pub(super) fn read(table: Table, stored: &[u8], own: usize) -> Result<(ValueRef,
             let (named, own) = name(rest).ok_or_else(damaged)?;
             Ok((ValueRef::InFile(named), own))
         }
-        mark => Err(StoreError::Damaged { what: format!("a value of table {} has the mark {mark}", table.name) }),
+        mark => {
+            Err(StoreError::Damaged { what: format!("a value of table {} has the unknown tag {mark}", table.name) })
+        }
     }
 }
 
-/// What a table put before a value, and what follows it; none where there is nothing to read.
+/// Returns the bytes after the tag of an inline value, or the table's own prefix of a value in a
+/// file; `None` if `stored` is malformed.
 pub(super) fn own(stored: &[u8]) -> Option<&[u8]> {
     let (mark, rest) = stored.split_first()?;
     match *mark {
@@ -73,7 +78,7 @@ pub(super) fn own(stored: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// A value that is alone under its key.
+/// Reads a value whose table has no prefix of its own.
 pub(super) fn alone(store: &impl ReadTx, table: Table, key: &[u8]) -> Result<Option<ValueRef>> {
     store.bytes(table, key)?.map(|stored| Ok(read(table, &stored, 0)?.0)).transpose()
 }
@@ -84,9 +89,10 @@ fn name(bytes: &[u8]) -> Option<(BlobRef, &[u8])> {
     Some((BlobRef { digest: *digest, length: u64::from_le_bytes(*length) }, own))
 }
 
-/// How long a stored value is together with what its table put before it, in bytes, wherever the value lies.
+/// Returns the size of a stored value and its table's own prefix, in bytes, wherever the value is
+/// stored.
 pub(super) fn size(stored: &[u8]) -> usize {
-    // The mark, and of a value in a file its length and digest.
+    // Without the tag, and without the length and digest of a value in a file.
     match file_of(stored) {
         Some(named) => usize::try_from(named.length).unwrap_or(usize::MAX).saturating_add(stored.len() - 41),
         None => stored.len().saturating_sub(1),
@@ -99,8 +105,8 @@ fn file_of(stored: &[u8]) -> Option<BlobRef> {
 }
 
 impl WriteTx<'_, '_> {
-    /// Puts a value, with what the table has of its own before it, in the place of what lies there. It counts as kept by
-    /// `whose` deployment; by none where an operator published it.
+    /// Stores a value after the table's own prefix, and replaces the old value. Counts it in the
+    /// usage of the `whose` deployment; `None` if an operator published it.
     pub(super) fn put_held(
         &mut self,
         whose: Option<&DeploymentName>,
@@ -129,7 +135,7 @@ impl WriteTx<'_, '_> {
         Ok(())
     }
 
-    /// Deletes a value that `whose` deployment kept.
+    /// Deletes a value from the usage of the `whose` deployment.
     pub(super) fn delete_held(&mut self, whose: Option<&DeploymentName>, table: Table, key: &[u8]) -> Result<()> {
         let before = self.let_go(table, key)?;
         self.count(whose, table, key, before, None);
@@ -137,7 +143,7 @@ impl WriteTx<'_, '_> {
         Ok(())
     }
 
-    /// Notes the change of size under a key of a deployment's.
+    /// Adds the change of size under a key to the usage of a deployment.
     fn count(
         &mut self,
         whose: Option<&DeploymentName>,
@@ -147,14 +153,14 @@ impl WriteTx<'_, '_> {
         after: Option<usize>,
     ) {
         let Some(whose) = whose else { return };
-        // Only keys of state are chosen by the guest, and of any length.
+        // Only state keys are chosen by the guest and vary in length.
         let fixed = if table == STATE { key.len() } else { 0 };
         let size = |size: Option<usize>| size.map_or(0, |size| signed(size + fixed));
         self.changes.note(whose, UsageDelta::bytes(table, size(after) - size(before)));
     }
 
-    /// Takes away the name that the value under a key gives to a file, and answers the value's size. A file that has none
-    /// left is removed when the commit is durable.
+    /// Removes the reference of the value under a key to its payload file, and returns the value's
+    /// size. A file without references is removed after the commit is durable.
     fn let_go(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
         let Some(stored) = self.bytes(table, key)? else { return Ok(None) };
         let before = Some(size(&stored));

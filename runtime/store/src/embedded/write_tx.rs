@@ -1,4 +1,4 @@
-//! One commit in the making: reads, writes and the events that it announces.
+//! One commit in progress: its reads, writes and announced events.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -20,33 +20,36 @@ use crate::error::StoreError;
 use crate::kv::{Key, KeyRange, KvError, Table, Tx, Value, VisibilityGuard};
 use crate::records::{CommitEffects, FeedEvent};
 
-/// Events that one commit may announce; their places are its position times this.
+/// Maximum number of events in one commit. Position of an event = position of the commit × this
+/// number + index.
 const EVENTS_PER_COMMIT: u64 = 256;
 
-/// What an operation works on, inside the committer.
+/// The transaction of an operation inside the committer.
 pub(super) struct WriteTx<'a, 'tx> {
-    // Reading takes note of what it read, so it needs the transaction for itself; it does so one call at a time.
+    // A read records what it read, so it needs exclusive access to the transaction. Each access is
+    // one call.
     tx: RefCell<&'a mut Tx<'tx>>,
     events: u64,
     tickets: u32,
     refused: Option<KvError>,
-    /// The run that the operation is about: its own end is no news to whoever asked for it.
+    /// The run that the operation is about. Its own end is not an effect, because the caller knows
+    /// it.
     pub(super) about: Option<RunId>,
-    /// What the operation led to elsewhere.
+    /// The effects of the operation on other objects.
     pub(super) caused: CommitEffects,
-    /// Runs whose children are to be cancelled before the operation ends.
+    /// Runs whose children must be cancelled before the operation ends.
     pub(super) to_cancel: Vec<(RunId, PendingCancellation)>,
-    /// What the operation changes of what deployments keep.
+    /// The changes of the operation to the usage of deployments.
     pub(super) changes: UsageDeltas,
-    /// What they may keep.
+    /// The quotas of each deployment.
     pub(super) quotas: Quotas,
     filed: Option<Arc<PinnedBlobs>>,
-    /// Files that lose their last name with this commit.
+    /// Payload files that lose their last reference with this commit.
     pub(super) superseded: Vec<BlobDigest>,
 }
 
 impl<'a, 'tx> WriteTx<'a, 'tx> {
-    /// `filed` are the long values that the operation may put.
+    /// Creates the transaction. `filed` contains the long values that the operation may store.
     pub(super) fn new(tx: &'a mut Tx<'tx>, filed: Option<Arc<PinnedBlobs>>, quotas: Quotas) -> Self {
         Self {
             tx: RefCell::new(tx),
@@ -63,8 +66,8 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
         }
     }
 
-    /// Runs `operation` and says which files lose their last name with it; a write that the store refused on the way refuses
-    /// all of it.
+    /// Runs `operation`, and returns the payload files that lose their last reference with it. If
+    /// the store refused one of the writes, the whole operation is refused.
     pub(super) fn run<T>(
         mut self,
         operation: impl FnOnce(&mut Self) -> Result<T, StoreError>,
@@ -75,22 +78,23 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
         self.refused.map_or(Ok((done, self.superseded)), |error| Err(error.into()))
     }
 
-    /// The number of this commit: higher than of any before, and the version of what it writes.
+    /// Returns the position of this commit, which is higher than all before and is the version of
+    /// its writes.
     pub(super) fn position(&self) -> u64 {
         self.tx.borrow().position()
     }
 
-    /// The next place in the order of request.
+    /// Returns the next ticket in the order of requests.
     pub(super) fn ticket(&mut self) -> (u64, u32) {
         let ticket = (self.position(), self.tickets);
         self.tickets = self.tickets.saturating_add(1);
         ticket
     }
 
-    /// The file in which a long value lies.
+    /// Returns the payload file of a long value.
     pub(super) fn filed(&self, value: &Bytes) -> Result<BlobDigest, StoreError> {
         let digest = self.filed.as_ref().and_then(|filed| filed.digest(value)).copied();
-        digest.ok_or_else(|| StoreError::Io("a long value has no file".to_owned()))
+        digest.ok_or_else(|| StoreError::Io("a long value has no payload file".to_owned()))
     }
 
     pub(super) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
@@ -108,26 +112,26 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
         self.refused = self.refused.take().or(deleted.err());
     }
 
-    /// Shows what the operation writes before it is durable, and drops `turn` then.
+    /// Makes the writes of the operation visible before it is durable, and drops `turn` then.
     pub(super) fn hand_on(&mut self, turn: VisibilityGuard) {
         self.tx.get_mut().hand_on(turn);
     }
 
-    /// Notes that a deployment got something to claim.
+    /// Records that a deployment has a new run to claim.
     pub(super) fn ready(&mut self, deployment: &DeploymentName) {
         if !self.caused.ready.contains(deployment) {
             self.caused.ready.push(deployment.clone());
         }
     }
 
-    /// Notes that a run ended or was parked.
+    /// Records that a run ended or was parked.
     pub(super) fn settled(&mut self, run: &Run) {
         if self.about != Some(run.id) {
             self.caused.settled.push(run.clone());
         }
     }
 
-    /// What the operation led to, in its final order.
+    /// Returns the effects of the operation, sorted.
     pub(super) fn take_caused(&mut self) -> CommitEffects {
         let mut caused = std::mem::take(&mut self.caused);
         caused.ready.sort_unstable();
@@ -136,8 +140,8 @@ impl<'a, 'tx> WriteTx<'a, 'tx> {
         caused
     }
 
-    /// Puts an event on the feed. Beyond 256 in one commit they are left out: the feed tells that
-    /// something happened, what holds is in the records.
+    /// Announces an event on the feed. Drops events beyond the maximum of one commit: the feed only
+    /// signals changes; the records hold the state.
     pub(super) fn announce(&mut self, at: Timestamp, event: &FeedEvent) -> Result<(), StoreError> {
         if self.events < EVENTS_PER_COMMIT {
             let place = self.position().saturating_mul(EVENTS_PER_COMMIT) + self.events;

@@ -1,4 +1,5 @@
-//! The rules of time zones by which schedules were last set: a mark for each zone.
+//! Marks of the time zone rules that the next times of schedules were last computed with, by the
+//! name of the zone.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use super::tables::META;
 use super::write_tx::WriteTx;
 use crate::error::StoreError;
 
-/// Where they are, in [`META`].
+/// The key of the marks in [`META`].
 const ZONES: &[u8] = b"zones";
 
 pub(super) fn marks(store: &impl ReadTx) -> Result<BTreeMap<String, u64>, StoreError> {

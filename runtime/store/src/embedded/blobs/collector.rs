@@ -1,12 +1,15 @@
-//! Removes payload files that no record names any more: as soon as the commit that took the last name is durable and no reader
-//! that began before it is left.
+//! Removes payload files that no record names any more, as soon as the commit that removed the last
+//! reference is durable and no reader that started before it is left.
 //!
-//! Invariants: a file is removed only while nobody has it pinned, no durable record names it, and the store is not read-only
-//! (then a commit that names it may be in the log, unknown to this process). A hint is only a suggestion: each one is checked
-//! here, so a wrong hint costs a look-up and a lost one is found by the listing of the folder.
+//! Invariants: a file is removed only if it is not pinned, no durable record names it, and the
+//! store is not read-only (then the log may contain a commit that names it and that this process
+//! does not know). A hint is only a suggestion: each one is checked here, so a wrong hint costs one
+//! look-up, and the next listing of the folder finds what a lost hint missed.
 //!
-//! Example: a commit replaces a journal head of 1 MiB while a reader copies the old one. The commit becomes durable in epoch 7
-//! and the epoch becomes 8. The reader began in epoch 7, so the file stays until it ends; a reader of epoch 8 sees the new head.
+//! Example: a commit replaces a replay state of 1 MiB while a reader copies the old one. The commit
+//! becomes durable in reader epoch 7, and the reader epoch becomes 8. The reader started in epoch
+//! 7, so the old file stays until it ends. A reader of epoch 8 reads the new file. Reader epochs
+//! are unrelated to the epochs of nodes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -19,38 +22,40 @@ use crate::embedded::blobs::{BlobDigest, BlobFolder};
 use crate::embedded::tables::PAYLOADS;
 use crate::kv::{Kv, WeakKv};
 
-/// Hints that wait for readers to end; beyond this the next listing of the folder finds the files.
+/// Maximum number of hints that wait for readers to end. Beyond it, the next listing of the folder
+/// finds the files.
 const HINTS_MAX: usize = 1 << 16;
 
-/// Which files may have lost their last name, and which readers may still need them.
+/// The files that may have lost their last reference, and the readers that may still need them.
 #[derive(Default)]
 pub(crate) struct BlobCollector {
     state: Mutex<CollectorState>,
-    /// Held while files are removed, so that a caller that removes after another thread finds its work done.
+    /// Held during removal, so that a second caller returns only after the first one has finished.
     removing: Mutex<()>,
     remover: OnceLock<BlobRemover>,
 }
 
 #[derive(Default)]
 struct CollectorState {
-    /// Rises with each commit that took names away.
+    /// The reader epoch. Each commit that removes references increases it.
     epoch: u64,
-    /// The number of readers by the epoch in which they began.
+    /// The number of readers by the epoch in which they started.
     readers: BTreeMap<u64, usize>,
-    /// The files, oldest first, with the epoch of the commit.
+    /// The files, oldest first, with the reader epoch of the commit.
     hints: VecDeque<(u64, BlobDigest)>,
     /// Whether a hint was dropped because there were too many.
     overflowed: bool,
     closed: bool,
 }
 
-/// The thread that removes files, and what it looks names up in.
+/// The handle to the thread that removes files, and the store in which it looks up references.
 struct BlobRemover {
     kv: WeakKv,
     wake: mpsc::Sender<()>,
 }
 
-/// While it lives, no file is removed that a record named when it began. Take it before reading the record.
+/// Protects the payload files of all records that existed when it was created. Take it before you
+/// read a record.
 #[must_use]
 pub(crate) struct ReadLease {
     files: Arc<BlobFolder>,
@@ -97,7 +102,7 @@ impl BlobCollector {
         }
     }
 
-    /// Files that may have lost their last name in a commit that is durable now.
+    /// Adds files that may have lost their last reference in a commit that is durable now.
     pub(crate) fn hint(&self, digests: impl IntoIterator<Item = BlobDigest>) {
         let mut state = self.state();
         let (epoch, before) = (state.epoch, state.hints.len());
@@ -119,14 +124,15 @@ impl BlobCollector {
         }
     }
 
-    /// Whether hints were dropped since the last call.
+    /// Returns whether hints were dropped since the last call.
     pub(crate) fn take_overflowed(&self) -> bool {
         std::mem::take(&mut self.state().overflowed)
     }
 }
 
 impl BlobFolder {
-    /// Starts the thread that removes files by what `kv` holds. It ends with the last handle on these files.
+    /// Starts the thread that removes files which `kv` does not refer to. It ends when the last
+    /// handle to this folder is dropped.
     pub(crate) fn start_removing(self: &Arc<Self>, kv: &Kv) -> io::Result<()> {
         let (wake, woken) = mpsc::channel();
         let files = Arc::downgrade(self);
@@ -136,12 +142,12 @@ impl BlobFolder {
                 files.remove_superseded();
             }
         })?;
-        // Called once, when the store opens.
+        // This is called once, when the store opens.
         let _ = self.superseded().remover.set(BlobRemover { kv: kv.downgrade(), wake });
         Ok(())
     }
 
-    /// Begins to read: see [`ReadLease`].
+    /// Starts a read; see [`ReadLease`].
     pub(crate) fn lease(self: &Arc<Self>) -> ReadLease {
         let mut state = self.superseded().state();
         let epoch = state.epoch;
@@ -150,7 +156,7 @@ impl BlobFolder {
         ReadLease { files: Arc::clone(self), epoch }
     }
 
-    /// Removes the files that have no name and no reader left. Blocks.
+    /// Removes the files that have no reference and no reader. Blocks.
     pub(crate) fn remove_superseded(&self) {
         let superseded = self.superseded();
         let Some(remover) = superseded.remover.get() else { return };
@@ -162,15 +168,15 @@ impl BlobFolder {
         }
     }
 
-    /// Removes nothing from now on: the folder is about to be another process's.
+    /// Stops all removal, because another process may use the folder soon.
     pub(crate) fn stop_removing(&self) {
         self.superseded().state().closed = true;
-        // Wait for the removal that is under way.
+        // Wait for a removal in progress.
         drop(self.pins());
     }
 
     fn remove_if_unnamed(&self, kv: &Kv, digest: &BlobDigest) {
-        // Who pins it from here on finds it gone, and writes it.
+        // A caller that pins the file later finds it missing and writes it again.
         let pins = self.pins();
         let named = || !matches!(kv.get(PAYLOADS, digest), Ok(None));
         if pins.contains_key(digest) || kv.is_read_only() || self.superseded().state().closed || named() {
@@ -232,7 +238,7 @@ mod tests {
         let now = Timestamp::from_millis(1);
         blobs::sweep(&store.files, &store.kv, now).unwrap();
         put(&store, &Bytes::from(vec![1; 9_000])).await;
-        // None of the first one's is left in the queue.
+        // No hint of the first value is left in the queue.
         store.files.remove_superseded();
         let lease = store.lease();
         store.files.superseded().hint((0..HINTS_MAX).map(|_| [0; 32]));

@@ -1,8 +1,10 @@
-//! Long values: each a file named by the sha256 of its bytes, written and synced before the commit that names it.
+//! Payload files: each long value is a file named by its SHA-256 digest, which is durable before
+//! the commit that refers to it.
 //!
-//! How many records name a file is counted in the commits that name it. While somebody is about to name a file, it is pinned:
-//! until its commit is durable or has failed. A file without a name is removed at once, by `superseded.rs`. A crash may leave
-//! one: housekeeping lists the folder after each start and once an hour.
+//! Each commit updates the number of records that refer to a file. A file is pinned from before it
+//! is written until its commit is durable or has failed. `collector.rs` removes a file without
+//! references at once. A crash may leave one: housekeeping lists the folder after each start and
+//! once an hour.
 
 pub(crate) mod collector;
 
@@ -26,31 +28,32 @@ use crate::kv::{Disk, KvConfig, MAX_OPERATION};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The sha256 of a file's bytes.
+/// The SHA-256 digest of a file's bytes.
 pub(super) type BlobDigest = [u8; 32];
 
-/// The folder's name in the store's.
+/// The name of the folder inside the store's folder.
 const DIR: &str = "payloads";
-/// How often the folder is listed, in milliseconds.
+/// Interval between two listings of the folder, in milliseconds.
 const LIST_EVERY_MILLIS: u64 = 60 * 60 * 1000;
-/// Files that one lease of the scrub covers: it keeps superseded files from being removed.
+/// Number of files that the scrub verifies under one lease. A lease keeps superseded files from
+/// being removed.
 const VERIFIED: usize = 16;
 
-/// The folder of files.
+/// The folder of payload files.
 pub(super) struct BlobFolder {
     dir: PathBuf,
     disk: Arc<dyn Disk>,
     reserve: u64,
-    /// What somebody is about to name, and how many do.
+    /// The number of pins of each file.
     pins: Mutex<HashMap<BlobDigest, usize>>,
-    /// Makes the name of a file that is being written its own.
+    /// Makes the name of each temporary file unique.
     written: AtomicU64,
     /// When the folder was last listed, in milliseconds; 0 if not since the store was opened.
     listed: AtomicU64,
     superseded: BlobCollector,
 }
 
-/// Long values that lie in their files and are pinned, for the commit that names them.
+/// Long values that are written to files and pinned, for the commit that refers to them.
 pub(super) struct PinnedBlobs {
     files: Arc<BlobFolder>,
     values: Vec<(Bytes, BlobDigest)>,
@@ -69,7 +72,7 @@ impl BlobFolder {
         }
     }
 
-    /// Files that may have lost their last name, and their readers.
+    /// Returns the collector of files that may have lost their last reference.
     pub(super) fn superseded(&self) -> &BlobCollector {
         &self.superseded
     }
@@ -87,7 +90,7 @@ impl BlobFolder {
         (self.dir.join(&hex[..2]), hex)
     }
 
-    /// Writes those of `values` that are long, durably. Blocks.
+    /// Writes `values` to files durably, and pins them. Blocks.
     pub(super) fn file(self: &Arc<Self>, values: Vec<Bytes>) -> Result<PinnedBlobs> {
         let mut filed = PinnedBlobs { files: Arc::clone(self), values: Vec::new() };
         for value in values {
@@ -121,12 +124,12 @@ impl BlobFolder {
             file.sync()?;
             self.disk.rename(&fresh, &path)?;
         }
-        // Also where it is there: whoever wrote it may not have come so far.
+        // Also if the file exists: its writer may not have synced the folders yet.
         self.disk.sync_dir(&dir)?;
         self.disk.sync_dir(&self.dir)
     }
 
-    /// The value of a file, verified. Blocks.
+    /// Reads and verifies the value of a file. Blocks.
     pub(super) fn read(&self, named: &BlobRef) -> Result<Bytes> {
         self.verified(&named.digest, Some(named.length))
     }
@@ -155,7 +158,7 @@ impl BlobFolder {
         Ok(Bytes::from(bytes))
     }
 
-    /// Removes the file of a digest; the caller holds the pins.
+    /// Removes the file of a digest. The caller holds the lock on the pins.
     pub(super) fn remove_file(&self, digest: &BlobDigest) {
         let (dir, name) = self.place(digest);
         self.remove_path(&dir.join(name));
@@ -170,7 +173,7 @@ impl BlobFolder {
         }
     }
 
-    /// What lies in the folder: files by digest, and leftovers of writing removed. Blocks.
+    /// Lists the files by digest, and removes temporary files of failed writes. Blocks.
     pub(super) fn list(&self) -> io::Result<Vec<BlobDigest>> {
         let mut found = Vec::new();
         let folders = match fs::read_dir(&self.dir) {
@@ -202,7 +205,8 @@ impl BlobFolder {
 }
 
 impl PinnedBlobs {
-    /// Where `value` lies. It is found again by its place in memory: the value itself is held here.
+    /// Returns the digest of `value`. Compares addresses, which is enough because this struct holds
+    /// the value.
     pub(super) fn digest(&self, value: &Bytes) -> Option<&BlobDigest> {
         let same = |filed: &Bytes| filed.as_ptr() == value.as_ptr() && filed.len() == value.len();
         self.values.iter().find(|(filed, _)| same(filed)).map(|(_, digest)| digest)
@@ -226,12 +230,13 @@ impl Drop for PinnedBlobs {
     }
 }
 
-/// Those of `values` that are to lie in files.
+/// Returns the values that are too long for a record.
 pub(super) fn long<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> Vec<Bytes> {
     values.into_iter().filter(|value| value.len() > INLINE).cloned().collect()
 }
 
-/// Reads and verifies every file that a record names; gives their number and bytes. Blocks.
+/// Reads and verifies every file that a record refers to. Returns their number and total bytes.
+/// Blocks.
 pub(super) fn verify(files: &Arc<BlobFolder>, store: &impl ReadTx) -> Result<(u64, u64)> {
     let (mut number, mut bytes) = (0, 0);
     let mut range = prefix_range(&[]);
@@ -247,7 +252,8 @@ pub(super) fn verify(files: &Arc<BlobFolder>, store: &impl ReadTx) -> Result<(u6
     }
 }
 
-/// Every long value among `held`, read; `_lease` began before the records were read. Blocks where there is one.
+/// Reads the values in `held`. `_lease` was taken before the records were read. Blocks if a value
+/// is in a file.
 pub(super) fn read_all(files: &BlobFolder, _lease: &ReadLease, held: Vec<ValueRef>) -> Result<Vec<Bytes>> {
     held.into_iter()
         .map(|held| match held {
@@ -257,13 +263,13 @@ pub(super) fn read_all(files: &BlobFolder, _lease: &ReadLease, held: Vec<ValueRe
         .collect()
 }
 
-/// Looks for files that no record names, which a crash leaves, and removes what has no name and no reader. The folder is listed
-/// after the store was opened, then once an hour. Blocks.
+/// Finds files that no record refers to, which a crash leaves, and removes files without reference
+/// and reader. Lists the folder after the store was opened, then once an hour. Blocks.
 pub(super) fn sweep(files: &BlobFolder, store: &impl ReadTx, now: Timestamp) -> Result<()> {
     let last = files.listed.load(Ordering::Acquire);
     let due = last == 0 || last.saturating_add(LIST_EVERY_MILLIS) <= now.as_millis();
     if files.superseded.take_overflowed() || due {
-        let unread = |error| StoreError::Io(format!("the folder of long values could not be read: {error}"));
+        let unread = |error| StoreError::Io(format!("the folder of payload files could not be read: {error}"));
         let listed = files.list().map_err(unread)?;
         files.listed.store(now.as_millis().max(1), Ordering::Release);
         for digest in listed {

@@ -1,8 +1,9 @@
-//! Taking up runs that wait: which of a deployment's come next, and how many its rate lets begin.
+//! Claims waiting runs: selects the next runs of a deployment, within its rate.
 //!
-//! Who has begun before goes first and counts under no rate. Of the others the highest priority goes first, and among equals the
-//! oldest; each time that a level of priority is passed over it rises by a sixteenth of a step, until one of its runs is taken. A rate
-//! is kept as the list of those who began: so many in any span of its time, over restarts too.
+//! Runs that have started before come first and count under no rate. Of the others the highest
+//! priority comes first, then the oldest. Each pass over a priority level raises it by one
+//! sixteenth of a step until one of its runs is chosen. For a rate, the start of each run is
+//! stored, so the limit holds in every interval of its length, also across restarts.
 
 use std::collections::VecDeque;
 
@@ -25,22 +26,23 @@ use crate::kv::Key;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// A run that was taken up, with its input.
+/// A claimed run, with its input.
 type ClaimedRow = (Run, ValueRef);
 
-/// Being passed over so often is worth one step of priority.
+/// Number of passes over a priority level that raise it by one step.
 const PASSED_A_STEP: u16 = 16;
-/// The levels of priority.
+/// Number of priority levels.
 const LEVELS: usize = 9;
-/// Starts that one commit forgets at most.
+/// Maximum number of expired starts that one commit deletes per range.
 const FORGET: usize = 10_000;
 
-/// What a deployment's admissions so far mean to the next. Written only where there was more than one priority to choose from, or a rate.
+/// The effect of a deployment's admissions on the next one. Written only if there are several
+/// priorities to choose from, or a rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct AdmissionHistory {
-    /// How often each priority was passed over, from 1 to 9.
+    /// The number of passes over each priority, from 1 to 9.
     passed: [u16; LEVELS],
-    /// Rows under [`STARTS`].
+    /// The number of rows in [`STARTS`].
     starts: u32,
 }
 
@@ -91,11 +93,11 @@ fn take(commit: &mut WriteTx<'_, '_>, owner: &Owner, id: RunId, now: Timestamp) 
     after.run.waiting_for = None;
     index::write(commit, Some(&before.run), &after, now)?;
     let input = input(commit, id)?.unwrap_or(NOTHING);
-    // Who claims it is told what woke it: the record has forgotten.
+    // Return what the run waited for, which its record no longer contains.
     Ok((Run { waiting_for: before.run.waiting_for, ..after.run }, input))
 }
 
-/// Moves delayed runs that are due to where they are claimed from, or into their lanes.
+/// Moves due delayed runs to the ready list, or into their lanes.
 fn promote(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<()> {
     let range = Vec::new()..at(now.plus_millis(1), &[]);
     for (key, ready) in commit.range(DELAYED, range, false, PROMOTE)? {
@@ -109,7 +111,7 @@ fn promote(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Who is to begin next, at most `limit`.
+/// Chooses the runs that start next, at most `limit`.
 fn choose(
     commit: &WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -119,7 +121,7 @@ fn choose(
     let prefix = under(deployment.as_str(), &[1]);
     let first: Vec<Key> = commit.scan_prefix(READY, &prefix, limit)?.into_iter().map(|(key, _)| key).collect();
     let level = |key: &Key| key.get(prefix.len()).map_or(0, |byte| usize::from(*byte).min(LEVELS - 1));
-    // All that there is, or all of one priority: nobody is passed over.
+    // If all runs are chosen or all have one priority, no level is passed over.
     if first.len() < limit {
         return Ok(first);
     }
@@ -136,7 +138,7 @@ fn choose(
     }
     let mut chosen = Vec::with_capacity(limit);
     while chosen.len() < limit {
-        // Rows are sorted by how far they are below the highest priority.
+        // Rows are sorted by the distance from the highest priority.
         let rank = |below: usize| LEVELS - 1 - below + usize::from(turns.passed[LEVELS - 1 - below] / PASSED_A_STEP);
         let waiting = (0..LEVELS).filter(|below| !levels[*below].is_empty());
         let Some(next) = waiting.max_by_key(|below| (rank(*below), LEVELS - *below)) else { break };
@@ -161,7 +163,8 @@ fn turns(store: &impl ReadTx, deployment: &DeploymentName, wanted: bool) -> Resu
     Ok(known.unwrap_or_default())
 }
 
-/// How many more may begin now, and when the first began of those who count still.
+/// Returns how many more runs may start now, and the time of the oldest start that still counts.
+/// Deletes starts that no longer count.
 fn room(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -172,7 +175,8 @@ fn room(
     let all = prefix_range(&under(deployment.as_str(), &[]));
     let edge = |time: Timestamp| under(deployment.as_str(), &at(time, &[]));
     let over = Timestamp::from_millis(now.as_millis().saturating_sub(rate.per_millis));
-    // A clock that was set back far leaves starts in the future; they must not hold up everybody until then.
+    // If the clock was set back far, starts are in the future. They must not block new starts until
+    // then.
     let beyond = edge(now.plus_millis(rate.per_millis).plus_millis(1));
     let past = if now.as_millis() >= rate.per_millis { edge(over.plus_millis(1)) } else { all.start.clone() };
     for range in [all.start.clone()..past, beyond..all.end.clone()] {
@@ -198,7 +202,7 @@ fn is_more(store: &impl ReadTx, deployment: &DeploymentName, than: usize) -> Res
     Ok(store.scan_prefix(READY, &under(deployment.as_str(), &[1]), than.saturating_add(1))?.len() > than)
 }
 
-/// How many began that a rate may count still, and when the first of them did.
+/// Returns how many starts a rate may still count, and the time of the first.
 pub(crate) fn starts(store: &impl ReadTx, deployment: &DeploymentName) -> Result<(u32, Option<Timestamp>)> {
     let counted = turns(store, deployment, true)?.starts;
     let first = store.scan_prefix(STARTS, &under(deployment.as_str(), &[]), 1)?;

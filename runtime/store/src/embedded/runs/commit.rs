@@ -1,4 +1,21 @@
-//! Committing a stretch: what it read is checked, and all that it did takes hold together.
+//! Commits a run's transaction: checks what it read, then applies all of its effects or none. Does
+//! not decide what a transaction contains; the engine does.
+//!
+//! Example: two runs of one deployment both read the state key `n`, which is 3 at version 4, and
+//! both write `n + 1`. The committer executes one operation after the other, each on the state that
+//! the previous one left. The first finds version 4 and writes 4; the version of `n` becomes the
+//! position of this commit, say 9. The second finds version 9 instead of 4, so it writes nothing
+//! and returns `Conflict` with the key `n`. The engine executes its transaction again: it reads 4
+//! at version 9, writes 5, and its commit succeeds.
+//!
+//! Invariants:
+//! - All checks precede the first write, so a refused transaction leaves nothing behind.
+//! - A check of a scan compares every key and version of its page. A key that was added to or
+//!   removed from that page is a conflict, too.
+//! - The version of a value is the position of the commit that wrote it. Positions only increase,
+//!   so two values of one key never have the same version.
+//! - Only the owner of the run, under the current epoch, can commit.
+//! - A cancellation that was requested while the transaction ran stays in the run's record.
 
 use bytes::Bytes;
 use tidemill_core::run::{CancelRequest, Run, RunState};
@@ -20,51 +37,52 @@ use crate::records::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Every value of a stretch that may be long.
-pub(crate) fn values(stretch: &RunCommit) -> impl Iterator<Item = &Bytes> {
-    let fresh = match &stretch.begins {
+/// Returns every value of a transaction that can exceed the inline size.
+pub(crate) fn values(transaction: &RunCommit) -> impl Iterator<Item = &Bytes> {
+    let fresh = match &transaction.begins {
         CommitStart::Fresh { input } => Some(input),
         CommitStart::Continues => None,
     };
-    let chunks = stretch.journal.iter().flat_map(|change| &change.chunks);
+    let chunks = transaction.journal.iter().flat_map(|change| &change.chunks);
     fresh
         .into_iter()
-        .chain([&stretch.input, &stretch.output, &stretch.head].into_iter().flatten())
+        .chain([&transaction.input, &transaction.output, &transaction.head].into_iter().flatten())
         .chain(chunks)
-        .chain(stretch.writes.iter().filter_map(|write| write.value.as_ref()))
-        .chain(stretch.starts.iter().map(|new| &new.input))
-        .chain(stretch.signals.iter().map(|signal| &signal.payload))
-        .chain(stretch.events.iter().map(|event| &event.payload))
+        .chain(transaction.writes.iter().filter_map(|write| write.value.as_ref()))
+        .chain(transaction.starts.iter().map(|new| &new.input))
+        .chain(transaction.signals.iter().map(|signal| &signal.payload))
+        .chain(transaction.events.iter().map(|event| &event.payload))
 }
 
-/// Commits a stretch, and hands its turn on if it took hold.
+/// Commits a transaction, and passes its turn to the next run if it was not refused.
 pub(crate) fn commit_in_turn(
     c: &mut WriteTx<'_, '_>,
-    stretch: &RunCommit,
+    transaction: &RunCommit,
     turn: VisibilityGuard,
 ) -> Result<RunCommitResult> {
-    let committed = commit(c, stretch)?;
+    let committed = commit(c, transaction)?;
     if matches!(committed, RunCommitResult::Done(_)) {
         c.hand_on(turn);
     }
     Ok(committed)
 }
 
-pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, stretch: &RunCommit) -> Result<RunCommitResult> {
-    let run = &stretch.run;
-    let before = match &stretch.begins {
-        CommitStart::Continues => Some(record::owned(commit, &stretch.owner, run.id)?),
+pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, transaction: &RunCommit) -> Result<RunCommitResult> {
+    let run = &transaction.run;
+    let before = match &transaction.begins {
+        CommitStart::Continues => Some(record::owned(commit, &transaction.owner, run.id)?),
         CommitStart::Fresh { input } => {
             if let Some(key) = &run.key
-                && let KeyLookup::Taken(winner) = runs::look_up_key(commit, &run.deployment, key, input, stretch.now)?
+                && let KeyLookup::Taken(winner) =
+                    runs::look_up_key(commit, &run.deployment, key, input, transaction.now)?
             {
                 return Ok(RunCommitResult::KeyTaken(winner));
             }
             None
         }
     };
-    if let Some((what, read)) = changed(commit, stretch)? {
-        let key = match stretch.reads.get(read) {
+    if let Some((what, read)) = find_conflict(commit, transaction)? {
+        let key = match transaction.reads.get(read) {
             Some(ReadCheck::State { key, .. }) => Some(key.clone()),
             _ => None,
         };
@@ -73,65 +91,69 @@ pub(crate) fn commit(commit: &mut WriteTx<'_, '_>, stretch: &RunCommit) -> Resul
     commit.about = Some(run.id);
     let mut after = RunRecord::new(run.clone());
     if let Some(before) = &before {
-        unchanged_identity(&before.run, run)?;
+        check_identity(&before.run, run)?;
         after.marks = before.marks;
-        after.run.cancel = asked(before.run.cancel, run.cancel);
+        after.run.cancel = merge_cancel(before.run.cancel, run.cancel);
     }
     if !matches!(run.state, RunState::Suspended) {
         after.run.waiting_for = None;
     }
-    beside(commit, &mut after, stretch)?;
-    match &stretch.begins {
-        CommitStart::Fresh { input } => runs::insert(commit, &after, input, stretch.now)?,
-        CommitStart::Continues => index::write(commit, before.as_ref().map(|before| &before.run), &after, stretch.now)?,
+    write_side_records(commit, &mut after, transaction)?;
+    match &transaction.begins {
+        CommitStart::Fresh { input } => runs::insert(commit, &after, input, transaction.now)?,
+        CommitStart::Continues => {
+            index::write(commit, before.as_ref().map(|before| &before.run), &after, transaction.now)?
+        }
     }
-    // After the first one, where that is new too.
-    if let Some(input) = &stretch.input {
+    // After `insert`, which writes the first input of a fresh run.
+    if let Some(input) = &transaction.input {
         commit.put_held(Some(&run.deployment), INPUTS, &run.id.to_bytes(), &[], input)?;
     }
-    for write in &stretch.writes {
+    for write in &transaction.writes {
         state::write(commit, &run.deployment, write)?;
     }
-    ledger::post(commit, run, &stretch.postings, stretch.now)?;
-    runs::put_logs(commit, run, &stretch.logs)?;
-    if let Some(output) = &stretch.output {
+    ledger::post(commit, run, &transaction.postings, transaction.now)?;
+    runs::put_logs(commit, run, &transaction.logs)?;
+    if let Some(output) = &transaction.output {
         commit.put_held(Some(&run.deployment), OUTPUTS, &run.id.to_bytes(), &[], output)?;
     }
-    if let Some(mark) = stretch.watermark {
+    if let Some(mark) = transaction.watermark {
         let stream = run.deployment.as_str().as_bytes();
         if commit.record(WATERMARKS, stream)?.is_none_or(|present: tidemill_core::Timestamp| present < mark) {
             commit.put_record(WATERMARKS, stream, &mark)?;
         }
     }
-    inbox::send(commit, run.id, &stretch.signals, stretch.now)?;
-    if !stretch.events.is_empty() {
+    inbox::send(commit, run.id, &transaction.signals, transaction.now)?;
+    if !transaction.events.is_empty() {
         let publisher = Publisher::Run { deployment: run.deployment.clone(), run: run.id };
-        topics::publish(commit, &stretch.events, &publisher, stretch.now)?;
+        topics::publish(commit, &transaction.events, &publisher, transaction.now)?;
     }
-    for id in &stretch.cancels {
-        tree::cancel(commit, *id, false, stretch.now)?;
+    for id in &transaction.cancels {
+        tree::cancel(commit, *id, false, transaction.now)?;
     }
     if after.run.cancel.is_some() {
-        cancelled_meanwhile(commit, &after, stretch)?;
+        apply_cancel(commit, &after, transaction)?;
     }
-    Ok(RunCommitResult::Done(tree::caused(commit, stretch.now)?))
+    Ok(RunCommitResult::Done(tree::caused(commit, transaction.now)?))
 }
 
-/// What lies beside the run's record: journal, head, inbox, children.
-fn beside(commit: &mut WriteTx<'_, '_>, after: &mut RunRecord, stretch: &RunCommit) -> Result<()> {
+/// Writes the data stored next to the run's record: journal, replay state, inbox, failures,
+/// children.
+fn write_side_records(commit: &mut WriteTx<'_, '_>, after: &mut RunRecord, transaction: &RunCommit) -> Result<()> {
     let id = after.run.id;
-    if let Some(change) = &stretch.journal {
+    if let Some(change) = &transaction.journal {
         journal::change(commit, after, change)?;
     }
-    journal::set_head(commit, after, stretch.head.as_ref())?;
-    inbox::take(commit, after, &stretch.taken)?;
-    failures::add(commit, id, &stretch.failures)?;
-    tree::observed(commit, id, &stretch.observed)?;
-    tree::start(commit, after, &stretch.starts)
+    journal::set_head(commit, after, transaction.head.as_ref())?;
+    inbox::take(commit, after, &transaction.taken)?;
+    failures::add(commit, id, &transaction.failures)?;
+    tree::observed(commit, id, &transaction.observed)?;
+    tree::start(commit, after, &transaction.starts)
 }
 
-/// A cancellation that was asked for while the owner had the run in hands is not forgotten by what it commits.
-fn asked(before: Option<CancelRequest>, after: Option<CancelRequest>) -> Option<CancelRequest> {
+/// Merges the stored cancellation request with the owner's, so that the commit does not lose a
+/// request that arrived after the claim.
+fn merge_cancel(before: Option<CancelRequest>, after: Option<CancelRequest>) -> Option<CancelRequest> {
     match (before, after) {
         (Some(before), Some(after)) => Some(CancelRequest {
             at: before.at,
@@ -142,22 +164,24 @@ fn asked(before: Option<CancelRequest>, after: Option<CancelRequest>) -> Option<
     }
 }
 
-/// A run whose cancellation was asked for starts nothing that stays, and is not set aside.
-fn cancelled_meanwhile(commit: &mut WriteTx<'_, '_>, after: &RunRecord, stretch: &RunCommit) -> Result<()> {
+/// Applies a cancellation to the effects of this commit: cancels the attached children that it
+/// starts, and ends the run if it parks.
+fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &RunCommit) -> Result<()> {
     let terminate = after.run.cancel.is_some_and(|asked| asked.terminate);
-    for new in stretch.starts.iter().filter(|new| !new.detached) {
-        tree::cancel(commit, new.id, terminate, stretch.now)?;
+    for new in transaction.starts.iter().filter(|new| !new.detached) {
+        tree::cancel(commit, new.id, terminate, transaction.now)?;
     }
     match &after.run.state {
         RunState::Parked(failure) => {
             commit.about = None;
             let part = FailedPart::Cancellation;
-            let record = FailureRecord { at: stretch.now, attempt: after.run.attempt, part, failure: failure.clone() };
+            let record =
+                FailureRecord { at: transaction.now, attempt: after.run.attempt, part, failure: failure.clone() };
             failures::add(commit, after.run.id, &[record])?;
-            tree::cancel(commit, after.run.id, false, stretch.now)
+            tree::cancel(commit, after.run.id, false, transaction.now)
         }
-        // Asked for while the owner was on its way here, and not known to it.
-        RunState::Running { .. } if stretch.run.cancel != after.run.cancel && (after.to_be_told() || terminate) => {
+        // The request arrived after the claim, and the owner does not know of it.
+        RunState::Running { .. } if transaction.run.cancel != after.run.cancel && (after.to_be_told() || terminate) => {
             commit.caused.cancelling.push(after.run.id);
             Ok(())
         }
@@ -165,10 +189,11 @@ fn cancelled_meanwhile(commit: &mut WriteTx<'_, '_>, after: &RunRecord, stretch:
     }
 }
 
-/// The first of the stretch's reads that no longer holds, in words and by its place.
-fn changed(store: &impl ReadTx, stretch: &RunCommit) -> Result<Option<(String, usize)>> {
-    let deployment = &stretch.run.deployment;
-    for (at, read) in stretch.reads.iter().enumerate() {
+/// Returns the first check that fails: its description and its index in the reads. The index is the
+/// number of reads if a posting or a start conflicts.
+fn find_conflict(store: &impl ReadTx, transaction: &RunCommit) -> Result<Option<(String, usize)>> {
+    let deployment = &transaction.run.deployment;
+    for (at, read) in transaction.reads.iter().enumerate() {
         let changed = match read {
             ReadCheck::State { key, version } => {
                 (state::version(store, deployment, key)? != *version).then(|| format!("state key `{key}`"))
@@ -189,23 +214,23 @@ fn changed(store: &impl ReadTx, stretch: &RunCommit) -> Result<Option<(String, u
             return Ok(Some((what, at)));
         }
     }
-    let elsewhere = stretch.reads.len();
-    for posting in &stretch.postings {
+    let elsewhere = transaction.reads.len();
+    for posting in &transaction.postings {
         let id = &posting.entry.external_id;
         if ledger::external_id(store, deployment, id)?.posting.is_some() {
             return Ok(Some((format!("external id `{id}`"), elsewhere)));
         }
     }
-    for new in &stretch.starts {
-        if let Some(what) = unstartable(store, new)? {
+    for new in &transaction.starts {
+        if let Some(what) = find_start_conflict(store, new)? {
             return Ok(Some((what, elsewhere)));
         }
     }
     Ok(None)
 }
 
-/// What keeps a run from being started, that was not so when the stretch looked.
-fn unstartable(store: &impl ReadTx, new: &NewRun) -> Result<Option<String>> {
+/// Returns what prevents a start that was possible when the transaction checked it.
+fn find_start_conflict(store: &impl ReadTx, new: &NewRun) -> Result<Option<String>> {
     if runs::run(store, new.id)?.is_some() {
         return Ok(None);
     }
@@ -227,8 +252,8 @@ fn unstartable(store: &impl ReadTx, new: &NewRun) -> Result<Option<String>> {
     })
 }
 
-/// A commit moves a run; it does not make another of it.
-fn unchanged_identity(before: &Run, after: &Run) -> Result<()> {
+/// Refuses a commit that changes the identity of a run or reduces its counters.
+fn check_identity(before: &Run, after: &Run) -> Result<()> {
     let same = before.deployment == after.deployment
         && before.created_at == after.created_at
         && before.fuel <= after.fuel

@@ -1,5 +1,5 @@
-//! Debouncing: requests that become one run. While the run waits for newer ones, each that comes gives it its input and puts off its
-//! time; once that has come, the next request makes another run.
+//! Debouncing: several requests become one run. While the run waits, each newer request replaces
+//! its input and postpones its start. When the run is due, the next request creates another run.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Run, RunState};
@@ -18,11 +18,11 @@ use crate::records::NewRun;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The run that requests become.
+/// The run that new requests join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct DebounceRecord {
     run: RunId,
-    /// When it begins at the latest.
+    /// When it starts at the latest.
     until: Timestamp,
 }
 
@@ -30,7 +30,8 @@ fn row(run: &Run, hash: u128) -> Vec<u8> {
     under(run.deployment.as_str(), &hash.to_be_bytes())
 }
 
-/// The record of a request that is to make a run of its own: where its deployment debounces, one that waits for others.
+/// Creates the record of a request's own run. If the deployment debounces, the run waits for newer
+/// requests.
 pub(crate) fn opened(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunRecord> {
     let mut kept = RunRecord::new(new.to_run());
     if let Some(debounce) = &new.terms.debounce {
@@ -44,7 +45,7 @@ pub(crate) fn opened(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunRe
     Ok(kept)
 }
 
-/// Makes a request one with the run that waits for it, where there is one.
+/// Joins a request to the run that waits for it, if there is one.
 pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<Run>> {
     let Some(debounce) = &new.terms.debounce else { return Ok(None) };
     let newest = new.to_run();
@@ -79,7 +80,7 @@ pub(crate) fn join(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<Option<
     Ok(Some(after.run))
 }
 
-/// Whether newer requests become one with the run, until its time has come.
+/// Returns whether newer requests can join the run until it is due.
 pub(crate) fn gathers(kept: &RunRecord) -> bool {
     let queued = matches!(kept.run.state, RunState::Queued { .. });
     let fresh = kept.run.started_at.is_none() && kept.run.attempt == 1 && kept.run.cancel.is_none();
@@ -90,7 +91,7 @@ fn waits_for_more(kept: &RunRecord, now: Timestamp) -> bool {
     gathers(kept) && matches!(kept.run.state, RunState::Queued { not_before } if not_before > now)
 }
 
-/// A run is queued no more: nothing becomes one with it.
+/// Stops newer requests from joining a run, which is no longer queued.
 pub(crate) fn closed(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     let Some(hash) = kept.marks.gathers else { return Ok(()) };
     let row = row(&kept.run, hash);

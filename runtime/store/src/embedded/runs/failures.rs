@@ -1,4 +1,4 @@
-//! The failures of a run: the first ones and the newest ones, in order.
+//! The stored failures of a run: the first ones and the newest ones, in order.
 
 use tidemill_core::{Failure, RunId};
 
@@ -11,7 +11,7 @@ use crate::records::{FAILURES_OF_RUN, FailedPart, FailureRecord, NumberedFailure
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Adds failures behind those that are there. Beyond the bound the oldest of the newer half makes room.
+/// Appends failures. Beyond the maximum, the oldest of the newer half is removed.
 pub(crate) fn add(commit: &mut WriteTx<'_, '_>, id: RunId, failures: &[FailureRecord]) -> Result<()> {
     for failure in failures {
         let rows = commit.scan_prefix(FAILURES, &id.to_bytes(), FAILURES_OF_RUN)?;
@@ -26,7 +26,7 @@ pub(crate) fn add(commit: &mut WriteTx<'_, '_>, id: RunId, failures: &[FailureRe
     Ok(())
 }
 
-/// All that are kept, in order.
+/// Returns all stored failures, in order.
 pub(crate) fn list(store: &impl ReadTx, id: RunId) -> Result<Vec<NumberedFailure>> {
     let rows = store.scan_prefix(FAILURES, &id.to_bytes(), FAILURES_OF_RUN)?;
     rows.iter()
@@ -38,7 +38,7 @@ pub(crate) fn list(store: &impl ReadTx, id: RunId) -> Result<Vec<NumberedFailure
         .collect()
 }
 
-/// The failure of a cancelled run's cancellation: its newest failure, if that is one of a cancellation.
+/// Returns the newest failure of a run if its part is the cancellation.
 pub(crate) fn of_cancellation(store: &impl ReadTx, id: RunId) -> Result<Option<Failure>> {
     let range = prefix_range(&id.to_bytes());
     let Some((_, bytes)) = store.range(FAILURES, range, true, 1)?.into_iter().next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Signals: kept in the order of arrival until the run takes them.
+//! The inboxes of runs: signals in the order of arrival, until the run takes them.
 
 use bytes::Bytes;
 use tidemill_core::run::{Wait, WaitCondition};
@@ -22,11 +22,11 @@ use crate::records::{
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The longest name, and the longest key, in bytes.
+/// Maximum size of a signal's name and of its key, in bytes.
 const NAME: usize = 255;
 const KEY: usize = 512;
 
-/// A signal as it lies there: time, length of the name and the name come before the payload.
+/// A stored signal: time, length of the name and name, then the payload.
 struct StoredSignal<'s> {
     stored: &'s [u8],
     own: usize,
@@ -38,7 +38,7 @@ impl<'s> StoredSignal<'s> {
     fn own(at: Timestamp, name: &str) -> Vec<u8> {
         let mut own = Vec::with_capacity(9 + name.len());
         own.extend_from_slice(&at.as_millis().to_be_bytes());
-        // Names have at most 255 bytes.
+        // `deliver` refuses names of more than 255 bytes.
         own.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
         own.extend_from_slice(name.as_bytes());
         own
@@ -63,7 +63,7 @@ impl<'s> StoredSignal<'s> {
     }
 }
 
-/// What became of a signal.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignalDelivery {
     Lies,
@@ -71,7 +71,8 @@ pub(crate) enum SignalDelivery {
     Ended,
 }
 
-/// Puts a signal into an inbox; `from` is the run that sends it, none for a caller from outside.
+/// Adds a signal to an inbox. `from` is the run that sends it; `None` for a caller outside of any
+/// run.
 pub(crate) fn deliver(
     commit: &mut WriteTx<'_, '_>,
     signal: &NewSignal,
@@ -81,20 +82,20 @@ pub(crate) fn deliver(
     let mut kept = record::existing(commit, signal.to)?;
     let full = |what: &str| Err(StoreError::InboxFull { run: signal.to, what: what.to_owned() });
     if signal.name.is_empty() || signal.name.len() > NAME {
-        return full("a signal's name has 1 to 255 bytes");
+        return full("a signal's name must have 1 to 255 bytes");
     }
     if signal.payload.len() > SIGNAL_BYTES {
-        return full("a signal's payload has at most 64 KiB");
+        return full("a signal's payload may have at most 64 KiB");
     }
     if signal.key.as_ref().is_some_and(|key| key.len() > KEY) {
-        return full("a signal's key has at most 512 bytes");
+        return full("a signal's key may have at most 512 bytes");
     }
     let key = signal.key.as_ref().map(|key| seen(signal.to, from, key));
     let print = fingerprint(signal, from);
     if let Some(key) = &key
         && let Some(known) = commit.bytes(SIGNAL_KEYS, key)?
     {
-        // An empty one was written before fingerprints were kept, or by a run.
+        // An empty fingerprint was written by a run, or before fingerprints were stored.
         return if known.is_empty() || *known == *print {
             Ok(SignalDelivery::Duplicate)
         } else {
@@ -105,7 +106,7 @@ pub(crate) fn deliver(
         return Ok(SignalDelivery::Ended);
     }
     let bytes = (signal.name.len() + signal.payload.len()) as u64;
-    // What the run waits for is not kept out by what it does not ask for.
+    // A full inbox of unexpected signals must not block the signal that the run waits for.
     let awaited = is_awaited(commit, &kept, &signal.name)?;
     let (most, most_bytes) = if awaited {
         (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS, INBOX_BYTES + INBOX_RESERVE_BYTES)
@@ -113,10 +114,10 @@ pub(crate) fn deliver(
         (INBOX_SIGNALS, INBOX_BYTES)
     };
     if kept.marks.signals >= most {
-        return full("1,000 signals wait in its inbox");
+        return full("its inbox contains 1,000 signals");
     }
     if kept.marks.signal_bytes + bytes > most_bytes {
-        return full("signals of 1 MiB wait in its inbox");
+        return full("its inbox contains 1 MiB of signals");
     }
     let place = kept.marks.next_place;
     let own = StoredSignal::own(now, &signal.name);
@@ -132,15 +133,16 @@ pub(crate) fn deliver(
     Ok(SignalDelivery::Lies)
 }
 
-/// Whether the run waits for a signal of that name, and none lies there.
+/// Returns whether the inbox is nearly full, the run waits for a signal with that name, and none is
+/// in the inbox.
 fn is_awaited(store: &impl ReadTx, kept: &RunRecord, name: &str) -> Result<bool> {
     let full = kept.marks.signals >= INBOX_SIGNALS || kept.marks.signal_bytes + SIGNAL_BYTES as u64 > INBOX_BYTES;
     let waits = |wait: &Wait| wait.any_of.iter().any(|thing| matches!(thing, WaitCondition::Signal(of) if of == name));
-    // The look into the inbox is needed only where it is nearly full.
+    // Only a nearly full inbox makes the search necessary.
     Ok(full && kept.run.waiting_for.as_ref().is_some_and(waits) && !has(store, kept.run.id, name)?)
 }
 
-/// Puts a signal from outside into an inbox.
+/// Adds a signal of a caller outside of any run to an inbox.
 pub(crate) fn signal(commit: &mut WriteTx<'_, '_>, signal: &NewSignal, now: Timestamp) -> Result<SignalReceipt> {
     Ok(match deliver(commit, signal, None, now)? {
         SignalDelivery::Lies => SignalReceipt::Accepted(commit.take_caused()),
@@ -149,7 +151,7 @@ pub(crate) fn signal(commit: &mut WriteTx<'_, '_>, signal: &NewSignal, now: Time
     })
 }
 
-/// Sends the signals of a stretch.
+/// Sends the signals of a transaction.
 pub(crate) fn send(commit: &mut WriteTx<'_, '_>, from: RunId, signals: &[NewSignal], now: Timestamp) -> Result<()> {
     for signal in signals {
         let gone = match deliver(commit, signal, Some(from), now) {
@@ -164,7 +166,7 @@ pub(crate) fn send(commit: &mut WriteTx<'_, '_>, from: RunId, signals: &[NewSign
     Ok(())
 }
 
-/// Takes signals out of the inbox.
+/// Removes signals from the inbox.
 pub(crate) fn take(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, places: &[u64]) -> Result<()> {
     let RunRecord { run, marks } = kept;
     for place in places {
@@ -177,7 +179,7 @@ pub(crate) fn take(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, places: &
     Ok(())
 }
 
-/// The first signal of a name behind a place.
+/// Returns the first signal with a name after a position.
 pub(crate) async fn first_signal(
     store: &EmbeddedStore,
     id: RunId,
@@ -189,7 +191,7 @@ pub(crate) async fn first_signal(
     Ok(Some(InboxSignal { place, name: name.to_owned(), payload: store.value(lease, payload).await?, at }))
 }
 
-/// Place, time and payload of the first signal of a name behind a place.
+/// Returns position, time and payload of the first signal with a name after a position.
 pub(crate) fn first(
     store: &impl ReadTx,
     id: RunId,
@@ -210,7 +212,7 @@ pub(crate) fn first(
     Ok(None)
 }
 
-/// Those that wait, in the order of arrival.
+/// Lists the signals of an inbox, in the order of arrival.
 pub(crate) async fn signals(store: &EmbeddedStore, id: RunId, page: &PageRequest) -> Result<Page<InboxSignal>> {
     let lease = store.lease();
     let found = store.kv.page(INBOX, &id.to_bytes(), false, page)?;
@@ -228,7 +230,7 @@ pub(crate) async fn signals(store: &EmbeddedStore, id: RunId, page: &PageRequest
     Ok(signals)
 }
 
-/// Drops the signal at that place. Says whether one was there.
+/// Deletes the signal at a position. Returns whether there was one.
 pub(crate) fn drop_one(commit: &mut WriteTx<'_, '_>, id: RunId, place: u64) -> Result<bool> {
     let mut kept = record::existing(commit, id)?;
     let before = kept.marks.signals;
@@ -240,13 +242,14 @@ pub(crate) fn drop_one(commit: &mut WriteTx<'_, '_>, id: RunId, place: u64) -> R
     Ok(dropped)
 }
 
-/// Whether a signal of that name lies there.
+/// Returns whether the inbox contains a signal with a name.
 pub(crate) fn has(store: &impl ReadTx, id: RunId, name: &str) -> Result<bool> {
     Ok(first(store, id, name, None)?.is_some())
 }
 
-/// What tells a caller's signal from another one with the same key: the hash of its name and payload. A run's keys are the
-/// positions of its journal, which replay makes sure of, so its signals have an empty one.
+/// Returns the hash of name and payload, which distinguishes a caller's signals with the same key.
+/// A run's signals have an empty one: their keys are positions of the journal, and replay checks
+/// those.
 fn fingerprint(signal: &NewSignal, from: Option<RunId>) -> Vec<u8> {
     if from.is_some() {
         return Vec::new();

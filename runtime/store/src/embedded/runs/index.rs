@@ -1,4 +1,5 @@
-//! Writing a run's record, and with it every place where the run is listed and whatever its end means to other runs.
+//! Writes a run's record together with all index entries of the run, and applies the consequences
+//! of its end to other runs.
 
 use tidemill_core::run::{Run, RunState};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
@@ -18,8 +19,8 @@ use crate::records::{FeedEvent, RunCounts};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Writes a run's record and brings every place where it is listed in line with its state. What follows from its end is written too,
-/// its own record included: it is to be read again by whoever goes on with it.
+/// Writes a run's record and updates every index entry to its state. Also applies the consequences
+/// of its end, which can change the run's own record: read it again before you use it further.
 pub(crate) fn write(
     commit: &mut WriteTx<'_, '_>,
     before: Option<&Run>,
@@ -80,7 +81,7 @@ const fn is_queued(run: &Run) -> bool {
     matches!(run.state, RunState::Queued { .. })
 }
 
-/// Counts the deployment's queued runs.
+/// Updates the number of the deployment's queued runs.
 fn count(commit: &mut WriteTx<'_, '_>, before: Option<&Run>, run: &Run) -> Result<()> {
     let (was, is) = (before.is_some_and(is_queued), is_queued(run));
     if was == is {
@@ -95,19 +96,19 @@ fn count(commit: &mut WriteTx<'_, '_>, before: Option<&Run>, run: &Run) -> Resul
     Ok(())
 }
 
-/// How many runs of a deployment are queued.
+/// Returns how many runs of a deployment are queued.
 pub(crate) fn queued(store: &impl ReadTx, deployment: &DeploymentName) -> Result<u64> {
     Ok(store.record(QUEUED, deployment.as_str().as_bytes())?.unwrap_or(0))
 }
 
-/// Writes a queued run that is another one of the same id now, and lists it anew.
+/// Writes a queued run whose request was replaced, and updates its index entries.
 pub(crate) fn reindex(commit: &mut WriteTx<'_, '_>, before: &Run, kept: &RunRecord, now: Timestamp) -> Result<()> {
     commit.put_record(RUNS, &kept.run.id.to_bytes(), kept)?;
     unindex(commit, before)?;
     list(commit, kept, now)
 }
 
-/// Takes a run off the list that it is on by its state.
+/// Removes a run from the list of its state.
 fn unindex(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
     let due = match &run.state {
         RunState::Running { .. } => {
@@ -133,7 +134,7 @@ fn undelay(commit: &mut WriteTx<'_, '_>, id: RunId, due: Option<Timestamp>) -> R
     Ok(was)
 }
 
-/// Lists a run by its state. One that waits its turn is on no list.
+/// Adds a run to the list of its state. A run that waits for its turn is on no list.
 pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestamp) -> Result<()> {
     let run = &kept.run;
     if kept.marks.turn.is_some() {
@@ -144,13 +145,14 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
             commit.put(RUNNING, &run.id.to_bytes(), &epoch.get().to_be_bytes());
             return Ok(());
         }
-        // Who is to be told of a cancellation is not kept waiting by a back-off.
+        // A back-off does not delay the notification of a cancellation.
         RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.to_be_told()).unwrap_or(now),
         RunState::Suspended if kept.to_be_told() => now,
         RunState::Suspended => match &run.waiting_for {
             Some(wait) if !waits::holds(commit, kept, wait)? => match wait.until {
                 Some(until) => until,
-                // A wait for nothing is over; for something, it comes or nothing does.
+                // A wait without conditions is over at once. A wait without a deadline ends only by
+                // a condition.
                 None if wait.any_of.is_empty() => now,
                 None => return Ok(()),
             },
@@ -172,7 +174,8 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
     Ok(())
 }
 
-/// Lists a queued or suspended run as ready, whatever it was waiting for but its lanes. Harmless where it is.
+/// Moves a queued or suspended run to the ready list, regardless of its wait, or into its lanes
+/// first. Has no effect if the run is ready already.
 pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     let run = &kept.run;
     unindex(commit, run)?;
@@ -184,7 +187,8 @@ pub(crate) fn wake(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()>
     Ok(())
 }
 
-/// Writes until when a run's idempotency key is kept; none is for as long as the run goes on.
+/// Writes when the reservation of a run's idempotency key ends; `None` means that the run has not
+/// ended.
 fn keep_key(commit: &mut WriteTx<'_, '_>, run: &Run, until: Option<Timestamp>) -> Result<()> {
     let Some(key) = &run.key else { return Ok(()) };
     let name = under(run.deployment.as_str(), key.as_bytes());
@@ -213,7 +217,7 @@ fn announcement(run: &Run, code: Option<String>, now: Timestamp) -> FeedEvent {
     }
 }
 
-/// How many runs there are of each kind, without a look at any.
+/// Returns how many runs of each kind there are, without reading any.
 pub(crate) fn counts(kv: &Kv) -> RunCounts {
     RunCounts { unended: kv.count(OPEN), running: kv.count(RUNNING), parked: kv.count(PARKED) }
 }

@@ -1,4 +1,4 @@
-//! A run's journal and head: chunks of bytes that only the engine reads.
+//! A run's journal and replay state: bytes that only the engine interprets.
 
 use std::ops::Range;
 
@@ -19,13 +19,17 @@ use crate::records::StoredJournal;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Brings the stored journal in line with what changed: chunk `from + i` becomes `chunks[i]`, later ones are removed.
+/// Applies a change to the stored journal: chunk `from + i` becomes `chunks[i]`, and later chunks
+/// are removed.
 pub(crate) fn change(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, change: &JournalChange) -> Result<()> {
     let RunRecord { run, marks } = kept;
     let (id, whose) = (run.id, Some(&run.deployment));
     let end = u32::try_from(change.chunks.len()).ok().and_then(|added| change.from.checked_add(added));
     let (Some(end), true) = (end, change.from <= marks.chunks) else {
-        let what = format!("the journal of run {id} has {} chunks: none can follow at {}", marks.chunks, change.from);
+        let what = format!(
+            "the journal of run {id} has {} chunks, so a change cannot start at chunk {}",
+            marks.chunks, change.from
+        );
         return Err(StoreError::IllegalTransition(what));
     };
     for (at, bytes) in (change.from..end).zip(&change.chunks) {
@@ -38,7 +42,7 @@ pub(crate) fn change(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, change:
     Ok(())
 }
 
-/// Writes the head, or removes it.
+/// Writes the replay state, or removes it if `head` is `None`.
 pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, head: Option<&Bytes>) -> Result<()> {
     let RunRecord { run, marks } = kept;
     let (id, whose) = (run.id, Some(&run.deployment));
@@ -51,29 +55,30 @@ pub(crate) fn set_head(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, head:
     Ok(())
 }
 
-/// Chunks that a part has at most: they are small, unless they lie in files.
+/// Maximum number of chunks in one part. Chunks in records are small; only those in payload files
+/// are large.
 const PART: u32 = 64;
 
-/// The journal and the head of a run, as of one moment.
+/// Returns the journal and the replay state of a run, both as of one moment.
 pub(crate) async fn stored(store: &EmbeddedStore, id: RunId) -> Result<StoredJournal> {
     let (of_chunks, of_head) = (store.lease(), store.lease());
     let (chunks, head) = read(&store.kv.view(), id)?;
     Ok(StoredJournal { chunks: store.values(of_chunks, chunks).await?, head: store.maybe(of_head, head).await? })
 }
 
-/// The chunks of a journal and the head, from a store that shows one moment.
+/// Returns the chunks of a journal and the replay state from `store`, which must show one moment.
 pub(crate) fn read(store: &impl ReadTx, id: RunId) -> Result<(Vec<ValueRef>, Option<ValueRef>)> {
     let Some(kept) = record::kept(store, id)? else { return Ok((Vec::new(), None)) };
     let chunks = chunks(store, id, 0..kept.marks.chunks)?;
     if !kept.marks.head {
         return Ok((chunks, None));
     }
-    let missing = || StoreError::Damaged { what: format!("the head of run {id} is missing") };
+    let missing = || StoreError::Damaged { what: format!("the replay state of run {id} is missing") };
     let head = value::alone(store, HEADS, &id.to_bytes())?.ok_or_else(missing)?;
     Ok((chunks, Some(head)))
 }
 
-/// The chunks from `from` on up to the one that makes them `limit` bytes.
+/// Returns the chunks from `from` on, up to the chunk that brings the total to `limit` bytes.
 pub(crate) fn part(store: &impl ReadTx, id: RunId, from: u32, limit: u64) -> Result<Vec<ValueRef>> {
     let Some(kept) = record::kept(store, id)? else { return Ok(Vec::new()) };
     let mut chunks = chunks(store, id, from..kept.marks.chunks.min(from.saturating_add(PART)))?;
@@ -82,14 +87,14 @@ pub(crate) fn part(store: &impl ReadTx, id: RunId, from: u32, limit: u64) -> Res
     Ok(chunks)
 }
 
-/// Chunks that are there.
+/// Returns the chunks with these numbers, all of which must exist.
 fn chunks(store: &impl ReadTx, id: RunId, numbers: Range<u32>) -> Result<Vec<ValueRef>> {
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
     let found = store.range(JOURNAL, chunk(id, numbers.start)..chunk(id, numbers.end), false, usize::MAX)?;
     if !numbers.map(|at| chunk(id, at)).eq(found.iter().map(|(key, _)| key.to_vec())) {
-        return Err(StoreError::Damaged { what: format!("the journal of run {id} is not whole") });
+        return Err(StoreError::Damaged { what: format!("the journal of run {id} is incomplete") });
     }
     found.iter().map(|(_, bytes)| Ok(value::read(JOURNAL, bytes, 0)?.0)).collect()
 }

@@ -1,8 +1,9 @@
-//! Lanes: how runs enter them, wait for them and leave them, and who enters then.
+//! Lanes: how runs enter, wait for and leave them.
 //!
-//! What holds between two commits: `held` and `waiting` of a lane count its rows; a lane with room has nobody waiting, but where
-//! more than [`FILL`] could have entered at once; a run that lacks a lane waits in exactly one, the first that it lacks, and is
-//! listed nowhere else. Only a queued run lacks any.
+//! Invariants between two commits: `held` and `waiting` of a lane equal the number of its rows. A
+//! lane with room has no waiting run, unless more than [`FILL`] could have entered at once. A run
+//! that lacks a lane waits in exactly one, the first that it lacks, and is on no other list. Only
+//! queued runs lack lanes.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::lane::{LANES_OF_RUN, Lane};
@@ -20,38 +21,39 @@ use crate::records::LaneView;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs that one leaving or one asking lets enter at most; the next one goes on with it.
+/// Maximum number of waiting runs that enter after one run leaves or asks. The next such run
+/// continues.
 const FILL: usize = 256;
 /// How far up a tree a holder of a lane is looked for.
 const ANCESTORS: usize = 1_000;
-/// The row of a run that is in a lane begins so,
+/// First byte of the row of a run that is in a lane.
 const IN: u8 = 0;
-/// that of one that waits so, its ticket behind it.
+/// First byte of the row of a waiting run; its ticket follows.
 const WAITS: u8 = 1;
 
-/// A lane in use. What nobody is in or waits for has no record.
+/// The record of a used lane. A lane without runs has no record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct LaneRecord {
-    /// Runs at a time, as whoever asked last said.
+    /// Maximum number of runs at a time, as the latest request declared it.
     capacity: u32,
     held: u32,
     waiting: u32,
 }
 
-/// A place in the order of request: a commit's number, and one within the commit.
+/// A position in the order of requests: the number of the commit, and a counter within it.
 pub(crate) type Ticket = (u64, u32);
 
-/// Checks and orders the lanes of a run that is new.
+/// Checks that the lanes of a new run are valid, sorted and not too many.
 pub(crate) fn check(run: &Run) -> Result<()> {
     let named = run.lanes.iter().all(|lane| lane.is_named() && lane.capacity > 0);
     let ordered = run.lanes.windows(2).all(|pair| pair[0].name < pair[1].name);
     if named && ordered && run.lanes.len() <= LANES_OF_RUN {
         return Ok(());
     }
-    Err(StoreError::IllegalTransition(format!("run {} has lanes that cannot be", run.id)))
+    Err(StoreError::IllegalTransition(format!("run {} has lanes that are invalid, unsorted or too many", run.id)))
 }
 
-/// Whether a run is to enter a lane before it can be claimed.
+/// Returns whether a run must enter a lane before it can be claimed.
 pub(crate) fn lacks(kept: &RunRecord) -> bool {
     first_lacked(kept).is_some()
 }
@@ -60,7 +62,8 @@ pub(crate) fn is_in(kept: &RunRecord, at: usize) -> bool {
     kept.marks.lanes & (1 << at) != 0
 }
 
-/// A run that has ended leaves its lanes; its record is the caller's to write. Others enter.
+/// Removes an ended run from its lanes, and lets waiting runs enter. The caller writes the ended
+/// run's record.
 pub(crate) fn leave(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord) -> Result<()> {
     let (deployment, id) = (kept.run.deployment.clone(), kept.run.id);
     let waits_in = kept.marks.ticket.take().zip(first_lacked(kept));
@@ -82,12 +85,13 @@ pub(crate) fn leave(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord) -> Resul
     Ok(())
 }
 
-/// The first lane that the run is not in: the one that it waits for, where it waits.
+/// Returns the index of the first lane that the run is not in. A waiting run waits for this lane.
 fn first_lacked(kept: &RunRecord) -> Option<usize> {
     (0..kept.run.lanes.len()).find(|at| !is_in(kept, *at))
 }
 
-/// A queued run whose time has come enters its lanes, as far as they have room; it is ready once it is in all. Writes its record.
+/// Lets a due queued run enter its lanes as far as they have room; makes it ready if it is in all
+/// of them. Writes its record.
 pub(crate) fn ask(commit: &mut WriteTx<'_, '_>, mut kept: RunRecord) -> Result<()> {
     if kept.marks.ticket.is_some() {
         return Ok(());
@@ -108,7 +112,7 @@ pub(crate) fn ask(commit: &mut WriteTx<'_, '_>, mut kept: RunRecord) -> Result<(
         commit.put(LANE_RUNS, &row_waits(&deployment, &name, ticket, id), &[]);
         keep(commit, &deployment, &name, counts)?;
         commit.put_record(RUNS, &id.to_bytes(), &kept)?;
-        // It may have more room than before.
+        // The request may have raised the capacity.
         return fill(commit, &deployment, &name);
     }
     commit.put_record(RUNS, &id.to_bytes(), &kept)?;
@@ -124,7 +128,7 @@ fn enter(commit: &mut WriteTx<'_, '_>, kept: &mut RunRecord, at: usize, counts: 
     commit.put(LANE_RUNS, &row_in(&kept.run.deployment, &kept.run.lanes[at].name, kept.run.id), &[]);
 }
 
-/// Lets those enter who wait, in order of their tickets, as far as there is room.
+/// Lets waiting runs enter in the order of their tickets, as far as there is room.
 fn fill(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, name: &str) -> Result<()> {
     for _ in 0..FILL {
         let mut counts = counts(commit, deployment, name)?;
@@ -135,7 +139,7 @@ fn fill(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName, name: &str) -
         let next = commit.scan_prefix(LANE_RUNS, &waits, 1)?;
         let Some((id, row)) = next.first().and_then(|(row, _)| Some((run_at_end(row)?, row))) else {
             return Err(StoreError::Damaged {
-                what: format!("the lane {name} of {deployment} counts who is not there"),
+                what: format!("lane {name} of {deployment} counts a waiting run that is missing"),
             });
         };
         commit.delete(LANE_RUNS, row);
@@ -177,8 +181,8 @@ fn row_waits(deployment: &DeploymentName, name: &str, (commit, within): Ticket, 
     under(deployment.as_str(), &under(name, &rest))
 }
 
-/// The lane that a run of `deployment` with these lanes would have to wait for, were it started now, though `parent` or a run above
-/// it is in it; and that run.
+/// Returns a lane that a new run of `deployment` with these lanes would have to wait for while
+/// `parent` or one of its ancestors is in it, and that ancestor.
 pub(crate) fn behind_ancestor(
     store: &impl ReadTx,
     parent: RunId,
@@ -203,7 +207,8 @@ pub(crate) fn behind_ancestor(
     Ok(None)
 }
 
-/// The place of the lane that a run waits for, and how many enter before it, counted up to `most`.
+/// Returns the index of the lane that a run waits for, and how many runs enter before it, counted
+/// up to `most`.
 pub(crate) fn waits(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Option<(usize, usize)>> {
     let (Some(ticket), Some(at)) = (kept.marks.ticket, first_lacked(kept)) else { return Ok(None) };
     let (deployment, name) = (&kept.run.deployment, &kept.run.lanes[at].name);
@@ -212,7 +217,8 @@ pub(crate) fn waits(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Resul
     Ok(Some((at, before.len())))
 }
 
-/// A lane as it stands, with at most `most` of those who are in it and of those who wait.
+/// Returns the current view of a lane, with at most `most` of the runs in it and at most `most` of
+/// the waiting runs.
 pub(crate) fn view(store: &impl ReadTx, deployment: &DeploymentName, name: &str, most: usize) -> Result<LaneView> {
     let LaneRecord { capacity, held, waiting } = counts(store, deployment, name)?;
     let rows = |kind: u8| -> Result<Vec<RunId>> {

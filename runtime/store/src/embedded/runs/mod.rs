@@ -1,4 +1,5 @@
-//! Runs: asking for them, taking them up, moving them on, finding them.
+//! Requests, recovers, logs and lists runs. Their transactions are in `commit`, their claims in
+//! `claim`.
 
 pub(crate) mod claim;
 pub(crate) mod commit;
@@ -39,35 +40,36 @@ use crate::records::{
     ChildOutcome, LogLine, LogPage, NewRun, Page, PageRequest, RecoveryFilter, RunFilter, RunRequestResult,
 };
 
-/// The input of a run that has none.
+/// The input of a run without an input.
 pub(super) const NOTHING: ValueRef = ValueRef::Here(Bytes::new());
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Delayed runs that one commit finds due at most.
+/// Maximum number of delayed runs that one commit moves to the ready list.
 pub(super) const PROMOTE: usize = 1_000;
-/// Log lines that lie in one record, and the bytes of text behind which none is added: a page of a log reads few records, whole.
+/// Maximum number of log lines in one record, and the text size in bytes at which a record is full.
+/// A page of a log reads few records, each as a whole.
 const CHUNK_LINES: usize = 200;
 const CHUNK_BYTES: usize = 32 << 10;
-/// Runs that one page of a filtered list looks at.
+/// Maximum number of runs that one page of a filtered list reads.
 const LOOK_AT: usize = 2_000;
 
-/// What an idempotency key reserved.
+/// The reservation of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunKeyRecord {
-    /// The run that has it,
+    /// The run of the key.
     pub(super) run: RunId,
-    /// made with an input of this hash.
+    /// The hash of the run's input.
     pub(super) input: u128,
-    /// When it is forgotten; none while the run has not ended.
+    /// When the reservation ends; `None` while the run has not ended.
     pub(super) until: Option<Timestamp>,
 }
 
-/// What somebody who comes with an idempotency key finds.
+/// The result of the look-up of an idempotency key.
 pub(super) enum KeyLookup {
-    /// It is free.
+    /// The key is free.
     Free,
-    /// A run with the same input has it.
+    /// The key belongs to a run with the same input.
     Taken(Box<Run>),
 }
 
@@ -88,15 +90,15 @@ pub(super) fn look_up_key(
         return Err(StoreError::KeyMismatch { run: reserved.run });
     }
     match run(store, reserved.run)? {
-        // The key of a request that became one with others ends with the run of all of them.
+        // The key of a debounced request ends with the run that the request joined.
         Some(run) if reserved.until.is_none() && is_forgotten(&run, key, now) => Ok(KeyLookup::Free),
         Some(run) => Ok(KeyLookup::Taken(Box::new(run))),
-        // The key is kept for longer than the run's record.
+        // The key is reserved for longer than the run's record is stored.
         None => Err(StoreError::KeyOutlivesRun { run: reserved.run }),
     }
 }
 
-/// The run that a key made, if its record is gone and the key is still kept.
+/// Returns the run of a key if its record is removed and the key is still reserved.
 pub(super) fn outlived(
     store: &impl ReadTx,
     deployment: &DeploymentName,
@@ -109,7 +111,8 @@ pub(super) fn outlived(
     Ok(kept.then_some(reserved.run))
 }
 
-/// Whether a key that is not the run's own is to be forgotten with the run's.
+/// Returns whether the reservation of a debounced request's key has ended with that of the run it
+/// joined.
 pub(super) fn is_forgotten(run: &Run, key: &str, now: Timestamp) -> bool {
     run.key.as_deref() != Some(key) && run.ended_at.is_some_and(|ended| ended.plus_millis(run.key_millis) <= now)
 }
@@ -121,12 +124,12 @@ pub(super) fn by_key(store: &impl ReadTx, deployment: &DeploymentName, key: &str
     }
 }
 
-/// Writes a run that is new: its record, input, reservation and places.
+/// Writes a new run: its record, input, key reservation and index entries.
 pub(super) fn insert(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, input: &Bytes, now: Timestamp) -> Result<()> {
     let run = &kept.run;
     let id = run.id.to_bytes();
     if commit.bytes(RUNS, &id)?.is_some() {
-        return Err(StoreError::IllegalTransition(format!("there is a run {} already", run.id)));
+        return Err(StoreError::IllegalTransition(format!("run {} already exists", run.id)));
     }
     if commit.bytes(DEPLOYMENTS, run.deployment.as_str().as_bytes())?.is_none() {
         return Err(no_deployment(&run.deployment));
@@ -134,7 +137,7 @@ pub(super) fn insert(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, input: &Byt
     if !run.lanes.is_empty() {
         lanes::check(run)?;
         if !matches!(run.state, RunState::Queued { .. }) {
-            return Err(StoreError::IllegalTransition(format!("run {} has lanes, and did not wait for them", run.id)));
+            return Err(StoreError::IllegalTransition(format!("run {} has lanes, so it must be queued first", run.id)));
         }
     }
     usage::check_new_run(commit, &run.deployment)?;
@@ -154,7 +157,7 @@ pub(super) fn request(commit: &mut WriteTx<'_, '_>, new: &NewRun) -> Result<RunR
     request_in_turn(commit, new, false)
 }
 
-/// The same; where it `waits`, it begins after the runs of its schedule that were started.
+/// Requests a run. If it `waits`, it starts after the started runs of its schedule.
 pub(super) fn request_in_turn(commit: &mut WriteTx<'_, '_>, new: &NewRun, waits: bool) -> Result<RunRequestResult> {
     if let Some(key) = &new.key
         && let KeyLookup::Taken(run) = look_up_key(commit, &new.deployment, key, &new.input, new.now)?
@@ -184,7 +187,7 @@ pub(super) fn take_over(
     now: Timestamp,
 ) -> Result<Vec<(Run, ValueRef)>> {
     let mut taken = Vec::new();
-    // The folder belongs to one process: whatever runs under another epoch is left over from a dead one.
+    // The folder belongs to one process, so a run under another epoch belongs to a dead process.
     for (key, epoch) in commit.range(RUNNING, prefix_range(&[]), false, usize::MAX)? {
         if taken.len() == limit {
             break;
@@ -213,7 +216,7 @@ pub(super) fn save_progress(commit: &mut WriteTx<'_, '_>, owner: &Owner, run: &R
     put_logs(commit, &kept.run, logs)
 }
 
-/// Saves what an open stretch has recorded.
+/// Saves the records of an open transaction.
 pub(super) fn save(
     commit: &mut WriteTx<'_, '_>,
     owner: &Owner,
@@ -230,7 +233,7 @@ pub(super) fn save(
     kept.run.journal_entries = run.journal_entries;
     if let Some(change) = change {
         journal::change(commit, &mut kept, change)?;
-        // It got further: whatever the host died of, this run had not stood still.
+        // The run made progress, so the host's crashes do not count against it.
         kept.run.takeovers = 0;
     }
     journal::set_head(commit, &mut kept, head)?;
@@ -271,14 +274,14 @@ pub(super) fn output(store: &impl ReadTx, id: RunId) -> Result<Option<ValueRef>>
     value::alone(store, OUTPUTS, &id.to_bytes())
 }
 
-/// How a run ended, with its output; none while it has not.
+/// Returns how a run ended, with its output; `None` if it has not ended.
 pub(super) async fn child_outcome(store: &EmbeddedStore, id: RunId) -> Result<Option<ChildOutcome>> {
     let lease = store.lease();
     let Some((ended_at, state, output)) = outcome(&store.kv.view(), id)? else { return Ok(None) };
     Ok(Some(ChildOutcome { ended_at, state, output: store.maybe(lease, output).await? }))
 }
 
-/// How a run ended; none while it has not.
+/// Returns how a run ended; `None` if it has not ended.
 pub(super) fn outcome(store: &impl ReadTx, id: RunId) -> Result<Option<(Timestamp, RunState, Option<ValueRef>)>> {
     let Run { state, ended_at, .. } = existing(store, id)?.run;
     if !state.has_ended() {
@@ -289,7 +292,7 @@ pub(super) fn outcome(store: &impl ReadTx, id: RunId) -> Result<Option<(Timestam
 }
 
 pub(super) fn logs(store: &impl ReadTx, id: RunId, seq: u64, limit: usize) -> Result<LogPage> {
-    // The chunk that holds `seq` may begin before it.
+    // The chunk that contains `seq` may start before it.
     let prefix = id.to_bytes();
     let before = store.range(LOGS, prefix.to_vec()..placed(id, seq.saturating_add(1)), true, 1)?;
     let start = before.first().map_or_else(|| prefix.to_vec(), |(key, _)| key.to_vec());
@@ -317,7 +320,7 @@ pub(super) fn logs(store: &impl ReadTx, id: RunId, seq: u64, limit: usize) -> Re
 pub(super) fn waiting(store: &impl ReadTx, now: Timestamp) -> Result<Vec<DeploymentName>> {
     let mut names = Vec::new();
     let mut range = prefix_range(&[]);
-    // One look a deployment, however many runs it has.
+    // One read for each deployment, regardless of its number of runs.
     while let Some((key, _)) = store.range(READY, range.clone(), false, 1)?.first() {
         let Some(name) = tables::name_of(key) else { break };
         range.start = prefix_range(&under(name.as_str(), &[])).end;
@@ -340,7 +343,7 @@ pub(super) fn queued(store: &impl ReadTx, deployment: &DeploymentName, most: usi
     Ok(store.scan_prefix(READY, &under(deployment.as_str(), &[]), most)?.len())
 }
 
-/// Runs, newest first. A page ends early where many runs had to be looked at to find few.
+/// Lists runs, newest first. A page ends early if few of many runs match.
 pub(super) fn list(store: &impl ReadTx, filter: &RunFilter, page: &PageRequest) -> Result<Page<Run>> {
     let open_only = !filter.states.is_empty()
         && filter.states.iter().all(|state| !["succeeded", "failed", "cancelled"].contains(&state.as_str()));
@@ -384,7 +387,7 @@ pub(super) fn list(store: &impl ReadTx, filter: &RunFilter, page: &PageRequest) 
             }
             if found.items.len() == limit || looked_at == LOOK_AT {
                 found.next = Some(key.to_vec());
-                // Not every full page has one behind it.
+                // A full page may be the last one.
                 let rest = range.start.clone()..key.to_vec();
                 if store.range(table, rest, true, 1)?.is_empty() {
                     found.next = None;

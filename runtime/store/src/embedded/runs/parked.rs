@@ -1,5 +1,6 @@
-//! Runs that wait for a person: one list of them all, written with the commit that parks a run or takes it up again. A cancelled
-//! run that could not undo what it did is on it too, until it is dismissed or forgotten.
+//! The list of runs that wait for a person, updated by the commit that parks, resumes or retries a
+//! run. It includes cancelled runs that could not undo their work, until they are dismissed or
+//! deleted.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +17,12 @@ use crate::records::{Page, PageRequest, ParkRecord, ParkedFilter, ParkedGroup, P
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Entries that one look of a list takes at a time,
+/// Number of entries that are read at once.
 const BATCH: usize = 1_000;
-/// and that one page passes over at most.
+/// Maximum number of entries that one page reads.
 const LOOK_AT: usize = 20_000;
 
-/// The failure for which a run waits for a person, or that ended it.
+/// Returns the failure for which a run waits for a person, or that ended it.
 pub(crate) fn failure(store: &impl ReadTx, run: &Run) -> Result<Option<Failure>> {
     match &run.state {
         RunState::Cancelled => failures::of_cancellation(store, run.id),
@@ -29,7 +30,8 @@ pub(crate) fn failure(store: &impl ReadTx, run: &Run) -> Result<Option<Failure>>
     }
 }
 
-/// Enters a run that waits for a person from now on, with the code of its failure, and takes out one that did.
+/// Adds a run that now waits for a person, with the code of its failure; removes a run that was
+/// parked before.
 pub(crate) fn keep(
     commit: &mut WriteTx<'_, '_>,
     before: Option<&Run>,
@@ -46,7 +48,7 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Takes a cancelled run off the list. Says whether it was on it.
+/// Removes a cancelled run from the list. Returns whether it was listed.
 pub(crate) fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
     let cancelled = record::existing(commit, id)?.run.state == RunState::Cancelled;
     let listed = cancelled && commit.bytes(PARKED, &id.to_bytes())?.is_some();
@@ -56,12 +58,12 @@ pub(crate) fn dismiss(commit: &mut WriteTx<'_, '_>, id: RunId) -> Result<bool> {
     Ok(listed)
 }
 
-/// Whether a filter of runs means parked ones alone, which are listed here.
+/// Returns whether a filter selects only parked runs, which this list contains.
 pub(crate) fn alone(filter: &RunFilter) -> bool {
     filter.states.as_slice() == ["parked"]
 }
 
-/// Whether what is listed of a run can fit a filter, so that its record is worth a look.
+/// Returns whether an entry can match a filter, so that the run's record must be read.
 pub(crate) fn may_fit(bytes: &[u8], filter: &RunFilter) -> Result<bool> {
     let entry: ParkRecord = decode(PARKED, bytes)?;
     Ok(fits(&entry, filter.deployment.as_ref(), &filter.codes))
@@ -71,7 +73,7 @@ fn fits(entry: &ParkRecord, deployment: Option<&DeploymentName>, codes: &[String
     deployment.is_none_or(|name| entry.deployment == *name) && (codes.is_empty() || codes.contains(&entry.code))
 }
 
-/// Those that the filter means, the newest run first. A page ends early where many were passed over to find few.
+/// Lists matching runs, newest first. A page ends early if few of many entries match.
 pub(crate) fn list(store: &impl ReadTx, filter: &ParkedFilter, page: &PageRequest) -> Result<Page<ParkedRun>> {
     let mut range = prefix_range(&[]);
     if let Some(cursor) = &page.cursor {
@@ -103,7 +105,7 @@ fn run(key: &[u8]) -> Result<RunId> {
     run_at_end(key).ok_or_else(|| StoreError::Damaged { what: "a key of table parked-runs is too short".into() })
 }
 
-/// All that the filter means, counted by deployment and code; the largest group first.
+/// Counts matching runs by deployment and code, largest group first.
 pub(crate) fn groups(store: &impl ReadTx, filter: &ParkedFilter) -> Result<Vec<ParkedGroup>> {
     let mut groups: BTreeMap<(DeploymentName, String), ParkedGroup> = BTreeMap::new();
     let mut range = prefix_range(&[]);

@@ -1,4 +1,4 @@
-//! Where a run stands among others, for whoever asks why it does not go on.
+//! The queue position of a run, which explains why it is not executing.
 
 use tidemill_core::RunId;
 use tidemill_core::run::RunState;
@@ -14,7 +14,7 @@ use crate::records::{QueueKind, QueuePosition};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs of a lane, and of those before a turn, that are named.
+/// Maximum number of runs that are named for a lane or for a turn.
 const NAMED: usize = 10;
 
 pub(crate) fn of(store: &impl ReadTx, id: RunId, most: usize) -> Result<Option<QueuePosition>> {

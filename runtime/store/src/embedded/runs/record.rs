@@ -1,4 +1,5 @@
-//! A run's record with what the store itself counts of it, so that a commit looks things up only where there are any.
+//! A run's record and the counters of the store, so that a commit reads related rows only if there
+//! are any.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::RunId;
@@ -12,60 +13,61 @@ use crate::error::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// What lies under a run's id.
+/// The record of a run, stored under its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
-    /// The run, as callers know it.
+    /// The run as callers see it.
     pub(crate) run: Run,
-    /// What lies beside it.
+    /// The counters of related rows.
     pub(crate) marks: RunCounters,
 }
 
-/// What lies beside a run's record, counted.
+/// Counters and positions of the rows that belong to a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunCounters {
-    /// Chunks of its journal.
+    /// The number of chunks of its journal.
     pub(crate) chunks: u32,
-    /// Whether it has a head.
+    /// Whether it has a stored replay state.
     pub(crate) head: bool,
-    /// Runs that it started.
+    /// The number of runs that it started.
     pub(crate) children: u32,
-    /// Those of them that are not detached and have not ended.
+    /// The number of its attached children that have not ended.
     pub(crate) open_children: u32,
-    /// Signals in its inbox,
+    /// The number of signals in its inbox.
     pub(crate) signals: u32,
-    /// the bytes of their names and payloads,
+    /// The size of their names and payloads, in bytes.
     pub(crate) signal_bytes: u64,
-    /// and the place of the next one.
+    /// The position of the next signal.
     pub(crate) next_place: u64,
-    /// The lanes that it is in: a bit for each of [`Run::lanes`].
+    /// The lanes that it is in: bit `n` for element `n` of [`Run::lanes`].
     pub(crate) lanes: u8,
-    /// Its place in the order of the lane that it waits for.
+    /// Its ticket in the lane that it waits for.
     pub(crate) ticket: Option<Ticket>,
-    /// Under which hash requests with the same debounce key find it, while it is queued.
+    /// The hash of its debounce key, under which newer requests find it while it is queued.
     pub(crate) gathers: Option<u128>,
-    /// Its place in the order of the runs of its schedule that wait their turn.
+    /// Its ticket among the runs of its schedule that wait for their turn.
     pub(crate) turn: Option<Ticket>,
 }
 
 impl RunRecord {
-    /// A run beside which there is nothing.
+    /// Creates the record of a run without related rows.
     pub(crate) fn new(run: Run) -> Self {
         Self { run, marks: RunCounters::default() }
     }
 
-    /// The same after an event.
+    /// Returns the record after an event.
     pub(crate) fn after(&self, event: RunEvent) -> Result<Self> {
         let state = self.run.state.next(event).map_err(|e| StoreError::IllegalTransition(e.to_string()))?;
         Ok(Self { run: Run { state, ..self.run.clone() }, marks: self.marks })
     }
 
-    /// Whether it is to be told of its cancellation now: asked for, not told, and nothing below it goes on.
+    /// Returns whether its guest must be notified of a cancellation now: it was requested, the
+    /// guest is not notified, and no attached child is left unended.
     pub(crate) fn to_be_told(&self) -> bool {
         self.marks.open_children == 0 && self.run.cancel.as_ref().is_some_and(|asked| !asked.told)
     }
 
-    /// Whether it has done nothing that it could want to undo.
+    /// Returns whether the run has done nothing that its guest could want to undo.
     pub(crate) const fn is_untouched(&self) -> bool {
         self.marks.chunks == 0 && !self.marks.head && self.marks.open_children == 0
     }
@@ -79,7 +81,7 @@ pub(crate) fn existing(store: &impl ReadTx, id: RunId) -> Result<RunRecord> {
     kept(store, id)?.ok_or_else(|| StoreError::NotFound { kind: "run", name: id.to_string() })
 }
 
-/// The run as it stands, if `owner` has it in hands.
+/// Returns the run's record if `owner` is executing the run.
 pub(crate) fn owned(store: &impl ReadTx, owner: &Owner, id: RunId) -> Result<RunRecord> {
     let kept = existing(store, id)?;
     match &kept.run.state {

@@ -1,7 +1,9 @@
-//! Runs that started runs: what the end, the cancellation and the retry of one mean to the others.
+//! Trees of runs: the consequences of a run's end, cancellation and retry for its parent and
+//! children.
 //!
-//! A cancellation goes down the tree as marks and comes up as ends: the leaves are told first, and each parent when its last child
-//! has ended. One commit reaches a bounded number of runs; the rest waits in a queue that `drain_cancels` goes on with.
+//! A cancellation goes down the tree as marks and comes up as ends: leaves are notified first, and
+//! each parent when its last attached child has ended. One commit reaches a bounded number of runs;
+//! the rest is queued, and `drain_cancels` continues it.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::journal::JournalChange;
@@ -21,38 +23,42 @@ use crate::records::{CommitEffects, NewRun, Page, PageRequest, RetryChange};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs that one commit cancels at most, beyond the one that was asked for.
+/// Maximum number of runs that one commit cancels in addition to the requested one.
 pub(crate) const AT_ONCE: usize = 256;
-/// Runs of a tree that one retry reaches.
+/// Maximum number of runs of a tree that one retry covers.
 const RETRIED: usize = 256;
-/// The row of a child whose outcome its parent has not learned for good.
+/// Value of the row of a child whose outcome its parent has not recorded.
 const OPEN: &[u8] = &[0];
-/// The row of one whose outcome it has.
+/// Value of the row of a child whose outcome its parent has recorded.
 const OBSERVED: &[u8] = &[1];
 
-/// A run whose children are still to be cancelled.
+/// The progress of the cancellation of a run's children.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingCancellation {
     terminate: bool,
-    /// The last child that was reached.
+    /// The last cancelled child.
     after: Option<RunId>,
 }
 
-/// Starts the children of a stretch, within the bounds of runs that start runs and of the queues that the children join.
+/// Starts the children of a transaction, within the limits on children and of the queues that they
+/// join.
 pub(crate) fn start(commit: &mut WriteTx<'_, '_>, parent: &mut RunRecord, starts: &[NewRun]) -> Result<()> {
     if !starts.is_empty() && depth(commit, &parent.run)? >= DEPTH {
-        return Err(limit_children(format!("run {} is {DEPTH} runs deep, and starts no other", parent.run.id)));
+        return Err(limit_children(format!(
+            "run {} is at the maximum depth of {DEPTH} and cannot start another run",
+            parent.run.id
+        )));
     }
     for new in starts {
         if new.trigger.parent != Some(parent.run.id) {
-            return Err(StoreError::IllegalTransition(format!("run {} is started by another run", new.id)));
+            return Err(StoreError::IllegalTransition(format!("run {} names another run as its parent", new.id)));
         }
         let key = pair(parent.run.id, new.id);
         if commit.bytes(CHILDREN, &key)?.is_some() {
             continue;
         }
         if !new.detached && parent.marks.open_children >= spawn::OPEN_CHILDREN {
-            let message = format!("{} runs that run {} started have not ended", spawn::OPEN_CHILDREN, parent.run.id);
+            let message = format!("{} children of run {} have not ended", spawn::OPEN_CHILDREN, parent.run.id);
             return Err(limit_children(message));
         }
         if new.terms.queue_max < u64::MAX {
@@ -76,7 +82,8 @@ fn limit_children(detail: String) -> StoreError {
     StoreError::OverBound { code: Code::LimitChildren, detail }
 }
 
-/// How many runs lie in one another from the first one down to this; counted up to [`DEPTH`].
+/// Returns the depth of a run in its tree, counted up to [`DEPTH`]. A run without a parent has
+/// depth 1.
 fn depth(store: &impl ReadTx, run: &Run) -> Result<u32> {
     let (mut depth, mut above) = (1, run.trigger.parent);
     while let Some(id) = above.filter(|_| depth < DEPTH) {
@@ -86,7 +93,8 @@ fn depth(store: &impl ReadTx, run: &Run) -> Result<u32> {
     Ok(depth)
 }
 
-/// How many runs more a run may start now that are not detached. `None` if the run is at the maximum depth, and may start no run.
+/// Returns how many more attached children a run may start now. `None` if the run is at the maximum
+/// depth, and may start no run.
 pub(crate) fn child_room(store: &impl ReadTx, parent: RunId) -> Result<Option<u32>> {
     // A run that is not in the store yet has no parent.
     let Some(parent) = record::kept(store, parent)? else { return Ok(Some(spawn::OPEN_CHILDREN)) };
@@ -96,7 +104,7 @@ pub(crate) fn child_room(store: &impl ReadTx, parent: RunId) -> Result<Option<u3
     Ok(Some(spawn::OPEN_CHILDREN.saturating_sub(parent.marks.open_children)))
 }
 
-/// Notes that a parent has learned for good how children ended.
+/// Marks children whose outcome the parent has recorded.
 pub(crate) fn observed(commit: &mut WriteTx<'_, '_>, parent: RunId, children: &[RunId]) -> Result<()> {
     for child in children {
         let key = pair(parent, *child);
@@ -107,7 +115,7 @@ pub(crate) fn observed(commit: &mut WriteTx<'_, '_>, parent: RunId, children: &[
     Ok(())
 }
 
-/// What a run's end means to its children and to its parent.
+/// Applies the end of a run to its children and its parent.
 pub(crate) fn ended(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     if kept.marks.open_children > 0 {
         let terminate = kept.run.cancel.as_ref().is_some_and(|asked| asked.terminate);
@@ -127,7 +135,7 @@ pub(crate) fn ended(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()
     waits::came(commit, &parent, &WaitCondition::Run(kept.run.id))
 }
 
-/// Brings it about that a run learns of its cancellation.
+/// Makes sure that a run is notified of its cancellation.
 fn tell(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     match &kept.run.state {
         RunState::Running { .. } => commit.caused.cancelling.push(kept.run.id),
@@ -137,7 +145,7 @@ fn tell(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     Ok(())
 }
 
-/// Cancels one run; its children wait in `to_cancel`. Nothing where it has ended.
+/// Cancels one run, and queues its children in `to_cancel`. Has no effect if the run has ended.
 pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, now: Timestamp) -> Result<()> {
     let Some(before) = record::kept(commit, id)?.filter(|kept| !kept.run.state.has_ended()) else { return Ok(()) };
     let asked = before.run.cancel;
@@ -166,7 +174,7 @@ pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, n
     if after.to_be_told() || (running && asks.terminate) { tell(commit, &after) } else { Ok(()) }
 }
 
-/// Ends a run that is not running.
+/// Ends a run that is not running, without notifying its guest.
 pub(crate) fn end(commit: &mut WriteTx<'_, '_>, id: RunId, now: Timestamp) -> Result<()> {
     let before = record::existing(commit, id)?;
     end_untold(commit, &before, before.run.cancel, now)
@@ -185,7 +193,7 @@ fn end_untold(
     index::write(commit, Some(&before.run), &after, now)
 }
 
-/// What somebody asked for: one run and what lies below it.
+/// Cancels a run and its attached descendants at the request of a caller.
 pub(crate) fn request_cancel(
     commit: &mut WriteTx<'_, '_>,
     id: RunId,
@@ -203,7 +211,8 @@ pub(crate) fn request_cancel(
     Ok((record::existing(commit, id)?.run, caused))
 }
 
-/// Ends an operation that may have ended runs: cancels their children, and gives what it all led to.
+/// Completes an operation that may have ended runs: cancels their children, and returns all
+/// effects.
 pub(crate) fn caused(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<CommitEffects> {
     if !commit.to_cancel.is_empty() {
         cancel_below(commit, AT_ONCE, now)?;
@@ -235,7 +244,7 @@ fn cancel_below(commit: &mut WriteTx<'_, '_>, mut left: usize, now: Timestamp) -
     Ok(())
 }
 
-/// Goes on with what was too much for one commit. Says whether there is more.
+/// Continues cancellations that exceeded one commit. Returns whether more are left.
 pub(crate) fn drain(commit: &mut WriteTx<'_, '_>, limit: usize, now: Timestamp) -> Result<(bool, CommitEffects)> {
     let waiting = commit.range(CANCELS, prefix_range(&[]), false, limit.clamp(1, AT_ONCE))?;
     for (key, _) in &waiting {
@@ -249,7 +258,7 @@ pub(crate) fn drain(commit: &mut WriteTx<'_, '_>, limit: usize, now: Timestamp) 
     Ok((more, commit.take_caused()))
 }
 
-/// Tries a run again, and what failed or was parked below it.
+/// Retries a run and its failed or parked descendants.
 pub(crate) fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange) -> Result<(Run, CommitEffects)> {
     let mut tried = 0;
     let mut below = vec![(id, retry.component, retry.from_start)];
@@ -265,7 +274,8 @@ pub(crate) fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange
             below.extend(failed_children(commit, id, from_start, room)?.into_iter().map(|child| (child, None, false)));
         }
         let run = &mut after.run;
-        // A retry by hand: what its policy had used up is given anew, and the host's crashes are forgotten.
+        // A manual retry: the retry policy starts from the beginning, and the host's crashes do not
+        // count.
         run.attempt = run.attempt.saturating_add(1);
         run.takeovers = 0;
         run.ended_at = None;
@@ -287,7 +297,8 @@ pub(crate) fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange
     Ok((record::existing(commit, id)?.run, caused))
 }
 
-/// Children that failed or were parked, and whose failure their parent has not learned for good.
+/// Returns parked children, and failed ones whose failure the parent has not recorded or, if `all`,
+/// every failed one.
 fn failed_children(store: &impl ReadTx, parent: RunId, all: bool, most: usize) -> Result<Vec<RunId>> {
     let mut found = Vec::new();
     for (key, row) in store.scan_prefix(CHILDREN, &parent.to_bytes(), usize::MAX)? {
@@ -307,11 +318,11 @@ fn failed_children(store: &impl ReadTx, parent: RunId, all: bool, most: usize) -
     Ok(found)
 }
 
-/// A failed child goes on: it ends with its parent again, and its parent has not learned how.
+/// Attaches a retried child to its parent again, which has not recorded its new outcome.
 fn open_again(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
     let Some(parent) = run.trigger.parent else { return Ok(()) };
     let key = pair(parent, run.id);
-    // Also where the parent has ended: it may be tried again later.
+    // Also if the parent has ended: it can be retried later.
     let Some(mut kept) = record::kept(commit, parent)? else { return Ok(()) };
     if commit.bytes(CHILDREN, &key)?.is_none() {
         return Ok(());
@@ -325,7 +336,7 @@ fn open_again(commit: &mut WriteTx<'_, '_>, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Runs that a run started, oldest first.
+/// Lists the children of a run, oldest first.
 pub(crate) fn children(store: &impl ReadTx, parent: RunId, page: &PageRequest) -> Result<Page<Run>> {
     let found = store.page(CHILDREN, &parent.to_bytes(), false, page)?;
     let mut children = Page { items: Vec::with_capacity(found.items.len()), next: found.next };

@@ -1,4 +1,4 @@
-//! What a suspended run waits for, and whether it has come.
+//! The wait conditions of suspended runs. Deadlines of waits are in `index`.
 
 use tidemill_core::run::{RunState, Wait, WaitCondition};
 
@@ -11,12 +11,13 @@ use crate::error::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Whether a wait holds now, its end apart: one of its things has come, or all have.
+/// Returns whether a wait holds now, apart from its deadline: any of its conditions is fulfilled,
+/// or all of them if `wait.all`.
 pub(crate) fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Result<bool> {
     for thing in &wait.any_of {
         let came = match thing {
             WaitCondition::Signal(name) => kept.marks.signals > 0 && inbox::has(store, kept.run.id, name)?,
-            // What is there no more has ended long ago.
+            // A run without a record was removed by retention, so it has ended.
             WaitCondition::Run(id) => record::kept(store, *id)?.is_none_or(|other| other.run.state.has_ended()),
         };
         if came != wait.all {
@@ -26,7 +27,7 @@ pub(crate) fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Resul
     Ok(wait.all && !wait.any_of.is_empty())
 }
 
-/// Wakes a run where it waits for what came just now, and its wait holds with it.
+/// Wakes a run if it waits for a condition that was just fulfilled, and its wait holds now.
 pub(crate) fn came(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, thing: &WaitCondition) -> Result<()> {
     match (&kept.run.state, &kept.run.waiting_for) {
         (RunState::Suspended, Some(wait))

@@ -1,4 +1,5 @@
-//! Failures in a row: so many of a schedule's runs as its manifest says pause it, in the commit of the last.
+//! Counts consecutive failures of a schedule's runs, and pauses the schedule in the commit of the
+//! last failure that its manifest allows.
 
 use tidemill_core::Timestamp;
 use tidemill_core::run::{Run, RunState};
@@ -9,7 +10,8 @@ use crate::embedded::write_tx::WriteTx;
 use crate::error::StoreError;
 use crate::records::{Pause, Schedule};
 
-/// A run of the schedule has ended or is parked. The schedule's record is the caller's to write.
+/// Counts how a run of the schedule ended or that it was parked. The caller writes the schedule's
+/// record.
 pub(crate) fn count(
     commit: &mut WriteTx<'_, '_>,
     schedule: &mut Schedule,
@@ -21,7 +23,7 @@ pub(crate) fn count(
             (schedule.failures, schedule.last_failed) = (0, None);
             return Ok(());
         }
-        // The same run, tried again by hand, is no further failure.
+        // A manual retry of the same run that fails again is not a further failure.
         RunState::Failed(_) | RunState::Parked(_) if schedule.last_failed != Some(run.id) => {}
         _ => return Ok(()),
     }

@@ -1,4 +1,4 @@
-//! A schedule's list of firings that did not go as usual: the newest of them, and nothing of those that did.
+//! A schedule's list of irregular firings: the newest ones. Regular firings are not listed.
 
 use tidemill_core::{DeploymentName, ScheduleName, Timestamp};
 
@@ -11,14 +11,15 @@ use crate::records::{FeedEvent, FiringEntry, FiringFate, Page, PageRequest, Sche
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Entries that are kept of one schedule.
+/// Maximum number of entries of one schedule.
 const KEPT: u32 = 1_000;
 
 fn of(deployment: &DeploymentName, name: &ScheduleName) -> Vec<u8> {
     under(deployment.as_str(), &under(name.as_str(), &[]))
 }
 
-/// Lists an entry, tells the feed, and forgets the oldest beyond the bound. The schedule's record is the caller's to write.
+/// Adds an entry to the list, announces it on the feed, and removes the oldest entries beyond the
+/// maximum. The caller writes the schedule's record.
 pub(crate) fn note(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, entry: &FiringEntry) -> Result<()> {
     let prefix = of(&schedule.deployment, &schedule.name);
     let mut key = prefix.clone();
@@ -37,7 +38,7 @@ pub(crate) fn note(commit: &mut WriteTx<'_, '_>, schedule: &mut Schedule, entry:
     announce(commit, schedule, entry.fate.as_str(), entry.count, None, entry.seen)
 }
 
-/// Puts a schedule's news on the feed.
+/// Announces a change of a schedule on the feed.
 pub(crate) fn announce(
     commit: &mut WriteTx<'_, '_>,
     schedule: &Schedule,
@@ -50,7 +51,7 @@ pub(crate) fn announce(
     commit.announce(now, &FeedEvent::Schedule { deployment, name, change: change.into(), firings, note })
 }
 
-/// The list, newest first.
+/// Lists the entries, newest first.
 pub(crate) fn list(
     store: &impl ReadTx,
     deployment: &DeploymentName,
@@ -61,7 +62,7 @@ pub(crate) fn list(
     found.try_map(|(_, bytes)| decode(FIRING_LIST, &bytes))
 }
 
-/// Forgets the list of a schedule that is no more.
+/// Deletes the list of a removed schedule.
 pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, schedule: &Schedule) -> Result<()> {
     for (key, _) in commit.scan_prefix(FIRING_LIST, &of(&schedule.deployment, &schedule.name), usize::MAX)? {
         commit.delete(FIRING_LIST, &key);
@@ -69,7 +70,7 @@ pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, schedule: &Schedule) -> Resul
     Ok(())
 }
 
-/// Keeps apart what was seen of one nominal time at one moment.
+/// Distinguishes entries of one nominal time that were written at the same moment.
 const fn fate(fate: FiringFate) -> u8 {
     match fate {
         FiringFate::Skipped => 0,

@@ -1,4 +1,4 @@
-//! Schedules: one list of all that is due, and firing as one commit.
+//! Schedules: the list of due times, and the commit of a firing. Does not compute times.
 
 pub(crate) mod failure_streak;
 pub(crate) mod firing_log;
@@ -49,9 +49,10 @@ pub(super) fn list(
     store.page(SCHEDULES, &prefix, false, page)?.try_map(|(_, bytes)| decode(SCHEDULES, &bytes))
 }
 
-/// Brings the schedules of a deployment in line with its new revision. One whose spec is the same keeps its next time; what was
-/// counted stays, failures in a row begin anew, and so does a limit that has changed. No next time is one that was dealt with:
-/// the caller computed it before this commit, and the schedule may have fired in between.
+/// Updates the schedules of a deployment to its new revision. A schedule with the same spec keeps
+/// its next time. Counters stay; consecutive failures, and a limit that changed, start again. The
+/// next time is never one that was dealt with: the caller computed it before this commit, and the
+/// schedule may have fired in between.
 pub(super) fn replace(
     commit: &mut WriteTx<'_, '_>,
     deployment: &Deployment,
@@ -103,7 +104,7 @@ pub(super) fn replace(
                 pause_after_failures: None,
                 failures: 0,
                 last_failed: None,
-                // Of one of the same name that was taken away.
+                // Left by a removed schedule of the same name.
                 waiting: queue::waiting(commit, &deployment.name, &change.name, usize::MAX)?.len() as u64,
                 listed: 0,
             },
@@ -122,7 +123,7 @@ pub(super) fn replace(
     Ok(())
 }
 
-/// The next firing of a schedule: the one that was computed before the commit, unless that was dealt with before the commit too.
+/// Returns the computed next firing, or a later one if that was dealt with before this commit.
 fn later(schedule: &Schedule, computed: Option<NextFiring>, times: &FiringTimes) -> Option<NextFiring> {
     match (computed, schedule.dealt_with()) {
         (Some(next), Some(through)) if next.at <= through => times.next_after(through),
@@ -139,7 +140,7 @@ pub(super) fn remove(commit: &mut WriteTx<'_, '_>, schedule: &Schedule) {
     commit.delete(SCHEDULES, &key(&schedule.deployment, &schedule.name));
 }
 
-/// Puts a schedule on the list of what comes due, or takes it off while it or its deployment is paused.
+/// Adds a schedule to the list of due times, or removes it if it or its deployment is paused.
 pub(super) fn place(commit: &mut WriteTx<'_, '_>, deployment: &Deployment, schedule: &Schedule) {
     let Some(next) = schedule.upcoming() else { return };
     let place = at(next.due, &key(&schedule.deployment, &schedule.name));
@@ -177,7 +178,7 @@ fn read_due(key: &[u8], nominal: &[u8]) -> Result<DueSchedule> {
     read().ok_or_else(|| StoreError::Damaged { what: "a key of table due-schedules cannot be read".into() })
 }
 
-/// Carries out what one look at a schedule found; none where the schedule has moved on.
+/// Commits one tick of a schedule; `None` if the schedule has changed since the caller read it.
 pub(super) fn fire(
     commit: &mut WriteTx<'_, '_>,
     firing: &FiringCommit,
@@ -190,7 +191,7 @@ pub(super) fn fire(
         return Ok(None);
     }
     unplace(commit, &schedule);
-    let course = FiringContext {
+    let context = FiringContext {
         deployment: &firing.deployment,
         name: &firing.name,
         overlap: firing.overlap,
@@ -200,7 +201,7 @@ pub(super) fn fire(
         operation: None,
         now,
     };
-    let done = carry_out(commit, &course, &firing.firings)?;
+    let done = carry_out(commit, &context, &firing.firings)?;
     schedule = again(commit, schedule, &done)?;
     if let Some(span) = firing.missed {
         schedule.missed += span.count;
@@ -230,7 +231,7 @@ pub(super) fn fire(
     fired(commit, done, missed, now).map(Some)
 }
 
-/// The record of a schedule after its firings were carried out.
+/// Returns the current record of a schedule after its firings were executed.
 fn again(store: &impl ReadTx, schedule: Schedule, done: &FiringResult) -> Result<Schedule> {
     let written = if done.touched { get(store, &schedule.deployment, &schedule.name)? } else { None };
     Ok(written.unwrap_or(schedule))
@@ -242,7 +243,7 @@ fn fired(commit: &mut WriteTx<'_, '_>, done: FiringResult, missed: u64, now: Tim
     Ok(FiringCommitResult { fired, skipped, dropped, late, missed, caused: tree::caused(commit, now)? })
 }
 
-/// Lists nominal times that made no run and were not even looked at.
+/// Lists nominal times that passed without being executed, as missed or paused.
 fn passed(
     commit: &mut WriteTx<'_, '_>,
     schedule: &mut Schedule,
@@ -257,7 +258,7 @@ fn passed(
     firing_log::note(commit, schedule, &entry)
 }
 
-/// Makes a run of a schedule beside its times, whatever goes on.
+/// Creates a run of a schedule outside its times, regardless of other runs.
 pub(super) fn trigger(commit: &mut WriteTx<'_, '_>, name: &ScheduleName, new: &NewRun) -> Result<RunRequestResult> {
     let mut schedule = get(commit, &new.deployment, name)?.ok_or_else(|| unknown(&new.deployment, name))?;
     let requested = runs::request(commit, new)?;
@@ -268,7 +269,8 @@ pub(super) fn trigger(commit: &mut WriteTx<'_, '_>, name: &ScheduleName, new: &N
     Ok(requested)
 }
 
-/// Makes a part of a backfill, and moves its operation on; none where that has moved on already.
+/// Creates the runs of one part of a backfill and advances its operation; `None` if that has
+/// advanced since the caller read it.
 pub(super) fn backfill(
     commit: &mut WriteTx<'_, '_>,
     part: &BackfillPart,
@@ -280,7 +282,7 @@ pub(super) fn backfill(
         return Ok(None);
     }
     let mut schedule = get(commit, deployment, name)?.ok_or_else(|| unknown(deployment, name))?;
-    let course = FiringContext {
+    let context = FiringContext {
         deployment,
         name,
         overlap: *overlap,
@@ -290,7 +292,7 @@ pub(super) fn backfill(
         operation: Some(&stands.id),
         now,
     };
-    let done = carry_out(commit, &course, &part.firings)?;
+    let done = carry_out(commit, &context, &part.firings)?;
     schedule = again(commit, schedule, &done)?;
     if !done.entries.is_empty() {
         for entry in &done.entries {
@@ -307,7 +309,7 @@ pub(super) fn backfill(
     Ok(Some((operation, fired(commit, done, 0, now)?)))
 }
 
-/// Pauses a schedule.
+/// Pauses a schedule, or replaces the note of its pause.
 pub(super) fn pause(
     commit: &mut WriteTx<'_, '_>,
     (deployment, name): (&DeploymentName, &ScheduleName),
@@ -323,7 +325,7 @@ pub(super) fn pause(
     Ok(schedule)
 }
 
-/// Resumes a schedule that is paused, with its next time.
+/// Resumes a paused schedule with its next time.
 pub(super) fn resume(
     commit: &mut WriteTx<'_, '_>,
     (deployment, name): (&DeploymentName, &ScheduleName),
@@ -347,7 +349,7 @@ pub(super) fn resume(
     Ok(schedule)
 }
 
-/// Sets the next time of a schedule anew; none if it has moved on since the caller looked.
+/// Sets a new next time of a schedule; `None` if it has changed since the caller read it.
 pub(super) fn replan(
     commit: &mut WriteTx<'_, '_>,
     replan: &ScheduleReplan,

@@ -1,4 +1,26 @@
-//! Carrying out firings one after the other, each by its overlap policy and by what goes on in this very commit.
+//! Executes the firings of one tick, one after the other, by the overlap policy. Does not decide
+//! which firings are due.
+//!
+//! Example: run A of the 00:00 firing is still executing. The host was down, and one commit at
+//! 03:00 executes the firings of 01:00, 02:00 and 03:00:
+//!
+//! - `skip`: none creates a run. The list gets one entry: skipped, 01:00 to 03:00, count 3, run A.
+//! - `queue-one`: 01:00 waits for its turn after A. 02:00 and 03:00 are dropped.
+//! - `queue-all`: all three wait and start one after the other, unless the queue of the deployment
+//!   is full.
+//! - `cancel-other`: 01:00 cancels A and waits, because A ends only when its guest returns. 02:00
+//!   cancels A and the waiting run, and 03:00 does so again. Only the run of 03:00 is left; it
+//!   starts when A has ended.
+//! - `terminate-other`: the same, but the owner of A ends it without notifying the guest. If A were
+//!   suspended, this commit would end it, and the run of 03:00 would be ready at once.
+//! - `allow`: all three are ready at once.
+//!
+//! Invariants:
+//! - A firing sees the effects of the firings before it in the same commit, as if each had a commit
+//!   of its own.
+//! - Under every policy except `allow`, a firing never starts while a started run of the schedule
+//!   is left; its run waits for its turn instead.
+//! - Every firing that creates no run, and every late one, is in the list with its reason.
 
 use tidemill_core::schedule::Overlap;
 use tidemill_core::schedule::policy::{OverlapDecision, UnendedCounts, overlap_decision};
@@ -13,56 +35,56 @@ use crate::records::{FiringEntry, FiringFate, NewFiring, RunRequestResult};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Runs that one firing cancels or ends at most.
-const OTHERS: usize = 1_000;
+/// Maximum number of started runs, and of waiting runs, that one firing cancels or terminates.
+const UNENDED_MAX: usize = 1_000;
 
-/// Whose firings, and how they are carried out.
+/// The schedule whose firings are executed, and the conditions for them.
 pub(crate) struct FiringContext<'a> {
     pub(crate) deployment: &'a DeploymentName,
     pub(crate) name: &'a ScheduleName,
     pub(crate) overlap: Overlap,
-    /// So many runs wait,
+    /// The number of runs of the schedule that wait for their turn.
     pub(crate) waiting: u64,
-    /// and so many of the deployment's may be queued, where firings queue.
+    /// Maximum number of queued runs of the deployment, under [`Overlap::QueueAll`].
     pub(crate) queue: u64,
-    /// So many may make a run; the others are not carried out.
+    /// Maximum number of firings that create a run. Further firings are not executed.
     pub(crate) most: Option<u64>,
-    /// The operation that asks for them, where that is a backfill.
+    /// The operation, if the firings belong to a backfill.
     pub(crate) operation: Option<&'a str>,
     pub(crate) now: Timestamp,
 }
 
-/// What came of them.
+/// The results of the firings.
 #[derive(Default)]
 pub(crate) struct FiringResult {
-    /// Those that made a run: the nominal time and the run.
+    /// Nominal time and run of each firing that created a run.
     pub(crate) made: Vec<(Timestamp, RunId)>,
-    /// How many were skipped,
+    /// The number of skipped firings.
     pub(crate) skipped: u64,
-    /// dropped,
+    /// The number of dropped firings.
     pub(crate) dropped: u64,
-    /// and made a run late.
+    /// The number of firings that created a run late.
     pub(crate) late: u64,
-    /// Whether the schedule's record was written on the way.
+    /// Whether the schedule's record may have been written in between.
     pub(crate) touched: bool,
-    /// All of that, as it is listed.
+    /// The entries for the firing list.
     pub(crate) entries: Vec<FiringEntry>,
 }
 
-/// Carries them out, as if each had come alone.
+/// Executes firings in order, each as if it were alone.
 pub(crate) fn carry_out(
     commit: &mut WriteTx<'_, '_>,
-    course: &FiringContext<'_>,
+    context: &FiringContext<'_>,
     firings: &[NewFiring],
 ) -> Result<FiringResult> {
     let mut done = FiringResult::default();
-    let mut going = UnendedRuns::look(commit, course, course.waiting)?;
+    let mut unended = UnendedRuns::read(commit, context, context.waiting)?;
     for firing in firings {
-        if course.most.is_some_and(|most| done.made.len() as u64 >= most) {
+        if context.most.is_some_and(|most| done.made.len() as u64 >= most) {
             break;
         }
-        let full = course.overlap == Overlap::QueueAll && index::queued(commit, course.deployment)? >= course.queue;
-        let decision = overlap_decision(course.overlap, UnendedCounts { full, ..going.unended });
+        let full = context.overlap == Overlap::QueueAll && index::queued(commit, context.deployment)? >= context.queue;
+        let decision = overlap_decision(context.overlap, UnendedCounts { full, ..unended.counts });
         let nominal = firing.run.trigger.at.unwrap_or(firing.run.now);
         let passed = match decision {
             OverlapDecision::Skip => Some((FiringFate::Skipped, Code::OverlapSkipped)),
@@ -71,38 +93,38 @@ pub(crate) fn carry_out(
             _ => None,
         };
         let over =
-            || usage::check_new_run(commit, course.deployment).err().map(|over| (FiringFate::Dropped, over.code()));
+            || usage::check_new_run(commit, context.deployment).err().map(|over| (FiringFate::Dropped, over.code()));
         if let Some((fate, code)) = passed.or_else(over) {
             match fate {
                 FiringFate::Skipped => done.skipped += 1,
                 _ => done.dropped += 1,
             }
-            done.list(course, fate, code, nominal, going.first);
+            done.list(context, fate, code, nominal, unended.first);
             continue;
         }
         match decision {
-            OverlapDecision::CancelThenStart => going = UnendedRuns::end_all(commit, course, false)?,
-            OverlapDecision::TerminateThenStart => going = UnendedRuns::end_all(commit, course, true)?,
+            OverlapDecision::CancelThenStart => unended = UnendedRuns::end_all(commit, context, false)?,
+            OverlapDecision::TerminateThenStart => unended = UnendedRuns::end_all(commit, context, true)?,
             _ => {}
         }
-        let waits = going.unended.started > 0 && course.overlap != Overlap::Allow;
+        let waits = unended.counts.started > 0 && context.overlap != Overlap::Allow;
         done.touched |= decision != OverlapDecision::Start;
         let RunRequestResult::Created(run) = runs::request_in_turn(commit, &firing.run, waits)? else { continue };
-        going.comes(run.id, waits);
+        unended.add(run.id, waits);
         done.made.push((nominal, run.id));
         if firing.late {
             done.late += 1;
-            done.list(course, FiringFate::Late, Code::FiringLate, nominal, Some(run.id));
+            done.list(context, FiringFate::Late, Code::FiringLate, nominal, Some(run.id));
         }
     }
     Ok(done)
 }
 
 impl FiringResult {
-    /// Lists a firing, with the one before it where that met the same.
+    /// Adds a firing to the list; extends the last entry if that has the same fate, reason and run.
     fn list(
         &mut self,
-        course: &FiringContext<'_>,
+        context: &FiringContext<'_>,
         fate: FiringFate,
         code: Code,
         nominal: Timestamp,
@@ -121,51 +143,52 @@ impl FiringResult {
             first: nominal,
             last: nominal,
             count: 1,
-            seen: course.now,
+            seen: context.now,
             run,
-            operation: course.operation.map(str::to_owned),
+            operation: context.operation.map(str::to_owned),
             more: false,
         });
     }
 }
 
-/// The runs of the schedule that have not ended and are not parked, as far as the policy need know.
+/// The runs of the schedule that have not ended and are not parked, as far as the policy needs
+/// them.
 #[derive(Default)]
 struct UnendedRuns {
-    unended: UnendedCounts,
-    /// The oldest of them, which is in the way.
+    counts: UnendedCounts,
+    /// The oldest of them, which blocks the firing.
     first: Option<RunId>,
 }
 
 impl UnendedRuns {
-    /// One look, however many firings there are.
-    fn look(commit: &WriteTx<'_, '_>, course: &FiringContext<'_>, waiting: u64) -> Result<Self> {
-        if course.overlap == Overlap::Allow {
+    /// Reads the counts once, regardless of the number of firings.
+    fn read(commit: &WriteTx<'_, '_>, context: &FiringContext<'_>, waiting: u64) -> Result<Self> {
+        if context.overlap == Overlap::Allow {
             return Ok(Self::default());
         }
-        let first = queue::started(commit, course.deployment, course.name, 1)?.first().copied();
-        Ok(Self { unended: UnendedCounts { started: u64::from(first.is_some()), waiting, full: false }, first })
+        let first = queue::started(commit, context.deployment, context.name, 1)?.first().copied();
+        Ok(Self { counts: UnendedCounts { started: u64::from(first.is_some()), waiting, full: false }, first })
     }
 
-    /// One more.
-    fn comes(&mut self, id: RunId, waits: bool) {
+    /// Adds a run that this commit created.
+    fn add(&mut self, id: RunId, waits: bool) {
         if waits {
-            self.unended.waiting += 1;
+            self.counts.waiting += 1;
         } else {
-            self.unended.started += 1;
+            self.counts.started += 1;
         }
         self.first = self.first.or(Some(id));
     }
 
-    /// Asks all of them to end; those that need not be told are gone.
-    fn end_all(commit: &mut WriteTx<'_, '_>, course: &FiringContext<'_>, terminate: bool) -> Result<Self> {
-        // Those that wait go first, so that none of them is started in between.
-        let mut others = queue::waiting(commit, course.deployment, course.name, OTHERS)?;
-        others.extend(queue::started(commit, course.deployment, course.name, OTHERS)?);
-        for id in others {
-            tree::cancel(commit, id, terminate, course.now)?;
+    /// Cancels or terminates all of them. Returns the runs that have not ended by that.
+    fn end_all(commit: &mut WriteTx<'_, '_>, context: &FiringContext<'_>, terminate: bool) -> Result<Self> {
+        // Waiting runs first, so that none of them starts when a started run ends.
+        let mut ids = queue::waiting(commit, context.deployment, context.name, UNENDED_MAX)?;
+        ids.extend(queue::started(commit, context.deployment, context.name, UNENDED_MAX)?);
+        for id in ids {
+            tree::cancel(commit, id, terminate, context.now)?;
         }
-        let waiting = schedules::get(commit, course.deployment, course.name)?.map_or(0, |schedule| schedule.waiting);
-        Self::look(commit, course, waiting)
+        let waiting = schedules::get(commit, context.deployment, context.name)?.map_or(0, |schedule| schedule.waiting);
+        Self::read(commit, context, waiting)
     }
 }

@@ -1,8 +1,9 @@
-//! The runs of a schedule that have not ended and are not parked: those that were started, and those that wait their turn, which is
-//! when none of the started is left.
+//! The runs of a schedule that have not ended and are not parked: started ones, and ones that wait
+//! for their turn, which comes when no started run is left.
 //!
-//! A run that waits its turn is listed nowhere else, and holds nothing that another could wait for; so no cycle can be, whatever
-//! else the started ones wait for. One that is tried again after it was parked is started at once.
+//! A run that waits for its turn is on no other list and holds nothing that another run could wait
+//! for. So turns cannot cause a deadlock, whatever the started runs wait for. A run that is retried
+//! after it was parked is started at once.
 
 use tidemill_core::run::{Run, TriggerKind};
 use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp};
@@ -19,12 +20,12 @@ use crate::records::Schedule;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The row of a run that was started begins so,
+/// First byte of the row of a started run.
 const STARTED: u8 = 0;
-/// that of one that waits its turn so.
+/// First byte of the row of a run that waits for its turn.
 const WAITS: u8 = 1;
 
-/// The schedule that a run belongs to.
+/// Returns the name of the schedule that a run belongs to.
 fn schedule_of(run: &Run) -> Option<&str> {
     run.trigger.name.as_deref().filter(|_| run.trigger.kind == TriggerKind::Schedule)
 }
@@ -33,7 +34,8 @@ fn rows(deployment: &DeploymentName, schedule: &str, kind: &[u8]) -> Vec<u8> {
     under(deployment.as_str(), &under(schedule, kind))
 }
 
-/// The row of a run that has not ended and is not parked; none where it is no schedule's.
+/// Returns the row of a run that has not ended and is not parked; `None` if it belongs to no
+/// schedule.
 fn row(kept: &RunRecord) -> Option<Vec<u8>> {
     let run = &kept.run;
     let mut row = rows(&run.deployment, schedule_of(run)?, &[if kept.marks.turn.is_some() { WAITS } else { STARTED }]);
@@ -45,7 +47,7 @@ fn row(kept: &RunRecord) -> Option<Vec<u8>> {
     Some(row)
 }
 
-/// A run comes that is not settled, or comes again.
+/// Adds a new or retried run that is neither ended nor parked.
 pub(crate) fn comes(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     let Some(row) = row(kept) else { return Ok(()) };
     commit.put(FIRINGS, &row, &[]);
@@ -59,7 +61,8 @@ pub(crate) fn comes(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()
     Ok(())
 }
 
-/// A run has ended or is parked, and was not before: the next one may have its turn, and its schedule counts how it ended.
+/// Removes a run that has just ended or parked, lets the next run start, and counts the result for
+/// its schedule.
 pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestamp) -> Result<()> {
     let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(()) };
     commit.delete(FIRINGS, &row);
@@ -69,7 +72,7 @@ pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Times
     if let Some(schedule) = schedule.as_mut().filter(|_| kept.marks.turn.is_some()) {
         schedule.waiting = schedule.waiting.saturating_sub(1);
     }
-    // A schedule that is no more may have left some.
+    // A removed schedule may have left waiting runs.
     if kept.marks.turn.is_none() && schedule.as_ref().is_none_or(|schedule| schedule.waiting > 0) {
         next(commit, &kept.run.deployment, name, schedule.as_mut(), now)?;
     }
@@ -82,7 +85,7 @@ pub(crate) fn settled(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Times
     }
 }
 
-/// Starts the first that waits its turn, where none that was started is left.
+/// Starts the first waiting run if no started run is left.
 fn next(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -106,7 +109,7 @@ fn next(
     index::list(commit, &kept, now)
 }
 
-/// Those that were started, oldest first.
+/// Returns the started runs, oldest first.
 pub(crate) fn started(
     store: &impl ReadTx,
     deployment: &DeploymentName,
@@ -117,7 +120,7 @@ pub(crate) fn started(
     Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
 }
 
-/// Those that wait their turn, in its order.
+/// Returns the runs that wait for their turn, in the order of their turns.
 pub(crate) fn waiting(
     store: &impl ReadTx,
     deployment: &DeploymentName,
@@ -128,7 +131,8 @@ pub(crate) fn waiting(
     Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
 }
 
-/// How many wait before a run that waits its turn, counted up to `most`; none where it does not.
+/// Returns how many runs have their turn before a waiting run, counted up to `most`; `None` if the
+/// run does not wait for its turn.
 pub(crate) fn ahead(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Option<usize>> {
     let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(None) };
     if kept.marks.turn.is_none() || kept.run.state.is_settled() {
@@ -138,7 +142,8 @@ pub(crate) fn ahead(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Resul
     Ok(Some(store.range(FIRINGS, first..row, false, most)?.len()))
 }
 
-/// The runs before which one that waits its turn does not begin, at most `most`: those of its schedule that were started.
+/// Returns the started runs of a waiting run's schedule, at most `most`. Its turn comes when they
+/// have ended.
 pub(crate) fn before(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Vec<RunId>> {
     let Some(name) = schedule_of(&kept.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
     started(store, &kept.run.deployment, &name, most)

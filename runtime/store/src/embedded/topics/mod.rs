@@ -1,7 +1,8 @@
-//! Topics: events in order, each with a place one behind the last, found by place, by commit and by time.
+//! Topics: ordered events with consecutive positions, found by position, by commit and by time.
 //!
-//! Places are dense, and times and commits never go back within a topic, so all three are found by halving. A topic that is forgotten
-//! and published to anew begins behind every place that it ever had.
+//! Positions have no gaps, and times and commits never decrease within a topic, so a binary search
+//! finds all three. A topic that is deleted and published to again starts after every position that
+//! it ever had.
 
 pub(crate) mod replay;
 pub(crate) mod subscriptions;
@@ -23,35 +24,36 @@ use crate::records::{self, NewEvent, NewPublication, Page, PageRequest, PublishO
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// How long an idempotency key of an event is known, in milliseconds.
+/// How long an idempotency key of an event is reserved, in milliseconds.
 const KEY_MILLIS: u64 = 24 * 60 * 60 * 1000;
-/// The longest such key, in bytes.
+/// Maximum size of such a key, in bytes.
 const KEY: usize = 512;
-/// A new topic begins at its commit's number times this, more than one commit can publish.
+/// A new topic starts at the number of its commit times this, which exceeds the number of events in
+/// one commit.
 const PLACES_PER_COMMIT: u64 = 1 << 16;
-/// Where the number of topics is kept, in [`META`].
+/// The key of the number of topics in [`META`].
 const TOTAL: &[u8] = b"topics";
-/// A page of a list ends after so many bytes of payloads.
+/// Maximum size of the payloads in one page, in bytes. A page contains at least one event.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// What lies under a topic's name.
+/// The record of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TopicRecord {
-    /// The place of the oldest event that is kept,
+    /// The position of the oldest stored event.
     pub(super) first: u64,
-    /// and of the next one that is published; the same where none is kept.
+    /// The position of the next published event; equal to `first` if no event is stored.
     pub(super) next: u64,
-    /// Events that were ever published.
+    /// The number of events ever published.
     pub(super) published: u64,
-    /// The time of the oldest,
+    /// The time of the oldest stored event.
     pub(super) first_at: Timestamp,
-    /// of the newest,
+    /// The time of the newest event.
     pub(super) last_at: Timestamp,
-    /// and the commit of that one.
+    /// The commit of the newest event.
     pub(super) last_commit: u64,
 }
 
-/// An event as it lies there, its payload perhaps elsewhere.
+/// A stored event. Its payload may be in a payload file.
 pub(super) struct StoredEvent {
     pub(super) position: u64,
     pub(super) at: Timestamp,
@@ -61,7 +63,7 @@ pub(super) struct StoredEvent {
     pub(super) payload: ValueRef,
 }
 
-/// What an event has of its own before its payload: time, commit, id, and the length of what follows, run and deployment.
+/// Builds the prefix of an event: time, commit, id, length of the rest, run and deployment.
 fn own(at: Timestamp, commit: u64, id: EventId, publisher: &Publisher) -> Vec<u8> {
     let mut own = Vec::with_capacity(64);
     own.extend_from_slice(&at.as_millis().to_be_bytes());
@@ -70,7 +72,7 @@ fn own(at: Timestamp, commit: u64, id: EventId, publisher: &Publisher) -> Vec<u8
     match publisher {
         Publisher::Operator => own.push(0),
         Publisher::Run { deployment, run } => {
-            // Names have at most 63 bytes.
+            // Names of deployments have at most 63 bytes.
             own.push(u8::try_from(16 + deployment.as_str().len()).unwrap_or(u8::MAX));
             own.extend_from_slice(&run.to_bytes());
             own.extend_from_slice(deployment.as_str().as_bytes());
@@ -116,7 +118,7 @@ pub(super) fn put_head(commit: &mut WriteTx<'_, '_>, topic: &Topic, head: &Topic
     commit.put_record(TOPICS, topic.as_str().as_bytes(), head)
 }
 
-/// Every topic that a pattern names, with its head.
+/// Returns every topic that a pattern matches, with its record.
 pub(super) fn matching(store: &impl ReadTx, pattern: &TopicPattern) -> Result<Vec<(Topic, TopicRecord)>> {
     if let Some(topic) = pattern.exact() {
         return Ok(head(store, &topic)?.map(|head| (topic, head)).into_iter().collect());
@@ -136,31 +138,31 @@ fn name(key: &[u8]) -> Result<Topic> {
     name.ok_or_else(|| StoreError::Damaged { what: "a key of table topics cannot be read".into() })
 }
 
-/// How many topics there are.
+/// Returns the number of topics.
 pub(super) fn total(store: &impl ReadTx) -> Result<u64> {
     match store.record(META, TOTAL)? {
         Some(total) => Ok(total),
-        // A folder of a release that did not count.
+        // A folder of a release that did not count topics.
         None => Ok(store.scan_prefix(TOPICS, &[], usize::MAX)?.len() as u64),
     }
 }
 
-/// Refuses so many topics more where there is no room for them.
+/// Refuses `more` topics if they exceed the maximum of the store.
 pub(super) fn check_total(store: &impl ReadTx, more: u64) -> Result<()> {
     if total(store)?.saturating_add(more) > records::TOPICS {
-        let detail = format!("there may be {} topics, and there are as many", records::TOPICS);
+        let detail = format!("the store has reached its maximum of {} topics", records::TOPICS);
         return Err(StoreError::OverBound { code: Code::LimitTopics, detail });
     }
     Ok(())
 }
 
-/// How many topics more a deployment's runs may begin.
+/// Returns how many more topics the runs of a deployment may create.
 pub(super) fn room(store: &impl ReadTx, quotas: &Quotas, deployment: &DeploymentName) -> Result<u64> {
     let own = usage::get(store, deployment)?.topics;
     Ok(quotas.topics.saturating_sub(own).min(records::TOPICS.saturating_sub(total(store)?)))
 }
 
-/// A topic begins, within the share of whoever publishes its first event.
+/// Creates a topic, within the quota of the deployment that publishes its first event.
 fn begin(commit: &mut WriteTx<'_, '_>, topic: &Topic, publisher: &Publisher) -> Result<()> {
     match publisher.deployment() {
         Some(deployment) => {
@@ -174,7 +176,7 @@ fn begin(commit: &mut WriteTx<'_, '_>, topic: &Topic, publisher: &Publisher) -> 
     commit.put_record(META, TOTAL, &(total + 1))
 }
 
-/// A topic of which no event is left is forgotten.
+/// Deletes a topic without events.
 pub(super) fn end(commit: &mut WriteTx<'_, '_>, topic: &Topic) -> Result<()> {
     let name = topic.as_str().as_bytes();
     let total = total(commit)?;
@@ -187,12 +189,12 @@ pub(super) fn end(commit: &mut WriteTx<'_, '_>, topic: &Topic) -> Result<()> {
     Ok(())
 }
 
-/// The deployment whose run published a stored event.
+/// Returns the deployment whose run published a stored event.
 pub(super) fn publisher(stored: &[u8]) -> Result<Option<DeploymentName>> {
     Ok(StoredEvent::read(0, stored)?.publisher.deployment().cloned())
 }
 
-/// Deletes an event that is there.
+/// Deletes an event, if it exists.
 pub(super) fn delete_event(commit: &mut WriteTx<'_, '_>, topic: &Topic, position: u64) -> Result<()> {
     let key = place(topic, position);
     let Some(stored) = commit.bytes(EVENTS, &key)? else { return Ok(()) };
@@ -203,7 +205,7 @@ pub(super) fn delete_event(commit: &mut WriteTx<'_, '_>, topic: &Topic, position
     commit.delete_held(whose.as_ref(), EVENTS, &key)
 }
 
-/// Publishes events in their order.
+/// Publishes events, in order.
 pub(super) fn publish(
     commit: &mut WriteTx<'_, '_>,
     events: &[NewEvent],
@@ -212,7 +214,7 @@ pub(super) fn publish(
 ) -> Result<()> {
     for NewEvent { id, topic, payload } in events {
         if payload.len() > EVENT_BYTES {
-            return Err(StoreError::TooLarge(format!("an event's payload has at most {EVENT_BYTES} bytes")));
+            return Err(StoreError::TooLarge(format!("an event's payload may have at most {EVENT_BYTES} bytes")));
         }
         let number = commit.position();
         let begin = number.saturating_mul(PLACES_PER_COMMIT);
@@ -251,16 +253,16 @@ pub(super) fn publish(
     Ok(())
 }
 
-/// What an idempotency key published.
+/// The reservation of an event's idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct EventKeyRecord {
     event: EventId,
-    /// The hash of its payload.
+    /// The hash of the event's payload.
     payload: u128,
     until: Timestamp,
 }
 
-/// Publishes an event from outside.
+/// Publishes an event of a caller outside of any run.
 pub(super) fn publish_once(
     commit: &mut WriteTx<'_, '_>,
     publish: &NewPublication,
@@ -269,7 +271,7 @@ pub(super) fn publish_once(
     let NewPublication { event, key } = publish;
     if let Some(key) = key {
         if key.len() > KEY {
-            return Err(StoreError::TooLarge(format!("an event's key has at most {KEY} bytes")));
+            return Err(StoreError::TooLarge(format!("an event's key may have at most {KEY} bytes")));
         }
         let name = under(event.topic.as_str(), key.as_bytes());
         let hash = xxh3_128(&event.payload);
@@ -287,12 +289,12 @@ pub(super) fn publish_once(
     Ok(PublishOutcome::Accepted)
 }
 
-/// Forgets idempotency keys whose time is over; says how many.
+/// Deletes one piece of the expired idempotency keys. Returns how many entries it processed.
 pub(super) fn forget_keys(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Result<usize> {
     let old = commit.range(EVENT_KEY_ENDS, Vec::new()..at(now, &[]), false, PIECE)?;
     for (key, _) in &old {
         commit.delete(EVENT_KEY_ENDS, key);
-        // The key may have published again meanwhile; then it has a later end, and stays.
+        // If the key was used again, it expires later and stays.
         let name = key.get(8..).unwrap_or_default();
         if commit.record::<EventKeyRecord>(EVENT_KEYS, name)?.is_some_and(|known| known.until <= now) {
             commit.delete(EVENT_KEYS, name);
@@ -301,7 +303,7 @@ pub(super) fn forget_keys(commit: &mut WriteTx<'_, '_>, now: Timestamp) -> Resul
     Ok(old.len())
 }
 
-/// Events of a topic from a place on, in order.
+/// Returns events of a topic from a position on, in order.
 pub(super) fn from(store: &impl ReadTx, topic: &Topic, position: u64, limit: usize) -> Result<Vec<StoredEvent>> {
     let range = place(topic, position)..place(topic, u64::MAX);
     let found = store.range(EVENTS, range, false, limit)?;
@@ -313,7 +315,7 @@ fn position_of(key: &[u8]) -> Result<u64> {
     position.ok_or_else(|| StoreError::Damaged { what: "a key of table events is too short".into() })
 }
 
-/// A page of a topic's events, oldest first, from a time on.
+/// Lists the events of a topic from a time on, oldest first.
 pub(super) fn list(
     store: &impl ReadTx,
     topic: &Topic,
@@ -338,7 +340,8 @@ pub(super) fn list(
     Ok(Page { items, next })
 }
 
-/// The place of the first event that `later` says is late enough; the end where none is.
+/// Returns the position of the first event that satisfies `later`, by binary search; the next
+/// position if there is none.
 fn halve(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, later: impl Fn(&StoredEvent) -> bool) -> Result<u64> {
     let (mut low, mut high) = (head.first, head.next);
     while low < high {
@@ -351,7 +354,7 @@ fn halve(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, later: impl Fn(
     Ok(low)
 }
 
-/// The place of the first event at or after a time.
+/// Returns the position of the first event at or after a time.
 pub(super) fn at_time(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, time: Timestamp) -> Result<u64> {
     match (time <= head.first_at, time > head.last_at) {
         (true, _) => Ok(head.first),
@@ -360,7 +363,7 @@ pub(super) fn at_time(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, ti
     }
 }
 
-/// The place of the first event that was committed after a commit.
+/// Returns the position of the first event that was published after a commit.
 pub(super) fn behind_commit(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, commit: u64) -> Result<u64> {
     match (commit, head.last_commit <= commit) {
         (0, _) => Ok(head.first),
@@ -369,7 +372,7 @@ pub(super) fn behind_commit(store: &impl ReadTx, topic: &Topic, head: &TopicReco
     }
 }
 
-/// All topics, by name.
+/// Lists all topics, sorted by name.
 pub(super) fn topics(store: &impl ReadTx, page: &PageRequest) -> Result<Page<TopicSummary>> {
     store.page(TOPICS, &[], false, page)?.try_map(|(key, bytes)| {
         let head: TopicRecord = super::codec::decode(TOPICS, &bytes)?;

@@ -1,6 +1,8 @@
-//! Replays: which events of which topics a subscription is to be given again, settled when the replay begins, worked off part by part.
+//! Subscription replays: the events of each topic that are delivered again. They are determined
+//! when the replay starts, and executed in parts.
 //!
-//! Only what the subscription had been given by then is in it: what still waits comes by itself, and once.
+//! A replay covers only events that the subscription had already passed. Events that still wait are
+//! delivered once, in the normal way.
 
 use tidemill_core::{DeploymentName, SubscriptionName, Timestamp, Topic};
 
@@ -19,14 +21,14 @@ fn key(operation: &str, topic: &Topic) -> Vec<u8> {
     under(operation, topic.as_str().as_bytes())
 }
 
-/// Settles what a replay gives again, unless there is an operation of its id, which is answered then. A replay of nothing is
-/// through at once.
+/// Adds a replay operation and determines its events. If an operation with its id exists, returns
+/// that one. A replay without events is done at once.
 pub(crate) fn begin(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result<Operation> {
     if let Some(there) = operations::get(commit, &operation.id)? {
         return Ok(there);
     }
     let Task::Replay { deployment, subscription: name, since, until } = &operation.task else {
-        return Err(StoreError::IllegalTransition(format!("operation {} is no replay", operation.id)));
+        return Err(StoreError::IllegalTransition(format!("operation {} is not a replay", operation.id)));
     };
     let (subscription, parts) = parts(commit, (deployment, name), *since, *until)?;
     let mut events = 0;
@@ -44,7 +46,7 @@ pub(crate) fn begin(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Resu
     Ok(operation)
 }
 
-/// The subscription, and which events of which topics a replay of a range gives it again.
+/// Returns the subscription, and the events of each topic that a replay of a range delivers again.
 pub(crate) fn parts(
     store: &impl ReadTx,
     (deployment, name): (&DeploymentName, &SubscriptionName),
@@ -65,7 +67,7 @@ pub(crate) fn parts(
     Ok((subscription, parts))
 }
 
-/// What is left of the first topic that a replay is not through with.
+/// Returns the remaining range of the first unfinished topic of a replay.
 pub(crate) fn next(store: &impl ReadTx, operation: &str) -> Result<Option<SubscriptionReplay>> {
     let found = store.scan_prefix(REPLAYS, &under(operation, &[]), 1)?;
     let Some((key, bytes)) = found.first() else { return Ok(None) };
@@ -75,11 +77,12 @@ pub(crate) fn next(store: &impl ReadTx, operation: &str) -> Result<Option<Subscr
     Ok(Some(SubscriptionReplay { topic, from, to }))
 }
 
-/// Makes the runs of a part and moves the replay behind it; false where it stands elsewhere by now.
+/// Creates the runs of one part and advances the replay past it; `false` if the replay has another
+/// position.
 pub(crate) fn go_on(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Result<bool> {
     let ReplayCommit { operation, part, runs } = replayed;
     let key = key(&operation.id, &part.topic);
-    // One that was cancelled has no parts left either.
+    // A cancelled replay has no parts left.
     let Some((from, to)) = commit.record::<(u64, u64)>(REPLAYS, &key)? else { return Ok(false) };
     if from != part.from || part.to <= from || part.to > to {
         return Ok(false);
@@ -97,7 +100,7 @@ pub(crate) fn go_on(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Re
     Ok(true)
 }
 
-/// Forgets what is left of a replay.
+/// Deletes the remaining parts of a replay.
 pub(crate) fn forget(commit: &mut WriteTx<'_, '_>, operation: &str) -> Result<()> {
     for (key, _) in commit.scan_prefix(REPLAYS, &under(operation, &[]), usize::MAX)? {
         commit.delete(REPLAYS, &key);

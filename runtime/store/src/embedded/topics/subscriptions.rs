@@ -1,7 +1,8 @@
-//! Subscriptions: how far each has been given the events of each topic, and giving it more as one commit.
+//! Subscriptions: the position of each in every topic, and the delivery of events in one commit.
 //!
-//! A subscription that has a place in a topic goes on there. Where it has none it begins behind the commit that made it, so that making
-//! one writes nothing a topic. Places lie by subscription, so that all of one are one range.
+//! A subscription continues at its stored position in a topic. Without one it starts after the
+//! commit that created the subscription, so creating a subscription writes no row for each topic.
+//! Positions sort by subscription, so those of one are one range.
 
 use tidemill_core::topics::SubscriptionStart;
 use tidemill_core::{DeploymentName, RunId, SubscriptionName, Timestamp, Topic};
@@ -72,8 +73,8 @@ pub(crate) fn list(
     store.page(SUBSCRIPTIONS, &prefix, false, page)?.try_map(|(_, bytes)| decode(SUBSCRIPTIONS, &bytes))
 }
 
-/// Brings the subscriptions of a deployment in line with its new revision. One that is there goes on where it stands, and stays
-/// paused where it is.
+/// Updates the subscriptions of a deployment to its new revision. An existing one keeps its
+/// position and its pause.
 pub(crate) fn replace(
     commit: &mut WriteTx<'_, '_>,
     deployment: &Deployment,
@@ -116,7 +117,8 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// A subscription gets another pattern: in topics that it had before and still has it goes on where it stands.
+/// Changes the pattern of a subscription. It keeps its positions in topics that both patterns
+/// match.
 fn move_over(commit: &mut WriteTx<'_, '_>, old: &Subscription, topic: &tidemill_core::TopicPattern) -> Result<()> {
     let mut stays = Vec::new();
     for (name, head) in topics::matching(commit, &old.topic)? {
@@ -144,7 +146,7 @@ fn remove(commit: &mut WriteTx<'_, '_>, subscription: &Subscription) -> Result<(
     Ok(())
 }
 
-/// Removes all subscriptions of a deployment; their places are purged with what else it left.
+/// Removes all subscriptions of a deployment. Their positions are purged with its other data.
 pub(crate) fn remove_all(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentName) -> Result<()> {
     for subscription in of(commit, deployment)? {
         commit.delete(SUBSCRIPTIONS, &key(deployment, &subscription.name));
@@ -152,8 +154,8 @@ pub(crate) fn remove_all(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentNa
     Ok(())
 }
 
-/// The place of the first event of a topic that a subscription has not been given; before the oldest that is kept where some were
-/// forgotten before it.
+/// Returns the position of the first event of a topic that a subscription has not received. If that
+/// event was deleted, the position is before the oldest stored event.
 fn position(store: &impl ReadTx, subscription: &Subscription, topic: &Topic, head: &TopicRecord) -> Result<u64> {
     match store.record(CURSORS, &place(subscription, topic))? {
         Some(position) => Ok(position),
@@ -161,7 +163,8 @@ fn position(store: &impl ReadTx, subscription: &Subscription, topic: &Topic, hea
     }
 }
 
-/// How far a subscription has come in a topic that it names; none where there is no such subscription or topic.
+/// Returns the position of a subscription in a topic that it matches; `None` if either does not
+/// exist.
 pub(crate) fn behind(
     store: &impl ReadTx,
     deployment: &DeploymentName,
@@ -175,7 +178,7 @@ pub(crate) fn behind(
     Ok(Some(SubscriptionLag { position, waiting: head.next - position, paused, last_run: subscription.last_run }))
 }
 
-/// How many events wait for a subscription, of all its topics.
+/// Returns how many events wait for a subscription, over all its topics.
 pub(crate) fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u64> {
     let mut waiting = 0;
     for (topic, head) in topics::matching(store, &subscription.topic)? {
@@ -184,7 +187,8 @@ pub(crate) fn lag(store: &impl ReadTx, subscription: &Subscription) -> Result<u6
     Ok(waiting)
 }
 
-/// Makes the runs of some events and moves the subscription behind them; false where something has changed meanwhile.
+/// Creates the runs of some events and advances the subscription past them; `false` if anything has
+/// changed since the caller read it.
 pub(crate) fn deliver(commit: &mut WriteTx<'_, '_>, delivery: &DeliveryCommit) -> Result<bool> {
     let DeliveryCommit { deployment, subscription: name, revision, topic, from, to, runs, last } = delivery;
     let Some(mut subscription) = get(commit, deployment, name)? else { return Ok(false) };
@@ -205,7 +209,7 @@ pub(crate) fn deliver(commit: &mut WriteTx<'_, '_>, delivery: &DeliveryCommit) -
     Ok(true)
 }
 
-/// Makes runs; the last of them.
+/// Requests runs, and returns the last of them.
 pub(crate) fn request(commit: &mut WriteTx<'_, '_>, news: &[NewRun]) -> Result<Option<RunId>> {
     let mut last = None;
     for new in news {
@@ -216,7 +220,7 @@ pub(crate) fn request(commit: &mut WriteTx<'_, '_>, news: &[NewRun]) -> Result<O
     Ok(last)
 }
 
-/// Notes the last run that was made for a subscription.
+/// Records the last run that was created for a subscription.
 pub(crate) fn note_run(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -230,7 +234,7 @@ pub(crate) fn note_run(
     write(commit, &subscription)
 }
 
-/// Moves a subscription behind all that waits for it; says how much that was.
+/// Advances a subscription past all waiting events. Returns their number.
 pub(crate) fn skip(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -254,7 +258,7 @@ pub(crate) fn skip(
     Ok(skipped)
 }
 
-/// Pauses a subscription, or has it go on where it stands.
+/// Pauses a subscription. `None` resumes it at its position.
 pub(crate) fn pause(
     commit: &mut WriteTx<'_, '_>,
     deployment: &DeploymentName,
@@ -293,15 +297,15 @@ fn tell(
     commit.announce(now, &FeedEvent::Subscription { deployment, name, topic, change: change.into(), events, note })
 }
 
-/// Whether a topic has what a policy says may be forgotten.
+/// Returns whether a policy allows to delete any event of a topic, or the topic.
 pub(crate) fn is_over(head: &TopicRecord, policy: &EventPolicy) -> bool {
     let events = head.next - head.first;
     let old = |time: Timestamp| policy.published_before.is_some_and(|before| time < before);
     policy.keep.is_some_and(|keep| events > keep) || if events > 0 { old(head.first_at) } else { old(head.last_at) }
 }
 
-/// Forgets the oldest events of a topic, at most `limit`, and a topic of which none is left. What a subscription was not given is counted as
-/// lost, and told.
+/// Deletes the oldest events of a topic, at most `limit`, and the topic if it is empty and old.
+/// Counts and announces events that a subscription had not received as lost.
 pub(crate) fn expire(
     commit: &mut WriteTx<'_, '_>,
     topic: &Topic,
@@ -354,12 +358,13 @@ pub(crate) fn expire(
     Ok(expired)
 }
 
-/// Deletes a topic, or the oldest part of its events; says whether there is more to delete.
+/// Deletes a topic, or the oldest part of its events if they exceed one commit. The result shows
+/// whether more are left.
 pub(crate) fn delete_topic(commit: &mut WriteTx<'_, '_>, topic: &Topic, now: Timestamp) -> Result<ExpiredEvents> {
     if topics::head(commit, topic)?.is_none() {
         return Err(StoreError::NotFound { kind: "topic", name: topic.to_string() });
     }
-    // Every event and the topic itself are from before the end of time.
+    // All events, and the topic, are older than the end of time.
     let policy = EventPolicy { published_before: Some(Timestamp::from_millis(u64::MAX)), keep: None };
     expire(commit, topic, &policy, PIECE, now)
 }
