@@ -21,7 +21,8 @@ macro_rules! tables {
 
 tables! {
     /// `life/<node>` → the current epoch of the node; `scrub` → the last scrub; `index-scrub` → the
-    /// last scrub of the index alone; `zones` → marks of the time zone rules.
+    /// last scrub of the index alone; `zones` → marks of the time zone rules; `topics` → the number
+    /// of topics; `usage-counted` → empty, if the usage was counted.
     META = new 1, "meta";
     /// digest → component.
     COMPONENTS = new 2, "components";

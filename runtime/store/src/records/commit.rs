@@ -1,4 +1,4 @@
-//! Committing a stretch: what it read, all that it leaves, and what the commit led to in other runs.
+//! The commit of a transaction: its reads, its effects, and its effects on other runs.
 
 use bytes::Bytes;
 use tidemill_core::ids::Owner;
@@ -8,30 +8,30 @@ use tidemill_core::{DeploymentName, RunId, ScheduleName, Timestamp, Topic};
 
 use super::{FailureRecord, LogLine, NewEvent, NewPosting, NewRun, NewSignal, ScanRequest, UndeliveredSignal, Version};
 
-/// Something that a stretch read, and the commit must find unchanged.
+/// A read of a transaction, which the commit must find unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadCheck {
     /// A key of the deployment's state.
     State {
         /// The key.
         key: String,
-        /// What was seen.
+        /// The version that was read.
         version: Version,
     },
     /// A scan of the deployment's state.
     Scan {
-        /// What was asked.
+        /// The request of the scan.
         request: ScanRequest,
-        /// The keys and versions that were seen, in order.
+        /// The keys and versions that were read, in order.
         seen: Vec<(String, Version)>,
-        /// Whether there were more.
+        /// Whether there were more keys.
         more: bool,
     },
     /// An external id of the stream.
     ExternalId {
         /// The id.
         external_id: String,
-        /// What was seen.
+        /// The version that was read.
         version: Version,
     },
 }
@@ -41,72 +41,75 @@ pub enum ReadCheck {
 pub struct StateWrite {
     /// The key.
     pub key: String,
-    /// The new value; none deletes it.
+    /// The new value; `None` deletes the key.
     pub value: Option<Bytes>,
 }
 
-/// How a commit relates to what the store knows of the run.
+/// Whether the store already contains the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitStart {
-    /// The run is not in the store yet: it ran first, and this is its first commit. Its idempotency key is reserved
-    /// here; whoever loses is answered with the winner.
+    /// The run is not in the store yet: it was executed first, and this is its first commit. The
+    /// commit reserves its idempotency key; if another run has the key, the caller receives that
+    /// run.
     Fresh {
         /// The JSON text of its input.
         input: Bytes,
     },
-    /// The run is in the store, running, owned by the committer.
+    /// The run is in the store, in state running, and owned by the committer.
     Continues,
 }
 
-/// All that a stretch leaves, taking hold together or not at all. [`RunCommit::of`] makes one that leaves nothing but the
-/// run's record, so that callers name only what they use.
+/// All effects of a transaction, which take effect together or not at all. [`RunCommit::of`]
+/// creates a commit of only the run's record, so callers set only the fields that they use.
 #[derive(Debug, Clone)]
 pub struct RunCommit {
-    /// Who commits; a stale epoch is refused.
+    /// The owner of the run. A stale epoch is refused.
     pub owner: Owner,
-    /// Whether the run is known already.
+    /// Whether the store already contains the run.
     pub begins: CommitStart,
-    /// The run's record as it is to stand. What the store itself learned of it meanwhile (that its cancellation was asked for) is kept.
+    /// The new record of the run. A cancellation request that only the store knows is kept.
     pub run: Run,
-    /// What was read.
+    /// The reads to check.
     pub reads: Vec<ReadCheck>,
-    /// What is written to the deployment's state; one change a key.
+    /// The writes to the deployment's state; one for each key.
     pub writes: Vec<StateWrite>,
-    /// What is posted to the ledger.
+    /// The postings to the ledger.
     pub postings: Vec<NewPosting>,
     /// Log lines that are not in the store yet.
     pub logs: Vec<LogLine>,
-    /// Failures that are not in the store yet. One of [`FailedPart::Cancellation`](super::FailedPart) puts a run that ends as
-    /// cancelled among those that wait for a person.
+    /// Failures that are not in the store yet. One of
+    /// [`FailedPart::Cancellation`](super::FailedPart) adds a cancelled run to the runs that wait
+    /// for a person.
     pub failures: Vec<FailureRecord>,
-    /// The JSON text of the output, where it succeeded.
+    /// The JSON text of the output, if the run succeeded.
     pub output: Option<Bytes>,
-    /// Where the stream's watermark moves to, where a collection succeeded; it never moves back.
+    /// The new watermark of the stream, if a collection succeeded. The watermark never decreases.
     pub watermark: Option<Timestamp>,
-    /// What changed in the journal.
+    /// The change of the journal.
     pub journal: Option<JournalChange>,
-    /// What an open stretch or step holds, opaque to the store; none removes what was there.
+    /// The replay state, which the store does not interpret; `None` removes the stored one.
     pub head: Option<Bytes>,
-    /// Runs that it starts; `trigger.parent` of each names this run. One that is there already is found again.
+    /// Runs to start; `trigger.parent` of each is this run. A child that already exists is not
+    /// created again.
     pub starts: Vec<NewRun>,
-    /// Signals that it sends.
+    /// Signals to send.
     pub signals: Vec<NewSignal>,
-    /// Events that it publishes, in order.
+    /// Events to publish, in order.
     pub events: Vec<NewEvent>,
-    /// Signals that it took from its inbox, by their places.
+    /// Positions of the signals that the run took from its inbox.
     pub taken: Vec<u64>,
-    /// Runs that it cancels.
+    /// Runs to cancel.
     pub cancels: Vec<RunId>,
-    /// Children whose outcome it has learned for good: a retry of this run leaves them alone.
+    /// Children whose outcome the run has recorded. A retry of this run does not retry them.
     pub observed: Vec<RunId>,
-    /// The run continues as new with this input, in place of its old one.
+    /// The new input, if the run continues as new.
     pub input: Option<Bytes>,
     /// The time of the commit.
     pub now: Timestamp,
 }
 
 impl RunCommit {
-    /// The commit of a run that the store knows, leaving nothing but its record.
+    /// Creates the commit of an existing run with no effect except its record.
     #[must_use]
     pub const fn of(owner: Owner, run: Run, now: Timestamp) -> Self {
         Self {
@@ -134,28 +137,28 @@ impl RunCommit {
     }
 }
 
-/// What a commit led to beside the run that it was about.
+/// The effects of a commit on objects other than its run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommitEffects {
-    /// Deployments that got something to claim; sorted, each once.
+    /// Deployments with new runs to claim; sorted and unique.
     pub ready: Vec<DeploymentName>,
-    /// The earliest time at which something that was delayed here becomes due.
+    /// The earliest time at which a run that this commit delayed becomes due.
     pub delayed: Option<Timestamp>,
-    /// Running runs that are to be told of their cancellation, or ended where `cancel.terminate` says so; the run that was committed among
-    /// them, where its owner does not know yet.
+    /// Running runs that must be notified of their cancellation, or ended if `cancel.terminate`.
+    /// Includes the committed run if its owner does not know of the request.
     pub cancelling: Vec<RunId>,
-    /// Runs that ended or were parked, besides the one that was committed.
+    /// Other runs that ended or were parked.
     pub settled: Vec<Run>,
-    /// Signals that nobody will get.
+    /// Signals that could not be delivered.
     pub undelivered: Vec<UndeliveredSignal>,
-    /// Topics to which something was published, each once.
+    /// Topics with new events, each once.
     pub published: Vec<Topic>,
-    /// Schedules that were paused because of failures in a row, each with the note of its pause.
+    /// Schedules that consecutive failures paused, each with the note of its pause.
     pub paused: Vec<(DeploymentName, ScheduleName, String)>,
 }
 
 impl CommitEffects {
-    /// What several commits led to together.
+    /// Adds the effects of another commit.
     pub fn add(&mut self, other: Self) {
         self.ready.extend(other.ready);
         self.ready.sort_unstable();
@@ -169,30 +172,30 @@ impl CommitEffects {
     }
 }
 
-/// What became of a commit that was not refused by an error.
+/// The result of a commit that did not return an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunCommitResult {
-    /// It took hold.
+    /// The transaction took effect.
     Done(CommitEffects),
-    /// Something that it read has changed: do the stretch again.
+    /// A read has changed. Execute the transaction again.
     Conflict {
-        /// Which of its reads, in words.
+        /// Description of the changed read.
         what: String,
-        /// The read's place in [`RunCommit::reads`]; their number where it is something else, such as an external id that was
-        /// posted or a deployment that is gone.
+        /// Index of the read in [`RunCommit::reads`]. Equal to their number if the conflict is not
+        /// a read, for example an external id that was posted or a deployment that was deleted.
         read: usize,
         /// The key, if it was a key of the deployment's state.
         key: Option<String>,
     },
-    /// The idempotency key was reserved by another run with the same input, meanwhile.
+    /// Another run with the same input has reserved the idempotency key.
     KeyTaken(Box<Run>),
 }
 
-/// What the store has of a run's journal.
+/// The stored journal of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredJournal {
     /// The journal's chunks, in order.
     pub chunks: Vec<Bytes>,
-    /// What an open stretch or step holds.
+    /// The replay state, if there is one.
     pub head: Option<Bytes>,
 }

@@ -7,48 +7,50 @@ use tidemill_core::{ComponentDigest, DeploymentName, Revision, Timestamp};
 
 use super::{ScheduleChange, SubscriptionChange};
 
-/// A deployment as it stood in one revision, and whether it is paused now.
+/// A deployment in one revision, with its current pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its name.
     pub name: DeploymentName,
-    /// Which revision this is.
+    /// The revision.
     pub revision: Revision,
-    /// The component that runs.
+    /// The component to execute.
     pub component: ComponentDigest,
-    /// The manifest, as JSON text that the domain's parser has accepted.
+    /// The manifest as JSON text that the parser of `core` has accepted.
     pub manifest: Arc<str>,
-    /// Set while nothing new is admitted.
+    /// The pause, while the deployment admits nothing.
     pub paused: Option<Pause>,
-    /// When the first revision was made.
+    /// When the first revision was created.
     pub created_at: Timestamp,
-    /// When this revision was made.
+    /// When this revision was created.
     pub updated_at: Timestamp,
 }
 
-/// Why nothing new is admitted or fired.
+/// A pause of a deployment, schedule or subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Since when.
+    /// When the pause started.
     pub since: Timestamp,
-    /// What whoever paused it wrote; at most 1 KiB.
+    /// The note of the pause, at most 1 KiB.
     pub note: String,
 }
 
-/// A change of a deployment: makes a revision, and brings its schedules in line.
+/// A change of a deployment: creates a revision and updates its schedules and subscriptions.
 #[derive(Debug, Clone)]
 pub struct PutDeployment {
     /// The deployment.
     pub name: DeploymentName,
-    /// Refuse unless this is the present revision; `Some(None)` means that there must be none yet.
+    /// The required current revision; `Some(None)` requires that there is none yet, and `None`
+    /// accepts any.
     pub expected: Option<Option<Revision>>,
-    /// The component to run.
+    /// The component to execute.
     pub component: ComponentDigest,
     /// The manifest as JSON text.
     pub manifest: Arc<str>,
-    /// Every schedule of the manifest; those that are not named are removed, with what they count.
+    /// Every schedule of the manifest. All other schedules are removed with their counters.
     pub schedules: Vec<ScheduleChange>,
-    /// Every subscription of the manifest; those that are not named are removed, with where they stood.
+    /// Every subscription of the manifest. All other subscriptions are removed with their
+    /// positions.
     pub subscriptions: Vec<SubscriptionChange>,
     /// The time of the change.
     pub now: Timestamp,

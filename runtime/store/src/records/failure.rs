@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use tidemill_core::{Failure, Timestamp};
 
-/// Failures that are kept of one run: its first 16 and its newest 16.
+/// Maximum number of stored failures of one run: its first 16 and its newest 16.
 pub const FAILURES_OF_RUN: usize = 32;
-/// The longest message of a kept failure, in bytes; what is longer is cut.
+/// Maximum size of the message of a stored failure, in bytes. A longer message is truncated.
 pub const FAILURE_MESSAGE_BYTES: usize = 2 << 10;
-/// The longest details of a kept failure, in bytes; longer ones are left out.
+/// Maximum size of the details of a stored failure, in bytes. Longer details are dropped.
 pub const FAILURE_DETAILS_BYTES: usize = 8 << 10;
-/// The longest step path of a kept failure, in bytes; what is longer is cut.
+/// Maximum size of the step path of a stored failure, in bytes. A longer path is truncated.
 pub const FAILURE_STEP_BYTES: usize = 512;
 
 /// What failed.
@@ -19,12 +19,13 @@ pub enum FailedPart {
     Step {
         /// The step's path: names from the outside in, as the journal shows it.
         path: String,
-        /// The attempt of the step; counts from 1.
+        /// The attempt of the step, from 1.
         attempt: u32,
     },
     /// An attempt of the run.
     Attempt,
-    /// What the run did to end after it was cancelled. Such a run is `cancelled`, and a person has to look at it.
+    /// The work of a run after its cancellation. The run is `cancelled`, and a person must check
+    /// it.
     Cancellation,
 }
 
@@ -33,16 +34,16 @@ pub enum FailedPart {
 pub struct FailureRecord {
     /// When it happened, by the run's clock.
     pub at: Timestamp,
-    /// The run's attempt; counts from 1.
+    /// The attempt of the run, from 1.
     pub attempt: u32,
     /// What failed.
     pub part: FailedPart,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
 }
 
 impl FailureRecord {
-    /// The record within its bounds.
+    /// Truncates the record to its limits.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         cut(&mut self.failure.message, FAILURE_MESSAGE_BYTES);
@@ -60,10 +61,11 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
-/// A failure with its place among those of its run.
+/// A failure with its number among those of its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberedFailure {
-    /// Counts from 1. A gap shows that failures between the first and the newest were dropped.
+    /// The number, from 1. A gap shows that failures between the first and the newest ones were
+    /// dropped.
     pub number: u64,
     /// The failure.
     pub record: FailureRecord,

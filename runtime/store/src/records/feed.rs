@@ -1,24 +1,24 @@
-//! The event feed: what happened, in the order of the commits.
+//! The event feed: the changes of the store, in the order of the commits.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::{Export, TriggerKind};
 use tidemill_core::{DeploymentName, Fuel, Revision, RunId, ScheduleName, SubscriptionName, Timestamp, Topic};
 
-/// One thing that happened.
+/// One entry of the feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedEntry {
-    /// Its place: strictly increasing, with gaps.
+    /// Its position, which strictly increases, with gaps.
     pub position: u64,
     /// When it was committed.
     pub at: Timestamp,
-    /// What it was.
+    /// The event.
     pub event: FeedEvent,
 }
 
 /// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FeedEvent {
-    /// A run came into a state.
+    /// A run entered a state.
     Run {
         /// The run.
         id: RunId,
@@ -30,15 +30,15 @@ pub enum FeedEvent {
         trigger: TriggerKind,
         /// The name of the state.
         state: String,
-        /// The code of its failure, where it failed or was parked.
+        /// The code of its failure, if it has one.
         code: Option<String>,
-        /// Which attempt.
+        /// The attempt.
         attempt: u32,
-        /// Work done so far.
+        /// The fuel used so far.
         fuel: Fuel,
-        /// The most memory held, in bytes.
+        /// The maximum memory used, in bytes.
         peak_memory: u64,
-        /// From being taken up to now, in milliseconds.
+        /// The time from the first claim to the end of the run, or to this event, in milliseconds.
         took_millis: u64,
     },
     /// A deployment changed: `put`, `paused`, `resumed` or `deleted`.
@@ -47,39 +47,39 @@ pub enum FeedEvent {
         name: DeploymentName,
         /// Its revision.
         revision: Revision,
-        /// What was done.
+        /// The change.
         change: String,
     },
-    /// A schedule changed, or firings of it did not go as usual: `paused`, `resumed`, `resynced`, `rescheduled` or `ended`; `skipped`,
-    /// `dropped`, `late` or `missed`.
+    /// A schedule changed (`paused`, `resumed`, `resynced`, `rescheduled`, `ended`), or firings
+    /// were irregular (`skipped`, `dropped`, `late`, `missed`).
     Schedule {
         /// The deployment.
         deployment: DeploymentName,
         /// The schedule.
         name: ScheduleName,
-        /// What was done.
+        /// The change.
         change: String,
-        /// How many firings it concerns.
+        /// The number of firings.
         firings: u64,
-        /// Why, where somebody said so: the note of a pause.
+        /// The note of a pause, or the reason of the change, if there is one.
         note: Option<String>,
     },
-    /// A subscription was `paused` or `resumed`; or events went past it, or come again: `lost`, `skipped` or `replayed`.
+    /// A subscription was `paused` or `resumed`; or events were `lost`, `skipped` or `replayed`.
     Subscription {
         /// The deployment.
         deployment: DeploymentName,
         /// The subscription.
         name: SubscriptionName,
-        /// Of which topic; none where it is of several.
+        /// The topic; `None` if several are concerned.
         topic: Option<Topic>,
-        /// What was done, or what became of them.
+        /// The change.
         change: String,
-        /// How many events.
+        /// The number of events.
         events: u64,
-        /// Why, where somebody said so: the note of a pause.
+        /// The note of a pause, if there is one.
         note: Option<String>,
     },
-    /// A stretch posted to the ledger; one event a stream, currency and commit.
+    /// A transaction posted to the ledger; one event for each stream, currency and commit.
     Posted {
         /// The stream.
         stream: DeploymentName,
@@ -87,9 +87,9 @@ pub enum FeedEvent {
         run: RunId,
         /// The currency.
         currency: String,
-        /// How many entries.
+        /// The number of entries.
         entries: u64,
-        /// What they add to net revenue, in minor units.
+        /// The change of net revenue, in minor units.
         net_revenue: i64,
     },
     /// A value of a deployment's state was changed by hand: `set` or `deleted`.
@@ -98,20 +98,21 @@ pub enum FeedEvent {
         deployment: DeploymentName,
         /// The key.
         key: String,
-        /// What was done.
+        /// The change.
         change: String,
         /// The size of the new value, in bytes; 0 if it was deleted.
         bytes: u64,
-        /// The version that the value had before; 0 if there was none.
+        /// The version of the value before; 0 if there was none.
         before: u64,
-        /// The version that it has now; 0 if it was deleted.
+        /// The new version of the value; 0 if it was deleted.
         after: u64,
     },
-    /// The host's clock was set back, and schedules are silent until it shows again what it showed before.
+    /// The host's clock was set back, and schedules do not fire until it reaches its old time
+    /// again.
     ClockSetBack {
-        /// How far back, in milliseconds.
+        /// The distance, in milliseconds.
         back_millis: u64,
-        /// How many schedules are silent.
+        /// The number of schedules that do not fire.
         schedules: u64,
         /// When the last of them fires again.
         until: Timestamp,

@@ -1,28 +1,28 @@
-//! Firings that did not go as usual, as a schedule's list keeps them.
+//! The entries of a schedule's firing list. Regular firings are not listed.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::{RunId, Timestamp};
 
 use super::added;
 
-/// What became of firings that did not go as usual.
+/// The result of irregular firings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FiringFate {
-    /// They made no run, because of runs that had not ended.
+    /// They created no run, because earlier runs had not ended.
     Skipped,
-    /// They made no run, because there was no room to wait.
+    /// They created no run, because there was no room to wait.
     Dropped,
-    /// They were carried out, later than they should.
+    /// They were executed late.
     Late,
-    /// Their time passed while the host was down, and they were not made up for.
+    /// Their time passed while the host was down, and they were not caught up.
     Missed,
     /// Their time passed while the schedule was paused.
     Paused,
 }
 
 impl FiringFate {
-    /// Its name in the API and the feed.
+    /// Returns its name in the API and on the feed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,26 +35,26 @@ impl FiringFate {
     }
 }
 
-/// Firings of one schedule that met the same fate in one look.
+/// Firings of one schedule with the same result in one tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiringEntry {
-    /// What became of them.
+    /// The result.
     pub fate: FiringFate,
-    /// Why, as a code.
+    /// The reason, as a code.
     pub code: String,
-    /// The nominal time of the first,
+    /// The nominal time of the first firing.
     pub first: Timestamp,
-    /// and of the last of them.
+    /// The nominal time of the last firing.
     pub last: Timestamp,
-    /// How many they are.
+    /// The number of firings.
     pub count: u64,
-    /// When that was seen.
+    /// When the entry was written.
     pub seen: Timestamp,
-    /// The run that was in the way; of late ones, the last run that they made.
+    /// The run that blocked them; for late firings, the last run that they created.
     pub run: Option<RunId>,
-    /// The operation that asked for them, where it was a backfill.
+    /// The operation, if they belong to a backfill.
     pub operation: Option<String>,
-    /// Whether there are more of them between the first and the last than were counted.
+    /// Whether there are more firings between the first and the last than were counted.
     #[serde(default, deserialize_with = "added")]
     pub more: bool,
 }

@@ -1,23 +1,23 @@
-//! The ledger as it is stored: entries with their two legs, totals, and the check that recomputes them.
+//! The stored ledger: entries with two legs each, totals, and the check that recomputes the totals.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::{DeploymentName, RunId, Timestamp};
 
 use super::Version;
 
-/// One side of a posting: an amount that goes to an account, or comes from it where it is negative.
+/// One side of a posting: an amount added to an account, or taken from it if negative.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerLeg {
     /// The account within the stream, such as `revenue` or `receivable`.
     pub account: String,
-    /// In minor units of the entry's currency.
+    /// The amount, in minor units of the entry's currency.
     pub minor_units: i64,
 }
 
-/// An entry as the ledger wrote it; immutable.
+/// A stored entry of the ledger; immutable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
-    /// Its id, made from the run and the position in it; sorts by the time of the run.
+    /// Its id, derived from the run and the position in it; sorts by the time of the run.
     pub id: String,
     /// The stream it belongs to.
     pub stream: DeploymentName,
@@ -25,45 +25,46 @@ pub struct LedgerEntry {
     pub run: RunId,
     /// The provider's own id; unique in the stream.
     pub external_id: String,
-    /// What it was: `sale`, `usage`, ….
+    /// The kind, such as `sale` or `usage`.
     pub kind: String,
-    /// Its size, in minor units of `currency`.
+    /// The amount, in minor units of `currency`.
     pub minor_units: i64,
     /// ISO 4217, or a unit that the operator declared.
     pub currency: String,
-    /// What it adds to net revenue, in minor units.
+    /// The change of net revenue, in minor units.
     pub net_revenue: i64,
-    /// When it happened.
+    /// When the sale or other event occurred.
     pub occurred_at: Timestamp,
     /// When it was committed.
     pub posted_at: Timestamp,
-    /// The customer, where there is one.
+    /// The customer, if there is one.
     pub customer: Option<String>,
-    /// For people.
+    /// A description for people.
     pub description: String,
     /// The text of a JSON value.
     pub metadata: String,
     /// Its two legs, which sum to zero.
     pub legs: Vec<LedgerLeg>,
-    /// A hash of all that the guest said of it: the same external id with another one is an error.
+    /// A hash of everything that the guest reported. The same external id with another fingerprint
+    /// is an error.
     pub fingerprint: [u8; 16],
 }
 
-/// An entry on its way into the ledger, in the commit of a stretch.
+/// A new entry, in the commit of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPosting {
-    /// The entry, whole.
+    /// The complete entry.
     pub entry: LedgerEntry,
 }
 
-/// What is known under an external id.
+/// The record of an external id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExternalId {
-    /// The entry's id; none where the id is free.
+    /// The entry's id; `None` if the external id is free.
     pub posting: Option<String>,
-    /// What the guest said of it.
+    /// The fingerprint of the entry.
     pub fingerprint: [u8; 16],
-    /// For the commit's check.
+    /// The version, for the check of a commit.
     pub version: Version,
 }
 
@@ -80,7 +81,7 @@ pub struct AccountTotal {
     pub minor_units: i128,
 }
 
-/// What a stream earned in one currency.
+/// The net revenue of a stream in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamTotal {
     /// The stream.
@@ -89,17 +90,17 @@ pub struct StreamTotal {
     pub currency: String,
     /// Net revenue in minor units.
     pub net_revenue: i128,
-    /// Entries that it sums.
+    /// The number of entries in the sum.
     pub entries: u64,
 }
 
-/// What recomputing the ledger found.
+/// The result of recomputing the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerCheck {
-    /// Entries read.
+    /// The number of entries read.
     pub entries: u64,
-    /// Totals compared.
+    /// The number of totals compared.
     pub totals: u64,
-    /// Every difference, in words; empty is good. At most 100.
+    /// A description of each difference, at most 100; empty if the ledger is consistent.
     pub problems: Vec<String>,
 }

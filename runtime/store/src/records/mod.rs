@@ -1,4 +1,5 @@
-//! What passes between the store and its callers, a file a noun.
+//! The types that the store exchanges with its callers, one file for each noun. Does not contain
+//! the stored layout.
 
 mod commit;
 mod deployment;
@@ -55,8 +56,8 @@ pub use topic::{
 };
 pub use usage::Usage;
 
-/// Reads a field that a later release added at the end of a record: bytes that end before it mean the default. Only the last fields
-/// of what lies alone in its record can be read so.
+/// Reads a field that a later release added at the end of a record; bytes that end before it mean
+/// the default. Only the last fields of a value that is alone in its record can be read this way.
 fn added<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(de: D) -> Result<T, D::Error> {
     Ok(T::deserialize(de).unwrap_or_default())
 }

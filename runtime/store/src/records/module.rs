@@ -1,46 +1,47 @@
-//! Components and the modules that name them. The bytes lie in files beside the store, named by their digest.
+//! Components, and the modules that refer to them. The bytes are files outside the store, named by
+//! their digest.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::run::Export;
 use tidemill_core::{ComponentDigest, ModuleName, Timestamp};
 
-/// What is known of an uploaded component.
+/// The metadata of an uploaded component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// The sha256 of its bytes.
+    /// The SHA-256 digest of its bytes.
     pub digest: ComponentDigest,
-    /// Length of its bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// Which of the four worlds it implements.
+    /// The exports: which of the four worlds it implements.
     pub exports: Vec<Export>,
-    /// The interfaces that it imports, with versions, as it names them.
+    /// The imported interfaces with versions, as written in the component.
     pub imports: Vec<String>,
-    /// What its author should know.
+    /// Warnings for the author.
     pub warnings: Vec<String>,
-    /// When it came.
+    /// When it was uploaded.
     pub uploaded_at: Timestamp,
-    /// What it says of its workflow's JSON, as JSON of up to 64 KiB.
+    /// Its description of the workflow's JSON input and output, as JSON of at most 64 KiB.
     pub schemas: Option<String>,
 }
 
-/// A name for a component; it never changes its meaning.
+/// A version of a module. It always refers to the same component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleVersion {
     /// The module.
     pub module: ModuleName,
-    /// The version, a semantic version of at most 64 bytes.
+    /// The semantic version, at most 64 bytes.
     pub version: String,
-    /// What it names.
+    /// The component.
     pub digest: ComponentDigest,
-    /// When it was named.
+    /// When the version was created.
     pub created_at: Timestamp,
 }
 
-/// What putting a version did.
+/// The result of adding a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutVersion {
-    /// It is new.
+    /// The version is new.
     Created,
-    /// It was there, with the same bytes.
+    /// The version exists with the same bytes.
     Same,
 }

@@ -1,4 +1,4 @@
-//! Operations: one action on many things, which goes on in the background and survives a restart.
+//! Operations: background actions on many objects, which survive a restart. Does not execute them.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::schedule::Overlap;
@@ -6,109 +6,111 @@ use tidemill_core::{DeploymentName, ScheduleName, SubscriptionName, Timestamp};
 
 use super::RunFilter;
 
-/// What is done to each run.
+/// The action on each run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Tried again.
+    /// Retry.
     Retry,
-    /// Told to end.
+    /// Cancel; the guest is notified.
     Cancel,
-    /// Ended at once.
+    /// End at once, without notifying the guest.
     Terminate,
 }
 
-/// Where an operation stands.
+/// The state of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OperationState {
-    /// It has runs before it.
+    /// Objects are left.
     Running,
-    /// It is through.
+    /// All objects are processed.
     Done,
-    /// It was cancelled before it was through.
+    /// The operation was cancelled before it was done.
     Cancelled,
 }
 
-/// What an operation does, and to what.
+/// The action of an operation, and its objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Acts on runs.
     Runs {
-        /// What is done,
+        /// The action.
         action: Action,
-        /// and to which.
+        /// The runs.
         filter: RunFilter,
     },
-    /// Pauses schedules, or lets them go on.
+    /// Pauses or resumes schedules.
     Schedules {
-        /// Why they are paused; none lets them go on.
+        /// The note of the pause; `None` resumes.
         pause: Option<String>,
-        /// Of this deployment alone.
+        /// Only schedules of this deployment; `None` means any.
         deployment: Option<DeploymentName>,
-        /// Of deployments with all these labels.
+        /// Only schedules of deployments with all these labels.
         labels: Vec<(String, String)>,
     },
-    /// Makes the runs of a schedule's nominal times in the past.
+    /// Creates the runs of a schedule's past nominal times.
     Backfill {
-        /// The schedule's deployment,
+        /// The deployment of the schedule.
         deployment: DeploymentName,
-        /// and its name.
+        /// The schedule.
         schedule: ScheduleName,
-        /// The first instant of the range,
+        /// The first instant of the range.
         start: Timestamp,
-        /// and the first after it.
+        /// The first instant after the range.
         end: Timestamp,
-        /// What each does while runs of the schedule have not ended.
+        /// What each firing does while runs of the schedule have not ended.
         overlap: Overlap,
     },
-    /// Makes a run again for each event that a subscription was given.
+    /// Delivers past events of a subscription again.
     Replay {
-        /// The subscription's deployment,
+        /// The deployment of the subscription.
         deployment: DeploymentName,
-        /// and its name.
+        /// The subscription.
         subscription: SubscriptionName,
-        /// Events published at or after this,
+        /// Only events published at or after this time.
         since: Timestamp,
-        /// and before this; up to now where it is none.
+        /// Only events published before this time; `None` means up to now.
         until: Option<Timestamp>,
     },
-    /// Sets the next times of schedules that wait for a time which the clock showed before it was set back.
+    /// Recomputes the next times of schedules that wait for a time which the clock showed before it
+    /// was set back.
     Resync {
-        /// Of this deployment alone.
+        /// Only schedules of this deployment; `None` means any.
         deployment: Option<DeploymentName>,
-        /// Of deployments with all these labels.
+        /// Only schedules of deployments with all these labels.
         labels: Vec<(String, String)>,
     },
 }
 
-/// One action on many things.
+/// One background action on many objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Its id, of 1 to 63 bytes; sorts by age where its maker wants lists to.
+    /// Its id, 1 to 63 bytes. Lists sort by it.
     pub id: String,
-    /// What is done, and to what.
+    /// The action, and its objects.
     pub task: Task,
-    /// How many things it will find, where that is known before.
+    /// The number of objects, if it is known in advance.
     pub total: Option<u64>,
-    /// Things that were found so far.
+    /// The number of objects found so far.
     pub matched: u64,
-    /// Those to which it was done.
+    /// The number of objects on which the action succeeded.
     pub done: u64,
-    /// Those to which it was not, because they were in no state for it, or the overlap policy left them out.
+    /// The number of objects on which it did not succeed, because their state did not allow it or
+    /// the overlap policy excluded them.
     pub failed: u64,
-    /// Where it goes on.
+    /// Where to continue.
     pub cursor: Option<Vec<u8>>,
-    /// Where it stands.
+    /// The state.
     pub state: OperationState,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// When it was through, or was cancelled.
+    /// When it was done or cancelled.
     pub ended_at: Option<Timestamp>,
 }
 
 impl Operation {
-    /// One that is asked for `now`, with nothing done yet.
+    /// Creates an operation that is requested `now` and has not started.
     #[must_use]
     pub fn new(id: impl Into<String>, task: Task, now: Timestamp) -> Self {
         Self {

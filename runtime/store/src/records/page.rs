@@ -1,28 +1,29 @@
-//! Lists are read a page at a time; a cursor is the place to go on from.
+//! Pages of lists. A cursor is the position where the next page starts.
 
-/// Which part of a list.
+/// Selects a page of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Where the page before ended; opaque bytes that the store gave out.
+    /// Where the previous page ended, as opaque bytes that the store returned; `None` for the first
+    /// page.
     pub cursor: Option<Vec<u8>>,
-    /// At most so many items; the store may give fewer, and does where items are large.
+    /// Maximum number of items. The store may return fewer, for example if items are large.
     pub limit: usize,
 }
 
 impl PageRequest {
-    /// The first page, of at most `limit` items.
+    /// Requests the first page, with at most `limit` items.
     #[must_use]
     pub const fn first(limit: usize) -> Self {
         Self { cursor: None, limit }
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Where the next page begins; none where this is the last.
+    /// Where the next page starts; `None` if this is the last page.
     pub next: Option<Vec<u8>>,
 }
 

@@ -1,24 +1,24 @@
-//! What is forgotten by policy.
+//! Retention: what a policy deletes, and the result.
 
 use tidemill_core::{ComponentDigest, Timestamp};
 
-/// What may be forgotten.
+/// Selects the data to delete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Runs that ended before, with all that lies beside them, and operations. A child stays while the run that started it has not ended;
-    /// ledger entries stay for ever.
+    /// Runs that ended before this time, with all their rows, and operations. A child stays while
+    /// its parent has not ended. Ledger entries are never deleted.
     pub ended_before: Option<Timestamp>,
-    /// Components that were uploaded before, and that no revision of a deployment and no run names.
+    /// Components that were uploaded before this time and that no revision and no run refers to.
     pub uploaded_before: Option<Timestamp>,
 }
 
-/// What was forgotten.
+/// The result of applying a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetentionResult {
-    /// How many runs.
+    /// The number of deleted runs.
     pub runs: usize,
-    /// Which components: their bytes lie beside the store and may be removed.
+    /// The deleted components. Their bytes are files outside the store and may be removed.
     pub components: Vec<ComponentDigest>,
-    /// Whether there may be more to forget now.
+    /// Whether there may be more to delete now.
     pub more: bool,
 }

@@ -1,4 +1,4 @@
-//! Requesting, claiming, retrying and finding runs. What a stretch leaves is in `stretch`.
+//! Requests, claims, retries and lists of runs. The commit of a transaction is in `commit`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,62 +7,64 @@ use tidemill_core::lane::Lane;
 use tidemill_core::run::{Export, Run, RunState, Seed, Trigger};
 use tidemill_core::{ComponentDigest, DeploymentName, Fuel, Revision, RunId, Timestamp};
 
-/// A run that is asked for.
+/// A request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRun {
-    /// Its id, made by the caller.
+    /// The id of the run, created by the caller.
     pub id: RunId,
-    /// What runs.
+    /// The deployment.
     pub deployment: DeploymentName,
-    /// In which revision,
+    /// The revision of the deployment.
     pub revision: Revision,
-    /// with which component.
+    /// The component of that revision.
     pub component: ComponentDigest,
-    /// Which export.
+    /// The export to execute.
     pub export: Export,
-    /// What asked for it.
+    /// What started the run.
     pub trigger: Trigger,
-    /// The JSON text of its input.
+    /// The JSON text of the input.
     pub input: Bytes,
     /// The caller's idempotency key.
     pub key: Option<String>,
-    /// Names and values to find it by.
+    /// Labels (name and value) to filter by.
     pub labels: Vec<(String, String)>,
-    /// 1 (last) to 9 (first).
+    /// The priority, from 1 (lowest) to 9 (highest).
     pub priority: u8,
-    /// When it was asked for.
+    /// The time of the request.
     pub now: Timestamp,
-    /// Not to be admitted earlier than this.
+    /// The earliest time of its admission.
     pub not_before: Timestamp,
-    /// Thirty-two fresh random bytes.
+    /// Thirty-two new random bytes.
     pub seed: Seed,
-    /// Goes on when the run that started it (`trigger.parent`) ends; otherwise it is cancelled with it.
+    /// Whether the run continues after its parent (`trigger.parent`) ends. Otherwise it is
+    /// cancelled with its parent.
     pub detached: bool,
-    /// The lanes that it is to go in, each named once, at most [`tidemill_core::lane::LANES_OF_RUN`].
+    /// The lanes that the run enters, each named once, at most
+    /// [`tidemill_core::lane::LANES_OF_RUN`].
     pub lanes: Vec<Lane>,
-    /// What its deployment has to say to the request.
+    /// The admission terms of its deployment.
     pub terms: AdmissionTerms,
 }
 
-/// What a deployment has to say to a request for a run of it.
+/// The terms under which a deployment admits a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmissionTerms {
-    /// How long the idempotency key is kept beyond the end of the run, in milliseconds.
+    /// How long the idempotency key stays reserved after the end of the run, in milliseconds.
     pub key_millis: u64,
-    /// A run that would be one more than so many that are queued is refused.
+    /// Maximum number of queued runs. A request beyond it is refused.
     pub queue_max: u64,
-    /// The request may become one with others.
+    /// How the request can join another one; `None` if the deployment does not debounce.
     pub debounce: Option<DebounceTerms>,
 }
 
-/// How a request becomes one with others.
+/// How requests with the same key are debounced into one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebounceTerms {
-    /// With those of the deployment that have the same text here.
+    /// The debounce key. Requests of the deployment with the same key join.
     pub key: String,
-    /// So long after the newest the run begins, in milliseconds,
+    /// Delay between the newest request and the start of the run, in milliseconds.
     pub wait_millis: u64,
-    /// and so long after the first at the latest.
+    /// Maximum delay between the first request and the start of the run, in milliseconds.
     pub max_wait_millis: u64,
 }
 
@@ -73,7 +75,7 @@ impl Default for AdmissionTerms {
 }
 
 impl NewRun {
-    /// The run's record as it is first queued.
+    /// Creates the record of the queued run.
     #[must_use]
     pub fn to_run(&self) -> Run {
         let mut lanes = self.lanes.clone();
@@ -110,97 +112,103 @@ impl NewRun {
     }
 }
 
-/// A lane as it stands.
+/// The current view of a lane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LaneView {
-    /// Runs at a time, as whoever asked last said; 0 where nobody is in it.
+    /// Maximum number of runs at a time, as the latest request declared it; 0 if the lane is
+    /// unused.
     pub capacity: u32,
-    /// How many are in it,
+    /// The number of runs in the lane.
     pub held: u32,
-    /// and how many wait for it.
+    /// The number of runs that wait for the lane.
     pub waiting: u32,
-    /// The first of those that are in it, by their ids.
+    /// The first runs in the lane, by their ids.
     pub in_it: Vec<RunId>,
-    /// The first of those that wait, in the order in which they enter.
+    /// The first waiting runs, in the order in which they enter.
     pub next: Vec<RunId>,
 }
 
-/// What a request for a run led to.
+/// The result of a request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunRequestResult {
-    /// It is new.
+    /// The run is new.
     Created(Run),
-    /// The idempotency key had made it before, with the same input.
+    /// The idempotency key belongs to this run, which has the same input.
     Existing(Run),
-    /// Another request had made it, which waits for newer ones: it has this one's input now.
+    /// The request joined this debounced run, which has the new input now.
     Joined(Run),
 }
 
-/// What was taken up.
+/// The result of an admission.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdmissionResult {
-    /// The runs, in the order in which they are to begin.
+    /// The claimed runs, in the order in which they start.
     pub claimed: Vec<ClaimedRun>,
-    /// When the next may begin, where the rate alone holds some back.
+    /// When the next run may start, if only the rate delays some.
     pub next: Option<Timestamp>,
 }
 
-/// Where a run stands among others, all as of one moment.
+/// The queue position of a run, as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePosition {
     /// The run.
     pub run: Run,
-    /// What it is listed under.
+    /// The list that the run is on.
     pub listed: QueueKind,
-    /// Each of its lanes, whether it is in it, and the lane as it stands.
+    /// Each of its lanes, whether the run is in it, and the current view of the lane.
     pub lanes: Vec<(Lane, bool, LaneView)>,
-    /// Whether it takes newer requests in while it is queued; see [`DebounceTerms`].
+    /// Whether newer requests can join it while it is queued; see [`DebounceTerms`].
     pub gathers: bool,
-    /// Where it waits its turn among the runs of its schedule, the first of those that were started.
+    /// If it waits for its turn: the first started runs of its schedule.
     pub turn_after: Vec<RunId>,
-    /// Runs of its deployment that are queued.
+    /// The number of queued runs of its deployment.
     pub queued: u64,
-    /// Runs of its deployment that have begun in the time that its rate looks at, as far as they were counted, with the oldest.
+    /// The number of recorded starts that the deployment's rate may count, and the time of the
+    /// oldest.
     pub starts: (u32, Option<Timestamp>),
 }
 
-/// What a run is listed under.
+/// The list that a run is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueKind {
-    /// Nothing: it runs, it has ended, or it waits for what has no time.
+    /// No list: the run is running, parked or ended, or waits for a condition without a deadline.
     Nowhere,
-    /// What comes due then.
+    /// The delayed runs; it becomes due at this time.
     Delayed(Timestamp),
-    /// Those who wait for the lane at this place of its lanes; so many enter before it, counted up to a bound.
+    /// The runs that wait for a lane: the index of the lane in the run's lanes, and how many runs
+    /// enter before it, counted up to a maximum.
     Lane(usize, usize),
-    /// Those who wait their turn among the runs of their schedule; so many come before it, counted up to a bound.
+    /// The runs that wait for their turn in their schedule: how many come before it, counted up to
+    /// a maximum.
     Turn(usize),
-    /// Those who can be claimed; so many come before it, counted up to a bound.
+    /// The runs that can be claimed: how many come before it, counted up to a maximum.
     Ready(usize),
 }
 
-/// A run that a node took up, with what it needs to execute it.
+/// A run that a node has claimed, with what it needs to execute it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedRun {
-    /// The run, in state running. Of one that was suspended, `waiting_for` is what it waited for, which its record no longer says.
+    /// The run in state running. If it was suspended, `waiting_for` is what it waited for, which
+    /// its stored record no longer contains.
     pub run: Run,
     /// The JSON text of its input.
     pub input: Bytes,
 }
 
-/// Which runs of dead lives are taken over, by the number of takeovers that each would then have.
+/// Selects the runs of dead epochs to recover, by the number of takeovers that each would then
+/// have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecoveryFilter {
-    /// All of them.
+    /// All runs.
     All,
-    /// Those with another number. The others stay as they are, and no takeover of them is counted.
+    /// Runs with another number. The others do not change, and their takeovers are not counted.
     Except(u32),
-    /// Those with this number.
+    /// Runs with this number.
     Only(u32),
 }
 
 impl RecoveryFilter {
-    /// Whether a run that would have so many takeovers is taken over.
+    /// Returns whether a run that would have `takeovers` takeovers is selected.
     #[must_use]
     pub const fn fits(self, takeovers: u32) -> bool {
         match self {
@@ -211,91 +219,92 @@ impl RecoveryFilter {
     }
 }
 
-/// How a run that is parked or failed is tried again.
+/// How a parked or failed run is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryChange {
-    /// On this component, as of this revision; none where it stays on its own.
+    /// The revision and component to use; `None` keeps the run's own.
     pub component: Option<(Revision, ComponentDigest)>,
-    /// With an empty journal, instead of from where it stopped.
+    /// Whether to start with an empty journal instead of resuming where the run stopped.
     pub from_start: bool,
     /// The time of the retry.
     pub now: Timestamp,
 }
 
-/// How severe a log line is; the levels of the WIT.
+/// The severity of a log line; the levels of the WIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// For following every detail.
+    /// Every detail.
     Trace,
-    /// For finding faults.
+    /// Information for debugging.
     Debug,
-    /// For knowing what happens.
+    /// Normal events.
     Info,
-    /// Something to look at.
+    /// An event that deserves attention.
     Warn,
-    /// Something went wrong.
+    /// A failure.
     Error,
 }
 
 /// One line of a run's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Its place in the run's log, from 0.
+    /// Its position in the run's log, from 0.
     pub seq: u64,
     /// When it was written, by the run's clock.
     pub at: Timestamp,
-    /// Which attempt wrote it.
+    /// The attempt that wrote it.
     pub attempt: u32,
-    /// How severe.
+    /// The severity.
     pub level: LogLevel,
     /// The text.
     pub message: String,
-    /// Names and values.
+    /// Fields (name and value).
     pub fields: Vec<(String, String)>,
 }
 
 impl LogLine {
-    /// Its text and fields, in bytes.
+    /// Returns the size of text and fields, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.message.len() + self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 }
 
-/// A part of a run's log.
+/// A page of a run's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogPage {
     /// The lines, in order.
     pub lines: Vec<LogLine>,
-    /// The place at which the next page begins; none if this is the last for now.
+    /// The position where the next page starts; `None` if no more lines are stored.
     pub next: Option<u64>,
 }
 
-/// How many runs there are of each kind, in the whole store.
+/// The numbers of runs in the whole store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunCounts {
     /// Runs that have not ended.
     pub unended: u64,
-    /// Runs that are recorded as running, under any epoch.
+    /// Runs in state running, under any epoch.
     pub running: u64,
-    /// Runs that are parked.
+    /// Runs that wait for a person: parked ones, and cancelled ones that could not undo their work.
     pub parked: u64,
 }
 
-/// Which runs to list.
+/// Selects the runs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFilter {
-    /// Of this deployment.
+    /// Only runs of this deployment.
     pub deployment: Option<DeploymentName>,
-    /// In one of these states, by name; empty means any.
+    /// Only runs in one of these states, by name; empty means any.
     pub states: Vec<String>,
-    /// With all these labels.
+    /// Only runs with all these labels.
     pub labels: Vec<(String, String)>,
-    /// Made at or after.
+    /// Only runs created at or after this time.
     pub since: Option<Timestamp>,
-    /// Made before.
+    /// Only runs created before this time.
     pub until: Option<Timestamp>,
-    /// Failed or parked with one of these codes, or cancelled with one beside it; empty means any, and none where none failed.
+    /// Only runs with one of these failure codes: failed, parked, or cancelled without being able
+    /// to undo their work; empty means any.
     pub codes: Vec<String>,
 }

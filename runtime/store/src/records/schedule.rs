@@ -1,4 +1,5 @@
-//! Schedules: their next time, what they counted, and what firing one writes. Single firings that did not go as usual are in `firing`.
+//! Schedules: their next time, their counters, and the commit of a firing. Irregular firings are in
+//! `firing`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tidemill_core::{DeploymentName, Revision, RunId, ScheduleName, Timestamp};
 
 use super::{CommitEffects, NewRun, Operation, Pause, added};
 
-/// Where a schedule stands. What it counted stays over every revision.
+/// The current state of a schedule. Counters continue over revisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The deployment it belongs to.
@@ -18,101 +19,106 @@ pub struct Schedule {
     pub name: ScheduleName,
     /// The revision whose manifest it follows.
     pub revision: Revision,
-    /// A fingerprint of its spec: where it stays the same over a revision, `next` stays too.
+    /// A fingerprint of its spec. If a revision does not change it, `next` does not change either.
     pub spec: u64,
-    /// The next nominal time; none when it will not fire again.
+    /// The next nominal time; `None` if the schedule will not fire again.
     pub next: Option<Timestamp>,
-    /// Set while it does not fire.
+    /// The pause, while the schedule is paused.
     pub paused: Option<Pause>,
     /// The nominal time of the last firing.
     pub last: Option<Timestamp>,
-    /// The run that it started last.
+    /// The run that its last firing created.
     pub last_run: Option<RunId>,
-    /// Firings that made a run.
+    /// The number of firings that created a run.
     pub fired: u64,
-    /// Firings that made none, because of runs that had not ended.
+    /// The number of firings that created no run because earlier runs had not ended.
     pub skipped: u64,
-    /// Firings that made none, because there was no room to wait.
+    /// The number of firings that created no run because there was no room to wait.
     pub dropped: u64,
-    /// Firings that made a run, but later than they should; they are among those that fired.
+    /// The number of firings that created a run late; included in `fired`.
     pub late: u64,
-    /// Firings whose time passed while the host was down, and that were not made up for.
+    /// The number of firings that were due while the host was down, and were not caught up.
     pub missed: u64,
-    /// Runs that were asked for by hand; they are not among those that fired.
+    /// The number of runs requested by hand; not included in `fired`.
     pub by_hand: u64,
-    /// How often it may fire, as its manifest says;
+    /// Maximum number of firings, from the manifest.
     pub limit: Option<u64>,
-    /// and how often it still may.
+    /// The number of firings left.
     pub left: Option<u64>,
-    /// After so many failures in a row it is paused.
+    /// The number of consecutive failures that pauses the schedule.
     pub pause_after_failures: Option<u32>,
-    /// Runs in a row that failed or were parked, up to the last that ended.
+    /// The current number of consecutive runs that failed or were parked.
     pub failures: u32,
-    /// The last of those: the same again, tried by hand, counts once.
+    /// The last such run. If a manual retry of it fails, that is not counted again.
     pub last_failed: Option<RunId>,
-    /// Runs that wait for others of the schedule to end.
+    /// The number of runs that wait for other runs of the schedule to end.
     pub waiting: u64,
-    /// Entries in its list of firings.
+    /// The number of entries in its firing list.
     pub listed: u32,
-    /// When the firing of `next` is carried out, its jitter included; at `next` if there is none.
+    /// When the firing of `next` is executed, including its jitter; equal to `next` without jitter.
     #[serde(default, deserialize_with = "added")]
     pub due: Option<Timestamp>,
-    /// Every nominal time up to and with this one was dealt with: it fired, was skipped, dropped, missed or passed in a pause. No
-    /// later change sets `next` to one of them, but for [`ScheduleReplan::through`].
+    /// Every nominal time up to and including this one was dealt with: it fired, was skipped,
+    /// dropped or missed, or passed in a pause. Only [`ScheduleReplan::through`] can set `next` to
+    /// one of them again.
     #[serde(default, deserialize_with = "added")]
     pub through: Option<Timestamp>,
-    /// Where the search for `next` began when it was last set without a firing: by a revision, by resuming, by a resync.
+    /// Where the search for `next` started when it was last set without a firing: by a revision, by
+    /// resuming, or by a resync.
     #[serde(default, deserialize_with = "added")]
     pub since: Option<Timestamp>,
 }
 
 impl Schedule {
-    /// The last nominal time that was dealt with. A record of an older release knows only the last that made a run.
+    /// Returns the last nominal time that was dealt with. A record of an older release contains
+    /// only the last one that created a run.
     #[must_use]
     pub fn dealt_with(&self) -> Option<Timestamp> {
         self.through.or(self.last)
     }
 
-    /// The next nominal time, and when its firing is carried out.
+    /// Returns the next nominal time, and when its firing is executed.
     #[must_use]
     pub fn upcoming(&self) -> Option<NextFiring> {
         self.next.map(|at| NextFiring { at, due: self.due.unwrap_or(at) })
     }
 
-    /// The nominal time up to which none fires at `now`, because all of them were dealt with before the clock was set back.
+    /// Returns the nominal time until which the schedule does not fire at `now`, because the clock
+    /// was set back and all times up to it were already dealt with.
     #[must_use]
     pub fn silent_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.dealt_with().filter(|through| *through > now && self.next.is_some())
     }
 }
 
-/// A nominal time to come, and when its firing is carried out.
+/// A future nominal time, and when its firing is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextFiring {
     /// The nominal time.
     pub at: Timestamp,
-    /// The time at which it is carried out, no earlier.
+    /// When the firing is executed, at the earliest.
     pub due: Timestamp,
 }
 
 impl From<Timestamp> for NextFiring {
-    /// Without jitter.
+    /// Creates a firing without jitter.
     fn from(at: Timestamp) -> Self {
         Self { at, due: at }
     }
 }
 
-/// Computes the first firing strictly after a time. A commit calls it if what its caller computed was dealt with before the commit.
+/// Computes the first firing strictly after a time. A commit calls it if the caller's result was
+/// dealt with before the commit.
 #[derive(Clone)]
 pub struct FiringTimes(Arc<dyn Fn(Timestamp) -> Option<NextFiring> + Send + Sync>);
 
 impl FiringTimes {
-    /// The times that `next_after` computes.
+    /// Creates the times that `next_after` computes.
     pub fn new(next_after: impl Fn(Timestamp) -> Option<NextFiring> + Send + Sync + 'static) -> Self {
         Self(Arc::new(next_after))
     }
 
-    /// The first one strictly after `after`.
+    /// Returns the first firing strictly after `after`.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<NextFiring> {
         (self.0)(after)
@@ -125,7 +131,7 @@ impl fmt::Debug for FiringTimes {
     }
 }
 
-/// A schedule as a new revision has it.
+/// The settings of a schedule in a new revision.
 #[derive(Debug, Clone)]
 pub struct ScheduleChange {
     /// Its name.
@@ -134,17 +140,18 @@ pub struct ScheduleChange {
     pub spec: u64,
     /// Its first firing after the time of the change, if the spec is new or has changed.
     pub next: Option<NextFiring>,
-    /// Computes a later one, if that was dealt with before the commit.
+    /// Computes a later firing if `next` was dealt with before the commit.
     pub times: FiringTimes,
-    /// How often it may fire. Where that differs from before, it is counted anew.
+    /// Maximum number of firings. If it changes, counting starts again.
     pub limit: Option<u64>,
-    /// After so many failures in a row it is paused. They are counted anew with every revision.
+    /// The number of consecutive failures that pauses the schedule. Each revision resets the count.
     pub pause_after_failures: Option<u32>,
-    /// Nominal times of the old spec that had passed and were not looked at; they are missed where the first of them is still the next.
+    /// Nominal times of the old spec that have passed without being executed. They count as missed
+    /// if the first of them is still the next time.
     pub missed: Option<NominalRange>,
 }
 
-/// A schedule whose time has come.
+/// A schedule that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueSchedule {
     /// The deployment.
@@ -153,125 +160,129 @@ pub struct DueSchedule {
     pub name: ScheduleName,
     /// The nominal time.
     pub at: Timestamp,
-    /// When its firing is carried out.
+    /// When its firing is executed.
     pub due: Timestamp,
 }
 
-/// What one look at a schedule whose time has come leads to; all of it takes hold, or nothing.
+/// The result of one tick of a due schedule. All of it takes effect, or nothing.
 #[derive(Debug, Clone)]
 pub struct FiringCommit {
-    /// The schedule,
+    /// The deployment.
     pub deployment: DeploymentName,
-    /// by name.
+    /// The schedule.
     pub name: ScheduleName,
-    /// The revision whose schedule the caller computed with; if there is another, nothing happens and the answer is none.
+    /// The revision that the caller computed with. If the deployment has another one, the commit
+    /// has no effect and returns `None`.
     pub revision: Revision,
-    /// The nominal time that the caller saw; where it has moved on, nothing happens and the answer is none.
+    /// The nominal time that the caller read. If the schedule has another one, the commit has no
+    /// effect and returns `None`.
     pub at: Timestamp,
-    /// The last nominal time that this look deals with; one before `at` if it is too early for `at`.
+    /// The last nominal time that this tick deals with; earlier than `at` if `at` is not due yet.
     pub through: Timestamp,
     /// The next nominal time.
     pub next: Option<NextFiring>,
-    /// The firings to carry out, by nominal time: one after the other, as if each had come alone.
+    /// The firings to execute, by nominal time: one after the other, as if each were alone.
     pub firings: Vec<NewFiring>,
-    /// What each does while runs of the schedule have not ended and are not parked.
+    /// What each firing does while runs of the schedule have not ended and are not parked.
     pub overlap: Overlap,
-    /// So many of the deployment's runs may be queued, under [`Overlap::QueueAll`].
+    /// Maximum number of queued runs of the deployment, under [`Overlap::QueueAll`].
     pub queue: u64,
-    /// What was missed, all of it before the firings.
+    /// The missed nominal times, all of them before the firings.
     pub missed: Option<NominalRange>,
 }
 
-/// Resumes a schedule.
+/// The input of resuming a schedule.
 #[derive(Debug, Clone)]
 pub struct ScheduleResume {
     /// Its first firing after the time of the change.
     pub next: Option<NextFiring>,
-    /// Computes a later one, if that was dealt with before the commit.
+    /// Computes a later firing if `next` was dealt with before the commit.
     pub times: FiringTimes,
-    /// The nominal times that passed while it was paused.
+    /// The nominal times that passed during the pause.
     pub passed: Option<NominalRange>,
 }
 
-/// Sets the next time of a schedule anew: zone data has changed, or the operator wants it to follow a clock that was set back.
+/// A new next time of a schedule, because zone data has changed or the operator wants it to follow
+/// a clock that was set back.
 #[derive(Debug, Clone)]
 pub struct ScheduleReplan {
     /// The deployment.
     pub deployment: DeploymentName,
     /// The schedule.
     pub name: ScheduleName,
-    /// The revision whose schedule the caller computed with.
+    /// The revision that the caller computed with.
     pub revision: Revision,
-    /// The next nominal time that the caller saw.
+    /// The next nominal time that the caller read.
     pub seen: Option<Timestamp>,
-    /// The next one from now on.
+    /// The new next firing.
     pub next: Option<NextFiring>,
-    /// The last nominal time that counts as dealt with from now on; none leaves that as it is.
+    /// The new last nominal time that counts as dealt with; `None` keeps the old one.
     pub through: Option<Timestamp>,
-    /// What the feed calls the change.
+    /// The name of the change on the feed.
     pub change: &'static str,
-    /// Why.
+    /// The reason.
     pub note: String,
 }
 
-/// One firing that is carried out.
+/// One firing to execute.
 #[derive(Debug, Clone)]
 pub struct NewFiring {
-    /// The run that it makes, where its turn comes; `trigger.at` is the nominal time. Runs of one look are made in the order of their
-    /// ids.
+    /// The run that it creates, if the overlap policy allows; `trigger.at` is the nominal time. The
+    /// runs of one tick are created in the order of their ids.
     pub run: NewRun,
-    /// Whether it is late.
+    /// Whether the firing is late.
     pub late: bool,
 }
 
-/// Several nominal times in a row.
+/// Consecutive nominal times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NominalRange {
-    /// The first,
+    /// The first time.
     pub first: Timestamp,
-    /// the last,
+    /// The last time.
     pub last: Timestamp,
-    /// and how many they are.
+    /// The number of counted times.
     pub count: u64,
-    /// Whether there are more in between than were counted.
+    /// Whether the range contains more times than were counted.
     pub more: bool,
 }
 
-/// What came of a look.
+/// The result of committing one tick.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FiringCommitResult {
-    /// The nominal times of the firings that made a run.
+    /// The nominal times of the firings that created a run.
     pub fired: Vec<Timestamp>,
-    /// How many were skipped,
+    /// The number of skipped firings.
     pub skipped: u64,
-    /// dropped,
+    /// The number of dropped firings.
     pub dropped: u64,
-    /// made a run late,
+    /// The number of firings that created a run late.
     pub late: u64,
-    /// and missed.
+    /// The number of missed firings.
     pub missed: u64,
-    /// What it led to elsewhere, the new runs included.
+    /// The effects on other objects, including the new runs.
     pub caused: CommitEffects,
 }
 
-/// A part of a backfill: firings that are made up for, and how far the operation is then.
+/// One part of a backfill: its firings, and the progress of the operation after it.
 #[derive(Debug, Clone)]
 pub struct BackfillPart {
-    /// The operation as it is to stand, but for `done` and `failed`: these are those of the store, and what this adds.
+    /// The new state of the operation, apart from `done` and `failed`, which the store computes.
     pub operation: Operation,
-    /// Its cursor as the caller saw it; where it has moved on, nothing happens and the answer is none.
+    /// The operation's cursor that the caller read. If it has changed, the commit has no effect and
+    /// returns `None`.
     pub seen: Option<Vec<u8>>,
     /// The firings, by nominal time.
     pub firings: Vec<NewFiring>,
-    /// So many of the deployment's runs may be queued, under [`Overlap::QueueAll`].
+    /// Maximum number of queued runs of the deployment, under [`Overlap::QueueAll`].
     pub queue: u64,
 }
 
 /// The runs of a schedule that have not ended and are not parked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnendedFirings {
-    /// Those that were started, oldest first.
+    /// The started runs, oldest first.
     pub started: Vec<RunId>,
-    /// Those that wait their turn, in its order.
+    /// The runs that wait for their turn, in the order of their turns.
     pub waiting: Vec<RunId>,
 }

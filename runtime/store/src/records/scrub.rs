@@ -1,15 +1,15 @@
-//! What a scrub found: all that is kept was read and is what was acknowledged.
+//! The result of a scrub: all stored data was read and equals what was acknowledged.
 
 use serde::{Deserialize, Serialize};
 use tidemill_core::Timestamp;
 
-/// A scrub that found everything sound.
+/// A scrub that found no damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scrub {
-    /// When it began.
+    /// When the scrub was requested; for a scrub of the index alone, when its result was recorded.
     pub at: Timestamp,
-    /// How many records it verified.
+    /// The number of verified records.
     pub records: u64,
-    /// Their bytes, keys included.
+    /// Their size, in bytes, including keys.
     pub bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Signals to runs, and the outcomes of runs: what a run can wait for.
+//! Signals to runs, and outcomes of runs: the conditions that a run can wait for.
 
 use bytes::Bytes;
 use tidemill_core::run::RunState;
@@ -6,46 +6,47 @@ use tidemill_core::{RunId, Timestamp};
 
 use super::CommitEffects;
 
-/// Signals that wait in one run's inbox at most,
+/// Maximum number of signals in one run's inbox.
 pub const INBOX_SIGNALS: u32 = 1_000;
-/// and the bytes of their names and payloads together.
+/// Maximum size of the names and payloads in one run's inbox, in bytes.
 pub const INBOX_BYTES: u64 = 1 << 20;
-/// Signals beyond [`INBOX_SIGNALS`] for which there is room where the run waits for them,
+/// Number of signals beyond [`INBOX_SIGNALS`] that are accepted if the run waits for them.
 pub const INBOX_RESERVE_SIGNALS: u32 = 16;
-/// and bytes beyond [`INBOX_BYTES`].
+/// Number of bytes beyond [`INBOX_BYTES`] that are accepted if the run waits for the signal.
 pub const INBOX_RESERVE_BYTES: u64 = 1 << 20;
-/// The longest payload of one signal, in bytes.
+/// Maximum size of the payload of one signal, in bytes.
 pub const SIGNAL_BYTES: usize = 64 << 10;
 
-/// A signal on its way.
+/// A signal to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSignal {
-    /// Who gets it.
+    /// The receiving run.
     pub to: RunId,
-    /// Its name, of 1 to 255 bytes.
+    /// Its name, 1 to 255 bytes.
     pub name: String,
-    /// The text of a JSON value, of at most [`SIGNAL_BYTES`].
+    /// The text of a JSON value, at most [`SIGNAL_BYTES`].
     pub payload: Bytes,
-    /// What tells a repetition from another signal, for as long as the run lives: the sender's position, or the caller's idempotency
-    /// key; of at most 512 bytes. Senders and callers each have keys of their own.
+    /// Identifies repetitions of this signal until the run is deleted: the sender's position in its
+    /// journal, or the caller's idempotency key; at most 512 bytes. Each sender, and all callers
+    /// together, have separate keys.
     pub key: Option<String>,
 }
 
-/// What became of a signal from outside.
+/// The result of a signal from a caller outside of any run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignalReceipt {
-    /// It lies in the inbox.
+    /// The signal is in the inbox.
     Accepted(CommitEffects),
-    /// It had come before.
+    /// The signal was received before.
     Duplicate,
     /// The run has ended; the signal is dropped.
     Ended,
 }
 
-/// A signal that a run sent and nobody gets.
+/// A signal of a run that could not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndeliveredSignal {
-    /// Whom it was for: a run that has ended, or that there is not.
+    /// The receiver, which has ended or does not exist.
     pub to: RunId,
     /// Its name.
     pub name: String,
@@ -54,23 +55,23 @@ pub struct UndeliveredSignal {
 /// A signal in an inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxSignal {
-    /// Its place: strictly increasing in the order of arrival, for as long as the run lives.
+    /// Its position, which strictly increases in the order of arrival.
     pub place: u64,
     /// Its name.
     pub name: String,
     /// The text of a JSON value.
     pub payload: Bytes,
-    /// When it came.
+    /// When it was received.
     pub at: Timestamp,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildOutcome {
-    /// When.
+    /// When the run ended.
     pub ended_at: Timestamp,
-    /// Succeeded, failed or cancelled.
+    /// The final state: succeeded, failed or cancelled.
     pub state: RunState,
-    /// The JSON text of its output, where it succeeded.
+    /// The JSON text of its output, if it succeeded.
     pub output: Option<Bytes>,
 }

@@ -1,68 +1,71 @@
-//! A deployment's key-value state, with the versions that make a stretch serialisable.
+//! The key-value state of a deployment, with the versions that make transactions serialisable.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemill_core::{DeploymentName, Timestamp};
 
-/// Which commit wrote a value; 0 where there is none. Never used again for another value.
+/// The position of the commit that wrote a value; 0 if there is no value. No other value of the key
+/// ever has the same version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version of what is not there.
+    /// The version of a missing value.
     pub const ABSENT: Self = Self(0);
 }
 
-/// A value and the version it was read at.
+/// A value with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionedValue {
-    /// The value; none where there is none.
+    /// The value; `None` if the key does not exist.
     pub value: Option<Bytes>,
-    /// The commit that wrote it.
+    /// The version of the value.
     pub version: Version,
 }
 
-/// A change of one value by hand, outside of any run.
+/// A manual change of one value, outside of any run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateEdit {
     /// The deployment.
     pub deployment: DeploymentName,
     /// The key.
     pub key: String,
-    /// The new value; none deletes the present one.
+    /// The new value; `None` deletes the current one.
     pub value: Option<Bytes>,
-    /// Refuse unless the present value has this version; [`Version::ABSENT`] means that there must be none.
+    /// The required version of the current value. [`Version::ABSENT`] requires that there is none;
+    /// `None` accepts any.
     pub expected: Option<Version>,
     /// The time of the change.
     pub now: Timestamp,
 }
 
-/// What a change by hand did.
+/// The result of a manual change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateEditResult {
-    /// The version of the value now; [`Version::ABSENT`] if it was deleted.
+    /// The new version of the value; [`Version::ABSENT`] if it was deleted.
     pub version: Version,
     /// Whether there was a value before.
     pub existed: bool,
 }
 
-/// Which keys to list.
+/// Selects the keys to list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScanRequest {
-    /// Keys that begin so.
+    /// Only keys that begin with this text.
     pub prefix: String,
-    /// Only keys after this one, in order of bytes.
+    /// Only keys after this one, in the order of their bytes.
     pub after: Option<String>,
-    /// At most so many.
+    /// Maximum number of keys.
     pub limit: usize,
 }
 
-/// The entries of a scan, as committed.
+/// A page of committed keys and values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanPage {
-    /// Keys and values with their versions, in order of the keys' bytes. A page ends at 1 MiB of keys and values too.
+    /// Keys and values with their versions, in the order of the keys' bytes. A page also ends at 1
+    /// MiB of keys and values.
     pub entries: Vec<(String, Bytes, Version)>,
-    /// Whether there are more keys behind the last.
+    /// Whether there are more keys after the last one.
     pub more: bool,
 }

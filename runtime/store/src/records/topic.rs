@@ -1,4 +1,4 @@
-//! Topics with their events, and subscriptions with how far they have been given them.
+//! Topics with their events, and subscriptions with their positions.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,36 +7,36 @@ use tidemill_core::{DeploymentName, EventId, Revision, RunId, SubscriptionName, 
 
 use super::{NewRun, Operation, Pause};
 
-/// Topics that there may be: nobody publishes to one more.
+/// Maximum number of topics in the store. Publishing to a further topic is refused.
 pub const TOPICS: u64 = 10_000;
 
-/// An event that is to be published.
+/// An event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Its id, made by the caller.
+    /// The id, created by the caller.
     pub id: EventId,
-    /// Where to.
+    /// The topic.
     pub topic: Topic,
-    /// The text of a JSON value, of at most [`tidemill_core::topics::EVENT_BYTES`].
+    /// The text of a JSON value, at most [`tidemill_core::topics::EVENT_BYTES`].
     pub payload: Bytes,
 }
 
-/// Who published an event.
+/// The publisher of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Publisher {
-    /// Somebody from outside.
+    /// A caller outside of any run.
     Operator,
     /// A run.
     Run {
-        /// Of which deployment.
+        /// The deployment of the run.
         deployment: DeploymentName,
-        /// Which.
+        /// The run.
         run: RunId,
     },
 }
 
 impl Publisher {
-    /// The deployment whose run it was.
+    /// Returns the deployment of the publishing run.
     #[must_use]
     pub const fn deployment(&self) -> Option<&DeploymentName> {
         match self {
@@ -46,68 +46,68 @@ impl Publisher {
     }
 }
 
-/// An event as it is kept.
+/// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its id.
     pub id: EventId,
-    /// Where it was published.
+    /// The topic.
     pub topic: Topic,
-    /// Its place in its topic: each event's is one more than that of the one before.
+    /// Its position in its topic; positions are consecutive.
     pub position: u64,
-    /// When it was committed; not earlier than the one before.
+    /// When it was committed; never earlier than the event before it.
     pub at: Timestamp,
-    /// Who published it.
+    /// The publisher.
     pub publisher: Publisher,
     /// The text of a JSON value.
     pub payload: Bytes,
 }
 
-/// An event from outside.
+/// An event from a caller outside of any run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPublication {
-    /// What is published.
+    /// The event.
     pub event: NewEvent,
-    /// The caller's idempotency key, of at most 512 bytes: known for a day.
+    /// The caller's idempotency key, at most 512 bytes, which is reserved for one day.
     pub key: Option<String>,
 }
 
-/// What became of an event from outside.
+/// The result of publishing an event from a caller outside of any run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// It is kept.
+    /// The event is stored.
     Accepted,
-    /// The key had published this one.
+    /// The key published this event before.
     Duplicate(EventId),
 }
 
-/// What there is of a topic.
+/// A summary of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSummary {
     /// Its name.
     pub topic: Topic,
-    /// Events that are kept.
+    /// The number of stored events.
     pub events: u64,
-    /// Events that were ever published, for as long as the topic is known.
+    /// The number of events ever published, for as long as the topic exists.
     pub published: u64,
-    /// The time of the oldest that is kept,
+    /// The time of the oldest stored event.
     pub first_at: Option<Timestamp>,
-    /// and of the newest.
+    /// The time of the newest event.
     pub last_at: Timestamp,
 }
 
-/// A subscription as a new revision has it.
+/// The settings of a subscription in a new revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionChange {
     /// Its name.
     pub name: SubscriptionName,
-    /// Which topics.
+    /// The pattern of its topics.
     pub topic: TopicPattern,
-    /// Where it begins in topics that it is not given events of yet.
+    /// Where it starts in topics without a stored position.
     pub begin: SubscriptionStart,
 }
 
-/// A subscription, and what it has been given.
+/// A subscription with its counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     /// The deployment it belongs to.
@@ -116,55 +116,57 @@ pub struct Subscription {
     pub name: SubscriptionName,
     /// The revision whose manifest it follows.
     pub revision: Revision,
-    /// Which topics.
+    /// The pattern of its topics.
     pub topic: TopicPattern,
-    /// In topics of which it was given nothing yet it begins behind this commit.
+    /// The commit after which it starts in topics without a stored position.
     pub since: u64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Set while it is given nothing.
+    /// The pause, while the subscription receives nothing.
     pub paused: Option<Pause>,
-    /// Events that made a run.
+    /// The number of events that created a run.
     pub delivered: u64,
-    /// Events that its filter did not let pass.
+    /// The number of events that its filter rejected.
     pub filtered: u64,
-    /// Events that were forgotten before it was given them.
+    /// The number of events that were deleted before it received them.
     pub lost: u64,
-    /// Events that somebody had it leave out.
+    /// The number of events that an operator skipped.
     pub skipped: u64,
-    /// The time of the last event that it was given,
+    /// The time of the last event that it received.
     pub last: Option<Timestamp>,
-    /// and the last run that was made.
+    /// The last run that it created.
     pub last_run: Option<RunId>,
 }
 
-/// How far a subscription has come in a topic.
+/// The position of a subscription in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubscriptionLag {
-    /// The place of the first event that it has not been given.
+    /// The position of the first event that it has not received.
     pub position: u64,
-    /// How many there are from there on.
+    /// The number of events from there on.
     pub waiting: u64,
-    /// Whether it is given nothing of them, because it is paused.
+    /// Whether the subscription is paused and receives none of them.
     pub paused: bool,
-    /// The last run that was made for any of its topics: the ids of those to come are higher.
+    /// The last run that was created for any of its topics. The ids of later runs are higher.
     pub last_run: Option<RunId>,
 }
 
-/// Events of one topic for one subscription: their runs are made and it moves on, or nothing happens.
+/// The delivery of events of one topic to one subscription: creates their runs and advances the
+/// subscription, or has no effect.
 #[derive(Debug, Clone)]
 pub struct DeliveryCommit {
-    /// The deployment,
+    /// The deployment.
     pub deployment: DeploymentName,
-    /// its subscription,
+    /// The subscription.
     pub subscription: SubscriptionName,
-    /// and the revision by which the runs were made; where there is another one by now, nothing happens.
+    /// The revision that the runs were created with. If the deployment has another one, the
+    /// delivery has no effect.
     pub revision: Revision,
-    /// Of which topic.
+    /// The topic.
     pub topic: Topic,
-    /// The first place; where the subscription stands elsewhere, nothing happens.
+    /// The first position. If the subscription has another position, the delivery has no effect.
     pub from: u64,
-    /// The place behind the last.
+    /// The position after the last event.
     pub to: u64,
     /// A run for each event that passes the filter, in the order of the events.
     pub runs: Vec<NewRun>,
@@ -172,44 +174,44 @@ pub struct DeliveryCommit {
     pub last: Timestamp,
 }
 
-/// Events that a replay makes runs for again.
+/// A range of events that a replay delivers again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionReplay {
-    /// Of this topic,
+    /// The topic.
     pub topic: Topic,
-    /// from this place on,
+    /// The first position.
     pub from: u64,
-    /// up to before this one.
+    /// The position after the last event.
     pub to: u64,
 }
 
-/// A part of a replay that is done: its runs are made and it moves on, or nothing happens.
+/// One executed part of a replay: creates its runs and advances the replay, or has no effect.
 #[derive(Debug, Clone)]
 pub struct ReplayCommit {
-    /// The operation as it stands then.
+    /// The new state of the operation.
     pub operation: Operation,
-    /// What was done; where the replay stands elsewhere, nothing happens.
+    /// The executed range. If the replay has another position, the commit has no effect.
     pub part: SubscriptionReplay,
     /// A run for each event that passes the filter, in the order of the events.
     pub runs: Vec<NewRun>,
 }
 
-/// Which events may be forgotten.
+/// Selects the events to delete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EventPolicy {
-    /// Those published before; and topics that were last published to before.
+    /// Events published before this time, and topics whose newest event is older.
     pub published_before: Option<Timestamp>,
-    /// All of a topic but so many of the newest.
+    /// Number of newest events of each topic to keep; older ones are deleted.
     pub keep: Option<u64>,
 }
 
-/// What was forgotten.
+/// The result of deleting events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExpiredEvents {
-    /// How many events.
+    /// The number of deleted events.
     pub events: u64,
-    /// How many times one of them was forgotten before a subscription was given it.
+    /// How many times a subscription lost one of them before it received it.
     pub lost: u64,
-    /// Whether there may be more to forget now.
+    /// Whether there may be more to delete now.
     pub more: bool,
 }

@@ -1,11 +1,11 @@
-//! What a deployment keeps.
+//! The usage of the store by deployments.
 
 use serde::{Deserialize, Serialize};
 
-/// What one deployment keeps in the store: counted in the commits that change it.
+/// What one deployment stores. Each commit updates it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Records of runs, ended ones included.
+    /// The number of run records, ended ones included.
     pub runs: u64,
     /// Keys and values of its state, in bytes.
     pub state_bytes: u64,
@@ -13,8 +13,8 @@ pub struct Usage {
     pub payload_bytes: u64,
     /// Log lines, in bytes as they are stored.
     pub log_bytes: u64,
-    /// Events that its runs have published and that are kept.
+    /// The number of stored events that its runs published.
     pub events: u64,
-    /// Topics that its runs have begun.
+    /// The number of topics that its runs created.
     pub topics: u64,
 }

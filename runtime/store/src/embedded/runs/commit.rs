@@ -9,7 +9,8 @@
 //! at version 9, writes 5, and its commit succeeds.
 //!
 //! Invariants:
-//! - All checks precede the first write, so a refused transaction leaves nothing behind.
+//! - All checks of reads precede the first write, so a conflict writes nothing. A later error
+//!   discards the whole transaction.
 //! - A check of a scan compares every key and version of its page. A key that was added to or
 //!   removed from that page is a conflict, too.
 //! - The version of a value is the position of the commit that wrote it. Positions only increase,

@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// Maximum number of waiting runs that enter after one run leaves or asks. The next such run
 /// continues.
 const FILL: usize = 256;
-/// How far up a tree a holder of a lane is looked for.
+/// Maximum number of ancestors that are searched for a holder of a lane.
 const ANCESTORS: usize = 1_000;
 /// First byte of the row of a run that is in a lane.
 const IN: u8 = 0;

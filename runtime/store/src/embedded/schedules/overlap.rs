@@ -121,7 +121,8 @@ pub(crate) fn carry_out(
 }
 
 impl FiringResult {
-    /// Adds a firing to the list; extends the last entry if that has the same fate, reason and run.
+    /// Adds a firing to the list. Extends the last entry if fate and reason are the same, and,
+    /// unless the firings are late, the run.
     fn list(
         &mut self,
         context: &FiringContext<'_>,
