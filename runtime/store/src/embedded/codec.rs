@@ -45,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>()) {
+        fn garbage_never_panics(bytes in any::<Vec<u8>>()) {
             let _ = decode::<RunRecord>(RUNS, &bytes);
             let _ = decode::<crate::records::LedgerEntry>(RUNS, &bytes);
         }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_named_as_one() {
+    fn an_error_names_a_newer_format() {
         let error = decode::<u64>(RUNS, &[9, 1]).unwrap_err();
         assert!(error.to_string().contains("newer"), "{error}");
     }

@@ -25,7 +25,7 @@ impl OperationStore for EmbeddedStore {
     }
 
     async fn put_operation(&self, operation: Operation) -> Result<Operation> {
-        self.commit(move |c| move_on(c, operation)).await
+        self.commit(move |c| advance(c, operation)).await
     }
 
     async fn cancel_operation(&self, id: &str, now: Timestamp) -> Result<Operation> {
@@ -55,7 +55,7 @@ pub(super) fn put(commit: &mut WriteTx<'_, '_>, operation: &Operation) -> Result
 
 /// Writes the progress of an operation. One that was cancelled before this commit stays cancelled
 /// and only updates its counters.
-pub(super) fn move_on(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
+pub(super) fn advance(commit: &mut WriteTx<'_, '_>, operation: Operation) -> Result<Operation> {
     let moved = match get(commit, &operation.id)? {
         Some(stored) if stored.state == OperationState::Done => return Ok(stored),
         Some(stored) if stored.state == OperationState::Cancelled => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 
 use super::codec::decode;
-use super::tables::behind;
+use super::tables::prefix_end;
 use crate::error::StoreError;
 use crate::kv::{Key, Table, Value};
 use crate::records::{Page, PageRequest};
@@ -57,7 +57,7 @@ pub(super) trait ReadTx {
 /// Returns the range of all keys that begin with `prefix`. It excludes keys that consist only of
 /// 0xff; the store has none.
 pub(super) fn prefix_range(prefix: &[u8]) -> Range<Vec<u8>> {
-    prefix.to_vec()..behind(prefix).unwrap_or_else(|| vec![u8::MAX; 1024])
+    prefix.to_vec()..prefix_end(prefix).unwrap_or_else(|| vec![u8::MAX; 1024])
 }
 
 impl<T> Page<T> {

@@ -136,7 +136,7 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
         for (_, bytes) in &batch {
             let kept: RunRecord = decode(RUNS, bytes)?;
             looked_at += 1;
-            if may_go(&store.kv, &kept.run, before)? {
+            if is_expired(&store.kv, &kept.run, before)? {
                 found.push(kept.run.id);
             }
             if found.len() == limit || looked_at == LOOK_AT {
@@ -150,7 +150,7 @@ fn ended_runs(store: &EmbeddedStore, before: Timestamp, limit: usize) -> Result<
 }
 
 /// Returns whether a run has ended before `before`, and no unended parent can ask for its outcome.
-fn may_go(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool> {
+fn is_expired(store: &impl ReadTx, run: &Run, before: Timestamp) -> Result<bool> {
     if !run.state.has_ended() || run.ended_at.is_none_or(|ended| ended >= before) {
         return Ok(false);
     }
@@ -165,7 +165,7 @@ fn forget_runs(commit: &mut WriteTx<'_, '_>, ids: &[RunId], before: Timestamp) -
     for (done, id) in ids.iter().enumerate() {
         let Some(kept) = record::kept(commit, *id)? else { continue };
         // It may have been retried since the search.
-        if may_go(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
+        if is_expired(commit, &kept.run, before)? && !forget(commit, &kept.run, &mut left)? {
             return Ok(done);
         }
     }

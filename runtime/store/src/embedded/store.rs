@@ -495,7 +495,7 @@ impl Store for EmbeddedStore {
 
     async fn replay(&self, replayed: ReplayCommit) -> Result<bool> {
         let long = blobs::long(replayed.runs.iter().map(|new| &new.input));
-        self.commit_with(long, move |c| replay::go_on(c, &replayed)).await
+        self.commit_with(long, move |c| replay::advance(c, &replayed)).await
     }
 
     async fn expire_events(&self, policy: EventPolicy, limit: usize, now: Timestamp) -> Result<ExpiredEvents> {

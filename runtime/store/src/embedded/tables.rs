@@ -224,7 +224,7 @@ pub(super) fn name_of(key: &[u8]) -> Option<DeploymentName> {
 }
 
 /// Returns the first key after all keys that begin with `prefix`; `None` if there is no such key.
-pub(super) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -250,10 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_prefix_is_behind_all_that_begins_so() {
-        assert_eq!(behind(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(behind(&[1, 255]), Some(vec![2]));
-        assert_eq!(behind(&[255, 255]), None);
+    fn prefix_end_sorts_after_all_keys_with_the_prefix() {
+        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(prefix_end(&[1, 255]), Some(vec![2]));
+        assert_eq!(prefix_end(&[255, 255]), None);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl WriteTx<'_, '_> {
         own: &[u8],
         value: &Bytes,
     ) -> Result<()> {
-        let before = self.let_go(table, key)?;
+        let before = self.release(table, key)?;
         self.count(whose, table, key, before, Some(own.len() + value.len()));
         let mut stored = Vec::with_capacity(1 + own.len() + value.len().clamp(40, INLINE));
         if value.len() <= INLINE {
@@ -137,7 +137,7 @@ impl WriteTx<'_, '_> {
 
     /// Deletes a value from the usage of the `whose` deployment.
     pub(super) fn delete_held(&mut self, whose: Option<&DeploymentName>, table: Table, key: &[u8]) -> Result<()> {
-        let before = self.let_go(table, key)?;
+        let before = self.release(table, key)?;
         self.count(whose, table, key, before, None);
         self.delete(table, key);
         Ok(())
@@ -161,7 +161,7 @@ impl WriteTx<'_, '_> {
 
     /// Removes the reference of the value under a key to its payload file, and returns the value's
     /// size. A file without references is removed after the commit is durable.
-    fn let_go(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
+    fn release(&mut self, table: Table, key: &[u8]) -> Result<Option<usize>> {
         let Some(stored) = self.bytes(table, key)? else { return Ok(None) };
         let before = Some(size(&stored));
         let Some(BlobRef { digest, .. }) = file_of(&stored) else { return Ok(before) };
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>(), own in 0_usize..20) {
+        fn garbage_never_panics(bytes in any::<Vec<u8>>(), own in 0_usize..20) {
             let _ = read(STATE, &bytes, own);
             let _ = file_of(&bytes);
             let _ = size(&bytes);

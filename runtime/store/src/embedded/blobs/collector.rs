@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_superseded_file_stays_for_the_readers_that_began_before_and_goes_with_the_last() {
+    async fn superseded_files_stay_until_the_last_earlier_reader_ends() {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         let values: Vec<Bytes> = (0..4).map(|of| Bytes::from(vec![of; 9_000])).collect();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hints_beyond_the_maximum_are_made_good_by_the_listing() {
+    async fn the_listing_finds_the_files_of_dropped_hints() {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = EmbeddedStore::open(EmbeddedStore::config(dir.path())).unwrap();
         let now = Timestamp::from_millis(1);

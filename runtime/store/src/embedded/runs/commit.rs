@@ -1,12 +1,12 @@
 //! Commits a run's transaction: checks what it read, then applies all of its effects or none. Does
 //! not decide what a transaction contains; the engine does.
 //!
-//! Example: two runs of one deployment both read the state key `n`, which is 3 at version 4, and
-//! both write `n + 1`. The committer executes one operation after the other, each on the state that
-//! the previous one left. The first finds version 4 and writes 4; the version of `n` becomes the
-//! position of this commit, say 9. The second finds version 9 instead of 4, so it writes nothing
-//! and returns `Conflict` with the key `n`. The engine executes its transaction again: it reads 4
-//! at version 9, writes 5, and its commit succeeds.
+//! Example: two runs of one deployment both read the state key `n`, which has the value 3 and the
+//! version 70, and both write `n + 1`. The committer executes one operation after the other, each
+//! on the state that the previous one left. The first finds version 70 and writes the value 4; the
+//! version of `n` becomes the position of this commit, say 91. The second finds version 91 instead
+//! of 70, so it writes nothing and returns `Conflict` with the key `n`. The engine executes its
+//! transaction again: it reads the value 4 at version 91, writes 5, and its commit succeeds.
 //!
 //! Invariants:
 //! - All checks of reads precede the first write, so a conflict writes nothing. A later error
@@ -182,7 +182,9 @@ fn apply_cancel(commit: &mut WriteTx<'_, '_>, after: &RunRecord, transaction: &R
             tree::cancel(commit, after.run.id, false, transaction.now)
         }
         // The request arrived after the claim, and the owner does not know of it.
-        RunState::Running { .. } if transaction.run.cancel != after.run.cancel && (after.to_be_told() || terminate) => {
+        RunState::Running { .. }
+            if transaction.run.cancel != after.run.cancel && (after.must_be_notified() || terminate) =>
+        {
             commit.caused.cancelling.push(after.run.id);
             Ok(())
         }

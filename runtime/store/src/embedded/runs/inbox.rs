@@ -66,7 +66,7 @@ impl<'s> StoredSignal<'s> {
 /// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignalDelivery {
-    Lies,
+    Stored,
     Duplicate,
     Ended,
 }
@@ -129,8 +129,8 @@ pub(crate) fn deliver(
     kept.marks.signals += 1;
     kept.marks.signal_bytes += bytes;
     commit.put_record(RUNS, &signal.to.to_bytes(), &kept)?;
-    waits::came(commit, &kept, &WaitCondition::Signal(signal.name.clone()))?;
-    Ok(SignalDelivery::Lies)
+    waits::fulfil(commit, &kept, &WaitCondition::Signal(signal.name.clone()))?;
+    Ok(SignalDelivery::Stored)
 }
 
 /// Returns whether the inbox is nearly full, the run waits for a signal with that name, and none is
@@ -145,7 +145,7 @@ fn is_awaited(store: &impl ReadTx, kept: &RunRecord, name: &str) -> Result<bool>
 /// Adds a signal of a caller outside of any run to an inbox.
 pub(crate) fn signal(commit: &mut WriteTx<'_, '_>, signal: &NewSignal, now: Timestamp) -> Result<SignalReceipt> {
     Ok(match deliver(commit, signal, None, now)? {
-        SignalDelivery::Lies => SignalReceipt::Accepted(commit.take_caused()),
+        SignalDelivery::Stored => SignalReceipt::Accepted(commit.take_caused()),
         SignalDelivery::Duplicate => SignalReceipt::Duplicate,
         SignalDelivery::Ended => SignalReceipt::Ended,
     })

@@ -60,7 +60,7 @@ pub(crate) fn write(
     }
     let had_settled = before.is_none_or(|before| before.state.is_settled());
     if had_settled && !run.state.is_settled() {
-        queue::comes(commit, kept)?;
+        queue::add(commit, kept)?;
     }
     if run.state.has_ended() {
         keep_key(commit, run, Some(now.plus_millis(run.key_millis)))?;
@@ -146,8 +146,8 @@ pub(crate) fn list(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, now: Timestam
             return Ok(());
         }
         // A back-off does not delay the notification of a cancellation.
-        RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.to_be_told()).unwrap_or(now),
-        RunState::Suspended if kept.to_be_told() => now,
+        RunState::Queued { not_before } => Some(*not_before).filter(|_| !kept.must_be_notified()).unwrap_or(now),
+        RunState::Suspended if kept.must_be_notified() => now,
         RunState::Suspended => match &run.waiting_for {
             Some(wait) if !waits::holds(commit, kept, wait)? => match wait.until {
                 Some(until) => until,

@@ -128,15 +128,15 @@ pub(crate) fn ended(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()
         commit.delete(OPEN_CHILDREN, &key);
         parent.marks.open_children = parent.marks.open_children.saturating_sub(1);
         commit.put_record(RUNS, &id.to_bytes(), &parent)?;
-        if parent.to_be_told() {
-            tell(commit, &parent)?;
+        if parent.must_be_notified() {
+            notify(commit, &parent)?;
         }
     }
-    waits::came(commit, &parent, &WaitCondition::Run(kept.run.id))
+    waits::fulfil(commit, &parent, &WaitCondition::Run(kept.run.id))
 }
 
 /// Makes sure that a run is notified of its cancellation.
-fn tell(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
+fn notify(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     match &kept.run.state {
         RunState::Running { .. } => commit.caused.cancelling.push(kept.run.id),
         RunState::Suspended | RunState::Queued { .. } => index::wake(commit, kept)?,
@@ -161,7 +161,7 @@ pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, n
         _ => asks.terminate,
     };
     if at_once {
-        return end_untold(commit, &before, Some(asks), now);
+        return end_without_notice(commit, &before, Some(asks), now);
     }
     let mut after = before.clone();
     after.run.cancel = Some(asks);
@@ -171,16 +171,16 @@ pub(crate) fn cancel(commit: &mut WriteTx<'_, '_>, id: RunId, terminate: bool, n
         commit.to_cancel.push((id, PendingCancellation { terminate: asks.terminate, after: None }));
     }
     let running = matches!(after.run.state, RunState::Running { .. });
-    if after.to_be_told() || (running && asks.terminate) { tell(commit, &after) } else { Ok(()) }
+    if after.must_be_notified() || (running && asks.terminate) { notify(commit, &after) } else { Ok(()) }
 }
 
 /// Ends a run that is not running, without notifying its guest.
 pub(crate) fn end(commit: &mut WriteTx<'_, '_>, id: RunId, now: Timestamp) -> Result<()> {
     let before = record::existing(commit, id)?;
-    end_untold(commit, &before, before.run.cancel, now)
+    end_without_notice(commit, &before, before.run.cancel, now)
 }
 
-fn end_untold(
+fn end_without_notice(
     commit: &mut WriteTx<'_, '_>,
     before: &RunRecord,
     asked: Option<CancelRequest>,

@@ -28,7 +28,7 @@ pub(crate) fn holds(store: &impl ReadTx, kept: &RunRecord, wait: &Wait) -> Resul
 }
 
 /// Wakes a run if it waits for a condition that was just fulfilled, and its wait holds now.
-pub(crate) fn came(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, thing: &WaitCondition) -> Result<()> {
+pub(crate) fn fulfil(commit: &mut WriteTx<'_, '_>, kept: &RunRecord, thing: &WaitCondition) -> Result<()> {
     match (&kept.run.state, &kept.run.waiting_for) {
         (RunState::Suspended, Some(wait))
             if wait.any_of.contains(thing) && (!wait.all || holds(commit, kept, wait)?) =>

@@ -12,7 +12,7 @@ use super::read_tx::{ReadTx, prefix_range};
 use super::tables::{DUE, SCHEDULES, WATERMARKS, at, time_of, under};
 use super::write_tx::WriteTx;
 use crate::embedded::runs::tree;
-use crate::embedded::schedules::overlap::{FiringContext, FiringResult, carry_out};
+use crate::embedded::schedules::overlap::{FiringContext, FiringResult, execute_firings};
 use crate::embedded::{deployments, operations, runs};
 use crate::error::StoreError;
 use crate::records::{
@@ -115,7 +115,7 @@ pub(super) fn replace(
         schedule.pause_after_failures = change.pause_after_failures;
         if let Some(span) = change.missed.filter(|span| was_next == Some(span.first)) {
             schedule.missed += span.count;
-            passed(commit, &mut schedule, FiringFate::Missed, span, now)?;
+            list_passed(commit, &mut schedule, FiringFate::Missed, span, now)?;
         }
         commit.put_record(SCHEDULES, &key(&deployment.name, &change.name), &schedule)?;
         place(commit, deployment, &schedule);
@@ -201,11 +201,11 @@ pub(super) fn fire(
         operation: None,
         now,
     };
-    let done = carry_out(commit, &context, &firing.firings)?;
-    schedule = again(commit, schedule, &done)?;
+    let done = execute_firings(commit, &context, &firing.firings)?;
+    schedule = reload(commit, schedule, &done)?;
     if let Some(span) = firing.missed {
         schedule.missed += span.count;
-        passed(commit, &mut schedule, FiringFate::Missed, span, now)?;
+        list_passed(commit, &mut schedule, FiringFate::Missed, span, now)?;
     }
     let made = done.made.len() as u64;
     schedule.fired += made;
@@ -228,23 +228,28 @@ pub(super) fn fire(
     commit.put_record(SCHEDULES, &key(&firing.deployment, &firing.name), &schedule)?;
     place(commit, &deployment, &schedule);
     let missed = firing.missed.map_or(0, |span| span.count);
-    fired(commit, done, missed, now).map(Some)
+    result_of(commit, done, missed, now).map(Some)
 }
 
 /// Returns the current record of a schedule after its firings were executed.
-fn again(store: &impl ReadTx, schedule: Schedule, done: &FiringResult) -> Result<Schedule> {
+fn reload(store: &impl ReadTx, schedule: Schedule, done: &FiringResult) -> Result<Schedule> {
     let written = if done.touched { get(store, &schedule.deployment, &schedule.name)? } else { None };
     Ok(written.unwrap_or(schedule))
 }
 
-fn fired(commit: &mut WriteTx<'_, '_>, done: FiringResult, missed: u64, now: Timestamp) -> Result<FiringCommitResult> {
+fn result_of(
+    commit: &mut WriteTx<'_, '_>,
+    done: FiringResult,
+    missed: u64,
+    now: Timestamp,
+) -> Result<FiringCommitResult> {
     let FiringResult { made, skipped, dropped, late, .. } = done;
     let fired = made.into_iter().map(|(nominal, _)| nominal).collect();
     Ok(FiringCommitResult { fired, skipped, dropped, late, missed, caused: tree::caused(commit, now)? })
 }
 
 /// Lists nominal times that passed without being executed, as missed or paused.
-fn passed(
+fn list_passed(
     commit: &mut WriteTx<'_, '_>,
     schedule: &mut Schedule,
     fate: FiringFate,
@@ -292,8 +297,8 @@ pub(super) fn backfill(
         operation: Some(&stands.id),
         now,
     };
-    let done = carry_out(commit, &context, &part.firings)?;
-    schedule = again(commit, schedule, &done)?;
+    let done = execute_firings(commit, &context, &part.firings)?;
+    schedule = reload(commit, schedule, &done)?;
     if !done.entries.is_empty() {
         for entry in &done.entries {
             firing_log::note(commit, &mut schedule, entry)?;
@@ -306,7 +311,7 @@ pub(super) fn backfill(
         ..part.operation.clone()
     };
     operations::put(commit, &operation)?;
-    Ok(Some((operation, fired(commit, done, 0, now)?)))
+    Ok(Some((operation, result_of(commit, done, 0, now)?)))
 }
 
 /// Pauses a schedule, or replaces the note of its pause.
@@ -339,7 +344,7 @@ pub(super) fn resume(
     }
     unplace(commit, &schedule);
     if let Some(span) = resume.passed {
-        passed(commit, &mut schedule, FiringFate::Paused, span, now)?;
+        list_passed(commit, &mut schedule, FiringFate::Paused, span, now)?;
     }
     let next = later(&schedule, resume.next, &resume.times).filter(|_| schedule.left != Some(0));
     schedule = with_next(Schedule { paused: None, failures: 0, last_failed: None, since: Some(now), ..schedule }, next);

@@ -20,7 +20,7 @@
 //!   of its own.
 //! - Under every policy except `allow`, a firing never starts while a started run of the schedule
 //!   is left; its run waits for its turn instead.
-//! - Every firing that creates no run, and every late one, is in the list with its reason.
+//! - Every skipped, dropped or late firing is in the list with its reason.
 
 use tidemill_core::schedule::Overlap;
 use tidemill_core::schedule::policy::{OverlapDecision, UnendedCounts, overlap_decision};
@@ -72,7 +72,7 @@ pub(crate) struct FiringResult {
 }
 
 /// Executes firings in order, each as if it were alone.
-pub(crate) fn carry_out(
+pub(crate) fn execute_firings(
     commit: &mut WriteTx<'_, '_>,
     context: &FiringContext<'_>,
     firings: &[NewFiring],

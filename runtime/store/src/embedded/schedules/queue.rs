@@ -48,7 +48,7 @@ fn row(kept: &RunRecord) -> Option<Vec<u8>> {
 }
 
 /// Adds a new or retried run that is neither ended nor parked.
-pub(crate) fn comes(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
+pub(crate) fn add(commit: &mut WriteTx<'_, '_>, kept: &RunRecord) -> Result<()> {
     let Some(row) = row(kept) else { return Ok(()) };
     commit.put(FIRINGS, &row, &[]);
     if let Some(name) = schedule_of(&kept.run).filter(|_| kept.marks.turn.is_some()) {
@@ -102,7 +102,7 @@ fn next(
     let mut kept = record::existing(commit, id)?;
     kept.marks.turn = None;
     commit.put_record(RUNS, &id.to_bytes(), &kept)?;
-    comes(commit, &kept)?;
+    add(commit, &kept)?;
     if let Some(schedule) = schedule {
         schedule.waiting = schedule.waiting.saturating_sub(1);
     }

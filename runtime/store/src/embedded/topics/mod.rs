@@ -342,7 +342,12 @@ pub(super) fn list(
 
 /// Returns the position of the first event that satisfies `later`, by binary search; the next
 /// position if there is none.
-fn halve(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, later: impl Fn(&StoredEvent) -> bool) -> Result<u64> {
+fn binary_search(
+    store: &impl ReadTx,
+    topic: &Topic,
+    head: &TopicRecord,
+    later: impl Fn(&StoredEvent) -> bool,
+) -> Result<u64> {
     let (mut low, mut high) = (head.first, head.next);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -359,16 +364,16 @@ pub(super) fn at_time(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, ti
     match (time <= head.first_at, time > head.last_at) {
         (true, _) => Ok(head.first),
         (_, true) => Ok(head.next),
-        _ => halve(store, topic, head, |event| event.at >= time),
+        _ => binary_search(store, topic, head, |event| event.at >= time),
     }
 }
 
 /// Returns the position of the first event that was published after a commit.
-pub(super) fn behind_commit(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, commit: u64) -> Result<u64> {
+pub(super) fn after_commit(store: &impl ReadTx, topic: &Topic, head: &TopicRecord, commit: u64) -> Result<u64> {
     match (commit, head.last_commit <= commit) {
         (0, _) => Ok(head.first),
         (_, true) => Ok(head.next),
-        _ => halve(store, topic, head, |event| event.commit > commit),
+        _ => binary_search(store, topic, head, |event| event.commit > commit),
     }
 }
 
@@ -399,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_damage_and_no_panic(bytes in any::<Vec<u8>>()) {
+        fn garbage_never_panics(bytes in any::<Vec<u8>>()) {
             let _ = StoredEvent::read(1, &bytes);
         }
     }

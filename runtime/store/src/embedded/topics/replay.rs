@@ -79,7 +79,7 @@ pub(crate) fn next(store: &impl ReadTx, operation: &str) -> Result<Option<Subscr
 
 /// Creates the runs of one part and advances the replay past it; `false` if the replay has another
 /// position.
-pub(crate) fn go_on(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Result<bool> {
+pub(crate) fn advance(commit: &mut WriteTx<'_, '_>, replayed: &ReplayCommit) -> Result<bool> {
     let ReplayCommit { operation, part, runs } = replayed;
     let key = key(&operation.id, &part.topic);
     // A cancelled replay has no parts left.

@@ -92,7 +92,7 @@ pub(crate) fn replace(
         let mut subscription = match get(commit, &deployment.name, name)? {
             Some(old) if old.topic == *topic => old,
             Some(old) => {
-                move_over(commit, &old, topic)?;
+                change_pattern(commit, &old, topic)?;
                 Subscription { topic: topic.clone(), since, ..old }
             }
             None => Subscription {
@@ -119,7 +119,7 @@ pub(crate) fn replace(
 
 /// Changes the pattern of a subscription. It keeps its positions in topics that both patterns
 /// match.
-fn move_over(commit: &mut WriteTx<'_, '_>, old: &Subscription, topic: &tidemill_core::TopicPattern) -> Result<()> {
+fn change_pattern(commit: &mut WriteTx<'_, '_>, old: &Subscription, topic: &tidemill_core::TopicPattern) -> Result<()> {
     let mut stays = Vec::new();
     for (name, head) in topics::matching(commit, &old.topic)? {
         if topic.matches(&name) {
@@ -159,7 +159,7 @@ pub(crate) fn remove_all(commit: &mut WriteTx<'_, '_>, deployment: &DeploymentNa
 fn position(store: &impl ReadTx, subscription: &Subscription, topic: &Topic, head: &TopicRecord) -> Result<u64> {
     match store.record(CURSORS, &place(subscription, topic))? {
         Some(position) => Ok(position),
-        None => topics::behind_commit(store, topic, head, subscription.since),
+        None => topics::after_commit(store, topic, head, subscription.since),
     }
 }
 
@@ -271,7 +271,7 @@ pub(crate) fn pause(
     let note = pause.as_ref().map(|pause| pause.note.clone()).filter(|note| !note.is_empty());
     subscription.paused = pause;
     write(commit, &subscription)?;
-    tell(commit, &subscription, None, (change, 0, note), now)?;
+    announce_change(commit, &subscription, None, (change, 0, note), now)?;
     Ok(subscription)
 }
 
@@ -283,10 +283,10 @@ pub(crate) fn announce(
     events: u64,
     now: Timestamp,
 ) -> Result<()> {
-    tell(commit, subscription, topic, (change, events, None), now)
+    announce_change(commit, subscription, topic, (change, events, None), now)
 }
 
-fn tell(
+fn announce_change(
     commit: &mut WriteTx<'_, '_>,
     subscription: &Subscription,
     topic: Option<&Topic>,
