@@ -239,14 +239,14 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     async fn parked(&self, filter: ParkedFilter, page: PageRequest) -> Result<Page<ParkedRun>>;
     /// Groups parked runs by deployment and code, largest group first. Reads every parked run.
     async fn parked_groups(&self, filter: ParkedFilter) -> Result<Vec<ParkedGroup>>;
-    /// Returns how many runs of a deployment can be claimed, counted up to `most`.
-    async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize>;
+    /// Returns how many runs of a deployment can be claimed, counted up to `max`.
+    async fn queued(&self, deployment: &DeploymentName, max: usize) -> Result<usize>;
     /// Returns how many runs of a deployment are queued, whether or not they are due or in their
     /// lanes. The number is exact, and the cost does not depend on it.
     async fn waiting(&self, deployment: &DeploymentName) -> Result<u64>;
     /// Returns the queue position of a run; `None` if the run does not exist. Runs ahead of it are
-    /// counted up to `most`.
-    async fn standing(&self, id: RunId, most: usize) -> Result<Option<QueuePosition>>;
+    /// counted up to `max`.
+    async fn standing(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>>;
     /// Returns a lane that would deadlock a new run of `deployment` with these lanes, started by
     /// `parent` now, and the run that holds it: the new run would wait for the lane while `parent`
     /// or one of its ancestors is in it.
@@ -256,9 +256,9 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
         deployment: &DeploymentName,
         lanes: &[Lane],
     ) -> Result<Option<(String, RunId)>>;
-    /// Returns the current view of a lane, with at most `most` of the runs in it and at most `most`
+    /// Returns the current view of a lane, with at most `max` of the runs in it and at most `max`
     /// of the waiting runs. An unused lane is empty.
-    async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView>;
+    async fn lane(&self, deployment: &DeploymentName, lane: &str, max: usize) -> Result<LaneView>;
     /// Commits a transaction. If it suspends the run, the same commit checks what the run waits
     /// for. If the wait already holds, because a signal is in the inbox or a run has ended, the run
     /// is ready at once. Otherwise the commit that fulfils the wait makes the run ready. So no
@@ -442,13 +442,13 @@ pub trait Store: Bounds + OperationStore + Send + Sync + 'static {
     ) -> Result<Schedule>;
     /// Sets a new next time of a schedule. `None` if it has changed since the caller read it.
     async fn replan_schedule(&self, replan: ScheduleReplan, now: Timestamp) -> Result<Option<Schedule>>;
-    /// Returns the runs of a schedule that have not ended and are not parked, at most `most` of
+    /// Returns the runs of a schedule that have not ended and are not parked, at most `max` of
     /// each kind.
     async fn unended_firings(
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
-        most: usize,
+        max: usize,
     ) -> Result<UnendedFirings>;
 
     /// Returns where the last successful collection of a stream ended.

@@ -33,9 +33,9 @@ pub(super) fn ends(store: &impl ReadTx) -> Result<(u64, u64)> {
     Ok((end(false)?, end(true)?))
 }
 
-/// Deletes the oldest entries, at most `most` and one piece. Returns how many it deleted.
-pub(super) fn forget(commit: &mut WriteTx<'_, '_>, most: usize) -> Result<usize> {
-    let old = commit.range(FEED, prefix_range(&[]), false, most.min(PIECE))?;
+/// Deletes the oldest entries, at most `max` and one piece. Returns how many it deleted.
+pub(super) fn forget(commit: &mut WriteTx<'_, '_>, max: usize) -> Result<usize> {
+    let old = commit.range(FEED, prefix_range(&[]), false, max.min(PIECE))?;
     for (key, _) in &old {
         commit.delete(FEED, key);
     }
@@ -75,8 +75,8 @@ pub(super) async fn trim(store: &EmbeddedStore, keep: usize, now: Timestamp) -> 
     while paced(store.commit(keys)).await? > 0 {}
     let mut surplus = store.kv.count(FEED).saturating_sub(keep as u64);
     while surplus > 0 {
-        let most = usize::try_from(surplus).unwrap_or(usize::MAX);
-        let forgotten = paced(store.commit(move |c| forget(c, most))).await?;
+        let max = usize::try_from(surplus).unwrap_or(usize::MAX);
+        let forgotten = paced(store.commit(move |c| forget(c, max))).await?;
         if forgotten == 0 {
             break;
         }

@@ -183,8 +183,8 @@ impl Store for EmbeddedStore {
         index::queued(&self.kv, deployment)
     }
 
-    async fn standing(&self, id: RunId, most: usize) -> Result<Option<QueuePosition>> {
-        position::of(&self.kv.view(), id, most)
+    async fn standing(&self, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
+        position::of(&self.kv.view(), id, max)
     }
 
     async fn behind_ancestor(
@@ -204,12 +204,12 @@ impl Store for EmbeddedStore {
         runs::next_delayed(&self.kv, now)
     }
 
-    async fn queued(&self, deployment: &DeploymentName, most: usize) -> Result<usize> {
-        runs::queued(&self.kv, deployment, most)
+    async fn queued(&self, deployment: &DeploymentName, max: usize) -> Result<usize> {
+        runs::queued(&self.kv, deployment, max)
     }
 
-    async fn lane(&self, deployment: &DeploymentName, lane: &str, most: usize) -> Result<LaneView> {
-        lanes::view(&self.kv.view(), deployment, lane, most)
+    async fn lane(&self, deployment: &DeploymentName, lane: &str, max: usize) -> Result<LaneView> {
+        lanes::view(&self.kv.view(), deployment, lane, max)
     }
 
     async fn commit_stretch(&self, commit: RunCommit) -> Result<RunCommitResult> {
@@ -399,11 +399,11 @@ impl Store for EmbeddedStore {
         &self,
         deployment: &DeploymentName,
         name: &ScheduleName,
-        most: usize,
+        max: usize,
     ) -> Result<UnendedFirings> {
         let view = self.kv.view();
-        let started = queue::started(&view, deployment, name, most)?;
-        Ok(UnendedFirings { started, waiting: queue::waiting(&view, deployment, name, most)? })
+        let started = queue::started(&view, deployment, name, max)?;
+        Ok(UnendedFirings { started, waiting: queue::waiting(&view, deployment, name, max)? })
     }
 
     async fn watermark(&self, stream: &DeploymentName) -> Result<Option<Timestamp>> {

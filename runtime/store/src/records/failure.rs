@@ -55,9 +55,9 @@ impl FailureRecord {
     }
 }
 
-fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
-        text.truncate((0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+fn cut(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate((0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
     }
 }
 

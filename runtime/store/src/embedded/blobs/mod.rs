@@ -153,7 +153,7 @@ impl BlobFolder {
             _ => StoreError::Io(format!("the payload {name} could not be read: {error}")),
         })?;
         if <BlobDigest>::from(Sha256::digest(&bytes)) != *digest {
-            return Err(damaged("is not what was written".to_owned()));
+            return Err(damaged("does not match its digest".to_owned()));
         }
         Ok(Bytes::from(bytes))
     }

@@ -108,15 +108,15 @@ pub(crate) fn deliver(
     let bytes = (signal.name.len() + signal.payload.len()) as u64;
     // A full inbox of unexpected signals must not block the signal that the run waits for.
     let awaited = is_awaited(commit, &kept, &signal.name)?;
-    let (most, most_bytes) = if awaited {
+    let (max, max_bytes) = if awaited {
         (INBOX_SIGNALS + INBOX_RESERVE_SIGNALS, INBOX_BYTES + INBOX_RESERVE_BYTES)
     } else {
         (INBOX_SIGNALS, INBOX_BYTES)
     };
-    if kept.marks.signals >= most {
+    if kept.marks.signals >= max {
         return full("its inbox contains 1,000 signals");
     }
-    if kept.marks.signal_bytes + bytes > most_bytes {
+    if kept.marks.signal_bytes + bytes > max_bytes {
         return full("its inbox contains 1 MiB of signals");
     }
     let place = kept.marks.next_place;

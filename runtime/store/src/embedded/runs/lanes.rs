@@ -208,21 +208,21 @@ pub(crate) fn behind_ancestor(
 }
 
 /// Returns the index of the lane that a run waits for, and how many runs enter before it, counted
-/// up to `most`.
-pub(crate) fn waits(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Option<(usize, usize)>> {
+/// up to `max`.
+pub(crate) fn waits(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Option<(usize, usize)>> {
     let (Some(ticket), Some(at)) = (kept.marks.ticket, first_lacked(kept)) else { return Ok(None) };
     let (deployment, name) = (&kept.run.deployment, &kept.run.lanes[at].name);
     let first = under(deployment.as_str(), &under(name, &[WAITS]));
-    let before = store.range(LANE_RUNS, first..row_waits(deployment, name, ticket, kept.run.id), false, most)?;
+    let before = store.range(LANE_RUNS, first..row_waits(deployment, name, ticket, kept.run.id), false, max)?;
     Ok(Some((at, before.len())))
 }
 
-/// Returns the current view of a lane, with at most `most` of the runs in it and at most `most` of
+/// Returns the current view of a lane, with at most `max` of the runs in it and at most `max` of
 /// the waiting runs.
-pub(crate) fn view(store: &impl ReadTx, deployment: &DeploymentName, name: &str, most: usize) -> Result<LaneView> {
+pub(crate) fn view(store: &impl ReadTx, deployment: &DeploymentName, name: &str, max: usize) -> Result<LaneView> {
     let LaneRecord { capacity, held, waiting } = counts(store, deployment, name)?;
     let rows = |kind: u8| -> Result<Vec<RunId>> {
-        let rows = store.scan_prefix(LANE_RUNS, &under(deployment.as_str(), &under(name, &[kind])), most)?;
+        let rows = store.scan_prefix(LANE_RUNS, &under(deployment.as_str(), &under(name, &[kind])), max)?;
         Ok(rows.iter().filter_map(|(row, _)| run_at_end(row)).collect())
     };
     Ok(LaneView { capacity, held, waiting, in_it: rows(IN)?, next: rows(WAITS)? })

@@ -339,8 +339,8 @@ pub(super) fn next_delayed(store: &impl ReadTx, now: Timestamp) -> Result<Option
     Ok(store.range(DELAYED, range, false, 1)?.first().and_then(|(key, _)| tables::time_of(key)))
 }
 
-pub(super) fn queued(store: &impl ReadTx, deployment: &DeploymentName, most: usize) -> Result<usize> {
-    Ok(store.scan_prefix(READY, &under(deployment.as_str(), &[]), most)?.len())
+pub(super) fn queued(store: &impl ReadTx, deployment: &DeploymentName, max: usize) -> Result<usize> {
+    Ok(store.scan_prefix(READY, &under(deployment.as_str(), &[]), max)?.len())
 }
 
 /// Lists runs, newest first. A page ends early if few of many runs match.

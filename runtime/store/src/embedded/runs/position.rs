@@ -17,9 +17,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// Maximum number of runs that are named for a lane or for a turn.
 const NAMED: usize = 10;
 
-pub(crate) fn of(store: &impl ReadTx, id: RunId, most: usize) -> Result<Option<QueuePosition>> {
+pub(crate) fn of(store: &impl ReadTx, id: RunId, max: usize) -> Result<Option<QueuePosition>> {
     let Some(kept) = record::kept(store, id)? else { return Ok(None) };
-    let listed = listed(store, &kept, most)?;
+    let listed = listed(store, &kept, max)?;
     let mut in_lanes = Vec::with_capacity(kept.run.lanes.len());
     for (place, lane) in kept.run.lanes.iter().enumerate() {
         let view = lanes::view(store, &kept.run.deployment, &lane.name, NAMED)?;
@@ -33,17 +33,17 @@ pub(crate) fn of(store: &impl ReadTx, id: RunId, most: usize) -> Result<Option<Q
     Ok(Some(QueuePosition { gathers, run: kept.run, listed, lanes: in_lanes, turn_after, queued, starts }))
 }
 
-fn listed(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<QueueKind> {
+fn listed(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<QueueKind> {
     let run = &kept.run;
     let due = match &run.state {
         RunState::Queued { not_before } => Some(*not_before),
         RunState::Suspended => run.waiting_for.as_ref().and_then(|wait| wait.until),
         _ => return Ok(QueueKind::Nowhere),
     };
-    if let Some(before) = queue::ahead(store, kept, most)? {
+    if let Some(before) = queue::ahead(store, kept, max)? {
         return Ok(QueueKind::Turn(before));
     }
-    if let Some((place, before)) = lanes::waits(store, kept, most)? {
+    if let Some((place, before)) = lanes::waits(store, kept, max)? {
         return Ok(QueueKind::Lane(place, before));
     }
     if let Some(due) = due
@@ -55,6 +55,6 @@ fn listed(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<QueueKin
     if store.bytes(READY, &key)?.is_none() {
         return Ok(QueueKind::Nowhere);
     }
-    let before = store.range(READY, under(run.deployment.as_str(), &[])..key, false, most)?;
+    let before = store.range(READY, under(run.deployment.as_str(), &[])..key, false, max)?;
     Ok(QueueKind::Ready(before.len()))
 }

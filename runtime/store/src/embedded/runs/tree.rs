@@ -299,10 +299,10 @@ pub(crate) fn retry(commit: &mut WriteTx<'_, '_>, id: RunId, retry: &RetryChange
 
 /// Returns parked children, and failed ones whose failure the parent has not recorded or, if `all`,
 /// every failed one.
-fn failed_children(store: &impl ReadTx, parent: RunId, all: bool, most: usize) -> Result<Vec<RunId>> {
+fn failed_children(store: &impl ReadTx, parent: RunId, all: bool, max: usize) -> Result<Vec<RunId>> {
     let mut found = Vec::new();
     for (key, row) in store.scan_prefix(CHILDREN, &parent.to_bytes(), usize::MAX)? {
-        if found.len() == most {
+        if found.len() == max {
             break;
         }
         let Some(child) = run_at_end(&key) else { continue };

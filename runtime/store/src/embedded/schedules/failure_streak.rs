@@ -29,7 +29,7 @@ pub(crate) fn count(
     }
     schedule.failures = schedule.failures.saturating_add(1);
     schedule.last_failed = Some(run.id);
-    if schedule.paused.is_none() && schedule.pause_after_failures.is_some_and(|most| schedule.failures >= most) {
+    if schedule.paused.is_none() && schedule.pause_after_failures.is_some_and(|max| schedule.failures >= max) {
         let note = format!("{} runs in a row failed, the last of them {}", schedule.failures, run.id);
         schedules::unplace(commit, schedule);
         schedule.paused = Some(Pause { since: now, note: note.clone() });

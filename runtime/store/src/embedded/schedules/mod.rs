@@ -197,7 +197,7 @@ pub(super) fn fire(
         overlap: firing.overlap,
         waiting: schedule.waiting,
         queue: firing.queue,
-        most: schedule.left,
+        max_runs: schedule.left,
         operation: None,
         now,
     };
@@ -293,7 +293,7 @@ pub(super) fn backfill(
         overlap: *overlap,
         waiting: schedule.waiting,
         queue: part.queue,
-        most: None,
+        max_runs: None,
         operation: Some(&stands.id),
         now,
     };

@@ -48,7 +48,7 @@ pub(crate) struct FiringContext<'a> {
     /// Maximum number of queued runs of the deployment, under [`Overlap::QueueAll`].
     pub(crate) queue: u64,
     /// Maximum number of firings that create a run. Further firings are not executed.
-    pub(crate) most: Option<u64>,
+    pub(crate) max_runs: Option<u64>,
     /// The operation, if the firings belong to a backfill.
     pub(crate) operation: Option<&'a str>,
     pub(crate) now: Timestamp,
@@ -80,7 +80,7 @@ pub(crate) fn execute_firings(
     let mut done = FiringResult::default();
     let mut unended = UnendedRuns::read(commit, context, context.waiting)?;
     for firing in firings {
-        if context.most.is_some_and(|most| done.made.len() as u64 >= most) {
+        if context.max_runs.is_some_and(|max| done.made.len() as u64 >= max) {
             break;
         }
         let full = context.overlap == Overlap::QueueAll && index::queued(commit, context.deployment)? >= context.queue;

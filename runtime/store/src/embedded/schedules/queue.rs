@@ -114,9 +114,9 @@ pub(crate) fn started(
     store: &impl ReadTx,
     deployment: &DeploymentName,
     name: &ScheduleName,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<RunId>> {
-    let found = store.scan_prefix(FIRINGS, &rows(deployment, name.as_str(), &[STARTED]), most)?;
+    let found = store.scan_prefix(FIRINGS, &rows(deployment, name.as_str(), &[STARTED]), max)?;
     Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
 }
 
@@ -125,26 +125,26 @@ pub(crate) fn waiting(
     store: &impl ReadTx,
     deployment: &DeploymentName,
     name: &ScheduleName,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<RunId>> {
-    let found = store.scan_prefix(FIRINGS, &rows(deployment, name.as_str(), &[WAITS]), most)?;
+    let found = store.scan_prefix(FIRINGS, &rows(deployment, name.as_str(), &[WAITS]), max)?;
     Ok(found.iter().filter_map(|(key, _)| run_at_end(key)).collect())
 }
 
-/// Returns how many runs have their turn before a waiting run, counted up to `most`; `None` if the
+/// Returns how many runs have their turn before a waiting run, counted up to `max`; `None` if the
 /// run does not wait for its turn.
-pub(crate) fn ahead(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Option<usize>> {
+pub(crate) fn ahead(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Option<usize>> {
     let (Some(row), Some(name)) = (row(kept), schedule_of(&kept.run)) else { return Ok(None) };
     if kept.marks.turn.is_none() || kept.run.state.is_settled() {
         return Ok(None);
     }
     let first = rows(&kept.run.deployment, name, &[WAITS]);
-    Ok(Some(store.range(FIRINGS, first..row, false, most)?.len()))
+    Ok(Some(store.range(FIRINGS, first..row, false, max)?.len()))
 }
 
-/// Returns the started runs of a waiting run's schedule, at most `most`. Its turn comes when they
+/// Returns the started runs of a waiting run's schedule, at most `max`. Its turn comes when they
 /// have ended.
-pub(crate) fn before(store: &impl ReadTx, kept: &RunRecord, most: usize) -> Result<Vec<RunId>> {
+pub(crate) fn before(store: &impl ReadTx, kept: &RunRecord, max: usize) -> Result<Vec<RunId>> {
     let Some(name) = schedule_of(&kept.run).and_then(|name| name.parse().ok()) else { return Ok(Vec::new()) };
-    started(store, &kept.run.deployment, &name, most)
+    started(store, &kept.run.deployment, &name, max)
 }

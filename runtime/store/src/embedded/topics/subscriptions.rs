@@ -322,9 +322,9 @@ pub(crate) fn expire(
     if let Some(keep) = policy.keep {
         first = first.max(head.next.saturating_sub(keep));
     }
-    let most = head.first.saturating_add(limit as u64);
-    expired.more = first > most;
-    first = first.clamp(head.first, head.next).min(most);
+    let max = head.first.saturating_add(limit as u64);
+    expired.more = first > max;
+    first = first.clamp(head.first, head.next).min(max);
     let ends = first == head.next && policy.published_before.is_some_and(|before| head.last_at < before);
     for subscription in all(commit)? {
         if !subscription.topic.matches(topic) {
