@@ -161,7 +161,7 @@ impl Engine {
 
     /// Removes cached code that cannot be used.
     fn discard(&self, digest: ComponentDigest, error: &str) {
-        tracing::warn!(%digest, error, "cached code cannot be used; the component is compiled again");
+        tracing::warn!(%digest, error, "unusable cached code removed; the component will be compiled again");
         self.cache.remove(digest);
     }
 
@@ -257,7 +257,7 @@ impl Engine {
         let (cache, bytes_file) = (Arc::clone(&self.cache), self.bytes_file(digest));
         let verified = tokio::task::spawn_blocking(move || {
             if cache.has(digest) && !cache.is_sealed(digest).unwrap_or(false) {
-                tracing::warn!(%digest, "cached code is damaged; the component is compiled again when it is needed");
+                tracing::warn!(%digest, "damaged cached code removed; the component is compiled again when it is needed");
                 cache.remove(digest);
             }
             crate::digest::of_file(&bytes_file)
@@ -322,7 +322,7 @@ impl Engine {
                 }
             }
         });
-        ended.await.unwrap_or_else(|_| lost("the host failed while it ran the guest; its own log says how"))
+        ended.await.unwrap_or_else(|_| lost("the host failed while it ran the guest; the host's log has the cause"))
     }
 
     /// Executes one activation on the caller's own thread, without waiting for a slot: for
@@ -333,7 +333,7 @@ impl Engine {
         let work = self.work(activation, &meter, false);
         match MeteredFuture::new(work, meter, Arc::clone(&self.ticker), true).await {
             YieldReason::Done(ended) => ended,
-            YieldReason::Slow(_) => lost("a call that stays was moved"),
+            YieldReason::Slow(_) => lost("a pinned call was moved to the slow threads"),
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn build(purpose: Purpose) -> wasmtime::Result<Sandbox> {
             Ok(engine) => return Ok(Sandbox { engine, pooled: true }),
             Err(error) => tracing::warn!(
                 %error, slots,
-                "no pool of instances: they are made on demand, which is slower; lower the concurrency or raise the limit of address space"
+                "no instance pool: instances are allocated on demand, which is slower; lower the concurrency or raise the address-space limit"
             ),
         }
     }

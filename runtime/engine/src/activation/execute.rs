@@ -150,7 +150,7 @@ fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter
     if let Some(error) = unread {
         return Err(GuestStop::new(
             Code::StoreDamaged,
-            format!("what is saved beside the journal cannot be read: {error}"),
+            format!("the replay snapshot cannot be read: {error}"),
         )
         .into());
     }
@@ -224,7 +224,7 @@ impl ExportResult {
         };
         let limit = guest.run.limits.output.min(OUTPUT_BYTES as u64);
         if output.len() as u64 > limit {
-            let message = format!("the output holds {} bytes; a run may answer with {limit}", output.len());
+            let message = format!("the output has {} bytes; the maximum is {limit}", output.len());
             return Err(GuestStop::new(Code::LimitOutput, message).into());
         }
         if self.by_guest

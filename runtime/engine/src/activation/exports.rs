@@ -119,7 +119,7 @@ pub(crate) async fn webhook(
         Err(failure) => return Ok(ExportResult { result: Err(failure.into()), by_guest: true }),
     };
     if !(200..=599).contains(&reply.status) {
-        return Err(GuestStop::new(Code::OutputInvalid, format!("{} is no status of an answer", reply.status)).into());
+        return Err(GuestStop::new(Code::OutputInvalid, format!("{} is not a valid response status", reply.status)).into());
     }
     written(&Reply {
         status: reply.status,
@@ -150,7 +150,7 @@ pub(crate) async fn health(store: &mut Store<GuestState>, module: &Module) -> wa
 fn written(output: &impl Serialize) -> wasmtime::Result<ExportResult> {
     match serde_json::to_string(output) {
         Ok(text) => Ok(ExportResult { result: Ok(text), by_guest: false }),
-        Err(error) => Err(GuestStop::new(Code::Internal, format!("the answer could not be written: {error}")).into()),
+        Err(error) => Err(GuestStop::new(Code::Internal, format!("the output could not be encoded: {error}")).into()),
     }
 }
 
@@ -162,7 +162,7 @@ fn missing(module: &Module, wanted: &str) -> GuestStop {
 
 fn text(input: &Bytes) -> Result<&str, GuestStop> {
     if input.len() > INPUT_BYTES {
-        let message = format!("the input holds {} bytes; a run may be given {INPUT_BYTES}", input.len());
+        let message = format!("the input has {} bytes; the maximum is {INPUT_BYTES}", input.len());
         return Err(GuestStop::new(Code::LimitInput, message));
     }
     std::str::from_utf8(input).map_err(|error| bad_input(&format!("it is not UTF-8: {error}")))

@@ -36,7 +36,7 @@ impl Module {
             return Err(ComponentRejection::one(
                 ComponentProblem::new(
                     Code::ComponentInvalid,
-                    "the component imports core modules, so what it needs is not known before it runs",
+                    "the component imports core modules, so its requirements are unknown before it runs",
                 )
                 .with_fix("Link all modules into the component."),
             ));

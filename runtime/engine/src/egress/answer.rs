@@ -75,7 +75,7 @@ impl RawResponse {
             // A secret in it would be readable by the guest and invisible to the filter.
             Some(encoding) if opening.echoes.is_some() && !self.body.is_empty() && !is_gzip(encoding) => {
                 return Err(Code::HttpBadAnswer.failure(format!(
-                    "{} answers a request that carries a secret in an encoding other than gzip, which it was asked for",
+                    "{} answered a request that carries a secret in an encoding other than gzip, the only one that was accepted",
                     self.origin
                 )));
             }
@@ -116,7 +116,7 @@ impl RawResponse {
         }
         if written.is_err() {
             return Err(
-                Code::HttpBadAnswer.failure(format!("the body that {} answered is not valid gzip", self.origin))
+                Code::HttpBadAnswer.failure(format!("the response body of {} is not valid gzip", self.origin))
             );
         }
         self.body = std::mem::take(&mut decoder.get_mut().body);

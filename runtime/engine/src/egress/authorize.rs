@@ -40,7 +40,7 @@ impl Authorization {
             && self.operator.allows_origin(&self.deployment, scheme.as_str(), host, *port);
         if !is_allowed {
             return Err(
-                Code::EgressDenied.failure(format!("the operator's policy does not let requests go to {origin}"))
+                Code::EgressDenied.failure(format!("the operator's policy does not allow requests to {origin}"))
             );
         }
         let private = self.policy.allows_private(*scheme, host, *port);
@@ -66,17 +66,17 @@ impl Authorization {
             }
             if !self.operator.allows_secret(&self.deployment, name, scheme.as_str(), host, *port) {
                 return Err(Code::PolicyDenied.failure(format!(
-                    "the operator's policy does not let this deployment send secret `{name}` to {}",
+                    "the operator's policy does not allow this deployment to send secret `{name}` to {}",
                     target.origin()
                 )));
             }
             let value = self.secrets.secret(name).ok_or_else(|| {
                 let place = self.secrets.place(name);
-                Code::SecretMissing.failure(format!("there is no secret `{name}`; put it into {place}"))
+                Code::SecretMissing.failure(format!("secret `{name}` does not exist; put it into {place}"))
             })?;
             if value.expose().len() < SECRET_SENT_MIN_BYTES {
                 return Err(Code::SecretTooShort.failure(format!(
-                    "secret `{name}` holds fewer than {SECRET_SENT_MIN_BYTES} bytes: an answer that repeats it could not be told from \
+                    "secret `{name}` has fewer than {SECRET_SENT_MIN_BYTES} bytes: a response that repeats it could not be distinguished from \
                      one that does not"
                 )));
             }

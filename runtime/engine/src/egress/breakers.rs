@@ -64,7 +64,7 @@ impl Breakers {
             }),
             Err(BreakerRefusal { since, until }) => {
                 let message = format!(
-                    "{origin} failed too often: it is left alone since {since}, and the next try is let through at {until}"
+                    "the circuit of {origin} is open since {since} after repeated failures; the next request is allowed at {until}"
                 );
                 Err(circuit_open(message, until))
             }

@@ -58,6 +58,6 @@ pub(super) fn judge(error: reqwest::Error, target: &Target) -> Failure {
     } else if error.is_connect() {
         Code::HttpConnectFailed.failure(format!("{origin} could not be reached: {words}"))
     } else {
-        Code::HttpBadAnswer.failure(format!("{origin} did not answer in HTTP: {words}"))
+        Code::HttpBadAnswer.failure(format!("{origin} sent an invalid HTTP response: {words}"))
     }
 }

@@ -157,7 +157,7 @@ impl Egress {
             return Ok(work());
         }
         let _turn = self.searches.acquire().await;
-        let failed = |_| Code::Internal.failure("the host failed while it searched a body; its own log says how");
+        let failed = |_| Code::Internal.failure("the host failed while it searched a body; the host's log has the cause");
         tokio::task::spawn_blocking(work).await.map_err(failed)
     }
 
@@ -219,7 +219,7 @@ impl Egress {
                     }
                     if followed == request.redirects {
                         return Err(Code::HttpTooManyRedirects.failure(format!(
-                            "{} redirects once more after {followed} redirects",
+                            "{} redirects again after {followed} redirects",
                             hop.target.origin()
                         )));
                     }

@@ -76,7 +76,7 @@ impl Hop {
         if !next.same_origin(&self.target) {
             if carries_secret {
                 return Err(Code::HttpRedirectRefused.failure(format!(
-                    "{} redirects a request that carries a secret to another origin; ask for it with `redirects = 0`, and send \
+                    "{} redirects a request that carries a secret to another origin; request it with `redirects = 0`, and send \
                      another request without the secret to the `location` of the answer",
                     self.target.origin()
                 )));
@@ -114,12 +114,12 @@ fn fill_url(text: &str, checked: &Target, carried: &mut RequestSecrets) -> Resul
         text.get(authority..).and_then(|rest| rest.find(['/', '?', '#', '\\'])).map_or(text.len(), |at| authority + at);
     let (origin, rest) = text.split_at(path);
     let filled =
-        carried.fill(rest.as_bytes(), PlaceholderContext::Url, URL_BYTES).map_err(|unfit| bad("the url", unfit))?;
+        carried.fill(rest.as_bytes(), PlaceholderContext::Url, URL_BYTES).map_err(|unfit| bad("the URL", unfit))?;
     let target = Target::parse(&format!("{origin}{}", String::from_utf8(filled).unwrap_or_default()))?;
     if target.same_origin(checked) {
         Ok(target)
     } else {
-        Err(Code::HttpBadRequest.failure("a secret may stand in a url's path and query, not in its origin"))
+        Err(Code::HttpBadRequest.failure("a secret is allowed in a URL's path and query, not in its origin"))
     }
 }
 

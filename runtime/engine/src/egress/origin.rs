@@ -76,7 +76,7 @@ impl OriginPattern {
 /// The text is not an origin pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an origin: write `https://host`, `https://*.domain` or `https://*`, with `:port` or `:*` behind it where it is not the scheme's own"
+    "not an origin: write `https://host`, `https://*.domain` or `https://*`, followed by `:port` or `:*` if it is not the scheme's default port"
 )]
 pub struct BadOrigin;
 

@@ -102,16 +102,16 @@ impl RequestDraft {
         Target::parse(&self.url)?;
         if self.body.len() > HTTP_BODY_BYTES {
             return Err(Code::LimitHttpBody.failure(format!(
-                "the body of the request holds {} bytes; at most {HTTP_BODY_BYTES} are sent",
+                "the body of the request has {} bytes; the maximum is {HTTP_BODY_BYTES}",
                 self.body.len()
             )));
         }
         let bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if self.headers.len() > HEADERS || bytes > HEADERS_BYTES {
-            return Err(bad(format!("at most {HEADERS} headers of {HEADERS_BYTES} bytes together are sent")));
+            return Err(bad(format!("a request may have at most {HEADERS} headers of {HEADERS_BYTES} bytes in total")));
         }
         if self.secrets.len() > SECRETS {
-            return Err(bad(format!("a request carries at most {SECRETS} secrets")));
+            return Err(bad(format!("a request may carry at most {SECRETS} secrets")));
         }
         let headers = self.headers.into_iter().map(header).collect::<Result<_, _>>()?;
         let retry = match self.retry {
@@ -174,19 +174,19 @@ fn method(text: &str) -> Result<Method, Failure> {
     let token = (1..=20).contains(&upper.len()) && upper.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
     if !token || matches!(upper.as_str(), "CONNECT" | "TRACE") {
         let shown: String = text.chars().take(20).collect();
-        return Err(bad(format!("`{shown}` is no method that is sent")));
+        return Err(bad(format!("the method `{shown}` is not supported")));
     }
     Method::from_bytes(upper.as_bytes()).map_err(|_| bad("the method is not valid"))
 }
 
 fn header((name, value): (String, String)) -> Result<(HeaderName, String), Failure> {
     let shown: String = name.chars().take(64).collect();
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("{shown:?} is no name of a header")))?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("{shown:?} is not a valid header name")))?;
     if OURS.contains(&name.as_str()) {
-        return Err(bad(format!("the header `{name}` belongs to the connection, which is the host's")));
+        return Err(bad(format!("the header `{name}` is set by the host and cannot be overridden")));
     }
     if HeaderValue::from_bytes(value.as_bytes()).is_err() {
-        return Err(bad(format!("the value of the header `{name}` holds a byte that no header can hold")));
+        return Err(bad(format!("the value of the header `{name}` contains a byte that is not allowed in a header")));
     }
     Ok((name, value))
 }

@@ -42,13 +42,13 @@ pub(super) enum PlaceholderContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FillError {
     /// The text with its secrets exceeds its maximum size.
-    #[error("with its secrets it holds more than {0} bytes")]
+    #[error("with its secrets the text exceeds {0} bytes")]
     TooLong(usize),
     /// There are too many distinct users.
-    #[error("a request holds at most {BASIC_TOKENS} different `{{{{basic:USER:NAME}}}}`")]
+    #[error("a request may have at most {BASIC_TOKENS} different `{{{{basic:USER:NAME}}}}`")]
     TooManyUsers,
     /// A header cannot hold the value.
-    #[error("a secret holds a line break or another byte that no header can hold")]
+    #[error("a secret contains a line break or another byte that is not allowed in a header")]
     NotInHeader,
 }
 

@@ -19,13 +19,13 @@ pub struct Roots(Vec<CertificateDer<'static>>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRoots {
     /// There is none, or there are too many.
-    #[error("it holds {0} certificates, and must hold 1 to {ROOTS}")]
+    #[error("the text has {0} certificates; it must have 1 to {ROOTS}")]
     Count(usize),
     /// The text is too long.
-    #[error("it is longer than {PEM_BYTES} bytes")]
+    #[error("the text is longer than {PEM_BYTES} bytes")]
     TooLong,
     /// The text is not PEM.
-    #[error("it is not PEM: {0}")]
+    #[error("the text is not PEM: {0}")]
     Pem(String),
     /// One certificate is invalid.
     #[error("certificate {number} cannot be trusted: {why}")]

@@ -25,19 +25,19 @@ impl Target {
     /// Parses an absolute URL.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         if text.len() > URL_BYTES {
-            return Err(bad(format!("the url holds {} bytes; at most {URL_BYTES} are sent", text.len())));
+            return Err(bad(format!("the URL has {} bytes; the maximum is {URL_BYTES}", text.len())));
         }
-        let url = Url::parse(text).map_err(|error| bad(format!("the url is not valid: {error}")))?;
+        let url = Url::parse(text).map_err(|error| bad(format!("the URL is not valid: {error}")))?;
         Self::of(url)
     }
 
     /// Resolves the location of a redirect.
     pub fn join(&self, location: &str) -> Result<Self, Failure> {
         let url = self.url.join(location).map_err(|error| {
-            Code::HttpBadAnswer.failure(format!("{} redirects to what is not a url: {error}", self.origin()))
+            Code::HttpBadAnswer.failure(format!("{} redirects to an invalid URL: {error}", self.origin()))
         })?;
         if url.as_str().len() > URL_BYTES {
-            return Err(Code::HttpBadAnswer.failure(format!("{} redirects to a url that is too long", self.origin())));
+            return Err(Code::HttpBadAnswer.failure(format!("{} redirects to a URL that is too long", self.origin())));
         }
         Self::of(url)
     }
@@ -48,17 +48,17 @@ impl Target {
             "https" => Scheme::Https,
             other => {
                 let other: String = other.chars().take(20).collect();
-                return Err(bad(format!("the url's scheme is `{other}`; only http and https are sent")));
+                return Err(bad(format!("the URL's scheme is `{other}`; only http and https are supported")));
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("the url has a user in it: use an `Authorization` header with `{{basic:USER:SECRET}}`"));
+            return Err(bad("the URL contains a user: use an `Authorization` header with `{{basic:USER:SECRET}}`"));
         }
         let host = match url.host() {
             Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(bad("the url has no host")),
+            None => return Err(bad("the URL has no host")),
         };
         let port = url.port_or_known_default().unwrap_or_else(|| scheme.default_port());
         url.set_fragment(None);

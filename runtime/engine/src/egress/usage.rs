@@ -43,7 +43,7 @@ impl HttpUsage {
             return Ok(());
         }
         Err(Code::LimitHttp.failure(format!(
-            "the bodies of the run's requests and answers hold more than {} bytes; raise it with `http_bytes` under `[limits]`",
+            "the bodies of the run's requests and responses exceed {} bytes; raise it with `http_bytes` under `[limits]`",
             limits.http_bytes
         )))
     }
@@ -65,11 +65,11 @@ impl BodyBudget {
     /// Takes bytes of a body whose size is then `body`.
     pub fn take(&self, more: usize, body: usize) -> Result<(), Failure> {
         if body > HTTP_BODY_BYTES {
-            return Err(Code::LimitHttpBody.failure(format!("the body holds more than {HTTP_BODY_BYTES} bytes")));
+            return Err(Code::LimitHttpBody.failure(format!("the body exceeds {HTTP_BODY_BYTES} bytes")));
         }
         let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more as u64));
         taken.map(|_| ()).map_err(|_| {
-            Code::LimitHttpBody.failure(format!("the bodies of one call hold more than {} bytes together", self.all))
+            Code::LimitHttpBody.failure(format!("the bodies of one call exceed {} bytes in total", self.all))
         })
     }
 

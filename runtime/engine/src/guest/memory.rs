@@ -54,7 +54,7 @@ impl MemoryLimiter {
     fn denied(&self, wanted: u64) -> GuestStop {
         if wanted > self.host {
             let message = format!(
-                "the guest asked for {wanted} bytes of memory; this host allows {}, which its operator raises with `--memory-max`",
+                "the guest requested {wanted} bytes of memory; this host allows {}; its operator can raise it with `--memory-max`",
                 self.host
             );
             return GuestStop::new(Code::LimitMemory, message);
@@ -63,7 +63,7 @@ impl MemoryLimiter {
         GuestStop::new(
             Code::LimitMemory,
             format!(
-                "the guest asked for {wanted} bytes of memory where it may have {}; raise it with `memory = \"{raised}MiB\"` under `[limits]`",
+                "the guest requested {wanted} bytes of memory; its limit is {}; raise it with `memory = \"{raised}MiB\"` under `[limits]`",
                 self.limit
             ),
         )

@@ -226,7 +226,7 @@ fn out_of_time() -> GuestStop {
     let seconds = GRACE_ACTIVE.as_secs();
     GuestStop::new(
         Code::LimitGrace,
-        format!("the run was cancelled, and was active for more than {seconds} s after that"),
+        format!("the run was cancelled and was active for more than {seconds} s after that"),
     )
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn out_of_waits() -> GuestStop {
     let minutes = GRACE_WAITS / 60_000;
     GuestStop::new(
         Code::LimitGrace,
-        format!("the run was cancelled, and did not end within {minutes} minutes, waits included"),
+        format!("the run was cancelled and did not end within {minutes} minutes, waits included"),
     )
 }
 
@@ -262,7 +262,7 @@ where
         match ask().await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_transient() && tries < STORE_TRIES => {
-                tracing::warn!(%error, tries, "reading the store failed; trying again");
+                tracing::warn!(%error, tries, "store read failed; retrying");
                 tokio::time::sleep(wait).await;
                 wait *= 2;
                 tries += 1;
@@ -270,8 +270,8 @@ where
             Err(error) => {
                 // The run's failure reaches other guests, which must learn nothing about the host's
                 // files.
-                tracing::error!(%error, "a run ended because the store could not be read");
-                return Err(GuestStop::new(error.code(), "the store could not be read; the host's log says why"));
+                tracing::error!(%error, "run ended: the store could not be read");
+                return Err(GuestStop::new(error.code(), "the store could not be read; the host's log has the cause"));
             }
         }
     }

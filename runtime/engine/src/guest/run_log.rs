@@ -196,7 +196,7 @@ impl RunLog {
         }
         if state.dropped > 0 {
             let message = format!(
-                "{} log lines were dropped: a run may keep {} bytes of log; raise it with `log` under `[limits]`",
+                "{} log lines were dropped: the limit is {} bytes; raise it with `log` under `[limits]`",
                 state.dropped, self.limit
             );
             let code = ("code".to_owned(), Code::LimitLog.as_str().to_owned());

@@ -87,12 +87,12 @@ pub(crate) fn classify(
             other => (Code::Trap, trapped(*other)),
         }
     } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
-        (Code::Internal, format!("the pool has no room: {error}"))
+        (Code::Internal, format!("the pool is full: {error}"))
     } else if is_host_call_bound(error) && error.downcast_ref::<WasmBacktrace>().is_none() {
         // No guest code is running: the value is the export's result.
-        (Code::LimitOutput, "the output holds more than 8 MiB".to_owned())
+        (Code::LimitOutput, "the output exceeds 8 MiB".to_owned())
     } else if is_host_call_bound(error) {
-        (Code::LimitHostCall, "the arguments of one host call are larger than 8 MiB together".to_owned())
+        (Code::LimitHostCall, "the arguments of one host call exceed 8 MiB in total".to_owned())
     } else {
         (Code::Trap, format!("the guest was stopped: {}", root(error)))
     };
@@ -105,7 +105,7 @@ pub(crate) fn classify(
 /// The stop of a guest whose replay used far more fuel than the run had used before.
 pub(crate) fn out_of_replay(limits: &Limits) -> ClassifiedStop {
     let message = format!(
-        "bringing the run back took ten times its limit, which is {}; raise it with `fuel = {}` under `[limits]`, or use steps",
+        "the replay used ten times the run's limit of {} units of fuel; raise it with `fuel = {}` under `[limits]`, or use steps",
         limits.fuel,
         limits.fuel.get().saturating_mul(2)
     );
@@ -123,7 +123,7 @@ pub(crate) fn out_of_fuel(limits: &Limits) -> String {
 
 /// The stop of a notified run that used up the fuel of its grace period.
 pub(crate) fn out_of_grace() -> ClassifiedStop {
-    let failure = Code::LimitGrace.failure("the run was cancelled, and used up the fuel that it had to clean up");
+    let failure = Code::LimitGrace.failure("the run was cancelled and used up the fuel of its grace period");
     ClassifiedStop { cause: cause_of(&failure), failure, by_epoch: false }
 }
 

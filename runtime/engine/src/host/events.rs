@@ -102,7 +102,7 @@ async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<
     }
     if begun >= room {
         return Ok(Err(Code::LimitTopics.failure(format!(
-            "`{topic}` would be a topic too many: runs of a deployment begin a bounded number of topics"
+            "the deployment has reached its maximum number of topics; `{topic}` would exceed it"
         ))));
     }
     Ok(Ok(()))

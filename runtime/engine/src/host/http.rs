@@ -95,7 +95,7 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
     Box::pin(async move {
         if requests.len() > FETCH_ALL_REQUESTS {
             let message =
-                format!("`http.fetch-all` takes {FETCH_ALL_REQUESTS} requests; it was given {}", requests.len());
+                format!("`http.fetch-all` takes at most {FETCH_ALL_REQUESTS} requests; this call has {}", requests.len());
             return Err(GuestStop::new(Code::BadArgument, message).into());
         }
         let count = requests.len();
@@ -107,7 +107,7 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
         let bodies: usize = requests.iter().flatten().map(|checked| checked.request.body.len()).sum();
         if bodies > FETCH_ALL_BYTES {
             let message =
-                format!("the bodies of one `fetch-all` hold {bodies} bytes; at most {FETCH_ALL_BYTES} are sent");
+                format!("the bodies of this `fetch-all` have {bodies} bytes in total; the maximum is {FETCH_ALL_BYTES}");
             return Ok(refused(Code::LimitHttpBody.failure(message)));
         }
         let parts: Vec<&[u8]> =
@@ -324,7 +324,7 @@ fn note_place(guest: &mut GuestState, checked: &CheckedRequest) {
     let before = frame.places_before.iter().filter(|other| other.place == sent.place).nth(nth.saturating_sub(1));
     if before.is_some_and(|before| before.content != sent.content) {
         let message = format!(
-            "this attempt of the step sends another {} to {} than the one before: it has another Idempotency-Key",
+            "this attempt of the step sends a different {} to {} than the previous attempt, with a different Idempotency-Key",
             request.method, request.url
         );
         guest.log.write(LogLevel::Warn, message, Vec::new());
@@ -480,7 +480,7 @@ async fn joined<T>(handle: JoinHandle<T>) -> Result<T, Failure> {
 }
 
 fn lost() -> Failure {
-    Code::Internal.failure("the host failed while it sent a request; its own log says how")
+    Code::Internal.failure("the host failed while it sent a request; the host's log has the cause")
 }
 
 /// Waits for an answer, and saves earlier entries in the process. `None` if the guest was notified

@@ -137,7 +137,7 @@ fn duplicate(known: (String, [u8; 16]), fingerprint: [u8; 16], external_id: &str
     }
     let shown: String = external_id.chars().take(100).collect();
     Err(Code::ExternalIdConflict
-        .failure(format!("external id `{shown}` was posted before as {}, with other content", known.0)))
+        .failure(format!("external id `{shown}` was posted before as {} with different content", known.0)))
 }
 
 fn refuse(guest: &mut GuestState, call: &str) -> wasmtime::Result<HostResult<Posting>> {
@@ -177,7 +177,7 @@ async fn revenue_now(
     let earned = totals.into_iter().map(|total| {
         i64::try_from(total.net_revenue)
             .map(|minor_units| (minor_units, total.currency))
-            .map_err(|_| Code::AmountOverflow.failure("the revenue of that time does not fit 64 bits"))
+            .map_err(|_| Code::AmountOverflow.failure("the revenue of that period exceeds 64 bits"))
     });
     Ok(earned.collect())
 }

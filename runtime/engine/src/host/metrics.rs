@@ -39,7 +39,7 @@ fn sample(
         return Err(bad(format!("`{name}` has the value {value}")).into());
     }
     if labels.len() > LABELS {
-        return Err(bad(format!("`{name}` has {} labels; at most {LABELS} are kept", labels.len())).into());
+        return Err(bad(format!("`{name}` has {} labels; the maximum is {LABELS}", labels.len())).into());
     }
     if let Some(label) = labels.iter().find(|label| !is_name(&label.name) || label.value.len() > VALUE_BYTES) {
         let shown: String = label.name.chars().take(NAME_BYTES).collect();

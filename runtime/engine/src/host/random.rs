@@ -15,7 +15,7 @@ pub(super) fn link(contract: &mut Contract) -> wasmtime::Result<()> {
 /// Draws random bytes, for WASI too.
 pub(super) fn bytes(guest: &mut GuestState, len: u64) -> wasmtime::Result<Vec<u8>> {
     if len > u64::from(RANDOM_BYTES) {
-        let message = format!("the guest asked for {len} random bytes at once; at most {RANDOM_BYTES} are given");
+        let message = format!("the guest requested {len} random bytes in one call; the maximum is {RANDOM_BYTES}");
         return Err(GuestStop::new(Code::LimitRandom, message).into());
     }
     Ok(guest.history.frame().random.bytes(usize::try_from(len).unwrap_or_default()))

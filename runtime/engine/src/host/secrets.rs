@@ -44,16 +44,16 @@ fn sign_now(guest: &GuestState, name: &str, algorithm: &str, message: &[u8]) -> 
     }
     if !guest.outside.operator.now().may_sign(guest.run.deployment.as_str(), name) {
         return Err(Code::PolicyDenied.failure(format!(
-            "the operator's policy does not let this deployment sign with secret `{}`",
+            "the operator's policy does not allow this deployment to sign with secret `{}`",
             shown(name)
         )));
     }
     if message.len() > MESSAGE_BYTES {
-        return Err(Code::BadArgument.failure(format!("a message to sign may hold {MESSAGE_BYTES} bytes")));
+        return Err(Code::BadArgument.failure(format!("a message to sign has at most {MESSAGE_BYTES} bytes")));
     }
     let secret = guest.outside.secrets.secret(name).ok_or_else(|| {
         let place = guest.outside.secrets.place(name);
-        Code::SecretMissing.failure(format!("there is no secret `{}`; put it into {place}", shown(name)))
+        Code::SecretMissing.failure(format!("secret `{}` does not exist; put it into {place}", shown(name)))
     })?;
     sign_with(&secret, algorithm, message)
 }
@@ -65,7 +65,7 @@ fn sign_with(secret: &SecretValue, algorithm: &str, message: &[u8]) -> Result<Ve
         "hmac-sha512" => Ok(mac(hmac::HMAC_SHA512)),
         "ed25519" => Ok(ed25519(secret)?.sign(message).as_ref().to_vec()),
         other => Err(Code::BadArgument.failure(format!(
-            "no signature algorithm `{}`: there are `hmac-sha256`, `hmac-sha512` and `ed25519`",
+            "unknown signature algorithm `{}`: use `hmac-sha256`, `hmac-sha512` or `ed25519`",
             shown(other)
         ))),
     }
@@ -89,7 +89,7 @@ fn ed25519(secret: &SecretValue) -> Result<Ed25519KeyPair, Failure> {
     };
     pair.map_err(|_| {
         Code::BadArgument
-            .failure("the secret is no ed25519 key: it is 32 bytes, 64 hexadecimal digits, or PKCS#8 in PEM")
+            .failure("the secret is not an ed25519 key: use 32 bytes, 64 hexadecimal digits, or PKCS#8 in PEM")
     })
 }
 

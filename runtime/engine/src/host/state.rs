@@ -122,7 +122,7 @@ fn scan(
     Box::pin(async move {
         let allowed = guest.check_cancelled().and_then(|()| {
             if prefix.len() > STATE_KEY_BYTES || after.as_ref().is_some_and(|after| after.len() > STATE_KEY_BYTES) {
-                return Err(Code::LimitStateKey.failure(format!("a key holds at most {STATE_KEY_BYTES} bytes")));
+                return Err(Code::LimitStateKey.failure(format!("a key has at most {STATE_KEY_BYTES} bytes")));
             }
             if limit == 0 {
                 return Err(Code::BadArgument.failure("`limit` is 0: a page has at least one entry"));
@@ -200,7 +200,7 @@ fn check_key(key: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Code::LimitStateKey
-        .failure(format!("a key holds 1 to {STATE_KEY_BYTES} bytes of UTF-8; this one holds {}", key.len())))
+        .failure(format!("a key has 1 to {STATE_KEY_BYTES} bytes of UTF-8; this one has {}", key.len())))
 }
 
 fn check_value(value: &[u8]) -> Result<(), Failure> {
@@ -208,5 +208,5 @@ fn check_value(value: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Code::LimitStateValue
-        .failure(format!("a value holds at most {STATE_VALUE_BYTES} bytes; this one holds {}", value.len())))
+        .failure(format!("a value has at most {STATE_VALUE_BYTES} bytes; this one has {}", value.len())))
 }

@@ -49,7 +49,7 @@ impl GuestState {
         self.go_live()?;
         if returned.result.is_ok() && self.history.depth() > 0 {
             let step = self.history.journal.step_path();
-            let message = format!("the run returned with step `{step}` still open: what it did there would be lost");
+            let message = format!("the run returned with step `{step}` still open: end the step before returning, or its work is lost");
             return Err(GuestStop::new(Code::StepOrder, message).into());
         }
         Ok(())
@@ -91,7 +91,7 @@ impl GuestState {
     pub fn exited(&mut self) -> Option<Outcome> {
         Some(match self.history.exit.as_ref()? {
             ExitReason::Retry => {
-                let failure = Code::Conflict.failure("another run has changed what this one had read");
+                let failure = Code::Conflict.failure("another run has changed a value that this run read");
                 Outcome::Failed { failure, cause: Cause::Host }
             }
             ExitReason::Suspend => Outcome::Suspended,

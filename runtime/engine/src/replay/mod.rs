@@ -131,7 +131,7 @@ impl GuestState {
         let (bytes, most) = (self.history.journal.bytes(), self.run.limits.journal);
         if bytes > most {
             let message = format!(
-                "the journal of this generation holds {bytes} bytes; raise it with `journal = \"{}MiB\"` under `[limits]`, \
+                "the journal of this generation has {bytes} bytes; raise the limit with `journal = \"{}MiB\"` under `[limits]`, \
                  or nest steps and continue as new",
                 (most >> 20).max(1).saturating_mul(2)
             );
@@ -215,7 +215,7 @@ impl GuestState {
         if head.at != history.journal.position() {
             return Err(GuestStop::new(
                 Code::Internal,
-                "what is saved beside the journal belongs to another end of it",
+                "the replay snapshot belongs to another position in the journal",
             )
             .into());
         }
@@ -430,11 +430,11 @@ pub(crate) fn cancelled() -> Failure {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> wasmtime::Result<T> {
     postcard::from_bytes(bytes).map_err(|error| {
-        let message = format!("the journal holds an answer that is none of its call: {error}");
+        let message = format!("a recorded answer does not fit its call: {error}");
         GuestStop::new(Code::StoreDamaged, message).into()
     })
 }
 
 fn internal(error: &postcard::Error) -> GuestStop {
-    GuestStop::new(Code::Internal, format!("what is to be recorded could not be written: {error}"))
+    GuestStop::new(Code::Internal, format!("a journal entry could not be encoded: {error}"))
 }

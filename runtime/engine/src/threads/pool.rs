@@ -38,7 +38,7 @@ impl ThreadPools {
                 // Linux has a priority for each thread. If it is refused, the slow threads run at
                 // the usual priority.
                 if let Err(error) = rustix::process::setpriority_process(None, SLOW_NICE) {
-                    tracing::debug!(%error, "the slow threads keep their priority");
+                    tracing::debug!(%error, "the priority of a slow thread could not be lowered");
                 }
             })
             .build()?;

@@ -63,7 +63,7 @@ fn set(nanoseconds: u64) {
     // and layout.
     let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attributes, no_flags) };
     if answer != 0 {
-        tracing::debug!(error = %std::io::Error::last_os_error(), "threads keep their slice");
+        tracing::debug!(error = %std::io::Error::last_os_error(), "the kernel refused a time slice for a thread");
     }
 }
 

@@ -71,9 +71,9 @@ pub(crate) struct Transaction {
 /// A transaction exceeded one of its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionLimit {
-    #[error("one run may read, write, post, start, send and publish {STRETCH_KEYS} things between two commits")]
+    #[error("a run may read, write, post, start, send and publish at most {STRETCH_KEYS} items between two commits")]
     Keys,
-    #[error("one run may write {STRETCH_WRITE_BYTES} bytes of state between two commits")]
+    #[error("a run may write at most {STRETCH_WRITE_BYTES} bytes of state between two commits")]
     Bytes,
 }
 

@@ -516,7 +516,7 @@ async fn a_retried_step_that_asks_for_something_else_is_warned_of() {
         { "do": "fetch-changing", "url": server.url("/") },
     ] }]);
     let (seen, _) = once(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
-    assert!(seen.lines[0].contains("another Idempotency-Key"), "{:?}", seen.lines);
+    assert!(seen.lines[0].contains("a different Idempotency-Key"), "{:?}", seen.lines);
     assert_ne!(server.asked()[0].headers["idempotency-key"], server.asked()[1].headers["idempotency-key"]);
 }
 

@@ -73,7 +73,7 @@ async fn every_problem_is_named_with_the_nearest_name_and_a_fix() {
         "wasi:http/outgoing-handler",
         "the host has `wasi:clocks/wall-clock@0.2`",
         "acme:thing/api@1.0.0",
-        "`loose`, which is no interface",
+        "`loose`, which is not an interface",
         "exports none of workflow",
     ]
     .into_iter()

@@ -56,7 +56,7 @@ impl CodeCache {
                 .to_str()
                 .is_some_and(|name| name.len() == 16 && name != kind && name.bytes().all(|b| b.is_ascii_hexdigit()));
             if stale && let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!(%error, folder = %entry.path().display(), "code of another engine could not be removed");
+                tracing::warn!(%error, folder = %entry.path().display(), "cached code of another engine could not be removed");
             }
         }
         for entry in fs::read_dir(&folder).map_err(io)?.flatten() {
@@ -108,7 +108,7 @@ impl CodeCache {
     #[allow(unsafe_code, reason = "the one place where code is loaded")]
     pub fn load(&self, engine: &Engine, digest: ComponentDigest) -> wasmtime::Result<Component> {
         if !self.is_sealed(digest)? {
-            return Err(wasmtime::Error::msg("the cached code is not what was compiled here for this component"));
+            return Err(wasmtime::Error::msg("the cached code does not match the seal of this component"));
         }
         // SAFETY: the file was made by `Component::serialize` in a child process that runs this
         // same program, and it matches the seal that was made then for this component and this kind
@@ -146,7 +146,7 @@ fn read_key(path: &Path) -> io::Result<hmac::Key> {
     let key = match fs::read(path) {
         Ok(key) if key.len() == KEY_BYTES => key,
         Ok(_) => {
-            tracing::warn!(file = %path.display(), "the key of the code cache is damaged; all components are compiled again");
+            tracing::warn!(file = %path.display(), "the key of the code cache is damaged; all components will be compiled again");
             make_key(path)?
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(path)?,
@@ -158,7 +158,7 @@ fn read_key(path: &Path) -> io::Result<hmac::Key> {
 
 fn make_key(path: &Path) -> io::Result<Vec<u8>> {
     let mut key = vec![0; KEY_BYTES];
-    SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("the system provides no random bytes"))?;
     let scratch = path.with_extension("tmp");
     let _ = fs::remove_file(&scratch);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&scratch)?;

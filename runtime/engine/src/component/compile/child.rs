@@ -171,7 +171,7 @@ impl Compiler {
         let order = ChildTask { task: "lines", component: bytes_file, digest, seconds, memory, rest };
         match order.end(&mut self.start(&order)?).await? {
             Report::Lines(lines) => Ok(lines),
-            Report::Admitted { .. } | Report::Refused(_) => Err(by_host("the compiler gave another answer")),
+            Report::Admitted { .. } | Report::Refused(_) => Err(by_host("the compiler returned an unexpected answer")),
         }
     }
 
@@ -222,7 +222,7 @@ impl ChildTask<'_> {
         match tokio::time::timeout(wall, work).await {
             Ok((status, report, words)) => self.judge(status.map_err(lost)?, &report, &String::from_utf8_lossy(&words)),
             Err(_) => Err(by_host(&format!(
-                "the compiler did not end within {} s, of which {} s may be of computing: the machine is too busy",
+                "the compiler did not finish within {} s of wall time (limit of CPU time: {} s): the machine is too busy",
                 wall.as_secs(),
                 self.seconds
             ))),
@@ -255,10 +255,10 @@ impl ChildTask<'_> {
         ChildError::Refused(ComponentRejection::one(ComponentProblem::new(
             Code::CompileLimit,
             format!(
-                "it took more than {} s of computing or {} MiB, which is all that one component may take to {}",
+                "the component needs more than {} s of CPU time or {} MiB of memory to {}",
                 self.seconds,
                 self.memory >> 20,
-                if self.task == "lines" { "find its source lines" } else { "be compiled" }
+                if self.task == "lines" { "find its source lines" } else { "compile" }
             ),
         )))
     }
@@ -288,7 +288,7 @@ fn inspected(report: Report) -> Result<InspectionReport, ChildError> {
     match report {
         Report::Admitted { schemas, warnings } => Ok(InspectionReport { schemas, warnings }),
         Report::Refused(reasons) => Err(ChildError::Refused(refusal(reasons))),
-        Report::Lines(_) => Err(by_host("the compiler gave another answer")),
+        Report::Lines(_) => Err(by_host("the compiler returned an unexpected answer")),
     }
 }
 

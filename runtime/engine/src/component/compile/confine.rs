@@ -24,10 +24,10 @@ const FILES: u64 = 64;
 pub(crate) fn limit(seconds: u64, memory: u64, host: u32) -> Result<(), String> {
     let limit = |resource, value| {
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
-            .map_err(|error| format!("no limits: {error}"))
+            .map_err(|error| format!("cannot set a limit: {error}"))
     };
     sched::ask_for_usual();
-    setpriority_process(None, NICE).map_err(|error| format!("no low priority: {error}"))?;
+    setpriority_process(None, NICE).map_err(|error| format!("cannot lower the priority: {error}"))?;
     limit(Resource::As, memory)?;
     limit(Resource::Cpu, seconds)?;
     limit(Resource::Core, 0)?;
@@ -36,7 +36,7 @@ pub(crate) fn limit(seconds: u64, memory: u64, host: u32) -> Result<(), String> 
     limit(Resource::Fsize, FILE_BYTES)?;
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(|error| format!("cannot be bound to the host's end: {error}"))?;
+        .map_err(|error| format!("cannot set the parent-death signal: {error}"))?;
     // The host may have ended before the death signal was set.
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get().unsigned_abs() != host) {
         return Err("the host has ended".to_owned());

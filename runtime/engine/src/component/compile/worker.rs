@@ -56,7 +56,7 @@ pub fn compile_component_main(args: &[OsString]) -> ExitCode {
 }
 
 fn work(args: &[OsString]) -> Result<Report, WorkerFailure> {
-    let usage = || (EXIT_IO, "the arguments are not those of a host".to_owned());
+    let usage = || (EXIT_IO, "the arguments are invalid".to_owned());
     let [task, component, digest, seconds, memory, host, rest @ ..] = args else { return Err(usage()) };
     let text = |arg: &OsString| arg.to_str().map(str::to_owned).ok_or_else(usage);
     let number = |arg: &OsString| text(arg)?.parse::<u64>().map_err(|_| usage());
@@ -80,7 +80,7 @@ fn work(args: &[OsString]) -> Result<Report, WorkerFailure> {
 }
 
 fn confine() -> Result<(), WorkerFailure> {
-    confine::confine().map_err(|error| (EXIT_IO, format!("no confinement: {error}")))
+    confine::confine().map_err(|error| (EXIT_IO, format!("cannot confine the thread: {error}")))
 }
 
 /// Reads the component, and rejects bytes that do not match the digest.
@@ -139,10 +139,10 @@ pub(crate) fn header(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            Err("this is a core module, not a component: build for `wasm32-wasip2`, or make a component of it")
+            Err("this is a core module, not a component: build for `wasm32-wasip2`, or convert it to a component")
         }
         [b'(', ..] => Err("this is WebAssembly text; upload the binary"),
-        _ => Err("this is not WebAssembly: it does not begin with its four bytes"),
+        _ => Err("this is not WebAssembly: the magic number is missing"),
     }
 }
 

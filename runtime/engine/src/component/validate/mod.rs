@@ -79,9 +79,9 @@ fn imports(
             problems.push(
                 ComponentProblem::new(
                     Code::ImportMissing,
-                    format!("the component imports `{shown}`, which is no interface"),
+                    format!("the component imports `{shown}`, which is not an interface"),
                 )
-                .with_fix("Import nothing but interfaces of `tidemill:guest` and WASI 0.2."),
+                .with_fix("Import only interfaces of `tidemill:guest` and WASI 0.2."),
             );
             continue;
         };
@@ -92,7 +92,7 @@ fn imports(
                     continue;
                 }
                 if import.interface.starts_with("wasi:sockets/") {
-                    warnings.push(format!("`{shown}` has no network behind it: use `tidemill:guest/http`"));
+                    warnings.push(format!("`{shown}` provides no network: use `tidemill:guest/http`"));
                 }
                 let Some(interface) = import.contract() else { continue };
                 for (function, member) in instance.exports(engine).take(ITEMS) {
@@ -114,9 +114,9 @@ fn imports(
             _ => problems.push(
                 ComponentProblem::new(
                     Code::ImportMissing,
-                    format!("the component imports `{shown}`, which is no interface"),
+                    format!("the component imports `{shown}`, which is not an interface"),
                 )
-                .with_fix("Import nothing but interfaces of `tidemill:guest` and WASI 0.2."),
+                .with_fix("Import only interfaces of `tidemill:guest` and WASI 0.2."),
             ),
         }
     }
@@ -163,7 +163,7 @@ fn known(import: &InterfaceName<'_>, shown: &str) -> Result<(), ComponentProblem
     let near = nearest(import.interface, all.iter().map(String::as_str));
     missing(
         format!("the component imports `{shown}`, which the host does not have{near}"),
-        "Import nothing but interfaces of `tidemill:guest` and WASI 0.2.".to_owned(),
+        "Import only interfaces of `tidemill:guest` and WASI 0.2.".to_owned(),
     )
 }
 
@@ -186,7 +186,7 @@ fn called(
     match fits() {
         Ok(()) => Ok(()),
         Err(error) => problem(format!(
-            "the component imports `{function}` of `{shown}` with another type ({}); the host has `{signature}`",
+            "the component imports `{function}` of `{shown}` with a different type ({}); the host has `{signature}`",
             words(&error)
         )),
     }
@@ -221,7 +221,7 @@ fn exports(engine: &Engine, component: &Component, problems: &mut Vec<ComponentP
     if found.is_empty() && problems.iter().all(|problem| problem.code != Code::ExportMissing) {
         let has = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
         let fix = if others.iter().any(|name| name.starts_with("wasi:cli/run")) {
-            "This is a command. Make a library of it (`crate-type = [\"cdylib\"]`) with one of the four exports."
+            "This is a command. Build a library (`crate-type = [\"cdylib\"]`) with one of the four exports."
         } else {
             Code::ExportMissing.fix()
         };

@@ -34,12 +34,12 @@ pub(crate) fn differs(
             .with_fix("Build against the `wit/` of this release."),
         )
     };
-    let ComponentItem::ComponentInstance(instance) = item else { return problem("is no interface") };
+    let ComponentItem::ComponentInstance(instance) = item else { return problem("is not an interface") };
     let Some(function) = instance.get_export(engine, name) else {
         return problem(&format!("has no function `{name}`"));
     };
     let ComponentItem::ComponentFunc(function) = function.ty else {
-        return problem(&format!("has `{name}`, which is no function"));
+        return problem(&format!("has `{name}`, which is not a function"));
     };
     let types = whole.instance_type();
     let same = match export {
@@ -50,6 +50,6 @@ pub(crate) fn differs(
     };
     match same {
         Ok(()) => None,
-        Err(error) => problem(&format!("has another type ({})", crate::component::module::words(&error))),
+        Err(error) => problem(&format!("has a different type ({})", crate::component::module::words(&error))),
     }
 }

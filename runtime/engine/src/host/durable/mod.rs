@@ -107,7 +107,7 @@ fn bad<T>(message: impl Into<String>) -> Result<T, tidemill_core::Failure> {
 /// 64 levels, no lone surrogate, and no number that exceeds a 64-bit float.
 pub(in crate::host) fn bounded_json(what: &str, text: &str, most: usize) -> Result<(), tidemill_core::Failure> {
     if text.len() > most {
-        let message = format!("{what} holds {} bytes; it may hold {most}", text.len());
+        let message = format!("{what} has {} bytes; the maximum is {most}", text.len());
         return Err(Code::BadArgument.failure(message));
     }
     json::check(text.as_bytes(), most).map_err(|why| Code::BadArgument.failure(format!("{what} is not JSON: {why}")))

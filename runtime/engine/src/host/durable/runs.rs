@@ -69,7 +69,7 @@ impl ChildRequest {
         let Ok(deployment) = deployment.parse() else { return bad("the deployment's name is not valid") };
         bounded_json("the input", &input, INPUT_BYTES)?;
         if options.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES) {
-            return bad("an idempotency key holds 1 to 255 bytes");
+            return bad("an idempotency key has 1 to 255 bytes");
         }
         if options.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
             return bad("a priority is from 1 to 9");
@@ -82,7 +82,7 @@ impl ChildRequest {
         let export = match options.export.as_deref().map(Export::parse) {
             None => None,
             Some(Some(export)) => Some(export),
-            Some(None) => return bad("there is no such export: it is `workflow`, `revenue-stream` or `webhook`"),
+            Some(None) => return bad("the export is unknown: use `workflow`, `revenue-stream` or `webhook`"),
         };
         Ok(Self { deployment, input, export, options })
     }
@@ -186,14 +186,14 @@ fn has_room(
 ) -> Result<(), Failure> {
     let own = guest.stretch.starts().filter(|start| start.deployment == *deployment).count() as u64;
     if own >= target.queue_room {
-        return Err(Code::QueueFull.failure(format!("as many runs of `{deployment}` wait as may")));
+        return Err(Code::QueueFull.failure(format!("the queue of `{deployment}` is full")));
     }
     let Some(child_room) = target.child_room else {
-        return Err(Code::LimitChildren.failure(format!("the run is {DEPTH} runs deep, and may start no run")));
+        return Err(Code::LimitChildren.failure(format!("the run is at the maximum depth of {DEPTH} runs and cannot start a run")));
     };
     let attached = guest.stretch.starts().filter(|start| !start.detached).count() as u64;
     if !detached && attached >= child_room {
-        let message = format!("{OPEN_CHILDREN} runs that the run started have not ended; it may start no more");
+        let message = format!("the run has {OPEN_CHILDREN} children that have not ended, which is the maximum");
         return Err(Code::LimitChildren.failure(message));
     }
     Ok(())
@@ -212,7 +212,7 @@ pub(super) async fn signal(
         .and_then(|()| bounded_json("the payload", &payload, SIGNAL_BYTES))
         .and_then(|()| match name.len() {
             1..=SIGNAL_NAME_BYTES => Ok(()),
-            _ => Err(Code::BadArgument.failure("the name of a signal holds 1 to 255 bytes")),
+            _ => Err(Code::BadArgument.failure("the name of a signal has 1 to 255 bytes")),
         });
     if let Err(failure) = allowed {
         return answer(Err(failure));
@@ -315,7 +315,7 @@ async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Resu
     if !kin && may_touch(guest, &found.deployment).is_err() {
         // Only runs with access learn the run's deployment.
         let message =
-            "the deployment may not touch that run; add the run's deployment to `deployments` under `[grants]`";
+            "the deployment may not access that run; add the run's deployment to `deployments` under `[grants]`";
         return Ok(Err(Code::NotGranted.failure(message)));
     }
     Ok(Ok(ReachableRun { id: found.id, ended: found.state.has_ended(), of: (found.deployment, found.revision) }))
@@ -331,7 +331,7 @@ fn may_touch(guest: &GuestState, deployment: &DeploymentName) -> Result<(), Fail
         return Ok(());
     }
     Err(Code::NotGranted.failure(format!(
-        "the deployment may not touch runs of `{deployment}`; add to `[grants]`: deployments = [\"{deployment}\"]"
+        "the deployment may not access runs of `{deployment}`; add to `[grants]`: deployments = [\"{deployment}\"]"
     )))
 }
 

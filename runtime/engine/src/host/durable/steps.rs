@@ -103,7 +103,7 @@ pub(super) async fn end(
                 complete(guest, id, depth, &result)?;
                 return answer(Ok(Verdict::Done));
             }
-            Code::Conflict.failure("another run has changed what this step had read before its request left")
+            Code::Conflict.failure("another run has changed a value that this step read before its request left")
         }
         Err(failure) => guest.accept(failure.into()),
     };
@@ -134,10 +134,10 @@ pub(super) async fn end(
 /// Checks that a step may begin, and returns its retry policy.
 fn check(guest: &GuestState, name: &str, retry: Option<types::RetryPolicy>) -> Result<RetryPolicy, Failure> {
     if name.is_empty() || name.len() > NAME_BYTES {
-        return bad(format!("the name of a step holds 1 to {NAME_BYTES} bytes; this one holds {}", name.len()));
+        return bad(format!("the name of a step has 1 to {NAME_BYTES} bytes; this one has {}", name.len()));
     }
     if guest.history.depth() >= DEPTH {
-        return bad(format!("{DEPTH} steps are open in one another; no more may be"));
+        return bad(format!("{DEPTH} steps are nested, which is the maximum"));
     }
     let Some(retry) = retry else { return Ok(guest.run.step_retry) };
     let policy = RetryPolicy {
@@ -164,7 +164,7 @@ fn say_attempt(guest: &GuestState) {
 
 fn recorded(failure: &[u8]) -> Failure {
     postcard::from_bytes(failure)
-        .unwrap_or_else(|_| Code::StoreDamaged.failure("the journal holds no failure where the step gave up"))
+        .unwrap_or_else(|_| Code::StoreDamaged.failure("the recorded failure of a step cannot be read"))
 }
 
 /// Commits the reads if the transaction began inside the step. Otherwise they would be lost with

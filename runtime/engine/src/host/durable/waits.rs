@@ -161,22 +161,22 @@ fn wanted(any_of: Vec<WaitFor>, ends: bool) -> Result<Vec<WaitTarget>, Failure> 
     let runs = any_of.len() - signals;
     if signals > SIGNALS || runs > RUNS {
         return bad(format!(
-            "the wait is for {signals} signals and {runs} runs; it may be for {SIGNALS} signals and {RUNS} runs"
+            "the wait is for {signals} signals and {runs} runs; the maximum is {SIGNALS} signals and {RUNS} runs"
         ));
     }
     if any_of.is_empty() && !ends {
-        return bad("nothing is waited for, without a timeout: it would never end");
+        return bad("the wait has neither an item nor a timeout, so it would never end");
     }
     any_of
         .into_iter()
         .map(|wanted| match wanted {
             WaitFor::Signal(name) if name.is_empty() || name.len() > SIGNAL_NAME_BYTES => {
-                bad(format!("the name of a signal holds 1 to {SIGNAL_NAME_BYTES} bytes"))
+                bad(format!("the name of a signal has 1 to {SIGNAL_NAME_BYTES} bytes"))
             }
             WaitFor::Signal(name) => Ok(WaitTarget::Signal(name)),
             WaitFor::Run(id) => match id.parse() {
                 Ok(id) => Ok(WaitTarget::Run(id)),
-                Err(_) => bad(format!("`{}` is no id of a run", id.chars().take(64).collect::<String>())),
+                Err(_) => bad(format!("`{}` is not a run id", id.chars().take(64).collect::<String>())),
             },
         })
         .collect()
@@ -316,7 +316,7 @@ fn answered(
 ) -> wasmtime::Result<Result<Vec<WaitResult>, Failure>> {
     let size: usize = came.iter().map(|came| came.what.bytes()).sum();
     let came = if size > FETCH_ALL_BYTES {
-        let message = format!("the outcomes hold {size} bytes; one call answers at most {FETCH_ALL_BYTES}");
+        let message = format!("the outcomes have {size} bytes; one call returns at most {FETCH_ALL_BYTES}");
         Err(Code::LimitHostCall.failure(message))
     } else {
         Ok(came)

@@ -57,7 +57,7 @@ impl OutputStream for StandardStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.len() > WRITE_BYTES {
             return Err(StreamError::trap(&format!(
-                "{} bytes were written to a stream at once, where `check-write` allows {WRITE_BYTES}",
+                "{} bytes were written to a stream in one call; `check-write` allows {WRITE_BYTES}",
                 bytes.len()
             )));
         }
