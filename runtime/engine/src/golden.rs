@@ -66,40 +66,40 @@ fn metric(kind: MetricKind, name: &str, value: f64) -> Metric {
 
 /// One effect of each kind that a retry keeps, one later effect, and an open step with a write.
 fn effects() -> Transaction {
-    let mut stretch = Transaction::default();
-    stretch.note_read("orders/1", &VersionedValue { value: None, version: Version(3) }).unwrap();
+    let mut transaction = Transaction::default();
+    transaction.note_read("orders/1", &VersionedValue { value: None, version: Version(3) }).unwrap();
     let request = ScanRequest { prefix: "orders/".to_owned(), after: Some("orders/1".to_owned()), limit: 1 };
     let entries = vec![("orders/2".to_owned(), Bytes::from_static(b"two"), Version(4))];
-    stretch.overlay(request, ScanPage { entries, more: true });
+    transaction.overlay(request, ScanPage { entries, more: true });
     let known = ExternalId { posting: None, fingerprint: [0; 16], version: Version(5) };
-    stretch.note_external_id("sale-1", &known).unwrap();
-    stretch.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
-    stretch.write("orders/3".to_owned(), None).unwrap();
-    stretch.post(entry("sale-1"));
-    stretch.start(started());
+    transaction.note_external_id("sale-1", &known).unwrap();
+    transaction.write("orders/1".to_owned(), Some(Bytes::from_static(b"one"))).unwrap();
+    transaction.write("orders/3".to_owned(), None).unwrap();
+    transaction.post(entry("sale-1"));
+    transaction.start(started());
     let payload = Bytes::from_static(b"true");
-    stretch.signal(SentSignal { to: run(3), name: "paid".to_owned(), payload, key: "signal-1".to_owned() });
+    transaction.signal(SentSignal { to: run(3), name: "paid".to_owned(), payload, key: "signal-1".to_owned() });
     let payload = Bytes::from_static(b"null");
-    stretch.publish(SentEvent { id: EventId::new(at(5), 8), topic: "orders.paid".parse().unwrap(), payload });
-    stretch.take("go", 11);
-    stretch.cancel(run(4));
-    stretch.observe(run(5));
-    stretch.sample(metric(MetricKind::Count, "orders", 2.0));
-    stretch.sample(metric(MetricKind::Gauge, "depth", -1.5));
-    stretch.sample(metric(MetricKind::Observe, "seconds", 0.25));
-    stretch.entry();
-    stretch.savepoint();
-    stretch.write("since".to_owned(), Some(Bytes::from_static(b"kept"))).unwrap();
-    stretch.open();
-    stretch.write("inside".to_owned(), Some(Bytes::from_static(b"step"))).unwrap();
-    stretch.post(entry("sale-2"));
-    stretch.note_claim();
-    stretch.keep_steps();
-    stretch
+    transaction.publish(SentEvent { id: EventId::new(at(5), 8), topic: "orders.paid".parse().unwrap(), payload });
+    transaction.take("go", 11);
+    transaction.cancel(run(4));
+    transaction.observe(run(5));
+    transaction.sample(metric(MetricKind::Count, "orders", 2.0));
+    transaction.sample(metric(MetricKind::Gauge, "depth", -1.5));
+    transaction.sample(metric(MetricKind::Observe, "seconds", 0.25));
+    transaction.entry();
+    transaction.savepoint();
+    transaction.write("since".to_owned(), Some(Bytes::from_static(b"kept"))).unwrap();
+    transaction.open();
+    transaction.write("inside".to_owned(), Some(Bytes::from_static(b"step"))).unwrap();
+    transaction.post(entry("sale-2"));
+    transaction.note_claim();
+    transaction.keep_steps();
+    transaction
 }
 
 #[test]
-fn the_replay_state_beside_a_journal_keeps_its_bytes() {
+fn replay_snapshots_keep_their_bytes() {
     let marks = RollbackMarks {
         kept: JournalMark { at: Position::new(9), depth: 1 },
         first: JournalMark { at: Position::new(4), depth: 0 },
@@ -115,8 +115,10 @@ fn the_replay_state_beside_a_journal_keeps_its_bytes() {
         told: Some(CancelNotice { entry: Position::new(10), fuel: 100_000, at: at(6) }),
         open: None,
     };
-    let open =
-        |stretch: Transaction| ReplaySnapshot { open: Some(OpenTransaction { stretch, marks }), ..counts.clone() };
+    let open = |transaction: Transaction| ReplaySnapshot {
+        open: Some(OpenTransaction { stretch: transaction, marks }),
+        ..counts.clone()
+    };
     let whole = effects();
     // After a commit in the middle of a step, the step holds the versions that it has read.
     let mut committed = whole.clone();

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leaves_the_folder_names_nothing() {
+    fn names_outside_the_folder_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("in")).unwrap();
         std::fs::write(folder.path().join("out"), "x").unwrap();

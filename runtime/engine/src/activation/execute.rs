@@ -77,11 +77,11 @@ pub(crate) async fn execute(
         Err(error) => Err(error),
     };
     let ran = ran.and_then(|returned| fuel::settle(&mut store).map(|()| returned));
-    let ran = ran.and_then(|returned| store.data_mut().returns(&returned).map(|()| returned));
+    let ran = ran.and_then(|returned| store.data_mut().finish_replay(&returned).map(|()| returned));
     log.finish();
     let left = store.get_fuel().unwrap_or_default();
     let mut guest = store.into_data();
-    let exited = guest.exited();
+    let exited = guest.exit_outcome();
     let (outcome, by_epoch) = match (exited, ran.and_then(|output| output.check(&guest))) {
         (Some(outcome), _) => (outcome, false),
         (None, Ok(outcome)) => (outcome, false),
@@ -96,7 +96,7 @@ pub(crate) async fn execute(
         }
     };
     let fuel = guest.fuel.used((!by_epoch).then_some(left));
-    leaves(guest, outcome, fuel)
+    result_of(guest, outcome, fuel)
 }
 
 fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {
@@ -104,28 +104,28 @@ fn same(left: Checkpoint) -> (Checkpoint, Checkpoint) {
 }
 
 /// Returns the result of an activation, by how it ended.
-fn leaves(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResult {
+fn result_of(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResult {
     let generation = guest.history.entry_fuel.max(guest.fuel.before().saturating_add(fuel));
     let redo = guest.history.exit == Some(ExitReason::Retry);
     let replays = !guest.history.live;
-    let again = guest.again();
+    let again = guest.redo_checkpoint();
     let (all, kept) = match &outcome {
         _ if redo => {
             guest.history.journal.not_written();
             guest.history.journal.truncate(again.journal_to);
             (again.clone(), Checkpoint::default())
         }
-        Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.all(), Checkpoint::default()),
+        Outcome::Output(_) | Outcome::ContinueAsNew { .. } => (guest.full_checkpoint(), Checkpoint::default()),
         // Everything is committed, or nothing has happened.
-        Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.as_it_was()),
-        Outcome::Failed { .. } if replays => same(guest.as_it_was()),
+        Outcome::Suspended | Outcome::Failed { cause: Cause::Mismatch, .. } => same(guest.unchanged_checkpoint()),
+        Outcome::Failed { .. } if replays => same(guest.unchanged_checkpoint()),
         Outcome::Failed { failure, cause } => {
-            let mut kept = guest.kept(generation);
+            let mut kept = guest.retry_checkpoint(generation);
             // The next attempt would receive the same signal, and fail again.
             if *cause == Cause::Guest && failure.code == BAD_SIGNAL {
-                kept.effects.taken.extend(guest.stretch.last_taken());
+                kept.effects.taken.extend(guest.transaction.last_taken());
             }
-            (guest.all(), kept)
+            (guest.full_checkpoint(), kept)
         }
     };
     let next_attempt = match &outcome {
@@ -148,11 +148,7 @@ fn leaves(mut guest: GuestState, outcome: Outcome, fuel: u64) -> ActivationResul
 
 fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter: Arc<Meter>) -> wasmtime::Result<()> {
     if let Some(error) = unread {
-        return Err(GuestStop::new(
-            Code::StoreDamaged,
-            format!("the replay snapshot cannot be read: {error}"),
-        )
-        .into());
+        return Err(GuestStop::new(Code::StoreDamaged, format!("the replay snapshot cannot be read: {error}")).into());
     }
     let guest = store.data_mut();
     if guest.history.journal.is_live() {
@@ -176,14 +172,14 @@ fn prepare(store: &mut Store<GuestState>, unread: Option<postcard::Error>, meter
         if !guest.is_save_due() {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         }
-        let Some((sink, stretched)) = guest.take_unsaved()? else {
+        let Some((sink, pending)) = guest.take_unsaved()? else {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
         };
         let lost = Arc::clone(&guest.history.lost);
         Ok(UpdateDeadline::YieldCustom(
             1,
             Box::pin(async move {
-                if !sink.save(stretched).await {
+                if !sink.save(pending).await {
                     lost.store(true, Relaxed);
                 }
             }),

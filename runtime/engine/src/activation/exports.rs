@@ -119,7 +119,9 @@ pub(crate) async fn webhook(
         Err(failure) => return Ok(ExportResult { result: Err(failure.into()), by_guest: true }),
     };
     if !(200..=599).contains(&reply.status) {
-        return Err(GuestStop::new(Code::OutputInvalid, format!("{} is not a valid response status", reply.status)).into());
+        return Err(
+            GuestStop::new(Code::OutputInvalid, format!("{} is not a valid response status", reply.status)).into()
+        );
     }
     written(&Reply {
         status: reply.status,

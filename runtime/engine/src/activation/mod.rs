@@ -97,12 +97,12 @@ pub trait RunChannel: Send + Sync + 'static {
     /// # Errors
     /// If the commit is impossible. The run ends with this failure, and the request that was about
     /// to leave is not sent.
-    async fn commit(&self, stretch: PendingCommit) -> Result<CommitOutcome, Failure>;
+    async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure>;
 
     /// Saves what an open transaction has recorded, without effect, so that a crash loses little.
     /// Returns whether it is saved: if not, the next save or commit contains it again. Log lines
     /// may be saved with it or separately: [`RunContext::next_log_seq`] tells which were.
-    async fn save(&self, stretch: PendingCommit) -> bool;
+    async fn save(&self, pending: PendingCommit) -> bool;
 
     /// Returns what a run of another deployment with that input would be if `parent` started it
     /// now.

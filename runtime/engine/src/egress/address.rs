@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_near_the_host_is_not_public() {
+    fn addresses_outside_the_routed_range_are_not_public() {
         for address in [
             "127.0.0.1",
             "127.255.0.1",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_routed_is_public() {
+    fn routed_addresses_are_public() {
         for address in [
             "1.1.1.1",
             "8.8.8.8",
@@ -110,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_judged_alike_however_it_is_wrapped(bits in any::<u32>()) {
+        fn a_mapped_address_is_public_if_the_plain_address_is(bits in any::<u32>()) {
             let plain = Ipv4Addr::from_bits(bits);
             prop_assert_eq!(is_public(plain.into()), is_public(plain.to_ipv6_mapped().into()));
         }

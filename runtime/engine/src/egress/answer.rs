@@ -115,9 +115,7 @@ impl RawResponse {
             return Err(failure);
         }
         if written.is_err() {
-            return Err(
-                Code::HttpBadAnswer.failure(format!("the response body of {} is not valid gzip", self.origin))
-            );
+            return Err(Code::HttpBadAnswer.failure(format!("the response body of {} is not valid gzip", self.origin)));
         }
         self.body = std::mem::take(&mut decoder.get_mut().body);
         // Both describe the compressed body.
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_unpacked_and_its_headers_go() {
+    fn gzip_is_decompressed_and_its_headers_are_removed() {
         for encoding in ["gzip", "GZIP", "x-gzip"] {
             let answer = open(encoding, &packed(b"hello"), &opening(1_000)).unwrap();
             assert_eq!((answer.body.as_slice(), answer.headers.len()), (&b"hello"[..], 1), "{encoding}");
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_gzip_stays_as_it_came() {
+    fn other_encodings_are_unchanged() {
         for encoding in ["br", "identity", "", "gzip, br"] {
             assert_eq!(open(encoding, b"hello", &opening(1_000)).unwrap().body, b"hello", "{encoding}");
         }
@@ -214,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_unpacks_beyond_its_bound_is_refused() {
+    fn a_body_that_decompresses_beyond_its_limit_is_refused() {
         let bomb = packed(&vec![0; 8 << 20]);
         assert!(bomb.len() < 10_000);
         let all = opening(6 << 20);
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_that_breaks_off_is_no_answer() {
+    fn truncated_gzip_is_refused() {
         let whole = packed(b"hello, hello, hello");
         for body in [&whole[..whole.len() - 4], b"hello"] {
             assert_eq!(open("gzip", body, &opening(1_000)).unwrap_err().code, "host/http-bad-answer");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_deployment_and_one_origin_are_left_alone_and_no_other() {
+    fn an_open_circuit_affects_one_deployment_and_one_origin() {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
         let failure = breakers.ask("a", "https://x", CallPurpose::Ordinary).err().unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_gives_its_place_back() {
+    fn a_dropped_permit_returns_its_slot() {
         let (clock, breakers) = breakers();
         open(&breakers, "a", "https://x");
         clock.advance(60_000);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn their_number_is_bounded_and_an_open_one_stays() {
+    fn breakers_are_bounded_and_closed_ones_are_dropped_first() {
         let (_, breakers) = breakers();
         open(&breakers, "a", "https://x");
         for n in 0..3 * KEPT {

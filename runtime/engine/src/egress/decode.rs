@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_escape_is_what_it_stands_for() {
+    fn escapes_are_decoded() {
         for (text, expected) in [
             ("a%41b", "aAb"),
             ("\\u0041\\x41\\u{e9}\\n\\/", "AAé\n/"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_where_it_was_written() {
+    fn ranges_map_to_the_original() {
         let text = b"ab%41cd\\u0042ef";
         let decoded = DecodedText::of(text).unwrap();
         assert_eq!(decoded.text(), b"abAcdBef");
@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_part_of_any_text_is_within_it(
+        fn ranges_of_any_text_are_within_the_original(
             text in prop::collection::vec(prop::sample::select(b"a%41\\ux{}&#x;amp2".to_vec()), 0..60),
             from in 0usize..60,
             length in 1usize..20,

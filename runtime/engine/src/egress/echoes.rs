@@ -204,20 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_repeats_a_secret_holds_the_placeholder() {
+    fn a_repeated_secret_becomes_its_placeholder() {
         let repeated = format!("a s3\"c/r t b s3%22c%2Fr%20t c s3\\\"c/r t d {}", STANDARD.encode(KEY));
         assert!(hidden(&repeated).starts_with("a {{secret:key}} b {{secret:key}} c {{secret:key}} d {{secret:key}}"));
     }
 
     #[test]
-    fn what_a_basic_header_became_is_found_as_that() {
+    fn a_basic_token_becomes_its_own_placeholder() {
         let token = STANDARD.encode(format!("me:{KEY}"));
         assert!(hidden(&format!("Basic {token}")).starts_with("Basic {{basic:me:key}}"));
         assert!(hidden(&STANDARD.encode(format!("Basic {token}"))).contains("{{basic:me:key}}"));
     }
 
     #[test]
-    fn every_usual_encoding_is_searched() {
+    fn usual_encodings_of_a_secret_are_found() {
         let unicode: String = KEY.bytes().map(|b| format!("\\u{b:04X}")).collect();
         let percent: String = KEY.bytes().map(|b| format!("%{b:02x}")).collect();
         for text in [
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_secret_stays() {
+    fn partial_secrets_are_unchanged() {
         for text in ["s3\"c/r", "", "%", "\\u", "&#;", "the secret is s3\"c/r", "s3%22c%2Fr%2", "czMiYy9y"] {
             assert_eq!(hidden(text), text);
         }
     }
 
     #[test]
-    fn a_long_secret_is_found_as_a_whole_and_its_beginning_alone_is_not() {
+    fn a_long_secret_is_found_only_as_a_whole() {
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC".repeat(50));
         let echoes = echoes(pem.as_bytes());
         assert_eq!(echoes.hide(format!("a{pem}b").into_bytes()), b"a{{secret:key}}b");
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_made_for_comparisons_does_not_take_longer() {
+    fn comparisons_of_a_crafted_text_are_limited() {
         let echoes = echoes(&[b'a'; 64 * 1024]);
         let mut text = vec![b'a'; 1 << 20];
         for at in (0..text.len()).step_by(65_000) {
@@ -272,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_secret_is_found_in_base64_wherever_it_stands_there(
+        fn a_secret_is_found_at_every_position_in_base64(
             secret in prop::collection::vec(any::<u8>(), 8..80),
             before in prop::collection::vec(any::<u8>(), 0..7),
             behind in prop::collection::vec(any::<u8>(), 0..7),
@@ -288,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_searched_without_a_panic(
+        fn text_without_the_secret_is_unchanged(
             secret in prop::collection::vec(any::<u8>(), 8..20),
             text in prop::collection::vec(prop::sample::select(b"s3\\\"u00%2f&#x;quot{}+ ".to_vec()), 0..200),
         ) {
@@ -297,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn no_secret_is_left_of_what_holds_it(
+        fn a_contained_secret_is_always_replaced(
             secret in "[a-z\"/ é%\\\\]{8,20}",
             before in "[ -~]{0,20}",
             behind in "[ -~]{0,20}",

@@ -157,7 +157,8 @@ impl Egress {
             return Ok(work());
         }
         let _turn = self.searches.acquire().await;
-        let failed = |_| Code::Internal.failure("the host failed while it searched a body; the host's log has the cause");
+        let failed =
+            |_| Code::Internal.failure("the host failed while it searched a body; the host's log has the cause");
         tokio::task::spawn_blocking(work).await.map_err(failed)
     }
 
@@ -218,10 +219,8 @@ impl Egress {
                         answered.ended(false);
                     }
                     if followed == request.redirects {
-                        return Err(Code::HttpTooManyRedirects.failure(format!(
-                            "{} redirects again after {followed} redirects",
-                            hop.target.origin()
-                        )));
+                        return Err(Code::HttpTooManyRedirects
+                            .failure(format!("{} redirects again after {followed} redirects", hop.target.origin())));
                     }
                     followed += 1;
                     hop = hop.redirect(&to, prepared.carries_secret)?;

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deployment_has_its_share_of_a_host_whatever_others_do() {
+    fn a_deployment_always_has_its_share_of_a_host() {
         let gates = HostLimits::new(2, 3);
         let now = |deployment: &str, host: &str| gates.pass(deployment, host).now_or_never();
         let mut loud: Vec<_> = (0..5).map(|_| now("loud", "x").unwrap()).collect();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_takes_the_first_place_that_is_free() {
+    async fn a_waiting_request_takes_the_first_free_permit() {
         let gates = HostLimits::new(1, 1);
         let (own, common) = (gates.pass("a", "x").await, gates.pass("a", "x").await);
         let mut waits = std::pin::pin!(gates.pass("a", "x"));

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_fits_what_it_says_and_nothing_beside() {
+    fn a_pattern_matches_exactly_its_origins() {
         let exact = pattern("https://api.example.com");
         assert!(exact.fits(Scheme::Https, "api.example.com", 443));
         assert!(!exact.fits(Scheme::Http, "api.example.com", 80));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
+    fn invalid_origins_are_refused() {
         for bad in
             ["", "example.com", "ftp://x", "https://", "https://a/b", "https://a b", "https://*x.com", "https://a:0"]
         {

@@ -181,7 +181,8 @@ fn method(text: &str) -> Result<Method, Failure> {
 
 fn header((name, value): (String, String)) -> Result<(HeaderName, String), Failure> {
     let shown: String = name.chars().take(64).collect();
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("{shown:?} is not a valid header name")))?;
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("{shown:?} is not a valid header name")))?;
     if OURS.contains(&name.as_str()) {
         return Err(bad(format!("the header `{name}` is set by the host and cannot be overridden")));
     }

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_listed_stays() {
+    fn unlisted_placeholders_are_unchanged() {
         for text in [
             "{{secret:other}}",
             "{{key}}",
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_takes_no_secret_with_a_line_break() {
+    fn a_header_rejects_a_secret_with_a_line_break() {
         let mut carried = RequestSecrets::new(vec![("key".to_owned(), SecretValue::new(b"a\r\nHost: b".to_vec()))]);
         assert_eq!(carried.fill_header("{{secret:key}}", 100), Err(FillError::NotInHeader));
     }
@@ -273,7 +273,7 @@ mod tests {
     /// The search reads each byte of the text only a few times, even if every position could begin
     /// a placeholder.
     #[test]
-    fn braces_without_end_are_read_once() {
+    fn unclosed_braces_are_read_once() {
         for piece in
             ["{", "{{", "{{basic:", "{{secret:", "{{basic:u:", "{{secret:aaaa", "{{basic:aaaaaaaaaaaaaaaaaaaaaaaa"]
         {
@@ -289,13 +289,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_filled_without_a_panic(text in "([{}a:]|secret|basic|key|ä|\\{\\{secret:key\\}\\}){0,30}") {
+        fn filling_any_text_replaces_exactly_its_placeholders(text in "([{}a:]|secret|basic|key|ä|\\{\\{secret:key\\}\\}){0,30}") {
             let filled = carried().fill(text.as_bytes(), PlaceholderContext::Plain, 10_000).unwrap();
             prop_assert_eq!(carried().stands_in(text.as_bytes()), filled != text.as_bytes());
         }
 
         #[test]
-        fn every_placeholder_is_found_wherever_it_stands(before in "[{}:a]{0,12}", after in "[{}:a]{0,12}", basic: bool) {
+        fn placeholders_are_found_at_every_position(before in "[{}:a]{0,12}", after in "[{}:a]{0,12}", basic: bool) {
             let placeholder = if basic { "{{basic:u:key}}" } else { "{{secret:key}}" };
             let text = format!("{before}{placeholder}{after}");
             prop_assert!(carried().stands_in(text.as_bytes()), "{}", text);

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_no_authority_is_refused() {
+    fn text_without_valid_certificates_is_refused() {
         assert_eq!(Roots::from_pem(b""), Err(BadRoots::Count(0)));
         assert_eq!(Roots::from_pem(&vec![b'x'; PEM_BYTES + 1]), Err(BadRoots::TooLong));
         let no_certificate = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -89,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_a_panic(text in "(-----(BEGIN|END) [A-Z]{0,12}-----\n|[A-Za-z0-9+/=]{0,40}\n|\\PC{0,20}){0,8}") {
+        fn garbage_never_panics(text in "(-----(BEGIN|END) [A-Z]{0,12}-----\n|[A-Za-z0-9+/=]{0,40}\n|\\PC{0,20}){0,8}") {
             let _ = Roots::from_pem(text.as_bytes());
         }
     }

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_time_has_it() {
+    fn retry_after_is_respected() {
         assert_eq!(after(&answer(503, "7")), Some(7_000));
         assert_eq!(after(&answer(429, "7")), Some(7_000));
         assert_eq!(after(&answer(500, "7")), Some(100));
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_more_than_a_wait_in_memory_is_not_tried_again() {
+    fn retry_after_beyond_the_maximum_delay_ends_the_tries() {
         assert_eq!(after(&answer(503, "600")), Some(600_000));
         assert_eq!(after(&answer(503, "601")), None);
     }
 
     #[test]
-    fn a_try_that_an_open_circuit_refused_takes_none_of_the_attempts() {
+    fn refused_tries_do_not_count_as_made() {
         let refused = Err(circuit_open("x".to_owned(), NOW.plus_millis(60_000)));
         let mut tries = TryCount::default();
         for _ in 0..4 {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_tried_as_often_as_its_policy_says() {
+    fn tries_are_limited_by_the_policy() {
         let (mut tries, mut made) = (TryCount::default(), 1);
         while tries.after(&answer(500, ""), &RetryPolicy::QUICK, NOW, 0).is_some() {
             made += 1;

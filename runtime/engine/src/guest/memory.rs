@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_above_the_hosts_own_is_the_hosts_own() {
+    fn the_hosts_limit_overrides_a_higher_one() {
         let mut limiter = MemoryLimiter::new(4_000_000, 1_000_000);
         assert!(limiter.memory_growing(0, 1_000_000, None).unwrap());
         let error = limiter.memory_growing(1_000_000, 1_000_001, None).unwrap_err();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_pool_refuses_is_taken_back() {
+    fn a_growth_that_the_pool_refuses_is_undone() {
         let mut limiter = MemoryLimiter::new(1_000_000, u64::MAX);
         assert!(limiter.memory_growing(0, 300_000, None).unwrap());
         assert!(limiter.memory_growing(300_000, 900_000, None).unwrap());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_samples_without_end_stays_in_bounds() {
+    fn samples_are_bounded() {
         let mut samples = MetricSamples::default();
         for n in 0..20_000 {
             samples.add(sample(MetricKind::Count, &n.to_string(), 1.0));

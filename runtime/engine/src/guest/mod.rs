@@ -87,7 +87,7 @@ pub(crate) struct GuestState {
     /// The memory limiter.
     pub memory: MemoryLimiter,
     /// The transaction.
-    pub stretch: Transaction,
+    pub transaction: Transaction,
     /// WASI resources.
     pub table: ResourceTable,
     /// Timers among the WASI resources.
@@ -143,7 +143,7 @@ impl GuestState {
             outside,
             sink,
             log,
-            stretch: Transaction::default(),
+            transaction: Transaction::default(),
             table,
             timers: TimerTable::default(),
             wasi: None,

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_and_the_place_of_a_panic_are_one_line() {
+    fn a_panic_is_reported_in_one_line() {
         let rust = "\nthread 'main' (1) panicked at src/lib.rs:3:5:\nassertion `left == right` failed: sums\n  left: 1\n \
                     right: 2\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
         assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_is_bounded(pieces in prop::collection::vec(("panicked at |panic: |x\n|\u{1b}\\[2J", 0usize..40_000), 0..20)) {
+        fn a_panic_is_bounded_whatever_is_written(pieces in prop::collection::vec(("panicked at |panic: |x\n|\u{1b}\\[2J", 0usize..40_000), 0..20)) {
             let mut tail = StderrTail::default();
             for (piece, times) in pieces {
                 tail.extend(piece.repeat(times).as_bytes());

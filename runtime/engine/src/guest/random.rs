@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_draws_what_the_one_before_drew() {
+    fn attempts_draw_the_same_bytes() {
         let draw = |generation| RunRandom::new(Seed([7; 32]), generation).bytes(64);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

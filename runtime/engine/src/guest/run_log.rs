@@ -141,7 +141,7 @@ impl RunLog {
     }
 
     /// Resets the retry count after a commit: later lines are new.
-    pub fn took_hold(&self) {
+    pub fn committed(&self) {
         self.state().redone = 0;
     }
 
@@ -319,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_fits_its_bound_whatever_it_was(
+        fn every_line_is_cut_to_its_maximum_size(
             message in "[a-zä€]{0,80000}",
             fields in prop::collection::vec(("[a-z]{0,10}", "[ß]{0,20000}"), 0..6),
         ) {

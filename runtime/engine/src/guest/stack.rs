@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_rust_are_demangled_and_others_kept() {
+    fn rust_names_are_demangled_and_others_are_unchanged() {
         assert_eq!(demangled("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(demangled("run"), "run");
         assert_eq!(demangled("_ZN3fooE_not_rust"), "_ZN3fooE_not_rust");
@@ -137,7 +137,7 @@ mod tests {
     /// Each type in the name is twice the previous one: without a maximum, the text would fill any
     /// memory.
     #[test]
-    fn a_name_that_doubles_itself_is_cut_in_no_time() {
+    fn a_name_of_exponential_size_is_cut() {
         const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let (mut name, mut last) = ("IC1aTyyE".to_owned(), 4);
         for _ in 0..40 {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_of_a_cause_is_all_that_is_worked_out() {
+    fn only_the_first_line_of_a_cause_is_formatted() {
         struct StackTrace;
         impl fmt::Display for StackTrace {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

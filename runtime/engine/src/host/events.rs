@@ -48,7 +48,7 @@ async fn publish(guest: &mut GuestState, topic: String, payload: String) -> wasm
                 .finalize();
             let random = made.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
             let id = EventId::new(guest.log.clock.now(), random);
-            guest.stretch.publish(SentEvent { id, topic: topic.clone(), payload: payload.into() });
+            guest.transaction.publish(SentEvent { id, topic: topic.clone(), payload: payload.into() });
             Ok(())
         }
         Err(failure) => Err(failure),
@@ -71,10 +71,10 @@ async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<
             "the deployment may not publish to `{topic}`; add to `[grants]`: topics = [\"{topic}\"]"
         ))));
     }
-    if let Err(much) = guest.stretch.has_room() {
+    if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
-    if guest.stretch.publishes_to(topic) {
+    if guest.transaction.publishes_to(topic) {
         return Ok(Ok(()));
     }
     let store = Arc::clone(&guest.outside.store);
@@ -87,7 +87,7 @@ async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<
     if guest.known_topics.at != guest.history.commits {
         guest.known_topics = KnownTopics { at: guest.history.commits, there: BTreeMap::new() };
     }
-    let own: Vec<Topic> = guest.stretch.topics().into_iter().cloned().collect();
+    let own: Vec<Topic> = guest.transaction.topics().into_iter().cloned().collect();
     let mut begun = 0;
     for topic in own {
         let there = match guest.known_topics.there.get(&topic) {
@@ -101,9 +101,8 @@ async fn room(guest: &mut GuestState, topic: &Topic) -> wasmtime::Result<Result<
         begun += u64::from(!there);
     }
     if begun >= room {
-        return Ok(Err(Code::LimitTopics.failure(format!(
-            "the deployment has reached its maximum number of topics; `{topic}` would exceed it"
-        ))));
+        return Ok(Err(Code::LimitTopics
+            .failure(format!("the deployment has reached its maximum number of topics; `{topic}` would exceed it"))));
     }
     Ok(Ok(()))
 }

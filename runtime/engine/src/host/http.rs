@@ -68,7 +68,7 @@ fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostR
                 return answer(Err(failure));
             }
             note_place(guest, &request);
-            guest.leaving().await?;
+            guest.commit_before_request().await?;
             failpoint::hit("http/leave");
         }
         // An answer may be as large as a request.
@@ -94,8 +94,10 @@ fn fetch(guest: &mut GuestState, (request,): (Request,)) -> HostFuture<'_, HostR
 fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture<'_, Vec<HostResult<Response>>> {
     Box::pin(async move {
         if requests.len() > FETCH_ALL_REQUESTS {
-            let message =
-                format!("`http.fetch-all` takes at most {FETCH_ALL_REQUESTS} requests; this call has {}", requests.len());
+            let message = format!(
+                "`http.fetch-all` takes at most {FETCH_ALL_REQUESTS} requests; this call has {}",
+                requests.len()
+            );
             return Err(GuestStop::new(Code::BadArgument, message).into());
         }
         let count = requests.len();
@@ -106,8 +108,9 @@ fn fetch_all(guest: &mut GuestState, (requests,): (Vec<Request>,)) -> HostFuture
         let requests: Vec<_> = requests.into_iter().map(|request| check(guest, request)).collect();
         let bodies: usize = requests.iter().flatten().map(|checked| checked.request.body.len()).sum();
         if bodies > FETCH_ALL_BYTES {
-            let message =
-                format!("the bodies of this `fetch-all` have {bodies} bytes in total; the maximum is {FETCH_ALL_BYTES}");
+            let message = format!(
+                "the bodies of this `fetch-all` have {bodies} bytes in total; the maximum is {FETCH_ALL_BYTES}"
+            );
             return Ok(refused(Code::LimitHttpBody.failure(message)));
         }
         let parts: Vec<&[u8]> =
@@ -192,7 +195,7 @@ async fn fetch_slots(
     }
     let mut under_way = sent.len();
     if acts.contains(&true) {
-        guest.leaving().await?;
+        guest.commit_before_request().await?;
         failpoint::hit("http/leave-all");
     }
     let egress = Arc::clone(&guest.outside.egress);
@@ -299,7 +302,7 @@ async fn arrived(guest: &mut GuestState, good: bool) -> wasmtime::Result<()> {
 /// Refuses an unsafe request after a claim in the same step: others would see the claim only after
 /// the request. The claim must be made before the step.
 fn no_claim(guest: &GuestState) -> Result<(), Failure> {
-    if guest.stretch.has_claim_in_step() {
+    if guest.transaction.has_claim_in_step() {
         return Err(Code::ClaimInStep.failure(
             "a request that is neither GET nor HEAD follows a `compare-and-set` in the same step: claim before the step",
         ));

@@ -62,17 +62,17 @@ async fn post_now(
     entry: Entry,
     checked: Checked,
 ) -> wasmtime::Result<Result<RecordedPosting, Failure>> {
-    if let Some(own) = guest.stretch.own_posting(&entry.external_id) {
+    if let Some(own) = guest.transaction.own_posting(&entry.external_id) {
         let known = (own.id.clone(), own.fingerprint);
         return Ok(duplicate(known, checked.fingerprint, &entry.external_id));
     }
-    if let Err(much) = guest.stretch.has_room() {
+    if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
     let seen = read(|| store.external_id(&run.deployment, &entry.external_id)).await?;
-    if let Err(changed) = guest.stretch.note_external_id(&entry.external_id, &seen) {
+    if let Err(changed) = guest.transaction.note_external_id(&entry.external_id, &seen) {
         return Err(guest.void(changed).into());
     }
     if let Some(id) = seen.posting {
@@ -81,7 +81,7 @@ async fn post_now(
     let id = posting_id(guest);
     let posted_at = guest.log.clock.now();
     let legs = checked.legs.iter();
-    guest.stretch.post(LedgerEntry {
+    guest.transaction.post(LedgerEntry {
         id: id.clone(),
         stream: run.deployment.clone(),
         run: run.id,

@@ -50,7 +50,7 @@ fn sample(
     }
     let labels = labels.into_iter().map(|label| (label.name, label.value)).collect();
     if guest.history.live {
-        guest.stretch.sample(Metric { kind, name, value, labels });
+        guest.transaction.sample(Metric { kind, name, value, labels });
     }
     Ok(())
 }

@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn hmac_signs_as_rfc_4231_says() {
+    fn hmac_matches_rfc_4231() {
         let secret = SecretValue::new(b"Jefe".to_vec());
         let signed = sign_with(&secret, "hmac-sha256", b"what do ya want for nothing?").unwrap();
         assert_eq!(hex(&signed), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 
     #[test]
-    fn ed25519_signs_as_rfc_8032_says_whichever_way_the_key_is_written() {
+    fn ed25519_matches_rfc_8032_for_each_key_format() {
         let digits = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
         let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
         for secret in [digits.as_bytes().to_vec(), unhex(digits).unwrap()] {

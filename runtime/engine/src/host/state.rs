@@ -80,7 +80,7 @@ fn write(
         return answer(written);
     }
     let shown = key.clone();
-    let written = guest.stretch.write(key, value).map_err(Failure::from);
+    let written = guest.transaction.write(key, value).map_err(Failure::from);
     guest.record(kind, request, &written, Some(shown.as_bytes()))?;
     answer(written)
 }
@@ -107,9 +107,9 @@ fn compare_and_set(
         let swapped = match present(guest, &key).await? {
             Err(failure) => Err(failure),
             Ok(present) if present.as_deref() != expected.as_deref() => Ok(false),
-            Ok(_) => guest.stretch.write(key, Some(value.into())).map(|()| true).map_err(Failure::from),
+            Ok(_) => guest.transaction.write(key, Some(value.into())).map(|()| true).map_err(Failure::from),
         };
-        guest.stretch.note_claim();
+        guest.transaction.note_claim();
         guest.record(Kind::StateCas, request, &swapped, Some(shown.as_bytes()))?;
         answer(swapped)
     })
@@ -142,7 +142,7 @@ fn scan(
             return answer(page.map(RecordedPage::into_page));
         }
         let shown = prefix.clone();
-        if let Err(much) = guest.stretch.has_room() {
+        if let Err(much) = guest.transaction.has_room() {
             let refused: Result<RecordedPage, Failure> = Err(much.into());
             guest.record(Kind::StateScan, asked, &refused, Some(shown.as_bytes()))?;
             return answer(refused.map(RecordedPage::into_page));
@@ -151,7 +151,7 @@ fn scan(
         let store = Arc::clone(&guest.outside.store);
         let run = Arc::clone(&guest.run);
         let page = read(|| store.scan_state(&run.deployment, &request)).await?;
-        let seen = guest.stretch.overlay(request, page);
+        let seen = guest.transaction.overlay(request, page);
         let entries = seen.entries.into_iter().map(|(key, value)| (key, Blob(value))).collect();
         let listed = Ok(RecordedPage { entries, next: seen.next });
         guest.record(Kind::StateScan, asked, &listed, Some(shown.as_bytes()))?;
@@ -175,10 +175,10 @@ impl RecordedPage {
 
 /// Returns the value of a key as the run sees it.
 async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<Option<Bytes>, Failure>> {
-    if let Some(own) = guest.stretch.own(key) {
+    if let Some(own) = guest.transaction.own(key) {
         return Ok(Ok(own));
     }
-    if let Err(much) = guest.stretch.has_room() {
+    if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
     let store = Arc::clone(&guest.outside.store);
@@ -189,7 +189,7 @@ async fn present(guest: &mut GuestState, key: &str) -> wasmtime::Result<Result<O
         if newest { store.newest_state(&run.deployment, key).await } else { store.state(&run.deployment, key).await }
     })
     .await?;
-    if let Err(changed) = guest.stretch.note_read(key, &seen) {
+    if let Err(changed) = guest.transaction.note_read(key, &seen) {
         return Err(guest.void(changed).into());
     }
     Ok(Ok(seen.value))

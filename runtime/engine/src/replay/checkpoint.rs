@@ -14,13 +14,13 @@ use crate::transaction::Transaction;
 
 impl GuestState {
     /// Returns what a failed attempt leaves to the next attempt, given the generation's fuel.
-    pub fn kept(&mut self, fuel: u64) -> Checkpoint {
+    pub fn retry_checkpoint(&mut self, fuel: u64) -> Checkpoint {
         let kept = self.history.marks.kept;
         self.history.entry_fuel = fuel;
         Checkpoint {
-            effects: self.stretch.kept_effects(),
+            effects: self.transaction.kept_effects(),
             journal_to: kept.at,
-            head: self.head_at(self.stretch.after_retry(), kept),
+            head: self.head_at(self.transaction.after_retry(), kept),
         }
     }
 
@@ -32,7 +32,7 @@ impl GuestState {
     }
 
     /// Returns the checkpoint of a run that has recorded nothing since its last commit or load.
-    pub fn as_it_was(&mut self) -> Checkpoint {
+    pub fn unchanged_checkpoint(&mut self) -> Checkpoint {
         let head = self.history.head.take().map_or_else(|| self.open_head().ok().flatten(), |head| written(&head));
         Checkpoint { journal_to: self.history.journal.position(), head, ..Checkpoint::default() }
     }
@@ -41,7 +41,7 @@ impl GuestState {
     ///
     /// # Errors
     /// If the journal holds more entries, or the guest returned success with an open step.
-    pub fn returns(&mut self, returned: &ExportResult) -> wasmtime::Result<()> {
+    pub fn finish_replay(&mut self, returned: &ExportResult) -> wasmtime::Result<()> {
         if self.export == Export::Health {
             return Ok(());
         }
@@ -49,24 +49,27 @@ impl GuestState {
         self.go_live()?;
         if returned.result.is_ok() && self.history.depth() > 0 {
             let step = self.history.journal.step_path();
-            let message = format!("the run returned with step `{step}` still open: end the step before returning, or its work is lost");
+            let message = format!(
+                "the run returned with step `{step}` still open: end the step before returning, or its work is lost"
+            );
             return Err(GuestStop::new(Code::StepOrder, message).into());
         }
         Ok(())
     }
 
     /// Returns what the whole attempt leaves.
-    pub fn all(&mut self) -> Checkpoint {
-        self.stretch.entry();
-        Checkpoint { effects: self.stretch.effects(), journal_to: self.history.journal.position(), head: None }
+    pub fn full_checkpoint(&mut self) -> Checkpoint {
+        self.transaction.entry();
+        Checkpoint { effects: self.transaction.effects(), journal_to: self.history.journal.position(), head: None }
     }
 
     /// Returns the start of the transaction and the replay snapshot to redo it from.
-    pub fn again(&self) -> Checkpoint {
+    pub fn redo_checkpoint(&self) -> Checkpoint {
         let RollbackMarks { first, first_kept, .. } = self.history.marks;
-        let stretch = self.stretch.after_redo();
+        let transaction = self.transaction.after_redo();
         let marks = RollbackMarks { kept: first_kept, first, first_kept };
-        let open = (!stretch.is_blank() || first_kept != first).then_some(OpenTransaction { stretch, marks });
+        let open =
+            (!transaction.is_blank() || first_kept != first).then_some(OpenTransaction { stretch: transaction, marks });
         let counts = self.counts();
         // A notice given since the start of the transaction is given again.
         let told = counts.told.filter(|told| told.entry <= first.at);
@@ -74,8 +77,9 @@ impl GuestState {
         Checkpoint { journal_to: first.at, head: written(&head), ..Checkpoint::default() }
     }
 
-    fn head_at(&self, stretch: Transaction, mark: JournalMark) -> Option<Bytes> {
-        let open = (!stretch.is_blank()).then_some(OpenTransaction { stretch, marks: RollbackMarks::at(mark) });
+    fn head_at(&self, transaction: Transaction, mark: JournalMark) -> Option<Bytes> {
+        let open = (!transaction.is_blank())
+            .then_some(OpenTransaction { stretch: transaction, marks: RollbackMarks::at(mark) });
         written(&ReplaySnapshot { at: mark.at, open, ..self.counts() })
     }
 
@@ -88,7 +92,7 @@ impl GuestState {
     }
 
     /// Returns how the activation ended if it ended with neither a failure nor an output.
-    pub fn exited(&mut self) -> Option<Outcome> {
+    pub fn exit_outcome(&mut self) -> Option<Outcome> {
         Some(match self.history.exit.as_ref()? {
             ExitReason::Retry => {
                 let failure = Code::Conflict.failure("another run has changed a value that this run read");

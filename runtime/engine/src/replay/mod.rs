@@ -126,7 +126,7 @@ impl GuestState {
     /// If the journal exceeds its maximum size.
     pub fn recorded(&mut self, size: usize) -> wasmtime::Result<()> {
         self.log.entry();
-        self.stretch.entry();
+        self.transaction.entry();
         self.history.unsaved(1, size);
         let (bytes, most) = (self.history.journal.bytes(), self.run.limits.journal);
         if bytes > most {
@@ -179,12 +179,12 @@ impl GuestState {
                 shown: None,
             });
             self.log.entry();
-            self.stretch.entry();
+            self.transaction.entry();
             self.history.unsaved(1, 0);
         }
         let entry = self.history.journal.position();
         self.history.told = Some(CancelNotice { entry, fuel: fuel.get(), at });
-        if self.stretch.is_empty() {
+        if self.transaction.is_empty() {
             // The notice opens the transaction, as an answer does.
             self.begin_here();
         }
@@ -226,8 +226,8 @@ impl GuestState {
         let open = head
             .open
             .unwrap_or_else(|| OpenTransaction { stretch: Transaction::default(), marks: RollbackMarks::at(here) });
-        (self.stretch, history.marks) = (open.stretch, open.marks);
-        self.stretch.open_to(history.depth());
+        (self.transaction, history.marks) = (open.stretch, open.marks);
+        self.transaction.open_to(history.depth());
         history.told = history.told.or(head.told);
         history.entry_fuel = recorded.get().max(head.fuel);
         history.first_fuel = history.entry_fuel;
@@ -281,11 +281,11 @@ impl GuestState {
         let (effects, head) = if saves {
             (Effects::default(), self.open_head()?)
         } else {
-            let left = self.head(self.stretch.after_commit(), RollbackMarks::at(self.history.mark()))?;
-            (self.stretch.effects(), left)
+            let left = self.head(self.transaction.after_commit(), RollbackMarks::at(self.history.mark()))?;
+            (self.transaction.effects(), left)
         };
-        let stretched = self.stretched(point, effects, head);
-        let went = match self.sink.commit(stretched).await {
+        let pending = self.pending_commit(point, effects, head);
+        let went = match self.sink.commit(pending).await {
             Ok(went) => went,
             Err(failure) => {
                 self.history.journal.not_written();
@@ -296,10 +296,10 @@ impl GuestState {
             return Err(self.exit(ExitReason::Retry).into());
         }
         if !saves {
-            self.stretch.committed();
+            self.transaction.committed();
             self.history.begin_here(None);
             self.history.commits += 1;
-            self.log.took_hold();
+            self.log.committed();
         }
         self.history.saved();
         self.log.take_unsaved();
@@ -326,9 +326,9 @@ impl GuestState {
     ///
     /// # Errors
     /// As [`GuestState::commit`].
-    pub async fn leaving(&mut self) -> wasmtime::Result<()> {
-        if self.history.commits > 0 && self.stretch.is_empty() && !self.history.is_unsaved() {
-            self.stretch.committed();
+    pub async fn commit_before_request(&mut self) -> wasmtime::Result<()> {
+        if self.history.commits > 0 && self.transaction.is_empty() && !self.history.is_unsaved() {
+            self.transaction.committed();
             self.history.begin_here(None);
             return Ok(());
         }
@@ -340,8 +340,8 @@ impl GuestState {
     /// # Errors
     /// If the replay snapshot cannot be encoded.
     pub async fn save(&mut self) -> wasmtime::Result<()> {
-        if let Some((sink, stretched)) = self.take_unsaved()?
-            && !sink.save(stretched).await
+        if let Some((sink, pending)) = self.take_unsaved()?
+            && !sink.save(pending).await
         {
             self.history.journal.not_written();
         }
@@ -363,12 +363,12 @@ impl GuestState {
             return Ok(None);
         }
         let head = self.open_head()?;
-        let stretched = self.stretched(CommitReason::Save, Effects::default(), head);
+        let pending = self.pending_commit(CommitReason::Save, Effects::default(), head);
         self.history.saved();
-        Ok(Some((Arc::clone(&self.sink), stretched)))
+        Ok(Some((Arc::clone(&self.sink), pending)))
     }
 
-    fn stretched(&mut self, point: CommitReason, effects: Effects, head: Option<Bytes>) -> PendingCommit {
+    fn pending_commit(&mut self, point: CommitReason, effects: Effects, head: Option<Bytes>) -> PendingCommit {
         let history = &mut self.history;
         if history.lost.swap(false, Relaxed) {
             history.journal.not_written();
@@ -387,11 +387,11 @@ impl GuestState {
 
     /// Encodes the replay snapshot for the open transaction.
     pub fn open_head(&self) -> wasmtime::Result<Option<Bytes>> {
-        self.head(self.stretch.clone(), self.history.marks)
+        self.head(self.transaction.clone(), self.history.marks)
     }
 
-    /// Encodes the replay snapshot for `stretch` and `marks`.
-    pub fn head(&self, stretch: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
+    /// Encodes the replay snapshot for `transaction` and `marks`.
+    pub fn head(&self, transaction: Transaction, marks: RollbackMarks) -> wasmtime::Result<Option<Bytes>> {
         let (next_line, log_bytes) = self.log.counts();
         let (http_calls, http_bytes) = self.usage.counts();
         let at = self.history.journal.position();
@@ -404,21 +404,21 @@ impl GuestState {
             http_bytes,
             told: self.history.told,
             // Marks that are all at the end carry no information.
-            open: (!stretch.is_blank() || marks != RollbackMarks::at(self.history.mark()))
-                .then_some(OpenTransaction { stretch, marks }),
+            open: (!transaction.is_blank() || marks != RollbackMarks::at(self.history.mark()))
+                .then_some(OpenTransaction { stretch: transaction, marks }),
         };
         head.write(self.history.journal.last_fuel().get()).map_err(|error| internal(&error).into())
     }
 
     /// Makes a retry keep everything up to here.
     pub fn keep(&mut self) {
-        self.stretch.savepoint();
+        self.transaction.savepoint();
         self.history.marks.kept = self.history.mark();
     }
 
     /// Moves the start of the transaction here, so that a read conflict redoes nothing earlier.
     pub fn begin_here(&mut self) {
-        self.stretch.begin_here();
+        self.transaction.begin_here();
         self.history.begin_here(Some(self.history.marks.kept));
     }
 }

@@ -323,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_head_is_read_as_it_was_written(fuel in 1u64.., next_line: Option<u64>, told in prop::option::of((any::<u64>(), any::<u64>()))) {
+        fn a_snapshot_decodes_to_what_was_encoded(fuel in 1u64.., next_line: Option<u64>, told in prop::option::of((any::<u64>(), any::<u64>()))) {
             let told = told.map(|(fuel, at)| CancelNotice { entry: Position::new(3), fuel, at: Timestamp::from_millis(at) });
             let head = ReplaySnapshot { fuel, next_line, told, ..ReplaySnapshot::default() };
             let written = head.write(0).unwrap().unwrap();
@@ -331,19 +331,19 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_head_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_is_never_decoded_with_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = ReplaySnapshot::read(&bytes);
         }
     }
 
     #[test]
-    fn a_head_that_says_nothing_is_not_written() {
+    fn a_snapshot_without_content_is_not_encoded() {
         assert_eq!(ReplaySnapshot { fuel: 5, ..ReplaySnapshot::default() }.write(5).unwrap(), None);
         assert!(ReplaySnapshot { fuel: 6, ..ReplaySnapshot::default() }.write(5).unwrap().is_some());
     }
 
     #[test]
-    fn parts_do_not_run_together() {
+    fn parts_are_hashed_with_their_lengths() {
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
         assert_eq!(hash(&[b"ab", b"c"]), hash(&[b"ab", b"c"]));
     }

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_inherits_a_short_slice_and_can_have_the_usual_one() {
+    fn a_thread_inherits_a_short_slice_and_can_reset_it() {
         let Some(usual) = slice() else { return };
         let (short, inherited, reset) = std::thread::spawn(|| {
             ask_for_short();

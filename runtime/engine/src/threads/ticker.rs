@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_sleeps_without_guests_and_wakes_for_one() {
+    fn the_ticker_sleeps_without_guests_and_wakes_for_one() {
         let engine = Engine::default();
         let ticker = Ticker::start(engine).unwrap();
         let asleep = || ticker.shared.asleep.load(SeqCst);

@@ -427,9 +427,9 @@ impl Transaction {
 
     fn of_steps(steps: &[EffectLayer]) -> Self {
         let steps = steps.to_vec();
-        let mut stretch = Self { kept_steps: steps.clone(), steps, ..Self::default() };
-        stretch.begin_here();
-        stretch
+        let mut transaction = Self { kept_steps: steps.clone(), steps, ..Self::default() };
+        transaction.begin_here();
+        transaction
     }
 
     /// Whether the transaction has no reads, no effects and no open step.
@@ -463,14 +463,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scanning_page_by_page_sees_the_store_with_own_writes_over_it(
+        fn paged_scans_see_the_store_overlaid_with_own_writes(
             committed in prop::collection::btree_map("[ab]{1,4}", prop::collection::vec(any::<u8>(), 0..3), 0..20),
             own in prop::collection::btree_map("[ab]{1,4}", prop::option::of(prop::collection::vec(any::<u8>(), 0..3)), 0..20),
             prefix in "[ab]{0,2}",
             limit in 1usize..5,
         ) {
             let committed: BTreeMap<String, Bytes> = committed.into_iter().map(|(k, v)| (k, v.into())).collect();
-            let mut stretch = Transaction::default();
+            let mut transaction = Transaction::default();
             let mut expected = committed.clone();
             for (key, value) in own {
                 let value: Option<Bytes> = value.map(Into::into);
@@ -478,7 +478,7 @@ mod tests {
                     Some(value) => { expected.insert(key.clone(), value.clone()); }
                     None => { expected.remove(&key); }
                 }
-                stretch.write(key, value).unwrap();
+                transaction.write(key, value).unwrap();
             }
             expected.retain(|key, _| key.starts_with(&prefix));
             let mut found = BTreeMap::new();
@@ -486,7 +486,7 @@ mod tests {
             for _ in 0..100 {
                 let request = request(&prefix, after.as_deref(), limit);
                 let page = page(&committed, &request);
-                let seen = stretch.overlay(request, page);
+                let seen = transaction.overlay(request, page);
                 prop_assert!(seen.entries.len() <= limit);
                 found.extend(seen.entries);
                 match seen.next {
@@ -500,32 +500,32 @@ mod tests {
     }
 
     #[test]
-    fn a_key_seen_at_two_versions_makes_the_stretch_void() {
-        let mut stretch = Transaction::default();
+    fn a_key_seen_at_two_versions_voids_the_transaction() {
+        let mut transaction = Transaction::default();
         let at = |version| VersionedValue { value: None, version: Version(version) };
-        assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
-        assert_eq!(stretch.note_read("k", &at(1)), Ok(()));
-        assert_eq!(stretch.note_read("k", &at(2)), Err(ReadConflict));
+        assert_eq!(transaction.note_read("k", &at(1)), Ok(()));
+        assert_eq!(transaction.note_read("k", &at(1)), Ok(()));
+        assert_eq!(transaction.note_read("k", &at(2)), Err(ReadConflict));
     }
 
     #[test]
-    fn what_is_too_much_for_a_commit_has_its_own_code() {
+    fn transaction_limits_have_their_own_code() {
         for much in [TransactionLimit::Keys, TransactionLimit::Bytes] {
             assert_eq!(tidemill_core::Failure::from(much).code, "host/limit-commit");
         }
     }
 
     #[test]
-    fn writes_are_bounded_and_an_overwritten_value_does_not_count() {
-        let mut stretch = Transaction::default();
+    fn written_bytes_are_limited_and_overwritten_values_do_not_count() {
+        let mut transaction = Transaction::default();
         let value = Bytes::from(vec![0; 1 << 20]);
         for _ in 0..40 {
-            stretch.write("k".to_owned(), Some(value.clone())).unwrap();
+            transaction.write("k".to_owned(), Some(value.clone())).unwrap();
         }
         for n in 0..14 {
-            stretch.write(format!("k{n}"), Some(value.clone())).unwrap();
+            transaction.write(format!("k{n}"), Some(value.clone())).unwrap();
         }
-        let full: Result<Vec<_>, _> = (0..3).map(|n| stretch.write(format!("x{n}"), Some(value.clone()))).collect();
+        let full: Result<Vec<_>, _> = (0..3).map(|n| transaction.write(format!("x{n}"), Some(value.clone()))).collect();
         assert_eq!(full.unwrap_err(), TransactionLimit::Bytes);
     }
 }

@@ -9,7 +9,7 @@ use tidemill_store::records::{ReadCheck, StateWrite, Version};
 use crate::support::{START, World, failure};
 
 #[tokio::test]
-async fn a_workflow_answers_its_input() {
+async fn a_workflow_returns_its_input() {
     let world = World::new();
     let module = world.module(tidemill_artifacts::noop()).await;
     assert_eq!(module.exports(), [Export::Workflow]);
@@ -37,7 +37,7 @@ async fn code_is_compiled_once_and_then_loaded() {
 }
 
 #[tokio::test]
-async fn a_component_says_what_its_workflow_takes() {
+async fn a_component_declares_its_workflow_schemas() {
     let world = World::new();
     for (guest, says) in [(tidemill_artifacts::hello(), true), (tidemill_artifacts::noop(), false)] {
         let digest = world.put(guest);
@@ -54,7 +54,7 @@ async fn a_component_says_what_its_workflow_takes() {
 }
 
 #[tokio::test]
-async fn what_a_run_reads_and_writes_is_left_for_the_commit() {
+async fn reads_and_writes_of_a_run_are_left_for_the_commit() {
     let world = World::new();
     let job = world.hostile().await;
     let ended = job.run(json!({ "do": "counter", "key": "n" })).await;
@@ -65,7 +65,7 @@ async fn what_a_run_reads_and_writes_is_left_for_the_commit() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_read_with_its_version() {
+async fn committed_values_are_read_with_their_version() {
     let world = World::new();
     let mut job = world.hostile().await;
     let ended = job.run(json!({ "do": "set", "key": "k", "value": 5 })).await;
@@ -99,7 +99,7 @@ async fn compare_and_set_sees_the_runs_own_writes() {
 }
 
 #[tokio::test]
-async fn a_run_sees_who_it_is() {
+async fn a_run_sees_its_own_context() {
     let world = World::new();
     let mut job = world.hostile().await;
     job.context.attempt = 3;
@@ -145,7 +145,7 @@ async fn a_sandbox_has_no_arguments_environment_or_files() {
 }
 
 #[tokio::test]
-async fn a_guests_own_failure_is_the_runs() {
+async fn a_guests_failure_becomes_the_runs() {
     let world = World::new();
     let job = world.hostile().await;
     let act =
@@ -157,7 +157,7 @@ async fn a_guests_own_failure_is_the_runs() {
 }
 
 #[tokio::test]
-async fn lines_carry_level_fields_and_place() {
+async fn log_lines_carry_fields_sequence_number_and_time() {
     let world = World::new();
     let mut job = world.hostile().await;
     job.context.next_log_seq = 5;
@@ -195,7 +195,7 @@ async fn one_component_runs_each_of_its_worlds() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_not_there_is_named_with_those_that_are() {
+async fn a_missing_export_lists_the_existing_ones() {
     let world = World::new();
     let module = world.module(tidemill_artifacts::noop()).await;
     let mut job = world.job(module);

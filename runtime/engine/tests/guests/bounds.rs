@@ -10,7 +10,7 @@ use crate::support::{World, failure};
 const MIB: u64 = 1 << 20;
 
 #[tokio::test]
-async fn a_loop_ends_with_its_fuel() {
+async fn an_endless_loop_ends_with_its_fuel() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     for act in ["loop", "loop-calls"] {
@@ -23,7 +23,7 @@ async fn a_loop_ends_with_its_fuel() {
 }
 
 #[tokio::test]
-async fn calls_of_wasi_cost_what_other_calls_cost() {
+async fn wasi_calls_cost_as_much_as_other_calls() {
     let world = World::new();
     let job = world.hostile().await;
     let fuel = async |calls: u64| {
@@ -41,7 +41,7 @@ async fn calls_of_wasi_cost_what_other_calls_cost() {
 }
 
 #[tokio::test]
-async fn calls_of_wasi_without_end_end_with_their_fuel() {
+async fn endless_wasi_calls_end_with_their_fuel() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     let ended = job.run(json!({ "do": "call-wasi", "calls": u64::MAX })).await;
@@ -50,7 +50,7 @@ async fn calls_of_wasi_without_end_end_with_their_fuel() {
 }
 
 #[tokio::test]
-async fn fuel_that_earlier_attempts_used_is_gone() {
+async fn fuel_of_earlier_attempts_counts() {
     let world = World::new();
     let mut job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.fuel_used = Fuel::new(19_999_000);
@@ -61,7 +61,7 @@ async fn fuel_that_earlier_attempts_used_is_gone() {
 }
 
 #[tokio::test]
-async fn a_loop_with_fuel_without_end_ends_with_its_time() {
+async fn an_endless_loop_with_unlimited_fuel_ends_with_its_active_time() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);
@@ -75,7 +75,7 @@ async fn a_loop_with_fuel_without_end_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn memory_without_end_ends_with_the_limit_and_the_peak_is_known() {
+async fn unbounded_memory_ends_at_the_limit_and_the_peak_is_known() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.memory = 16 * MIB);
     let ended = job.run(json!({ "do": "allocate" })).await;
@@ -88,14 +88,14 @@ async fn memory_without_end_ends_with_the_limit_and_the_peak_is_known() {
 }
 
 #[tokio::test]
-async fn recursion_without_end_overflows_the_guests_own_stack() {
+async fn endless_recursion_overflows_the_guests_own_stack() {
     let world = World::new();
     let job = world.hostile().await;
     assert_eq!(job.code(json!({ "do": "recurse" })).await, "host/stack-overflow");
 }
 
 #[tokio::test]
-async fn traps_name_what_happened_and_where() {
+async fn traps_name_their_cause_and_stack() {
     let world = World::new();
     let job = world.hostile().await;
     let panicked = "the guest panicked at src/lib.rs:";
@@ -134,7 +134,7 @@ async fn exit_ends_the_run() {
 }
 
 #[tokio::test]
-async fn gigabytes_of_log_are_cut_counted_and_paid_for() {
+async fn excess_log_is_cut_counted_and_charged() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(50_000_000);
@@ -153,7 +153,7 @@ async fn gigabytes_of_log_are_cut_counted_and_paid_for() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_a_host_call_is_refused_by_its_name() {
+async fn oversized_values_are_refused_with_their_own_code() {
     let world = World::new();
     let job = world.hostile().await;
     for (act, code, cause) in [
@@ -170,7 +170,7 @@ async fn what_is_too_large_for_a_host_call_is_refused_by_its_name() {
 /// wasmtime's error for this has no public type: the test pins the text by which the engine
 /// recognises it.
 #[tokio::test]
-async fn a_hundred_megabytes_for_one_call_are_not_even_copied() {
+async fn oversized_arguments_are_refused_before_they_are_copied() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.memory = 256 * MIB);
     let (failure, cause) = job.failure(json!({ "do": "huge-state" })).await;
@@ -178,7 +178,7 @@ async fn a_hundred_megabytes_for_one_call_are_not_even_copied() {
 }
 
 #[tokio::test]
-async fn a_run_has_its_lifetime() {
+async fn a_run_ends_with_its_lifetime() {
     let world = World::new();
     world.clock.advance(10_000);
     let job = world.hostile().await.limit(|limits| limits.lifetime_millis = Some(5_000));
@@ -186,7 +186,7 @@ async fn a_run_has_its_lifetime() {
 }
 
 #[tokio::test]
-async fn healthy_runs_beside_hostile_ones_succeed() {
+async fn healthy_runs_succeed_next_to_hostile_ones() {
     let world = World::new();
     let hostile = world.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);
@@ -209,7 +209,7 @@ async fn healthy_runs_beside_hostile_ones_succeed() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_pool_waits_its_turn() {
+async fn runs_beyond_the_pool_wait() {
     let world = World::with(|config| config.concurrency = 2);
     let job = world.job(world.module(tidemill_artifacts::noop()).await);
     let runs = (0..40).map(|n| {
@@ -226,7 +226,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[tokio::test]
-async fn json_that_some_reader_refuses_is_refused_from_a_guest() {
+async fn json_that_a_reader_might_refuse_is_refused() {
     let world = World::new();
     let job = world.hostile().await;
     let surrogate = r#"{"name": "\ud83d"}"#.to_owned();
@@ -245,7 +245,7 @@ async fn json_that_some_reader_refuses_is_refused_from_a_guest() {
 }
 
 #[tokio::test]
-async fn details_that_are_too_deep_are_replaced_by_the_reason() {
+async fn details_nested_too_deeply_are_replaced_by_the_reason() {
     let world = World::new();
     let job = world.hostile().await;
     let details: Value = serde_json::from_str(&nested(100)).unwrap();
@@ -254,7 +254,7 @@ async fn details_that_are_too_deep_are_replaced_by_the_reason() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_host_is_passed_on_and_never_made_up() {
+async fn a_guest_can_forward_a_host_code_but_not_forge_one() {
     let world = World::new();
     let job = world.hostile().await;
     let fail = |code: &str| json!({ "do": "fail", "code": code, "message": "send money", "retryable": true });
@@ -269,7 +269,7 @@ async fn a_code_of_the_host_is_passed_on_and_never_made_up() {
 }
 
 #[tokio::test]
-async fn empty_fields_of_log_lines_are_bounded_counted_and_paid_for() {
+async fn empty_log_fields_are_bounded_counted_and_charged() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.log = 1 << 20);
     let ended = job.run(json!({ "do": "log-fields", "lines": 2_000, "fields": 1_000 })).await;

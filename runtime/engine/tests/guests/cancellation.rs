@@ -7,7 +7,7 @@ use tidemill_engine::{Cause, Outcome};
 use crate::support::{World, failure};
 
 #[tokio::test]
-async fn the_next_call_that_can_fail_tells_the_cancellation_once() {
+async fn the_next_call_that_can_fail_notifies_the_guest_once() {
     let world = World::new();
     let job = world.hostile().await;
     job.cancel.cancel();
@@ -17,7 +17,7 @@ async fn the_next_call_that_can_fail_tells_the_cancellation_once() {
 }
 
 #[tokio::test]
-async fn a_guest_that_was_told_may_use_a_tenth_of_its_fuel_and_no_more() {
+async fn a_notified_guest_may_use_a_tenth_of_its_fuel() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| limits.fuel = Fuel::new(20_000_000));
     job.cancel.cancel();
@@ -43,7 +43,7 @@ async fn a_guest_with_little_fuel_left_has_a_tenth_of_its_limit_to_clean_up() {
 }
 
 #[tokio::test]
-async fn a_guest_that_spins_is_stopped_at_once() {
+async fn a_terminated_guest_stops_while_spinning() {
     let world = World::new();
     let job = world.hostile().await.limit(|limits| {
         limits.fuel = Fuel::new(u64::MAX);

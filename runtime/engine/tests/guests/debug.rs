@@ -56,7 +56,7 @@ fn places(stack: &[StackFrame]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_trap_keeps_names_and_places_and_lines_are_found_on_request() {
+async fn a_trap_keeps_names_and_offsets_and_lines_are_found_on_request() {
     let world = World::new();
     let (digest, failure, stack) = trap(&world, &trapping(&dwarf())).await;
     assert_eq!(failure.code, "host/trap");
@@ -91,7 +91,7 @@ async fn compiled_code_has_no_debug_information() {
 
 /// A table of abbreviations that every unit reads again: 300 KB that fill gigabytes.
 #[tokio::test]
-async fn debug_information_that_fills_any_memory_costs_a_trap_nothing() {
+async fn oversized_debug_information_does_not_affect_a_trap() {
     let world = World::with(|config| config.compiler = CompilerCommand { seconds: 5, ..compiler() });
     let mut table: Vec<u8> = Vec::new();
     for code in 0x4000..0x4000 + 40_000_u32 {

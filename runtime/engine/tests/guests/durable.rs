@@ -44,7 +44,7 @@ async fn simply(world: &World, acts: Value) -> Seen {
 /// Plays the acts undisturbed; then with a host that dies before and after each commit and save, in
 /// memory and suspended; then with each commit refused once. The end is always the same. Returns
 /// the undisturbed result.
-async fn same_from_everywhere(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> Seen {
+async fn check_every_interruption(world: &World, origin: Option<&str>, acts: Value, undo: Value, how: Play) -> Seen {
     let (seen, told) = once(world, origin, acts.clone(), undo.clone(), how.clone()).await;
     // A skipped step costs the guest a different amount of fuel than an executed one.
     let has_steps = acts.to_string().contains("step") || undo.to_string().contains("step");
@@ -71,7 +71,7 @@ async fn same_from_everywhere(world: &World, origin: Option<&str>, acts: Value, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_time_and_randomness_come_back_from_everywhere() {
+async fn state_time_and_randomness_survive_every_interruption() {
     let world = world();
     let acts = json!([
         { "do": "now" }, { "do": "random" }, { "do": "attempt" },
@@ -83,7 +83,7 @@ async fn state_time_and_randomness_come_back_from_everywhere() {
         { "do": "sleep", "ms": 10 }, { "do": "add", "key": "n" }, { "do": "sign", "secret": "none" },
     ]);
     // The last act is refused, and the refusal is seen.
-    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
     assert_eq!(seen.end, Err(("host/secret-not-granted".to_owned(), Cause::Guest)));
     assert_eq!(seen.lines, ["one", "two"]);
     assert_eq!(seen.state[0], ("a".to_owned(), "2".to_owned()), "what was before the sleep took hold");
@@ -92,7 +92,7 @@ async fn state_time_and_randomness_come_back_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_of_a_stretch_that_is_done_again_say_so_until_it_takes_hold() {
+async fn lines_of_a_redone_transaction_are_marked_until_it_commits() {
     let world = world();
     let log = |message: &str| json!({ "do": "log", "message": message });
     let acts = json!([log("one"), { "do": "add", "key": "n" }, log("two"), { "do": "sleep", "ms": 10 }, log("three")]);
@@ -103,7 +103,7 @@ async fn lines_of_a_stretch_that_is_done_again_say_so_until_it_takes_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_of_a_step_that_is_tried_again_say_so() {
+async fn lines_of_a_retried_step_carry_its_attempt() {
     let world = world();
     let log = |message: &str| json!({ "do": "log", "message": message });
     let step = |name: &str, fail_until: u32, acts: Value| json!({ "do": "step", "name": name, "attempts": 3, "fail_until": fail_until, "acts": acts });
@@ -124,7 +124,7 @@ async fn lines_of_a_step_that_is_tried_again_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn steps_come_back_from_everywhere() {
+async fn steps_survive_every_interruption() {
     let world = world();
     let acts = json!([
         { "do": "step", "name": "a", "acts": [{ "do": "add", "key": "n" }, { "do": "random" }] },
@@ -137,14 +137,14 @@ async fn steps_come_back_from_everywhere() {
         { "do": "step", "name": "lost", "attempts": 2, "fail_until": 9, "caught": true, "acts": [{ "do": "add", "key": "lost" }] },
         { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "scan", "prefix": "" },
     ]);
-    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
     let output = seen.end.unwrap();
     assert_eq!(output[4], json!({ "gave-up": "not-yet", "retryable": false }));
     assert_eq!(output[8], json!([["l", "1"], ["m", "1"], ["n", "4"]]), "a failed attempt leaves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_take_hold_once_from_everywhere() {
+async fn events_are_published_once_despite_every_interruption() {
     let world = world();
     let publish = |topic: &str, payload: u32| json!({ "do": "publish", "topic": topic, "payload": payload });
     let acts = json!([
@@ -178,7 +178,7 @@ async fn events_take_hold_once_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sample_counts_once_from_everywhere_with_what_it_was_made_in() {
+async fn samples_count_once_despite_every_interruption() {
     let world = world();
     let count = |name: &str| json!({ "do": "count", "name": name });
     let acts = json!([
@@ -222,7 +222,7 @@ async fn a_sample_counts_once_from_everywhere_with_what_it_was_made_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_published_is_refused() {
+async fn invalid_or_ungranted_events_are_refused() {
     let world = World::new();
     let long = "x".repeat(70_000);
     for (topic, payload, code) in [
@@ -240,7 +240,7 @@ async fn what_may_not_be_published_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_come_back_from_everywhere_and_leave_under_one_key() {
+async fn requests_survive_every_interruption_under_one_key() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         line if line.contains("/no") => answer("409 Conflict", "", "no"),
         line => ok(line.split(' ').nth(1).unwrap_or_default()),
@@ -264,13 +264,13 @@ async fn requests_come_back_from_everywhere_and_leave_under_one_key() {
     let keys: BTreeSet<_> =
         server.asked().iter().filter_map(|asked| asked.headers.get("idempotency-key").cloned()).collect();
     assert_eq!(keys.len(), 8, "two of /a, /b, one of /c in two attempts, two of /d, /no twice");
-    let seen = same_from_everywhere(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
+    let seen = check_every_interruption(&world, Some(&server.origin()), acts, json!([]), Play::default()).await;
     assert_eq!(seen, undisturbed);
     assert_eq!(seen.end.unwrap()[9], json!([["m", "1"], ["n", "4"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waits_come_back_from_everywhere() {
+async fn waits_survive_every_interruption() {
     let world = world();
     let acts = json!([
         { "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 3_600_000 }, { "do": "now" },
@@ -280,7 +280,7 @@ async fn waits_come_back_from_everywhere() {
     ]);
     let events = vec![Event::Time, Event::Time, Event::Signal("stop", "1"), Event::Time];
     let how = Play { events, ..Play::default() };
-    let seen = same_from_everywhere(&world, None, acts, json!([]), how).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), how).await;
     let output = seen.end.unwrap();
     let began = output[0].as_u64().unwrap();
     assert_eq!(output[3], began + 3_600_000);
@@ -290,7 +290,7 @@ async fn waits_come_back_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn children_come_back_from_everywhere() {
+async fn children_survive_every_interruption() {
     let world = world();
     let acts = json!([
         { "do": "start", "deployment": "child", "input": 1 }, { "do": "start", "deployment": "child", "input": 1 },
@@ -300,7 +300,7 @@ async fn children_come_back_from_everywhere() {
         { "do": "try", "act": { "do": "start", "deployment": "other", "input": 1 } },
     ]);
     let events = vec![Event::End(&[(1, Err("broken"))]), Event::End(&[(0, Ok("10")), (2, Ok("30"))])];
-    let seen = same_from_everywhere(&world, None, acts, json!([]), Play { events, ..Play::default() }).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), Play { events, ..Play::default() }).await;
     let output = seen.end.unwrap();
     assert_eq!(output[3], json!({ "index": 1, "ended": { "failed": "broken", "retryable": false } }));
     assert_eq!(
@@ -312,7 +312,7 @@ async fn children_come_back_from_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_run_undoes_what_it_did_from_everywhere() {
+async fn compensation_of_a_cancelled_run_survives_every_interruption() {
     let world = world();
     let acts = json!([{ "do": "add", "key": "n" }, { "do": "sleep", "ms": 1_000 }, { "do": "add", "key": "never" }]);
     let undo = json!([
@@ -322,14 +322,14 @@ async fn a_cancelled_run_undoes_what_it_did_from_everywhere() {
         { "do": "try", "act": { "do": "continue-as-new", "input": 1 } },
     ]);
     let events = vec![Event::Cancel, Event::Time];
-    let seen = same_from_everywhere(&world, None, acts, undo, Play { events, ..Play::default() }).await;
+    let seen = check_every_interruption(&world, None, acts, undo, Play { events, ..Play::default() }).await;
     assert_eq!(seen.end, Err(("host/cancelled".to_owned(), Cause::Guest)));
     assert!(seen.cancelled && seen.children.is_empty());
     assert_eq!(seen.state, [("undone".to_owned(), "1".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_undoes_something_has_its_retry_policy() {
+async fn a_compensating_step_keeps_its_retry_policy() {
     let world = world();
     let acts = json!([{ "do": "sleep", "ms": 1_000 }]);
     let back = |delay: u64| {
@@ -338,7 +338,7 @@ async fn a_step_that_undoes_something_has_its_retry_policy() {
     };
     let how = Play { events: vec![Event::Cancel], ..Play::default() };
     let undo = json!([back(60_000), { "do": "add", "key": "after" }]);
-    let seen = same_from_everywhere(&world, None, acts.clone(), undo, how.clone()).await;
+    let seen = check_every_interruption(&world, None, acts.clone(), undo, how.clone()).await;
     let state = ["after", "undone"].map(|key| (key.to_owned(), "1".to_owned()));
     assert_eq!((seen.cancelled, seen.state.as_slice()), (true, state.as_slice()));
     // The third attempt would be later than the grace period allows.
@@ -348,18 +348,18 @@ async fn a_step_that_undoes_something_has_its_retry_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_goes_on_as_new_begins_an_empty_journal() {
+async fn a_run_that_continues_as_new_has_an_empty_journal() {
     let world = world();
     let last = json!({ "acts": [{ "do": "add", "key": "n" }, { "do": "random" }, { "do": "attempt" }] });
     let acts = json!([
         { "do": "add", "key": "n" }, { "do": "random" }, { "do": "sleep", "ms": 5 }, { "do": "continue-as-new", "input": last },
     ]);
-    let seen = same_from_everywhere(&world, None, acts, json!([]), Play::default()).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), Play::default()).await;
     assert_eq!(seen.end.unwrap()[0], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_keeps_what_is_done() {
+async fn a_retry_keeps_finished_steps_and_answered_requests() {
     let server = Server::start(|_, _| ok("paid")).await;
     let world = world();
     let acts = json!([
@@ -369,7 +369,7 @@ async fn a_retry_keeps_what_is_done() {
         { "do": "fail-until", "attempt": 3 },
     ]);
     let how = Play { attempts: 3, ..Play::default() };
-    let seen = same_from_everywhere(&world, Some(&server.origin()), acts.clone(), json!([]), how.clone()).await;
+    let seen = check_every_interruption(&world, Some(&server.origin()), acts.clone(), json!([]), how.clone()).await;
     assert_eq!(seen.end.unwrap(), json!([1, 1, [1], { "status": 200, "body": "paid" }, 1, 3]));
     let before = server.asked().len();
     once(&world, Some(&server.origin()), acts, json!([]), how).await;
@@ -377,7 +377,7 @@ async fn a_retry_keeps_what_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_step_may_not_do_says_so() {
+async fn calls_forbidden_in_a_step_have_their_own_code() {
     let server = Server::start(|_, _| ok("")).await;
     let world = world();
     let origin = server.origin();
@@ -397,7 +397,7 @@ async fn what_a_step_may_not_do_says_so() {
         { "do": "try", "act": { "do": "fetch", "method": "POST", "url": server.url("/") } },
         { "do": "sleep-std", "ms": 3 },
     ] }]);
-    let seen = same_from_everywhere(&world, Some(&origin), acts, json!([]), Play::default()).await;
+    let seen = check_every_interruption(&world, Some(&origin), acts, json!([]), Play::default()).await;
     assert_eq!(seen.end.unwrap(), json!([[true, { "code": "host/claim-in-step" }, null]]));
     assert!(server.asked().is_empty());
     let seen = simply(&world, json!([{ "do": "try", "act": { "do": "end-other" } }])).await;
@@ -405,7 +405,7 @@ async fn what_a_step_may_not_do_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_program_is_a_mismatch_and_a_dry_run_finds_it() {
+async fn a_dry_run_finds_a_program_that_differs_from_the_journal() {
     let world = world();
     let acts = json!([{ "do": "now" }, { "do": "add", "key": "n" }, { "do": "sleep", "ms": 5 }, { "do": "now" }]);
     let job = fresh(&world, None).await;
@@ -432,7 +432,7 @@ async fn another_program_is_a_mismatch_and_a_dry_run_finds_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_step_read_and_wrote_before_its_request_left_is_looked_at_again() {
+async fn reads_of_a_step_before_its_request_are_checked_again() {
     let world = Arc::new(world());
     let job = fresh(&world, None).await;
     let (store, name) = (Arc::clone(&world.store), job.context.deployment.clone());
@@ -495,7 +495,7 @@ async fn other_write(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_may_not_be_touched_does_not_say_whose_it_is() {
+async fn an_inaccessible_run_does_not_reveal_its_deployment() {
     let world = world();
     let job = fresh(&world, None).await;
     let foreign: tidemill_core::DeploymentName = "foreign".parse().unwrap();
@@ -509,7 +509,7 @@ async fn a_run_that_may_not_be_touched_does_not_say_whose_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retried_step_that_asks_for_something_else_is_warned_of() {
+async fn a_retried_step_with_a_different_request_logs_a_warning() {
     let server = Server::start(|_, _| ok("")).await;
     let world = world();
     let acts = json!([{ "do": "step", "name": "s", "attempts": 2, "fail_until": 2, "acts": [
@@ -521,7 +521,7 @@ async fn a_retried_step_that_asks_for_something_else_is_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_told_inside_a_step_is_not_told_again() {
+async fn a_run_notified_inside_a_step_is_not_notified_again() {
     let world = world();
     // The step waits for its next attempt when the run is cancelled, and gives up.
     let acts = json!([
@@ -531,7 +531,7 @@ async fn a_run_that_was_told_inside_a_step_is_not_told_again() {
         { "do": "add", "key": "m" },
     ]);
     let how = Play { cancel_at_back_off: true, ..Play::default() };
-    let seen = same_from_everywhere(&world, None, acts, json!([]), how).await;
+    let seen = check_every_interruption(&world, None, acts, json!([]), how).await;
     let refused = json!({ "code": "host/cancelled" });
     let gave_up = json!({ "gave-up": "host/cancelled", "retryable": false });
     assert_eq!(seen.end.unwrap(), json!([gave_up, refused, refused, 1, null, 2]));

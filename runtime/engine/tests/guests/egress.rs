@@ -47,7 +47,7 @@ pub fn fetch(url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_comes_back_whole() {
+async fn a_response_is_returned_whole() {
     let server = Server::start(|_, _| answer("201 Created", "x-a: b\r\n", "hello")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -64,7 +64,7 @@ async fn an_answer_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_does_not_leave_and_the_line_to_add_is_shown() {
+async fn an_ungranted_request_is_not_sent_and_shows_the_line_to_add() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let job = world.hostile().await;
@@ -75,7 +75,7 @@ async fn what_is_not_granted_does_not_leave_and_the_line_to_add_is_shown() {
 }
 
 #[tokio::test]
-async fn the_operators_policy_stands_above_grants() {
+async fn the_operators_policy_overrides_grants() {
     let server = Server::start(|_, _| ok("")).await;
     let origin = server.origin();
     let world = World::with(|config| {
@@ -87,7 +87,7 @@ async fn the_operators_policy_stands_above_grants() {
 }
 
 #[tokio::test]
-async fn this_machine_cannot_be_reached_however_it_is_written() {
+async fn this_machine_cannot_be_reached_in_any_notation() {
     let server = Server::start(|_, _| ok("")).await;
     let world = World::new();
     let port = server.port;
@@ -113,7 +113,7 @@ async fn an_origin_that_the_operator_named_may_be_private() {
 }
 
 #[tokio::test]
-async fn a_request_that_may_do_something_has_a_key_and_makes_the_run_durable_first() {
+async fn an_unsafe_request_has_a_key_and_commits_the_run_first() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let mut job = granted(&world, &[&server.origin()]).await;
@@ -137,7 +137,7 @@ async fn a_request_that_may_do_something_has_a_key_and_makes_the_run_durable_fir
 }
 
 #[tokio::test]
-async fn where_the_run_cannot_be_made_durable_nothing_leaves() {
+async fn a_request_is_not_sent_if_the_commit_fails() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -148,7 +148,7 @@ async fn where_the_run_cannot_be_made_durable_nothing_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_too_large_or_too_late_is_given_up() {
+async fn a_response_that_is_too_large_or_too_late_fails() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         "GET /large HTTP/1.1" => ok(&"x".repeat(5 << 20)),
         "GET /noise HTTP/1.1" => b"what?\r\n\r\n".to_vec(),
@@ -169,7 +169,7 @@ async fn an_answer_that_is_too_large_or_too_late_is_given_up() {
 }
 
 #[tokio::test]
-async fn many_at_once_come_back_in_order() {
+async fn concurrent_responses_are_returned_in_order() {
     let server = Server::start(|asked, _| ok(&asked.line)).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -190,7 +190,7 @@ async fn many_at_once_come_back_in_order() {
 }
 
 #[tokio::test]
-async fn a_request_in_a_wrong_form_is_refused() {
+async fn invalid_requests_are_refused() {
     let world = near();
     let job = granted(&world, &["http://127.0.0.1:1"]).await;
     for act in [
@@ -207,7 +207,7 @@ async fn a_request_in_a_wrong_form_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_ends_a_request_that_waits() {
+async fn a_cancellation_ends_a_waiting_request() {
     let server = Server::start(|_, _| NEVER).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -222,7 +222,7 @@ async fn a_cancellation_ends_a_request_that_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_may_have_done_something_is_carried_to_its_answer() {
+async fn an_unsafe_request_is_awaited_despite_a_cancellation() {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let server = Server::start(move |asked, _| {
@@ -251,7 +251,7 @@ async fn a_request_that_may_have_done_something_is_carried_to_its_answer() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_is_left_alone_for_a_minute_and_then_tried_again() {
+async fn a_failing_server_opens_the_circuit_for_a_minute() {
     let ill = Arc::new(AtomicBool::new(true));
     let still = Arc::clone(&ill);
     let server =
@@ -291,7 +291,7 @@ async fn a_server_that_fails_is_left_alone_for_a_minute_and_then_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_silent_or_gone_is_left_alone_too() {
+async fn a_silent_or_unreachable_server_opens_the_circuit() {
     let silent = Server::start(|_, _| NEVER).await;
     let world = near();
     let gone = "http://127.0.0.1:1";
@@ -306,7 +306,7 @@ async fn a_server_that_is_silent_or_gone_is_left_alone_too() {
 }
 
 #[tokio::test]
-async fn what_a_server_refuses_is_an_answer() {
+async fn a_refusal_of_a_server_is_a_response() {
     let server = Server::start(|_, n| answer(["429 Too Many Requests", "404 Not Found"][n % 2], "", "")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;

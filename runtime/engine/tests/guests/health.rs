@@ -7,7 +7,7 @@ use tidemill_engine::Outcome;
 use crate::support::World;
 
 #[tokio::test]
-async fn a_check_answers_how_it_is() {
+async fn a_check_returns_its_status() {
     let world = World::new();
     let mut job = world.hostile().await;
     job.export = Export::Health;

@@ -71,7 +71,7 @@ async fn a_server_of_an_authority_that_the_operator_trusts_is_reached() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_or_of_another_name_is_refused() {
+async fn certificates_of_unknown_authorities_or_other_names_are_refused() {
     let (port, root) = server(&["elsewhere.example"]).await;
     let (_, other) = server(&[]).await;
     for roots in [root, other] {

@@ -25,7 +25,7 @@ async fn a_posting_waits_for_the_commit_with_its_two_legs() {
 }
 
 #[tokio::test]
-async fn the_same_id_again_is_a_duplicate_and_with_other_content_an_error() {
+async fn a_repeated_id_is_a_duplicate_and_with_other_content_an_error() {
     let world = World::new();
     let job = stream(&world).await;
     let post = |amount: i64| json!({ "do": "post", "external_id": "a", "amount": amount });
@@ -36,7 +36,7 @@ async fn the_same_id_again_is_a_duplicate_and_with_other_content_an_error() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_a_duplicate_for_the_next_run_and_counts_as_revenue() {
+async fn a_committed_posting_is_a_duplicate_for_the_next_run_and_counts_as_revenue() {
     let world = World::new();
     let mut job = stream(&world).await;
     let post = json!({ "do": "post", "external_id": "a", "amount": 1999 });
@@ -50,7 +50,7 @@ async fn what_was_committed_is_a_duplicate_for_the_next_run_and_counts_as_revenu
 }
 
 #[tokio::test]
-async fn an_entry_that_breaks_a_rule_is_refused_by_its_code() {
+async fn invalid_entries_are_refused_with_their_code() {
     let world = World::new();
     let job = stream(&world).await;
     for (entry, code) in [
@@ -64,7 +64,7 @@ async fn an_entry_that_breaks_a_rule_is_refused_by_its_code() {
 }
 
 #[tokio::test]
-async fn without_a_grant_the_line_to_add_is_shown() {
+async fn a_missing_grant_shows_the_line_to_add() {
     let world = World::new();
     let job = world.hostile().await;
     let (failure, _) = job.failure(json!({ "do": "post", "external_id": "a" })).await;

@@ -64,7 +64,7 @@ fn writing(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn more_than_a_stream_takes_at_once_stops_the_guest() {
+async fn a_write_beyond_the_maximum_stops_the_guest() {
     let world = World::new();
     for (bytes, fits) in [(4096, true), (7 << 20, false)] {
         let digest = world.put_bytes(&writing(bytes));

@@ -20,7 +20,7 @@ async fn ill_at_first() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_an_open_circuit_refused_waits_for_it_and_uses_no_attempt() {
+async fn a_step_refused_by_an_open_circuit_waits_and_uses_no_attempt() {
     let server = ill_at_first().await;
     let world = world();
     let mut acts = vec![get(&server.url("/")); 10];
@@ -37,7 +37,7 @@ async fn a_step_that_an_open_circuit_refused_waits_for_it_and_uses_no_attempt() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_is_not_tried_again_fails_at_once_where_the_circuit_is_open() {
+async fn a_step_without_retries_fails_at_once_if_the_circuit_is_open() {
     let server = ill_at_first().await;
     let world = world();
     let mut acts = vec![get(&server.url("/")); 10];
@@ -48,7 +48,7 @@ async fn a_step_that_is_not_tried_again_fails_at_once_where_the_circuit_is_open(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_waits_for_as_long_as_retry_after_says() {
+async fn a_step_respects_retry_after() {
     for (status, header, least) in [
         ("503 Service Unavailable", "retry-after: 30\r\n", 30_000),
         ("429 Too Many Requests", "retry-after: 7\r\n", 7_000),
@@ -71,7 +71,7 @@ async fn a_step_waits_for_as_long_as_retry_after_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_undoes_passes_a_circuit_that_lets_few_through() {
+async fn a_compensating_step_passes_a_half_open_circuit() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         "GET /bad HTTP/1.1" => answer("500 Internal Server Error", "", ""),
         "GET /never HTTP/1.1" => NEVER,

@@ -16,7 +16,7 @@ use crate::server::{Server, answer, ok};
 use crate::support::World;
 
 #[tokio::test]
-async fn a_secret_goes_where_it_may_and_never_comes_back() {
+async fn a_granted_secret_is_sent_and_never_returned() {
     let server = Server::start(|asked, _| {
         answer(
             "200 OK",
@@ -44,7 +44,7 @@ async fn a_secret_goes_where_it_may_and_never_comes_back() {
 }
 
 #[tokio::test]
-async fn a_secret_stays_where_its_grant_does_not_name_the_origin() {
+async fn a_secret_is_not_sent_to_an_ungranted_origin() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let origin = server.origin();
@@ -70,7 +70,7 @@ async fn a_secret_stays_where_its_grant_does_not_name_the_origin() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_checked_again_and_takes_no_secret_elsewhere() {
+async fn a_redirect_is_checked_and_takes_no_secret_to_another_origin() {
     let other = Server::start(|asked, _| ok(&format!("{:?}", asked.headers.get("authorization")))).await;
     let to = other.url("/there");
     let server = Server::start(move |asked, _| match asked.line.as_str() {
@@ -109,7 +109,7 @@ async fn a_redirect_is_checked_again_and_takes_no_secret_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_secret_in_a_redirects_address_does_not_leave_its_origin() {
+async fn a_secret_in_a_redirects_url_does_not_leave_its_origin() {
     let other = Server::start(|_, _| ok("")).await;
     let to = other.origin();
     let server = Server::start(move |asked, _| {
@@ -132,7 +132,7 @@ async fn a_secret_in_a_redirects_address_does_not_leave_its_origin() {
 }
 
 #[tokio::test]
-async fn what_a_server_repeats_is_hidden_in_whatever_it_is_written() {
+async fn repeated_secrets_are_hidden_in_every_encoding() {
     let server = Server::start(|asked, _| {
         let sent = asked.headers["authorization"].clone();
         let token = sent.strip_prefix("Basic ").unwrap();
@@ -164,7 +164,7 @@ async fn what_a_server_repeats_is_hidden_in_whatever_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_too_short_to_be_searched_for_is_not_sent() {
+async fn a_secret_below_the_minimum_size_is_not_sent() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let secrets =
@@ -177,7 +177,7 @@ async fn a_secret_that_is_too_short_to_be_searched_for_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_searched_costs_fuel_for_each_of_its_bytes() {
+async fn a_searched_body_costs_fuel_for_each_byte() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -191,7 +191,7 @@ async fn a_body_that_is_searched_costs_fuel_for_each_of_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_body_that_its_secrets_make_too_large_is_refused() {
+async fn a_body_that_is_too_large_with_its_secrets_is_refused() {
     let server = Server::start(|_, _| ok("")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -219,7 +219,7 @@ fn packed(body: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_answer_in_gzip_is_unpacked_and_searched() {
+async fn a_gzip_response_is_decompressed_and_searched() {
     let server =
         Server::start(|asked, _| packed(asked.headers.get("authorization").map_or("plain", |sent| sent.as_str())))
             .await;
@@ -238,7 +238,7 @@ async fn an_answer_in_gzip_is_unpacked_and_searched() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_here_can_read_is_not_given_to_who_sent_a_secret() {
+async fn an_unreadable_response_to_a_request_with_a_secret_is_refused() {
     let server = Server::start(|_, _| answer("200 OK", "content-encoding: br\r\n", "what?")).await;
     let world = near();
     let job = granted(&world, &[&server.origin()]).await;
@@ -249,7 +249,7 @@ async fn an_answer_that_nobody_here_can_read_is_not_given_to_who_sent_a_secret()
 }
 
 #[tokio::test]
-async fn a_policy_that_became_stricter_holds_at_the_next_call() {
+async fn a_stricter_policy_applies_to_the_next_call() {
     let server = Server::start(|_, _| ok("")).await;
     let policy = PolicyInForce::default();
     let own = policy.clone();

@@ -428,8 +428,8 @@ impl Stage {
         std::future::pending().await
     }
 
-    async fn put(&self, stretched: PendingCommit) -> CommitOutcome {
-        let PendingCommit { effects, journal, head, fuel, journal_entries, point, .. } = stretched;
+    async fn put(&self, pending: PendingCommit) -> CommitOutcome {
+        let PendingCommit { effects, journal, head, fuel, journal_entries, point, .. } = pending;
         let mut run = self.run().await;
         run.fuel = Fuel::new(*self.base_fuel.lock().unwrap() + fuel.get());
         run.journal_entries = journal_entries;
@@ -499,7 +499,7 @@ fn send(signal: SentSignal) -> NewSignal {
 
 #[async_trait]
 impl RunChannel for Stage {
-    async fn commit(&self, stretch: PendingCommit) -> Result<CommitOutcome, Failure> {
+    async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure> {
         let (before, after) = self.dies();
         if before {
             self.die().await;
@@ -507,8 +507,8 @@ impl RunChannel for Stage {
         if self.play.conflict > 0 && self.refused.fetch_add(1, SeqCst) + 1 == self.play.conflict {
             return Ok(CommitOutcome::Retry);
         }
-        let waits = matches!(stretch.point, CommitReason::Wait(_));
-        let went = self.put(stretch).await;
+        let waits = matches!(pending.point, CommitReason::Wait(_));
+        let went = self.put(pending).await;
         if after {
             self.die().await;
         }
@@ -519,12 +519,12 @@ impl RunChannel for Stage {
         Ok(went)
     }
 
-    async fn save(&self, stretch: PendingCommit) -> bool {
+    async fn save(&self, pending: PendingCommit) -> bool {
         let (before, after) = self.dies();
         if before {
             self.die().await;
         }
-        self.put(stretch).await;
+        self.put(pending).await;
         if after {
             self.die().await;
         }

@@ -24,7 +24,7 @@ fn codes(refused: &ComponentRejection) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn noise_is_refused_for_what_it_is() {
+async fn files_that_are_not_components_are_refused_without_compiling() {
     let world = World::new();
     let noise: Vec<u8> = (0..200u8).map(|n| n.wrapping_mul(97)).collect();
     for (bytes, words) in [
@@ -41,7 +41,7 @@ async fn noise_is_refused_for_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_broken_component_is_refused_with_the_parsers_words() {
+async fn a_broken_component_is_refused_with_the_parsers_message() {
     let world = World::new();
     let mut bytes = std::fs::read(tidemill_artifacts::noop()).unwrap();
     bytes.truncate(bytes.len() / 2);
@@ -105,7 +105,7 @@ async fn a_signature_that_differs_is_refused() {
 }
 
 #[tokio::test]
-async fn every_function_that_is_imported_with_another_type_is_named() {
+async fn every_function_with_a_different_type_is_named() {
     let world = World::new();
     let refused = world
         .refuse(
@@ -137,7 +137,7 @@ async fn every_function_that_is_imported_with_another_type_is_named() {
 }
 
 #[tokio::test]
-async fn an_export_of_another_shape_is_refused() {
+async fn an_export_with_a_different_type_is_refused() {
     let world = World::new();
     let refused = world
         .refuse(
@@ -155,7 +155,7 @@ async fn an_export_of_another_shape_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_off_is_refused() {
+async fn disabled_features_are_refused() {
     let world = World::new();
     for wat in [
         "(component (core module (memory i64 1)))",
@@ -185,7 +185,7 @@ fn importing(imports: &str, functions: usize, statements: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_component_that_keeps_the_compiler_busy_is_refused_in_time() {
+async fn a_component_that_exceeds_the_cpu_time_is_refused() {
     let world = World::with(|config| config.compiler = CompilerCommand { seconds: 1, ..compiler() });
     let watch = tidemill_core::clock::Stopwatch::start();
     let refused = world.admit(&large(40, 20_000)).await.unwrap_err();
@@ -202,7 +202,7 @@ async fn imports_are_refused_before_the_code_is_compiled() {
 }
 
 #[tokio::test]
-async fn a_small_component_does_not_wait_for_those_that_keep_the_compiler_busy() {
+async fn a_small_component_does_not_wait_for_slow_ones() {
     let quick = std::time::Duration::from_millis(100);
     let world = World::with(|config| config.compiler = CompilerCommand { quick, ..compiler() });
     let (first, second) = (large(60, 20_000), large(61, 20_000));
@@ -220,7 +220,7 @@ async fn a_small_component_does_not_wait_for_those_that_keep_the_compiler_busy()
 }
 
 #[tokio::test]
-async fn a_name_that_is_far_from_all_others_has_no_nearest() {
+async fn a_name_far_from_all_others_has_no_suggestion() {
     let world = World::new();
     let refused = world
         .refuse(
@@ -240,14 +240,14 @@ async fn a_name_that_is_far_from_all_others_has_no_nearest() {
 }
 
 #[tokio::test]
-async fn a_component_that_fills_the_compilers_memory_is_refused() {
+async fn a_component_that_exceeds_the_compilers_memory_is_refused() {
     let world = World::with(|config| config.compiler = CompilerCommand { memory: 64 << 20, ..compiler() });
     let refused = world.admit(&large(4, 40_000)).await.unwrap_err();
     assert_eq!(codes(&refused), ["host/compile-limit"], "{refused}");
 }
 
 #[tokio::test]
-async fn a_compiler_that_is_not_there_is_the_hosts_fault() {
+async fn a_missing_compiler_is_a_failure_of_the_host() {
     let world = World::with(|config| config.compiler = CompilerCommand::new("/nonexistent".into(), Vec::new()));
     let refused = world.admit(&large(1, 1)).await.unwrap_err();
     assert!(refused.host);

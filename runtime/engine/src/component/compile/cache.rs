@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn code_fits_its_seal_until_a_bit_of_it_or_its_component_changes() {
+    fn code_matches_its_seal_until_a_bit_or_the_component_changes() {
         let folder = CacheFolder::new();
         let cache = folder.open();
         let (one, two) = (ComponentDigest::of(b"1"), ComponentDigest::of(b"2"));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn code_of_another_data_folder_does_not_fit() {
+    fn code_of_another_data_folder_does_not_match_its_seal() {
         let (here, there) = (CacheFolder::new(), CacheFolder::new());
         let digest = ComponentDigest::of(b"1");
         let (cache, foreign) = (here.open(), there.open());

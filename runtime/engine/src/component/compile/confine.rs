@@ -109,7 +109,7 @@ mod tests {
     use std::io::{ErrorKind, Write as _};
 
     #[test]
-    fn a_confined_thread_computes_and_writes_and_reaches_nothing_else() {
+    fn a_confined_thread_can_only_compute_and_write() {
         let mut open = tempfile::tempfile().unwrap();
         let refused = std::thread::spawn(move || {
             super::confine().unwrap();

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell_what_was_sent() {
+    fn the_header_identifies_the_kind_of_file() {
         assert!(header(b"\0asm\x0d\0\x01\0").is_ok());
         assert!(header(b"\0asm\x01\0\0\0").unwrap_err().contains("core module"));
         assert!(header(b"(component)").unwrap_err().contains("text"));

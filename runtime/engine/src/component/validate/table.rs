@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_what_the_contract_has() {
+    fn the_table_lists_the_contract() {
         let names: Vec<_> = CONTRACT.keys().copied().collect();
         let expected = [
             "clock", "context", "durable", "events", "http", "ledger", "log", "metrics", "random", "secrets", "state",

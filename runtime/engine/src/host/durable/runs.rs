@@ -112,7 +112,7 @@ async fn start_now(
     if let Err(failure) = nothing_new(guest, "starts runs").and_then(|()| may_touch(guest, &deployment)) {
         return Ok(Err(failure));
     }
-    if let Err(much) = guest.stretch.has_room() {
+    if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
     let run = Arc::clone(&guest.run);
@@ -133,7 +133,7 @@ async fn start_now(
         let other = || format!("`{key}` started a run of {deployment} with another input");
         if same { Ok(id) } else { Err(Code::IdempotencyMismatch.failure(other())) }
     };
-    if let Some(there) = guest.stretch.starting_with(deployment.as_str(), &key) {
+    if let Some(there) = guest.transaction.starting_with(deployment.as_str(), &key) {
         return Ok(found(there.id, there.input == input.as_bytes()));
     }
     let store = Arc::clone(&guest.outside.store);
@@ -158,7 +158,7 @@ async fn start_now(
     let id = RunId::new(at, random);
     let seed =
         Sha256::new().chain_update(b"tidemill seed").chain_update(run.seed.0).chain_update(id.to_bytes()).finalize();
-    guest.stretch.start(StartRun {
+    guest.transaction.start(StartRun {
         id,
         deployment,
         revision: target.revision,
@@ -184,14 +184,15 @@ fn has_room(
     detached: bool,
     target: &StartTarget,
 ) -> Result<(), Failure> {
-    let own = guest.stretch.starts().filter(|start| start.deployment == *deployment).count() as u64;
+    let own = guest.transaction.starts().filter(|start| start.deployment == *deployment).count() as u64;
     if own >= target.queue_room {
         return Err(Code::QueueFull.failure(format!("the queue of `{deployment}` is full")));
     }
     let Some(child_room) = target.child_room else {
-        return Err(Code::LimitChildren.failure(format!("the run is at the maximum depth of {DEPTH} runs and cannot start a run")));
+        return Err(Code::LimitChildren
+            .failure(format!("the run is at the maximum depth of {DEPTH} runs and cannot start a run")));
     };
-    let attached = guest.stretch.starts().filter(|start| !start.detached).count() as u64;
+    let attached = guest.transaction.starts().filter(|start| !start.detached).count() as u64;
     if !detached && attached >= child_room {
         let message = format!("the run has {OPEN_CHILDREN} children that have not ended, which is the maximum");
         return Err(Code::LimitChildren.failure(message));
@@ -232,7 +233,7 @@ pub(super) async fn signal(
         Ok(ReachableRun { id, ended: false, of }) => {
             let taken = sink.check_signal(&of.0, of.1, &name, payload.as_bytes()).await;
             if taken.is_ok() {
-                guest.stretch.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
+                guest.transaction.signal(SentSignal { to: id, name: name.clone(), payload: payload.into(), key });
             }
             taken
         }
@@ -259,7 +260,7 @@ pub(super) async fn cancel(guest: &mut GuestState, run: Target) -> wasmtime::Res
     }
     let asked = reach(guest, &run).await?.map(|ReachableRun { id, ended, .. }| {
         if !ended {
-            guest.stretch.cancel(id);
+            guest.transaction.cancel(id);
         }
     });
     guest.record(Kind::Cancel, request, &asked, Some(shown.as_bytes()))?;
@@ -277,7 +278,7 @@ struct ReachableRun {
 async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Result<ReachableRun, Failure>> {
     let store = Arc::clone(&guest.outside.store);
     let none = || Code::RunNotFound.failure(format!("there is no {}", words(target)));
-    if let Err(much) = guest.stretch.has_room() {
+    if let Err(much) = guest.transaction.has_room() {
         return Ok(Err(much.into()));
     }
     let started =
@@ -288,7 +289,7 @@ async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Resu
             if id == guest.run.id {
                 return Ok(Ok(itself(guest)));
             }
-            let starting = guest.stretch.starting(id).map(started);
+            let starting = guest.transaction.starting(id).map(started);
             let found = if starting.is_some() { None } else { read(|| store.run(id)).await? };
             (starting, found)
         }
@@ -297,7 +298,7 @@ async fn reach(guest: &mut GuestState, target: &Target) -> wasmtime::Result<Resu
             if *deployment == guest.run.deployment.as_str() && guest.run.key.as_ref() == Some(key) {
                 return Ok(Ok(itself(guest)));
             }
-            let starting = guest.stretch.starting_with(deployment, key).map(started);
+            let starting = guest.transaction.starting_with(deployment, key).map(started);
             if starting.is_none()
                 && let Err(failure) = may_touch(guest, &name)
             {

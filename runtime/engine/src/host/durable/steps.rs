@@ -73,7 +73,7 @@ pub(super) async fn begin(
             guest.history.journal.open_step(id, 1, at, fuel);
             guest.history.frames.push(frame(guest, id, &name, 1, retry));
             say_attempt(guest);
-            guest.stretch.open();
+            guest.transaction.open();
             guest.recorded(name.len())?;
             begun(id, 1)
         }
@@ -170,7 +170,7 @@ fn recorded(failure: &[u8]) -> Failure {
 /// Commits the reads if the transaction began inside the step. Otherwise they would be lost with
 /// the step's entries. Here the transaction can still be redone.
 async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()> {
-    if guest.history.marks.first.depth >= depth && guest.stretch.has_reads() {
+    if guest.history.marks.first.depth >= depth && guest.transaction.has_reads() {
         guest.commit(CommitReason::Leaving).await?;
     }
     Ok(())
@@ -179,7 +179,7 @@ async fn settle_reads(guest: &mut GuestState, depth: u32) -> wasmtime::Result<()
 /// Whether everything that the outermost step had read and written before a request left is
 /// unchanged.
 async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
-    let (keys, ids) = guest.stretch.held();
+    let (keys, ids) = guest.transaction.held();
     let store = Arc::clone(&guest.outside.store);
     let run = Arc::clone(&guest.run);
     let deployment = &run.deployment;
@@ -198,11 +198,11 @@ async fn is_held(guest: &mut GuestState) -> wasmtime::Result<bool> {
 
 fn complete(guest: &mut GuestState, id: u32, depth: u32, result: &str) -> wasmtime::Result<()> {
     close(guest, id, Ok(result.as_bytes()))?;
-    guest.stretch.close(true);
+    guest.transaction.close(true);
     if depth == 1 {
         guest.keep();
     } else if guest.history.marks.kept.depth >= depth {
-        guest.stretch.keep_steps();
+        guest.transaction.keep_steps();
         guest.history.marks.kept = guest.history.mark();
     }
     if guest.history.marks.first.depth >= depth {
@@ -222,12 +222,12 @@ async fn give_up(guest: &mut GuestState, id: u32, failure: Failure) -> wasmtime:
     let failure = Failure { retryable: false, ..failure };
     let bytes = postcard::to_stdvec(&failure).unwrap_or_default();
     close(guest, id, Err(&bytes))?;
-    guest.stretch.close(false);
+    guest.transaction.close(false);
     if guest.history.marks.kept.depth >= depth {
         // The position before the step: only the step's own entry follows it.
         let before = guest.history.journal.position().get().saturating_sub(1);
         guest.history.marks.kept = JournalMark { at: Position::new(before), depth: depth - 1 };
-        guest.stretch.keep_steps();
+        guest.transaction.keep_steps();
     }
     if guest.history.marks.first.depth >= depth {
         guest.begin_here();
@@ -285,9 +285,9 @@ fn again(guest: &mut GuestState, id: u32, depth: u32, attempt: u32, not_before: 
         .journal
         .step_again(id, attempt, not_before, at, fuel)
         .map_err(|mismatch| guest.mismatch(&mismatch))?;
-    guest.stretch.drop_attempt();
+    guest.transaction.drop_attempt();
     if guest.history.marks.kept.depth >= depth {
-        guest.stretch.keep_steps();
+        guest.transaction.keep_steps();
         guest.history.marks.kept = guest.history.mark();
     }
     if guest.history.marks.first.depth >= depth {

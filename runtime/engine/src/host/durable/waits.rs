@@ -249,7 +249,7 @@ async fn own_runs(guest: &mut GuestState, wanted: &[WaitTarget]) -> wasmtime::Re
     let store = Arc::clone(&guest.outside.store);
     for wanted in wanted {
         let WaitTarget::Run(id) = wanted else { continue };
-        if guest.stretch.starting(*id).is_some() {
+        if guest.transaction.starting(*id).is_some() {
             continue;
         }
         let run = read(|| store.run(*id)).await?;
@@ -277,7 +277,7 @@ async fn look(
     for (index, wanted) in (0u32..).zip(wanted) {
         match wanted {
             WaitTarget::Signal(name) => {
-                let after = guest.stretch.taken_to(name);
+                let after = guest.transaction.taken_to(name);
                 if let Some(signal) = read(|| store.inbox(me, name, after)).await? {
                     let payload = String::from_utf8_lossy(&signal.payload).into_owned();
                     let what = WaitResultKind::Signal { name: name.clone(), place: signal.place, payload };
@@ -285,7 +285,7 @@ async fn look(
                 }
             }
             // A run that this transaction starts has not begun.
-            WaitTarget::Run(id) if guest.stretch.starting(*id).is_some() => {}
+            WaitTarget::Run(id) if guest.transaction.starting(*id).is_some() => {}
             WaitTarget::Run(id) => {
                 if let Some(outcome) = read(|| store.outcome(*id)).await? {
                     come.push((outcome.ended_at, WaitResult { index, what: WaitResultKind::of(*id, outcome) }));
@@ -323,8 +323,8 @@ fn answered(
     };
     for came in came.iter().flatten() {
         match &came.what {
-            WaitResultKind::Signal { name, place, .. } => guest.stretch.take(name, *place),
-            WaitResultKind::Failed { run, .. } | WaitResultKind::Cancelled { run } => guest.stretch.observe(*run),
+            WaitResultKind::Signal { name, place, .. } => guest.transaction.take(name, *place),
+            WaitResultKind::Failed { run, .. } | WaitResultKind::Cancelled { run } => guest.transaction.observe(*run),
             WaitResultKind::Succeeded { .. } => {}
         }
     }
