@@ -1,7 +1,7 @@
 //! Failed authentications: logged, and throttled by peer.
 //!
-//! A request with the right token always passes, so that a guesser behind a proxy, or in the same network, cannot shut out
-//! anybody else.
+//! A request with the right token always passes. So a guesser behind the same proxy, or in the same
+//! network, cannot lock out other callers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,14 +11,14 @@ use tidemill_core::{Code, Timestamp};
 use crate::problem::Problem;
 use crate::server::peer::{Network, Peer};
 
-/// Failed authentications of one peer within a window, before it is throttled.
+/// Maximum number of failed authentications of one peer within a window before it is throttled.
 const MAX: u32 = 20;
-/// The length of a window, in milliseconds.
+/// Length of a window, in milliseconds.
 const WINDOW_MILLIS: u64 = 60_000;
-/// Maximum number of peers that are counted apart. The others share one count.
+/// Maximum number of peers that are counted separately. The others share one count.
 const PEERS: usize = 1024;
 
-/// The failed authentications of each peer in the present window.
+/// The failed authentications of each peer in the current window.
 #[derive(Debug, Default)]
 pub struct FailedAttempts(Mutex<HashMap<Option<Network>, AttemptWindow>>);
 
@@ -29,7 +29,8 @@ struct AttemptWindow {
 }
 
 impl FailedAttempts {
-    /// Counts one that ended with `problem`. The answer is that problem, or a refusal to look at more tokens for now.
+    /// Counts a failed authentication that ended with `problem`. Returns that problem, or a refusal
+    /// to check more tokens for now.
     pub fn failed(&self, peer: &Peer, now: Timestamp, problem: Problem) -> Problem {
         let window = self.count(peer.network(), now);
         let address = peer.address();

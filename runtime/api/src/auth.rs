@@ -1,4 +1,5 @@
-//! Who may ask: a bearer token, compared in constant time; without a token, only callers on this machine.
+//! Authorizes requests: a bearer token, compared in constant time; without a token, only callers on
+//! this machine.
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Uri, Version};
@@ -7,14 +8,14 @@ use tidemill_core::Code;
 
 use crate::problem::{ApiResult, Problem, quoted};
 
-/// Where a browser says how the page that calls relates to the host (Fetch Metadata).
+/// Header in which a browser relates the calling page's site to the host's (Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses a request that does not name one host (RFC 9112, section 3.2).
 ///
 /// # Errors
-/// [`Code::BadHeader`] if a request of HTTP/1.1 has no `Host`, any has more than one, the value is not a host, or the
-/// request's target names another one.
+/// [`Code::BadHeader`] if an HTTP/1.1 request has no `Host`, any request has more than one, the
+/// value is not a host, or the request's target names another host.
 pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     let bad = |detail: &str| {
         Err(Problem::new(Code::BadHeader, detail).fix("Send one `Host` header with the name and port of this host."))
@@ -37,12 +38,13 @@ pub fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> ApiResult
     }
 }
 
-/// Lets the request pass.
+/// Authorizes a request.
 ///
 /// # Errors
-/// [`Code::Unauthorized`] without the right token. Without a token to ask for: [`Code::OriginRefused`] where `host` is
-/// not a name of this machine's own loopback, which stops a web page that has pointed its own name here. Either way where
-/// `origin` or `sec-fetch-site` names another site.
+/// [`Code::Unauthorized`] without the right token. If the host has no token:
+/// [`Code::OriginRefused`] if `host` does not name this machine's loopback, which stops a web page
+/// that points its own name here. In both cases also [`Code::OriginRefused`] if `origin` or
+/// `sec-fetch-site` names another site.
 pub fn check(token: Option<&str>, headers: &HeaderMap) -> ApiResult<()> {
     check_origin(headers)?;
     match token {
@@ -59,7 +61,7 @@ fn check_token(token: &str, headers: &HeaderMap) -> ApiResult<()> {
     if scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.trim_ascii().ct_eq(token.as_bytes())) {
         Ok(())
     } else {
-        Err(Problem::new(Code::Unauthorized, "the request has another token than this host's"))
+        Err(Problem::new(Code::Unauthorized, "the token of the request is not this host's"))
     }
 }
 
@@ -67,9 +69,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// A browser says from which site a page calls; only the host's own may.
+/// Refuses requests of other sites' pages. Only the host's own pages may call.
 fn check_origin(headers: &HeaderMap) -> ApiResult<()> {
-    // A `GET` of another site's page has no `Origin`. `none` is the user, who typed the address.
+    // A `GET` by another site's page has no `Origin`. `none` is a user who typed the address.
     if text(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(Problem::new(Code::OriginRefused, "a page of another site may not call this host"));
     }
@@ -82,7 +84,7 @@ fn check_origin(headers: &HeaderMap) -> ApiResult<()> {
 }
 
 fn check_loopback(headers: &HeaderMap) -> ApiResult<()> {
-    // A program that speaks HTTP/1.0 may leave it out; a browser does not.
+    // A program that speaks HTTP/1.0 may omit it; a browser does not.
     let Some(host) = text(headers, &HOST) else { return Ok(()) };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
@@ -94,8 +96,11 @@ fn check_loopback(headers: &HeaderMap) -> ApiResult<()> {
     if is_loopback {
         return Ok(());
     }
-    Err(Problem::new(Code::OriginRefused, format!("this host has no token, so it is not called `{}`", quoted(host)))
-        .fix("Use `127.0.0.1` or `localhost`, or start the host with a token."))
+    Err(Problem::new(
+        Code::OriginRefused,
+        format!("this host has no token and does not answer to the name `{}`", quoted(host)),
+    )
+    .fix("Use `127.0.0.1` or `localhost`, or start the host with a token."))
 }
 
 #[cfg(test)]
@@ -126,7 +131,7 @@ mod tests {
         assert!(check("http://127.0.0.1:7077", "127.0.0.1:7077").is_ok());
         assert!(check("http://evil.example", "127.0.0.1:7077").is_err());
         assert!(check("null", "127.0.0.1:7077").is_err());
-        // The page's own name was pointed at this machine.
+        // A page's own name that points at this machine.
         assert!(check("http://evil.example:7077", "evil.example:7077").is_err());
     }
 

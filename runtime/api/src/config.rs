@@ -1,4 +1,4 @@
-//! What the API is told by whoever starts it, and the bounds of every request.
+//! The API's settings, and the bounds of every request.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,64 +7,65 @@ pub use tidemill_control::{DELAY_MAX, KEY_BYTES, NOTE_BYTES};
 use tidemill_core::limits::{COMPONENT_BYTES, INPUT_BYTES, KIB};
 use tidemill_core::manifest::MANIFEST_BYTES;
 
-/// All header names and values of a request together, in bytes.
+/// Maximum size of all header names and values of a request, in bytes.
 pub const HEADER_BYTES: usize = 32 * KIB as usize;
-/// Headers in a request.
+/// Maximum number of headers in a request.
 pub const HEADERS: usize = 64;
-/// The path and query of a request, in bytes.
+/// Maximum length of a request's path and query, in bytes.
 pub const URL_BYTES: usize = 8 * KIB as usize;
-/// A manifest or any other small body, in bytes.
+/// Maximum size of a manifest or any other small body, in bytes.
 pub const DOCUMENT_BYTES: usize = MANIFEST_BYTES;
-/// Labels that a request for a run may carry, and that a filter may ask for.
+/// Maximum number of labels of a run, and of labels in a filter.
 pub const LABELS: usize = 16;
-/// The items of a page where `limit` is not given.
+/// Default number of items on a page.
 pub const PAGE_DEFAULT: usize = 50;
-/// The most items of a page.
+/// Maximum number of items on a page.
 pub const PAGE_MOST: usize = 500;
-/// The longest that `Prefer: wait` is honoured; what asks for more is given this.
+/// Maximum time for `Prefer: wait`. A longer wait is reduced to this.
 pub const WAIT_MOST: Duration = Duration::from_secs(300);
 
 /// Connections beyond the maximum that are kept for `/healthz` and `/readyz`.
 pub const PROBE_CONNECTIONS: usize = 16;
 
-/// How the API is set up.
+/// The API's settings.
 #[derive(Clone)]
 pub struct ApiConfig {
-    /// Who shows this as `Authorization: Bearer` may do everything. Without one, only callers on the machine itself are
-    /// answered: whoever starts the host sees to it that it listens on loopback then.
+    /// The token grants full access as `Authorization: Bearer`. Without a token, only callers on
+    /// this machine are answered, and the process that starts the host must listen on loopback
+    /// only.
     pub token: Option<String>,
-    /// The host's data folder; uploads are kept in `uploads` in it until they are checked.
+    /// The host's data folder. Its subfolder `uploads` holds uploads until they are checked.
     pub data: PathBuf,
-    /// The largest component, in bytes.
+    /// Maximum size of a component, in bytes.
     pub component_bytes: u64,
-    /// The largest input of a run, in bytes.
+    /// Maximum size of a run's input, in bytes.
     pub input_bytes: usize,
-    /// Within this, a request's headers must be there.
+    /// Timeout for a request's headers.
     pub header_timeout: Duration,
-    /// Within this, a request's body must be there; for an upload, each next piece of it.
+    /// Timeout for a request's body; for an upload, for each next piece of it.
     pub body_timeout: Duration,
-    /// Within this, a request is answered; waits, uploads and feeds have their own time.
+    /// Timeout for the answer. Waits, uploads and feeds have their own.
     pub request_timeout: Duration,
-    /// Maximum number of open connections. One beyond it is answered with 503, except for `/healthz` and `/readyz`, for
-    /// which there are [`PROBE_CONNECTIONS`] more.
+    /// Maximum number of open connections. A connection beyond it is answered with 503, except for
+    /// `/healthz` and `/readyz`, for which [`PROBE_CONNECTIONS`] more are reserved.
     pub connections: usize,
     /// Maximum number of open connections from one IPv4 address or one IPv6 /64.
     pub connections_per_peer: usize,
     /// Time in which a peer must take the next 32 KiB of an answer, or all that is left of it.
     pub write_timeout: Duration,
-    /// How long a connection lasts on which no request shows the token.
+    /// Maximum lifetime of a connection on which no request shows the token.
     pub stranger_timeout: Duration,
-    /// Event feeds and followed logs that are open at once.
+    /// Maximum number of open event feeds and followed logs.
     pub feeds: usize,
 }
 
 impl ApiConfig {
-    /// Where uploads are kept until they are checked.
+    /// Returns the folder that holds uploads until they are checked.
     pub(crate) fn uploads(&self) -> std::path::PathBuf {
         self.data.join("uploads")
     }
 
-    /// The usual bounds, with this data folder and token.
+    /// Returns the default bounds, with this data folder and token.
     pub fn new(data: impl Into<PathBuf>, token: Option<String>) -> Self {
         Self {
             token,
@@ -85,7 +86,7 @@ impl ApiConfig {
 
 impl std::fmt::Debug for ApiConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The token is left out.
+        // The token is left out of debug output.
         f.debug_struct("ApiConfig")
             .field("data", &self.data)
             .field("with_token", &self.token.is_some())

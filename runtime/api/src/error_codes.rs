@@ -1,4 +1,4 @@
-//! Which error of the host becomes which problem. The only file that maps them.
+//! Maps errors of the host to problems. The only file that does.
 
 use tidemill_control::ControlError;
 use tidemill_core::Code;
@@ -39,16 +39,16 @@ impl From<StoreError> for Problem {
             | StoreError::SignalKeyMismatch { run }
             | StoreError::KeyOutlivesRun { run }
             | StoreError::InboxFull { run, .. } => Self::new(code, detail).run(run),
-            // To a caller it is a run in no state for what was asked.
+            // To a caller, the run is in a state that does not allow the request.
             StoreError::StaleEpoch { run } => Self::new(Code::RunState, detail).run(run),
-            // What makes a commit too large is what was sent.
+            // A commit is too large because of what the caller sent.
             StoreError::TooLarge(what) => Self::new(Code::BodyTooLarge, what),
-            StoreError::DiskFull => Self::new(code, "there is no room left for what was asked"),
-            // What happened to the machine's files is for the log.
+            StoreError::DiskFull => Self::new(code, "the disk is full"),
+            // Details of the machine's files belong in the log only.
             StoreError::ReadOnly { why } => {
-                Self::new(code, "the store takes no writes until the host is restarted").log(why)
+                Self::new(code, "the store is read-only until the host is restarted").log(why)
             }
-            StoreError::Damaged { what } => Self::new(code, "something stored is not what was stored").log(what),
+            StoreError::Damaged { what } => Self::new(code, "stored data is damaged").log(what),
             StoreError::Locked { holder } => Self::new(code, "another process uses the store").log(holder),
             StoreError::Closed => Self::new(code, "the host is shutting down"),
             StoreError::Io(what) => Self::new(code, "the store could not be reached").log(what),

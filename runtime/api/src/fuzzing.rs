@@ -1,4 +1,4 @@
-//! What the fuzzer calls: the readers of a request's headers, query and JSON body.
+//! Entry points for the fuzzer: the parsers of a request's headers, query and JSON body.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, IF_MATCH, ORIGIN};
@@ -6,7 +6,7 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, 
 use crate::auth;
 use crate::request::{JsonBody, RawQuery, headers};
 
-/// The headers that mean something to the API.
+/// The headers that the API knows.
 const HEADERS: [HeaderName; 9] = [
     ACCEPT,
     AUTHORIZATION,
@@ -19,7 +19,8 @@ const HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("prefer"),
 ];
 
-/// Reads `value` as each header that the API knows, once and twice, and returns whether one of the readers accepted it.
+/// Parses `value` as each header that the API knows, once and repeated. Returns whether any parser
+/// accepted it.
 #[must_use]
 pub fn reads_header(value: &[u8]) -> bool {
     let Ok(value) = HeaderValue::from_bytes(value) else { return false };
@@ -45,7 +46,7 @@ fn reads(map: &HeaderMap) -> bool {
     key | wait | last | trusted | (expected && map.contains_key(IF_MATCH))
 }
 
-/// Reads `text` as a query, and returns whether it is one whose parameters have the right form.
+/// Parses `text` as a query. Returns whether its parameters are well-formed.
 #[must_use]
 pub fn reads_query(text: &str) -> bool {
     const KNOWN: [&str; 6] = ["limit", "cursor", "label", "since", "follow", "state"];
@@ -54,7 +55,7 @@ pub fn reads_query(text: &str) -> bool {
     params.limit().is_ok() & params.labels().is_ok() & params.flag("follow").is_ok() & time
 }
 
-/// Reads `body` as the JSON object of a request, and returns whether it is one.
+/// Parses `body` as the JSON object of a request. Returns whether it is one.
 #[must_use]
 pub fn reads_body(body: &[u8]) -> bool {
     JsonBody::read(body).is_ok()

@@ -1,11 +1,13 @@
 //! The HTTP API of Tidemill, as in `docs/src/reference/api.md`.
 //!
-//! One folder a noun, one file a verb, `json.rs` for what is sent. A handler reads its request, asks the host, and writes the
-//! answer; a refusal is a [`Problem`] and an early return. What every request passes first is in `gate.rs`, which path leads
-//! where in `routes.rs`, how requests are read in `request/`.
+//! One folder per noun, one file per verb, and `json.rs` for the wire form. A handler reads its
+//! request, calls the host, and writes the answer; a refusal is a [`Problem`] and an early return.
+//! `middleware.rs` holds the checks before every handler, `routes.rs` maps paths to handlers, and
+//! `request/` parses requests.
 //!
-//! Whatever a client sends is answered with 2xx or 4xx: each parser has bounds and a property test. 5xx means that the
-//! host could not, and says when to come again.
+//! Every request is answered with 2xx or 4xx, whatever it contains: each parser has bounds and a
+//! property test. 5xx means that the host cannot serve the request now; `Retry-After` says when to
+//! retry.
 
 #![forbid(unsafe_code)]
 
@@ -62,7 +64,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of `host`, set up as `config` says.
+    /// Builds the API of `host` with the settings of `config`.
     #[must_use]
     pub fn new(host: ControlPlane, config: ApiConfig) -> Self {
         modules::receive::remove_leftovers(&config.uploads());
@@ -71,14 +73,15 @@ impl Api {
         Self { config, router: routes::router(state.clone()), probes: routes::probes(state), closing }
     }
 
-    /// Everything that it answers, as a service; for tests, and for who brings a server of his own. Feeds end when this
-    /// is dropped.
+    /// Returns the whole API as a service, for tests and for callers with their own server. Feeds
+    /// end when this value is dropped.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// Serves on `listener` until `stop` is done. Then feeds end, no more connections are taken, and requests in hand
-    /// have `within` to be answered. Stop this before the host, so that what was acknowledged was also sent.
+    /// Serves on `listener` until `stop` completes. Then feeds end, no more connections are
+    /// accepted, and requests in progress have `within` to finish. Stop this before the host, so
+    /// that every acknowledged result is also sent.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>, within: Duration) {
         server::serve(listener, (self.router, self.probes), &self.config, &self.closing, stop, within).await;
     }

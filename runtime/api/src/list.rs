@@ -1,4 +1,4 @@
-//! Lists: `{"items": […], "next": cursor}`.
+//! Pages of lists: `{"items": […], "next": cursor}`.
 
 use serde::Serialize;
 use tidemill_core::Code;
@@ -14,20 +14,20 @@ use crate::request::QueryParams;
 pub struct List<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// The `cursor` of the next page; left out where this is the last.
+    /// The `cursor` of the next page; left out on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 impl<T> List<T> {
-    /// The wire form of a page of `list`, which is its name with its filters.
+    /// Builds the wire form of a page. `list` is the list's name with its filters.
     pub fn of<'a, R>(page: &'a Page<R>, list: &str, wire: impl FnMut(&'a R) -> T) -> Self {
         let next = page.next.clone().map(|place| PageCursor::new(place).encode(list));
         Self { items: page.items.iter().map(wire).collect(), next }
     }
 }
 
-/// Which page of `list`, its name with its filters, the query asks for by `limit` and `cursor`.
+/// Parses `limit` and `cursor` for `list`, the list's name with its filters.
 ///
 /// # Errors
 /// [`Code::BadQuery`] and [`Code::BadCursor`].

@@ -1,6 +1,8 @@
-//! What every request passes before its handler: bounds of url and headers, who asks, the time it may take.
+//! The checks before every handler: bounds of the URL and the headers, authorization, and the
+//! timeout.
 //!
-//! One layer, so that the way to a run stays short. It knows paths only where they differ in one of these.
+//! All in one layer, so that the path to a run stays short. It distinguishes paths only if one of
+//! these checks differs.
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, X_CONTENT_TYPE_OPTIONS};
@@ -18,7 +20,7 @@ use crate::request::headers;
 use crate::server::peer::Peer;
 use crate::state::ApiState;
 
-/// Checks a request, passes it on, and writes the access log, at level debug.
+/// Checks a request, passes it on, and writes the access log at level debug.
 pub async fn gate(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return pass(&state, request, next).await;
@@ -37,7 +39,7 @@ async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
         Ok(()) => handle(state, request, next).await,
         Err(problem) => problem.into_response(),
     };
-    // The connection ends: what is left of the body is not waited for.
+    // The connection ends, so the rest of the body is not read.
     if unread || matches!(response.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -45,7 +47,8 @@ async fn pass(state: &ApiState, request: Request, next: Next) -> Response {
     response
 }
 
-/// Keeps browsers from guessing types, from caching, and from giving an answer to another site's page.
+/// Adds headers that keep browsers from guessing types, from caching, and from giving an answer to
+/// another site's page.
 pub fn harden(headers: &mut HeaderMap) {
     const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -60,7 +63,7 @@ async fn handle(state: &ApiState, request: Request, next: Next) -> Response {
     let most = state.config.request_timeout;
     match tokio::time::timeout(most, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Code::Overloaded, format!("the host did not get to it within {} s", most.as_secs()))
+        Err(_) => Problem::new(Code::Overloaded, format!("the host did not answer within {} s", most.as_secs()))
             .into_response(),
     }
 }
@@ -104,13 +107,14 @@ fn check_url(uri: &Uri) -> ApiResult<()> {
     Ok(())
 }
 
-/// What may be seen without a token: signs of life, the pages of the codes, and the status page, which holds no data and
-/// asks for the token itself.
+/// Returns whether a path needs no token: the probes, the pages of the codes, and the status page,
+/// which holds no data and asks its user for the token.
 fn is_open(path: &str) -> bool {
     matches!(path, "/" | "/healthz" | "/readyz") || path.starts_with("/errors/")
 }
 
-/// Uploads and waits have bounds of their own, and a feed's answer begins at once.
+/// Returns whether a path has timeouts of its own: uploads and waits do, and a feed's answer begins
+/// at once.
 fn takes_its_own_time(request: &Request) -> bool {
     (request.method() == Method::PUT && request.uri().path().starts_with("/v1/modules/"))
         || (request.method() == Method::POST && matches!(headers::wait(request.headers()), Ok(Some(_))))

@@ -1,8 +1,8 @@
-//! The one error that the API answers with: RFC 9457, `application/problem+json`.
+//! The only error type of the API: RFC 9457, `application/problem+json`.
 //!
-//! Every refusal becomes a [`Problem`]. What the caller sees (`detail`, `fix`, `errors`) and what only the log says
-//! ([`Problem::log`]) are two fields, so that nothing of the machine's inside leaks. Who turns which error into which
-//! code is in `refusal.rs`.
+//! Every refusal becomes a [`Problem`]. What the caller sees (`detail`, `fix`, `errors`) and what
+//! only the log shows ([`Problem::log`]) are two fields, so that the answer reveals nothing about
+//! the machine. `error_codes.rs` maps errors of the host to codes.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -11,15 +11,15 @@ use serde::Serialize;
 use tidemill_core::{Code, wire};
 use utoipa::ToSchema;
 
-/// The longest detail that is answered, in characters; what a caller sent may be quoted in it.
+/// Maximum length of an answered detail, in characters. It may quote what a caller sent.
 const DETAIL_CHARS: usize = 2_000;
-/// The most fields that one problem names.
+/// Maximum number of fields that one problem names.
 const MOST_FIELDS: usize = 100;
 
-/// What any handler may answer instead of what it was asked for.
+/// The result of a handler: an answer, or a refusal.
 pub type ApiResult<T> = Result<T, Problem>;
 
-/// Why a request was refused. One pointer wide.
+/// A refused request. One pointer wide.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<ProblemData>);
 
@@ -30,50 +30,50 @@ struct ProblemData {
     retry_after: Option<u64>,
 }
 
-/// A refusal as it is sent; see RFC 9457.
+/// The wire form of a refusal; see RFC 9457.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// Where this host serves the page of the code.
+    /// The path of the code's page on this host.
     #[serde(rename = "type")]
     #[schema(example = "/errors/host-deployment-not-found")]
     pub kind: String,
-    /// The stable code; programs decide by it.
+    /// The stable code, for programs.
     #[schema(example = "host/deployment-not-found")]
     pub code: String,
-    /// What the code means, in a few words.
+    /// The meaning of the code, in a few words.
     pub title: String,
     /// The status of the answer.
     pub status: u16,
-    /// What was wrong with this request.
+    /// What is wrong with this request.
     pub detail: String,
     /// What to do next.
     pub fix: String,
-    /// Each field of the request that is not valid.
+    /// Every field of the request that is not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldProblem>,
-    /// Who uses what cannot be deleted.
+    /// Deployments that still use the resource.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub users: Vec<String>,
-    /// The run that the problem is about.
+    /// The run that caused the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// The revision that a deployment is at.
+    /// The current revision of the deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
 }
 
-/// One field that is not valid.
+/// A field that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldProblem {
-    /// Where it is in the body, as a JSON pointer (RFC 6901).
+    /// The position in the body, as a JSON pointer (RFC 6901).
     #[schema(example = "/limits/memory")]
     pub pointer: String,
     /// The stable code.
     pub code: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub detail: String,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct FieldProblem {
 }
 
 impl Problem {
-    /// A refusal with the code's own status, title and fix.
+    /// Builds a refusal with the code's own status, title and fix.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(ProblemData {
             body: ProblemBody {
@@ -104,22 +104,23 @@ impl Problem {
 
     fn retrying_later(mut self, code: Code) -> Self {
         self.0.retry_after = match code {
-            // A person has to act, or a disk to be made free: asking more often does not help.
+            // An operator must act, or disk space must be freed: frequent retries do not help.
             Code::StoreDamaged => Some(60),
             Code::StoreReadOnly | Code::StoreLocked => Some(30),
             Code::DiskFull => Some(10),
-            // The time that another host, or this one again, takes to come up.
+            // The time that this host, or another one, needs to start.
             Code::ShuttingDown => Some(5),
-            // The rest of a breaker that has opened.
+            // The remaining time of an open breaker.
             Code::HttpCircuitOpen => Some(60),
-            // Places in a queue, room and disks come back within a moment.
+            // Queue slots, capacity and disk space return quickly.
             _ if matches!(code.status(), 429 | 503 | 507) => Some(1),
             _ => None,
         };
         self
     }
 
-    /// A refusal for what is wrong with the fields of a body, or with the whole where that is all there is to say.
+    /// Builds a refusal for the fields of a body, or for the whole body if there is only one
+    /// problem without a pointer.
     #[must_use]
     pub fn of_fields(code: Code, problems: Vec<wire::InputProblem>) -> Self {
         let detail = match problems.first() {
@@ -134,14 +135,14 @@ impl Problem {
         })
     }
 
-    /// Says what to do better than the code's own text.
+    /// Replaces the code's own fix.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.0.body.fix = bounded(fix.into());
         self
     }
 
-    /// Names a field that is not valid. Beyond a hundred, they are left out.
+    /// Adds a field that is not valid. Fields beyond a hundred are left out.
     #[must_use]
     pub fn field(mut self, field: FieldProblem) -> Self {
         if self.0.body.errors.len() < MOST_FIELDS {
@@ -150,54 +151,54 @@ impl Problem {
         self
     }
 
-    /// What the log says and the caller does not see.
+    /// Adds details that only the log shows.
     #[must_use]
     pub fn log(mut self, cause: impl std::fmt::Display) -> Self {
         self.0.log = Some(cause.to_string());
         self
     }
 
-    /// Says when to come again, in seconds.
+    /// Sets the time after which the caller may retry, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Names the deployments that use something.
+    /// Adds the deployments that use a resource.
     #[must_use]
     pub fn users(mut self, users: Vec<String>) -> Self {
         self.0.body.users = users;
         self
     }
 
-    /// Names the run that the problem is about.
+    /// Adds the run that caused the refusal.
     #[must_use]
     pub fn run(mut self, run: impl std::fmt::Display) -> Self {
         self.0.body.run = Some(run.to_string());
         self
     }
 
-    /// Names the revision that a deployment is at.
+    /// Adds the current revision of the deployment.
     #[must_use]
     pub fn revision(mut self, revision: Option<u64>) -> Self {
         self.0.body.revision = revision;
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.0.body.code
     }
 
-    /// The status that it is answered with.
+    /// Returns the status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What is sent.
+    /// Returns the wire form.
     #[must_use]
     pub fn body(&self) -> &ProblemBody {
         &self.0.body
@@ -205,7 +206,7 @@ impl Problem {
 }
 
 impl FieldProblem {
-    /// A field at `pointer` that `code` refuses.
+    /// Builds the refusal of the field at `pointer` with `code`.
     pub fn new(pointer: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
         Self {
             pointer: bounded(pointer.into()),
@@ -215,7 +216,7 @@ impl FieldProblem {
         }
     }
 
-    /// The same with what to do.
+    /// Adds what to do next.
     #[must_use]
     pub fn with_fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(bounded(fix.into()));
@@ -241,7 +242,7 @@ impl IntoResponse for Problem {
                 "refused a request"
             );
         }
-        // A struct of strings and numbers has no way to fail.
+        // A struct of strings and numbers cannot fail to serialize.
         let text = serde_json::to_vec(&self.0.body).unwrap_or_default();
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
@@ -265,7 +266,7 @@ fn bounded(mut text: String) -> String {
     text
 }
 
-/// `text` for quoting in a detail: at most 60 characters, control characters escaped.
+/// Shortens `text` for quoting in a detail: at most 60 characters, control characters escaped.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
@@ -274,7 +275,7 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// The name among `known` that `text` was probably meant to be.
+/// Returns the name among `known` that `text` is probably a misspelling of.
 pub(crate) fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     if text.len() > 64 {
         return None;

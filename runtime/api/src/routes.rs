@@ -1,4 +1,5 @@
-//! Every path with what answers it, in one table: the router is made from it, and a test holds `/openapi.json` to it.
+//! Every path with its handler, in one table. The router is built from it, and a test compares it
+//! with `/openapi.json`.
 
 use axum::Router;
 use axum::extract::Request;
@@ -19,7 +20,7 @@ use crate::{
 
 macro_rules! routes {
     ($($path:literal: $($method:ident $handler:path),+;)*) => {
-        /// Every path and method that is answered.
+        /// Every path and method that the API serves.
         pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+]),)*];
 
         fn table() -> Router<ApiState> {
@@ -99,7 +100,7 @@ routes! {
     "/errors/{page}": get web::error_page;
 }
 
-/// Everything that the API answers.
+/// Builds the router of the whole API.
 pub fn router(state: ApiState) -> Router {
     table()
         .method_not_allowed_fallback(method_not_allowed)
@@ -108,7 +109,8 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// What a connection beyond the maximum gets: the probes, and a refusal of everything else.
+/// Builds the router for connections beyond the maximum: the probes, and a refusal of everything
+/// else.
 pub fn probes(state: ApiState) -> Router {
     Router::new()
         .route("/healthz", routing::get(health::probes::healthz))
@@ -122,7 +124,7 @@ pub fn probes(state: ApiState) -> Router {
 }
 
 async fn too_many_connections() -> Problem {
-    Problem::new(Code::Overloaded, "the host, or this address, has as many connections as it may")
+    Problem::new(Code::Overloaded, "the host, or this address, has the maximum number of connections")
         .fix("Close idle connections and share those that are open; wait as long as `Retry-After` says.")
 }
 
@@ -142,7 +144,7 @@ async fn method_not_allowed(request: Request) -> Response {
     response
 }
 
-/// The methods of the route that `path` belongs to.
+/// Returns the methods of the route that matches `path`.
 fn allowed(path: &str) -> Vec<String> {
     let belongs = |route: &str| {
         route.split('/').count() == path.split('/').count()

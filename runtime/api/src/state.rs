@@ -1,4 +1,4 @@
-//! What every handler is given.
+//! The state that every handler receives.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use tokio::sync::{Semaphore, watch};
 use crate::attempts::FailedAttempts;
 use crate::config::ApiConfig;
 
-/// The host and the API's own settings; cheap to clone.
+/// The host and the API's own settings. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState(Arc<ApiContext>);
 
-/// What is behind [`ApiState`].
+/// The shared part of [`ApiState`].
 pub struct ApiContext {
     /// The host.
     pub host: ControlPlane,
     /// The settings.
     pub config: ApiConfig,
-    /// A permit for each feed that may be open.
+    /// A permit for each stream that may be open.
     pub feeds: Arc<Semaphore>,
-    /// Failed authentications of the last minute, by peer.
+    /// Failed authentications of the current window, by peer.
     pub attempts: FailedAttempts,
-    /// True once the server stops: feeds end then.
+    /// True once the server stops; streams end then.
     pub closing: watch::Receiver<bool>,
 }
 
 impl ApiState {
-    /// For a host with these settings.
+    /// Builds the state for a host with these settings.
     pub fn new(host: ControlPlane, config: ApiConfig, closing: watch::Receiver<bool>) -> Self {
         let feeds = Arc::new(Semaphore::new(config.feeds));
         Self(Arc::new(ApiContext { host, config, feeds, attempts: FailedAttempts::default(), closing }))

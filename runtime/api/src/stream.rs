@@ -1,4 +1,4 @@
-//! Answers that go on: server-sent events, or lines of JSON, as long as the source has something to say.
+//! Streamed answers: server-sent events or lines of JSON, as long as their source has items.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,12 +19,12 @@ use tokio::sync::watch;
 use crate::problem::{ApiResult, Problem};
 use crate::state::ApiState;
 
-/// A sign of life is sent after so long a silence.
+/// Interval of silence after which a keep-alive is sent.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The store is looked at no more often than this, however fast it commits.
+/// Minimum interval between two reads of the store, whatever the rate of commits.
 const PACE: Duration = Duration::from_millis(40);
 
-/// How pieces are told apart.
+/// The framing of items in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// `text/event-stream`.
@@ -41,14 +41,15 @@ impl Framing {
         }
     }
 
-    /// One piece.
+    /// Frames one item.
     pub fn frame<T: Serialize>(self, id: Option<u64>, event: &str, data: &T) -> Bytes {
         let mut piece = Vec::new();
         self.append(&mut piece, id, event, data);
         piece.into()
     }
 
-    /// Adds a piece to others that are sent with it. JSON has no raw line breaks, so it is always one line.
+    /// Appends an item to others that are sent together. JSON has no raw line breaks, so an item is
+    /// always one line.
     pub fn append<T: Serialize>(self, pieces: &mut Vec<u8>, id: Option<u64>, event: &str, data: &T) {
         let begin = pieces.len();
         match (self, id) {
@@ -64,7 +65,7 @@ impl Framing {
         pieces.extend_from_slice(if self == Self::Events { b"\n\n" } else { b"\n" });
     }
 
-    /// A piece that means nothing, so that a dead connection is noticed.
+    /// Returns a keep-alive without content, so that a dead connection is noticed.
     #[must_use]
     pub const fn heartbeat(self) -> Bytes {
         match self {
@@ -74,19 +75,19 @@ impl Framing {
     }
 }
 
-/// What an answer that goes on is made of.
+/// The source of a streamed answer.
 pub trait StreamSource: Send + 'static {
-    /// The next piece; none at the end. Waits for it.
+    /// Waits for the next item; `None` at the end.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
 
-/// The answer that sends what `source` has.
+/// Builds the answer that streams the items of `source`.
 ///
 /// # Errors
-/// [`Code::Overloaded`] where as many are open as may be.
+/// [`Code::Overloaded`] if the maximum number of streams is open.
 pub fn answer<S: StreamSource>(state: &ApiState, framing: Framing, source: S) -> ApiResult<Response> {
     let Ok(permit) = Arc::clone(&state.feeds).try_acquire_owned() else {
-        return Err(Problem::new(Code::Overloaded, "as many feeds are open as this host serves").retry_after(5));
+        return Err(Problem::new(Code::Overloaded, "the maximum number of streams is open").retry_after(5));
     };
     let pieces = stream::unfold((source, permit), |(mut source, permit)| async move {
         source.next().await.map(|piece| (Ok::<_, Infallible>(piece), (source, permit)))
@@ -95,23 +96,23 @@ pub fn answer<S: StreamSource>(state: &ApiState, framing: Framing, source: S) ->
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, framing.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies are asked not to collect it.
+    // Ask proxies not to buffer the answer.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
-/// Why a source that waited goes on.
+/// Why a waiting source woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeCause {
     /// Something was committed.
     Changed,
-    /// Nothing was, for a while.
+    /// Nothing was committed for a while.
     Quiet,
     /// The server stops.
     Closing,
 }
 
-/// Waits for the next commit, but not for ever, and not beyond the server's end.
+/// Waits for the next commit, a timeout or the end of the server.
 pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut watch::Receiver<bool>) -> WakeCause {
     let woke = tokio::select! {
         () = closed(closing) => WakeCause::Closing,
@@ -126,6 +127,6 @@ pub async fn wake(committed: &mut watch::Receiver<CommitMark>, closing: &mut wat
 
 /// Returns when the server stops.
 pub async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error says that the other side is gone, which is the end as well.
+    // An error means that the sender is gone, which is the end too.
     let _ = closing.wait_for(|closing| *closing).await;
 }

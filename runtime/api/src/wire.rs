@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 
 use crate::problem::Problem;
 
-/// Says that a key was known and nothing was done anew.
+/// Name of the header that marks a repeated key: the request changed nothing.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// An answer in JSON.
+/// Builds an answer in JSON.
 pub fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => {
@@ -28,7 +28,7 @@ pub fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
     }
 }
 
-/// An answer in JSON about what is found at the path `location` from now on.
+/// Builds an answer in JSON about a resource that is now at the path `location`.
 pub fn json_at<T: Serialize + ?Sized>(location: &str, status: StatusCode, value: &T) -> Response {
     let mut response = json(status, value);
     if let Ok(location) = HeaderValue::from_str(location) {
@@ -37,7 +37,8 @@ pub fn json_at<T: Serialize + ?Sized>(location: &str, status: StatusCode, value:
     response
 }
 
-/// An answer in JSON to what was sent with an idempotency key: 202, or 200 where the same came before, which [`REPLAYED`] says.
+/// Builds an answer in JSON to a request with an idempotency key: 202, or 200 with the header
+/// [`REPLAYED`] if the same request came before.
 pub fn json_once<T: Serialize + ?Sized>(duplicate: bool, value: &T) -> Response {
     let mut response = json(if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED }, value);
     if duplicate {
@@ -46,7 +47,7 @@ pub fn json_once<T: Serialize + ?Sized>(duplicate: bool, value: &T) -> Response 
     response
 }
 
-/// An answer in JSON with status 200.
+/// Builds an answer in JSON with status 200.
 pub fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
     json(StatusCode::OK, value)
 }
@@ -84,12 +85,12 @@ impl ToSchema for TimeJson {
     }
 }
 
-/// Since when something is paused, and why.
+/// A pause: when it began, and why.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PauseJson {
-    /// Since when.
+    /// When the pause began.
     pub since: TimeJson,
-    /// What whoever paused it wrote.
+    /// The note of the operator who paused it.
     pub note: String,
 }
 
@@ -99,13 +100,13 @@ impl From<&Pause> for PauseJson {
     }
 }
 
-/// A stored JSON text as it is written into an answer.
+/// A stored JSON text, written into an answer.
 ///
-/// A text that a client could not read, stored before such texts were refused, is written as a string: the answer, and
-/// every list that it is in, stays readable.
+/// Older versions may have stored texts that clients cannot parse. Such a text is written as a
+/// string, so that the answer, and every list that contains it, stays readable.
 #[derive(Debug, Clone)]
 pub enum StoredJson<'a> {
-    /// Written as it is.
+    /// Written unchanged.
     Value(&'a RawValue),
     /// Written as a string.
     Text(Cow<'a, str>),
@@ -120,20 +121,20 @@ impl Serialize for StoredJson<'_> {
     }
 }
 
-/// The stored text of a JSON value.
+/// Wraps the stored text of a JSON value.
 #[must_use]
 pub fn stored_json(text: &[u8]) -> StoredJson<'_> {
     readable(text).map_or_else(|| StoredJson::Text(String::from_utf8_lossy(text)), StoredJson::Value)
 }
 
-/// The text as it is if it is one JSON value that every client reads.
+/// Returns the text unchanged if it is one JSON value that every client can parse.
 #[must_use]
 pub fn readable(text: &[u8]) -> Option<&RawValue> {
     tidemill_core::wire::json::check(text, usize::MAX).ok()?;
     serde_json::from_slice(text).ok()
 }
 
-/// Names and values as a JSON object.
+/// Names and values, serialized as a JSON object.
 pub fn as_object<S: Serializer>(pairs: &&[(String, String)], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }

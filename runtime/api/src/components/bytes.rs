@@ -1,4 +1,4 @@
-//! A component's bytes, as they were uploaded.
+//! Downloading a component's bytes as they were uploaded.
 
 use std::io;
 
@@ -19,11 +19,11 @@ use crate::problem::{ApiResult, Problem};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
-/// Read and sent at once.
+/// Size of the pieces in which a file is read and sent, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The pieces of a file. The last one comes only if all of them together have the digest, so that what is damaged never arrives
-/// whole.
+/// Streams a file in pieces. Sends the last piece only if the whole file has the digest, so that a
+/// damaged file never arrives complete.
 fn verified(file: File, digest: ComponentDigest) -> impl Stream<Item = io::Result<Bytes>> {
     stream::try_unfold((file, Sha256::new(), None), move |(mut file, mut hash, mut before)| async move {
         loop {
@@ -59,7 +59,7 @@ pub async fn bytes(
     let component = find(&state, &digest).await?;
     let path = state.config.data.join("components").join(format!("{}.wasm", digest.hex()));
     let file = File::open(&path).await.map_err(|why| {
-        Problem::new(Code::StoreDamaged, "the component is known, but its bytes are not there").log(why)
+        Problem::new(Code::StoreDamaged, "the component's record exists, but its file is missing").log(why)
     })?;
     if file.metadata().await.is_ok_and(|metadata| metadata.len() != component.size) {
         return Err(Problem::new(Code::StoreDamaged, "the component's bytes are damaged: they have another length"));

@@ -1,4 +1,4 @@
-//! Removing a component that nothing uses.
+//! Deleting an unused component.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use crate::problem::{ApiResult, ProblemBody};
 use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 
-/// Removes a component, and the versions that name it
+/// Deletes a component and the versions that name it
 #[utoipa::path(
     delete, path = "/v1/components/{digest}", tag = "components",
     params(("digest" = String, Path, description = "`sha256:` and 64 hexadecimal digits")),

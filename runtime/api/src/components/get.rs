@@ -27,7 +27,7 @@ pub async fn get(
     Ok(ok(&ComponentJson::of(&component)))
 }
 
-/// The component of that digest.
+/// Returns the component of that digest.
 ///
 /// # Errors
 /// [`Code::ComponentNotFound`].

@@ -1,4 +1,4 @@
-//! A component as it is sent.
+//! The wire form of a component.
 
 use serde::Serialize;
 use tidemill_core::ComponentDigest;
@@ -8,32 +8,33 @@ use utoipa::ToSchema;
 
 use crate::wire::{StoredJson, TimeJson, stored_json};
 
-/// What is known of an uploaded component.
+/// An uploaded component.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Component)]
 pub struct ComponentJson<'a> {
-    /// The sha256 of its bytes.
+    /// The SHA-256 of the bytes.
     #[schema(value_type = String, example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     digest: ComponentDigest,
-    /// Length of its bytes.
+    /// The number of bytes.
     size: u64,
-    /// Which of the four worlds it implements: `workflow`, `revenue-stream`, `webhook`, `health`.
+    /// The world that it implements: `workflow`, `revenue-stream`, `webhook` or `health`.
     #[schema(value_type = Vec<String>)]
     exports: Vec<&'static str>,
-    /// The interfaces that it imports.
+    /// The interfaces that the component imports.
     imports: &'a [String],
-    /// What its author should know.
+    /// Warnings for the author.
     warnings: &'a [String],
-    /// When it came.
+    /// When the component was uploaded.
     uploaded_at: TimeJson,
-    /// JSON Schemas of what its workflow takes and gives, where it says so: `{"workflow": {"input": …, "output": …}}`. Inputs are checked by it.
+    /// JSON Schemas of the workflow's input and output, if the component declares them:
+    /// `{"workflow": {"input": …, "output": …}}`. The host validates inputs against them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     schemas: Option<StoredJson<'a>>,
 }
 
 impl<'a> ComponentJson<'a> {
-    /// The component as it is sent.
+    /// Builds the wire form of a component.
     #[must_use]
     pub fn of(component: &'a Component) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Components: the uploaded bytes, named by their digest.
+//! Components: uploaded bytes, identified by their digest.
 
 pub mod bytes;
 pub mod delete;

@@ -1,4 +1,4 @@
-//! Removing a deployment.
+//! Deleting a deployment.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,9 +8,9 @@ use crate::problem::{ApiResult, ProblemBody};
 use crate::request::{PathParams, RawQuery, bad};
 use crate::state::ApiState;
 
-/// Removes a deployment
+/// Deletes a deployment
 ///
-/// With its schedules, revisions and state; its runs and ledger entries stay.
+/// Deletes its schedules, revisions and state too. Its runs and ledger entries remain.
 #[utoipa::path(
     delete, path = "/v1/deployments/{name}", tag = "deployments",
     params(

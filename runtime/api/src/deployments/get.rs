@@ -29,7 +29,7 @@ pub async fn get(
     Ok(tagged(&deployment))
 }
 
-/// The deployment of that name.
+/// Returns the deployment of that name.
 ///
 /// # Errors
 /// `host/deployment-not-found`.
@@ -37,7 +37,7 @@ pub async fn find(state: &ApiState, name: &DeploymentName) -> ApiResult<Deployme
     Ok(state.host.store().deployment(name).await?.ok_or_else(|| ControlError::no_deployment(name))?)
 }
 
-/// Refuses a name that no deployment has, and that no run and no entry of the ledger is left of: a filter by it is a mistake.
+/// Refuses a name that no deployment, run or ledger entry has: a filter by it is a mistake.
 ///
 /// # Errors
 /// `host/deployment-not-found`.
@@ -52,7 +52,7 @@ pub async fn check_known(state: &ApiState, name: Option<&DeploymentName>) -> Api
     if known { Ok(()) } else { Err(ControlError::no_deployment(name).into()) }
 }
 
-/// The answer with a deployment and its entity tag.
+/// Builds the answer with a deployment and its entity tag.
 #[must_use]
 pub fn tagged(deployment: &Deployment) -> Response {
     let mut response = ok(&DeploymentJson::of(deployment));

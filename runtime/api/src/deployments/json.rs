@@ -1,4 +1,4 @@
-//! A deployment as it is sent, and what a change of one answers.
+//! The wire form of a deployment, and the answer to a change.
 
 use serde::Serialize;
 use tidemill_control::{DeployResult, Preview};
@@ -11,38 +11,38 @@ use utoipa::ToSchema;
 use crate::schedules::preview::PlannedJson;
 use crate::wire::{PauseJson, StoredJson, TimeJson, stored_json};
 
-/// What makes a module run, in one revision.
+/// One revision of a deployment: a component and its manifest.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Deployment)]
 pub struct DeploymentJson<'a> {
-    /// Its name.
+    /// The name of the deployment.
     name: &'a str,
-    /// Which revision this is; counts from 1.
+    /// The number of the revision, from 1.
     revision: u64,
-    /// The component that runs.
+    /// The component that the deployment runs.
     #[schema(value_type = String)]
     component: ComponentDigest,
-    /// There while nothing new is admitted or fired.
+    /// Present while the deployment admits and fires nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<PauseJson>,
-    /// When the first revision was made.
+    /// When the first revision was created.
     created_at: TimeJson,
-    /// When this revision was made.
+    /// When this revision was created.
     updated_at: TimeJson,
-    /// The manifest, whole, with every default.
+    /// The whole manifest, with every default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     manifest: Option<StoredJson<'a>>,
 }
 
 impl<'a> DeploymentJson<'a> {
-    /// All of it.
+    /// Builds the wire form with the manifest.
     #[must_use]
     pub fn of(deployment: &'a Deployment) -> Self {
         Self { manifest: Some(stored_json(deployment.manifest.as_bytes())), ..Self::brief(deployment) }
     }
 
-    /// Without the manifest, as lists have it.
+    /// Builds the wire form without the manifest, for lists.
     #[must_use]
     pub fn brief(deployment: &'a Deployment) -> Self {
         Self {
@@ -57,55 +57,57 @@ impl<'a> DeploymentJson<'a> {
     }
 }
 
-/// What a change of a deployment did, or would do.
+/// The result of a change, or the plan of a dry run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Deployed)]
 pub struct DeployResultJson<'a> {
-    /// The deployment as it is now, or would be.
+    /// The deployment after the change.
     deployment: DeploymentJson<'a>,
-    /// Whether it is new.
+    /// Whether the deployment is new.
     created: bool,
-    /// Whether nothing was changed, because it was only asked what would be.
+    /// True for a dry run, which changes nothing.
     dry_run: bool,
-    /// Every field that changed; empty where the manifest is that of the present revision.
+    /// Every field that changed; empty if the manifest equals that of the current revision.
     changes: Vec<ChangeJson<'a>>,
-    /// What its author should know.
+    /// Warnings for the author.
     warnings: &'a [String],
-    /// When each schedule fires next.
+    /// The next firings of each schedule.
     schedules: Vec<NextFirings<'a>>,
 }
 
-/// One field of a manifest that changed.
+/// A field of a manifest that changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
 pub struct ChangeJson<'a> {
-    /// Its JSON pointer.
+    /// The JSON pointer of the field.
     pointer: &'a str,
-    /// What it was; left out where it was not there.
+    /// The old value; left out if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a serde_json::Value>,
-    /// What it is; left out where it is gone.
+    /// The new value; left out if the field was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a serde_json::Value>,
 }
 
-/// When a schedule fires next.
+/// The next firings of a schedule.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NextFirings<'a> {
-    /// The schedule.
+    /// The name of the schedule.
     name: &'a str,
-    /// Its time zone.
+    /// The time zone of the schedule.
     #[schema(example = "Europe/Berlin")]
     time_zone: &'a str,
-    /// Its next 20 firings, as far as its limit lets them come, and what daylight saving drops among them.
+    /// The next 20 firings, within the schedule's limit, including those that daylight saving
+    /// drops.
     firings: Vec<PlannedJson>,
-    /// Why nothing comes after them: `limit`, which is reached, or `times`, of which there are no more. Left out where something does.
+    /// Why no firing follows: `limit` if the limit is reached, or `times` if there are no more
+    /// times. Left out if a firing follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<&'static str>,
 }
 
 impl<'a> DeployResultJson<'a> {
-    /// The answer to a change.
+    /// Builds the answer to a change.
     #[must_use]
     pub fn of(deployed: &'a DeployResult, dry_run: bool) -> Self {
         let change = |change: &'a ManifestChange| ChangeJson {

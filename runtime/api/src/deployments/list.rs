@@ -14,10 +14,10 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/deployments", tag = "deployments",
     params(
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<DeploymentJson<'_>>, description = "without the manifests"))
+    responses((status = 200, body = List<DeploymentJson<'_>>, description = "the deployments, without their manifests"))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["limit", "cursor"])?;

@@ -1,4 +1,4 @@
-//! Stopping a deployment from admitting and firing, and beginning again.
+//! Pausing and resuming a deployment.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,10 +11,10 @@ use crate::problem::ApiResult;
 use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 
-/// Why something is paused. [`JsonBody::note`] reads it.
+/// The reason for a pause. [`JsonBody::note`] parses it.
 #[derive(Debug, ToSchema)]
 pub struct PauseRequest {
-    /// For people; at most 1 KiB.
+    /// A note for people; at most 1 KiB.
     #[schema(example = "the provider is down")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     note: Option<String>,
@@ -22,7 +22,7 @@ pub struct PauseRequest {
 
 /// Pauses a deployment
 ///
-/// Nothing new is admitted and no schedule fires; runs that are running go on. What is asked for meanwhile waits.
+/// The deployment admits no runs and fires no schedules. Running runs continue; new requests wait.
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/pause", tag = "deployments",
     params(("name" = String, Path, description = "the deployment")),

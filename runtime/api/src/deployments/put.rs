@@ -1,4 +1,4 @@
-//! Making a deployment, or a new revision of one.
+//! Creating a deployment, or a new revision of one.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -15,22 +15,22 @@ use crate::request::{PathParams, RawQuery, body};
 use crate::state::ApiState;
 use crate::wire::json;
 
-/// Makes a deployment, or changes one
+/// Creates or updates a deployment
 ///
-/// The body is the whole manifest. A change makes a revision; the same manifest again changes nothing. With
-/// `dry_run=true` everything is checked and nothing is changed.
+/// The body is the whole manifest. A change creates a revision; the same manifest again changes
+/// nothing. With `dry_run=true` the host checks everything and changes nothing.
 #[utoipa::path(
     put, path = "/v1/deployments/{name}", tag = "deployments",
     params(
         ("name" = String, Path, description = "the deployment; a `name` in the manifest must be the same"),
-        ("dry_run" = Option<bool>, Query, description = "check, and say what would change"),
-        ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`, or is there at all (`*`)"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: make it only if it is not there"),
+        ("dry_run" = Option<bool>, Query, description = "check, and return what would change"),
+        ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`, or exists (`*`)"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: create it only if it does not exist"),
     ),
     request_body(content = serde_json::Value, description = "the manifest as JSON, at most 256 KiB"),
     responses(
-        (status = 200, body = DeployResultJson<'_>, description = "changed, or as it was, or a dry run"),
-        (status = 201, body = DeployResultJson<'_>, description = "made"),
+        (status = 200, body = DeployResultJson<'_>, description = "changed, unchanged, or a dry run"),
+        (status = 201, body = DeployResultJson<'_>, description = "created"),
         (status = 412, body = ProblemBody, description = "it is at another revision"),
         (status = 422, body = ProblemBody, description = "the manifest is not valid; `errors` has every problem"),
     )
@@ -78,7 +78,8 @@ fn named(mut manifest: Manifest, name: DeploymentName) -> ApiResult<Manifest> {
     }
 }
 
-/// What the host is to expect. That it is there at all is looked up, and then held to that revision.
+/// Returns the revision that the host must expect. For `If-Match: *`, it reads the current revision
+/// and expects that.
 pub async fn expected_revision(
     state: &ApiState,
     name: &DeploymentName,

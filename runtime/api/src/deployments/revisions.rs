@@ -1,4 +1,4 @@
-//! What a deployment was.
+//! The revisions of a deployment.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,10 +17,10 @@ use crate::wire::ok;
     get, path = "/v1/deployments/{name}/revisions", tag = "deployments",
     params(
         ("name" = String, Path, description = "the deployment"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
-    responses((status = 200, body = List<DeploymentJson<'_>>, description = "with the manifests"))
+    responses((status = 200, body = List<DeploymentJson<'_>>, description = "the revisions, with their manifests"))
 )]
 pub async fn revisions(
     State(state): State<ApiState>,

@@ -1,4 +1,4 @@
-//! Returning a deployment to an earlier revision.
+//! Rolling a deployment back to an earlier revision.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -14,29 +14,29 @@ use crate::request::{JsonBody, PathParams, RawQuery, headers};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Which revision.
+/// The target of a rollback.
 #[derive(Debug, ToSchema)]
 pub struct RollbackRequest {
-    /// The revision whose manifest and component are deployed again; the one before the present by default.
+    /// The revision whose manifest and component are deployed again; default: the previous one.
     #[schema(minimum = 1, example = 3)]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     revision: Option<u64>,
 }
 
-/// Returns a deployment to a revision
+/// Rolls a deployment back
 ///
-/// Makes a new revision with the manifest and the component of an earlier one. State stays as it is. With `dry_run=true` everything
-/// is checked and nothing is changed.
+/// Creates a new revision with the manifest and the component of an earlier one. The state does not
+/// change. With `dry_run=true` the host checks everything and changes nothing.
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/rollback", tag = "deployments",
     params(
         ("name" = String, Path, description = "the deployment"),
-        ("dry_run" = Option<bool>, Query, description = "check, and say what would change"),
+        ("dry_run" = Option<bool>, Query, description = "check, and return what would change"),
         ("If-Match" = Option<String>, Header, description = "change it only if it has this `ETag`"),
     ),
     request_body(content = Option<RollbackRequest>),
     responses(
-        (status = 200, body = DeployResultJson<'_>, description = "changed, or as it was, or a dry run"),
+        (status = 200, body = DeployResultJson<'_>, description = "changed, unchanged, or a dry run"),
         (status = 404, body = ProblemBody, description = "there is no such deployment or revision, or its component was deleted"),
         (status = 412, body = ProblemBody, description = "it is at another revision"),
     )

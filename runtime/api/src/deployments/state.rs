@@ -1,6 +1,6 @@
-//! The state of a deployment, for an operator who looks at it or mends it.
+//! The state of a deployment, for an operator who inspects or repairs it.
 //!
-//! Values are sent and answered byte for byte, because a guest may store any bytes.
+//! Values are sent and returned byte for byte, because a guest may store any bytes.
 
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
@@ -20,10 +20,10 @@ use crate::request::{PathParams, RawQuery, StateKey, body};
 use crate::state::ApiState;
 use crate::wire::{json, ok};
 
-/// Characters of a value that a list shows.
+/// Maximum length of a value in a list, in characters.
 const PREVIEW_CHARS: usize = 100;
 
-/// A key of a deployment's state, without its value.
+/// A key of a deployment's state, without its whole value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StateEntry)]
 pub struct StateEntryJson {
@@ -31,14 +31,14 @@ pub struct StateEntryJson {
     key: String,
     /// The size of the value.
     bytes: u64,
-    /// The version of the value; changes with each write. `If-Match` takes it.
+    /// The version of the value; changes with each write. Send it as `If-Match`.
     version: u64,
     /// The first 100 characters of the value; left out if it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     preview: Option<String>,
 }
 
-/// What a change of a value did.
+/// The result of changing a value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StateChange)]
 pub struct StateChangeJson<'a> {
@@ -46,22 +46,22 @@ pub struct StateChangeJson<'a> {
     key: &'a str,
     /// The size of the value.
     bytes: u64,
-    /// The version of the value now.
+    /// The new version of the value.
     version: u64,
-    /// Whether there was no value before.
+    /// Whether the key is new.
     created: bool,
 }
 
 /// Lists the keys of a deployment's state
 ///
-/// In the order of their bytes, without the values. A page ends after 1 MiB of values, whatever `limit` is.
+/// In the order of their bytes, without whole values. A page also ends after 1 MiB of values.
 #[utoipa::path(
     get, path = "/v1/deployments/{name}/state", tag = "deployments",
     params(
         ("name" = String, Path, description = "the deployment"),
         ("prefix" = Option<String>, Query, description = "only keys that begin with this"),
         ("limit" = Option<usize>, Query, description = "maximum number of keys, 1 to 500; 50 by default"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<StateEntryJson>))
 )]
@@ -89,7 +89,7 @@ pub async fn list(
 
 /// Reads a value of a deployment's state
 ///
-/// Byte for byte, with its version as `ETag`. Write a `/` in the key as `%2F`.
+/// Returns the value byte for byte, with its version as `ETag`. Write a `/` in the key as `%2F`.
 #[utoipa::path(
     get, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
     params(
@@ -111,7 +111,7 @@ pub async fn get(
     let mut response = (StatusCode::OK, value).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    // A guest chose the bytes: no browser may take them for a page.
+    // A guest chose the bytes, so no browser may render them as a page.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     tag(headers, version);
     Ok(response)
@@ -119,8 +119,8 @@ pub async fn get(
 
 /// Sets a value of a deployment's state
 ///
-/// The body is the value, with any `Content-Type`. The change is on the event feed. Runs that have read the key repeat what they
-/// did with it.
+/// The body is the value, with any `Content-Type`. The event feed announces the change. Runs that
+/// have read the key repeat the transaction that read it.
 #[utoipa::path(
     put, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
     params(
@@ -132,7 +132,7 @@ pub async fn get(
     request_body(content = String, content_type = "application/octet-stream", description = "at most 1 MiB"),
     responses(
         (status = 200, body = StateChangeJson<'_>, description = "replaced"),
-        (status = 201, body = StateChangeJson<'_>, description = "new"),
+        (status = 201, body = StateChangeJson<'_>, description = "created"),
         (status = 412, body = ProblemBody, description = "the value has another version"),
     )
 )]
@@ -146,7 +146,7 @@ pub async fn put(
     let (parts, content) = request.into_parts();
     let expected = expected(&state, &name, &key.0, &parts.headers).await?;
     let value = body::read(content, &parts.headers, STATE_VALUE_BYTES, state.config.body_timeout).await?;
-    // It must not keep alive the larger buffer that it may be a part of.
+    // Copy it, so that the value does not keep a larger buffer alive.
     let value = Bytes::copy_from_slice(&value);
     let bytes = value.len() as u64;
     let edited = state.host.edit_state(&name, key.0.clone(), Some(value), expected).await?;
@@ -159,7 +159,8 @@ pub async fn put(
 
 /// Deletes a value of a deployment's state
 ///
-/// The change is on the event feed. Runs that have read the key repeat what they did with it.
+/// The event feed announces the change. Runs that have read the key repeat the transaction that
+/// read it.
 #[utoipa::path(
     delete, path = "/v1/deployments/{name}/state/{key}", tag = "deployments",
     params(
@@ -185,7 +186,8 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The version that the caller expects. A value that must exist is looked up, and then expected at that version.
+/// Returns the version that the caller expects. For `If-Match: *`, it reads the current version and
+/// expects that.
 async fn expected(
     state: &ApiState,
     name: &DeploymentName,

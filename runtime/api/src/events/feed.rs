@@ -1,4 +1,5 @@
-//! The feed as server-sent events: from where the caller was, or a `reset` where that is too long ago.
+//! The event feed as server-sent events: it continues after the caller's position, or sends `reset`
+//! if that position is gone.
 
 use std::collections::VecDeque;
 
@@ -17,17 +18,18 @@ use crate::request::{RawQuery, headers};
 use crate::state::ApiState;
 use crate::stream::{self, Framing, StreamSource, WakeCause, wake};
 
-/// Events that are read at once.
+/// Number of events that are read at once.
 const AT_ONCE: usize = 200;
 
-/// Follows what happens
+/// Follows events of the host
 ///
-/// Server-sent events: `run`, `deployment`, `schedule`, `subscription`, `posted`, `state` and `clock`, in the order of their commits. With
-/// `Last-Event-ID` it goes on after that event; where the feed does not hold it any more, or never did, `reset` comes
-/// first and says to read everything anew. Without one it begins with what happens next.
+/// Server-sent events: `run`, `deployment`, `schedule`, `subscription`, `posted`, `state` and
+/// `clock`, in the order of their commits. With `Last-Event-ID` the feed continues after that
+/// event. If the feed does not contain that event, `reset` comes first, and the client must read
+/// all state again. Without `Last-Event-ID` the feed begins with the next event.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
-    params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that was seen")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last received event")),
     responses((status = 200, body = FeedEventJson<'_>, content_type = "text/event-stream"))
 )]
 pub async fn events(State(state): State<ApiState>, query: RawQuery, headers: HeaderMap) -> ApiResult<Response> {
@@ -42,18 +44,18 @@ struct FeedReader {
     state: ApiState,
     after: u64,
     ready: VecDeque<Bytes>,
-    /// There may be more to read already: the last page was full, or there was none yet.
+    /// True if more events may be available already: the last page was full, or none was read yet.
     more: bool,
     committed: watch::Receiver<CommitMark>,
     closing: watch::Receiver<bool>,
 }
 
-/// Why the reader has to begin anew.
+/// Why the reader must read all state again.
 #[derive(Serialize)]
 struct FeedReset {
-    /// The first event that the feed still holds.
+    /// The first event that the feed still contains.
     first: u64,
-    /// The event that the feed goes on after.
+    /// The event after which the feed continues.
     last: u64,
 }
 
@@ -61,7 +63,7 @@ impl FeedReader {
     async fn begin(state: &ApiState, seen: Option<u64>) -> Result<Self, StoreError> {
         let (first, last) = state.host.store().feed_range().await?;
         let mut ready = VecDeque::from([Bytes::from_static(b"retry: 2000\n\n")]);
-        // What was seen must be in the feed, or directly before it.
+        // The position must be in the feed, or directly before it.
         let goes_on = |seen: &u64| *seen <= last && seen.saturating_add(1) >= first;
         let after = match seen {
             None => last,
@@ -81,7 +83,7 @@ impl FeedReader {
         })
     }
 
-    /// Reads what is there now.
+    /// Reads the available events.
     async fn read(&mut self) -> Result<(), StoreError> {
         let entries = self.state.host.store().feed(self.after, AT_ONCE).await?;
         self.more = entries.len() == AT_ONCE;
@@ -109,7 +111,7 @@ impl StreamSource for FeedReader {
             }
             self.committed.mark_unchanged();
             if let Err(why) = self.read().await {
-                tracing::warn!(cause = %why, "an event feed ended early");
+                tracing::warn!(cause = %why, "event feed ended early");
                 return None;
             }
         }

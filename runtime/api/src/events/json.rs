@@ -1,4 +1,4 @@
-//! An event as it is sent.
+//! The wire form of an event.
 
 use serde::Serialize;
 use tidemill_core::{RunId, Topic};
@@ -7,98 +7,101 @@ use utoipa::ToSchema;
 
 use crate::wire::TimeJson;
 
-/// One thing that happened. The event's name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted` or `state`.
+/// One event. Its name in the feed is `run`, `deployment`, `schedule`, `subscription`, `posted`,
+/// `state` or `clock`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct FeedEventJson<'a> {
-    /// When it was committed.
+    /// When the event was committed.
     at: TimeJson,
-    /// What it was.
+    /// The event's fields.
     #[serde(flatten)]
     what: FeedDetailJson<'a>,
 }
 
-/// What happened; which of these, the event's name says.
+/// The fields of an event; the event's name selects the variant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventData)]
 #[serde(untagged)]
 pub enum FeedDetailJson<'a> {
-    /// `run`: a run came into a state.
+    /// `run`: a run entered a state.
     Run {
         /// The run.
         #[schema(value_type = String)]
         run: RunId,
-        /// Its deployment.
+        /// The deployment of the run.
         deployment: &'a str,
-        /// Its export.
+        /// The export that the run executes.
         export: &'static str,
-        /// What started it.
+        /// The trigger that started the run.
         trigger: &'static str,
-        /// The state.
+        /// The new state.
         state: &'a str,
-        /// The code of its failure.
+        /// The code of the failure.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<&'a str>,
-        /// Which attempt.
+        /// The number of the attempt.
         attempt: u32,
-        /// Work done so far.
+        /// Fuel used so far.
         fuel: u64,
-        /// The most memory held, in bytes.
+        /// The maximum memory used, in bytes.
         peak_memory: u64,
-        /// From being taken up to now, in milliseconds.
+        /// Milliseconds from the first start until now.
         took_millis: u64,
     },
-    /// `deployment`: one was `put`, `paused`, `resumed` or `deleted`.
+    /// `deployment`: a deployment was `put`, `paused`, `resumed` or `deleted`.
     Deployment {
         /// The deployment.
         deployment: &'a str,
-        /// Its revision.
+        /// The revision of the deployment.
         revision: u64,
-        /// What was done.
+        /// The change.
         change: &'a str,
     },
-    /// `schedule`: one was `paused`, `resumed`, `resynced`, `rescheduled` (zone data changed) or has `ended`, or firings were `skipped`,
-    /// `dropped`, `late`, `missed`.
+    /// `schedule`: a schedule was `paused`, `resumed`, `resynced`, `rescheduled` (zone data
+    /// changed) or has `ended`, or firings were `skipped`, `dropped`, `late` or `missed`.
     Schedule {
         /// The deployment.
         deployment: &'a str,
         /// The schedule.
         schedule: &'a str,
-        /// What was done.
+        /// The change.
         change: &'a str,
-        /// How many firings it concerns.
+        /// Number of firings.
         firings: u64,
-        /// Why, where somebody said so.
+        /// The reason, if one was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
-    /// `subscription`: one was `paused` or `resumed`, or events were `lost`, `skipped` or are `replayed`.
+    /// `subscription`: a subscription was `paused` or `resumed`, or its events were `lost`,
+    /// `skipped` or are `replayed`.
     Subscription {
         /// The deployment.
         deployment: &'a str,
         /// The subscription.
         subscription: &'a str,
-        /// Of which topic; left out where they are of several.
+        /// The topic of the events; left out if they are of several topics.
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a str>,
-        /// What was done, or what became of them.
+        /// The change, or what became of the events.
         change: &'a str,
-        /// How many events.
+        /// Number of events.
         events: u64,
-        /// Why, where somebody said so.
+        /// The reason, if one was given.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
-    /// `clock`: the host's clock was set back, and schedules are silent because the times that it shows were dealt with before.
+    /// `clock`: the host's clock was set back. Schedules are silent until the clock passes the
+    /// times that were handled before.
     Clock {
-        /// How far back, in milliseconds.
+        /// How far the clock was set back, in milliseconds.
         back_ms: u64,
-        /// How many schedules are silent.
+        /// Number of silent schedules.
         schedules: u64,
         /// When the last of them fires again.
         until: TimeJson,
     },
-    /// `posted`: a stretch posted to the ledger.
+    /// `posted`: a transaction posted entries to the ledger.
     Posted {
         /// The stream.
         stream: &'a str,
@@ -107,30 +110,30 @@ pub enum FeedDetailJson<'a> {
         run: RunId,
         /// The currency.
         currency: &'a str,
-        /// How many entries.
+        /// Number of entries.
         entries: u64,
-        /// What they add to net revenue, in minor units.
+        /// The change of net revenue, in minor units.
         net_revenue: i64,
     },
-    /// `state`: a value of a deployment's state was `set` or `deleted` by hand.
+    /// `state`: an operator `set` or `deleted` a value of a deployment's state.
     State {
         /// The deployment.
         deployment: &'a str,
         /// The key.
         key: &'a str,
-        /// What was done.
+        /// The change.
         change: &'a str,
-        /// The size of the new value; 0 if it was deleted.
+        /// Size of the new value, in bytes; 0 if it was deleted.
         bytes: u64,
-        /// The version that the value had before; 0 if there was none.
+        /// Version of the previous value; 0 if there was none.
         before: u64,
-        /// The version that it has now; 0 if it was deleted.
+        /// Version of the new value; 0 if it was deleted.
         after: u64,
     },
 }
 
 impl<'a> FeedEventJson<'a> {
-    /// The event's name, and what is sent.
+    /// Returns the event's name and its wire form.
     #[must_use]
     pub fn of(entry: &'a FeedEntry) -> (&'static str, Self) {
         let (name, what) = match &entry.event {

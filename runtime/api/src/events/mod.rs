@@ -1,4 +1,4 @@
-//! The event feed: what happens, as it is committed.
+//! The event feed: the host's events in the order of their commits.
 
 pub mod feed;
 pub mod json;

@@ -1,4 +1,4 @@
-//! The host's health as it is sent.
+//! The wire form of the host's health.
 
 use serde::Serialize;
 use tidemill_control::ClockSetBack;
@@ -6,31 +6,31 @@ use utoipa::ToSchema;
 
 use crate::wire::TimeJson;
 
-/// How the host is now.
+/// The health of the host.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthJson<'a> {
     /// `ok`, or `degraded` with reasons.
     pub status: &'static str,
-    /// Whether requests should be sent here.
+    /// Whether the host is ready for requests.
     pub ready: bool,
-    /// What is amiss, in words.
+    /// Descriptions of what is wrong.
     pub reasons: &'a [String],
-    /// What should be looked at although the host does its work, in words.
+    /// Warnings that do not prevent the host from working.
     pub warnings: Vec<String>,
     /// The release of the host.
     pub version: &'static str,
     /// The node.
     pub node: &'a str,
-    /// Its present life; raised at each start.
+    /// The current epoch; raised at each start.
     pub epoch: u64,
-    /// The host's clock.
+    /// The time of the host's clock.
     pub now: TimeJson,
-    /// Runs that are executed now.
+    /// Number of runs that are executing now.
     pub running: u32,
-    /// The zone data that schedules go by.
+    /// The zone data that schedules use.
     pub zones: ZonesJson,
-    /// There while schedules are silent because the clock was set back.
+    /// Present while schedules are silent because the clock was set back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_set_back: Option<ClockSetBackJson>,
     /// The store.
@@ -41,21 +41,22 @@ pub struct HealthJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ZoneData)]
 pub struct ZonesJson {
-    /// Its release, or `unknown`.
+    /// The release of the zone data, or `unknown`.
     #[schema(example = "2026f")]
     pub release: String,
-    /// The folder where it is, or `compiled in`.
+    /// The folder of the zone data, or `compiled in`.
     #[schema(example = "/usr/share/zoneinfo")]
     pub place: String,
 }
 
-/// Schedules that are silent because the host's clock was set back: the times that it shows were dealt with before.
+/// The schedules that are silent because the host's clock was set back. They fire again after the
+/// clock passes the times that were handled before.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ClockSetBack)]
 pub struct ClockSetBackJson {
-    /// How far back, in milliseconds.
+    /// How far the clock was set back, in milliseconds.
     pub back_ms: u64,
-    /// How many schedules are silent.
+    /// Number of silent schedules.
     pub schedules: u64,
     /// When the last of them fires again.
     pub until: TimeJson,
@@ -63,7 +64,7 @@ pub struct ClockSetBackJson {
     pub silent: Vec<SilentJson>,
 }
 
-/// A schedule that is silent.
+/// A silent schedule.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SilentSchedule)]
 pub struct SilentJson {
@@ -71,7 +72,7 @@ pub struct SilentJson {
     pub deployment: String,
     /// The schedule.
     pub schedule: String,
-    /// When it fires again.
+    /// When the schedule fires again.
     pub next: TimeJson,
 }
 
@@ -91,7 +92,7 @@ impl From<ClockSetBack> for ClockSetBackJson {
     }
 }
 
-/// How the store is now.
+/// The health of the store.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StoreHealth)]
 pub struct StoreJson {
@@ -102,21 +103,21 @@ pub struct StoreJson {
     pub reason: Option<String>,
     /// The position of the last commit.
     pub committed: u64,
-    /// How often the disk has confirmed a commit since the start.
+    /// Number of commits that the disk has confirmed since the start.
     pub syncs: u64,
-    /// The last scrub that found everything sound; absent before the first.
+    /// The last scrub that found no damage; left out before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrubbed: Option<ScrubJson>,
 }
 
-/// A scrub: all that is kept was read and verified.
+/// A scrub: the store read and verified all of its records.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Scrub)]
 pub struct ScrubJson {
     /// When it began.
     pub at: TimeJson,
-    /// How many records it verified.
+    /// Number of records that it verified.
     pub records: u64,
-    /// Their bytes.
+    /// Number of bytes that it verified.
     pub bytes: u64,
 }

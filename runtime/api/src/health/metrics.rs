@@ -1,4 +1,4 @@
-//! The host's figures in the text format that Prometheus reads.
+//! The host's metrics in the text format of Prometheus.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -10,9 +10,10 @@ use crate::problem::{ApiResult, Problem};
 use crate::request::RawQuery;
 use crate::state::ApiState;
 
-/// Shows the host's figures
+/// Returns the host's metrics
 ///
-/// In the OpenMetrics text format, which Prometheus reads. Guests' own metrics are there with their deployment as label.
+/// The OpenMetrics text format, which Prometheus reads. Guests' own metrics are included, with
+/// their deployment as a label.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "application/openmetrics-text"))
@@ -23,7 +24,7 @@ pub async fn metrics(State(state): State<ApiState>, query: RawQuery) -> ApiResul
         .host
         .metrics_text()
         .await
-        .map_err(|why| Problem::new(Code::Internal, "the figures could not be written").log(why))?;
+        .map_err(|why| Problem::new(Code::Internal, "the metrics could not be written").log(why))?;
     let mut response = (StatusCode::OK, text).into_response();
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);

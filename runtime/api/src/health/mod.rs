@@ -1,4 +1,4 @@
-//! How the host is: for people, for whoever restarts it, and for whoever draws graphs.
+//! The host's health: for operators, supervisors and metrics.
 
 pub mod json;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! Signs of life, for whoever restarts the host or sends requests to it. They need no token.
+//! Liveness and readiness probes for supervisors and load balancers. They need no token.
 
 use axum::extract::State;
 use tidemill_core::Code;
@@ -7,7 +7,7 @@ use tidemill_store::contract::StoreHealth;
 use crate::problem::{ApiResult, Problem, ProblemBody};
 use crate::state::ApiState;
 
-/// Says that the process lives
+/// Reports that the process is alive
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, body = String, description = "`ok`", content_type = "text/plain"))
@@ -16,12 +16,12 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Says whether requests should be sent here
+/// Reports whether the host is ready for requests
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
         (status = 200, body = String, description = "`ready`", content_type = "text/plain"),
-        (status = 503, body = ProblemBody, description = "not now; says why"),
+        (status = 503, body = ProblemBody, description = "the host is not ready; the problem gives the reason"),
     )
 )]
 pub async fn readyz(State(state): State<ApiState>) -> ApiResult<&'static str> {
@@ -29,9 +29,9 @@ pub async fn readyz(State(state): State<ApiState>) -> ApiResult<&'static str> {
     if readiness.ready {
         return Ok("ready\n");
     }
-    // A reason may tell of the machine's files, and who asks here shows no token.
+    // A reason may name files of the machine, and the caller shows no token.
     let problem = match state.host.store().health() {
-        StoreHealth::Good => Problem::new(Code::Overloaded, "the host starts, or is shutting down"),
+        StoreHealth::Good => Problem::new(Code::Overloaded, "the host is starting or shutting down"),
         StoreHealth::DiskFull => Problem::new(Code::StoreReadOnly, "the disk is full"),
         StoreHealth::ReadOnly(_) => Problem::new(Code::StoreReadOnly, "the store is read-only"),
     };

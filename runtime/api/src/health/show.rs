@@ -1,4 +1,4 @@
-//! The host's health, for people.
+//! The host's health, for operators.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,10 +11,10 @@ use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Shows how the host is
+/// Shows the host's health
 #[utoipa::path(
     get, path = "/v1/health", tag = "health",
-    responses((status = 200, body = HealthJson<'_>, description = "also where something is amiss"))
+    responses((status = 200, body = HealthJson<'_>, description = "the health, even if the host is degraded"))
 )]
 pub async fn health(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;

@@ -16,7 +16,7 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/ledger/accounts", tag = "ledger",
     params(("stream" = Option<String>, Query, description = "of this stream")),
-    responses((status = 200, body = List<AccountJson<'_>>, description = "all of them"))
+    responses((status = 200, body = List<AccountJson<'_>>, description = "the items"))
 )]
 pub async fn accounts(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     let params = query.only(&["stream"])?;

@@ -9,17 +9,17 @@ use crate::request::{JsonBody, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Recomputes every total from the entries
+/// Recomputes every total of the ledger from its entries
 #[utoipa::path(
     post, path = "/v1/ledger/check", tag = "ledger",
-    responses((status = 200, body = CheckJson<'_>, description = "also where it finds differences"))
+    responses((status = 200, body = CheckJson<'_>, description = "the result, even if it finds differences"))
 )]
 pub async fn check(State(state): State<ApiState>, query: RawQuery, body: JsonBody) -> ApiResult<Response> {
     query.only(&[])?;
     body.nothing()?;
     let check = state.host.store().check_ledger().await?;
     if !check.problems.is_empty() {
-        tracing::error!(problems = check.problems.len(), "the ledger's totals are not what its entries sum to");
+        tracing::error!(problems = check.problems.len(), "ledger totals differ from the sums of their entries");
     }
     Ok(ok(&CheckJson::of(&check)))
 }

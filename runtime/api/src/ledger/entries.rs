@@ -12,13 +12,13 @@ use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Lists entries by the time at which they happened, newest first
+/// Lists ledger entries by the time at which they happened, newest first
 #[utoipa::path(
     get, path = "/v1/ledger/entries", tag = "ledger",
     params(
         ("stream" = Option<String>, Query, description = "of this stream"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<LedgerEntryJson<'_>>))
 )]

@@ -1,4 +1,5 @@
-//! Entries, accounts and totals as they are sent. Amounts are integers of the currency's minor unit.
+//! The wire form of entries, accounts and totals. Amounts are integers of the currency's minor
+//! unit.
 
 use serde::Serialize;
 use tidemill_core::RunId;
@@ -7,51 +8,51 @@ use utoipa::ToSchema;
 
 use crate::wire::{StoredJson, TimeJson, stored_json};
 
-/// An entry as the ledger wrote it; immutable.
+/// An immutable entry of the ledger.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerEntry)]
 pub struct LedgerEntryJson<'a> {
-    /// Its id.
+    /// The id of the entry.
     id: &'a str,
-    /// The stream that it belongs to.
+    /// The stream of the entry.
     stream: &'a str,
-    /// The run that posted it.
+    /// The run that posted the entry.
     #[schema(value_type = String)]
     run: RunId,
     /// The provider's own id; unique in the stream.
     external_id: &'a str,
-    /// What it was: `sale`, `usage`, `refund`, ….
+    /// The kind of entry: `sale`, `usage`, `refund`, ….
     kind: &'a str,
-    /// Its size, in minor units.
+    /// The amount, in minor units.
     minor_units: i64,
-    /// ISO 4217, or a unit that the operator declared.
+    /// The currency: ISO 4217, or a unit that the operator declared.
     currency: &'a str,
-    /// What it adds to net revenue, in minor units.
+    /// The change of net revenue, in minor units.
     net_revenue: i64,
-    /// When it happened.
+    /// When the event behind the entry happened.
     occurred_at: TimeJson,
-    /// When it was committed.
+    /// When the entry was committed.
     posted_at: TimeJson,
-    /// The customer, where there is one.
+    /// The customer, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     customer: Option<&'a str>,
-    /// For people.
+    /// A description for people.
     description: &'a str,
-    /// Whatever the guest said besides.
+    /// Additional data from the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     metadata: Option<StoredJson<'a>>,
-    /// Its two legs, which sum to zero.
+    /// The two legs of the entry, which sum to zero.
     legs: Vec<LegJson<'a>>,
 }
 
-/// One side of a posting.
+/// One leg of an entry.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerLeg)]
 pub struct LegJson<'a> {
     /// The account within the stream.
     account: &'a str,
-    /// What it gets; negative where it gives.
+    /// The amount added to the account; negative for the account that gives.
     minor_units: i64,
 }
 
@@ -65,12 +66,12 @@ pub struct AccountJson<'a> {
     account: &'a str,
     /// The currency.
     currency: &'a str,
-    /// The sum of its legs, in minor units.
+    /// The sum of the account's legs, in minor units.
     #[schema(value_type = i64)]
     minor_units: i128,
 }
 
-/// What a stream earned in one currency.
+/// The revenue of a stream in one currency.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Total)]
 pub struct TotalJson {
@@ -79,40 +80,40 @@ pub struct TotalJson {
     /// Net revenue, in minor units.
     #[schema(value_type = i64)]
     net_revenue: i128,
-    /// The entries that it sums.
+    /// Number of entries in the sum.
     entries: u64,
 }
 
-/// What a stream earned within a range of time.
+/// The revenue of a stream within a time range.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Revenue)]
 pub struct RevenueJson<'a> {
     /// The stream.
     pub stream: &'a str,
-    /// From this time on,
+    /// The start of the range, inclusive.
     pub start: TimeJson,
-    /// and before this one.
+    /// The end of the range, exclusive.
     pub end: TimeJson,
-    /// Per currency, summed from the entries.
+    /// One total per currency, summed from the entries.
     pub totals: Vec<TotalJson>,
 }
 
-/// What recomputing the ledger found.
+/// The result of recomputing the ledger.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerCheck)]
 pub struct CheckJson<'a> {
-    /// Whether every total is what its entries sum to.
+    /// Whether every total equals the sum of its entries.
     good: bool,
-    /// Entries read.
+    /// Number of entries read.
     entries: u64,
-    /// Totals compared.
+    /// Number of totals compared.
     totals: u64,
-    /// Every difference, in words; at most 100.
+    /// Descriptions of the differences; at most 100.
     problems: &'a [String],
 }
 
 impl<'a> LedgerEntryJson<'a> {
-    /// The entry as it is sent.
+    /// Builds the wire form of an entry.
     #[must_use]
     pub fn of(entry: &'a LedgerEntry) -> Self {
         Self {
@@ -141,7 +142,7 @@ impl<'a> LegJson<'a> {
 }
 
 impl<'a> AccountJson<'a> {
-    /// The balance as it is sent.
+    /// Builds the wire form of a balance.
     #[must_use]
     pub fn of(total: &'a AccountTotal) -> Self {
         Self {
@@ -154,7 +155,7 @@ impl<'a> AccountJson<'a> {
 }
 
 impl TotalJson {
-    /// The total as it is sent.
+    /// Builds the wire form of a total.
     #[must_use]
     pub fn of(total: &StreamTotal) -> Self {
         Self { currency: total.currency.clone(), net_revenue: total.net_revenue, entries: total.entries }
@@ -162,7 +163,7 @@ impl TotalJson {
 }
 
 impl<'a> CheckJson<'a> {
-    /// The finding as it is sent.
+    /// Builds the wire form of a check's result.
     #[must_use]
     pub fn of(check: &'a LedgerCheck) -> Self {
         Self {

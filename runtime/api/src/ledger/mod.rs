@@ -1,4 +1,4 @@
-//! The ledger: what was earned, entry by entry, and the check that recomputes it.
+//! The ledger: entries, balances, revenue, and the check that recomputes all totals.
 
 pub mod accounts;
 pub mod check;

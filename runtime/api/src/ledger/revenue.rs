@@ -1,4 +1,4 @@
-//! What a stream earned within a range of time.
+//! The revenue of a stream within a time range.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,13 +11,13 @@ use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Sums what a stream earned within a range of time
+/// Sums a stream's revenue within a time range
 #[utoipa::path(
     get, path = "/v1/ledger/revenue", tag = "ledger",
     params(
         ("stream" = String, Query, description = "the stream"),
-        ("start" = Option<String>, Query, description = "from this time on (RFC 3339); from the beginning where it is left out"),
-        ("end" = Option<String>, Query, description = "before this time; now where it is left out"),
+        ("start" = Option<String>, Query, description = "from this time (RFC 3339), inclusive; the beginning if left out"),
+        ("end" = Option<String>, Query, description = "before this time (RFC 3339); now if left out"),
     ),
     responses((status = 200, body = RevenueJson<'_>))
 )]
@@ -39,7 +39,7 @@ pub async fn revenue(State(state): State<ApiState>, query: RawQuery) -> ApiResul
     Ok(ok(&RevenueJson { stream: stream.as_str(), start: start.into(), end: end.into(), totals }))
 }
 
-/// The range's end for "until now": what happened in this very millisecond counts.
+/// The end of the range that means "until now". It includes what happened in this very millisecond.
 const fn after(now: Timestamp) -> Timestamp {
     now.plus_millis(1)
 }

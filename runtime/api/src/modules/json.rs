@@ -1,4 +1,4 @@
-//! A module's versions as they are sent, and what an upload answers.
+//! The wire form of a module's versions, and the answer to an upload.
 
 use serde::Serialize;
 use tidemill_core::ComponentDigest;
@@ -16,15 +16,15 @@ pub struct ModuleVersionJson<'a> {
     module: &'a str,
     /// The version.
     version: &'a str,
-    /// The component that it names.
+    /// The digest of the component.
     #[schema(value_type = String)]
     component: ComponentDigest,
-    /// When it was named.
+    /// When the version was created.
     created_at: TimeJson,
 }
 
 impl<'a> ModuleVersionJson<'a> {
-    /// The version as it is sent.
+    /// Builds the wire form of a version.
     #[must_use]
     pub fn of(version: &'a ModuleVersion) -> Self {
         Self {
@@ -40,13 +40,13 @@ impl<'a> ModuleVersionJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Module)]
 pub struct ModuleJson<'a> {
-    /// Its name.
+    /// The name of the module.
     pub name: &'a str,
-    /// Its versions.
+    /// The versions of the module.
     pub versions: Vec<ModuleVersionJson<'a>>,
 }
 
-/// What an upload made.
+/// The result of an upload.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Uploaded)]
 pub struct UploadResultJson<'a> {
@@ -54,7 +54,7 @@ pub struct UploadResultJson<'a> {
     pub module: &'a str,
     /// The version.
     pub version: &'a str,
-    /// The component that it names.
+    /// The digest of the component.
     #[serde(flatten)]
     pub component: ComponentJson<'a>,
 }

@@ -14,8 +14,8 @@ use crate::wire::ok;
 #[utoipa::path(
     get, path = "/v1/modules", tag = "modules",
     params(
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<ModuleVersionJson<'_>>))
 )]

@@ -1,4 +1,4 @@
-//! Modules: named series of components, and the upload of one.
+//! Modules: named series of components, and the upload of one version.
 
 pub mod get;
 pub mod json;

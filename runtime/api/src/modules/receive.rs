@@ -1,4 +1,4 @@
-//! An upload on its way to the disk: bounded, hashed while it comes, in a file that is gone unless somebody keeps it.
+//! Receives an upload into a file: bounded, hashed on arrival, and removed if no caller keeps it.
 
 use std::io;
 use std::path::Path;
@@ -14,25 +14,26 @@ use tokio::io::AsyncWriteExt as _;
 use crate::problem::{ApiResult, Problem};
 use crate::request::body::{broken, too_slow};
 
-/// How the name of an upload's file begins and ends.
+/// The prefix and suffix of an upload file's name.
 const PREFIX: &str = "upload-";
 const SUFFIX: &str = ".wasm";
 
-/// What came.
+/// A received upload.
 pub(super) struct ReceivedUpload {
-    /// Where it lies; removed when this is dropped.
+    /// The path of the file, which is removed when this is dropped.
     pub(super) file: TempPath,
-    /// The sha256 of its bytes.
+    /// The SHA-256 of the bytes.
     pub(super) digest: ComponentDigest,
-    /// Their number.
+    /// The number of bytes.
     pub(super) size: u64,
 }
 
-/// Writes a body of at most `most` bytes into a new file in `folder`. Each next piece has `patience` to come.
+/// Writes a body of at most `most` bytes into a new file in `folder`. `patience` is the maximum
+/// time to wait for the next piece.
 ///
 /// # Errors
-/// [`Code::ComponentTooLarge`], [`Code::RequestTimeout`], [`Code::DiskFull`], and [`Code::StoreUnavailable`] where the
-/// folder cannot be written.
+/// [`Code::ComponentTooLarge`], [`Code::RequestTimeout`], [`Code::DiskFull`], and
+/// [`Code::StoreUnavailable`] if the folder cannot be written.
 pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Duration) -> ApiResult<ReceivedUpload> {
     let (file, path) = create(folder).await.map_err(failed)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
@@ -50,26 +51,27 @@ pub(super) async fn receive(body: Body, folder: &Path, most: u64, patience: Dura
         file.write_all(&piece).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
-    // What is admitted is named in the store, so its bytes must survive a power cut first.
+    // The store names an admitted component, so its bytes must survive a power cut first.
     file.sync_all().await.map_err(failed)?;
     Ok(ReceivedUpload { file: path, digest: ComponentDigest::from_bytes(hash.finalize().into()), size })
 }
 
-/// Removes what uploads have left in `folder` that a host did not live to end. Called before there are uploads.
+/// Removes uploads in `folder` that a previous process left unfinished. Must run before the first
+/// upload.
 pub(crate) fn remove_leftovers(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let is_upload =
             entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
         if is_upload && let Err(error) = std::fs::remove_file(entry.path()) {
-            tracing::warn!(%error, file = %entry.path().display(), "the file of an upload that was cut off stays");
+            tracing::warn!(%error, file = %entry.path().display(), "cannot remove the file of an interrupted upload");
         }
     }
 }
 
-/// The refusal of a component above `most` bytes.
+/// Refuses a component larger than `most` bytes.
 pub(super) fn too_large(most: u64) -> Problem {
-    Problem::new(Code::ComponentTooLarge, format!("the component has more than {most} bytes"))
+    Problem::new(Code::ComponentTooLarge, format!("the component is larger than {most} bytes"))
 }
 
 async fn create(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
@@ -84,7 +86,7 @@ async fn create(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 fn failed(why: io::Error) -> Problem {
     match why.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Problem::new(Code::DiskFull, "there is no room left for the component").log(why)
+            Problem::new(Code::DiskFull, "the disk is too full for the component").log(why)
         }
         _ => Problem::new(Code::StoreUnavailable, "the component could not be written").log(why),
     }

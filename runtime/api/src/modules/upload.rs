@@ -17,7 +17,8 @@ use crate::wire::json;
 
 /// Uploads a component as a version of a module
 ///
-/// The body is the component's bytes, whatever `Content-Type` says: its first bytes are looked at. It is compiled and checked; all that is wrong with it is listed at once.
+/// The body is the component's bytes, whatever `Content-Type` is: the host detects the format from
+/// the first bytes. It compiles and checks the component, and lists every problem at once.
 #[utoipa::path(
     put, path = "/v1/modules/{name}/versions/{version}", tag = "modules",
     params(
@@ -26,8 +27,8 @@ use crate::wire::json;
     ),
     request_body(content = String, content_type = "application/wasm", description = "the component, at most 64 MiB"),
     responses(
-        (status = 200, body = UploadResultJson<'_>, description = "the version was there with the same bytes"),
-        (status = 201, body = UploadResultJson<'_>, description = "it is there now"),
+        (status = 200, body = UploadResultJson<'_>, description = "the version already exists with the same bytes"),
+        (status = 201, body = UploadResultJson<'_>, description = "the value was created"),
         (status = 409, body = ProblemBody, description = "the version has other bytes"),
         (status = 413, body = ProblemBody, description = "the component is too large"),
         (status = 422, body = ProblemBody, description = "it cannot run here; `errors` has every problem"),

@@ -1,7 +1,7 @@
-//! What the host enforces of a request, added to the document that is made from the handlers: patterns of names, bounds of
-//! numbers, that unknown fields are refused, and that nothing is `null`.
+//! Adds the constraints that the host enforces to the OpenAPI document: patterns of names, bounds
+//! of numbers, no unknown fields, and no `null`.
 //!
-//! The rules go by the name of a parameter or schema, so that a new route gets them without a word.
+//! Rules apply by the name of a parameter or schema, so that a new route gets them automatically.
 
 use serde_json::{Map, Value, json};
 use tidemill_core::limits::STATE_KEY_BYTES;
@@ -19,12 +19,12 @@ const ULID: &str = "^[0-7][0-9a-hjkmnp-tv-z]{25}$";
 const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
 const VERSION: &str = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})(-[a-zA-Z][0-9a-zA-Z-]{0,15})?(\\+[0-9a-zA-Z-]{1,15})?$";
 const TOPIC: &str = "^[a-z0-9_-]{1,31}(\\.[a-z0-9_-]{1,31}){0,3}$";
-/// A time from 1970 on.
+/// A time since 1970.
 const YEAR: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-";
-/// Largest number of a counter. JSON Schema has no bound of its own.
+/// Maximum value of a counter. JSON Schema has no bound of its own.
 const NUMBER_MAX: u64 = u64::MAX;
 
-/// How the paths end whose body is any JSON value or any bytes, and may be left out.
+/// Suffixes of the paths whose body is optional and is any JSON value or any bytes.
 const TAKES_NOTHING: [&str; 5] = ["/runs", "/events", "/signals/{name}", "/signals/{signal}", "/state/{key}"];
 
 /// Adds the rules to `document`.
@@ -40,7 +40,8 @@ pub fn apply(document: &mut Value) {
                 if let Some(body) = operation.get_mut("requestBody") {
                     let before = bodies.len();
                     references(body, &mut bodies);
-                    // An input or a payload is any value, or is left out. A component and a manifest are not.
+                    // An input or a payload is any value, or left out. A component and a manifest
+                    // are not.
                     if bodies.len() == before && TAKES_NOTHING.iter().any(|end| path.ends_with(end)) {
                         body["required"] = false.into();
                     }
@@ -62,7 +63,7 @@ pub fn apply(document: &mut Value) {
     }
 }
 
-/// The API has no `null`: what does not apply is left out.
+/// Removes `null`: the API leaves out fields that do not apply.
 fn strip_nulls(value: &mut Value) {
     if let Value::Object(fields) = value {
         if let Some(Value::Array(types)) = fields.get_mut("type") {
@@ -123,18 +124,19 @@ fn time() -> Value {
     json!({ "type": "string", "format": "date-time", "pattern": YEAR, "example": "2026-01-31T12:00:00Z" })
 }
 
-/// A component by its digest or as a version of a module.
+/// A component, by its digest or as a version of a module.
 fn component() -> Value {
     let bare = |pattern: &'static str| pattern.trim_start_matches('^').trim_end_matches('$');
     pattern(&format!("^({}|{}@{})$", bare(DIGEST), bare(NAME), bare(VERSION)))
 }
 
-/// The code of a failure, which a guest may have made up: no control characters, and no comma, which separates them in a query.
+/// The code of a failure, which a guest may define: no control characters, and no comma, which
+/// separates codes in a query.
 fn code() -> Value {
     pattern("^[^\\x00-\\x1f\\x7f-\\x9f,]{1,128}$")
 }
 
-/// Several values of a filter in a body, of which one may stand alone.
+/// Several values of a filter in a body; a single value may stand without an array.
 fn one_or_many(name: &str) -> Value {
     let many = query_parameter("", name).unwrap_or_default();
     json!({ "anyOf": [many["items"], many], "type": ["string", "array"] })
@@ -198,7 +200,7 @@ fn query_parameter(path: &str, name: &str) -> Option<Value> {
     })
 }
 
-/// The names of the schemas that `value` refers to.
+/// Returns the names of the schemas that `value` refers to.
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -212,7 +214,7 @@ fn references(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Says of every object in a request's body that it has no other fields.
+/// Forbids other fields in every object of a request's body.
 fn close(schemas: &mut Map<String, Value>, mut names: Vec<String>) {
     let mut done = Vec::new();
     while let Some(name) = names.pop() {
@@ -229,7 +231,7 @@ fn close(schemas: &mut Map<String, Value>, mut names: Vec<String>) {
     }
 }
 
-/// What is enforced of single fields.
+/// Adds the constraints of single fields.
 fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     let overlaps = Overlap::ALL.map(Overlap::as_str);
     vec![
@@ -252,7 +254,7 @@ fn field_rules() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// What is enforced of whole schemas.
+/// Adds the constraints of whole schemas.
 fn schema_rules() -> Vec<(&'static str, Value)> {
     let one_of = |name: &str| json!({ "required": [name] });
     let named = json!({ "anyOf": [one_of("deployment"), one_of("label")] });
@@ -263,7 +265,7 @@ fn schema_rules() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Puts the fields of `rule` into `schema`.
+/// Copies the fields of `rule` into `schema`.
 fn merge(schema: &mut Value, rule: Value) {
     if let (Some(schema), Value::Object(rule)) = (schema.as_object_mut(), rule) {
         schema.extend(rule);

@@ -1,4 +1,5 @@
-//! The description of the API: made from what stands beside each handler, and from the rules in `constraints.rs`.
+//! The OpenAPI document: generated from the handlers' annotations and the rules in
+//! `constraints.rs`.
 
 mod constraints;
 
@@ -20,7 +21,7 @@ use crate::{
     subscriptions, topics, web,
 };
 
-/// All of it.
+/// The root of the document.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -32,17 +33,17 @@ use crate::{
     ),
     tags(
         (name = "modules", description = "Named series of components"),
-        (name = "components", description = "The uploaded bytes, named by their digest"),
-        (name = "deployments", description = "What makes a module run"),
+        (name = "components", description = "Uploaded components, identified by their digest"),
+        (name = "deployments", description = "Modules that run, with their manifests and revisions"),
         (name = "runs", description = "Executions of an export"),
-        (name = "operations", description = "Actions on many things, as they are worked off"),
-        (name = "schedules", description = "When a deployment runs by itself"),
+        (name = "operations", description = "Actions on many items, with their progress"),
+        (name = "schedules", description = "Times at which deployments start runs by themselves"),
         (name = "topics", description = "Events that runs and operators publish"),
-        (name = "subscriptions", description = "Which events a deployment runs for"),
-        (name = "ledger", description = "What was earned"),
-        (name = "events", description = "What happens, as it is committed"),
-        (name = "health", description = "How the host is"),
-        (name = "page", description = "What a browser is shown"),
+        (name = "subscriptions", description = "Events for which deployments start runs"),
+        (name = "ledger", description = "Entries, balances and revenue"),
+        (name = "events", description = "The host's events, in the order of their commits"),
+        (name = "health", description = "Health, readiness and metrics of the host"),
+        (name = "page", description = "Pages for a browser"),
     ),
     paths(
         modules::list::list,
@@ -125,7 +126,8 @@ use crate::{
 )]
 struct OpenApiDocument;
 
-/// What every operation has in common: the token, and that it may be refused with a problem. Its name is made unique by its tag.
+/// Adds what all operations share: the token, and a refusal with a problem. The tag makes each
+/// operation's id unique.
 struct CommonResponses;
 
 impl Modify for CommonResponses {
@@ -147,7 +149,7 @@ impl Modify for CommonResponses {
                     }
                 }
                 let refused = ResponseBuilder::new()
-                    .description("refused; `code` says why")
+                    .description("refused; `code` gives the reason")
                     .content("application/problem+json", problem)
                     .build();
                 operation.responses.responses.insert("default".to_owned(), refused.into());
@@ -167,7 +169,7 @@ fn operations(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = (Htt
     .filter_map(|(method, operation)| Some((method, operation?)))
 }
 
-/// Such as `post_v1_runs_id_cancel`.
+/// Returns an operation id such as `post_v1_runs_id_cancel`.
 fn operation_id(method: HttpMethod, path: &str) -> String {
     let method = match method {
         HttpMethod::Get => "get",
@@ -180,19 +182,19 @@ fn operation_id(method: HttpMethod, path: &str) -> String {
 }
 
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
-    // Types of our own have no way to fail, and a test reads the text.
+    // Types of this crate cannot fail to serialize, and a test reads the text.
     let mut document = serde_json::to_value(OpenApiDocument::openapi()).unwrap_or_default();
     constraints::apply(&mut document);
     serde_json::to_vec_pretty(&document).unwrap_or_default().into()
 });
 
-/// The description as JSON.
+/// The document as JSON.
 #[must_use]
 pub fn text() -> Bytes {
     TEXT.clone()
 }
 
-/// The description of the API
+/// Returns this OpenAPI document
 #[utoipa::path(
     get, path = "/openapi.json", tag = "health",
     responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1"))

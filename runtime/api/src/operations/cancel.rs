@@ -11,8 +11,9 @@ use crate::wire::ok;
 
 /// Cancels an operation
 ///
-/// Nothing more of it is done after the part that is under way. What it has done stays: a backfill's runs, for instance, have the
-/// operation in `trigger.id`. One that is done or cancelled already stays as it is; `state` in the answer says which.
+/// The operation stops after the batch in progress. Its results stay: a backfill's runs, for
+/// example, have the operation in `trigger.id`. A completed or cancelled operation does not change;
+/// `state` in the answer shows which it is.
 #[utoipa::path(
     post, path = "/v1/operations/{id}/cancel", tag = "operations",
     params(("id" = String, Path, description = "the operation")),

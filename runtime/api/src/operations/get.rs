@@ -1,4 +1,4 @@
-//! How far one operation has come.
+//! The progress of one operation.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! An operation as it is sent.
+//! The wire form of an operation.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,43 +11,44 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use crate::runs::FilterJson;
 use crate::wire::{TimeJson, json_at};
 
-/// Every action on runs by its name.
+/// Every action on runs, by name.
 pub const ACTIONS: [(&str, Action); 3] =
     [("retry", Action::Retry), ("cancel", Action::Cancel), ("terminate", Action::Terminate)];
 
-/// One action on many things.
+/// One action on many items.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Operation)]
 pub struct OperationJson<'a> {
-    /// Its id.
+    /// The id of the operation.
     id: &'a str,
-    /// What is done, and to what.
+    /// The action and its items.
     #[serde(flatten)]
     task: TaskJson<'a>,
     /// `running`, `done` or `cancelled`.
     state: &'static str,
-    /// How many it will find, where that is known before.
+    /// Number of items that it will find, if known in advance.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
-    /// Those that were found so far.
+    /// Number of items found so far.
     matched: u64,
-    /// Those to which it was done.
+    /// Number of items that were changed.
     done: u64,
-    /// Those that were left out, because by then they were in no state for it, or the overlap policy said so.
+    /// Number of items that were left out, because their state or the overlap policy did not allow
+    /// the action.
     failed: u64,
-    /// When it was asked for.
+    /// When it was requested.
     created_at: TimeJson,
-    /// When it was through, or was cancelled.
+    /// When it completed or was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<TimeJson>,
 }
 
-/// Tells that an operation has begun, and where to look how far it has come.
+/// Answers that an operation has started, with the path that shows its progress.
 pub fn begun(operation: &Operation) -> Response {
     json_at(&format!("/v1/operations/{}", operation.id), StatusCode::ACCEPTED, &OperationJson::of(operation))
 }
 
-/// What an operation does; `action` says which of these.
+/// The action of an operation; the field `action` selects the variant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OperationTask)]
 #[serde(untagged)]
@@ -57,7 +58,7 @@ pub enum TaskJson<'a> {
         /// `retry`, `cancel` or `terminate`.
         #[schema(schema_with = run_actions)]
         action: &'static str,
-        /// Which runs: those that were there when it began.
+        /// Filter of the runs; only runs that existed at the start of the operation count.
         filter: FilterJson<'a>,
     },
     /// Pauses, resumes or resyncs schedules.
@@ -65,46 +66,46 @@ pub enum TaskJson<'a> {
         /// `pause`, `resume` or `resync`.
         #[schema(schema_with = schedule_actions)]
         action: &'static str,
-        /// Which schedules.
+        /// Filter of the schedules.
         filter: ScheduleFilterJson<'a>,
-        /// Why they are paused.
+        /// The reason for the pause.
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<&'a str>,
     },
-    /// Makes the runs of nominal times in the past.
+    /// Creates runs for nominal times in the past.
     Backfill {
         /// `backfill`.
         #[schema(schema_with = backfill_action)]
         action: &'static str,
-        /// The deployment
+        /// The deployment.
         deployment: &'a str,
-        /// and its schedule.
+        /// The schedule.
         schedule: &'a str,
-        /// The first instant of the range,
+        /// The start of the range, inclusive.
         start: TimeJson,
-        /// and the first after it.
+        /// The end of the range, exclusive.
         end: TimeJson,
         /// What a firing does while runs of the schedule have not ended.
         overlap: &'static str,
     },
-    /// Makes runs again for events that a subscription was given.
+    /// Replays events to a subscription.
     Replay {
         /// `replay`.
         #[schema(schema_with = replay_action)]
         action: &'static str,
-        /// The deployment
+        /// The deployment.
         deployment: &'a str,
-        /// and its subscription.
+        /// The subscription.
         subscription: &'a str,
-        /// Events published at or after this time,
+        /// Events published at or after this time.
         since: TimeJson,
-        /// and before this one; up to now where it is left out.
+        /// Events published before this time; now if left out.
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<TimeJson>,
     },
 }
 
-// By its `action` a task is told from the others.
+// The field `action` distinguishes the tasks.
 fn run_actions() -> Object {
     one_of(ACTIONS.map(|(name, _)| name))
 }
@@ -125,17 +126,17 @@ fn one_of<const N: usize>(names: [&'static str; N]) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
-/// Which schedules an operation is about.
+/// Filter of the schedules of an operation.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ScheduleFilter)]
 pub struct ScheduleFilterJson<'a> {
-    /// True where all are meant.
+    /// True for all schedules.
     #[serde(skip_serializing_if = "Option::is_none")]
     all: Option<bool>,
-    /// Of this deployment.
+    /// Schedules of this deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     deployment: Option<&'a str>,
-    /// Of deployments with all these labels, each `name=value`.
+    /// Schedules of deployments with all of these labels, each `name=value`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     label: Vec<String>,
 }
@@ -151,7 +152,7 @@ impl<'a> ScheduleFilterJson<'a> {
 }
 
 impl<'a> OperationJson<'a> {
-    /// The operation as it is sent.
+    /// Builds the wire form of an operation.
     #[must_use]
     pub fn of(operation: &'a Operation) -> Self {
         Self {

@@ -13,14 +13,15 @@ use crate::wire::ok;
 
 /// Lists operations
 ///
-/// By id, which is by age but for backfills with an `Idempotency-Key`. A page may hold fewer than `limit`, also none, and have a `next`.
-/// Operations that are over are kept for as long as records of runs (`--retention`).
+/// By id, which is by age except for backfills with an `Idempotency-Key`. A page may hold fewer
+/// than `limit` operations, even none, and still have a `next`. Completed operations are kept as
+/// long as records of runs (`--retention`).
 #[utoipa::path(
     get, path = "/v1/operations", tag = "operations",
     params(
-        ("state" = Option<String>, Query, description = "`running`, `done`, `cancelled` or `all`; `running` if it is left out"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("state" = Option<String>, Query, description = "`running`, `done`, `cancelled` or `all`; `running` if left out"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<OperationJson<'_>>))
 )]

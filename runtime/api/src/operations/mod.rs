@@ -1,4 +1,5 @@
-//! Operations: actions on many runs or schedules, backfills, and replays of events. Their own nouns begin them.
+//! Operations: actions on many runs or schedules, backfills, and replays of events. The routes of
+//! those nouns start them.
 
 pub mod cancel;
 pub mod get;

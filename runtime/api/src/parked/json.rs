@@ -1,4 +1,4 @@
-//! Parked runs as they are sent.
+//! The wire form of parked runs.
 
 use serde::Serialize;
 use tidemill_core::run::Run;
@@ -8,34 +8,34 @@ use utoipa::ToSchema;
 
 use crate::wire::TimeJson;
 
-/// A run that waits for a person.
+/// A run that waits for an operator.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ParkedRun)]
 pub struct ParkedJson {
-    /// Its id.
+    /// The id of the run.
     #[schema(value_type = String)]
     run: RunId,
-    /// Its deployment.
+    /// The deployment of the run.
     deployment: String,
-    /// `parked`, or `cancelled` if it could not undo what it did.
+    /// `parked`, or `cancelled` if its compensation failed.
     state: &'static str,
-    /// Since when it waits.
+    /// When the wait began.
     since: TimeJson,
-    /// When it was asked for.
+    /// When the run was requested.
     created_at: TimeJson,
-    /// The try after which it was parked.
+    /// The attempt after which the run was parked.
     attempt: u32,
-    /// The code of its failure.
+    /// The code of the failure.
     code: String,
-    /// What happened.
+    /// The message of the failure.
     message: String,
-    /// What to do next; left out where nobody said.
+    /// What to do next; left out if there is no advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
 
 impl ParkedJson {
-    /// What is listed of a run, with its record and its failure.
+    /// Builds the item of a run from its record and its failure.
     #[must_use]
     pub fn of(parked: ParkedRun, run: &Run, failure: Failure) -> Self {
         Self {
@@ -58,16 +58,16 @@ impl ParkedJson {
 pub struct ParkedGroupJson {
     /// The deployment.
     deployment: String,
-    /// The code of their failures.
+    /// The code of the failures.
     code: String,
-    /// What to do next; left out where nobody said.
+    /// What to do next; left out if there is no advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
-    /// How many there are.
+    /// Number of runs.
     runs: u64,
     /// When the first of them was parked.
     oldest: TimeJson,
-    /// When the last of them was.
+    /// When the last of them was parked.
     newest: TimeJson,
 }
 
@@ -91,12 +91,13 @@ fn fix(code: &str) -> Option<String> {
 /// A page of the inbox.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParkedPage {
-    /// Runs that wait for a person, the newest first.
+    /// Runs that wait for an operator, newest first.
     pub items: Vec<ParkedJson>,
-    /// The `cursor` of the next page; left out where this is the last.
+    /// The `cursor` of the next page; left out on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// All that the filter means, counted by deployment and code, the largest group first. On the first page only.
+    /// Number of all matching runs by deployment and code, the largest group first. On the first
+    /// page only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<ParkedGroupJson>>,
 }

@@ -1,4 +1,4 @@
-//! The inbox.
+//! The inbox of parked runs.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -16,17 +16,18 @@ use crate::runs::filter::codes;
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Shows the runs that wait for a person, and counts them by cause
+/// Lists the runs that wait for an operator, and counts them by cause
 ///
-/// The newest run first: parked runs, and cancelled ones that could not undo what they did. Those leave the list when they are
-/// cancelled once more. To try parked ones again: `POST /v1/runs/actions` with `{"action": "retry", "filter": {"state": "parked", …}}`.
+/// Newest run first: parked runs, and cancelled runs whose compensation failed. Cancelling such a
+/// run again removes it from the list. To retry parked runs, use `POST /v1/runs/actions` with
+/// `{"action": "retry", "filter": {"state": "parked", …}}`.
 #[utoipa::path(
     get, path = "/v1/parked", tag = "runs",
     params(
         ("deployment" = Option<String>, Query, description = "of this deployment"),
         ("code" = Option<Vec<String>>, Query, description = "with this code; may be repeated, or several with commas"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = ParkedPage))
 )]
@@ -44,7 +45,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     let page = store.parked(filter, request).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for parked in page.items {
-        // One that was taken up meanwhile is parked no more.
+        // A run may have left the parked state since it was listed.
         if let Some(run) = store.run(parked.run).await?
             && matches!(run.state, RunState::Parked(_) | RunState::Cancelled)
             && let Some(failure) = store.failure_of(&run).await?

@@ -1,4 +1,4 @@
-//! Parked runs: the inbox of what waits for a person. They are tried again as all runs are, with `POST /v1/runs/actions`.
+//! Parked runs: the inbox of runs that wait for an operator. `POST /v1/runs/actions` retries them.
 
 pub mod json;
 pub mod list;

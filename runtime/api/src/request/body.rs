@@ -1,4 +1,4 @@
-//! The body of a request, whole in memory, with its bound in bytes and in time.
+//! Reads a request's body into memory, with a maximum size and a timeout.
 
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use crate::problem::{ApiResult, Problem};
 /// Reads a body of at most `most` bytes.
 ///
 /// # Errors
-/// [`Code::BodyTooLarge`], at once where `content-length` says so; [`Code::RequestTimeout`] where it is not all there
-/// within `timeout`; [`Code::BadHeader`] where it breaks off.
+/// [`Code::BodyTooLarge`], at once if `content-length` exceeds the maximum;
+/// [`Code::RequestTimeout`] if the body is not complete within `timeout`; [`Code::BadHeader`] if it
+/// is cut off.
 pub async fn read(body: Body, headers: &HeaderMap, most: usize, timeout: Duration) -> ApiResult<Bytes> {
     refuse_announced(headers, most as u64)?;
     tokio::time::timeout(timeout, collect(body, most)).await.map_err(|_| too_slow(timeout))?
@@ -30,21 +31,21 @@ pub fn refuse_announced(headers: &HeaderMap, most: u64) -> ApiResult<()> {
     if announced.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(()) }
 }
 
-/// The refusal of a body above `most` bytes.
+/// Refuses a body larger than `most` bytes.
 #[must_use]
 pub fn too_large(most: u64) -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("the body has more than {most} bytes"))
+    Problem::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes"))
 }
 
-/// The refusal of a body that did not come in time.
+/// Refuses a body that did not arrive in time.
 #[must_use]
 pub fn too_slow(timeout: Duration) -> Problem {
     Problem::new(Code::RequestTimeout, format!("the body did not arrive within {} s", timeout.as_secs()))
 }
 
-/// The refusal of a body that broke off; hardly anybody is there to read it.
+/// Refuses a body that was cut off. The peer is usually gone and does not read this answer.
 pub fn broken(cause: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::BadHeader, "the body broke off, or its chunks are not as HTTP has them").log(cause)
+    Problem::new(Code::BadHeader, "the body was cut off, or its chunks are not valid HTTP").log(cause)
 }
 
 async fn collect(body: Body, most: usize) -> ApiResult<Bytes> {
@@ -56,7 +57,7 @@ async fn collect(body: Body, most: usize) -> ApiResult<Bytes> {
         if first.len() + rest.len() + piece.len() > most {
             return Err(too_large(most as u64));
         }
-        // A body in one piece, as nearly all are, is not copied.
+        // A body in one piece, the usual case, is not copied.
         if first.is_empty() && rest.is_empty() {
             first = piece;
         } else {

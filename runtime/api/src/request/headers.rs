@@ -1,4 +1,4 @@
-//! The headers that mean something here. Any other is left alone.
+//! Parses the headers that the API knows. It ignores all others.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tidemill_core::{Code, Revision};
 use crate::config::{KEY_BYTES, WAIT_MOST};
 use crate::problem::{ApiResult, Problem, quoted};
 
-/// A caller's own name for a request, so that it is carried out once.
+/// Name of the header that identifies a request, so that it is carried out once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Where an event feed goes on.
+/// Name of the header with the position from which an event feed continues.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// A header that may be there once, as text.
+/// Reads a header that may occur once, as text.
 ///
 /// # Errors
-/// [`Code::BadHeader`] where it is repeated or is not ASCII.
+/// [`Code::BadHeader`] if it is repeated or is not ASCII.
 pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> ApiResult<Option<&'a str>> {
     let mut all = headers.get_all(name).iter();
     let Some(first) = all.next() else { return Ok(None) };
     if all.next().is_some() {
-        return Err(Problem::new(Code::BadHeader, format!("`{name}` is there more than once")));
+        return Err(Problem::new(Code::BadHeader, format!("`{name}` occurs more than once")));
     }
     match first.to_str() {
         Ok(text) => Ok(Some(text.trim())),
@@ -35,10 +35,11 @@ fn bad(name: &HeaderName, value: &str, rule: &str) -> Problem {
     Problem::new(Code::BadHeader, format!("`{name}: {}`: {rule}", quoted(value)))
 }
 
-/// How long the caller wants to wait for the end of a run (RFC 7240); other preferences are ignored, as the RFC asks.
+/// Returns how long the caller wants to wait for the end of a run (RFC 7240). Other preferences are
+/// ignored, as the RFC requires.
 ///
 /// # Errors
-/// [`Code::BadHeader`] where `wait` is not a whole number of seconds.
+/// [`Code::BadHeader`] if `wait` is not a whole number of seconds.
 pub fn wait(headers: &HeaderMap) -> ApiResult<Option<Duration>> {
     let mut wait = None;
     for value in headers.get_all(PREFER) {
@@ -59,10 +60,10 @@ pub fn wait(headers: &HeaderMap) -> ApiResult<Option<Duration>> {
     Ok(wait)
 }
 
-/// The caller's idempotency key.
+/// Reads the caller's idempotency key.
 ///
 /// # Errors
-/// [`Code::BadHeader`] where it is empty, longer than 255 bytes or not visible ASCII.
+/// [`Code::BadHeader`] if it is empty, longer than 255 bytes or not visible ASCII.
 pub fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     match one(headers, &IDEMPOTENCY_KEY)? {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES => {
@@ -72,23 +73,24 @@ pub fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     }
 }
 
-/// What the caller believes of a deployment before it is changed.
+/// The caller's precondition for a change of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionCondition {
-    /// Nothing.
+    /// No precondition.
     Anything,
-    /// That it is there.
+    /// The deployment exists.
     Something,
-    /// That it is not there.
+    /// The deployment does not exist.
     Nothing,
-    /// That it is at this revision.
+    /// The deployment is at this revision.
     At(Revision),
 }
 
-/// What `If-Match` or `If-None-Match: *` say.
+/// Reads the precondition in `If-Match` or `If-None-Match: *`.
 ///
 /// # Errors
-/// [`Code::BadHeader`] where they are not an entity tag that the API gives out, or both are there.
+/// [`Code::BadHeader`] if the value is not an entity tag of this API, or if both headers are
+/// present.
 pub fn expected(headers: &HeaderMap) -> ApiResult<RevisionCondition> {
     match (one(headers, &IF_MATCH)?, one(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(RevisionCondition::Anything),
@@ -106,16 +108,16 @@ pub fn expected(headers: &HeaderMap) -> ApiResult<RevisionCondition> {
     }
 }
 
-/// The entity tag of a revision.
+/// Returns the entity tag of a revision.
 #[must_use]
 pub fn etag(revision: Revision) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{revision}\"")).ok()
 }
 
-/// Where the caller's event feed ended.
+/// Returns the position at which the caller's event feed ended.
 ///
 /// # Errors
-/// [`Code::BadHeader`] where it is not an id that the feed gave out.
+/// [`Code::BadHeader`] if it is not an id of the feed.
 pub fn last_event_id(headers: &HeaderMap) -> ApiResult<Option<u64>> {
     match one(headers, &LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
@@ -123,7 +125,7 @@ pub fn last_event_id(headers: &HeaderMap) -> ApiResult<Option<u64>> {
     }
 }
 
-/// Whether the caller asks for `media_type` by name.
+/// Returns whether the caller accepts `media_type` by name.
 #[must_use]
 pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     headers
@@ -134,13 +136,13 @@ pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
         .any(|kind| essence(kind).eq_ignore_ascii_case(media_type))
 }
 
-/// That a body is JSON, or does not say what it is.
+/// Checks that a body is declared as JSON, or has no declared type.
 ///
 /// # Errors
 /// [`Code::UnsupportedMediaType`].
 pub fn json(headers: &HeaderMap) -> ApiResult<()> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    // What nearly everybody sends.
+    // Fast path for the most common value.
     if kind.as_bytes() == b"application/json" {
         return Ok(());
     }
@@ -158,7 +160,7 @@ fn content_type(headers: &HeaderMap, good: impl Fn(&str) -> bool) -> ApiResult<(
     Err(Problem::new(Code::UnsupportedMediaType, format!("the body is `{}`", quoted(text))))
 }
 
-/// A media type without its parameters.
+/// Returns a media type without its parameters.
 fn essence(text: &str) -> &str {
     text.split(';').next().unwrap_or_default().trim()
 }

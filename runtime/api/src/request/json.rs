@@ -1,4 +1,5 @@
-//! Small JSON objects as bodies: known fields only, and errors that say where.
+//! Parses small JSON objects in bodies: rejects unknown fields, and reports the position of each
+//! error.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::Method;
@@ -11,7 +12,7 @@ use crate::config::{DOCUMENT_BYTES, NOTE_BYTES};
 use crate::problem::{ApiResult, Problem};
 use crate::state::ApiState;
 
-/// The body of a request that is a JSON object, or is left out.
+/// The body of a request: a JSON object, or nothing.
 #[derive(Debug)]
 pub struct JsonBody(wire::ObjectReader);
 
@@ -22,7 +23,7 @@ impl FromRequest<ApiState> for JsonBody {
         let (parts, content) = request.into_parts();
         if parts.method == Method::POST && parts.headers.contains_key(headers::IDEMPOTENCY_KEY) {
             return Err(Problem::new(Code::BadHeader, "this request does not take an `idempotency-key`")
-                .fix("Leave the header out, and look at what is there before you send the request again."));
+                .fix("Omit the header, and check the current state before you repeat the request."));
         }
         let bytes = body::read(content, &parts.headers, DOCUMENT_BYTES, state.config.body_timeout).await?;
         if bytes.is_empty() {
@@ -37,15 +38,15 @@ impl JsonBody {
     /// Reads a JSON object.
     ///
     /// # Errors
-    /// [`Code::BadJson`] with the position; [`Code::BadField`] where it is another value.
+    /// [`Code::BadJson`] with the position; [`Code::BadField`] if it is not an object.
     pub fn read(bytes: &[u8]) -> ApiResult<Self> {
         match json::parse(bytes, DOCUMENT_BYTES).map_err(bad_json)? {
             Value::Object(fields) => Ok(Self(wire::ObjectReader::new(String::new(), fields))),
-            _ => Err(Problem::new(Code::BadField, "the body is a JSON value, but no object")),
+            _ => Err(Problem::new(Code::BadField, "the body is not a JSON object")),
         }
     }
 
-    /// That nothing is said in it.
+    /// Checks that no field is left.
     ///
     /// # Errors
     /// [`Code::UnknownField`].
@@ -55,11 +56,11 @@ impl JsonBody {
         if problems.is_empty() { Ok(()) } else { Err(Problem::of_fields(Code::UnknownField, problems)) }
     }
 
-    /// What `take` makes of its fields; whatever it leaves is unknown. It says what is wrong in the list that it is given, and answers
-    /// nothing only if it did.
+    /// Returns what `take` builds from the fields; fields that it leaves are unknown. `take` adds
+    /// each problem to the given list, and returns `None` only if it added one.
     ///
     /// # Errors
-    /// The code of the first thing wrong, with a pointer for each.
+    /// The code of the first problem, with a pointer for each.
     pub fn fields<T>(
         mut self,
         take: impl FnOnce(&mut wire::ObjectReader, &mut Vec<wire::InputProblem>) -> Option<T>,
@@ -70,11 +71,11 @@ impl JsonBody {
         match (taken, problems.first()) {
             (Some(taken), None) => Ok(taken),
             (_, Some(first)) => Err(Problem::of_fields(first.code, problems)),
-            (None, None) => Err(Problem::new(Code::BadField, "the body lacks something")),
+            (None, None) => Err(Problem::new(Code::BadField, "the body lacks a required field")),
         }
     }
 
-    /// The only field of a body that gives a reason: `note`, empty where it is left out.
+    /// Reads a body whose only field is a reason: `note`, empty if left out.
     ///
     /// # Errors
     /// [`Code::BadField`] and [`Code::UnknownField`], with pointers.
@@ -86,7 +87,7 @@ impl JsonBody {
     }
 }
 
-/// The refusal of a body that is not JSON within its bounds.
+/// Refuses a body that is not JSON within its bounds.
 fn bad_json(why: InvalidJson) -> Problem {
     let code = if matches!(why, InvalidJson::TooLarge { .. }) { Code::BodyTooLarge } else { Code::BadJson };
     Problem::new(code, why.to_string())

@@ -1,4 +1,4 @@
-//! The caller's idempotency key, as handlers take it.
+//! Extracts the caller's idempotency key.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -8,8 +8,8 @@ use crate::problem::{ApiResult, Problem};
 
 /// The `Idempotency-Key` of a request, for a handler that honours it.
 ///
-/// It takes the header out of the request: [`super::Object`], which is read last, refuses a key that no handler has taken. So a
-/// `POST` either honours the key or says that it does not.
+/// It removes the header from the request. [`super::Object`], which is extracted last, refuses a
+/// key that no handler has taken. So a `POST` either honours the key or refuses it.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(pub Option<String>);
 

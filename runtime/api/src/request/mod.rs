@@ -1,6 +1,8 @@
-//! Reading a request: path, query, headers and body, each with its bounds, each refusal a problem.
+//! Reads a request: path, query, headers and body. Each has its bounds, and each refusal is a
+//! problem.
 //!
-//! Nothing here knows a noun. Every parser takes any bytes without a panic; the property tests beside each say so.
+//! Nothing here depends on a noun. Every parser accepts any bytes without a panic; each has a
+//! property test for that.
 
 pub mod body;
 pub mod headers;

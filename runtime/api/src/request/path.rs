@@ -1,4 +1,4 @@
-//! Names in the path, as the domain's types.
+//! Parses names in the path into domain types.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -12,16 +12,16 @@ use tidemill_core::{
 use crate::config::KEY_BYTES;
 use crate::problem::{ApiResult, Problem, quoted};
 
-/// The names in the path of a request, percent-decoded and checked; a tuple where there are several.
+/// The names in a request's path, percent-decoded and checked; a tuple if there are several.
 #[derive(Debug, Clone)]
 pub struct PathParams<T>(pub T);
 
-/// What a path may name.
+/// A value that a path may contain.
 pub trait FromPath: Sized {
-    /// Takes as many of the path's parameters as it needs, in their order.
+    /// Takes the path parameters that it needs, in their order.
     ///
     /// # Errors
-    /// [`Code::BadName`] where a parameter is not a name of this kind.
+    /// [`Code::BadName`] if a parameter is not a name of this kind.
     fn from_path(params: &mut dyn Iterator<Item = &str>) -> ApiResult<Self>;
 }
 
@@ -48,7 +48,7 @@ impl FromPath for String {
     }
 }
 
-/// The name of a signal, or the key that made a run: 1 to 255 bytes, whatever they are.
+/// The name of a signal, or the idempotency key of a run: 1 to 255 bytes of any value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathWord(pub String);
 
@@ -88,7 +88,7 @@ impl FromPath for Revision {
     }
 }
 
-/// The place of something in a list that is counted from 0.
+/// The index of an item in a list that counts from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxIndex(pub u64);
 

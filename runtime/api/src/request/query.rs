@@ -1,4 +1,4 @@
-//! The query of a request: known parameters only, each with a type.
+//! Parses the query of a request: rejects unknown parameters, and gives each a type.
 
 use std::str::FromStr;
 
@@ -9,14 +9,15 @@ use tidemill_core::{Code, Timestamp};
 use crate::config::{LABELS, PAGE_DEFAULT, PAGE_MOST};
 use crate::problem::{ApiResult, Problem, nearest, quoted};
 
-/// The most parameters that are read: every filter with all of its values fits.
+/// Maximum number of parameters: enough for every filter with all of its values.
 const MOST: usize = 128;
 
-/// The query as it came. It shows nothing until [`RawQuery::only`] has said what may be in it.
+/// The unchecked query. Its values are accessible only after [`RawQuery::only`] has checked the
+/// names.
 #[derive(Debug)]
 pub struct RawQuery(Vec<(String, String)>);
 
-/// A query in which every name is known.
+/// A query with known names only.
 #[derive(Debug)]
 pub struct QueryParams(Vec<(String, String)>);
 
@@ -29,10 +30,10 @@ impl<S: Sync> FromRequestParts<S> for RawQuery {
 }
 
 impl RawQuery {
-    /// Reads `name=value&…`, percent-encoded.
+    /// Parses `name=value&…`, percent-encoded.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where there are more than 128 parameters.
+    /// [`Code::BadQuery`] if there are more than 128 parameters.
     pub fn read(query: &str) -> ApiResult<Self> {
         if query.is_empty() {
             return Ok(Self(Vec::new()));
@@ -45,7 +46,7 @@ impl RawQuery {
         Ok(Self(pairs))
     }
 
-    /// The parameters, if all of them are `known`.
+    /// Returns the parameters if all of their names are `known`.
     ///
     /// # Errors
     /// [`Code::BadQuery`] with the nearest known name.
@@ -54,7 +55,7 @@ impl RawQuery {
             let problem = Problem::new(Code::BadQuery, format!("there is no parameter `{}` here", quoted(name)));
             return Err(match nearest(name, known) {
                 Some(near) => problem.fix(format!("Did you mean `{near}`?")),
-                None if known.is_empty() => problem.fix("Leave the query out: this path takes none."),
+                None if known.is_empty() => problem.fix("Omit the query: this path has none."),
                 None => problem.fix(format!("Use one of {}.", known.join(", "))),
             });
         }
@@ -62,39 +63,40 @@ impl RawQuery {
     }
 }
 
-/// What the query says of `name` is wrong because of `why`.
+/// Builds the refusal of the parameter `name`; `why` is the reason.
 pub fn bad(name: &str, value: &str, why: impl std::fmt::Display) -> Problem {
     Problem::new(Code::BadQuery, format!("`{name}={}`: {why}", quoted(value)))
 }
 
 impl QueryParams {
-    /// Every value of a parameter that may be repeated.
+    /// Returns every value of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter that may be there once.
+    /// Returns the value of a parameter that may occur once.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where it is repeated.
+    /// [`Code::BadQuery`] if it is repeated.
     pub fn text(&self, name: &str) -> ApiResult<Option<&str>> {
         let mut all = self.all(name);
         let first = all.next();
         if all.next().is_some() {
-            return Err(Problem::new(Code::BadQuery, format!("`{name}` is there more than once")));
+            return Err(Problem::new(Code::BadQuery, format!("`{name}` occurs more than once")));
         }
         Ok(first)
     }
 
-    /// The value as a `T`.
+    /// Parses the value as a `T`.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where it is repeated or is no `T`.
+    /// [`Code::BadQuery`] if it is repeated or is not a `T`.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> ApiResult<Option<T>> {
         self.text(name)?.map(|value| value.parse().map_err(|why| bad(name, value, why))).transpose()
     }
 
-    /// `true` or `false`; a name left out is false. A name without a value is refused: it may be a variable that is empty.
+    /// Parses `true` or `false`; a missing name is false. A name without a value is refused,
+    /// because it may come from an empty variable.
     ///
     /// # Errors
     /// [`Code::BadQuery`] for anything else.
@@ -106,10 +108,10 @@ impl QueryParams {
         }
     }
 
-    /// A time, RFC 3339.
+    /// Parses a time in RFC 3339.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where it is not one.
+    /// [`Code::BadQuery`] if it is not a time.
     pub fn time(&self, name: &str) -> ApiResult<Option<Timestamp>> {
         self.text(name)?
             .map(|value| {
@@ -120,18 +122,18 @@ impl QueryParams {
             .transpose()
     }
 
-    /// How many items a page shall have.
+    /// Returns the maximum number of items on a page.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where it is not between 1 and 500.
+    /// [`Code::BadQuery`] if it is not between 1 and 500.
     pub fn limit(&self) -> ApiResult<usize> {
         self.number("limit", PAGE_DEFAULT, PAGE_MOST)
     }
 
-    /// A number from 1 to `most`.
+    /// Parses a number from 1 to `most`.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where it is not.
+    /// [`Code::BadQuery`] if it is out of range.
     pub fn number(&self, name: &str, default: usize, most: usize) -> ApiResult<usize> {
         match self.text(name)? {
             None => Ok(default),
@@ -142,10 +144,11 @@ impl QueryParams {
         }
     }
 
-    /// Every `label=name=value`.
+    /// Returns every `label=name=value`.
     ///
     /// # Errors
-    /// [`Code::BadQuery`] where there are more than sixteen, or one has no `=`, or is too long, or is there twice.
+    /// [`Code::BadQuery`] if there are more than sixteen, or one has no `=`, is too long or is
+    /// repeated.
     pub fn labels(&self) -> ApiResult<Vec<(String, String)>> {
         let mut labels: Vec<(String, String)> = Vec::new();
         for text in self.all("label") {
@@ -163,7 +166,8 @@ impl QueryParams {
     }
 }
 
-/// The label that a text `NAME=VALUE` is; none where it is none, or one of the two is too long.
+/// Parses a label `NAME=VALUE`; `None` if it is not a label, or if the name or the value is too
+/// long.
 pub fn label(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let fits = !name.is_empty() && name.len() <= 63 && value.len() <= 255;

@@ -12,14 +12,14 @@ use crate::problem::{ApiResult, ProblemBody};
 use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::state::ApiState;
 
-/// What to do, and to which runs. [`read`] reads it.
+/// The action and the runs that it applies to. [`read`] parses it.
 #[derive(Debug, ToSchema)]
 pub struct ActionRequest {
     /// `retry`, `cancel` or `terminate`.
     #[schema(example = "retry")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     action: String,
-    /// Which runs; it must name something.
+    /// Filter of the runs; at least one field is required.
     #[schema(value_type = FilterJson<'static>)]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     filter: serde_json::Value,
@@ -27,9 +27,10 @@ pub struct ActionRequest {
 
 /// Acts on many runs
 ///
-/// On all that the filter finds and that are there now; where it names no state, on those in a state for the action: `parked` for
-/// `retry`, all that have not ended for the others. The answer comes at once; `GET /v1/operations/{id}` says how far it has come. It
-/// goes on after a restart.
+/// Applies to all matching runs that exist now. If the filter has no state, only runs in a suitable
+/// state match: `parked` for `retry`, all that have not ended for `cancel` and `terminate`. The
+/// request returns at once; `GET /v1/operations/{id}` shows the progress. The operation continues
+/// after a restart.
 #[utoipa::path(
     post, path = "/v1/runs/actions", tag = "runs",
     params(
@@ -38,8 +39,8 @@ pub struct ActionRequest {
     ),
     request_body(content = ActionRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 422, body = ProblemBody, description = "there is no such action, the filter names nothing, or the key began another action"),
+        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 422, body = ProblemBody, description = "there is no such action, the filter is empty, or the key started another action"),
     )
 )]
 pub async fn actions(

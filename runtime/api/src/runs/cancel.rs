@@ -1,4 +1,4 @@
-//! Ending a run.
+//! Cancelling a run.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,18 +12,19 @@ use crate::state::ApiState;
 
 /// Cancels a run
 ///
-/// Its children end first. Then one that has begun is told, once, and has a grace period in which it may undo what it did; its
-/// record says when it has ended. One that is parked, or queued with nothing behind it, ends at once and untold. With
-/// `terminate=true`, or where it was asked before, it ends at once. One that is cancelled already is answered as it is; if it waits for
-/// a person because it could not undo what it did, it does so no more.
+/// Its children end first. Then a run that has started is notified once, and has a grace period in
+/// which it may compensate; its record shows when it has ended. A run that is parked, or queued
+/// without recorded work, ends at once without a notification. With `terminate=true`, or if it was
+/// cancelled before, the run ends at once. A run that is already cancelled is returned unchanged,
+/// except that it leaves the inbox if its compensation had failed.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/cancel", tag = "runs",
     params(
         ("id" = String, Path, description = "the run"),
-        ("terminate" = Option<bool>, Query, description = "without telling it, and its children with it"),
+        ("terminate" = Option<bool>, Query, description = "end it at once, children included, without a grace period"),
     ),
     responses(
-        (status = 200, body = RunJson<'_>, description = "the run as it stands now"),
+        (status = 200, body = RunJson<'_>, description = "the run after the request"),
         (status = 409, body = ProblemBody, description = "the run has succeeded or failed"),
     )
 )]

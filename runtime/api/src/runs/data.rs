@@ -1,4 +1,4 @@
-//! A run's input and output alone, as the bytes that they are.
+//! A run's input or output alone, as its stored bytes.
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -34,7 +34,7 @@ pub async fn input(
     get, path = "/v1/runs/{id}/output", tag = "runs",
     params(("id" = String, Path, description = "the run")),
     responses(
-        (status = 200, body = serde_json::Value, description = "the JSON text, as the guest made it"),
+        (status = 200, body = serde_json::Value, description = "the JSON text, as the guest returned it"),
         (status = 409, body = ProblemBody, description = "the run has not succeeded"),
     )
 )]
@@ -49,7 +49,7 @@ pub async fn output(
         Some(output) => Ok(text(output)),
         None => Err(Problem::new(Code::RunState, format!("the run is {}, so it has no output", run.state.name()))
             .run(id)
-            .fix("Wait until it has succeeded, or look at its `failure`.")),
+            .fix("Wait until it succeeds, or read its `failure`.")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a run is where it is.
+//! The explanation of a run's state.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,49 +12,50 @@ use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{TimeJson, ok};
 
-/// Why a run is where it is. What does not apply is left out.
+/// The explanation of a run's state. Fields that do not apply are left out.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationJson<'a> {
     /// The run.
     #[schema(value_type = String)]
     run: RunId,
-    /// What it belongs to.
+    /// The deployment of the run.
     deployment: &'a str,
     /// Its state.
     state: &'static str,
-    /// Why it is where it is, in a sentence.
+    /// Why the run is in this state, in one sentence.
     summary: &'a str,
-    /// What would bring it on.
+    /// What would make the run progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
-    /// The stages that it goes through before it runs, in order; of runs that run, wait for something or have ended there are none.
+    /// The stages between the request and the start of the run, in order. Empty if the run has
+    /// started or ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     stages: Vec<StageJson<'a>>,
 }
 
-/// A stage that a run goes through before it runs.
+/// A stage between the request and the start of a run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stage)]
 pub struct StageJson<'a> {
-    /// `idempotency-key`, `debounce`, `queue`, `paused`, `schedule`, `time`, `key`, `priority`, `rate`, `concurrency` or `node`, in this
-    /// order.
+    /// `idempotency-key`, `debounce`, `queue`, `paused`, `schedule`, `time`, `key`, `priority`,
+    /// `rate`, `concurrency` or `node`, in this order.
     stage: &'static str,
-    /// `passes`, `waits`, or `none` where the deployment or the run has no such stage.
+    /// `passes`, `waits`, or `none` if the deployment or the run has no such stage.
     verdict: &'static str,
-    /// Why.
+    /// The reason for the verdict.
     detail: &'a str,
-    /// How many places are taken,
+    /// Number of places that are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
-    /// of how many.
+    /// Maximum number of places.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
-    /// When it can go on at the earliest.
+    /// The earliest time at which the run can pass this stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<TimeJson>,
-    /// The first of the runs that have the places.
+    /// The first of the runs that hold the places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, required = false)]
     runs: Vec<RunId>,
@@ -90,7 +91,7 @@ impl<'a> StageJson<'a> {
 
 /// Explains a run
 ///
-/// Why it is where it is: what it waits for, with figures, and what to do next.
+/// Shows why the run is in its state: what it waits for, with figures, and what to do next.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/explain", tag = "runs",
     params(("id" = String, Path, description = "the run")),

@@ -1,4 +1,4 @@
-//! Which runs are meant: the same names, with the same bounds, in a list's query and in the body of an action.
+//! Filters of runs: the same names and bounds in a list's query and in the body of an action.
 
 use serde::Serialize;
 use tidemill_core::DeploymentName;
@@ -12,44 +12,44 @@ use crate::problem::{ApiResult, nearest};
 use crate::request::{QueryParams, bad, label};
 use crate::wire::TimeJson;
 
-/// The query parameters that make a filter.
+/// The query parameters of a filter.
 pub const NAMES: [&str; 6] = ["deployment", "state", "label", "since", "until", "code"];
-/// The most codes in one filter,
+/// Maximum number of codes in one filter.
 const CODES: usize = 64;
-/// and the longest, in bytes.
+/// Maximum length of a code, in bytes.
 const CODE: usize = 128;
-/// The longest name and value of a label with the sign between, in bytes.
+/// Maximum length of a label, `NAME=VALUE`, in bytes.
 const LABEL_TEXT: usize = 63 + 1 + 255;
 
-/// Which runs; what is left out does not matter.
+/// A filter of runs; fields that are left out match every run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RunFilter)]
 pub struct FilterJson<'a> {
-    /// Of this deployment.
+    /// Runs of this deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     deployment: Option<&'a str>,
-    /// In one of these states; one may stand alone.
+    /// Runs in one of these states; a single state needs no array.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     state: &'a [String],
-    /// With each of these labels, `NAME=VALUE`; one may stand alone.
+    /// Runs with all of these labels, each `NAME=VALUE`; a single label needs no array.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     label: Vec<String>,
-    /// Made at or after this time.
+    /// Runs created at or after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<TimeJson>,
-    /// Made before this time.
+    /// Runs created before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<TimeJson>,
-    /// Failed or parked with one of these codes; one may stand alone.
+    /// Runs that failed or are parked with one of these codes; a single code needs no array.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     code: &'a [String],
 }
 
 impl<'a> FilterJson<'a> {
-    /// The filter as it is sent.
+    /// Builds the wire form of a filter.
     #[must_use]
     pub fn of(filter: &'a RunFilter) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl<'a> FilterJson<'a> {
     }
 }
 
-/// The filter that a query asks for.
+/// Parses the filter in a query.
 ///
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
@@ -82,7 +82,7 @@ pub fn of_query(params: &QueryParams) -> ApiResult<RunFilter> {
     })
 }
 
-/// The codes that a query asks for.
+/// Parses the codes in a query.
 ///
 /// # Errors
 /// [`tidemill_core::Code::BadQuery`].
@@ -97,14 +97,14 @@ pub fn codes(params: &QueryParams) -> ApiResult<Vec<String>> {
     Ok(codes)
 }
 
-/// What a wrong code is answered with.
+/// The fix for a code that is not valid.
 const BAD_CODE: &str = "Write one such as host/trap or no-luck, of at most 128 bytes; at most 64 of them.";
 
 fn is_code(text: &str) -> bool {
     (1..=CODE).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// The filter that an object in a body asks for. One that names nothing is refused: it would mean every run.
+/// Parses the filter in a body. An empty filter is refused, because it would match every run.
 pub fn of_body(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<RunFilter> {
     let pointer = field.pointer.clone();
     let mut fields = field.object(problems)?;
@@ -141,12 +141,12 @@ pub fn of_body(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<RunFilte
     if !named && problems.len() == before {
         let fix =
             "Name a deployment, a state, a label, a code or a time; for all of them, all the states that are meant.";
-        problems.push(Wrong::field(pointer, "a filter that names nothing would mean every run", fix));
+        problems.push(Wrong::field(pointer, "an empty filter would match every run", fix));
     }
     (problems.len() == before).then_some(filter)
 }
 
-/// The labels that a field of a body names, each `NAME=VALUE`; one may stand alone.
+/// Parses the labels in a field of a body, each `NAME=VALUE`; a single label needs no array.
 pub fn labels_of(field: ObjectField, problems: &mut Vec<Wrong>) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     for field in field.one_or_many(LABELS, problems).unwrap_or_default() {
@@ -170,7 +170,7 @@ fn add(states: &mut Vec<String>, name: &str) {
     }
 }
 
-/// The state of that name, or what to write instead.
+/// Returns the state of that name, or a message that lists the valid names.
 fn state(text: &str) -> Result<&'static str, String> {
     RunState::NAMES.into_iter().find(|name| *name == text).ok_or_else(|| match nearest(text, &RunState::NAMES) {
         Some(near) => format!("Did you mean `{near}`?"),

@@ -1,4 +1,4 @@
-//! A log that is followed: what is there, then what comes, until the run is settled.
+//! Follows a log: sends the existing lines, then new ones, until the run ends or is parked.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,18 +11,18 @@ use super::json::LogLineJson;
 use crate::state::ApiState;
 use crate::stream::{Framing, StreamSource, WakeCause, wake};
 
-/// Lines that are read at once.
+/// Maximum number of lines that are read at once.
 const AT_ONCE: usize = 200;
 
-/// The rest of one run's log.
+/// The remaining lines of one run's log.
 pub struct LogFollower {
     state: ApiState,
     id: RunId,
     next: u64,
     framing: Framing,
-    /// What was read and not sent, one piece for all of a page.
+    /// Lines that were read and not yet sent, as one piece per page.
     ready: Vec<u8>,
-    /// There is more to read already, or there was no page yet.
+    /// True if more lines may be available already, or no page was read yet.
     more: bool,
     ended: bool,
     committed: watch::Receiver<CommitMark>,
@@ -35,7 +35,7 @@ struct EndOfLog<'a> {
 }
 
 impl LogFollower {
-    /// The log of `id` from line `next` on.
+    /// Follows the log of `id` from line `next`.
     #[must_use]
     pub fn new(state: &ApiState, id: RunId, next: u64, framing: Framing) -> Self {
         Self {
@@ -51,9 +51,10 @@ impl LogFollower {
         }
     }
 
-    /// Reads what is there now.
+    /// Reads the available lines.
     async fn read(&mut self) -> Result<(), StoreError> {
-        // First the state: what a run wrote before it ended is there when the state says so.
+        // Read the state first: once it says that the run has ended, all of its lines are in the
+        // store.
         let Some(run) = self.state.host.store().run(self.id).await? else {
             self.ended = true;
             return Ok(());
@@ -78,7 +79,7 @@ impl StreamSource for LogFollower {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if !self.ready.is_empty() {
-                // A long log has a page after another: others are let in between.
+                // A long log has many pages; yield to other tasks between them.
                 tokio::task::yield_now().await;
                 return Some(std::mem::take(&mut self.ready).into());
             }
@@ -94,7 +95,7 @@ impl StreamSource for LogFollower {
             }
             self.committed.mark_unchanged();
             if let Err(why) = self.read().await {
-                tracing::warn!(run = %self.id, cause = %why, "a followed log ended early");
+                tracing::warn!(run = %self.id, cause = %why, "followed log ended early");
                 return None;
             }
         }

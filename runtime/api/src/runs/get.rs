@@ -14,7 +14,7 @@ use crate::wire::ok;
 
 /// Shows a run
 ///
-/// With its input, the failures that are kept of it and, once it succeeded, its output.
+/// Includes the input, the failures that are kept and, after success, the output.
 #[utoipa::path(
     get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = String, Path, description = "the run")),
@@ -30,9 +30,9 @@ pub async fn get(
     whole(&state, &run).await
 }
 
-/// Shows the run that a key made
+/// Shows the run of an idempotency key
 ///
-/// The run that was requested with that `Idempotency-Key`, while the key is kept.
+/// Returns the run that was requested with that `Idempotency-Key`, as long as the key is kept.
 #[utoipa::path(
     get, path = "/v1/deployments/{name}/keys/{key}", tag = "runs",
     params(
@@ -57,7 +57,7 @@ pub async fn by_key(
     whole(&state, &run).await
 }
 
-/// The run of that id.
+/// Returns the run of that id.
 ///
 /// # Errors
 /// `host/run-not-found`.
@@ -65,10 +65,10 @@ pub async fn find(state: &ApiState, id: RunId) -> ApiResult<Run> {
     Ok(state.host.store().run(id).await?.ok_or_else(|| ControlError::no_run(id))?)
 }
 
-/// The failure beside the state of a cancelled run.
+/// Returns the failure that the store keeps for a cancelled run.
 ///
 /// # Errors
-/// What the store refuses.
+/// An error of the store.
 pub async fn beside(state: &ApiState, run: &Run) -> ApiResult<Option<Failure>> {
     if run.state != RunState::Cancelled {
         return Ok(None);
@@ -76,10 +76,10 @@ pub async fn beside(state: &ApiState, run: &Run) -> ApiResult<Option<Failure>> {
     Ok(state.host.store().failure_of(run).await?)
 }
 
-/// The answer with a run's whole record.
+/// Builds the answer with a run's whole record.
 ///
 /// # Errors
-/// What the store refuses.
+/// An error of the store.
 pub async fn whole(state: &ApiState, run: &Run) -> ApiResult<Response> {
     let store = state.host.store();
     let input = store.input(run.id).await?;

@@ -1,4 +1,4 @@
-//! The signals that wait for a run: seeing them, and dropping one that it cannot read.
+//! A run's inbox: lists the pending signals, and drops one that the run cannot parse.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,17 +14,17 @@ use crate::request::{InboxIndex, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{StoredJson, TimeJson, ok, stored_json};
 
-/// A signal that waits for a run.
+/// A signal that waits in a run's inbox.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InboxSignal)]
 pub struct InboxJson<'a> {
-    /// Its place in the inbox, which it keeps: the first signal of a run has 0.
+    /// The permanent index of the signal in the inbox; a run's first signal has 0.
     place: u64,
-    /// Its name.
+    /// The name of the signal.
     name: &'a str,
-    /// When it came.
+    /// When the signal arrived.
     at: TimeJson,
-    /// Its payload.
+    /// The payload of the signal.
     #[schema(value_type = serde_json::Value)]
     payload: StoredJson<'a>,
 }
@@ -35,15 +35,15 @@ impl<'a> InboxJson<'a> {
     }
 }
 
-/// Lists the signals that wait for a run
+/// Lists a run's pending signals
 ///
-/// In the order of arrival. The run takes the first of a name when it asks for one of that name.
+/// In the order of arrival. The run receives the first signal of the name that it waits for.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/inbox", tag = "runs",
     params(
         ("id" = String, Path, description = "the run"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<InboxJson<'_>>))
 )]
@@ -58,18 +58,19 @@ pub async fn list(
     Ok(ok(&List::of(&page, &scope, InboxJson::of)))
 }
 
-/// Drops a signal that waits for a run
+/// Drops a pending signal of a run
 ///
-/// As if it had never come: for one that the run cannot read. Its `Idempotency-Key` stays used.
+/// Removes a signal that the run cannot parse, as if it had never arrived. Its `Idempotency-Key`
+/// remains used.
 #[utoipa::path(
     delete, path = "/v1/runs/{id}/inbox/{place}", tag = "runs",
     params(
         ("id" = String, Path, description = "the run"),
-        ("place" = u64, Path, description = "the signal's place in the inbox"),
+        ("place" = u64, Path, description = "the signal's index in the inbox"),
     ),
     responses(
-        (status = 204, description = "it is dropped"),
-        (status = 404, body = ProblemBody, description = "there is no such run, or no signal waits at that place"),
+        (status = 204, description = "the signal was dropped"),
+        (status = 404, body = ProblemBody, description = "there is no such run, or no signal waits at that index"),
     )
 )]
 pub async fn drop_one(

@@ -1,4 +1,4 @@
-//! What a run recorded: the answers with which it is brought back, for people who want to know how it came where it is.
+//! Reads a run's journal: the recorded results from which the host resumes the run.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,44 +17,46 @@ use crate::request::{PathParams, QueryParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{TimeJson, ok, readable};
 
-/// A page ends with the entry that brings its results to this many bytes.
+/// Maximum size of the results on a page, in bytes. The page ends with the entry that reaches it.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// One entry of a run's journal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JournalEntry)]
 pub struct JournalEntryJson<'a> {
-    /// Its place, from 1. When a step ends or is tried again, its entry takes the place of all that it recorded meanwhile.
+    /// The sequence number, from 1. When a step ends or is retried, its entry replaces all entries
+    /// that were recorded inside the step.
     seq: u64,
     /// The call, such as `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a step.
     kind: &'a str,
-    /// The step that it is or is in, with those around it: `order/charge#2` is the second of its name in `order`.
+    /// The path of the step that this entry is, or is inside of: `order/charge#2` is the second
+    /// step `charge` in `order`.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(required = false)]
     step: &'a str,
-    /// Of a step that was begun: which attempt,
+    /// For a step that was begun: the number of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
-    /// and when it may begin.
+    /// For a step that was begun: the earliest time at which the attempt may begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_before: Option<TimeJson>,
-    /// When it was recorded.
+    /// When the entry was recorded.
     at: TimeJson,
-    /// The run's fuel by then.
+    /// Fuel used by the run up to this entry.
     fuel: u64,
-    /// The size of what was answered, in bytes.
+    /// Size of the result, in bytes.
     size: u64,
-    /// What was answered, where that is JSON: the results of steps are.
+    /// The result, if it is JSON; results of steps are.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     result: Option<&'a RawValue>,
-    /// What was answered as the host keeps it, where that is no JSON; in base64.
+    /// The host's encoding of the result, in base64, if it is not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     result_base64: Option<String>,
-    /// What was asked for, as far as it is kept for people: at most 1 KiB.
+    /// The request, cut at 1 KiB, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<String>,
-    /// The hash of all that was asked for, in hexadecimal; replay compares it.
+    /// The hash of the whole request, in hexadecimal; replay compares it.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_hash: Option<String>,
 }
@@ -82,23 +84,24 @@ impl<'a> JournalEntryJson<'a> {
     }
 }
 
-/// Whether an answer is meant as JSON. What the host packs in a form of its own can look like a number by chance, but not like
-/// text, a list or an object.
+/// Returns whether a result is meant as JSON. The host's own encoding can look like a JSON number
+/// by chance, but not like a string, an array or an object.
 fn is_json(kind: &str, result: &[u8]) -> bool {
     kind.starts_with("step-") || matches!(result.first(), Some(b'{' | b'[' | b'"'))
 }
 
 /// Reads a run's journal
 ///
-/// What the host answered it, in order; from this the run goes on after a crash, a wait or a failed attempt. What a step did
-/// inside is not there any more once the step is done. A page ends at 1 MiB of results too.
+/// Returns the host's answers to the run, in order; after a crash, a wait or a failed attempt, the
+/// run resumes from them. Entries inside a step are removed when the step ends. A page also ends at
+/// 1 MiB of results.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/journal", tag = "runs",
     params(
         ("id" = String, Path, description = "the run"),
-        ("after" = Option<u64>, Query, description = "only entries behind this `seq`"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before; not with `after`"),
+        ("after" = Option<u64>, Query, description = "only entries after this `seq`"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page; not with `after`"),
     ),
     responses((status = 200, body = List<JournalEntryJson<'_>>))
 )]
@@ -115,7 +118,7 @@ pub async fn journal(
     Ok(ok(&List { items: entries.iter().map(JournalEntryJson::of).collect(), next }))
 }
 
-/// Where a page of `list` begins.
+/// Parses the start of a page of `list`.
 fn begin(params: &QueryParams, list: &str) -> ApiResult<PageStart> {
     match (params.parsed::<u64>("after")?, params.text("cursor")?) {
         (after, None) => Ok(PageStart::after(after.unwrap_or(0))),

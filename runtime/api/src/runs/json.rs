@@ -1,4 +1,4 @@
-//! A run and its log lines as they are sent. Borrowed from the record: nothing is copied to be written.
+//! The wire form of a run and its log lines. It borrows from the record, so that nothing is copied.
 
 use serde::Serialize;
 use tidemill_core::run::{CancelRequest, Progress, Run, RunState, Trigger, Wait, WaitCondition};
@@ -8,88 +8,89 @@ use utoipa::ToSchema;
 
 use crate::wire::{StoredJson, TimeJson, as_object, stored_json};
 
-/// One execution of one export. What does not apply is left out.
+/// One execution of one export. Fields that do not apply are left out.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Run)]
 pub struct RunJson<'a> {
-    /// Its name for ever; sorts by the time at which it was made.
+    /// The permanent id of the run; sorts by creation time.
     #[schema(value_type = String, example = "01kafe5tq0s8v3b9c2d4e6f7g8")]
     id: RunId,
-    /// What it belongs to.
+    /// The deployment of the run.
     deployment: &'a str,
-    /// The revision that it runs in.
+    /// The revision that the run executes.
     revision: u64,
-    /// `workflow`, `revenue-stream`, `webhook` or `health`.
+    /// The export: `workflow`, `revenue-stream`, `webhook` or `health`.
     export: &'static str,
-    /// The component that it runs.
+    /// The component that the run executes.
     #[schema(value_type = String)]
     component: ComponentDigest,
     /// `queued`, `running`, `suspended`, `succeeded`, `failed`, `cancelled` or `parked`.
     state: &'static str,
-    /// What started it.
+    /// The trigger that started the run.
     trigger: TriggerJson<'a>,
     /// The caller's idempotency key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
-    /// Names and values to find it by.
+    /// Labels, to find the run by.
     #[serde(serialize_with = "as_object", skip_serializing_if = "is_empty")]
     #[schema(value_type = std::collections::HashMap<String, String>, required = false)]
     labels: &'a [(String, String)],
-    /// 1 (last) to 9 (first).
+    /// The priority, from 1 (last) to 9 (first).
     priority: u8,
-    /// Counts from 1 each time that it is tried again.
+    /// The number of the attempt; starts at 1 and rises with each retry.
     attempt: u32,
-    /// Counts from 1 each time that it continues as new.
+    /// The number of the generation; starts at 1 and rises each time that the run continues as new.
     generation: u32,
-    /// Its input; left out of lists.
+    /// The input; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     input: Option<StoredJson<'a>>,
-    /// Its output, once it succeeded; left out of lists.
+    /// The output, after the run succeeded; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     output: Option<StoredJson<'a>>,
-    /// Why it failed or was parked; of a cancelled run, why it could not undo what it did.
+    /// Why the run failed or was parked; for a cancelled run, why its compensation failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
-    /// What failed so far, in order: attempts of steps, of the run, and what it did when it was cancelled. Left out of lists.
+    /// The failures so far, in order: of step attempts, of run attempts, and of the work after
+    /// cancellation. Left out of lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     failures: Vec<FailureEntryJson<'a>>,
-    /// How far it has come, in units of its own.
+    /// The run's progress, in units of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ProgressJson<'a>>,
-    /// What the guest last said of itself.
+    /// The last status text of the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     status: Option<StoredJson<'a>>,
-    /// While it is suspended: what it waits for.
+    /// What a suspended run waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitJson<'a>>,
-    /// How many entries its journal holds, where it has one: what it did so far, and goes on from.
+    /// Number of entries in the run's journal, if it has one; the run resumes from them.
     #[serde(skip_serializing_if = "Option::is_none")]
     journal_entries: Option<u64>,
-    /// Once it was asked to end.
+    /// Present after the run was asked to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     cancel: Option<CancelJson>,
-    /// It goes on when its parent ends; left out where it does not.
+    /// True if the run continues after its parent ends; left out otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     detached: bool,
-    /// When it was asked for.
+    /// When the run was requested.
     created_at: TimeJson,
-    /// While it is queued: not to be taken up earlier.
+    /// For a queued run: the earliest start.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_before: Option<TimeJson>,
-    /// When it was first taken up.
+    /// When the run first started.
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<TimeJson>,
-    /// When it ended.
+    /// When the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<TimeJson>,
-    /// Work done, failed attempts included.
+    /// Fuel used, failed attempts included.
     fuel: u64,
-    /// The most memory that an attempt held, in bytes.
+    /// Maximum memory used by an attempt, in bytes.
     peak_memory: u64,
 }
 
@@ -97,7 +98,7 @@ fn is_empty(labels: &&[(String, String)]) -> bool {
     labels.is_empty()
 }
 
-/// What started a run.
+/// The trigger of a run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Trigger)]
 pub struct TriggerJson<'a> {
@@ -112,11 +113,11 @@ pub struct TriggerJson<'a> {
     /// The nominal time of a firing.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<TimeJson>,
-    /// The run that started this one.
+    /// The parent run that started this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     parent: Option<RunId>,
-    /// Anything more.
+    /// Additional data.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     details: Option<StoredJson<'a>>,
@@ -126,78 +127,79 @@ pub struct TriggerJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Failure)]
 pub struct FailureJson<'a> {
-    /// Stable; the host's own begin with `host/`.
+    /// The stable code; codes of the host begin with `host/`.
     code: &'a str,
-    /// One sentence for a person.
+    /// One sentence for people.
     message: &'a str,
-    /// Whether the same work may succeed if it is tried again.
+    /// Whether a retry of the same work may succeed.
     retryable: bool,
-    /// Anything more.
+    /// Additional data.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     details: Option<StoredJson<'a>>,
-    /// What to do next, where the code is the host's.
+    /// What to do next, if the code is the host's.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'static str>,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Progress)]
 pub struct ProgressJson<'a> {
-    /// Units done.
+    /// Number of units done.
     done: u64,
-    /// Of how many, where that is known.
+    /// Total number of units, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     /// A sentence for a person.
     note: &'a str,
 }
 
-/// Maximum number of things that are listed of a wait.
+/// Maximum number of items in the description of a wait.
 const LISTED: usize = 100;
 
-/// What a suspended run waits for. A sleep has `until` alone; without `until` the wait has no end of its own.
+/// What a suspended run waits for. A sleep has only `until`; without `until` the wait has no
+/// deadline.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Wait)]
 pub struct WaitJson<'a> {
-    /// Whichever of these comes first.
+    /// The run resumes with the first of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     any_of: Vec<WaitForJson<'a>>,
-    /// Every one of these.
+    /// The run resumes after all of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     all_of: Vec<WaitForJson<'a>>,
-    /// The number of further things that are not listed. Only the first 100 are.
+    /// Number of further items that are not listed. At most 100 are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<u64>,
-    /// When it goes on whatever has come.
+    /// The deadline: the run resumes then in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<TimeJson>,
 }
 
-/// One thing that a run waits for.
+/// An item that a run waits for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WaitFor)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitForJson<'a> {
     /// The next signal of that name.
     Signal(&'a str),
-    /// The end of that run.
+    /// The end of this run.
     #[schema(value_type = String)]
     Run(RunId),
 }
 
-/// Somebody wants the run to end.
+/// A request to end the run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CancelAsked)]
 pub struct CancelJson {
-    /// Since when.
+    /// When the request arrived.
     asked_at: TimeJson,
-    /// At once, rather than after a grace period in which it may compensate.
+    /// True to end at once; false for a grace period in which the run may compensate.
     terminate: bool,
-    /// Whether the run has been told; that happens once, when its children have ended.
+    /// Whether the run was notified; that happens once, after its children have ended.
     told: bool,
 }
 
@@ -206,13 +208,13 @@ fn stored(text: &str) -> StoredJson<'_> {
 }
 
 impl<'a> RunJson<'a> {
-    /// The record without input and output, as lists have it.
+    /// Builds the wire form of a record without input and output, for lists.
     #[must_use]
     pub fn brief(run: &'a Run) -> Self {
         Self::with(run, None, None)
     }
 
-    /// The record with the JSON texts of its input and output.
+    /// Builds the wire form of a record with the JSON texts of its input and output.
     #[must_use]
     pub fn with(run: &'a Run, input: Option<&'a [u8]>, output: Option<&'a [u8]>) -> Self {
         Self {
@@ -252,39 +254,39 @@ impl<'a> RunJson<'a> {
 }
 
 impl<'a> RunJson<'a> {
-    /// The same with the failure that the store keeps beside the state of a cancelled run.
+    /// Adds the failure that the store keeps for a cancelled run.
     #[must_use]
     pub fn failed(self, failure: Option<&'a Failure>) -> Self {
         let failure = failure.map(FailureJson::of);
         Self { failure: self.failure.or(failure), ..self }
     }
 
-    /// The same with all failures that are kept of it.
+    /// Adds all failures that the store keeps for the run.
     #[must_use]
     pub fn with_failures(self, failures: &'a [NumberedFailure]) -> Self {
         Self { failures: failures.iter().map(FailureEntryJson::of).collect(), ..self }
     }
 }
 
-/// One of the failures of a run. The first 16 and the newest 16 are kept.
+/// A failure of a run. The first 16 and the newest 16 are kept.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FailureEntry)]
 pub struct FailureEntryJson<'a> {
-    /// Counts from 1. A gap shows that failures between the first and the newest were dropped.
+    /// The sequence number, from 1. A gap shows that failures in between were dropped.
     number: u64,
     /// When it happened, by the run's clock.
     at: TimeJson,
-    /// The run's attempt; counts from 1.
+    /// The run's attempt, from 1.
     attempt: u32,
     /// What failed: `step`, `attempt` or `cancellation`.
     of: &'static str,
-    /// The step that failed: names from the outside in.
+    /// The path of the step that failed: names, outermost first.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'a str>,
-    /// The step's attempt; counts from 1.
+    /// The step's attempt, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     step_attempt: Option<u32>,
-    /// Why. The message is cut at 2 KiB, and details over 8 KiB are left out.
+    /// The failure. The message is cut at 2 KiB, and details over 8 KiB are left out.
     failure: FailureJson<'a>,
 }
 
@@ -335,7 +337,7 @@ impl<'a> TriggerJson<'a> {
 }
 
 impl<'a> FailureJson<'a> {
-    /// The failure as it is sent.
+    /// Builds the wire form of a failure.
     #[must_use]
     pub fn of(failure: &'a Failure) -> Self {
         Self {
@@ -358,25 +360,25 @@ impl<'a> ProgressJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LogLine)]
 pub struct LogLineJson<'a> {
-    /// Its place in the run's log, from 0.
+    /// The index of the line in the run's log, from 0.
     seq: u64,
     /// When it was written, by the run's clock.
     at: TimeJson,
-    /// Which attempt wrote it.
+    /// The number of the attempt that wrote it.
     attempt: u32,
     /// `trace`, `debug`, `info`, `warn` or `error`.
     #[schema(value_type = String)]
     level: LogLevel,
-    /// The text.
+    /// The text of the line.
     message: &'a str,
-    /// Names and values.
+    /// Named values of the line.
     #[serde(serialize_with = "as_object", skip_serializing_if = "is_empty")]
     #[schema(value_type = std::collections::HashMap<String, String>, required = false)]
     fields: &'a [(String, String)],
 }
 
 impl<'a> LogLineJson<'a> {
-    /// The line as it is sent.
+    /// Builds the wire form of a log line.
     #[must_use]
     pub fn of(line: &'a LogLine) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Finding runs.
+//! Listing runs.
 
 use std::collections::HashMap;
 
@@ -20,19 +20,19 @@ use crate::wire::ok;
 
 /// Lists runs, newest first
 ///
-/// Input and output are left out. With `parent`, the runs that it started, oldest first.
+/// Input and output are left out. With `parent`, lists the child runs of that run, oldest first.
 #[utoipa::path(
     get, path = "/v1/runs", tag = "runs",
     params(
         ("deployment" = Option<String>, Query, description = "of this deployment"),
         ("state" = Option<Vec<String>>, Query, description = "in this state; may be repeated, or several with commas"),
         ("label" = Option<Vec<String>>, Query, description = "with this label, NAME=VALUE; may be repeated: with all of them"),
-        ("since" = Option<String>, Query, description = "made at or after this time (RFC 3339)"),
-        ("until" = Option<String>, Query, description = "made before this time"),
+        ("since" = Option<String>, Query, description = "created at or after this time (RFC 3339)"),
+        ("until" = Option<String>, Query, description = "created before this time (RFC 3339)"),
         ("code" = Option<Vec<String>>, Query, description = "failed, parked or cancelled with a failure of this code; may be repeated, or several with commas"),
         ("parent" = Option<String>, Query, description = "started by this run; not with another filter"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<RunJson<'_>>))
 )]
@@ -63,7 +63,7 @@ async fn listed(state: &ApiState, page: &Page<Run>, scope: &str) -> ApiResult<Re
 
 async fn children(state: &ApiState, parent: RunId, params: &QueryParams) -> ApiResult<Response> {
     if let Some(other) = filter::NAMES.into_iter().find(|name| params.all(name).next().is_some()) {
-        let detail = format!("`parent` lists all children of a run, and `{other}` is a filter beside it");
+        let detail = format!("`parent` lists all children of a run and cannot be combined with `{other}`");
         return Err(Problem::new(Code::BadQuery, detail).fix(format!("Leave `parent` or `{other}` out.")));
     }
     let scope = format!("children {parent}");

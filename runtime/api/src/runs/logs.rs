@@ -1,4 +1,4 @@
-//! A run's log: a page of it, or all of it as it is written.
+//! A run's log: one page of it, or a stream that follows it.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,17 +17,18 @@ use crate::wire::ok;
 
 /// Reads a run's log
 ///
-/// A page of it, which ends at 1 MiB of text too; or, with `follow=true`, all from `cursor` on, and what is written later, until the run has ended or is
-/// parked: as server-sent events (`log`, then `end` with the run's state) where `Accept: text/event-stream` asks for
-/// them, as one JSON object a line (`application/x-ndjson`) otherwise.
+/// Returns one page, which also ends at 1 MiB of text. With `follow=true`, streams all lines from
+/// `cursor`, and each new line, until the run ends or is parked. The stream is server-sent events
+/// (`log`, then `end` with the run's state) if the request has `Accept: text/event-stream`, and one
+/// JSON object per line (`application/x-ndjson`) otherwise.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/logs", tag = "runs",
     params(
         ("id" = String, Path, description = "the run"),
-        ("follow" = Option<bool>, Query, description = "go on until the run has ended"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; not with `follow`"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before: the `seq` to begin at"),
-        ("Last-Event-ID" = Option<String>, Header, description = "with `follow`: the `seq` of the last line that was seen"),
+        ("follow" = Option<bool>, Query, description = "stream lines until the run has ended or is parked"),
+        ("limit" = Option<usize>, Query, description = "maximum number of lines, 1 to 500; not with `follow`"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page: the `seq` of the first line"),
+        ("Last-Event-ID" = Option<String>, Header, description = "with `follow`: the `seq` of the last received line"),
     ),
     responses((status = 200, body = List<LogLineJson<'_>>))
 )]

@@ -1,5 +1,5 @@
-//! Runs: asking for one, seeing it, following its log, reading its journal, telling it something, ending it, trying it again; one
-//! by one, or many by a filter.
+//! Runs: starting, reading, signalling, cancelling and retrying them, one by one or many by a
+//! filter.
 
 pub mod actions;
 pub mod cancel;

@@ -1,4 +1,4 @@
-//! Trying a run again, or only looking whether a component could go on with it.
+//! Retrying a run, or only checking whether a component can resume it.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,67 +18,71 @@ use crate::wire::ok;
 
 const COMPONENT_FIX: &str = "Write a component's digest, `sha256:…`, or a module's version such as \"hello@0.1.0\".";
 
-/// How a run is tried again; all of it may be left out. [`read`] reads it.
+/// The options of a retry; all are optional. [`read`] parses them.
 #[derive(Debug, ToSchema)]
 #[schema(as = RetryRequest)]
 pub struct RetryRequestJson {
-    /// `last-step` (default): it goes on where it stopped, with all that it has done. `start`: with nothing of that.
+    /// `last-step` (default): resume after the last recorded result. `start`: discard the journal
+    /// and start again.
     #[schema(example = "last-step")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     from: Option<String>,
-    /// On this component, by digest or as `name@version`, if it can go on with what is recorded; its own where it is left out.
+    /// The component to retry with, by digest or as `name@version`, if it can resume from the
+    /// journal; default: the run's own.
     #[schema(example = "hello@0.2.0")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     component: Option<String>,
-    /// Only look whether the component can go on; nothing changes.
+    /// Only check whether the component can resume the run; change nothing.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     dry_run: Option<bool>,
 }
 
-/// Whether a component can go on with a run.
+/// The result of checking whether a component can resume a run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetryLook)]
 pub struct RetryCheckJson<'a> {
     /// The run.
     #[schema(value_type = String)]
     run: RunId,
-    /// The component that was looked at.
+    /// The component that was checked.
     #[schema(value_type = String)]
     component: ComponentDigest,
     /// Always true: nothing was changed.
     dry_run: bool,
-    /// It does all that is recorded, and comes to something new or to its end.
+    /// True if the component repeats all recorded calls, and then makes a new call or ends.
     continues: bool,
-    /// Why it does not: with both calls, where it asks for something else than is recorded.
+    /// Why it cannot resume; if it makes another call than the recorded one, the message contains
+    /// both.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureJson<'a>>,
 }
 
-/// What trying again answers. It describes the answer, for the OpenAPI document.
+/// The answer to a retry. It describes the answer for the OpenAPI document.
 #[derive(Debug, ToSchema)]
 #[schema(as = Retried)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "a description of the answer, for the OpenAPI document")]
 pub enum RetryResultJson<'a> {
-    /// The run, which is queued.
+    /// The queued run.
     Run(Box<RunJson<'a>>),
-    /// With `dry_run`: whether it would go on.
+    /// With `dry_run`: whether the component can resume the run.
     Look(Box<RetryCheckJson<'a>>),
 }
 
-/// Tries a run again
+/// Retries a run
 ///
-/// One that is parked or has failed is queued as its next attempt, and with it those of its children that are parked or have
-/// failed. It goes on from its last step, or from the start; on its own component or on another one that its deployment has run.
-/// With `dry_run` the answer says whether that component could, and nothing changes.
+/// A parked or failed run is queued as its next attempt, together with its children that are parked
+/// or have failed. It resumes from its last step or starts again, on its own component or on
+/// another that its deployment has run. With `dry_run` the answer shows whether that component can
+/// resume the run, and nothing changes.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/retry", tag = "runs",
     params(("id" = String, Path, description = "the run")),
     request_body(content = Option<RetryRequestJson>),
     responses(
-        (status = 200, body = RetryResultJson<'_>, description = "it is queued; with `dry_run`: whether it would go on"),
+        (status = 200, body = RetryResultJson<'_>, description = "the queued run; with `dry_run`: whether it can be resumed"),
         (status = 404, body = ProblemBody, description = "no revision of the deployment has that component"),
-        (status = 409, body = ProblemBody, description = "the run is neither parked nor has it failed, or the component cannot go on with it"),
+        (status = 409, body = ProblemBody, description = "the run is neither parked nor failed, or the component cannot resume it"),
     )
 )]
 pub async fn retry(
@@ -101,7 +105,7 @@ pub async fn retry(
 
 fn look(retried: &RetryResult, component: Option<ComponentDigest>) -> Response {
     let failure = match &retried.replay {
-        // Where nothing is recorded, there is nothing that it could not go on from.
+        // Without a journal, every component can start the run.
         None | Some(DryRun::Continues) => None,
         Some(DryRun::Mismatch(failure) | DryRun::Failed(failure)) => Some(failure),
     };
@@ -114,7 +118,7 @@ fn look(retried: &RetryResult, component: Option<ComponentDigest>) -> Response {
     })
 }
 
-/// The body, checked.
+/// The parsed and checked body.
 #[derive(Debug, PartialEq, Eq)]
 struct RetryBody {
     from_start: bool,
@@ -142,7 +146,7 @@ fn source(component: wire::ObjectField, problems: &mut Vec<Wrong>) -> Option<Sou
     read.map_err(|_| problems.push(Wrong::field("/component", "this names no component", COMPONENT_FIX))).ok()
 }
 
-/// The component that a version of a module is.
+/// Returns the component of a module's version.
 async fn version(state: &ApiState, module: &ModuleRef) -> ApiResult<ComponentDigest> {
     let versions = state.host.store().versions(&module.name).await?;
     let found = versions.iter().find(|known| known.version == module.version.as_str());

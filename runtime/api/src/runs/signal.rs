@@ -1,4 +1,4 @@
-//! Telling a run something: by its id, or by the idempotency key that made it.
+//! Sending a signal to a run, by the run's id or by its idempotency key.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -13,24 +13,26 @@ use crate::request::{PathParams, PathWord, RawQuery, body, headers};
 use crate::state::ApiState;
 use crate::wire::json_once;
 
-/// What became of a signal.
+/// The result of sending a signal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SignalSent)]
 pub struct SignalJson<'a> {
-    /// The run that gets it.
+    /// The run that receives the signal.
     #[schema(value_type = String)]
     run: RunId,
-    /// Its name.
+    /// The name of the signal.
     signal: &'a str,
-    /// It had come before with the same `Idempotency-Key`, and is there once.
+    /// True if the same `Idempotency-Key` sent this signal before; it is stored once.
     duplicate: bool,
 }
 
 /// Sends a signal to a run
 ///
-/// The body is its payload, any JSON value of at most 64 KiB; `null` where it is left out. It is kept until the run asks for a
-/// signal of that name, in the order of arrival: at most 1,000 and 1 MiB at a time. If the run waits for that name and none has come, it
-/// is taken beyond that. Where the run's component declares the signal, the payload is checked by its schema.
+/// The body is the payload: any JSON value of at most 64 KiB; `null` if left out. The signal is
+/// kept until the run receives a signal of that name; signals are received in the order of arrival.
+/// At most 1,000 signals and 1 MiB of payloads wait at a time. If the run already waits for that
+/// name and no such signal is kept, the signal is accepted beyond these limits. If the run's
+/// component declares the signal, its schema validates the payload.
 #[utoipa::path(
     post, path = "/v1/runs/{id}/signals/{name}", tag = "runs",
     params(
@@ -42,7 +44,7 @@ pub struct SignalJson<'a> {
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
         (status = 200, body = SignalJson<'_>, description = "the same key came before"),
-        (status = 202, body = SignalJson<'_>, description = "it is in the run's inbox and cannot be lost"),
+        (status = 202, body = SignalJson<'_>, description = "the signal is durably stored in the run's inbox"),
         (status = 409, body = ProblemBody, description = "the run has ended"),
         (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
@@ -57,14 +59,15 @@ pub async fn to_run(
     send(&state, SignalTarget::Run(id), name.0, request).await
 }
 
-/// Sends a signal to the run that a key made
+/// Sends a signal to the run of an idempotency key
 ///
-/// As to a run by its id; for whoever knows the `Idempotency-Key` of the request that started it, such as an order's number.
+/// The same as by the run's id, for callers that know only the `Idempotency-Key` of the request
+/// that started the run, such as an order number.
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/keys/{key}/signals/{signal}", tag = "runs",
     params(
         ("name" = String, Path, description = "the deployment"),
-        ("key" = String, Path, description = "the idempotency key with which the run was asked for"),
+        ("key" = String, Path, description = "the idempotency key with which the run was requested"),
         ("signal" = String, Path, description = "the signal's name, 1 to 255 bytes"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is one signal, for as long as the run is kept; 1 to 255 visible ASCII characters"),
@@ -72,7 +75,7 @@ pub async fn to_run(
     request_body(content = serde_json::Value, description = "the payload, at most 64 KiB"),
     responses(
         (status = 200, body = SignalJson<'_>, description = "the same key came before"),
-        (status = 202, body = SignalJson<'_>, description = "it is in the run's inbox and cannot be lost"),
+        (status = 202, body = SignalJson<'_>, description = "the signal is durably stored in the run's inbox"),
         (status = 409, body = ProblemBody, description = "the run has ended"),
         (status = 422, body = ProblemBody, description = "the run's inbox is full, or the key sent a signal of another name or payload"),
     )
@@ -91,7 +94,7 @@ async fn send(state: &ApiState, to: SignalTarget, name: String, request: Request
     let (parts, content) = request.into_parts();
     headers::json(&parts.headers)?;
     let key = headers::idempotency_key(&parts.headers)?;
-    // That it is JSON within its bounds is checked where the signal is made.
+    // The host checks the JSON and its bounds when it creates the signal.
     let payload = body::read(content, &parts.headers, SIGNAL_BYTES, state.config.body_timeout).await?;
     let sent = state.host.signal(to, name.clone(), payload, key).await?;
     Ok(json_once(sent.duplicate, &SignalJson { run: sent.run, signal: &name, duplicate: sent.duplicate }))

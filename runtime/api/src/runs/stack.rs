@@ -1,4 +1,4 @@
-//! Where a run failed.
+//! The stack of a failed run.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,23 +19,23 @@ pub struct StackJson<'a> {
     /// The component that failed.
     #[schema(value_type = String)]
     component: ComponentDigest,
-    /// Its frames, innermost first.
+    /// The frames, innermost first.
     frames: Vec<FrameJson<'a>>,
-    /// Why there are no source lines, if they could not be looked up.
+    /// Why there are no source lines, if the lookup failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
 }
 
-/// One function on a stack.
+/// A function on a stack.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StackFrame)]
 pub struct FrameJson<'a> {
-    /// Its name, or its number in its module.
+    /// The name of the function, or its number in its module.
     function: &'a str,
     /// The source file, if the component has debug information.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
-    /// The line in it.
+    /// The line in the source file.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
 }
@@ -51,10 +51,10 @@ impl<'a> StackJson<'a> {
     }
 }
 
-/// Shows where a run failed
+/// Shows the stack of a failed run
 ///
-/// The guest's stack at its trap, with source lines if its component has debug information. They are looked up on each request, in
-/// a process of its own within bounds.
+/// The guest's stack at its trap, with source lines if its component has debug information. Each
+/// request looks them up in a separate process with bounds.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/stack", tag = "runs",
     params(("id" = String, Path, description = "the run")),

@@ -1,4 +1,4 @@
-//! Asking for a run, and waiting for its end where the caller prefers that.
+//! Starting a run, and waiting for its end if the caller requests that.
 
 use std::time::Duration;
 
@@ -25,17 +25,17 @@ const EMPTY_INPUT: &[u8] = b"{}";
 
 /// Starts a run
 ///
-/// The body is the input, any JSON value; `{}` where it is left out. The answer is 202 with the run's record once the
-/// run is in the store and cannot be lost. With `Prefer: wait=SECONDS` (at most 300) it is 200 with the outcome if the
-/// run ends in time, also if it failed: the request itself was served.
+/// The body is the input: any JSON value; `{}` if left out. The answer is 202 with the run's record
+/// once the run is durably stored. With `Prefer: wait=SECONDS` (at most 300) it is 200 with the
+/// outcome if the run ends in time, even if the run failed: the request itself succeeded.
 #[utoipa::path(
     post, path = "/v1/deployments/{name}/runs", tag = "runs",
     params(
         ("name" = String, Path, description = "the deployment"),
-        ("export" = Option<String>, Query, description = "which export, where more than one fits"),
+        ("export" = Option<String>, Query, description = "the export, if more than one fits"),
         ("label" = Option<Vec<String>>, Query, description = "NAME=VALUE to find the run by; may be repeated, at most 16"),
-        ("priority" = Option<u8>, Query, description = "1 (last) to 9 (first); the deployment's own where it is left out"),
-        ("delay" = Option<String>, Query, description = "not to be taken up earlier than this, such as `90s`"),
+        ("priority" = Option<u8>, Query, description = "priority, 1 (last) to 9 (first); the deployment's own if left out"),
+        ("delay" = Option<String>, Query, description = "minimum delay before the run starts, such as `90s`"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS`: answer when the run has ended"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key makes one run, until 24 h after its end; 1 to 255 visible ASCII characters"),
@@ -43,7 +43,7 @@ const EMPTY_INPUT: &[u8] = b"{}";
     request_body(content = serde_json::Value, description = "the input, at most 4 MiB"),
     responses(
         (status = 200, body = RunJson<'_>, description = "the run has ended, or is parked"),
-        (status = 202, body = RunJson<'_>, description = "the run is in the store; `Location` says where to look"),
+        (status = 202, body = RunJson<'_>, description = "the run is durably stored; `Location` is its path"),
         (status = 422, body = ProblemBody, description = "the key was used with another input, or the export does not fit"),
         (status = 429, body = ProblemBody, description = "the deployment's queue is full"),
     )
@@ -69,7 +69,7 @@ pub async fn start(
         trigger: Trigger::default(),
     };
     let bytes = body::read(content, &parts.headers, state.config.input_bytes, state.config.body_timeout).await?;
-    // That it is JSON within its bounds is checked where the run is made.
+    // The host checks the JSON and its bounds when it creates the run.
     ask.input = if bytes.is_empty() { Bytes::from_static(EMPTY_INPUT) } else { bytes };
     match wait {
         Some(wait) => invoke(&state, ask, wait).await,

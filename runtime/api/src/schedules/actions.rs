@@ -13,26 +13,26 @@ use crate::request::{IdempotencyKey, JsonBody, RawQuery};
 use crate::runs::labels_of;
 use crate::state::ApiState;
 
-/// The longest note, in bytes.
+/// Maximum length of a note, in bytes.
 const NOTE: usize = tidemill_control::NOTE_BYTES;
 
-/// What to do, and with which schedules. [`read`] reads it.
+/// The action and the schedules that it applies to. [`read`] parses it.
 #[derive(Debug, ToSchema)]
 pub struct ScheduleActionRequest {
     /// `pause`, `resume` or `resync`.
     #[schema(example = "pause")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     action: String,
-    /// Which schedules: a deployment, labels of deployments, or `"all": true`.
+    /// Filter of schedules: a deployment, labels of deployments, or `"all": true`.
     #[schema(value_type = ScheduleFilterJson<'static>)]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     filter: serde_json::Value,
-    /// Why, where it pauses.
+    /// The reason for a pause; only with `pause`.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     note: Option<String>,
 }
 
-/// What is done to schedules.
+/// An action on schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ScheduleAction {
     Pause,
@@ -42,9 +42,10 @@ enum ScheduleAction {
 
 /// Pauses, resumes or resyncs many schedules
 ///
-/// All that the filter finds; those that are paused already, or are not, are left out. `resync` makes schedules that are silent, because
-/// the clock was set back, follow the clock. The answer comes at once;
-/// `GET /v1/operations/{id}` says how far it has come. It goes on after a restart.
+/// Acts on every schedule that matches the filter, except those that are already in the target
+/// state. `resync` makes schedules follow the clock that are silent because it was set back. The
+/// request returns at once; `GET /v1/operations/{id}` shows the progress. The operation continues
+/// after a restart.
 #[utoipa::path(
     post, path = "/v1/schedules/actions", tag = "schedules",
     params(
@@ -53,8 +54,8 @@ enum ScheduleAction {
     ),
     request_body(content = ScheduleActionRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 422, body = ProblemBody, description = "there is no such action, the filter names nothing, or the key began another action"),
+        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 422, body = ProblemBody, description = "there is no such action, the filter is empty, or the key started another action"),
     )
 )]
 pub async fn actions(
@@ -84,7 +85,7 @@ fn read(body: JsonBody) -> ApiResult<(ScheduleFilter, ScheduleAction, String)> {
         let filter = filter.and_then(|filter| schedules(filter, problems));
         let note = fields.take("note");
         if let (Some(field), Some(ScheduleAction::Resume | ScheduleAction::Resync)) = (&note, steer) {
-            let fix = "Leave it out: a note says why something is paused.";
+            let fix = "Omit it: a note is the reason for a pause.";
             problems.push(Wrong::field(field.pointer.clone(), "only a pause has a note", fix));
         }
         let note = note.and_then(|note| note.text(NOTE, problems));
@@ -106,7 +107,7 @@ fn schedules(field: ObjectField, problems: &mut Vec<Wrong>) -> Option<ScheduleFi
     let named = deployment.is_some() || !labels.is_empty();
     if all == named {
         let fix = "Name a deployment or a label, or write \"all\": true.";
-        problems.push(Wrong::field(pointer, "a filter names some schedules, or says that all are meant", fix));
+        problems.push(Wrong::field(pointer, "a filter needs a deployment, labels or `all`", fix));
         return None;
     }
     Some(ScheduleFilter { deployment, labels })

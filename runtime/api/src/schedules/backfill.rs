@@ -1,4 +1,4 @@
-//! Making up for firings in the past.
+//! Backfilling a schedule: creating runs for nominal times in the past.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,47 +14,49 @@ use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{TimeJson, ok};
 
-/// Which firings. [`read`] reads it.
+/// The range to backfill. [`read`] parses it.
 #[derive(Debug, ToSchema)]
 #[schema(as = BackfillRequest)]
 pub struct BackfillRequestJson {
-    /// The first instant of the range.
+    /// The start of the range, inclusive.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     start: TimeJson,
-    /// The first instant after it; not in the future.
+    /// The end of the range, exclusive; not in the future.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     end: TimeJson,
-    /// What a firing does while runs of the schedule have not ended; `queue-all` where it is left out.
+    /// What a firing does while runs of the schedule have not ended; default `queue-all`.
     #[schema(example = "allow")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     overlap: Option<String>,
 }
 
-/// What the body asks for.
+/// The parsed body of a backfill request.
 struct BackfillBody {
     start: Timestamp,
     end: Timestamp,
     overlap: Option<Overlap>,
 }
 
-/// Makes up for firings in the past
+/// Backfills firings in the past
 ///
-/// Makes a run for each nominal time in the range, at most 100,000, by the schedule as it is now. `trigger.at` is the nominal time, and
-/// `trigger.details` says `backfill`. The answer comes at once; `GET /v1/operations/{id}` says how far it has come, and it goes on after a
-/// restart. Each nominal time is made once by an operation; the same `Idempotency-Key` again is the same operation.
+/// Creates a run for each nominal time in the range, at most 100,000, by the schedule as it is now.
+/// `trigger.at` is the nominal time, and `trigger.details` contains `backfill`. The request returns
+/// at once; `GET /v1/operations/{id}` shows the progress. The operation continues after a restart
+/// and fires each nominal time once. Repeating the request with the same `Idempotency-Key` returns
+/// the same operation.
 #[utoipa::path(
     post, path = "/v1/schedules/{deployment}/{name}/backfill", tag = "schedules",
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
-        ("dry_run" = Option<bool>, Query, description = "says how many firings it would be, and begins nothing"),
+        ("dry_run" = Option<bool>, Query, description = "only count the firings; start nothing"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
     request_body(content = BackfillRequestJson),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 200, body = BackfillPlanJson, description = "with `dry_run`: what it would make up for"),
+        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 200, body = BackfillPlanJson, description = "with `dry_run`: the firings that it would make"),
         (status = 422, body = ProblemBody, description = "the range is empty, too long or not over"),
     )
 )]

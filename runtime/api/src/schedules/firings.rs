@@ -1,4 +1,4 @@
-//! The firings of a schedule that did not go as usual.
+//! The irregular firings of a schedule.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,17 +12,18 @@ use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Lists the firings of a schedule that did not go as usual
+/// Lists a schedule's irregular firings
 ///
-/// Newest first: what was skipped, dropped, late or missed, or passed while it was paused. The newest 1,000 entries are kept; firings
-/// that met the same in one look are one entry.
+/// Newest first: firings that were skipped, dropped, late, missed, or due while the schedule was
+/// paused. The newest 1,000 entries are kept. Firings with the same outcome in one pass share one
+/// entry.
 #[utoipa::path(
     get, path = "/v1/schedules/{deployment}/{name}/firings", tag = "schedules",
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<FiringJson<'_>>))
 )]

@@ -30,7 +30,7 @@ pub async fn get(
     Ok(ok(&ScheduleJson::of(&find(&state, &deployment, &name).await?, &state.host)))
 }
 
-/// The schedule of that name.
+/// Returns the schedule of that name.
 ///
 /// # Errors
 /// `host/schedule-not-found`.

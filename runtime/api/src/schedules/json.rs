@@ -1,4 +1,4 @@
-//! A schedule as it is sent.
+//! The wire form of a schedule.
 
 use serde::Serialize;
 use tidemill_control::ControlPlane;
@@ -8,61 +8,63 @@ use utoipa::ToSchema;
 
 use crate::wire::{PauseJson, TimeJson};
 
-/// Where a schedule stands. What it says is in its deployment's manifest.
+/// The state of a schedule. Its definition is in the deployment's manifest.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Schedule)]
 pub struct ScheduleJson<'a> {
-    /// The deployment that it belongs to.
+    /// The deployment of the schedule.
     deployment: &'a str,
-    /// Its name there.
+    /// The name of the schedule in its deployment.
     name: &'a str,
-    /// The revision whose manifest it follows.
+    /// The revision whose manifest defines the schedule.
     revision: u64,
-    /// The next nominal time; left out when it will not fire again.
+    /// The next nominal time; left out if it does not fire again.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<TimeJson>,
-    /// There while it does not fire.
+    /// Present while the schedule is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<PauseJson>,
     /// The nominal time of the last firing.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<TimeJson>,
-    /// The run that it started last.
+    /// The last run that it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_run: Option<RunId>,
-    /// `active`; `paused` itself; `deployment-paused` or `disabled` with its deployment; `blocked` by the policy or an unknown time zone;
-    /// or `ended`: that has no time to come, because all have passed or its limit is reached.
+    /// `active`; `paused`; `deployment-paused` or `disabled` with its deployment; `blocked` by the
+    /// policy or by an unknown time zone; or `ended`, if all its times have passed or its limit is
+    /// reached.
     state: &'static str,
-    /// Why it is blocked: it stays due and does not fire.
+    /// Why the schedule is blocked. A blocked schedule stays due and does not fire.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<String>,
-    /// There if the clock was set back: times up to this one were dealt with before, and do not fire again.
+    /// Present if the clock was set back: nominal times up to this one were handled before and do
+    /// not fire again.
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_until: Option<TimeJson>,
-    /// How often it still fires, where it is limited.
+    /// Number of remaining firings, if the schedule has a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
-    /// Firings that made a run.
+    /// Number of firings that made a run.
     fired: u64,
-    /// Firings that made none, because of runs that had not ended.
+    /// Number of firings that made no run because earlier runs had not ended.
     skipped: u64,
-    /// Firings that made none, because there was no room to wait.
+    /// Number of firings that made no run because the queue was full.
     dropped: u64,
-    /// Of those that fired, the ones that did so late.
+    /// Number of firings that made a run late.
     late: u64,
-    /// Firings that were missed while the host was down, and not made up for.
+    /// Number of firings that were missed while the host was down and were not caught up.
     missed: u64,
-    /// Runs that were asked for by hand; not among those that fired.
+    /// Number of runs that were triggered by hand; not included in the firings.
     by_hand: u64,
-    /// Runs that wait for others of the schedule to end.
+    /// Number of runs that wait for other runs of the schedule to end.
     waiting: u64,
-    /// Runs in a row that failed or were parked, up to the last that ended.
+    /// Number of consecutive runs that failed or were parked, up to the last run that ended.
     failures: u32,
 }
 
 impl<'a> ScheduleJson<'a> {
-    /// The schedule as it is sent.
+    /// Builds the wire form of a schedule.
     #[must_use]
     pub fn of(schedule: &'a Schedule, host: &ControlPlane) -> Self {
         let (enabled, deployment_paused) = host.fires(&schedule.deployment).unwrap_or((true, false));
@@ -99,36 +101,37 @@ impl<'a> ScheduleJson<'a> {
     }
 }
 
-/// Firings that met the same fate in one look.
+/// Firings with the same outcome in one pass.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Firing)]
 pub struct FiringJson<'a> {
     /// `skipped`, `dropped`, `late`, `missed` or `paused`.
     what: &'static str,
-    /// Why: the code of an error page.
+    /// The reason, as an error code.
     code: &'a str,
-    /// The nominal time of the first,
+    /// The nominal time of the first firing.
     first: TimeJson,
-    /// and of the last of them.
+    /// The nominal time of the last firing.
     last: TimeJson,
-    /// How many they are.
+    /// Number of firings.
     count: u64,
-    /// There, and true, if there are more of them between the first and the last than were counted.
+    /// Present and true if there were more firings between the first and the last than were
+    /// counted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
-    /// When that was seen.
+    /// When the host recorded the entry.
     seen: TimeJson,
-    /// The run that was in the way; of late ones, the last run that they made.
+    /// The run that blocked the firings; for late firings, the last run that they made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     run: Option<RunId>,
-    /// The operation that asked for them, where it was a backfill.
+    /// The operation that requested the firings, if it was a backfill.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<&'a str>,
 }
 
 impl<'a> FiringJson<'a> {
-    /// The entry as it is sent.
+    /// Builds the wire form of an entry.
     #[must_use]
     pub fn of(entry: &'a FiringEntry) -> Self {
         Self {
@@ -145,22 +148,22 @@ impl<'a> FiringJson<'a> {
     }
 }
 
-/// The firings that a backfill would make up for.
+/// The firings that a backfill would make.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackfillPlan)]
 pub struct BackfillPlanJson {
-    /// How many they are.
+    /// Number of firings.
     count: u64,
-    /// The nominal time of the first,
+    /// The nominal time of the first firing.
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<TimeJson>,
-    /// and of the last of them.
+    /// The nominal time of the last firing.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<TimeJson>,
 }
 
 impl BackfillPlanJson {
-    /// The plan as it is sent.
+    /// Builds the wire form of a plan.
     #[must_use]
     pub fn of(span: Option<NominalRange>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Schedules: when a deployment runs by itself.
+//! Schedules: times at which a deployment starts runs by itself.
 
 pub mod actions;
 pub mod backfill;

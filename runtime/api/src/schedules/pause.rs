@@ -1,4 +1,4 @@
-//! Stopping a schedule from firing, resuming it, and making it follow a clock that was set back.
+//! Pausing, resuming and resyncing a schedule.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -35,7 +35,8 @@ pub async fn pause(
 
 /// Resumes a schedule
 ///
-/// It goes on with its next time from now; what was due meanwhile is not caught up.
+/// The schedule continues with its next time from now. Times that passed during the pause are not
+/// caught up.
 #[utoipa::path(
     post, path = "/v1/schedules/{deployment}/{name}/resume", tag = "schedules",
     params(
@@ -58,8 +59,9 @@ pub async fn resume(
 
 /// Resyncs a schedule after the clock was set back
 ///
-/// A nominal time that was dealt with does not fire again, so a schedule is silent while the clock shows again what it showed before.
-/// This makes it fire at its next time from now. Nominal times between now and then may make a second run.
+/// A nominal time never fires twice, so a schedule is silent while the clock repeats times that it
+/// has shown before. A resync makes the schedule fire at its next time from now. Nominal times
+/// between now and then may make a second run.
 #[utoipa::path(
     post, path = "/v1/schedules/{deployment}/{name}/resync", tag = "schedules",
     params(
@@ -68,7 +70,7 @@ pub async fn resume(
     ),
     responses(
         (status = 200, body = ScheduleJson<'_>),
-        (status = 409, body = ProblemBody, description = "it is not silent"),
+        (status = 409, body = ProblemBody, description = "the schedule is not silent"),
     )
 )]
 pub async fn resync(

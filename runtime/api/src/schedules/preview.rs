@@ -1,4 +1,4 @@
-//! When a schedule will fire.
+//! A preview of a schedule's next firings.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,24 +12,24 @@ use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::{TimeJson, ok};
 
-/// The firings that are shown where `limit` is left out.
+/// Default number of firings in a preview.
 const LIMIT_DEFAULT: usize = 20;
-/// Maximum number of firings that are shown.
+/// Maximum number of firings in a preview.
 pub const LIMIT_MAX: usize = 200;
 
-/// A firing to come, or one that daylight saving drops.
+/// A future firing, or one that daylight saving drops.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Planned)]
 pub struct PlannedJson {
-    /// Its nominal time; where it is dropped, when it would have been.
+    /// The nominal time. For a dropped firing, the time at which it would have fired.
     at: TimeJson,
-    /// The same in the schedule's time zone, with the offset of that moment.
+    /// The same time in the schedule's time zone, with the offset at that time.
     #[schema(example = "2026-03-29T03:00:00+02:00")]
     local: String,
-    /// What daylight saving does to it; left out where it does nothing.
+    /// The effect of daylight saving; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// There, and true, where a policy drops it: it does not count toward `limit`.
+    /// Present and true if a policy drops this firing. It does not count toward `limit`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dropped: bool,
 }
@@ -40,14 +40,14 @@ impl From<PlannedFiring> for PlannedJson {
     }
 }
 
-/// The firings to come.
+/// A schedule's next firings.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Preview)]
 pub struct PreviewJson {
-    /// Earliest first, and what daylight saving drops among them.
+    /// The firings, earliest first, including those that daylight saving drops.
     items: Vec<PlannedJson>,
-    /// Why nothing comes after them: `limit`, which is reached; `times`, of which there are no more; or `blocked`, as the schedule's own
-    /// record says. Left out where something does.
+    /// Why no firing follows: `limit` if the limit is reached, `times` if there are no more times, or
+    /// `blocked` (the schedule's record gives the reason). Left out if a firing follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "limit")]
     ends: Option<&'static str>,
@@ -59,18 +59,19 @@ impl From<SchedulePreview> for PreviewJson {
     }
 }
 
-/// Shows when a schedule will fire
+/// Previews a schedule's next firings
 ///
-/// As far as its `limit` lets it, less what has fired. A firing that makes no run takes nothing from a limit: then more come than are shown.
+/// Shows at most as many firings as the schedule's `limit` still allows. A firing that makes no run
+/// does not count toward that limit, so more firings may follow than are shown.
 #[utoipa::path(
     get, path = "/v1/schedules/{deployment}/{name}/preview", tag = "schedules",
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the schedule"),
-        ("limit" = Option<usize>, Query, description = "how many firings, 1 to 200; 20 where it is left out"),
-        ("from" = Option<String>, Query, description = "after this time (RFC 3339); now where it is left out"),
+        ("limit" = Option<usize>, Query, description = "maximum number of firings, 1 to 200; 20 if left out"),
+        ("from" = Option<String>, Query, description = "start after this time (RFC 3339); now if left out"),
     ),
-    responses((status = 200, body = PreviewJson, description = "the firings, earliest first, and what daylight saving drops among them"))
+    responses((status = 200, body = PreviewJson, description = "the firings, earliest first, including those that daylight saving drops"))
 )]
 pub async fn preview(
     State(state): State<ApiState>,

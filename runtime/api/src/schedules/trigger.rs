@@ -1,4 +1,4 @@
-//! Firing a schedule by hand.
+//! Triggering a schedule by hand.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
@@ -13,7 +13,7 @@ use crate::wire::{REPLAYED, json_at};
 
 /// Fires a schedule now
 ///
-/// With its input, besides its own times; the next of these stays as it is.
+/// Starts one run with the schedule's input. The schedule's own next time does not change.
 #[utoipa::path(
     post, path = "/v1/schedules/{deployment}/{name}/trigger", tag = "schedules",
     params(
@@ -23,7 +23,7 @@ use crate::wire::{REPLAYED, json_at};
             description = "the same key makes one run of the deployment, until 24 h after its end; 1 to 255 visible ASCII characters"),
     ),
     responses(
-        (status = 202, body = RunJson<'_>, description = "the run is in the store; `Location` says where to look"),
+        (status = 202, body = RunJson<'_>, description = "the run is durably stored; `Location` is its path"),
         (status = 422, body = ProblemBody, description = "the key made a run in another way"),
     )
 )]

@@ -1,4 +1,4 @@
-//! One connection: speaks HTTP/1.1 on it, and closes it so that the peer gets its last answer.
+//! Serves one connection with HTTP/1.1, and closes it so that the peer receives its last answer.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -20,14 +20,14 @@ use super::paced::PacedStream;
 use super::peer::Peer;
 use crate::stream;
 
-/// Bytes that are read and dropped after the last answer, of a body that nobody wants,
+/// Maximum number of bytes of an unwanted body that are read and dropped after the last answer.
 const DRAIN_BYTES: usize = 64 << 20;
-/// the time for all of them,
+/// Maximum time for reading and dropping all of them.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// and the longest pause between two pieces.
+/// Maximum pause between two pieces.
 const DRAIN_PAUSE: Duration = Duration::from_secs(2);
 
-/// A connection that was accepted.
+/// An accepted connection.
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) peer: Peer,
@@ -36,8 +36,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves requests until either side closes, or the server is `closing`. A connection on which no request was authorized
-    /// ends after `stranger_timeout`.
+    /// Serves requests until either side closes or the server is `closing`. A connection without an
+    /// authorized request ends after `stranger_timeout`.
     pub(super) async fn serve(
         self,
         server: &http1::Builder,
@@ -45,9 +45,9 @@ impl Connection {
         mut closing: watch::Receiver<bool>,
         stranger_timeout: Duration,
     ) {
-        // An answer is one write; it must not wait for the next.
+        // Each answer is one write; Nagle's algorithm would delay it.
         if let Err(cause) = self.socket.set_nodelay(true) {
-            tracing::debug!(%cause, "a connection was gone before it was served");
+            tracing::debug!(%cause, "connection closed before it was served");
             return;
         }
         let peer = self.peer.clone();
@@ -76,7 +76,7 @@ impl Connection {
         let may_send_more = match &ended {
             Ok(()) => peer.sent_body(),
             Err(cause) => {
-                tracing::debug!(%cause, "a connection ended early");
+                tracing::debug!(%cause, "connection ended early");
                 cause.is_parse()
             }
         };
@@ -87,8 +87,9 @@ impl Connection {
     }
 }
 
-/// Ends our side, then reads and drops what the peer still sends, within bounds. Closing a socket with unread bytes resets the
-/// connection, and the peer may lose the answer before it reads it (RFC 9112, section 9.6).
+/// Shuts down the write side, then reads and drops within bounds what the peer still sends. Closing
+/// a socket with unread bytes resets the connection, and the peer may lose the answer before it
+/// reads it (RFC 9112, section 9.6).
 async fn close_gently(mut socket: TcpStream) {
     if socket.shutdown().await.is_err() {
         return;
@@ -102,11 +103,11 @@ async fn close_gently(mut socket: TcpStream) {
             }
         }
     };
-    // The bound is reached: what is left is reset.
+    // The bound is reached: reset the connection.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain).await;
 }
 
-/// The router, with the peer in the extensions of every request.
+/// Wraps the router and adds the peer to the extensions of every request.
 struct PeerService {
     router: TowerToHyperService<Router>,
     peer: Peer,

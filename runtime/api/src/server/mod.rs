@@ -1,8 +1,9 @@
-//! The server: accepts connections, decides which of them are served, and ends them in order.
+//! Accepts connections, decides which of them to serve, and ends them in order.
 //!
-//! Every resource that a peer holds has a bound, whether it shows a token or not: the number of connections in all and for
-//! each address, the time for a request's head, and the rate at which an answer is read. A connection beyond those bounds
-//! is not left waiting: it gets `503`, unless it asks for `/healthz` or `/readyz`.
+//! Every resource that a peer holds has a bound, with or without a token: the number of connections
+//! in all and for each peer, the time for a request's head, and the rate at which an answer is
+//! read. A connection beyond those bounds does not wait: it gets `503`, unless it requests
+//! `/healthz` or `/readyz`.
 
 mod connection;
 mod paced;
@@ -28,18 +29,18 @@ use connection::Connection;
 use peer::Peer;
 use places::ConnectionLimiter;
 
-/// Bytes that a connection buffers of a request's head: more than what is allowed, so that a larger head is refused
-/// with a problem, and not by closing the connection.
+/// Bytes that a connection buffers of a request's head. This is more than the allowed size, so that
+/// a larger head is refused with a problem instead of a closed connection.
 const BUFFER: usize = 2 * (HEADER_BYTES + URL_BYTES);
-/// Pause after an error of `accept` that is not the peer's fault, such as too many open files.
+/// Pause after an error of `accept` that the peer did not cause, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Minimum interval between two log lines of one kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Time for the head of a request on a connection that is reserved for probes.
+/// Timeout for the head of a request on a connection that is reserved for probes.
 const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves `router` until `stop` is done; then takes no more connections, lets requests finish for at most `within`,
-/// and closes what is left. Connections beyond the bounds are served by `probes`.
+/// Serves `router` until `stop` completes. Then accepts no more connections, lets requests finish
+/// for at most `within`, and closes the rest. `probes` serves the connections beyond the bounds.
 pub async fn serve(
     listener: TcpListener,
     (router, probes): (Router, Router),
@@ -85,7 +86,7 @@ pub async fn serve(
             }
             None => {
                 if let Some(times) = refused.due() {
-                    tracing::warn!(peer = %address.ip(), times, "connections beyond the maximum are refused");
+                    tracing::warn!(peer = %address.ip(), times, "refused connections beyond the maximum");
                 }
                 let (probe_only, probes, closing) = (Arc::clone(&probe_only), probes.clone(), closing.subscribe());
                 reserve.add(open.spawn(async move {
@@ -98,7 +99,7 @@ pub async fn serve(
     closing.send_replace(true);
     let rest = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(within, rest).await.is_err() {
-        tracing::warn!(connections = open.len(), "connections are closed with requests still in hand");
+        tracing::warn!(connections = open.len(), "closed connections with unfinished requests");
     }
     open.shutdown().await;
 }
@@ -109,7 +110,8 @@ fn builder(header_timeout: Duration) -> http1::Builder {
     builder
 }
 
-/// The connections beyond the maximum, oldest first. A new one replaces the oldest, so that idle ones cannot keep a probe out.
+/// Connections beyond the maximum, oldest first. A new one replaces the oldest, so that idle
+/// connections cannot keep a probe out.
 #[derive(Default)]
 struct ProbeConnections(VecDeque<AbortHandle>);
 
@@ -133,7 +135,7 @@ struct LogPace {
 }
 
 impl LogPace {
-    /// Counts one occurrence. `Some` with all since the last line, if a line is due.
+    /// Counts one occurrence. Returns the number since the last line if a line is due.
     fn due(&mut self) -> Option<u64> {
         self.times += 1;
         if self.last.as_ref().is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
@@ -144,7 +146,7 @@ impl LogPace {
     }
 }
 
-/// An I/O error for a peer that does not do its part in time.
+/// Builds an I/O error for a peer that is too slow.
 fn timed_out(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -1,4 +1,5 @@
-//! A socket whose peer must read what it is sent: an answer that is not read, or is read too slowly, ends the connection.
+//! A socket with a write timeout: a peer that does not read its answer, or reads it too slowly,
+//! loses the connection.
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
@@ -12,14 +13,15 @@ use tokio::time::Sleep;
 
 use super::timed_out;
 
-/// Bytes that the peer must take within one write timeout, unless everything is written before.
+/// Minimum number of bytes that the peer must take within one write timeout, unless all is written
+/// earlier.
 const WINDOW_BYTES: usize = 32 << 10;
 
 /// A socket with a timeout for writes.
 pub(super) struct PacedStream {
     socket: TcpStream,
     timeout: Duration,
-    /// Since a write found the socket's buffer full; `None` while writes succeed.
+    /// When a write first found the socket's buffer full; `None` while writes succeed.
     stall: Option<WriteStall>,
 }
 
@@ -29,12 +31,12 @@ struct WriteStall {
 }
 
 impl PacedStream {
-    /// Ends a write with an error if the peer takes less than 32 KiB within `timeout`.
+    /// Wraps a socket. A write fails if the peer takes less than 32 KiB within `timeout`.
     pub(super) const fn new(socket: TcpStream, timeout: Duration) -> Self {
         Self { socket, timeout, stall: None }
     }
 
-    /// The socket itself.
+    /// Returns the inner socket.
     pub(super) fn into_inner(self) -> TcpStream {
         self.socket
     }
@@ -57,7 +59,7 @@ impl PacedStream {
                 if stall.deadline.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                // What is left in the kernel's buffer would outlive the connection by minutes.
+                // Data left in the kernel's buffer would outlive the connection by minutes.
                 let _ = self.socket.set_zero_linger();
                 Poll::Ready(Err(timed_out("the peer does not read the answer")))
             }
@@ -91,7 +93,7 @@ impl AsyncWrite for PacedStream {
         self.socket.is_write_vectored()
     }
 
-    /// Called once everything is written: the next answer has its own time.
+    /// Resets the timeout after everything is written: each answer has its own time.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stall = None;
         Pin::new(&mut self.socket).poll_flush(cx)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::peer::Network;
 
-/// The connections that may be open at once.
+/// Limits the number of open connections.
 pub(super) struct ConnectionLimiter {
     max: usize,
     max_per_peer: usize,
@@ -18,19 +18,19 @@ struct OpenConnections {
     by_peer: HashMap<Network, usize>,
 }
 
-/// One open connection; dropping it makes room for another.
+/// One open connection. Dropping it frees its place.
 pub(super) struct ConnectionPermit {
     places: Arc<ConnectionLimiter>,
     peer: Network,
 }
 
 impl ConnectionLimiter {
-    /// At most `max` connections, at most `max_per_peer` of one address.
+    /// Allows at most `max` connections, and at most `max_per_peer` from one peer.
     pub(super) fn new(max: usize, max_per_peer: usize) -> Arc<Self> {
         Arc::new(Self { max, max_per_peer, open: Mutex::default() })
     }
 
-    /// Counts a connection of `peer`; `None` if that is one too many.
+    /// Counts a connection of `peer`; `None` if a limit is reached.
     pub(super) fn take(self: &Arc<Self>, peer: Network) -> Option<ConnectionPermit> {
         let mut open = self.lock();
         let OpenConnections { all, by_peer } = &mut *open;

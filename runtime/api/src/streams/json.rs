@@ -1,4 +1,4 @@
-//! A stream as it is sent.
+//! The wire form of a stream.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,13 +10,13 @@ use crate::wire::TimeJson;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stream)]
 pub struct StreamJson {
-    /// The deployment; it may be gone, its entries stay.
+    /// The deployment. If it was deleted, its entries remain.
     pub name: String,
-    /// Whether there is such a deployment now.
+    /// Whether the deployment exists now.
     pub deployed: bool,
-    /// Up to when revenue was collected; left out before the first success.
+    /// The time up to which revenue was collected; left out before the first success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected_until: Option<TimeJson>,
-    /// What it earned, per currency.
+    /// The revenue, per currency.
     pub totals: Vec<TotalJson>,
 }

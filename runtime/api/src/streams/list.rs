@@ -1,4 +1,4 @@
-//! All streams, with what they earned.
+//! Listing streams with their revenue.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,12 +17,13 @@ use crate::request::RawQuery;
 use crate::state::ApiState;
 use crate::wire::{TimeJson, ok};
 
-/// Lists streams, with what each has earned
+/// Lists streams with their revenue
 ///
-/// Totals are summed by the ledger in the commit of each entry, and are all of what was ever posted.
+/// The ledger updates the totals in the commit of each entry. They include everything that was ever
+/// posted.
 #[utoipa::path(
     get, path = "/v1/streams", tag = "ledger",
-    responses((status = 200, body = List<StreamJson>, description = "all of them, by name"))
+    responses((status = 200, body = List<StreamJson>, description = "the items, by name"))
 )]
 pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<Response> {
     query.only(&[])?;
@@ -40,7 +41,7 @@ pub async fn list(State(state): State<ApiState>, query: RawQuery) -> ApiResult<R
     Ok(ok(&List { items: streams.into_values().collect(), next: None }))
 }
 
-/// The deployments whose component can collect.
+/// Returns the deployments whose component exports `revenue-stream`.
 async fn deployed(state: &ApiState) -> ApiResult<BTreeMap<DeploymentName, StreamJson>> {
     let store = state.host.store();
     let mut can_collect: HashMap<ComponentDigest, bool> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Streams: deployments that earn.
+//! Streams: deployments that post revenue.
 
 pub mod json;
 pub mod list;

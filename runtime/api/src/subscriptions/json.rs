@@ -1,4 +1,4 @@
-//! A subscription as it is sent.
+//! The wire form of a subscription.
 
 use serde::Serialize;
 use tidemill_control::{ControlError, ControlPlane};
@@ -8,46 +8,46 @@ use utoipa::ToSchema;
 
 use crate::wire::{PauseJson, TimeJson};
 
-/// A subscription and what it has been given. What it asks for is in its deployment's manifest.
+/// A subscription and its delivery counters. Its definition is in the deployment's manifest.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subscription)]
 pub struct SubscriptionJson<'a> {
-    /// The deployment that it belongs to.
+    /// The deployment of the subscription.
     deployment: &'a str,
-    /// Its name there.
+    /// The name of the subscription in its deployment.
     name: &'a str,
-    /// The revision whose manifest it follows.
+    /// The revision whose manifest defines the subscription.
     revision: u64,
-    /// The topic that it names, or the pattern.
+    /// The topic, or the pattern of topics.
     topic: &'a str,
-    /// When it was made.
+    /// When the subscription was created.
     created_at: TimeJson,
     /// `active` or `paused`.
     state: &'static str,
-    /// There while it is given nothing.
+    /// Present while the subscription is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<PauseJson>,
-    /// Events that wait for it.
+    /// Number of events that wait for delivery.
     waiting: u64,
-    /// Events that made a run.
+    /// Number of events that made a run.
     delivered: u64,
-    /// Events that its filter did not let pass.
+    /// Number of events that the filter rejected.
     filtered: u64,
-    /// Events that were forgotten before it was given them.
+    /// Number of events that were removed before delivery.
     lost: u64,
-    /// Events that somebody had it leave out.
+    /// Number of events that an operator skipped.
     skipped: u64,
-    /// The time of the last event that it was given.
+    /// The time of the last delivered event.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<TimeJson>,
-    /// The last run that was made.
+    /// The last run that the subscription made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     last_run: Option<RunId>,
 }
 
 impl<'a> SubscriptionJson<'a> {
-    /// The subscription as it is sent, with how many events wait for it.
+    /// Builds the wire form of a subscription, with the number of events that wait.
     #[must_use]
     pub fn of((subscription, waiting): &'a (Subscription, u64)) -> Self {
         Self {
@@ -69,16 +69,16 @@ impl<'a> SubscriptionJson<'a> {
     }
 }
 
-/// A subscription, and how many events wait for it.
+/// Returns a subscription, and the number of events that wait for it.
 ///
 /// # Errors
-/// The store's own.
+/// An error of the store.
 pub async fn with_waiting(
     host: &ControlPlane,
     subscription: Subscription,
 ) -> Result<(Subscription, u64), ControlError> {
     let waiting = host.store().lag(&subscription).await?;
-    // Read after that: what it is given meanwhile is in one of the two figures, and never in neither.
+    // Read the subscription second: an event delivered in between is in at least one figure.
     let now = host.store().subscription(&subscription.deployment, &subscription.name).await?;
     Ok((now.unwrap_or(subscription), waiting))
 }

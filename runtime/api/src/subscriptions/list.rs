@@ -18,8 +18,8 @@ use crate::wire::ok;
     get, path = "/v1/subscriptions", tag = "subscriptions",
     params(
         ("deployment" = Option<String>, Query, description = "of this deployment"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<SubscriptionJson<'_>>))
 )]

@@ -1,4 +1,4 @@
-//! Subscriptions: which events a deployment runs for.
+//! Subscriptions: events for which a deployment starts runs.
 
 pub mod get;
 pub mod json;

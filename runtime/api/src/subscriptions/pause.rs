@@ -1,4 +1,4 @@
-//! Having a subscription given nothing, and go on again.
+//! Pausing and resuming a subscription.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -13,8 +13,9 @@ use crate::wire::ok;
 
 /// Pauses a subscription
 ///
-/// Nothing makes a run for it until it is resumed. Events wait for it in their topics, for as long as events are kept: what is forgotten
-/// meanwhile is counted as `lost`. Its deployment goes on, a new revision keeps the pause, and replays are carried out.
+/// The subscription makes no runs until it is resumed. Events wait in their topics as long as
+/// events are kept; events that are removed during the pause count as `lost`. The deployment
+/// continues, a new revision keeps the pause, and replays still run.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{deployment}/{name}/pause", tag = "subscriptions",
     params(
@@ -38,7 +39,8 @@ pub async fn pause(
 
 /// Resumes a subscription
 ///
-/// It goes on where it stands, with all that waits for it; `skip` has it leave that out.
+/// The subscription continues from its position, with all events that wait for it. Use `skip` to
+/// skip them.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{deployment}/{name}/resume", tag = "subscriptions",
     params(

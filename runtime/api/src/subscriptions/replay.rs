@@ -1,4 +1,4 @@
-//! Giving a subscription again what it was given.
+//! Replaying events to a subscription.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,45 +12,47 @@ use crate::request::{IdempotencyKey, JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// Of which time. [`read`] reads it.
+/// The time range of a replay. [`read`] parses it.
 #[derive(Debug, ToSchema)]
 pub struct ReplayRequest {
     /// Events published at or after this time (RFC 3339).
     #[schema(example = "2026-01-31T12:00:00Z")]
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     since: String,
-    /// And before this one; up to now where it is left out.
+    /// Events published before this time; now if left out.
     #[expect(dead_code, reason = "a description of the body, for the OpenAPI document")]
     until: Option<String>,
 }
 
-/// The events that a replay would look at.
+/// The events that a replay would examine.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReplayPlan)]
 pub struct ReplayPlanJson {
-    /// How many they are. The subscription's filter decides which of them make runs.
+    /// Number of events. The subscription's filter decides which of them make runs.
     events: u64,
 }
 
-/// Gives a subscription events again
+/// Replays events to a subscription
 ///
-/// Makes a run for each event of that time that the subscription was given before and that is still kept, in order and with its filter as
-/// it is now; `details` of their trigger name the replay. The subscription stays where it stands: what waits for it comes by itself, and
-/// once. The answer comes at once; `GET /v1/operations/{id}` says how far it has come. It goes on after a restart, and doubles nothing.
+/// Creates a run for each event of that time range that was delivered to the subscription before
+/// and is still kept, in order and with the current filter; `details` of the trigger name the
+/// replay. The subscription's position does not change: events that wait for it are delivered
+/// separately, once. The request returns at once; `GET /v1/operations/{id}` shows the progress. The
+/// operation continues after a restart and duplicates nothing.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{deployment}/{name}/replay", tag = "subscriptions",
     params(
         ("deployment" = String, Path, description = "the deployment"),
         ("name" = String, Path, description = "the subscription"),
-        ("dry_run" = Option<bool>, Query, description = "says how many events it would look at, and begins nothing"),
+        ("dry_run" = Option<bool>, Query, description = "only count the events; start nothing"),
         ("Idempotency-Key" = Option<String>, Header,
             description = "the same key is the same operation, for as long as it is kept; 1 to 255 visible ASCII characters"),
     ),
     request_body(content = ReplayRequest),
     responses(
-        (status = 202, body = OperationJson<'_>, description = "it has begun; `Location` says where to look"),
-        (status = 200, body = ReplayPlanJson, description = "with `dry_run`: what it would look at"),
-        (status = 422, body = ProblemBody, description = "the range is none, or the key began a replay of another one"),
+        (status = 202, body = OperationJson<'_>, description = "the operation has started; `Location` is its path"),
+        (status = 200, body = ReplayPlanJson, description = "with `dry_run`: the events that it would examine"),
+        (status = 422, body = ProblemBody, description = "the range is not valid, or the key started a replay of another range"),
     )
 )]
 pub async fn replay(

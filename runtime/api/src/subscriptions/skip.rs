@@ -1,4 +1,4 @@
-//! Having a subscription leave out what waits for it.
+//! Skipping the events that wait for a subscription.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,18 +11,19 @@ use crate::request::{JsonBody, PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// What was left out.
+/// The result of a skip.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Skipped)]
 pub struct SkipResultJson {
-    /// How many events.
+    /// Number of events.
     skipped: u64,
 }
 
-/// Has a subscription leave out what waits for it
+/// Skips the events that wait for a subscription
 ///
-/// All of it, in every topic that it names: it goes on with what is published from now on. How many events that were is counted, and told
-/// on the feed. They are still in their topics.
+/// Skips all of them, in every topic that the subscription matches. It continues with events that
+/// are published from now on. The record counts the skipped events, and the event feed announces
+/// them. They remain in their topics.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{deployment}/{name}/skip", tag = "subscriptions",
     params(

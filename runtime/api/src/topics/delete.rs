@@ -11,20 +11,20 @@ use crate::request::{PathParams, RawQuery};
 use crate::state::ApiState;
 use crate::wire::ok;
 
-/// What was deleted with a topic.
+/// The result of deleting a topic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TopicDeleted)]
 pub struct TopicDeletionJson {
-    /// How many events.
+    /// Number of deleted events.
     events: u64,
-    /// How many times one of them was deleted before a subscription was given it.
+    /// Number of times that an event was deleted before a subscription received it.
     lost: u64,
 }
 
 /// Deletes a topic with its events
 ///
-/// What a subscription was not given yet is lost to it: counted in its record, and announced on the feed. A topic of that
-/// name begins again with the next event that is published to it.
+/// A subscription loses the events that it has not received: its record counts them, and the feed
+/// announces them. The next event that is published to that name creates the topic again.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}", tag = "topics",
     params(("topic" = String, Path, description = "the topic")),

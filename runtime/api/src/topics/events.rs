@@ -13,14 +13,14 @@ use crate::wire::ok;
 
 /// Lists the events of a topic, oldest first
 ///
-/// Those that are kept. A page ends after 4 MiB of payloads, however many are asked for.
+/// Lists the events that are still kept. A page ends after 4 MiB of payloads, whatever `limit` is.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/events", tag = "topics",
     params(
         ("topic" = String, Path, description = "the topic"),
         ("since" = Option<String>, Query, description = "published at or after this time (RFC 3339)"),
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses(
         (status = 200, body = List<TopicEventJson<'_>>),

@@ -1,4 +1,4 @@
-//! Topics and their events as they are sent.
+//! The wire form of topics and events.
 
 use serde::Serialize;
 use tidemill_core::{EventId, RunId};
@@ -7,25 +7,25 @@ use utoipa::ToSchema;
 
 use crate::wire::{StoredJson, TimeJson, stored_json};
 
-/// What there is of a topic.
+/// A topic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Topic)]
 pub struct TopicJson<'a> {
-    /// Its name.
+    /// The name of the topic.
     topic: &'a str,
-    /// Events that are kept.
+    /// Number of events that are kept.
     events: u64,
-    /// Events that were ever published, for as long as the topic is known.
+    /// Number of events that were ever published, since the topic exists.
     published: u64,
-    /// When the oldest that is kept was published; left out where none is kept.
+    /// When the oldest kept event was published; left out if no event is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_at: Option<TimeJson>,
-    /// When the newest was published.
+    /// When the newest event was published.
     last_at: TimeJson,
 }
 
 impl<'a> TopicJson<'a> {
-    /// The topic as it is sent.
+    /// Builds the wire form of a topic.
     #[must_use]
     pub fn of(topic: &'a TopicSummary) -> Self {
         Self {
@@ -42,9 +42,9 @@ impl<'a> TopicJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Publisher)]
 pub struct PublisherJson<'a> {
-    /// Its deployment.
+    /// The deployment of the run.
     deployment: &'a str,
-    /// The run.
+    /// The id of the run.
     #[schema(value_type = String)]
     run: RunId,
 }
@@ -53,23 +53,23 @@ pub struct PublisherJson<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TopicEvent)]
 pub struct TopicEventJson<'a> {
-    /// Its id.
+    /// The id of the event.
     #[schema(value_type = String)]
     id: EventId,
-    /// Its topic.
+    /// The topic of the event.
     topic: &'a str,
-    /// When it was published.
+    /// When the event was published.
     at: TimeJson,
-    /// Which run published it; left out where somebody from outside did.
+    /// The run that published the event; left out if it came through the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     publisher: Option<PublisherJson<'a>>,
-    /// What it says: any JSON value.
+    /// The payload: any JSON value.
     #[schema(value_type = serde_json::Value)]
     payload: StoredJson<'a>,
 }
 
 impl<'a> TopicEventJson<'a> {
-    /// The event as it is sent.
+    /// Builds the wire form of an event.
     #[must_use]
     pub fn of(event: &'a Event) -> Self {
         let publisher = match &event.publisher {

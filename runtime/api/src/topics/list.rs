@@ -12,12 +12,12 @@ use crate::wire::ok;
 
 /// Lists topics, by name
 ///
-/// A topic begins with its first event, and is forgotten with its last.
+/// A topic exists from its first event until its last event is removed.
 #[utoipa::path(
     get, path = "/v1/topics", tag = "topics",
     params(
-        ("limit" = Option<usize>, Query, description = "at most so many, 1 to 500; 50 where it is left out"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "maximum number of items, 1 to 500; 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses((status = 200, body = List<TopicJson<'_>>))
 )]

@@ -1,4 +1,4 @@
-//! Topics: events that runs and operators publish. The feed of what the host does is `events`.
+//! Topics: events that runs and operators publish. `events` is the feed of the host's own events.
 
 pub mod delete;
 pub mod events;

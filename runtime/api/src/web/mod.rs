@@ -1,4 +1,4 @@
-//! What a browser is shown: the status page, and the pages of the error codes.
+//! Serves pages to browsers: the status page, and the pages of the error codes.
 
 use std::sync::LazyLock;
 
@@ -14,11 +14,13 @@ use tidemill_core::codes::SdkCode;
 use crate::problem::{ApiResult, Problem, nearest, quoted};
 use crate::request::PathParams;
 
-/// One file: text, style and script. It holds no data; it reads the API as any client does.
+/// The status page: one file with text, style and script. It holds no data and reads the API as any
+/// client does.
 const STATUS_PAGE: &str = include_str!("status.html");
 
-/// The status page runs its own script and style, speaks to this host, and nothing else. The hashes are those of the inline
-/// script and style, so that nothing else that gets into the page is run (CSP level 3, section 6.7).
+/// The policy of the status page: its own script and style run, and it connects only to this host.
+/// The hashes cover the inline script and style, so that nothing injected into the page runs (CSP
+/// level 3, section 6.7).
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
@@ -26,11 +28,11 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
         hashes(STATUS_PAGE, "script"),
         hashes(STATUS_PAGE, "style"),
     );
-    // Base64 and ASCII have no way to fail; without a policy that can be sent, nothing runs.
+    // Base64 and ASCII cannot fail. Without a valid policy, nothing runs.
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// The sources that allow every inline element named `tag` in `page`.
+/// Returns the sources that allow every inline element named `tag` in `page`.
 fn hashes(page: &str, tag: &str) -> String {
     let (begin, end) = (format!("<{tag}>"), format!("</{tag}>"));
     let inline = page.split(&begin).skip(1).filter_map(|rest| rest.split(&end).next());
@@ -49,7 +51,7 @@ pub async fn status_page() -> Response {
 
 /// The page of an error code
 ///
-/// What happened, what to do, common causes; in Markdown. The `type` of a problem leads here.
+/// Markdown: what happened, what to do, and common causes. The `type` of a problem links here.
 #[utoipa::path(
     get, path = "/errors/{page}", tag = "page", security(()),
     params(("page" = String, Path, description = "`host-` and the rest of the code")),
@@ -63,7 +65,8 @@ pub async fn error_page(PathParams(page): PathParams<String>) -> ApiResult<Respo
     match Code::ALL.iter().zip(&known).find(|(_, name)| **name == page) {
         Some((code, _)) => Ok(text("text/markdown; charset=utf-8", code.page())),
         None => {
-            let problem = Problem::new(Code::PathNotFound, format!("no code has the page `{}`", quoted(&page)));
+            let problem =
+                Problem::new(Code::PathNotFound, format!("there is no page for the code `{}`", quoted(&page)));
             Err(match nearest(&page, &known) {
                 Some(near) => problem.fix(format!("Did you mean `/errors/{near}`?")),
                 None => problem,
@@ -91,7 +94,7 @@ mod tests {
         let policy = POLICY.to_str().unwrap();
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
-        // What a hash does not cover.
+        // Parts that a hash does not cover.
         for inline in [" style=", " onclick=", "javascript:", "<script ", "<style "] {
             assert!(!STATUS_PAGE.contains(inline), "{inline}");
         }
