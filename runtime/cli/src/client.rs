@@ -1,6 +1,7 @@
-//! The host as clients see it: JSON over HTTP, with the host's refusals and a host that does not answer told apart.
+//! The HTTP client of a host: JSON requests, with a refusal distinguished from a host that does not
+//! answer.
 //!
-//! Every answer is bounded; no command holds more than one page of a list in memory.
+//! Every answer has a maximum size; no command holds more than one page of a list in memory.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,23 +16,23 @@ use crate::cli::GlobalArgs;
 use crate::error::{ApiProblem, CliError, chain};
 use crate::profile;
 
-/// Where a host is looked for when nobody says.
+/// Default URL of a host.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7077";
-/// The longest answer that is read into memory.
+/// Maximum size of an answer in memory, in bytes.
 const ANSWER_BYTES: usize = 16 << 20;
-/// How long an answer may take, beyond what was asked to be waited for.
+/// Timeout for an answer, in addition to the requested waiting time.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest token.
+/// Maximum length of a token, in bytes.
 const TOKEN_BYTES: u64 = 4096;
 
-/// Talks to one host.
+/// A client of one host.
 #[derive(Debug, Clone)]
 pub struct Client {
     url: String,
     http: reqwest::Client,
 }
 
-/// What a path answers.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct HttpAnswer {
     /// The status.
@@ -40,10 +41,10 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
 }
 
-/// Bytes as they are stored, with their entity tag.
+/// A stored value with its entity tag.
 #[derive(Debug)]
 pub struct Download {
-    /// The entity tag, without its quotes.
+    /// The entity tag, without quotes.
     pub tag: Option<String>,
     /// The bytes.
     pub body: Vec<u8>,
@@ -57,7 +58,7 @@ struct ListPage<T> {
     next: Option<String>,
 }
 
-/// A host, and the token that is sent to it.
+/// A host's URL, and the token for it.
 #[derive(PartialEq, Eq)]
 struct Target {
     url: String,
@@ -65,7 +66,8 @@ struct Target {
 }
 
 impl Target {
-    /// Flags win over the environment, and that over the profile. A profile that is named wins over the environment.
+    /// Flags override the environment, which overrides the profile. A profile named by a flag
+    /// overrides the environment.
     fn find(shared: &GlobalArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let flag = shared.url.clone().filter(|url| !url.is_empty());
@@ -76,10 +78,10 @@ impl Target {
             }
         };
         let named = shared.profile.clone().or_else(|| set("TIDEMILL_PROFILE"));
-        // A profile is needed only for the url, or if the user names one.
+        // A profile is required only for the URL, or if the user names one.
         let profile =
             if url.is_none() || named.is_some() { profile::find(named.as_deref(), environment)? } else { None };
-        // Its token belongs to its url alone.
+        // The profile's token belongs only to the profile's URL.
         let profile = profile.filter(|profile| url.as_ref().is_none_or(|url| *url == profile.url));
         let token = match (&shared.token_file, &shared.profile) {
             (Some(file), _) => Some(read_token(file)?),
@@ -102,19 +104,19 @@ impl Target {
 }
 
 impl Client {
-    /// The client that flags and environment ask for.
+    /// Builds the client that flags and environment select.
     ///
     /// # Errors
-    /// Where the url or the token cannot be one.
+    /// If the URL or the token is not valid.
     pub fn from_args(shared: &GlobalArgs) -> Result<Self, CliError> {
         let target = Target::find(shared, &|name| std::env::var(name).ok())?;
         Self::new(&target.url, target.token.as_deref())
     }
 
-    /// A client of the host at `url`.
+    /// Builds a client of the host at `url`.
     ///
     /// # Errors
-    /// Where the url or the token cannot be one.
+    /// If the URL or the token is not valid.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, CliError> {
         let url = url.trim_end_matches('/').to_owned();
         let parsed =
@@ -136,7 +138,7 @@ impl Client {
         }
         let mut builder = reqwest::Client::builder();
         if parsed.scheme() == "http" {
-            // The machine's certificates are not needed, and a small container may have none.
+            // Plain HTTP needs no certificates, and a small container may have none.
             builder = builder.tls_certs_only([]);
         }
         let http = builder
@@ -150,12 +152,12 @@ impl Client {
         Ok(Self { url, http })
     }
 
-    /// Where the host is.
+    /// Returns the host's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// `GET` of bytes that need not be JSON.
+    /// Sends a `GET` for bytes that need not be JSON.
     pub async fn fetch(&self, path: &str) -> Result<Download, CliError> {
         let response =
             self.request(Method::GET, path).timeout(PATIENCE).send().await.map_err(|cause| self.unreachable(&cause))?;
@@ -165,17 +167,18 @@ impl Client {
         if answer.status.is_success() { Ok(Download { tag, body: answer.body }) } else { Err(refusal(&answer)) }
     }
 
-    /// `GET`, read as `T`.
+    /// Sends a `GET` and parses the answer as `T`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.json(&self.send(self.request(Method::GET, path), PATIENCE).await?)
     }
 
-    /// The items of a list, page by page, until there are `most`.
+    /// Returns the items of a list, page by page, up to `most`.
     pub async fn list<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<Vec<T>, CliError> {
         self.list_from(path, "", most).await
     }
 
-    /// [`Client::list`] with `begin`, such as `&after=7`, in the query of its first page alone.
+    /// The same as [`Client::list`], with `begin`, such as `&after=7`, in the query of the first
+    /// page only.
     pub async fn list_from<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -201,7 +204,7 @@ impl Client {
         }
     }
 
-    /// All items of a list.
+    /// Returns all items of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
         let join = if path.contains('?') { '&' } else { '?' };
         let mut list: ListPage<T> = self.get(path).await?;
@@ -213,13 +216,13 @@ impl Client {
         Ok(items)
     }
 
-    /// `POST` without a body, read as JSON (null where the answer is empty).
+    /// Sends a `POST` without a body and parses the answer as JSON (null if it is empty).
     pub async fn post(&self, path: &str) -> Result<Value, CliError> {
         let answer = self.send(self.request(Method::POST, path), PATIENCE).await?;
         if answer.body.is_empty() { Ok(Value::Null) } else { self.json(&answer) }
     }
 
-    /// Any request with a JSON body and headers of its own; waits `patience` longer than usual.
+    /// Sends a request with a JSON body and extra headers. `patience` extends the timeout.
     pub async fn ask(
         &self,
         method: Method,
@@ -235,18 +238,19 @@ impl Client {
         self.send(request, PATIENCE + patience).await
     }
 
-    /// `PUT`s a component's bytes.
+    /// Uploads a component's bytes with `PUT`.
     pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<HttpAnswer, CliError> {
         let request = self.request(Method::PUT, path).header(CONTENT_TYPE, "application/wasm").body(bytes);
         self.send(request, Duration::from_secs(180)).await
     }
 
-    /// `DELETE`.
+    /// Sends a `DELETE`.
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         self.send(self.request(Method::DELETE, path), PATIENCE).await.map(|_| ())
     }
 
-    /// `GET` of what does not end by itself: each piece as it comes goes to `take`, which says whether to go on.
+    /// Sends a `GET` for a stream and passes each piece to `take`, which returns whether to
+    /// continue.
     pub async fn follow(
         &self,
         path: &str,
@@ -273,7 +277,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether `path` answers 200 within a short time.
+    /// Sends a `GET` with a short timeout.
     pub async fn answers(&self, path: &str) -> Result<HttpAnswer, CliError> {
         let response = self
             .request(Method::GET, path)
@@ -315,17 +319,17 @@ impl Client {
     }
 
     fn unreachable(&self, cause: &reqwest::Error) -> CliError {
-        // The url is in our own message.
+        // The message contains the URL already.
         let why = if cause.is_timeout() { "no answer in time".to_owned() } else { innermost(cause) };
         CliError::Unreachable { url: self.url.clone(), why }
     }
 }
 
 impl HttpAnswer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
-    /// Where it is not what is expected.
+    /// If the body is not of the expected form.
     pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(&self.body)
     }
@@ -339,7 +343,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
     chain(last)
 }
 
-/// What the host said, or what stands in its place.
+/// Returns the host's problem, or a description of the answer if it has none.
 fn refusal(answer: &HttpAnswer) -> CliError {
     match answer.json::<ApiProblem>() {
         Ok(problem) if !problem.code.is_empty() => CliError::Refused(Box::new(problem)),
@@ -348,7 +352,7 @@ fn refusal(answer: &HttpAnswer) -> CliError {
     }
 }
 
-/// A value for a query or a part of a path, percent-encoded.
+/// Percent-encodes a value for a query or a part of a path.
 pub fn encoded(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -361,7 +365,7 @@ pub fn encoded(text: &str) -> String {
     })
 }
 
-/// The url under which a host that listens at `address` is reached from this machine.
+/// Returns the URL under which this machine reaches a host that listens at `address`.
 pub fn url_of(address: &str) -> String {
     match address.parse::<std::net::SocketAddr>() {
         Ok(address) if address.ip().is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
@@ -369,10 +373,10 @@ pub fn url_of(address: &str) -> String {
     }
 }
 
-/// The token in a file, without the newline at its end.
+/// Reads the token from a file, without the newline at its end.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is no token.
 pub fn read_token(file: &Path) -> Result<String, CliError> {
     let unread = |why: String| {
         CliError::usage(format!("no token in {}: {why}", file.display()), "make one with `openssl rand -hex 32 > FILE`")
@@ -424,7 +428,7 @@ mod tests {
         let elsewhere = [("TIDEMILL_TOKEN", "t".to_owned()), ("TIDEMILL_URL", "http://else".to_owned())];
         assert_eq!(find(&shared(None, Some("prod")), &elsewhere), prod);
         assert_eq!(find(&plain, &[("TIDEMILL_PROFILE", "prod".to_owned())]), prod);
-        // The url of a flag is not given the profile's token.
+        // The token of a profile is not sent to the URL of a flag.
         assert_eq!(find(&shared(Some("http://evil"), Some("prod")), &[]), ("http://evil".to_owned(), String::new()));
     }
 

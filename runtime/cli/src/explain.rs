@@ -1,4 +1,5 @@
-//! `tidemill explain CODE`: shows the page of an error code, without a host. `tidemill explain RUN`: says why a run is where it is.
+//! `tidemill explain RUN` explains why a run is in its state. `tidemill explain CODE` shows the
+//! page of an error code, without a host.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,16 +11,16 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::run::reference;
 
-/// What is to be explained.
+/// A run or an error code to explain.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A run (its id, the beginning or the end of it, last, or DEPLOYMENT/KEY): why it is where it is. Or a code, with or
-    /// without `host/`; all codes are listed if nothing is given
+    /// A run (its id, the beginning or the end of it, last, or DEPLOYMENT/KEY), or an error code,
+    /// with or without `host/`. Without an argument, all codes are listed
     #[arg(value_name = "CODE|RUN")]
     what: Option<String>,
 }
 
-/// Carries it out.
+/// Explains the run or the code, or lists all codes.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match &args.what {
         None => {
@@ -36,7 +37,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     }
 }
 
-/// Whether the text names a run rather than a code. A code has words of letters alone, with hyphens between.
+/// Returns whether the text names a run rather than a code. A code consists of words of letters
+/// only, joined by hyphens.
 fn names_run(text: &str) -> bool {
     let code = |text: &str| Code::parse(text).is_some() || Code::parse(&format!("host/{text}")).is_some();
     match text.split_once('/') {
@@ -86,7 +88,7 @@ fn record(code: Code) -> serde_json::Value {
     })
 }
 
-/// Why a run is where it is, as the host says.
+/// Shows the host's explanation of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Explanation {
     run: String,

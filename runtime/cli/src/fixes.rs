@@ -1,10 +1,12 @@
-//! What to do about a refusal, in the words of commands. The host speaks of requests, because it does not know who asks.
+//! Fixes of refusals in terms of commands. The host's own fixes speak of requests, because it does
+//! not know the client.
 
 use std::borrow::Cow;
 
 use tidemill_core::Code;
 
-/// The host's fix for a code as a command says it. What the host says of one request alone stays as it is, without its paths.
+/// Returns the host's fix for a code in terms of commands. A fix for one request stays as it is,
+/// without paths.
 pub fn for_command<'a>(code: &str, fix: &'a str) -> Cow<'a, str> {
     match Code::parse(code) {
         Some(code) if code.fix() == fix => own(code).map_or_else(|| without_requests(fix), Cow::Borrowed),
@@ -12,7 +14,7 @@ pub fn for_command<'a>(code: &str, fix: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The words of a command, if the code's own are about requests.
+/// Returns the command's own text, if the code's fix is about requests.
 const fn own(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::DeploymentInUse => "Wait for them, or delete it with --cancel-runs.",
@@ -37,7 +39,8 @@ const fn own(code: Code) -> Option<&'static str> {
     })
 }
 
-/// Leaves out what names a request: in brackets, as in ` (`GET /v1/runs`)`, or as the last part of a sentence.
+/// Removes paths of requests: in brackets, as in ` (`GET /v1/runs`)`, or as the last part of a
+/// sentence.
 fn without_requests(fix: &str) -> Cow<'_, str> {
     if let Some(start) = fix.find(" (`") {
         let rest = fix.get(start + 3..).unwrap_or_default();

@@ -1,6 +1,8 @@
-//! How commands speak: results to stdout, as a table or as JSON; progress, warnings and errors to stderr.
+//! Output of commands: results to stdout, as a table or as JSON; progress, warnings and errors to
+//! stderr.
 //!
-//! The only file that writes to either. Where stdout is closed early (`tidemill runs | head`), the rest is dropped.
+//! The only file that writes to either. If stdout is closed early (`tidemill runs | head`), the
+//! rest is dropped.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -15,32 +17,32 @@ use tidemill_core::wire::text;
 use crate::error::CliError;
 use crate::terminal::Terminal;
 
-/// One line of a table, and one element of the JSON that says the same.
+/// One row of a table, which is also one element of the JSON list.
 pub trait Row: Serialize {
-    /// The heads of the columns.
+    /// The column headings.
     const HEADS: &'static [&'static str];
-    /// One cell for each head.
+    /// One cell per heading.
     fn cells(&self) -> Vec<String>;
 }
 
-/// Writes to the terminal, or to whatever stands in its place.
+/// Writes to stdout and stderr.
 #[derive(Debug, Clone)]
 pub struct Printer {
     json: bool,
     quiet: bool,
     colour: bool,
-    /// Whether stderr is a log of JSON lines.
+    /// True if stderr is a log of JSON lines.
     log_json: Arc<AtomicBool>,
 }
 
 impl Printer {
-    /// With results as JSON, and with progress and warnings left out.
+    /// `json` writes results as JSON; `quiet` omits progress and warnings.
     pub fn new(json: bool, quiet: bool) -> Self {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self { json, quiet, colour, log_json: Arc::default() }
     }
 
-    /// From now on every line of stderr is JSON, as a host's log is.
+    /// From now on, writes every line of stderr as JSON, in the format of a host's log.
     pub fn log_as_json(&self) {
         self.log_json.store(true, Ordering::Relaxed);
     }
@@ -49,7 +51,7 @@ impl Printer {
         self.log_json.load(Ordering::Relaxed)
     }
 
-    /// Writes a line of JSON to stderr, in the form of the host's log.
+    /// Writes a line of JSON to stderr, in the format of the host's log.
     pub fn json_line(level: &str, mut fields: serde_json::Value) {
         fields["timestamp"] = crate::server::timestamp().into();
         fields["level"] = level.into();
@@ -57,12 +59,13 @@ impl Printer {
         let _ = writeln!(out, "{}", text::json(&fields.to_string()));
     }
 
-    /// Whether results are JSON.
+    /// Returns whether results are JSON.
     pub const fn is_json(&self) -> bool {
         self.json
     }
 
-    /// A list. An empty one says so where a person reads: `nothing` says what there is none of, and how to get some.
+    /// Prints a list. If it is empty, prints `nothing` for people: what is missing, and how to get
+    /// some.
     pub fn rows<R: Row>(&self, rows: &[R], nothing: &str) {
         if self.json {
             self.value(&rows);
@@ -76,18 +79,18 @@ impl Printer {
         }
     }
 
-    /// A record, as JSON in either form.
+    /// Prints a record, as JSON in both modes.
     pub fn value<T: Serialize + ?Sized>(&self, value: &T) {
-        // What is printed came from JSON, or has a derived form.
+        // The value came from JSON, or derives its form, so it cannot fail.
         write_line(&text::json(&serde_json::to_string_pretty(value).unwrap_or_default()));
     }
 
-    /// A record whose short form for people is `text`.
+    /// Prints a record; `text` is its short form for people.
     pub fn record<T: Serialize + ?Sized>(&self, value: &T, text: &str) {
         if self.json { self.value(value) } else { self.line(text) }
     }
 
-    /// One line of a stream: compact JSON, or `text`.
+    /// Prints one item of a stream: compact JSON, or `text`.
     pub fn item<T: Serialize + ?Sized>(&self, value: &T, text: &str) {
         if self.json {
             write_line(&text::json(&serde_json::to_string(value).unwrap_or_default()));
@@ -96,24 +99,25 @@ impl Printer {
         }
     }
 
-    /// A result, without what would steer the terminal.
+    /// Prints a result, without terminal control characters.
     pub fn line(&self, text: &str) {
         write_line(&text::lines(text));
     }
 
-    /// A JSON text, in which what would steer the terminal is escaped.
+    /// Prints a JSON text, with terminal control characters escaped.
     pub fn json_text(&self, text: &str) {
         write_line(&text::json(text));
     }
 
-    /// A result, byte for byte.
+    /// Prints a result, byte for byte.
     pub fn bytes(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(bytes);
         let _ = out.flush();
     }
 
-    /// Bytes that a guest chose: as they are to a file or another program, without what steers a terminal to a terminal.
+    /// Prints bytes that a guest chose: unchanged to a file or another program, without control
+    /// characters to a terminal.
     pub fn untrusted(&self, bytes: &[u8]) {
         if std::io::stdout().is_terminal() {
             self.line(&String::from_utf8_lossy(bytes));
@@ -122,14 +126,14 @@ impl Printer {
         }
     }
 
-    /// A question; the answer is typed behind it.
+    /// Prints a question; the user types the answer after it.
     pub fn prompt(&self, question: &str) {
         let mut out = std::io::stderr().lock();
         let _ = write!(out, "{}", text::lines(question));
         let _ = out.flush();
     }
 
-    /// Progress: what is being done.
+    /// Prints progress.
     pub fn note(&self, text: &str) {
         if self.logs_json() {
             Self::json_line("INFO", json!({ "message": text }));
@@ -138,7 +142,7 @@ impl Printer {
         }
     }
 
-    /// Something to look at, although the command goes on.
+    /// Prints a warning; the command continues.
     pub fn warn(&self, text: &str) {
         if self.logs_json() {
             Self::json_line("WARN", json!({ "message": text }));
@@ -147,7 +151,7 @@ impl Printer {
         }
     }
 
-    /// Why the command ends.
+    /// Prints the error that ends the command.
     pub fn error(&self, error: &CliError) {
         if self.logs_json() {
             let fields = json!({ "message": error.to_string(), "fix": error.fix(), "code": error.code() });
@@ -181,7 +185,8 @@ fn write_line(text: &str) {
     let _ = out.flush();
 }
 
-/// Columns with two spaces between; no lines, so that other programs can read it too.
+/// Formats columns with two spaces in between and no lines, so that other programs can parse it
+/// too.
 fn table<R: Row>(rows: &[R]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(R::HEADS);
@@ -194,12 +199,12 @@ fn table<R: Row>(rows: &[R]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// The cells of each row, without what would steer the terminal.
+/// Returns the cells of each row, without terminal control characters.
 fn cells<R: Row>(rows: &[R]) -> Vec<Vec<String>> {
     rows.iter().map(|row| row.cells().iter().map(|cell| clean(cell)).collect()).collect()
 }
 
-/// One line of text from a guest, without what would steer the terminal.
+/// Returns one line of a guest's text, without terminal control characters.
 pub fn clean(text: &str) -> String {
     text::one_line(text)
 }

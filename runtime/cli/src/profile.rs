@@ -1,6 +1,7 @@
 //! Profiles: hosts that clients know by name, in one file of the user.
 //!
-//! A profile's token is sent to the profile's own url only, so that `--url` cannot carry it elsewhere.
+//! A profile's token is sent only to the profile's own URL, so that `--url` cannot send it
+//! elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,23 +11,24 @@ use serde::Deserialize;
 use crate::error::CliError;
 use crate::printer::clean;
 
-/// The largest file of profiles, in bytes.
+/// Maximum size of the profiles file, in bytes.
 const FILE_BYTES: u64 = 64 << 10;
-/// The profile that is used if none is named.
+/// Name of the default profile.
 const DEFAULT: &str = "default";
 
-/// One host.
+/// A host with its token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Where it is.
+    /// The URL of the host.
     pub url: String,
-    /// A file with its token; relative to the file of profiles.
+    /// The file of the host's token, relative to the profiles file.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
 }
 
-/// The profile that the user means: by `name`, or the one called `default`; none if no name is given and there is no such profile.
+/// Returns the profile of that `name`, or the one called `default`; `None` if no name is given and
+/// there is no such profile.
 ///
 /// # Errors
 /// If there is no profile of that name, or the file cannot be read.

@@ -1,11 +1,11 @@
-//! `tidemill completions SHELL`: writes what a shell needs to complete these commands.
+//! `tidemill completions SHELL`: prints a shell's completion script.
 
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 use crate::printer::Printer;
 
-/// Which shell.
+/// Arguments of `tidemill completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "For example: tidemill completions bash > ~/.local/share/bash-completion/completions/tidemill")]
 pub struct Args {
@@ -13,7 +13,7 @@ pub struct Args {
     shell: clap_complete::Shell,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub fn run(args: &Args, printer: &Printer) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tidemill", &mut script);

@@ -1,60 +1,60 @@
-//! What the host answers, as commands read and show it. Members that a command does not show are left out; those that
-//! an answer lacks are empty.
+//! The host's answers, as commands read and show them. Unknown fields are kept or ignored, and
+//! missing fields are empty.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::printer::{Row, clean};
 
-/// Of the things that are waited for, so many are named.
+/// Maximum number of items that the text of a wait names.
 const WAITS: usize = 3;
 
 /// A run's record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Run {
-    /// Its id.
+    /// The id of the run.
     pub id: String,
-    /// What it belongs to.
+    /// The deployment of the run.
     pub deployment: String,
-    /// Which export it executes.
+    /// The export that it executes.
     pub export: String,
-    /// Where it stands.
+    /// The state of the run.
     pub state: String,
-    /// What started it.
+    /// The trigger that started it.
     pub trigger: Value,
-    /// The try it is at.
+    /// The number of the attempt.
     pub attempt: u32,
-    /// When it was asked for.
+    /// When the run was requested.
     pub created_at: String,
-    /// When it was first taken up.
+    /// When the run first started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
-    /// When it ended.
+    /// When the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
-    /// What it used.
+    /// Fuel used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// The most memory it held, in bytes.
+    /// Maximum memory used, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
-    /// What it answered.
+    /// The output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// Why it failed or is parked.
+    /// Why the run failed or is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// What failed so far, in order.
+    /// The failures so far, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureEntry>,
-    /// What it waits for.
+    /// What the run waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<Wait>,
-    /// How many entries its journal holds.
+    /// Number of entries in its journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_entries: Option<u64>,
-    /// Everything else that the host says of it.
+    /// All other fields of the answer.
     #[serde(flatten)]
     pub more: serde_json::Map<String, Value>,
 }
@@ -67,21 +67,21 @@ pub struct Failure {
     pub code: String,
     /// What happened.
     pub message: String,
-    /// Whether it may pass.
+    /// Whether a retry may succeed.
     pub retryable: bool,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// Anything more.
+    /// Additional data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
 }
 
-/// One of a run's failures.
+/// A failure of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FailureEntry {
-    /// Counts from 1; what is left out was dropped.
+    /// The sequence number, from 1. A gap shows that failures were dropped.
     pub number: u64,
     /// When it happened.
     pub at: String,
@@ -89,18 +89,18 @@ pub struct FailureEntry {
     pub attempt: u32,
     /// What failed: `step`, `attempt` or `cancellation`.
     pub of: String,
-    /// The step's path.
+    /// The path of the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The step's attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_attempt: Option<u32>,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
 }
 
 impl FailureEntry {
-    /// As one line of text.
+    /// Formats the failure as one line.
     pub fn text(&self) -> String {
         let what = match (&self.step, self.step_attempt) {
             (Some(step), Some(attempt)) => format!("step {} attempt {attempt}", clean(step)),
@@ -117,38 +117,38 @@ impl FailureEntry {
     }
 }
 
-/// What a run waits for.
+/// A wait of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wait {
-    /// Whichever comes first.
+    /// The run resumes with the first of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub any_of: Vec<WaitFor>,
-    /// All of them.
+    /// The run resumes after all of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub all_of: Vec<WaitFor>,
-    /// The number of further things that the host did not list.
+    /// Number of further items that the host did not list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more: Option<u64>,
-    /// No longer than this.
+    /// The deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
 }
 
-/// One thing that is waited for.
+/// An item that a run waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WaitFor {
-    /// A signal of that name.
+    /// A signal of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
-    /// The end of that run.
+    /// The end of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
 }
 
 impl Wait {
-    /// In words: `signal paid or run 01k…, until 2026-…`.
+    /// Formats the wait: `signal paid or run 01k…, until 2026-…`.
     pub fn text(&self) -> String {
         let one = |thing: &WaitFor| match (&thing.signal, &thing.run) {
             (Some(signal), _) => format!("signal {}", clean(signal)),
@@ -170,12 +170,12 @@ impl Wait {
 }
 
 impl Run {
-    /// Whether it was asked to end and goes on.
+    /// Returns whether the run was asked to end and has not ended yet.
     pub fn is_told_to_end(&self) -> bool {
         !self.is_settled() && self.more.contains_key("cancel")
     }
 
-    /// Why it is where it is: what it waits for, or the code of its failure.
+    /// Returns why the run is in its state: what it waits for, or the code of its failure.
     pub fn why(&self) -> String {
         match (&self.failure, &self.waiting_for) {
             (Some(failure), _) => clean(&failure.code),
@@ -184,17 +184,17 @@ impl Run {
         }
     }
 
-    /// Whether nothing more can become of it without a retry.
+    /// Returns whether the run has ended.
     pub fn is_ended(&self) -> bool {
         matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled")
     }
 
-    /// Whether nobody need wait for it any longer.
+    /// Returns whether the run has ended or is parked.
     pub fn is_settled(&self) -> bool {
         matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "parked")
     }
 
-    /// From its first start to its end, in milliseconds.
+    /// Returns the milliseconds from its first start to its end.
     pub fn took_millis(&self) -> Option<u64> {
         let read = |text: &Option<String>| tidemill_core::Timestamp::parse_rfc3339(text.as_deref()?);
         Some(read(&self.ended_at)?.millis_since(read(&self.started_at)?))
@@ -220,7 +220,7 @@ impl Row for Run {
     }
 }
 
-/// A trigger in a word or two: `manual`, `schedule often`.
+/// Formats a trigger in one or two words: `manual`, `schedule often`.
 pub fn trigger(trigger: &Value) -> String {
     let part = |name: &str| trigger.get(name).and_then(Value::as_str).unwrap_or_default();
     let kind = trigger.as_str().unwrap_or_else(|| part("kind"));
@@ -231,22 +231,22 @@ pub fn trigger(trigger: &Value) -> String {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogLine {
-    /// Its place in the log.
+    /// The index of the line in the log.
     pub seq: u64,
     /// When it was written.
     pub at: String,
-    /// Which attempt wrote it.
+    /// The number of the attempt that wrote it.
     pub attempt: u32,
-    /// How severe.
+    /// The level.
     pub level: String,
     /// The text.
     pub message: String,
-    /// Names and values.
+    /// Named values.
     pub fields: Value,
 }
 
 impl LogLine {
-    /// As one line of text.
+    /// Formats the log line.
     pub fn text(&self) -> String {
         let mut line = format!("{} {:5} {}", self.at, self.level, clean(&self.message));
         if self.attempt > 1 {
@@ -262,12 +262,12 @@ impl LogLine {
     }
 }
 
-/// As much of a digest as tells it from others.
+/// Returns a prefix of a digest that distinguishes it from others.
 pub fn short_digest(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }
 
-/// A number with a comma before each third digit from the right.
+/// Formats a number with a comma before each third digit from the right.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -280,7 +280,7 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// The number of events in an answer's field `events`: `1 event`, `2 events`.
+/// Formats the number in an answer's field `events`: `1 event`, `2 events`.
 pub fn events(answer: &serde_json::Value) -> String {
     match answer["events"].as_u64().unwrap_or_default() {
         1 => "1 event".to_owned(),
@@ -288,7 +288,7 @@ pub fn events(answer: &serde_json::Value) -> String {
     }
 }
 
-/// Bytes for people: `512 B`, `1.2 MiB`.
+/// Formats bytes for people: `512 B`, `1.2 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -1,4 +1,4 @@
-//! `tidemill ledger`: its entries, what they sum to, and whether that is right.
+//! `tidemill ledger`: lists entries, sums revenue, and recomputes all totals.
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
-/// What to look at.
+/// Arguments of `tidemill ledger`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to look at
+    /// The part of the ledger
     #[command(subcommand)]
     verb: Verb,
 }
@@ -23,17 +23,17 @@ enum Verb {
     Entries(EntriesArgs),
     /// Sum a stream's net revenue
     Revenue(RevenueArgs),
-    /// Sum everything anew and compare; exit code 1 where anything differs
+    /// Recompute every total and compare; exit code 1 if anything differs
     Check,
 }
 
 #[derive(Debug, clap::Args)]
 struct EntriesArgs {
-    /// Only those of this stream
+    /// List only entries of this stream
     #[arg(long, short, value_name = "NAME")]
     stream: Option<String>,
 
-    /// How many at most
+    /// Maximum number of entries
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }
@@ -43,16 +43,16 @@ struct RevenueArgs {
     /// The stream
     stream: String,
 
-    /// What happened at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    /// Start of the range, inclusive, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     start: Option<String>,
 
-    /// What happened before this time
+    /// End of the range, exclusive
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     end: Option<String>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         Verb::Entries(args) => entries(&args, client, printer).await,

@@ -1,4 +1,4 @@
-//! Commands about what was earned.
+//! Commands about revenue.
 
 pub mod ledger;
 pub mod streams;
@@ -8,24 +8,25 @@ use tidemill_core::money::Currencies;
 
 use crate::printer::Row;
 
-/// Minor units of a currency, as people write them.
+/// Formats minor units of a currency for people.
 pub fn amount(minor_units: i128, currency: &str) -> String {
     match Currencies::default().get(currency) {
         Some(currency) => currency.show(minor_units),
-        // Declared by the host's operator: as it is stored, rather than wrongly.
+        // A unit that the host's operator declared: its decimal places are not known here, so show
+        // the stored number.
         None => format!("{minor_units} minor units of {}", crate::printer::clean(currency)),
     }
 }
 
-/// What was earned in one currency.
+/// The revenue in one currency.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Total {
     /// The currency.
     pub currency: String,
-    /// In minor units.
+    /// The amount, in minor units.
     pub net_revenue: i128,
-    /// How many entries.
+    /// Number of entries.
     pub entries: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `tidemill streams`: what each revenue stream earned.
+//! `tidemill streams`: lists each revenue stream with its revenue.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Nothing to choose.
+/// Arguments of `tidemill streams`: none.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -32,7 +32,7 @@ impl Row for Stream {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(_: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let all: Vec<Stream> = client.all("/v1/streams").await?;
     printer.rows(&all, "no streams: deploy a module that exports `revenue-stream`");

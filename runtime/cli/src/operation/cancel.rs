@@ -5,7 +5,7 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(which: &OperationRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer = client.post(&format!("/v1/operations/{}/cancel", encoded(&which.id))).await?;
     let operation: Operation = serde_json::from_value(answer)

@@ -6,10 +6,10 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::grouped;
 
-/// Which of them.
+/// Arguments of `tidemill operations list`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Those that are done or were cancelled too
+    /// Include operations that are done or cancelled
     #[arg(long)]
     all: bool,
 }
@@ -34,7 +34,7 @@ impl Row for Operation {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = if args.all { "/v1/operations?state=all" } else { "/v1/operations" };
     let all: Vec<Operation> = client.all(path).await?;

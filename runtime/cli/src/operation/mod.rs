@@ -1,4 +1,4 @@
-//! Actions on many things, as the host works them off: how far one is, until it is done; listing and cancelling them.
+//! Operations: follows their progress, and lists, shows and cancels them.
 
 mod cancel;
 mod list;
@@ -15,32 +15,32 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::grouped;
 
-/// What to do with which; a list of those that run by default.
+/// Arguments of `tidemill operations`; without a subcommand, it lists running operations.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List those that run (the default), or all
+    /// List running operations (the default), or all
     List(list::Args),
-    /// Show one
+    /// Show an operation
     Show(OperationRef),
-    /// Stop one; what it has done stays
+    /// Cancel an operation; finished parts stay
     Cancel(OperationRef),
 }
 
-/// One operation.
+/// An operation, by id.
 #[derive(Debug, clap::Args)]
 pub struct OperationRef {
     /// The operation's id
     id: String,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None => list::run(&list::Args::default(), client, printer).await,
@@ -50,34 +50,34 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     }
 }
 
-/// How often an operation is looked at.
+/// Interval between two reads of an operation's progress.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// An action on many things.
+/// An action on many items.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operation {
-    /// Its id.
+    /// The id of the operation.
     pub id: String,
-    /// What is done.
+    /// The action.
     pub action: String,
-    /// Whether it is done.
+    /// `running`, `done` or `cancelled`.
     pub state: String,
-    /// How many it will find, where that is known.
+    /// Number of items that it will find, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Found so far.
+    /// Number of items found so far.
     pub matched: u64,
-    /// To which it was done.
+    /// Number of items that were changed.
     pub done: u64,
-    /// To which it was not.
+    /// Number of items that were left out.
     pub failed: u64,
     #[serde(flatten)]
     more: serde_json::Map<String, Value>,
 }
 
 impl Operation {
-    /// In a line, when it is through.
+    /// Formats the result on one line, after the operation is done.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{} {} found, {} {}", grouped(self.matched), self.things(), grouped(self.done), self.done_as())
@@ -95,7 +95,7 @@ impl Operation {
         }
     }
 
-    /// Of which deployment, and of what of it.
+    /// Returns the deployment, with the schedule or subscription.
     fn of(&self) -> String {
         let text = |name: &str| self.more.get(name).and_then(Value::as_str);
         let of = text("deployment").or_else(|| self.more.get("filter")?.get("deployment")?.as_str());
@@ -104,7 +104,7 @@ impl Operation {
         if named.is_empty() { "all".to_owned() } else { clean(&named.join("/")) }
     }
 
-    /// In a line, at any time.
+    /// Formats the operation on one line, at any time.
     fn whole(&self) -> String {
         let total = self.total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
         let (id, action, of, state) = (&self.id, &self.action, self.of(), &self.state);
@@ -143,18 +143,18 @@ impl Operation {
     }
 }
 
-/// The operation that an answer tells of.
+/// Parses the operation that the host started.
 ///
 /// # Errors
-/// Where it tells of none.
+/// If the answer is not an operation.
 pub fn begun(answer: &HttpAnswer) -> Result<Operation, CliError> {
     answer.json().map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))
 }
 
-/// Shows how far an operation is until it is done. `look` is the command that shows what was left out.
+/// Follows an operation until it is done. `look` is the command that lists what was left out.
 ///
 /// # Errors
-/// What the host refuses; also where some were left out.
+/// An error of the host, or a failure if items were left out.
 pub async fn follow(mut operation: Operation, look: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/operations/{}", encoded(&operation.id));
     let mut shown = 0;

@@ -7,10 +7,10 @@ use super::Project;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// The target of guests in Rust.
+/// The Rust target of guests.
 const TARGET: &str = "wasm32-wasip2";
 
-/// What to build.
+/// Arguments of `tidemill build`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The project's folder
@@ -18,7 +18,7 @@ pub struct Args {
     dir: PathBuf,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let project = Project::read(&args.dir)?;
     if let Some(component) = build(&project, printer)? {
@@ -29,10 +29,10 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Builds the project's component and says where it is; none where the manifest builds nothing.
+/// Builds the project's component and returns its path; `None` if the manifest builds nothing.
 ///
 /// # Errors
-/// Where it does not build, or its manifest names another place than the build does.
+/// If the build fails, or the manifest names another path than the build's output.
 pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, CliError> {
     let Some(component) = project.component() else { return Ok(None) };
     let manifest = project.folder.join("Cargo.toml");
@@ -59,12 +59,12 @@ pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, Cl
     Ok(Some(component))
 }
 
-/// Cargo in a project's folder. What surrounds *this* program (a build of ours, say) is not the project's business, and
-/// the manifest names a place in the project's own target folder.
+/// Returns the cargo command for a project's folder. It drops the environment of the build that
+/// runs this program, and sets the target folder to the project's own, which the manifest names.
 pub(super) fn cargo(folder: &Path) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET");
-    // Results alone go to our stdout.
+    // Only results go to stdout.
     cargo.stdout(std::process::Stdio::null());
     cargo
 }

@@ -1,5 +1,5 @@
-//! `tidemill check [PATH]`: everything that is wrong with a component or with a project's manifest, as a host would say
-//! it, and when its schedules will fire, without a host.
+//! `tidemill check [PATH]`: lists every problem of a component or a project's manifest as a host
+//! would, and previews its schedules, without a host.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::printer::Printer;
 use crate::schedule::firings::{FIRINGS, Firings};
 use crate::wire::bytes;
 
-/// What to look at.
+/// Arguments of `tidemill check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A component's file, or a project's folder with its manifest
@@ -24,7 +24,7 @@ pub struct Args {
     path: PathBuf,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     if !args.path.is_dir() {
         let (record, text) = CheckedComponent::of(&args.path, printer).await?.shown();
@@ -74,7 +74,7 @@ pub(super) struct CheckedComponent<'a> {
 }
 
 impl<'a> CheckedComponent<'a> {
-    /// Admits a component as a host does, with an engine of its own over an empty folder.
+    /// Admits a component as a host does, with a separate engine over an empty folder.
     pub(super) async fn of(file: &'a Path, printer: &Printer) -> Result<Self, CliError> {
         let component = super::read_component(file)?;
         let folder =
@@ -99,7 +99,7 @@ impl<'a> CheckedComponent<'a> {
         }
     }
 
-    /// Whether it has what the manifest asks of it.
+    /// Checks that the component has what the manifest requires.
     pub(super) fn fits(&self, manifest: &Manifest) -> Result<(), CliError> {
         let ComponentInfo { exports, schemas, .. } = &self.admitted;
         let misfits = tidemill_control::misfits(manifest, exports, schemas.as_deref());
@@ -109,7 +109,7 @@ impl<'a> CheckedComponent<'a> {
         Err(refused(format!("the manifest does not fit {}", self.file.display()), misfits))
     }
 
-    /// For programs, and for people.
+    /// Shows the component, as JSON or for people.
     fn shown(&self) -> (Value, String) {
         let Self { file, digest, size, admitted } = self;
         let exports: Vec<_> = admitted.exports.iter().map(|export| export.as_str()).collect();

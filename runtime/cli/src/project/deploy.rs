@@ -1,4 +1,4 @@
-//! `tidemill deploy [DIR]`: uploads a project's component and makes the deployment what its manifest says.
+//! `tidemill deploy [DIR]`: uploads a project's component and deploys its manifest.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::schedule::firings::{FIRINGS, Firings};
 use crate::when::relative;
 use crate::wire::bytes;
 
-/// What to deploy.
+/// Arguments of `tidemill deploy`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
 
-    /// Deploy it under this name and not the manifest's
+    /// Deploy under this name instead of the manifest's
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
@@ -33,12 +33,12 @@ pub struct Args {
     #[arg(long, short)]
     build: bool,
 
-    /// Say what would change, and change nothing
+    /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut project = Project::read(&args.dir)?;
     if args.build {
@@ -64,7 +64,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-/// Says which bytes are sent, and warns if they are older than the sources. After `--build` they are not.
+/// Shows which bytes are sent, and warns if they are older than the sources. After `--build` they
+/// cannot be older.
 fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &Printer) {
     let built = std::fs::metadata(path).and_then(|about| about.modified()).ok();
     let built = built.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
@@ -81,7 +82,7 @@ fn say_what_is_sent(project: &Project, path: &Path, component: &[u8], printer: &
     }
 }
 
-/// What came of it.
+/// The result of a deployment.
 #[derive(Debug)]
 pub struct DeployReport {
     /// The host's answer.
@@ -91,33 +92,34 @@ pub struct DeployReport {
 }
 
 impl DeployReport {
-    /// The same for people: the revision, what changed, and so many firings of each schedule.
+    /// Formats the result for people: the revision, the changes, and the next firings of each
+    /// schedule.
     pub fn text(&self, firings: usize) -> String {
         text(&self.name, &self.record, self.dry_run, firings)
     }
 }
 
-/// An upload's answer, as far as it is shown.
+/// The shown fields of an upload's answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct UploadReport {
     warnings: Vec<Value>,
 }
 
-/// The name of the deployment.
+/// Returns the name of the deployment.
 ///
 /// # Errors
-/// If the manifest gives none.
+/// If the manifest has no name.
 pub(super) fn name(project: &Project) -> Result<&DeploymentName, CliError> {
     project.file.manifest.name.as_ref().ok_or_else(|| {
         CliError::usage("the manifest does not name its deployment", "write name under [deployment], or give --name")
     })
 }
 
-/// Uploads `component`, where there is one, and puts the project's manifest.
+/// Uploads `component`, if there is one, and puts the project's manifest.
 ///
 /// # Errors
-/// What the host refuses.
+/// An error of the host.
 pub async fn deploy(
     project: &Project,
     component: Option<Vec<u8>>,
@@ -141,7 +143,7 @@ pub async fn deploy(
 /// Puts the project's manifest.
 ///
 /// # Errors
-/// What the host refuses.
+/// An error of the host.
 pub(super) async fn put(
     project: &Project,
     dry_run: bool,
@@ -160,7 +162,7 @@ pub(super) async fn put(
     Ok(DeployReport { record, name: name.to_string(), dry_run })
 }
 
-/// A warning or the like, which may be text or a record with a message.
+/// Formats a warning, which is text or a record with a message.
 fn sentence(value: &Value) -> String {
     let text = value.as_str().or_else(|| value.get("message").and_then(Value::as_str));
     clean(&text.map_or_else(|| value.to_string(), str::to_owned))
@@ -185,7 +187,7 @@ fn text(name: &str, record: &Value, dry_run: bool, firings: usize) -> String {
     lines.join("\n")
 }
 
-/// A line for each field that changed.
+/// Formats each changed field as one line.
 pub fn changes(record: &Value) -> Vec<String> {
     let line = |change: &Value| {
         let side = |name: &str| change.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);

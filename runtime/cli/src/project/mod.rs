@@ -1,4 +1,4 @@
-//! Commands about a module's folder: make one, build it, test it, look at its component, deploy it.
+//! Commands about a project's folder: create, build, test, check and deploy it.
 
 pub mod build;
 pub mod check;
@@ -15,25 +15,25 @@ use tidemill_core::manifest::{MODULE_FILE_BYTES, ModuleFile, line_of};
 
 use crate::error::CliError;
 
-/// The manifest's name in a module's folder.
+/// Name of the manifest in a project's folder.
 pub const MANIFEST: &str = "tidemill.toml";
 
-/// A module's folder with its manifest, read.
+/// A project's folder with its parsed manifest.
 #[derive(Debug)]
 pub struct Project {
     /// The folder.
     pub folder: PathBuf,
-    /// What its manifest says.
+    /// The parsed manifest.
     pub file: ModuleFile,
     /// The text of the manifest.
     pub text: String,
 }
 
 impl Project {
-    /// Reads the manifest in `folder`.
+    /// Reads and parses the manifest in `folder`.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every problem of the manifest.
     pub fn read(folder: &Path) -> Result<Self, CliError> {
         let path = folder.join(MANIFEST);
         let missing = |why: &dyn std::fmt::Display| {
@@ -62,7 +62,7 @@ impl Project {
         Ok(Self { folder: folder.to_owned(), file, text })
     }
 
-    /// The same refusal, with the line of the manifest's file before each field.
+    /// Adds to each field of a refusal its line in the manifest's file.
     pub fn with_lines(&self, error: CliError) -> CliError {
         match error {
             CliError::Refused(mut problem) => {
@@ -75,29 +75,30 @@ impl Project {
         }
     }
 
-    /// Where the built component is; none where the manifest deploys a module that is on the host already.
+    /// Returns the path of the built component; `None` if the manifest deploys a module that is
+    /// already on the host.
     pub fn component(&self) -> Option<PathBuf> {
         self.file.module.as_ref().map(|module| self.folder.join(&module.component))
     }
 
-    /// The component's bytes.
+    /// Reads the component's bytes.
     ///
     /// # Errors
-    /// Where it is not there, or larger than any host takes.
+    /// If the file does not exist, or is larger than any host accepts.
     pub fn component_bytes(&self) -> Result<Option<Vec<u8>>, CliError> {
         self.component().map(|path| read_component(&path)).transpose()
     }
 }
 
-/// `tidemill.toml:12: `; nothing if the pointer leads to no line.
+/// Returns `tidemill.toml:12: `, or an empty text if the pointer leads to no line.
 fn at_line(text: &str, pointer: &str) -> String {
     line_of(text, pointer).map(|line| format!("{MANIFEST}:{line}: ")).unwrap_or_default()
 }
 
-/// The bytes of a component's file.
+/// Reads the bytes of a component's file.
 ///
 /// # Errors
-/// Where it is not there, or larger than any host takes.
+/// If the file does not exist, or is larger than any host accepts.
 pub fn read_component(path: &Path) -> Result<Vec<u8>, CliError> {
     let absent = |cause: std::io::Error| {
         CliError::usage(format!("no component at {}: {cause}", path.display()), "build it first: `tidemill build`")

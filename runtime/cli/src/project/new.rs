@@ -1,4 +1,4 @@
-//! `tidemill new TEMPLATE NAME`: makes a project that builds at once.
+//! `tidemill new TEMPLATE NAME`: creates a project that builds at once.
 
 use std::path::PathBuf;
 
@@ -8,31 +8,31 @@ use super::templates::{TEMPLATES, Template};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to make.
+/// Arguments of `tidemill new`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What kind: workflow, revenue-stream or webhook
+    /// Template: workflow, revenue-stream or webhook
     template: String,
 
-    /// Its name: lower-case letters, digits and hyphens, a letter first
+    /// Name: lower-case letters, digits and hyphens, a letter first
     name: String,
 
-    /// The folder to make [default: the name]
+    /// Folder to create [default: the name]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Use the SDK in this folder, and do not put one into the project
+    /// Use the SDK in this folder, and do not copy one into the project
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
-/// Carries it out. Nothing that is there is overwritten.
+/// Runs the command. Never overwrites an existing file.
 pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let template = Template::find(&args.template).ok_or_else(|| {
         let known: Vec<_> = TEMPLATES.iter().map(|it| format!("{} ({})", it.name, it.about)).collect();
         CliError::usage(format!("there is no template `{}`", args.template), format!("use one of {}", known.join("; ")))
     })?;
-    // A module's name that is a crate's too.
+    // A module name that is also a valid crate name.
     let good = args.name.parse::<ModuleName>().is_ok() && args.name.starts_with(|c: char| c.is_ascii_lowercase());
     if !good {
         return Err(CliError::usage(

@@ -1,4 +1,5 @@
-//! `tidemill deploy --dry-run`: what a deployment would lead to, by the same steps, with nothing uploaded or changed.
+//! `tidemill deploy --dry-run`: takes the steps of a deployment without uploading or changing
+//! anything.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,21 +29,21 @@ struct Version {
     component: String,
 }
 
-/// What the upload of a component would come to.
+/// The result that an upload of a component would have.
 #[derive(Debug, PartialEq, Eq)]
 enum UploadPreview {
     /// The version is new.
     New,
-    /// The version has these bytes.
+    /// The version exists with these bytes.
     Same,
-    /// The version has the bytes of this digest.
+    /// The version exists with the bytes of this digest.
     Other(String),
 }
 
-/// Looks what the upload and the manifest would come to.
+/// Computes what the upload and the manifest would change.
 ///
 /// # Errors
-/// What a real deployment would be refused with.
+/// The refusal that a real deployment would get.
 pub async fn rehearse(
     project: &Project,
     component: Option<Vec<u8>>,
@@ -89,7 +90,7 @@ fn compare(module: &Module, version: &str, digest: &str) -> UploadPreview {
     }
 }
 
-/// The host does not know the component, so this program checks it as the host would.
+/// The host does not have the component, so this program checks it as the host would.
 async fn checked_here(project: &Project, client: &Client, printer: &Printer) -> Result<DeployReport, CliError> {
     let manifest = &project.file.manifest;
     if let Some(path) = project.component() {

@@ -1,25 +1,26 @@
-//! When the sources of a project were changed last, compared with when its component was built.
+//! Compares the newest change of a project's sources with the build time of its component.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Maximum number of files that are looked at.
+/// Maximum number of files in a scan.
 const FILES: usize = 10_000;
-/// Folders that hold what is built or kept, and not what is written.
+/// Folders with build output or data instead of sources.
 const BUILT: &[&str] = &["target", "tidemill-data", "node_modules", "tests", "__pycache__"];
-/// Files that are no part of a component.
+/// Files that are not part of a component.
 const ASIDE: &[&str] = &[super::MANIFEST, "Cargo.lock", "package-lock.json"];
 
-/// A source that was changed after the component was built.
+/// A source that changed after the component was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaleSource {
-    /// The source that was changed last, from the project's folder.
+    /// The newest source, relative to the project's folder.
     pub source: PathBuf,
-    /// How much later it was changed, in seconds.
+    /// Seconds between the build and the change.
     pub seconds: u64,
 }
 
-/// The newest source, if it is newer than the built component. None if the times are not known.
+/// Returns the newest source if it is newer than the built component; `None` if the times are not
+/// known.
 pub fn newer_than(folder: &Path, component: &Path) -> Option<StaleSource> {
     let built = std::fs::metadata(component).and_then(|about| about.modified()).ok()?;
     let (source, changed) = newest(folder, component)?;

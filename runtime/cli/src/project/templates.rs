@@ -1,38 +1,38 @@
-//! What `tidemill new` writes: the templates, and the SDK that a project is made with, all embedded in the binary so that a
-//! project builds without a published SDK. Pure: names are checked, and files written, by the command.
+//! The files that `tidemill new` writes: the templates and the SDK, embedded in the binary, so that
+//! a project builds without a published SDK. Pure: the command checks names and writes files.
 
 use std::path::{Path, PathBuf};
 
-/// Where a project keeps its SDK, from its own folder.
+/// Path of the SDK, relative to a project's folder.
 pub const SDK_FOLDER: &str = ".tidemill/sdk";
 
 /// A kind of project.
 #[derive(Debug)]
 pub struct Template {
-    /// As `tidemill new` takes it.
+    /// The name of the template, as `tidemill new` takes it.
     pub name: &'static str,
-    /// One line for people.
+    /// A description on one line.
     pub about: &'static str,
     files: &'static [(&'static str, &'static str)],
-    /// What to call next, with what it does. `{name}` is the project's, `{dir}` its folder.
+    /// The next commands, each with its effect. `{name}` is the project's name, `{dir}` its folder.
     pub steps: &'static [(&'static str, &'static str)],
 }
 
 impl Template {
-    /// The template of that name.
+    /// Returns the template of that name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         TEMPLATES.iter().find(|template| template.name == name)
     }
 
-    /// The files of a project of that name, by their paths in its folder. The SDK is among them, unless it is somewhere
-    /// else already: then `sdk` says where, from the project's folder or absolutely.
+    /// Returns the files of a project of that name, by their paths in its folder. They include the
+    /// SDK, unless `sdk` names an existing one, absolutely or from the project's folder.
     ///
-    /// The name is to be a crate's: letters, digits, `-` and `_`, with a letter first.
+    /// The name must be a crate's: letters, digits, `-` and `_`, with a letter first.
     #[must_use]
     pub fn project(&self, name: &str, sdk: Option<&Path>) -> Vec<(PathBuf, String)> {
         let crate_name = name.replace('-', "_");
-        // Cargo takes `/` everywhere, and a backslash would begin an escape in TOML.
+        // Cargo accepts `/` on every system, and a backslash would begin an escape in TOML.
         let sdk_path = sdk.map_or_else(|| SDK_FOLDER.to_owned(), |path| path.to_string_lossy().replace('\\', "/"));
         let filled =
             |text: &str| text.replace("{{name}}", name).replace("{{crate}}", &crate_name).replace("{{sdk}}", &sdk_path);
@@ -50,7 +50,7 @@ macro_rules! embedded {
     ($folder:literal: $($source:literal),+ $(,)?) => { embedded!($folder: $($source = $source),+) };
 }
 
-/// Every kind of project, in the order in which they are shown.
+/// Every template, in display order.
 pub const TEMPLATES: &[Template] = &[
     Template {
         name: "workflow",
@@ -81,14 +81,14 @@ pub const TEMPLATES: &[Template] = &[
     },
 ];
 
-/// What every project has.
+/// The files that every project has.
 const SHARED: &[(&str, &str)] = embedded!("templates/shared":
     "Cargo.toml" = "Cargo.toml.template",
     ".gitignore" = "gitignore.template",
     "rust-toolchain.toml" = "rust-toolchain.toml.template",
 );
 
-/// The SDK's sources, without what only its own tests need.
+/// The SDK's sources, without files that only its own tests use.
 const SDK: &[(&str, &str)] = embedded!("../../sdk/rust":
     "Cargo.toml",
     "macros/Cargo.toml",
@@ -169,7 +169,7 @@ const SDK: &[(&str, &str)] = embedded!("../../sdk/rust":
 mod tests {
     use super::*;
 
-    /// Paths of all files below, from `folder`.
+    /// Returns the paths of all files in `folder` and below, relative to it.
     fn files_below(folder: &Path) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![folder.to_owned()];

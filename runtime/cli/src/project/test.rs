@@ -7,19 +7,20 @@ use super::build::cargo;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to test.
+/// Arguments of `tidemill test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The project's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
 
-    /// Only tests whose names contain this
+    /// Run only tests whose names contain this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 }
 
-/// Carries it out. The manifest is read first: a project that cannot be deployed is not good, whatever its tests say.
+/// Runs the command. Reads the manifest first: a project that cannot be deployed fails even if its
+/// tests pass.
 pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let project = Project::read(&args.dir)?;
     if !project.folder.join("Cargo.toml").exists() {
@@ -34,7 +35,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     if let Some(filter) = &args.filter {
         tests.args(["--", filter]);
     }
-    // What the tests print is what was asked for.
+    // The output of the tests is the result of the command, so it goes to stdout.
     let status = tests
         .stdout(std::process::Stdio::inherit())
         .status()

@@ -1,5 +1,5 @@
-//! `tidemill dev`: a host on loopback without a token, for whoever writes a module: it builds the project, deploys it
-//! again whenever a file of it changes, and shows what runs and what it logs.
+//! `tidemill dev`: runs a host on loopback without a token for the author of a module. It builds
+//! and deploys the project after every change, and shows runs and their logs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -20,14 +20,14 @@ use crate::project::{self, MANIFEST, Project};
 use crate::schedule::firings::FEW_FIRINGS;
 use crate::wire::LogLine;
 
-/// How often the project's files are looked at.
+/// Interval between two scans of the project's files.
 const LOOK: Duration = Duration::from_millis(500);
-/// Written by the build, and by whoever updates a dependency.
+/// The lock file. The build writes it, and so does an author who updates a dependency.
 const LOCK_FILE: &str = "Cargo.lock";
-/// The most files that are looked at.
+/// Maximum number of files in a scan.
 const FILES: usize = 10_000;
 
-/// How to run it.
+/// Arguments of `tidemill dev`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The modules may reach loopback and private addresses, as far as their grants go. \
     With no tidemill.toml in DIR it is a host alone.\n\
@@ -41,7 +41,7 @@ pub struct Args {
     flags: SettingFlags,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     if !args.dir.is_dir() {
         return Err(CliError::usage(
@@ -74,7 +74,7 @@ pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(
     ended
 }
 
-/// The settings of a host for one's own machine: no token, a quiet log.
+/// Returns the settings of a host for the author's own machine: no token, a quiet log.
 fn settings(flags: &SettingFlags, shared: &GlobalArgs) -> Result<Settings, CliError> {
     let environment = |name: &str| match name {
         "TIDEMILL_TOKEN" | "TIDEMILL_TOKEN_FILE" => None,
@@ -93,17 +93,17 @@ fn settings(flags: &SettingFlags, shared: &GlobalArgs) -> Result<Settings, CliEr
     Ok(settings)
 }
 
-/// Builds and deploys the project, and again after each change.
+/// Builds and deploys the project, and repeats that after each change.
 async fn watch(folder: &Path, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut seen = None;
     loop {
         let now = SourceSnapshot::at(folder);
         if seen != Some(now) {
             if let Err(error) = refresh(folder, client, printer).await {
-                // The author mends it and saves; that is what this command is for.
+                // The author corrects it and saves again; the command continues for that.
                 printer.error(&error);
             }
-            // A lock file that the build itself has written is nothing new.
+            // A lock file that the build itself wrote is not a change.
             seen = Some(SourceSnapshot { locked: lock_written(folder), ..now });
         }
         tokio::time::sleep(LOOK).await;
@@ -129,10 +129,11 @@ async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<()
     Ok(())
 }
 
-/// A version of the host's names its bytes for ever; while they change with each save, the digest belongs to it.
+/// Makes the version unique: a version names its bytes permanently, but they change with each save,
+/// so the digest becomes part of it.
 ///
 /// # Errors
-/// Where the manifest's version leaves no room for it.
+/// If the manifest's version leaves no room for the digest.
 pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliError> {
     let Source::Module(reference) = &project.file.manifest.source else { return Ok(()) };
     let digest = ComponentDigest::of(component).hex();
@@ -147,13 +148,13 @@ pub fn mark_version(project: &mut Project, component: &[u8]) -> Result<(), CliEr
     Ok(())
 }
 
-/// What a look at the project's files found. What is built, and hidden, does not count.
+/// The result of a scan of the project's files. Build output and hidden files are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SourceSnapshot {
-    /// When one of them changed last, the lock file aside.
+    /// When a file changed last, except the lock file.
     latest: SystemTime,
     count: usize,
-    /// When the lock file was written; none before the first build.
+    /// When the lock file was written; `None` before the first build.
     locked: Option<SystemTime>,
 }
 
@@ -226,7 +227,7 @@ mod tests {
         write("Cargo.lock");
         let after = SourceSnapshot::at(folder.path());
         assert_ne!(after, before);
-        // As after a build, which writes it too.
+        // The same as after a build, which writes the file too.
         assert_eq!(after, SourceSnapshot { locked: lock_written(folder.path()), ..before });
     }
 }

@@ -1,4 +1,4 @@
-//! `tidemill doctor`: looks for what may be wrong with this machine and its host, and says what to do about each.
+//! `tidemill doctor`: checks this machine and its host, and lists a fix for each problem.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
-/// How thoroughly.
+/// Arguments of `tidemill doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only ask the host whether it is ready; for a container's health check
+    /// Check only whether the host is ready; for a container's health check
     #[arg(long)]
     quick: bool,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
     what: &'static str,
@@ -38,7 +38,7 @@ impl Row for Diagnosis {
     }
 }
 
-/// Carries it out. Exit code 3 where no host answers, 1 where something is amiss.
+/// Runs the command. Exit code 3 if no host answers, 1 if a check failed.
 pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let ready = client.answers("/readyz").await;
     if args.quick {
@@ -90,7 +90,7 @@ fn cores() -> Diagnosis {
     Diagnosis { what: "processors", good: true, found: count.to_string(), fix: None }
 }
 
-/// The pool reserves address space for every instance.
+/// Checks the limit of address space: the pool reserves address space for every instance.
 fn memory() -> Diagnosis {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap_or_default();
@@ -101,7 +101,7 @@ fn memory() -> Diagnosis {
     Diagnosis { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
 }
 
-/// The host raises the soft limit by itself.
+/// Checks the limit of open files. The host raises the soft limit by itself.
 fn open_files() -> Diagnosis {
     let limits = OpenFiles::limits();
     let good = limits.hard >= FILES_ENOUGH;
@@ -115,7 +115,7 @@ fn open_files() -> Diagnosis {
     Diagnosis { what: "open files", good, found: format!("{}, at most {}", limits.soft, limits.hard), fix }
 }
 
-/// Who else may read the data folder, if it is on this machine, and the token.
+/// Checks which other users may read the data folder, if it is on this machine, and the token.
 fn private(token_file: Option<&Path>) -> Vec<Diagnosis> {
     let data = std::env::var("TIDEMILL_DATA").unwrap_or_else(|_| "./tidemill-data".to_owned());
     let files = files::exposed(Path::new(&data), token_file).into_iter();
@@ -128,7 +128,7 @@ fn private(token_file: Option<&Path>) -> Vec<Diagnosis> {
     files.map(finding).collect()
 }
 
-/// The zone data of this machine, as a host that is started here finds it.
+/// Checks the zone data that a host started here would find.
 fn zones() -> Diagnosis {
     let ZoneReport { release, place, warnings } = ZoneReport::of(SystemClock.now());
     let fix = (!warnings.is_empty())
@@ -137,7 +137,7 @@ fn zones() -> Diagnosis {
     Diagnosis { what: "zone data", good: true, found, fix }
 }
 
-/// What the host itself warns of.
+/// Lists the host's own warnings.
 async fn warnings(client: &Client) -> Vec<Diagnosis> {
     let Ok(health) = client.get::<serde_json::Value>("/v1/health").await else { return Vec::new() };
     let warnings = health["warnings"].as_array().into_iter().flatten().filter_map(|warning| warning.as_str());
@@ -150,7 +150,7 @@ async fn warnings(client: &Client) -> Vec<Diagnosis> {
     warnings.map(finding).collect()
 }
 
-/// The policy that a host started here would have, if it has one.
+/// Checks the policy that a host started here would load, if it has one.
 fn policy() -> Option<Diagnosis> {
     let environment = |name: &str| std::env::var(name).ok();
     match Settings::read(&SettingFlags::default(), None, &environment) {

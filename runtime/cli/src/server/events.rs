@@ -1,4 +1,4 @@
-//! The host's feed of events, as `dev` and `demo` show it.
+//! The host's event feed, as `dev` and `demo` show it.
 
 use serde_json::Value;
 use tidemill_core::Timestamp;
@@ -10,38 +10,39 @@ use crate::printer::clean;
 use crate::run::logs::LineSplitter;
 use crate::wire::{bytes, grouped};
 
-/// One thing that happened.
+/// One event of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// What kind: `run`, `deployment`, `schedule`, `subscription` or `posted`.
+    /// The kind: `run`, `deployment`, `schedule`, `subscription` or `posted`.
     pub kind: String,
-    /// What is said of it.
+    /// The fields of the event.
     pub data: Value,
 }
 
 impl Event {
-    /// The event's text of that name; empty where it has none.
+    /// Returns the text field of that name; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.data[name].as_str().unwrap_or_default()
     }
 
-    /// The event's number of that name; 0 where it has none.
+    /// Returns the number field of that name; 0 if there is none.
     pub fn number(&self, name: &str) -> u64 {
         self.data[name].as_u64().unwrap_or_default()
     }
 
-    /// Why, where somebody said so, behind a colon.
+    /// Returns the reason after a colon, if one was given.
     fn note(&self) -> String {
         let note = self.text("note");
         if note.is_empty() { String::new() } else { format!(": {}", clean(note)) }
     }
 
-    /// Whether it is the end of a run.
+    /// Returns whether the event is the end of a run.
     pub fn is_end_of_run(&self) -> bool {
         self.kind == "run" && matches!(self.text("state"), "succeeded" | "failed" | "cancelled" | "parked")
     }
 
-    /// One line for people; none for what nobody waits for, such as a run that begins.
+    /// Formats the event as one line for people; `None` for events of no interest, such as the
+    /// start of a run.
     pub fn line(&self) -> Option<String> {
         let what = match self.kind.as_str() {
             "run" if self.is_end_of_run() => {
@@ -100,13 +101,13 @@ impl Event {
     }
 }
 
-/// The time of day in an RFC 3339 time.
+/// Returns the time of day of an RFC 3339 time.
 fn clock(at: &str) -> String {
     Timestamp::parse_rfc3339(at)
         .map_or_else(|| at.to_owned(), |at| at.to_rfc3339().get(11..19).unwrap_or_default().to_owned())
 }
 
-/// Reads server-sent events out of a stream of bytes.
+/// Parses server-sent events from a stream of bytes.
 #[derive(Debug, Default)]
 pub struct Reader {
     lines: LineSplitter,
@@ -114,7 +115,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The events that `piece` completes. Each has its data in one line.
+    /// Returns the events that `piece` completes. The data of each event is one line.
     pub fn take(&mut self, piece: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         for line in self.lines.take(piece) {
@@ -131,7 +132,7 @@ impl Reader {
     }
 }
 
-/// Every event from now on, until the host ends or nobody listens any more.
+/// Sends every event from now on, until the host ends or the receiver is dropped.
 pub fn listen(client: &Client) -> UnboundedReceiver<Event> {
     let (send, events) = mpsc::unbounded_channel();
     let client = client.clone();

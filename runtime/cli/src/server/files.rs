@@ -1,4 +1,4 @@
-//! What the operating system gives the host of files: how many it may have open, and who else may read those that it keeps.
+//! Limits of open files, and permissions of the files that the host keeps.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -9,34 +9,36 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use serde::Serialize;
 use tidemill_api::config::PROBE_CONNECTIONS;
 
-/// Maximum number of connections, however many files the host may have open.
+/// Maximum number of connections, whatever the limit of open files is.
 const CONNECTIONS_MAX: usize = 4096;
-/// Minimum number of connections: with fewer, clients and the dashboard would keep each other out.
+/// Minimum number of connections: with fewer, clients and the status page would lock each other
+/// out.
 const CONNECTIONS_MIN: usize = 16;
-/// What a limit of "unlimited" is worth: the kernel's own default bound for one process.
+/// The number that stands for an unlimited number of files: the kernel's default bound for one
+/// process.
 const FILES_MAX: u64 = 1 << 20;
-/// With fewer open files than this, the host takes fewer connections than it could.
+/// Below this limit of open files, the host accepts fewer connections than it could.
 pub const FILES_ENOUGH: u64 = 10_000;
-/// Secrets that are looked at for their permissions.
+/// Maximum number of secrets whose permissions are checked.
 const SECRETS: usize = 1_000;
 
-/// How many files this process may have open.
+/// The process's limit of open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OpenFiles {
-    /// The limit now.
+    /// The current limit.
     pub soft: u64,
-    /// What the limit may be raised to.
+    /// The maximum to which the process may raise the limit.
     pub hard: u64,
 }
 
 impl OpenFiles {
-    /// The limits of this process.
+    /// Reads the limits of this process.
     pub fn limits() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         Self { soft: current.unwrap_or(FILES_MAX), hard: maximum.unwrap_or(FILES_MAX) }
     }
 
-    /// Raises the limit as far as this process may, and answers what it is then.
+    /// Raises the limit to its maximum and returns the new limit.
     pub fn raise() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let wanted = maximum.unwrap_or(FILES_MAX);
@@ -48,14 +50,14 @@ impl OpenFiles {
         Self::limits()
     }
 
-    /// Connections that the host may take: half of the files that are left, so that the store, guests' requests and child
-    /// processes have the other half.
+    /// Returns the maximum number of connections: half of the remaining files, so that the store,
+    /// guests' requests and child processes have the other half.
     pub fn connections(self) -> usize {
         let open = std::fs::read_dir("/proc/self/fd").map_or(64, |files| files.count() as u64);
         Self::connections_of(self.soft.saturating_sub(open))
     }
 
-    /// The same for a process that has raised its limit and has no file open yet.
+    /// The same for a process that has raised its limit and has not opened a file yet.
     pub fn connections_at_most(self) -> usize {
         Self::connections_of(self.hard)
     }
@@ -66,12 +68,12 @@ impl OpenFiles {
     }
 }
 
-/// Lets files that this process makes from now on be read by its own user alone.
+/// Makes files that this process creates from now on readable by its own user only.
 pub fn keep_private() {
     umask(Mode::from_raw_mode(0o077));
 }
 
-/// Makes the data folder, for its own user alone. One that is there stays as it is.
+/// Creates the data folder, for its own user only. Does not change an existing folder.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent)?;
@@ -82,18 +84,18 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A file or folder that other users of the machine may read or change.
+/// A file or folder that other users of the machine may read or write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposedPath {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// Its permissions, such as `0644`.
+    /// The permissions, such as `0644`.
     pub mode: String,
-    /// How to take them away.
+    /// The command that removes the access.
     pub fix: String,
 }
 
-/// What others may read or change of the data folder, the secrets in it and the token's file.
+/// Returns what other users may read or write: the data folder, its secrets and the token's file.
 pub fn exposed(data: &Path, token_file: Option<&Path>) -> Vec<ExposedPath> {
     let secrets = data.join("secrets");
     let files = std::fs::read_dir(&secrets).into_iter().flatten().flatten().take(SECRETS).map(|entry| entry.path());

@@ -1,4 +1,5 @@
-//! The host's log: to stderr, for people or as JSON. As JSON every line is JSON: panics and errors before the log begins, too.
+//! Sets up the host's log on stderr: text for people, or JSON. In JSON mode every line is JSON,
+//! including panics and errors before the log starts.
 
 use std::io::IsTerminal as _;
 
@@ -9,10 +10,10 @@ use tracing_subscriber::EnvFilter;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Begins to log what `filter` says. As JSON, what commands say goes to the log too, and so do panics.
+/// Starts the log with `filter`. In JSON mode, messages of commands and panics go to the log too.
 ///
 /// # Errors
-/// If it is no filter.
+/// If `filter` is not a valid filter.
 pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(filter).map_err(|why| {
         CliError::usage(
@@ -21,7 +22,7 @@ pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError
         )
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // An error says that a log was begun before, which is as good.
+    // An error means that a log was started before, which is fine.
     let _ = if json {
         printer.log_as_json();
         log_panics();
@@ -32,7 +33,7 @@ pub fn start(filter: &str, json: bool, printer: &Printer) -> Result<(), CliError
     Ok(())
 }
 
-/// Writes panics as lines of the log, whatever its filter is.
+/// Writes panics as log lines, whatever the filter is.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
@@ -45,7 +46,8 @@ pub fn log_panics() {
     }));
 }
 
-/// Whether the log is to be JSON, as far as the command line and the environment say so. For errors before settings are read.
+/// Returns whether the command line or the environment selects a JSON log. For errors before
+/// settings are read.
 pub fn wants_json(args: &[std::ffi::OsString], environment: &dyn Fn(&str) -> Option<String>) -> bool {
     let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
     if !words.iter().any(|word| matches!(&**word, "serve" | "dev" | "demo")) {
@@ -58,7 +60,7 @@ pub fn wants_json(args: &[std::ffi::OsString], environment: &dyn Fn(&str) -> Opt
     flag.or_else(|| environment("TIDEMILL_LOG_FORMAT")).is_some_and(|format| format == "json")
 }
 
-/// The present time, as lines of the log have it.
+/// Returns the current time in the format of log lines.
 pub fn timestamp() -> String {
     SystemClock.now().to_rfc3339()
 }

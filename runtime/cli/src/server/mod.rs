@@ -1,4 +1,4 @@
-//! The host as a process: its settings, how its parts are put together, and the commands that run one.
+//! The host as a process: its settings, its construction, and the commands that run one.
 
 pub mod demo;
 pub mod dev;

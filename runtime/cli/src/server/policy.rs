@@ -1,4 +1,4 @@
-//! The operator's policy file: read when the host starts, and again at each SIGHUP.
+//! The operator's policy file: loaded when the host starts, and reloaded at each SIGHUP.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use crate::error::CliError;
 /// A policy and the file that it was read from.
 #[derive(Debug, Clone)]
 pub struct PolicyFile {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it says.
+    /// The parsed policy.
     pub policy: Policy,
 }
 
 impl PolicyFile {
-    /// Reads a policy file.
+    /// Reads and parses a policy file.
     ///
     /// # Errors
-    /// If it cannot be read, with everything that is wrong with it.
+    /// If the file cannot be read, or is not valid; the message lists every problem.
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let shown = path.display();
         let mut text = String::new();

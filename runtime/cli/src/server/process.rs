@@ -1,4 +1,5 @@
-//! One host in this process: store, engine, control and API put together, and taken apart in the right order.
+//! One host in this process: builds store, engine, control plane and API, and stops them in the
+//! right order.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,15 +22,15 @@ use super::settings::{Settings, Token};
 use crate::client::{Client, url_of};
 use crate::error::{CliError, chain};
 
-/// The longest that requests in hand get to be answered, once no more are taken.
+/// Maximum time for requests in progress after the server stops accepting connections.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
-/// The longest that is kept back for handing runs back and closing the store.
+/// Maximum time reserved for handing runs back and closing the store.
 const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// A running host.
 #[derive(Debug)]
 pub struct Process {
-    /// Where it listens.
+    /// The address on which the host listens.
     pub address: SocketAddr,
     host: ControlPlane,
     stop: oneshot::Sender<()>,
@@ -37,21 +38,21 @@ pub struct Process {
     token: Option<Token>,
     policy: PolicyInForce,
     policy_path: Option<PathBuf>,
-    /// How long runs may take to end.
+    /// The grace period for running runs at shutdown.
     runs: Duration,
 }
 
 impl Process {
-    /// Opens the store, starts the engine and takes requests.
+    /// Opens the store, starts the engine and accepts requests.
     ///
     /// # Errors
-    /// What keeps it from that, each with what to do.
+    /// The reason why the host cannot start, with a fix.
     pub async fn start(settings: &Settings) -> Result<Self, CliError> {
         settings.refuse_open_doors()?;
         if settings.zoneinfo.is_some() {
             tidemill_control::install_zones(settings.zoneinfo.as_deref()).map_err(CliError::failed)?;
         }
-        // First the address: to open the store for nothing would write to it.
+        // Bind the address first: opening the store writes to it.
         let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
             CliError::machine(format!("cannot listen on {}", settings.addr), &cause)
                 .with_fix("end what listens there, or choose another address with --addr or TIDEMILL_ADDR")
@@ -109,13 +110,13 @@ impl Process {
             };
             api.serve(listener, stopped, answers).await;
         });
-        // All of it together takes no longer than was allowed.
+        // All steps together take no longer than the shutdown period.
         let runs = within - answers - LAST_WRITES.min(within / 5);
         let policy_path = settings.policy.as_ref().map(|file| file.path.clone());
         Ok(Self { address, host, stop, serving, token: settings.token.clone(), policy, policy_path, runs })
     }
 
-    /// Reads the policy again. One that is not valid changes nothing.
+    /// Reloads the policy. A policy that is not valid changes nothing.
     pub async fn reload_policy(&self) {
         let Some(path) = &self.policy_path else { return };
         match PolicyFile::read(path) {
@@ -130,35 +131,35 @@ impl Process {
         }
     }
 
-    /// Its url on this machine.
+    /// Returns the host's URL on this machine.
     pub fn url(&self) -> String {
         url_of(&self.address.to_string())
     }
 
-    /// A client of it.
+    /// Builds a client of the host.
     ///
     /// # Errors
-    /// Where no HTTP client can be made.
+    /// If no HTTP client can be built.
     pub fn client(&self) -> Result<Client, CliError> {
         Client::new(&self.url(), self.token.as_ref().map(Token::expose))
     }
 
-    /// Ends it: no more requests, then no more runs, then nothing unwritten.
+    /// Stops the host: first requests, then runs, then the store with everything written.
     pub async fn stop(self) {
-        // An error says that it has ended already.
+        // An error means that it has already stopped.
         let _ = self.stop.send(());
         let _ = self.serving.await;
         self.host.shutdown(self.runs).await;
     }
 }
 
-/// The file that the token comes from, if it comes from one.
+/// Returns the file of the token, if the token comes from one.
 fn token_file(settings: &Settings) -> Option<&Path> {
     let shown = settings.shown.iter().find(|shown| shown.setting == "token-file");
     shown.map(|shown| Path::new(&shown.value)).filter(|file| settings.token.is_some() && !file.as_os_str().is_empty())
 }
 
-/// Opens the store. Blocks a thread of its own while it replays.
+/// Opens the store. Replay blocks, so it uses a thread of its own.
 async fn open(settings: &Settings) -> Result<EmbeddedStore, CliError> {
     let config = EmbeddedStore::config(&settings.data.join("store"));
     let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(config))
@@ -182,7 +183,7 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
     let compiler =
         CompilerCommand::this_program().map_err(|cause| CliError::machine("cannot find this program", &cause))?;
     Ok(EngineConfig {
-        // Whoever waits in memory takes no room from those who run.
+        // A run that waits in memory takes no slot from running ones.
         concurrency: settings.concurrency.saturating_add(waiting_max(settings.concurrency)),
         memory_max: settings.memory_max,
         egress: settings.egress.clone(),
@@ -191,7 +192,7 @@ fn engine_config(settings: &Settings) -> Result<EngineConfig, CliError> {
     })
 }
 
-/// Runs that may wait in memory: a quarter of what may run.
+/// Returns the maximum number of runs that wait in memory: a quarter of the running ones.
 const fn waiting_max(concurrency: u32) -> u32 {
     concurrency / 4
 }

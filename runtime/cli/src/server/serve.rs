@@ -1,4 +1,4 @@
-//! `tidemill serve`: runs the host until it is told to end.
+//! `tidemill serve`: runs the host until a signal ends it.
 
 use super::process::Process;
 use super::settings::{SettingFlags, Settings};
@@ -8,7 +8,7 @@ use crate::cli::GlobalArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// How to run it.
+/// Arguments of `tidemill serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Flags win over TIDEMILL_* variables, those over tidemill-host.toml, that over the defaults.\n\
     SIGTERM and Ctrl-C end it gracefully; a second Ctrl-C ends it at once. SIGHUP reads the policy again.")]
@@ -16,12 +16,12 @@ pub struct Args {
     #[command(flatten)]
     flags: SettingFlags,
 
-    /// Show every setting with where it came from, and end
+    /// Show every setting with its origin, and exit
     #[arg(long)]
     print_config: bool,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     let settings = Settings::read(&args.flags, shared.token_file.as_deref(), &|name| std::env::var(name).ok())?;
     if args.print_config {
@@ -49,7 +49,8 @@ pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(
     Ok(())
 }
 
-/// Ends a host gracefully, or at once where Ctrl-C is pressed again. Nothing acknowledged is lost by that.
+/// Shuts a host down gracefully, or at once if Ctrl-C is pressed again. Acknowledged work is never
+/// lost.
 pub async fn end(process: Process, signals: &mut Signals) {
     tokio::select! {
         () = process.stop() => {}

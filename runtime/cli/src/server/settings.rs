@@ -1,6 +1,7 @@
-//! A host's settings: flags over `TIDEMILL_*` over `tidemill-host.toml` over defaults, each value with where it came from.
+//! A host's settings: flags override `TIDEMILL_*`, which override `tidemill-host.toml`, which
+//! overrides the defaults. Each value carries its origin.
 //!
-//! Everything is read as text first, in the same way wherever it comes from, and checked once.
+//! All values are read as text first, in the same way from every layer, and checked once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,22 +21,22 @@ use crate::client::read_token;
 use crate::error::CliError;
 use crate::printer::Row;
 
-/// The settings' file, in the folder where the host is started.
+/// Name of the settings file, in the folder in which the host is started.
 pub const FILE: &str = "tidemill-host.toml";
-/// The longest such file, in bytes.
+/// Maximum size of the settings file, in bytes.
 const FILE_BYTES: u64 = 64 * 1024;
-/// The longest file of certificates, in bytes.
+/// Maximum size of a file of certificates, in bytes.
 const ROOTS_BYTES: u64 = 1 << 20;
-/// The shortest token, in bytes: what is shorter can be guessed.
+/// Minimum length of a token, in bytes: a shorter one can be guessed.
 const TOKEN_BYTES: usize = 16;
 
-/// One setting: its name on the command line and in the file (there with `_`), its default, and what it is.
+/// One setting: its name on the command line and in the file (there with `_`), and its default.
 struct SettingSpec {
     key: &'static str,
     default: &'static str,
 }
 
-/// Every setting, in the order in which they are shown. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
+/// Every setting, in display order. The variable of `egress-allow` is `TIDEMILL_EGRESS_ALLOW`.
 const SPECS: [SettingSpec; 23] = [
     SettingSpec { key: "addr", default: "127.0.0.1:7077" },
     SettingSpec { key: "data", default: "./tidemill-data" },
@@ -62,67 +63,73 @@ const SPECS: [SettingSpec; 23] = [
     SettingSpec { key: "zoneinfo", default: "" },
 ];
 
-/// The flags that set them. Left out is left to the environment, the file, the default.
+/// The flags of the settings. A flag that is left out falls back to the environment, the file, then
+/// the default.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub struct SettingFlags {
-    /// Where to listen [env: TIDEMILL_ADDR] [default: 127.0.0.1:7077]
+    /// Address to listen on [env: TIDEMILL_ADDR] [default: 127.0.0.1:7077]
     #[arg(long, value_name = "IP:PORT")]
     pub addr: Option<String>,
 
-    /// The folder of everything that is kept [env: TIDEMILL_DATA] [default: ./tidemill-data]
+    /// Data folder [env: TIDEMILL_DATA] [default: ./tidemill-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
 
-    /// This host's name among nodes [env: TIDEMILL_NODE] [default: node-1]
+    /// Name of this host among nodes [env: TIDEMILL_NODE] [default: node-1]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 
-    /// How many runs may be running at once [env: TIDEMILL_CONCURRENCY] [default: 256]
+    /// Maximum number of running runs [env: TIDEMILL_CONCURRENCY] [default: 256]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 
-    /// The most memory that a deployment may give its runs [env: TIDEMILL_MEMORY_MAX] [default: 1GiB]
+    /// Maximum memory that a deployment may allow each run [env: TIDEMILL_MEMORY_MAX] [default:
+    /// 1GiB]
     #[arg(long, value_name = "SIZE")]
     pub memory_max: Option<String>,
 
-    /// How long runs may take to end when the host is told to [env: TIDEMILL_SHUTDOWN] [default: 25s]
+    /// Grace period for running runs at shutdown [env: TIDEMILL_SHUTDOWN] [default: 25s]
     #[arg(long, value_name = "TIME")]
     pub shutdown: Option<String>,
 
-    /// How often all that is kept is read and verified, or never [env: TIDEMILL_SCRUB_EVERY] [default: 1d]
+    /// Interval between scrubs, which read and verify all stored data, or never [env:
+    /// TIDEMILL_SCRUB_EVERY] [default: 1d]
     #[arg(long, value_name = "TIME")]
     pub scrub_every: Option<String>,
 
-    /// How long a run that waits stays in memory [env: TIDEMILL_KEEP_WAITING] [default: 10s]
+    /// How long a waiting run stays in memory [env: TIDEMILL_KEEP_WAITING] [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub keep_waiting: Option<String>,
 
-    /// How long what has ended is kept, or never to forget it [env: TIDEMILL_RETENTION] [default: 30d]
+    /// How long ended runs and operations are kept, or never to delete them [env:
+    /// TIDEMILL_RETENTION] [default: 30d]
     #[arg(long, value_name = "TIME")]
     pub retention: Option<String>,
 
-    /// How long events are kept in their topics, or never to forget them [env: TIDEMILL_EVENT_RETENTION] [default: 7d]
+    /// How long events are kept in their topics, or never to delete them [env:
+    /// TIDEMILL_EVENT_RETENTION] [default: 7d]
     #[arg(long, value_name = "TIME")]
     pub event_retention: Option<String>,
 
-    /// How many events of one topic are kept, the newest [env: TIDEMILL_EVENTS_MAX] [default: 100000]
+    /// Maximum number of events kept per topic; the newest stay [env: TIDEMILL_EVENTS_MAX]
+    /// [default: 100000]
     #[arg(long, value_name = "N")]
     pub events_max: Option<String>,
 
-    /// What each deployment may keep, e.g. runs=1000000,state=4GiB; also payloads, logs, events, topics [env:
-    /// TIDEMILL_QUOTAS]
+    /// Storage quota of each deployment, e.g. runs=1000000,state=4GiB; also payloads, logs, events,
+    /// topics [env: TIDEMILL_QUOTAS]
     #[arg(long, value_name = "QUOTAS")]
     pub quotas: Option<String>,
 
-    /// What the log says, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
+    /// Log filter, e.g. debug or tidemill_engine=debug,info [env: TIDEMILL_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
 
-    /// text or json [env: TIDEMILL_LOG_FORMAT] [default: text]
+    /// Log format: text or json [env: TIDEMILL_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
 
-    /// Origins that modules may reach, with commas between; all public ones where none is named [env:
+    /// Origins that modules may reach, separated by commas; if left out, all public ones [env:
     /// TIDEMILL_EGRESS_ALLOW]
     #[arg(long, value_name = "ORIGINS")]
     pub egress_allow: Option<String>,
@@ -131,41 +138,44 @@ pub struct SettingFlags {
     #[arg(long, value_name = "ORIGINS")]
     pub egress_deny: Option<String>,
 
-    /// Origins that may lie at private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
+    /// Origins that may have private or loopback addresses, or `all` [env: TIDEMILL_EGRESS_PRIVATE]
     #[arg(long, value_name = "ORIGINS")]
     pub egress_private: Option<String>,
 
-    /// A PEM file of certificate authorities to trust beside the machine's own [env: TIDEMILL_EGRESS_ROOTS]
+    /// PEM file of certificate authorities to trust in addition to the machine's own [env:
+    /// TIDEMILL_EGRESS_ROOTS]
     #[arg(long, value_name = "FILE")]
     pub egress_roots: Option<String>,
 
-    /// A TOML file of what deployments may be granted and use; everything without one [env: TIDEMILL_POLICY]
+    /// TOML file that limits what deployments may be granted and use; if left out, no limits [env:
+    /// TIDEMILL_POLICY]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<String>,
 
-    /// Units of money beside ISO 4217 with their exponents, e.g. BTC:8 [env: TIDEMILL_UNITS]
+    /// Extra currency units and their decimal places, e.g. BTC:8 [env: TIDEMILL_UNITS]
     #[arg(long, value_name = "UNITS")]
     pub units: Option<String>,
 
-    /// A folder of zone data, e.g. /usr/share/zoneinfo [env: TIDEMILL_ZONEINFO] [default: the system's]
+    /// Folder of zone data, e.g. /usr/share/zoneinfo [env: TIDEMILL_ZONEINFO] [default: the
+    /// system's]
     #[arg(long, value_name = "DIR")]
     pub zoneinfo: Option<String>,
 
-    /// The settings' file [default: tidemill-host.toml, where there is one]
+    /// Settings file [default: tidemill-host.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueOrigin {
     /// A flag of the command.
     Flag(String),
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
-    /// The settings' file.
+    /// The settings file.
     File(PathBuf),
-    /// Nobody said.
+    /// The default.
     Default,
 }
 
@@ -179,14 +189,14 @@ impl fmt::Display for ValueOrigin {
     }
 }
 
-/// One value, as `--print-config` shows it.
+/// One value in the output of `--print-config`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DisplayedSetting {
-    /// The setting.
+    /// The name of the setting.
     pub setting: &'static str,
-    /// Its value; a secret is hidden.
+    /// The value; a secret is hidden.
     pub value: String,
-    /// Where it came from.
+    /// The origin of the value.
     pub origin: String,
 }
 
@@ -197,57 +207,57 @@ impl Row for DisplayedSetting {
     }
 }
 
-/// A host's settings, checked.
+/// A host's checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen.
+    /// The address to listen on.
     pub addr: SocketAddr,
-    /// The folder of everything that is kept.
+    /// The data folder.
     pub data: PathBuf,
-    /// Who shows it may do everything.
+    /// The token that grants full access.
     pub token: Option<Token>,
     /// The host's name.
     pub node: tidemill_core::NodeId,
-    /// Runs at once.
+    /// Maximum number of running runs.
     pub concurrency: u32,
-    /// The most memory that a deployment may give its runs, in bytes.
+    /// Maximum memory that a deployment may allow each run, in bytes.
     pub memory_max: u64,
-    /// How long runs may take to end.
+    /// Grace period for running runs at shutdown.
     pub shutdown: Duration,
-    /// How often all that is kept is read and verified; none is never.
+    /// Interval between scrubs; `None` for never.
     pub scrub_every: Option<Duration>,
-    /// How long a run that waits stays in memory.
+    /// How long a waiting run stays in memory.
     pub keep_waiting: Duration,
-    /// How long what has ended is kept; for ever where none.
+    /// How long ended runs and operations are kept; `None` to keep them forever.
     pub retention: Option<Duration>,
-    /// How long events are kept; for ever where none.
+    /// How long events are kept; `None` to keep them forever.
     pub event_retention: Option<Duration>,
-    /// How many events of one topic are kept.
+    /// Maximum number of events kept per topic.
     pub events_max: u32,
-    /// What each deployment may keep.
+    /// Storage quota of each deployment.
     pub quotas: Quotas,
-    /// The log's filter.
+    /// The log filter.
     pub log: String,
     /// Whether the log is JSON.
     pub log_json: bool,
-    /// What modules may reach.
+    /// The origins that modules may reach.
     pub egress: EgressPolicy,
-    /// What deployments may be granted and use.
+    /// The limits on what deployments may be granted and use.
     pub policy: Option<PolicyFile>,
-    /// Units of money beside ISO 4217.
+    /// Extra currency units.
     pub units: Vec<(String, u8)>,
-    /// The folder of zone data; none is the system's.
+    /// The folder of zone data; `None` for the system's.
     pub zoneinfo: Option<PathBuf>,
     /// Every value with its origin.
     pub shown: Vec<DisplayedSetting>,
 }
 
-/// A token; never shown.
+/// A token. Its debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The text that a request carries.
+    /// Returns the text that a request carries.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -283,10 +293,10 @@ impl SettingLayers<'_> {
 }
 
 impl Settings {
-    /// Reads all four layers. `token_file` is the flag that clients have too.
+    /// Reads all four layers. `token_file` is the flag that clients share.
     ///
     /// # Errors
-    /// The first value that is not one, with where it came from.
+    /// The first value that is not valid, with its origin.
     pub fn read(
         flags: &SettingFlags,
         token_file: Option<&Path>,
@@ -375,10 +385,10 @@ impl Settings {
         })
     }
 
-    /// Refuses to listen beyond this machine without a token.
+    /// Refuses to listen on other addresses than loopback without a token.
     ///
     /// # Errors
-    /// Wrong usage, with how to make one.
+    /// Wrong usage, with the command that makes a token.
     pub fn refuse_open_doors(&self) -> Result<(), CliError> {
         if self.token.is_some() || self.addr.ip().is_loopback() {
             return Ok(());
@@ -391,7 +401,7 @@ impl Settings {
     }
 }
 
-/// One value on its way to be checked.
+/// One value and its origin, not yet checked.
 struct SettingValue<'a> {
     key: &'static str,
     text: &'a str,
@@ -435,7 +445,7 @@ impl SettingValue<'_> {
         parsed.ok_or_else(|| self.wrong("write a time of at most 1h, such as 25s"))
     }
 
-    /// A time between, or none for what is never to be.
+    /// Parses an interval, or `never` as `None`.
     fn interval(&self) -> Result<Option<Duration>, CliError> {
         if matches!(self.text, "never" | "0") {
             return Ok(None);
@@ -486,7 +496,7 @@ impl SettingValue<'_> {
     }
 }
 
-/// The token itself, or what its file holds. A flag's file wins over the environment's token.
+/// Returns the token, or the contents of its file. A flag's file overrides the environment's token.
 fn token(token: &SettingValue<'_>, file: &SettingValue<'_>) -> Result<Option<Token>, CliError> {
     if matches!(token.origin, ValueOrigin::File(_)) {
         return Err(CliError::usage(
@@ -511,7 +521,7 @@ fn token(token: &SettingValue<'_>, file: &SettingValue<'_>) -> Result<Option<Tok
     }
 }
 
-/// The file's values as text. A list becomes text with commas.
+/// Returns the file's values as text. A list becomes text separated by commas.
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, CliError> {
     let bad = |why: String, fix: &str| CliError::usage(format!("{}: {why}", path.display()), fix);
     let unread = |cause: std::io::Error| bad(cause.to_string(), "name a file that is there, or leave --config out");

@@ -1,11 +1,11 @@
-//! SIGTERM and Ctrl-C: the first asks for a graceful end, the second ends the process at once. SIGHUP has the policy read
-//! again, if the host has one.
+//! Handles SIGTERM and Ctrl-C: the first starts a graceful shutdown, the second ends the process at
+//! once. SIGHUP reloads the policy, if the host has one.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
 
-/// Waits for the signals that end a host.
+/// Waits for the signals that end or reload a host.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -13,29 +13,29 @@ pub struct Signals {
     hangup: Option<Signal>,
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRequest {
-    /// To end.
+    /// Shut down.
     End,
-    /// To read the policy again.
+    /// Reload the policy.
     Reload,
 }
 
 impl Signals {
-    /// Takes over both signals.
+    /// Installs handlers for SIGTERM and Ctrl-C.
     ///
     /// # Errors
-    /// Where the machine does not allow it.
+    /// If the operating system does not allow it.
     pub fn new() -> Result<Self, CliError> {
         let take = |kind| signal(kind).map_err(|cause| CliError::machine("cannot wait for signals", &cause));
         Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())?, hangup: None })
     }
 
-    /// Takes over SIGHUP too, which would end the process.
+    /// Also installs a handler for SIGHUP, which would otherwise end the process.
     ///
     /// # Errors
-    /// If the machine does not allow it.
+    /// If the operating system does not allow it.
     pub fn take_hangup(&mut self) -> Result<(), CliError> {
         let taken =
             signal(SignalKind::hangup()).map_err(|cause| CliError::machine("cannot wait for signals", &cause))?;
@@ -43,7 +43,7 @@ impl Signals {
         Ok(())
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub async fn next_request(&mut self) -> StopRequest {
         let hangup = async {
             match &mut self.hangup {
@@ -58,7 +58,7 @@ impl Signals {
         }
     }
 
-    /// The next of them.
+    /// Waits for the next SIGTERM or Ctrl-C.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -66,7 +66,7 @@ impl Signals {
         }
     }
 
-    /// The next Ctrl-C, for whoever has begun to end already.
+    /// Waits for the next Ctrl-C, for a process that is already shutting down.
     pub async fn next_interrupt(&mut self) {
         let _ = self.interrupt.recv().await;
     }

@@ -1,6 +1,7 @@
-//! The server that a project under development talks to in place of a real one: JSON files in its folder `upstream/`, on loopback.
+//! The test upstream of a project: serves JSON files of its folder `upstream/` on loopback, in
+//! place of a real server.
 //!
-//! `GET /sales` answers `upstream/sales.json`, whatever the query is. Nothing else is served.
+//! `GET /sales` returns `upstream/sales.json`, whatever the query is. Nothing else is served.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,15 @@ use tokio::net::TcpListener;
 
 use crate::printer::Printer;
 
-/// Where it listens. Templates name it.
+/// The address on which it listens. Templates name it.
 pub const ADDRESS: &str = "127.0.0.1:7078";
-/// The folder in a project.
+/// Name of the folder in a project.
 const FOLDER: &str = "upstream";
-/// The largest file that is served, in bytes.
+/// Maximum size of a served file, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// Serves a project's folder `upstream/` until the command ends; nothing if the project has none.
+/// Serves a project's folder `upstream/` until the command ends. Does nothing if the project has
+/// none.
 pub async fn serve(project: &Path, printer: &Printer) {
     let folder = project.join(FOLDER);
     if !folder.is_dir() {
@@ -54,7 +56,7 @@ async fn answer(State(folder): State<PathBuf>, request: Request) -> Response {
     }
 }
 
-/// The file of a path of one plain word; none for anything else.
+/// Returns the file for a path of one plain word; `None` for any other path.
 async fn read(folder: &Path, path: &str) -> Option<Vec<u8>> {
     let word = path.strip_prefix('/')?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -1,5 +1,6 @@
-//! What the demo's feed ought to earn, computed from the feed alone. The module that bills it computes this in another way:
-//! it adds record by record; here a price is the difference of two sums.
+//! Computes the expected revenue from the demo's feed alone. The module that bills the feed adds
+//! record by record; here a price is the difference of two sums, so the two computations are
+//! independent.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +9,14 @@ use tidemill_core::Timestamp;
 
 use super::feed::DemoWorld;
 
-/// How the demo bills, as the module's configuration says it.
+/// The prices of the demo, from the module's configuration.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Prices {
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
     /// Millionths of the currency's unit in one minor unit.
     pub minor_unit_micros: u64,
-    /// The tiers, from the first unit on.
+    /// The tiers, from the first unit.
     tiers: Vec<Tier>,
 }
 
@@ -25,17 +26,17 @@ struct Tier {
     price_micros: u64,
 }
 
-/// What a part of the feed ought to have earned.
+/// The expected revenue of a part of the feed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ExpectedRevenue {
-    /// Minor units by the record's id; records that earn none are left out.
+    /// Minor units by record id; records without revenue are left out.
     pub amounts: BTreeMap<String, i64>,
     /// Their sum.
     pub total: i128,
 }
 
 impl Prices {
-    /// What the first `units` of a month cost together, in millionths.
+    /// Returns the total cost of the first `units` of a month, in millionths.
     fn sum(&self, units: u64) -> u128 {
         let mut from = 0;
         let mut sum = 0;
@@ -47,7 +48,7 @@ impl Prices {
         sum
     }
 
-    /// What the feed's first `count` records ought to earn.
+    /// Returns the expected revenue of the feed's first `count` records.
     pub fn expect(&self, world: &DemoWorld, count: u64) -> ExpectedRevenue {
         let mut used: HashMap<(String, String, &str), u64> = HashMap::new();
         let mut carried: HashMap<String, u128> = HashMap::new();

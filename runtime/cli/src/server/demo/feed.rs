@@ -1,7 +1,9 @@
-//! The demo's world: a feed of usage records that goes on for ever, and pages that are up, or go down now and then.
+//! The demo's world: an endless feed of usage records, and pages that are up or go down now and
+//! then.
 //!
-//! What a record says follows from the world's seed and the record's number alone, and when it comes from the world's
-//! beginning, so a second start serves the very same feed and the demo can say what it ought to earn.
+//! A record's contents depend only on the world's seed and the record's number, and its time on the
+//! world's start. So a second start serves the same feed, and the demo can compute the expected
+//! revenue.
 
 use std::sync::Arc;
 
@@ -13,47 +15,47 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use tidemill_core::{Clock, Timestamp};
 
-/// New records come this often, in milliseconds.
+/// Interval between new records, in milliseconds.
 const EVERY: u64 = 250;
-/// Records from before the world's beginning lie this far apart, in milliseconds.
+/// Interval between records from before the world's start, in milliseconds.
 const APART: u64 = 20_000;
-/// The most records of one page.
+/// Maximum number of records on a page.
 const PAGE: u64 = 1_000;
-/// The shop goes down for so long,
+/// Duration of each outage of the shop, in milliseconds.
 const DOWN: u64 = 12_000;
-/// in each span of so long, in milliseconds.
+/// Interval between outages of the shop, in milliseconds.
 const SPAN: u64 = 45_000;
 
-/// What the demo's world is made from; kept in the data folder.
+/// The parameters of the demo's world; kept in the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DemoWorld {
-    /// When it began, in milliseconds since 1970.
+    /// When the world started, in milliseconds since 1970.
     pub began: u64,
-    /// What its chance comes from.
+    /// The seed of its pseudorandom numbers.
     pub seed: u64,
-    /// Records that were there at the beginning.
+    /// Number of records that existed at the start.
     pub records: u64,
-    /// Where it is served on loopback.
+    /// Its address on loopback.
     pub port: u16,
 }
 
-/// How much of something a customer used at one time.
+/// A usage record: how much of a product a customer used at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UsageRecord {
     /// Unique in the feed.
     pub id: String,
-    /// Who.
+    /// The customer.
     pub customer: String,
-    /// How much,
+    /// The quantity.
     pub units: u64,
-    /// of what.
+    /// The product.
     pub unit: &'static str,
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub at: u64,
 }
 
 impl DemoWorld {
-    /// The record of that number.
+    /// Returns the record of that number.
     pub fn record(&self, number: u64) -> UsageRecord {
         let chance = mix(self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         // A few customers use most, and most records are small.
@@ -73,7 +75,7 @@ impl DemoWorld {
         }
     }
 
-    /// When the record of that number happens; the feed has it from then on.
+    /// Returns the time of the record of that number. The feed contains the record from then on.
     pub const fn at(&self, number: u64) -> u64 {
         if number < self.records {
             self.began.saturating_sub((self.records - number) * APART)
@@ -82,18 +84,19 @@ impl DemoWorld {
         }
     }
 
-    /// How many records happened before `time`.
+    /// Returns the number of records before `time`.
     pub const fn count_before(&self, time: u64) -> u64 {
         if time > self.began {
             self.records + (time - self.began - 1) / EVERY
         } else {
-            // A record of exactly `time` is not before it: `at` has them a whole number of steps ahead of the beginning.
+            // A record at exactly `time` is not before it: `at` places records a whole number of
+            // steps before the start.
             self.records.saturating_sub((self.began - time) / APART)
         }
     }
 }
 
-/// A well-mixed number for each number (the finaliser of SplitMix64).
+/// Returns a well-mixed number for each number (the finaliser of SplitMix64).
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -106,7 +109,7 @@ struct FeedResponse {
     clock: Arc<dyn Clock>,
 }
 
-/// What serves the world over HTTP.
+/// Serves the world over HTTP.
 pub fn router(world: DemoWorld, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route("/usage", get(usage))
@@ -141,7 +144,7 @@ async fn usage(State(served): State<FeedResponse>, Query(wanted): Query<FeedQuer
     axum::Json(Page { records, next }).into_response()
 }
 
-/// A shop that is down for a while in each span, and takes its time when it is up.
+/// A shop that is down for a while in each interval, and answers slowly while it is up.
 async fn shop(State(served): State<FeedResponse>) -> Response {
     let now = served.clock.now().as_millis();
     let past = now.saturating_sub(served.world.began);
@@ -152,10 +155,10 @@ async fn shop(State(served): State<FeedResponse>) -> Response {
     "open\n".into_response()
 }
 
-/// The world in `file`, or a new one that is written there.
+/// Reads the world from `file`, or creates a new one and writes it there.
 ///
 /// # Errors
-/// Where it cannot be read or written.
+/// If the file cannot be read or written.
 pub fn world(file: &std::path::Path, records: u64, now: Timestamp) -> std::io::Result<DemoWorld> {
     match std::fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::from),
@@ -168,10 +171,10 @@ pub fn world(file: &std::path::Path, records: u64, now: Timestamp) -> std::io::R
     }
 }
 
-/// Keeps the world, whole or not at all.
+/// Writes the world to `file` atomically.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If the file cannot be written.
 pub fn write(file: &std::path::Path, world: &DemoWorld) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;

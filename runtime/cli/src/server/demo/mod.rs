@@ -1,7 +1,9 @@
-//! `tidemill demo`: a host with modules at work on real input, and whether each of them did its job.
+//! `tidemill demo`: runs a host with modules on real input, and verifies that each of them did its
+//! job.
 //!
-//! The modules are uploaded and deployed through the API, as anybody's are. What they work on is served here (`feed`),
-//! what came of it is asked through the API (`verify`) and compared with what the feed alone says it must be (`expect`).
+//! The modules are uploaded and deployed through the public API. Their input is served here
+//! (`feed`), and their results are read through the API (`verify`) and compared with the expected
+//! ones (`expect`).
 
 mod expect;
 mod feed;
@@ -34,44 +36,45 @@ use crate::project::deploy::deploy;
 use crate::schedule::firings::FEW_FIRINGS;
 use crate::wire::{bytes, grouped};
 
-/// Figures are shown this often.
+/// Interval between two lines of figures.
 const SUMMARY: Duration = Duration::from_secs(15);
-/// What is looked at while runs go on may be half of one moment and half of the next: looked at again so often.
+/// Maximum number of verifications. A check during running work may combine two moments, so a
+/// failed one is repeated.
 const LOOKS: u32 = 6;
-/// The host is asked whether it is ready for so long.
+/// Maximum time to wait until the host is ready.
 const READY: Duration = Duration::from_secs(30);
 
-/// How to run it.
+/// Arguments of `tidemill demo`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A second start with the same folder goes on where the first ended, however that ended.\n\
     With --for, the exit code is 0 only if every part did its job.")]
 pub struct Args {
-    /// End after this time, e.g. 30s, and say whether every part did its job
+    /// End after this time, e.g. 30s, and show whether every part did its job
     #[arg(long = "for", value_name = "TIME", value_parser = tidemill_core::wire::parse_span)]
     time: Option<Duration>,
 
-    /// The folder of everything that is kept
+    /// The data folder
     #[arg(long, value_name = "DIR", default_value = "./tidemill-data/demo")]
     data: PathBuf,
 
-    /// Where the host listens
+    /// The address on which the host listens
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7077")]
     addr: String,
 
-    /// A page to watch besides the demo's own; may be given several times
+    /// A page to watch in addition to the demo's own; may be repeated
     #[arg(long = "watch", visible_alias = "page", value_name = "URL")]
     pages: Vec<String>,
 
-    /// How many usage records there are at the first start
+    /// Number of usage records at the first start
     #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     records: u64,
 
-    /// Where the built modules are [default: guests in cargo's target folder]
+    /// The folder of the built modules [default: guests in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, _: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
     logging::start(&std::env::var("TIDEMILL_LOG").unwrap_or_else(|_| "warn".to_owned()), false, printer)?;
     let mut signals = Signals::new()?;
@@ -112,7 +115,7 @@ pub async fn run(args: Args, _: &GlobalArgs, printer: &Printer) -> Result<(), Cl
     ended
 }
 
-/// The world of the data folder, served on loopback; at the address where it was before, if that is free.
+/// Serves the world of the data folder on loopback, at its previous address if that is free.
 async fn open_world(args: &Args, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, String), CliError> {
     let file = args.data.join("demo-world.json");
     let unkept = |cause: std::io::Error| {
@@ -132,7 +135,7 @@ async fn open_world(args: &Args, clock: &Arc<dyn Clock>) -> Result<(DemoWorld, S
     }
     let router = feed::router(world, Arc::clone(clock));
     tokio::spawn(async move {
-        // Ends with the process; an error of one connection is its own.
+        // Ends with the process. An error affects only its own connection.
         let _ = axum::serve(listener, router).await;
     });
     Ok((world, format!("http://127.0.0.1:{port}")))
@@ -143,7 +146,8 @@ fn modules_folder(args: &Args) -> PathBuf {
     args.modules.clone().unwrap_or_else(|| target().join("guests"))
 }
 
-/// Loopback without a token; what the demo watches may be private, nothing else.
+/// Returns the settings: loopback without a token. Of private addresses, modules reach only those
+/// that the demo watches.
 fn settings(args: &Args, world: &str) -> Result<Settings, CliError> {
     let mut private = vec![world.to_owned()];
     for page in &args.pages {
@@ -178,7 +182,8 @@ async fn ready(client: &Client) -> Result<(), CliError> {
     })
 }
 
-/// What an earlier start left is all there, and nothing of it twice; otherwise there is no use in going on.
+/// Verifies that everything from an earlier start is there exactly once; without that, continuing
+/// has no use.
 async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), CliError> {
     let earlier: Vec<serde_json::Value> = verifier.client.list("/v1/runs", 1).await?;
     if earlier.is_empty() {
@@ -186,7 +191,7 @@ async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), C
         return Ok(());
     }
     let findings = settle(|| verifier.money()).await?;
-    // Collections that were cut off before their first success leave nothing to find.
+    // Collections that were interrupted before their first success leave nothing to check.
     let (bad, good): (Vec<_>, Vec<_>) = findings.into_iter().partition(|it| !it.good && it.part != "collections");
     good.iter().for_each(|finding| printer.note(&format!("found again: {}: {}", finding.part, finding.found)));
     match bad.first() {
@@ -197,7 +202,7 @@ async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), C
     }
 }
 
-/// Asks again, a second later, as long as something is amiss.
+/// Repeats the verification, a second apart, while a check fails.
 async fn settle<F: Future<Output = Result<Vec<CheckResult>, CliError>>>(
     look: impl Fn() -> F,
 ) -> Result<Vec<CheckResult>, CliError> {
@@ -225,7 +230,7 @@ fn addresses(host: &str, world: &str, printer: &Printer) {
     printer.note(&format!("\nlook at\n  {}\n", lines.join("\n  ")));
 }
 
-/// Figures of what was seen.
+/// Counters of the events seen so far.
 #[derive(Debug, Default)]
 struct DemoFigures {
     runs: u64,
@@ -233,7 +238,7 @@ struct DemoFigures {
     memory: u64,
 }
 
-/// Shows what has happened since the start and what happens, for that time or without end.
+/// Shows past and current events for that time, or without end.
 async fn watch(
     client: &Client,
     mut happening: UnboundedReceiver<Event>,
@@ -296,9 +301,9 @@ async fn summary(client: &Client, figures: &Mutex<DemoFigures>, printer: &Printe
     Ok(())
 }
 
-/// Says what every part did, and fails where one did not do its job.
+/// Shows the result of every part, and fails if a part did not do its job.
 async fn judge(verifier: &Verifier<'_>, began: Timestamp, time: Duration, printer: &Printer) -> Result<(), CliError> {
-    // Every ten seconds, and the first of them may be missed by as much.
+    // Every ten seconds, and the first may be late by as much.
     let least = usize::try_from((time.as_secs() / 10).saturating_sub(1)).unwrap_or(usize::MAX);
     let findings = settle(|| async {
         let mut findings = verifier.uptime(began, least).await?;

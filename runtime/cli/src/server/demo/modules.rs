@@ -1,4 +1,5 @@
-//! The modules that the demo deploys: their manifests from the repository, pointed at the demo's own world.
+//! The modules that the demo deploys: manifests from the repository, pointed at the demo's own
+//! world.
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +16,16 @@ const HELLO: &str = include_str!("../../../../../examples/hello/tidemill.toml");
 /// A module with its component's bytes.
 #[derive(Debug)]
 pub struct DemoModule {
-    /// Its manifest, as the demo deploys it.
+    /// The manifest, as the demo deploys it.
     pub project: Project,
-    /// Its bytes.
+    /// The component's bytes.
     pub component: Vec<u8>,
 }
 
-/// The three of them, and the prices that the second bills by.
+/// Returns the three modules, and the prices of the second.
 ///
 /// # Errors
-/// Where a component was not built.
+/// If a component was not built.
 pub fn modules(folder: &Path, world: &str, urls: &[String]) -> Result<(Vec<DemoModule>, Prices), CliError> {
     let mut watched = vec![format!("{world}/steady"), format!("{world}/shop")];
     watched.extend(urls.iter().cloned());
@@ -76,7 +77,7 @@ fn set(manifest: &mut toml::Table, section: &str, name: &str, value: toml::Value
     }
 }
 
-/// The origin of a url, as grants name it.
+/// Returns the origin of a URL, in the form that grants use.
 pub fn origin(url: &str) -> Result<String, CliError> {
     let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     parsed.map(|url| url.origin().ascii_serialization()).ok_or_else(|| {

@@ -1,5 +1,5 @@
-//! Whether every part of the demo did its job, asked through the API as anybody could: the ledger against the feed, the
-//! states of modules against the runs that made them.
+//! Verifies through the public API that every part of the demo did its job: the ledger against the
+//! feed, and the states of modules against the runs that wrote them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,14 @@ use crate::money::{Total, amount};
 use crate::printer::Row;
 use crate::wire::{Run, grouped};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckResult {
-    /// The part.
+    /// The part that was checked.
     pub part: &'static str,
-    /// Whether it is as it should be.
+    /// Whether the check passed.
     pub good: bool,
-    /// What was found.
+    /// A description of the result.
     pub found: String,
 }
 
@@ -33,15 +33,15 @@ impl Row for CheckResult {
     }
 }
 
-/// Looks at everything through one client.
+/// Verifies everything through one client.
 pub struct Verifier<'a> {
     /// The host.
     pub client: &'a Client,
     /// The feed.
     pub world: &'a DemoWorld,
-    /// How it is billed.
+    /// The prices of the demo.
     pub prices: &'a Prices,
-    /// A page that uptime watches and is always up.
+    /// A page that uptime watches and that is always up.
     pub steady: &'a str,
 }
 
@@ -58,7 +58,8 @@ struct Revenue {
 }
 
 impl Verifier<'_> {
-    /// The ledger holds each record of the feed up to some point once, for the right amount, and its total is their sum.
+    /// Checks that the ledger contains each record of the feed up to some point once, with the
+    /// right amount, and that its total is their sum.
     pub async fn money(&self) -> Result<Vec<CheckResult>, CliError> {
         let runs = self.runs("usage-billing").await?;
         let entries: Vec<Entry> = self.client.list("/v1/ledger/entries?stream=usage-billing", usize::MAX).await?;
@@ -107,7 +108,7 @@ impl Verifier<'_> {
             ),
         };
 
-        // Runs were read first: what the last of them collected must be there by now.
+        // Runs were read before: everything that the last of them collected must be in the ledger.
         let collected = runs.iter().filter(|run| run.state == "succeeded").filter_map(nominal).max();
         let due = collected.map(|until| self.world.count_before(until.as_millis()));
         let missing = due.map_or(0, |due| {
@@ -126,7 +127,8 @@ impl Verifier<'_> {
         Ok(vec![posted, sum, until])
     }
 
-    /// Each firing of uptime's schedule ran once, at least `least` of them since `since`, and its state counts them all.
+    /// Checks that each firing of uptime's schedule ran once, at least `least` of them since
+    /// `since`, and that its state counts them all.
     pub async fn uptime(&self, since: Timestamp, least: usize) -> Result<Vec<CheckResult>, CliError> {
         let runs = self.runs("uptime").await?;
         let times: Vec<_> = runs.iter().filter_map(nominal).collect();
@@ -163,7 +165,7 @@ impl Verifier<'_> {
         Ok(vec![fired, state])
     }
 
-    /// Hello answers, and its state counts every run that it ever had.
+    /// Checks that hello answers, and that its state counts all of its runs.
     pub async fn hello(&self) -> Result<CheckResult, CliError> {
         let input = br#"{"name": "Tidemill"}"#.to_vec();
         let patience = std::time::Duration::from_secs(10);
@@ -186,7 +188,7 @@ impl Verifier<'_> {
     }
 }
 
-/// The nominal time of a run that a schedule started.
+/// Returns the nominal time of a run that a schedule started.
 fn nominal(run: &Run) -> Option<Timestamp> {
     Timestamp::parse_rfc3339(run.trigger["at"].as_str()?)
 }

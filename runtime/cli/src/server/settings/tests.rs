@@ -1,4 +1,4 @@
-//! Which layer wins, and what is refused.
+//! Tests of precedence between the layers, and of refused values.
 
 use proptest::prelude::*;
 
