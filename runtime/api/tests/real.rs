@@ -1,7 +1,7 @@
-//! One path through everything that is real: a guest built from source, compiled in a child process, run in the sandbox,
-//! committed to a store, and asked for over a socket.
+//! One path through real parts only: a guest built from source, compiled in a child process, run in
+//! the sandbox, committed to a store, and called over a socket.
 //!
-//! It has a `main` of its own, because the engine compiles by starting the program that runs now.
+//! It has its own `main`, because the engine compiles by starting the current program.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something is not as it must be")]
 
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The name under which test runners know it.
+/// The name of the test for test runners.
 const TEST: &str = "a_component_is_uploaded_deployed_and_run_and_a_restart_knows_it";
 
 struct Served {

@@ -1,4 +1,5 @@
-//! What can be typed: the commands and what holds for all of them. A command's own flags are beside the command.
+//! The command line: the commands and the flags that all of them share. Each command's own flags
+//! are in its file.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use crate::{
     deployment, explain, module, money, operation, project, run, schedule, server, shell, state, subscription, topic,
 };
 
-/// Runs workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
+/// Run workflows and revenue streams that are WebAssembly components, in a sandbox with a budget.
 #[derive(Debug, Parser)]
 #[command(
     name = "tidemill",
@@ -18,36 +19,37 @@ use crate::{
                   `tidemill explain CODE` shows the page of an error code."
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 
-    /// What holds for every command.
+    /// The shared flags.
     #[command(flatten)]
     pub shared: GlobalArgs,
 }
 
-/// Flags that every command has.
+/// Flags of every command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "For every command")]
 pub struct GlobalArgs {
-    /// The host to talk to [env: TIDEMILL_URL] [default: http://127.0.0.1:7077]
+    /// URL of the host [env: TIDEMILL_URL] [default: http://127.0.0.1:7077]
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
 
-    /// A file with the host's token [env: TIDEMILL_TOKEN_FILE; TIDEMILL_TOKEN holds the token itself]
+    /// File with the host's token [env: TIDEMILL_TOKEN_FILE; TIDEMILL_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// The host of this name in ~/.config/tidemill/profiles.toml [env: TIDEMILL_PROFILE] [default: default]
+    /// Profile of the host in ~/.config/tidemill/profiles.toml [env: TIDEMILL_PROFILE] [default:
+    /// default]
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
 
-    /// Write results as JSON
+    /// Print results as JSON
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -59,68 +61,69 @@ pub enum Command {
     Serve(server::serve::Args),
     /// Run a host on loopback without a token; build and deploy a project whenever it changes
     Dev(server::dev::Args),
-    /// Run a host with modules at work on real input, and show what it does
+    /// Run a host with example modules on real input, and show what it does
     Demo(server::demo::Args),
-    /// Make a project that builds at once
+    /// Create a project that builds at once
     New(project::new::Args),
     /// Build a project's component
     Build(project::build::Args),
-    /// Run a project's tests, without a host
+    /// Run a project's tests without a host
     Test(project::test::Args),
-    /// Say everything that is wrong with a component, without a host
+    /// Validate a component offline and list every problem
     Check(project::check::Args),
-    /// Upload a project's component and deploy it by its manifest
+    /// Upload a project's component and deploy its manifest
     Deploy(project::deploy::Args),
-    /// Ask for a run
+    /// Start a run
     Run(run::start::Args),
     /// List runs, newest first
     Runs(run::list::Args),
-    /// Show what waits for a person: parked runs, counted by cause
+    /// Show the runs that wait for an operator: parked runs, counted by cause
     Parked(run::parked::Args),
     /// Show one run
     RunInfo(run::info::Args),
     /// Show a run's log
     Logs(run::logs::Args),
-    /// Show what a run recorded
+    /// Show a run's journal
     Journal(run::journal::Args),
-    /// Tell a run something
+    /// Send a signal to a run
     Signal(run::signal::Args),
     /// Cancel runs
     Cancel(run::cancel::Args),
-    /// Try failed or parked runs again
+    /// Retry failed or parked runs
     Retry(run::retry::Args),
-    /// List and steer schedules
+    /// List and control schedules
     Schedules(schedule::Args),
     /// List topics and their events
     Topics(topic::Args),
     /// Publish an event
     Publish(topic::publish::Args),
-    /// List and steer subscriptions
+    /// List and control subscriptions
     Subscriptions(subscription::Args),
-    /// Give a subscription events again
+    /// Replay events to a subscription
     Replay(subscription::replay::Args),
-    /// List and steer deployments
+    /// List and control deployments
     Deployments(deployment::Args),
-    /// Show and mend the state of a deployment
+    /// Show and edit the state of a deployment
     State(state::Args),
-    /// List actions on many things, show one, or cancel one that runs
+    /// List, show and cancel actions on many items
     Operations(operation::Args),
     /// List modules and their versions
     Modules(module::Args),
-    /// List revenue streams with what they earned
+    /// List revenue streams with their revenue
     Streams(money::streams::Args),
-    /// Look into the ledger
+    /// Show the ledger, sum revenue and check all totals
     Ledger(money::ledger::Args),
-    /// Say why a run is where it is, or show the page of an error code
+    /// Explain why a run is in its state, or show the page of an error code
     Explain(explain::Args),
-    /// Look for what may be wrong with this machine, its configuration and its host
+    /// Check this machine, its configuration and its host
     Doctor(server::doctor::Args),
-    /// Write a shell's completions
+    /// Print a shell's completion script
     Completions(shell::Args),
 }
 
 impl Command {
-    /// Whether it never speaks to a host that runs already, so that neither its url nor its token matters.
+    /// Returns whether the command never calls an existing host, so that URL and token have no
+    /// effect.
     pub const fn is_local(&self) -> bool {
         matches!(
             self,

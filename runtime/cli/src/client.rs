@@ -131,7 +131,10 @@ impl Client {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-                CliError::usage("the token holds what no header can", "make one with `openssl rand -hex 32`")
+                CliError::usage(
+                    "the token has characters that no header allows",
+                    "make one with `openssl rand -hex 32`",
+                )
             })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -313,8 +316,8 @@ impl Client {
 
     fn json<T: DeserializeOwned>(&self, answer: &HttpAnswer) -> Result<T, CliError> {
         answer.json().map_err(|why| {
-            CliError::failed(format!("{} answers what is not expected of a host: {why}", self.url))
-                .with_fix("look whether the url is that of a Tidemill host of this version")
+            CliError::failed(format!("{} does not answer as a host does: {why}", self.url))
+                .with_fix("check that the url is that of a Tidemill host of this version")
         })
     }
 
@@ -347,8 +350,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn refusal(answer: &HttpAnswer) -> CliError {
     match answer.json::<ApiProblem>() {
         Ok(problem) if !problem.code.is_empty() => CliError::Refused(Box::new(problem)),
-        _ => CliError::failed(format!("the host answered {} without saying why", answer.status))
-            .with_fix("look whether the url is that of a Tidemill host"),
+        _ => CliError::failed(format!("the host answered {} without a reason", answer.status))
+            .with_fix("check that the url is that of a Tidemill host"),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Asks before a command deletes something or acts on many things. Does not decide what is affected: each command shows that.
+//! Asks for confirmation before a command deletes something or acts on many items. Does not decide
+//! what is affected: each command shows that.
 
 use std::io::{BufRead, IsTerminal as _};
 
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// How a command that deletes, or acts on many things, is confirmed.
+/// Confirmation flags of commands that delete something or act on many items.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct ConfirmArgs {
     /// Do not ask for confirmation on a terminal
@@ -18,12 +19,13 @@ pub struct ConfirmArgs {
 }
 
 impl ConfirmArgs {
-    /// Whether the command will ask: a person is at the terminal and has not said `--yes`. A script is never asked.
+    /// Returns whether the command will ask: stdin is a terminal, and `--yes` is not set. A script
+    /// is never asked.
     pub fn asks(self) -> bool {
         !self.yes && !self.dry_run && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks `question` if a person is there to answer it.
+    /// Asks `question` if a person is at the terminal.
     ///
     /// # Errors
     /// If the answer is not yes.
@@ -36,7 +38,7 @@ impl ConfirmArgs {
     }
 }
 
-/// Reads one line of at most a few bytes.
+/// Reads one line with a maximum length.
 fn is_yes(input: impl BufRead) -> bool {
     let mut line = String::new();
     let read = std::io::Read::take(input, 16).read_line(&mut line);

@@ -1,6 +1,7 @@
-//! What can go wrong in a command: what is said about it, and which exit code it leads to.
+//! Errors of commands: the message, the fix and the exit code of each.
 //!
-//! 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message says what happened; a fix says what to do next.
+//! Exit codes: 1 the work failed, 2 wrong usage, 3 the host cannot be reached. A message says what
+//! happened; a fix says what to do next.
 
 use std::borrow::Cow;
 
@@ -8,32 +9,32 @@ use serde::Deserialize;
 
 use crate::fixes::for_command;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// It was asked wrongly.
+    /// The command line is not valid.
     #[error("{message}")]
     Usage {
         /// What is wrong with it.
         message: String,
-        /// How to ask.
+        /// The correct usage.
         fix: String,
     },
     /// No host answers.
     #[error("no host answers at {url}: {why}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The URL that was tried.
         url: String,
-        /// What the network said.
+        /// The network error.
         why: String,
     },
-    /// The host refused.
+    /// The host refused the request.
     #[error("{0}")]
     Refused(Box<ApiProblem>),
-    /// The work was done, and failed.
+    /// The work failed.
     #[error("{message}")]
     Failed {
-        /// The stable code, where there is one.
+        /// The stable code, if there is one.
         code: Option<String>,
         /// What happened.
         message: String,
@@ -42,21 +43,21 @@ pub enum CliError {
     },
 }
 
-/// The host's own words: `application/problem+json`. Unknown members are left out.
+/// A refusal of the host: `application/problem+json`. Unknown fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ApiProblem {
     /// The stable code.
     pub code: String,
-    /// What it means.
+    /// The meaning of the code.
     pub title: String,
-    /// What was wrong with this request.
+    /// What is wrong with this request.
     pub detail: String,
     /// What to do next.
     pub fix: String,
     /// Each field that is not valid, or each problem of a component.
     pub errors: Vec<FieldProblem>,
-    /// Who uses what cannot be deleted.
+    /// Deployments that still use the resource.
     pub users: Vec<String>,
 }
 
@@ -64,13 +65,13 @@ pub struct ApiProblem {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct FieldProblem {
-    /// Where in the request, as a JSON pointer.
+    /// The position in the request, as a JSON pointer.
     pub pointer: String,
     /// The stable code.
     pub code: String,
     /// What is wrong.
     pub detail: String,
-    /// What to do.
+    /// What to do next.
     pub fix: Option<String>,
 }
 
@@ -97,22 +98,22 @@ impl std::fmt::Display for ApiProblem {
 }
 
 impl CliError {
-    /// Wrong usage.
+    /// Builds an error of wrong usage.
     pub fn usage(message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), fix: fix.into() }
     }
 
-    /// The work failed, for a reason that has no code.
+    /// Builds a failure without a code.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed { code: None, message: message.into(), fix: None }
     }
 
-    /// The machine did not do what was needed of it.
+    /// Builds a failure of the machine, such as an I/O error.
     pub fn machine(what: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
         Self::failed(format!("{what}: {}", chain(cause)))
     }
 
-    /// The same with what to do next.
+    /// Adds what to do next.
     #[must_use]
     pub fn with_fix(mut self, text: impl Into<String>) -> Self {
         match &mut self {
@@ -123,7 +124,7 @@ impl CliError {
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused(problem) => Some(problem.code.as_str()).filter(|code| !code.is_empty()),
@@ -132,12 +133,12 @@ impl CliError {
         }
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     pub fn fix(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Usage { fix, .. } => Some(fix.into()),
             Self::Unreachable { .. } => Some(
-                "start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url".into(),
+                "start one with `tidemill serve` or `tidemill dev`, or set its address: TIDEMILL_URL, --url".into(),
             ),
             Self::Refused(problem) => {
                 Some(problem.fix.as_str()).filter(|fix| !fix.is_empty()).map(|fix| for_command(&problem.code, fix))
@@ -146,7 +147,7 @@ impl CliError {
         }
     }
 
-    /// What the process ends with.
+    /// Returns the exit code of the process.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Failed { .. } => 1,
@@ -156,7 +157,7 @@ impl CliError {
     }
 }
 
-/// An error with its causes, each said once.
+/// Formats an error with its causes, without repetitions.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -24,7 +24,7 @@ const fn own(code: Code) -> Option<&'static str> {
         Code::Unauthorized => {
             "Give the host's token: --token-file FILE, TIDEMILL_TOKEN_FILE, TIDEMILL_TOKEN, or a profile with token_file."
         }
-        Code::PreconditionFailed => "Read it again, and apply your change to what it is now.",
+        Code::PreconditionFailed => "Read it again, and apply your change to the current version.",
         Code::QueueFull | Code::Overloaded => "Call the command again in a moment.",
         Code::PathNotFound | Code::MethodNotAllowed | Code::BadHeader | Code::UnsupportedMediaType => {
             "Use a host of the version of this program: `tidemill --version`, and `tidemill doctor` for the host."

@@ -1,6 +1,7 @@
-//! The binary: the host and every client command. This file starts the right one and turns what came of it into an exit code.
+//! The binary: the host and every client command. This file starts the right one and maps its
+//! result to an exit code.
 //!
-//! What a command does is in `<noun>/<verb>.rs`; how it speaks is in `printer.rs`; what can go wrong is in `error.rs`.
+//! Each command is in `<noun>/<verb>.rs`, output in `printer.rs`, and errors in `error.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -42,12 +43,13 @@ use crate::client::{Client, DEFAULT_URL};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Runs and commits allocate on many threads and free on others, which costs the system's allocator an eighth of the runs a second.
+/// Runs and commits allocate on many threads and free on others. With the system's allocator, the
+/// rate of runs is an eighth lower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // First of all: the compiler bounds its own process, which must not have threads by then.
+    // Must come first: the compiler limits its own process, which must not have threads by then.
     let mut given = std::env::args_os().skip(1);
     if given.next().is_some_and(|command| command == "compile-component") {
         return tidemill_engine::compile_component_main(&given.collect::<Vec<_>>());
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
         printer.log_as_json();
         server::logging::log_panics();
     }
-    // Whoever installed one before us is content with ours.
+    // Ignore the error: a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match zones.and_then(|()| start(cli, &printer)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,7 +83,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Makes zone data known to what reads manifests here. A host's own setting comes later, and wins.
+/// Makes zone data available to parsers of manifests. A host's own setting comes later and
+/// overrides it.
 fn install_zones() -> Result<(), CliError> {
     let dir = std::env::var_os("TIDEMILL_ZONEINFO").filter(|dir| !dir.is_empty());
     tidemill_control::install_zones(dir.as_deref().map(Path::new)).map_err(|why| {
@@ -89,14 +92,14 @@ fn install_zones() -> Result<(), CliError> {
     })
 }
 
-/// What `--version` shows: the release of the program, and of the zone data that it finds.
+/// Returns the text of `--version`: the release of the program, and of the zone data that it finds.
 fn version() -> &'static str {
     const PLAIN: &str = env!("CARGO_PKG_VERSION");
     static WITH_ZONES: LazyLock<String> = LazyLock::new(|| {
         let ZoneReport { release, place, .. } = ZoneReport::of(SystemClock.now());
         format!("{PLAIN}\nzone data {release} ({place})")
     });
-    // Only who asks has files read for it.
+    // Read the zone data only if the version is requested.
     let asked = std::env::args_os().skip(1).any(|arg| arg == "--version" || arg == "-V");
     if asked { &WITH_ZONES } else { PLAIN }
 }
@@ -104,7 +107,7 @@ fn version() -> &'static str {
 fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
     let mut builder = match &cli.command {
         Command::Serve(_) | Command::Dev(_) | Command::Demo(_) => {
-            // Before there are threads, which inherit it: what guests do must not delay the host.
+            // Must come before threads, which inherit it: guests must not delay the host.
             tidemill_engine::ask_for_short_slices();
             tokio::runtime::Builder::new_multi_thread()
         }
@@ -113,7 +116,8 @@ fn start(cli: Cli, printer: &Printer) -> Result<(), CliError> {
     let runtime = builder.enable_all().build().map_err(|cause| CliError::machine("cannot start threads", &cause))?;
     let client = if cli.command.is_local() { Client::new(DEFAULT_URL, None)? } else { Client::from_args(&cli.shared)? };
     let result = runtime.block_on(Box::pin(dispatch(cli.command, &cli.shared, &client, printer)));
-    // A host has ended by now; what still blocks (a name being looked up) must not hold the process.
+    // A host has ended by now; a task that still blocks (such as a name lookup) must not hold the
+    // process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
 }

@@ -1,5 +1,5 @@
-//! How a table looks on a terminal: it fits the width, times are relative, states have colours. Elsewhere nothing is changed, so that
-//! other programs read whole values.
+//! Formats tables for a terminal: fits the width, shows relative times and colours states. Other
+//! output is unchanged, so that programs read whole values.
 
 use std::io::IsTerminal as _;
 
@@ -7,14 +7,14 @@ use tidemill_core::Timestamp;
 
 use crate::when::relative;
 
-/// Columns between two cells.
+/// Number of spaces between two columns.
 const GAP: usize = 2;
-/// No column is cut to fewer characters.
+/// Minimum width of a column, in characters.
 const LEAST: usize = 8;
-/// The width if the terminal does not tell it.
+/// Width if the terminal does not report one, in characters.
 const DEFAULT_WIDTH: usize = 80;
 
-/// The terminal that stdout is.
+/// The terminal of stdout.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     width: usize,
@@ -23,7 +23,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// None if stdout is not a terminal.
+    /// Returns the terminal; `None` if stdout is not a terminal.
     pub fn of_stdout(now: Timestamp) -> Option<Self> {
         if !std::io::stdout().is_terminal() {
             return None;
@@ -32,7 +32,7 @@ impl Terminal {
         Some(Self { width, colour: std::env::var_os("NO_COLOR").is_none(), now })
     }
 
-    /// Lays out a table. All rows have as many cells as there are heads.
+    /// Formats a table. Each row must have one cell per heading.
     pub fn table(self, heads: &[&str], rows: &[Vec<String>]) -> String {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| self.shown(cell)).collect()).collect();
         let widest = |column: usize| {
@@ -40,7 +40,7 @@ impl Terminal {
             cells.chain(heads.get(column).map(|head| head.chars().count())).max().unwrap_or(0)
         };
         let mut widths: Vec<_> = (0..heads.len()).map(widest).collect();
-        // What identifies a thing stands first and is never cut: it is to be copied.
+        // The first column identifies the row and is never cut, so that it can be copied.
         shrink(widths.get_mut(1..).unwrap_or_default(), self.width.saturating_sub(widest(0) + GAP));
         let line = |cells: &mut dyn Iterator<Item = (usize, &str)>| {
             let mut line = String::new();
@@ -77,7 +77,8 @@ impl Terminal {
     }
 }
 
-/// Makes columns narrower, the widest first, until they fit in `room` with their gaps, or are as narrow as may be.
+/// Narrows columns, the widest first, until they fit in `room` with their gaps, or have the minimum
+/// width.
 fn shrink(widths: &mut [usize], room: usize) {
     let gaps = GAP * widths.len().saturating_sub(1);
     let total: usize = widths.iter().sum();

@@ -1,17 +1,18 @@
-//! Times as people type them: `1h` ago, `yesterday`, a date, or RFC 3339. All of them are in UTC.
+//! Parses times on the command line: `1h` ago, `yesterday`, a date, or RFC 3339. All of them are in
+//! UTC.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use tidemill_core::Timestamp;
 use tidemill_core::clock::{Clock as _, SystemClock};
 
-/// What can be typed, for the message of a refusal.
+/// The accepted forms, for error messages.
 const FORMS: &str =
     "write a time such as 1h (ago), yesterday, today, 2026-11-29, 2026-11-29T14:00 or 2026-11-29T14:00:00Z, in UTC";
 
-/// Reads a time for a flag; the answer is RFC 3339, as the API takes it.
+/// Parses the time of a flag; returns RFC 3339, as the API requires.
 ///
 /// # Errors
-/// If it is none of the forms.
+/// If it has none of the accepted forms.
 pub fn time(text: &str) -> Result<String, String> {
     read(text, SystemClock.now()).map(Timestamp::to_rfc3339).ok_or_else(|| FORMS.to_owned())
 }
@@ -45,7 +46,7 @@ fn instant(time: NaiveDateTime) -> Option<Timestamp> {
     u64::try_from(time.and_utc().timestamp_millis()).ok().map(Timestamp::from_millis)
 }
 
-/// How far a time is from `now`, in one unit: `3m ago`, `in 2h`.
+/// Formats the distance of a time from `now`, in one unit: `3m ago`, `in 2h`.
 #[must_use]
 pub fn relative(time: Timestamp, now: Timestamp) -> String {
     let ahead = time > now;

@@ -171,7 +171,7 @@ impl Wait {
 
 impl Run {
     /// Returns whether the run was asked to end and has not ended yet.
-    pub fn is_told_to_end(&self) -> bool {
+    pub fn is_asked_to_end(&self) -> bool {
         !self.is_settled() && self.more.contains_key("cancel")
     }
 

@@ -1,4 +1,4 @@
-//! The demo does what it says, and does it again after it was killed in the middle.
+//! The demo passes its own verification, also after it was killed during its work.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -27,7 +27,7 @@ fn every_part_does_its_job_and_a_kill_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("demo");
 
-    // Killed in the middle of its work: once right after something was earned, once a little later.
+    // Killed during its work: once right after revenue was posted, once a little later.
     for millis in [0, 2_700] {
         let mut child = demo(&data, modules, "10m").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -42,7 +42,7 @@ fn every_part_does_its_job_and_a_kill_loses_and_doubles_nothing() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("found again"), "{text}");
 
-    // And once more over what a clean end left.
+    // And once more, over the data of a clean shutdown.
     let output = demo(&data, modules, "5s").output().unwrap();
     let text = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");

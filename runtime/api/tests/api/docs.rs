@@ -1,4 +1,4 @@
-//! `docs/src/reference/api.md` is held to what is answered.
+//! `docs/src/reference/api.md` matches the API.
 
 use std::collections::BTreeSet;
 

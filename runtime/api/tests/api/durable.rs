@@ -1,4 +1,4 @@
-//! Runs that wait, remember and are tried again: signals, journals, children, retries, cancellation, and actions on many.
+//! Durable runs: signals, journals, children, retries, cancellation, and actions on many.
 
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::world::{Answered, World};
 
 impl World {
-    /// A run of `hello` that waits for the signal `paid`, with its idempotency key and so many children.
+    /// Starts a run of `hello` that waits for the signal `paid`, with an idempotency key and this
+    /// number of child runs.
     async fn waits(&self, key: &str, children: u64) -> String {
         let input = json!({"wait": "paid", "children": children}).to_string();
         let run =
@@ -16,7 +17,7 @@ impl World {
         id
     }
 
-    /// A run of `hello` that is parked.
+    /// Starts a run of `hello` that gets parked.
     async fn parked(&self, input: Value) -> String {
         let run = self.run(input).await.is(200).json();
         assert_eq!(run["state"], "parked", "{run}");
@@ -27,7 +28,7 @@ impl World {
         self.ask("POST", path, key, payload).await
     }
 
-    /// Waits until an operation is through.
+    /// Waits until an operation is done.
     async fn through(&self, path: &str) -> Value {
         for _ in 0..2_000 {
             let operation = self.get(path).await.is(200).json();
@@ -77,7 +78,7 @@ async fn one_key_is_one_signal() {
     let again = world.signal(&path, &key, "1").await.is(200);
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.json()["duplicate"], true);
-    // Another signal is not taken for the first.
+    // A signal of another name does not count as the first.
     let problem = world.signal(&path, &key, "2").await.refused(422, "host/idempotency-mismatch");
     assert_eq!(problem["run"], json!(id));
     let renamed = world.signal(&format!("/v1/runs/{id}/signals/paid"), &key, "1").await;
@@ -128,7 +129,7 @@ async fn a_journal_is_read_page_by_page() {
     let other = world.waits("b", 0).await;
     let foreign = format!("/v1/runs/{other}/journal?cursor={}", first["next"].as_str().unwrap());
     world.get(&foreign).await.refused(400, "host/bad-cursor");
-    // One that waits for nothing has nothing to be brought back from.
+    // A run that waits for nothing has nothing to resume from.
     let id = world.run(json!({})).await.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(world.get(&format!("/v1/runs/{id}/journal")).await.is(200).json()["items"], json!([]));
 }
@@ -370,7 +371,7 @@ async fn a_cancelled_run_that_could_not_undo_what_it_did_waits_for_a_person() {
     );
     assert_eq!(inbox["groups"][0]["code"], "saga-incomplete");
 
-    // Cancelled once more it waits for nobody, and its failure stays.
+    // Cancelled once more, it leaves the inbox, and its failure remains.
     let again = world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200).json();
     assert_eq!(again["failure"]["code"], "saga-incomplete");
     assert_eq!(world.get("/v1/parked").await.is(200).json()["items"], json!([]));

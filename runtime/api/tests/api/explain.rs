@@ -1,4 +1,4 @@
-//! `/v1/runs/{id}/explain`, and what flow control refuses.
+//! `/v1/runs/{id}/explain`, and the refusals of flow control.
 
 use serde_json::json;
 

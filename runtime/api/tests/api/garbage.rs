@@ -1,4 +1,5 @@
-//! Whatever is sent: it is answered, with no 5xx and no panic, and what is refused is a problem.
+//! Every request gets an answer, whatever it contains: no 5xx, no panic, and every refusal is a
+//! problem.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -130,7 +131,7 @@ fn whatever_is_sent_is_answered_without_a_server_error() {
     result.unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// A cursor is opaque, but no secret: who reads the source can make one for any place.
+/// A cursor is opaque but not secret: a reader of the source can construct one for any position.
 #[test]
 fn a_cursor_made_by_hand_reaches_nothing_and_breaks_nothing() {
     let runtime = runtime();
@@ -151,7 +152,7 @@ fn a_cursor_made_by_hand_reaches_nothing_and_breaks_nothing() {
         prop::collection::vec(any::<u8>(), 0..40),
         prop::collection::vec(prop::sample::select(&[0u8, 1, 0x7f, 0x80, 0xfe, 0xff][..]), 0..20)
     ];
-    // The lists are known by the names that the API gives them, so that the cursors are read at all.
+    // The cursors carry the lists' names, as the API gives them, so that the lists accept them.
     for (path, list) in &lists {
         let cursor = PageCursor::new(vec![0xff]).encode(list);
         runtime.block_on(async { world.get(&format!("{path}cursor={cursor}")).await.is(200) });

@@ -1,4 +1,4 @@
-//! Health, figures, and the pages.
+//! Health, metrics and the pages for browsers.
 
 use serde_json::json;
 use tidemill_core::Code;

@@ -25,7 +25,7 @@ impl World {
     }
 }
 
-/// A path of a route with names that are valid, though nothing has them.
+/// Returns a route's path with valid names that no resource has.
 fn path_of(route: &str) -> String {
     let part = |part: &str| match part.trim_matches(['{', '}']) {
         "id" => "01jzzzzzzzzzzzzzzzzzzzzzzz".to_owned(),
@@ -96,7 +96,7 @@ async fn a_key_fires_a_schedule_once() {
     assert_eq!(first.json()["id"], again.json()["id"]);
     assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
     assert_eq!(world.get("/v1/schedules/hello/yearly").await.is(200).json()["by_hand"], 1);
-    // It is a key of the deployment, as that of a run which was started.
+    // The key belongs to the deployment, like the key of a run that was started.
     world.ask("POST", "/v1/deployments/hello/runs", &[("idempotency-key", "started")], "{}").await.is(202);
     let taken = world.ask("POST", path, &[("idempotency-key", "started")], "").await;
     taken.refused(422, "host/idempotency-mismatch");

@@ -43,7 +43,7 @@ async fn what_a_stream_earns_is_seen_everywhere_and_adds_up() {
     let check = world.post("/v1/ledger/check", json!({})).await.is(200).json();
     assert_eq!((&check["good"], &check["entries"]), (&json!(true), &json!(3)));
 
-    // The deployment goes, what it earned stays.
+    // The deployment is deleted; its entries remain.
     world.delete("/v1/deployments/shop").await.is(204);
     let gone = world.get("/v1/streams").await.json()["items"][0].clone();
     assert_eq!((&gone["deployed"], &gone["totals"]), (&json!(false), &totals));

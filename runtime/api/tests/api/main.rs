@@ -1,5 +1,5 @@
-//! The whole API before a real host and a real store; only the guests are scripted (`world.rs`). One module a noun, and
-//! each test says what must hold of the answer and of what was or was not changed.
+//! The whole API over a real host and a real store; only the guests are scripted (`world.rs`). One
+//! module per noun. Each test checks the answer, and what was or was not changed.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 

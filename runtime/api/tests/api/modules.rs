@@ -65,7 +65,7 @@ async fn a_component_that_cannot_run_is_refused_with_every_problem_and_leaves_no
 #[tokio::test]
 async fn an_upload_is_what_its_bytes_are_whatever_it_is_called() {
     let world = World::new().await;
-    // A form is what `curl --data-binary` says unless it is told otherwise.
+    // `curl --data-binary` declares a form by default.
     let kinds = ["application/x-www-form-urlencoded", "application/wasm", "application/octet-stream", "text/plain"];
     for (number, kind) in kinds.into_iter().enumerate() {
         let path = format!("/v1/modules/hello/versions/1.0.{number}");
@@ -90,7 +90,7 @@ async fn an_input_is_held_against_what_the_component_takes() {
         world.post(path, json!({})).await.refused(422, "host/input-invalid");
         world.post(path, json!({"name": "Ada"})).await.is(202);
     }
-    // A component that says nothing takes anything.
+    // A component without schemas accepts any input.
     let plain = world.upload("plain", "1.0.0", b"\0asm workflow").await.is(201).json();
     let component = world.get(&format!("/v1/components/{}", plain["digest"].as_str().unwrap())).await.is(200).json();
     assert!(component.get("schemas").is_none());
@@ -100,7 +100,7 @@ async fn an_input_is_held_against_what_the_component_takes() {
 async fn an_upload_has_its_bounds() {
     let world = World::with(|config| config.component_bytes = 32).await;
     world.upload("big", "1.0.0", &[0; 33]).await.refused(413, "host/component-too-large");
-    // Nobody says how long it is.
+    // The length of the body is not announced.
     let pieces = futures_util::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>(vec![0; 8])));
     let path = "/v1/modules/big/versions/1.0.0";
     world.ask("PUT", path, &[], Body::from_stream(pieces)).await.refused(413, "host/component-too-large");

@@ -1,4 +1,4 @@
-//! What is refused whatever the noun: paths, methods, tokens, sizes.
+//! Refusals that all nouns share: paths, methods, tokens, sizes.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -46,7 +46,7 @@ async fn without_the_token_only_signs_of_life_are_seen() {
     }
     let right = [("authorization", "Bearer s3cret")];
     world.ask("GET", "/v1/runs", &right, "").await.is(200);
-    // Not even what is not there is told apart.
+    // Unauthorized callers cannot tell whether a path exists.
     world.get("/v1/nothing").await.refused(401, "host/unauthorized");
 }
 
@@ -115,7 +115,7 @@ async fn a_filter_by_a_deployment_that_never_was_is_refused() {
         let body = json!({"action": action, "filter": {"deployment": "helo"}});
         world.post(&format!("/v1/{path}/actions"), body).await.refused(404, "host/deployment-not-found");
     }
-    // What a deleted deployment has left can be found.
+    // The remains of a deleted deployment can be found.
     world.delete("/v1/deployments/hello").await.is(204);
     world.get("/v1/runs?deployment=hello&state=parked").await.is(200);
 }

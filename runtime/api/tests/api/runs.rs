@@ -67,13 +67,13 @@ async fn who_does_not_wait_is_told_where_to_look() {
     let id = answered.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(answered.header("location"), format!("/v1/runs/{id}"));
     world.until(&id, "succeeded").await;
-    // A wait that is too short is a 202 as well.
+    // A wait that is too short also returns 202.
     let short = [("prefer", "wait=1")];
     let answered = world.ask("POST", RUNS, &short, json!({"sleep": 60_000}).to_string()).await.is(202);
     let id = answered.json()["id"].as_str().unwrap().to_owned();
     world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200);
     world.until(&id, "cancelled").await;
-    // What is asked for is so already.
+    // The run is already cancelled, so the answer is the same.
     let again = world.post(&format!("/v1/runs/{id}/cancel"), json!({})).await.is(200).json();
     assert_eq!(again["state"], "cancelled");
 }
@@ -127,7 +127,7 @@ async fn a_run_is_found_by_what_is_known_of_it() {
     assert_eq!(found("until=2100-01-01T00:00:00Z").await, 2);
     let brief = world.get("/v1/runs?limit=1").await.json();
     assert!(brief["items"][0].get("input").is_none());
-    // A cursor belongs to its filters.
+    // A cursor is bound to its filters.
     let next = brief["next"].as_str().unwrap();
     assert_eq!(world.get(&format!("/v1/runs?limit=1&cursor={next}")).await.is(200).json()["items"][0]["id"], run["id"]);
     world.get(&format!("/v1/runs?state=failed&cursor={next}")).await.refused(400, "host/bad-cursor");

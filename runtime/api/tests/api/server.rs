@@ -1,4 +1,4 @@
-//! The server on a real socket: its bounds in time and size, and its end.
+//! The server on a real socket: its timeouts, its maximum sizes, and its shutdown.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn serve(world: World) -> Served {
 }
 
 fn client() -> reqwest::Client {
-    // Whoever comes first installs it; all want the same.
+    // The first test installs it; all tests use the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
@@ -45,7 +45,7 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A connection from `source`, with as little room for answers as the system gives.
+/// Opens a connection from `source`, with the smallest receive buffer that the system allows.
 async fn connect(served: &Served, source: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -53,14 +53,14 @@ async fn connect(served: &Served, source: &str) -> TcpStream {
     socket.connect(served.address).await.unwrap()
 }
 
-/// What the server sends on a connection up to its end, within a bounded time.
+/// Returns what the server sends on a connection until it closes, within a bounded time.
 async fn rest(socket: &mut TcpStream) -> std::io::Result<String> {
     let mut answer = Vec::new();
     tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.unwrap()?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The status of the next answer on a connection that stays open.
+/// Returns the status of the next answer on a connection that stays open.
 async fn status(socket: &mut TcpStream, request: &str) -> String {
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = [0; 2048];
@@ -118,7 +118,7 @@ async fn an_answer_that_is_not_read_ends_the_connection() {
     let served = serve(world).await;
     let mut socket = connect(&served, "127.0.0.1").await;
     let page = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000);
-    // The server stops reading once its answers are not read; then it closes.
+    // The server stops reading if its answers are not read; then it closes the connection.
     let ended = tokio::time::timeout(Duration::from_secs(60), async { while socket.write_all(&page).await.is_ok() {} });
     ended.await.unwrap();
 }
@@ -248,7 +248,7 @@ async fn what_is_no_http_is_answered_or_closed() {
     noise.push(format!("GET / HTTP/1.1\r\n{}\r\n", "x: 1\r\n".repeat(1_000)).into_bytes());
     for bytes in noise {
         let mut socket = TcpStream::connect(served.address).await.unwrap();
-        // The host may close before all is written.
+        // The host may close the connection before everything is written.
         let _ = socket.write_all(&bytes).await;
         let _ = socket.shutdown().await;
         let mut answer = Vec::new();

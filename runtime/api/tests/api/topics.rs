@@ -14,7 +14,7 @@ async fn subscribed() -> World {
     world
 }
 
-/// Waits until nothing waits for the subscription any more; what it is then.
+/// Waits until no event waits for the subscription; returns its record.
 async fn delivered(world: &World) -> Value {
     loop {
         let subscription = world.get("/v1/subscriptions/hello/placed").await.is(200).json();

@@ -1,4 +1,5 @@
-//! A scripted guest that waits: it sends a request, does a step, starts other runs, waits for a signal, and answers that it came.
+//! A scripted guest that waits: it sends a request, executes a step, starts child runs, waits for a
+//! signal, and returns its payload.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -10,7 +11,7 @@ use tidemill_engine::{
     ActivationResult, Cause, CommitOutcome, CommitReason, Effects, Outcome, PendingCommit, StartRun, Urgency,
 };
 
-/// Waits for the signal `name`, with so many children that wait for it as well.
+/// Waits for the signal `name`, with this number of child runs that also wait for it.
 pub async fn run(mut job: GuestJob, name: &str, children: u64) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {
@@ -42,7 +43,7 @@ pub async fn run(mut job: GuestJob, name: &str, children: u64) -> ActivationResu
     }
 }
 
-/// Ends so after something was recorded.
+/// Ends this way after it has recorded something.
 pub fn recorded(mut job: GuestJob, outcome: Outcome) -> ActivationResult {
     let mut journal = std::mem::replace(&mut job.journal, Journal::empty());
     if journal.entries() == 0 {

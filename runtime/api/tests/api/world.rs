@@ -1,4 +1,4 @@
-//! A host in a folder of its own, guests that do as their input says, and a client without a socket.
+//! A host in a temporary folder, scripted guests, and a client without a socket.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct World {
     pub folder: TempDir,
 }
 
-/// What was answered.
+/// An answer of the API.
 #[derive(Debug)]
 pub struct Answered {
     pub status: StatusCode,
@@ -59,7 +59,7 @@ impl World {
         let api = Api::new(host.clone(), config);
         let router = api.router();
         let world = Self { host, api, router, folder };
-        // A host takes up what was left before it answers calls.
+        // A host recovers leftover runs before it answers calls.
         while world.get("/readyz").await.status != StatusCode::OK {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -81,7 +81,7 @@ impl World {
         Answered { status: parts.status, headers: parts.headers, bytes }
     }
 
-    /// Sends a request whose answer goes on.
+    /// Sends a request whose answer is streamed.
     pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
         let request = build("GET", path, headers, Body::empty());
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -123,7 +123,7 @@ impl World {
         self.ask("POST", "/v1/deployments/hello/runs", &[("prefer", "wait=20")], input.to_string()).await
     }
 
-    /// Asks for a run of `hello`, and for no more.
+    /// Starts a run of `hello` without waiting for its end.
     pub async fn request(&self, input: Value) -> String {
         let run = self.post("/v1/deployments/hello/runs", input).await.is(202).json();
         run["id"].as_str().unwrap().to_owned()
@@ -166,7 +166,7 @@ impl Answered {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// A problem with that status and code, in its full form.
+    /// Checks that the answer is a complete problem with that status and code.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {
         let answered = self.is(status);
@@ -182,7 +182,7 @@ impl Answered {
     }
 }
 
-/// An answer that goes on.
+/// A streamed answer.
 pub struct Stream {
     pub headers: HeaderMap,
     pub pieces: axum::body::BodyDataStream,
@@ -190,7 +190,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What comes up to the next `end`; none where the answer ends first.
+    /// Returns the text up to the next `end`; `None` if the answer ends first.
     pub async fn next(&mut self, end: &str) -> Option<String> {
         use futures_util::StreamExt as _;
         loop {
@@ -204,7 +204,7 @@ impl Stream {
         }
     }
 
-    /// The next event: its id, name and data.
+    /// Returns the next event: its id, name and data.
     pub async fn event(&mut self) -> Option<(String, String, Value)> {
         loop {
             let text = self.next("\n\n").await?;
@@ -220,10 +220,10 @@ impl Stream {
     }
 }
 
-/// What a component whose bytes say `schemas` says of its workflow.
+/// The schemas of the workflow in a component whose bytes contain `schemas`.
 pub const SCHEMAS: &str = r#"{"workflow":{"input":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]},"output":{"type":"object"}}}"#;
 
-/// Guests whose bytes say what they export, and whose input says what they do.
+/// Guests whose bytes define their exports, and whose input defines their actions.
 struct Scripted;
 
 #[async_trait]

@@ -9,20 +9,18 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::grouped;
 
-/// Keys, runs and the like are counted up to this number.
+/// Maximum count of keys, runs and other parts.
 const COUNTED: usize = 500;
 
-/// Which, and what becomes of its runs.
+/// Arguments of `tidemill deployments delete`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The state of the deployment is deleted too, with its schedules, subscriptions and revisions.\n\
-                        Its runs and its ledger entries stay."
-)]
+#[command(after_help = "Deletes the state of the deployment too, with its schedules, subscriptions and revisions.\n\
+                        Its runs and ledger entries remain.")]
 pub struct Args {
     /// The deployment
     name: String,
 
-    /// Cancel its runs that have not ended; otherwise they keep it from being deleted
+    /// Cancel its unfinished runs first; without this flag, they prevent the deletion
     #[arg(long)]
     cancel_runs: bool,
 
@@ -30,7 +28,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// What goes with a deployment.
+/// The parts that are deleted with a deployment.
 #[derive(Debug, Serialize)]
 struct DeletionPlan {
     name: String,
@@ -41,7 +39,7 @@ struct DeletionPlan {
     unended_runs: Count,
 }
 
-/// A number of things that were counted up to a bound.
+/// A count up to a maximum.
 #[derive(Debug, Serialize)]
 struct Count {
     count: usize,
@@ -55,7 +53,7 @@ impl Count {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     if args.confirm.dry_run || args.confirm.asks() {
         let plan = DeletionPlan::of(&args.name, client).await?;
@@ -115,7 +113,7 @@ impl DeletionPlan {
     }
 }
 
-/// The items of the first page of a list, and whether there are more.
+/// Returns the number of items on the first page of a list, and whether there are more.
 async fn count(client: &Client, path: &str) -> Result<Count, CliError> {
     let page: Value = client.get(path).await?;
     Ok(Count { count: page["items"].as_array().map_or(0, Vec::len), more: page["next"].is_string() })

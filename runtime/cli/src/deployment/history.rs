@@ -8,10 +8,10 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
-/// Changed fields that a table names.
+/// Maximum number of changed fields that a table names.
 const SHOWN: usize = 4;
 
-/// Of which deployment.
+/// Arguments of `tidemill deployments history`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The deployment
@@ -31,15 +31,16 @@ struct Revision {
     manifest: Value,
 }
 
-/// A revision with what differs from the one before.
+/// A revision with its differences from the previous one.
 #[derive(Debug, Serialize)]
 struct RevisionRow {
     revision: u64,
     component: String,
     made_at: String,
-    /// What the manifest names: a module's version, or the component.
+    /// The module version that the manifest names, or the component.
     source: String,
-    /// Pointers of the fields that changed; none for the first revision, or if a manifest cannot be read here.
+    /// Pointers of the changed fields; `None` for the first revision, or if a manifest cannot be
+    /// parsed here.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<Vec<String>>,
 }
@@ -63,11 +64,11 @@ impl Row for RevisionRow {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/deployments/{}/revisions", encoded(&args.name));
     let limit = args.limit as usize;
-    // One more, to know what the last that is shown has changed.
+    // Read one more revision, to compute the changes of the last one shown.
     let revisions: Vec<Revision> = client.list(&path, limit + 1).await?;
     let mut lines = lines(&revisions);
     lines.truncate(limit);

@@ -34,13 +34,13 @@ impl Row for Deployment {
     }
 }
 
-/// What is said of something paused: with its note, where there is one.
+/// Formats a pause, with its note if there is one.
 pub fn paused(pause: Option<&Value>) -> Option<String> {
     let note = pause.filter(|pause| pause.is_object())?.get("note").and_then(Value::as_str).unwrap_or_default();
     Some(if note.is_empty() { "paused".to_owned() } else { format!("paused: {}", clean(note)) })
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(client: &Client, printer: &Printer) -> Result<(), CliError> {
     let all: Vec<Deployment> = client.all("/v1/deployments").await?;
     printer.rows(&all, "no deployments: make one with `tidemill deploy DIR`");

@@ -1,4 +1,4 @@
-//! `tidemill deployments`: lists deployments and steers them. `tidemill deploy` makes them.
+//! `tidemill deployments`: lists and controls deployments. `tidemill deploy` creates them.
 
 mod delete;
 mod history;
@@ -13,33 +13,33 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to do with which; a list where nothing is said.
+/// Arguments of `tidemill deployments`; without a subcommand, it lists deployments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List them (the default)
+    /// List deployments (the default)
     List,
-    /// Show one with its whole manifest, defaults included
+    /// Show a deployment with its whole manifest, defaults included
     Show(show::Args),
-    /// Admit no more runs and fire no more schedules; runs that have begun go on
+    /// Pause a deployment: admit no runs and fire no schedules; running runs continue
     Pause(pause::Args),
-    /// Admit and fire again
+    /// Resume a deployment
     Resume(pause::ResumeArgs),
-    /// List the revisions of one, with what each changed
+    /// List the revisions of a deployment, with the changes of each
     History(history::Args),
-    /// Return one to an earlier revision
+    /// Roll a deployment back to an earlier revision
     Rollback(rollback::Args),
-    /// Delete one with its state; its runs and its ledger entries stay
+    /// Delete a deployment with its state; its runs and ledger entries remain
     Delete(delete::Args),
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None | Some(Verb::List) => list::run(client, printer).await,

@@ -6,25 +6,25 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which, and why.
+/// Arguments of `tidemill deployments pause`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The deployment
     name: String,
 
-    /// Why, for whoever wonders later
+    /// The reason, kept as a note
     #[arg(long, default_value = "")]
     note: String,
 }
 
-/// Which.
+/// Arguments of `tidemill deployments resume`.
 #[derive(Debug, clap::Args)]
 pub struct ResumeArgs {
     /// The deployment
     name: String,
 }
 
-/// Pauses it.
+/// Pauses a deployment.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/deployments/{}/pause", encoded(&args.name));
     let answer = client.ask(Method::POST, &path, note(&args.note), &[], std::time::Duration::ZERO).await?;
@@ -33,14 +33,14 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-/// Lets it go on.
+/// Resumes a deployment.
 pub async fn resume(args: &ResumeArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record = client.post(&format!("/v1/deployments/{}/resume", encoded(&args.name))).await?;
     printer.record(&record, &format!("{} resumed", args.name));
     Ok(())
 }
 
-/// The body that carries a note.
+/// Builds the body with a note.
 pub fn note(text: &str) -> Vec<u8> {
     let body = if text.is_empty() { serde_json::json!({}) } else { serde_json::json!({ "note": text }) };
     body.to_string().into_bytes()

@@ -1,4 +1,4 @@
-//! `tidemill deployments rollback`: returns a deployment to an earlier revision.
+//! `tidemill deployments rollback`: rolls a deployment back to an earlier revision.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::project::deploy::changes;
 
-/// Which, and to which revision.
+/// Arguments of `tidemill deployments rollback`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It makes a new revision with the manifest and the component of the earlier one. State stays as it is.\n\
+    after_help = "Creates a new revision with the manifest and the component of the earlier one. The state does not change.\n\
                         `tidemill deployments history NAME` lists the revisions."
 )]
 pub struct Args {
     /// The deployment
     name: String,
 
-    /// The revision to return to [default: the one before the present]
+    /// Revision to roll back to [default: the previous one]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     revision: Option<u64>,
 
@@ -29,7 +29,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut tag = None;
     if args.confirm.dry_run || args.confirm.asks() {
@@ -42,10 +42,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         if changes(&plan).is_empty() {
             return Ok(());
         }
-        // What was shown is what is done: the plan makes the revision after the present one.
+        // The change must be what was shown: the plan's revision is the one after the current, so
+        // expect the current one.
         let present = plan["deployment"]["revision"].as_u64().map(|revision| revision.saturating_sub(1));
         tag = present.map(|revision| format!("\"{revision}\""));
-        args.confirm.ask(&format!("Return {} to this?", args.name), printer)?;
+        args.confirm.ask(&format!("Roll {} back to this?", args.name), printer)?;
     }
     let done = ask(args, false, tag.as_deref(), client).await?;
     printer.record(&done, &text(args, &done, false));
@@ -67,9 +68,9 @@ fn text(args: &Args, record: &Value, dry_run: bool) -> String {
     let now = record["deployment"]["revision"].as_u64().unwrap_or_default();
     let lines = changes(record);
     let mut all = vec![match (dry_run, lines.is_empty()) {
-        (_, true) => format!("{name} is as it was at {to}: nothing changes"),
-        (true, false) => format!("{name} would return to {to}"),
-        (false, false) => format!("{name} returned to {to}, as revision {now}"),
+        (_, true) => format!("{name} already equals revision {to}: nothing changes"),
+        (true, false) => format!("{name} would be rolled back to {to}"),
+        (false, false) => format!("{name} rolled back to {to}, as revision {now}"),
     }];
     all.extend(lines);
     for warning in record["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -86,7 +87,7 @@ mod tests {
     fn what_changes_is_said_place_by_place() {
         let args = Args { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
         let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
-        assert_eq!(text(&args, &record, false), "hello returned to revision 1, as revision 3\n  /priority: 7 → 5");
+        assert_eq!(text(&args, &record, false), "hello rolled back to revision 1, as revision 3\n  /priority: 7 → 5");
         assert!(text(&args, &json!({"changes": []}), false).ends_with("nothing changes"));
     }
 }

@@ -6,14 +6,14 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which.
+/// Arguments of `tidemill deployments show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The deployment
     name: String,
 }
 
-/// Carries it out. It is JSON in either form, for a manifest is.
+/// Runs the command. The output is JSON in both modes, because a manifest is JSON.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let deployment: Value = client.get(&format!("/v1/deployments/{}", encoded(&args.name))).await?;
     printer.value(&deployment);

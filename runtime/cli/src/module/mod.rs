@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Nothing to choose.
+/// Arguments of `tidemill modules`: none.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -31,7 +31,7 @@ impl Row for Version {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(_: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let all: Vec<Version> = client.all("/v1/modules").await?;
     printer.rows(&all, "no modules: upload one with `tidemill deploy DIR`");

@@ -95,7 +95,7 @@ impl Row for Entry {
 async fn entries(args: &EntriesArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let filter = args.stream.as_ref().map(|stream| format!("?stream={}", encoded(stream))).unwrap_or_default();
     let all: Vec<Entry> = client.list(&format!("/v1/ledger/entries{filter}"), args.limit as usize).await?;
-    printer.rows(&all, "no entries: nothing was posted yet");
+    printer.rows(&all, "no entries: no run has posted to the ledger yet");
     Ok(())
 }
 
@@ -126,6 +126,7 @@ async fn check(client: &Client, printer: &Printer) -> Result<(), CliError> {
         return Ok(());
     }
     printer.record(&answer, &problems.iter().map(|problem| clean(problem)).collect::<Vec<_>>().join("\n"));
-    Err(CliError::failed(format!("the ledger differs from its entries in {} places", problems.len()))
-        .with_fix("stop the host, keep the data folder as it is, and restore the last backup beside it to compare"))
+    Err(CliError::failed(format!("the ledger differs from its entries in {} places", problems.len())).with_fix(
+        "stop the host, keep the data folder unchanged, and restore the last backup into another folder to compare",
+    ))
 }

@@ -38,6 +38,7 @@ impl Row for Operation {
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = if args.all { "/v1/operations?state=all" } else { "/v1/operations" };
     let all: Vec<Operation> = client.all(path).await?;
-    printer.rows(&all, if args.all { "no operations" } else { "no operation runs: `--all` lists those that are over" });
+    printer
+        .rows(&all, if args.all { "no operations" } else { "no operation is running; `--all` lists completed ones" });
     Ok(())
 }

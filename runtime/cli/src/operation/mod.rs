@@ -85,8 +85,8 @@ impl Operation {
 
     fn done_as(&self) -> &'static str {
         match self.action.as_str() {
-            "retry" => "tried again",
-            "cancel" => "told to end",
+            "retry" => "retried",
+            "cancel" => "asked to end",
             "pause" => "paused",
             "resume" => "resumed",
             "resync" => "resynced",
@@ -137,7 +137,7 @@ impl Operation {
             "resync" => "had changed",
             "replay" => "were no longer kept",
             "backfill" => "were left out by the overlap policy",
-            _ => "were in no state for it any more",
+            _ => "were no longer in an eligible state",
         };
         format!("{} {why}", grouped(self.failed))
     }
@@ -148,7 +148,7 @@ impl Operation {
 /// # Errors
 /// If the answer is not an operation.
 pub fn begun(answer: &HttpAnswer) -> Result<Operation, CliError> {
-    answer.json().map_err(|why| CliError::failed(format!("the host's answer is no operation: {why}")))
+    answer.json().map_err(|why| CliError::failed(format!("the host's answer is not an operation: {why}")))
 }
 
 /// Follows an operation until it is done. `look` is the command that lists what was left out.
@@ -168,13 +168,13 @@ pub async fn follow(mut operation: Operation, look: &str, client: &Client, print
     }
     printer.record(&operation, &operation.text());
     if operation.state == "cancelled" {
-        return Err(CliError::failed("the operation was cancelled before it was through").with_fix(
-            "what it has done stays: look with `tidemill operations show`, and begin another one for the rest",
+        return Err(CliError::failed("the operation was cancelled before it completed").with_fix(
+            "its finished parts remain: see `tidemill operations show`, and start another operation for the rest",
         ));
     }
     match operation.failed {
         0 => Ok(()),
-        _ => Err(CliError::failed(operation.left_out()).with_fix(format!("look at them with `{look}`"))),
+        _ => Err(CliError::failed(operation.left_out()).with_fix(format!("list them with `{look}`"))),
     }
 }
 
@@ -187,8 +187,8 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_told_in_a_line() {
-        assert_eq!(of("retry").text(), "1,200 runs found, 1,199 tried again");
+    fn an_operation_is_formatted_on_one_line() {
+        assert_eq!(of("retry").text(), "1,200 runs found, 1,199 retried");
         assert_eq!(of("pause").text(), "1,200 schedules found, 1,199 paused");
         assert_eq!(of("backfill").left_out(), "1 were left out by the overlap policy");
         let halfway = Operation { total: Some(5_000), ..of("backfill") };

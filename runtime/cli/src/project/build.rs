@@ -38,7 +38,7 @@ pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, Cl
     let manifest = project.folder.join("Cargo.toml");
     if !manifest.exists() {
         return Err(CliError::usage(
-            format!("{} has no Cargo.toml, so it is not known how to build it", project.folder.display()),
+            format!("{} has no Cargo.toml, so this program cannot build it", project.folder.display()),
             "build its component with its own tools, then `tidemill deploy`",
         ));
     }
@@ -49,12 +49,12 @@ pub fn build(project: &Project, printer: &Printer) -> Result<Option<PathBuf>, Cl
         .map_err(|cause| CliError::machine("cannot start cargo", &cause).with_fix("install Rust: https://rustup.rs"))?;
     if !status.success() {
         return Err(CliError::failed("the project does not build").with_fix(format!(
-            "mend what the compiler says; where the target is missing, `rustup target add {TARGET}` brings it"
+            "fix the errors of the compiler; if the target is missing, install it with `rustup target add {TARGET}`"
         )));
     }
     if !component.exists() {
-        return Err(CliError::failed(format!("it was built, but there is nothing at {}", component.display()))
-            .with_fix("correct `component` under [module] in tidemill.toml; the crate's type is to be \"cdylib\""));
+        return Err(CliError::failed(format!("the build succeeded, but there is no file at {}", component.display()))
+            .with_fix("correct `component` under [module] in tidemill.toml; the crate's type must be \"cdylib\""));
     }
     Ok(Some(component))
 }

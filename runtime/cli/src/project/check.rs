@@ -54,7 +54,7 @@ pub async fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
             record["component"] = component;
             text = format!("{text}\n{more}");
         }
-        Some(path) => printer.note(&format!("{} is not built yet: only the manifest is checked", path.display())),
+        Some(path) => printer.note(&format!("{} is not built yet: checked only the manifest", path.display())),
         None => {}
     }
     printer.record(&record, &text);
@@ -154,7 +154,7 @@ fn problem(refused: &tidemill_engine::ComponentRejection) -> ApiProblem {
     let first = errors.first().map(|field| field.code.clone()).unwrap_or_default();
     ApiProblem {
         code: first,
-        detail: format!("{} problems keep this component from running", errors.len()),
+        detail: format!("this component has {} problems and cannot run", errors.len()),
         errors,
         ..ApiProblem::default()
     }

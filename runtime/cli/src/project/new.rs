@@ -43,10 +43,10 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     let occupied = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied || folder.is_file() {
-        return Err(CliError::usage(format!("{} is there already", folder.display()), "choose another name, or --dir"));
+        return Err(CliError::usage(format!("{} already exists", folder.display()), "choose another name, or --dir"));
     }
     let sdk = args.sdk.as_ref().map(std::fs::canonicalize).transpose();
-    let sdk = sdk.map_err(|cause| CliError::usage(format!("--sdk: {cause}"), "name a folder that is there"))?;
+    let sdk = sdk.map_err(|cause| CliError::usage(format!("--sdk: {cause}"), "name an existing folder"))?;
     let files = template.project(&args.name, sdk.as_deref());
     for (path, text) in &files {
         let path = folder.join(path);

@@ -62,7 +62,7 @@ pub async fn rehearse(
         }
         UploadPreview::Other(present) => Err(CliError::Failed {
             code: Some(Code::VersionHasOtherBytes.as_str().to_owned()),
-            message: format!("{reference} is there already, with other bytes: {present}"),
+            message: format!("{reference} already exists with other bytes: {present}"),
             fix: Some("give it a new version under [module] in tidemill.toml".to_owned()),
         }),
         UploadPreview::New => {

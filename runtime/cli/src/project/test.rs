@@ -25,7 +25,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
     let project = Project::read(&args.dir)?;
     if !project.folder.join("Cargo.toml").exists() {
         return Err(CliError::usage(
-            format!("{} has no Cargo.toml, so it is not known how to test it", project.folder.display()),
+            format!("{} has no Cargo.toml, so this program cannot test it", project.folder.display()),
             "test it with its own tools",
         ));
     }
@@ -41,7 +41,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<(), CliError> {
         .status()
         .map_err(|cause| CliError::machine("cannot start cargo", &cause).with_fix("install Rust: https://rustup.rs"))?;
     if !status.success() {
-        return Err(CliError::failed("the project's tests fail").with_fix("mend what they say"));
+        return Err(CliError::failed("the project's tests fail").with_fix("fix the failing tests"));
     }
     Ok(())
 }

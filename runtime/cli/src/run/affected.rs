@@ -1,4 +1,4 @@
-//! The runs that an action on many would affect: shown before it is confirmed, or instead of it.
+//! The runs that an action on many would affect: shown before the confirmation, or as a dry run.
 
 use crate::client::Client;
 use crate::confirm::ConfirmArgs;
@@ -6,22 +6,22 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row as _};
 use crate::wire::{Run, grouped};
 
-/// Runs are counted up to this number.
+/// Maximum count of runs.
 const COUNTED: usize = 1_000;
-/// Runs that are shown before a question.
+/// Maximum number of runs shown before a question.
 const SHOWN: usize = 10;
 
-/// Runs that an action finds, the newest first.
+/// The runs that an action matches, newest first.
 #[derive(Debug)]
 pub struct AffectedRuns {
     runs: Vec<Run>,
 }
 
 impl AffectedRuns {
-    /// Looks them up by the query of a list.
+    /// Reads them with the query of a list.
     ///
     /// # Errors
-    /// What the host refuses.
+    /// An error of the host.
     pub async fn find(query: &[String], client: &Client) -> Result<Self, CliError> {
         let path = format!("/v1/runs?{}", query.join("&"));
         Ok(Self { runs: client.list(&path, COUNTED + 1).await? })
@@ -39,7 +39,7 @@ impl AffectedRuns {
         printer.note(&format!("{} would be {}; nothing was changed", self.count(), past(verb)));
     }
 
-    /// Shows the first of them, and asks whether to go ahead. False if there is nothing to do.
+    /// Shows the first of them, and asks whether to continue. Returns false if there is none.
     ///
     /// # Errors
     /// If the answer is not yes.
@@ -67,7 +67,7 @@ impl AffectedRuns {
 
 fn past(verb: &str) -> String {
     match verb {
-        "retry" => "tried again".to_owned(),
+        "retry" => "retried".to_owned(),
         "cancel" => "cancelled".to_owned(),
         verb => format!("{verb}d"),
     }
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(of(1).count(), "1 run");
         assert_eq!(of(1_000).count(), "1,000 runs");
         assert_eq!(of(1_001).count(), "more than 1,000 runs");
-        assert_eq!((past("terminate"), past("retry")), ("terminated".to_owned(), "tried again".to_owned()));
+        assert_eq!((past("terminate"), past("retry")), ("terminated".to_owned(), "retried".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `tidemill cancel ID…`: stops some runs, or many.
+//! `tidemill cancel ID…`: cancels some runs, or many.
 
 use super::which::RunSelector;
 use crate::client::Client;
@@ -6,17 +6,17 @@ use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which runs, and how.
+/// Arguments of `tidemill cancel`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Children end first; then a run that has begun is told, and has a grace period in which it may undo what it did.\n\
+    after_help = "Children end first. Then a run that has started is notified, and has a grace period in which it may compensate.\n\
                         For example: tidemill cancel --all --deployment orders --state suspended"
 )]
 pub struct Args {
     #[command(flatten)]
     which: RunSelector,
 
-    /// Without telling them, and their children with them
+    /// Terminate at once, children included, without a grace period
     #[arg(long)]
     terminate: bool,
 
@@ -24,7 +24,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out: each by itself, so that one that cannot be cancelled does not keep the others from it.
+/// Runs the command: each run separately, so that one refusal does not affect the others.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {

@@ -1,5 +1,5 @@
-//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, its failures, the runs that it started, and what it
-//! recorded last.
+//! `tidemill run-info ID`: shows one run: its input and output, what it waits for, its failures,
+//! its child runs, and the newest entries of its journal.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::{FailureEntry, Run, Wait, bytes, grouped, trigger};
 
-/// The children and the entries of the journal that are shown.
+/// Maximum number of children and of journal entries shown.
 const CHILDREN: usize = 10;
 const ENTRIES: usize = 5;
 
-/// Which run.
+/// Arguments of `tidemill run-info`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
@@ -22,34 +22,34 @@ pub struct Args {
     id: String,
 }
 
-/// A run and what belongs to it.
+/// A run with related records.
 #[derive(Debug, Serialize)]
 struct RunDetails {
     #[serde(flatten)]
     run: Run,
-    /// Where it failed.
+    /// The stack of its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     stack: Option<Stack>,
-    /// The first that it started.
+    /// The first child runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     children: Vec<Run>,
-    /// The last that it recorded.
+    /// The newest entries of its journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     journal: Vec<Entry>,
 }
 
-/// Where a run failed.
+/// The stack of a failed run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Stack {
-    /// Innermost first.
+    /// The frames, innermost first.
     frames: Vec<Frame>,
     /// Why there are no source lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
 
-/// One function on it.
+/// A function on the stack.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Frame {
@@ -60,7 +60,7 @@ struct Frame {
     line: Option<u64>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.id, client).await?;
     let run: Run = client.get(&format!("/v1/runs/{}", encoded(&id))).await?;
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         0 => Vec::new(),
         entries => journal::read(client, &id, entries.saturating_sub(ENTRIES as u64), ENTRIES).await?,
     };
-    // A host that cannot say shows the run all the same.
+    // Show the run even if the host cannot return these records.
     let stack = match has_stack(&run) {
         true => client.get(&format!("/v1/runs/{}/stack", encoded(&args.id))).await.ok(),
         false => None,
@@ -109,7 +109,7 @@ impl RunDetails {
     }
 }
 
-/// Whether the failure's details, or those of its last attempt, are a stack.
+/// Returns whether the failure's details, or those of its last attempt, are a stack.
 fn has_stack(run: &Run) -> bool {
     let details = run.failure.as_ref().and_then(|failure| failure.details.as_ref());
     let last = details.and_then(|details| serde_json::from_str::<Value>(details["details"].as_str()?).ok());
@@ -140,8 +140,8 @@ fn text(run: &Run) -> String {
     say("run", Some(run.id.clone()));
     say("deployment", Some(run.deployment.clone()));
     say("export", Some(run.export.clone()));
-    let told = if run.is_told_to_end() { ", told to end" } else { "" };
-    say("state", Some(format!("{}{told}", run.state)));
+    let cancel = if run.is_asked_to_end() { ", asked to end" } else { "" };
+    say("state", Some(format!("{}{cancel}", run.state)));
     say("waits for", run.waiting_for.as_ref().map(Wait::text));
     say("trigger", Some(trigger(&run.trigger)));
     say("attempt", Some(run.attempt.to_string()));
@@ -159,7 +159,7 @@ fn text(run: &Run) -> String {
     say("output", run.output.as_ref().map(json));
     if let Some(failure) = &run.failure {
         say("failure", Some(format!("{}: {}", clean(&failure.code), clean(&failure.message))));
-        // A stack is shown for people by itself.
+        // A stack has lines of its own in the output for people.
         say("details", failure.details.as_ref().filter(|_| !has_stack(run)).map(json));
         say("fix", failure.fix.clone());
     }

@@ -1,4 +1,4 @@
-//! `tidemill journal ID`: shows what a run recorded, and goes on from.
+//! `tidemill journal ID`: shows the recorded results from which a run resumes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,40 +8,43 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::{bytes, grouped};
 
-/// The most of a result or a request that a line shows, in characters.
+/// Maximum length of a result or a request on a line, in characters.
 const SHOWN: usize = 60;
 
-/// Which journal, and how much of it.
+/// Arguments of `tidemill journal`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN")]
     id: String,
 
-    /// Only what is behind this entry
+    /// Show only entries after this one
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     after: u64,
 
-    /// How many entries at most
+    /// Maximum number of entries
     #[arg(long, short = 'n', default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.id, client).await?;
     let entries = read(client, &id, args.after, args.limit as usize).await?;
-    printer.rows(&entries, "nothing is recorded: the run has not begun, did nothing that is, or took hold as a whole");
+    printer.rows(
+        &entries,
+        "the journal is empty: the run has not started, made no recorded call, or committed as a whole",
+    );
     Ok(())
 }
 
-/// Entries of a run's journal behind the place `after`.
+/// Reads the entries of a run's journal after the sequence number `after`.
 pub async fn read(client: &Client, id: &str, after: u64, most: usize) -> Result<Vec<Entry>, CliError> {
     let path = format!("/v1/runs/{}/journal", encoded(id));
     client.list_from(&path, &format!("&after={after}"), most).await
 }
 
-/// One entry.
+/// An entry of a journal.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entry {
@@ -76,7 +79,7 @@ impl Entry {
         cut(format!("{request} {result}").trim())
     }
 
-    /// As one line of text.
+    /// Formats the entry as one line.
     pub fn text(&self) -> String {
         let parts = [format!("{:>5}", self.seq), self.at.clone(), self.kind(), self.step.clone(), self.shown()];
         parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("  ")

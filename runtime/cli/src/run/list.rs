@@ -9,7 +9,7 @@ use crate::wire::Run;
 
 use super::which::RunFilter;
 
-/// Which runs; or what belongs to one of them.
+/// Arguments of `tidemill runs`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -19,22 +19,22 @@ pub struct Args {
     #[command(flatten)]
     filter: RunFilter,
 
-    /// Only those that this run started, oldest first
+    /// List only the child runs of this run, oldest first
     #[arg(long, value_name = "RUN", conflicts_with_all = ["deployment", "state", "labels", "since", "until"])]
     parent: Option<String>,
 
-    /// How many at most
+    /// Maximum number of runs
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the signals that wait for a run, or drop one
+    /// List a run's pending signals, or drop one
     Signals(super::signals::Args),
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     if let Some(Verb::Signals(args)) = &args.verb {
         return super::signals::run(args, client, printer).await;

@@ -1,30 +1,30 @@
-//! `tidemill logs ID`: shows a run's log, and follows it until the run ends where it is told to.
+//! `tidemill logs ID`: shows a run's log, and follows it until the run ends if requested.
 
 use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::LogLine;
 
-/// The longest line of a followed log that is believed to be one, in bytes.
+/// Maximum length of a line of a followed log, in bytes.
 const LINE_BYTES: usize = 1 << 20;
 
-/// Which log.
+/// Arguments of `tidemill logs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN")]
     id: String,
 
-    /// Go on until the run ends
+    /// Follow the log until the run ends
     #[arg(long, short)]
     follow: bool,
 
-    /// How many lines at most, from the first
+    /// Maximum number of lines, from the first
     #[arg(long, short = 'n', default_value_t = 100_000, conflicts_with = "follow")]
     limit: u32,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/runs/{}/logs", encoded(&super::reference::id(&args.id, client).await?));
     let show = |line: &LogLine| printer.item(line, &line.text());
@@ -49,14 +49,14 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-/// Cuts a stream of bytes into lines, wherever its pieces end.
+/// Splits a stream of bytes into lines, independently of its pieces.
 #[derive(Debug, Default)]
 pub struct LineSplitter {
     begun: Vec<u8>,
 }
 
 impl LineSplitter {
-    /// The lines that `piece` completes, without those that are empty.
+    /// Returns the lines that `piece` completes, without empty ones.
     pub fn take(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for part in piece.split_inclusive(|byte| *byte == b'\n') {

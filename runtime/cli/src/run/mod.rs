@@ -27,7 +27,7 @@ use crate::printer::{Printer, clean};
 use crate::error::CliError;
 use crate::wire::Run;
 
-/// The error that a run's end is to the command that waited for it; none where it succeeded.
+/// Maps the end of an awaited run to the command's result; an error unless the run succeeded.
 pub fn ended(run: &Run) -> Result<(), CliError> {
     let Some(failure) = &run.failure else {
         return match run.state.as_str() {
@@ -43,8 +43,8 @@ pub fn ended(run: &Run) -> Result<(), CliError> {
     })
 }
 
-/// Asks for `verb` of each run by itself, so that one that refuses does not keep the others from it, and shows each answer; the last
-/// refusal is the answer, those before it are shown.
+/// Sends `verb` to each run separately, so that one refusal does not affect the others, and shows
+/// each answer. Returns the last refusal, and shows the earlier ones.
 async fn each(
     ids: &[String],
     verb: &str,
@@ -83,11 +83,11 @@ async fn show_each(ids: &[String], done: &str, client: &Client, printer: &Printe
     Ok(())
 }
 
-/// Shows where a run stands after what was done to it.
+/// Shows the state of a run after an action.
 #[expect(clippy::unnecessary_wraps, reason = "other answers can be a failure of the command")]
 fn stands(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
     let run: Run = serde_json::from_value(answer.clone()).unwrap_or_default();
-    let told = if run.is_told_to_end() { ", and is told to end" } else { "" };
-    printer.record(&run, &format!("{id} {}{told}", run.state));
+    let cancel = if run.is_asked_to_end() { ", asked to end" } else { "" };
+    printer.record(&run, &format!("{id} {}{cancel}", run.state));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `tidemill parked`: the inbox of runs that wait for a person, counted by cause, with what to do next. Cancelled runs that could not
-//! undo what they did are among them.
+//! `tidemill parked`: lists the runs that wait for an operator, counted by cause, with what to do
+//! next. Cancelled runs whose compensation failed are among them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,27 +9,27 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 use crate::wire::grouped;
 
-/// The longest message in a table, in characters.
+/// Maximum length of a message in a table, in characters.
 const MESSAGE: usize = 60;
 
-/// Which parked runs.
+/// Arguments of `tidemill parked`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "To try them again: tidemill retry --parked [--deployment NAME] [--code CODE]\n\
-                        A cancelled run is listed if it could not undo what it did: tidemill cancel ID takes it off the list")]
+#[command(after_help = "To retry them: tidemill retry --parked [--deployment NAME] [--code CODE]\n\
+                        A cancelled run is listed if its compensation failed: tidemill cancel ID removes it from the list")]
 pub struct Args {
-    /// Only those of this deployment
+    /// Show only runs of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 
-    /// Only those with this code
+    /// Show only runs with this code
     #[arg(long, value_name = "CODE")]
     code: Vec<String>,
 
-    /// Only count them, by deployment and code
+    /// Show only the counts, by deployment and code
     #[arg(long)]
     counts: bool,
 
-    /// How many at most
+    /// Maximum number of runs
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
 }
@@ -44,7 +44,7 @@ struct ParkedPage {
     groups: Vec<ParkedGroup>,
 }
 
-/// One run.
+/// A parked run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct ParkedRun {
@@ -61,7 +61,7 @@ struct ParkedRun {
     more: serde_json::Map<String, Value>,
 }
 
-/// Those of one deployment with one code.
+/// The parked runs of one deployment with one code.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct ParkedGroup {
@@ -97,13 +97,13 @@ impl Row for ParkedGroup {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut query = vec![format!("limit={}", if args.counts { 1 } else { args.limit })];
     query.extend(args.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
     query.extend(args.code.iter().map(|code| format!("code={}", encoded(code))));
     let inbox: ParkedPage = client.get(&format!("/v1/parked?{}", query.join("&"))).await?;
-    const NOTHING: &str = "nothing waits for a person";
+    const NOTHING: &str = "no run waits for an operator";
     if args.counts {
         printer.rows(&inbox.groups, NOTHING);
     } else if printer.is_json() {

@@ -1,4 +1,5 @@
-//! How a run is named on the command line: by its id, the beginning or the end of it, `last`, or `deployment/key`.
+//! Resolves the name of a run on the command line: its id, the beginning or the end of it, `last`,
+//! or `deployment/key`.
 
 use tidemill_core::{RunId, Timestamp};
 
@@ -7,20 +8,20 @@ use crate::error::CliError;
 use crate::printer::clean;
 use crate::wire::Run;
 
-/// Characters of an id; the first ten are its time.
+/// Length of an id, in characters; the first ten encode its time.
 const ID_CHARS: usize = 26;
 const TIME_CHARS: usize = 10;
-/// The newest runs among which the end of an id is looked for.
+/// Number of newest runs that are searched for the end of an id.
 const SEARCHED: usize = 2_000;
-/// Runs that a refusal names.
+/// Maximum number of runs that a refusal names.
 const NAMED: usize = 5;
 /// The alphabet of ids: Crockford's base 32.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The ids of runs.
+/// Resolves the names of several runs.
 ///
 /// # Errors
-/// As [`id`].
+/// The same as [`id`].
 pub async fn ids(named: &[String], client: &Client) -> Result<Vec<String>, CliError> {
     let mut ids = Vec::with_capacity(named.len());
     for name in named {
@@ -29,10 +30,10 @@ pub async fn ids(named: &[String], client: &Client) -> Result<Vec<String>, CliEr
     Ok(ids)
 }
 
-/// The id of a run.
+/// Resolves the name of a run to its id.
 ///
 /// # Errors
-/// If no run is named so, or more than one is; what the host refuses.
+/// If no run, or more than one, has that name; an error of the host.
 pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
     if name.parse::<RunId>().is_ok() {
         return Ok(name.to_owned());
@@ -54,7 +55,7 @@ pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
     }
     match found.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(none(name, &format!("none begins so, and none of the newest {SEARCHED} ends so"))),
+        [] => Err(none(name, &format!("no id begins with it, and none of the newest {SEARCHED} ends with it"))),
         several => {
             let named: Vec<_> = several.iter().take(NAMED).map(|id| clean(id)).collect();
             let more = if several.len() > NAMED { ", …" } else { "" };
@@ -66,7 +67,7 @@ pub async fn id(name: &str, client: &Client) -> Result<String, CliError> {
     }
 }
 
-/// Whether the text may be the beginning or the end of an id.
+/// Returns whether the text may be the beginning or the end of an id.
 #[must_use]
 pub fn could_be_part(text: &str) -> bool {
     (1..ID_CHARS).contains(&text.len()) && text.bytes().all(|byte| ALPHABET.contains(&byte))
@@ -90,20 +91,21 @@ async fn newest(path: &str, client: &Client) -> Result<Option<String>, CliError>
     Ok(runs.into_iter().next().map(|run| run.id))
 }
 
-/// Ids begin with their time, so those with one beginning were made within one span of time.
+/// Ids begin with their time, so ids with the same beginning were created within one time range.
 async fn by_beginning(part: &str, client: &Client) -> Result<Vec<String>, CliError> {
     let Some((since, until)) = span(part) else { return Ok(Vec::new()) };
     let mut path = format!("/v1/runs?since={}", encoded(&since.to_rfc3339()));
     if until <= Timestamp::MAX {
         path.push_str(&format!("&until={}", encoded(&until.to_rfc3339())));
     }
-    // Of a short beginning there are many, and more than one is enough to know.
+    // A short beginning matches many runs; two are enough to know that it is ambiguous.
     let most = if part.len() > TIME_CHARS { SEARCHED } else { NAMED + 1 };
     let runs: Vec<Run> = client.list(&path, most).await?;
     Ok(runs.into_iter().map(|run| run.id).filter(|id| id.starts_with(part)).collect())
 }
 
-/// The time in which ids with that beginning were made; none if it lies beyond all times.
+/// Returns the time range in which ids with that beginning were created; `None` if it exceeds the
+/// range of times.
 fn span(part: &str) -> Option<(Timestamp, Timestamp)> {
     let digit = |byte: u8| ALPHABET.iter().position(|known| *known == byte).and_then(|at| u64::try_from(at).ok());
     let time = part.bytes().take(TIME_CHARS).try_fold(0_u64, |time, byte| Some(time << 5 | digit(byte)?))?;

@@ -1,4 +1,4 @@
-//! `tidemill retry ID…`: tries some parked or failed runs again, or many.
+//! `tidemill retry ID…`: retries some parked or failed runs, or many.
 
 use serde_json::{Value, json};
 
@@ -8,21 +8,21 @@ use crate::confirm::ConfirmArgs;
 use crate::error::CliError;
 use crate::printer::{Printer, clean};
 
-/// Which runs, and how.
+/// Arguments of `tidemill retry`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A run goes on from its last step, and with it those of its children that are parked or have failed.\n\
+    after_help = "A run resumes from its last step, together with its children that are parked or have failed.\n\
                         For example: tidemill retry --parked --deployment orders --code http-status"
 )]
 pub struct Args {
     #[command(flatten)]
     which: RunSelector,
 
-    /// From the start, without what they have done
+    /// Retry from the start, and discard what they have done
     #[arg(long, conflicts_with_all = ["all", "parked"])]
     from_start: bool,
 
-    /// On this component: sha256:…, or NAME@VERSION
+    /// Retry on this component: sha256:…, or NAME@VERSION
     #[arg(long, value_name = "COMPONENT", conflicts_with_all = ["all", "parked"])]
     component: Option<String>,
 
@@ -30,13 +30,13 @@ pub struct Args {
     #[arg(long, short)]
     yes: bool,
 
-    /// Change nothing: show which of many would be tried again; of single runs, whether the component could resume
-    /// them (exit code 1 if it could not)
+    /// Change nothing: show which of many would be retried, or whether the component could resume
+    /// the given runs (exit code 1 if it could not)
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Carries it out: each by itself, so that one that cannot be tried again does not keep the others from it.
+/// Runs the command: each run separately, so that one refusal does not affect the others.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     args.which.check()?;
     if args.which.many() {
@@ -65,17 +65,17 @@ impl Args {
     }
 }
 
-/// What a look at one run showed.
+/// Shows whether a component could resume a run.
 fn look(id: &str, answer: &Value, printer: &Printer) -> Result<(), CliError> {
     if answer["continues"] == true {
-        printer.record(answer, &format!("{id} would go on"));
+        printer.record(answer, &format!("{id} can be resumed"));
         return Ok(());
     }
-    printer.record(answer, &format!("{id} would not go on"));
+    printer.record(answer, &format!("{id} cannot be resumed"));
     let text = |name: &str| clean(answer["failure"][name].as_str().unwrap_or_default());
     Err(CliError::Failed {
         code: Some(text("code")).filter(|code| !code.is_empty()),
-        message: format!("the component cannot go on with run {id}: {}", text("message")),
-        fix: Some("keep it on its own component, or try it from the start: --from-start".to_owned()),
+        message: format!("the component cannot resume run {id}: {}", text("message")),
+        fix: Some("retry it on its own component, or from the start with --from-start".to_owned()),
     })
 }

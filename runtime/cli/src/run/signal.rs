@@ -1,4 +1,4 @@
-//! `tidemill signal RUN NAME`: tells a run something.
+//! `tidemill signal RUN NAME`: sends a signal to a run.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which run, and what it is told.
+/// Arguments of `tidemill signal`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The run keeps it until it asks for a signal of that name.\n\
+#[command(after_help = "The signal is kept until the run receives a signal of that name.\n\
                         For example: tidemill signal orders/order-7 paid --payload '{\"amount\": 1999}'")]
 pub struct Args {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
@@ -21,16 +21,16 @@ pub struct Args {
     /// The signal's name
     name: String,
 
-    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
+    /// The payload: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
     #[arg(long, short, default_value = "null", value_name = "JSON|@FILE")]
     payload: String,
 
-    /// Send it once, however often this is called with the same key
+    /// Idempotency key: the same key sends one signal
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let payload = super::start::json("--payload", &args.payload, SIGNAL_BYTES)?;
     let name = encoded(&args.name);

@@ -1,4 +1,4 @@
-//! `tidemill runs signals RUN`: lists the signals that wait for a run, and drops one that it cannot read.
+//! `tidemill runs signals RUN`: lists a run's pending signals, and drops one that it cannot parse.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,26 +7,26 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row, clean};
 
-/// The longest payload in a table, in characters.
+/// Maximum length of a payload in a table, in characters.
 const PAYLOAD: usize = 60;
 
-/// Which run.
+/// Arguments of `tidemill runs signals`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "For example: tidemill runs signals 01kafe5tq0s8v3b9c2d4e6f7g8 --drop 0")]
 pub struct Args {
     /// The run: its id, the beginning or the end of it, last, or DEPLOYMENT/KEY
     run: String,
 
-    /// Drop the signal at this place, as if it had never come
+    /// Drop the signal with this index, as if it had never arrived
     #[arg(long, value_name = "N")]
     drop: Option<u64>,
 
-    /// How many at most
+    /// Maximum number of signals
     #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_016))]
     limit: u32,
 }
 
-/// A signal that waits.
+/// A pending signal.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Signal {
@@ -47,13 +47,13 @@ impl Row for Signal {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let id = super::reference::id(&args.run, client).await?;
     let path = format!("/v1/runs/{}/inbox", encoded(&id));
     if let Some(place) = args.drop {
         client.delete(&format!("{path}/{place}")).await?;
-        printer.note(&format!("the signal at place {place} is dropped"));
+        printer.note(&format!("dropped the signal at index {place}"));
         return Ok(());
     }
     let signals: Vec<Signal> = client.list(&path, args.limit as usize).await?;

@@ -1,4 +1,4 @@
-//! `tidemill run NAME`: asks for a run, and waits for its end where it is told to.
+//! `tidemill run NAME`: starts a run, and waits for its end if requested.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::{Run, bytes};
 
-/// The first interval between two looks at a run that is waited for; each is twice as long, up to a second.
+/// The first interval between two reads of an awaited run. Each interval is twice the previous one,
+/// up to a second.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
-/// What a run waits for is shown once the interval is longer than this.
+/// The interval above which a change of the run's wait is shown.
 const FIRST_WORD: Duration = Duration::from_millis(100);
 
-/// What to run, and how.
+/// Arguments of `tidemill run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The deployment
@@ -28,37 +29,37 @@ pub struct Args {
     #[arg(long, short, default_value = "{}", value_name = "JSON|@FILE")]
     input: String,
 
-    /// Wait for its end and print its output; exit code 1 where it fails
+    /// Wait for the end and print the output; exit code 1 if the run fails
     #[arg(long, short)]
     wait: bool,
 
-    /// How long to wait at most, e.g. 5m; the run goes on all the same
+    /// Maximum time to wait, e.g. 5m; the run continues after that
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = tidemill_core::wire::parse_span, requires = "wait")]
     timeout: Duration,
 
-    /// Ask once, however often this is called with the same key and input
+    /// Idempotency key: the same key and input start one run
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
-    /// Which export, where the component has more than one that fits
+    /// Export to run, if the component has more than one
     #[arg(long, value_name = "NAME")]
     export: Option<String>,
 
-    /// A label to find the run by; may be given several times
+    /// A label to find the run by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
 
-    /// From 1 (last) to 9 (first); the deployment's where it is left out
+    /// Priority from 1 (last) to 9 (first); if left out, the deployment's
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     priority: Option<u8>,
 
-    /// Not to begin before this time has passed, e.g. 90s
+    /// Minimum delay before the run starts, e.g. 90s
     #[arg(long, value_name = "TIME", value_parser = tidemill_core::wire::parse_span)]
     delay: Option<Duration>,
 }
 
 impl Args {
-    /// What the request's query says.
+    /// Builds the query of the request.
     fn query(&self) -> Result<String, CliError> {
         if let Some(label) = self.labels.iter().find(|label| !label.contains('=')) {
             return Err(CliError::usage(format!("`{label}` is not a label"), "write --label NAME=VALUE"));
@@ -73,7 +74,7 @@ impl Args {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let input = json("--input", &args.input, INPUT_BYTES)?;
     let path = format!("/v1/deployments/{}/runs{}", encoded(&args.name), args.query()?);
@@ -85,7 +86,7 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
         printer.record(&run, &run.id);
         return Ok(());
     }
-    // First of all, so that whoever interrupts the wait knows what to look for.
+    // Print the id first, so that a user who interrupts the wait can find the run.
     printer.note(&format!("run {}", run.id));
     run = settled(client, run, args.timeout, printer).await?;
     let text = run.output.as_ref().map(|output| serde_json::to_string_pretty(output).unwrap_or_default());
@@ -97,7 +98,7 @@ pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), C
     super::ended(&run)
 }
 
-/// Looks at a run until it has ended or is parked, and shows what it waits for whenever that changes.
+/// Polls a run until it has ended or is parked, and shows what it waits for at each change.
 async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer) -> Result<Run, CliError> {
     let path = format!("/v1/runs/{}", encoded(&run.id));
     let id = run.id;
@@ -109,7 +110,7 @@ async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer
                 return Ok::<Run, CliError>(run);
             }
             let now = waits(&run);
-            // A run that is through in a moment needs no word about its states.
+            // A run that ends in a moment needs no output about its states.
             if interval > FIRST_WORD && now != shown {
                 printer.note(&now);
                 shown = now;
@@ -120,25 +121,25 @@ async fn settled(client: &Client, run: Run, timeout: Duration, printer: &Printer
     };
     tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| {
         Err(CliError::failed(format!("run {id} did not end in the time given"))
-            .with_fix(format!("it goes on: see `tidemill explain {id}`, or wait longer with --timeout")))
+            .with_fix(format!("the run continues: see `tidemill explain {id}`, or wait longer with --timeout")))
     })
 }
 
-/// What a run that has not ended is doing, in a line.
+/// Formats the state of a run that has not ended, on one line.
 fn waits(run: &Run) -> String {
     match (&run.waiting_for, run.state.as_str()) {
         (Some(wait), _) => format!("waits for {}", wait.text()),
-        (None, "queued") => format!("queued; `tidemill explain {}` says why", run.id),
+        (None, "queued") => format!("queued; `tidemill explain {}` shows why", run.id),
         (None, state) => state.to_owned(),
     }
 }
 
-/// The JSON text of at most `max_bytes` that is meant by the value of `flag`.
+/// Returns the JSON text of at most `max_bytes` that the value of `flag` selects.
 ///
 /// # Errors
 /// Wrong usage, if it cannot be read, is longer, or is not JSON.
 pub fn json(flag: &str, given: &str, max_bytes: usize) -> Result<Vec<u8>, CliError> {
-    // One byte more than is allowed shows that there are too many.
+    // Read one byte more than the maximum, to detect a longer text.
     let limit = max_bytes as u64 + 1;
     let text = match given.strip_prefix('@') {
         None => given.as_bytes().to_vec(),
@@ -161,7 +162,7 @@ pub fn json(flag: &str, given: &str, max_bytes: usize) -> Result<Vec<u8>, CliErr
     if text.len() > max_bytes {
         return Err(CliError::usage(
             format!("the {} has more than {max_bytes} bytes", flag.trim_start_matches('-')),
-            format!("send at most {}; keep what is larger elsewhere, and say where it is", bytes(max_bytes as u64)),
+            format!("send at most {}; store larger data elsewhere, and send its address", bytes(max_bytes as u64)),
         ));
     }
     match serde_json::from_slice::<Value>(&text) {

@@ -1,5 +1,5 @@
-//! Which runs a command is about: some by their ids, or many by what they have in common; and the action on many, followed to its
-//! end.
+//! Selects the runs of a command: some by their ids, or many by a filter; and follows the action on
+//! many until it is done.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::error::CliError;
 use crate::operation;
 use crate::printer::Printer;
 
-/// What runs have in common.
+/// A filter of runs.
 #[derive(Debug, Default, clap::Args)]
 pub struct RunFilter {
-    /// Only those of this deployment
+    /// Only runs of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 
-    /// Only those in this state: queued, running, suspended, succeeded, failed, cancelled or parked
+    /// Only runs in this state: queued, running, suspended, succeeded, failed, cancelled or parked
     #[arg(long, short, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(tidemill_core::run::RunState::NAMES))]
     state: Vec<String>,
 
-    /// Only those with this label
+    /// Only runs with this label
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
 
-    /// Only those made at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    /// Only runs created at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: Option<String>,
 
-    /// Only those made before this time
+    /// Only runs created before this time
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     until: Option<String>,
 
-    /// Only those that failed or are parked with this code
+    /// Only runs that failed or are parked with this code
     #[arg(long, value_name = "CODE")]
     code: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl RunFilter {
         deployment.is_none() && state.is_empty() && labels.is_empty() && untimed && code.is_empty()
     }
 
-    /// As the parameters of a list.
+    /// Builds the query parameters of a list.
     pub fn query(&self) -> Vec<String> {
         let mut query = Vec::new();
         query.extend(self.deployment.iter().map(|name| format!("deployment={}", encoded(name))));
@@ -60,7 +60,7 @@ impl RunFilter {
         query
     }
 
-    /// The same for an action: runs in `states` if no state is named.
+    /// Builds the query parameters for an action: runs in `states` if no state is given.
     fn query_in(&self, states: &[&str]) -> Vec<String> {
         let mut query = self.query();
         if self.state.is_empty() {
@@ -69,7 +69,7 @@ impl RunFilter {
         query
     }
 
-    /// As the filter of an action, on runs in `states` where no state is named.
+    /// Builds the filter of an action: runs in `states` if no state is given.
     fn body(&self, states: &[&str]) -> Value {
         let mut body = serde_json::Map::new();
         let mut say = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
@@ -92,28 +92,28 @@ impl RunFilter {
     }
 }
 
-/// Some runs, or many.
+/// Some runs by id, or many by a filter.
 #[derive(Debug, clap::Args)]
 pub struct RunSelector {
     /// The runs: ids, beginnings or ends of ids, last, or DEPLOYMENT/KEY
     #[arg(value_name = "RUN", required_unless_present_any = ["all", "parked"])]
     pub ids: Vec<String>,
 
-    /// All that are in a state for it, as far as the filters go
+    /// Every matching run in an eligible state
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 
-    /// All that are parked, as far as the filters go; `tidemill parked` shows them
+    /// Every matching parked run; `tidemill parked` shows them
     #[arg(long, conflicts_with_all = ["ids", "all", "state"])]
     parked: bool,
 
-    /// Which of all
+    /// The filter.
     #[command(flatten)]
     filter: RunFilter,
 }
 
 impl RunSelector {
-    /// That filters are given only where they mean something.
+    /// Checks that filters are given only if they have an effect.
     ///
     /// # Errors
     /// Wrong usage.
@@ -121,18 +121,19 @@ impl RunSelector {
         if self.many() || self.filter.is_empty() {
             return Ok(());
         }
-        Err(CliError::usage("filters are for many runs, and these are named one by one", "write --all in their place"))
+        Err(CliError::usage("filters cannot be combined with names of runs", "write --all instead of the names"))
     }
 
-    /// Whether many are meant, by what they have in common.
+    /// Returns whether a filter selects the runs.
     pub const fn many(&self) -> bool {
         self.all || self.parked
     }
 
-    /// Acts on all of them, and shows how far that is until it is done; those in `states` where none is named.
+    /// Acts on all matching runs and shows the progress until it is done; runs in `states` if no
+    /// state is given.
     ///
     /// # Errors
-    /// What the host refuses; also where runs were left out.
+    /// An error of the host, or a failure if runs were left out.
     pub async fn act(
         &self,
         action: &str,

@@ -15,25 +15,25 @@ use crate::operation;
 use crate::printer::Printer;
 use crate::wire::grouped;
 
-/// Which, and for which range.
+/// Arguments of `tidemill schedules backfill`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     which: ScheduleRef,
 
-    /// The first instant of the range, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    /// Start of the range, inclusive, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     start: String,
 
-    /// The first instant after it, not in the future
+    /// End of the range, exclusive, not in the future
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     end: String,
 
-    /// What a firing does while runs of the schedule have not ended; they queue where it is left out
+    /// What a firing does while runs of the schedule have not ended; if left out, firings queue
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(Overlap::ALL.map(Overlap::as_str)))]
     overlap: Option<String>,
 
-    /// Wait until all runs are made, and show how far that is
+    /// Wait until all runs are created, and show the progress
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
 
@@ -41,12 +41,12 @@ pub struct Args {
     #[arg(long, short)]
     yes: bool,
 
-    /// Only say how many firings it would be
+    /// Show only the number of firings
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Carries it out; prints the operation's id.
+/// Runs the command; prints the operation's id.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut body = json!({ "start": args.start, "end": args.end });
     if let Some(overlap) = &args.overlap {
@@ -60,11 +60,11 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         let answer = client.ask(Method::POST, &path, body.clone(), &[], Duration::ZERO).await?;
         let plan: Value = answer.json().unwrap_or_default();
         if confirm.dry_run {
-            printer.record(&plan, &told(&plan));
+            printer.record(&plan, &planned(&plan));
             return Ok(());
         }
-        printer.note(&told(&plan));
-        confirm.ask("Make a run for each?", printer)?;
+        printer.note(&planned(&plan));
+        confirm.ask("Create a run for each?", printer)?;
     }
     let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
     let begun = operation::begun(&answer)?;
@@ -76,7 +76,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-fn told(plan: &Value) -> String {
+fn planned(plan: &Value) -> String {
     let time = |name: &str| plan[name].as_str().unwrap_or_default();
     match plan["count"].as_u64().unwrap_or_default() {
         0 => "no firings in that range".to_owned(),
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn a_plan_is_told_in_a_line() {
         let plan = json!({ "count": 1_440, "first": "A", "last": "B" });
-        assert_eq!(told(&plan), "1,440 firings, from A to B");
-        assert_eq!(told(&json!({ "count": 1, "first": "A", "last": "A" })), "1 firing, at A");
-        assert_eq!(told(&json!({ "count": 0 })), "no firings in that range");
+        assert_eq!(planned(&plan), "1,440 firings, from A to B");
+        assert_eq!(planned(&json!({ "count": 1, "first": "A", "last": "A" })), "1 firing, at A");
+        assert_eq!(planned(&json!({ "count": 0 })), "no firings in that range");
     }
 }

@@ -1,4 +1,5 @@
-//! How firings to come are shown: a line each, in the schedule's time zone and in UTC, with what daylight saving does.
+//! Formats future firings: one line each, in the schedule's time zone and in UTC, with the effect
+//! of daylight saving.
 
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
@@ -8,12 +9,12 @@ use tidemill_core::schedule::{PlannedFiring, ScheduleEnd, SchedulePreview};
 
 use crate::printer::clean;
 
-/// The firings that are shown of each schedule where nothing else is said.
+/// Default number of firings shown per schedule.
 pub const FIRINGS: usize = 20;
-/// Where it is not what was asked for.
+/// Number of firings shown per schedule in the output of `dev` and `demo`.
 pub const FEW_FIRINGS: usize = 3;
 
-/// A firing to come, or one that daylight saving drops.
+/// A future firing, or one that daylight saving drops.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Firing {
@@ -25,7 +26,7 @@ pub struct Firing {
     dropped: bool,
 }
 
-/// The firings of one schedule.
+/// The next firings of a schedule.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Firings {
@@ -36,17 +37,17 @@ pub struct Firings {
     ends: Option<String>,
 }
 
-/// Why a schedule fires no more, for people.
+/// Returns why no firing follows, for people.
 pub fn ends(by: Option<&str>) -> Option<&'static str> {
     match by? {
         "limit" => Some("its limit is reached"),
-        "blocked" => Some("it is blocked: `tidemill schedules list` says why"),
+        "blocked" => Some("it is blocked: `tidemill schedules list` shows why"),
         _ => Some("it has no more times"),
     }
 }
 
 impl Firing {
-    /// `Sun 2026-03-29 03:00:00 +02:00   2026-03-29T01:00:00.000Z   why`.
+    /// Formats a firing: `Sun 2026-03-29 03:00:00 +02:00   2026-03-29T01:00:00.000Z   why`.
     fn line(&self) -> String {
         let local = DateTime::parse_from_rfc3339(&self.local)
             .map_or_else(|_| clean(&self.local), |local| local.format("%a %Y-%m-%d %H:%M:%S%.f %:z").to_string());
@@ -55,7 +56,7 @@ impl Firing {
         format!("{local:<30} {at:<24}{note}").trim_end().to_owned()
     }
 
-    /// A line each, indented so far.
+    /// Formats the firings, one line each, with this indentation.
     pub fn lines(firings: &[Self], indent: usize) -> String {
         let lines: Vec<_> = firings.iter().map(|firing| format!("{:indent$}{}", "", firing.line())).collect();
         lines.join("\n")
@@ -63,7 +64,7 @@ impl Firing {
 }
 
 impl Firings {
-    /// The next firings of a manifest's schedules after `now`, without a host.
+    /// Computes the next firings of a manifest's schedules after `now`, without a host.
     pub fn of(manifest: &Manifest, now: Timestamp) -> Vec<Self> {
         let firing = |PlannedFiring { at, local, note, dropped }| Firing { at: at.to_rfc3339(), local, note, dropped };
         let schedules = manifest.schedules.iter().map(|schedule| {
@@ -78,7 +79,7 @@ impl Firings {
         schedules.collect()
     }
 
-    /// The schedule, and the first `most` lines of its firings.
+    /// Formats the schedule's name and the first `most` of its firings, one line each.
     pub fn text(&self, most: usize) -> String {
         let (name, zone) = (clean(&self.name), clean(&self.time_zone));
         let ends = ends(self.ends.as_deref());

@@ -8,10 +8,10 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::grouped;
 
-/// Which of them.
+/// Arguments of `tidemill schedules list`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Only those of this deployment
+    /// List only schedules of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 }
@@ -73,7 +73,7 @@ impl Row for Schedule {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = match &args.deployment {
         Some(deployment) => format!("/v1/schedules?deployment={}", encoded(deployment)),

@@ -1,4 +1,4 @@
-//! `tidemill schedules`: lists schedules and steers them. Manifests make them.
+//! `tidemill schedules`: lists and controls schedules. Manifests define them.
 
 mod backfill;
 pub mod firings;
@@ -13,35 +13,36 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to do with which; a list where nothing is said.
+/// Arguments of `tidemill schedules`; without a subcommand, it lists schedules.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List them (the default)
+    /// List schedules (the default)
     List(list::Args),
-    /// Do not fire until resumed
+    /// Pause schedules until they are resumed
     Pause(steer::PauseArgs),
-    /// Fire again
+    /// Resume schedules
     Resume(steer::ScheduleSelector),
-    /// Follow the clock again after it was set back; times that fired before may fire again
+    /// Make schedules follow the clock after it was set back; times that fired before may fire
+    /// again
     Resync(steer::ScheduleSelector),
-    /// Fire once, now
+    /// Trigger a schedule once, now
     Trigger(ScheduleRef),
-    /// Show when it will fire
+    /// Preview the next firings
     Preview(preview::Args),
-    /// Show what did not go as usual: skipped, dropped, late and missed firings
+    /// Show irregular firings: skipped, dropped, late and missed ones
     Firings(passed::Args),
-    /// Make up for firings in the past
+    /// Backfill firings in the past
     Backfill(backfill::Args),
 }
 
-/// One schedule.
+/// A schedule, by name.
 #[derive(Debug, clap::Args)]
 pub struct ScheduleRef {
     /// The deployment
@@ -56,7 +57,7 @@ impl ScheduleRef {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None => list::run(&list::Args::default(), client, printer).await,

@@ -9,13 +9,13 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::grouped;
 
-/// Which, and how many.
+/// Arguments of `tidemill schedules firings`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     which: ScheduleRef,
 
-    /// At most so many entries
+    /// Maximum number of entries
     #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
 }
@@ -53,10 +53,10 @@ impl Row for Firing {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let list: Vec<Firing> = client.list(&format!("{}/firings", args.which.path()), most).await?;
-    printer.rows(&list, "every firing went as usual");
+    printer.rows(&list, "no irregular firings");
     Ok(())
 }

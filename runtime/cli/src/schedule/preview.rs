@@ -8,18 +8,18 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which, and how far.
+/// Arguments of `tidemill schedules preview`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     which: ScheduleRef,
 
-    /// How many firings; what daylight saving drops comes on top
+    /// Number of firings; those that daylight saving drops are not counted
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     count: u32,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let answer: Value = client.get(&format!("{}/preview?limit={}", args.which.path(), args.count)).await?;
     let firings: Vec<Firing> = serde_json::from_value(answer["items"].clone()).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::operation;
 use crate::printer::{Printer, Row};
 use crate::wire::Run;
 
-/// Schedules that are shown before a question.
+/// Maximum number of schedules shown before a question.
 const SHOWN: usize = 10;
 
 /// One schedule, or many.
@@ -36,24 +36,24 @@ pub struct ScheduleSelector {
     confirm: ConfirmArgs,
 }
 
-/// Many schedules.
+/// A filter of many schedules.
 #[derive(Debug, clap::Args)]
 #[group(id = "many", multiple = true, conflicts_with = "one")]
 struct ScheduleFilterArgs {
-    /// All schedules of the host
+    /// Every schedule of the host
     #[arg(long, conflicts_with_all = ["deployment", "labels"])]
     all: bool,
 
-    /// All schedules of this deployment
+    /// Every schedule of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 
-    /// All schedules of deployments with this label
+    /// Every schedule of deployments with this label
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
 }
 
-/// A schedule, as far as a question shows it.
+/// A schedule, in the form in which a question shows it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct ScheduleBrief {
@@ -75,7 +75,8 @@ impl Row for ScheduleBrief {
 }
 
 impl ScheduleSelector {
-    /// The schedules that an action on many would affect. Labels are those of their deployments.
+    /// Reads the schedules that an action on many would affect. Labels are those of their
+    /// deployments.
     async fn find(&self, client: &Client) -> Result<Vec<ScheduleBrief>, CliError> {
         let query = self.many.deployment.as_ref().map(|name| format!("?deployment={}", encoded(name)));
         let mut found: Vec<ScheduleBrief> = client.all(&format!("/v1/schedules{}", query.unwrap_or_default())).await?;
@@ -97,7 +98,7 @@ impl ScheduleSelector {
         self.one.as_deref().zip(self.name.as_deref())
     }
 
-    /// As the filter of an action on many.
+    /// Builds the filter of an action on many.
     fn filter(&self) -> Value {
         let mut filter = serde_json::Map::new();
         if self.many.all {
@@ -113,18 +114,18 @@ impl ScheduleSelector {
     }
 }
 
-/// Which, and why.
+/// Arguments of `tidemill schedules pause`.
 #[derive(Debug, clap::Args)]
 pub struct PauseArgs {
     #[command(flatten)]
     whom: ScheduleSelector,
 
-    /// Why, for whoever wonders later
+    /// The reason, kept as a note
     #[arg(long, default_value = "")]
     note: String,
 }
 
-/// Pauses it, or them.
+/// Pauses one or many schedules.
 pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = args.whom.one() else {
         let body = json!({ "action": "pause", "filter": args.whom.filter(), "note": args.note });
@@ -140,7 +141,7 @@ pub async fn pause(args: &PauseArgs, client: &Client, printer: &Printer) -> Resu
     Ok(())
 }
 
-/// Lets it go on, or them.
+/// Resumes one or many schedules.
 pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
         let body = json!({ "action": "resume", "filter": whom.filter() });
@@ -154,7 +155,7 @@ pub async fn resume(whom: &ScheduleSelector, client: &Client, printer: &Printer)
     Ok(())
 }
 
-/// Makes it follow the clock, or them.
+/// Resyncs one or many schedules.
 pub async fn resync(whom: &ScheduleSelector, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Some((deployment, name)) = whom.one() else {
         let body = json!({ "action": "resync", "filter": whom.filter() });
@@ -177,7 +178,7 @@ fn done_as(verb: &str) -> &'static str {
     }
 }
 
-/// Shows one schedule that would be steered.
+/// Shows one schedule that would be changed.
 async fn would(done: &str, deployment: &str, name: &str, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let schedule: ScheduleBrief =
         client.get(&format!("/v1/schedules/{}/{}", encoded(deployment), encoded(name))).await?;
@@ -212,7 +213,7 @@ async fn many(
     operation::follow(operation::begun(&answer)?, "tidemill schedules", client, printer).await
 }
 
-/// Fires it once; prints the run's id.
+/// Triggers a schedule once; prints the run's id.
 pub async fn trigger(which: &ScheduleRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record = client.post(&format!("{}/trigger", which.path())).await?;
     let run: Run = serde_json::from_value(record.clone()).unwrap_or_default();

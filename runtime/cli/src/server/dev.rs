@@ -29,9 +29,9 @@ const FILES: usize = 10_000;
 
 /// Arguments of `tidemill dev`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The modules may reach loopback and private addresses, as far as their grants go. \
-    With no tidemill.toml in DIR it is a host alone.\n\
-    JSON files in DIR/upstream are served at http://127.0.0.1:7078: GET /sales is upstream/sales.json.")]
+#[command(after_help = "Modules may reach loopback and private addresses if their grants allow it. \
+    Without a tidemill.toml in DIR, only the host runs.\n\
+    Serves JSON files of DIR/upstream at http://127.0.0.1:7078: GET /sales returns upstream/sales.json.")]
 pub struct Args {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -60,7 +60,7 @@ pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(
         if args.dir.join(MANIFEST).exists() {
             watch(&args.dir, &client, printer).await
         } else {
-            printer.note(&format!("no {MANIFEST} in {}: a host alone", args.dir.display()));
+            printer.note(&format!("no {MANIFEST} in {}: only the host runs", args.dir.display()));
             std::future::pending().await
         }
     };
@@ -69,7 +69,7 @@ pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(
         ended = watching => ended,
         ended = show(&client, printer) => ended,
     };
-    printer.note("ending; Ctrl-C again ends it at once");
+    printer.note("shutting down; Ctrl-C again ends the host at once");
     serve::end(process, &mut signals).await;
     ended
 }

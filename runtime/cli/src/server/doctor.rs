@@ -81,7 +81,7 @@ pub async fn run(args: &Args, token_file: Option<&Path>, client: &Client, printe
     match (unreachable, findings.iter().filter(|finding| !finding.good).count()) {
         (Some(error), _) => Err(error),
         (None, 0) => Ok(()),
-        (None, amiss) => Err(CliError::failed(format!("{amiss} of {} things are amiss", findings.len()))),
+        (None, failed) => Err(CliError::failed(format!("{failed} of {} checks failed", findings.len()))),
     }
 }
 
@@ -187,7 +187,7 @@ fn target() -> Diagnosis {
 async fn token(client: &Client) -> Diagnosis {
     let (good, found) = match client.answers("/v1/deployments?limit=1").await {
         Ok(answer) if answer.status.is_success() => (true, "accepted".to_owned()),
-        Ok(answer) => (false, format!("the host answers {}", answer.status)),
+        Ok(answer) => (false, format!("the host answered {}", answer.status)),
         Err(error) => (false, error.to_string()),
     };
     let fix = (!good).then(|| "give the host's token: TIDEMILL_TOKEN, or --token-file".to_owned());

@@ -55,7 +55,7 @@ impl Process {
         // Bind the address first: opening the store writes to it.
         let listener = TcpListener::bind(settings.addr).await.map_err(|cause| {
             CliError::machine(format!("cannot listen on {}", settings.addr), &cause)
-                .with_fix("end what listens there, or choose another address with --addr or TIDEMILL_ADDR")
+                .with_fix("stop the process that listens there, or choose another address with --addr or TIDEMILL_ADDR")
         })?;
         let address = listener.local_addr().map_err(|cause| CliError::machine("cannot listen", &cause))?;
         files::make_folder(&settings.data).map_err(|cause| {
@@ -63,7 +63,7 @@ impl Process {
                 .with_fix("choose a folder that this user may write to, with --data or TIDEMILL_DATA")
         })?;
         for ExposedPath { path, mode, fix } in files::exposed(&settings.data, token_file(settings)) {
-            tracing::warn!(path = %path.display(), mode, fix, "other users of this machine may read what the host keeps");
+            tracing::warn!(path = %path.display(), mode, fix, "other users of this machine can read the host's files");
         }
         let open_files = OpenFiles::raise();
         let connections = open_files.connections();

@@ -10,8 +10,10 @@ use crate::printer::Printer;
 
 /// Arguments of `tidemill serve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Flags win over TIDEMILL_* variables, those over tidemill-host.toml, that over the defaults.\n\
-    SIGTERM and Ctrl-C end it gracefully; a second Ctrl-C ends it at once. SIGHUP reads the policy again.")]
+#[command(
+    after_help = "Flags override TIDEMILL_* variables, which override tidemill-host.toml, which overrides the defaults.\n\
+    SIGTERM and Ctrl-C shut the host down gracefully; a second Ctrl-C ends it at once. SIGHUP reloads the policy."
+)]
 pub struct Args {
     #[command(flatten)]
     flags: SettingFlags,
@@ -43,7 +45,7 @@ pub async fn run(args: Args, shared: &GlobalArgs, printer: &Printer) -> Result<(
     while signals.next_request().await == StopRequest::Reload {
         process.reload_policy().await;
     }
-    printer.note("ending; Ctrl-C again ends it at once");
+    printer.note("shutting down; Ctrl-C again ends the host at once");
     end(process, &mut signals).await;
     tracing::info!("the host has ended");
     Ok(())
@@ -61,7 +63,7 @@ pub async fn end(process: Process, signals: &mut Signals) {
     }
 }
 
-#[expect(clippy::exit, reason = "asked for twice: threads that still work are not waited for")]
+#[expect(clippy::exit, reason = "a second signal must not wait for threads")]
 fn exit_at_once() -> ! {
     std::process::exit(130)
 }

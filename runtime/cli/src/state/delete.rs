@@ -11,13 +11,13 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::bytes;
 
-/// Which value.
+/// Arguments of `tidemill state delete`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     entry: super::Entry,
 
-    /// Delete it only if the present value has this version
+    /// Delete the value only if the current one has this version
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
 
@@ -25,7 +25,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = args.entry.path()?;
     let name = format!("{}/{}", args.entry.deployment, clean(&args.entry.key));

@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Which value.
+/// Arguments of `tidemill state get`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

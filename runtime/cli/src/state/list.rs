@@ -8,13 +8,13 @@ use crate::error::CliError;
 use crate::printer::{Printer, Row};
 use crate::wire::bytes;
 
-/// Which keys.
+/// Arguments of `tidemill state list`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The deployment
     deployment: String,
 
-    /// Only keys that begin with this
+    /// List only keys that begin with this
     #[arg(long, short, default_value = "", hide_default_value = true)]
     prefix: String,
 
@@ -46,14 +46,14 @@ impl Row for Entry {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/deployments/{}/state", encoded(&args.deployment));
     if !args.prefix.is_empty() {
         path.push_str(&format!("?prefix={}", encoded(&args.prefix)));
     }
     let entries: Vec<Entry> = client.list(&path, args.limit as usize).await?;
-    printer.rows(&entries, "no values: the runs of the deployment have set none that begin so");
+    printer.rows(&entries, "no values: no key of the deployment begins with the prefix");
     Ok(())
 }
 

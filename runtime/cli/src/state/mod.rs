@@ -1,4 +1,4 @@
-//! `tidemill state`: shows and mends what the runs of a deployment keep in its state.
+//! `tidemill state`: shows and edits the state of a deployment.
 
 mod delete;
 mod get;
@@ -11,13 +11,13 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to do.
+/// Arguments of `tidemill state`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Each change is an event on the host's feed. A run that has read the key repeats what it did with it."
+    after_help = "The event feed announces each change. A run that has read the key repeats the transaction that read it."
 )]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Verb,
 }
@@ -34,7 +34,7 @@ enum Verb {
     Delete(delete::Args),
 }
 
-/// One value.
+/// A value, by its key.
 #[derive(Debug, clap::Args)]
 struct Entry {
     /// The deployment
@@ -46,6 +46,7 @@ struct Entry {
 
 impl Entry {
     /// # Errors
+    ///
     /// If no HTTP client can send the key in a path.
     fn path(&self) -> Result<String, CliError> {
         if matches!(self.key.as_str(), "" | "." | "..") {
@@ -58,7 +59,7 @@ impl Entry {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         Verb::List(args) => list::run(&args, client, printer).await,

@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::printer::{Printer, clean};
 use crate::wire::bytes;
 
-/// Which value, and what it becomes.
+/// Arguments of `tidemill state set`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The value is stored as it is written. The SDK's `state::set` stores JSON, in which text has quotes.\n\
@@ -27,16 +27,16 @@ pub struct Args {
     #[arg(value_name = "VALUE|@FILE", allow_negative_numbers = true)]
     value: String,
 
-    /// Set it only if the present value has this version
+    /// Set the value only if the current one has this version
     #[arg(long, value_name = "VERSION", conflicts_with = "new")]
     if_version: Option<u64>,
 
-    /// Set it only if there is no value
+    /// Set the value only if there is none
     #[arg(long)]
     new: bool,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = args.entry.path()?;
     let value = read(&args.value)?;
@@ -52,10 +52,10 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     Ok(())
 }
 
-/// The bytes that are meant by the argument.
+/// Returns the bytes that the argument selects.
 fn read(given: &str) -> Result<Vec<u8>, CliError> {
     let Some(name) = given.strip_prefix('@') else { return Ok(given.as_bytes().to_vec()) };
-    // One byte more than a value may have, so that a longer one is refused and not cut.
+    // Read one byte more than the maximum, so that a longer value is refused instead of cut.
     let most = STATE_VALUE_BYTES as u64 + 1;
     let mut value = Vec::new();
     let read = if name == "-" {

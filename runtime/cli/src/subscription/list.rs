@@ -7,10 +7,10 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Which of them.
+/// Arguments of `tidemill subscriptions list`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Only those of this deployment
+    /// List only subscriptions of this deployment
     #[arg(long, short, value_name = "NAME")]
     deployment: Option<String>,
 }
@@ -65,7 +65,7 @@ impl Row for Subscription {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = match &args.deployment {
         Some(deployment) => format!("/v1/subscriptions?deployment={}", encoded(deployment)),

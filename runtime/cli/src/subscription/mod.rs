@@ -1,4 +1,4 @@
-//! `tidemill subscriptions`: lists subscriptions and steers them. Manifests make them.
+//! `tidemill subscriptions`: lists and controls subscriptions. Manifests define them.
 
 mod list;
 mod pause;
@@ -11,27 +11,27 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to do with which; a list where nothing is said.
+/// Arguments of `tidemill subscriptions`; without a subcommand, it lists subscriptions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List them (the default)
+    /// List subscriptions (the default)
     List(list::Args),
-    /// Give one no events until it is resumed: they wait
+    /// Pause a subscription: events wait until it is resumed
     Pause(pause::Args),
-    /// Give it events again, those that wait first
+    /// Resume a subscription, with the events that wait for it first
     Resume(SubscriptionRef),
-    /// Leave out all that waits for one
+    /// Skip all events that wait for a subscription
     Skip(skip::Args),
 }
 
-/// One subscription.
+/// A subscription, by name.
 #[derive(Debug, clap::Args)]
 pub struct SubscriptionRef {
     /// The deployment
@@ -46,7 +46,7 @@ impl SubscriptionRef {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None => list::run(&list::Args::default(), client, printer).await,

@@ -12,18 +12,18 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::grouped;
 
-/// Which, and why.
+/// Arguments of `tidemill subscriptions pause`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     which: SubscriptionRef,
 
-    /// Why, for whoever wonders later
+    /// The reason, kept as a note
     #[arg(long, default_value = "")]
     note: String,
 }
 
-/// Pauses it.
+/// Pauses a subscription.
 pub async fn pause(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("{}/pause", args.which.path());
     let answer = client.ask(Method::POST, &path, note(&args.note), &[], Duration::ZERO).await?;
@@ -31,7 +31,7 @@ pub async fn pause(args: &Args, client: &Client, printer: &Printer) -> Result<()
     Ok(())
 }
 
-/// Lets it go on.
+/// Resumes a subscription.
 pub async fn resume(which: &SubscriptionRef, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let record: Value = client.post(&format!("{}/resume", which.path())).await?;
     said(which, "resumed", &record, printer);

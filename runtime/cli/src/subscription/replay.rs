@@ -1,4 +1,4 @@
-//! `tidemill replay DEPLOYMENT SUBSCRIPTION --since TIME`: gives a subscription events again.
+//! `tidemill replay DEPLOYMENT SUBSCRIPTION --since TIME`: replays events to a subscription.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::events;
 
-/// Between two looks at how far it has come.
+/// Interval between two reads of the replay's progress.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Which, and of which time.
+/// Arguments of `tidemill replay`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It makes a run for each event that the subscription was given in that time. The subscription itself stays where it stands.\n\
+    after_help = "Creates a run for each event of that time range that was delivered before. The subscription's position does not change.\n\
                   For example: tidemill replay shipping orders --since 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z"
 )]
 pub struct Args {
@@ -29,11 +29,11 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: String,
 
-    /// And before this one; up to now where it is left out
+    /// Events published before this time; now if left out
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     until: Option<String>,
 
-    /// Do not wait until all runs are made
+    /// Do not wait until all runs are created
     #[arg(long)]
     no_wait: bool,
 
@@ -41,7 +41,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut body = json!({ "since": args.since });
     if let Some(until) = &args.until {
@@ -57,10 +57,10 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         let plan: Value = answer.json().unwrap_or_default();
         let range = format!("{} since {}{until}", events(&plan), args.since);
         if args.confirm.dry_run {
-            printer.record(&plan, &format!("{deployment}/{name} would be given {range} again; nothing was changed"));
+            printer.record(&plan, &format!("{range} would be replayed to {deployment}/{name}; nothing was changed"));
             return Ok(());
         }
-        args.confirm.ask(&format!("Give {deployment}/{name} {range} again, and make a run for each?"), printer)?;
+        args.confirm.ask(&format!("Replay {range} to {deployment}/{name}, and create a run for each?"), printer)?;
     }
     let answer = client.ask(Method::POST, &path, body, &[], Duration::ZERO).await?;
     let mut operation: Value = answer.json().unwrap_or_default();
@@ -70,8 +70,8 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
         operation = client.get(&format!("/v1/operations/{}", encoded(&id))).await?;
     }
     let number = |name: &str| operation[name].as_u64().unwrap_or_default();
-    let state = if operation["state"] == "running" { "going on" } else { "done" };
-    let text = format!("{id} {state}: {} events, {} runs made", number("matched"), number("done"));
+    let state = if operation["state"] == "running" { "running" } else { "done" };
+    let text = format!("{id} {state}: {} events, {} runs created", number("matched"), number("done"));
     printer.record(&operation, &text);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::grouped;
 
-/// Which.
+/// Arguments of `tidemill subscriptions skip`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let Args { which, confirm } = args;
     let name = format!("{}/{}", which.deployment, which.name);
@@ -34,6 +34,6 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     }
     let answer: Value = client.post(&format!("{}/skip", which.path())).await?;
     let skipped = answer["skipped"].as_u64().unwrap_or_default();
-    printer.record(&answer, &format!("{name} leaves out {skipped} events"));
+    printer.record(&answer, &format!("{name} skipped {skipped} events"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 use crate::wire::events;
 
-/// Which.
+/// Arguments of `tidemill topics delete`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The topic
@@ -21,7 +21,7 @@ pub struct Args {
     confirm: ConfirmArgs,
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let path = format!("/v1/topics/{}", encoded(&args.topic));
     if args.confirm.dry_run || args.confirm.asks() {
@@ -38,7 +38,9 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     let deleted: Value = answer.json().unwrap_or_default();
     let lost = deleted["lost"].as_u64().unwrap_or_default();
     if lost > 0 {
-        printer.warn(&format!("{lost} times an event was deleted before a subscription was given it"));
+        printer.warn(&format!(
+            "{lost} deliveries were lost: events were deleted before their subscriptions received them"
+        ));
     }
     printer.record(&deleted, &format!("{} deleted with {}", args.topic, events(&deleted)));
     Ok(())

@@ -7,22 +7,23 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::{Printer, Row};
 
-/// Which, and how many.
+/// Arguments of `tidemill topics events`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The topic
     topic: String,
 
-    /// Only those published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or RFC 3339
+    /// List only events published at or after this time, such as 1h (ago), yesterday, 2026-11-29 or
+    /// RFC 3339
     #[arg(long, value_name = "TIME", value_parser = crate::when::time)]
     since: Option<String>,
 
-    /// At most so many
+    /// Maximum number of events
     #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
 }
 
-/// The longest payload that a table shows, in characters.
+/// Maximum length of a payload in a table, in characters.
 const SHOWN: usize = 80;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ impl Row for Event {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let mut path = format!("/v1/topics/{}/events", encoded(&args.topic));
     if let Some(since) = &args.since {

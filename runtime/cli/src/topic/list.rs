@@ -28,9 +28,9 @@ impl Row for Topic {
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(client: &Client, printer: &Printer) -> Result<(), CliError> {
     let all: Vec<Topic> = client.all("/v1/topics").await?;
-    printer.rows(&all, "no topics: they begin with their first event, which a run or `tidemill publish` publishes");
+    printer.rows(&all, "no topics: a topic is created by its first event; runs and `tidemill publish` publish events");
     Ok(())
 }

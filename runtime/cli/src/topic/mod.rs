@@ -1,4 +1,4 @@
-//! `tidemill topics`: lists topics and their events, and deletes them. Publishing makes them.
+//! `tidemill topics`: lists topics and their events, and deletes topics. Publishing creates them.
 
 mod delete;
 mod events;
@@ -11,25 +11,25 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What to do; a list where nothing is said.
+/// Arguments of `tidemill topics`; without a subcommand, it lists topics.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do
+    /// Subcommand
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List them (the default)
+    /// List topics (the default)
     List,
-    /// List the events of one, oldest first
+    /// List the events of a topic, oldest first
     Events(events::Args),
-    /// Delete one with its events
+    /// Delete a topic with its events
     Delete(delete::Args),
 }
 
-/// Carries it out.
+/// Runs the command.
 pub async fn run(args: Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     match args.verb {
         None | Some(Verb::List) => list::run(client, printer).await,

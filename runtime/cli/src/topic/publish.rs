@@ -10,24 +10,24 @@ use crate::client::{Client, encoded};
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Where to, and what it says.
+/// Arguments of `tidemill publish`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Every subscription that names the topic makes a run for it, once.\n\
+#[command(after_help = "Every matching subscription makes one run for the event.\n\
                         For example: tidemill publish orders.created --payload '{\"order\": 7}' --key order-7")]
 pub struct Args {
     /// The topic
     topic: String,
 
-    /// What it says: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
+    /// The payload: JSON, or @FILE for a file's JSON, or @- for standard input's; at most 64 KiB
     #[arg(long, short, default_value = "null", value_name = "JSON|@FILE")]
     payload: String,
 
-    /// Publish it once, however often this is called with the same key
+    /// Idempotency key: the same key publishes one event
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
 
-/// Carries it out; prints the event's id.
+/// Runs the command; prints the event's id.
 pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), CliError> {
     let payload = crate::run::start::json("--payload", &args.payload, EVENT_BYTES)?;
     let path = format!("/v1/topics/{}/events", encoded(&args.topic));
@@ -35,7 +35,7 @@ pub async fn run(args: &Args, client: &Client, printer: &Printer) -> Result<(), 
     let answer = client.ask(Method::POST, &path, payload, &headers, Duration::ZERO).await?;
     let published: Value = answer.json().unwrap_or_default();
     if published["duplicate"] == true {
-        printer.note("it had been published before");
+        printer.note("the event was already published");
     }
     printer.record(&published, published["id"].as_str().unwrap_or_default());
     Ok(())

@@ -1,4 +1,4 @@
-//! Runs that wait, are told something, are tried again and cancelled, one by one and many at once.
+//! Runs that wait, receive signals, are retried and cancelled, one by one and many at once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::program::Served;
 
-/// A host with a deployment `acts` that carries out what it is given.
+/// A host with a deployment `acts`, whose runs carry out the acts in their input.
 fn acts(folder: &Path) -> Served {
     let module = folder.join("acts");
     std::fs::create_dir_all(&module).unwrap();
@@ -21,14 +21,14 @@ fn acts(folder: &Path) -> Served {
     host
 }
 
-/// Asks for a run of these acts; its id.
+/// Starts a run with these acts; returns its id.
 fn asked(host: &Served, key: &str, acts: &Value) -> String {
     let run = host.call(&["run", "acts", "--key", key, "--input", &json!({ "acts": acts }).to_string()]);
     assert_eq!(run.code, 0, "{run:?}");
     run.stdout.trim().to_owned()
 }
 
-/// Waits until a run is in that state; its record.
+/// Waits until a run is in that state; returns its record.
 fn until(host: &Served, id: &str, state: &str) -> Value {
     for _ in 0..400 {
         let info: Value = serde_json::from_str(&host.call(&["run-info", id, "--json"]).stdout).unwrap();
@@ -84,7 +84,7 @@ fn a_run_that_could_not_undo_what_it_did_is_shown_until_it_is_dismissed() {
 }
 
 #[test]
-fn a_run_waits_is_looked_at_and_told() {
+fn a_waiting_run_is_shown_and_receives_signals() {
     let folder = tempfile::tempdir().unwrap();
     let host = acts(folder.path());
     let child = json!({"do": "start", "deployment": "acts", "input": {"acts": [{"do": "sleep", "ms": 600_000}]}});
@@ -135,7 +135,7 @@ fn runs_are_tried_again_and_ended_by_one_command() {
     }
     assert!(host.call(&["runs", "--state", "parked"]).stdout.contains("no-luck"));
     let looked = host.call(&["retry", &parked[0], "--dry-run"]);
-    assert_eq!((looked.code, looked.stdout), (0, format!("{} would go on\n", parked[0])));
+    assert_eq!((looked.code, looked.stdout), (0, format!("{} can be resumed\n", parked[0])));
     let unknown = host.call(&["retry", &parked[0], "--component", "acts@9.0.0"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("host/module-not-found"), "{unknown:?}");
     let again = host.call(&["retry", &parked[0], "--from-start"]);
@@ -143,7 +143,7 @@ fn runs_are_tried_again_and_ended_by_one_command() {
     assert_eq!(until(&host, &parked[0], "parked")["attempt"], 2);
 
     let all = host.call(&["retry", "--all", "--deployment", "acts"]);
-    assert_eq!((all.code, all.stdout.as_str()), (0, "3 runs found, 3 tried again\n"), "{all:?}");
+    assert_eq!((all.code, all.stdout.as_str()), (0, "3 runs found, 3 retried\n"), "{all:?}");
     for (id, attempt) in parked.iter().zip([3, 2, 2]) {
         assert_eq!(until(&host, id, "parked")["attempt"], attempt);
     }

@@ -54,15 +54,15 @@ fn an_event_is_published_delivered_and_replayed() {
     assert_eq!(host.call(&["topics", "events", "none"]).code, 1);
 
     let planned = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z", "--dry-run"]);
-    let plan = "acts/told would be given 1 event since 2020-01-01T00:00:00.000Z again; nothing was changed\n";
+    let plan = "1 event since 2020-01-01T00:00:00.000Z would be replayed to acts/told; nothing was changed\n";
     assert_eq!((planned.code, &*planned.stdout), (0, plan), "{planned:?}");
     let replayed = host.call(&["replay", "acts", "told", "--since", "2020-01-01T00:00:00Z"]);
-    assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs made"), "{replayed:?}");
+    assert!(replayed.code == 0 && replayed.stdout.contains("done: 1 events, 1 runs created"), "{replayed:?}");
     let paused = host.call(&["subscriptions", "pause", "acts", "told", "--note", "looking"]);
     assert_eq!((paused.code, &*paused.stdout), (0, "acts/told paused: nothing waits for it\n"), "{paused:?}");
     assert!(host.call(&["subscriptions"]).stdout.contains("paused: looking"));
     assert_eq!(json_of(&host, &["subscriptions", "resume", "acts", "told"])["state"], "active");
-    assert_eq!(host.call(&["subscriptions", "resume", "acts", "told"]).code, 1, "it goes on already");
+    assert_eq!(host.call(&["subscriptions", "resume", "acts", "told"]).code, 1, "it is already active");
     let skipped = json_of(&host, &["subscriptions", "skip", "acts", "told"]);
     assert_eq!(skipped, json!({ "skipped": 0 }));
     assert_eq!(host.call(&["replay", "acts", "none", "--since", "2020-01-01T00:00:00Z"]).code, 1);

@@ -1,4 +1,4 @@
-//! Commands against a real host, from an upload to the ledger's check.
+//! Commands against a real host, from an upload to the check of the ledger.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::program::{Called, Served, call};
 
-/// A module's folder with a component that is built already.
+/// A module's folder with a component that is already built.
 fn project(folder: &Path, name: &str, component: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::copy(component, folder.join("component.wasm")).unwrap();
@@ -293,7 +293,7 @@ fn a_new_build_under_an_old_version_is_refused_by_the_dry_run_too() {
         assert!(refused.code == 1 && refused.stderr.contains("code: host/version-has-other-bytes"), "{refused:?}");
     }
 
-    // A source that is newer than the build is said, and the manifest is none.
+    // A source that is newer than the build causes a warning; the manifest is not a source.
     assert!(!dry.stderr.contains("old build"), "{dry:?}");
     let source = std::fs::File::create(module.join("lib.rs")).unwrap();
     source
@@ -340,9 +340,9 @@ fn state_and_revisions_are_seen_and_mended() {
         "{history}"
     );
     let plan = host.call(&["deployments", "rollback", "hello", "--dry-run"]);
-    assert!(plan.stdout.contains("would return") && plan.stdout.contains("/priority: 7 → 5"), "{plan:?}");
+    assert!(plan.stdout.contains("would be rolled back") && plan.stdout.contains("/priority: 7 → 5"), "{plan:?}");
     let back = host.call(&["deployments", "rollback", "hello", "1"]);
-    assert!(back.stdout.starts_with("hello returned to revision 1, as revision 3"), "{back:?}");
+    assert!(back.stdout.starts_with("hello rolled back to revision 1, as revision 3"), "{back:?}");
     assert_eq!(host.call(&["deployments", "rollback", "hello", "9"]).code, 1);
     for unknown in [&["runs", "-d", "helo"][..], &["ledger", "revenue", "helo"], &["schedules", "list", "-d", "helo"]] {
         let refused = host.call(unknown);

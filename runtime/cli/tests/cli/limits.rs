@@ -1,4 +1,5 @@
-//! What others on the machine or the network can take from a host: its connections, and the files that it keeps.
+//! Limits of the resources that other users and peers can take from a host: connections, and access
+//! to its files.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::program::Served;
 
-/// What a request from `source` is answered with.
+/// Returns the host's answer to a request from `source`.
 async fn answer(source: &str, address: SocketAddr, request: &str) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
@@ -30,7 +31,7 @@ async fn idle_connections_keep_neither_probes_nor_other_addresses_nor_the_store_
     let address: SocketAddr = host.url.trim_start_matches("http://").parse().unwrap();
     let mut idle = Vec::new();
     for _ in 0..600 {
-        // What is beyond the reserve is closed again by the host.
+        // The host closes connections beyond the reserve.
         idle.push(TcpStream::connect(address).await.unwrap());
     }
     assert!(answer("127.0.0.1", address, "GET /readyz").await.starts_with("HTTP/1.1 200"));

@@ -1,4 +1,4 @@
-//! The command line as its users meet it: exit code, stdout and stderr of the real program.
+//! Tests of the real program: exit code, stdout and stderr.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,8 +1,8 @@
-//! Commands that need no host, and what every command says when there is none.
+//! Commands that need no host, and the errors of all others if there is no host.
 
 use crate::program::{Called, call, called, tidemill};
 
-/// Where nothing listens.
+/// An address on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 fn wrong(message: &str, fix: &str) -> Called {
@@ -44,7 +44,7 @@ fn no_command_does_without_a_host_what_needs_one() {
             stdout: String::new(),
             stderr: format!(
                 "error: no host answers at {NOWHERE}: Connection refused (os error 111)\n\
-                 fix: start one with `tidemill serve` or `tidemill dev`, or say where it is: TIDEMILL_URL, --url\n"
+                 fix: start one with `tidemill serve` or `tidemill dev`, or set its address: TIDEMILL_URL, --url\n"
             ),
         };
         assert_eq!(outcome, expected, "{args:?}");
@@ -85,7 +85,7 @@ fn wrong_usage_says_how_to_do_it_right() {
     );
     assert_eq!(
         call(&["cancel", "x", "--state", "parked"]),
-        wrong("filters are for many runs, and these are named one by one", "write --all in their place")
+        wrong("filters cannot be combined with names of runs", "write --all instead of the names")
     );
     for half in [&["retry"][..], &["retry", "x", "--all"], &["retry", "--all", "--from-start"], &["signal", "x"]] {
         assert_eq!(call(half).code, 2, "{half:?}");
@@ -164,7 +164,7 @@ fn a_new_project_is_whole_and_overwrites_nothing() {
         assert!(ignored.lines().any(|line| line == "/tidemill-data/"), "{ignored}");
         assert_eq!(
             make(&["new", template, &name]),
-            wrong(&format!("{name} is there already"), "choose another name, or --dir")
+            wrong(&format!("{name} already exists"), "choose another name, or --dir")
         );
     }
 }

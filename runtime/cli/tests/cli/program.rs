@@ -1,11 +1,11 @@
-//! Runs the program, and hosts of it in folders of their own.
+//! Runs the program, and hosts in separate folders.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// What came of one call.
+/// The result of one call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Called {
     pub code: i32,
@@ -13,7 +13,7 @@ pub struct Called {
     pub stderr: String,
 }
 
-/// The program with an environment of its own.
+/// Builds a command of the program with a separate environment.
 pub fn tidemill(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEMILL_")) {
@@ -23,12 +23,12 @@ pub fn tidemill(args: &[&str]) -> Command {
     command
 }
 
-/// Calls it and waits for its end.
+/// Runs the program and waits for its end.
 pub fn call(args: &[&str]) -> Called {
     called(tidemill(args))
 }
 
-/// Calls a prepared command.
+/// Runs a prepared command.
 pub fn called(mut command: Command) -> Called {
     let output = command.output().unwrap();
     Called {
@@ -45,7 +45,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts one over `data` on a free port and waits until it is up.
+    /// Starts a host over `data` on a free port and waits until it is ready.
     pub fn start(data: &Path, more: &[&str], token: Option<&str>) -> Self {
         let mut command = tidemill(&["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data"]);
         command.arg(data).args(more).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -55,7 +55,7 @@ impl Served {
         Self::of(command)
     }
 
-    /// Starts one that may have no more than so many open files.
+    /// Starts a host with this maximum number of open files.
     pub fn with_open_files(data: &Path, open_files: u32) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_tidemill")]);
@@ -79,7 +79,7 @@ impl Served {
                 break url.trim().to_owned();
             }
         };
-        // What it says later must not fill the pipe.
+        // Drain later output, so that it does not fill the pipe.
         std::thread::spawn(move || lines.read_to_string(&mut String::new()));
         let mut served = Self { child, url };
         served.wait_until_ready();
@@ -96,7 +96,7 @@ impl Served {
         panic!("the host is not ready");
     }
 
-    /// Calls a command against it.
+    /// Runs a command against the host.
     pub fn call(&self, args: &[&str]) -> Called {
         let mut command = tidemill(args);
         command.env("TIDEMILL_URL", &self.url);
@@ -112,7 +112,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // An error says that it has ended already.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

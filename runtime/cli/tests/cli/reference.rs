@@ -1,4 +1,5 @@
-//! docs/src/reference/cli.md says what `--help` says, of every command. `TIDEMILL_BLESS=1 cargo test -p tidemill` writes it anew.
+//! docs/src/reference/cli.md matches the `--help` output of every command. `TIDEMILL_BLESS=1 cargo
+//! test -p tidemill` regenerates it.
 
 use std::path::Path;
 
@@ -22,7 +23,7 @@ happened, what to do next, and its code where it has one.
 How a host is configured is in [Running a host](../operations.md).
 ";
 
-/// The commands under `path`, as its help lists them.
+/// Returns the commands under `path`, as its help lists them.
 fn commands(path: &[&str]) -> Vec<String> {
     let help = call(&[path, &["--help"]].concat()).stdout;
     let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
@@ -38,7 +39,7 @@ fn commands(path: &[&str]) -> Vec<String> {
 fn section(path: &[&str]) -> String {
     let outcome = call(&[path, &["--help"]].concat());
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{path:?}");
-    // What holds for every command is said once.
+    // The flags of every command are listed once.
     let help = if path.is_empty() {
         outcome.stdout.clone()
     } else {
@@ -64,7 +65,7 @@ fn the_page_says_what_help_says() {
     golden::check_file(&path, &page);
 }
 
-/// The shells, the first line of each script, and the words that the bash script offers.
+/// The shells, the first line of each script, and the words that the bash script completes.
 #[test]
 fn completion_scripts_keep_their_names() {
     let wrong = call(&["completions", "no-such-shell"]);
@@ -82,7 +83,7 @@ fn completion_scripts_keep_their_names() {
     golden::check(env!("CARGO_MANIFEST_DIR"), "completions.txt", &text);
 }
 
-/// The words that the bash script offers after each command.
+/// Returns the words that the bash script completes after each command.
 fn words_of(script: &str) -> Vec<String> {
     let mut command = "";
     let mut found = Vec::new();
@@ -97,7 +98,7 @@ fn words_of(script: &str) -> Vec<String> {
     found
 }
 
-/// One command for each row of the exit code table.
+/// Runs one command for each row of the exit code table.
 #[test]
 fn exit_codes_tell_whose_fault_it_was() {
     let folder = tempfile::tempdir().unwrap();

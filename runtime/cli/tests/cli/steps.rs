@@ -9,7 +9,8 @@ use output::masked;
 use page::{blocks, read_page};
 use reader::Reader;
 
-/// The README and the tutorial both make a project named `greet`, so one test follows them in turn.
+/// The README and the tutorial both create a project named `greet`, so one test follows both in
+/// turn.
 #[test]
 fn the_readme_and_the_tutorial_show_what_their_steps_print() {
     follow_readme();
@@ -43,7 +44,7 @@ fn follow_tutorial() {
                 reader.host().line_with_prefix("  mornings (Europe/Berlin) fires");
                 assert!(reader.run("tidemill schedules").stdout.contains("mornings"));
                 assert_eq!(reader.run("tidemill schedules trigger greet mornings").code, 0);
-                // A firing runs the code that was edited, with the schedule's input.
+                // A firing runs the edited code, with the schedule's input.
                 reader.host().line_with("Good morning, dear everyone!");
             }
             (heading, "console") => {
@@ -69,7 +70,7 @@ fn the_next_steps_of_each_template_work() {
         let steps: Vec<_> = made.stdout.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         assert!(steps.len() >= 2, "{made:?}");
         follow_project(&mut reader, &steps.join("\n"));
-        // The README inside repeats them from the project's folder.
+        // The README inside repeats the steps from the project's folder.
         reader.end_host();
         reader.enter(project);
         let readme = std::fs::read_to_string(reader.path("README.md")).unwrap();
@@ -80,7 +81,7 @@ fn the_next_steps_of_each_template_work() {
     }
 }
 
-/// Runs steps that show no output; a remark is after three blanks at least.
+/// Runs steps that show no output. A remark follows after at least three blanks.
 fn follow_project(reader: &mut Reader, steps: &str) {
     for step in steps.lines() {
         let step = step.split("   ").next().unwrap();

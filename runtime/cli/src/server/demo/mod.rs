@@ -46,7 +46,7 @@ const READY: Duration = Duration::from_secs(30);
 
 /// Arguments of `tidemill demo`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A second start with the same folder goes on where the first ended, however that ended.\n\
+#[command(after_help = "A second start with the same folder continues where the first ended, even after a crash.\n\
     With --for, the exit code is 0 only if every part did its job.")]
 pub struct Args {
     /// End after this time, e.g. 30s, and show whether every part did its job
@@ -110,7 +110,7 @@ pub async fn run(args: Args, _: &GlobalArgs, printer: &Printer) -> Result<(), Cl
         ended = work => ended,
         () = signals.next() => Ok(()),
     };
-    printer.note("ending; start again to go on from here");
+    printer.note("shutting down; start again to continue from here");
     serve::end(process, &mut signals).await;
     ended
 }
@@ -178,7 +178,7 @@ async fn ready(client: &Client) -> Result<(), CliError> {
         }
     };
     tokio::time::timeout(READY, asking).await.map_err(|_| {
-        CliError::failed("the host is not ready after 30 s").with_fix("look at its log: TIDEMILL_LOG=debug")
+        CliError::failed("the host was not ready within 30 s").with_fix("read its log, with TIDEMILL_LOG=debug")
     })
 }
 
@@ -197,7 +197,7 @@ async fn found_again(verifier: &Verifier<'_>, printer: &Printer) -> Result<(), C
     match bad.first() {
         None => Ok(()),
         Some(finding) => {
-            Err(CliError::failed(format!("found again, and not as it was left: {}: {}", finding.part, finding.found)))
+            Err(CliError::failed(format!("data of the earlier start differs: {}: {}", finding.part, finding.found)))
         }
     }
 }
@@ -219,7 +219,7 @@ async fn settle<F: Future<Output = Result<Vec<CheckResult>, CliError>>>(
 
 fn addresses(host: &str, world: &str, printer: &Printer) {
     let lines = [
-        format!("{host}/               what runs now"),
+        format!("{host}/               the status page"),
         format!("{host}/v1/runs        every run"),
         format!("{host}/v1/streams     what was earned"),
         format!("{host}/metrics        for Prometheus"),
@@ -315,6 +315,6 @@ async fn judge(verifier: &Verifier<'_>, began: Timestamp, time: Duration, printe
     printer.rows(&findings, "");
     match findings.iter().filter(|finding| !finding.good).count() {
         0 => Ok(()),
-        bad => Err(CliError::failed(format!("{bad} of {} parts did not do their job", findings.len()))),
+        bad => Err(CliError::failed(format!("{bad} of {} parts failed", findings.len()))),
     }
 }

@@ -1,6 +1,6 @@
 //! Masks the parts of an output that differ between runs: ids, digests, times, durations, sizes, and numbers of several digits.
 
-/// The lines of an output that are not empty, with single blanks and masks.
+/// Returns the lines of an output that are not empty, with single blanks and masks.
 pub fn masked(text: &str) -> Vec<String> {
     text.lines().map(masked_line).filter(|line| !line.is_empty()).collect()
 }
@@ -38,7 +38,7 @@ fn masked_word(word: &str) -> String {
     word.replace(text, mask)
 }
 
-/// A word without the punctuation around it.
+/// Returns a word without the punctuation around it.
 fn bare(word: &str) -> &str {
     word.trim_matches([',', ':', ';', '(', ')'])
 }

@@ -1,6 +1,6 @@
-//! Reads the code blocks of a Markdown page, and the steps of a block.
+//! Parses the code blocks of a Markdown page, and the steps of a block.
 //!
-//! A block that is not to be run is marked `console illustration`.
+//! A block marked `console illustration` is not run.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Block {
     /// The heading of level two above it.
     pub heading: String,
-    /// All that follows the opening fence.
+    /// The text after the opening fence.
     pub language: String,
     pub text: String,
 }
@@ -21,17 +21,17 @@ pub struct Step {
     pub output: String,
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The text of a page of the repository.
+/// Returns the text of a page of the repository.
 pub fn read_page(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap()
 }
 
-/// The code blocks of a page, in order.
+/// Returns the code blocks of a page, in order.
 pub fn blocks(page: &str) -> Vec<Block> {
     let (mut found, mut heading, mut open) = (Vec::new(), String::new(), None::<Block>);
     for line in page.lines() {
@@ -54,7 +54,7 @@ pub fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-/// The steps of a `console` block. Each begins with `$ `.
+/// Returns the steps of a `console` block. Each begins with `$ `.
 pub fn steps(block: &str) -> Vec<Step> {
     let mut steps = Vec::<Step>::new();
     for line in block.lines() {
@@ -70,7 +70,7 @@ pub fn steps(block: &str) -> Vec<Step> {
     steps
 }
 
-/// The words of a command line, as a shell splits them. Single quotes keep blanks.
+/// Splits a command line into words, as a shell does. Single quotes keep blanks.
 pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (index, part) in line.split('\'').enumerate() {

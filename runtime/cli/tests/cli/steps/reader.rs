@@ -1,4 +1,5 @@
-//! A reader who follows a page: their folder, the commands that they type, and the host in their other terminal.
+//! A reader who follows a page: their folder, the commands that they type, and the host in their
+//! second terminal.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +12,11 @@ use super::output::masked;
 use super::page::{repository, steps, words};
 use crate::program::{Called, called, signal, tidemill};
 
-/// The maximum time for one build on a busy machine, and so for one line of a host.
+/// Maximum time for one build on a busy machine, and so for one line of a host.
 const LINE_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Settings of cargo that a developer has too. All other variables of cargo and rustc belong to the build of this test.
+/// Settings of cargo that a developer also has. All other variables of cargo and rustc belong to
+/// the build of this test.
 const KEPT_SETTINGS: [&str; 7] = [
     "CARGO_HOME",
     "CARGO_NET_",
@@ -63,7 +65,7 @@ impl Reader {
         std::fs::write(path, after).unwrap();
     }
 
-    /// The host that is running.
+    /// Returns the running host.
     pub fn host(&self) -> &Host {
         self.host.as_ref().unwrap()
     }
