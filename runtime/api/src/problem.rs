@@ -295,13 +295,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_log_says_is_not_sent() {
+    fn log_details_are_not_sent() {
         let problem = Problem::new(Code::StoreUnavailable, "try again").log("/secret/path: permission denied");
         assert!(!serde_json::to_string(problem.body()).unwrap().contains("secret"));
     }
 
     #[test]
-    fn a_refusal_that_passes_says_when_to_come_again() {
+    fn a_temporary_refusal_has_retry_after() {
         for code in Code::ALL {
             let response = Problem::new(*code, "x").into_response();
             assert_eq!(

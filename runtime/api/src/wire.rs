@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_text_that_no_client_reads_is_a_string_in_the_answer() {
+    fn an_unparsable_stored_text_is_a_string_in_the_answer() {
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
         for bad in [deep.as_str(), r#""\ud83d""#, "1e400", "{"] {
             let answer = serde_json::to_string(&[stored_json(bad.as_bytes())]).unwrap();

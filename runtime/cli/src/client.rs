@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_lie_in_a_file_and_a_profile_keeps_its_own_to_its_url() {
+    fn a_token_is_read_from_a_file_and_a_profiles_token_stays_with_its_url() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         std::fs::write(path("token"), "of-the-profile\n").unwrap();
@@ -436,19 +436,19 @@ mod tests {
     }
 
     #[test]
-    fn a_query_holds_nothing_that_ends_it() {
+    fn a_query_value_is_encoded() {
         assert_eq!(encoded("a&b=c d/ü"), "a%26b%3Dc%20d%2F%C3%BC");
     }
 
     #[test]
-    fn a_host_on_all_addresses_is_asked_on_loopback() {
+    fn a_host_on_all_addresses_is_called_on_loopback() {
         assert_eq!(url_of("0.0.0.0:7077"), "http://127.0.0.1:7077");
         assert_eq!(url_of("[::]:80"), "http://127.0.0.1:80");
         assert_eq!(url_of("10.0.0.1:80"), "http://10.0.0.1:80");
     }
 
     #[test]
-    fn a_url_that_is_none_is_wrong_usage() {
+    fn a_bad_url_is_wrong_usage() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         for bad in ["", "127.0.0.1:7077", "ftp://x", "http://"] {
             assert_eq!(Client::new(bad, None).unwrap_err().exit_code(), 2, "{bad}");

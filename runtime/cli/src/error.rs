@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_code_tells_whose_fault_it_was() {
+    fn an_exit_code_names_the_kind_of_error() {
         assert_eq!(CliError::usage("a", "b").exit_code(), 2);
         assert_eq!(CliError::Unreachable { url: "u".into(), why: "w".into() }.exit_code(), 3);
         assert_eq!(CliError::failed("a").exit_code(), 1);

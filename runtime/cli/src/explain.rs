@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_told_from_a_code() {
+    fn a_run_is_distinguished_from_a_code() {
         for run in ["last", "orders/order-7", "01kakq3vj6x0cm4kd9be2f7h1n", "h1n", "orders/last"] {
             assert!(names_run(run), "{run}");
         }

@@ -34,7 +34,7 @@ const fn own(code: Code) -> Option<&'static str> {
             "Delete or move the deployments that are listed above, wait for their runs, then try again."
         }
         Code::BadCursor => "Call the command again.",
-        Code::UrlTooLong | Code::HeaderTooLarge => "Name fewer or shorter things at once.",
+        Code::UrlTooLong | Code::HeaderTooLarge => "Pass fewer or shorter arguments.",
         _ => return None,
     })
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_says_of_one_request_stays() {
+    fn a_fix_for_one_request_is_kept() {
         assert_eq!(for_command("host/deployment-in-use", "Wait for run 7."), "Wait for run 7.");
         assert_eq!(for_command("host/run-not-found", Code::RunNotFound.fix()), "See `tidemill runs`.");
         assert_eq!(for_command("no-luck", "Try (`GET /x`) again (`tidemill retry`)."), "Try again (`tidemill retry`).");

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_has_a_colour_only_where_it_is_wanted() {
+    fn a_state_has_a_colour_only_if_colours_are_on() {
         let coloured = Terminal { colour: true, ..terminal(80) };
         assert_eq!(coloured.table(&["STATE"], &[row(&["failed"])]), "STATE\n\x1b[31mfailed\x1b[0m");
         assert_eq!(terminal(80).table(&["STATE"], &[row(&["failed"])]), "STATE\nfailed");

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_in_words() {
+    fn a_wait_is_formatted_as_text() {
         let wait = |text: &str| serde_json::from_str::<Wait>(text).unwrap().text();
         assert_eq!(
             wait(r#"{"any_of": [{"signal": "paid"}, {"run": "a"}], "until": "T"}"#),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_keeps_what_this_version_does_not_know() {
+    fn a_run_keeps_unknown_fields() {
         let run: Run = serde_json::from_str(r#"{"id": "a", "state": "parked", "novelty": 3}"#).unwrap();
         assert!(run.is_settled());
         assert_eq!(serde_json::to_value(&run).unwrap()["novelty"], 3);

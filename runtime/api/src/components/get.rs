@@ -1,4 +1,4 @@
-//! One component.
+//! Shows one component.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! One deployment.
+//! Shows one deployment.
 
 use axum::extract::State;
 use axum::http::header::ETAG;

@@ -1,4 +1,4 @@
-//! All deployments.
+//! Lists deployments.
 
 use axum::extract::State;
 use axum::response::Response;

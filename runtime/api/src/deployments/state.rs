@@ -54,7 +54,7 @@ pub struct StateChangeJson<'a> {
 
 /// Lists the keys of a deployment's state
 ///
-/// In the order of their bytes, without whole values. A page also ends after 1 MiB of values.
+/// Sorted by the bytes of the keys, without whole values. A page also ends after 1 MiB of values.
 #[utoipa::path(
     get, path = "/v1/deployments/{name}/state", tag = "deployments",
     params(

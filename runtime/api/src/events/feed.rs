@@ -18,7 +18,7 @@ use crate::request::{RawQuery, headers};
 use crate::state::ApiState;
 use crate::stream::{self, Framing, StreamSource, WakeCause, wake};
 
-/// Number of events that are read at once.
+/// Maximum number of events in one read.
 const AT_ONCE: usize = 200;
 
 /// Follows events of the host

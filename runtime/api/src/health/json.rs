@@ -98,7 +98,7 @@ impl From<ClockSetBack> for ClockSetBackJson {
 pub struct StoreJson {
     /// `good`, `disk-full` or `read-only`.
     pub status: &'static str,
-    /// Why it is not good.
+    /// Why the store is not good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The position of the last commit.

@@ -29,7 +29,7 @@ pub struct LedgerEntryJson<'a> {
     currency: &'a str,
     /// The change of net revenue, in minor units.
     net_revenue: i64,
-    /// When the event behind the entry happened.
+    /// When the sale, the refund or the like happened.
     occurred_at: TimeJson,
     /// When the entry was committed.
     posted_at: TimeJson,

@@ -1,4 +1,4 @@
-//! One module.
+//! Shows one module.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! All versions of all modules.
+//! Lists the versions of all modules.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn an_upload_is_whole_with_its_digest_or_gone(of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5), most in 0u64..300) {
+        fn an_upload_is_stored_completely_or_removed(of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5), most in 0u64..300) {
             let whole = of.concat();
             let folder = tempfile::tempdir().unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_uploads_that_were_cut_off_are_removed_and_no_others() {
+    fn only_files_of_interrupted_uploads_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["upload-abc.wasm", "upload-.wasm", "notes.txt"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_that_stops_coming_is_given_up_and_gone() {
+    async fn a_stalled_upload_times_out_and_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let first = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"\0asm"))]);
         let body = Body::from_stream(first.chain(stream::pending()));

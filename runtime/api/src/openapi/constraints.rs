@@ -136,7 +136,7 @@ fn code() -> Value {
     pattern("^[^\\x00-\\x1f\\x7f-\\x9f,]{1,128}$")
 }
 
-/// Several values of a filter in a body; a single value may stand without an array.
+/// Several values of a filter in a body; a single value needs no array.
 fn one_or_many(name: &str) -> Value {
     let many = query_parameter("", name).unwrap_or_default();
     json!({ "anyOf": [many["items"], many], "type": ["string", "array"] })

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_what_it_does_and_every_reference_leads_somewhere() {
+    fn every_operation_has_a_summary_and_every_reference_resolves() {
         let document: serde_json::Value = serde_json::from_slice(&text()).unwrap();
         let mut ids = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {

@@ -13,7 +13,7 @@ use crate::wire::ok;
 
 /// Lists operations
 ///
-/// By id, which is by age except for backfills with an `Idempotency-Key`. A page may hold fewer
+/// Sorted by id, which is by age except for backfills with an `Idempotency-Key`. A page may hold fewer
 /// than `limit` operations, even none, and still have a `next`. Completed operations are kept as
 /// long as records of runs (`--retention`).
 #[utoipa::path(

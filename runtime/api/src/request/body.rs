@@ -84,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_body_is_whole_or_refused(of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..6), most in 0usize..200) {
+        fn a_body_is_complete_or_refused(of in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..6), most in 0usize..200) {
             let whole = of.concat();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let read = runtime.block_on(read(pieces(of), &HeaderMap::new(), most, Duration::from_secs(5)));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_does_not_come_is_given_up() {
+    async fn a_stalled_body_times_out() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let problem = read(never, &HeaderMap::new(), 10, Duration::from_millis(20)).await.unwrap_err();
         assert_eq!(problem.code(), "host/request-timeout");

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn prefer_is_read_as_its_rfc_says() {
+    fn prefer_is_parsed_by_rfc_7240() {
         assert_eq!(wait(&HeaderMap::new()).unwrap(), None);
         assert_eq!(wait(&with(PREFER, "wait=5")).unwrap(), Some(Duration::from_secs(5)));
         assert_eq!(wait(&with(PREFER, "respond-async, Wait = \"7\"; x=y")).unwrap(), Some(Duration::from_secs(7)));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn if_match_takes_the_tags_that_were_given_out() {
+    fn if_match_accepts_the_tags_of_the_api() {
         assert_eq!(expected(&with(IF_MATCH, "\"3\"")).unwrap(), RevisionCondition::At(Revision::new(3)));
         assert_eq!(expected(&with(IF_MATCH, "*")).unwrap(), RevisionCondition::Something);
         assert_eq!(expected(&with(IF_NONE_MATCH, "*")).unwrap(), RevisionCondition::Nothing);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_its_bounds() {
+    fn keys_outside_their_bounds_are_refused() {
         assert!(idempotency_key(&with(IDEMPOTENCY_KEY, &"k".repeat(255))).unwrap().is_some());
         assert!(idempotency_key(&with(IDEMPOTENCY_KEY, &"k".repeat(256))).is_err());
         assert!(idempotency_key(&with(IDEMPOTENCY_KEY, "")).is_err());
@@ -216,7 +216,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_makes_a_panic(value in prop::collection::vec(0x20u8..=0xff, 0..400)) {
+        fn headers_of_any_bytes_never_panic(value in prop::collection::vec(0x20u8..=0xff, 0..400)) {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
             for name in [PREFER, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LAST_EVENT_ID, CONTENT_TYPE, ACCEPT] {
                 let headers = HeaderMap::from_iter([(name, value.clone())]);
@@ -226,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn what_begins_well_may_go_on_badly(tail in "[ -~]{0,40}") {
+        fn a_valid_prefix_with_any_suffix_never_panics(tail in "[ -~]{0,40}") {
             let headers = HeaderMap::from_iter([
                 (PREFER, HeaderValue::from_str(&format!("wait={tail}")).unwrap()),
                 (IF_MATCH, HeaderValue::from_str(&format!("\"{tail}")).unwrap()),

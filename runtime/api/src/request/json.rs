@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_json_is_refused_with_its_place() {
+    fn bad_json_is_refused_with_its_position() {
         let problem = JsonBody::read(b"{\n  \"note\": }").unwrap_err();
         assert_eq!(problem.code(), "host/bad-json");
         assert!(problem.body().detail.contains("line 2"), "{}", problem.body().detail);
@@ -127,12 +127,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn bodies_of_any_content_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = JsonBody::read(&bytes).and_then(JsonBody::note);
         }
 
         #[test]
-        fn nothing_like_json_makes_a_panic(text in "[\\[\\]{}\",:0-9a-z \\\\~/-]{0,200}") {
+        fn json_like_text_never_panics(text in "[\\[\\]{}\",:0-9a-z \\\\~/-]{0,200}") {
             let _ = JsonBody::read(text.as_bytes()).and_then(JsonBody::note);
         }
     }

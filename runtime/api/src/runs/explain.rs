@@ -21,7 +21,7 @@ pub struct ExplanationJson<'a> {
     run: RunId,
     /// The deployment of the run.
     deployment: &'a str,
-    /// Its state.
+    /// The state of the run.
     state: &'static str,
     /// Why the run is in this state, in one sentence.
     summary: &'a str,

@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn states_are_known_by_name() {
+    fn states_are_parsed_by_name() {
         assert_eq!(query("state=failed,parked&state=failed").unwrap().states, ["failed", "parked"]);
         assert_eq!(query("state=faild").unwrap_err().body().fix, "Did you mean `failed`?");
         assert!(query("deployment=A").is_err());
     }
 
     #[test]
-    fn query_and_body_mean_the_same() {
+    fn a_filter_is_the_same_in_query_and_body() {
         let asked =
             query("deployment=hello&state=parked&label=tier%3Dgold&since=2026-01-31T12:00:00Z&code=no-luck").unwrap();
         let long = r#"{"deployment": "hello", "state": ["parked"], "label": ["tier=gold"], "since": "2026-01-31T12:00:00Z", "code": ["no-luck"]}"#;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_body_is_said_with_its_place() {
+    fn body_problems_have_pointers() {
         for (filter, pointer) in [
             ("{}", "/filter"),
             ("[]", "/filter"),
@@ -232,13 +232,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_query_makes_a_panic(name in prop::sample::select(&NAMES[..]), value in "\\PC{0,100}") {
+        fn queries_of_any_content_never_panic(name in prop::sample::select(&NAMES[..]), value in "\\PC{0,100}") {
             let text: String = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();
             let _ = query(&text);
         }
 
         #[test]
-        fn no_body_makes_a_panic(name in prop::sample::select(&NAMES[..]), value in "\"\\PC{0,40}\"|\\[(\"[a-z=]{0,9}\",?){0,3}\\]|[0-9]{1,30}|null") {
+        fn bodies_of_any_content_never_panic(name in prop::sample::select(&NAMES[..]), value in "\"\\PC{0,40}\"|\\[(\"[a-z=]{0,9}\",?){0,3}\\]|[0-9]{1,30}|null") {
             let _ = body(&format!(r#"{{"{name}": {value}}}"#));
         }
     }

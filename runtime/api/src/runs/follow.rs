@@ -11,7 +11,7 @@ use super::json::LogLineJson;
 use crate::state::ApiState;
 use crate::stream::{Framing, StreamSource, WakeCause, wake};
 
-/// Maximum number of lines that are read at once.
+/// Maximum number of lines in one read.
 const AT_ONCE: usize = 200;
 
 /// The remaining lines of one run's log.

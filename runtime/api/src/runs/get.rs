@@ -1,4 +1,4 @@
-//! One run.
+//! Shows one run.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -37,7 +37,7 @@ impl<'a> InboxJson<'a> {
 
 /// Lists a run's pending signals
 ///
-/// In the order of arrival. The run receives the first signal of the name that it waits for.
+/// Sorted by arrival. The run receives the first signal of the name that it waits for.
 #[utoipa::path(
     get, path = "/v1/runs/{id}/inbox", tag = "runs",
     params(

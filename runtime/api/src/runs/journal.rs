@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_json_where_it_is_and_base64_where_it_is_not() {
+    fn a_result_is_json_or_base64() {
         assert_eq!(written(&entry(1, "step-done", "49"))["result"], json!(49));
         assert_eq!(written(&entry(1, "step-done", r#"{"a": 1}"#))["result"], json!({"a": 1}));
         let packed = written(&entry(1, "context.attempt", "1"));
@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_place_makes_a_panic(after in "\\PC{0,30}", cursor in "\\PC{0,30}", both in any::<bool>()) {
+        fn positions_of_any_content_never_panic(after in "\\PC{0,30}", cursor in "\\PC{0,30}", both in any::<bool>()) {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("after", &after);
             if both { query.append_pair("cursor", &cursor); }
@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn any_answer_is_shown(kind in prop::sample::select(vec!["step-done", "http.fetch"]), result: Vec<u8>) {
+        fn any_result_is_shown(kind in prop::sample::select(vec!["step-done", "http.fetch"]), result: Vec<u8>) {
             let shown = written(&entry(1, kind, result.clone()));
             let told = shown.get("result").is_some() || shown.get("result_base64").is_some();
             prop_assert_eq!(told, !result.is_empty());

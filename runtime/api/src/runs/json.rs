@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_says_what_it_is_for() {
+    fn a_wait_lists_its_items() {
         let until = Some(Timestamp::from_millis(0));
         let id = "0".repeat(26).parse::<RunId>().unwrap();
         let things = vec![WaitCondition::Signal("paid".to_owned()), WaitCondition::Run(id)];

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_the_last_step_on_its_own_component() {
+    fn an_empty_retry_resumes_the_last_step_on_the_runs_component() {
         let last = RetryBody { from_start: false, component: None, dry_run: false };
         assert_eq!(of("{}").unwrap(), last);
         assert_eq!(of(r#"{"from": "last-step", "dry_run": false}"#).unwrap(), last);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn retry_problems_have_pointers() {
         for (body, pointer) in [
             (r#"{"from": "middle"}"#, "/from"),
             (r#"{"component": "hello"}"#, "/component"),
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_a_panic(text in "\\{(\"(from|component|dry_run|x)\":(\"[a-z0-9@:.-]{0,12}\"|[0-9]|true|null|\\[\\]),?){0,3}\\}?|\\PC{0,80}") {
+        fn bodies_of_any_content_never_panic(text in "\\{(\"(from|component|dry_run|x)\":(\"[a-z0-9@:.-]{0,12}\"|[0-9]|true|null|\\[\\]),?){0,3}\\}?|\\PC{0,80}") {
             let _ = of(&text);
         }
     }

@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_option_makes_a_panic(value in "\\PC{0,60}") {
+        fn options_of_any_content_never_panic(value in "\\PC{0,60}") {
             let query: String = form_urlencoded::Serializer::new(String::new())
                 .append_pair("export", &value)
                 .append_pair("priority", &value)

@@ -1,4 +1,4 @@
-//! One schedule.
+//! Shows one schedule.
 
 use axum::extract::State;
 use axum::response::Response;

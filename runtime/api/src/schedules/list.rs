@@ -1,4 +1,4 @@
-//! All schedules.
+//! Lists schedules.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! How many connections are open: in all, and for each peer address.
+//! Counts the open connections: in all, and for each peer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

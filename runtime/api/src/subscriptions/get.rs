@@ -1,4 +1,4 @@
-//! One subscription.
+//! Shows one subscription.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! All subscriptions.
+//! Lists subscriptions.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! One topic.
+//! Shows one topic.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! All topics.
+//! Lists topics.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::World;
 
 #[tokio::test]
-async fn a_change_makes_a_revision_and_says_what_changed() {
+async fn a_change_creates_a_revision_and_lists_its_changes() {
     let world = World::with_hello().await;
     let same = world.put("/v1/deployments/hello", json!({"module": "hello@1.0.0", "retry": {"attempts": 1}})).await;
     assert_eq!(same.is(200).json()["deployment"]["revision"], 1);
@@ -44,7 +44,7 @@ async fn a_dry_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_expects_something_else_is_told() {
+async fn a_failed_precondition_is_refused() {
     let world = World::with_hello().await;
     let put = async |header: (&str, &str), path: &str| {
         world.ask("PUT", path, &[header], json!({"module": "hello@1.0.0", "priority": 3}).to_string()).await
@@ -88,7 +88,7 @@ async fn a_manifest_is_refused_with_a_pointer_for_each_problem() {
 }
 
 #[tokio::test]
-async fn a_pause_keeps_what_is_asked_for_until_it_ends() {
+async fn a_pause_queues_requests_until_it_ends() {
     let world = World::with_hello().await;
     let paused = world.post("/v1/deployments/hello/pause", json!({"note": "later"})).await.is(200).json();
     assert_eq!(paused["paused"]["note"], "later");
@@ -104,7 +104,7 @@ async fn a_pause_keeps_what_is_asked_for_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_deployment_returns_to_a_revision() {
+async fn a_deployment_is_rolled_back() {
     let world = World::with_hello().await;
     let hello = "/v1/deployments/hello";
     world.put(hello, json!({"module": "hello@1.0.0", "priority": 7})).await.is(200);

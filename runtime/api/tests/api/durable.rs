@@ -59,7 +59,7 @@ async fn a_signal_wakes_the_run_that_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_signal_finds_its_run_by_the_key_that_made_it() {
+async fn a_signal_finds_its_run_by_idempotency_key() {
     let world = World::with_hello().await;
     let id = world.waits("order/7", 0).await;
     let path = "/v1/deployments/hello/keys/order%2F7/signals/paid";
@@ -86,7 +86,7 @@ async fn one_key_is_one_signal() {
 }
 
 #[tokio::test]
-async fn a_signal_has_its_bounds() {
+async fn signals_outside_their_bounds_are_refused() {
     let world = World::with_hello().await;
     let id = world.waits("a", 0).await;
     let path = format!("/v1/runs/{id}/signals/other");
@@ -135,7 +135,7 @@ async fn a_journal_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_pages_of_a_long_journal_are_the_whole_of_it() {
+async fn the_pages_of_a_long_journal_are_complete() {
     let world = World::with_hello().await;
     let input = json!({"wait": "paid", "calls": 2_000});
     let run = world.post("/v1/deployments/hello/runs", input).await.is(202).json();
@@ -156,7 +156,7 @@ async fn the_pages_of_a_long_journal_are_the_whole_of_it() {
 }
 
 #[tokio::test]
-async fn a_run_lists_what_it_started_and_takes_it_with_it() {
+async fn a_run_lists_its_children_and_cancels_them() {
     let world = World::with_hello().await;
     let id = world.waits("a", 2).await;
     let path = format!("/v1/runs?parent={id}");
@@ -182,7 +182,7 @@ async fn a_run_lists_what_it_started_and_takes_it_with_it() {
 }
 
 #[tokio::test]
-async fn terminating_is_at_once() {
+async fn termination_is_immediate() {
     let world = World::with_hello().await;
     let id = world.waits("a", 1).await;
     let ended = world.post(&format!("/v1/runs/{id}/cancel?terminate=true"), json!({})).await.is(200).json();
@@ -198,7 +198,7 @@ async fn terminating_is_at_once() {
 }
 
 #[tokio::test]
-async fn the_inbox_shows_what_is_parked_by_its_cause() {
+async fn the_inbox_counts_parked_runs_by_cause() {
     let world = World::with_hello().await;
     let empty = world.get("/v1/parked").await.is(200).json();
     assert_eq!((&empty["items"], &empty["groups"]), (&json!([]), &json!([])));
@@ -238,7 +238,7 @@ async fn the_inbox_shows_what_is_parked_by_its_cause() {
 }
 
 #[tokio::test]
-async fn a_parked_run_is_tried_again_as_it_is_asked() {
+async fn a_parked_run_is_retried_with_the_requested_options() {
     let world = World::with_hello().await;
     let id = world.parked(json!({"fail": "no-luck"})).await;
     let path = format!("/v1/runs/{id}/retry");
@@ -265,7 +265,7 @@ async fn a_parked_run_is_tried_again_as_it_is_asked() {
 }
 
 #[tokio::test]
-async fn a_look_says_whether_a_component_could_go_on_and_changes_nothing() {
+async fn a_dry_run_shows_whether_a_component_can_resume_and_changes_nothing() {
     let world = World::with_hello().await;
     let good = world.parked(json!({"fail": "no-luck", "record": true})).await;
     let looked = world.post(&format!("/v1/runs/{good}/retry"), json!({"dry_run": true})).await.is(200).json();
@@ -281,7 +281,7 @@ async fn a_look_says_whether_a_component_could_go_on_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn many_runs_are_acted_on_at_once() {
+async fn one_action_affects_many_runs() {
     let world = World::with_hello().await;
     let mut parked = Vec::new();
     for _ in 0..3 {
@@ -314,7 +314,7 @@ async fn many_runs_are_acted_on_at_once() {
 }
 
 #[tokio::test]
-async fn the_signals_that_wait_for_a_run_are_listed_and_dropped() {
+async fn pending_signals_are_listed_and_dropped() {
     let world = World::with_hello().await;
     let id = world.waits("a", 0).await;
     for payload in ["1", r#"{"x": [2]}"#, "3"] {
@@ -341,7 +341,7 @@ async fn the_signals_that_wait_for_a_run_are_listed_and_dropped() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_that_could_not_undo_what_it_did_waits_for_a_person() {
+async fn a_cancelled_run_with_failed_compensation_is_in_the_inbox() {
     let world = World::with_hello().await;
     let start = async |undo: &str| {
         let input = json!({"sleep": 60_000, "undo": undo});

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::World;
 
 #[tokio::test]
-async fn the_feed_tells_what_is_committed_in_order() {
+async fn the_feed_follows_the_order_of_commits() {
     let world = World::with_hello().await;
     let mut feed = world.open("/v1/events", &[]).await;
     assert_eq!(feed.headers["content-type"], "text/event-stream");
@@ -32,7 +32,7 @@ async fn the_feed_tells_what_is_committed_in_order() {
 }
 
 #[tokio::test]
-async fn a_reader_goes_on_where_it_was_or_is_told_to_begin_anew() {
+async fn a_feed_continues_from_its_position_or_sends_a_reset() {
     let world = World::with_hello().await;
     let mut feed = world.open("/v1/events", &[]).await;
     world.post("/v1/deployments/hello/pause", json!({})).await.is(200);
@@ -50,7 +50,7 @@ async fn a_reader_goes_on_where_it_was_or_is_told_to_begin_anew() {
 }
 
 #[tokio::test]
-async fn feeds_have_a_bound() {
+async fn feeds_have_a_maximum_number() {
     let world = World::with(|config| config.feeds = 2).await;
     let first = world.open("/v1/events", &[]).await;
     let _second = world.open("/v1/events", &[]).await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::World;
 
 #[tokio::test]
-async fn a_run_says_why_it_is_where_it_is() {
+async fn an_explanation_names_the_cause_of_a_runs_state() {
     let world = World::with_hello().await;
     let ended = world.run(json!({"name": "Ada"})).await.is(200).json();
     let ended = ended["id"].as_str().unwrap();
@@ -27,7 +27,7 @@ async fn a_run_says_why_it_is_where_it_is() {
 }
 
 #[tokio::test]
-async fn beyond_the_queue_s_bound_the_answer_is_429_with_a_time() {
+async fn a_full_queue_is_refused_with_429_and_retry_after() {
     let world = World::with_hello().await;
     let mut manifest = world.get("/v1/deployments/hello").await.is(200).json()["manifest"].clone();
     manifest["queue"] = json!(1);

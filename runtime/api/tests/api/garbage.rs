@@ -97,7 +97,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn whatever_is_sent_is_answered_without_a_server_error() {
+fn requests_of_any_content_cause_no_server_error() {
     let runtime = runtime();
     let world = runtime.block_on(World::with_hello());
     let methods = prop::sample::select(&[Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH][..]);
@@ -133,7 +133,7 @@ fn whatever_is_sent_is_answered_without_a_server_error() {
 
 /// A cursor is opaque but not secret: a reader of the source can construct one for any position.
 #[test]
-fn a_cursor_made_by_hand_reaches_nothing_and_breaks_nothing() {
+fn a_forged_cursor_reaches_nothing_and_breaks_nothing() {
     let runtime = runtime();
     let world = runtime.block_on(World::with_hello());
     let run = runtime.block_on(async { world.run(serde_json::json!({})).await.is(200).json() });

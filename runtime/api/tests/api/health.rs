@@ -6,7 +6,7 @@ use tidemill_core::Code;
 use super::world::World;
 
 #[tokio::test]
-async fn a_good_host_says_so() {
+async fn a_healthy_host_reports_ok() {
     let world = World::with_hello().await;
     assert_eq!(&world.get("/healthz").await.is(200).bytes[..], b"ok\n");
     world.get("/readyz").await.is(200);
@@ -24,7 +24,7 @@ async fn a_good_host_says_so() {
 }
 
 #[tokio::test]
-async fn a_host_that_shuts_down_lives_but_is_not_ready() {
+async fn a_host_that_shuts_down_is_alive_but_not_ready() {
     let world = World::with_hello().await;
     world.host.shutdown(std::time::Duration::from_secs(1)).await;
     world.get("/healthz").await.is(200);
@@ -48,7 +48,7 @@ async fn every_code_has_its_page() {
 }
 
 #[tokio::test]
-async fn the_page_speaks_to_its_own_host_only() {
+async fn the_page_calls_only_its_own_host() {
     let world = World::new().await;
     let page = world.get("/").await.is(200);
     assert!(page.header("content-type").starts_with("text/html"));

@@ -60,7 +60,7 @@ async fn every_post_honours_a_key_or_refuses_it() {
 }
 
 #[tokio::test]
-async fn a_key_begins_one_operation() {
+async fn one_key_starts_one_operation() {
     let world = world().await;
     let range = |since: &str| json!({"since": format!("{since}T00:00:00Z"), "until": "2026-02-01T00:00:00Z"});
     let year = |end: &str| json!({"start": "2020-01-01T00:00:00Z", "end": end});
@@ -88,7 +88,7 @@ async fn a_key_begins_one_operation() {
 }
 
 #[tokio::test]
-async fn a_key_fires_a_schedule_once() {
+async fn one_key_triggers_a_schedule_once() {
     let world = world().await;
     let path = "/v1/schedules/hello/yearly/trigger";
     let first = world.ask("POST", path, &KEY, "").await.is(202);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::World;
 
 #[tokio::test]
-async fn what_a_stream_earns_is_seen_everywhere_and_adds_up() {
+async fn revenue_is_shown_everywhere_and_adds_up() {
     let world = World::new().await;
     world.upload("shop", "1.0.0", b"\0asm revenue-stream").await.is(201);
     world.put("/v1/deployments/shop", json!({"module": "shop@1.0.0", "grants": {"ledger": true}})).await.is(201);

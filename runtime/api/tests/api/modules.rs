@@ -7,7 +7,7 @@ use serde_json::json;
 use super::world::{SCHEMAS, World};
 
 #[tokio::test]
-async fn an_upload_is_new_once_the_same_again_and_never_other() {
+async fn a_version_is_uploaded_once_with_the_same_bytes() {
     let world = World::new().await;
     let made = world.upload("hello", "1.0.0", b"\0asm workflow health").await.is(201).json();
     assert_eq!(made["exports"], json!(["workflow", "health"]));
@@ -27,7 +27,7 @@ async fn an_upload_is_new_once_the_same_again_and_never_other() {
 }
 
 #[tokio::test]
-async fn damaged_bytes_are_never_sent_whole() {
+async fn damaged_bytes_are_never_sent_completely() {
     let world = World::new().await;
     let bytes = [b"\0asm workflow ".to_vec(), vec![b' '; 200_000]].concat();
     let made = world.upload("hello", "1.0.0", &bytes).await.is(201).json();
@@ -63,7 +63,7 @@ async fn a_component_that_cannot_run_is_refused_with_every_problem_and_leaves_no
 }
 
 #[tokio::test]
-async fn an_upload_is_what_its_bytes_are_whatever_it_is_called() {
+async fn an_uploads_type_is_detected_from_its_bytes() {
     let world = World::new().await;
     // `curl --data-binary` declares a form by default.
     let kinds = ["application/x-www-form-urlencoded", "application/wasm", "application/octet-stream", "text/plain"];
@@ -78,7 +78,7 @@ async fn an_upload_is_what_its_bytes_are_whatever_it_is_called() {
 }
 
 #[tokio::test]
-async fn an_input_is_held_against_what_the_component_takes() {
+async fn an_input_is_validated_by_the_components_schema() {
     let world = World::new().await;
     let made = world.upload("typed", "1.0.0", b"\0asm workflow schemas").await.is(201).json();
     let component = world.get(&format!("/v1/components/{}", made["digest"].as_str().unwrap())).await.is(200).json();
@@ -97,7 +97,7 @@ async fn an_input_is_held_against_what_the_component_takes() {
 }
 
 #[tokio::test]
-async fn an_upload_has_its_bounds() {
+async fn uploads_outside_their_bounds_are_refused() {
     let world = World::with(|config| config.component_bytes = 32).await;
     world.upload("big", "1.0.0", &[0; 33]).await.refused(413, "host/component-too-large");
     // The length of the body is not announced.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::world::World;
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn an_unknown_path_is_a_problem() {
     let world = World::new().await;
     // The last four are to come.
     for path in
@@ -17,7 +17,7 @@ async fn what_is_not_there_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_does() {
+async fn a_wrong_method_is_refused_with_the_allowed_ones() {
     let world = World::new().await;
     for (path, methods) in tidemill_api::ROUTES {
         let path = path.replace("{digest}", &format!("sha256:{}", "0".repeat(64))).replace(['{', '}'], "");
@@ -31,7 +31,7 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_does() {
 }
 
 #[tokio::test]
-async fn without_the_token_only_signs_of_life_are_seen() {
+async fn only_probes_are_answered_without_the_token() {
     let world = World::with(|config| config.token = Some("s3cret".to_owned())).await;
     for (path, methods) in tidemill_api::ROUTES {
         let open = matches!(*path, "/" | "/healthz" | "/readyz" | "/errors/{page}");
@@ -63,7 +63,7 @@ async fn a_page_of_another_site_may_not_call() {
 }
 
 #[tokio::test]
-async fn a_request_has_its_bounds() {
+async fn requests_outside_their_bounds_are_refused() {
     let world = World::new().await;
     world.get(&format!("/v1/runs?cursor={}", "0".repeat(9_000))).await.refused(414, "host/url-too-long");
     let long = "x".repeat(40_000);
@@ -78,7 +78,7 @@ async fn a_request_has_its_bounds() {
 }
 
 #[tokio::test]
-async fn no_path_takes_a_parameter_that_it_does_not_know() {
+async fn unknown_parameters_are_refused_on_every_path() {
     let world = World::with_hello().await;
     for path in [
         "/v1/runs",
@@ -101,7 +101,7 @@ async fn no_path_takes_a_parameter_that_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn a_filter_by_a_deployment_that_never_was_is_refused() {
+async fn a_filter_by_an_unknown_deployment_is_refused() {
     let world = World::with_hello().await;
     world.run(json!({})).await.is(200);
     let filters = ["runs?deployment", "parked?deployment", "schedules?deployment", "subscriptions?deployment"];

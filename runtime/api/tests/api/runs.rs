@@ -7,7 +7,7 @@ use super::world::World;
 const RUNS: &str = "/v1/deployments/hello/runs";
 
 #[tokio::test]
-async fn a_run_that_is_waited_for_answers_with_its_whole_record() {
+async fn a_waiting_caller_gets_the_whole_record() {
     let world = World::with_hello().await;
     let answered = world.run(json!({"name": "Ada"})).await.is(200);
     let run = answered.json();
@@ -34,7 +34,7 @@ async fn a_run_that_is_waited_for_answers_with_its_whole_record() {
 }
 
 #[tokio::test]
-async fn a_run_that_failed_shows_where() {
+async fn a_failed_run_shows_its_stack() {
     let world = World::with_hello().await;
     let run = world.run(json!({"fail": "host/trap", "stack": true})).await.is(200).json();
     let stack = world.get(&format!("/v1/runs/{}/stack", run["id"].as_str().unwrap())).await.is(200).json();
@@ -48,7 +48,7 @@ async fn a_run_that_failed_shows_where() {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_was_served_all_the_same() {
+async fn a_failed_run_is_answered_with_200() {
     let world = World::with_hello().await;
     let run = world.run(json!({"fail": "card-declined"})).await.is(200).json();
     assert_eq!(run["failure"]["code"], "card-declined");
@@ -61,7 +61,7 @@ async fn a_run_that_fails_was_served_all_the_same() {
 }
 
 #[tokio::test]
-async fn who_does_not_wait_is_told_where_to_look() {
+async fn a_caller_that_does_not_wait_gets_a_location() {
     let world = World::with_hello().await;
     let answered = world.post(RUNS, json!({"x": 1})).await.is(202);
     let id = answered.json()["id"].as_str().unwrap().to_owned();
@@ -105,7 +105,7 @@ async fn one_key_makes_one_run() {
 }
 
 #[tokio::test]
-async fn a_run_is_found_by_what_is_known_of_it() {
+async fn a_run_is_found_by_each_filter() {
     let world = World::with_hello().await;
     let labelled = format!("{RUNS}?label=team%3Dweb&label=tier%3D1&priority=9");
     let run = world.ask("POST", &labelled, &[("prefer", "wait=20")], "{}").await.is(200).json();
@@ -134,7 +134,7 @@ async fn a_run_is_found_by_what_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn a_parked_run_is_tried_again_and_no_other() {
+async fn only_parked_or_failed_runs_are_retried() {
     let world = World::with_hello().await;
     let run = world.run(json!({"fail": "x"})).await.is(200).json();
     assert_eq!(run["state"], "parked");
@@ -158,7 +158,7 @@ async fn a_delayed_run_waits() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_run_is_refused_before_anything_is_made() {
+async fn a_bad_request_for_a_run_creates_nothing() {
     let world = World::with_hello().await;
     let wait = ("prefer", "wait=5");
     for bad in ["{", "{} x", " ", "nul", "\"\\ud800\"", &"[".repeat(100_000)] {
@@ -196,7 +196,7 @@ async fn a_log_is_read_by_pages() {
 }
 
 #[tokio::test]
-async fn a_followed_log_goes_on_to_the_end_of_the_run() {
+async fn a_followed_log_continues_to_the_end_of_the_run() {
     let world = World::with_hello().await;
     let id = world.request(json!({"log": 3, "sleep": 300})).await;
     let path = format!("/v1/runs/{id}/logs?follow=true");
@@ -217,7 +217,7 @@ async fn a_followed_log_goes_on_to_the_end_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_knows_is_not_found() {
+async fn an_unknown_run_is_not_found() {
     let world = World::new().await;
     let nobody = "0".repeat(26);
     for path in ["", "/input", "/output", "/logs", "/journal"] {

@@ -34,7 +34,7 @@ async fn a_schedule_shows_when_it_fires() {
 }
 
 #[tokio::test]
-async fn a_preview_says_what_daylight_saving_moves_and_drops() {
+async fn a_preview_shows_what_daylight_saving_moves_and_drops() {
     let world = World::with_hello().await;
     let put = |gap: &str| {
         let nightly = json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "gap": gap});
@@ -117,7 +117,7 @@ async fn an_operation_is_listed_shown_and_cancelled() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_fired_by_hand_with_its_own_input() {
+async fn a_triggered_schedule_uses_its_own_input() {
     let world = with_schedule().await;
     let before = world.get("/v1/schedules/hello/daily").await.json()["next"].clone();
     let answered = world.post("/v1/schedules/hello/daily/trigger", json!({})).await.is(202);
@@ -130,7 +130,7 @@ async fn a_schedule_is_fired_by_hand_with_its_own_input() {
 }
 
 #[tokio::test]
-async fn what_did_not_go_as_usual_is_listed() {
+async fn irregular_firings_are_listed() {
     let world = with_schedule().await;
     assert_eq!(world.get("/v1/schedules/hello/daily/firings").await.is(200).json(), json!({"items": []}));
     world.get("/v1/schedules/hello/other/firings").await.refused(404, "host/schedule-not-found");
@@ -143,7 +143,7 @@ async fn what_did_not_go_as_usual_is_listed() {
 }
 
 #[tokio::test]
-async fn a_range_in_the_past_is_made_up_for() {
+async fn a_past_range_is_backfilled() {
     let world = with_schedule().await;
     let path = "/v1/schedules/hello/daily/backfill";
     let week = json!({"start": "2026-01-01T00:00:00Z", "end": "2026-01-08T00:00:00Z"});
@@ -171,7 +171,7 @@ async fn a_range_in_the_past_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn many_are_paused_and_resumed_at_once() {
+async fn one_action_pauses_and_resumes_many_schedules() {
     let world = with_schedule().await;
     let act = async |body| {
         let answered = world.post("/v1/schedules/actions", body).await.is(202);

@@ -210,7 +210,7 @@ async fn requests_are_answered_over_a_socket() {
 }
 
 #[tokio::test]
-async fn headers_that_do_not_come_are_given_up() {
+async fn stalled_headers_time_out() {
     let world = World::with(|config| config.header_timeout = Duration::from_millis(100)).await;
     let served = serve(world).await;
     let answer = exchange(served.address, b"GET /healthz HTTP/1.1\r\nhost: loc").await;
@@ -218,7 +218,7 @@ async fn headers_that_do_not_come_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_given_up() {
+async fn a_stalled_body_times_out() {
     let world = World::with(|config| config.body_timeout = Duration::from_millis(100)).await;
     let served = serve(world).await;
     for path in ["/v1/deployments/a/runs", "/v1/runs/00000000000000000000000000/cancel"] {
@@ -233,7 +233,7 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_or_closed() {
+async fn requests_that_are_not_http_are_refused_or_closed() {
     let served = serve(World::new().await).await;
     let mut noise: Vec<Vec<u8>> = vec![
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),

@@ -60,7 +60,7 @@ async fn a_value_that_changed_since_it_was_read_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn state_has_its_bounds() {
+async fn values_outside_their_bounds_are_refused() {
     let world = World::with_hello().await;
     let long = "k".repeat(513);
     world.ask("PUT", &format!("{STATE}/{long}"), &[], "1").await.refused(400, "host/bad-name");

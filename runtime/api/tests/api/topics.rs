@@ -126,7 +126,7 @@ async fn a_subscription_is_paused_and_resumed() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_right_is_refused() {
+async fn unknown_topics_and_bad_requests_are_refused() {
     let world = subscribed().await;
     world.get("/v1/topics/orders.none/events").await.refused(404, "host/topic-not-found");
     world.get("/v1/topics/Orders/events").await.refused(400, "host/bad-name");

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_is_said_place_by_place() {
+    fn each_changed_field_is_listed() {
         let args = Args { name: "hello".into(), revision: Some(1), confirm: ConfirmArgs::default() };
         let record = json!({"deployment": {"revision": 3}, "changes": [{"pointer": "/priority", "from": 7, "to": 5}], "warnings": []});
         assert_eq!(text(&args, &record, false), "hello rolled back to revision 1, as revision 3\n  /priority: 7 → 5");

@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changed_is_said_place_by_place() {
+    fn each_changed_field_is_listed() {
         let record = json!({"deployment": {"revision": 3}, "created": false, "changes": [{"pointer": "/priority", "from": 5, "to": 7}]});
         assert_eq!(text("uptime", &record, false, 3), "uptime deployed, revision 3\n  /priority: 5 → 7");
         assert_eq!(text("uptime", &record, true, 3), "uptime would change in 1 places\n  /priority: 5 → 7");

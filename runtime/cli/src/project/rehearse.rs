@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_with_other_bytes_is_told_from_one_with_the_same() {
+    fn a_version_with_other_bytes_is_distinguished_from_one_with_the_same() {
         let known = Version { version: "1.0.0".into(), component: "sha256:a".into() };
         let module = Module { versions: vec![known] };
         assert_eq!(compare(&module, "1.0.0", "sha256:a"), UploadPreview::Same);

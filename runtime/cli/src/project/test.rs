@@ -1,4 +1,4 @@
-//! `tidemill test [DIR]`: runs a project's tests with the language's own tools, on this machine and without a host.
+//! `tidemill test [DIR]`: runs a project's tests with the language's own tools, without a host.
 
 use std::path::PathBuf;
 

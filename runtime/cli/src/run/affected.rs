@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_about_nothing() {
+    fn an_empty_set_of_runs_needs_no_confirmation() {
         let printer = Printer::new(false, true);
         assert!(!AffectedRuns { runs: Vec::new() }.confirm("cancel", ConfirmArgs::default(), &printer).unwrap());
     }

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_does_not_have_is_not_shown() {
+    fn empty_fields_of_a_run_are_not_shown() {
         let run = Run { id: "a".into(), deployment: "d".into(), state: "queued".into(), ..Run::default() };
         let text = text(&run);
         assert!(text.contains("state       queued"), "{text}");

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_message_is_cut_where_a_table_is_read() {
+    fn a_long_message_is_cut_in_a_table() {
         let parked = ParkedRun { message: "é".repeat(MESSAGE + 1), ..ParkedRun::default() };
         assert_eq!(parked.cells()[6], format!("{}…", "é".repeat(MESSAGE)));
         let short = ParkedRun { message: "no\nluck".to_owned(), ..ParkedRun::default() };

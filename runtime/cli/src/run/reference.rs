@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_was_made_in_the_span_of_each_beginning_of_its_id(
+        fn each_beginning_of_an_id_covers_its_creation_time(
             millis in 0..=Timestamp::MAX.as_millis(), random in any::<u128>(), length in 1_usize..26,
         ) {
             let at = Timestamp::from_millis(millis);
@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn no_part_makes_a_panic(part in "[0-9a-z]{1,25}") {
+        fn parts_of_any_content_never_panic(part in "[0-9a-z]{1,25}") {
             let _ = span(&part);
         }
     }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_payload_is_cut_where_a_table_is_read() {
+    fn a_long_payload_is_cut_in_a_table() {
         let signal = Signal { payload: Value::String("é".repeat(PAYLOAD)), ..Signal::default() };
         assert_eq!(signal.cells()[3], format!("\"{}…", "é".repeat(PAYLOAD - 1)));
     }

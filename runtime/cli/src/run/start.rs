@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_waits_for_is_said_in_a_line() {
+    fn a_wait_is_formatted_on_one_line() {
         let wait = serde_json::from_str(r#"{"any_of": [{"signal": "paid"}]}"#).unwrap();
         let run = Run { id: "a".into(), state: "suspended".into(), waiting_for: Some(wait), ..Run::default() };
         assert_eq!(waits(&run), "waits for signal paid");

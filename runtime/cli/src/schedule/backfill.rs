@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_is_told_in_a_line() {
+    fn a_plan_is_formatted_on_one_line() {
         let plan = json!({ "count": 1_440, "first": "A", "last": "B" });
         assert_eq!(planned(&plan), "1,440 firings, from A to B");
         assert_eq!(planned(&json!({ "count": 1, "first": "A", "last": "A" })), "1 firing, at A");

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_ends_is_said() {
+    fn the_end_of_the_firings_has_a_reason() {
         let text = |fields: &str| {
             let text = format!("module = \"m@1.0.0\"\nschedule = [{{ name = \"s\", {fields} }}]");
             let manifest = tidemill_core::manifest::ModuleFile::parse_toml(&text).unwrap().manifest;

@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_any_file_is_seen_and_of_what_is_built_is_not() {
+    fn changes_of_files_are_detected_except_build_output() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str| {
             let path = folder.path().join(name);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_may_read_is_found() {
+    fn files_readable_by_others_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let (data, token) = (folder.path().join("a/data"), folder.path().join("token"));
         make_folder(&data).unwrap();

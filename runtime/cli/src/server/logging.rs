@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_of_the_log_is_known_before_the_settings_are() {
+    fn the_log_format_is_known_before_the_settings() {
         let wants = |words: &[&str], format: Option<&str>| {
             let words: Vec<_> = words.iter().map(Into::into).collect();
             wants_json(&words, &|name| format.filter(|_| name == "TIDEMILL_LOG_FORMAT").map(str::to_owned))

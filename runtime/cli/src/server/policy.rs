@@ -38,14 +38,14 @@ impl PolicyFile {
 }
 
 const READ_FIX: &str = "name a file that this user may read, or leave --policy out";
-const VALID_FIX: &str = "correct the file; docs/src/reference/policy.md says what it may hold";
+const VALID_FIX: &str = "correct the file; docs/src/reference/policy.md lists the valid fields";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_no_policy_says_everything_that_is_wrong_with_it() {
+    fn a_bad_policy_file_lists_every_problem() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.toml");
         assert!(PolicyFile::read(&path).unwrap_err().to_string().contains("policy.toml"));

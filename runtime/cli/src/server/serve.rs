@@ -57,7 +57,7 @@ pub async fn end(process: Process, signals: &mut Signals) {
     tokio::select! {
         () = process.stop() => {}
         () = signals.next_interrupt() => {
-            tracing::warn!("ended at once");
+            tracing::warn!("the host was ended without a graceful shutdown");
             exit_at_once();
         }
     }

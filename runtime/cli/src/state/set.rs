@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_taken_as_it_is_written() {
+    fn a_value_is_stored_as_it_is_written() {
         assert_eq!(read("\"Ada\"").unwrap(), b"\"Ada\"");
         assert_eq!(read("").unwrap(), b"");
         assert_eq!(read("@/there/is/no/such/file").unwrap_err().exit_code(), 2);

@@ -41,7 +41,7 @@ fn until(host: &Served, id: &str, state: &str) -> Value {
 }
 
 #[test]
-fn signals_that_a_run_does_not_take_are_listed_and_dropped() {
+fn pending_signals_are_listed_and_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let host = acts(folder.path());
     let waits = json!({"do": "await-first", "any_of": ["paid"], "timeout": null});
@@ -62,7 +62,7 @@ fn signals_that_a_run_does_not_take_are_listed_and_dropped() {
 }
 
 #[test]
-fn a_run_that_could_not_undo_what_it_did_is_shown_until_it_is_dismissed() {
+fn a_run_with_failed_compensation_is_listed_until_it_is_dismissed() {
     let folder = tempfile::tempdir().unwrap();
     let host = acts(folder.path());
     let undo = json!({"do": "step", "name": "give back", "attempts": 2, "fail_until": 9, "acts": []});
@@ -125,7 +125,7 @@ fn a_waiting_run_is_shown_and_receives_signals() {
 }
 
 #[test]
-fn runs_are_tried_again_and_ended_by_one_command() {
+fn one_command_retries_and_cancels_runs() {
     let folder = tempfile::tempdir().unwrap();
     let host = acts(folder.path());
     let fails = json!([{"do": "now"}, {"do": "fail", "code": "no-luck"}]);

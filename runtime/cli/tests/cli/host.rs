@@ -42,7 +42,7 @@ fn a_schedule_beyond_a_stricter_policy_is_shown_as_blocked() {
 }
 
 #[test]
-fn a_module_is_deployed_run_looked_at_and_removed() {
+fn a_module_is_deployed_run_inspected_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");
     project(&module, "hello", tidemill_artifacts::hello());
@@ -199,7 +199,7 @@ fn a_failed_run_is_exit_code_1_with_its_code_and_fix() {
 }
 
 #[test]
-fn what_a_component_lacks_is_said_without_a_host() {
+fn problems_of_a_component_are_listed_without_a_host() {
     let good = call(&["check", tidemill_artifacts::hello().to_str().unwrap(), "--json"]);
     assert_eq!(json(&good)["exports"][0], "workflow");
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +218,7 @@ fn what_a_component_lacks_is_said_without_a_host() {
 }
 
 #[test]
-fn a_token_opens_and_its_absence_does_not() {
+fn a_host_with_a_token_answers_only_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let token = "0123456789abcdef0123456789abcdef";
     let file = folder.path().join("token");
@@ -240,7 +240,7 @@ fn a_folder_belongs_to_one_host_at_a_time() {
 }
 
 #[test]
-fn a_host_ends_in_its_time_and_leaves_what_runs_to_the_next_life() {
+fn a_host_stops_in_time_and_leaves_running_runs_to_the_next_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let (module, data) = (folder.path().join("hostile"), folder.path().join("data"));
     project(&module, "hostile", tidemill_artifacts::hostile());
@@ -307,7 +307,7 @@ fn a_new_build_under_an_old_version_is_refused_by_the_dry_run_too() {
 }
 
 #[test]
-fn state_and_revisions_are_seen_and_mended() {
+fn state_and_revisions_are_shown_and_edited() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("hello");
     project(&module, "hello", tidemill_artifacts::hello());

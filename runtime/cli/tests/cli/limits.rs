@@ -48,7 +48,7 @@ async fn idle_connections_keep_neither_probes_nor_other_addresses_nor_the_store_
 }
 
 #[test]
-fn what_a_host_keeps_is_its_own_users_alone() {
+fn a_hosts_files_are_readable_by_its_own_user_only() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let host = Served::start(&data, &[], None);

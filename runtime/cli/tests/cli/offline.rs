@@ -10,7 +10,7 @@ fn wrong(message: &str, fix: &str) -> Called {
 }
 
 #[test]
-fn no_command_does_without_a_host_what_needs_one() {
+fn commands_that_need_a_host_fail_without_one() {
     for args in [
         &["runs"][..],
         &["run", "x"],
@@ -60,7 +60,7 @@ fn the_version_names_the_zone_data() {
 }
 
 #[test]
-fn wrong_usage_says_how_to_do_it_right() {
+fn wrong_usage_is_answered_with_the_correct_usage() {
     assert_eq!(
         call(&["explain", "limit-feul"]),
         wrong("`limit-feul` is not one of the host's codes", "did you mean `tidemill explain host/limit-fuel`?")
@@ -103,7 +103,7 @@ fn wrong_usage_says_how_to_do_it_right() {
 }
 
 #[test]
-fn a_host_does_not_open_to_the_world_without_a_token() {
+fn a_host_without_a_token_refuses_to_listen_beyond_loopback() {
     assert_eq!(
         call(&["serve", "--addr", "0.0.0.0:0"]),
         wrong(
@@ -178,7 +178,7 @@ fn shells_are_completed() {
 }
 
 #[test]
-fn an_argument_that_names_nothing_is_wrong_usage() {
+fn an_unknown_argument_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     for verb in ["dev", "build", "test", "check", "deploy"] {
         let mut command = tidemill(&[verb, "nope"]);
@@ -213,7 +213,7 @@ fn a_code_of_the_sdk_is_explained_by_its_page() {
 }
 
 #[test]
-fn every_line_of_a_json_log_is_json_though_the_host_does_not_start() {
+fn every_line_of_a_json_log_is_json_even_if_the_host_does_not_start() {
     for args in [
         &["serve", "--log-format", "json", "--concurrency", "many"][..],
         &["serve", "--log-format=json", "--addr", "0.0.0.0:0"],

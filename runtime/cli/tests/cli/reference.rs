@@ -100,7 +100,7 @@ fn words_of(script: &str) -> Vec<String> {
 
 /// Runs one command for each row of the exit code table.
 #[test]
-fn exit_codes_tell_whose_fault_it_was() {
+fn exit_codes_match_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let noise = folder.path().join("noise.wasm");
     std::fs::write(&noise, [7; 200]).unwrap();

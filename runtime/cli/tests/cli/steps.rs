@@ -1,5 +1,5 @@
-//! Follows the README, the tutorial and the next steps of each template with the real program, and compares its output with
-//! the output that the pages show.
+//! Follows the README, the tutorial and the next steps of each template with the real program, and
+//! compares its output with the output that the pages show.
 
 mod output;
 mod page;

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_rounded_away() {
+    fn revenue_is_not_rounded_away() {
         let world = DemoWorld { began: 1_800_000_000_000, seed: 3, records: 2_000, port: 0 };
         let mut units: BTreeMap<String, BTreeMap<(String, &str), u64>> = BTreeMap::new();
         for record in (0..3_000).map(|number| world.record(number)) {

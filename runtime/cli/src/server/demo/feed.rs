@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_is_there_from_its_time_on(number in prop_oneof![0u64..4_002, 0u64..1_000_000]) {
+        fn a_record_exists_from_its_time_on(number in prop_oneof![0u64..4_002, 0u64..1_000_000]) {
             let (world, at) = (a_world(), a_world().at(number));
             prop_assert!(world.count_before(at) <= number);
             prop_assert!(world.count_before(at + 1) > number);

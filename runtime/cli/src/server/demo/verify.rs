@@ -84,7 +84,7 @@ impl Verifier<'_> {
             part: "usage-billing",
             good: doubled == 0 && foreign == 0 && differing == 0,
             found: format!(
-                "{} entries for the feed's first {} records; {doubled} doubled, {differing} missing or other than the feed says",
+                "{} entries for the feed's first {} records; {doubled} doubled, {differing} missing or different from the feed",
                 grouped(entries.len() as u64),
                 grouped(covered),
             ),

@@ -17,7 +17,7 @@ fn origin(settings: &Settings, setting: &str) -> String {
 }
 
 #[test]
-fn flags_win_over_the_environment_over_the_file_over_defaults() {
+fn flags_override_the_environment_the_file_and_the_defaults() {
     let file = "addr = '127.0.0.1:1'\nconcurrency = 7\nnode = 'file'";
     let settings =
         read(&[("addr", "127.0.0.1:3")], &[("TIDEMILL_ADDR", "127.0.0.1:2"), ("TIDEMILL_NODE", "env")], file).unwrap();
@@ -29,7 +29,7 @@ fn flags_win_over_the_environment_over_the_file_over_defaults() {
 }
 
 #[test]
-fn beyond_loopback_a_token_is_needed() {
+fn a_token_is_required_beyond_loopback() {
     let token = [("TIDEMILL_TOKEN", "0123456789abcdef")];
     for open in ["0.0.0.0:7077", "[::]:7077", "10.0.0.1:80"] {
         let error = read(&[("addr", open)], &[], "").unwrap().refuse_open_doors().unwrap_err();
@@ -50,7 +50,7 @@ fn a_token_is_long_and_never_shown() {
 }
 
 #[test]
-fn a_wrong_value_says_where_it_came_from() {
+fn a_wrong_value_is_refused_with_its_origin() {
     for (key, value) in [
         ("concurrency", "many"),
         ("concurrency", "0"),
@@ -75,14 +75,14 @@ fn a_wrong_value_says_where_it_came_from() {
 }
 
 #[test]
-fn a_scrub_is_made_each_day_or_as_often_as_one_says_or_never() {
+fn the_scrub_interval_is_a_day_a_given_time_or_never() {
     let every = |file: &str| read(&[], &[], file).unwrap().scrub_every.map(|every| every.as_secs());
     assert_eq!((every(""), every("scrub_every = '12h'")), (Some(86_400), Some(43_200)));
     assert_eq!((every("scrub_every = 'never'"), every("scrub_every = 0")), (None, None));
 }
 
 #[test]
-fn a_setting_that_is_none_finds_the_one_that_was_meant() {
+fn an_unknown_setting_is_refused_with_the_nearest_name() {
     let error = read(&[], &[], "adr = 'x'").unwrap_err();
     assert!(error.fix().unwrap().starts_with("did you mean `addr`?"), "{error:?}");
 }

@@ -1,4 +1,5 @@
-//! Masks the parts of an output that differ between runs: ids, digests, times, durations, sizes, and numbers of several digits.
+//! Masks the parts of an output that differ between runs: ids, digests, times, durations, sizes,
+//! and numbers of several digits.
 
 /// Returns the lines of an output that are not empty, with single blanks and masks.
 pub fn masked(text: &str) -> Vec<String> {

@@ -36,7 +36,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Empties the folder of that name. Its path is the same in each test run, so that what is built for it does not pile up.
+    /// Empties the folder of that name. Its path is the same in each test run, so that build
+    /// outputs do not pile up.
     pub fn new(name: &str) -> Self {
         let folder = shared_folder().join(name);
         if folder.exists() {
@@ -77,8 +78,8 @@ impl Reader {
         }
     }
 
-    /// Runs the steps of a `console` block. An output that the block shows must be the output of the step; a step without
-    /// one must succeed.
+    /// Runs the steps of a `console` block. If the block shows an output, the step must print it;
+    /// otherwise the step must succeed.
     pub fn follow(&mut self, block: &str) {
         for step in steps(block) {
             // The program under test is already built.
@@ -144,7 +145,8 @@ impl Reader {
         command
     }
 
-    /// Lets the project share its target folder with the other projects of these tests, which have the same dependencies.
+    /// Lets the project share its target folder with the other projects of these tests, which have
+    /// the same dependencies.
     fn share_target(&self, project: &str) {
         let shared = shared_folder().join("target");
         std::fs::create_dir_all(&shared).unwrap();
@@ -156,7 +158,8 @@ fn shared_folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("steps")
 }
 
-/// What `.ci/wasm-toolchain.sh` says that a build for the guests' target needs: nothing if rustup has the target.
+/// Returns the variables that `.ci/wasm-toolchain.sh` prints for builds of guests: none if rustup
+/// has the target.
 fn toolchain() -> Vec<(String, String)> {
     let script = "environment=$(.ci/wasm-toolchain.sh) && eval \"$environment\" && echo \"${RUSTC-}\"";
     let output =
