@@ -63,7 +63,7 @@ pub const TEMPLATES: &[Template] = &[
     },
     Template {
         name: "revenue-stream",
-        about: "Asked on its schedule to bring in what has been earned",
+        about: "Collects revenue on its schedule",
         files: embedded!("templates/revenue-stream": "src/lib.rs" = "lib.rs", "tidemill.toml" = "tidemill.toml", "README.md" = "README.md",
             "upstream/sales.json" = "sales.json"),
         steps: &[

@@ -118,7 +118,7 @@ async fn refresh(folder: &Path, client: &Client, printer: &Printer) -> Result<()
         project::build::build(&Project::read(&folder)?, &printer)
     })
     .await
-    .map_err(|cause| CliError::machine("the build broke off", &cause))??;
+    .map_err(|cause| CliError::machine("the build was interrupted", &cause))??;
     let component = project.component_bytes()?;
     if let Some(component) = &component {
         mark_version(&mut project, component)?;
@@ -201,7 +201,7 @@ async fn show(client: &Client, printer: &Printer) -> Result<(), CliError> {
             printer.item(&event.data, &line);
         }
     }
-    Err(CliError::failed("the host's feed of events ended"))
+    Err(CliError::failed("the host's event feed ended"))
 }
 
 #[cfg(test)]

@@ -96,8 +96,8 @@ fn memory() -> Diagnosis {
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap_or_default();
     let limit = line.split_whitespace().nth(3).unwrap_or("unknown");
     let good = limit == "unlimited" || limit == "unknown";
-    let fix =
-        (!good).then_some("raise it (`ulimit -v unlimited`): with less, instances are made on demand, and slower");
+    let fix = (!good)
+        .then_some("raise it (`ulimit -v unlimited`): with less, instances are created on demand, which is slower");
     Diagnosis { what: "address space", good, found: limit.to_owned(), fix: fix.map(str::to_owned) }
 }
 

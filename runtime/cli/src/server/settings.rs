@@ -501,7 +501,7 @@ fn token(token: &SettingValue<'_>, file: &SettingValue<'_>) -> Result<Option<Tok
     if matches!(token.origin, ValueOrigin::File(_)) {
         return Err(CliError::usage(
             format!("{} holds the token itself", token.origin),
-            "keep it in a file of its own that only the host can read, and write token_file = \"…\"",
+            "keep it in a separate file that only the host can read, and write token_file = \"…\"",
         ));
     }
     let from_file = !file.text.is_empty() && (matches!(file.origin, ValueOrigin::Flag(_)) || token.text.is_empty());
@@ -524,7 +524,7 @@ fn token(token: &SettingValue<'_>, file: &SettingValue<'_>) -> Result<Option<Tok
 /// Returns the file's values as text. A list becomes text separated by commas.
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, CliError> {
     let bad = |why: String, fix: &str| CliError::usage(format!("{}: {why}", path.display()), fix);
-    let unread = |cause: std::io::Error| bad(cause.to_string(), "name a file that is there, or leave --config out");
+    let unread = |cause: std::io::Error| bad(cause.to_string(), "name an existing file, or omit --config");
     if std::fs::metadata(path).map_err(unread)?.len() > FILE_BYTES {
         return Err(bad(format!("longer than {FILE_BYTES} bytes"), "keep the settings only"));
     }

@@ -11,7 +11,7 @@ const HEAD: &str = "\
 # The command line
 
 Results go to stdout, as a table or with `--json` as JSON; progress, warnings and errors go to stderr. An error says what
-happened, what to do next, and its code where it has one.
+happened, what to do next, and its code if it has one.
 
 | exit code | |
 |---|---|

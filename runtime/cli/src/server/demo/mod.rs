@@ -258,7 +258,7 @@ async fn watch(
                 printer.item(&event.data, &line);
             }
         }
-        Err(CliError::failed("the host's feed of events ended"))
+        Err(CliError::failed("the host's event feed ended"))
     };
     let summing = async {
         loop {
