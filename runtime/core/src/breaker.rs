@@ -1,4 +1,4 @@
-//! Whether one more call goes to somebody who fails: the rules of a circuit breaker, and nothing that calls anybody.
+//! A circuit breaker's rules: whether to let a call to a failing server through. Makes no calls.
 //!
 //! ```text
 //! closed ──(the last calls failed too often, or were too slow)──▶ open ──(its time is over)──▶ half-open
@@ -6,53 +6,58 @@
 //!    └───────────────(the calls let through went well)─────────────┴──(they did not, or hang)─────┘
 //! ```
 //!
-//! *Signals.* Failures alone miss a server that answers everything, minutes late; slowness alone misses one that refuses
-//! at once. Both are counted, over the last calls and not over time: a deployment that calls once an hour is judged too.
+//! *Signals.* Failures alone miss a server that answers everything minutes late. Slowness alone
+//! misses a server that refuses at once. The breaker counts both, over the last calls and not over
+//! time, so that it also judges a deployment that calls once an hour.
 //!
-//! *Cold start.* Before [`BreakerPolicy::minimum_calls`] were seen nothing opens, so that the first failure decides nothing.
+//! *Cold start.* The breaker stays closed until it has seen [`BreakerPolicy::minimum_calls`]
+//! calls, so that the first failure decides nothing.
 //!
-//! *Recovery.* No timer runs: the state is brought up to date when somebody asks. Half-open lets few calls through and
-//! decides when all of them have ended. It is bounded in time: then what has ended decides, be it one call, so that a
-//! caller who comes seldom finds the way back too; where calls are under way and none has ended, it opens again.
+//! *Recovery.* There is no timer: each request for admission updates the state. Half-open lets a
+//! few calls through and decides when all of them have ended. It is bounded in time: at its end
+//! the calls that have ended decide, even if there is only one, so that a deployment with rare
+//! calls recovers too. If calls are under way and none has ended, the breaker opens again.
 //!
-//! *Compensation.* A call that undoes an earlier one passes a half-open breaker even if enough calls are let through: it must
-//! not use up its attempts behind calls that matter less. It then decides nothing.
+//! *Compensation.* A call that undoes an earlier one passes a half-open breaker even if enough
+//! calls are let through, because it must not use up its attempts while less important calls take
+//! the slots. It then decides nothing.
 //!
-//! *Invariants.* In half-open, calls that ended plus calls under way are never more than
-//! [`BreakerPolicy::half_open_calls`], compensation aside. A call counts only in the phase that let it through: what was sent before the
-//! breaker opened says nothing about recovery. A clock that jumps back makes nobody wait longer than an open phase.
+//! *Invariants.* In half-open, ended calls plus calls under way never exceed
+//! [`BreakerPolicy::half_open_calls`], except for compensation. A call counts only in the phase
+//! that let it through: a call from before the breaker opened is no evidence of recovery. If the
+//! clock jumps back, no caller waits longer than one open phase.
 
 use crate::ids::Timestamp;
 
-/// The largest window, in calls.
+/// Maximum size of the window, in calls.
 pub const WINDOW_MAX: u32 = 64;
 
 /// When a breaker opens and how it closes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerPolicy {
-    /// How many of the last calls are looked at; 1 to [`WINDOW_MAX`].
+    /// Number of most recent calls that are judged; 1 to [`WINDOW_MAX`].
     pub window: u32,
-    /// So many must have been seen before it opens; 1 to `window`.
+    /// Minimum number of calls before the breaker can open; 1 to `window`.
     pub minimum_calls: u32,
-    /// It opens where this share of them failed, in per cent; 1 to 100.
+    /// Share of failed calls at which it opens, in per cent; 1 to 100.
     pub failure_percent: u32,
-    /// It opens where this share of them was slow, in per cent; 1 to 100.
+    /// Share of slow calls at which it opens, in per cent; 1 to 100.
     pub slow_percent: u32,
-    /// A call that takes longer is slow, in milliseconds.
+    /// Duration above which a call is slow, in milliseconds.
     pub slow_millis: u64,
-    /// How long it stays open, in milliseconds.
+    /// Duration of the open phase, in milliseconds.
     pub open_millis: u64,
-    /// How many calls half-open lets through; 1 to [`WINDOW_MAX`].
+    /// Number of calls that half-open lets through; 1 to [`WINDOW_MAX`].
     pub half_open_calls: u32,
-    /// How long half-open lasts at most, in milliseconds.
+    /// Maximum duration of half-open, in milliseconds.
     pub half_open_millis: u64,
 }
 
 impl Default for BreakerPolicy {
-    /// At least 10 of the last 20 calls; half of them failed, or all took longer than 5 minutes; open for 60 s; half-open
-    /// for 10 calls or 60 s.
+    /// At least 10 of the last 20 calls; half of them failed, or all took longer than 5 minutes;
+    /// open for 60 s; half-open for 10 calls or 60 s.
     ///
-    /// Five minutes are half of the longest try: a server that thinks for a minute or two, as some do, is not ill.
+    /// Five minutes are half of the longest try: some healthy servers take a minute or two.
     fn default() -> Self {
         Self {
             window: 20,
@@ -68,7 +73,7 @@ impl Default for BreakerPolicy {
 }
 
 impl BreakerPolicy {
-    /// The same with each number within its bounds.
+    /// Returns the policy with each number clamped to its bounds.
     #[must_use]
     pub fn bounded(self) -> Self {
         let window = self.window.clamp(1, WINDOW_MAX);
@@ -82,7 +87,7 @@ impl BreakerPolicy {
         }
     }
 
-    /// Whether calls that were seen are too bad to go on.
+    /// Whether enough of the calls were bad for the breaker to open.
     fn condemns(&self, seen: &CallWindow) -> bool {
         let share = |some: u64, percent: u32| some.count_ones() * 100 >= percent * seen.count;
         share(seen.failed, self.failure_percent) || share(seen.slow, self.slow_percent)
@@ -98,7 +103,7 @@ struct CallWindow {
 }
 
 impl CallWindow {
-    /// Adds a call and forgets what lies more than `window` calls back.
+    /// Adds a call and drops calls that are more than `window` calls old.
     fn add(&mut self, failed: bool, slow: bool, window: u32) {
         let mask = u64::MAX >> WINDOW_MAX.saturating_sub(window).min(WINDOW_MAX - 1);
         self.failed = (self.failed << 1 | u64::from(failed)) & mask;
@@ -109,39 +114,39 @@ impl CallWindow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerState {
-    /// Lets everything through and watches.
+    /// Lets all calls through and observes them.
     Closed { seen: CallWindow },
-    /// Lets nothing through.
+    /// Lets no calls through.
     Open { since: Timestamp },
-    /// Lets a few through and decides. `let_through` counts those that ended and those under way.
+    /// Lets a few calls through and decides. `let_through` counts ended calls and calls under way.
     HalfOpen { opened: Timestamp, since: Timestamp, let_through: u32, seen: CallWindow },
 }
 
-/// The name of a state.
+/// Name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerPhase {
-    /// Everything is let through.
+    /// All calls are let through.
     Closed,
-    /// Nothing is let through.
+    /// No calls are let through.
     Open,
-    /// A few calls are let through; how they go decides.
+    /// A few calls are let through; their outcomes decide the next state.
     HalfOpen,
 }
 
-/// A call was let through; what became of it is told with [`Breaker::record`].
+/// Admission of one call. [`Breaker::record`] takes it back with the call's outcome.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a call that was let through ends in `Breaker::record`"]
 pub struct BreakerAdmission {
-    /// The phase that counts it; none if it was let through beyond what a phase counts.
+    /// The phase that counts the call; `None` if the call exceeds what the phase counts.
     phase: Option<u64>,
 }
 
-/// What a call is for.
+/// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallPurpose {
-    /// Anything.
+    /// Any other purpose.
     Ordinary,
-    /// To undo an earlier call, after a failure or a cancellation.
+    /// Undoes an earlier call, after a failure or a cancellation.
     Compensation,
 }
 
@@ -150,21 +155,21 @@ pub enum CallPurpose {
 pub struct BreakerRefusal {
     /// When the breaker opened.
     pub since: Timestamp,
-    /// From when on it is worth asking again.
+    /// Earliest time at which another attempt makes sense.
     pub until: Timestamp,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// It ended, after so many milliseconds.
+    /// The call ended.
     Ended {
-        /// Whether it failed by the fault of who was called.
+        /// Whether it failed by the fault of the called server.
         failed: bool,
-        /// How long it took.
+        /// Its duration, in milliseconds.
         millis: u64,
     },
-    /// It was given up, or never made: it says nothing about who was called.
+    /// It was abandoned or never made, and is no evidence about the called server.
     Abandoned,
 }
 
@@ -173,18 +178,19 @@ pub enum CallOutcome {
 pub struct Breaker {
     policy: BreakerPolicy,
     state: BreakerState,
-    /// Counts the changes of state.
+    /// Number of state changes.
     phase: u64,
 }
 
 impl Breaker {
-    /// A closed breaker that has seen nothing. Numbers of the policy that are out of bounds are brought within.
+    /// Returns a closed breaker that has seen no calls. Numbers of the policy that are out of
+    /// bounds are clamped.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
         Self { policy: policy.bounded(), state: BreakerState::Closed { seen: CallWindow::default() }, phase: 0 }
     }
 
-    /// What it was when it was last asked or told.
+    /// The phase after the last admission or outcome.
     #[must_use]
     pub const fn phase(&self) -> BreakerPhase {
         match self.state {
@@ -194,10 +200,11 @@ impl Breaker {
         }
     }
 
-    /// Asks for one call.
+    /// Requests admission for one call.
     ///
     /// # Errors
-    /// [`BreakerRefusal`] while it is open, and in half-open once enough are let through, unless the call is for compensation.
+    /// [`BreakerRefusal`] while it is open, and in half-open if enough calls are let through,
+    /// unless the call is for compensation.
     pub fn admit(&mut self, purpose: CallPurpose, now: Timestamp) -> Result<BreakerAdmission, BreakerRefusal> {
         self.catch_up(now);
         match &mut self.state {
@@ -221,7 +228,7 @@ impl Breaker {
         Ok(BreakerAdmission { phase: Some(self.phase) })
     }
 
-    /// Tells what became of a call. What was let through in an earlier phase changes nothing.
+    /// Records the outcome of a call. A call that an earlier phase let through changes nothing.
     pub fn record(&mut self, admission: BreakerAdmission, outcome: CallOutcome, now: Timestamp) {
         self.catch_up(now);
         if admission.phase != Some(self.phase) {
@@ -229,7 +236,7 @@ impl Breaker {
         }
         let policy = self.policy;
         match (&mut self.state, outcome) {
-            // Nobody is let through while it is open, so nobody comes back.
+            // An open breaker lets no calls through, so none of its own phase can end.
             (BreakerState::Open { .. }, _) | (BreakerState::Closed { .. }, CallOutcome::Abandoned) => {}
             (BreakerState::HalfOpen { let_through, .. }, CallOutcome::Abandoned) => {
                 *let_through = let_through.saturating_sub(1)
@@ -250,7 +257,7 @@ impl Breaker {
         }
     }
 
-    /// Makes the changes that time alone makes.
+    /// Applies the transitions that are due at `now`.
     fn catch_up(&mut self, now: Timestamp) {
         let policy = self.policy;
         match &mut self.state {
@@ -265,7 +272,8 @@ impl Breaker {
             let end = since.plus_millis(policy.half_open_millis);
             if now >= end {
                 if *let_through == 0 {
-                    // All were given up by those who sent them: nothing is known, and nothing is held against anybody.
+                    // All calls were abandoned by their callers, which is no evidence about the
+                    // server.
                     *since = now;
                 } else {
                     let decided = decide(&policy, seen, end);
@@ -291,7 +299,7 @@ impl Breaker {
     }
 }
 
-/// What half-open ends in.
+/// Returns the state after half-open.
 fn decide(policy: &BreakerPolicy, seen: &CallWindow, now: Timestamp) -> BreakerState {
     if seen.count == 0 || policy.condemns(seen) {
         BreakerState::Open { since: now }
@@ -331,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_that_failed_open_it_and_nine_do_not() {
+    fn ten_failures_open_the_breaker_and_nine_do_not() {
         let mut breaker = new();
         (0..9).for_each(|_| call(&mut breaker, FAILED, at(0)));
         assert_eq!(breaker.phase(), BreakerPhase::Closed);
@@ -344,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_calls_open_it_only_where_all_are() {
+    fn slow_calls_open_the_breaker_only_if_all_are_slow() {
         let mut breaker = new();
         call(&mut breaker, FINE, at(0));
         (0..19).for_each(|_| call(&mut breaker, SLOW, at(0)));
@@ -354,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn half_open_decides_when_all_have_ended() {
+    fn half_open_decides_when_all_calls_have_ended() {
         for (last, then) in [(FAILED, BreakerPhase::Open), (FINE, BreakerPhase::Closed)] {
             let mut breaker = opened(at(0));
             let let_through: Vec<_> =
@@ -382,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn half_open_ends_with_what_it_has() {
+    fn half_open_decides_by_the_ended_calls_when_its_time_is_over() {
         let mut seldom = opened(at(0));
         call(&mut seldom, FINE, at(60_000));
         let _ = seldom.admit(CallPurpose::Ordinary, at(120_000)).unwrap();
@@ -395,7 +403,7 @@ mod tests {
             Err(BreakerRefusal { since: at(120_000), until: at(180_000) })
         );
         hanging.record(hangs, FINE, at(179_999));
-        assert_eq!(hanging.phase(), BreakerPhase::Open, "what comes too late decides nothing");
+        assert_eq!(hanging.phase(), BreakerPhase::Open, "a late outcome decides nothing");
 
         let mut given_up = opened(at(0));
         call(&mut given_up, CallOutcome::Abandoned, at(60_000));
@@ -420,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_locks_nobody_out() {
+    fn a_clock_that_jumps_back_locks_no_caller_out() {
         let mut breaker = opened(at(500_000_000));
         assert!(breaker.admit(CallPurpose::Ordinary, at(0)).is_err());
         assert!(breaker.admit(CallPurpose::Ordinary, at(60_000)).is_ok());
@@ -459,7 +467,7 @@ mod tests {
             Self { breaker: new(), now: at(0), under_way: Vec::new() }
         }
 
-        /// Does it; says whether a call was let through.
+        /// Applies `act`; returns whether a call was let through.
         fn act(&mut self, act: Act) -> bool {
             match act {
                 Act::Admit => match self.breaker.admit(CallPurpose::Ordinary, self.now) {
@@ -501,7 +509,8 @@ mod tests {
         #[test]
         fn half_open_lets_at_most_ten_through(acts in acts()) {
             let mut world = World::new();
-            // Before each act: the phase, and the calls under way in it or ended in it.
+            // The phase before each act, and the number of its calls that are under way or have
+            // ended.
             let (mut phase, mut counted) = (0, 0);
             for act in acts {
                 let given_up = matches!(act, Act::End(_, CallOutcome::Abandoned));
@@ -539,7 +548,7 @@ mod tests {
                 acts.into_iter().for_each(|act| { world.act(act); });
                 if let Some(millis) = back {
                     world.act(Act::Back(millis));
-                    // Whoever asks learns of the clock.
+                    // A request for admission updates the breaker to the current time.
                     world.act(Act::Admit);
                 }
             }

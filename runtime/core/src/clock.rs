@@ -1,30 +1,32 @@
-//! Where time comes in: one small trait, so that tests turn the clock by hand.
+//! The source of time: a small trait, so that tests control the clock.
 //!
-//! This is the only file of the host that may ask the machine what time it is.
+//! No other file of the host may read the machine's clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ids::Timestamp;
 
-/// Tells the time of day. Everything that decides by time takes one of these or a [`Timestamp`].
+/// Returns the time of day. Code that decides by time takes a clock or a [`Timestamp`].
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970-01-01T00:00:00Z. May jump either way, as the machine's clock does.
+    /// Milliseconds since 1970-01-01T00:00:00Z. May jump in either direction, as the machine's
+    /// clock does.
     fn now(&self) -> Timestamp;
 
-    /// How long it is until `at`, as exactly as the clock knows; nothing where that has come. A [`Timestamp`] alone says it only to
+    /// Time until `at`, as precise as the clock; zero if `at` has passed. A [`Timestamp`] is
+    /// precise only to the millisecond.
     /// the millisecond.
     fn until(&self, at: Timestamp) -> Duration {
         Duration::from_millis(at.millis_since(self.now()))
     }
 
-    /// How long ago `at` was, as exactly as the clock knows; nothing where that is still to come.
+    /// Time since `at`, as precise as the clock; zero if `at` is in the future.
     fn since(&self, at: Timestamp) -> Duration {
         Duration::from_millis(self.now().millis_since(at))
     }
 }
 
-/// The machine's own clock.
+/// The machine's clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
@@ -49,42 +51,42 @@ impl Clock for SystemClock {
     }
 }
 
-/// A monotonic reading for measuring how long something took; never for deciding when something is due.
+/// Monotonic measurement of a duration. It never decides when something is due.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
-    /// Starts to measure.
+    /// Starts a measurement.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     pub fn start() -> Self {
         Self(std::time::Instant::now())
     }
 
-    /// How long it has run.
+    /// Time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// A clock that stands still until it is turned; for tests and for simulations.
+/// A clock that changes only on request, for tests and simulations.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that shows `at`.
+    /// Returns a clock that shows `at`.
     #[must_use]
     pub fn new(at: Timestamp) -> Self {
         Self(AtomicU64::new(at.as_millis()))
     }
 
-    /// Turns it forward by `millis` and returns the new time.
+    /// Advances the clock by `millis` and returns the new time.
     pub fn advance(&self, millis: u64) -> Timestamp {
         Timestamp::from_millis(self.0.fetch_add(millis, Ordering::SeqCst).saturating_add(millis))
     }
 
-    /// Turns it to `at`, which may lie in the past.
+    /// Sets the clock to `at`, which may be in the past.
     pub fn set(&self, at: Timestamp) {
         self.0.store(at.as_millis(), Ordering::SeqCst);
     }

@@ -1,13 +1,18 @@
-//! Gates: named places at which a test may end the process, as `kill -9` does. Whatever lies on the disk then must be enough.
+//! Failpoints: named places at which a test can end the process, as `kill -9` does. The host must
+//! recover from the disk alone.
 //!
-//! Beside `clock.rs` the one file of this crate that asks the machine for anything: two variables of the environment, once.
+//! Besides `clock.rs`, this is the only file of this crate that reads from the machine: two
+//! environment variables, once.
 //!
-//! - `TIDEMILL_CRASH_AT=NAME:COUNT` ends the process when the gate is passed for the COUNT-th time since it started.
-//! - `TIDEMILL_CRASH_TRACE=FILE` appends the name of each gate that is passed to that file, a line each.
+//! - `TIDEMILL_CRASH_AT=NAME:COUNT` ends the process when execution passes the failpoint for the
+//!   COUNT-th time since it started.
+//! - `TIDEMILL_CRASH_TRACE=FILE` appends the name of each failpoint that is passed to that file,
+//!   one line each.
 //!
-//! Where neither is set a gate is one relaxed load; in a release build without the feature `gates` it is nothing at all.
+//! If neither is set, a failpoint is one relaxed load. In a release build without the feature
+//! `gates` it compiles to nothing.
 
-/// Passes the gate `name`: ends the process here where a test has asked for that.
+/// Passes the failpoint `name`: ends the process here if a test requested it.
 #[inline]
 pub fn hit(name: &'static str) {
     #[cfg(any(debug_assertions, feature = "gates"))]
@@ -54,7 +59,7 @@ mod guarded {
         }
     }
 
-    /// What the environment asks for.
+    /// The request in the environment variables.
     #[derive(Debug, Default)]
     pub(super) struct CrashRequest {
         at: Option<(String, u64)>,
@@ -74,7 +79,7 @@ mod guarded {
             self.at.is_none() && self.trace.is_none()
         }
 
-        /// Notes that a gate is passed, and says whether the process ends there.
+        /// Records that execution passes a failpoint; returns whether the process ends there.
         pub(super) fn ends(&self, name: &str) -> bool {
             if let Some(mut trace) = self.trace.as_ref() {
                 // One write, so that lines of several threads do not mix.
@@ -91,7 +96,7 @@ mod tests {
     use super::guarded::CrashRequest;
 
     #[test]
-    fn a_gate_ends_the_process_once_at_its_count_and_no_other_gate_does() {
+    fn a_failpoint_ends_the_process_once_at_its_count_and_no_other_failpoint_does() {
         let asked = CrashRequest::of(Some("store/append:3"), None);
         let ends: Vec<bool> = (0..5).map(|_| asked.ends("store/append")).collect();
         assert_eq!(ends, [false, false, true, false, false]);
@@ -99,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gate_and_count_asks_for_nothing() {
+    fn a_malformed_request_ends_nothing() {
         for at in [None, Some(""), Some("store/append"), Some("store/append:often")] {
             assert!(!CrashRequest::of(at, None).ends("store/append"), "{at:?}");
         }
     }
 
     #[test]
-    fn the_trace_has_a_line_for_each_passing() {
+    fn the_trace_has_a_line_for_each_passed_failpoint() {
         let file = std::env::temp_dir().join(format!("tidemill-gate-{}", std::process::id()));
         let trace = std::fs::File::options().append(true).create(true).open(&file).unwrap();
         let asked = CrashRequest::of(None, Some(trace));

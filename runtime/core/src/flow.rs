@@ -1,7 +1,8 @@
-//! Flow control of a deployment: what its manifest says of how its runs are let in, beside `concurrency` and `priority`.
+//! Flow control of a deployment: the manifest's admission rules other than `concurrency` and
+//! `priority`.
 //!
-//! Here are the rules' figures and what follows from an input: the lane of its key, the name of what is debounced. Who enters when is
-//! the store's business.
+//! Holds the rules' numbers and what follows from an input: the lane of its key and the debounce
+//! key. The store decides which run enters when.
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,57 +10,60 @@ use crate::lane::Lane;
 
 mod text;
 
-/// How long an idempotency key is kept beyond the end of its run, in milliseconds, where nothing else is said.
+/// Default retention of an idempotency key after the end of its run, in milliseconds.
 pub const KEY_MILLIS: u64 = 24 * 3_600_000;
-/// The longest that it may be kept, in milliseconds: 366 days.
+/// Maximum retention of an idempotency key, in milliseconds: 366 days.
 pub const KEY_MILLIS_MAX: u64 = 366 * 24 * 3_600_000;
-/// The longest pointer into an input, in bytes.
+/// Maximum length of a pointer into an input, in bytes.
 pub const POINTER_BYTES: usize = 256;
-/// The most runs that a rate counts.
+/// Maximum number of runs of a rate.
 pub const RATE_RUNS_MAX: u32 = 100_000;
-/// The shortest and the longest period of a rate, in milliseconds: a second and 31 days.
+/// Range of a rate's period, in milliseconds: one second to 31 days.
 pub const RATE_PER: std::ops::RangeInclusive<u64> = 1_000..=31 * 24 * 3_600_000;
-/// The shortest and the longest wait of a debounce, in milliseconds: 100 ms and a day.
+/// Range of a debounce's wait, in milliseconds: 100 ms to one day.
 pub const DEBOUNCE_WAIT: std::ops::RangeInclusive<u64> = 100..=24 * 3_600_000;
-/// Nobody waits longer for a debounce than so many times its wait, where nothing else is said.
+/// Default maximum total wait of a debounce, as a multiple of its wait.
 pub const DEBOUNCE_TIMES: u64 = 10;
-/// The largest bound of a deployment's queue.
+/// Maximum length of a deployment's queue.
 pub const QUEUE_MAX: u64 = 10_000_000;
 
-/// How runs of a deployment are let in.
+/// Admission rules of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// Runs whose inputs have the same value here go on at most `per_key` at a time.
+    /// Runs whose inputs have the same value at this pointer share a key.
     pub key: Option<Pointer>,
-    /// How many of one key, at least one.
+    /// Maximum number of concurrent runs of one key, at least one.
     pub per_key: u32,
-    /// How many may begin in a span of time.
+    /// Maximum rate at which runs start.
     pub rate: Option<Rate>,
-    /// Which requests become one run.
+    /// Which requests are merged into one run.
     pub debounce: Option<Debounce>,
-    /// Runs that may wait; the host's own bound where there is none, and the smaller one where there is.
+    /// Maximum number of queued runs. The host's own bound applies if there is none, and the
+    /// smaller of the two if there is one.
     pub queue: Option<u64>,
-    /// How long an idempotency key is kept beyond the end of its run, in milliseconds.
+    /// Retention of an idempotency key after the end of its run, in milliseconds.
     pub key_millis: u64,
 }
 
-/// At most `runs` runs begin in any span of `per_millis` milliseconds.
+/// At most `runs` runs start in any period of `per_millis` milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// 1 to [`RATE_RUNS_MAX`].
+    /// Number of runs, 1 to [`RATE_RUNS_MAX`].
     pub runs: u32,
-    /// Within [`RATE_PER`].
+    /// Length of the period, within [`RATE_PER`].
     pub per_millis: u64,
 }
 
 /// Requests with the same key become one run, with the input of the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debounce {
-    /// So long after the newest request it begins, in milliseconds; within [`DEBOUNCE_WAIT`].
+    /// Wait between the newest request and the start of the run, in milliseconds; within
+    /// [`DEBOUNCE_WAIT`].
     pub wait_millis: u64,
-    /// Where the key stands in the input; without it, all requests have the same.
+    /// Pointer to the key in the input; without it, all requests have the same key.
     pub key: Option<Pointer>,
-    /// So long after the first request it begins at the latest, in milliseconds; not less than `wait_millis`.
+    /// Maximum wait between the first request and the start of the run, in milliseconds; at least
+    /// `wait_millis`.
     pub max_wait_millis: u64,
 }
 
@@ -70,13 +74,14 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// Whether a run must be asked for in the store before it may begin: where something is to be looked at or counted there.
+    /// Whether a run must be queued in the store before it may start, because a rule needs a
+    /// lookup or a count there.
     #[must_use]
     pub const fn is_kept(&self) -> bool {
         self.key.is_some() || self.rate.is_some() || self.debounce.is_some()
     }
 
-    /// The lane of a run with that input, where there is one.
+    /// Returns the lane of a run with that input, if there is one.
     #[must_use]
     pub fn lane(&self, input: &[u8]) -> Option<Lane> {
         let pointer = self.key.as_ref()?;
@@ -86,7 +91,7 @@ impl Flow {
 }
 
 impl Debounce {
-    /// What requests that become one run have in common; of an export each.
+    /// Returns the debounce key of a request. Each export has keys of its own.
     #[must_use]
     pub fn key_of(&self, export: &str, input: &[u8]) -> String {
         let hash = self.key.as_ref().map_or_else(String::new, |pointer| pointer.hash_in(input));
@@ -98,7 +103,7 @@ impl Debounce {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pointer(String);
 
-/// A text that is no pointer.
+/// A text that is not a valid pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a pointer is empty or begins with `/`, has at most 256 bytes, and `~` in it is followed by 0 or 1")]
 pub struct InvalidPointer;
@@ -114,15 +119,17 @@ impl std::str::FromStr for Pointer {
 }
 
 impl Pointer {
-    /// Its text.
+    /// The pointer as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Thirty-two hexadecimal digits that stand for the value to which it points in the JSON text `input`, or for null if there is
-    /// none. They compare the JSON text: two numbers are the same if their digits are, so that no two numbers of any length are
-    /// merged. Objects are the same in any order of their fields, and strings however they are escaped.
+    /// Thirty-two hexadecimal digits that identify the value to which the pointer points in the
+    /// JSON text `input`, or null if there is no value. The digits depend on the JSON text: two
+    /// numbers are equal if their digits are equal, so that no two numbers of any length are
+    /// merged. Objects are equal in any order of their fields, and strings are equal however they
+    /// are escaped.
     #[must_use]
     pub fn hash_in(&self, input: &[u8]) -> String {
         let text = text::at(&self.0, input).unwrap_or_else(|| "null".to_owned());
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_is_one() {
+    fn a_pointer_reads_back_and_other_text_is_refused() {
         for good in ["", "/", "/customer", "/a/0/b~0c~1d"] {
             assert_eq!(pointer(good).as_str(), good);
         }
@@ -152,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_null() {
+    fn a_missing_value_is_null() {
         let at = pointer("/customer");
         let none = at.hash_in(b"{}");
         for input in [&br#"{"customer": null}"#[..], b"[]", b"7", b"not json", b""] {
@@ -162,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_fields_makes_no_other_key() {
+    fn the_order_of_fields_does_not_change_the_key() {
         let at = pointer("/k");
         assert_eq!(at.hash_in(br#"{"k": {"a": 1, "b": 2}}"#), at.hash_in(br#"{"x": 0, "k":{"b":2,"a":1}}"#));
         assert_ne!(at.hash_in(br#"{"k": 1}"#), at.hash_in(br#"{"k": "1"}"#));
@@ -191,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_of_the_key() {
+    fn a_lane_depends_on_the_key() {
         let flow = Flow { key: Some(pointer("/c")), per_key: 3, ..Flow::default() };
         let lane = flow.lane(br#"{"c": "x"}"#).unwrap();
         assert!(lane.is_named() && lane.name.starts_with("key/"));

@@ -1,28 +1,29 @@
-//! How often, and how far apart, failed work is tried again.
+//! Whether failed work is retried, and after which delay.
 //!
-//! Pure arithmetic: the wait before an attempt is a function of the policy, the attempt and one random number.
+//! Pure arithmetic: the delay before an attempt is a function of the policy, the attempt and one
+//! random number.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest delay that a policy may name, in milliseconds: 7 days.
+/// Maximum delay of a policy, in milliseconds: 7 days.
 pub const DELAY_MAX_MILLIS: u64 = 7 * 24 * 3_600_000;
-/// The most attempts that a policy may name; 0 means without end.
+/// Maximum number of attempts of a policy; 0 means unlimited.
 pub const ATTEMPTS_MAX: u32 = 10_000;
-/// The largest factor, in thousandths.
+/// Maximum factor, in thousandths.
 pub const FACTOR_MAX_PERMILLE: u32 = 100_000;
 
-/// When failed work is tried again.
+/// When to retry failed work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// Including the first; 0 means without end.
+    /// Maximum number of attempts, the first included; 0 means unlimited.
     pub max_attempts: u32,
-    /// Before the second attempt, in milliseconds.
+    /// Delay before the second attempt, in milliseconds.
     pub initial_millis: u64,
-    /// Each delay is the one before it times this, in thousandths: 2000 doubles.
+    /// Factor between two delays, in thousandths: 2000 doubles the delay.
     pub factor_permille: u32,
-    /// No delay is longer, in milliseconds, before jitter is added.
+    /// Maximum delay without jitter, in milliseconds.
     pub max_millis: u64,
-    /// Up to this share of each delay, in thousandths, is added at random.
+    /// Maximum random addition to each delay, as a share of the delay in thousandths.
     pub jitter_permille: u32,
 }
 
@@ -39,21 +40,23 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A policy outside its bounds; the text says which.
+/// A policy outside its bounds; the text names the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRetryPolicy(pub &'static str);
 
 impl RetryPolicy {
-    /// One attempt, and no other.
+    /// One attempt only.
     pub const NEVER: Self =
         Self { max_attempts: 1, initial_millis: 0, factor_permille: 1_000, max_millis: 0, jitter_permille: 0 };
 
-    /// For what usually helps at once: five attempts from 100 ms on, doubling up to 2 s, 20 % jitter.
+    /// For failures that usually pass at once: five attempts, 100 ms doubling up to 2 s, 20 %
+    /// jitter.
     pub const QUICK: Self =
         Self { max_attempts: 5, initial_millis: 100, factor_permille: 2_000, max_millis: 2_000, jitter_permille: 200 };
 
-    /// For what has to happen in the end: without end, from 1 s on, doubling up to an hour, 20 % jitter.
+    /// For work that must succeed eventually: unlimited attempts, 1 s doubling up to an hour, 20 %
+    /// jitter.
     pub const PATIENT: Self = Self {
         max_attempts: 0,
         initial_millis: 1_000,
@@ -62,8 +65,9 @@ impl RetryPolicy {
         jitter_permille: 200,
     };
 
-    /// The policy of a preset: `default`, `never`, `quick`, `patient`, or `NxDURATION` such as `3x60s` for so many retries
-    /// so far apart. The SDK's presets are the same.
+    /// The policy of a preset: `default`, `never`, `quick`, `patient`, or `NxDURATION` such as
+    /// `3x60s`, which is the number of retries and the delay between them. The SDK has the same
+    /// presets.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
         match name {
@@ -87,10 +91,10 @@ impl RetryPolicy {
         policy.checked().ok()
     }
 
-    /// The policy itself, where it is within bounds.
+    /// Returns the policy if it is within bounds.
     ///
     /// # Errors
-    /// Says which bound is broken.
+    /// The rule that it breaks.
     pub const fn checked(self) -> Result<Self, InvalidRetryPolicy> {
         if self.max_attempts > ATTEMPTS_MAX {
             Err(InvalidRetryPolicy("at most 10000 attempts; 0 means without end"))
@@ -107,14 +111,16 @@ impl RetryPolicy {
         }
     }
 
-    /// Milliseconds to wait before `attempt`, which counts from 1; the first waits for nothing.
+    /// The delay before `attempt`, in milliseconds. Attempts count from 1, and the first has no
+    /// delay.
     ///
-    /// `random` is spread evenly over all of `u64`. At most [`Self::max_millis`] and the jitter.
+    /// `random` is uniformly distributed over `u64`. The delay is at most [`Self::max_millis`]
+    /// plus jitter.
     #[must_use]
     pub fn delay_before(&self, attempt: u32, random: u64) -> u64 {
         let Some(growths) = attempt.checked_sub(2) else { return 0 };
         let growth = (f64::from(self.factor_permille) / 1_000.0).powi(i32::try_from(growths).unwrap_or(i32::MAX));
-        // From here on a float says no more than which of two whole numbers is smaller.
+        // The conversion loses precision, but the float is only compared with the maximum.
         let grown = self.initial_millis as f64 * growth;
         let delay = if grown < self.max_millis as f64 { grown as u64 } else { self.max_millis };
         let delay = if self.initial_millis == 0 { 0 } else { delay };
@@ -130,24 +136,24 @@ impl RetryPolicy {
     }
 }
 
-/// What becomes of a run that has no attempt left.
+/// What happens to a run without attempts left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExhaustionPolicy {
-    /// It is parked, for a person.
+    /// It is parked for an operator.
     Park,
-    /// It has failed.
+    /// It fails.
     Fail,
 }
 
-/// How the runs of a deployment are tried again.
+/// How the runs of a deployment are retried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRetry {
-    /// When.
+    /// When to retry.
     pub policy: RetryPolicy,
-    /// And then; none means park for a root run, fail for the child of another.
+    /// What to do after the last attempt; `None` parks a root run and fails a child run.
     pub then: Option<ExhaustionPolicy>,
-    /// Whether traps and limits are tried again too.
+    /// Whether traps and exceeded limits are retried too.
     pub on_trap: bool,
 }
 
@@ -156,34 +162,34 @@ pub struct RunRetry {
 pub enum AfterFailure {
     /// Another attempt.
     Retry {
-        /// After so many milliseconds.
+        /// Delay before it, in milliseconds.
         delay_millis: u64,
     },
-    /// No more attempts: the run ends or is parked with the failure of the last. Where `exhausted`, it could have been
-    /// tried again but for its policy (`host/retries-exhausted`).
+    /// No more attempts: the run ends or is parked with the failure of the last attempt.
+    /// `exhausted` means that only the policy prevents another attempt (`host/retries-exhausted`).
     GiveUp {
-        /// What becomes of the run.
+        /// What happens to the run.
         then: ExhaustionPolicy,
-        /// Whether attempts ran out.
+        /// Whether the attempts are exhausted.
         exhausted: bool,
     },
 }
 
-/// How an attempt failed, as far as it matters here.
+/// The properties of a failed attempt that the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedAttempt {
-    /// Which it was; counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// What the failure says of itself.
+    /// Whether the failure is marked as retryable.
     pub retryable: bool,
-    /// Whether the guest trapped or met a limit.
+    /// Whether the guest trapped or exceeded a limit.
     pub trap_or_limit: bool,
     /// Whether another run started this one.
     pub child: bool,
 }
 
 impl RunRetry {
-    /// What follows `failed`; `random` is spread evenly over all of `u64`.
+    /// Returns what follows `failed`. `random` is uniformly distributed over `u64`.
     #[must_use]
     pub fn after_failure(&self, failed: FailedAttempt, random: u64) -> AfterFailure {
         let worth_it = if failed.trap_or_limit { self.on_trap } else { failed.retryable };
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_say_how_often_and_how_far_apart() {
+    fn presets_give_the_number_of_retries_and_their_delay() {
         let three = RetryPolicy::preset("3x60s").unwrap();
         assert_eq!(
             (three.max_attempts, three.delay_before(2, 9), three.delay_before(4, u64::MAX)),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn traps_and_limits_are_tried_again_only_where_it_is_asked_for() {
+    fn traps_and_limits_are_retried_only_on_request() {
         let failed = FailedAttempt { attempt: 1, retryable: true, trap_or_limit: true, child: false };
         let gives_up = AfterFailure::GiveUp { then: ExhaustionPolicy::Park, exhausted: false };
         assert_eq!(RunRetry::default().after_failure(failed, 0), gives_up);

@@ -1,18 +1,21 @@
-//! When the other side wants to be asked again: `Retry-After` of an answer, and the end of an open circuit.
+//! When a server accepts the next request: `Retry-After` of a response, and the end of an open
+//! circuit.
 //!
-//! A retry policy says how long to wait at least; this says how long waiting is of no use anyway.
+//! A retry policy defines the minimum delay; this file computes the time before which a retry is
+//! useless.
 
 use crate::codes::Code;
 use crate::failure::Failure;
 use crate::ids::Timestamp;
 
-/// The longest time that is waited because another side asked for it, in milliseconds: a day.
+/// Maximum wait at the request of a server, in milliseconds: a day.
 pub const RETRY_AFTER_MAX_MILLIS: u64 = 24 * 3_600_000;
 
-/// The earliest time at which another request is of use, as an answer with this status and this `Retry-After` says it; none
-/// if it says nothing.
+/// The earliest time at which another request is useful, by the status and `Retry-After` of a
+/// response; `None` if they do not define one.
 ///
-/// Only 429 and 503 are looked at. The value is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+/// Only 429 and 503 count. The value is a number of seconds or an HTTP date (RFC 9110, section
+/// 10.2.3).
 #[must_use]
 pub fn after_answer(status: u16, retry_after: Option<&str>, now: Timestamp) -> Option<Timestamp> {
     if !matches!(status, 429 | 503) {
@@ -28,13 +31,14 @@ pub fn after_answer(status: u16, retry_after: Option<&str>, now: Timestamp) -> O
     Some(at.min(now.plus_millis(RETRY_AFTER_MAX_MILLIS))).filter(|at| *at > now)
 }
 
-/// The failure of a request that an open circuit refused, with the time at which the next is let through in its details.
+/// Returns the failure of a request that an open circuit refused. Its details hold the time at
+/// which the circuit admits the next request.
 #[must_use]
 pub fn circuit_open(message: String, until: Timestamp) -> Failure {
     Code::HttpCircuitOpen.failure(message).with_details(format!(r#"{{"retry_at":"{}"}}"#, until.to_rfc3339()))
 }
 
-/// Until when an open circuit refuses requests, if this is the failure of one that it refused.
+/// The end of an open circuit, if `failure` is that of a request that it refused.
 #[must_use]
 pub fn refused_until(failure: &Failure) -> Option<Timestamp> {
     if failure.code != Code::HttpCircuitOpen.as_str() {

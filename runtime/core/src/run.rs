@@ -1,7 +1,7 @@
-//! A run and its states: which there are, and which event may lead from one to another.
+//! The states of a run, and the events that lead from one state to the next.
 //!
-//! Store, dispatcher and recovery all move a run through [`RunState::next`] and nothing else, so a damaged
-//! or doubled event is caught by the rule that made the good ones.
+//! The store, the dispatcher and recovery change a run's state only through [`RunState::next`], so
+//! the same rules reject damaged and duplicated events.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::ids::{ComponentDigest, DeploymentName, Epoch, Fuel, NodeId, Owner, Revision, RunId, Timestamp};
 use crate::lane::Lane;
 
-/// Which export of a component a run executes.
+/// The export of a component that a run executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Export {
@@ -38,7 +38,7 @@ impl Export {
         }
     }
 
-    /// The export of that name.
+    /// The export with that name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|export| export.as_str() == text)
@@ -48,25 +48,25 @@ impl Export {
 /// What started a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// What kind of thing it was.
+    /// The kind of trigger.
     pub kind: TriggerKind,
-    /// The name of the schedule, the hook or the topic.
+    /// Name of the schedule, the webhook or the topic.
     pub name: Option<String>,
-    /// The id of the delivery or the event.
+    /// Id of the delivery or the event.
     pub id: Option<String>,
-    /// The nominal time of a firing.
+    /// Nominal time of a firing.
     pub at: Option<Timestamp>,
     /// The run that started this one.
     pub parent: Option<RunId>,
-    /// The text of a JSON value: anything more.
+    /// Further details: the text of a JSON value.
     pub details: Option<String>,
 }
 
 impl Trigger {
-    /// The details of a run that a backfill made; its operation is the trigger's id.
+    /// Details of a run that a backfill started; the trigger's id is the id of the operation.
     pub const BACKFILL: &'static str = r#"{"backfill":true}"#;
 
-    /// Whether a backfill made it.
+    /// Whether a backfill started the run.
     #[must_use]
     pub fn is_backfill(&self) -> bool {
         self.kind == TriggerKind::Schedule && self.details.as_deref() == Some(Self::BACKFILL)
@@ -82,13 +82,13 @@ pub enum TriggerKind {
     Manual,
     /// A firing of a schedule.
     Schedule,
-    /// A delivery to a hook.
+    /// A delivery to a webhook.
     Webhook,
     /// An event of a topic.
     Event,
     /// Another run.
     Parent,
-    /// The health interval.
+    /// The health check interval.
     HealthCheck,
 }
 
@@ -107,78 +107,79 @@ impl TriggerKind {
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunState {
-    /// Waits to be admitted, until `not_before` at the earliest.
+    /// Waits to be admitted, at `not_before` at the earliest.
     Queued {
-        /// Set by a retry's back-off or a delay.
+        /// Earliest admission time, set by a retry's back-off or by a delay.
         not_before: Timestamp,
     },
     /// Executes on a node.
     Running {
-        /// Where,
+        /// The node that executes it.
         node: NodeId,
-        /// and in which life of that node; a run of an earlier one is taken up again.
+        /// The epoch of that node. Recovery resumes a run of an earlier epoch.
         epoch: Epoch,
     },
-    /// Waits for a timer, a signal or another run; nothing of it need be in memory.
+    /// Waits for a timer, a signal or another run. It needs no memory.
     Suspended,
-    /// Ended well; its output is kept beside it.
+    /// Ended with success. Its output is stored separately.
     Succeeded,
     /// Ended with this failure.
     Failed(Failure),
-    /// Ended because it was told to.
+    /// Ended because of a cancellation.
     Cancelled,
-    /// Waits for a person, with the failure that brought it here.
+    /// Waits for an operator. Holds the failure that parked it.
     Parked(Failure),
 }
 
-/// What can happen to a run.
+/// An event in the life cycle of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunEvent {
-    /// A node takes it up.
+    /// A node claims the run.
     Claimed(Owner),
-    /// A later life takes up what a dead one left.
+    /// A later epoch resumes a run that an earlier one left.
     TakenOver(Owner),
-    /// It gave its place back, or is tried again later.
+    /// The run gave its slot back, or is retried later.
     Requeued {
-        /// When at the earliest.
+        /// Earliest admission time.
         not_before: Timestamp,
     },
-    /// A person or a runbook has it tried again, or its parent is: what was set aside or had failed goes on.
+    /// An operator, a runbook or a retry of its parent retries the run, which was parked or had
+    /// failed.
     Retried {
-        /// When at the earliest.
+        /// Earliest admission time.
         not_before: Timestamp,
     },
-    /// It waits.
+    /// The run starts to wait.
     Suspended,
-    /// It ended well.
+    /// The run ended with success.
     Succeeded,
-    /// It ended with a failure.
+    /// The run ended with a failure.
     Failed(Failure),
-    /// It is set aside for a person.
+    /// The run is parked for an operator.
     Parked(Failure),
-    /// It ended by being told to.
+    /// The run ended because of a cancellation.
     Cancelled,
 }
 
-/// An event that has no meaning in the state that it met.
+/// An event that is illegal in the state in which it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a run that is {state} cannot be {event}")]
 pub struct IllegalTransition {
-    /// The name of the state.
+    /// Name of the state.
     pub state: &'static str,
-    /// The name of the event.
+    /// Name of the event.
     pub event: &'static str,
 }
 
 impl RunState {
-    /// The names of all states, as the API filters by them.
+    /// Names of all states, which are the values of the API's state filter.
     pub const NAMES: [&'static str; 7] =
         ["queued", "running", "suspended", "succeeded", "failed", "cancelled", "parked"];
 
-    /// The state's name.
+    /// Name of the state.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -192,19 +193,20 @@ impl RunState {
         }
     }
 
-    /// Whether nothing happens to it any more, unless a failed one is tried again.
+    /// Whether the state is final. The only event that a final state accepts is the retry of a
+    /// failed run.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed(_) | Self::Cancelled)
     }
 
-    /// Whether somebody who waits for its outcome need wait no longer: it has ended, or is parked.
+    /// Whether a caller that waits for the outcome can stop: the run has ended or is parked.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.has_ended() || matches!(self, Self::Parked(_))
     }
 
-    /// The failure that it ended or was parked with.
+    /// The failure with which the run ended or was parked.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         match self {
@@ -213,11 +215,11 @@ impl RunState {
         }
     }
 
-    /// The state after `event`.
+    /// Returns the state after `event`.
     ///
     /// # Errors
-    /// Where the event has no meaning in this state. A run that has ended accepts nothing, but that a failed one may be
-    /// tried again.
+    /// If the event is illegal in this state. A run that has ended accepts nothing, except that a
+    /// failed run can be retried.
     pub fn next(&self, event: RunEvent) -> Result<Self, IllegalTransition> {
         use RunEvent as E;
         match (self, event) {
@@ -261,74 +263,75 @@ impl RunEvent {
     }
 }
 
-/// One execution of one export. Input, output and log lines are kept beside it.
+/// One execution of one export. Its input, output and log lines are stored separately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its name for ever.
+    /// Unique for ever.
     pub id: RunId,
-    /// What it belongs to,
+    /// The deployment to which it belongs.
     pub deployment: DeploymentName,
-    /// in which revision,
+    /// The revision of the deployment.
     pub revision: Revision,
-    /// with which component.
+    /// The component that it executes.
     pub component: ComponentDigest,
-    /// Which export it executes.
+    /// The export that it executes.
     pub export: Export,
-    /// Where it stands.
+    /// Its current state.
     pub state: RunState,
     /// What started it.
     pub trigger: Trigger,
-    /// The caller's idempotency key, of at most 255 bytes.
+    /// Idempotency key of the caller, at most 255 bytes.
     pub key: Option<String>,
-    /// How long that key is kept beyond the end of the run, in milliseconds; 0 where there is none.
+    /// Retention of that key after the end of the run, in milliseconds; 0 without a key.
     pub key_millis: u64,
-    /// Names and values to find it by.
+    /// Names and values for filters.
     pub labels: Vec<(String, String)>,
-    /// 1 (last) to 9 (first).
+    /// Priority from 1 (lowest) to 9 (highest).
     pub priority: u8,
-    /// Counts from 1 each time the run is tried again.
+    /// Number of the attempt, from 1. Each retry of the run increments it.
     pub attempt: u32,
-    /// Counts from 1 each time the run continues as new.
+    /// Number of the generation, from 1. Each continue-as-new increments it.
     pub generation: u32,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// When it was first taken up.
+    /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Work done, failed attempts included; never falls.
+    /// Fuel used, failed attempts included. It never decreases.
     pub fuel: Fuel,
-    /// The most memory that an attempt held, in bytes.
+    /// Peak memory of an attempt, in bytes.
     pub peak_memory: u64,
-    /// What the guest last said of its progress.
+    /// The progress that the guest last reported.
     pub progress: Option<Progress>,
-    /// What the guest last said of itself: the text of a JSON value.
+    /// The status that the guest last reported: the text of a JSON value.
     pub status: Option<String>,
-    /// How often a dead node had it in hands, without it getting any further.
+    /// Number of takeovers from a dead process since the run last made progress.
     pub takeovers: u32,
-    /// What its randomness comes from.
+    /// Seed of its randomness.
     pub seed: Seed,
     /// What it waits for while it is suspended.
     pub waiting_for: Option<Wait>,
-    /// How many entries its stored journal has; 0 where there is none to read.
+    /// Number of entries in its stored journal; 0 without a journal.
     pub journal_entries: u64,
-    /// Set once it was asked to end.
+    /// Set by a request to cancel the run.
     pub cancel: Option<CancelRequest>,
-    /// It goes on when its parent ends.
+    /// Whether it continues after its parent has ended.
     pub detached: bool,
-    /// The lanes that it goes in, in the order in which it enters them.
+    /// Its lanes, in the order in which it enters them.
     pub lanes: Vec<Lane>,
 }
 
-/// What a suspended run waits for: any one of several things or all of them, and no longer than `until`. With neither it
-/// would wait for ever; a sleep is one without things and with an end.
+/// What a suspended run waits for: the first of several conditions or all of them, at most until
+/// `until`. A wait without conditions and with an end is a sleep. A wait with neither would never
+/// end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// In the order in which the guest named them.
+    /// The conditions, in the guest's order.
     pub any_of: Vec<WaitCondition>,
-    /// Whether every one of them must have come, not the first alone.
+    /// Whether all conditions must hold rather than the first.
     pub all: bool,
-    /// When the wait ends whatever has come.
+    /// When the wait ends regardless of its conditions.
     pub until: Option<Timestamp>,
 }
 
@@ -340,27 +343,28 @@ impl Wait {
     }
 }
 
-/// One thing that a run can wait for.
+/// A condition for which a run can wait.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WaitCondition {
-    /// The next signal of that name.
+    /// The next signal with that name.
     Signal(String),
     /// The end of a run that this run started.
     Run(RunId),
 }
 
-/// Somebody wants the run to end.
+/// A request to cancel a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
-    /// Since when.
+    /// When the request was made.
     pub at: Timestamp,
-    /// At once, rather than after a grace period in which it may compensate.
+    /// Whether to terminate at once, without a grace period in which the run can compensate.
     pub terminate: bool,
-    /// Whether the run has been told; that happens once.
+    /// Whether the run was notified, which happens once.
     pub told: bool,
 }
 
-/// Thirty-two random bytes made with the run and never shown: who knows them can guess what the guest draws.
+/// Thirty-two random bytes, made with the run and never shown: they predict the guest's random
+/// numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed(pub [u8; 32]);
 
@@ -370,14 +374,14 @@ impl std::fmt::Debug for Seed {
     }
 }
 
-/// How far a run has come, in units of its own.
+/// Progress of a run, in units that the guest chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Units done.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// Total number of units, if known.
     pub total: Option<u64>,
-    /// A sentence for a person.
+    /// A sentence for people.
     pub note: String,
 }
 

@@ -1,39 +1,40 @@
-//! How many runs one run may start: the bounds, and how fast the runs of a deployment may start others.
+//! How many runs one run may start, and the rate at which the runs of a deployment may start
+//! others.
 
 use std::time::Duration;
 
-/// Children of one run that are not detached and have not ended.
+/// Maximum number of children of one run that are not detached and have not ended.
 pub const OPEN_CHILDREN: u32 = 4_096;
-/// Runs in one another, the first included: a run that nothing started has depth 1.
+/// Maximum depth of nested runs; a run that no run started has depth 1.
 pub const DEPTH: u32 = 16;
-/// Starts that a deployment's runs may make at once after a pause,
+/// Maximum number of starts that a deployment's runs may make at once after a pause.
 pub const BURST: u32 = 10_000;
-/// and a second for as long as they go on.
+/// Sustained rate of starts of a deployment's runs, per second.
 pub const PER_SECOND: u32 = 1_000;
 
-/// The starts of one deployment: a bucket of tokens that fills up with time.
+/// Token bucket for the starts of one deployment. It refills over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StartBucket {
-    /// May be below zero: those who took the tokens wait for them.
+    /// Number of tokens. It is negative while runs that took tokens in advance wait.
     tokens: f64,
     at: Duration,
 }
 
 impl StartBucket {
-    /// A full one; times count from any fixed instant.
+    /// Returns a full bucket; times count from any fixed instant.
     #[must_use]
     pub fn new(now: Duration) -> Self {
         Self { tokens: f64::from(BURST), at: now }
     }
 
-    /// Takes a token at `now`; answers how long the start has to wait for it.
+    /// Takes a token at `now`; returns the time for which the start must wait.
     pub fn take(&mut self, now: Duration) -> Duration {
         self.fill(now);
         self.tokens -= 1.0;
         Duration::from_secs_f64((-self.tokens / f64::from(PER_SECOND)).max(0.0))
     }
 
-    /// Whether it is full again at `now`, and so the same as a new one.
+    /// Whether it is full at `now`, and therefore equal to a new bucket.
     pub fn is_full(&mut self, now: Duration) -> bool {
         self.fill(now);
         self.tokens >= f64::from(BURST)
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_waits_for_nothing_and_what_follows_keeps_the_rate() {
+    fn a_burst_does_not_wait_and_later_starts_keep_the_rate() {
         let mut bucket = StartBucket::new(Duration::ZERO);
         assert!((0..BURST).all(|_| bucket.take(Duration::ZERO).is_zero()));
         assert_eq!(bucket.take(Duration::ZERO), Duration::from_millis(1));

@@ -1,8 +1,11 @@
-//! The packed records: appended at the end, cut at the end, handed out as what must be written. Knows nothing of replay.
+//! The packed records: appends and cuts them at the end, and hands out what the store must write.
+//! Knows nothing of replay.
 //!
-//! A chunk is its format version, a checksum over its records that is seeded with that of the chunk before (so that a lost, foreign or
-//! changed one is noticed), and records. It holds up to 8 KiB; a larger record has a chunk of its own. All but the last are
-//! sealed and shared with who writes them; the last grows until it is full, or has 1 KiB when what changed is asked for.
+//! A chunk consists of its format version, a checksum over its records, and the records. The
+//! checksum is seeded with that of the chunk before, so that a lost, foreign or changed chunk is
+//! detected. A chunk holds up to 8 KiB; a larger record has a chunk of its own. All chunks but the
+//! last are sealed and shared with their writer. The last one grows until it is full, or until it
+//! has 1 KiB when a change is handed out.
 
 use std::ops::Range;
 
@@ -11,13 +14,13 @@ use bytes::Bytes;
 use super::completed::{OFFSETS, RecordPlace};
 use super::record::{CodingContext, ReadRecord, Record, ended_step};
 
-/// The format that is written; every format up to it is read.
+/// The format that is written; all formats up to it can be read.
 pub(super) const FORMAT: u8 = 1;
-/// Format and checksum.
+/// Size of format version and checksum, in bytes.
 pub(super) const HEADER: usize = 5;
-/// A chunk is no larger, unless by a single record.
+/// Maximum size of a chunk in bytes, unless a single record is larger.
 pub(super) const CHUNK_BYTES: usize = 8 * 1024;
-/// A last chunk of this size is not rewritten any more.
+/// Size in bytes from which the last chunk is not rewritten.
 pub(super) const SEAL_BYTES: usize = 1024;
 
 const _: () = assert!(CHUNK_BYTES <= OFFSETS as usize, "a record's offset must fit where the steps keep it");
@@ -32,16 +35,17 @@ pub(super) struct Chunk {
 /// The last chunk while it grows.
 #[derive(Debug, Clone)]
 pub(super) struct OpenChunk {
-    /// Its checksum is put in when it is handed out.
+    /// The bytes, whose checksum is set when the chunk is handed out.
     pub(super) bytes: Vec<u8>,
     records: u32,
     done: u32,
     context: CodingContext,
-    /// It was sealed before and then cut: it takes no new step any more, else each would rewrite it once more.
+    /// Whether it was sealed and then cut. Such a chunk accepts no new step, because each one
+    /// would rewrite the chunk.
     reopened: bool,
 }
 
-/// A place between two records, to come back to.
+/// A position between two records, to which the records can be cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChunkMark {
     pub(super) chunk: usize,
@@ -49,19 +53,19 @@ pub(super) struct ChunkMark {
     pub(super) in_chunk: (u32, u32),
     pub(super) context: (u64, u64, usize),
     pub(super) last: (u64, u64),
-    /// How many records are before it,
+    /// Number of records before it.
     pub(super) records: u64,
-    /// ended steps among them.
+    /// Number of ended steps among them.
     pub(super) done: u64,
 }
 
-/// Where reading stands: before the record at `offset`, which is the `seq`-th from 0.
+/// Position of a reader: before the record at `offset`, which has the index `seq`.
 #[derive(Debug, Clone)]
 pub(super) struct RecordCursor {
     chunk: usize,
     offset: usize,
     pub(super) seq: u64,
-    /// How many ended steps were passed by reading.
+    /// Number of ended steps that the reader has passed.
     pub(super) done: u64,
     pub(super) context: CodingContext,
 }
@@ -81,11 +85,11 @@ pub(super) struct Chunks {
     pub(super) done: u64,
     pub(super) sealed_bytes: u64,
     pub(super) last: (u64, u64),
-    /// So many of the first chunks are written as they are here,
+    /// Number of leading chunks that are stored as they are here.
     pub(super) clean: usize,
-    /// and so many were before the last change that was handed out.
+    /// The same number before the last change that was handed out.
     pub(super) clean_before: usize,
-    /// How many chunks are written; none where that is not known.
+    /// Number of stored chunks; `None` if it is not known.
     pub(super) written: Option<usize>,
 }
 
@@ -98,7 +102,7 @@ impl Chunks {
         self.records
     }
 
-    /// Ended steps.
+    /// Number of ended steps.
     pub(super) const fn done(&self) -> u64 {
         self.done
     }
@@ -107,7 +111,7 @@ impl Chunks {
         self.sealed_bytes + self.tail.as_ref().map_or(0, |tail| tail.bytes.len() as u64)
     }
 
-    /// Time and fuel of the last record; zeros where there is none.
+    /// Time and fuel of the last record; zeros without a record.
     pub(super) const fn last(&self) -> (u64, u64) {
         self.last
     }
@@ -124,7 +128,7 @@ impl Chunks {
         }
     }
 
-    /// Part of a chunk, shared where it can be.
+    /// Returns part of a chunk, shared if possible.
     pub(super) fn part(&self, chunk: usize, range: Range<usize>) -> Option<Bytes> {
         match self.sealed.get(chunk) {
             Some(chunk) if range.end <= chunk.bytes.len() => Some(chunk.bytes.slice(range)),
@@ -132,7 +136,7 @@ impl Chunks {
         }
     }
 
-    /// Where the next record will stand.
+    /// The position of the next record.
     pub(super) fn mark(&self) -> ChunkMark {
         let (offset, in_chunk, context) = match &self.tail {
             Some(OpenChunk { bytes, records, done, context, .. }) => {
@@ -144,7 +148,7 @@ impl Chunks {
         ChunkMark { chunk: self.sealed.len(), offset, in_chunk, context, last, records, done }
     }
 
-    /// Adds a record, and answers where it begins and the mark before it.
+    /// Appends a record; returns its place and the mark before it.
     pub(super) fn append(&mut self, record: &Record<'_>, at: u64, fuel: u64) -> (RecordPlace, ChunkMark) {
         self.make_room(record);
         let mut mark = self.mark();
@@ -154,7 +158,7 @@ impl Chunks {
             if tail.bytes.len() <= CHUNK_BYTES || tail.records == 0 {
                 break;
             }
-            // It is a few bytes too long after all: it goes to the next chunk.
+            // The record is a few bytes longer than estimated: move it to the next chunk.
             tail.bytes.truncate(mark.offset);
             tail.context.back(mark.context.0, mark.context.1, mark.context.2);
             self.seal();
@@ -176,7 +180,7 @@ impl Chunks {
         (RecordPlace { chunk, offset: u32::try_from(mark.offset).unwrap_or(OFFSETS - 1) }, mark)
     }
 
-    /// Sees to it that the record goes to the end of a chunk that may grow.
+    /// Makes sure that the last chunk can take the record.
     fn make_room(&mut self, record: &Record<'_>) {
         match &self.tail {
             Some(tail) => {
@@ -194,7 +198,7 @@ impl Chunks {
         }
     }
 
-    /// Makes the last chunk one that grows, cut at `offset`.
+    /// Makes the last chunk grow again, cut at `offset`.
     fn reopen(&mut self, offset: usize) {
         let Some(chunk) = self.sealed.pop() else { return };
         self.sealed_bytes -= chunk.bytes.len() as u64;
@@ -203,7 +207,7 @@ impl Chunks {
             OpenChunk { bytes: chunk.bytes[..kept].to_vec(), reopened: kept < chunk.bytes.len(), ..OpenChunk::new() };
         let mut at = HEADER;
         while at < kept {
-            // Every record was read or written by this very code before.
+            // This code has read or written every record before.
             let Some(read) = tail.context.read(&tail.bytes, at) else { break };
             tail.records += 1;
             tail.done += u32::from(matches!(read.record, Record::Done { .. }));
@@ -221,7 +225,7 @@ impl Chunks {
         }
     }
 
-    /// Removes what is after `mark`, which was taken of records that are still there.
+    /// Removes all records after `mark`, whose own records must still be present.
     pub(super) fn cut(&mut self, mark: ChunkMark) {
         if mark.records >= self.records {
             return;
@@ -248,7 +252,7 @@ impl Chunks {
         self.clean = self.clean.min(mark.chunk);
     }
 
-    /// The mark after the first `records`.
+    /// Returns the mark after the first `records` records.
     pub(super) fn mark_after(&self, records: u64) -> Option<ChunkMark> {
         if records >= self.records {
             return Some(self.mark());
@@ -275,7 +279,7 @@ impl Chunks {
         })
     }
 
-    /// The beginning of the chunk with the record `seq` (from 0).
+    /// Returns the beginning of the chunk that contains the record with index `seq`.
     pub(super) fn find(&self, seq: u64) -> RecordCursor {
         let mut cursor = RecordCursor::default();
         for chunk in &self.sealed {
@@ -290,7 +294,7 @@ impl Chunks {
         cursor
     }
 
-    /// The chunk and the offset of the cursor's record; none at the end.
+    /// The chunk, offset and bytes of the cursor's record; `None` at the end.
     pub(super) fn at(&self, cursor: &mut RecordCursor) -> Option<(usize, usize, &[u8])> {
         let mut bytes = self.chunk(cursor.chunk)?;
         if cursor.offset >= bytes.len() {
@@ -303,8 +307,8 @@ impl Chunks {
         (cursor.offset < bytes.len()).then_some((cursor.chunk, cursor.offset, bytes))
     }
 
-    /// The result of the cursor's record, and whether it gave up, if it is the end of that step among its siblings; it is gone
-    /// past then.
+    /// The result of the cursor's record and whether the step gave up, if the record is the end of
+    /// that step. Moves the cursor past it in that case.
     pub(super) fn next_ended(&self, cursor: &mut RecordCursor, name: &str, ordinal: u32) -> Option<(bool, Bytes)> {
         let (chunk, offset, bytes) = self.at(cursor)?;
         let (at, fuel, names) = (cursor.context.at, cursor.context.fuel, cursor.context.names());
@@ -322,7 +326,7 @@ impl Chunks {
         }
     }
 
-    /// Reads the cursor's record and goes past it; none at the end.
+    /// Reads the cursor's record and moves past it; `None` at the end.
     pub(super) fn read(&self, cursor: &mut RecordCursor) -> Option<ReadRecord<'_>> {
         let (_, offset, bytes) = self.at(cursor)?;
         let read = cursor.context.read(bytes, offset)?;
@@ -332,7 +336,7 @@ impl Chunks {
         Some(read)
     }
 
-    /// The same with the result, and what is shown of the request, as bytes of their own.
+    /// The same, with the result and the shown request as separate bytes.
     pub(super) fn read_parts(&self, cursor: &mut RecordCursor) -> Option<(ReadRecord<'_>, Bytes, Option<Bytes>)> {
         let read = self.read(cursor)?;
         let result = self.part(cursor.chunk, read.result.clone())?;

@@ -1,5 +1,5 @@
-//! Where each completed step stands: a map from its path to a place in the chunks, of about thirty bytes a step, whose
-//! newest entries can be taken back.
+//! Index of completed steps: maps a step's path to a place in the chunks, with about thirty bytes
+//! per step. The newest entries can be removed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,22 +7,23 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::path::StepPath;
 
-/// Where a record begins.
+/// The beginning of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordPlace {
     pub(super) chunk: u32,
-    /// Below [`OFFSETS`].
+    /// Offset in the chunk, below [`OFFSETS`].
     pub(super) offset: u32,
 }
 
-/// A record begins below this offset in its chunk, so that an offset and more of the path share 32 bits.
+/// Upper bound of a record's offset in its chunk, so that the offset and further bits of the path
+/// share 32 bits.
 pub(super) const OFFSETS: u32 = 1 << OFFSET_BITS;
 const OFFSET_BITS: u32 = 14;
 
 #[derive(Debug, Clone, Copy)]
 struct CompletedStep {
     chunk: u32,
-    /// The offset, and above it bits of the path beyond those that are the key.
+    /// The offset in the low bits, and bits of the path that are not part of the key above it.
     offset_and_check: u32,
 }
 
@@ -44,7 +45,7 @@ const fn check(path: StepPath) -> u32 {
     (path.high() as u32) & !(OFFSETS - 1)
 }
 
-/// The keys are bits of a digest: hashing them again would gain nothing.
+/// Uses the key as the hash: keys are bits of a digest, which need no second hash.
 #[derive(Debug, Default, Clone)]
 struct IdentityHasher(u64);
 
@@ -64,10 +65,11 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// The completed steps, in the order in which they completed.
+/// The completed steps, in order of completion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CompletedSteps {
-    /// Two paths that share 64 bits stand at consecutive keys; only the newest are ever removed, so no search meets a gap.
+    /// Two paths that share 64 bits have consecutive keys. Only the newest entries are ever
+    /// removed, so a search meets no gap.
     places: HashMap<u64, CompletedStep, BuildHasherDefault<IdentityHasher>>,
     order: Vec<u64>,
 }
@@ -77,7 +79,7 @@ impl CompletedSteps {
         self.order.len()
     }
 
-    /// Makes room for so many more.
+    /// Reserves space for `more` further steps.
     pub(super) fn reserve(&mut self, more: usize) {
         self.places.reserve(more);
         self.order.reserve(more);
@@ -94,7 +96,7 @@ impl CompletedSteps {
         }
     }
 
-    /// Adds a step; false where it is there already.
+    /// Adds a step; returns false if it is present already.
     pub(super) fn add(&mut self, path: StepPath, place: RecordPlace) -> bool {
         let mut key = path.low();
         loop {
@@ -110,7 +112,7 @@ impl CompletedSteps {
         }
     }
 
-    /// Keeps the `len` oldest.
+    /// Keeps the `len` oldest steps.
     pub(super) fn truncate(&mut self, len: u64) {
         let keep = usize::try_from(len).unwrap_or(usize::MAX).min(self.order.len());
         if keep == 0 {

@@ -1,5 +1,5 @@
-//! What kinds of call a journal can hold, each with the number that stands for it on disk. Numbers are given once and
-//! never again: what an older release wrote is read for ever.
+//! The kinds of calls in a journal, and their numbers on disk. A number is never reused, because
+//! each release must read the journals of all older releases.
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal;)*) => {
@@ -11,10 +11,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind, by its number.
+            /// Every kind, ordered by number.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The call's name as the WIT has it: `interface.function`.
+            /// Name of the call in the WIT: `interface.function`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -35,17 +35,17 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The time, WASI's clocks included.
+    /// The current time, WASI's clocks included.
     Now = 1 "clock.now";
-    /// A sleep; its answer is the first entry after the wait.
+    /// A sleep. Its answer is the first entry after the wait.
     Sleep = 2 "clock.sleep";
-    /// How often the run was tried, as it stood when it was asked.
+    /// The number of the attempt at the time of the call.
     Attempt = 3 "context.attempt";
-    /// The beginning of a wait, with its end in time.
+    /// The beginning of a wait, with its deadline.
     Until = 5 "durable.wait";
-    /// The run was told that it is to end, by the call that it made here.
+    /// The run was notified by this call that it is cancelled.
     Told = 6 "durable.cancelled";
-    /// Randomness that is no stream of the seed.
+    /// Random bytes that are not drawn from the seed.
     Random = 4 "random.bytes";
     /// A read of state.
     StateGet = 10 "state.get";
@@ -55,39 +55,39 @@ kinds! {
     StateDelete = 12 "state.delete";
     /// A conditional write of state.
     StateCas = 13 "state.compare-and-set";
-    /// A page of state.
+    /// A page of a state scan.
     StateScan = 14 "state.scan";
     /// A ledger posting.
     Post = 20 "ledger.post";
-    /// A held amount.
+    /// A reservation of an amount.
     Reserve = 21 "ledger.reserve";
-    /// The settlement of one.
+    /// The settlement of a reservation.
     Settle = 22 "ledger.settle";
-    /// The release of one.
+    /// The release of a reservation.
     Void = 23 "ledger.void";
     /// A sum of the ledger.
     Revenue = 24 "ledger.revenue";
     /// One HTTP request.
     Fetch = 30 "http.fetch";
-    /// Several HTTP requests.
+    /// One answer of several requests, in the order of arrival.
     FetchAll = 31 "http.fetch-all";
     /// The answer to one of several, in the order in which they came.
     FetchSlot = 32 "http.fetch-all (one answer)";
     /// A signature.
     Sign = 40 "secrets.sign";
-    /// A run that was started.
+    /// A started run.
     Start = 50 "durable.start";
-    /// A signal that was sent.
+    /// A sent signal.
     Signal = 51 "durable.signal";
-    /// A cancellation that was asked for.
+    /// A request to cancel a run.
     Cancel = 52 "durable.cancel";
-    /// A wait for the first of several things.
+    /// A wait for the first of several conditions.
     AwaitFirst = 53 "durable.await-first";
     /// A wait for several runs.
     AwaitAll = 54 "durable.await-all";
-    /// A step that was refused rather than begun; its request is the step's path.
+    /// A step that was refused before it began; its request is the step's path.
     BeginStep = 55 "durable.begin-step";
-    /// A refusal to continue as new.
+    /// A refused continue-as-new.
     ContinueAsNew = 56 "durable.continue-as-new";
     /// A published event.
     Publish = 60 "events.publish";

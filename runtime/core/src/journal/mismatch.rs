@@ -1,61 +1,62 @@
-//! What people see of a journal: its entries one by one, and the two calls of a mismatch in words.
+//! A journal's entries for people, and a mismatch between a recorded and an actual call.
 
 use bytes::Bytes;
 
 use super::Hash;
 use crate::ids::{Fuel, Timestamp};
 
-/// One entry, as people see it.
+/// One entry for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisplayEntry {
-    /// Its place in the journal, from 1. Where a step is completed or tried again, what is after its beginning is
-    /// numbered anew.
+    /// Number of the entry in the journal, from 1. If a step completes or is retried, the numbers
+    /// after its beginning are reused.
     pub seq: u64,
-    /// The call's name, e.g. `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a step.
+    /// Name of the call, such as `http.fetch`; `step-begun`, `step-done` or `step-gave-up` for a
+    /// step.
     pub kind: &'static str,
-    /// The step that it is, or is in: names from the outside in, `order/charge#2` for the second of its name; empty outside
-    /// of any.
+    /// The step that it is or is inside of: names from the outside in, such as `order/charge#2`
+    /// for the second step with that name. Empty outside of all steps.
     pub step: String,
-    /// Which attempt of a step this is,
+    /// Number of the step's attempt.
     pub attempt: Option<u32>,
-    /// and when it may begin.
+    /// Earliest time of that attempt.
     pub not_before: Option<Timestamp>,
     /// When it was recorded.
     pub at: Timestamp,
     /// The run's fuel at that time.
     pub fuel: Fuel,
-    /// The length of the result, in bytes.
+    /// Size of the result, in bytes.
     pub size: u64,
-    /// The answer as it is stored.
+    /// The stored answer.
     pub result: Bytes,
-    /// The hash of the request.
+    /// Hash of the request.
     pub hash: Option<Hash>,
-    /// The request as far as it was kept for people.
+    /// The part of the request that is kept for people.
     pub request: Option<Bytes>,
 }
 
-/// What the guest does is not what its journal holds.
+/// The guest's call differs from the journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("where the journal holds {recorded}, the run now asks for {called} (entry {seq})")]
 pub struct Mismatch {
-    /// The place in the journal, from 1.
+    /// Number of the entry in the journal, from 1.
     pub seq: u64,
-    /// What the journal holds there.
+    /// The call in the journal.
     pub recorded: Box<CallDescription>,
-    /// What the guest asked for.
+    /// The call of the guest.
     pub called: Box<CallDescription>,
 }
 
-/// A call in words.
+/// Description of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallDescription {
-    /// The call's name, or what happens to a step.
+    /// Name of the call, or the event of a step.
     pub kind: &'static str,
-    /// The hash of its request.
+    /// Hash of its request.
     pub request: Option<Hash>,
-    /// The step that it is or is in; empty outside of any.
+    /// The step that it is or is inside of; empty outside of all steps.
     pub step: String,
-    /// The request as far as it was kept for people.
+    /// The part of the request that is kept for people.
     pub shown: Option<Bytes>,
 }
 
@@ -76,11 +77,11 @@ impl std::fmt::Display for CallDescription {
     }
 }
 
-/// What is stored is no journal of this run.
+/// The stored bytes are not a journal of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("chunk {chunk} of the journal is damaged: {what}")]
 pub struct JournalDamage {
-    /// Which chunk, from 0.
+    /// Index of the chunk.
     pub chunk: u32,
     /// What is wrong with it.
     pub what: &'static str,

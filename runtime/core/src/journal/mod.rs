@@ -1,9 +1,10 @@
-//! A run's journal: what the host answered it, packed, replayed and recorded. Pure: what is stored comes in as chunks and
-//! what must be stored goes out as chunks.
+//! A run's journal: packs, replays and records the host's answers to the run. Does no I/O: stored
+//! chunks come in, and chunks to store go out.
 //!
-//! It holds what happened in order, but not what a completed step did inside: when a step ends, everything since its beginning is replaced by
-//! one entry with its result, which replay finds by the step's path in whatever order it is met. All else is met again in
-//! the order of the record, or replay is refused with both calls in words.
+//! The journal holds events in order, but not what a completed step did inside: when a step ends,
+//! one entry with its result replaces everything since its beginning. Replay finds that entry by
+//! the step's path, in any order. All other entries must match in order; otherwise replay is
+//! refused with a description of both calls.
 
 mod chunks;
 mod completed;
@@ -30,29 +31,31 @@ pub use replay::Journal;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use stored::sealed_chunk;
 
-/// 128 bits of a digest: of a request as the guest made it, before secrets are put in, or of a step's path.
+/// 128 bits of a digest: of a request as the guest made it, before secrets are inserted, or of a
+/// step's path.
 pub type Hash = [u8; 16];
 
-/// What the guest names an open step by: the same in every replay.
+/// The id by which the guest names an open step: equal in every replay.
 pub type StepId = u32;
 
-/// What is kept of a request for people to read, in bytes.
+/// Maximum size of the part of a request that is kept for people, in bytes.
 pub const SHOWN_BYTES: usize = 1024;
 
-/// A place between two entries: how many are before it. One that is inside a step means nothing any more once the step has ended or is
+/// A position between two entries: the number of entries before it. A position inside a step is
+/// invalid after the step has ended or is retried.
 /// tried again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(u64);
 
 impl Position {
-    /// After so many entries.
+    /// Returns the position after `entries` entries.
     #[must_use]
     pub const fn new(entries: u64) -> Self {
         Self(entries)
     }
 
-    /// How many entries are before it.
+    /// Number of entries before it.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -62,99 +65,99 @@ impl Position {
 /// A recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedAnswer {
-    /// What the host answered.
+    /// The host's answer.
     pub result: Bytes,
-    /// When.
+    /// When it was recorded.
     pub at: Timestamp,
     /// The run's fuel at that time.
     pub fuel: Fuel,
 }
 
-/// How the next call is answered.
+/// How to answer the next call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallReplay {
-    /// As it was before.
+    /// With the recorded answer.
     Recorded(RecordedAnswer),
-    /// For the first time: it is to be performed, and recorded.
+    /// It is new: perform it, then record its answer.
     Live,
 }
 
-/// How a step is met. Its id is the same in every replay.
+/// How to replay a step. Its id is equal in every replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepReplay {
-    /// It completed before.
+    /// The step completed before.
     Completed {
-        /// What the guest names it by.
+        /// Id of the step.
         id: StepId,
         /// Its result.
         result: Bytes,
     },
-    /// Its policy was exhausted before.
+    /// The step exhausted its retry policy before.
     GaveUp {
-        /// What the guest names it by.
+        /// Id of the step.
         id: StepId,
         /// The failure.
         failure: Bytes,
     },
-    /// It was refused before it began.
+    /// The step was refused before it began.
     Refused {
-        /// What the guest names it by.
+        /// Id of the step.
         id: StepId,
         /// The failure.
         failure: Bytes,
     },
-    /// It was being carried out; it is the innermost open one again, and its calls follow.
+    /// The step was being executed. It is the innermost open step again, and its calls follow.
     Resumed {
-        /// What the guest names it by.
+        /// Id of the step.
         id: StepId,
-        /// Which attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// When that attempt may begin; the epoch for a first one.
+        /// Earliest time of that attempt; the epoch for a first attempt.
         not_before: Timestamp,
     },
-    /// It is met for the first time, and is the innermost open one: to be recorded by [`Journal::open_step`] or
+    /// The step is new and the innermost open one. Record it with [`Journal::open_step`] or
     /// [`Journal::refuse_step`].
     New {
-        /// What the guest names it by.
+        /// Id of the step.
         id: StepId,
     },
 }
 
-/// What is recorded of a call.
+/// The record of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct NewEntry<'a> {
-    /// What was called.
+    /// Kind of the call.
     pub kind: Kind,
-    /// The hash of the request.
+    /// Hash of the request.
     pub request: Hash,
-    /// What the host answered.
+    /// The host's answer.
     pub result: &'a [u8],
-    /// When.
+    /// When it was answered.
     pub at: Timestamp,
     /// The run's fuel at that time.
     pub fuel: Fuel,
-    /// The request for people to read, of which [`SHOWN_BYTES`] are kept.
+    /// The request for people, of which [`SHOWN_BYTES`] bytes are kept.
     pub shown: Option<&'a [u8]>,
 }
 
-/// What must be written so that the store has all of a journal: chunk `from + i` becomes `chunks[i]`, and all later ones
-/// are removed. 0 and no chunks: the journal is empty.
+/// The change that brings the store up to date: chunk `from + i` becomes `chunks[i]`, and all
+/// later chunks are removed. With 0 and no chunks, the journal is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JournalChange {
-    /// The first chunk that changes.
+    /// Index of the first changed chunk.
     pub from: u32,
-    /// It and those after it.
+    /// The first changed chunk and all chunks after it.
     pub chunks: Vec<Bytes>,
 }
 
 impl JournalChange {
-    /// The change that leaves no journal.
+    /// The change that removes the journal.
     #[must_use]
     pub const fn emptied() -> Self {
         Self { from: 0, chunks: Vec::new() }
     }
 
-    /// How many bytes are to be written.
+    /// Number of bytes to write.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.len() as u64).sum()

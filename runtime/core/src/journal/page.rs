@@ -1,10 +1,11 @@
-//! Reading a stored journal for people, a chunk at a time: what it takes in memory is a page, however long the journal is.
-//! Knows nothing of replay, and nothing of where the chunks come from.
+//! Reads a stored journal for people, chunk by chunk: it takes the memory of one page, regardless
+//! of the length of the journal. Knows nothing of replay, nor of the source of the chunks.
 //!
-//! A page begins at a [`PageStart`]: after so many entries, and at a place before some chunk from which they can be reached. The place
-//! carries what reading on needs of what is before it: how many entries there are, in which chunks the steps begin that are open there, and the
-//! checksum before it. That one is chained over the whole journal, so a place of a journal that was cut meanwhile is noticed; the page is
-//! found anew from the beginning then.
+//! A page begins at a [`PageStart`]: a number of entries to skip, and a position before a chunk
+//! from which they can be reached. The position carries the state that reading needs: the number
+//! of entries before it, the chunks in which its open steps begin, and the checksum of the chunk
+//! before it. The checksum is chained over the whole journal, so a position in a journal that was
+//! cut since is detected. The page is then searched from the beginning.
 
 use bytes::Bytes;
 
@@ -15,24 +16,25 @@ use super::stored::{checked, sum_of};
 use super::{JournalDamage, chunks::HEADER};
 use crate::ids::{Fuel, Timestamp};
 
-/// Chunks that a place names for the steps that are open there: as many as steps may be open.
+/// Maximum number of chunks that a position names for its open steps: the maximum number of open
+/// steps.
 const AROUND: usize = 64;
 
 const NO_RECORD: &str = "it holds what is no record";
 
-/// Before a chunk.
+/// A position before a chunk.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ChunkPlace {
     chunk: u32,
-    /// The checksum of the chunk before it.
+    /// Checksum of the chunk before it.
     sum: Option<u32>,
-    /// How many entries are before it.
+    /// Number of entries before it.
     entries: u64,
-    /// The chunks before it in which a step begins that is open there, in order.
+    /// The chunks before it in which its open steps begin, in order.
     pub(super) opened: Vec<u32>,
 }
 
-/// Where a page of a journal begins.
+/// Start of a page of a journal.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PageStart {
     after: u64,
@@ -40,31 +42,32 @@ pub struct PageStart {
 }
 
 impl PageStart {
-    /// After so many entries, counted from the beginning of the journal.
+    /// Returns the start after `entries` entries from the beginning of the journal.
     #[must_use]
     pub fn after(entries: u64) -> Self {
         Self { after: entries, place: ChunkPlace::default() }
     }
 
-    /// How many entries are before it.
+    /// Number of entries before it.
     #[must_use]
     pub const fn entries(&self) -> u64 {
         self.after
     }
 
-    /// The same without the place: where that is not of the journal as it stands.
+    /// Returns the same start without its position, for a journal in which the position is not
+    /// valid.
     #[must_use]
     pub fn found_anew(&self) -> Self {
         Self::after(self.after)
     }
 
-    /// Whether it is found without a place, from the beginning.
+    /// Whether it has no position, so that the page is searched from the beginning.
     #[must_use]
     pub fn is_from_beginning(&self) -> bool {
         self.place.chunk == 0
     }
 
-    /// As bytes, at most 280.
+    /// Encodes it as at most 280 bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { after, place: ChunkPlace { chunk, sum, entries, opened } } = self;
@@ -76,7 +79,7 @@ impl PageStart {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; none where it did not.
+    /// Decodes the bytes of [`Self::to_bytes`]; `None` if they are not valid.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (after, rest) = bytes.split_first_chunk()?;
@@ -98,51 +101,53 @@ impl PageStart {
 /// A page of a journal.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct JournalPage {
-    /// Its entries, in order.
+    /// Entries of the page, in order.
     pub entries: Vec<DisplayEntry>,
-    /// Where the next page begins; none where this is the last.
+    /// Start of the next page; `None` on the last page.
     pub next: Option<PageStart>,
 }
 
-/// Reads one page out of the chunks that it is given.
+/// Reads one page from the chunks that its caller passes.
 #[derive(Debug)]
 pub struct PageReader {
-    /// Before the chunk that is read next.
+    /// The position before the next chunk.
     place: ChunkPlace,
     after: u64,
     limit: usize,
     most: usize,
-    /// The innermost step that is open.
+    /// The innermost open step.
     step: String,
-    /// The bytes of the results that the page has,
+    /// Size of the results on the page, in bytes.
     bytes: usize,
     page: JournalPage,
 }
 
 impl PageReader {
-    /// For a page of at most `limit` entries; it ends with the entry that brings its results to `bytes` bytes, too.
+    /// Starts a page of at most `limit` entries. The page also ends with the entry that brings the
+    /// size of its results to `bytes` bytes.
     #[must_use]
     pub fn new(start: PageStart, limit: usize, bytes: usize) -> Self {
         let PageStart { after, place } = start;
         Self { place, after, limit, most: bytes, step: String::new(), bytes: 0, page: JournalPage::default() }
     }
 
-    /// The chunks, in order, that [`Self::enter`] must be given before the first is read.
+    /// The chunks that the caller passes to [`Self::enter`], in order, before the first call of
+    /// [`Self::read`].
     #[must_use]
     pub fn around(&self) -> &[u32] {
         &self.place.opened
     }
 
-    /// The chunk that [`Self::read`] must be given next.
+    /// The chunk that the caller passes to [`Self::read`] next.
     #[must_use]
     pub const fn chunk(&self) -> u32 {
         self.place.chunk
     }
 
-    /// The steps that begin in a chunk are open where the page begins.
+    /// Enters the steps that begin in `chunk` and are open where the page begins.
     ///
     /// # Errors
-    /// Where it is no chunk.
+    /// If the bytes are not a chunk.
     pub fn enter(&mut self, chunk: &[u8]) -> Result<(), JournalDamage> {
         let (mut context, mut offset) = (CodingContext::default(), HEADER);
         while offset < chunk.len() {
@@ -153,10 +158,11 @@ impl PageReader {
         Ok(())
     }
 
-    /// Reads a chunk, and answers whether the page wants another.
+    /// Reads a chunk; returns whether the page needs another one.
     ///
     /// # Errors
-    /// Where it is not the chunk that follows those before it: it is damaged, or the journal was cut meanwhile.
+    /// If the chunk does not follow the chunks before it: it is damaged, or the journal was cut
+    /// since.
     pub fn read(&mut self, chunk: &Bytes) -> Result<bool, JournalDamage> {
         let at = self.place.chunk;
         let damaged = |what| JournalDamage { chunk: at, what };
@@ -188,7 +194,7 @@ impl PageReader {
         Ok(true)
     }
 
-    /// What has been read.
+    /// Returns the page.
     #[must_use]
     pub fn page(self) -> JournalPage {
         self.page
@@ -198,7 +204,8 @@ impl PageReader {
         self.page.entries.len() >= self.limit || self.bytes >= self.most
     }
 
-    /// A step that begins is open from here on: one that has ended has left no beginning.
+    /// Enters a step that begins: it is open from here on, because an ended step leaves no record
+    /// of its beginning.
     fn begin(&mut self, record: &Record<'_>) -> bool {
         let Record::Open { name, ordinal, .. } = *record else { return false };
         self.step = join(&self.step, name, ordinal);
@@ -206,7 +213,7 @@ impl PageReader {
     }
 }
 
-/// A record as people see it.
+/// Converts a record to the form that people see.
 fn shown(
     seq: u64,
     read: &ReadRecord<'_>,

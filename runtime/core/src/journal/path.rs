@@ -1,19 +1,22 @@
-//! How a step is known: by the names from the outside in, each with its ordinal among siblings of its name, in 128 bits.
+//! Identity of a step in 128 bits: the names from the outside in, each with its ordinal among
+//! siblings of the same name.
 //!
-//! The bits end up in `Idempotency-Key`s and pick streams of randomness, so their making never changes. A guest picks the
-//! names: a digest that he could steer would let one step stand for another, therefore SHA-256.
+//! The bits are part of `Idempotency-Key`s and select random streams, so the computation never
+//! changes. The guest chooses the names: if it could steer the digest, one step could impersonate
+//! another, hence SHA-256.
 
 use sha2::Digest as _;
 
-/// A step's path, or the empty one of what is in no step.
+/// A step's path, or the empty path outside of all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct StepPath(u128);
 
-/// A name under a path: all steps that differ by their ordinal alone.
+/// A name under a path: all steps that differ only by their ordinal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct StepName(u128);
 
-/// Odd, so that ordinals of one name never meet; its bits (the golden ratio's) spread them over the whole range.
+/// Multiplier for ordinals. It is odd, so that ordinals of one name never collide; its bits (the
+/// golden ratio) spread them over the whole range.
 const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 impl StepPath {
@@ -30,29 +33,30 @@ impl StepPath {
         self.0.to_le_bytes()
     }
 
-    /// What the guest is given to name the step by while it is open: the same in every replay.
+    /// The id by which the guest names the step while it is open: equal in every replay.
     pub(super) const fn id(self) -> u32 {
         (self.0 >> 96) as u32
     }
 
-    /// What the map of completed steps spreads by.
+    /// The bits that key the map of completed steps.
     pub(super) const fn low(self) -> u64 {
         self.0 as u64
     }
 
-    /// Bits that neither [`Self::low`] holds.
+    /// Bits that are not part of [`Self::low`].
     pub(super) const fn high(self) -> u64 {
         (self.0 >> 64) as u64
     }
 }
 
 impl StepName {
-    /// The step of that name with that ordinal, which counts from 1.
+    /// The step with that name and that ordinal, which counts from 1.
     pub(super) const fn nth(self, ordinal: u32) -> StepPath {
         StepPath(self.0.wrapping_add(SPREAD.wrapping_mul(ordinal as u128)))
     }
 
-    /// What ordinals are counted by: where two names share it, they share their count, in every replay alike.
+    /// The key by which ordinals are counted. Two names that share it share their count, in every
+    /// replay alike.
     pub(super) const fn short(self) -> u64 {
         (self.0 >> 64) as u64
     }

@@ -1,12 +1,14 @@
-//! One record as bytes: what is written of a call or a step, and how it is read back. Format 1.
+//! Encodes and decodes one record of a call or a step. Format 1.
 //!
-//! A record is a tag and then, for a call (`0x80 | kind`): the request's hash, time, fuel, the length of the request that is shown
-//! plus one (0: none), the length of the result, and both. For a step (`OPEN`, `DONE`, `GAVE_UP`): its name, its
-//! ordinal, time and fuel; then for an open one the attempt and its back-off, for an ended one the length of the result
-//! and the result. Numbers are LEB128; time and fuel are differences to the record before in the same chunk, zigzag-coded; a name is 0, its
-//! length and itself, or the place among the names that its chunk has brought.
+//! A record begins with a tag. A call (`0x80 | kind`) continues with the request's hash, time,
+//! fuel, the length of the shown request plus one (0: none), the length of the result, and both. A
+//! step (`OPEN`, `DONE`, `GAVE_UP`) continues with its name, ordinal, time and fuel; then with
+//! attempt and back-off if it is open, or with the length of the result and the result if it has
+//! ended. Numbers are LEB128. Time and fuel are zigzag-coded differences from the record before in
+//! the same chunk. A name is either 0, its length and itself, or its index among the names of its
+//! chunk.
 //!
-//! What is read may be anything: nothing here trusts a length, and nothing panics.
+//! The input may be arbitrary bytes: the decoder trusts no length and never panics.
 
 use std::ops::Range;
 
@@ -17,7 +19,7 @@ const DONE: u8 = 2;
 const GAVE_UP: u8 = 3;
 const CALL: u8 = 0x80;
 
-/// As many names as one byte can tell apart, 0 being none of them.
+/// Maximum number of names that one byte can refer to; 0 refers to none.
 const NAMES: usize = 127;
 
 /// A record without time and fuel.
@@ -29,7 +31,7 @@ pub(super) enum Record<'a> {
         shown: Option<&'a [u8]>,
         result: &'a [u8],
     },
-    /// A step that is being carried out. `not_before` is in milliseconds; 0 is at once.
+    /// A step that is being executed. `not_before` is in milliseconds; 0 is at once.
     Open {
         name: &'a str,
         ordinal: u32,
@@ -45,7 +47,7 @@ pub(super) enum Record<'a> {
 }
 
 impl Record<'_> {
-    /// At least as many bytes as it takes beside its few numbers.
+    /// Minimum size of the record in bytes, without most of its numbers.
     pub(super) const fn weight(&self) -> usize {
         match self {
             Self::Call { shown, result, .. } => {
@@ -57,19 +59,19 @@ impl Record<'_> {
     }
 }
 
-/// A record as it was read.
+/// A decoded record.
 #[derive(Debug, Clone)]
 pub(super) struct ReadRecord<'a> {
     pub(super) record: Record<'a>,
-    /// Where its result stands in the chunk.
+    /// Range of its result in the chunk.
     pub(super) result: Range<usize>,
-    /// Where the shown request stands, if there is one.
+    /// Range of the shown request, if there is one.
     pub(super) shown: Option<Range<usize>>,
-    /// Where the next record begins.
+    /// Offset of the next record.
     pub(super) end: usize,
 }
 
-/// What coding a record depends on: the ones before it in its chunk.
+/// The state on which the coding of a record depends: the earlier records of its chunk.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CodingContext {
     pub(super) at: u64,
@@ -92,18 +94,18 @@ impl RecordName {
 }
 
 impl CodingContext {
-    /// How many names it has met.
+    /// Number of names seen.
     pub(super) fn names(&self) -> usize {
         self.names.len()
     }
 
-    /// Goes back to an earlier record.
+    /// Restores the state of an earlier record.
     pub(super) fn back(&mut self, at: u64, fuel: u64, names: usize) {
         (self.at, self.fuel) = (at, fuel);
         self.names.truncate(names);
     }
 
-    /// A name of more than 255 bytes is not kept: it is written anew each time.
+    /// Adds a name. A name of more than 255 bytes is not added, so each record writes it in full.
     fn meet(&mut self, name: &[u8], from: usize) {
         if let (Ok(len), Ok(from)) = (u8::try_from(name.len()), u32::try_from(from))
             && self.names.len() < NAMES
@@ -164,7 +166,7 @@ impl CodingContext {
         }
     }
 
-    /// Reads the record that begins at `offset`; none where there is no such record.
+    /// Reads the record that begins at `offset`; `None` if there is no valid record.
     pub(super) fn read<'a>(&mut self, chunk: &'a [u8], offset: usize) -> Option<ReadRecord<'a>> {
         let mut reader = RecordReader { bytes: chunk, at: offset };
         let tag = reader.byte()?;
@@ -222,7 +224,7 @@ impl CodingContext {
     }
 }
 
-/// What the record at `offset` is, as far as that can be told without reading those before it.
+/// What the record at `offset` is, as far as that is known without the records before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordHint {
     Call { kind: Kind, request: Hash },
@@ -230,7 +232,7 @@ pub(super) enum RecordHint {
     Done,
 }
 
-/// Looks at a record without any context.
+/// Peeks at a record without any context.
 pub(super) fn glimpse(chunk: &[u8], offset: usize) -> Option<RecordHint> {
     let mut reader = RecordReader { bytes: chunk, at: offset };
     match reader.byte()? {
@@ -319,7 +321,7 @@ fn number(chunk: &mut Vec<u8>, mut value: u64) {
     chunk.push(value as u8);
 }
 
-/// Small differences become small numbers, whichever way they go.
+/// Encodes small differences of either sign as small numbers.
 const fn zigzag(difference: u64) -> u64 {
     (difference << 1) ^ ((difference as i64 >> 63) as u64)
 }
@@ -328,7 +330,7 @@ const fn unzigzag(coded: u64) -> u64 {
     (coded >> 1) ^ (coded & 1).wrapping_neg()
 }
 
-/// Enough to pass over most names that are not it (FNV-1a).
+/// FNV-1a, which is enough to skip most names that differ.
 fn quick(name: &[u8]) -> u32 {
     name.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

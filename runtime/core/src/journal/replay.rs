@@ -1,4 +1,5 @@
-//! The journal as the engine uses it: each call is met as it was recorded, and beyond the record it is recorded.
+//! The journal as the engine uses it: answers recorded calls from the record, and records new
+//! ones.
 
 use bytes::Bytes;
 
@@ -13,38 +14,39 @@ use super::{
 };
 use crate::ids::{Fuel, Timestamp};
 
-/// So many completed steps tell how many there may be in all.
+/// Number of completed steps after which the total is estimated.
 const MANY: usize = 4096;
 
-/// One generation's journal: replays what it holds, then records.
+/// The journal of one generation: replays its records, then records new calls.
 ///
-/// Memory: what is stored, and about forty bytes for each completed step that is not inside another.
+/// It takes the memory of its stored records, and about forty bytes for each completed step that
+/// is not inside another one.
 #[derive(Clone)]
 pub struct Journal {
     pub(super) chunks: Chunks,
     pub(super) done: CompletedSteps,
-    /// The steps that the record leaves open, from the outside in.
+    /// The steps that are open in the record, outermost first.
     pub(super) opened: Vec<OpenStep>,
     pub(super) cursor: RecordCursor,
-    /// How many entries, and how many ended steps, were met in this replay.
+    /// Number of entries and of ended steps that this replay has met.
     pub(super) met: (u64, u64),
-    /// Nothing that was recorded is met any more: something new has happened.
+    /// Whether replay is over: something new has happened.
     pub(super) live: bool,
-    /// The steps that the guest has open, below them what is in no step.
+    /// The guest's open steps; the first frame is outside of all steps.
     pub(super) frames: Vec<StepFrame>,
 }
 
 impl Journal {
-    /// One that holds nothing.
+    /// Returns an empty journal.
     #[must_use]
     pub fn empty() -> Self {
         Self::of(Chunks::new(), CompletedSteps::default(), Vec::new())
     }
 
-    /// What was stored, in the order of the chunks.
+    /// Loads the stored chunks, in order.
     ///
     /// # Errors
-    /// Where a chunk is not as it was written, in its place, or is of a newer format.
+    /// If a chunk is damaged, is not in its place, or has a newer format.
     pub fn load(chunks: Vec<Bytes>) -> Result<Self, JournalDamage> {
         let (mut done, mut opened) = (CompletedSteps::default(), Vec::<OpenStep>::new());
         let (mut within, all) = (StepPath::ROOT, chunks.len());
@@ -64,7 +66,8 @@ impl Journal {
                 }
                 Record::Done { name, ordinal, .. } => {
                     if done.len() == MANY {
-                        // Growing by halves would move a million steps twice: the rest is likely to be as what was read.
+                        // Reserve for the estimated total: growing by doubling would move a
+                        // million steps twice.
                         done.reserve(MANY * (all / (place.chunk as usize + 1)).min(MANY));
                     }
                     if !done.add(within.named(name).nth(ordinal), place) {
@@ -82,7 +85,7 @@ impl Journal {
         Self { chunks, done, opened, cursor: RecordCursor::default(), met: (0, 0), live: false, frames }
     }
 
-    /// Replays from the beginning again.
+    /// Restarts the replay from the beginning.
     pub fn rewind(&mut self) {
         self.cursor = RecordCursor::default();
         self.met = (0, 0);
@@ -91,16 +94,17 @@ impl Journal {
         self.frames.push(StepFrame::new(StepPath::ROOT));
     }
 
-    /// Whether everything that is recorded was met, completed steps included, or something new has happened.
+    /// Whether the replay has met all records, completed steps included, or something new has
+    /// happened.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live || (self.in_order() == self.met.0 && self.met.1 >= self.chunks.done())
     }
 
-    /// The guest has returned.
+    /// Ends the replay: the guest has returned.
     ///
     /// # Errors
-    /// Where the record goes on. Completed steps that were not met again are no such record.
+    /// If records follow. Completed steps that this replay has not met do not count.
     pub fn end(&mut self) -> Result<(), Mismatch> {
         match self.ahead() {
             None => Ok(()),
@@ -108,10 +112,11 @@ impl Journal {
         }
     }
 
-    /// The next call: answered by the record, or to be performed and then given to [`Self::record`].
+    /// Matches the next call with the record: returns the recorded answer, or [`CallReplay::Live`]
+    /// for a call that the engine performs and then passes to [`Self::record`].
     ///
     /// # Errors
-    /// Where the record holds something else there.
+    /// If the next record is a different call or a step.
     pub fn call(&mut self, kind: Kind, request: Hash) -> Result<CallReplay, Mismatch> {
         match self.ahead() {
             None => {
@@ -126,8 +131,9 @@ impl Journal {
         }
     }
 
-    /// The next entry if it is of that kind and request, and every completed step before it was met; otherwise nothing
-    /// happens. For calls that have several entries, whose number and order only the record knows, and for what may come before any call.
+    /// Returns the next entry if it has that kind and request and every completed step before it
+    /// was met; otherwise changes nothing. It serves calls with several entries, whose number and
+    /// order only the record knows, and entries that can precede any call.
     pub fn next_if(&mut self, kind: Kind, request: Hash) -> Option<RecordedAnswer> {
         if self.live {
             return None;
@@ -135,7 +141,8 @@ impl Journal {
         loop {
             let (_, offset, bytes) = self.chunks.at(&mut self.cursor)?;
             match glimpse(bytes, offset)? {
-                // One that was met out of order is passed by; one that comes first keeps what is behind it waiting.
+                // Skip a step that was met out of order. A step that was not met yet holds back
+                // the entries after it.
                 RecordHint::Done if self.met.1 > self.cursor.done => self.chunks.read(&mut self.cursor).map(|_| ())?,
                 next if next == (RecordHint::Call { kind, request }) => return self.take(),
                 _ => return None,
@@ -143,7 +150,7 @@ impl Journal {
         }
     }
 
-    /// Records what a call was answered, at the end. It is met again after a [`Self::rewind`].
+    /// Appends a call's answer. The next replay meets it.
     pub fn record(&mut self, entry: NewEntry<'_>) {
         if self.ahead().is_none() {
             self.live = true;
@@ -159,13 +166,14 @@ impl Journal {
         Position(self.chunks.records())
     }
 
-    /// After the last entry that was met in the order of the record; its end once [`Self::is_live`].
+    /// The position after the last entry that was met in order; the end of the record if
+    /// [`Self::is_live`].
     #[must_use]
     pub fn replayed(&self) -> Position {
         if self.is_live() { self.position() } else { Position(self.cursor.seq) }
     }
 
-    /// Drops everything after `to`, and replays from the beginning.
+    /// Drops everything after `to`, and restarts the replay from the beginning.
     pub fn truncate(&mut self, to: Position) {
         if let Some(mark) = self.chunks.mark_after(to.0) {
             self.chunks.cut(mark);
@@ -175,29 +183,30 @@ impl Journal {
         self.rewind();
     }
 
-    /// What must be written so that the store has all; none where nothing has changed. It counts as written from here on.
+    /// Returns the change that brings the store up to date, and regards it as written; `None` if
+    /// nothing has changed.
     pub fn change(&mut self) -> Option<JournalChange> {
         self.chunks.change()
     }
 
-    /// The last change was not written after all, because its commit was refused: the next holds it once more.
+    /// Revokes the last change, whose commit was refused: the next change contains it again.
     pub fn not_written(&mut self) {
         self.chunks.not_written();
     }
 
-    /// How many entries it has.
+    /// Number of entries.
     #[must_use]
     pub const fn entries(&self) -> u64 {
         self.chunks.records()
     }
 
-    /// How many bytes it takes in the store.
+    /// Size in the store, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.chunks.bytes()
     }
 
-    /// When the last entry was recorded; the epoch where there is none. `now` is never earlier.
+    /// Time of the last entry; the epoch without entries. `now` is never earlier.
     #[must_use]
     pub const fn last_at(&self) -> Timestamp {
         Timestamp::from_millis(self.chunks.last().0)
@@ -209,12 +218,12 @@ impl Journal {
         Fuel::new(self.chunks.last().1)
     }
 
-    /// Entries that are met in their order: all but ended steps.
+    /// Number of entries that are met in order: all but ended steps.
     const fn in_order(&self) -> u64 {
         self.chunks.records() - self.chunks.done()
     }
 
-    /// What is next in order; ended steps are passed by.
+    /// The next entry in order; skips ended steps.
     pub(super) fn ahead(&mut self) -> Option<RecordHint> {
         if self.live {
             return None;
@@ -228,7 +237,7 @@ impl Journal {
         }
     }
 
-    /// Meets the entry that [`Self::ahead`] saw.
+    /// Takes the entry that [`Self::ahead`] returned.
     pub(super) fn take(&mut self) -> Option<RecordedAnswer> {
         let (_, result, _) = self.chunks.read_parts(&mut self.cursor)?;
         self.met.0 += 1;
@@ -267,7 +276,7 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// What is kept of a shown request; text is not cut within a character.
+/// The part of a shown request that is kept. It is not cut within a character.
 fn cut(shown: &[u8]) -> &[u8] {
     let mut end = shown.len().min(SHOWN_BYTES);
     while end < shown.len() && end > SHOWN_BYTES - 4 && shown[end] & 0xc0 == 0x80 {

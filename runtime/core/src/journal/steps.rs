@@ -1,4 +1,4 @@
-//! Steps: begun, met again by their path, carried out again, ended. What each recorded inside is dropped at its end.
+//! Begins, replays, retries and ends steps. A step that ends drops the entries inside it.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::record::{Record, RecordHint};
 use super::{Hash, Journal, Kind, Mismatch, NewEntry, StepId, StepReplay};
 use crate::ids::{Fuel, Timestamp};
 
-/// A step that is recorded as begun.
+/// A step whose beginning is recorded.
 #[derive(Debug, Clone)]
 pub(super) struct OpenStep {
     pub(super) mark: ChunkMark,
@@ -19,7 +19,7 @@ pub(super) struct OpenStep {
     pub(super) not_before: Timestamp,
 }
 
-/// A step by its own name, and by its path.
+/// Identity of a step: its own name and its path.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) name: Box<str>,
@@ -27,13 +27,13 @@ pub(super) struct Step {
     pub(super) path: StepPath,
 }
 
-/// Where the guest is.
+/// A level of the guest's open steps.
 #[derive(Debug, Clone)]
 pub(super) struct StepFrame {
     pub(super) path: StepPath,
-    /// How many steps of each name it has begun here in this replay.
+    /// Number of steps of each name that this replay has begun here.
     begun: HashMap<u64, u32>,
-    /// The step until its beginning is recorded.
+    /// The step, until its beginning is recorded.
     fresh: Option<Step>,
 }
 
@@ -44,14 +44,15 @@ impl StepFrame {
 }
 
 impl Journal {
-    /// The guest begins a step; unless it ended before or is refused, it is the innermost open one from here on.
+    /// Begins a step for the guest. Unless it ended before or is refused, it becomes the innermost
+    /// open step.
     ///
     /// # Errors
-    /// Where it did not end before, and the record holds something else there.
+    /// If the step has not ended before and the next record is different.
     pub fn begin_step(&mut self, name: &str) -> Result<StepReplay, Mismatch> {
         let depth = self.frames.len();
         let Some(frame) = self.frames.last_mut() else {
-            // There is always the outermost one.
+            // The outermost frame always exists.
             return Err(self.mismatch("durable.begin-step", None, name.to_owned()));
         };
         let named = frame.path.named(name);
@@ -99,7 +100,7 @@ impl Journal {
         if self.live {
             return self.chunks.ended_step(self.done.find(path)?);
         }
-        // Nearly always it is the next in the record, and reading on is much cheaper than looking it up.
+        // Usually it is the next record, and reading on is much cheaper than a lookup.
         let ended = match self.chunks.next_ended(&mut self.cursor, name, ordinal) {
             Some(ended) => ended,
             None => self.chunks.ended_step(self.done.find(path)?)?,
@@ -108,7 +109,7 @@ impl Journal {
         Some(ended)
     }
 
-    /// Records that a step that is [`StepReplay::New`] begins.
+    /// Records the beginning of a step that is [`StepReplay::New`].
     pub fn open_step(&mut self, id: StepId, attempt: u32, at: Timestamp, fuel: Fuel) {
         let Some(frame) = self.frames.last_mut().filter(|frame| frame.path.id() == id) else { return };
         if let Some(step) = frame.fresh.take() {
@@ -116,7 +117,7 @@ impl Journal {
         }
     }
 
-    /// Records that a step that is [`StepReplay::New`] does not begin, and why. It is open no more.
+    /// Records the refusal of a step that is [`StepReplay::New`]. The step is closed.
     pub fn refuse_step(&mut self, id: StepId, failure: &[u8], at: Timestamp, fuel: Fuel) {
         if self.frames.last().is_none_or(|frame| frame.path.id() != id || frame.fresh.is_none()) {
             return;
@@ -127,10 +128,10 @@ impl Journal {
         }
     }
 
-    /// The innermost open step is carried out again, as that attempt and not before that time: what it recorded is dropped.
+    /// Retries the innermost open step with the given attempt and back-off, and drops its entries.
     ///
     /// # Errors
-    /// Where the record goes on inside the step, or another step is the innermost.
+    /// If records follow inside the step, or another step is the innermost.
     pub fn step_again(
         &mut self,
         id: StepId,
@@ -147,11 +148,11 @@ impl Journal {
         Ok(())
     }
 
-    /// The innermost open step ends, well or given up on: what it recorded is dropped, steps inside it included, and its
-    /// result remains.
+    /// Ends the innermost open step, which succeeded or gave up. Its entries are dropped, steps
+    /// inside it included, and its result remains.
     ///
     /// # Errors
-    /// Where the record goes on inside the step, or another step is the innermost.
+    /// If records follow inside the step, or another step is the innermost.
     pub fn step_done(
         &mut self,
         id: StepId,
@@ -168,7 +169,7 @@ impl Journal {
         Ok(())
     }
 
-    /// How many steps the guest has open.
+    /// Number of steps that the guest has open.
     #[must_use]
     pub const fn open_steps(&self) -> usize {
         self.frames.len().saturating_sub(1)
@@ -180,13 +181,15 @@ impl Journal {
         self.frames.get(1..)?.last().map(|frame| frame.path.id())
     }
 
-    /// The path of the innermost open step: what tells keys and streams of randomness of one step from another's. Zeros outside of any.
+    /// Hash of the innermost open step's path, which separates the idempotency keys and random
+    /// streams of steps. Zeros outside of all steps.
     #[must_use]
     pub fn path_hash(&self) -> Hash {
         self.frames.last().map_or_else(Hash::default, |frame| frame.path.to_bytes())
     }
 
-    /// The path of the innermost open step for people, e.g. `order/charge#2`; empty outside of any.
+    /// Path of the innermost open step for people, such as `order/charge#2`; empty outside of all
+    /// steps.
     #[must_use]
     pub fn step_path(&self) -> String {
         let mut text = String::new();
@@ -206,7 +209,7 @@ impl Journal {
         self.opened.push(OpenStep { mark, step, attempt, not_before });
     }
 
-    /// Drops what the innermost open step recorded, its beginning included.
+    /// Drops the entries of the innermost open step, its beginning included.
     fn close(&mut self, id: StepId) -> Result<Step, Mismatch> {
         if self.innermost() == Some(id) && self.ahead().is_none() {
             self.live = true;
@@ -225,7 +228,7 @@ impl Journal {
     }
 }
 
-/// A step's path for people.
+/// Formats a step's path for people.
 pub(super) fn join(parent: &str, name: &str, ordinal: u32) -> String {
     let slash = if parent.is_empty() { "" } else { "/" };
     if ordinal == 1 { format!("{parent}{slash}{name}") } else { format!("{parent}{slash}{name}#{ordinal}") }

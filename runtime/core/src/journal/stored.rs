@@ -1,4 +1,4 @@
-//! The packed records to and from the store: each chunk's checksum, what must be written, and reading it back.
+//! Exchanges the packed records with the store: checksums, changes to write, and loading.
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -9,7 +9,8 @@ use super::record::{CodingContext, Record};
 use super::{JournalChange, JournalDamage};
 
 impl Chunks {
-    /// Reads what is stored. `each` gets every record with its place and the mark before it, and may refuse it.
+    /// Loads the stored chunks. `each` receives every record with its place and the mark before
+    /// it, and can refuse it.
     pub(super) fn load(
         chunks: Vec<Bytes>,
         mut each: impl FnMut(&Record<'_>, RecordPlace, ChunkMark) -> Result<(), &'static str>,
@@ -60,7 +61,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// What must be written; a last chunk of some size is not touched again.
+    /// Returns what the store must write. A last chunk of some size is sealed first.
     pub(super) fn change(&mut self) -> Option<JournalChange> {
         let len = self.len();
         if self.clean >= len && self.written == Some(len) {
@@ -80,13 +81,13 @@ impl Chunks {
         Some(JournalChange { from: u32::try_from(from).unwrap_or(u32::MAX), chunks })
     }
 
-    /// The last change that was handed out was not written.
+    /// Revokes the last change that was handed out.
     pub(super) fn not_written(&mut self) {
         self.clean = self.clean.min(self.clean_before);
         self.written = None;
     }
 
-    /// Puts the checksum of a chunk that follows the sealed ones into it.
+    /// Sets the checksum of a chunk that follows the sealed ones.
     pub(super) fn finish(&self, bytes: &mut [u8]) {
         let sum = checksum(bytes, self.sum_before(self.sealed.len()));
         if let Some(place) = bytes.get_mut(1..HEADER) {
@@ -99,7 +100,8 @@ impl Chunks {
     }
 }
 
-/// Whether a chunk is one, of a format that is known, and follows that with the checksum `before` (none: it is the first).
+/// Checks a chunk's format and that it follows the chunk with the checksum `before` (`None`: it is
+/// the first).
 pub(super) fn checked(chunk: &[u8], before: Option<u32>) -> Result<(), &'static str> {
     match chunk.first() {
         Some(&FORMAT) => {}
@@ -112,20 +114,20 @@ pub(super) fn checked(chunk: &[u8], before: Option<u32>) -> Result<(), &'static 
     Ok(())
 }
 
-/// The checksum that stands in a chunk.
+/// Reads the checksum in a chunk.
 pub(super) fn sum_of(chunk: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*chunk.get(1..HEADER)?.first_chunk()?))
 }
 
 fn checksum(chunk: &[u8], before: Option<u32>) -> [u8; 4] {
-    // No checksum is above 32 bits: the first chunk is told from one that follows another.
+    // No checksum exceeds 32 bits, so this seed marks a first chunk.
     let seed = before.map_or(u64::MAX, u64::from);
     let sum = xxh3_64_with_seed(chunk.get(HEADER..).unwrap_or_default(), seed);
     let bytes = sum.to_le_bytes();
     [bytes[0], bytes[1], bytes[2], bytes[3]]
 }
 
-/// All chunks as they would be stored, without making them count as written.
+/// Returns all chunks as they would be stored, without regarding them as written.
 #[cfg(test)]
 pub(super) fn all_for_tests(chunks: &Chunks) -> Vec<Bytes> {
     let tail = chunks.tail.iter().map(|tail| {
@@ -136,7 +138,7 @@ pub(super) fn all_for_tests(chunks: &Chunks) -> Vec<Bytes> {
     chunks.sealed.iter().map(|chunk| chunk.bytes.clone()).chain(tail).collect()
 }
 
-/// A first chunk that holds `records`, valid or not, under their correct checksum.
+/// A first chunk that holds `records`, valid or not, with a correct checksum.
 #[cfg(any(test, feature = "fuzzing"))]
 #[must_use]
 pub fn sealed_chunk(records: &[u8]) -> Bytes {

@@ -1,4 +1,5 @@
-//! Holds a manifest against the policy, and says which line of the policy would allow what is beyond it.
+//! Checks a manifest against the policy, and names the line of the policy that would allow each
+//! excess.
 
 use super::read::denied;
 use super::{CEILINGS, CeilingUnit, Policy, PolicyOrigin};
@@ -8,11 +9,12 @@ use crate::schedule::Schedule;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, duration_text, size_text};
 
-/// Firings of a schedule between which the shortest distance is looked for.
+/// Number of firings among which the shortest distance of a schedule is searched.
 const FIRINGS: usize = 500;
 
 impl Policy {
-    /// What a manifest asks for beyond the policy: each with where it is, and with the line that the operator would add.
+    /// Returns what the manifest requests beyond the policy: each problem with its pointer and
+    /// with the line that the operator would add.
     #[must_use]
     pub fn check(&self, deployment: &DeploymentName, manifest: &Manifest, now: Timestamp) -> Vec<InputProblem> {
         let mut problems = Vec::new();
@@ -41,7 +43,8 @@ impl Policy {
         problems
     }
 
-    /// A manifest without `queue` asks for nothing: the smaller of the host's and the policy's bound holds.
+    /// Checks `concurrency` and `queue`. A manifest without `queue` requests nothing: the smaller
+    /// bound of host and policy applies.
     fn check_flow(&self, name: &str, manifest: &Manifest, problems: &mut Vec<InputProblem>) {
         let concurrency = self.bound(name, |rules| rules.concurrency);
         let fields = [
@@ -56,8 +59,9 @@ impl Policy {
         }
     }
 
-    /// The schedules of a deployment that the policy does not allow, by their place in the manifest, each with why: those after the
-    /// first [`Rules::schedules`], and those that fire too often. A policy may become stricter after the deployment.
+    /// The schedules of a deployment that the policy denies, by their index in the manifest, each
+    /// with the reason: those after the first [`PolicyRules::schedules`], and those that fire too
+    /// often. A policy may become stricter after the deployment.
     #[must_use]
     pub fn denied_schedules(
         &self,
@@ -77,7 +81,8 @@ impl Policy {
         denied.into_iter().map(|(index, interval, least)| (index, why(interval, least))).collect()
     }
 
-    /// The schedules that fire more often than the policy allows: their place, the shortest distance of two firings, and the allowed one.
+    /// The schedules that fire more often than the policy allows: their index, the shortest
+    /// distance between two firings, and the minimum distance.
     fn frequent<'a>(
         &self,
         name: &str,
@@ -100,7 +105,7 @@ impl Policy {
                     Some((pattern, rules)) if rules.origins.is_some() => format!("deployments.\"{pattern}\".origins"),
                     _ => "origins".to_owned(),
                 };
-                let message = format!("the policy does not let requests go to {grant}");
+                let message = format!("the policy does not allow requests to {grant}");
                 let fix = format!("Remove it, or ask the operator to add \"{grant}\" to `{list}` of the policy.");
                 problems.push(denied(format!("/grants/http/{index}"), message, fix));
             }
@@ -115,7 +120,7 @@ impl Policy {
             let to = secret.to.iter().map(|to| format!("\"{to}\"")).collect::<Vec<_>>().join(", ");
             let sign = if secret.sign { "sign = true, " } else { "" };
             let line = format!("secrets.{own} = {{ to = [{to}], {sign}deployments = [\"{name}\"] }}");
-            let message = format!("the policy lets no deployment use the secret `{own}`");
+            let message = format!("the policy allows no deployment to use the secret `{own}`");
             problems.push(denied(pointer, message, format!("Remove it, or {}", add(&line))));
             return;
         };
@@ -129,7 +134,7 @@ impl Policy {
             missing.push("`sign = true`".to_owned());
         }
         if !missing.is_empty() {
-            let message = format!("the policy does not let this deployment use the secret `{own}` so");
+            let message = format!("the policy does not allow this deployment to use the secret `{own}` in this way");
             let fix = format!(
                 "Remove it, or ask the operator to add to `secrets.{own}` of the policy: {}.",
                 missing.join(", ")
@@ -170,7 +175,7 @@ fn add(line: &str) -> String {
     format!("ask the operator to put this line at the top of the policy: {line}")
 }
 
-/// A value as a manifest and a policy write it.
+/// Formats a value as a manifest and a policy write it.
 fn written(unit: CeilingUnit, value: u64) -> String {
     match unit {
         CeilingUnit::Number => value.to_string(),
@@ -179,7 +184,8 @@ fn written(unit: CeilingUnit, value: u64) -> String {
     }
 }
 
-/// The shortest distance between two of the next firings, in milliseconds; none if there are not two.
+/// The shortest distance between two of the next firings, in milliseconds; `None` if there are
+/// fewer than two.
 fn shortest_distance(schedule: &Schedule, now: Timestamp) -> Option<u64> {
     let first = schedule.next_after(now)?;
     let firings = std::iter::successors(Some(first), |at| schedule.next_after(*at));
@@ -334,7 +340,7 @@ mod tests {
             (Policy::default().bounded_concurrency("x", 9_999), Policy::default().queue_max("x")),
             (9_999, None)
         );
-        // A manifest that does not say how many may wait asks for nothing.
+        // A manifest without `queue` requests no queue length.
         assert_eq!(check(&policy, "x", r#"{"module": "m@1.0.0", "limits": {"lifetime": "10m"}}"#), []);
     }
 

@@ -1,8 +1,10 @@
-//! The operator's policy: what deployments may be granted on this host, and how much they may use.
+//! The operator's policy: which grants deployments may have on this host, and how much they may
+//! use.
 //!
-//! A manifest is written by its author; the policy by whoever runs the host. What a manifest asks for beyond the policy is
-//! refused when it is deployed ([`Policy::check`]), and does not take effect when a run asks for it, since a policy may become
-//! stricter after a deployment. Without a policy file everything is allowed.
+//! An author writes a manifest; the operator of the host writes the policy. A deployment whose
+//! manifest exceeds the policy is refused ([`Policy::check`]). The policy also applies to each
+//! request of a run, because it may become stricter after a deployment. Without a policy file
+//! everything is allowed.
 
 mod check;
 mod read;
@@ -14,46 +16,46 @@ use crate::ids::Fuel;
 use crate::limits::Limits;
 use crate::manifest::HttpGrant;
 
-/// The longest policy file, in bytes.
+/// Maximum size of a policy file, in bytes.
 pub const POLICY_BYTES: usize = 256 * 1024;
-/// The most secrets, deployments, or items of one list in a policy.
+/// Maximum number of secrets, of deployments, and of items of one list in a policy.
 const ENTRIES: usize = 1_000;
 
-/// What deployments may be granted, and use. The default allows everything.
+/// What deployments may be granted and may use. The default allows everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// For every deployment, unless [`Self::deployments`] has something else for it.
+    /// Rules for all deployments that [`Self::deployments`] does not override.
     rules: PolicyRules,
-    /// By name: where secrets may go. None allows every secret everywhere.
+    /// Where secrets may go, by name. `None` allows every secret everywhere.
     secrets: Option<BTreeMap<String, SecretRule>>,
-    /// By the name of a deployment, or a beginning of names with `*` behind it.
+    /// Rules by the name of a deployment, or by a prefix of names followed by `*`.
     deployments: BTreeMap<String, PolicyRules>,
 }
 
-/// What one deployment may use. What is none is not bounded here.
+/// What one deployment may use. A field that is `None` sets no bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct PolicyRules {
     origins: Option<Vec<PolicyOrigin>>,
-    /// The highest value of each field of `[limits]`, in the order of [`CEILINGS`].
+    /// Maximum of each field of `[limits]`, in the order of [`CEILINGS`].
     limits: [Option<u64>; CEILINGS.len()],
-    /// The highest `concurrency`.
+    /// Maximum `concurrency`.
     concurrency: Option<u64>,
-    /// The highest `queue`: runs of a deployment that may wait.
+    /// Maximum `queue`: the number of queued runs of a deployment.
     queue: Option<u64>,
-    /// The most schedules.
+    /// Maximum number of schedules.
     schedules: Option<u64>,
-    /// The shortest distance between two firings of a schedule, in milliseconds.
+    /// Minimum distance between two firings of a schedule, in milliseconds.
     minimum_interval_millis: Option<u64>,
 }
 
-/// Where a secret may go.
+/// Allowed uses of a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct SecretRule {
     /// Origins of requests that may carry it.
     to: Vec<PolicyOrigin>,
     /// Whether it may sign.
     sign: bool,
-    /// Deployments that may use it, by name or by a beginning of names with `*` behind it.
+    /// Deployments that may use it, by name or by a prefix of names followed by `*`.
     deployments: Vec<String>,
 }
 
@@ -62,7 +64,7 @@ struct SecretRule {
 enum PolicyOrigin {
     /// `https://*`: every host, at any port.
     AnyHost(&'static str),
-    /// As a manifest grants them.
+    /// Origins in the form of a manifest's grant.
     Named(HttpGrant),
 }
 
@@ -70,12 +72,12 @@ enum PolicyOrigin {
 struct Ceiling {
     name: &'static str,
     unit: CeilingUnit,
-    /// What a manifest asks for; none is no bound at all.
+    /// Returns the value that a manifest requests; `None` is unbounded.
     get: fn(&Limits) -> Option<u64>,
     set: fn(&mut Limits, u64),
 }
 
-/// How a value is written.
+/// Notation of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CeilingUnit {
     Number,
@@ -141,7 +143,8 @@ const CEILINGS: [Ceiling; 9] = [
 ];
 
 impl Policy {
-    /// Whether requests of a deployment may go to an origin. `host` is in lower case, an IPv6 address without brackets.
+    /// Whether a deployment may send requests to an origin. `host` is in lower case, an IPv6
+    /// address without brackets.
     #[must_use]
     pub fn allows_origin(&self, deployment: &str, scheme: &str, host: &str, port: u16) -> bool {
         self.origins(deployment).is_none_or(|origins| origins.iter().any(|it| it.allows(scheme, host, port)))
@@ -160,7 +163,7 @@ impl Policy {
         self.secret(deployment, name).is_none_or(|rule| rule.is_some_and(|rule| rule.sign))
     }
 
-    /// The limits of a deployment's manifest, as far as the policy lets them count.
+    /// The limits of a deployment's manifest, reduced to what the policy allows.
     #[must_use]
     pub fn bounded(&self, deployment: &str, limits: &Limits) -> Limits {
         let mut bounded = limits.clone();
@@ -174,20 +177,20 @@ impl Policy {
         bounded
     }
 
-    /// How many runs of a deployment the policy lets go on at a time, if its manifest says `concurrency`.
+    /// Maximum number of concurrent runs of a deployment that has `concurrency` in its manifest.
     #[must_use]
     pub fn bounded_concurrency(&self, deployment: &str, concurrency: u32) -> u32 {
         let most = self.bound(deployment, |rules| rules.concurrency);
         most.and_then(|most| u32::try_from(most).ok()).map_or(concurrency, |most| concurrency.min(most))
     }
 
-    /// How many runs of a deployment may wait by the policy; none if it sets no ceiling.
+    /// Maximum number of queued runs of a deployment; `None` if the policy sets no bound.
     #[must_use]
     pub fn queue_max(&self, deployment: &str) -> Option<u64> {
         self.bound(deployment, |rules| rules.queue)
     }
 
-    /// What is said of a deployment alone: of its name, or of the longest beginning of it.
+    /// The rules of the deployment's name, or else those of its longest prefix.
     fn own(&self, deployment: &str) -> Option<(&str, &PolicyRules)> {
         let fits = self.deployments.iter().filter(|(pattern, _)| fits(pattern, deployment));
         let best = fits.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
@@ -207,7 +210,8 @@ impl Policy {
         self.own(deployment).and_then(|(_, rules)| of(rules)).or_else(|| of(&self.rules))
     }
 
-    /// The rule of a secret for a deployment. Outer none allows everything, inner none nothing.
+    /// The rule of a secret for a deployment. Outer `None` allows everything, inner `None` allows
+    /// nothing.
     fn secret(&self, deployment: &str, name: &str) -> Option<Option<&SecretRule>> {
         let rule = self.secrets.as_ref()?.get(name);
         Some(rule.filter(|rule| rule.deployments.iter().any(|pattern| fits(pattern, deployment))))
@@ -222,7 +226,7 @@ impl PolicyOrigin {
         }
     }
 
-    /// Whether every origin of a grant is one of these.
+    /// Whether it contains every origin of a grant.
     fn covers(&self, grant: &HttpGrant) -> bool {
         match self {
             Self::AnyHost(scheme) => *scheme == grant.scheme(),
@@ -231,7 +235,7 @@ impl PolicyOrigin {
     }
 }
 
-/// Whether a name is meant: by itself, by its beginning with `*` behind it, or by `*`.
+/// Whether a pattern matches a name: the name itself, a prefix followed by `*`, or `*`.
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -239,24 +243,24 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The policy in force. Clones are the same; the operator may replace it while the host runs.
+/// The policy in force. Clones share it; the operator may replace it while the host runs.
 #[derive(Debug, Clone, Default)]
 pub struct PolicyInForce(Arc<RwLock<Arc<Policy>>>);
 
 impl PolicyInForce {
-    /// A policy that is in force from now on.
+    /// Puts a policy in force.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(policy))))
     }
 
-    /// The policy of this moment.
+    /// Returns the current policy.
     #[must_use]
     pub fn now(&self) -> Arc<Policy> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another policy in force, from the next call of every run on.
+    /// Replaces the policy. It applies from the next call of every run.
     pub fn replace(&self, policy: Policy) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }

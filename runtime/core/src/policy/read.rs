@@ -1,4 +1,4 @@
-//! Reads a policy file, field by field, and reports all that is wrong with it.
+//! Reads a policy file field by field, and reports all of its problems.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::schedule::EVERY_MAX_MILLIS;
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
-/// The longest lifetime or activity that a policy can name, in milliseconds: 366 days.
+/// Maximum lifetime and active time that a policy can name, in milliseconds: 366 days.
 const MILLIS_MAX: u64 = EVERY_MAX_MILLIS;
 
 impl Policy {
     /// Reads a policy file.
     ///
     /// # Errors
-    /// Everything that is wrong with it; only the first thing if it is not TOML.
+    /// All problems of the file; only the first one if it is not TOML.
     pub fn parse_toml(text: &str) -> Result<Self, Vec<InputProblem>> {
         if text.len() > POLICY_BYTES {
             let message = format!("{} bytes; a policy holds at most {POLICY_BYTES}", text.len());
@@ -39,7 +39,7 @@ impl Policy {
 
 fn policy(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> Policy {
     let mut policy = Policy { rules: rules(&mut object, problems), ..Policy::default() };
-    // With a policy a secret goes nowhere that the policy does not name.
+    // With a policy, a secret goes only where the policy allows it.
     policy.secrets = Some(named(object.take("secrets"), is_secret, problems, |mut object, problems| {
         let to = origins(object.take("to"), problems).unwrap_or_default();
         let sign = object.take("sign").and_then(|field| field.boolean(problems)).unwrap_or(false);
@@ -82,7 +82,7 @@ fn rules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> PolicyR
     rules
 }
 
-/// An object whose names are the operator's.
+/// Reads an object whose names the operator chooses.
 fn named<T>(
     field: Option<ObjectField>,
     is_name: fn(&str) -> bool,
@@ -105,7 +105,7 @@ const NAME_FIX: &str = "Use 1 to 63 lower-case letters, digits and hyphens, firs
                         beginning of names, such as \"team-*\".";
 
 fn is_secret(name: &str) -> bool {
-    // Secrets are named as deployments are.
+    // Names of secrets follow the rules of deployment names.
     name.parse::<DeploymentName>().is_ok()
 }
 
@@ -143,7 +143,7 @@ fn origin(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Policy
     }
 }
 
-/// A problem of a manifest that goes beyond the policy.
+/// Returns the problem of a manifest that exceeds the policy.
 pub(super) fn denied(pointer: String, message: String, fix: String) -> InputProblem {
     InputProblem::field(pointer, message, fix).with_code(Code::PolicyDenied)
 }

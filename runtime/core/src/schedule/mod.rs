@@ -1,9 +1,10 @@
-//! When a schedule fires: a union of cron expressions, an interval and single times, minus exclusions, inside an
-//! optional start and end, in a time zone.
+//! When a schedule fires: a union of cron expressions, an interval and single times, minus
+//! exclusions, within an optional start and end, in a time zone.
 //!
-//! A *nominal* time is what the schedule says; it identifies the firing. Jitter moves when it is carried out, never
-//! what it is called. What to do about firings that overlap or were missed is in [`policy`]; carrying them out is the
-//! scheduler's, and the text of a manifest is in `manifest`.
+//! A *nominal* time is a time that the schedule defines; it identifies the firing. Jitter changes
+//! when the firing is carried out but not its nominal time. [`policy`] decides about overlapping
+//! and missed firings. The scheduler carries firings out, and `manifest` reads the text of a
+//! manifest.
 
 mod cron;
 mod days;
@@ -30,45 +31,45 @@ use crate::ids::{DeploymentName, ScheduleName, Timestamp};
 use crate::run::Export;
 use crate::zones::Zone;
 
-/// The most cron expressions in one schedule.
+/// Maximum number of cron expressions in one schedule.
 pub const CRONS: usize = 8;
-/// The most single times in one schedule.
+/// Maximum number of single times in one schedule.
 pub const TIMES: usize = 64;
-/// The most exclusions in one schedule.
+/// Maximum number of exclusions in one schedule.
 pub const EXCLUSIONS: usize = 64;
-/// The shortest interval, in milliseconds.
+/// Minimum interval, in milliseconds.
 pub const EVERY_MIN_MILLIS: u64 = 1_000;
-/// The longest interval, in milliseconds: 366 days.
+/// Maximum interval, in milliseconds: 366 days.
 pub const EVERY_MAX_MILLIS: u64 = 366 * 24 * 3_600_000;
-/// The largest jitter, in milliseconds: an hour.
+/// Maximum jitter, in milliseconds: an hour.
 pub const JITTER_MAX_MILLIS: u64 = 3_600_000;
-/// Firings between which the shortest distance is looked for, to hold the jitter against it.
+/// Number of firings among which the shortest distance is searched, to compare the jitter with it.
 const DISTANCES: usize = 1_000;
-/// The longest catch-up window, in milliseconds: 31 days.
+/// Maximum catch-up window, in milliseconds: 31 days.
 pub const CATCH_UP_WINDOW_MAX_MILLIS: u64 = 31 * 24 * 3_600_000;
-/// The default catch-up window, in milliseconds: an hour.
+/// Default catch-up window, in milliseconds: an hour.
 pub const CATCH_UP_WINDOW_MILLIS: u64 = 3_600_000;
 
-/// The most firings that a schedule can be limited to.
+/// Maximum of a schedule's limit on its number of firings.
 pub const LIMIT_MAX: u64 = 1_000_000_000;
-/// The most failures in a row after which a schedule can be paused.
+/// Maximum number of consecutive failures after which a schedule can be paused.
 pub const PAUSE_AFTER_MAX: u32 = 1_000;
 
-/// A stretch of time in which a schedule does not fire.
+/// A period in which a schedule does not fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusion {
     /// A whole day of the schedule's time zone.
     Day(NaiveDate),
     /// From `start` (inclusive) to `end` (exclusive).
     Span {
-        /// The first instant left out.
+        /// The first excluded instant.
         start: Timestamp,
-        /// The first instant after it.
+        /// The first instant after the exclusion.
         end: Timestamp,
     },
 }
 
-/// What a manifest says of one schedule.
+/// A schedule as a manifest describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleSpec {
     /// Its name within the deployment.
@@ -77,45 +78,46 @@ pub struct ScheduleSpec {
     pub cron: Vec<String>,
     /// An interval in milliseconds, counted from the epoch: [`EVERY_MIN_MILLIS`] to [`EVERY_MAX_MILLIS`].
     pub every_millis: Option<u64>,
-    /// How far into each interval it fires, in milliseconds; less than the interval.
+    /// Offset into each interval at which it fires, in milliseconds; less than the interval.
     pub phase_millis: u64,
     /// Single times; at most [`TIMES`].
     pub at: Vec<Timestamp>,
     /// The IANA time zone of the cron expressions and of the exclusions' days.
     pub time_zone: Zone,
-    /// For once-a-day times that the clock skips.
+    /// Policy for once-a-day times that the clock skips.
     pub gap: GapPolicy,
-    /// For once-a-day times that the clock shows twice.
+    /// Policy for once-a-day times that the clock shows twice.
     pub repeated: RepeatPolicy,
-    /// No firing before this.
+    /// It does not fire before this time.
     pub start: Option<Timestamp>,
-    /// No firing at or after this.
+    /// It does not fire at or after this time.
     pub end: Option<Timestamp>,
-    /// Stretches without firings; at most [`EXCLUSIONS`].
+    /// Periods without firings; at most [`EXCLUSIONS`].
     pub exclude: Vec<Exclusion>,
-    /// Each firing is carried out up to so many milliseconds late; at most [`JITTER_MAX_MILLIS`].
+    /// Maximum random delay of each firing, in milliseconds; at most [`JITTER_MAX_MILLIS`].
     pub jitter_millis: u64,
-    /// Whether the jitter may be longer than half the shortest distance of two firings. Then it moves all firings by the same amount,
-    /// so that they keep their distances.
+    /// Whether the jitter may be longer than half the shortest distance between two firings. Then
+    /// it moves all firings by the same amount, so that their distances do not change.
     pub long_jitter: bool,
     /// What a firing does while earlier runs of the schedule have not ended.
     pub overlap: Overlap,
-    /// Which of the missed firings are made up for.
+    /// Which missed firings are made up for.
     pub catch_up: CatchUp,
-    /// How long after its time a missed firing may be made up for, in milliseconds.
+    /// Maximum age of a missed firing that can be made up for, in milliseconds.
     pub catch_up_window_millis: u64,
-    /// It fires so often, 1 to [`LIMIT_MAX`], and then no more; none for ever.
+    /// Number of firings after which the schedule stops, 1 to [`LIMIT_MAX`]; `None` is unlimited.
     pub limit: Option<u64>,
-    /// So many failed or parked runs in a row, 1 to [`PAUSE_AFTER_MAX`], pause it; none never.
+    /// Number of consecutive failed or parked runs that pauses it, 1 to [`PAUSE_AFTER_MAX`];
+    /// `None` never pauses it.
     pub pause_after_failures: Option<u32>,
     /// The run's input: the text of one JSON value.
     pub input: String,
-    /// Which export it runs, where the component has more than one that fits.
+    /// The export that it runs, if the component has several that fit.
     pub export: Option<Export>,
 }
 
 impl ScheduleSpec {
-    /// A schedule of that name with every default and no time yet.
+    /// Returns a schedule with that name and all defaults, without any times.
     #[must_use]
     pub fn new(name: ScheduleName) -> Self {
         Self {
@@ -143,37 +145,37 @@ impl ScheduleSpec {
     }
 }
 
-/// One thing that is wrong with a [`ScheduleSpec`].
+/// One problem of a [`ScheduleSpec`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecProblem {
-    /// The field, as the manifest calls it.
+    /// Name of the field in the manifest.
     pub field: &'static str,
-    /// Which entry of the field, where it is a list.
+    /// Index of the entry, if the field is a list.
     pub index: Option<usize>,
-    /// What is wrong.
+    /// The kind of problem.
     pub kind: SpecProblemKind,
 }
 
-/// What can be wrong with a [`ScheduleSpec`].
+/// The kinds of problems of a [`ScheduleSpec`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecProblemKind {
-    /// None of `cron`, `every` and `at`.
+    /// None of `cron`, `every` and `at` is given.
     #[error("the schedule has no time: it needs `cron`, `every` or `at`")]
     NoTime,
     /// Not a cron expression.
     #[error("not a cron expression: {0}")]
     Cron(#[from] InvalidCron),
-    /// A number or a list outside its bounds.
+    /// A number or a list is out of bounds.
     #[error("{0}")]
     Bounds(&'static str),
 }
 
-/// A schedule whose times can be asked for. Equal where the specs are.
+/// A valid schedule that computes its times. Two schedules are equal if their specs are equal.
 #[derive(Clone)]
 pub struct Schedule {
     spec: ScheduleSpec,
     crons: Vec<Arc<CronExpr>>,
-    /// Half-open stretches of instants, by their beginnings.
+    /// Half-open periods, ordered by their starts.
     excluded: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -190,10 +192,10 @@ impl PartialEq for Schedule {
 }
 
 impl Schedule {
-    /// The schedule that `spec` describes.
+    /// Builds the schedule that `spec` describes.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the spec.
     pub fn new(spec: ScheduleSpec) -> Result<Self, Vec<SpecProblem>> {
         let mut problems = Vec::new();
         let mut bound = |holds: bool, field, message| {
@@ -247,7 +249,7 @@ impl Schedule {
         if problems.is_empty() { Ok(Self { spec, crons, excluded }) } else { Err(problems) }
     }
 
-    /// What it was made of.
+    /// The spec of which the schedule was built.
     #[must_use]
     pub const fn spec(&self) -> &ScheduleSpec {
         &self.spec
@@ -259,9 +261,11 @@ impl Schedule {
         &self.spec.name
     }
 
-    /// The first nominal time strictly after `after`; none where nothing more will fire, or if the zone is not known.
+    /// The first nominal time strictly after `after`; `None` if no firing follows or the zone is
+    /// not known.
     ///
-    /// Ends in a bounded number of steps for any schedule. Cron knows no time beyond the year 2100.
+    /// Ends in a bounded number of steps for any schedule. Cron expressions have no times after
+    /// the year 2100.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         if !self.spec.time_zone.is_known() {
@@ -272,7 +276,7 @@ impl Schedule {
             Some(before) => after.max(Timestamp::from_millis(before)),
             None => after,
         };
-        // Each turn but the last passes one exclusion for good, as time only goes on.
+        // Each iteration except the last passes one exclusion, and time only increases.
         for _ in 0..=self.excluded.len() {
             let next = self.next_of_union(from).filter(|next| *next <= Timestamp::MAX)?;
             if self.spec.end.is_some_and(|end| next >= end) {
@@ -286,15 +290,15 @@ impl Schedule {
         None
     }
 
-    /// The next `n` nominal times after `from`, fewer where there are no more.
+    /// The next `n` nominal times after `from`; fewer if the schedule ends.
     #[must_use]
     pub fn preview(&self, from: Timestamp, n: usize) -> Vec<Timestamp> {
         std::iter::successors(self.next_after(from), |at| self.next_after(*at)).take(n).collect()
     }
 
-    /// When the firing of that nominal time is to be carried out: up to the jitter later, always the same for the same
-    /// deployment, schedule and time, and spread evenly over deployments. It is before the schedule's end and before the next
-    /// exclusion.
+    /// When to carry out the firing with that nominal time: at most the jitter later. The delay is
+    /// constant for a deployment, a schedule and a time, and uniformly distributed over
+    /// deployments. The result is before the schedule's end and before the next exclusion.
     #[must_use]
     pub fn due_at(&self, deployment: &DeploymentName, nominal: Timestamp) -> Timestamp {
         let stops = self.spec.end.into_iter().chain(self.excluded.iter().map(|(start, _)| *start));
@@ -322,15 +326,16 @@ impl Schedule {
         nominal.plus_millis(moved)
     }
 
-    /// The shortest distance between two of the next 1,000 firings after `from`, in milliseconds; none if there are not two.
+    /// The shortest distance between two of the next 1,000 firings after `from`, in milliseconds;
+    /// `None` if there are fewer than two.
     #[must_use]
     pub fn shortest_distance(&self, from: Timestamp) -> Option<u64> {
         let times = self.preview(from, DISTANCES);
         times.windows(2).filter_map(|pair| Some(pair.get(1)?.millis_since(*pair.first()?))).min()
     }
 
-    /// Half the shortest distance between two of the next firings after `from`, in milliseconds, if the jitter is longer and
-    /// [`ScheduleSpec::long_jitter`] does not allow that.
+    /// Half the shortest distance between two of the next firings after `from`, in milliseconds,
+    /// if the jitter is longer and [`ScheduleSpec::long_jitter`] does not allow that.
     #[must_use]
     pub fn jitter_above(&self, from: Timestamp) -> Option<u64> {
         if self.spec.jitter_millis == 0 || self.spec.long_jitter {
@@ -340,7 +345,7 @@ impl Schedule {
         (self.spec.jitter_millis > half).then_some(half)
     }
 
-    /// What its author may have meant otherwise.
+    /// Warnings about parts that their author may have meant differently.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.crons.iter().filter(|cron| cron.differs_from_crontab()).map(|cron| {
             format!(
@@ -352,13 +357,14 @@ impl Schedule {
         })
     }
 
-    /// The last nominal time up to and with `until`, if there is one after `after`. Takes about fifty computations of a next time,
-    /// however many nominal times lie in between.
+    /// The last nominal time that is after `after` and not after `until`, if there is one. Takes
+    /// about fifty computations of a next time, regardless of the number of nominal times in
+    /// between.
     #[must_use]
     pub fn last_up_to(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let next = |from: u64| self.next_after(Timestamp::from_millis(from)).filter(|time| *time <= until);
         let mut last = next(after.as_millis())?;
-        // A next time up to `until` follows on `low`, and none on `high`.
+        // A nominal time up to `until` follows `low`, and none follows `high`.
         let (mut low, mut high) = (after.as_millis(), until.as_millis());
         while low + 1 < high {
             let middle = low + (high - low) / 2;
@@ -370,8 +376,8 @@ impl Schedule {
         Some(last)
     }
 
-    /// The same for two schedules whose nominal times are the same by the same words; where it stays, a schedule that
-    /// is deployed again goes on where it was.
+    /// Equal for two schedules that describe the same nominal times in the same words. A schedule
+    /// that is deployed again with the same fingerprint continues from its position.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let spec = &self.spec;
@@ -402,7 +408,7 @@ impl Schedule {
         digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// The end of the exclusion that leaves `at` out, if one does.
+    /// The end of the exclusion that contains `at`, if there is one.
     fn exclusion_of(&self, at: Timestamp) -> Option<Timestamp> {
         self.excluded.iter().filter(|(start, end)| (*start..*end).contains(&at)).map(|(_, end)| *end).max()
     }

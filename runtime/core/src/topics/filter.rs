@@ -1,32 +1,32 @@
-//! What of an event's payload a subscription asks for: values at places, all of which must be there. Nothing more is meant to
-//! be said this way; what needs more is decided by the run.
+//! The filter of a subscription: the values that an event's payload must have, all of them. The
+//! language is deliberately this small; a run decides what a filter cannot express.
 
 use serde_json::Value;
 
-/// The most places that one filter looks at.
+/// Maximum number of pointers in one filter.
 pub const CONDITIONS: usize = 16;
-/// The most values that one place may have.
+/// Maximum number of values for one pointer.
 pub const VALUES: usize = 16;
-/// The longest JSON pointer, in bytes.
+/// Maximum length of a JSON pointer, in bytes.
 pub const POINTER_BYTES: usize = 256;
-/// The longest text that a place may be asked for, in bytes.
+/// Maximum length of a text to compare with, in bytes.
 pub const VALUE_BYTES: usize = 256;
 
-/// One place of the payload, and what may stand there.
+/// A place in the payload, and the values that it may have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// A JSON pointer.
     pub pointer: String,
-    /// Texts, numbers, truth values or null; one of them must stand there.
+    /// Texts, numbers, booleans or null. The place must have one of these values.
     pub any_of: Vec<Value>,
 }
 
-/// What a payload must say: all of these, and anything where there are none.
+/// The conditions that a payload must meet, all of them. An empty filter accepts every payload.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter(Vec<Condition>);
 
 impl Filter {
-    /// A filter of these conditions; those who read them have checked their bounds.
+    /// Returns a filter of these conditions, whose bounds the caller has checked.
     #[must_use]
     pub const fn new(conditions: Vec<Condition>) -> Self {
         Self(conditions)
@@ -44,7 +44,7 @@ impl Filter {
         self.0.is_empty()
     }
 
-    /// Whether a payload passes. A place that it does not have holds nothing, not even null.
+    /// Whether a payload passes. A place that is absent from it has no value, not even null.
     #[must_use]
     pub fn passes(&self, payload: &Value) -> bool {
         self.0.iter().all(|condition| {
@@ -52,14 +52,15 @@ impl Filter {
         })
     }
 
-    /// Whether a payload passes, given its JSON text; text that is none passes only where nothing is asked.
+    /// Whether a payload passes, given as JSON text. Text that is not JSON passes only an empty
+    /// filter.
     #[must_use]
     pub fn passes_text(&self, payload: &[u8]) -> bool {
         self.is_empty() || serde_json::from_slice(payload).is_ok_and(|payload| self.passes(&payload))
     }
 }
 
-/// Whether two values are the same; 1 and 1.0 are the same number.
+/// Whether two values are equal; 1 and 1.0 are equal.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
@@ -69,7 +70,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Whether a text is a JSON pointer into something (RFC 6901).
+/// Whether a text is a non-empty JSON pointer (RFC 6901).
 pub(crate) fn is_pointer(text: &str) -> bool {
     text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
 }
@@ -136,7 +137,7 @@ mod tests {
         })
     }
 
-    /// Every scalar of a value with its pointer.
+    /// Returns every scalar of a value with its pointer.
     fn leaves(value: &Value, at: String, found: &mut Vec<(String, Value)>) {
         match value {
             Value::Array(items) => {

@@ -1,7 +1,8 @@
-//! Topics, the patterns that name some of them, and subscriptions to what is published there.
+//! Topics, patterns of topics, and subscriptions to published events.
 //!
-//! A topic is words joined by dots. A pattern is a topic of whose words any may be `*`, one word whatever it is, and the last may be
-//! `**`, one or more of them. There is no other language.
+//! A topic consists of words that are joined by dots. A pattern is a topic in which any word may
+//! be `*`, which matches any one word, and the last word may be `**`, which matches one or more
+//! words. Patterns have no other syntax.
 
 mod filter;
 
@@ -15,17 +16,18 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{InvalidName, SubscriptionName, as_text};
 use crate::run::Export;
 
-/// The longest name of a topic, and the longest pattern, in bytes.
+/// Maximum length of the name of a topic and of a pattern, in bytes.
 pub const TOPIC_BYTES: usize = 128;
-/// The longest payload of one event, in bytes.
+/// Maximum size of the payload of one event, in bytes.
 pub const EVENT_BYTES: usize = 64 << 10;
 
-/// Names a topic: words of lower-case letters, digits, hyphens and underscores, joined by dots; at most [`TOPIC_BYTES`]. Cheap to
+/// The name of a topic: words of lower-case letters, digits, hyphens and underscores, joined by
+/// dots; at most [`TOPIC_BYTES`]. Cheap to clone.
 /// clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic(Arc<str>);
 
-/// Names the topics that fit it: `orders.created`, `orders.*`, `orders.**`, `*.created`, `**`.
+/// A pattern of topics: `orders.created`, `orders.*`, `orders.**`, `*.created`, `**`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPattern(Arc<str>);
 
@@ -34,7 +36,7 @@ fn is_word(text: &str) -> bool {
 }
 
 impl Topic {
-    /// Its name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,13 +50,13 @@ impl Topic {
 }
 
 impl TopicPattern {
-    /// The pattern as it was written.
+    /// The pattern as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it names `topic`.
+    /// Whether it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         let mut words = topic.0.split('.');
@@ -69,13 +71,13 @@ impl TopicPattern {
         words.next().is_none()
     }
 
-    /// The one topic that it names, where it names one.
+    /// The only topic that it matches, if it contains no wildcard.
     #[must_use]
     pub fn exact(&self) -> Option<Topic> {
         (!self.0.contains('*')).then(|| Topic(Arc::clone(&self.0)))
     }
 
-    /// The first word of every topic that it names, where that is always the same.
+    /// The first word of every topic that it matches, if that word is fixed.
     #[must_use]
     pub fn first_word(&self) -> Option<&str> {
         self.0.split('.').next().filter(|word| !word.starts_with('*'))
@@ -117,29 +119,29 @@ impl FromStr for TopicPattern {
 as_text!(Topic);
 as_text!(TopicPattern);
 
-/// Where a subscription begins, in each topic that it names.
+/// Where a subscription starts in each topic that it matches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionStart {
-    /// With what is published after it was made.
+    /// At the events that are published after its creation.
     #[default]
     Now,
-    /// With the oldest event that is kept.
+    /// At the oldest retained event.
     Earliest,
 }
 
-/// What a deployment asks to be run for.
+/// The events for which a deployment runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
-    /// Its name in the deployment.
+    /// Its name, unique in the deployment.
     pub name: SubscriptionName,
-    /// Which topics.
+    /// The topics.
     pub topic: TopicPattern,
-    /// Which of their events; all where it asks for nothing.
+    /// The filter of events; an empty one accepts all events.
     pub filter: Filter,
-    /// Which export runs; the only one that fits where none is named.
+    /// The export that runs; without it, the only one that fits.
     pub export: Option<Export>,
-    /// Where it begins.
+    /// Where it starts.
     pub from: SubscriptionStart,
 }
 
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_names_what_its_words_say() {
+    fn a_pattern_matches_the_topics_that_fit_its_words() {
         for (text, names, names_not) in [
             ("orders", vec!["orders"], vec!["orders.eu", "order", "orderss"]),
             ("orders.*", vec!["orders.eu", "orders.created"], vec!["orders", "orders.eu.created", "order.eu"]),
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_topic_and_what_is_no_pattern_is_refused() {
+    fn malformed_topics_and_patterns_are_refused() {
         let long = "a".repeat(TOPIC_BYTES + 1);
         for bad in ["", ".", "a.", ".a", "a..b", "A", "ä", "a b", "a/b", "a\0b", &long] {
             assert!(bad.parse::<Topic>().is_err() && bad.parse::<TopicPattern>().is_err(), "{bad}");
@@ -194,7 +196,8 @@ mod tests {
         }
     }
 
-    /// What a pattern means, said in another way: by how many words may stand for each of its parts.
+    /// The meaning of a pattern in other terms: the number of words that each of its parts can
+    /// match.
     fn means(pattern: &[&str], words: &[&str]) -> bool {
         match (pattern.split_first(), words.split_first()) {
             (None, None) => true,
@@ -220,7 +223,7 @@ mod tests {
             let (pattern, topic) = (pattern(&parts.join(".")), topic(&words.join(".")));
             let matched = pattern.matches(&topic);
             prop_assert_eq!(matched, means(&parts, &words));
-            // What an index goes by never hides a match.
+            // The word that an index uses never hides a match.
             prop_assert!(!matched || pattern.first_word().is_none_or(|word| word == topic.first_word()));
             if let Some(one) = pattern.exact() { prop_assert_eq!(matched, one == topic); }
         }
@@ -245,7 +248,7 @@ mod tests {
         fn any_text_is_read_back_or_refused(text in "\\PC{0,140}|[a-z.*_-]{0,20}") {
             if let Ok(topic) = text.parse::<Topic>() {
                 prop_assert_eq!(topic.as_str(), &text);
-                // Every topic is a pattern, and none holds what the store's keys are joined with.
+                // Every topic is a pattern, and none contains the separator of the store's keys.
                 prop_assert!(text.parse::<TopicPattern>().is_ok() && !text.contains('\0'));
             }
             if let Ok(pattern) = text.parse::<TopicPattern>() { prop_assert_eq!(pattern.as_str(), &text); }
