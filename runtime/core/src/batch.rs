@@ -1,7 +1,8 @@
-//! Long lists in parts that are bounded by their bytes as well as by their number.
+//! Splits long lists into batches, bounded in number and in bytes.
 
-/// How many items at the head of `items` make a part: at most `most`, and no more after the one with which they come to
-/// `bytes`. There is at least one, unless there are none or `most` is 0.
+/// The number of items at the head of `items` that make a batch: at most `most`, up to and
+/// including the item with which the batch reaches `bytes`. It is at least one, unless `items` is
+/// empty or `most` is 0.
 pub fn head<T>(items: &[T], most: usize, bytes: usize, size: impl Fn(&T) -> usize) -> usize {
     let mut so_far = 0;
     let fits = items.iter().take(most).enumerate().take_while(|(nth, item)| {
@@ -17,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_ends_with_the_item_that_fills_it() {
+    fn a_batch_ends_with_the_item_that_fills_it() {
         let sizes = [3, 3, 3, 3];
         let head = |most, bytes| head(&sizes, most, bytes, |size| *size);
         assert_eq!((head(9, 6), head(9, 7), head(9, 100)), (2, 3, 4));

@@ -1,57 +1,58 @@
-//! Why a run, a step or a call did not succeed: the same record for guests, the store and the API.
+//! Why a run, a step or a call failed: the same record for guests, the store and the API.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codes::Code;
 use crate::wire::json;
 
-/// The longest code of a failure, in bytes.
+/// Maximum length of a failure's code, in bytes.
 pub const CODE_BYTES: usize = 128;
-/// The longest message of a failure, in bytes; the rest is cut.
+/// Maximum length of a failure's message, in bytes; a longer message is cut.
 pub const MESSAGE_BYTES: usize = 8 * 1024;
-/// The largest details of a failure, in bytes.
+/// Maximum size of a failure's details, in bytes.
 pub const DETAILS_BYTES: usize = 64 * 1024;
 /// The code of a failure without a code.
 const UNNAMED: &str = "unnamed";
 
-/// Why something did not succeed, as the WIT's `types.failure` has it. It is stored as it stands, so no field of it
-/// may be left out when it is written.
+/// The reason for a failure, as `types.failure` of the WIT defines it. The store keeps it in this
+/// form, so serialization must not skip any field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Stable and machine-readable. The host's own codes begin with `host/`.
     pub code: String,
     /// One sentence for a person.
     pub message: String,
-    /// Whether the same work may succeed if it is tried again.
+    /// Whether a retry of the same work may succeed.
     pub retryable: bool,
-    /// The UTF-8 text of one JSON value: anything more that a handler may want.
+    /// Further details for handlers: the UTF-8 text of one JSON value.
     pub details: Option<String>,
 }
 
 impl Failure {
-    /// A failure that trying again will not mend.
+    /// Returns a failure that a retry does not fix.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), retryable: false, details: None }
     }
 
-    /// A failure that may pass if the same work is tried again.
+    /// Returns a failure that may pass on a retry.
     pub fn retryable(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::new(code, message) }
     }
 
-    /// The same with `details`, the text of one JSON value.
+    /// Returns the failure with `details`, the text of one JSON value.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
         self
     }
 
-    /// A failure as a guest may hand it over.
+    /// Converts a failure that a guest returned.
     ///
-    /// Its code is one of the guest's own, or one of the host's that `was_answered` accepts: one that the host answered
-    /// to this guest, which the guest passes on. Any other code that begins with `host/` becomes
-    /// [`Code::ForgedCode`], so that no guest is shown with the host's own fix text. Too long a message is cut. Details
-    /// that are not JSON within the bounds are replaced by the reason.
+    /// The code is the guest's own, or a code of the host that `was_answered` accepts: the host
+    /// returned it to this guest, and the guest passes it on. Any other code that begins with
+    /// `host/` becomes [`Code::ForgedCode`], so that no guest's failure is shown with the host's
+    /// fix. A message that is too long is cut. Details that are not JSON within the bounds are
+    /// replaced by the reason.
     #[must_use]
     pub fn from_guest(mut self, was_answered: impl FnOnce(Code) -> bool) -> Self {
         if is_host_code(&self.code) && !Code::parse(&self.code).is_some_and(was_answered) {
@@ -78,7 +79,8 @@ pub fn is_host_code(code: &str) -> bool {
     code.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host/"))
 }
 
-/// A guest's code in form: 1 to [`CODE_BYTES`] ASCII letters, digits and `- _ . : /`. Any other character becomes `-`.
+/// Makes a guest's code valid: 1 to [`CODE_BYTES`] ASCII letters, digits and `- _ . : /`. Any
+/// other character becomes `-`.
 #[must_use]
 pub fn guest_code(code: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/');
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_of_the_host_is_passed_on_only_where_it_was_answered() {
+    fn a_code_of_the_host_is_passed_on_only_if_a_call_answered_it() {
         let failure = Failure::new("host/limit-fuel", "pay up");
         assert_eq!(failure.clone().from_guest(|code| code == Code::LimitFuel), failure);
         let forged = failure.from_guest(|_| false);
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_no_client_could_read_are_replaced_by_the_reason() {
+    fn details_that_clients_cannot_read_are_replaced_by_the_reason() {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         for good in [nested(64), "null".to_owned(), r#""\ud83d\ude00""#.to_owned()] {
             let failure = Failure::new("a", "").with_details(good.clone());

@@ -1,7 +1,8 @@
-//! The domain of Tidemill: what the words mean and which rules hold between them.
+//! The domain of Tidemill: its terms, and the rules between them.
 //!
-//! Nothing here does I/O (the gates of crash tests aside), waits, or asks what time it is; time and randomness come in as arguments, so
-//! every rule can be tested as a law. What talks to a disk, a socket or a guest lives in the crates above.
+//! Nothing here does I/O (except for the failpoints of crash tests), waits, or reads the time.
+//! Time and randomness are arguments, so that every rule can be tested as a law. The crates above
+//! access disks, sockets and guests.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,8 @@
-//! What one deployment may keep in the store: the quotas, their defaults, and how an operator writes them.
+//! What one deployment may keep in the store: the quotas, their defaults, and their notation for
+//! operators.
 //!
-//! A limit bounds one run; a quota bounds all that the runs of a deployment leave behind until it is forgotten.
+//! A limit bounds one run; a quota bounds everything that the runs of a deployment leave in the
+//! store.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +11,20 @@ use crate::limits::MIB;
 /// Bytes in a GiB.
 const GIB: u64 = 1024 * MIB;
 
-/// How much of each kind one deployment may keep.
+/// Maximum amount of each kind that one deployment may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quotas {
-    /// Records of runs, ended ones included.
+    /// Number of run records, ended runs included.
     pub runs: u64,
-    /// Keys and values of its state, in bytes.
+    /// Size of the keys and values of its state, in bytes.
     pub state_bytes: u64,
-    /// Inputs, outputs, journals, signals and events, in bytes.
+    /// Size of inputs, outputs, journals, signals and events, in bytes.
     pub payload_bytes: u64,
-    /// Log lines, in bytes as they are stored.
+    /// Size of its stored log lines, in bytes.
     pub log_bytes: u64,
-    /// Events that its runs have published and that are kept.
+    /// Number of retained events that its runs published.
     pub events: u64,
-    /// Topics that its runs have begun.
+    /// Number of topics that its runs created.
     pub topics: u64,
 }
 
@@ -39,7 +41,7 @@ impl Default for Quotas {
     }
 }
 
-/// A text is not a list of quotas.
+/// A text is not a valid list of quotas.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuotas {
     /// There is no such quota.
@@ -48,15 +50,15 @@ pub enum InvalidQuotas {
     /// The amount cannot be read.
     #[error("`{name}` has the amount `{amount}`: write a number, or a size such as 4GiB")]
     Amount {
-        /// Of which quota.
+        /// Name of the quota.
         name: String,
-        /// What was written.
+        /// The amount as it was written.
         amount: String,
     },
 }
 
 impl Quotas {
-    /// The defaults with those changed that a text such as `runs=100000, state=4GiB` names.
+    /// Returns the defaults with the changes of a text such as `runs=100000, state=4GiB`.
     ///
     /// # Errors
     /// [`InvalidQuotas`] for the first part that is not `NAME=AMOUNT`.

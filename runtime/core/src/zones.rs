@@ -1,8 +1,10 @@
-//! Time zones: the rules of each by name, from the machine's zone data or, as the last resort, from a copy that is compiled in.
+//! Time zones: the rules of each by name, from the machine's zone data or, as a fallback, from a
+//! compiled-in copy.
 //!
-//! Laws change faster than hosts are released, so zone data is read from where the system keeps it current. This crate does no I/O: a
-//! [`ZoneSource`] reads the files, and [`install`] names the one of this process. Zones that it does not have come from the copy. A
-//! [`Zone`] keeps the rules with which it was looked up; [`refresh`] looks whether those that are in use have changed.
+//! Laws change faster than hosts are released, so zone data comes from where the system keeps it
+//! current. This crate does no I/O: a [`ZoneSource`] reads the files, and [`install`] sets the
+//! source of this process. The copy provides the zones that the source lacks. A [`Zone`] keeps the
+//! rules of its lookup; [`refresh`] checks whether the rules in use have changed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,33 +17,35 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::Timestamp;
 
-/// The longest name of a zone, in bytes.
+/// Maximum length of the name of a zone, in bytes.
 pub const ZONE_NAME_BYTES: usize = 64;
-/// The longest file of one zone, in bytes. Real ones have a few thousand.
+/// Maximum size of the file of one zone, in bytes. Real files have a few thousand bytes.
 pub const ZONE_FILE_BYTES: usize = 1 << 20;
-/// The release of the copy that is compiled in.
+/// Release of the compiled-in copy.
 pub const BUNDLED: &str = chrono_tz::IANA_TZDB_VERSION;
-/// No zone has ever been further from Greenwich, in hours.
+/// Upper bound of a zone's offset from Greenwich, in hours.
 const FARTHEST: i64 = 26;
-/// How far apart offsets are looked for around a wall clock's time, in hours: no zone has kept one for less.
+/// Interval between the offsets that are sampled around a wall clock time, in hours: every zone
+/// keeps an offset for longer.
 const STEP: i64 = 6;
 
 /// Reads zone data.
 pub trait ZoneSource: Send + Sync + 'static {
-    /// The TZif file (RFC 9636) of the zone of that name, which [`is_zone_name`] has accepted; none if there is none, or it cannot be read.
+    /// Reads the TZif file (RFC 9636) of a zone whose name [`is_zone_name`] has accepted; `None`
+    /// if there is no such file or it cannot be read.
     fn read(&self, name: &str) -> Option<Vec<u8>>;
-    /// The release of the data, such as `2026a`; none if nothing says it.
+    /// Release of the data, such as `2026a`; `None` if it is unknown.
     fn release(&self) -> Option<String>;
-    /// Where the data is, for people.
+    /// Location of the data, for people.
     fn place(&self) -> String;
 }
 
-/// Which zone data this process uses.
+/// The zone data of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneData {
-    /// Its release; none if nothing says it.
+    /// Its release; `None` if it is unknown.
     pub release: Option<String>,
-    /// Where it is; none for the copy that is compiled in.
+    /// Its location; `None` for the compiled-in copy.
     pub place: Option<String>,
 }
 
@@ -53,14 +57,14 @@ struct ZoneRegistry {
 
 static REGISTRY: LazyLock<RwLock<ZoneRegistry>> = LazyLock::new(RwLock::default);
 
-/// Makes `source` the one that zones are read from from now on.
+/// Sets the source of zone data for this process.
 pub fn install(source: Arc<dyn ZoneSource>) {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     registry.source = Some(source);
     registry.known.clear();
 }
 
-/// Which zone data this process uses.
+/// The zone data of this process.
 #[must_use]
 pub fn data() -> ZoneData {
     let source = REGISTRY.read().unwrap_or_else(PoisonError::into_inner).source.clone();
@@ -70,8 +74,8 @@ pub fn data() -> ZoneData {
     }
 }
 
-/// Reads the zones that were looked up so far again; returns the names of those whose rules have changed. A file that is gone or is no
-/// zone leaves the rules as they are.
+/// Reads the zones that were looked up so far again; returns the names of those whose rules have
+/// changed. If a file is missing or invalid, the rules stay unchanged.
 pub fn refresh() -> Vec<String> {
     let (source, known) = {
         let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
@@ -88,8 +92,9 @@ pub fn refresh() -> Vec<String> {
     changed.into_iter().map(|zone| zone.name().to_owned()).collect()
 }
 
-/// Whether a text can be the name of a zone: `Area/Place`, of letters, digits, `_`, `+` and `-`. Names with leap seconds (`right/…`) and
-/// names that are not of a place (`localtime`) are none.
+/// Whether a text can be the name of a zone: `Area/Place`, of letters, digits, `_`, `+` and `-`.
+/// Names with leap seconds (`right/…`) and names that do not refer to a place (`localtime`) are
+/// not accepted.
 #[must_use]
 pub fn is_zone_name(name: &str) -> bool {
     let part = |part: &str| {
@@ -100,7 +105,7 @@ pub fn is_zone_name(name: &str) -> bool {
     name.len() <= ZONE_NAME_BYTES && name.split('/').all(part) && !special && !elsewhere
 }
 
-/// A time zone. Cheap to clone; equal to every one of the same name.
+/// A time zone. Cheap to clone; zones with the same name are equal.
 #[derive(Clone)]
 pub struct Zone(Arc<ZoneRules>);
 
@@ -116,7 +121,7 @@ enum ZoneOffsets {
     Unknown,
 }
 
-/// A text that names no zone.
+/// A text that does not name a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no time zone of the IANA list")]
 pub struct UnknownZone;
@@ -135,7 +140,7 @@ impl FromStr for Zone {
         if !is_zone_name(name) {
             return Err(UnknownZone);
         }
-        // It needs no file, and no file can change it.
+        // UTC needs no file, and no file can change it.
         let source = source.filter(|_| name != "UTC");
         let read = source.and_then(|source| Self::from_tzif(name, &source.read(name)?));
         let zone = read.or_else(|| Self::bundled(name)).ok_or(UnknownZone)?;
@@ -152,14 +157,14 @@ impl Zone {
         UTC.clone()
     }
 
-    /// The zone of that name in the copy that is compiled in.
+    /// The zone with that name in the compiled-in copy.
     #[must_use]
     pub fn bundled(name: &str) -> Option<Self> {
         let rules = name.parse().ok()?;
         Some(Self::of(name, ZoneOffsets::Bundled(rules), xxh3_64(format!("bundled {BUNDLED} {name}").as_bytes())))
     }
 
-    /// The zone that a TZif file describes; none if it is no such file, or counts leap seconds.
+    /// The zone that a TZif file describes; `None` if the file is invalid or counts leap seconds.
     #[must_use]
     pub fn from_tzif(name: &str, file: &[u8]) -> Option<Self> {
         if file.len() > ZONE_FILE_BYTES {
@@ -170,14 +175,15 @@ impl Zone {
         (!counts_leap_seconds).then(|| Self::of(name, ZoneOffsets::File(rules), xxh3_64(file)))
     }
 
-    /// A zone whose name is well formed and whose rules this process does not have; none if [`is_zone_name`] does not accept the name.
-    /// It shows the time of Greenwich, and a schedule in it has no next time.
+    /// A zone with a valid name whose rules this process does not have; `None` if [`is_zone_name`]
+    /// does not accept the name. It shows the time of Greenwich, and a schedule in it has no next
+    /// time.
     #[must_use]
     pub fn unknown(name: &str) -> Option<Self> {
         is_zone_name(name).then(|| Self::of(name, ZoneOffsets::Unknown, 0))
     }
 
-    /// Whether this process has its rules.
+    /// Whether this process has the rules of the zone.
     #[must_use]
     pub fn is_known(&self) -> bool {
         !matches!(self.0.offsets, ZoneOffsets::Unknown)
@@ -193,7 +199,7 @@ impl Zone {
         &self.0.name
     }
 
-    /// Tells its rules from others of the same name.
+    /// Fingerprint of the rules, which differs for other rules of the same name.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.0.fingerprint
@@ -231,7 +237,7 @@ impl TimeZone for Zone {
             return zone.offset_from_local_datetime(local).map(|offset| self.offset(offset.fix().local_minus_utc()));
         }
         let wall = local.and_utc().timestamp();
-        // Every offset that is in force around it, and those of them under which the clock shows it.
+        // Collect the offsets around that time, then keep those under which the clock shows it.
         let mut offsets: Vec<i32> = (-FARTHEST..=FARTHEST)
             .step_by(usize::try_from(STEP).unwrap_or(1))
             .chain([FARTHEST])
@@ -239,7 +245,7 @@ impl TimeZone for Zone {
             .collect();
         offsets.sort_unstable();
         offsets.dedup();
-        // The larger the offset, the earlier the instant.
+        // A larger offset means an earlier instant.
         offsets.reverse();
         offsets.retain(|offset| self.seconds_at(wall - i64::from(*offset)) == *offset);
         match offsets[..] {
@@ -272,7 +278,7 @@ impl fmt::Debug for Zone {
     }
 }
 
-/// An offset that a zone keeps for a time.
+/// An offset of a zone during a period.
 #[derive(Clone)]
 pub struct ZoneOffset {
     zone: Zone,
@@ -297,13 +303,13 @@ impl fmt::Display for ZoneOffset {
     }
 }
 
-/// About when a release came out: its name has the year and a letter, and most years have about as many releases. None if it is no
-/// release's name.
+/// Approximate time at which a release came out: its name contains the year and a letter, and most
+/// years have a similar number of releases. `None` if the text is not the name of a release.
 #[must_use]
 pub fn released(release: &str) -> Option<Timestamp> {
     let (year, letter) = release.split_at_checked(4)?;
     let nth = letter.bytes().next().filter(u8::is_ascii_lowercase)? - b'a';
-    // In most years the first two come out in spring, and the others in autumn.
+    // In most years the first two releases come out in spring, and the others in autumn.
     let month = match nth {
         0 => 1,
         1 => 3,
@@ -315,7 +321,7 @@ pub fn released(release: &str) -> Option<Timestamp> {
     u64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
-/// Whether a release came out more than a year before `now`, as far as [`released`] knows.
+/// Whether a release came out more than a year before `now`, as far as [`released`] can tell.
 #[must_use]
 pub fn is_old(release: &str, now: Timestamp) -> bool {
     let year = u64::try_from(TimeDelta::days(365).num_milliseconds()).unwrap_or(u64::MAX);
@@ -329,7 +335,8 @@ mod tests {
 
     use super::*;
 
-    /// A TZif file of version 2 (RFC 9636): these transitions, each to an offset, and a rule for what comes after them.
+    /// A TZif file of version 2 (RFC 9636) with these transitions, each to an offset, and a rule
+    /// for the time after them.
     fn tzif(first: i32, transitions: &[(i64, i32)], rule: &str) -> Vec<u8> {
         let mut offsets: Vec<i32> = vec![first];
         offsets.extend(transitions.iter().map(|(_, offset)| *offset));
@@ -362,8 +369,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_decides_over_the_copy_that_is_compiled_in() {
-        // Vancouver keeps -07:00 since 2026; the copy is older than that law.
+    fn a_file_has_precedence_over_the_compiled_in_copy() {
+        // Vancouver has kept -07:00 since 2026; the copy is older than that law.
         let fixed = Zone::from_tzif("America/Vancouver", &tzif(-25_200, &[], "<-07>7")).unwrap();
         let wall = "2026-11-29T09:00:00";
         let noon = DateTime::parse_from_rfc3339("2026-11-29T16:00:00Z").unwrap().timestamp();
@@ -405,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_asked_before_the_copy_and_again_by_a_refresh() {
+    fn a_source_is_read_before_the_copy_and_again_by_a_refresh() {
         struct SingleOffset(std::sync::Mutex<Vec<u8>>);
         impl ZoneSource for SingleOffset {
             fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -431,7 +438,7 @@ mod tests {
         assert_eq!(at("Test/Fixture"), MappedLocalTime::Single(noon - 7_200));
         *source.0.lock().unwrap() = b"TZif".to_vec();
         assert_eq!(refresh(), [""; 0]);
-        assert_eq!(at("Test/Fixture"), MappedLocalTime::Single(noon - 7_200), "a file that is none changes nothing");
+        assert_eq!(at("Test/Fixture"), MappedLocalTime::Single(noon - 7_200), "an invalid file changes nothing");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What differs between two manifests, for the answer to a `PUT` and for `--dry-run`.
+//! The differences between two manifests, for the response to a `PUT` and for `--dry-run`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,15 +8,15 @@ use serde_json::Value;
 pub struct ManifestChange {
     /// Its JSON pointer.
     pub pointer: String,
-    /// What it was; none where it was not there.
+    /// The value before; `None` if the field was absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Value>,
-    /// What it is now; none where it is gone.
+    /// The value after; `None` if the field was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Value>,
 }
 
-/// Field by field; lists are compared as wholes.
+/// Compares two manifests field by field, and lists as wholes.
 pub(super) fn changes(before: &Value, after: &Value) -> Vec<ManifestChange> {
     let mut found = Vec::new();
     compare(String::new(), Some(before), Some(after), &mut found);

@@ -1,7 +1,8 @@
-//! Schedules while none of them is due: their words, without what a default says anyway.
+//! Compact form of schedules that are not due: their JSON text without default values.
 //!
-//! A schedule that can be computed with takes about half a KiB, and its cron expression one more where no other schedule has the
-//! same; its words take a tenth. A host with a hundred thousand of them reads one when its time has come.
+//! A schedule that can compute its times takes about half a KiB, and its cron expression another
+//! half if no other schedule has the same one. The text takes a tenth. A host with a hundred
+//! thousand schedules reads one of them when it is due.
 
 use serde_json::Value;
 
@@ -15,18 +16,18 @@ use crate::wire::{ObjectField, json};
 pub struct CompactSchedules(Box<[(ScheduleName, Box<str>)]>);
 
 impl CompactSchedules {
-    /// The words of `schedules`.
+    /// Returns the compact form of `schedules`.
     #[must_use]
     pub fn of(schedules: &[Schedule]) -> Self {
         Self(schedules.iter().map(|schedule| (schedule.name().clone(), words(schedule))).collect())
     }
 
-    /// Their names.
+    /// The names of the schedules.
     pub fn names(&self) -> impl Iterator<Item = &ScheduleName> {
         self.0.iter().map(|(name, _)| name)
     }
 
-    /// The schedule of that name.
+    /// Returns the schedule with that name.
     #[must_use]
     pub fn get(&self, name: &ScheduleName) -> Option<Schedule> {
         self.0.iter().find(|(known, _)| known == name).and_then(|(name, words)| read(name, words))
@@ -44,7 +45,7 @@ fn words(schedule: &Schedule) -> Box<str> {
     Value::Object(fields).to_string().into()
 }
 
-/// None only where the words are not those of a schedule, which [`words`] does not write.
+/// Reads a compact schedule; `None` only for text that [`words`] does not write.
 fn read(name: &ScheduleName, words: &str) -> Option<Schedule> {
     let mut value = json::parse(words.as_bytes(), MANIFEST_BYTES).ok()?;
     value.as_object_mut()?.insert("name".to_owned(), name.as_str().into());

@@ -1,7 +1,7 @@
-//! A module folder's `tidemill.toml`: a module and its deployment in one file.
+//! The `tidemill.toml` of a module folder: a module and its deployment in one file.
 //!
-//! It is turned into the JSON of a manifest and read by the same reader. Pointers of problems name the place in the
-//! file: `/deployment/priority` for what stands under `[deployment]`.
+//! The file is converted to the JSON of a manifest, which one reader reads. Pointers of problems
+//! refer to the file: `/deployment/priority` for a field under `[deployment]`.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::codes::Code;
 use crate::ids::{DeploymentName, ModuleName};
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
-/// The longest `tidemill.toml`, in bytes.
+/// Maximum size of a `tidemill.toml`, in bytes.
 pub const MODULE_FILE_BYTES: usize = super::MANIFEST_BYTES;
 
-/// What a `tidemill.toml` says.
+/// The content of a `tidemill.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleFile {
-    /// The module; none where the file only deploys one that is there already.
+    /// The module; `None` if the file deploys an existing module.
     pub module: Option<ModuleSection>,
-    /// The deployment. Its name is the module's where the file gives none.
+    /// The deployment. Its default name is that of the module.
     pub manifest: Manifest,
 }
 
@@ -31,7 +31,7 @@ pub struct ModuleSection {
     pub name: ModuleName,
     /// Its version.
     pub version: ModuleVersion,
-    /// Where the built component is, relative to the file.
+    /// Path of the built component, relative to the file.
     pub component: String,
 }
 
@@ -39,7 +39,7 @@ impl ModuleFile {
     /// Reads a `tidemill.toml`.
     ///
     /// # Errors
-    /// Everything that is wrong with it; only the first thing where it is not TOML.
+    /// All problems of the file; only the first one if it is not TOML.
     pub fn parse_toml(text: &str) -> Result<Self, Vec<InputProblem>> {
         if text.len() > MODULE_FILE_BYTES {
             let message = format!("{} bytes, where {MODULE_FILE_BYTES} are allowed", text.len());
@@ -66,7 +66,7 @@ impl ModuleFile {
 
 fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<ModuleFile> {
     let mut top: Map<String, Value> = table.into_iter().map(|(name, value)| (name, json(value))).collect();
-    // Text under the name is a reference to a module that is there already, and stays where it is.
+    // A text is a reference to an existing module. It remains in the manifest.
     let module = match top.remove("module") {
         Some(value @ Value::String(_)) => {
             top.insert("module".to_owned(), value);
@@ -79,7 +79,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<Mod
         None => None,
     };
 
-    // One flat object, and for each field of it where it stood.
+    // One flat object, and the place of each of its fields in the file.
     let mut places = BTreeMap::new();
     let mut flat = Map::new();
     if let Some(deployment) = top.remove("deployment") {
@@ -142,7 +142,7 @@ fn module_section(mut object: ObjectReader, problems: &mut Vec<InputProblem>) ->
     Some(ModuleSection { name: name?, version: version?, component: component? })
 }
 
-/// TOML's times become text, as JSON has none.
+/// Converts TOML to JSON. Times become text, because JSON has no times.
 fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),

@@ -1,4 +1,4 @@
-//! Reads and writes what a manifest says of flow control. The figures' meaning is said at [`Flow`].
+//! Reads and writes a manifest's flow control. [`Flow`] documents the fields.
 
 use serde_json::{Map, Value, json};
 
@@ -68,7 +68,7 @@ fn debounce(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Debo
     Some(Debounce { wait_millis, key, max_wait_millis })
 }
 
-/// The same fields, as `read` reads them; what is not given has none.
+/// Writes the fields that `read` reads; absent values have no field.
 pub(super) fn write(flow: &Flow, into: &mut Map<String, Value>) {
     let mut put = |name: &str, value: Value| into.insert(name.to_owned(), value);
     if let Some(key) = &flow.key {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_its_default() {
+    fn absent_fields_have_their_defaults() {
         let flow = parse(json!({})).unwrap().flow;
         assert_eq!((flow.per_key, flow.key_millis), (1, KEY_MILLIS));
         let debounce = parse(json!({ "debounce": { "wait": "1s" } })).unwrap().flow.debounce.unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn problems_name_their_fields() {
         let problems = parse(json!({
             "concurrency_per_key": 2, "rate": { "runs": 0, "per": "1ms", "burst": 3 },
             "debounce": { "wait": "5s", "key": "id", "max_wait": "1s" }, "queue": 0, "idempotency_ttl": "0s",

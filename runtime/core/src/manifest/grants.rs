@@ -1,4 +1,4 @@
-//! What a deployment may reach. Everything is denied unless it is named here.
+//! What a deployment may reach. Everything that is not granted is denied.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,44 +7,45 @@ use std::str::FromStr;
 use crate::ids::{DeploymentName, InvalidName};
 use crate::topics::{Topic, TopicPattern};
 
-/// The most origins, secrets, deployments or topics that one manifest grants.
+/// Maximum number of origins, secrets, deployments and topics that one manifest grants, each.
 pub const GRANTS: usize = 64;
 
 /// All grants of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Origins that it may send requests to.
+    /// Origins to which it may send requests.
     pub http: Vec<HttpGrant>,
-    /// Secrets that its requests may carry, or that may sign for it.
+    /// Secrets that its requests may carry or that may sign for it.
     pub secrets: Vec<SecretGrant>,
     /// Whether it may post to the ledger.
     pub ledger: bool,
     /// Deployments that it may start, signal and cancel.
     pub deployments: Vec<DeploymentName>,
-    /// Topics that it may publish to, or patterns of them.
+    /// Topics, or patterns of topics, to which it may publish.
     pub topics: Vec<TopicPattern>,
 }
 
 impl Grants {
-    /// Whether a request to that origin is granted. `host` is in lower case, an IPv6 address without its brackets.
+    /// Whether it may send requests to an origin. `host` is in lower case, an IPv6 address without
+    /// its brackets.
     #[must_use]
     pub fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
         self.http.iter().any(|grant| grant.allows(scheme, host, port))
     }
 
-    /// The grant of a secret, by its name.
+    /// The grant of a secret, by the secret's name.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&SecretGrant> {
         self.secrets.iter().find(|secret| secret.name == name)
     }
 
-    /// Whether events may be published to a topic.
+    /// Whether it may publish events to a topic.
     #[must_use]
     pub fn may_publish(&self, topic: &Topic) -> bool {
         self.topics.iter().any(|pattern| pattern.matches(topic))
     }
 
-    /// The line of a manifest that would grant requests to that origin.
+    /// The line of a manifest that grants requests to that origin.
     #[must_use]
     pub fn line_for(scheme: &str, host: &str, port: u16) -> String {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -53,14 +54,15 @@ impl Grants {
     }
 }
 
-/// An origin, or all hosts below a name: `https://api.example.com`, `http://10.0.0.1:8080`, `https://*.example.com`.
+/// An origin, or all hosts below a domain name: `https://api.example.com`, `http://10.0.0.1:8080`,
+/// `https://*.example.com`.
 ///
-/// Scheme, host and port must all match. `*.example.com` stands for every name below `example.com`, at any depth, and
-/// not for itself.
+/// Scheme, host and port must all match. `*.example.com` matches every name below `example.com`,
+/// at any depth, but not `example.com` itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HttpGrant {
     scheme: Scheme,
-    /// In lower case; an IPv6 address without brackets, in its shortest form.
+    /// Host in lower case; an IPv6 address is without brackets and in its shortest form.
     host: String,
     below: bool,
     port: u16,
@@ -90,7 +92,8 @@ fn default_port(scheme: &str) -> Option<u16> {
 }
 
 impl HttpGrant {
-    /// Whether a request to that origin is granted. `host` is in lower case, an IPv6 address without its brackets.
+    /// Whether it grants requests to an origin. `host` is in lower case, an IPv6 address without
+    /// its brackets.
     #[must_use]
     pub fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -102,7 +105,7 @@ impl HttpGrant {
         named && scheme == self.scheme.as_str() && port == self.port
     }
 
-    /// Whether every origin that `other` grants is granted by this one.
+    /// Whether it grants every origin that `other` grants.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let is_below =
@@ -173,7 +176,7 @@ impl FromStr for HttpGrant {
             Some(_) => return Err(bad),
         };
         let (below, host) = match host.strip_prefix("*.") {
-            // `*.com` would be half the internet.
+            // `*.com` would match a large part of the internet.
             Some(name) if is_host_name(name) && name.contains('.') && !looks_numeric(name) => (true, name.to_owned()),
             Some(_) => return Err(bad),
             None => (false, host),
@@ -194,12 +197,12 @@ fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// Whether a resolver might read it as an address in some other notation, such as `127.1` or `0x7f.1`.
+/// Whether a resolver may read it as an address in another notation, such as `127.1` or `0x7f.1`.
 fn looks_numeric(text: &str) -> bool {
     text.rsplit('.').next().is_some_and(|last| last.bytes().next().is_some_and(|b| b.is_ascii_digit()))
 }
 
-/// A secret, and where it may go.
+/// A secret and its allowed uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretGrant {
     /// Its name.
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_every_name_below_and_not_for_itself() {
+    fn a_star_matches_every_name_below_but_not_the_domain_itself() {
         let below = grant("https://*.example.com:8443");
         assert!(below.allows("https", "a.example.com", 8443) && below.allows("https", "a.b.example.com", 8443));
         for host in ["example.com", ".example.com", "evilexample.com", "example.com.evil.org"] {
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
+    fn malformed_origins_are_refused() {
         for bad in [
             "",
             "example.com",
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_what_lies_within_it() {
+    fn a_grant_covers_the_grants_within_it() {
         let below = grant("https://*.example.com");
         for within in
             ["https://a.example.com", "https://a.b.example.com", "https://*.example.com", "https://*.a.example.com"]

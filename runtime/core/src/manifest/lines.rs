@@ -1,12 +1,12 @@
-//! The line of a `tidemill.toml` at which a problem's JSON pointer leads.
+//! Finds the line of a `tidemill.toml` to which the JSON pointer of a problem refers.
 
 use toml::de::{DeTable, DeValue};
 
-/// The 1-based line of `text` to which `pointer` leads, or of the deepest part of the pointer that is there; none if the text is not
-/// TOML, or nothing of the pointer is there.
+/// The 1-based line of `text` to which `pointer` refers, or the line of the deepest part of the
+/// pointer that exists. `None` if the text is not TOML or no part of the pointer exists.
 ///
-/// A manifest's lists have names of their own in the file: `[[schedule]]` is `/schedules/0` to a host. What stands under
-/// `[deployment]` is at the top to a host.
+/// The lists of a manifest have other names in the file: `[[schedule]]` is `/schedules/0` in a
+/// manifest. The fields under `[deployment]` are top-level fields of a manifest.
 #[must_use]
 pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
     let table = DeTable::parse(text).ok()?;
@@ -20,7 +20,7 @@ pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
     Some(text.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1)
 }
 
-/// The byte at which the deepest part of the pointer stands that is there.
+/// The byte offset of the deepest part of the pointer that exists.
 fn walk(table: &DeTable<'_>, parts: &[String]) -> Option<usize> {
     let (first, mut rest) = parts.split_first()?;
     let (key, value) = find(table, first)?;
@@ -40,7 +40,7 @@ fn walk(table: &DeTable<'_>, parts: &[String]) -> Option<usize> {
     Some(place)
 }
 
-/// A key's place and its value; a list may have its name in the singular.
+/// The position and the value of a key. A list may have its name in the singular.
 fn find<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<(usize, &'a DeValue<'i>)> {
     let named = |name: &str| table.iter().find(|(key, _)| key.get_ref() == name);
     let (key, value) = named(name).or_else(|| named(name.strip_suffix('s')?))?;

@@ -1,8 +1,9 @@
-//! The manifest of a deployment: everything that makes a module run.
+//! The manifest of a deployment: what a module needs to run.
 //!
-//! It comes as JSON over HTTP, or as a module folder's `tidemill.toml`, which is turned into the same JSON. Reading it
-//! reports every problem at once. [`Manifest::to_json`] writes it out in full, defaults included, so that a revision
-//! says all there is to say and a later default changes nothing.
+//! A manifest arrives as JSON over HTTP, or as a module folder's `tidemill.toml`, which is
+//! converted to the same JSON. Reading reports every problem at once. [`Manifest::to_json`] writes
+//! all fields, defaults included, so that a revision is complete and a later change of a default
+//! does not affect it.
 
 mod changes;
 mod compact;
@@ -37,64 +38,64 @@ use crate::schedule::Schedule;
 use crate::topics::Subscription;
 use crate::wire::{InputProblem, ObjectReader, json};
 
-/// The longest manifest, in bytes.
+/// Maximum size of a manifest, in bytes.
 pub const MANIFEST_BYTES: usize = 256 * 1024;
-/// The longest config, as JSON without spaces, in bytes.
+/// Maximum size of the config, as JSON without spaces, in bytes.
 pub const CONFIG_BYTES: usize = 64 * 1024;
-/// The most labels.
+/// Maximum number of labels.
 pub const LABELS: usize = 32;
-/// The most schedules.
+/// Maximum number of schedules.
 pub const SCHEDULES: usize = 32;
-/// The most subscriptions.
+/// Maximum number of subscriptions.
 pub const SUBSCRIPTIONS: usize = 32;
-/// The most runs of one deployment at a time.
+/// Maximum number of concurrent runs of one deployment.
 pub const CONCURRENCY_MAX: u32 = 10_000;
-/// The default number of runs of one deployment at a time.
+/// Default of the maximum number of concurrent runs of one deployment.
 pub const CONCURRENCY: u32 = 16;
 /// The default priority.
 pub const PRIORITY: u8 = 5;
 
-/// What a deployment is to be.
+/// The desired state of a deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
-    /// Its name, where the manifest gives one.
+    /// Its name, if the manifest has one.
     pub name: Option<DeploymentName>,
-    /// What runs.
+    /// The component that runs.
     pub source: Source,
-    /// Whether anything new is admitted.
+    /// Whether new runs are admitted.
     pub enabled: bool,
-    /// 1 (last) to 9 (first).
+    /// Priority from 1 (lowest) to 9 (highest).
     pub priority: u8,
-    /// Runs at a time: 1 to [`CONCURRENCY_MAX`].
+    /// Maximum number of concurrent runs: 1 to [`CONCURRENCY_MAX`].
     pub concurrency: u32,
-    /// How its runs are let in, beside that.
+    /// Further rules of admission.
     pub flow: Flow,
-    /// Names and values to find it by; its runs carry them too.
+    /// Names and values for filters; its runs carry them too.
     pub labels: BTreeMap<String, String>,
-    /// What the module sees as its configuration: the text of one JSON value of at most [`CONFIG_BYTES`].
+    /// Configuration that the module sees: the text of one JSON value of at most [`CONFIG_BYTES`].
     pub config: String,
     /// What it may reach.
     pub grants: Grants,
     /// What one run may use.
     pub limits: Limits,
-    /// How its runs are tried again.
+    /// How its runs are retried.
     pub retry: RunRetry,
-    /// When it runs by itself; names are unique.
+    /// Times at which it runs; names are unique.
     pub schedules: Vec<Schedule>,
-    /// Which events it runs for; names are unique.
+    /// Events for which it runs; names are unique.
     pub subscriptions: Vec<Subscription>,
-    /// How it is watched.
+    /// How its health is checked.
     pub health: HealthPolicy,
-    /// Where a stream's first collection begins; none means at the deployment's creation.
+    /// Start of a stream's first collection; `None` means the deployment's creation.
     pub since: Option<Timestamp>,
 }
 
-/// How a deployment is watched. Only one whose component exports `health` is asked.
+/// How a deployment's health is checked. Only a component that exports `health` is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthPolicy {
-    /// Whether it is asked at all.
+    /// Whether the health is checked.
     pub enabled: bool,
-    /// How often, in milliseconds: 1 s to 1 h.
+    /// Interval between checks, in milliseconds: 1 s to 1 h.
     pub every_millis: u64,
 }
 
@@ -105,7 +106,7 @@ impl Default for HealthPolicy {
 }
 
 impl Manifest {
-    /// A manifest with every default.
+    /// Returns a manifest with all defaults.
     #[must_use]
     pub fn new(source: Source) -> Self {
         Self {
@@ -130,7 +131,7 @@ impl Manifest {
     /// Reads the JSON of a manifest.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with a pointer and how to mend it.
+    /// All problems of the manifest, each with a pointer and a fix.
     pub fn parse_json(bytes: &[u8]) -> Result<Self, Vec<InputProblem>> {
         let value = json::parse(bytes, MANIFEST_BYTES).map_err(|bad| {
             let code =
@@ -149,13 +150,14 @@ impl Manifest {
         }
     }
 
-    /// The whole manifest as JSON, defaults included. Reads back to an equal one.
+    /// Writes the whole manifest as JSON, defaults included. Reading it returns an equal manifest.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         write::manifest(self)
     }
 
-    /// Schedules whose jitter is longer than half the shortest distance of two of their firings after `now`, without `long_jitter`.
+    /// Schedules without `long_jitter` whose jitter is longer than half the shortest distance
+    /// between two firings after `now`.
     #[must_use]
     pub fn long_jitters(&self, now: Timestamp) -> Vec<InputProblem> {
         schedules::long_jitters(&self.schedules, now)
@@ -167,7 +169,7 @@ impl Manifest {
         schedules::unknown_zones(&self.schedules)
     }
 
-    /// What differs from `before`, field by field.
+    /// The differences from `before`, field by field.
     #[must_use]
     pub fn changes_from(&self, before: &Self) -> Vec<ManifestChange> {
         changes::changes(&before.to_json(), &self.to_json())

@@ -1,4 +1,4 @@
-//! Reads a manifest field by field. What each field means is said at [`Manifest`]; its bounds are here.
+//! Reads a manifest field by field and checks its bounds. [`Manifest`] documents the fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ const DAY: u64 = 24 * 3_600_000;
 pub(super) fn manifest(mut object: ObjectReader, problems: &mut Vec<InputProblem>) -> Option<Manifest> {
     let name = object.take("name").and_then(|field| field.parse(problems));
     let source = source(&mut object, problems);
-    // Goes on with a stand-in where there is none, so that the rest is looked at too.
+    // Continue with a placeholder if it is missing, so that the other fields are checked too.
     let stand_in = Source::Component(crate::ComponentDigest::from_bytes([0; 32]));
     let has_source = source.is_some();
     let mut manifest = Manifest { name, ..Manifest::new(source.unwrap_or(stand_in)) };
@@ -231,7 +231,7 @@ fn retry(field: ObjectField, problems: &mut Vec<InputProblem>) -> RunRetry {
     let initial = object.take("initial").and_then(|field| field.duration(0..=DELAY_MAX_MILLIS, problems));
     policy.initial_millis = initial.unwrap_or(policy.initial_millis);
     let max = object.take("max").and_then(|field| field.duration(0..=DELAY_MAX_MILLIS, problems));
-    // A first delay above the default longest one raises that, unless both are given.
+    // A first delay above the default maximum raises the maximum, unless both are given.
     policy.max_millis = max.unwrap_or(policy.max_millis.max(policy.initial_millis));
     let factor = object.take("factor").and_then(|field| permille(field, 1.0, 100.0, problems));
     policy.factor_permille = factor.unwrap_or(policy.factor_permille);
@@ -252,7 +252,7 @@ fn retry(field: ObjectField, problems: &mut Vec<InputProblem>) -> RunRetry {
     retry
 }
 
-/// A number such as 2 or 1.5, in thousandths.
+/// Reads a number such as 2 or 1.5 in thousandths.
 fn permille(field: ObjectField, least: f64, most: f64, problems: &mut Vec<InputProblem>) -> Option<u32> {
     match field.value.as_f64() {
         Some(number) if (least..=most).contains(&number) => Some((number * 1_000.0).round() as u32),
@@ -269,7 +269,8 @@ fn permille(field: ObjectField, least: f64, most: f64, problems: &mut Vec<InputP
 }
 
 fn schedules(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<Schedule> {
-    // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. They mean the same.
+    // `[[schedule]]` in TOML gives `schedule`; in JSON `schedules` reads better. Both are
+    // accepted.
     let (one, many) = (object.take("schedule"), object.take("schedules"));
     if let (Some(_), Some(field)) = (&one, &many) {
         problems.push(InputProblem::field(

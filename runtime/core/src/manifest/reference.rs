@@ -1,4 +1,4 @@
-//! Which component a deployment runs: a module's version by name, or a component by digest.
+//! The component that a deployment runs: a version of a module by name, or a component by digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -85,12 +85,12 @@ impl FromStr for ModuleRef {
     }
 }
 
-/// What a deployment runs.
+/// The source of a deployment's component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A module's version.
     Module(ModuleRef),
-    /// A component, whatever it is called.
+    /// A component by its digest.
     Component(ComponentDigest),
 }
 

@@ -14,7 +14,7 @@ use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, duration_text};
 use crate::zones::{ZONE_NAME_BYTES, Zone};
 
-/// What a schedule may run.
+/// The exports that a schedule may run.
 const EXPORTS: [(&str, Export); 2] =
     [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
 
@@ -24,7 +24,8 @@ pub(super) fn schedule(field: ObjectField, problems: &mut Vec<InputProblem>) -> 
     let mut object = field.object(problems)?;
     let name_fix = "Name the schedule: 1 to 63 lower-case letters, digits and hyphens.";
     let name = object.require("name", name_fix, problems).and_then(|field| field.parse(problems));
-    // Goes on with a stand-in where there is no name, so that the rest is looked at too.
+    // Continue with a placeholder if the name is missing, so that the other fields are checked
+    // too.
     let mut spec = ScheduleSpec::new(name.or_else(|| "unnamed".parse().ok())?);
 
     let cron = object.take("cron");
@@ -63,12 +64,13 @@ pub(super) fn schedule(field: ObjectField, problems: &mut Vec<InputProblem>) -> 
     let failures = failures.and_then(|field| field.number(1..=PAUSE_AFTER_MAX.into(), problems));
     spec.pause_after_failures = failures.and_then(|failures| u32::try_from(failures).ok());
     if let Some(field) = object.take("input") {
-        // As large as the whole manifest may be, which is less than a run's input may be.
+        // The bound is that of the whole manifest, which is lower than that of a run's input.
         spec.input = field.value.to_string();
     }
     spec.export = object.take("export").and_then(|field| field.choice(&EXPORTS, problems));
     object.finish(problems);
-    // What is wrong with a field as such has been said; what the fields say together comes only where they are good.
+    // Problems of single fields are reported already. Check the fields together only if each is
+    // valid.
     if problems.len() > before {
         let crons = spec.cron.clone();
         let cron_problems = Schedule::new(spec).err().into_iter().flatten();
@@ -86,8 +88,8 @@ pub(super) fn schedule(field: ObjectField, problems: &mut Vec<InputProblem>) -> 
     }
 }
 
-/// What is wrong with the jitter of schedules that are deployed at `now`. Manifests that are stored may have such a jitter, so reading
-/// one does not refuse it.
+/// Returns the jitter problems of schedules that are deployed at `now`. Reading a manifest does
+/// not refuse them, because a stored manifest may have such a jitter.
 pub(super) fn long_jitters(schedules: &[Schedule], now: Timestamp) -> Vec<InputProblem> {
     let problem = |(index, schedule): (usize, &Schedule)| {
         let half = duration_text(schedule.jitter_above(now)?);
@@ -115,13 +117,14 @@ fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }:
     InputProblem::field(place, shown_long(&message), fix).with_code(code)
 }
 
-/// A message may hold a field of a cron expression, which came from outside.
+/// Shortens a message, which may contain a field of a cron expression from outside.
 fn shown_long(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Zones whose rules this process does not have. A manifest that is stored may name one, if zone data was taken away or the manifest
-/// comes from another machine, so reading one does not refuse it.
+/// Returns the schedules in zones whose rules this process does not have. Reading a manifest does
+/// not refuse them: a stored manifest may name such a zone if zone data was removed or the
+/// manifest comes from another machine.
 pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<InputProblem> {
     let unknown = schedules.iter().enumerate().filter(|(_, schedule)| !schedule.spec().time_zone.is_known());
     unknown
@@ -152,7 +155,7 @@ fn exclusion(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Exc
         "Write a day such as \"2026-12-25\", or { start = \"2026-12-24T12:00:00Z\", end = \"2026-12-27T00:00:00Z\" }.";
     if let Some(text) = field.value.as_str() {
         let day: Option<NaiveDate> = text.parse().ok();
-        // From 1970 to 9998, so that the day after can be written too.
+        // From 1970 to 9998, so that the next day can be written too.
         let day = day.filter(|day| (1970..9999).contains(&chrono::Datelike::year(day)) && text.len() == 10);
         if day.is_none() {
             problems.push(InputProblem::field(field.pointer, format!("`{}` is no day", shown(text)), FIX));

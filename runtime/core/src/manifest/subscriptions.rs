@@ -12,14 +12,15 @@ use crate::topics::{
 use crate::wire::json::shown;
 use crate::wire::{InputProblem, ObjectField, ObjectReader};
 
-/// What an event may run.
+/// The exports that an event may run.
 const EXPORTS: [(&str, Export); 2] =
     [(Export::Workflow.as_str(), Export::Workflow), (Export::RevenueStream.as_str(), Export::RevenueStream)];
 const BEGINS: [(&str, SubscriptionStart); 2] =
     [("now", SubscriptionStart::Now), ("earliest", SubscriptionStart::Earliest)];
 
 pub(super) fn subscriptions(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Vec<Subscription> {
-    // `[[subscription]]` in TOML gives `subscription`; in JSON `subscriptions` reads better. They mean the same.
+    // `[[subscription]]` in TOML gives `subscription`; in JSON `subscriptions` reads better. Both
+    // are accepted.
     let (one, many) = (object.take("subscription"), object.take("subscriptions"));
     if let (Some(_), Some(field)) = (&one, &many) {
         let message = "both `subscription` and `subscriptions` are given";
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_subscription_is_said_at_its_place() {
+    fn problems_of_a_subscription_have_its_pointer() {
         let long = "x".repeat(300);
         let many: serde_json::Map<_, _> = (0..17).map(|n| (format!("/{n}"), json!(1))).collect();
         for (subscription, place) in [

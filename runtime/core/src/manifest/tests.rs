@@ -1,4 +1,4 @@
-//! Manifests that are good, manifests that are not, and the laws of both.
+//! Valid and invalid manifests, and the laws of both.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ fn pointers(problems: &[InputProblem]) -> Vec<&str> {
 }
 
 #[test]
-fn the_file_of_the_book_is_read() {
+fn the_example_file_of_the_book_is_read() {
     let ModuleFile { module, manifest } = ModuleFile::parse_toml(FILE).unwrap();
     let module = module.unwrap();
     assert_eq!((module.name.as_str(), module.version.as_str()), ("uptime", "0.1.0"));
@@ -95,7 +95,7 @@ fn the_file_of_the_book_is_read() {
 }
 
 #[test]
-fn every_manifest_in_the_repository_is_good() {
+fn every_manifest_in_the_repository_is_valid() {
     let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut seen = 0;
     for folder in
@@ -110,7 +110,7 @@ fn every_manifest_in_the_repository_is_good() {
 }
 
 #[test]
-fn every_example_of_the_book_is_good() {
+fn every_example_of_the_book_is_valid() {
     let pages = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference");
     let mut seen = 0;
     for page in ["manifest.md", "limits.md", "schedules.md", "../flow-control.md", "../events.md"] {
@@ -156,19 +156,19 @@ fn a_stored_manifest_may_name_a_zone_that_is_not_known() {
     }))
     .unwrap();
     assert_eq!(pointers(&manifest.unknown_zones()), ["/schedules/1/time_zone"]);
-    // Nothing can say when it fires.
+    // A schedule in an unknown zone has no next firing.
     let zone = &manifest.schedules[1].spec().time_zone;
     assert_eq!((zone.name(), zone.is_known()), ("Mars/Olympus", false));
     assert_eq!(manifest.schedules[1].next_after(Timestamp::default()), None);
     same_at_rest(&manifest.schedules).unwrap();
     assert_eq!(parse(&manifest.to_json()), Ok(manifest));
-    // A file is its author's, who can correct it.
+    // A file is in the hands of its author, who can correct it.
     let file = "module = \"m@1.0.0\"\n[[schedule]]\nname = \"a\"\nevery = \"1h\"\ntime_zone = \"Mars/Olympus\"";
     assert_eq!(pointers(&ModuleFile::parse_toml(file).unwrap_err()), ["/schedule/0/time_zone"]);
 }
 
 #[test]
-fn a_manifest_needs_no_more_than_what_runs() {
+fn a_manifest_needs_only_its_source() {
     let manifest = parse(&json!({ "module": "hello@0.1.0" })).unwrap();
     assert_eq!(manifest, Manifest::new(Source::Module("hello@0.1.0".parse().unwrap())));
     assert_eq!(parse(&manifest.to_json()), Ok(manifest));
@@ -254,7 +254,7 @@ fn a_file_s_problems_name_the_place_in_the_file() {
 }
 
 #[test]
-fn bounds_hold_for_what_is_large() {
+fn bounds_hold_for_large_fields() {
     let large = json!({ "module": "hello@0.1.0", "config": "x".repeat(CONFIG_BYTES) });
     assert_eq!(pointers(&parse(&large).unwrap_err()), ["/config"]);
     let problems = Manifest::parse_json(&vec![b' '; MANIFEST_BYTES + 1]).unwrap_err();
@@ -279,7 +279,7 @@ fn changes_name_the_fields_that_differ() {
     assert!(before.changes_from(&before).is_empty());
 }
 
-/// JSON whose names and texts are those of manifests, in wrong places and right ones.
+/// JSON with the names and texts of manifests, in right and wrong places.
 fn nearly_a_manifest() -> impl Strategy<Value = Value> {
     let names = [
         "name",
@@ -392,7 +392,7 @@ fn nearly_a_manifest() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A good manifest, as JSON.
+/// A valid manifest, as JSON.
 fn good() -> impl Strategy<Value = Value> {
     let schedule = (
         prop::sample::select(vec!["*/5 * * * *", "0 9 * * MON-FRI", "0 0 L * *", "@daily"]),

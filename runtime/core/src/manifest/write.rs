@@ -1,4 +1,4 @@
-//! Writes a manifest out in full, in the words that `read` understands.
+//! Writes a complete manifest, in the form that `read` reads.
 
 use serde_json::{Map, Value, json};
 

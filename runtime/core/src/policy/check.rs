@@ -60,7 +60,7 @@ impl Policy {
     }
 
     /// The schedules of a deployment that the policy denies, by their index in the manifest, each
-    /// with the reason: those after the first [`PolicyRules::schedules`], and those that fire too
+    /// with the reason: those after the first `schedules.count`, and those that fire too
     /// often. A policy may become stricter after the deployment.
     #[must_use]
     pub fn denied_schedules(

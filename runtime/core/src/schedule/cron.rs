@@ -1,8 +1,9 @@
-//! Cron expressions with crontab's meaning, on a wall clock that knows no time zone.
+//! Cron expressions with the meaning of crontab, on a wall clock without a time zone.
 //!
-//! The `cron` crate computes; what it is given is translated, because it counts Sunday as 1, takes no five fields and
-//! joins the two day fields with *and*. An expression becomes a union of parts: one for the days of the month, one for
-//! the days of the week, one for the rules `L`, `W` and `#`. The zone is `zone.rs`'s business.
+//! The `cron` crate computes the times. Its input is translated, because the crate counts Sunday
+//! as 1, does not accept five fields, and joins the two day fields with *and*. An expression
+//! becomes a union of parts: one for the days of the month, one for the days of the week, and one
+//! for the rules `L`, `W` and `#`. `zone.rs` handles time zones.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use cron::TimeUnitSpec as _;
 
 use super::days::{DayRule, LAST_YEAR, next_picked_or_month};
 
-/// The longest cron expression, in bytes.
+/// Maximum length of a cron expression, in bytes.
 pub const CRON_BYTES: usize = 256;
 
 /// A cron expression that has at least one time.
@@ -27,20 +28,20 @@ pub struct CronExpr {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CronField {
     times: cron::Schedule,
-    /// Where not empty, only days that one of them picks.
+    /// If not empty, only days that one of these rules picks.
     rules: Vec<DayRule>,
 }
 
-/// Why a text is no cron expression.
+/// Why a text is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCron {
     /// It is longer than [`CRON_BYTES`].
     #[error("a cron expression has at most {CRON_BYTES} bytes")]
     TooLong,
-    /// It has not 5, 6 or 7 fields.
+    /// It does not have 5, 6 or 7 fields.
     #[error("{0} fields, where a cron expression has 5, 6 (seconds first) or 7 (year last)")]
     Fields(usize),
-    /// No such macro.
+    /// The macro does not exist.
     #[error("`{0}` is not one of @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly")]
     Macro(String),
     /// One field is not valid.
@@ -48,17 +49,17 @@ pub enum InvalidCron {
     Field {
         /// The field's name.
         field: &'static str,
-        /// What it holds.
+        /// Its content.
         text: String,
-        /// What it may hold.
+        /// The allowed content.
         allowed: &'static str,
     },
-    /// The fields are valid, but no date has such a day.
+    /// The fields are valid, but no date matches.
     #[error("no time until the year {LAST_YEAR} matches it")]
     Never,
 }
 
-/// The fields in the order of the `cron` crate, with what each may hold.
+/// The fields in the order of the `cron` crate, each with its allowed content.
 const FIELDS: [(&str, &str); 7] = [
     ("second", "0 to 59, `*`, lists `1,2`, ranges `1-5` and steps `*/10`"),
     ("minute", "0 to 59, `*`, lists `1,2`, ranges `1-5` and steps `*/10`"),
@@ -100,23 +101,23 @@ impl FromStr for CronExpr {
     }
 }
 
-/// Known texts that are forgotten with the last schedule that has them; looked through when so many have come.
+/// Minimum size of the cache at which unused expressions are removed.
 const FORGET_AT: usize = 1_024;
 
-/// What [`CronExpr::shared`] has read.
+/// Cache of [`CronExpr::shared`]. An entry is unused if no schedule holds its expression.
 #[derive(Default)]
 struct CronCache {
     exprs: HashMap<String, Weak<CronExpr>>,
-    /// When those that nobody has any more are looked for next.
+    /// Size of the cache at which unused expressions are removed next.
     forget_at: usize,
 }
 
 impl CronExpr {
-    /// The expression that `text` is, shared by all that are worded so: a host with a hundred thousand schedules has few
-    /// wordings, and one that is read takes more room than its schedule.
+    /// Parses `text`, and shares the result with all equal texts: a host with a hundred thousand
+    /// schedules has few different texts, and a parsed expression is larger than its schedule.
     ///
     /// # Errors
-    /// As [`CronExpr::from_str`].
+    /// See [`CronExpr::from_str`].
     pub(super) fn shared(text: &str) -> Result<Arc<Self>, InvalidCron> {
         static KNOWN: LazyLock<Mutex<CronCache>> = LazyLock::new(Mutex::default);
         if let Some(known) =
@@ -134,21 +135,22 @@ impl CronExpr {
         Ok(expr)
     }
 
-    /// The expression as it was given, without space around it.
+    /// The expression as it was given, without surrounding space.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it names one hour, minute and second of a day; such a time follows the wall clock through a change of
-    /// daylight saving, others follow real time.
+    /// Whether it fires once a day, at one hour, minute and second. Such a time follows the wall
+    /// clock through a daylight saving change; other times follow real time.
     #[must_use]
     pub const fn is_once_a_day(&self) -> bool {
         self.once_a_day
     }
 
-    /// Whether crontab reads the two day fields otherwise: it joins them with *and* if one of them begins with `*`, as `*/2` does. Here
-    /// a field is given unless it is `*` or `?`, and two that are given are joined with *or*.
+    /// Whether crontab interprets the two day fields differently: it joins them with *and* if one
+    /// of them begins with `*`, as `*/2` does. Here a field is given unless it is `*` or `?`, and
+    /// two given fields are joined with *or*.
     #[must_use]
     pub fn differs_from_crontab(&self) -> bool {
         let Ok(fields) = split(&self.text) else { return false };
@@ -157,10 +159,11 @@ impl CronExpr {
         given(month) && given(week) && (month.starts_with('*') || week.starts_with('*'))
     }
 
-    /// The first matching second of the wall clock strictly after `after`; none beyond the year 2100.
+    /// The first matching second of the wall clock strictly after `after`; `None` after the year
+    /// 2100.
     #[must_use]
     pub fn next_wall(&self, after: NaiveDateTime) -> Option<NaiveDateTime> {
-        // A zone west of Greenwich begins in 1969.
+        // West of Greenwich, the epoch is in 1969.
         if !(1969..=LAST_YEAR).contains(&after.year()) {
             return None;
         }
@@ -170,7 +173,7 @@ impl CronExpr {
 
 impl CronField {
     fn next(&self, mut after: NaiveDateTime) -> Option<NaiveDateTime> {
-        // Each turn but the last ends in another month than the one before, or on a day that a rule picks.
+        // Each iteration except the last ends in a later month, or on a day that a rule picks.
         for _ in 0..=(LAST_YEAR - 1970 + 1) * 24 {
             let found = self.times.after(&after.and_utc()).next()?.naive_utc();
             if self.rules.is_empty() || self.rules.iter().any(|rule| rule.picks(found.date())) {
@@ -183,7 +186,7 @@ impl CronField {
     }
 }
 
-/// The seven fields of the `cron` crate's order.
+/// Splits an expression into seven fields in the order of the `cron` crate.
 fn split(text: &str) -> Result<Vec<&str>, InvalidCron> {
     if let Some(name) = text.strip_prefix('@') {
         return Ok(match name.to_ascii_lowercase().as_str() {
@@ -225,7 +228,7 @@ fn parts(fields: &[&str]) -> Result<Vec<CronField>, InvalidCron> {
         }
     }
 
-    // Each field by itself, so that the message can name the one that is wrong.
+    // Parse each field separately, so that the message can name the invalid one.
     for (index, text) in fields.iter().enumerate() {
         let text = match index {
             DAY_OF_MONTH => plain_month.as_deref().unwrap_or("*"),
@@ -267,7 +270,7 @@ fn parts(fields: &[&str]) -> Result<Vec<CronField>, InvalidCron> {
     Ok(parts)
 }
 
-/// What the `cron` crate can take of the field, and the rules that it cannot.
+/// The part of the field that the `cron` crate accepts, and the rules that it does not.
 fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCron> {
     let wrong = || bad(DAY_OF_MONTH, field);
     let (mut plain, mut rules) = (Vec::new(), Vec::new());
@@ -290,7 +293,8 @@ fn days_of_month(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidC
     Ok(((!plain.is_empty()).then(|| plain.join(",")), rules))
 }
 
-/// The days of the week as the `cron` crate counts them (Sunday is 1), and the rules that it does not know.
+/// The days of the week in the numbering of the `cron` crate (Sunday is 1), and the rules that it
+/// does not accept.
 fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCron> {
     let wrong = || bad(DAY_OF_WEEK, field);
     let (mut days, mut rules) = ([false; 7], Vec::new());
@@ -312,7 +316,8 @@ fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCr
             Some((begin, end)) => {
                 let first = weekday(begin).ok_or_else(wrong)?.num_days_from_sunday();
                 let last = match weekday(end).ok_or_else(wrong)?.num_days_from_sunday() {
-                    // `FRI-SUN` ends with the week; `0-7` is all of it, `0-0` and `7-7` are one day.
+                    // `FRI-SUN` ends with the week, `0-7` is the whole week, `0-0` and `7-7` are
+                    // one day.
                     0 if first > 0 || (end == "7" && begin != "7") => 7,
                     last => last,
                 };
@@ -338,7 +343,7 @@ fn days_of_week(field: &str) -> Result<(Option<String>, Vec<DayRule>), InvalidCr
     Ok(((!plain.is_empty()).then(|| plain.join(",")), rules))
 }
 
-/// A number of one or two digits.
+/// Parses a number of one or two digits.
 fn number(text: &str) -> Option<u32> {
     (matches!(text.len(), 1 | 2) && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
@@ -382,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_all_days_beside_another_day_field_is_not_what_crontab_means() {
+    fn a_step_of_all_days_with_another_day_field_differs_from_crontab() {
         let differs = |text: &str| text.parse::<CronExpr>().unwrap().differs_from_crontab();
         for text in ["0 0 */2 * MON", "0 0 13 * */2", "0 0 0 */2 * 1 2030", "0 0 */2 * */3"] {
             assert!(differs(text), "{text}");
@@ -399,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wording_is_kept_once_and_only_while_it_is_used() {
+    fn equal_texts_are_cached_once_and_only_while_they_are_used() {
         let [one, other] = ["7 7 7 7 *", "7 7 7 7 *"].map(|text| CronExpr::shared(text).unwrap());
         assert!(Arc::ptr_eq(&one, &other));
         let weak = Arc::downgrade(&one);
@@ -421,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn both_day_fields_mean_either() {
+    fn two_day_fields_match_if_either_matches() {
         let got = times("0 0 13 * FRI", "2026-03-01T00:00:00", 4);
         assert_eq!(
             got,
@@ -456,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_invalid_field() {
         let error = |text: &str| text.parse::<CronExpr>().unwrap_err().to_string();
         assert!(error("61 * * * *").starts_with("`61` is no minute: 0 to 59"), "{}", error("61 * * * *"));
         assert!(error("* 24 * * *").starts_with("`24` is no hour"));

@@ -1,22 +1,24 @@
-//! The day rules that the `cron` crate does not know: `L`, `W` and `#`. Pure calendar arithmetic.
+//! The day rules that the `cron` crate does not support: `L`, `W` and `#`. Pure calendar
+//! arithmetic.
 
 use chrono::{Datelike, Months, NaiveDate, Weekday};
 
-/// The last year in which anything is scheduled; the `cron` crate's.
+/// The last year of any schedule; the limit of the `cron` crate.
 pub(super) const LAST_YEAR: i32 = 2100;
 
-/// One rule that picks at most one day of each month.
+/// A rule that picks at most one day of each month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DayRule {
-    /// `L` and `L-n`: so many days before the last of the month.
+    /// `L` and `L-n`: the number of days before the last day of the month.
     BeforeLast(u32),
-    /// `LW`: the last of Monday to Friday.
+    /// `LW`: the last day from Monday to Friday.
     LastWorkday,
-    /// `15W`: the working day nearest to that day, within its month. Months without that day are left out.
+    /// `15W`: the working day nearest to that day, within its month. Months without that day are
+    /// skipped.
     NearestWorkday(u32),
-    /// `FRI#2`: the n-th such day of the week, n from 1 to 5.
+    /// `FRI#2`: the n-th occurrence of that day of the week, n from 1 to 5.
     Nth(Weekday, u32),
-    /// `5L`: the last such day of the week.
+    /// `5L`: the last occurrence of that day of the week.
     Last(Weekday),
 }
 
@@ -34,7 +36,8 @@ impl DayRule {
     }
 }
 
-/// The first date after `date` that one of `rules` picks, or the first of the next month where none is left in this one.
+/// The first date after `date` that one of `rules` picks, or the first day of the next month if
+/// this month has none left.
 pub(super) fn next_picked_or_month(rules: &[DayRule], date: NaiveDate) -> Option<NaiveDate> {
     date.iter_days().skip(1).find(|day| day.day() == 1 || rules.iter().any(|rule| rule.picks(*day)))
 }
@@ -46,8 +49,8 @@ fn days_in_month(date: NaiveDate) -> u32 {
         .map_or(31, |last| last.day())
 }
 
-/// Of the month of `date`, the working day nearest to `day`: a Saturday goes back to Friday, a Sunday on to Monday,
-/// and the other way round where that would leave the month.
+/// The working day of the month of `date` that is nearest to `day`: Friday for a Saturday, Monday
+/// for a Sunday, or the other direction if that leaves the month.
 fn nearest_workday(date: NaiveDate, day: u32, length: u32) -> u32 {
     match date.with_day(day).map(|there| there.weekday()) {
         Some(Weekday::Sat) if day == 1 => 3,

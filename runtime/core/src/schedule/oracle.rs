@@ -1,5 +1,6 @@
-//! Holds cron expressions against crate `croner`, another implementation of the same meaning, around changes of
-//! daylight saving and elsewhere. It does not count in gaps over two hours, which it refuses to search through.
+//! Compares cron expressions with the `croner` crate, an independent implementation, around
+//! daylight saving changes and elsewhere. Gaps over two hours are excluded, because `croner` does
+//! not search through them.
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 use super::{Schedule, ScheduleSpec};
 use crate::ids::Timestamp;
 
-/// Zones with changes of an hour, of half an hour, at midnight, on odd offsets, and none.
+/// Zones with changes of an hour, of half an hour, at midnight, on odd offsets, and without
+/// changes.
 const ZONES: [&str; 9] = [
     "UTC",
     "Europe/Berlin",
@@ -21,7 +23,7 @@ const ZONES: [&str; 9] = [
     "Asia/Kolkata",
 ];
 
-/// Near these something changes in one of the zones (seconds).
+/// Instants in seconds near which one of the zones changes.
 const CHANGES: [i64; 10] = [
     1_774_746_000, // Berlin on, 2026-03-29
     1_792_890_000, // Berlin back, 2026-10-25
@@ -121,7 +123,7 @@ proptest! {
     #[test]
     fn croner_finds_the_same_times(text in expression(), zone in prop::sample::select(ZONES.to_vec()), from in instant()) {
         let (ours, theirs) = (ours(&text, zone, from, 6), theirs(&text, zone.parse().unwrap(), from, 6));
-        // One that never fires is refused here and searched for in vain there.
+        // An expression that never fires is refused here, and `croner` finds no time.
         if let Some(ours) = &ours {
             let known = theirs.as_ref().map(|theirs| &theirs[..ours.len().min(theirs.len())]);
             prop_assert_eq!(Some(&ours[..]), known, "{} in {} from {}", text, zone, from);

@@ -1,4 +1,4 @@
-//! What to do about firings that overlap and firings that were missed. Pure decisions; the scheduler carries them out.
+//! Decides about overlapping and missed firings. Pure; the scheduler carries the decisions out.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,15 @@ pub enum Overlap {
     /// It is skipped, counted and listed (`host/overlap-skipped`).
     #[default]
     Skip,
-    /// It waits for them, unless one waits already; then it is dropped.
+    /// It waits for them, unless another firing waits already; then it is dropped.
     QueueOne,
     /// It waits for them, in order.
     QueueAll,
-    /// They are cancelled, and it starts when they have ended.
+    /// They are cancelled, and it starts after they have ended.
     CancelOther,
-    /// They are ended at once, and it starts.
+    /// They are terminated, and it starts.
     TerminateOther,
-    /// It starts beside them.
+    /// It starts and runs concurrently with them.
     Allow,
 }
 
@@ -46,34 +46,34 @@ impl Overlap {
 /// The runs of one schedule that have not ended and are not parked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UnendedCounts {
-    /// Those that were started.
+    /// Number of started runs.
     pub started: u64,
-    /// Those that wait for the started ones, by an earlier decision.
+    /// Number of runs that wait for the started ones by an earlier decision.
     pub waiting: u64,
-    /// Whether no more may wait, because the deployment's queue has no room.
+    /// Whether no more runs can wait because the deployment's queue is full.
     pub full: bool,
 }
 
-/// What a firing does.
+/// The decision for a firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverlapDecision {
     /// Start a run.
     Start,
-    /// No run; count and list the firing as skipped.
+    /// Start no run; count and list the firing as skipped.
     Skip,
-    /// No run, because one waits already; count and list the firing as dropped.
+    /// Start no run because another firing waits; count and list this one as dropped.
     Drop,
-    /// No run, because the queue has no room; count and list the firing as dropped.
+    /// Start no run because the queue is full; count and list the firing as dropped.
     DropFull,
-    /// Make a run that starts when those before it have ended.
+    /// Create a run that starts after the earlier ones have ended.
     Wait,
-    /// Cancel the others, and start when they have ended.
+    /// Cancel the others, and start after they have ended.
     CancelThenStart,
-    /// End the others at once, and start when they have.
+    /// Terminate the others, and start after they have ended.
     TerminateThenStart,
 }
 
-/// What a firing does under `policy`, where its schedule has these runs.
+/// Decides what a firing does under `policy` while its schedule has these runs.
 #[must_use]
 pub const fn overlap_decision(policy: Overlap, unended: UnendedCounts) -> OverlapDecision {
     if unended.started == 0 && unended.waiting == 0 {
@@ -90,13 +90,13 @@ pub const fn overlap_decision(policy: Overlap, unended: UnendedCounts) -> Overla
     }
 }
 
-/// Which of the firings missed inside the window are made up for.
+/// Which of the missed firings inside the window are made up for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CatchUp {
-    /// Every one.
+    /// All of them.
     All,
-    /// The latest.
+    /// The latest one.
     #[default]
     Last,
     /// None.
@@ -118,38 +118,44 @@ impl CatchUp {
     }
 }
 
-/// A firing no later than this, in milliseconds, was not missed: it fires whatever the policy.
+/// Delay up to which a firing is on time rather than missed, in milliseconds. It then fires under
+/// every policy.
 pub const ON_TIME_MILLIS: u64 = 5_000;
-/// The most firings that one look makes up for; the next look goes on where it ended.
+/// Maximum number of firings of one pass; the next pass continues where it ended.
 pub const CATCH_UP_FIRINGS: usize = 1_000;
-/// The most missed firings that one look counts; the next goes on where it ended.
+/// Maximum number of firings that one pass counts; the next pass continues where it ended.
 pub const COUNTED_FIRINGS: u64 = 2_000;
 
-/// What is due.
+/// The firings that are due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DueFirings {
-    /// Nominal times to fire, in order, each with the time from which it could be carried out.
+    /// Nominal times to fire, in order, each with the earliest time at which it could be carried
+    /// out.
     pub fire: Vec<(Timestamp, Timestamp)>,
-    /// No later firing is carried out before this: firings keep their order, whatever their jitter.
+    /// No later firing is carried out before this time: firings keep their order, regardless of
+    /// their jitter.
     pub held: Timestamp,
-    /// How many were left out, by the window or by the policy (`host/firing-missed`): all of them before those to fire.
+    /// Number of firings that the window or the policy dropped (`host/firing-missed`). All of them
+    /// precede the firings to carry out.
     pub missed: u64,
-    /// The first of those,
+    /// The first missed firing.
     pub first_missed: Option<Timestamp>,
-    /// and the last.
+    /// The last missed firing.
     pub last_missed: Option<Timestamp>,
-    /// The last nominal time that this look has dealt with; the next look begins after it. `last_nominal` again where
-    /// nothing was due.
+    /// The last nominal time of this pass; the next pass begins after it. It equals `last_nominal`
+    /// if nothing was due.
     pub through: Timestamp,
-    /// Whether more is due than one look may deal with: look again at once.
+    /// Whether one pass was not enough: run the next pass at once.
     pub more: bool,
 }
 
-/// What is due of `deployment`'s `schedule` at `now`, where every nominal time up to and with `last_nominal` has been dealt with.
+/// Returns the firings of `deployment`'s `schedule` that are due at `now`, if the nominal times up
+/// to and including `last_nominal` are done.
 ///
-/// Firings are carried out in the order of their nominal times, each when its jitter is over and the one before it has been dealt
-/// with; `held` is when the first of them can be carried out at the earliest. Inside the window the schedule's catch-up policy decides; what is older is dropped and counted. One look does a
-/// bounded amount of work however long the host was down; `more` says that there is more to do.
+/// Firings are carried out in the order of their nominal times, each when its jitter is over and
+/// the firing before it is done. The first is not carried out before `held`. Inside the window the
+/// schedule's catch-up policy decides; older firings are dropped and counted. The work of one pass
+/// is bounded, regardless of the host's downtime; `more` reports that another pass is needed.
 #[must_use]
 pub fn due_firings(
     schedule: &Schedule,
@@ -178,7 +184,7 @@ pub fn due_firings(
         if late <= ON_TIME_MILLIS || (inside && spec.catch_up == CatchUp::All) {
             due.fire.push((nominal, due_at));
         } else if inside && spec.catch_up == CatchUp::Last {
-            // Only the latest; whatever it replaces is dropped.
+            // Only the latest is made up for. Drop the firing that it replaces.
             if let Some((earlier, _)) = held_back.replace((nominal, due_at)) {
                 due.miss(earlier);
             }
@@ -187,7 +193,7 @@ pub fn due_firings(
         }
     }
     match held_back {
-        // Another look may find a later one, which would be the one to fire.
+        // The next pass may find a later firing, which is then the one to make up for.
         Some((nominal, _)) if due.more && due.fire.is_empty() => due.miss(nominal),
         Some(firing) => due.fire.insert(0, firing),
         None => {}

@@ -1,6 +1,6 @@
-//! When a schedule will fire, for a person to look at: in its own time zone as well, and with a note where a change of
-//! daylight saving moves or drops a firing. What is shown is what [`Schedule::next_after`] says, as far as a limit lets it
-//! come.
+//! Future firings of a schedule for people: also in its own time zone, and with a note if a change
+//! of daylight saving moves or drops a firing. The firings are those of [`Schedule::next_after`],
+//! up to the schedule's limit.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone as _};
 
@@ -9,41 +9,41 @@ use super::zone::end_of_gap;
 use super::{GapPolicy, RepeatPolicy, Schedule};
 use crate::ids::Timestamp;
 
-/// One firing of a preview, or one that a policy drops.
+/// One firing of a preview, or a firing that a policy drops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedFiring {
-    /// Its nominal time; where it is dropped, when it would have been.
+    /// Its nominal time. For a dropped firing, the time at which it would fire.
     pub at: Timestamp,
-    /// The same in the schedule's time zone: RFC 3339 with the offset of that moment.
+    /// The same time in the schedule's time zone: RFC 3339 with the offset at that time.
     pub local: String,
-    /// What daylight saving does to it.
+    /// The effect of daylight saving on it.
     pub note: Option<String>,
-    /// Whether it will not fire: it is shown for its note.
+    /// Whether it does not fire and is shown only for its note.
     pub dropped: bool,
 }
 
-/// The firings to come, and why there are no more.
+/// Future firings, and the reason why there are no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchedulePreview {
-    /// Earliest first, and among them what a policy for daylight saving drops.
+    /// Earliest first, including firings that a daylight saving policy drops.
     pub firings: Vec<PlannedFiring>,
-    /// Why nothing comes after them; none where something does.
+    /// Why no firing follows; `None` if more follow.
     pub ends: Option<ScheduleEnd>,
 }
 
-/// Why a schedule fires no more.
+/// Why a schedule does not fire again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleEnd {
-    /// Its limit is reached.
+    /// It has reached its limit.
     Limit,
-    /// It names no more times.
+    /// It has no more times.
     Times,
-    /// The policy or an unknown time zone keeps it from firing.
+    /// The policy or an unknown time zone blocks it.
     Blocked,
 }
 
 impl ScheduleEnd {
-    /// Its name on the wire.
+    /// Its name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,14 +54,17 @@ impl ScheduleEnd {
     }
 }
 
-/// Times of one expression that a preview holds against the clock, at most: eleven years of days.
+/// Maximum number of times of one expression that a preview compares with the clock: eleven years
+/// of days.
 const LOOKS: usize = 4_000;
 
 impl Schedule {
-    /// The next `n` firings after `from`, fewer where there are no more or no more than `left` may come, and among them what
-    /// a policy for daylight saving drops meanwhile: no more of that than `n` either.
+    /// The next `n` firings after `from`, and among them at most `n` firings that a daylight
+    /// saving policy drops. There are fewer firings if the schedule ends or if its limit has only
+    /// `left` firings left.
     ///
-    /// A firing that makes no run takes nothing from a limit, so a schedule may fire beyond the end that is shown here.
+    /// A firing that starts no run does not count against the limit, so a schedule may fire beyond
+    /// the end that is shown here.
     #[must_use]
     pub fn ahead(&self, from: Timestamp, n: usize, left: Option<u64>) -> SchedulePreview {
         let most = left.map_or(n, |left| usize::try_from(left).map_or(n, |left| n.min(left)));
@@ -73,14 +76,14 @@ impl Schedule {
             left.filter(|left| *left <= times.len() as u64).map(|_| ScheduleEnd::Limit)
         };
         let until = match ends {
-            // What is dropped up to the end is why.
+            // Firings that are dropped up to the end explain the end.
             Some(ScheduleEnd::Times) => self.spec.end.unwrap_or(Timestamp::MAX),
             _ => last,
         };
         SchedulePreview { firings: self.shown_with_changes(&times, from, until, n), ends }
     }
 
-    /// These firings, and what changes of daylight saving do after `from`, up to and with `until`.
+    /// Merges the firings with the effects of daylight saving after `from` and not after `until`.
     fn shown_with_changes(
         &self,
         times: &[Timestamp],
@@ -94,7 +97,7 @@ impl Schedule {
         for FiringShift { at, note, dropped } in changed {
             match planned.iter_mut().find(|planned| planned.at == at) {
                 Some(planned) if !dropped => planned.note = planned.note.take().or(Some(note)),
-                // Another part of the schedule fires at that instant all the same.
+                // Another part of the schedule fires at that instant regardless.
                 Some(_) => {}
                 None if dropped && self.takes(at) => planned.push(self.shown(at, Some(note), true)),
                 None => {}
@@ -111,13 +114,13 @@ impl Schedule {
         PlannedFiring { at, local: local.unwrap_or_default(), note, dropped }
     }
 
-    /// Whether start, end and exclusions let anything fire then.
+    /// Whether start, end and exclusions allow a firing at that time.
     fn takes(&self, at: Timestamp) -> bool {
         let after_start = self.spec.start.is_none_or(|start| at >= start);
         after_start && self.spec.end.is_none_or(|end| at < end) && self.exclusion_of(at).is_none()
     }
 
-    /// What changes of daylight saving do to `cron` after `from`, up to and with `until`.
+    /// The effects of daylight saving on `cron` after `from` and not after `until`.
     fn changes(&self, cron: &CronExpr, from: Timestamp, until: Timestamp, n: usize) -> Vec<FiringShift> {
         let zone = &self.spec.time_zone;
         let wall = |at: Timestamp| {
@@ -125,7 +128,7 @@ impl Schedule {
             Some(at.with_timezone(zone).naive_local())
         };
         let (Some(first), Some(last)) = (wall(from), wall(until.min(Timestamp::MAX))) else { return Vec::new() };
-        // No change of a clock is longer than a day.
+        // No clock change is longer than a day.
         let day = TimeDelta::days(1);
         let (Some(first), Some(last)) = (first.checked_sub_signed(day), last.checked_add_signed(day)) else {
             return Vec::new();
@@ -135,7 +138,7 @@ impl Schedule {
         found.filter(|changed| changed.at > from && changed.at <= until).take(n).collect()
     }
 
-    /// What becomes of a once-a-day time that the clock skips or shows twice.
+    /// The effects on a once-a-day time that the clock skips or shows twice.
     fn change_at(&self, wall: NaiveDateTime) -> Vec<FiringShift> {
         let time = wall.time();
         match self.spec.time_zone.from_local_datetime(&wall) {
@@ -164,7 +167,7 @@ impl Schedule {
     }
 }
 
-/// A firing that is not what the expression says alone.
+/// A firing that differs from what the expression alone describes.
 struct FiringShift {
     at: Timestamp,
     note: String,
@@ -208,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_firing_is_shown_in_its_place_and_not_counted() {
+    fn a_dropped_firing_is_shown_in_order_and_not_counted() {
         let skip = ScheduleSpec { gap: GapPolicy::Skip, ..spec() };
         let dropped =
             "not 2026-03-29T03:00:00+02:00 the clock leaves out 2026-03-29 02:30:00: does not fire (gap = \"skip\")";
         let expected = ["2026-03-28T02:30:00+01:00", dropped, "2026-03-30T02:30:00+02:00"];
         assert_eq!(shown(skip.clone(), "2026-03-27T12:00:00Z", 2), expected);
-        // Not where it could not have fired anyway.
+        // Not if it could not have fired anyway.
         let excluded =
             ScheduleSpec { exclude: vec![super::super::Exclusion::Day("2026-03-29".parse().unwrap())], ..skip };
         assert_eq!(shown(excluded, "2026-03-27T12:00:00Z", 2), [expected[0], expected[2]]);
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_fires_says_why() {
+    fn a_schedule_that_never_fires_has_a_reason() {
         let spec =
             ScheduleSpec { gap: GapPolicy::Skip, end: Timestamp::parse_rfc3339("2026-03-29T12:00:00Z"), ..spec() };
         let found = shown(spec, "2026-03-28T12:00:00Z", 20);
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_ends_with_the_limit_and_says_so() {
+    fn a_preview_ends_with_the_limit_and_names_it() {
         let schedule = Schedule::new(ScheduleSpec {
             at: Timestamp::parse_rfc3339("2026-01-04T00:00:00Z").into_iter().collect(),
             every_millis: Some(24 * 3_600_000),
@@ -264,11 +267,11 @@ mod tests {
         assert_eq!(shown(2, Some(3)), (2, None));
         assert_eq!(shown(2, None), (2, None));
         assert_eq!(shown(20, Some(0)), (0, Some(ScheduleEnd::Limit)));
-        // The times end first, or with it.
+        // The times end before the limit, or with it.
         assert_eq!(shown(20, Some(5)), (4, Some(ScheduleEnd::Times)));
         assert_eq!(shown(20, Some(4)), (4, Some(ScheduleEnd::Times)));
         assert_eq!(shown(4, None), (4, Some(ScheduleEnd::Times)));
-        // What daylight saving would drop behind a limit's last firing is not shown.
+        // Firings that daylight saving drops after a limit's last firing are not shown.
         let nightly = Schedule::new(ScheduleSpec {
             cron: vec!["30 2 * * *".to_owned()],
             time_zone: "Europe/Berlin".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! The laws of schedules, and what a change of daylight saving does, case by case.
+//! The laws of schedules, and the effects of daylight saving changes, case by case.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ fn a_day_that_never_was_is_jumped_over() {
 }
 
 #[test]
-fn excluded_days_are_those_of_the_time_zone() {
+fn excluded_days_are_days_of_the_time_zone() {
     let spec = ScheduleSpec {
         exclude: vec![Exclusion::Day("2026-12-25".parse().unwrap()), Exclusion::Day("2026-12-26".parse().unwrap())],
         ..cron("0 0 * * *", "Europe/Berlin")
@@ -122,7 +122,7 @@ fn everything_wrong_is_reported_at_once() {
 }
 
 #[test]
-fn what_was_missed_is_made_up_for_as_the_policy_says() {
+fn missed_firings_are_made_up_for_according_to_the_policy() {
     let (last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:30Z"));
     let look = |catch_up, window_minutes: u64| {
         let spec = ScheduleSpec { catch_up, catch_up_window_millis: window_minutes * 60_000, ..every(60_000) };
@@ -139,7 +139,7 @@ fn what_was_missed_is_made_up_for_as_the_policy_says() {
 }
 
 #[test]
-fn a_firing_on_time_fires_whatever_the_policy() {
+fn a_firing_on_time_fires_under_every_policy() {
     let spec = ScheduleSpec { catch_up: CatchUp::None, catch_up_window_millis: 0, ..every(60_000) };
     let schedule = Schedule::new(spec).unwrap();
     let (last, time) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:01:00Z"));
@@ -156,7 +156,7 @@ fn firings_are_carried_out_in_the_order_of_their_nominal_times_when_their_jitter
     let (mut through, mut held, mut fired, mut now) = (first, first, Vec::new(), first);
     while fired.len() < nominal.len() {
         let due = due_firings(&schedule, &deployment(), through, held, now);
-        assert_eq!(due.missed, 0, "none is late because of one before it");
+        assert_eq!(due.missed, 0, "no firing is late because of an earlier one");
         for (time, could) in due.fire {
             let before = nominal.iter().filter(|before| **before <= time);
             let expected = before.map(|before| schedule.due_at(&deployment(), *before)).max();
@@ -200,7 +200,7 @@ fn jitter_ends_before_the_end_and_before_an_exclusion() {
 }
 
 #[test]
-fn jitter_is_held_against_the_shortest_distance_of_two_firings() {
+fn jitter_is_compared_with_the_shortest_distance_of_two_firings() {
     let now = at("2026-01-01T00:00:00Z");
     let above = |spec| Schedule::new(spec).unwrap().jitter_above(now);
     assert_eq!(above(ScheduleSpec { jitter_millis: 30_000, ..every(60_000) }), None);
@@ -213,7 +213,7 @@ fn jitter_is_held_against_the_shortest_distance_of_two_firings() {
 }
 
 #[test]
-fn a_long_downtime_is_worked_off_in_bounded_looks() {
+fn a_long_downtime_is_made_up_for_in_bounded_passes() {
     for catch_up in CatchUp::ALL {
         let window = CATCH_UP_WINDOW_MAX_MILLIS;
         let spec = ScheduleSpec { catch_up, catch_up_window_millis: window, ..every(1_000) };
@@ -266,7 +266,7 @@ fn a_fingerprint_changes_with_the_times_and_with_nothing_else() {
 }
 
 #[test]
-fn overlap_is_decided_by_what_has_not_ended() {
+fn overlap_is_decided_by_the_runs_that_have_not_ended() {
     use OverlapDecision as D;
     let none = UnendedCounts::default();
     let one = UnendedCounts { started: 1, waiting: 0, full: false };
@@ -277,7 +277,7 @@ fn overlap_is_decided_by_what_has_not_ended() {
         assert_eq!(
             overlap_decision(policy, UnendedCounts { full: true, ..none }),
             D::Start,
-            "a lone one waits for nothing"
+            "a lone firing does not wait"
         );
     }
     assert_eq!(overlap_decision(Overlap::QueueAll, full), D::DropFull);
@@ -295,7 +295,7 @@ fn overlap_is_decided_by_what_has_not_ended() {
     }
 }
 
-/// Text that looks like cron, so that much of it gets past the first checks.
+/// Text that resembles cron, so that much of it passes the first checks.
 fn cronlike() -> impl Strategy<Value = String> {
     prop_oneof![
         "[0-9*/,\\-LW#?@ ]{0,40}",
@@ -334,7 +334,7 @@ proptest! {
         let schedule = Schedule::new(cron("*/20 1-3,9 * * *", "Europe/Berlin")).unwrap();
         let (from, later) = (Timestamp::from_millis(from), Timestamp::from_millis(from + by));
         let next = schedule.next_after(from).unwrap();
-        // Beginning later, but before it, finds the same.
+        // A search from a later start before that time finds the same time.
         if later < next {
             prop_assert_eq!(schedule.next_after(later), Some(next));
         } else {

@@ -1,7 +1,9 @@
-//! From a wall clock to instants: what a change of daylight saving does to a cron expression.
+//! Converts the wall clock to instants: the effect of a daylight saving change on a cron
+//! expression.
 //!
-//! A time that is once a day follows the wall clock, by policy. All others follow real time: they fire at each instant
-//! at which the wall clock shows a matching time, so a repeated hour fires twice and a missing one not at all.
+//! A once-a-day time follows the wall clock, according to the policies. All other times follow
+//! real time: they fire at each instant at which the wall clock shows a matching time. They fire
+//! twice in a repeated hour and not at all in a skipped hour.
 
 use chrono::{
     DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _, Utc,
@@ -12,7 +14,7 @@ use super::cron::CronExpr;
 use crate::ids::Timestamp;
 use crate::zones::Zone;
 
-/// What happens to a once-a-day time that the clock skips.
+/// Policy for a once-a-day time that the clock skips.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapPolicy {
@@ -23,7 +25,7 @@ pub enum GapPolicy {
     Skip,
 }
 
-/// What happens to a once-a-day time that the clock shows twice.
+/// Policy for a once-a-day time that the clock shows twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RepeatPolicy {
@@ -34,10 +36,12 @@ pub enum RepeatPolicy {
     Both,
 }
 
-/// How often a search may meet a gap without finding anything; each costs a jump over it.
+/// Maximum number of gaps that a search crosses without finding an instant. Each costs a jump over
+/// the gap.
 const GAPS: usize = 1_000;
 
-/// The first instant strictly after `after` at which `expr` fires in `zone`; none beyond the year 2100.
+/// The first instant strictly after `after` at which `expr` fires in `zone`; `None` after the year
+/// 2100.
 pub(super) fn next_instant(
     expr: &CronExpr,
     zone: &Zone,
@@ -49,7 +53,8 @@ pub(super) fn next_instant(
         return None;
     }
     let after = DateTime::from_timestamp_millis(i64::try_from(after.as_millis()).ok()?)?;
-    // What is once a day and fires in the first half of a repeated hour has nothing left to do in the second.
+    // A once-a-day time that fires in the first half of a repeated hour does not fire in the
+    // second half.
     let first_only = expr.is_once_a_day() && repeat == RepeatPolicy::First;
     let gap = if expr.is_once_a_day() { gap } else { GapPolicy::Skip };
     let search = Search { expr, zone, gap, first_only, after };
@@ -72,7 +77,7 @@ impl Search<'_> {
         instant.with_timezone(self.zone).naive_local()
     }
 
-    /// Walks the wall clock on from `wall` (exclusive).
+    /// Searches along the wall clock from `wall` (exclusive).
     fn from(&self, mut wall: NaiveDateTime) -> Option<DateTime<Utc>> {
         for _ in 0..GAPS {
             wall = self.expr.next_wall(wall)?;
@@ -99,8 +104,8 @@ impl Search<'_> {
         None
     }
 
-    /// Where `after` lies in the first half of a repeated stretch, what the second half holds: the walk from `after`
-    /// begins too late on the clock to see all of it.
+    /// If `after` is in the first half of a repeated period, returns the first firing in the
+    /// second half. The straight search begins too late on the wall clock to see all of it.
     fn second_half(&self) -> Option<DateTime<Utc>> {
         let MappedLocalTime::Ambiguous(first, second) = self.zone.from_local_datetime(&self.wall(self.after)) else {
             return None;
@@ -108,7 +113,7 @@ impl Search<'_> {
         if first.to_utc() != self.after {
             return None;
         }
-        // The clock goes back between the two: find the second in which it does.
+        // The clock goes back between the two: find the second at which it does.
         let before = first.offset().fix();
         let (mut low, mut high) = (first.timestamp(), second.timestamp());
         while low + 1 < high {
@@ -120,20 +125,20 @@ impl Search<'_> {
         let wall = self.expr.next_wall(self.wall(begin) - TimeDelta::seconds(1))?;
         match self.zone.from_local_datetime(&wall) {
             MappedLocalTime::Ambiguous(_, second) if second >= begin => Some(second.to_utc()),
-            // Beyond the repeated stretch the straight walk sees everything.
+            // The straight search covers all times after the repeated period.
             _ => None,
         }
     }
 }
 
-/// The first time of the wall clock after the gap that `wall` lies in, and its instant.
+/// The first wall clock time after the gap that contains `wall`, and its instant.
 pub(super) fn end_of_gap(zone: &Zone, wall: NaiveDateTime) -> Option<(NaiveDateTime, DateTime<Utc>)> {
     const STEP: i64 = 900;
     let resolve = |seconds: i64| {
         let resolved = zone.from_local_datetime(&(wall + TimeDelta::seconds(seconds))).earliest();
         resolved.map(|instant| instant.to_utc())
     };
-    // The longest gap there ever was is a day (Samoa, 2011).
+    // The longest gap in history was a day (Samoa, 2011).
     let beyond = (1..=28 * 3600 / STEP).map(|n| n * STEP).find(|seconds| resolve(*seconds).is_some())?;
     let (mut low, mut high) = (beyond - STEP, beyond);
     while low + 1 < high {
@@ -143,8 +148,9 @@ pub(super) fn end_of_gap(zone: &Zone, wall: NaiveDateTime) -> Option<(NaiveDateT
     Some((wall + TimeDelta::seconds(high), resolve(high)?))
 }
 
-/// When the wall clock in `zone` shows `day`: one stretch from `from` (inclusive) to `to` (exclusive); two where a change
-/// takes the clock back over midnight, none where the zone left the day out.
+/// The periods in which the wall clock in `zone` shows `day`, from start (inclusive) to end
+/// (exclusive): usually one, two if a change sets the clock back over midnight, none if the zone
+/// skipped the day.
 pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
     let Some(next) = day.succ_opt() else { return Vec::new() };
     let [begin, end] = [day, next].map(|day| midnight(zone, day));
@@ -152,7 +158,7 @@ pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Times
     if !begins_again && !ends_again {
         return stretch(begin, end).into_iter().collect();
     }
-    // The clock goes back at or over midnight: which seconds show the day is seen by looking at each.
+    // The clock goes back at or over midnight: check each second whether it shows the day.
     let last = if ends_again { end + 86_400 } else { end };
     let shows =
         |at: &i64| DateTime::from_timestamp(*at, 0).is_some_and(|at| at.with_timezone(zone).date_naive() == day);
@@ -165,7 +171,8 @@ pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Times
     found
 }
 
-/// When the clock first shows or has passed the midnight with which `day` begins, in seconds, and whether it shows it twice.
+/// The first instant at which the clock shows or has passed the midnight at the start of `day`, in
+/// seconds, and whether the clock shows it twice.
 fn midnight(zone: &Zone, day: NaiveDate) -> Option<(i64, bool)> {
     let wall = day.and_time(NaiveTime::MIN);
     match zone.from_local_datetime(&wall) {
@@ -175,7 +182,8 @@ fn midnight(zone: &Zone, day: NaiveDate) -> Option<(i64, bool)> {
     }
 }
 
-/// From and to in seconds; none where it is empty. What lies before 1970 begins with it.
+/// Converts a period in seconds to timestamps; `None` if it is empty. A start before 1970 becomes
+/// 1970.
 fn stretch(from: i64, to: i64) -> Option<(Timestamp, Timestamp)> {
     let millis = |seconds: i64| Timestamp::from_millis(u64::try_from(seconds.saturating_mul(1_000)).unwrap_or(0));
     (from < to).then(|| (millis(from), millis(to)))
