@@ -1,7 +1,8 @@
-//! A run's journal: recording, loading and replaying it, for the runs that were promised to be cheap.
+//! Benchmark: records, loads and replays the journals of runs that are promised to be cheap.
 //!
-//! `flat` is a run of a million steps of one level, `nested` one of a thousand steps with a thousand each, `calls` ten
-//! thousand answers of 100 bytes. Loading begins with the chunks as the store gives them. Sizes are printed once.
+//! `flat` is a run of a million steps of one level, `nested` one of a thousand steps with a
+//! thousand each, `calls` ten thousand answers of 100 bytes. Loading starts from the chunks that
+//! the store returns. Sizes are printed once.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot begin has nothing to say")]

@@ -1,6 +1,7 @@
-//! The names of things, each a type of its own so that one cannot stand where another belongs.
+//! Identifiers, each with a type of its own, so that one cannot take the place of another.
 //!
-//! Every name that comes from outside passes through `FromStr` here, which bounds its length and alphabet.
+//! Every identifier from outside passes through `FromStr` here, which checks its length and
+//! alphabet.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +15,10 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The last instant that can be written as RFC 3339: the end of the year 9999.
+    /// The last instant that RFC 3339 can represent: the end of the year 9999.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// The instant so many milliseconds after the epoch.
+    /// The instant `millis` milliseconds after the epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
@@ -29,19 +30,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The instant `millis` later; stops at the end of the number's range.
+    /// The instant `millis` later; saturates at the end of the range.
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// Milliseconds from `earlier` to here; 0 if `earlier` is later.
+    /// Milliseconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// As RFC 3339 in UTC with milliseconds.
+    /// Formats it as RFC 3339 in UTC with milliseconds.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         let millis = i64::try_from(self.0.min(Self::MAX.0)).unwrap_or(0);
@@ -50,7 +51,7 @@ impl Timestamp {
             .unwrap_or_default()
     }
 
-    /// Reads RFC 3339 with any offset; none for what is not, or lies before 1970.
+    /// Parses RFC 3339 with any offset; `None` if the text is invalid or the time is before 1970.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
@@ -73,31 +74,31 @@ macro_rules! ulids {
         pub struct $name(ulid::Ulid);
 
         impl $name {
-            /// The id of what was made `at`, with 80 bits from `random`.
+            /// Returns the id of an object that was made `at`, with 80 bits from `random`.
             #[must_use]
             pub const fn new(at: Timestamp, random: u128) -> Self {
                 Self(ulid::Ulid::from_parts(at.0, random))
             }
 
-            /// When it was made, to the millisecond.
+            /// Creation time, in milliseconds.
             #[must_use]
             pub const fn made_at(self) -> Timestamp {
                 Timestamp(self.0.timestamp_ms())
             }
 
-            /// Sixteen bytes that sort as the id does.
+            /// Encodes it as sixteen bytes, in the order of the ids.
             #[must_use]
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0.to_bytes()
             }
 
-            /// The id of those bytes.
+            /// Decodes sixteen bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(ulid::Ulid::from_bytes(bytes))
             }
 
-            /// The next id in order; the last one of all has none behind it and stays.
+            /// The next id in order; the last id returns itself.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(ulid::Ulid(self.0.0.saturating_add(1)))
@@ -150,25 +151,26 @@ macro_rules! ulids {
 }
 
 ulids! {
-    /// Names one run; unique for ever, and sorts by the time at which the run was made.
+    /// The id of a run: unique for ever, and ordered by creation time.
     RunId, "run id", "26 lower-case letters and digits, as a run was answered with";
-    /// Names one event of a topic; unique for ever, and sorts by the time at which it was published.
+    /// The id of an event of a topic: unique for ever, and ordered by publication time.
     EventId, "event id", "26 lower-case letters and digits, as an event was answered with";
 }
 
-/// The sha256 of a component's bytes: its only name. Written `sha256:` and 64 hexadecimal digits.
+/// The sha256 of a component's bytes, which is its only name. Written as `sha256:` and 64
+/// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentDigest([u8; 32]);
 
 impl ComponentDigest {
-    /// The digest of `bytes`.
+    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// The digest whose thirty-two bytes are these.
+    /// The digest with these thirty-two bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -180,7 +182,7 @@ impl ComponentDigest {
         &self.0
     }
 
-    /// The hexadecimal digits alone, as file names use them.
+    /// The hexadecimal digits alone, for file names.
     #[must_use]
     pub fn hex(&self) -> String {
         use fmt::Write as _;
@@ -242,17 +244,17 @@ impl<'de> Deserialize<'de> for ComponentDigest {
     }
 }
 
-/// A text is no name of that kind.
+/// A text is not a valid name of that kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind}: it is {rule}")]
 pub struct InvalidName {
-    /// What it should have named.
+    /// The kind of name.
     pub kind: &'static str,
     /// The rule that it breaks.
     pub rule: &'static str,
 }
 
-/// Shows, writes and reads a type around a text as that text, which its `FromStr` takes.
+/// Formats, serializes and parses a type around a text as that text, by its `FromStr`.
 macro_rules! as_text {
     ($name:ident) => {
         impl std::fmt::Display for $name {
@@ -329,7 +331,7 @@ macro_rules! names {
     )*};
 }
 
-/// The longest [`DeploymentName`] and its kin, in bytes.
+/// Maximum length of a [`DeploymentName`] and of the other names, in bytes.
 pub const NAME_BYTES: usize = 63;
 
 fn is_label(text: &str) -> bool {
@@ -339,15 +341,15 @@ fn is_label(text: &str) -> bool {
 }
 
 names! {
-    /// Names a deployment.
+    /// The name of a deployment.
     DeploymentName, "deployment name";
-    /// Names a module: a series of component versions.
+    /// The name of a module: a series of component versions.
     ModuleName, "module name";
-    /// Names a schedule within its deployment.
+    /// The name of a schedule within its deployment.
     ScheduleName, "schedule name";
-    /// Names a subscription within its deployment.
+    /// The name of a subscription within its deployment.
     SubscriptionName, "subscription name";
-    /// Names one running host process; the same again after its restart.
+    /// The name of a host process, which it keeps across restarts.
     NodeId, "node id";
 }
 
@@ -359,7 +361,7 @@ macro_rules! counters {
         pub struct $name(u64);
 
         impl $name {
-            /// From its number.
+            /// Returns it from its number.
             #[must_use]
             pub const fn new(number: u64) -> Self {
                 Self(number)
@@ -381,20 +383,21 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Units of guest work; about one a wasm instruction. The unit of cost in every report.
+    /// Units of guest work; one is about one wasm instruction. All reports count cost in fuel.
     Fuel;
-    /// One life of a node: raised at each start, so that a write of an earlier life can be refused.
+    /// A period of a node between two starts. Each start increments it, so that a write of an
+    /// earlier epoch can be refused.
     Epoch;
-    /// The version of a deployment: raised at each change, from 1.
+    /// Revision of a deployment. Each change increments it, from 1.
     Revision;
 }
 
-/// Who writes: the node and its present life. Every write that belongs to a run carries one.
+/// The writer: a node in its current epoch. Every write that belongs to a run carries one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The node.
     pub node: NodeId,
-    /// Its life.
+    /// Its epoch.
     pub epoch: Epoch,
 }
 
@@ -435,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_edges_and_an_end() {
+    fn names_have_bounds_and_valid_edges() {
         for good in ["a", "a-b", "0", &"x".repeat(63)] {
             assert!(good.parse::<DeploymentName>().is_ok(), "{good}");
         }

@@ -1,18 +1,19 @@
-//! The JSON text of the value to which a pointer points, in one form for each value: without spaces, fields sorted by name, strings
+//! Canonical JSON text of the value at a pointer: without spaces, fields sorted by name, strings
 //! escaped in one way, numbers as they are written.
 //!
-//! `serde_json::Value` keeps a number beyond 64 bits as the nearest `f64`, which is also that of its neighbours. Here no number is
-//! ever computed with.
+//! `serde_json::Value` rounds a number beyond 64 bits to the nearest `f64`, as it does its
+//! neighbours. Here numbers are never converted.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Values that nest deeper keep the form in which they are written. What the host accepts has 64 levels.
+/// Nesting depth above which values keep their original form. The host accepts 64 levels.
 const DEPTH: usize = 128;
 
-/// The text of the value at `pointer` in `input`; none if there is no such value, or `input` is not JSON.
+/// The text of the value at `pointer` in `input`; `None` if the value is absent or `input` is not
+/// JSON.
 pub(super) fn at(pointer: &str, input: &[u8]) -> Option<String> {
     let path: Vec<String> = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     let mut whole = serde_json::Deserializer::from_slice(input);
@@ -24,7 +25,7 @@ pub(super) fn at(pointer: &str, input: &[u8]) -> Option<String> {
     Some(if form.value(0, 0, &mut text).is_some() { text } else { written.to_owned() })
 }
 
-/// Follows the rest of a pointer down to a value.
+/// Follows the rest of a pointer to a value.
 struct PointerSeed<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for PointerSeed<'_> {
@@ -49,7 +50,7 @@ impl<'de> Visitor<'de> for PointerSeed<'_> {
         let Some((name, rest)) = self.0.split_first() else { return Ok(None) };
         let mut found = None;
         while let Some(field) = map.next_key::<String>()? {
-            // Of two fields of one name, the last counts.
+            // The last of two fields with the same name counts.
             if field == *name {
                 found = map.next_value_seed(PointerSeed(rest))?;
             } else {
@@ -61,7 +62,7 @@ impl<'de> Visitor<'de> for PointerSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let Some((place, rest)) = self.0.split_first() else { return Ok(None) };
-        // RFC 6901 knows no leading zeros and no signs.
+        // RFC 6901 allows neither leading zeros nor signs.
         let canonical = place == "0" || !place.starts_with(['0', '+']);
         let place = place.parse::<usize>().ok().filter(|_| canonical);
         let (mut found, mut here) = (None, 0);
@@ -103,14 +104,15 @@ impl<'de> Visitor<'de> for PointerSeed<'_> {
     }
 }
 
-/// A JSON text that was read once already, so that only its structure is looked at.
+/// A JSON text that was already parsed, so that only its structure matters.
 struct ParsedText<'a> {
     bytes: &'a [u8],
     text: &'a str,
 }
 
 impl ParsedText<'_> {
-    /// Writes the value that begins at or after `from`; returns the first byte after it. None if it nests too deep.
+    /// Writes the value that begins at or after `from`; returns the offset after it, or `None` if
+    /// it nests too deep.
     fn value(&self, from: usize, depth: usize, out: &mut String) -> Option<usize> {
         let from = self.past_space(from);
         match self.bytes.get(from)? {
@@ -137,14 +139,14 @@ impl ParsedText<'_> {
         while *self.bytes.get(at)? != b'}' {
             let (name, end) = self.string(at)?;
             let mut value = String::new();
-            // Behind the colon.
+            // After the colon.
             at = self.past_space(self.value(self.past_space(end) + 1, depth + 1, &mut value)?);
             fields.push((name, value));
             if *self.bytes.get(at)? == b',' {
                 at = self.past_space(at + 1);
             }
         }
-        // Of two fields of one name, the last counts: the sort keeps their order.
+        // The last of two fields with the same name counts: the sort is stable.
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
         out.push('{');
         for (index, (name, value)) in fields.iter().enumerate() {
@@ -176,7 +178,7 @@ impl ParsedText<'_> {
         Some(at + 1)
     }
 
-    /// The string that begins at `from`, and the first byte after it.
+    /// The string that begins at `from`, and the offset after it.
     fn string(&self, from: usize) -> Option<(String, usize)> {
         let mut at = from + 1;
         loop {
@@ -203,7 +205,7 @@ mod tests {
 
     use super::*;
 
-    /// Values whose numbers `serde_json` keeps as they are.
+    /// Values whose numbers `serde_json` represents exactly.
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_one_text_however_it_is_written() {
+    fn a_value_has_one_text_in_every_notation() {
         assert_eq!(
             at("/k", br#"{"k": {"b": [1, 2], "\u0061": "\u0062", "b" : [ 3 ]}}"#).unwrap(),
             r#"{"a":"b","b":[3]}"#

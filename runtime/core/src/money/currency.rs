@@ -1,17 +1,17 @@
-//! Currencies: those of ISO 4217, and units that the operator declares with their exponent.
+//! Currencies: those of ISO 4217, and units that the operator declares with their exponents.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A currency, or a unit that stands for one.
+/// A currency or a declared unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency {
     code: Arc<str>,
     exponent: u8,
 }
 
-/// The most decimal places of a declared unit.
+/// Maximum number of decimal places of a declared unit.
 const EXPONENT_MAX: u8 = 18;
 
 impl Currency {
@@ -21,13 +21,14 @@ impl Currency {
         &self.code
     }
 
-    /// How many decimal places its minor unit has: 2 for EUR, 0 for JPY.
+    /// Number of decimal places of its minor unit: 2 for EUR, 0 for JPY.
     #[must_use]
     pub const fn exponent(&self) -> u8 {
         self.exponent
     }
 
-    /// Writes a sum of minor units, which may be larger than one amount, in the currency's own unit.
+    /// Writes a sum of minor units in the currency's own unit. The sum may exceed the range of one
+    /// amount.
     pub(super) fn write(&self, minor_units: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = 10u128.pow(u32::from(self.exponent.min(EXPONENT_MAX)));
         let (sign, size) = (if minor_units < 0 { "-" } else { "" }, minor_units.unsigned_abs());
@@ -38,7 +39,7 @@ impl Currency {
         write!(f, "{sign}{}.{:0places$} {}", size / whole, size % whole, self.code)
     }
 
-    /// A sum of minor units in the currency's own unit, such as `19.99 EUR`.
+    /// Formats a sum of minor units in the currency's own unit, such as `19.99 EUR`.
     #[must_use]
     pub fn show(&self, minor_units: i128) -> String {
         struct DisplayAmount<'a>(&'a Currency, i128);
@@ -57,13 +58,13 @@ pub struct Currencies {
     declared: BTreeMap<Arc<str>, Currency>,
 }
 
-/// A declaration of a unit that is not valid.
+/// The declaration of a unit is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDeclaration {
-    /// Not a code.
+    /// The code is not valid.
     #[error("`{0}` cannot be a unit's code: 2 to 12 capital letters and digits, the first a letter")]
     Code(String),
-    /// ISO 4217 has it.
+    /// ISO 4217 defines the code.
     #[error("`{0}` is a currency of ISO 4217, which says how many decimal places it has")]
     Known(String),
     /// Too many decimal places.
@@ -77,10 +78,11 @@ pub enum InvalidDeclaration {
 }
 
 impl Currencies {
-    /// ISO 4217, and units of the operator's own: a code and an exponent each, such as `BTC` and 8.
+    /// Returns ISO 4217 and the operator's own units: each a code and an exponent, such as `BTC`
+    /// and 8.
     ///
     /// # Errors
-    /// For the first declaration that is not valid.
+    /// The first declaration that is not valid.
     pub fn with_declared<'a>(declared: impl IntoIterator<Item = (&'a str, u8)>) -> Result<Self, InvalidDeclaration> {
         let mut own = BTreeMap::new();
         for (code, exponent) in declared {
@@ -103,8 +105,8 @@ impl Currencies {
         Ok(Self { declared: own })
     }
 
-    /// The currency of that code. ISO codes without a minor unit, such as XAU for gold, are none: an operator declares
-    /// such a unit under a code of its own.
+    /// The currency with that code. ISO codes without a minor unit, such as XAU for gold, are
+    /// excluded: an operator declares such a unit under a code of its own.
     #[must_use]
     pub fn get(&self, code: &str) -> Option<Currency> {
         if let Some(currency) = self.declared.get(code) {
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_declares_units_of_his_own() {
+    fn an_operator_declares_further_units() {
         let own = Currencies::with_declared([("BTC", 8), ("POINTS", 0)]).unwrap();
         assert_eq!(own.get("BTC").unwrap().show(123_456_789), "1.23456789 BTC");
         assert_eq!(own.get("POINTS").unwrap().show(-7), "-7 POINTS");

@@ -1,9 +1,11 @@
-//! What a stream reports, checked, and the two legs that the ledger writes for it.
+//! The entries that a stream reports, their checks, and the two legs that the ledger writes for
+//! each.
 //!
-//! A leg is an amount that goes to an account, or comes from it where it is negative; the two sum to zero. A sale moves
-//! its amount from `sales` to `receivable`, which is what the provider holds for the owner; a payout moves it on to
-//! `bank`. Net revenue is what has come out of the revenue accounts: sales of every kind and adjustments, less refunds,
-//! fees and disputes. Tax is held apart, and a payout changes no revenue.
+//! A leg is an amount that an account receives, or gives if it is negative; the two legs sum to
+//! zero. A sale moves its amount from `sales` to `receivable`, the amount that the provider holds
+//! for the owner; a payout moves it on to `bank`. Net revenue is the sum that left the revenue
+//! accounts: all kinds of sales and adjustments, less refunds, fees and disputes. Tax is held
+//! separately, and a payout does not change revenue.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,18 +14,18 @@ use crate::codes::Code;
 use crate::ids::Timestamp;
 use crate::wire::json;
 
-/// The longest external id, in bytes.
+/// Maximum length of an external id, in bytes.
 pub const EXTERNAL_ID_BYTES: usize = 256;
-/// The longest customer, in bytes.
+/// Maximum length of a customer, in bytes.
 pub const CUSTOMER_BYTES: usize = 256;
-/// The longest description, in bytes.
+/// Maximum length of a description, in bytes.
 pub const DESCRIPTION_BYTES: usize = 1_024;
-/// The longest metadata, in bytes of JSON.
+/// Maximum size of the metadata, in bytes of JSON.
 pub const METADATA_BYTES: usize = 16 * 1024;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident => $name:literal, $from:ident, $to:ident;)*) => {
-        /// What an entry reports.
+        /// The kind of an entry.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum EntryKind { $($(#[$doc])* $variant,)* }
 
@@ -37,7 +39,7 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// From which account to which its amount moves.
+            /// The accounts from which and to which its amount moves.
             #[must_use]
             pub const fn accounts(self) -> (Account, Account) {
                 match self { $(Self::$variant => (Account::$from, Account::$to),)* }
@@ -47,36 +49,36 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Something sold once.
+    /// A one-time sale.
     Sale => "sale", Sales, Receivable;
-    /// A subscription's payment.
+    /// A payment of a subscription.
     Subscription => "subscription", Subscriptions, Receivable;
     /// A commission earned.
     Commission => "commission", Commissions, Receivable;
-    /// A trade's gain, or its loss where it is negative.
+    /// The gain of a trade, or its loss if it is negative.
     Trade => "trade", Trades, Receivable;
-    /// Usage that is billed.
+    /// Billed usage.
     Usage => "usage", Usage, Receivable;
     /// Interest earned.
     Interest => "interest", Interest, Receivable;
-    /// Money given back.
+    /// A refund.
     Refund => "refund", Receivable, Refunds;
     /// A fee paid.
     Fee => "fee", Receivable, Fees;
-    /// Money held back or lost in a dispute.
+    /// Money that a dispute withholds or loses.
     Dispute => "dispute", Receivable, Disputes;
-    /// Tax collected, which is no revenue.
+    /// Tax collected, which is not revenue.
     Tax => "tax", TaxHeld, Receivable;
     /// Money moved to the bank.
     Payout => "payout", Receivable, Bank;
-    /// A payout that came back.
+    /// A returned payout.
     PayoutReversal => "payout-reversal", Bank, Receivable;
-    /// A correction, either way.
+    /// A correction in either direction.
     Adjustment => "adjustment", Adjustments, Receivable;
 }
 
 impl EntryKind {
-    /// The kind of that name.
+    /// The kind with that name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
@@ -109,7 +111,7 @@ macro_rules! accounts {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Whether what comes from it is net revenue.
+            /// Whether amounts that leave it are net revenue.
             #[must_use]
             pub const fn is_revenue(self) -> bool {
                 match self { $(Self::$variant => $revenue,)* }
@@ -119,13 +121,13 @@ macro_rules! accounts {
 }
 
 accounts! {
-    /// What the provider holds for the owner.
+    /// Money that the provider holds for the owner.
     Receivable => "receivable", revenue: false;
-    /// What has arrived at the bank.
+    /// Money at the bank.
     Bank => "bank", revenue: false;
     /// Tax that was collected and is owed.
     TaxHeld => "tax-held", revenue: false;
-    /// Things sold once.
+    /// One-time sales.
     Sales => "sales", revenue: true;
     /// Subscriptions.
     Subscriptions => "subscriptions", revenue: true;
@@ -139,7 +141,7 @@ accounts! {
     Interest => "interest", revenue: true;
     /// Corrections.
     Adjustments => "adjustments", revenue: true;
-    /// Money given back.
+    /// Refunds.
     Refunds => "refunds", revenue: true;
     /// Fees.
     Fees => "fees", revenue: true;
@@ -147,24 +149,24 @@ accounts! {
     Disputes => "disputes", revenue: true;
 }
 
-/// What a stream reports, as the guest passed it.
+/// An entry as the guest reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryDraft<'a> {
     /// The provider's own id; 1 to [`EXTERNAL_ID_BYTES`].
     pub external_id: &'a str,
     /// The name of an [`EntryKind`].
     pub kind: &'a str,
-    /// Its size, in minor units.
+    /// The amount, in minor units.
     pub minor_units: i64,
-    /// The code of its currency.
+    /// Code of its currency.
     pub currency: &'a str,
     /// When it happened.
     pub occurred_at: Timestamp,
-    /// At most [`CUSTOMER_BYTES`].
+    /// The customer; at most [`CUSTOMER_BYTES`].
     pub customer: Option<&'a str>,
-    /// At most [`DESCRIPTION_BYTES`].
+    /// The description; at most [`DESCRIPTION_BYTES`].
     pub description: &'a str,
-    /// The text of one JSON value; at most [`METADATA_BYTES`].
+    /// The metadata: the text of one JSON value; at most [`METADATA_BYTES`].
     pub metadata: &'a str,
 }
 
@@ -173,41 +175,42 @@ pub struct EntryDraft<'a> {
 pub struct Leg {
     /// The account.
     pub account: Account,
-    /// What goes to it; negative where it comes from it.
+    /// The amount that the account receives, in minor units; negative if it gives it.
     pub minor_units: i64,
 }
 
-/// What the ledger writes for an entry.
+/// The ledger's record of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// What it reports.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// Its size.
+    /// The amount of the entry.
     pub amount: Money,
-    /// Two legs that sum to zero: where it comes from, and where it goes.
+    /// Two legs that sum to zero: the account that gives, and the account that receives.
     pub legs: [Leg; 2],
-    /// What it adds to net revenue, in minor units.
+    /// The change of net revenue, in minor units.
     pub net_revenue: i64,
-    /// A hash of all that was said of it but its external id: the same id with another one is
-    /// [`Code::ExternalIdConflict`]. Metadata counts as a value: spaces and the order of names change nothing.
+    /// Hash of all fields except the external id. The same id with another hash is a
+    /// [`Code::ExternalIdConflict`]. Metadata counts as a value: spaces and the order of names do
+    /// not matter.
     pub fingerprint: [u8; 16],
 }
 
-/// Why an entry is not posted.
+/// Why an entry cannot be posted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEntry {
-    /// No such kind.
+    /// The kind does not exist.
     #[error("there is no kind of entry `{given}`{}", .nearest.map(|kind| format!("; did you mean `{}`?", kind.as_str())).unwrap_or_default())]
     Kind {
-        /// What was given.
+        /// The given name.
         given: String,
-        /// The nearest that there is.
+        /// The nearest existing kind.
         nearest: Option<EntryKind>,
     },
-    /// No such currency.
+    /// The currency does not exist.
     #[error("`{0}` is neither a currency of ISO 4217 nor a unit that the operator declared")]
     Currency(String),
-    /// Zero, or negative where that means nothing.
+    /// The amount is zero, or negative although the kind has a direction.
     #[error("an amount of {minor_units} for the kind `{}`: it is {}", .kind.as_str(), .kind.sign_rule())]
     Sign {
         /// The amount.
@@ -215,10 +218,10 @@ pub enum InvalidEntry {
         /// The kind.
         kind: EntryKind,
     },
-    /// Out of the range of amounts.
+    /// The amount is out of range.
     #[error("an amount of {0} is outside what can be summed")]
     Overflow(i64),
-    /// A field outside its bounds.
+    /// A field is out of bounds.
     #[error("`{field}` {rule}")]
     Field {
         /// The field.
@@ -229,7 +232,7 @@ pub enum InvalidEntry {
 }
 
 impl InvalidEntry {
-    /// The code that a guest sees.
+    /// Code of the failure for the guest.
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
@@ -243,7 +246,7 @@ impl InvalidEntry {
 }
 
 impl EntryDraft<'_> {
-    /// What the ledger writes for it.
+    /// Checks the entry and returns its posting.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -305,7 +308,8 @@ impl EntryDraft<'_> {
     }
 }
 
-/// What two legs that sum to zero add to net revenue: what comes from revenue accounts, less what goes to them.
+/// The effect on net revenue of two legs that sum to zero: what leaves revenue accounts, less what
+/// they receive.
 #[must_use]
 pub fn net_revenue(legs: [Leg; 2]) -> i64 {
     let of = |leg: Leg| if leg.account.is_revenue() { leg.minor_units } else { 0 };
@@ -352,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_moves_revenue_as_the_design_says() {
+    fn each_kind_changes_revenue_as_designed() {
         for (kind, revenue) in [
             ("sale", 100),
             ("subscription", 100),
@@ -375,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused_with_its_code() {
+    fn an_entry_that_breaks_a_rule_is_refused_with_its_code() {
         let long = "x".repeat(1_025);
         let meta = format!("\"{}\"", "x".repeat(METADATA_BYTES));
         for (bad, code) in [
@@ -407,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_said_again_has_the_same_fingerprint_and_anything_else_another() {
+    fn equal_entries_have_equal_fingerprints_and_different_entries_do_not() {
         let base = EntryDraft { metadata: r#"{"a":1,"b":2}"#, ..draft("sale", 5) };
         let print = |draft| check(draft).unwrap().fingerprint;
         assert_eq!(print(base), print(EntryDraft { metadata: r#"{ "b": 2, "a": 1 }"#, ..base }));

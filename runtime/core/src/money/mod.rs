@@ -1,6 +1,7 @@
-//! Money: whole minor units of a currency, never a float, and what an entry in the ledger means.
+//! Money in whole minor units of a currency, never as a float, and the meaning of a ledger entry.
 //!
-//! How entries are kept and summed is the store's; here is what each kind moves, and between which accounts.
+//! Defines what each kind of entry moves, and between which accounts. The store keeps and sums
+//! entries.
 
 mod currency;
 mod entry;
@@ -16,20 +17,20 @@ pub use entry::{
 /// An amount in minor units of a currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Money {
-    /// In the currency's minor unit: 1999 is 19.99 EUR.
+    /// The amount in the currency's minor unit: 1999 is 19.99 EUR.
     pub minor_units: i64,
-    /// The currency, which says how many minor units there are to one.
+    /// The currency, which defines the minor unit.
     pub currency: Currency,
 }
 
 impl Money {
-    /// The sum; none where the currencies differ or it does not fit.
+    /// The sum; `None` if the currencies differ or it overflows.
     #[must_use]
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
         self.with(other, i64::checked_add)
     }
 
-    /// The difference; none where the currencies differ or it does not fit.
+    /// The difference; `None` if the currencies differ or it overflows.
     #[must_use]
     pub fn checked_sub(&self, other: &Self) -> Option<Self> {
         self.with(other, i64::checked_sub)

@@ -1,6 +1,8 @@
-//! What a component says of its workflow's JSON, and the check of an input or a signal by it. The text comes from strangers: it has bounds, and of JSON Schema
-//! only the words whose cost those bounds hold. References, patterns and formats are not among them, which leaves so little that a library for all of
-//! JSON Schema, with its thirty crates, would be the larger risk. What the words mean is in `rule`.
+//! A component's JSON schemas for its workflow, and the check of inputs and signals against them.
+//! The schemas come from strangers, so their size is bounded, and only keywords of JSON Schema
+//! with bounded cost are supported. References, patterns and formats are excluded. A library for
+//! all of JSON Schema, with its thirty crates, would be a larger risk than this small subset.
+//! `validator` implements the keywords.
 
 mod validator;
 
@@ -15,21 +17,22 @@ use validator::Validator;
 
 /// The custom section of a component that holds its schemas.
 pub const SECTION: &str = "tidemill:schema";
-/// Longest text of that section, in bytes.
+/// Maximum size of that section, in bytes.
 pub const SECTION_BYTES: usize = 64 * 1024;
-/// Most problems of one input that are told.
+/// Maximum number of reported problems of one input.
 const PROBLEMS: usize = 100;
-/// Longest message about one of them, in bytes.
+/// Maximum length of the message of a problem, in bytes.
 const MESSAGE_BYTES: usize = 300;
-/// The schema's parts times the input's bytes: where it is more, nothing is checked here, and the guest refuses what it cannot read.
+/// Maximum product of the schema's parts and the input's bytes. Above it nothing is checked here,
+/// and the guest refuses an input that it cannot read.
 const WORK: usize = 100_000_000;
 
-/// A component's schemas cannot be used, and why.
+/// A component's schemas cannot be used, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the component's section `{SECTION}` cannot be used, so no input is checked: {0}")]
 pub struct InvalidSchema(String);
 
-/// What a section holds.
+/// The content of a section.
 #[derive(Deserialize)]
 struct SchemaSection {
     #[serde(default)]
@@ -42,15 +45,16 @@ struct WorkflowSchemas {
     input: Option<Value>,
     #[serde(default)]
     output: Option<Value>,
-    /// The payloads of the signals that it waits for, by name.
+    /// Schemas of the payloads of the signals that it waits for, by name.
     #[serde(default)]
     signals: BTreeMap<String, Value>,
 }
 
-/// Checks a component's section, and gives it as text with nothing but what was understood.
+/// Checks a component's section, and returns it as text that contains only the supported parts.
 ///
 /// # Errors
-/// What is wrong with it: its length, its JSON, a word that is not looked at here, too many schemas inside one another.
+/// The problem of the section: its length, its JSON, an unsupported keyword, or schemas that are
+/// nested too deep.
 pub fn read_section(bytes: &[u8]) -> Result<String, InvalidSchema> {
     let section = parse(bytes)?;
     let mut workflow = serde_json::Map::new();
@@ -78,7 +82,7 @@ fn parse(bytes: &[u8]) -> Result<SchemaSection, InvalidSchema> {
     serde_json::from_slice(bytes).map_err(|error| InvalidSchema(error.to_string()))
 }
 
-/// What an input has to be like, read once.
+/// The parsed schema of an input.
 #[derive(Debug)]
 pub struct InputCheck {
     rule: Validator,
@@ -86,10 +90,11 @@ pub struct InputCheck {
 }
 
 impl InputCheck {
-    /// The check for inputs of a component's workflow; none where it does not say what they are like.
+    /// Returns the check for inputs of a component's workflow; `None` if the component has no
+    /// schema for them.
     ///
     /// # Errors
-    /// As [`read_section`], which this text has passed before it was stored.
+    /// See [`read_section`], which has accepted the stored text.
     pub fn of_section(section: &str) -> Result<Option<Self>, InvalidSchema> {
         parse(section.as_bytes())?.workflow.input.as_ref().map(Self::new).transpose()
     }
@@ -100,7 +105,8 @@ impl InputCheck {
         Ok(Self { rule, parts })
     }
 
-    /// Everything that is wrong with an input, at most 100 of it; nothing where it is good, or is not JSON, which others refuse.
+    /// Returns at most 100 problems of an input; none if it is valid. Input that is not JSON has
+    /// none either, because another check refuses it.
     #[must_use]
     pub fn problems(&self, input: &[u8]) -> Vec<InputProblem> {
         if self.parts.saturating_mul(input.len()) > WORK {
@@ -117,23 +123,23 @@ impl InputCheck {
     }
 }
 
-/// What the payloads of a component's signals have to be like, read once.
+/// The parsed schemas of the payloads of a component's signals.
 #[derive(Debug, Default)]
 pub struct SignalChecks(BTreeMap<String, InputCheck>);
 
 impl SignalChecks {
-    /// The checks for signals to a component's workflow; empty if it declares none.
+    /// Returns the checks for signals to a component's workflow; empty if it declares none.
     ///
     /// # Errors
-    /// As [`read_section`], which this text has passed before it was stored.
+    /// See [`read_section`], which has accepted the stored text.
     pub fn of_section(section: &str) -> Result<Self, InvalidSchema> {
         let signals = parse(section.as_bytes())?.workflow.signals;
         let checks = signals.into_iter().map(|(name, schema)| Ok((name, InputCheck::new(&schema)?)));
         checks.collect::<Result<_, InvalidSchema>>().map(Self)
     }
 
-    /// Everything that is wrong with the payload of a signal of that name, as [`InputCheck::problems`]. Nothing if the component does
-    /// not declare the signal.
+    /// Returns the problems of the payload of a signal with that name, as [`InputCheck::problems`]
+    /// does; none if the component does not declare the signal.
     #[must_use]
     pub fn problems(&self, name: &str, payload: &[u8]) -> Vec<InputProblem> {
         self.0.get(name).map(|check| check.problems(payload)).unwrap_or_default()
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_with_its_place() {
+    fn every_problem_is_reported_with_its_pointer() {
         let schema = json!({
             "type": "object",
             "properties": { "id": { "type": "string" }, "items": { "type": "array", "items": { "type": "integer", "minimum": 0 } } },
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_input_has_no_problems_and_what_is_no_json_is_for_others() {
+    fn valid_input_and_input_that_is_not_json_have_no_problems() {
         let check = check(&json!({ "anyOf": [{ "type": "integer" }, { "type": "null" }] }));
         assert!(check.problems(b"5").is_empty() && check.problems(b"null").is_empty());
         assert_eq!(check.problems(b"\"x\"").len(), 1);
@@ -192,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_given_as_it_was_understood() {
+    fn a_section_is_returned_without_its_unsupported_parts() {
         let text = r#"{ "workflow": { "input": true, "later": 1 }, "webhook": {} }"#;
         assert_eq!(read_section(text.as_bytes()).unwrap(), r#"{"workflow":{"input":true}}"#);
         assert!(InputCheck::of_section(r#"{"workflow":{"output":{"type":"null"}}}"#).unwrap().is_none());
@@ -209,12 +215,12 @@ mod tests {
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert_eq!(checks.problems("another", br#""yes""#), []);
         assert!(read_section(br#"{"workflow":{"signals":{"x":{"$ref":""}}}}"#).is_err());
-        // An older section declares none.
+        // An older section declares no signals.
         assert!(SignalChecks::of_section(r#"{"workflow":{"input":true}}"#).unwrap().problems("x", b"1").is_empty());
     }
 
     #[test]
-    fn what_could_cost_without_bound_is_refused() {
+    fn keywords_of_unbounded_cost_are_refused() {
         let deep = (0..40).fold(json!(true), |inside, _| json!({ "items": inside }));
         for schema in [
             json!({ "$ref": "#" }),
@@ -230,7 +236,7 @@ mod tests {
             let section = json!({ "workflow": { "output": schema } }).to_string();
             assert!(read_section(section.as_bytes()).is_err(), "{section}");
         }
-        // A property may be called as it likes.
+        // A property may have any name.
         assert!(read_section(br#"{"workflow":{"input":{"properties":{"$ref":true,"pattern":{}}}}}"#).is_ok());
         assert!(read_section(&vec![b' '; SECTION_BYTES + 1]).unwrap_err().to_string().contains("bytes"));
     }
@@ -255,7 +261,7 @@ mod tests {
             let properties: serde_json::Map<_, _> = names.iter().map(|name| (name.clone(), json!({ "minimum": least }))).collect();
             let section = json!({ "workflow": { "input": { "properties": properties, "required": names } } }).to_string();
             let read = read_section(section.as_bytes());
-            // Names that are said twice are no list of names.
+            // A section with a duplicate name is not a list of names.
             if let Ok(read) = read {
                 prop_assert_eq!(read_section(read.as_bytes()).unwrap(), read);
             }

@@ -1,23 +1,24 @@
-//! One schema, read into what it asks for, and held against a value by the rules of JSON Schema 2020-12. Each part looks at each part of the value
-//! once at most: the cost is their product.
+//! One schema, parsed and checked against values by the rules of JSON Schema 2020-12. Each part of
+//! the schema visits each part of the value at most once, so the cost is their product.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// Most schemas inside one another.
+/// Maximum depth of nested schemas.
 const DEPTH: usize = 32;
 
-/// Most values of a list that are told.
+/// Maximum number of values of `enum` in a message.
 const VALUES: usize = 20;
 
-/// What one schema asks for. All of it has to hold; what says nothing of a kind of value lets it pass.
+/// The requirements of one schema, all of which must hold. A requirement for another type accepts
+/// the value.
 #[derive(Debug, Default)]
 pub(super) struct Validator {
     never: bool,
     types: Option<Vec<JsonType>>,
-    /// `enum`, and `const` as one of one.
+    /// `enum`, or `const` as its only value.
     one_of_values: Option<Vec<Value>>,
     least: NumberLimit,
     most: NumberLimit,
@@ -35,14 +36,14 @@ pub(super) struct Validator {
     not: Option<Box<Validator>>,
 }
 
-/// A number's bound, with or without itself.
+/// A bound of a number, inclusive and exclusive.
 #[derive(Debug, Default)]
 struct NumberLimit {
     with: Option<f64>,
     without: Option<f64>,
 }
 
-/// How many, from and to.
+/// Minimum and maximum of a count.
 #[derive(Debug, Default)]
 struct CountRange {
     least: Option<u64>,
@@ -100,10 +101,10 @@ impl JsonType {
 }
 
 impl Validator {
-    /// Reads a schema, and adds up its parts.
+    /// Parses a schema, and counts its parts.
     ///
     /// # Errors
-    /// A word that is not looked at or does not say what it should, or too many schemas inside one another.
+    /// An unsupported or invalid keyword, or schemas that are nested too deep.
     pub(super) fn read(schema: &Value, depth: usize, parts: &mut usize) -> Result<Self, String> {
         *parts += 1;
         if depth > DEPTH {
@@ -159,7 +160,7 @@ impl Validator {
             "anyOf" => self.any_of = Some(Self::several(value, depth, parts)?),
             "oneOf" => self.one_of = Some(Self::several(value, depth, parts)?),
             "not" => self.not = Some(one(parts)?),
-            // For people.
+            // Annotations for people.
             "title" | "description" | "default" | "examples" | "format" | "deprecated" | "readOnly" | "writeOnly" => {}
             _ => return Err("this word is not looked at here".to_owned()),
         }
@@ -173,7 +174,8 @@ impl Validator {
         if rules.is_empty() { Err("it names none".to_owned()) } else { Ok(rules) }
     }
 
-    /// Whether a value is all that is asked for. Nothing is told here, and no part is looked at twice: [`Validator::hold`] asks this at each level.
+    /// Whether a value meets all requirements. It collects no messages and visits no part twice,
+    /// because [`Validator::hold`] calls it at each level.
     fn fits(&self, value: &Value) -> bool {
         let inside = || match value {
             Value::Array(items) => {
@@ -201,8 +203,8 @@ impl Validator {
         self.by_name.get(name).or(self.other_names.as_deref())
     }
 
-    /// Adds what is wrong with a value to `found`, each with a JSON pointer, until there are `most`. `at` is the pointer of the value, and is
-    /// again when this returns.
+    /// Adds the problems of a value to `found`, each with a JSON pointer, up to `most`. `at` is
+    /// the pointer of the value and is unchanged on return.
     pub(super) fn hold(&self, value: &Value, at: &mut String, most: usize, found: &mut Vec<(String, String)>) {
         if found.len() >= most {
             return;
@@ -226,7 +228,8 @@ impl Validator {
         if let Some(rules) = &self.any_of
             && !rules.iter().any(|rule| rule.fits(value))
         {
-            // Where one alone is of the value's type, what it lacks says more than that none fits.
+            // If only one choice accepts the value's type, its problems are more useful than "none
+            // matches".
             let mut near = rules.iter().filter(|rule| rule.may_be(value));
             match (near.next(), near.next()) {
                 (Some(rule), None) => rule.hold(value, at, most, found),
@@ -251,7 +254,7 @@ impl Validator {
         !self.never && self.types.as_ref().is_none_or(|types| types.iter().any(|one| one.fits(value)))
     }
 
-    /// What is wrong with the value itself, whatever is inside it.
+    /// The problem of the value itself, regardless of its parts.
     fn alone<'a>(&'a self, value: &'a Value) -> Option<SchemaViolation<'a>> {
         if self.never {
             return Some(SchemaViolation::Never);
@@ -308,7 +311,7 @@ impl Validator {
         for (name, value) in object {
             let Some(rule) = self.of_name(name) else { continue };
             at.push('/');
-            // RFC 6901.
+            // RFC 6901 defines these escapes.
             at.push_str(&name.replace('~', "~0").replace('/', "~1"));
             if rule.never && !self.by_name.contains_key(name) {
                 if found.len() < most {
@@ -334,7 +337,7 @@ impl CountRange {
     }
 }
 
-/// What is wrong with a value itself; in words only where somebody is told.
+/// The problem of a value itself. It is formatted only if it is reported.
 #[derive(Debug)]
 enum SchemaViolation<'a> {
     Never,
@@ -389,7 +392,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Equal as JSON Schema has it: 1 is 1.0.
+/// Equality of JSON Schema: 1 equals 1.0.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => a == b || (a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64())),
@@ -412,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn each_word_means_what_json_schema_says() {
+    fn each_keyword_has_the_meaning_of_json_schema() {
         for (schema, good, bad) in [
             (json!(true), json!(null), None),
             (json!(false), json!(null), Some(json!(null))),
@@ -453,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_what_does_not_fit_and_depth_costs_no_more_than_itself() {
+    fn problems_name_what_does_not_fit_and_depth_has_linear_cost() {
         let mut deep = json!({ "type": "integer" });
         for _ in 0..30 {
             deep = json!({ "anyOf": [deep] });
@@ -514,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_json_pointer_and_the_near_choice_says_what_it_lacks() {
+    fn a_problem_has_a_json_pointer_and_the_nearest_choice_explains_it() {
         let rule = json!({ "properties": { "a/b~": { "anyOf": [{ "type": "object", "required": ["x"] }, { "type": "null" }] } } });
         let mut found = Vec::new();
         Validator::read(&rule, 0, &mut 0).unwrap().hold(&json!({ "a/b~": {} }), &mut String::new(), 9, &mut found);

@@ -1,14 +1,14 @@
-//! The `cursor` of a list: where its next page begins, in a form that nobody need understand or can easily forge.
+//! The `cursor` of a list: the start of its next page, in an opaque form.
 //!
-//! It is bound to the list and its filters, so that a cursor of one list is refused by another instead of giving pages
-//! that make no sense. It is no secret and grants nothing.
+//! A cursor is bound to its list and filters: another list refuses it instead of returning
+//! meaningless pages. It is not secret and grants nothing.
 
 use sha2::{Digest as _, Sha256};
 
-/// The longest position that a cursor holds, in bytes.
+/// Maximum size of the position in a cursor, in bytes.
 pub const POSITION_BYTES: usize = 1_024;
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageCursor {
     position: Vec<u8>,
@@ -20,29 +20,30 @@ pub struct PageCursor {
 pub struct InvalidCursor;
 
 impl PageCursor {
-    /// A place; `position` is the store's and at most [`POSITION_BYTES`] long.
+    /// Returns a cursor at `position`, which the store defines and which has at most
+    /// [`POSITION_BYTES`].
     #[must_use]
     pub const fn new(position: Vec<u8>) -> Self {
         Self { position }
     }
 
-    /// The store's own position.
+    /// The position of the store.
     #[must_use]
     pub fn position(&self) -> &[u8] {
         &self.position
     }
 
-    /// As text, bound to `list`: its name with its filters.
+    /// Encodes it as text that is bound to `list`: the name of the list with its filters.
     #[must_use]
     pub fn encode(&self, list: &str) -> String {
         let bytes = check(list, &self.position).into_iter().chain(self.position.iter().copied());
         bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Reads what [`PageCursor::encode`] wrote for the same list.
+    /// Decodes the text of [`PageCursor::encode`] for the same list.
     ///
     /// # Errors
-    /// Where it did not.
+    /// If the text is not such a cursor.
     pub fn decode(list: &str, text: &str) -> Result<Self, InvalidCursor> {
         if text.len() > 2 * (POSITION_BYTES + 8) {
             return Err(InvalidCursor);

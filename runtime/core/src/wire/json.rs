@@ -1,8 +1,10 @@
-//! JSON with bounds: size, depth, and no name twice in one object. Every JSON text that enters the host passes here.
+//! JSON with bounds: size, depth, and no duplicate names in an object. Every JSON text that enters
+//! the host is read here.
 //!
-//! `serde_json` alone takes the last of two equal names in silence. Where it skips a value without building it, it also
-//! takes any depth, half of a surrogate pair (`"\ud83d"`), and numbers that no 64-bit float holds (`1e400`): texts that
-//! other readers refuse, so that one of them breaks every list that it is in.
+//! `serde_json` alone silently takes the last of two equal names. If it skips a value without
+//! building it, it also accepts any depth, half of a surrogate pair (`"\ud83d"`), and numbers
+//! beyond 64-bit floats (`1e400`). Other readers refuse such texts, so one of them breaks every
+//! list that contains it.
 
 use std::fmt;
 
@@ -11,38 +13,40 @@ use serde_json::{Map, Value};
 
 use super::text::is_steering;
 
-/// The deepest nesting of arrays and objects.
+/// Maximum nesting depth of arrays and objects.
 pub const DEPTH: usize = 64;
 
-/// Bytes that are not one JSON value within the bounds.
+/// Bytes that are not a JSON value within the bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJson {
     /// Too many bytes.
     #[error("{bytes} bytes of JSON, where {limit} are allowed")]
     TooLarge {
-        /// How many there are.
+        /// Number of bytes.
         bytes: usize,
-        /// How many there may be.
+        /// Maximum number of bytes.
         limit: usize,
     },
-    /// Not JSON, too deep, or a name given twice; the text says which and where.
+    /// Not JSON, too deep, or a duplicate name; the text describes what is wrong and where.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// The JSON value that `bytes` are.
+/// Parses `bytes` as one JSON value.
 ///
 /// # Errors
-/// Where they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], or name a field twice.
+/// If they are more than `limit`, not JSON (RFC 8259), nested deeper than [`DEPTH`], or contain a
+/// duplicate name.
 pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, InvalidJson> {
     run(bytes, limit, Build { depth: 0 })
 }
 
-/// Whether `bytes` are one JSON value that every reader takes, without building it. A name may occur twice.
+/// Checks that `bytes` are one JSON value that every reader accepts, without building it.
+/// Duplicate names are allowed.
 ///
 /// # Errors
-/// If they are more than `limit`, no JSON (RFC 8259), nest deeper than [`DEPTH`], hold half of a surrogate pair, or a
-/// number beyond 64-bit floats.
+/// If they are more than `limit`, not JSON (RFC 8259), nested deeper than [`DEPTH`], or contain
+/// half of a surrogate pair or a number beyond 64-bit floats.
 pub fn check(bytes: &[u8], limit: usize) -> Result<(), InvalidJson> {
     run(bytes, limit, Skip { depth: 0 })
 }
@@ -190,7 +194,8 @@ impl<'de> Visitor<'de> for Skip {
     }
 }
 
-/// The beginning of a text that came from outside, fit for a message: at most 64 characters, none that steers a terminal.
+/// The beginning of a text from outside, safe for a message: at most 64 characters, without
+/// terminal control characters.
 #[must_use]
 pub fn shown(text: &str) -> String {
     let mut chars = text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c });

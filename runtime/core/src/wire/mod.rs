@@ -1,6 +1,6 @@
-//! How what comes from outside is read: bounded, without panics, and with every problem reported at once.
+//! Reads input from outside: bounded, without panics, and with all problems reported at once.
 //!
-//! These are the tools; what the fields of a manifest or a request mean is said where they are read.
+//! These are the tools. The code that reads a manifest or a request documents its fields.
 
 pub mod cursor;
 pub mod json;

@@ -1,7 +1,7 @@
-//! Reading an object field by field, so that all that is wrong with it is reported and not just the first thing.
+//! Reads an object field by field, and reports all of its problems rather than the first one.
 //!
-//! Every reader takes the list of problems along and answers none where it added one. An unknown field is refused
-//! with the nearest known name.
+//! Every reader takes the list of problems, and returns `None` if it added one. An unknown field
+//! is refused with the nearest known name.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub struct ObjectReader {
     known: Vec<&'static str>,
 }
 
-/// A value with where it stood.
+/// A value and its position.
 #[derive(Debug)]
 pub struct ObjectField {
     /// Its JSON pointer.
@@ -33,7 +33,7 @@ pub struct ObjectField {
 }
 
 impl ObjectReader {
-    /// The object whose fields are these; `pointer` is its own.
+    /// Returns a reader of an object with these fields; `pointer` is the pointer of the object.
     #[must_use]
     pub const fn new(pointer: String, fields: Map<String, Value>) -> Self {
         Self { pointer, fields, known: Vec::new() }
@@ -51,14 +51,14 @@ impl ObjectReader {
         format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// Takes a field out, where it is there; and makes its name known.
+    /// Takes a field if it is present, and adds its name to the known names.
     pub fn take(&mut self, name: &'static str) -> Option<ObjectField> {
         self.known.push(name);
         let value = self.fields.remove(name)?;
         Some(ObjectField { pointer: self.pointer_to(name), value })
     }
 
-    /// Takes a field that must be there.
+    /// Takes a required field.
     pub fn require(&mut self, name: &'static str, fix: &str, problems: &mut Vec<InputProblem>) -> Option<ObjectField> {
         let field = self.take(name);
         if field.is_none() {
@@ -67,7 +67,7 @@ impl ObjectReader {
         field
     }
 
-    /// Takes every field that is left, for objects whose names are the sender's.
+    /// Takes all remaining fields, for objects whose sender chooses the names.
     pub fn take_all(&mut self) -> Vec<(String, ObjectField)> {
         let fields = std::mem::take(&mut self.fields);
         fields
@@ -76,7 +76,7 @@ impl ObjectReader {
             .collect()
     }
 
-    /// Refuses what nobody took.
+    /// Refuses the remaining fields.
     pub fn finish(self, problems: &mut Vec<InputProblem>) {
         for name in self.fields.keys() {
             let nearest = self
@@ -102,12 +102,12 @@ impl ObjectReader {
     }
 }
 
-/// As much of a name as can be near a known one.
+/// The part of a name that matters for the comparison with known names.
 fn clipped(name: &str) -> String {
     name.chars().take(64).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// What a value is, in words.
+/// Name of a value's type for messages.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -128,7 +128,7 @@ impl ObjectField {
         ));
     }
 
-    /// The object that it is.
+    /// Reads an object.
     pub fn object(self, problems: &mut Vec<InputProblem>) -> Option<ObjectReader> {
         match self.value {
             Value::Object(fields) => Some(ObjectReader::new(self.pointer, fields)),
@@ -139,7 +139,7 @@ impl ObjectField {
         }
     }
 
-    /// The list that it is, of at most `limit` items.
+    /// Reads a list of at most `limit` items.
     pub fn list(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<Vec<Self>> {
         match self.value {
             Value::Array(items) if items.len() <= limit => {
@@ -158,12 +158,12 @@ impl ObjectField {
         }
     }
 
-    /// A list, or one item that stands for a list of itself.
+    /// Reads a list, or one item as a list of one.
     pub fn one_or_many(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<Vec<Self>> {
         if self.value.is_array() { self.list(limit, problems) } else { Some(vec![self]) }
     }
 
-    /// The text that it is, of at most `limit` bytes.
+    /// Reads a text of at most `limit` bytes.
     pub fn text(self, limit: usize, problems: &mut Vec<InputProblem>) -> Option<String> {
         match self.value {
             Value::String(text) if text.len() <= limit => Some(text),
@@ -179,7 +179,7 @@ impl ObjectField {
         }
     }
 
-    /// The truth value that it is.
+    /// Reads a boolean.
     pub fn boolean(self, problems: &mut Vec<InputProblem>) -> Option<bool> {
         let value = self.value.as_bool();
         if value.is_none() {
@@ -188,7 +188,7 @@ impl ObjectField {
         value
     }
 
-    /// The whole number that it is, within `range`.
+    /// Reads a whole number within `range`.
     pub fn number(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let what = format!("a whole number from {} to {}", range.start(), range.end());
         match self.value.as_u64() {
@@ -205,7 +205,7 @@ impl ObjectField {
         }
     }
 
-    /// What the text reads as; `fix` says what it may be.
+    /// Parses a text with `FromStr`.
     pub fn parse<T: FromStr<Err = InvalidName>>(self, problems: &mut Vec<InputProblem>) -> Option<T> {
         let pointer = self.pointer.clone();
         let text = self.text(256, problems)?;
@@ -219,7 +219,7 @@ impl ObjectField {
         }
     }
 
-    /// The one of `choices` that it names.
+    /// Reads a text that is one of `choices`.
     pub fn choice<T: Copy>(self, choices: &[(&str, T)], problems: &mut Vec<InputProblem>) -> Option<T> {
         let pointer = self.pointer.clone();
         let text = self.text(256, problems)?;
@@ -232,7 +232,7 @@ impl ObjectField {
         found
     }
 
-    /// A span of time such as `"30s"` or `"1h 30m"`, in milliseconds, within `range`.
+    /// Reads a duration such as `"30s"` or `"1h 30m"` in milliseconds, within `range`.
     pub fn duration(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let (shortest, longest) = (duration_text(*range.start()), duration_text(*range.end()));
         let fix =
@@ -278,7 +278,7 @@ impl ObjectField {
         }
     }
 
-    /// A number of bytes, or a size such as `"64MiB"`, within `range`.
+    /// Reads a number of bytes, or a size such as `"64MiB"`, within `range`.
     pub fn size(self, range: RangeInclusive<u64>, problems: &mut Vec<InputProblem>) -> Option<u64> {
         let what =
             format!("a size from {} to {}, such as \"64MiB\"", size_text(*range.start()), size_text(*range.end()));
@@ -307,7 +307,7 @@ impl ObjectField {
         }
     }
 
-    /// A time as RFC 3339 text.
+    /// Reads a time as RFC 3339 text.
     pub fn time(self, problems: &mut Vec<InputProblem>) -> Option<Timestamp> {
         const FIX: &str = "Write a time as RFC 3339, such as \"2026-01-31T08:00:00Z\", from 1970 to 9999.";
         let pointer = self.pointer.clone();
@@ -320,10 +320,10 @@ impl ObjectField {
     }
 }
 
-/// A span of time in words that [`ObjectField::duration`] reads back.
+/// Formats a duration so that [`ObjectField::duration`] reads it back.
 #[must_use]
 pub fn duration_text(millis: u64) -> String {
-    // Days stay days: humantime's months and years are of uneven length.
+    // Keep days: humantime's months and years vary in length.
     let days = millis / 86_400_000;
     let rest = humantime::format_duration(Duration::from_millis(millis % 86_400_000)).to_string();
     match (days, millis.is_multiple_of(86_400_000)) {
@@ -333,7 +333,7 @@ pub fn duration_text(millis: u64) -> String {
     }
 }
 
-/// A size in words that [`ObjectField::size`] reads back to the same number of bytes.
+/// Formats a size so that [`ObjectField::size`] reads back the same number of bytes.
 #[must_use]
 pub(crate) fn size_text(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {

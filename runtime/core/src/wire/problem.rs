@@ -1,35 +1,35 @@
-//! One thing that is wrong with what somebody sent.
+//! One problem of a caller's input.
 
 use serde::Serialize;
 
 use crate::codes::Code;
 
-/// One thing that is wrong, with where it is and how to mend it. Any number of them make up one answer.
+/// One problem, with its position and a fix. A response lists any number of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InputProblem {
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub code: Code,
     /// The JSON pointer (RFC 6901) of the field; empty for the whole.
     pub pointer: String,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: String,
 }
 
 impl InputProblem {
-    /// A field that is not valid.
+    /// A problem of an invalid field.
     pub fn field(pointer: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { code: Code::BadField, pointer: pointer.into(), message: message.into(), fix: fix.into() }
     }
 
-    /// The same as a part of a larger whole, where it lies at `pointer`.
+    /// Returns the problem for a larger value, in which its own value is at `pointer`.
     #[must_use]
     pub fn under(self, pointer: &str) -> Self {
         Self { pointer: format!("{pointer}{}", self.pointer), ..self }
     }
 
-    /// The same under another code.
+    /// Returns the problem with another code.
     #[must_use]
     pub fn with_code(self, code: Code) -> Self {
         Self { code, ..self }

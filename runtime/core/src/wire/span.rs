@@ -1,8 +1,9 @@
-//! Spans of time as text: `30s`, `1h 30m`, `7days`.
+//! Durations as text: `30s`, `1h 30m`, `7days`.
 
 use std::time::Duration;
 
-/// The units of `humantime` that have no fixed length: it takes a month for 30.44 days and a year for 365.25.
+/// The units of `humantime` without a fixed length: it counts a month as 30.44 days and a year as
+/// 365.25 days.
 const UNEVEN: [(&str, VariableUnit); 6] = [
     ("M", VariableUnit::Month),
     ("month", VariableUnit::Month),
@@ -21,13 +22,13 @@ pub enum VariableUnit {
     Year,
 }
 
-/// Why a text is not a span of time.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDuration {
-    /// It is not one at all.
+    /// It is not a duration at all.
     #[error("not a span of time; write it with its unit, such as `30s` or `1h 30m`")]
     Text,
-    /// It counts months or years.
+    /// It contains months or years.
     #[error("{}", match .0 {
         VariableUnit::Month => "a month has no fixed length; write days, such as `30days`, or `1m` for a minute",
         VariableUnit::Year => "a year has no fixed length; write days, such as `365days`",
@@ -35,10 +36,10 @@ pub enum InvalidDuration {
     Uneven(VariableUnit),
 }
 
-/// The span of time that `text` is.
+/// Parses a duration.
 ///
 /// # Errors
-/// If it is none, or counts months or years.
+/// If the text is not a duration, or contains months or years.
 pub fn parse_span(text: &str) -> Result<Duration, InvalidDuration> {
     let units = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
     let uneven =

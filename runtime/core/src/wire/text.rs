@@ -1,7 +1,8 @@
-//! Text from outside as people may see it: without the characters that steer a terminal or reorder what is read.
+//! Text from outside that is safe to show: without characters that control a terminal or reorder
+//! the text.
 
-/// Whether a character changes how the text around it is shown instead of being shown itself: a control character of
-/// C0 or C1, a separator of lines or paragraphs, a mark of the bidirectional algorithm, an annotation or a tag.
+/// Whether a character controls how the text around it is shown: a control character of C0 or C1,
+/// a line or paragraph separator, a mark of the bidirectional algorithm, an annotation or a tag.
 #[must_use]
 pub fn is_steering(c: char) -> bool {
     c.is_control()
@@ -10,21 +11,23 @@ pub fn is_steering(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// One line of the text: a control character becomes a space, any other that [steers](is_steering) becomes U+FFFD.
+/// Formats the text as one line: a control character becomes a space, any other
+/// [steering](is_steering) character becomes U+FFFD.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { harmless(c) }).collect()
 }
 
-/// The text with its lines and tabs, and with U+FFFD for each other character that [steers](is_steering).
+/// Keeps the text's lines and tabs; each other [steering](is_steering) character becomes U+FFFD.
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }).collect()
 }
 
-/// A JSON text of the same value in which each character that [steers](is_steering) is escaped.
+/// Escapes each [steering](is_steering) character of a JSON text, which keeps its value.
 ///
-/// A serialiser escapes those of C0, so any other is inside of a string, where an escape stands for the same character.
+/// A serialiser escapes the characters of C0. Any other one is inside a string, in which an escape
+/// denotes the same character.
 #[must_use]
 pub fn json(text: &str) -> String {
     use std::fmt::Write as _;

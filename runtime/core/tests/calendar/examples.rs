@@ -1,5 +1,5 @@
-//! The worked examples of the documentation: each row of its tables is a schedule and the times at which it fires, and
-//! here each is asked when it does.
+//! The worked examples of the documentation: each row of its tables is a schedule and its firings,
+//! which the test compares with the schedule's own.
 
 use chrono::DateTime;
 use tidemill_core::Timestamp;
@@ -8,7 +8,7 @@ use tidemill_core::schedule::Schedule;
 
 const PAGE: &str = include_str!("../../../../docs/src/schedules.md");
 
-/// A row: the time zone of its heading, what the schedule says, and its firings as they are written.
+/// A row: the time zone of its heading, the schedule, and its firings as they are written.
 struct Example {
     zone: String,
     schedule: String,
@@ -46,13 +46,13 @@ fn schedule(example: &Example) -> Schedule {
     ModuleFile::parse_toml(&text).unwrap_or_else(|why| panic!("{schedule}: {why:?}")).manifest.schedules.remove(0)
 }
 
-/// As the page writes it: `2026-03-29 03:00 +02:00`.
+/// Formats a time as the page writes it: `2026-03-29 03:00 +02:00`.
 fn written(local: &str) -> String {
     DateTime::parse_from_rfc3339(local).unwrap().format("%Y-%m-%d %H:%M %:z").to_string()
 }
 
 #[test]
-fn every_worked_example_fires_as_the_page_says() {
+fn every_worked_example_fires_at_the_documented_times() {
     let mut wrong = Vec::new();
     for example in examples() {
         let first = DateTime::parse_from_str(&example.firings[0], "%Y-%m-%d %H:%M %:z");

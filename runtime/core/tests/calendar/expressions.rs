@@ -1,5 +1,5 @@
-//! Cron expressions made together with what they mean: each field as its text and as the set of its values, days as
-//! what they are by the calendar. Nothing here reads an expression.
+//! Generates cron expressions together with their meaning: each field as text and as the set of
+//! its values, and days by the calendar. Nothing here parses an expression.
 
 use std::collections::BTreeSet;
 
@@ -18,21 +18,21 @@ pub struct Field {
 pub enum Pick {
     /// This day of the month.
     Day(u32),
-    /// So many days before the last of the month.
+    /// The number of days before the last day of the month.
     BeforeLast(u32),
     /// The last working day of the month.
     LastWorkday,
-    /// The working day of the month that is nearest to this day of it.
+    /// The working day of the month that is nearest to this day.
     Nearest(u32),
     /// This day of the week.
     Weekday(Weekday),
-    /// This day of the week for the n-th time in the month.
+    /// The n-th occurrence of this day of the week in the month.
     Nth(Weekday, usize),
-    /// This day of the week for the last time in the month.
+    /// The last occurrence of this day of the week in the month.
     Last(Weekday),
 }
 
-/// An expression and what it means.
+/// An expression and its meaning.
 #[derive(Debug, Clone)]
 pub struct Expression {
     pub text: String,
@@ -40,23 +40,23 @@ pub struct Expression {
     pub minutes: BTreeSet<u32>,
     pub hours: BTreeSet<u32>,
     pub months: BTreeSet<u32>,
-    /// Any of these; every day where there are none.
+    /// Days that match; every day if it is empty.
     pub days: Vec<Pick>,
 }
 
 impl Expression {
-    /// Whether the date is one of its.
+    /// Whether the expression fires on a date.
     pub fn has_day(&self, date: NaiveDate) -> bool {
         let day = self.days.is_empty() || self.days.iter().any(|pick| pick.is(date));
         self.months.contains(&date.month()) && day
     }
 
-    /// One hour, minute and second.
+    /// Whether it names one hour, minute and second.
     pub fn is_once_a_day(&self) -> bool {
         self.a_day() == 1
     }
 
-    /// So many times on a day that it has.
+    /// Number of times on each of its days.
     pub fn a_day(&self) -> usize {
         self.seconds.len() * self.minutes.len() * self.hours.len()
     }
@@ -70,7 +70,7 @@ impl Expression {
 }
 
 impl Pick {
-    /// By listing the month and choosing from the list.
+    /// Lists the month and chooses from the list.
     fn is(self, date: NaiveDate) -> bool {
         let first = date.with_day(1).unwrap();
         let month: Vec<NaiveDate> = first.iter_days().take_while(|day| day.month() == date.month()).collect();
@@ -91,7 +91,7 @@ impl Pick {
     }
 }
 
-/// An expression with these times on every day.
+/// An expression with this time on every day.
 pub fn daily(hour: u32, minute: u32, second: u32) -> Expression {
     let one = |n: u32| BTreeSet::from([n]);
     Expression {
@@ -104,7 +104,7 @@ pub fn daily(hour: u32, minute: u32, second: u32) -> Expression {
     }
 }
 
-/// An expression of these minutes in these hours on every day.
+/// An expression with these minutes in these hours on every day.
 pub fn minutes(text: &str, minutes: impl IntoIterator<Item = u32>, hours: impl IntoIterator<Item = u32>) -> Expression {
     Expression {
         text: text.to_owned(),
@@ -143,7 +143,7 @@ fn number(least: u32, most: u32) -> BoxedStrategy<Field> {
 const WEEK: [Weekday; 7] =
     [Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri, Weekday::Sat];
 
-/// 0 and 7 are Sunday; names in any case.
+/// 0 and 7 are Sunday; names are in any case.
 fn weekday() -> impl Strategy<Value = (String, Weekday)> {
     (0usize..8, 0u8..3).prop_map(|(n, how)| {
         let day = WEEK[n % 7];
@@ -176,7 +176,7 @@ fn week_days() -> impl Strategy<Value = (String, Vec<Pick>)> {
     prop_oneof![
         2 => weekday().prop_map(|(text, day)| (text, vec![Pick::Weekday(day)])),
         1 => (weekday(), weekday()).prop_map(|((a, one), (b, other))| (format!("{a},{b}"), vec![Pick::Weekday(one), Pick::Weekday(other)])),
-        // From Monday on, so that a range that ends with Sunday ends the week.
+        // Start with Monday, so that a range that ends with Sunday ends the week.
         1 => (1usize..8, 1usize..8).prop_map(|(a, b)| {
             let (a, b) = (a.min(b), a.max(b));
             (format!("{a}-{b}"), (a..=b).map(|n| Pick::Weekday(WEEK[n % 7])).collect())
@@ -186,7 +186,7 @@ fn week_days() -> impl Strategy<Value = (String, Vec<Pick>)> {
     ]
 }
 
-/// Both day fields: either of them where both are given.
+/// Both day fields; either matches if both are given.
 fn days() -> impl Strategy<Value = (String, String, Vec<Pick>)> {
     let any = || prop_oneof![Just("*".to_owned()), Just("?".to_owned())];
     prop_oneof![

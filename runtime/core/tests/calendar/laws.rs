@@ -1,12 +1,16 @@
 //! The laws of schedules, over seventeen zones and the years 1990 to 2040:
 //!
-//! 1. A schedule fires when the model says, and at no other time: around every change of every zone, and anywhere.
-//! 2. A union fires when one of its parts does, once an instant, inside start and end and outside its exclusions.
-//! 3. By default each day that an expression has gets its firing of a once-a-day time, exactly one.
-//! 4. A policy only adds: `skip` leaves out some of what `next` fires, `first` some of what `both` fires.
-//! 5. The policies touch once-a-day times only.
-//! 6. Where one begins to look changes nothing; time only goes on.
-//! 7. Jitter moves when a firing is carried out, within its bound, always alike; never which firings there are.
+//! 1. A schedule fires at the times of the model and at no others: around every change of every
+//! zone, and anywhere.
+//! 2. A union fires when one of its parts does, once per instant, within start and end and outside
+//! its exclusions.
+//! 3. By default, each day of an expression has exactly one firing of a once-a-day time.
+//! 4. A policy only adds firings: those of `skip` are a subset of those of `next`, those of
+//! `first` of those of `both`.
+//! 5. The policies affect only once-a-day times.
+//! 6. The start of a search does not change its results; time only increases.
+//! 7. Jitter changes when a firing is carried out, within its bound and always by the same amount;
+//! never which firings exist.
 
 use std::collections::BTreeSet;
 
@@ -19,33 +23,34 @@ use crate::model::{self, POLICIES, Plan, millis, said, schedule};
 use crate::zones::{FIRST, LAST, ZONES, Zone, zone};
 
 const DAY: i64 = 86_400;
-/// The model lists so many firings of one case, about.
+/// Approximate maximum number of firings that the model lists in one case.
 const LISTED: i64 = 300;
 
 fn in_millis(seconds: BTreeSet<i64>) -> Vec<u64> {
     seconds.into_iter().map(millis).collect()
 }
 
-/// Law 1 for one expression under these policies in one window.
+/// Checks law 1 for one expression under these policies in one window.
 fn check(zone: &Zone, expression: &Expression, policies: (GapPolicy, RepeatPolicy), from: i64, to: i64) {
     let expected = in_millis(model::firings(zone, expression, policies, from, to));
     let found = said(&schedule(zone, expression, policies), from, to);
     assert_eq!(found, expected, "{} in {}, {policies:?}, {from} to {to}", expression.text, zone.tz.name());
 }
 
-/// A time of the wall clock as a daily expression.
+/// A wall clock time as a daily expression.
 fn at_wall(wall: i64) -> Expression {
     let time = u32::try_from(wall.rem_euclid(DAY)).unwrap();
     daily(time / 3_600, time / 60 % 60, time % 60)
 }
 
 #[test]
-fn around_every_change_a_daily_time_fires_when_the_model_says() {
+fn a_daily_time_fires_at_the_times_of_the_model_around_every_change() {
     for zone in ZONES.map(zone) {
         for change in zone.changes() {
             let (before, after) = (zone.wall(change - 1) + 1, zone.wall(change));
             let (low, high) = (before.min(after), before.max(after));
-            // Both edges of what is missing or comes twice, either side of each, and the middle.
+            // Both edges of what is skipped or repeated, one second on each side of them, and the
+            // middle.
             let walls = BTreeSet::from([low - 1, low, (low + high) / 2, high - 1, high]);
             for wall in walls {
                 for policies in POLICIES {
@@ -57,7 +62,7 @@ fn around_every_change_a_daily_time_fires_when_the_model_says() {
 }
 
 #[test]
-fn around_every_change_what_is_more_than_daily_fires_when_the_model_says() {
+fn a_time_more_than_daily_fires_at_the_times_of_the_model_around_every_change() {
     let often = [
         minutes("*/20 * * * *", [0, 20, 40], 0..24),
         minutes("30 0-3,23 * * *", [30], [0, 1, 2, 3, 23]),
@@ -74,7 +79,7 @@ fn around_every_change_what_is_more_than_daily_fires_when_the_model_says() {
 }
 
 #[test]
-fn by_default_each_day_of_fifty_years_has_exactly_one_firing_of_a_daily_time() {
+fn a_daily_time_fires_exactly_once_on_each_day_of_fifty_years_by_default() {
     for (zone, expression) in ZONES.map(zone).iter().zip([daily(2, 30, 0), daily(0, 15, 0)].iter().cycle()) {
         let times = expression.times().next().unwrap();
         let found = said(&schedule(zone, expression, POLICIES[0]), FIRST, LAST);
@@ -90,7 +95,7 @@ fn by_default_each_day_of_fifty_years_has_exactly_one_firing_of_a_daily_time() {
 }
 
 #[test]
-fn a_day_that_was_left_out_can_be_excluded_and_excludes_nothing() {
+fn a_day_that_the_zone_skipped_can_be_excluded_without_effect() {
     let apia = zone("Pacific/Apia");
     let lost = "2011-12-30".parse().unwrap();
     let plan = Plan { days: vec![lost], ..plain(vec![daily(12, 0, 0)]) };
@@ -123,7 +128,8 @@ fn place() -> impl Strategy<Value = (&'static str, i64)> {
     prop_oneof![near, (prop::sample::select(ZONES.to_vec()), FIRST..LAST)]
 }
 
-/// A window in which an expression with so many times a day has no more than [`LISTED`] firings, about.
+/// A window in which an expression with `a_day` times per day has at most about [`LISTED`]
+/// firings.
 fn window(at: i64, a_day: usize) -> (i64, i64) {
     let half = (LISTED * DAY / i64::try_from(a_day).unwrap()).clamp(100, 40 * DAY) / 2;
     (at - half, at + half)
@@ -150,7 +156,7 @@ fn plan(at: i64) -> impl Strategy<Value = Plan> {
             policies,
             every,
             at,
-            // The end comes after the start.
+            // The end is after the start.
             end: end.map(|(end, long)| end.max(start.unwrap_or(0)) + long),
             start,
             days,
@@ -232,7 +238,7 @@ proptest! {
             let due = moved.due_at(&one, nominal);
             prop_assert!(due >= nominal && due.millis_since(nominal) <= jitter);
             prop_assert_eq!(moved.due_at(&one, nominal), due);
-            // By another deployment's, most often; equal now and then is no fault.
+            // The jitter of another deployment usually differs; it may also be equal.
             prop_assert!(moved.due_at(&other, nominal).millis_since(nominal) <= jitter);
         }
     }

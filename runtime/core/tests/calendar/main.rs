@@ -1,4 +1,5 @@
-//! Schedules held against an independent model of the calendar, and the documentation's examples against schedules.
+//! Compares schedules with an independent model of the calendar, and with the documentation's
+//! examples.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod examples;

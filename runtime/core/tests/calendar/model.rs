@@ -1,5 +1,5 @@
-//! What a schedule means, by brute force: for each stretch with one offset, each day of its wall clock and each time of
-//! that day. No search, no arithmetic of "the next".
+//! The meaning of a schedule by brute force: for each period with one offset, each day of its wall
+//! clock and each time of that day. It has no search and no arithmetic for a next time.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ pub const POLICIES: [(GapPolicy, RepeatPolicy); 4] = [
     (GapPolicy::Skip, RepeatPolicy::Both),
 ];
 
-/// The day that a wall clock shows, by the days since 1970 of its own.
+/// The date that a wall clock shows, from its own days since 1970.
 pub fn date(day: i64) -> NaiveDate {
     DateTime::from_timestamp(day * DAY, 0).unwrap().date_naive()
 }
 
-/// When `expression` fires from `from` (inclusive) to `to` (exclusive), in seconds.
+/// The firings of `expression` from `from` (inclusive) to `to` (exclusive), in seconds.
 pub fn firings(
     zone: &Zone,
     expression: &Expression,
@@ -35,7 +35,7 @@ pub fn firings(
 ) -> BTreeSet<i64> {
     let mut found = BTreeSet::new();
     if expression.is_once_a_day() {
-        // By the calendar: each date that there is, whether the clock shows it or not.
+        // By the calendar: each date, whether the clock shows it or not.
         for day in from / DAY - 3..=to / DAY + 3 {
             if !expression.has_day(date(day)) {
                 continue;
@@ -68,7 +68,7 @@ pub fn firings(
     found
 }
 
-/// Everything that a schedule says; instants in milliseconds, an interval as its length and its phase.
+/// The content of a schedule. Instants are in milliseconds; an interval is a length and a phase.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub expressions: Vec<Expression>,
@@ -82,7 +82,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// When it fires from `from` (inclusive) to `to` (exclusive), which are in seconds; answers milliseconds.
+    /// The firings from `from` (inclusive) to `to` (exclusive), which are in seconds. The result
+    /// is in milliseconds.
     pub fn firings(&self, zone: &Zone, from: i64, to: i64) -> BTreeSet<u64> {
         let window = millis(from)..millis(to);
         let mut found: BTreeSet<u64> = BTreeSet::new();
@@ -104,7 +105,7 @@ impl Plan {
         found
     }
 
-    /// The same as a schedule.
+    /// Returns the same plan as a schedule.
     pub fn schedule(&self, zone: &Zone) -> Schedule {
         let at = |millis: &u64| Timestamp::from_millis(*millis);
         let days = self.days.iter().map(|day| Exclusion::Day(*day));
@@ -133,8 +134,8 @@ pub fn schedule(zone: &Zone, expression: &Expression, (gap, repeated): (GapPolic
     Schedule::new(ScheduleSpec { cron, time_zone: zone.tz.clone(), gap, repeated, ..spec }).unwrap()
 }
 
-/// What the schedule itself says of a time from `from` (inclusive) to `to` (exclusive), which are in seconds; answers
-/// milliseconds.
+/// The times of the schedule itself from `from` (inclusive) to `to` (exclusive), which are in
+/// seconds. The result is in milliseconds.
 pub fn said(schedule: &Schedule, from: i64, to: i64) -> Vec<u64> {
     let end = Timestamp::from_millis(millis(to));
     let before = Timestamp::from_millis(millis(from) - 1);
@@ -142,7 +143,7 @@ pub fn said(schedule: &Schedule, from: i64, to: i64) -> Vec<u64> {
     times.take_while(|at| *at < end).map(Timestamp::as_millis).collect()
 }
 
-/// Seconds as milliseconds.
+/// Converts seconds to milliseconds.
 pub fn millis(seconds: i64) -> u64 {
     u64::try_from(seconds * 1_000).unwrap()
 }

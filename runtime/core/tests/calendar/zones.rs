@@ -1,5 +1,5 @@
-//! A time zone as the stretches of time in which its clock keeps one offset, found by walking through the years and
-//! asking for the offset at each step. Knows nothing of how schedules turn a wall clock into instants.
+//! A time zone as periods of one offset, found by walking through the years and looking up the
+//! offset at each step. Does not know how schedules convert a wall clock to instants.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use chrono::{DateTime, Offset as _, TimeZone as _};
 use tidemill_core::zones::Zone as Rules;
 
-/// Zones with changes of an hour, of two and of half an hour, on odd offsets, at midnight, over midnight, against the
-/// seasons, for Ramadan, dropped and brought back, a day left out, and none.
+/// Zones with changes of an hour, of two hours and of half an hour, on odd offsets, at midnight,
+/// over midnight, against the seasons, for Ramadan, abolished and restored, with a skipped day,
+/// and without changes.
 pub const ZONES: [&str; 17] = [
     "UTC",
     "Europe/Berlin",
@@ -34,7 +35,7 @@ pub const FIRST: i64 = 631_152_000;
 /// 2041-01-01T00:00:00Z, in seconds.
 pub const LAST: i64 = 2_240_611_200;
 
-/// A stretch of time with one offset: from `from` (inclusive) to `to` (exclusive), in seconds.
+/// A period of one offset: from `from` (inclusive) to `to` (exclusive), in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
     pub from: i64,
@@ -49,7 +50,7 @@ pub struct Zone {
     pub stretches: Vec<Stretch>,
 }
 
-/// The zone of that name; each is walked through once.
+/// The zone with that name; each zone is walked through once.
 pub fn zone(name: &str) -> Arc<Zone> {
     static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Zone>>>> = LazyLock::new(Mutex::default);
     let known = KNOWN.lock().unwrap().get(name).cloned();
@@ -86,7 +87,7 @@ impl Zone {
         self.stretches.iter().map(|stretch| stretch.from).filter(|at| (FIRST..LAST).contains(at)).collect()
     }
 
-    /// What the wall clock shows, in seconds since 1970 of its own.
+    /// The wall clock time, in its own seconds since 1970.
     pub fn wall(&self, at: i64) -> i64 {
         at + self.stretches.iter().find(|stretch| (stretch.from..stretch.to).contains(&at)).unwrap().offset
     }
@@ -100,7 +101,7 @@ impl Zone {
         self.stretches.iter().filter_map(here).collect()
     }
 
-    /// The first instant after the gap that `wall` lies in.
+    /// The first instant after the gap that contains `wall`.
     pub fn behind_gap(&self, wall: i64) -> i64 {
         let over = |pair: &&[Stretch]| (pair[0].to + pair[0].offset..pair[1].from + pair[1].offset).contains(&wall);
         self.stretches.windows(2).find(over).unwrap()[1].from
@@ -112,7 +113,8 @@ fn the_walk_finds_changes_that_are_known() {
     let changes = |name: &str, from: i64, to: i64| -> Vec<i64> {
         zone(name).changes().into_iter().filter(|at| (from..to).contains(at)).collect()
     };
-    // Berlin in 2026; Apia's lost day; Lord Howe's half hour; Cairo without it in 2020 and with it again in 2023.
+    // Berlin in 2026; the day that Apia skipped; Lord Howe's half hour; Cairo without changes in
+    // 2020 and with them in 2023.
     assert_eq!(changes("Europe/Berlin", 1_767_225_600, 1_798_761_600), [1_774_746_000, 1_792_890_000]);
     let apia = zone("Pacific/Apia");
     assert_eq!(apia.wall(1_325_239_200) - apia.wall(1_325_239_199), 86_401);

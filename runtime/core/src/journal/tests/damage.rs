@@ -1,11 +1,12 @@
-//! Chunks that are not what was written: an error, or what they say; never a panic.
+//! Chunks that differ from what was written cause an error or are read as they are; they never
+//! cause a panic.
 
 use proptest::prelude::*;
 
 use super::super::stored::sealed_chunk;
 use super::*;
 
-/// A journal of several chunks with something of everything in it.
+/// A journal of several chunks with every kind of entry.
 fn sample() -> Vec<Bytes> {
     let mut journal = Journal::empty();
     for round in 0..60u8 {
@@ -25,7 +26,7 @@ fn sample() -> Vec<Bytes> {
     journal.change().unwrap().chunks
 }
 
-/// Uses everything that reads.
+/// Calls all methods that read.
 fn drive(mut journal: Journal) {
     for entry in shown(&journal) {
         if let Some(hash) = entry.hash
@@ -47,7 +48,7 @@ fn drive(mut journal: Journal) {
 }
 
 #[test]
-fn a_chunk_that_is_lost_moved_doubled_or_of_another_journal_is_noticed() {
+fn a_lost_moved_doubled_or_foreign_chunk_is_detected() {
     let good = sample();
     assert!(good.len() > 3 && Journal::load(good.clone()).is_ok());
     let with = |change: fn(&mut Vec<Bytes>)| {
@@ -68,7 +69,7 @@ fn a_chunk_that_is_lost_moved_doubled_or_of_another_journal_is_noticed() {
 }
 
 #[test]
-fn a_newer_format_says_so() {
+fn a_newer_format_is_named_in_the_error() {
     let mut chunk = sample()[0].to_vec();
     chunk[0] = 2;
     let error = Journal::load(vec![chunk.into()]).unwrap_err();
@@ -76,7 +77,7 @@ fn a_newer_format_says_so() {
 }
 
 #[test]
-fn a_step_that_ends_twice_is_no_journal() {
+fn a_step_that_ends_twice_is_damage() {
     let mut journal = Journal::empty();
     for _ in 0..2 {
         let Ok(StepReplay::New { id }) = journal.begin_step("a") else { panic!() };

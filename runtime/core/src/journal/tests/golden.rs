@@ -1,6 +1,7 @@
-//! What a release has written is read for ever: files of each format, and what people see of them.
+//! Every format that a release has written stays readable: files of each format, and their entries
+//! for people.
 //!
-//! The files are never written again. A new format gets files of its own, by the test that is ignored.
+//! The files never change. The ignored test writes the files of a new format.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ fn chunks(format: u8) -> Vec<Bytes> {
 const KINDS: [u8; 26] =
     [1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 30, 31, 32, 40, 50, 51, 52, 53, 54, 55, 56, 60];
 
-/// Something of everything that format 1 can hold.
+/// A journal with everything that format 1 can hold.
 fn sample() -> Journal {
     let mut journal = Journal::empty();
     for number in KINDS {

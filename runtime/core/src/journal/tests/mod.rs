@@ -1,4 +1,5 @@
-//! The journal as a whole: what it is for here, laws against a model, damage, old files and sizes beside.
+//! Tests of the journal: its purpose here; laws against a model, damage, old files, pages and
+//! sizes in the modules.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod damage;
@@ -25,12 +26,12 @@ fn call<'a>(kind: Kind, request: u8, result: &'a [u8]) -> NewEntry<'a> {
     }
 }
 
-/// The whole journal as people see it.
+/// Returns all entries for people.
 fn shown(journal: &Journal) -> Vec<DisplayEntry> {
     pages::read(&all_for_tests(&journal.chunks), PageStart::after(0), usize::MAX, usize::MAX).unwrap().entries
 }
 
-/// The journal as it is after it was stored and loaded.
+/// Stores and loads the journal.
 fn stored(journal: &mut Journal) -> Journal {
     let change = journal.change().unwrap_or_default();
     assert_eq!(change.from, 0);
@@ -38,7 +39,7 @@ fn stored(journal: &mut Journal) -> Journal {
 }
 
 #[test]
-fn what_was_recorded_is_answered_again_and_then_it_is_live() {
+fn recorded_calls_are_answered_again_and_later_calls_are_live() {
     let mut journal = Journal::empty();
     assert!(journal.is_live());
     assert_eq!(journal.call(Kind::Now, [1; 16]), Ok(CallReplay::Live));
@@ -52,7 +53,7 @@ fn what_was_recorded_is_answered_again_and_then_it_is_live() {
 }
 
 #[test]
-fn a_step_resumes_with_what_it_did_and_is_skipped_once_it_ended() {
+fn an_open_step_resumes_with_its_entries_and_an_ended_step_is_skipped() {
     let mut journal = Journal::empty();
     let Ok(StepReplay::New { id }) = journal.begin_step("charge") else { panic!() };
     journal.open_step(id, 1, at(1), Fuel::new(1));
@@ -62,7 +63,7 @@ fn a_step_resumes_with_what_it_did_and_is_skipped_once_it_ended() {
     let not_before = Timestamp::default();
     assert_eq!(again.begin_step("charge"), Ok(StepReplay::Resumed { id, attempt: 1, not_before }));
     assert_eq!(again.step_path(), "charge");
-    assert!(again.step_done(id, Ok(b"no"), at(3), Fuel::new(3)).is_err(), "the record goes on inside");
+    assert!(again.step_done(id, Ok(b"no"), at(3), Fuel::new(3)).is_err(), "records follow inside the step");
     assert!(matches!(again.call(Kind::Fetch, [2; 16]), Ok(CallReplay::Recorded(_))));
     again.step_again(id, 2, at(50), at(4), Fuel::new(4)).unwrap();
     assert_eq!(again.entries(), 1);
@@ -75,7 +76,7 @@ fn a_step_resumes_with_what_it_did_and_is_skipped_once_it_ended() {
 }
 
 #[test]
-fn another_call_than_the_recorded_one_is_refused_in_words() {
+fn a_call_that_differs_from_the_record_is_refused_with_both_calls() {
     let mut journal = Journal::empty();
     journal.record(NewEntry { shown: Some(b"GET /a"), ..call(Kind::Fetch, 1, b"") });
     journal.rewind();
@@ -86,11 +87,11 @@ fn another_call_than_the_recorded_one_is_refused_in_words() {
     let mismatch = journal.begin_step("a").unwrap_err();
     assert!(mismatch.to_string().contains("durable.begin-step") && mismatch.to_string().contains("in step `a`"));
     assert!(journal.end().unwrap_err().to_string().contains("the end of the run"));
-    assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(CallReplay::Recorded(_))), "a refusal takes nothing");
+    assert!(matches!(journal.call(Kind::Fetch, [1; 16]), Ok(CallReplay::Recorded(_))), "a refusal consumes nothing");
 }
 
 #[test]
-fn what_comes_before_a_call_waits_for_the_steps_that_came_before_it() {
+fn next_if_waits_for_the_steps_before_the_entry() {
     let mut journal = Journal::empty();
     for name in ["a", "b"] {
         let Ok(StepReplay::New { id }) = journal.begin_step(name) else { panic!() };

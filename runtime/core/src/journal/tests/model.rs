@@ -1,4 +1,4 @@
-//! The journal beside a list that says what it must do: random calls, steps, failures, truncations, saves and crashes.
+//! The journal against a model: random calls, steps, failures, truncations, saves and crashes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::*;
 
 type Check = Result<(), TestCaseError>;
 
-/// The name and ordinal of each step from the outside in.
+/// Name and ordinal of each step, from the outside in.
 type Names = Vec<(&'static str, u32)>;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +25,12 @@ struct Model {
     log: Vec<Entry>,
     saved: Vec<Entry>,
     store: Vec<Bytes>,
-    /// The next entry to look at, ended steps included.
+    /// Index of the next entry, ended steps included.
     next: usize,
     live: bool,
-    /// Something was met otherwise than in the order of the record.
+    /// Whether an entry was met out of order.
     shuffled: bool,
-    /// What is open, and the steps begun within each.
+    /// The open steps, and the steps begun within each.
     open: Names,
     begun: Vec<BTreeMap<&'static str, u32>>,
     clock: u64,
@@ -43,7 +43,7 @@ enum Act {
         request: u8,
         size: usize,
     },
-    /// So many small calls at once.
+    /// A number of small calls at once.
     Many(u8),
     Begin {
         name: usize,
@@ -54,7 +54,7 @@ enum Act {
         size: usize,
         gave_up: bool,
     },
-    /// Does what the record holds next, so many times.
+    /// Replays this number of entries.
     Follow(u8),
     Truncate(u8),
     Rewind,
@@ -107,7 +107,8 @@ impl Model {
         rest.find(|(_, entry)| !matches!(entry, Entry::Done { .. })).filter(|_| !self.live)
     }
 
-    /// Time and fuel of each entry are its own, so that deltas of every kind are met: they go back, too.
+    /// Each entry has a time and fuel of its own, which also decrease, so that deltas of every
+    /// kind occur.
     fn tick(&mut self) -> (Timestamp, Fuel) {
         self.clock = self.clock.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (Timestamp::from_millis(self.clock >> 24), Fuel::new(self.clock >> (self.clock % 64)))
@@ -198,7 +199,7 @@ impl Model {
         self.begun.push(BTreeMap::new());
     }
 
-    /// Where the innermost step's beginning stands, if it can end now.
+    /// Index of the innermost step's beginning, if the step can end now.
     fn closes(&self) -> Option<(usize, u32)> {
         let at = self.log.iter().position(|e| matches!(e, Entry::Open { step, .. } if *step == self.open))?;
         let Entry::Open { attempt, .. } = &self.log[at] else { return None };
@@ -237,7 +238,7 @@ impl Model {
         Ok(())
     }
 
-    /// Does what the record holds next; false at its end.
+    /// Replays the next entry of the record; returns false at its end.
     fn follow(&mut self, journal: &mut Journal) -> Result<bool, TestCaseError> {
         if self.live {
             return Ok(false);
@@ -341,7 +342,7 @@ impl Model {
         Ok(())
     }
 
-    /// The whole journal as people see it is the list.
+    /// Checks that the journal's entries for people equal the model's list.
     fn same(&self, journal: &Journal) -> Check {
         let shown = shown(journal);
         prop_assert_eq!(shown.len(), self.log.len());

@@ -1,10 +1,11 @@
-//! Pages of a stored journal: together they are the whole, each reads little, and a place of another journal is noticed.
+//! Pages of a stored journal: together they are complete, each reads few chunks, and a position of
+//! another journal is detected.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A page out of chunks, as a store would read it: from the start's chunk on, and not further than it wants.
+/// Reads a page as a store does: from the start's chunk, and no more chunks than the page needs.
 pub(super) fn read(
     chunks: &[Bytes],
     start: PageStart,
@@ -35,7 +36,8 @@ fn read_counted(
     Ok((reader.page(), count))
 }
 
-/// A journal with `round`s of calls and of steps, some of them left open around all that follows.
+/// A journal with `rounds` rounds of calls and of steps, some of which stay open around everything
+/// that follows.
 fn sample(rounds: u32) -> Journal {
     let mut journal = Journal::empty();
     for round in 0..rounds {
@@ -52,7 +54,7 @@ fn sample(rounds: u32) -> Journal {
 }
 
 #[test]
-fn a_page_of_a_million_entries_reads_a_page_of_them() {
+fn a_page_of_a_million_entries_reads_few_chunks() {
     let mut journal = Journal::empty();
     for entry in 0..1_000_000_u32 {
         journal.record(call(Kind::Now, entry.to_le_bytes()[0], b"12345678"));
@@ -70,7 +72,7 @@ fn a_page_of_a_million_entries_reads_a_page_of_them() {
 }
 
 #[test]
-fn a_page_ends_where_there_is_enough_of_it() {
+fn a_page_ends_at_its_entry_or_size_limit() {
     let mut journal = Journal::empty();
     for round in 1..=4 {
         journal.record(call(Kind::Fetch, round, &[0; 5_000]));
@@ -79,12 +81,12 @@ fn a_page_ends_where_there_is_enough_of_it() {
     let first = read(&chunks, PageStart::default(), 50, 10_000).unwrap();
     assert_eq!((first.entries.len(), first.next.as_ref().map(PageStart::entries)), (2, Some(2)));
     assert_eq!(read(&chunks, first.next.unwrap(), 50, 10_000).unwrap().next, None);
-    assert_eq!(read(&chunks, PageStart::default(), 50, 1).unwrap().entries.len(), 1, "one there is in any case");
+    assert_eq!(read(&chunks, PageStart::default(), 50, 1).unwrap().entries.len(), 1, "a page has at least one entry");
     assert_eq!(read(&chunks, PageStart::default(), 4, usize::MAX).unwrap().next, None);
 }
 
 #[test]
-fn a_place_in_what_was_cut_meanwhile_is_noticed_and_found_anew() {
+fn a_position_in_a_cut_journal_is_detected_and_found_again() {
     let mut journal = sample(50);
     let before = all_for_tests(&journal.chunks);
     let next = read(&before, PageStart::after(90), 4, usize::MAX).unwrap().next.unwrap();
@@ -99,7 +101,7 @@ fn a_place_in_what_was_cut_meanwhile_is_noticed_and_found_anew() {
 }
 
 #[test]
-fn a_place_says_what_it_is_in_few_bytes() {
+fn a_position_takes_few_bytes_and_reads_back() {
     let chunks = all_for_tests(&sample(200).chunks);
     let next = read(&chunks, PageStart::after(390), 4, usize::MAX).unwrap().next.unwrap();
     assert_eq!(next.place.opened.len(), 5);

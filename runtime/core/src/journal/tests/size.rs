@@ -1,8 +1,8 @@
-//! What was promised of sizes; times are the benchmark's.
+//! The promised sizes of journals. The benchmark measures times.
 
 use super::*;
 
-/// Steps of one level, each with its begin and its end.
+/// Records steps of one level, each with its begin and its end.
 fn steps(journal: &mut Journal, count: u32, name: impl Fn(u32) -> String) {
     for step in 0..count {
         let Ok(StepReplay::New { id }) = journal.begin_step(&name(step)) else { panic!() };
