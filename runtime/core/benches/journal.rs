@@ -5,8 +5,8 @@
 //! the store returns. Sizes are printed once.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot begin has nothing to say")]
-#![allow(clippy::print_stderr, reason = "sizes belong beside the times")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start has no result")]
+#![allow(clippy::print_stderr, reason = "sizes belong next to the times")]
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -78,7 +78,7 @@ fn journal(c: &mut Criterion) {
     for (name, apart) in [("flat", false), ("flat, named apart", true)] {
         let chunks = stored(|journal| flat(journal, apart));
         let bytes = size(&chunks);
-        eprintln!("{name}: {bytes} bytes, {:.1} a step beside its result", bytes as f64 / 1e6 - 11.0);
+        eprintln!("{name}: {bytes} bytes, {:.1} a step besides its result", bytes as f64 / 1e6 - 11.0);
         group.throughput(Throughput::Elements(1_000_000));
         group.bench_function(format!("{name}: record a million"), |bench| bench.iter(|| stored(|j| flat(j, apart))));
         group.bench_function(format!("{name}: load and replay a million"), |bench| {
@@ -100,7 +100,7 @@ fn journal(c: &mut Criterion) {
     group.bench_function("nested: record a million", |bench| bench.iter(|| stored(|j| most = nested(j))));
 
     let chunks = stored(calls);
-    eprintln!("calls: {} bytes, {:.1} each beside its answer", size(&chunks), size(&chunks) as f64 / 1e4 - 100.0);
+    eprintln!("calls: {} bytes, {:.1} each besides its answer", size(&chunks), size(&chunks) as f64 / 1e4 - 100.0);
     group.throughput(Throughput::Elements(10_000));
     group.bench_function("calls: load and replay ten thousand", |bench| {
         bench.iter_batched(

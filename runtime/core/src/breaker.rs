@@ -1,9 +1,9 @@
 //! A circuit breaker's rules: whether to let a call to a failing server through. Makes no calls.
 //!
 //! ```text
-//! closed ──(the last calls failed too often, or were too slow)──▶ open ──(its time is over)──▶ half-open
-//!    ▲                                                             ▲                              │
-//!    └───────────────(the calls let through went well)─────────────┴──(they did not, or hang)─────┘
+//! closed ──(too many failures or slow calls)──▶ open ──(its time is over)──▶ half-open
+//!    ▲                                           ▲                              │
+//!    └──────────────(calls succeed)──────────────┴─(calls fail or do not end)───┘
 //! ```
 //!
 //! *Signals.* Failures alone miss a server that answers everything minutes late. Slowness alone

@@ -69,7 +69,8 @@ macro_rules! ulids {
     ($($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal;)*) => {$(
         $(#[$doc])*
         ///
-        /// 48 bits of milliseconds and 80 random bits, written as 26 lower-case letters and digits (a ULID).
+        /// A ULID: 48 bits of milliseconds and 80 random bits, written as 26 lower-case letters
+        /// and digits.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(ulid::Ulid);
 
@@ -288,7 +289,8 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident, $kind:literal;)*) => {$(
         $(#[$doc])*
         ///
-        /// One to 63 lower-case letters, digits and hyphens, first and last a letter or digit. Cheap to clone.
+        /// One to 63 lower-case letters, digits and hyphens; the first and the last are a letter or
+        /// digit. Cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 

@@ -45,7 +45,7 @@ impl Default for Quotas {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuotas {
     /// There is no such quota.
-    #[error("there is no quota `{0}`: there are runs, state, payloads, logs, events and topics")]
+    #[error("there is no quota `{0}`; the quotas are runs, state, payloads, logs, events and topics")]
     Name(String),
     /// The amount cannot be read.
     #[error("`{name}` has the amount `{amount}`: write a number, or a size such as 4GiB")]

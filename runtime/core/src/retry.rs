@@ -99,9 +99,9 @@ impl RetryPolicy {
         if self.max_attempts > ATTEMPTS_MAX {
             Err(InvalidRetryPolicy("at most 10000 attempts; 0 means without end"))
         } else if self.max_millis > DELAY_MAX_MILLIS {
-            Err(InvalidRetryPolicy("no delay is longer than 7 days"))
+            Err(InvalidRetryPolicy("a delay is at most 7 days"))
         } else if self.initial_millis > self.max_millis {
-            Err(InvalidRetryPolicy("the first delay is no longer than the longest"))
+            Err(InvalidRetryPolicy("the first delay is at most the maximum delay"))
         } else if self.factor_permille < 1_000 || self.factor_permille > FACTOR_MAX_PERMILLE {
             Err(InvalidRetryPolicy("a factor is from 1000 to 100000 thousandths"))
         } else if self.jitter_permille > 1_000 {
@@ -285,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn a_run_is_tried_exactly_as_often_as_its_policy_says(max in 1u32..50) {
+        fn a_run_has_exactly_the_attempts_of_its_policy(max in 1u32..50) {
             let retry = RunRetry { policy: RetryPolicy { max_attempts: max, ..RetryPolicy::default() }, ..RunRetry::default() };
             let mut attempt = 1;
             while let AfterFailure::Retry { .. } =

@@ -428,7 +428,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_set_aside_or_failed_waits_to_be_retried_and_nothing_else_does(
+        fn only_a_parked_or_failed_run_can_be_retried(
             events in prop::collection::vec(event(), 0..20), at in any::<u32>(),
         ) {
             let (state, not_before) = (fold(&events), Timestamp::from_millis(at.into()));
@@ -451,7 +451,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_takes_over_a_run_of_his_own_life(owner in owner()) {
+        fn an_epoch_never_takes_over_its_own_run(owner in owner()) {
             let state = RunState::Running { node: owner.node.clone(), epoch: owner.epoch };
             prop_assert!(state.next(RunEvent::TakenOver(owner)).is_err());
         }

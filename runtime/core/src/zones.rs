@@ -123,7 +123,7 @@ enum ZoneOffsets {
 
 /// A text that does not name a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no time zone of the IANA list")]
+#[error("not a time zone of the IANA list")]
 pub struct UnknownZone;
 
 impl FromStr for Zone {

@@ -37,7 +37,7 @@ pub struct DisplayEntry {
 
 /// The guest's call differs from the journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("where the journal holds {recorded}, the run now asks for {called} (entry {seq})")]
+#[error("the journal holds {recorded}, but the run called {called} (entry {seq})")]
 pub struct Mismatch {
     /// Number of the entry in the journal, from 1.
     pub seq: u64,

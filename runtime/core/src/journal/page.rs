@@ -20,7 +20,7 @@ use crate::ids::{Fuel, Timestamp};
 /// steps.
 const AROUND: usize = 64;
 
-const NO_RECORD: &str = "it holds what is no record";
+const NO_RECORD: &str = "it contains an invalid record";
 
 /// A position before a chunk.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -44,8 +44,11 @@ impl Chunks {
                 records: self.records,
                 done: self.done,
             };
-            let at = u32::try_from(offset).ok().filter(|at| *at < OFFSETS).ok_or("a record begins too far in it")?;
-            let read = context.read(&bytes, offset).ok_or("it holds what is no record")?;
+            let at = u32::try_from(offset)
+                .ok()
+                .filter(|at| *at < OFFSETS)
+                .ok_or("a record begins beyond the maximum offset")?;
+            let read = context.read(&bytes, offset).ok_or("it contains an invalid record")?;
             each(&read.record, RecordPlace { chunk: number, offset: at }, mark)?;
             records += 1;
             if matches!(read.record, Record::Done { .. }) {
@@ -105,11 +108,11 @@ impl Chunks {
 pub(super) fn checked(chunk: &[u8], before: Option<u32>) -> Result<(), &'static str> {
     match chunk.first() {
         Some(&FORMAT) => {}
-        Some(&newer) if newer > FORMAT => return Err("it is written in a format that this release does not know"),
-        _ => return Err("it does not begin as a chunk does"),
+        Some(&newer) if newer > FORMAT => return Err("its format is newer than this release"),
+        _ => return Err("it has no valid header"),
     }
     if chunk.len() <= HEADER || chunk.get(1..HEADER) != Some(&checksum(chunk, before)[..]) {
-        return Err("its checksum is not that of its records and of the chunks before it");
+        return Err("its checksum does not match its records and the chunks before it");
     }
     Ok(())
 }

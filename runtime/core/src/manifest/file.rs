@@ -42,7 +42,7 @@ impl ModuleFile {
     /// All problems of the file; only the first one if it is not TOML.
     pub fn parse_toml(text: &str) -> Result<Self, Vec<InputProblem>> {
         if text.len() > MODULE_FILE_BYTES {
-            let message = format!("{} bytes, where {MODULE_FILE_BYTES} are allowed", text.len());
+            let message = format!("{} bytes; at most {MODULE_FILE_BYTES} are allowed", text.len());
             return Err(vec![InputProblem::field("", message, "Keep what is large in the deployment's state.")]);
         }
         let table: toml::Table = match toml::from_str(text) {
@@ -91,7 +91,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<Mod
     }
     for (name, value) in top {
         if places.contains_key(&name) {
-            let message = format!("`{name}` is given twice, under `[deployment]` too");
+            let message = format!("`{name}` is given twice, once of them under `[deployment]`");
             problems.push(InputProblem::field(format!("/{name}"), message, "Keep one of the two."));
         } else {
             flat.insert(name, value);
@@ -101,7 +101,7 @@ fn read_file(table: toml::Table, problems: &mut Vec<InputProblem>) -> Option<Mod
         let reference = ModuleRef { name: module.name.clone(), version: module.version.clone() };
         for name in ["module", "component"] {
             if flat.remove(name).is_some() {
-                let message = format!("`{name}` is given although `[module]` says what runs");
+                let message = format!("`{name}` is given, but `[module]` defines the component");
                 problems.push(InputProblem::field(format!("/deployment/{name}"), message, "Remove it."));
             }
         }
@@ -136,7 +136,8 @@ fn module_section(mut object: ObjectReader, problems: &mut Vec<InputProblem>) ->
     let name = name.and_then(|field| field.parse(problems));
     let version = object.require("version", "Give its version, such as version = \"0.1.0\".", problems);
     let version = version.and_then(|field| field.parse(problems));
-    let fix = "Say where the built component is, such as component = \"target/wasm32-wasip2/release/uptime.wasm\".";
+    let fix =
+        "Write the path of the built component, such as component = \"target/wasm32-wasip2/release/uptime.wasm\".";
     let component = object.require("component", fix, problems).and_then(|field| field.text(4_096, problems));
     object.finish(problems);
     Some(ModuleSection { name: name?, version: version?, component: component? })

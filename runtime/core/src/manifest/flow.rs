@@ -19,7 +19,7 @@ pub(super) fn read(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) 
         flow.per_key = most.and_then(|most| u32::try_from(most).ok()).unwrap_or(flow.per_key);
         if !had_key {
             let fix = "Give `concurrency_key`, such as \"/customer\", or remove it.";
-            problems.push(InputProblem::field(at, "nothing says which runs have the same key", fix));
+            problems.push(InputProblem::field(at, "there is no key by which runs are counted", fix));
         }
     }
     flow.rate = object.take("rate").and_then(|field| rate(field, problems));

@@ -75,7 +75,7 @@ fn source(object: &mut ObjectReader, problems: &mut Vec<InputProblem>) -> Option
             None
         }
         (None, None) => {
-            problems.push(InputProblem::field(object.pointer_to("module"), "nothing says what is to run", FIX));
+            problems.push(InputProblem::field(object.pointer_to("module"), "the component to run is missing", FIX));
             None
         }
     }
@@ -86,7 +86,7 @@ fn labels(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap<Stri
     let Some(mut object) = field.object(problems) else { return BTreeMap::new() };
     let fields = object.take_all();
     if fields.len() > LABELS {
-        let message = format!("{} labels, where at most {LABELS} are allowed", fields.len());
+        let message = format!("{} labels; at most {LABELS} are allowed", fields.len());
         problems.push(InputProblem::field(pointer, message, "Remove some."));
         return BTreeMap::new();
     }
@@ -116,7 +116,7 @@ fn labels(field: ObjectField, problems: &mut Vec<InputProblem>) -> BTreeMap<Stri
 fn config(field: ObjectField, problems: &mut Vec<InputProblem>) -> String {
     let text = field.value.to_string();
     if text.len() > CONFIG_BYTES {
-        let message = format!("{} bytes of config, where {CONFIG_BYTES} are allowed", text.len());
+        let message = format!("{} bytes of config; at most {CONFIG_BYTES} are allowed", text.len());
         problems.push(InputProblem::field(field.pointer, message, "Keep what is large in the deployment's state."));
     }
     text
@@ -165,7 +165,7 @@ fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Secret
         let pointer = field.pointer.clone();
         let name = field.text(256, problems)?;
         if !is_name(&name) {
-            let message = format!("`{}` is no name of a secret", shown(&name));
+            let message = format!("`{}` is not a valid name of a secret", shown(&name));
             let fix = "Use 1 to 63 lower-case letters, digits and hyphens, first and last a letter or digit.";
             problems.push(InputProblem::field(pointer, message, fix));
         }
@@ -174,7 +174,7 @@ fn secret(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Secret
     let to = object.take("to");
     let sign = object.take("use");
     if to.is_none() && sign.is_none() {
-        problems.push(InputProblem::field(object.pointer(), "nothing says where the secret may go", FIX));
+        problems.push(InputProblem::field(object.pointer(), "the secret has no allowed use", FIX));
     }
     let to = origins(to, problems);
     let sign = sign.and_then(|field| field.choice(&[("sign", true)], problems)).unwrap_or(false);
@@ -205,11 +205,12 @@ fn limits(field: ObjectField, problems: &mut Vec<InputProblem>) -> Limits {
 }
 
 fn retry(field: ObjectField, problems: &mut Vec<InputProblem>) -> RunRetry {
-    const FIX: &str = "Write \"never\", \"quick\" or \"patient\", or so many retries so far apart, such as \"3x60s\".";
+    const FIX: &str =
+        "Write \"never\", \"quick\" or \"patient\", or the number of retries and their distance, such as \"3x60s\".";
     let preset = |text: &str, pointer: &str, problems: &mut Vec<InputProblem>| {
         let policy = RetryPolicy::preset(text);
         if policy.is_none() {
-            problems.push(InputProblem::field(pointer, format!("`{}` is no preset", shown(text)), FIX));
+            problems.push(InputProblem::field(pointer, format!("`{}` is not a preset", shown(text)), FIX));
         }
         policy.unwrap_or_default()
     };

@@ -109,9 +109,11 @@ fn described(pointer: &str, lone_cron: bool, SpecProblem { field, index, kind }:
         _ => format!("{pointer}/{field}"),
     };
     let (code, fix) = match &kind {
-        SpecProblemKind::Cron(_) => (Code::BadCron, "Write such as \"*/5 * * * *\" or \"0 9 * * MON-FRI\"."),
+        SpecProblemKind::Cron(_) => {
+            (Code::BadCron, "Write an expression such as \"*/5 * * * *\" or \"0 9 * * MON-FRI\".")
+        }
         SpecProblemKind::NoTime => (Code::BadSchedule, "Add one, such as cron = \"*/5 * * * *\" or every = \"10s\"."),
-        SpecProblemKind::Bounds(_) => (Code::BadSchedule, "Correct it so."),
+        SpecProblemKind::Bounds(_) => (Code::BadSchedule, "Correct the value."),
     };
     let message = kind.to_string();
     InputProblem::field(place, shown_long(&message), fix).with_code(code)
@@ -135,7 +137,7 @@ pub(super) fn unknown_zones(schedules: &[Schedule]) -> Vec<InputProblem> {
 fn no_zone(pointer: String, name: &str) -> InputProblem {
     InputProblem::field(
         pointer,
-        format!("`{}` is no time zone of the IANA list", shown(name)),
+        format!("`{}` is not a time zone of the IANA list", shown(name)),
         "Write one such as \"Europe/Berlin\" or \"UTC\"; a new zone needs newer zone data.",
     )
 }
@@ -158,7 +160,7 @@ fn exclusion(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Exc
         // From 1970 to 9998, so that the next day can be written too.
         let day = day.filter(|day| (1970..9999).contains(&chrono::Datelike::year(day)) && text.len() == 10);
         if day.is_none() {
-            problems.push(InputProblem::field(field.pointer, format!("`{}` is no day", shown(text)), FIX));
+            problems.push(InputProblem::field(field.pointer, format!("`{}` is not a valid day", shown(text)), FIX));
         }
         return day.map(Exclusion::Day);
     }

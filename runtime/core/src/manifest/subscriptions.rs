@@ -55,19 +55,19 @@ fn subscription(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<
 }
 
 fn filter(field: ObjectField, problems: &mut Vec<InputProblem>) -> Filter {
-    const FIX: &str = "Write places with what must stand there, such as { \"/country\" = \"DE\", \"/kind\" = [\"sale\", \"refund\"] }.";
+    const FIX: &str = "Write JSON pointers with the required values, such as { \"/country\" = \"DE\", \"/kind\" = [\"sale\", \"refund\"] }.";
     let pointer = field.pointer.clone();
     let Some(mut object) = field.object(problems) else { return Filter::default() };
     let fields = object.take_all();
     if fields.len() > CONDITIONS {
-        let message = format!("a filter of {} places, where at most {CONDITIONS} are allowed", fields.len());
+        let message = format!("a filter of {} conditions; at most {CONDITIONS} are allowed", fields.len());
         problems.push(InputProblem::field(pointer, message, "Let the run decide what a filter cannot."));
         return Filter::default();
     }
     let mut conditions = Vec::with_capacity(fields.len());
     for (place, field) in fields {
         if place.len() > POINTER_BYTES || !is_pointer(&place) {
-            let message = format!("`{}` is no JSON pointer of at most {POINTER_BYTES} bytes", shown(&place));
+            let message = format!("`{}` is not a JSON pointer of at most {POINTER_BYTES} bytes", shown(&place));
             problems.push(InputProblem::field(field.pointer, message, FIX));
             continue;
         }
@@ -75,7 +75,7 @@ fn filter(field: ObjectField, problems: &mut Vec<InputProblem>) -> Filter {
         let values = field.one_or_many(VALUES, problems).unwrap_or_default();
         let any_of: Vec<Value> = values.into_iter().filter_map(|field| value(field, problems)).collect();
         if any_of.is_empty() {
-            problems.push(InputProblem::field(pointer, "nothing may stand there", FIX));
+            problems.push(InputProblem::field(pointer, "the list of values is empty", FIX));
         }
         conditions.push(Condition { pointer: place, any_of });
     }

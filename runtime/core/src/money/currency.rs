@@ -65,10 +65,10 @@ pub enum InvalidDeclaration {
     #[error("`{0}` cannot be a unit's code: 2 to 12 capital letters and digits, the first a letter")]
     Code(String),
     /// ISO 4217 defines the code.
-    #[error("`{0}` is a currency of ISO 4217, which says how many decimal places it has")]
+    #[error("`{0}` is a currency of ISO 4217, which defines its decimal places")]
     Known(String),
     /// Too many decimal places.
-    #[error("{exponent} decimal places of `{code}`, where at most 18 are allowed")]
+    #[error("{exponent} decimal places for `{code}`; at most 18 are allowed")]
     Exponent {
         /// The unit.
         code: String,

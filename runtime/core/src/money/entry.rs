@@ -91,7 +91,7 @@ impl EntryKind {
     }
 
     const fn sign_rule(self) -> &'static str {
-        if self.may_be_negative() { "never zero" } else { "above zero, and the kind says which way it goes" }
+        if self.may_be_negative() { "never zero" } else { "above zero, because the kind defines the direction" }
     }
 }
 
@@ -219,7 +219,7 @@ pub enum InvalidEntry {
         kind: EntryKind,
     },
     /// The amount is out of range.
-    #[error("an amount of {0} is outside what can be summed")]
+    #[error("an amount of {0} is out of range")]
     Overflow(i64),
     /// A field is out of bounds.
     #[error("`{field}` {rule}")]
@@ -431,7 +431,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_books_balance_and_revenue_is_what_the_accounts_say(
+        fn the_books_balance_and_revenue_follows_the_accounts(
             entries in prop::collection::vec((prop::sample::select(EntryKind::ALL.to_vec()), any::<i64>(), any::<bool>()), 0..40)
         ) {
             let mut accounts: BTreeMap<(&str, Account), i128> = BTreeMap::new();
@@ -455,7 +455,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_a_guest_says_is_posted_or_refused(
+        fn every_entry_of_a_guest_is_posted_or_refused(
             texts in prop::collection::vec("\\PC{0,40}", 5), minor_units in any::<i64>(), at in any::<u64>()
         ) {
             let _ = check(EntryDraft {

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_policy_is_allowed() {
+    fn a_manifest_within_the_policy_is_allowed() {
         let manifest = r#"
             "grants": {"http": ["https://api.example.com", "https://*.eu.example.com"], "secrets": [
                 {"name": "stripe-key", "to": ["https://api.example.com"]}, {"name": "signing", "use": "sign"}]},
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_policy_is_refused_with_the_line_to_add() {
+    fn a_manifest_beyond_the_policy_is_refused_with_the_line_to_add() {
         let beyond = check(
             &policy(),
             "x",
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_not_one_says_what_is_wrong() {
+    fn an_invalid_policy_is_refused_with_its_problems() {
         for (text, part) in [
             ("origins = 5", "/origins"),
             ("[limits]\nfule = 1", "/limits/fule"),

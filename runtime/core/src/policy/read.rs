@@ -93,7 +93,11 @@ fn named<T>(
     let Some(mut object) = field.and_then(|field| field.object(problems)) else { return all };
     for (name, field) in object.take_all().into_iter().take(ENTRIES) {
         if !is_name(&name) {
-            problems.push(InputProblem::field(&field.pointer, format!("`{}` is no name", shown(&name)), NAME_FIX));
+            problems.push(InputProblem::field(
+                &field.pointer,
+                format!("`{}` is not a valid name", shown(&name)),
+                NAME_FIX,
+            ));
         } else if let Some(object) = field.object(problems) {
             all.insert(name, read(object, problems));
         }
@@ -121,7 +125,11 @@ fn pattern(field: ObjectField, problems: &mut Vec<InputProblem>) -> Option<Strin
     let pointer = field.pointer.clone();
     let name = field.text(64, problems)?;
     if !is_pattern(&name) {
-        problems.push(InputProblem::field(pointer, format!("`{}` is no name of deployments", shown(&name)), NAME_FIX));
+        problems.push(InputProblem::field(
+            pointer,
+            format!("`{}` is not a valid name or prefix of deployments", shown(&name)),
+            NAME_FIX,
+        ));
     }
     Some(name)
 }

@@ -39,13 +39,13 @@ pub enum InvalidCron {
     #[error("a cron expression has at most {CRON_BYTES} bytes")]
     TooLong,
     /// It does not have 5, 6 or 7 fields.
-    #[error("{0} fields, where a cron expression has 5, 6 (seconds first) or 7 (year last)")]
+    #[error("{0} fields; a cron expression has 5, 6 (seconds first) or 7 (year last)")]
     Fields(usize),
     /// The macro does not exist.
     #[error("`{0}` is not one of @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly")]
     Macro(String),
     /// One field is not valid.
-    #[error("`{text}` is no {field}: {allowed}")]
+    #[error("`{text}` is not a valid {field}: {allowed}")]
     Field {
         /// The field's name.
         field: &'static str,
@@ -55,7 +55,7 @@ pub enum InvalidCron {
         allowed: &'static str,
     },
     /// The fields are valid, but no date matches.
-    #[error("no time until the year {LAST_YEAR} matches it")]
+    #[error("it matches no time until the year {LAST_YEAR}")]
     Never,
 }
 
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn five_six_and_seven_fields_mean_what_crontab_means() {
+    fn five_six_and_seven_fields_have_the_meaning_of_crontab() {
         assert_eq!(
             times("*/20 * * * *", "2026-01-01T00:00:00", 2),
             ["Thu 2026-01-01 00:20:00", "Thu 2026-01-01 00:40:00"]
@@ -463,15 +463,15 @@ mod tests {
     #[test]
     fn errors_name_the_invalid_field() {
         let error = |text: &str| text.parse::<CronExpr>().unwrap_err().to_string();
-        assert!(error("61 * * * *").starts_with("`61` is no minute: 0 to 59"), "{}", error("61 * * * *"));
-        assert!(error("* 24 * * *").starts_with("`24` is no hour"));
-        assert!(error("* * 32 * *").starts_with("`32` is no day of month"));
-        assert!(error("* * 0 * *").starts_with("`0` is no day of month"));
-        assert!(error("* * * 13 *").starts_with("`13` is no month"));
-        assert!(error("* * * * 8").starts_with("`8` is no day of week"));
-        assert!(error("* * * * SAT-MON").starts_with("`SAT-MON` is no day of week"));
-        assert!(error("* * * * L").starts_with("`L` is no day of week"));
-        assert!(error("* * * * * * 1969").starts_with("`1969` is no year"));
+        assert!(error("61 * * * *").starts_with("`61` is not a valid minute: 0 to 59"), "{}", error("61 * * * *"));
+        assert!(error("* 24 * * *").starts_with("`24` is not a valid hour"));
+        assert!(error("* * 32 * *").starts_with("`32` is not a valid day of month"));
+        assert!(error("* * 0 * *").starts_with("`0` is not a valid day of month"));
+        assert!(error("* * * 13 *").starts_with("`13` is not a valid month"));
+        assert!(error("* * * * 8").starts_with("`8` is not a valid day of week"));
+        assert!(error("* * * * SAT-MON").starts_with("`SAT-MON` is not a valid day of week"));
+        assert!(error("* * * * L").starts_with("`L` is not a valid day of week"));
+        assert!(error("* * * * * * 1969").starts_with("`1969` is not a valid year"));
         assert!(error("* * * *").starts_with("4 fields"));
         assert!(error("@reboot").starts_with("`@reboot` is not one of"));
         assert_eq!(error("0 0 30 2 *"), InvalidCron::Never.to_string());

@@ -76,7 +76,8 @@ pub struct ScheduleSpec {
     pub name: ScheduleName,
     /// Cron expressions; at most [`CRONS`].
     pub cron: Vec<String>,
-    /// An interval in milliseconds, counted from the epoch: [`EVERY_MIN_MILLIS`] to [`EVERY_MAX_MILLIS`].
+    /// An interval in milliseconds, counted from the epoch: [`EVERY_MIN_MILLIS`] to
+    /// [`EVERY_MAX_MILLIS`].
     pub every_millis: Option<u64>,
     /// Offset into each interval at which it fires, in milliseconds; less than the interval.
     pub phase_millis: u64,

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_firing_says_which_of_the_two_it_is() {
+    fn the_note_of_a_repeated_firing_names_the_one_that_fires() {
         let note = "the clock shows 02:30:00 twice: fires";
         let once = [
             "2026-10-25T02:30:00+02:00".to_owned(),

@@ -31,7 +31,8 @@ fn times(spec: ScheduleSpec, from: &str, n: usize) -> Vec<String> {
     Schedule::new(spec).unwrap().preview(at(from), n).iter().map(|t| t.to_rfc3339()[..16].to_owned()).collect()
 }
 
-/// Berlin, 2026: 02:00 becomes 03:00 at 01:00Z on 29 March, 03:00 becomes 02:00 at 01:00Z on 25 October.
+/// Berlin, 2026: 02:00 becomes 03:00 at 01:00Z on 29 March, 03:00 becomes 02:00 at 01:00Z on 25
+/// October.
 #[test]
 fn a_time_in_the_gap_fires_right_after_it_or_not_at_all() {
     let daily = cron("30 2 * * *", "Europe/Berlin");
@@ -50,7 +51,7 @@ fn a_repeated_time_fires_first_or_both_times() {
 }
 
 #[test]
-fn what_is_not_once_a_day_follows_real_time() {
+fn a_time_that_is_not_once_a_day_follows_real_time() {
     let half_hourly = cron("*/30 * * * *", "Europe/Berlin");
     assert_eq!(
         times(half_hourly.clone(), "2026-03-29T00:15:00Z", 3),
@@ -330,7 +331,7 @@ proptest! {
     }
 
     #[test]
-    fn no_time_is_skipped_by_where_one_begins_to_look(from in 1_774_000_000_000u64..1_795_000_000_000, by in 0u64..200_000_000) {
+    fn no_start_of_a_search_skips_a_time(from in 1_774_000_000_000u64..1_795_000_000_000, by in 0u64..200_000_000) {
         let schedule = Schedule::new(cron("*/20 1-3,9 * * *", "Europe/Berlin")).unwrap();
         let (from, later) = (Timestamp::from_millis(from), Timestamp::from_millis(from + by));
         let next = schedule.next_after(from).unwrap();

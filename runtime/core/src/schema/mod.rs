@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_of_unbounded_cost_are_refused() {
+    fn unsupported_and_invalid_keywords_are_refused() {
         let deep = (0..40).fold(json!(true), |inside, _| json!({ "items": inside }));
         for schema in [
             json!({ "$ref": "#" }),
@@ -257,11 +257,11 @@ mod tests {
         }
 
         #[test]
-        fn what_a_section_says_it_says_again(least in any::<i64>(), names in proptest::collection::vec("[a-z]{1,8}", 0..5)) {
+        fn a_section_that_was_read_reads_back(least in any::<i64>(), names in proptest::collection::vec("[a-z]{1,8}", 0..5)) {
             let properties: serde_json::Map<_, _> = names.iter().map(|name| (name.clone(), json!({ "minimum": least }))).collect();
             let section = json!({ "workflow": { "input": { "properties": properties, "required": names } } }).to_string();
             let read = read_section(section.as_bytes());
-            // A section with a duplicate name is not a list of names.
+            // `required` must not contain duplicate names.
             if let Ok(read) = read {
                 prop_assert_eq!(read_section(read.as_bytes()).unwrap(), read);
             }

@@ -108,7 +108,7 @@ impl Validator {
     pub(super) fn read(schema: &Value, depth: usize, parts: &mut usize) -> Result<Self, String> {
         *parts += 1;
         if depth > DEPTH {
-            return Err(format!("more than {DEPTH} schemas are inside one another"));
+            return Err(format!("schemas are nested deeper than {DEPTH} levels"));
         }
         let object = match schema {
             Value::Bool(allowed) => return Ok(Self { never: !allowed, ..Self::default() }),
@@ -145,11 +145,11 @@ impl Validator {
             "minProperties" => self.properties.least = Some(count(value)?),
             "maxProperties" => self.properties.most = Some(count(value)?),
             "required" => {
-                let name = |name: &Value| name.as_str().map(str::to_owned).ok_or("a name is a text".to_owned());
+                let name = |name: &Value| name.as_str().map(str::to_owned).ok_or("a name must be a string".to_owned());
                 self.required = list(value)?.iter().map(name).collect::<Result<_, _>>()?;
             }
             "properties" => {
-                for (name, schema) in value.as_object().ok_or("it is no object")? {
+                for (name, schema) in value.as_object().ok_or("it is not an object")? {
                     self.by_name.insert(name.clone(), Self::read(schema, depth, parts)?);
                 }
             }
@@ -162,7 +162,7 @@ impl Validator {
             "not" => self.not = Some(one(parts)?),
             // Annotations for people.
             "title" | "description" | "default" | "examples" | "format" | "deprecated" | "readOnly" | "writeOnly" => {}
-            _ => return Err("this word is not looked at here".to_owned()),
+            _ => return Err("this keyword is not supported".to_owned()),
         }
         *parts += self.one_of_values.as_ref().map_or(0, Vec::len) + self.required.len();
         Ok(())
@@ -171,7 +171,7 @@ impl Validator {
     fn several(value: &Value, depth: usize, parts: &mut usize) -> Result<Vec<Self>, String> {
         let rules: Vec<Self> =
             list(value)?.iter().map(|schema| Self::read(schema, depth, parts)).collect::<Result<_, _>>()?;
-        if rules.is_empty() { Err("it names none".to_owned()) } else { Ok(rules) }
+        if rules.is_empty() { Err("the list is empty".to_owned()) } else { Ok(rules) }
     }
 
     /// Whether a value meets all requirements. It collects no messages and visits no part twice,
@@ -233,7 +233,7 @@ impl Validator {
             let mut near = rules.iter().filter(|rule| rule.may_be(value));
             match (near.next(), near.next()) {
                 (Some(rule), None) => rule.hold(value, at, most, found),
-                _ => found.push((at.clone(), format!("it is none of the {} things that it may be", rules.len()))),
+                _ => found.push((at.clone(), format!("it matches none of the {} alternatives", rules.len()))),
             }
         }
         if let Some(rules) = &self.one_of {
@@ -241,12 +241,12 @@ impl Validator {
             if fitting != 1 {
                 found.push((
                     at.clone(),
-                    format!("it is {fitting} of the {} things of which it is to be one", rules.len()),
+                    format!("it matches {fitting} of the {} alternatives, but must match exactly one", rules.len()),
                 ));
             }
         }
         if self.not.as_ref().is_some_and(|rule| rule.fits(value)) {
-            found.push((at.clone(), "it is what it must not be".to_owned()));
+            found.push((at.clone(), "it matches a schema that `not` excludes".to_owned()));
         }
     }
 
@@ -352,33 +352,33 @@ enum SchemaViolation<'a> {
 impl fmt::Display for SchemaViolation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Never => f.write_str("nothing may be here"),
+            Self::Never => f.write_str("no value is allowed here"),
             Self::Type(value, types) => {
                 let names: Vec<_> = types.iter().map(|one| one.name()).collect();
-                write!(f, "it is {}, and is to be {}", kind(value), names.join(" or "))
+                write!(f, "it is {}, but must be {}", kind(value), names.join(" or "))
             }
             Self::Value(values) => {
                 let values: Vec<_> = values.iter().take(VALUES).map(Value::to_string).collect();
-                write!(f, "it is to be {}", values.join(" or "))
+                write!(f, "it must be {}", values.join(" or "))
             }
-            Self::Below(bound) => write!(f, "it is too small, the bound is {bound}"),
-            Self::Above(bound) => write!(f, "it is too large, the bound is {bound}"),
-            Self::TooFew(count, of, least) => write!(f, "it has {count} {of}, and is to have {least} at least"),
-            Self::TooMany(count, of, most) => write!(f, "it has {count} {of}, and is to have {most} at most"),
+            Self::Below(bound) => write!(f, "it is too small; the bound is {bound}"),
+            Self::Above(bound) => write!(f, "it is too large; the bound is {bound}"),
+            Self::TooFew(count, of, least) => write!(f, "it has {count} {of}, but must have at least {least}"),
+            Self::TooMany(count, of, most) => write!(f, "it has {count} {of}, but must have at most {most}"),
         }
     }
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>, String> {
-    value.as_array().ok_or_else(|| "it is no list".to_owned())
+    value.as_array().ok_or_else(|| "it is not a list".to_owned())
 }
 
 fn number(value: &Value) -> Result<f64, String> {
-    value.as_f64().ok_or_else(|| "it is no number".to_owned())
+    value.as_f64().ok_or_else(|| "it is not a number".to_owned())
 }
 
 fn count(value: &Value) -> Result<u64, String> {
-    value.as_u64().ok_or_else(|| "it is no count".to_owned())
+    value.as_u64().ok_or_else(|| "it is not a count".to_owned())
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -464,12 +464,12 @@ mod tests {
         let rule = Validator::read(&deep, 0, &mut 0).unwrap();
         let mut found = Vec::new();
         rule.hold(&json!("x"), &mut String::new(), 9, &mut found);
-        assert_eq!(found, [(String::new(), "it is none of the 1 things that it may be".to_owned())]);
+        assert_eq!(found, [(String::new(), "it matches none of the 1 alternatives".to_owned())]);
     }
 
     proptest::proptest! {
         #[test]
-        fn something_is_told_where_a_value_does_not_fit_and_only_there(schema in schemas(), value in values()) {
+        fn a_problem_is_reported_exactly_if_a_value_does_not_fit(schema in schemas(), value in values()) {
             let rule = Validator::read(&schema, 0, &mut 0).unwrap();
             let mut found = Vec::new();
             rule.hold(&value, &mut String::new(), 5, &mut found);

@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_payload_passes_exactly_what_it_holds(payload in value(), asked in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), -3_i64..3), 0..4)) {
+        fn a_payload_passes_exactly_the_filters_of_its_values(payload in value(), asked in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), -3_i64..3), 0..4)) {
             let mut held = Vec::new();
             leaves(&payload, String::new(), &mut held);
             held.retain(|(pointer, _)| is_pointer(pointer));

@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn matching_is_what_the_words_mean(
+        fn matching_agrees_with_the_meaning_of_the_words(
             parts in prop::collection::vec(prop_oneof!["[ab]", Just("*".to_owned())], 0..4),
             rest in any::<bool>(),
             words in prop::collection::vec("[ab]", 1..5),

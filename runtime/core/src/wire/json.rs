@@ -20,7 +20,7 @@ pub const DEPTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJson {
     /// Too many bytes.
-    #[error("{bytes} bytes of JSON, where {limit} are allowed")]
+    #[error("{bytes} bytes of JSON; at most {limit} are allowed")]
     TooLarge {
         /// Number of bytes.
         bytes: usize,
@@ -240,7 +240,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_is_short_and_printable(text in any::<String>()) {
+        fn shown_text_is_short_and_printable(text in any::<String>()) {
             prop_assert!(shown(&text).chars().count() <= 65 && !shown(&text).chars().any(is_steering));
         }
     }

@@ -88,7 +88,7 @@ impl ObjectReader {
             let fix = match nearest {
                 Some((_, known)) => format!("Write `{known}`, or remove it."),
                 None if self.known.is_empty() => "Remove it.".to_owned(),
-                None => format!("Remove it; known here are {}.", self.known.join(", ")),
+                None => format!("Remove it; known fields are {}.", self.known.join(", ")),
             };
             problems.push(
                 InputProblem::field(
@@ -123,7 +123,7 @@ impl ObjectField {
     fn expected(&self, what: &str, problems: &mut Vec<InputProblem>) {
         problems.push(InputProblem::field(
             &self.pointer,
-            format!("{} where {what} is expected", kind(&self.value)),
+            format!("{} instead of {what}", kind(&self.value)),
             format!("Write {what}."),
         ));
     }
@@ -147,7 +147,7 @@ impl ObjectField {
                 Some(items.into_iter().enumerate().map(item).collect())
             }
             Value::Array(items) => {
-                let message = format!("{} items, where at most {limit} are allowed", items.len());
+                let message = format!("{} items; at most {limit} are allowed", items.len());
                 problems.push(InputProblem::field(self.pointer, message, format!("Give at most {limit}.")));
                 None
             }
@@ -168,7 +168,7 @@ impl ObjectField {
         match self.value {
             Value::String(text) if text.len() <= limit => Some(text),
             Value::String(text) => {
-                let message = format!("{} bytes of text, where at most {limit} are allowed", text.len());
+                let message = format!("{} bytes of text; at most {limit} are allowed", text.len());
                 problems.push(InputProblem::field(self.pointer, message, "Shorten it."));
                 None
             }
@@ -226,7 +226,7 @@ impl ObjectField {
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            let message = format!("`{}` is none of the choices", shown(&text));
+            let message = format!("`{}` is not one of the choices", shown(&text));
             problems.push(InputProblem::field(pointer, message, format!("Write one of {}.", names.join(", "))));
         }
         found
@@ -258,7 +258,7 @@ impl ObjectField {
             },
             Value::String(_) => None,
             _ => {
-                let message = format!("{} where a span of time is expected", kind(&self.value));
+                let message = format!("{} instead of a span of time", kind(&self.value));
                 problems.push(InputProblem::field(self.pointer, message, fix));
                 return None;
             }
@@ -272,7 +272,7 @@ impl ObjectField {
             }
             None => {
                 let text = self.value.as_str().map(shown).unwrap_or_default();
-                problems.push(InputProblem::field(self.pointer, format!("`{text}` is no span of time"), fix));
+                problems.push(InputProblem::field(self.pointer, format!("`{text}` is not a span of time"), fix));
                 None
             }
         }
@@ -314,7 +314,7 @@ impl ObjectField {
         let text = self.text(64, problems)?;
         let time = Timestamp::parse_rfc3339(&text).filter(|time| *time <= Timestamp::MAX);
         if time.is_none() {
-            problems.push(InputProblem::field(pointer, format!("`{}` is no time", shown(&text)), FIX));
+            problems.push(InputProblem::field(pointer, format!("`{}` is not a valid time", shown(&text)), FIX));
         }
         time
     }
@@ -401,10 +401,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("/base/a~1b~0", "Remove it; known here are priority, time_zone."),
+                ("/base/a~1b~0", "Remove it; known fields are priority, time_zone."),
                 ("/base/prioritty", "Write `priority`, or remove it."),
                 ("/base/time-zone", "Write `time_zone`, or remove it."),
-                ("/base/zzz", "Remove it; known here are priority, time_zone."),
+                ("/base/zzz", "Remove it; known fields are priority, time_zone."),
             ]
         );
     }

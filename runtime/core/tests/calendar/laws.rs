@@ -1,16 +1,16 @@
 //! The laws of schedules, over seventeen zones and the years 1990 to 2040:
 //!
 //! 1. A schedule fires at the times of the model and at no others: around every change of every
-//! zone, and anywhere.
+//!    zone, and anywhere.
 //! 2. A union fires when one of its parts does, once per instant, within start and end and outside
-//! its exclusions.
+//!    its exclusions.
 //! 3. By default, each day of an expression has exactly one firing of a once-a-day time.
 //! 4. A policy only adds firings: those of `skip` are a subset of those of `next`, those of
-//! `first` of those of `both`.
+//!    `first` of those of `both`.
 //! 5. The policies affect only once-a-day times.
 //! 6. The start of a search does not change its results; time only increases.
 //! 7. Jitter changes when a firing is carried out, within its bound and always by the same amount;
-//! never which firings exist.
+//!    never which firings exist.
 
 use std::collections::BTreeSet;
 
@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_expression_fires_when_the_model_says(
+    fn an_expression_fires_at_the_times_of_the_model(
         expression in expression(),
         (name, at) in place(),
         policies in prop::sample::select(POLICIES.to_vec()),
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn a_policy_only_adds_and_only_to_what_is_once_a_day(expression in expression(), (name, at) in place()) {
+    fn a_policy_only_adds_firings_of_once_a_day_times(expression in expression(), (name, at) in place()) {
         let zone = zone(name);
         let (from, to) = window(at, expression.a_day());
         let fires = |gap, repeated| -> BTreeSet<u64> {
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn where_one_begins_to_look_changes_nothing(expression in expression(), (name, at) in place(), by in 0u64..100_000_000) {
+    fn the_start_of_a_search_changes_nothing(expression in expression(), (name, at) in place(), by in 0u64..100_000_000) {
         let schedule = schedule(&zone(name), &expression, POLICIES[1]);
         let from = Timestamp::from_millis(millis(at));
         let next = schedule.next_after(from);

@@ -43,7 +43,7 @@ pub fn firings(
             for wall in expression.times().map(|time| day * DAY + time) {
                 let shown = zone.instants(wall);
                 match repeated {
-                    _ if shown.is_empty() && gap == GapPolicy::Next => found.extend([zone.behind_gap(wall)]),
+                    _ if shown.is_empty() && gap == GapPolicy::Next => found.extend([zone.after_gap(wall)]),
                     RepeatPolicy::First => found.extend(shown.first()),
                     RepeatPolicy::Both => found.extend(shown),
                 }

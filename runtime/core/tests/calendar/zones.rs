@@ -102,7 +102,7 @@ impl Zone {
     }
 
     /// The first instant after the gap that contains `wall`.
-    pub fn behind_gap(&self, wall: i64) -> i64 {
+    pub fn after_gap(&self, wall: i64) -> i64 {
         let over = |pair: &&[Stretch]| (pair[0].to + pair[0].offset..pair[1].from + pair[1].offset).contains(&wall);
         self.stretches.windows(2).find(over).unwrap()[1].from
     }

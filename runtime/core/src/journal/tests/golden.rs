@@ -84,7 +84,7 @@ fn the_present_format_is_written_as_it_was() {
 }
 
 #[test]
-fn an_old_journal_replays_and_goes_on() {
+fn an_old_journal_replays_and_continues() {
     let mut journal = Journal::load(chunks(1)).unwrap();
     for number in KINDS {
         let met = journal.call(Kind::from_number(number).unwrap(), [number; 16]).unwrap();

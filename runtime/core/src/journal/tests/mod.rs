@@ -81,7 +81,7 @@ fn a_call_that_differs_from_the_record_is_refused_with_both_calls() {
     journal.record(NewEntry { shown: Some(b"GET /a"), ..call(Kind::Fetch, 1, b"") });
     journal.rewind();
     let mismatch = journal.call(Kind::StateGet, [2; 16]).unwrap_err();
-    let text = "where the journal holds http.fetch 01010101…, the run now asks for state.get 02020202… (entry 1)";
+    let text = "the journal holds http.fetch 01010101…, but the run called state.get 02020202… (entry 1)";
     assert_eq!(mismatch.to_string(), text);
     assert_eq!(mismatch.recorded.shown.as_deref(), Some(&b"GET /a"[..]));
     let mismatch = journal.begin_step("a").unwrap_err();

@@ -390,7 +390,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn truncated_after_any_entry_it_replays_what_is_left_and_goes_on(acts in prop::collection::vec(act(), 0..40)) {
+    fn a_journal_that_is_truncated_after_any_entry_replays_the_rest_and_continues(acts in prop::collection::vec(act(), 0..40)) {
         let (mut journal, mut model) = (Journal::empty(), Model::new());
         for act in &acts {
             model.act(&mut journal, act)?;

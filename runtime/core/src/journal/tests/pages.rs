@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_chunk_is_damage(chunk: Vec<u8>) {
+    fn arbitrary_bytes_are_damage(chunk: Vec<u8>) {
         let mut reader = PageReader::new(PageStart::default(), 9, 9);
         let _ = reader.enter(&chunk);
         prop_assert!(reader.read(&Bytes::from(chunk)).is_err());

@@ -13,7 +13,7 @@ fn steps(journal: &mut Journal, count: u32, name: impl Fn(u32) -> String) {
 }
 
 #[test]
-fn a_flat_step_costs_less_than_64_bytes_beside_its_result_however_it_is_named() {
+fn a_flat_step_takes_less_than_64_bytes_besides_its_result_with_any_name() {
     let one_name = |_| "collect-item".to_owned();
     let own_name = |step| format!("collect-item-{step}");
     for (name, bound) in [(&one_name as &dyn Fn(u32) -> String, 16), (&own_name, 32)] {
