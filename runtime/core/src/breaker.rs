@@ -491,7 +491,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_let_through_while_it_is_open_before_its_time(acts in acts()) {
+        fn an_open_breaker_admits_nothing_before_its_time(acts in acts()) {
             let mut world = World::new();
             let mut open_until = None;
             for act in acts {
@@ -507,7 +507,7 @@ mod tests {
         }
 
         #[test]
-        fn half_open_lets_at_most_ten_through(acts in acts()) {
+        fn half_open_admits_at_most_ten_calls(acts in acts()) {
             let mut world = World::new();
             // The phase before each act, and the number of its calls that are under way or have
             // ended.
@@ -527,7 +527,7 @@ mod tests {
         }
 
         #[test]
-        fn success_alone_never_opens_it(waits in prop::collection::vec((0u64..100_000, 0u64..=300_000), 0..200)) {
+        fn successful_calls_never_open_the_breaker(waits in prop::collection::vec((0u64..100_000, 0u64..=300_000), 0..200)) {
             let mut breaker = new();
             let mut now = at(0);
             for (wait, millis) in waits {
@@ -539,7 +539,7 @@ mod tests {
         }
 
         #[test]
-        fn there_is_always_a_way_back_to_closed(
+        fn every_state_has_a_way_back_to_closed(
             acts in prop::collection::vec(acts(), 1..3),
             back in prop::option::of(0u64..10_000_000),
         ) {
@@ -560,7 +560,7 @@ mod tests {
         }
 
         #[test]
-        fn it_opens_exactly_when_the_last_calls_say_so(
+        fn a_breaker_opens_exactly_if_the_last_calls_are_bad_enough(
             outcomes in prop::collection::vec((prop::bool::weighted(0.4), prop::bool::weighted(0.8)), 0..80)
         ) {
             let mut breaker = new();
@@ -578,7 +578,7 @@ mod tests {
         }
 
         #[test]
-        fn a_policy_is_brought_within_its_bounds(
+        fn a_policy_is_clamped_to_its_bounds(
             numbers in any::<[u32; 5]>(), times in any::<[u64; 3]>(), acts in acts()
         ) {
             let [window, minimum_calls, failure_percent, slow_percent, half_open_calls] = numbers;

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn only_429_and_503_say_when() {
+    fn only_429_and_503_define_a_time() {
         assert!(after_answer(429, Some("5"), NOW).is_some());
         for status in [200, 301, 500, 502, 504] {
             assert_eq!(after_answer(status, Some("5"), NOW), None);

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_decides_and_the_rest_is_that_of_all() {
+    fn the_longest_prefix_decides_and_the_general_rules_fill_the_rest() {
         let (policy, limits) = (policy(), Limits { fuel: crate::Fuel::new(9_000_000_000), ..Limits::default() });
         let fuel = |name: &str| policy.bounded(name, &limits).fuel.get();
         assert_eq!((fuel("x"), fuel("team-a"), fuel("team-big")), (2_000_000_000, 5_000_000_000, 2_000_000_000));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_where_the_policy_names_it_and_nowhere_else() {
+    fn a_secret_goes_only_to_the_origins_of_the_policy() {
         let policy = policy();
         let may = |name: &str, host: &str| policy.allows_secret(name, "stripe-key", "https", host, 443);
         assert!(may("billing", "api.example.com") && may("team-a", "api.example.com"));

@@ -237,7 +237,7 @@ impl Schedule {
         let mut excluded = Vec::new();
         for (index, exclusion) in spec.exclude.iter().enumerate().take(EXCLUSIONS) {
             match *exclusion {
-                Exclusion::Day(day) => excluded.extend(zone::stretches_of(&spec.time_zone, day)),
+                Exclusion::Day(day) => excluded.extend(zone::periods_of(&spec.time_zone, day)),
                 Exclusion::Span { start, end } if start < end => excluded.push((start, end)),
                 Exclusion::Span { .. } => problems.push(SpecProblem {
                     field: "exclude",

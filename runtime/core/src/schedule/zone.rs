@@ -151,12 +151,12 @@ pub(super) fn end_of_gap(zone: &Zone, wall: NaiveDateTime) -> Option<(NaiveDateT
 /// The periods in which the wall clock in `zone` shows `day`, from start (inclusive) to end
 /// (exclusive): usually one, two if a change sets the clock back over midnight, none if the zone
 /// skipped the day.
-pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
+pub(super) fn periods_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Timestamp)> {
     let Some(next) = day.succ_opt() else { return Vec::new() };
     let [begin, end] = [day, next].map(|day| midnight(zone, day));
     let (Some((begin, begins_again)), Some((end, ends_again))) = (begin, end) else { return Vec::new() };
     if !begins_again && !ends_again {
-        return stretch(begin, end).into_iter().collect();
+        return period(begin, end).into_iter().collect();
     }
     // The clock goes back at or over midnight: check each second whether it shows the day.
     let last = if ends_again { end + 86_400 } else { end };
@@ -166,7 +166,7 @@ pub(super) fn stretches_of(zone: &Zone, day: NaiveDate) -> Vec<(Timestamp, Times
     let mut at = begin;
     while let Some(from) = (at..last).find(shows) {
         at = (from..last).find(|at| !shows(at)).unwrap_or(last);
-        found.extend(stretch(from, at));
+        found.extend(period(from, at));
     }
     found
 }
@@ -184,7 +184,7 @@ fn midnight(zone: &Zone, day: NaiveDate) -> Option<(i64, bool)> {
 
 /// Converts a period in seconds to timestamps; `None` if it is empty. A start before 1970 becomes
 /// 1970.
-fn stretch(from: i64, to: i64) -> Option<(Timestamp, Timestamp)> {
+fn period(from: i64, to: i64) -> Option<(Timestamp, Timestamp)> {
     let millis = |seconds: i64| Timestamp::from_millis(u64::try_from(seconds.saturating_mul(1_000)).unwrap_or(0));
     (from < to).then(|| (millis(from), millis(to)))
 }

@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_are_json_here_where_they_are_to_serde_json(bytes in prop_oneof![
+        fn bytes_are_json_here_if_they_are_json_to_serde_json(bytes in prop_oneof![
             any::<Vec<u8>>(),
             "[\\[\\]{}\",:0-9eE.+\\- tfn\\\\u]{0,40}".prop_map(String::into_bytes),
         ]) {

@@ -51,14 +51,14 @@ pub fn firings(
         }
     } else {
         // By the clock: each instant at which it shows such a time.
-        for stretch in &zone.stretches {
-            let (first, last) = (from.max(stretch.from), to.min(stretch.to));
+        for period in &zone.periods {
+            let (first, last) = (from.max(period.from), to.min(period.to));
             if first >= last {
                 continue;
             }
-            for day in (first + stretch.offset).div_euclid(DAY)..=(last + stretch.offset).div_euclid(DAY) {
+            for day in (first + period.offset).div_euclid(DAY)..=(last + period.offset).div_euclid(DAY) {
                 if expression.has_day(date(day)) {
-                    let instants = expression.times().map(|time| day * DAY + time - stretch.offset);
+                    let instants = expression.times().map(|time| day * DAY + time - period.offset);
                     found.extend(instants.filter(|at| (first..last).contains(at)));
                 }
             }

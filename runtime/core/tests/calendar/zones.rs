@@ -37,7 +37,7 @@ pub const LAST: i64 = 2_240_611_200;
 
 /// A period of one offset: from `from` (inclusive) to `to` (exclusive), in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
+pub struct OffsetPeriod {
     pub from: i64,
     pub to: i64,
     pub offset: i64,
@@ -47,7 +47,7 @@ pub struct Stretch {
 #[derive(Debug)]
 pub struct Zone {
     pub tz: Rules,
-    pub stretches: Vec<Stretch>,
+    pub periods: Vec<OffsetPeriod>,
 }
 
 /// The zone with that name; each zone is walked through once.
@@ -70,41 +70,42 @@ impl Zone {
     fn walk(tz: Rules) -> Self {
         const STEP: i64 = 1_800;
         let (first, last) = (FIRST - 366 * 86_400, LAST + 366 * 86_400);
-        let mut stretches = vec![Stretch { from: first, to: last, offset: offset(&tz, first) }];
+        let mut periods = vec![OffsetPeriod { from: first, to: last, offset: offset(&tz, first) }];
         for at in (first..last).step_by(STEP as usize) {
-            let before = stretches.last().unwrap().offset;
+            let before = periods.last().unwrap().offset;
             if offset(&tz, at) != before {
                 let change = (at - STEP + 1..=at).find(|second| offset(&tz, *second) != before).unwrap();
-                stretches.last_mut().unwrap().to = change;
-                stretches.push(Stretch { from: change, to: last, offset: offset(&tz, change) });
+                periods.last_mut().unwrap().to = change;
+                periods.push(OffsetPeriod { from: change, to: last, offset: offset(&tz, change) });
             }
         }
-        Self { tz, stretches }
+        Self { tz, periods }
     }
 
     /// The instants at which the offset changes, between [`FIRST`] and [`LAST`].
     pub fn changes(&self) -> Vec<i64> {
-        self.stretches.iter().map(|stretch| stretch.from).filter(|at| (FIRST..LAST).contains(at)).collect()
+        self.periods.iter().map(|period| period.from).filter(|at| (FIRST..LAST).contains(at)).collect()
     }
 
     /// The wall clock time, in its own seconds since 1970.
     pub fn wall(&self, at: i64) -> i64 {
-        at + self.stretches.iter().find(|stretch| (stretch.from..stretch.to).contains(&at)).unwrap().offset
+        at + self.periods.iter().find(|period| (period.from..period.to).contains(&at)).unwrap().offset
     }
 
     /// The instants at which the wall clock shows `wall`, in order.
     pub fn instants(&self, wall: i64) -> Vec<i64> {
-        let here = |stretch: &Stretch| {
-            let at = wall - stretch.offset;
-            (stretch.from..stretch.to).contains(&at).then_some(at)
+        let here = |period: &OffsetPeriod| {
+            let at = wall - period.offset;
+            (period.from..period.to).contains(&at).then_some(at)
         };
-        self.stretches.iter().filter_map(here).collect()
+        self.periods.iter().filter_map(here).collect()
     }
 
     /// The first instant after the gap that contains `wall`.
     pub fn after_gap(&self, wall: i64) -> i64 {
-        let over = |pair: &&[Stretch]| (pair[0].to + pair[0].offset..pair[1].from + pair[1].offset).contains(&wall);
-        self.stretches.windows(2).find(over).unwrap()[1].from
+        let over =
+            |pair: &&[OffsetPeriod]| (pair[0].to + pair[0].offset..pair[1].from + pair[1].offset).contains(&wall);
+        self.periods.windows(2).find(over).unwrap()[1].from
     }
 }
 

@@ -374,7 +374,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_journal_answers_as_a_list_would(acts in prop::collection::vec(act(), 0..80)) {
+    fn a_journal_answers_as_its_model_does(acts in prop::collection::vec(act(), 0..80)) {
         let (mut journal, mut model) = (Journal::empty(), Model::new());
         for act in &acts {
             model.act(&mut journal, act)?;
