@@ -1,7 +1,8 @@
-//! A run through the host, without a guest's own work: what admission, the commit and the answer cost.
+//! Measures a run through the host without work of a guest: admission, commit and answer.
 //!
-//! The guest is scripted, so that the figure is the dispatcher's and the store's. `call` runs first and commits once;
-//! `queued` goes through the store: request, claim, outcome. Each at one task and at 128.
+//! The guest is scripted, so that the result measures the dispatcher and the store. `call` executes
+//! first and commits once; `queued` goes through the store with a request, a claim and a
+//! completion. Each runs on one task and on 128.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot begin has nothing to say")]
@@ -97,7 +98,7 @@ async fn queued(host: &ControlPlane) {
     assert!(host.outcome(run.id, Duration::from_secs(60)).await.unwrap().settled);
 }
 
-/// `runs` runs, split among `tasks` that each do one after the other.
+/// Executes `runs` runs, split among `tasks` that each execute one after another.
 async fn among<F: Future<Output = ()> + Send>(
     host: ControlPlane,
     tasks: u64,

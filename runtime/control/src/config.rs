@@ -1,4 +1,4 @@
-//! What the operator decides about control; small, with a default for each.
+//! Settings of control that the operator decides, each with a default.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,38 +10,45 @@ use tidemill_engine::MEMORY_MAX;
 /// How a host is set up.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
-    /// This node's name; the same again after a restart.
+    /// This node's name. It stays the same over a restart.
     pub node: NodeId,
-    /// Where components lie, as `<hexadecimal digest>.wasm`; the engine's folder of that name.
+    /// The folder of the components, each as `<hexadecimal digest>.wasm`. It is the engine's folder
+    /// too.
     pub components_dir: PathBuf,
-    /// Runs that are executed at once, of all deployments together. Default 256.
+    /// Maximum number of runs that execute at once, over all deployments. Default 256.
     pub concurrency: u32,
-    /// The most memory that a deployment may give its runs, in bytes; the engine's own bound. Default 1 GiB.
+    /// Maximum memory that a deployment may give its runs, in bytes; the engine has the same bound.
+    /// Default 1 GiB.
     pub memory_max: u64,
-    /// Runs of one deployment that may wait; who asks for more is told `host/queue-full`. Default 100,000.
+    /// Maximum number of runs of one deployment that may wait. Further requests fail with
+    /// `host/queue-full`. Default 100,000.
     pub queue_max: u64,
-    /// Entries that the event feed keeps. Default 100,000.
+    /// Maximum number of entries that the event feed keeps. Default 100,000.
     pub feed_keep: usize,
-    /// How often all that is kept is read and verified. Default a day; never where it is none.
+    /// Interval between scrubs, each of which reads and verifies all stored data. Default one day;
+    /// `None` disables them.
     pub scrub_every: Option<Duration>,
-    /// A run that waits stays in memory for at most so long, and goes on without replay where it is woken meanwhile. Default
-    /// 10 s.
+    /// Maximum time that a waiting run stays in memory. A run that is woken within it resumes
+    /// without a replay. Default 10 s.
     pub keep_waiting: Duration,
-    /// Runs that wait in memory at most; the oldest leave for others. Default a quarter of `concurrency`'s.
+    /// Maximum number of runs that wait in memory; the oldest make room for others. Default a
+    /// quarter of the default `concurrency`.
     pub waiting_max: usize,
-    /// What has ended is kept for so long: runs with all that belongs to them, and components that nothing names. Default 30
-    /// days; for ever where it is none.
+    /// How long ended runs, with everything that belongs to them, and unreferenced components are
+    /// kept. Default 30 days; `None` keeps them for ever.
     pub retention: Option<Duration>,
-    /// Events are kept for so long, whoever has not been given them. Default 7 days; for ever where it is none.
+    /// How long events are kept, whether or not they were delivered. Default 7 days; `None` keeps
+    /// them for ever.
     pub event_retention: Option<Duration>,
-    /// Events of one topic that are kept, the newest. Default 100,000; all of them where it is none.
+    /// Maximum number of events that a topic keeps; the newest stay. Default 100,000; `None` keeps
+    /// all.
     pub events_max: Option<u64>,
-    /// What the operator lets deployments be granted, and use. Everything by default.
+    /// What the operator allows deployments to be granted and to use. Default everything.
     pub policy: PolicyInForce,
 }
 
 impl HostConfig {
-    /// The defaults, for a node of that name whose components lie there.
+    /// Returns the defaults for the node `node` whose components are in `components_dir`.
     #[must_use]
     pub fn new(node: NodeId, components_dir: PathBuf) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! The host: one front for everything that is asked of it, over the store and the engine.
+//! The control plane: one front for every request to a host, over the store and the engine.
 //!
-//! What each noun can do is in its own file: `upload`, `deploy`, `runs`, `invoke`, `schedules`. Here is what they share, how
-//! a host starts and how it ends.
+//! Each noun's operations are in the files of its folder (`deployment`, `run`, `schedule`,
+//! `topic`). This file holds the state that they share, and how a host starts and shuts down.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,57 +40,58 @@ use crate::run::resident::ResidentRuns;
 use crate::schedule::blocked::Blocked;
 use crate::schedule::clock_setback::Setback;
 
-/// Deployments that one page of the store's list brings at the start.
+/// Number of deployments in one page of the store's list, at the start.
 const PAGE: usize = 500;
-/// Failures of the store are written to the log so far apart at least, in milliseconds.
+/// Minimum interval between logged store failures, in milliseconds.
 const REPORT_EVERY: u64 = 1_000;
-/// Runs handed back at shutdown get so long for their commits.
+/// Time allowed at shutdown for interrupted runs to commit.
 const HAND_BACK: Duration = Duration::from_secs(2);
 
-/// Everything that control shares.
+/// The state that all of control shares.
 pub(crate) struct HostState {
     pub(crate) config: HostConfig,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) guests: Arc<dyn GuestExecutor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: Owner,
-    pub(crate) lives: DeploymentRegistry,
+    pub(crate) deployments: DeploymentRegistry,
     pub(crate) blocked: Blocked,
     pub(crate) node: Arc<NodeLimiter>,
-    pub(crate) going: RunRegistry,
-    pub(crate) waiting: ResidentRuns,
+    pub(crate) registry: RunRegistry,
+    pub(crate) resident: ResidentRuns,
     pub(crate) collections: SuspendedCollections,
-    pub(crate) outcomes: Arc<CompletionWatchers>,
+    pub(crate) completions: Arc<CompletionWatchers>,
     pub(crate) metrics: Metrics,
     pub(crate) scrubs: ScrubStatus,
-    /// Wakes the scheduler: some schedule has another time.
+    /// Wakes the scheduler: the next time of a schedule has changed.
     pub(crate) rescheduled: Notify,
-    /// What there is to give to subscriptions.
+    /// The events that wait for subscriptions.
     pub(crate) deliveries: Deliveries,
-    /// Wakes the loop that works operations off.
-    pub(crate) asked: Notify,
-    /// When the dispatcher need look next for runs that were delayed, in milliseconds.
+    /// Wakes the loop that executes operations.
+    pub(crate) operation_wake: Notify,
+    /// When the dispatcher must next look for delayed runs, in milliseconds.
     pub(crate) delayed_until: AtomicU64,
-    /// Changes of deployments come one after the other, so that what is in memory follows the order of the commits.
+    /// Serializes changes of deployments, so that the state in memory follows the order of the
+    /// commits.
     pub(crate) changes: Mutex<()>,
-    /// Deployments that are being deleted: nobody else changes them meanwhile.
+    /// Deployments that are being deleted. Other requests cannot change them.
     pub(crate) deleting: std::sync::Mutex<BTreeSet<DeploymentName>>,
-    /// Since the host was made.
+    /// Runs since the host was created.
     pub(crate) since: Stopwatch,
-    /// No new work is taken.
+    /// Whether the host accepts no new work.
     closed: AtomicBool,
-    /// What goes on is handed back.
+    /// Whether executing runs are interrupted and handed back.
     stopping: AtomicBool,
     stop: Notify,
     loops: std::sync::Mutex<Vec<JoinHandle<()>>>,
     close: Notify,
     recovering: AtomicBool,
-    /// When a failure of the store was last written to the log, in milliseconds.
+    /// When a store failure was last logged, in milliseconds.
     reported: AtomicU64,
     pub(crate) setback: Setback,
 }
 
-/// A running host. Cheap to clone; clones are the same host.
+/// A running host. A clone is cheap and refers to the same host.
 #[derive(Clone)]
 pub struct ControlPlane(pub(crate) Arc<HostState>);
 
@@ -100,20 +101,20 @@ impl std::fmt::Debug for ControlPlane {
     }
 }
 
-/// Whether the host can do its work, and why not.
+/// Whether the host can do its work, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
-    /// Whether requests should be sent here.
+    /// Whether requests should be sent to this host.
     pub ready: bool,
-    /// What is amiss, in words; empty where nothing is.
+    /// Why it is not ready; empty if it is.
     pub reasons: Vec<String>,
 }
 
 impl ControlPlane {
-    /// Begins a new life of the node, takes up what the last one left, and starts to dispatch and to schedule.
+    /// Begins a new epoch of the node, recovers the runs of the previous one, and starts all loops.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    /// If the store cannot be read or written.
     pub async fn start(
         config: HostConfig,
         store: Arc<dyn Store>,
@@ -125,7 +126,8 @@ impl ControlPlane {
         Ok(host)
     }
 
-    /// The same, with nothing going on by itself: the caller turns the clock and calls [`ControlPlane::turn`].
+    /// Starts a host whose loops do not run. The caller moves the clock and calls
+    /// [`ControlPlane::tick_all`].
     ///
     /// # Errors
     /// As [`ControlPlane::start`].
@@ -145,21 +147,21 @@ impl ControlPlane {
         let inner = Arc::new(HostState {
             owner: Owner { node: config.node.clone(), epoch },
             node: NodeLimiter::new(config.concurrency),
-            lives: DeploymentRegistry::new(config.policy.clone()),
+            deployments: DeploymentRegistry::new(config.policy.clone()),
             blocked: Blocked::default(),
             config,
             store,
             guests,
             clock,
-            going: RunRegistry::default(),
-            waiting: ResidentRuns::default(),
+            registry: RunRegistry::default(),
+            resident: ResidentRuns::default(),
             collections: SuspendedCollections::default(),
-            outcomes: Arc::default(),
+            completions: Arc::default(),
             metrics,
             scrubs,
             rescheduled: Notify::new(),
             deliveries: Deliveries::default(),
-            asked: Notify::new(),
+            operation_wake: Notify::new(),
             delayed_until: AtomicU64::new(0),
             changes: Mutex::new(()),
             deleting: std::sync::Mutex::default(),
@@ -178,7 +180,7 @@ impl ControlPlane {
         inner.remove_unnamed_components().await?;
         inner.look_at_time().await;
         inner.apply_policy().await?;
-        // Nothing is admitted before what was left running is in hand again.
+        // Admission stays closed until leftover runs are recovered.
         inner.node.set_open(false);
         Ok(Self(inner))
     }
@@ -199,38 +201,38 @@ impl ControlPlane {
         self.0.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(loops);
     }
 
-    /// What is asked of a host goes into it.
+    /// The store that backs this host.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
 
-    /// What executes the runs.
+    /// The executor of the runs.
     #[must_use]
     pub fn guests(&self) -> &Arc<dyn GuestExecutor> {
         &self.0.guests
     }
 
-    /// The clock that everything here goes by.
+    /// The clock that decides every time in control.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
     }
 
-    /// The node and its present life.
+    /// The node and its current epoch.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.0.owner
     }
 
-    /// Whether requests should be sent here.
+    /// Returns whether requests should be sent to this host, and if not, why.
     #[must_use]
     pub fn ready(&self) -> Readiness {
         let mut reasons = Vec::new();
         if self.0.is_closed() {
             reasons.push("the host is shutting down".to_owned());
         } else if self.0.recovering.load(Ordering::Acquire) {
-            reasons.push("runs of the last life are being taken up".to_owned());
+            reasons.push("runs of the previous epoch are being recovered".to_owned());
         }
         match self.0.store.health() {
             StoreHealth::Good => {}
@@ -240,7 +242,7 @@ impl ControlPlane {
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
-    /// The host's figures, those of this moment included, in the text format that Prometheus reads.
+    /// Returns all metrics in the text format of Prometheus, gauges of this moment included.
     ///
     /// # Errors
     /// As [`Metrics::encode`].
@@ -259,46 +261,47 @@ impl ControlPlane {
         now.modules.set(number(stats.modules));
         now.compiled.set(number(stats.compiled));
         now.loaded.set(number(stats.loaded));
-        self.0.deliveries.measure(&self.0.lives, &self.0.metrics);
+        self.0.deliveries.measure(&self.0.deployments, &self.0.metrics);
         let mut queued = 0;
-        for live in self.0.lives.all().values() {
-            live.figures.set_now(live.gate.running(), live.gate.queued());
-            queued += live.gate.queued();
+        for live in self.0.deployments.all().values() {
+            live.metrics.set_now(live.limiter.running(), live.limiter.queued());
+            queued += live.limiter.queued();
         }
-        // Each of the numbers moves while the others are read, so none may come out below nothing.
+        // These counts change while they are read one after another, so clamp the differences at 0.
         let counts = self.0.store.run_counts();
         let here = i64::from(self.0.node.used());
         let suspended = number(counts.unended) - number(counts.running) - number(counts.parked) - number(queued);
         now.suspended.set(suspended.max(0));
         now.orphaned.set((number(counts.running) - here).max(0));
-        // Where the store cannot be read, the figures of before stay.
+        // If the store cannot be read, the previous values stay.
         if let Ok(mut usage) = self.0.store.usage().await {
-            let lives = self.0.lives.all();
-            usage.retain(|(deployment, _)| lives.contains_key(deployment));
+            let deployments = self.0.deployments.all();
+            usage.retain(|(deployment, _)| deployments.contains_key(deployment));
             self.0.metrics.kept(&usage, &self.0.store.quotas());
         }
         self.0.metrics.encode()
     }
 
-    /// The last scrub that found all that is kept to be sound, of this life or an earlier one.
+    /// Returns the last scrub that found all stored data sound, in this epoch or an earlier one.
     #[must_use]
     pub fn last_scrub(&self) -> Option<Scrub> {
         self.0.scrubs.last()
     }
 
-    /// How many runs this node executes now.
+    /// Returns the number of runs that this node executes now.
     #[must_use]
     pub fn running(&self) -> u32 {
         self.0.node.used()
     }
 
-    /// Waits until this node executes nothing.
+    /// Waits until this node executes no run.
     pub async fn idle(&self) {
         self.0.node.empty().await;
     }
 
-    /// Takes no new work, lets what runs finish, hands back what does not in time, and closes the store. Returns after
-    /// `within` and some seconds at the latest; whoever still waits for an outcome is answered with the run as it stands.
+    /// Accepts no new work, lets executing runs finish, hands back those that do not finish in
+    /// time, and closes the store. Returns within `within` and a few seconds. A caller that still
+    /// waits for a result receives the run in its present state.
     pub async fn shutdown(&self, within: Duration) {
         let host = &self.0;
         if host.closed.swap(true, Ordering::AcqRel) {
@@ -306,8 +309,8 @@ impl ControlPlane {
         }
         host.node.set_open(false);
         host.close.notify_waiters();
-        // What waits is in the store already.
-        host.waiting.clear();
+        // Waiting runs are already stored.
+        host.resident.clear();
         let loops = std::mem::take(&mut *host.loops.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let finish = async {
             for task in loops {
@@ -320,23 +323,26 @@ impl ControlPlane {
             host.stopping.store(true, Ordering::Release);
             host.stop.notify_waiters();
             if tokio::time::timeout(HAND_BACK, host.node.empty()).await.is_err() {
-                tracing::warn!(running = host.node.used(), "runs are left for the next life to take up");
+                tracing::warn!(
+                    running = host.node.used(),
+                    "interrupted runs did not commit; the next start recovers them"
+                );
             }
         }
         if let Err(error) = host.store.close().await {
-            tracing::error!(%error, "the store did not close as it should");
+            tracing::error!(%error, "could not close the store");
         }
     }
 }
 
-/// Carries `work` to its end even where the caller is gone before: what is committed must be followed by what it means for
-/// the rest of the host.
+/// Runs `work` to completion even if the caller is dropped, so that a commit is always followed by
+/// its in-memory updates.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, ControlError>> + Send + 'static,
 ) -> Result<T, ControlError> {
     match tokio::spawn(work).await {
         Ok(done) => done,
-        Err(error) => Err(ControlError::refused(Code::Internal, format!("the work was cut off: {error}"))),
+        Err(error) => Err(ControlError::refused(Code::Internal, format!("the operation was interrupted: {error}"))),
     }
 }
 
@@ -351,29 +357,30 @@ impl HostState {
                 let plan = ResolvedRevision::load(&*self.store, &deployment).await?;
                 plans.push((deployment, plan));
             }
-            self.lives.put_all(&self.metrics, plans);
+            self.deployments.put_all(&self.metrics, plans);
             match found.next {
                 Some(cursor) => page = PageRequest { cursor: Some(cursor), limit: PAGE },
                 None => break,
             }
         }
-        for live in self.lives.all().values().filter(|live| live.plan.exports.contains(&Export::RevenueStream)) {
+        for live in self.deployments.all().values().filter(|live| live.plan.exports.contains(&Export::RevenueStream)) {
             self.restore_stream_lock(live).await?;
         }
         self.recount().await?;
         for name in self.store.waiting_deployments(Timestamp::MAX).await? {
-            if let Some(live) = self.lives.get(&name) {
-                self.node.backlog.add(&live.gate);
+            if let Some(live) = self.deployments.get(&name) {
+                self.node.backlog.add(&live.limiter);
             }
         }
         Ok(())
     }
 
-    /// Counts anew how many runs wait: what was cancelled or joined meanwhile is counted by nobody else.
+    /// Recounts the waiting and parked runs. Cancelled and debounced runs leave the queue without
+    /// changing the counter in memory.
     pub(crate) async fn recount(&self) -> Result<(), ControlError> {
-        for live in self.lives.all().values() {
+        for live in self.deployments.all().values() {
             let queued = self.store.waiting(&live.deployment.name).await?;
-            live.gate.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
+            live.limiter.set_queued(i64::try_from(queued).unwrap_or(i64::MAX));
         }
         let parked = match self.store.run_counts().parked {
             0 => Vec::new(),
@@ -383,7 +390,8 @@ impl HostState {
         Ok(())
     }
 
-    /// A collection that waits has its stream to itself, over a restart too.
+    /// Locks the stream again if one of its collections is suspended, because a collection keeps
+    /// its stream over a restart.
     async fn restore_stream_lock(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
         let deployment = Some(live.deployment.name.clone());
         let filter = RunFilter { deployment, states: vec!["suspended".to_owned()], ..RunFilter::default() };
@@ -403,12 +411,12 @@ impl HostState {
         }
     }
 
-    /// The deployment of that name.
+    /// Returns the deployment `name`.
     pub(crate) fn live(&self, name: &DeploymentName) -> Result<Arc<ActiveDeployment>, ControlError> {
-        self.lives.get(name).ok_or_else(|| ControlError::no_deployment(name))
+        self.deployments.get(name).ok_or_else(|| ControlError::no_deployment(name))
     }
 
-    /// Refuses once the host shuts down.
+    /// Refuses the request if the host is shutting down.
     pub(crate) fn check_open(&self) -> Result<(), ControlError> {
         if self.is_closed() { Err(ControlError::shutting_down()) } else { Ok(()) }
     }
@@ -421,7 +429,7 @@ impl HostState {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Waits until no new work is taken.
+    /// Waits until the host accepts no new work.
     pub(crate) async fn closing(&self) {
         let ended = self.close.notified();
         tokio::pin!(ended);
@@ -431,7 +439,7 @@ impl HostState {
         }
     }
 
-    /// Waits until what goes on is handed back.
+    /// Waits until executing runs are handed back.
     pub(crate) async fn stopping(self: &Arc<Self>) {
         let stop = self.stop.notified();
         tokio::pin!(stop);
@@ -441,7 +449,7 @@ impl HostState {
         }
     }
 
-    /// Runs of the last life are all in hand.
+    /// Opens admission: every run of the previous epoch is recovered.
     pub(crate) fn recovered(&self) {
         if self.recovering.swap(false, Ordering::AcqRel) && !self.is_closed() {
             self.node.set_open(true);
@@ -452,28 +460,29 @@ impl HostState {
         self.recovering.load(Ordering::Acquire)
     }
 
-    /// A run waits in the queue from `not_before` on: the dispatcher shall know.
+    /// Records that a run waits in the queue from `not_before`, and notifies the dispatcher.
     pub(crate) fn note_queued(&self, live: &ActiveDeployment, not_before: Timestamp) {
-        live.gate.add_queued(1);
+        live.limiter.add_queued(1);
         if not_before <= self.clock.now() {
-            self.node.backlog.add(&live.gate);
+            self.node.backlog.add(&live.limiter);
         } else {
             self.delayed(not_before);
         }
     }
 
-    /// Some run is due at `not_before`.
+    /// Records that a run is due at `not_before`.
     pub(crate) fn delayed(&self, not_before: Timestamp) {
         if self.delayed_until.fetch_min(not_before.as_millis(), Ordering::AcqRel) > not_before.as_millis() {
             self.node.backlog.wake();
         }
     }
 
-    /// Counts and reports a failure of the store.
+    /// Counts and logs a failure of the store.
     pub(crate) fn store_failed(&self, error: &StoreError) {
         if error.is_transient() || matches!(error, StoreError::ReadOnly { .. } | StoreError::Damaged { .. }) {
             self.metrics.store_errors.inc();
-            // Every call of a busy host meets the same full disk: one line a second tells it.
+            // On a busy host every call meets the same full disk, so log at most one line per
+            // second.
             let now = self.clock.now().as_millis();
             let last = self.reported.swap(now, Ordering::AcqRel);
             if now.abs_diff(last) >= REPORT_EVERY {
@@ -484,7 +493,7 @@ impl HostState {
         }
     }
 
-    /// Leaves a failing store alone for a while; ends early when the host stops.
+    /// Backs off after a store failure. Returns early on shutdown.
     pub(crate) async fn pause_after_failure(self: &Arc<Self>, failures: u32) {
         tokio::select! {
             () = tokio::time::sleep(crate::run::execution::back_off(failures)) => {}
@@ -494,32 +503,32 @@ impl HostState {
 }
 
 impl ControlPlane {
-    /// One turn of every loop but housekeeping at the clock's present time, in the order of dependence; for hosts that were started
-    /// still. Runs
-    /// that it dispatches go on by themselves. Returns when nothing more is due.
+    /// Ticks every loop but that of the time zones, in the order of dependence, until nothing more
+    /// is due; then scrubs once. For hosts that were started paused. Dispatched runs execute on
+    /// tasks of their own.
     ///
     /// # Errors
-    /// The first failure of a loop; the others have had their turn all the same.
+    /// The first failure of a loop. The other loops have been ticked all the same.
     pub async fn tick_all(&self) -> Result<(), ControlError> {
         use crate::reconcile::Reconciler as _;
         let mut first = Ok(());
-        let take_over = RecoveryReconciler::new(Arc::clone(&self.0));
+        let recovery = RecoveryReconciler::new(Arc::clone(&self.0));
         let scheduler = Scheduler::new(Arc::clone(&self.0));
-        let delivering = DeliveryReconciler::new(Arc::clone(&self.0));
+        let delivery = DeliveryReconciler::new(Arc::clone(&self.0));
         let cancels = CancellationReconciler::new(Arc::clone(&self.0));
         let operations = OperationReconciler::new(Arc::clone(&self.0));
-        let housekeeping = RetentionReconciler::new(Arc::clone(&self.0));
+        let retention = RetentionReconciler::new(Arc::clone(&self.0));
         let dispatcher = Dispatcher::new(Arc::clone(&self.0));
         loop {
             let now = self.0.clock.now();
             let mut more = false;
             for progress in [
-                take_over.tick(now).await,
+                recovery.tick(now).await,
                 cancels.tick(now).await,
                 operations.tick(now).await,
                 scheduler.tick(now).await,
-                delivering.tick(now).await,
-                housekeeping.tick(now).await,
+                delivery.tick(now).await,
+                retention.tick(now).await,
                 dispatcher.tick(now).await,
             ] {
                 match progress {
@@ -531,8 +540,8 @@ impl ControlPlane {
                 break;
             }
         }
-        if let Some(scrubbing) = ScrubReconciler::new(&self.0) {
-            first = first.and(scrubbing.tick(self.0.clock.now()).await.map(drop));
+        if let Some(scrub) = ScrubReconciler::new(&self.0) {
+            first = first.and(scrub.tick(self.0.clock.now()).await.map(drop));
         }
         first
     }

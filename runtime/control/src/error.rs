@@ -1,50 +1,51 @@
-//! How the host refuses: one enum for all that control does, each case with its stable code and what to do next.
+//! How the host refuses a request: one enum for all of control, with a stable code and a fix for
+//! each case.
 
 use tidemill_core::wire::InputProblem;
 use tidemill_core::{Code, DeploymentName, RunId, ScheduleName, SubscriptionName};
 use tidemill_engine::ComponentRejection;
 use tidemill_store::StoreError;
 
-/// Why something that was asked of the host did not happen.
+/// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ControlError {
-    /// The store refused it, or failed.
+    /// The store refused the request, or failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// It cannot be done as it was asked.
+    /// The request cannot be carried out.
     #[error("{detail}")]
     Refused {
         /// The stable code.
         code: Code,
         /// One sentence for the caller.
         detail: String,
-        /// What to do; the code's own where there is nothing better.
+        /// How to fix it; `None` selects the fix of the code.
         fix: Option<String>,
     },
-    /// Several things are wrong with what was sent.
+    /// The input has several problems.
     #[error("{}", .problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
     Problems {
-        /// The code of the whole.
+        /// The code of the whole request.
         code: Code,
-        /// Each of them; at least one.
+        /// The problems; at least one.
         problems: Vec<InputProblem>,
     },
 }
 
 impl ControlError {
-    /// A refusal with the fix that its code has.
+    /// Returns a refusal with the fix of its code.
     #[must_use]
     pub fn refused(code: Code, detail: impl Into<String>) -> Self {
         Self::Refused { code, detail: detail.into(), fix: None }
     }
 
-    /// A refusal with a fix of its own.
+    /// Returns a refusal with a fix of its own.
     #[must_use]
     pub fn refused_with(code: Code, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Refused { code, detail: detail.into(), fix: Some(fix.into()) }
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -53,12 +54,12 @@ impl ControlError {
         }
     }
 
-    /// What to do next.
+    /// Returns how to fix the problem.
     #[must_use]
     pub fn fix(&self) -> &str {
         match self {
             Self::Refused { fix: Some(fix), .. } => fix,
-            // The code's own speaks of a list, and here is one thing alone.
+            // The code's own fix refers to a list, and this is a single problem.
             Self::Refused { code: Code::BadField, .. } => "Correct it as the message says.",
             Self::Problems { problems, .. } if problems.len() == 1 => {
                 problems.first().map_or(self.code().fix(), |problem| &problem.fix)
@@ -67,25 +68,25 @@ impl ControlError {
         }
     }
 
-    /// The refusal of a name that no deployment has.
+    /// Returns the refusal of an unknown deployment.
     #[must_use]
     pub fn no_deployment(name: &DeploymentName) -> Self {
         Self::refused(Code::DeploymentNotFound, format!("there is no deployment `{name}`"))
     }
 
-    /// The refusal of an id that no run has.
+    /// Returns the refusal of an unknown run.
     #[must_use]
     pub fn no_run(id: RunId) -> Self {
         Self::refused(Code::RunNotFound, format!("there is no run {id}"))
     }
 
-    /// The refusal of a name that no schedule of the deployment has.
+    /// Returns the refusal of an unknown schedule.
     #[must_use]
     pub fn no_schedule(deployment: &DeploymentName, name: &ScheduleName) -> Self {
         Self::refused(Code::ScheduleNotFound, format!("deployment `{deployment}` has no schedule `{name}`"))
     }
 
-    /// The refusal of a name that no subscription of the deployment has.
+    /// Returns the refusal of an unknown subscription.
     #[must_use]
     pub fn no_subscription(deployment: &DeploymentName, name: &SubscriptionName) -> Self {
         Self::refused(Code::SubscriptionNotFound, format!("deployment `{deployment}` has no subscription `{name}`"))

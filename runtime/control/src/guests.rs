@@ -1,4 +1,5 @@
-//! What control needs of the engine, as a trait: so that its own tests run scripted guests, without a sandbox.
+//! The engine's interface to control as a trait, so that control's tests can run scripted guests
+//! without a sandbox.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,25 +14,25 @@ use tidemill_engine::{
     EngineError, EngineStats, Module, NextAttempt, Outcome, RunChannel, RunContext, SourceFrame,
 };
 
-/// One activation as control asks for it: an [`Activation`] whose code is still to be loaded.
+/// One activation as control requests it: an [`Activation`] whose code is not loaded yet.
 pub struct GuestJob {
-    /// Which component.
+    /// The component to run.
     pub component: ComponentDigest,
-    /// Which export is called.
+    /// The export to call.
     pub export: Export,
-    /// What the export is given, as JSON text.
+    /// The export's input, as JSON text.
     pub input: Bytes,
-    /// Who and why.
+    /// The run's identity and trigger.
     pub run: Arc<RunContext>,
-    /// What is recorded of this generation: replayed first.
+    /// The journal of this generation, which is replayed first.
     pub journal: Journal,
-    /// What was saved beside that journal.
+    /// The replay snapshot that was saved with that journal.
     pub head: Option<Bytes>,
-    /// What earlier attempts of this generation used up.
+    /// Fuel that earlier attempts of this generation used.
     pub fuel_used: Fuel,
-    /// Tells the guest to end.
+    /// Notifies the guest of a cancellation.
     pub cancel: CancelToken,
-    /// Takes what the guest says while it runs.
+    /// Receives what the guest emits while it runs.
     pub sink: Arc<dyn RunChannel>,
 }
 
@@ -44,32 +45,32 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// Every problem of the component.
     async fn admit(&self, file: &Path, digest: ComponentDigest) -> Result<ComponentInfo, ComponentRejection>;
 
-    /// Executes one activation. A failure, also to load the code, is in the answer.
+    /// Executes one activation. The result includes a failure, also one to load the code.
     async fn run(&self, job: GuestJob) -> ActivationResult;
 
-    /// Replays what is recorded, and goes no further.
+    /// Replays the journal and goes no further.
     async fn dry_run(&self, job: GuestJob) -> DryRun;
 
     /// Reads all bytes of a component and of its code; see [`Engine::verify`].
     ///
     /// # Errors
-    /// If the bytes are not there, or not what was uploaded.
+    /// If the bytes are missing or differ from the upload.
     async fn verify(&self, component: ComponentDigest) -> Result<(), EngineError>;
 
-    /// Finds the source lines at places of a component; see [`Engine::source_lines`].
+    /// Finds the source lines at code addresses of a component; see [`Engine::source_lines`].
     ///
     /// # Errors
-    /// If there are no bytes to find them in, or that takes too much.
+    /// If the bytes are missing, or the search takes too long.
     async fn source_lines(
         &self,
         component: ComponentDigest,
         places: &[u64],
     ) -> Result<Vec<Vec<SourceFrame>>, EngineError>;
 
-    /// Forgets a component's code.
+    /// Evicts a component's code.
     fn evict(&self, digest: ComponentDigest);
 
-    /// Figures of this moment.
+    /// Returns the engine's present statistics.
     fn stats(&self) -> EngineStats;
 }
 
@@ -83,7 +84,7 @@ impl GuestExecutor for Engine {
         match self.module(job.component).await {
             Ok(module) => Engine::run(self, job.activation(module)).await,
             Err(error) => {
-                // Nothing of what is recorded is lost by that.
+                // The recorded state stays complete.
                 let left = || Checkpoint {
                     journal_to: job.journal.position(),
                     head: job.head.clone(),
@@ -143,7 +144,7 @@ impl GuestJob {
 fn unloaded(error: &EngineError) -> Failure {
     let code = error.code();
     let mut failure = code.failure(error.to_string());
-    // Bytes that are missing or damaged now may be restored; bytes that are refused stay so.
+    // Missing or damaged bytes may be restored. Rejected bytes stay rejected.
     failure.retryable |= matches!(code, Code::ComponentNotFound | Code::StoreDamaged);
     failure
 }

@@ -1,8 +1,9 @@
-//! What decides in Tidemill: when a run begins, what follows from how it ended, when a schedule fires.
+//! Decides when a run starts, what follows from its end, and when a schedule fires.
 //!
-//! [`ControlPlane`] is the front for all that is asked of a host. Behind it are small reconcile loops over the store (dispatcher,
-//! scheduler, take-over, housekeeping, scrubbing), and the work on one run, which ends in one commit. The rules that need no I/O
-//! are in `tidemill_core`; what runs a guest is the engine's, which stands behind [`GuestExecutor`].
+//! [`ControlPlane`] is the front for every request to a host. It drives small reconcile loops over
+//! the store (dispatcher, scheduler, recovery, retention, scrub) and the execution of runs, each of
+//! which ends in one commit. Rules that need no I/O are in `tidemill_core`. The engine runs guests
+//! through [`GuestExecutor`].
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! Where ids and seeds come from: the machine's own random source, read in pieces so that a run costs no system call.
+//! Creates ids and seeds from the operating system's random source, which is read in blocks so that
+//! a run costs no system call.
 
 use std::cell::RefCell;
 
@@ -7,7 +8,7 @@ use tidemill_core::{Code, EventId, RunId, Timestamp};
 
 use crate::error::ControlError;
 
-/// Bytes that one system call brings.
+/// Number of bytes per system call.
 const BUFFERED: usize = 4096;
 
 struct Buffer {
@@ -19,34 +20,34 @@ thread_local! {
     static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer { bytes: [0; BUFFERED], used: BUFFERED }) };
 }
 
-/// A new run's id.
+/// Returns a new run's id.
 pub(crate) fn run_id(at: Timestamp) -> Result<RunId, ControlError> {
     take::<16>().map(|bytes| RunId::new(at, u128::from_le_bytes(bytes)))
 }
 
-/// Ids of so many new runs, in their order.
+/// Returns `count` new run ids in ascending order.
 pub(crate) fn run_ids(at: Timestamp, count: usize) -> Result<Vec<RunId>, ControlError> {
     let mut ids = (0..count).map(|_| run_id(at)).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     Ok(ids)
 }
 
-/// A new event's id.
+/// Returns a new event's id.
 pub(crate) fn event_id(at: Timestamp) -> Result<EventId, ControlError> {
     take::<16>().map(|bytes| EventId::new(at, u128::from_le_bytes(bytes)))
 }
 
-/// A new run's seed.
+/// Returns a new run's seed.
 pub(crate) fn seed() -> Result<Seed, ControlError> {
     take::<32>().map(Seed)
 }
 
-/// A number for jitter.
+/// Returns a random number for jitter.
 pub(crate) fn number() -> u64 {
     take::<8>().map_or(0, u64::from_le_bytes)
 }
 
-/// `N` fresh bytes. What was handed out is erased, so that the buffer never tells a run's seed afterwards.
+/// Returns `N` fresh bytes. They are erased from the buffer, so that it never reveals a run's seed.
 fn take<const N: usize>() -> Result<[u8; N], ControlError> {
     BUFFER.with_borrow_mut(|buffer| {
         if buffer.used + N > BUFFERED {
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_are_alike_over_many_refills() {
+    fn ids_and_seeds_are_unique_over_many_refills() {
         let ids: HashSet<_> = (0..5_000).map(|_| run_id(Timestamp::default()).unwrap()).collect();
         assert_eq!(ids.len(), 5_000);
         let seeds: HashSet<_> = (0..5_000).map(|_| seed().unwrap().0).collect();

@@ -1,14 +1,14 @@
-//! What comes along with a request from outside, whatever it asks for: an idempotency key, and JSON; each with its bound.
+//! Validates what every request from outside can carry: an idempotency key and JSON.
 
 use tidemill_core::Code;
 use tidemill_core::wire::json;
 
 use crate::error::ControlError;
 
-/// The longest idempotency key, in bytes.
+/// Maximum length of an idempotency key, in bytes.
 pub const KEY_BYTES: usize = 255;
 
-/// Refuses an idempotency key that is none.
+/// Rejects an invalid idempotency key.
 ///
 /// # Errors
 /// `host/bad-field`.
@@ -20,13 +20,16 @@ pub(crate) fn check_key(key: &str) -> Result<(), ControlError> {
     Ok(())
 }
 
-/// Refuses what is no JSON text of at most `most` bytes; `what` names it.
+/// Rejects `text` unless it is JSON of at most `max_bytes`. `what` names it in the error.
 ///
 /// # Errors
 /// `too_long`; `host/bad-json`.
-pub(crate) fn check_json(what: &str, text: &[u8], most: usize, too_long: Code) -> Result<(), ControlError> {
-    if text.len() > most {
-        return Err(ControlError::refused(too_long, format!("{what} has {} bytes, of at most {most}", text.len())));
+pub(crate) fn check_json(what: &str, text: &[u8], max_bytes: usize, too_long: Code) -> Result<(), ControlError> {
+    if text.len() > max_bytes {
+        return Err(ControlError::refused(
+            too_long,
+            format!("{what} has {} bytes, of at most {max_bytes}", text.len()),
+        ));
     }
-    json::check(text, most).map_err(|error| ControlError::refused(Code::BadJson, format!("{what}: {error}")))
+    json::check(text, max_bytes).map_err(|error| ControlError::refused(Code::BadJson, format!("{what}: {error}")))
 }

@@ -1,7 +1,9 @@
-//! The deployments as they stand now, read without a lock: what a run needs of its deployment is at hand.
+//! The active deployments, readable without a lock, with everything that a run needs of its
+//! deployment.
 //!
-//! A [`ResolvedRevision`] is one revision, worked out once. A [`ActiveDeployment`] is the present plan with what outlives revisions: the counts
-//! of what runs, the locks between its runs, its figures.
+//! A [`ResolvedRevision`] is one revision with its manifest parsed. An [`ActiveDeployment`] is the
+//! present revision together with what outlives revisions: the limiter, the locks between runs, the
+//! metrics.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,17 +32,18 @@ use crate::deployment::limiter::DeploymentLimiter;
 use crate::error::ControlError;
 use crate::metrics::{DeploymentMetrics, Metrics};
 
-/// Earlier revisions that one deployment keeps worked out, for runs that began with them.
+/// Maximum number of earlier revisions that a deployment keeps resolved, for runs that began with
+/// them.
 const EARLIER_PLANS: usize = 8;
 
-/// One revision, worked out.
+/// One revision with its manifest parsed.
 #[derive(Debug)]
 pub(crate) struct ResolvedRevision {
     pub(crate) revision: Revision,
     pub(crate) exports: Vec<Export>,
-    /// By what its component says of its workflow's input.
+    /// Checks a workflow's input against the component's schema.
     pub(crate) input: Option<InputCheck>,
-    /// By what it says of the signals that its workflow takes.
+    /// Checks signals against the component's schemas.
     pub(crate) signals: SignalChecks,
     pub(crate) config: Arc<str>,
     pub(crate) limits: Limits,
@@ -53,13 +56,13 @@ pub(crate) struct ResolvedRevision {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) since: Option<Timestamp>,
-    /// The zones of its schedules, each once.
+    /// The time zones of its schedules, each once.
     pub(crate) zones: Box<[String]>,
     schedules: CompactSchedules,
 }
 
 impl ResolvedRevision {
-    /// Works out a stored revision.
+    /// Resolves a stored revision.
     ///
     /// # Errors
     /// As [`manifest_of`].
@@ -71,7 +74,8 @@ impl ResolvedRevision {
         Ok(Self::new(deployment.revision, manifest, exports, schemas.as_deref()))
     }
 
-    /// `schemas` is the component's. The upload has read it: where this version of the host cannot, inputs are not checked.
+    /// Resolves a revision. `schemas` is the component's; the upload has validated it. If this
+    /// version of the host cannot read it, inputs are not checked.
     pub(crate) fn new(revision: Revision, manifest: Manifest, exports: Vec<Export>, schemas: Option<&str>) -> Self {
         Self {
             revision,
@@ -79,7 +83,7 @@ impl ResolvedRevision {
             input: schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten()),
             signals: schemas.and_then(|schemas| SignalChecks::of_section(schemas).ok()).unwrap_or_default(),
             config: manifest.config.into(),
-            // An earlier release let more be said.
+            // An earlier release accepted a larger limit.
             limits: Limits { log: manifest.limits.log.min(LOG_BYTES), ..manifest.limits },
             grants: Arc::new(manifest.grants),
             retry: manifest.retry,
@@ -95,7 +99,7 @@ impl ResolvedRevision {
         }
     }
 
-    /// The labels of a run that has `own` ones, which go before the deployment's.
+    /// Merges the labels `own` of a run with the deployment's. A run's own label wins.
     pub(crate) fn labels_with(&self, own: Vec<(String, String)>) -> Vec<(String, String)> {
         let others = self.labels.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken == name));
         let mut labels: Vec<_> = others.cloned().collect();
@@ -103,32 +107,32 @@ impl ResolvedRevision {
         labels
     }
 
-    /// The names of its schedules.
+    /// Returns the names of its schedules.
     pub(crate) fn schedule_names(&self) -> impl Iterator<Item = &ScheduleName> {
         self.schedules.names()
     }
 
-    /// Those of its zones that this process does not know.
+    /// Returns those of its time zones that this process does not know.
     pub(crate) fn unknown_zones(&self) -> impl Iterator<Item = &String> {
         self.zones.iter().filter(|name| name.parse::<Zone>().is_err())
     }
 
-    /// One of its schedules, made from its words: some microseconds.
+    /// Parses one of its schedules from its text, which takes some microseconds.
     pub(crate) fn schedule(&self, name: &ScheduleName) -> Option<Schedule> {
         self.schedules.get(name)
     }
 }
 
-/// The zones that decide when these schedules fire. UTC never changes.
+/// Returns the time zones that decide when these schedules fire. UTC never changes and is left out.
 fn zones_of(schedules: &[Schedule]) -> Box<[String]> {
     let names = schedules.iter().map(|schedule| schedule.spec().time_zone.name()).filter(|name| *name != "UTC");
     names.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
-/// The manifest of a stored revision.
+/// Parses the manifest of a stored revision.
 ///
 /// # Errors
-/// Where it is not one: the store's contents are not what was stored.
+/// If it is not a manifest: the store is damaged.
 pub(crate) fn manifest_of(deployment: &Deployment) -> Result<Manifest, ControlError> {
     Manifest::parse_json(deployment.manifest.as_bytes()).map_err(|problems| {
         let why = problems.first().map_or_else(String::new, |problem| problem.message.clone());
@@ -137,52 +141,55 @@ pub(crate) fn manifest_of(deployment: &Deployment) -> Result<Manifest, ControlEr
     })
 }
 
-/// Every deployment by its name, as they were at one moment.
+/// Every deployment by its name, at one moment.
 pub(crate) type DeploymentMap = Arc<HashMap<DeploymentName, Arc<ActiveDeployment>>>;
 
-/// A deployment as it stands now.
+/// A deployment in its present state.
 #[derive(Debug)]
 pub(crate) struct ActiveDeployment {
-    /// Without its manifest, of which the plan has what runs need.
+    /// The deployment without the text of its manifest; `plan` has what runs need of it.
     pub(crate) deployment: Deployment,
     pub(crate) plan: Arc<ResolvedRevision>,
-    pub(crate) gate: Arc<DeploymentLimiter>,
-    pub(crate) figures: DeploymentMetrics,
-    /// Taken shared by those who commit writes, alone by a run whose commits were refused again and again.
+    pub(crate) limiter: Arc<DeploymentLimiter>,
+    pub(crate) metrics: DeploymentMetrics,
+    /// Held shared by runs that commit writes, and exclusively by a run whose commits conflicted
+    /// repeatedly.
     pub(crate) contention: Arc<tokio::sync::RwLock<()>>,
-    /// The turns of its runs on state keys that several change at once.
+    /// The turns of its runs on contended state keys.
     pub(crate) turns: Arc<ContendedKeys>,
-    /// Held by the collection that goes on.
+    /// Locked while a collection is unfinished.
     pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
-    /// How many of its runs may wait by the policy.
+    /// Maximum number of its runs that may wait, by the policy.
     queue_ceiling: Option<u64>,
-    /// How fast its runs start others.
+    /// The rate at which its runs start other runs.
     starts: Arc<Mutex<StartBucket>>,
     earlier: Arc<Mutex<Vec<Arc<ResolvedRevision>>>>,
 }
 
 impl ActiveDeployment {
-    /// One of its runs starts another; answers how long that has to wait for the rate.
+    /// Takes one start of a run by a run, and returns how long that run must wait for the rate.
     pub(crate) fn start_delay(&self, now: Duration) -> Duration {
         self.starts.lock().unwrap_or_else(PoisonError::into_inner).take(now)
     }
 
-    /// Whether new runs are admitted.
+    /// Returns whether new runs are admitted.
     pub(crate) fn is_open(deployment: &Deployment, plan: &ResolvedRevision) -> bool {
         plan.enabled && deployment.paused.is_none()
     }
 
-    /// The lanes of a run that is asked for with that input.
+    /// Returns the lanes of a run with that input.
     pub(crate) fn lanes(&self, input: &[u8]) -> Vec<Lane> {
         self.plan.flow.lane(input).into_iter().collect()
     }
 
-    /// How many of its runs may wait, where the host lets `most` of each deployment.
+    /// Returns the maximum number of its runs that may wait, if the host's maximum per deployment
+    /// is `most`.
     pub(crate) fn queue_max(&self, most: u64) -> u64 {
         self.plan.flow.queue.into_iter().chain(self.queue_ceiling).fold(most, u64::min)
     }
 
-    /// What it has to say to a request from outside; `most` is as for [`ActiveDeployment::queue_max`].
+    /// Returns the terms of a request from outside. `most` is as for
+    /// [`ActiveDeployment::queue_max`].
     pub(crate) fn terms(&self, export: Export, input: &[u8], most: u64) -> AdmissionTerms {
         let debounced = |debounce: &Debounce| DebounceTerms {
             key: debounce.key_of(export.as_str(), input),
@@ -196,7 +203,8 @@ impl ActiveDeployment {
         }
     }
 
-    /// A request `now` for a run of it: to begin at once, with what its manifest says of every run, and without terms.
+    /// Returns a request for a run that starts at once, with the labels, priority and lanes of its
+    /// deployment and without terms.
     pub(crate) fn new_run(
         &self,
         id: RunId,
@@ -225,7 +233,7 @@ impl ActiveDeployment {
         })
     }
 
-    /// The plan of the revision that a run began with.
+    /// Returns the revision that a run began with.
     pub(crate) async fn resolve_revision(
         &self,
         store: &dyn Store,
@@ -262,7 +270,7 @@ pub(crate) struct DeploymentRegistry {
 }
 
 impl DeploymentRegistry {
-    /// None yet. Those that are put are held to the policy in force.
+    /// Returns an empty registry. `policy` bounds every deployment that is put into it.
     pub(crate) fn new(policy: PolicyInForce) -> Self {
         Self { all: ArcSwap::default(), policy }
     }
@@ -275,7 +283,7 @@ impl DeploymentRegistry {
         self.all.load_full()
     }
 
-    /// Puts many at once, as at the start.
+    /// Puts many deployments at once, as at the start.
     pub(crate) fn put_all(&self, metrics: &Metrics, found: Vec<(Deployment, ResolvedRevision)>) {
         let (mut all, policy) = (HashMap::clone(&self.all.load()), self.policy.now());
         for (deployment, plan) in found {
@@ -285,7 +293,7 @@ impl DeploymentRegistry {
         self.all.store(Arc::new(all));
     }
 
-    /// Puts one that was committed; the caller puts them in the order of their commits.
+    /// Puts a deployment that was committed. The caller keeps the order of the commits.
     pub(crate) fn put(
         &self,
         metrics: &Metrics,
@@ -301,7 +309,8 @@ impl DeploymentRegistry {
         live
     }
 
-    /// Holds all to the policy in force, except those that are being deleted. The caller has the turn of changes.
+    /// Applies the policy in force to all deployments, except those that are being deleted. The
+    /// caller holds the lock of changes.
     pub(crate) fn renew(&self, metrics: &Metrics, except: &BTreeSet<DeploymentName>) {
         let (policy, before) = (self.policy.now(), self.all.load_full());
         let renewed = before.iter().map(|(name, old)| {
@@ -331,21 +340,23 @@ fn live(
     deployment: Deployment,
     plan: Arc<ResolvedRevision>,
 ) -> Arc<ActiveDeployment> {
-    // The plan has what runs need of it; the text is in the store for whoever is to see it.
+    // The plan has what runs need of the manifest. Its text can be read from the store.
     let deployment = Deployment { manifest: Arc::from(""), ..deployment };
-    let gate = before.map_or_else(|| DeploymentLimiter::new(deployment.name.clone()), |live| Arc::clone(&live.gate));
-    // Collections of one stream never overlap; a second would only wait with a place in its hands.
+    let limiter =
+        before.map_or_else(|| DeploymentLimiter::new(deployment.name.clone()), |live| Arc::clone(&live.limiter));
+    // Collections of one stream never overlap. A second one would only wait while it holds a
+    // permit.
     let most = if plan.exports == [Export::RevenueStream] {
         1
     } else {
         policy.bounded_concurrency(deployment.name.as_str(), plan.concurrency)
     };
-    gate.set(ActiveDeployment::is_open(&deployment, &plan), most);
+    limiter.set(ActiveDeployment::is_open(&deployment, &plan), most);
     let queue_ceiling = policy.queue_max(deployment.name.as_str());
     Arc::new(match before {
         Some(live) => ActiveDeployment {
-            gate,
-            figures: live.figures.clone(),
+            limiter,
+            metrics: live.metrics.clone(),
             contention: Arc::clone(&live.contention),
             turns: Arc::clone(&live.turns),
             collecting: Arc::clone(&live.collecting),
@@ -356,8 +367,8 @@ fn live(
             plan,
         },
         None => ActiveDeployment {
-            gate,
-            figures: metrics.of(deployment.name.as_str()),
+            limiter,
+            metrics: metrics.of(deployment.name.as_str()),
             contention: Arc::default(),
             turns: Arc::default(),
             collecting: Arc::default(),

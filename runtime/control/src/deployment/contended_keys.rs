@@ -1,10 +1,13 @@
-//! Turns on state keys that several runs of a deployment change at once. A key is contended from its first refused commit on:
-//! then a run that reads it waits for its turn and keeps it until its commit is ordered, so that the next one reads what it
-//! wrote instead of being refused. A turn is advice, not a lock: commits check what they read all the same, so a turn that is
-//! taken away, or not waited for any longer, costs a repetition and no correctness. That also ends every deadlock of two keys.
+//! Turns on state keys that several runs of a deployment change at once. A key is contended from
+//! its first refused commit. From then on a run that reads it waits for its turn, and keeps the
+//! turn until its commit is ordered, so that the next run reads the committed value instead of
+//! conflicting. A turn is advice, not a lock: every commit still checks what it read, so a turn
+//! that expires, or a wait that times out, costs a retry but no correctness. That also ends every
+//! deadlock between two keys.
 //!
-//! Example: a hundred runs add one to `n`. One commit is refused, `n` is contended, and from there on each run reads `n` when
-//! the commit of the one before is in the log's order; what it costs the next run is the way from the read to the commit.
+//! Example: a hundred runs add one to `n`. One commit conflicts, and `n` becomes contended. From
+//! then on each run reads `n` once the previous commit is ordered in the log. A run costs the next
+//! one only the time from its read to its commit.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,25 +17,25 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// The longest time that a turn is kept while others wait for it.
+/// Maximum time that a run keeps a turn while others wait for it.
 const TURN_MAX: Duration = Duration::from_millis(50);
-/// The longest time that a run waits for its turn.
+/// Maximum time that a run waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// A key that nobody waited for during this time is no longer contended.
+/// Time without a waiting run after which a key is no longer contended.
 const COOLS_AFTER: Duration = Duration::from_secs(1);
-/// The maximum number of contended keys of a deployment; others are repeated instead.
+/// Maximum number of contended keys of a deployment. Conflicts on other keys are retried.
 const KEYS_MAX: usize = 1_000;
 
 /// The contended keys of a deployment.
 #[derive(Debug, Default)]
 pub(crate) struct ContendedKeys {
     queues: Mutex<KeyQueues>,
-    /// The number of keys, so that a deployment without any pays one load for that.
+    /// The number of keys. A deployment without contended keys pays one atomic load.
     count: AtomicUsize,
     next_id: AtomicU64,
 }
 
-/// A run's turn on a key, or its place in the queue. It is passed on when dropped.
+/// A run's turn on a key, or its position in the queue. Dropping it passes the turn on.
 #[derive(Debug)]
 pub(crate) struct KeyTurn {
     turns: Arc<ContendedKeys>,
@@ -40,26 +43,26 @@ pub(crate) struct KeyTurn {
     id: u64,
 }
 
-/// Who has which turn, and who waits. Knows no clock.
+/// The holder and the queue of each key. The caller passes the time in.
 #[derive(Debug, Default)]
 struct KeyQueues(HashMap<String, KeyQueue>);
 
 #[derive(Debug)]
 struct KeyQueue {
-    /// Who has the turn, and since when.
+    /// The run that has the turn, and since when.
     holder: Option<(u64, Instant)>,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
     contended_at: Instant,
 }
 
-/// What becomes of a run that asks for a turn.
+/// The result of entering the queue of a key.
 #[derive(Debug)]
 enum QueueEntry {
     /// The key is not contended.
     Free,
-    /// It has the turn.
+    /// The run has the turn.
     Granted,
-    /// It has the turn when this says so.
+    /// The run has the turn once the receiver resolves.
     Queued(oneshot::Receiver<()>),
 }
 
@@ -71,7 +74,7 @@ impl KeyQueue {
     fn pass_on(&mut self, now: Instant) {
         self.holder = None;
         while let Some((id, grant)) = self.waiting.pop_front() {
-            // One that no longer waits is passed over.
+            // Skip a run that no longer waits.
             if grant.send(()).is_ok() {
                 self.holder = Some((id, now));
                 return;
@@ -122,7 +125,7 @@ impl KeyQueues {
         self.0.get(key)?.holder
     }
 
-    /// Passes a turn on that was kept for too long.
+    /// Passes on a turn that was kept for too long.
     fn evict(&mut self, key: &str, now: Instant) {
         if let Some(queue) = self.0.get_mut(key)
             && queue.holder.is_some_and(|(_, since)| since + TURN_MAX <= now)
@@ -137,19 +140,20 @@ impl ContendedKeys {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no key is contended.
+    /// Returns whether no key is contended.
     pub(crate) fn are_none(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// A commit was refused because the key had changed.
+    /// Marks a key as contended because a commit conflicted on it.
     pub(crate) fn contended(&self, key: String) {
         let mut queues = self.lock();
         queues.contended(key, Instant::now());
         self.count.store(queues.0.len(), Ordering::Relaxed);
     }
 
-    /// Waits for the turn on a key. None if the key is not contended, or the wait took too long.
+    /// Waits for the turn on a key. Returns `None` if the key is not contended or the wait timed
+    /// out.
     pub(crate) async fn take(self: &Arc<Self>, key: &str) -> Option<KeyTurn> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
@@ -178,7 +182,7 @@ impl KeyTurn {
         &self.key
     }
 
-    /// Whether it was not given to another meanwhile.
+    /// Returns whether the turn still belongs to this run.
     pub(crate) fn is_valid(&self) -> bool {
         self.turns.lock().holder(&self.key).is_some_and(|(id, _)| id == self.id)
     }
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_goes_to_those_who_wait_in_their_order() {
+    fn turns_are_granted_in_order_of_arrival() {
         let now = Instant::now();
         let mut queues = queues(&["n"], now);
         assert!(matches!(queues.enter("other", 0, now), QueueEntry::Free));
@@ -241,11 +245,11 @@ mod tests {
         queues.evict("n", now + TURN_MAX);
         assert!(next.try_recv().is_ok());
         queues.leave("n", 1, now + TURN_MAX);
-        assert_eq!(queues.holder("n").map(|(id, _)| id), Some(2), "who lost the turn passes none on");
+        assert_eq!(queues.holder("n").map(|(id, _)| id), Some(2), "a run that lost the turn passes none on");
     }
 
     #[test]
-    fn a_key_that_nobody_waits_for_is_forgotten_and_the_number_of_keys_is_bounded() {
+    fn idle_keys_are_forgotten_and_the_number_of_keys_is_bounded() {
         let now = Instant::now();
         let mut queues = queues(&["n"], now);
         queues.enter("n", 1, now);
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_that_wait_for_each_other_both_go_on() {
+    async fn two_runs_that_wait_for_each_other_both_continue() {
         let turns = Arc::new(ContendedKeys::default());
         ["a", "b"].into_iter().for_each(|key| turns.contended(key.to_owned()));
         let (first, second) = (turns.take("a").await.unwrap(), turns.take("b").await.unwrap());
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_leaves_the_queue_and_a_dropped_turn_is_passed_on() {
+    async fn cancelled_waits_leave_the_queue_and_dropped_turns_are_passed_on() {
         let turns = Arc::new(ContendedKeys::default());
         assert!(turns.are_none());
         turns.contended("n".to_owned());

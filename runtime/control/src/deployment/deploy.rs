@@ -1,4 +1,4 @@
-//! Deployments: making revisions of them, pausing, removing.
+//! Creates revisions of deployments, and pauses, resumes and deletes deployments.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -22,27 +22,28 @@ use crate::error::ControlError;
 use crate::reconcile::scheduler::times;
 use crate::schedule::manage::{PASSED_MAX, times_between};
 
-/// Firings of each schedule that a deployment is answered with.
+/// Number of previewed firings per schedule.
 const PREVIEW: usize = 20;
-/// Runs that one look takes of those that are cancelled.
+/// Number of runs in one page of the runs to cancel.
 const PAGE: usize = 500;
-/// Runs that are asked to end at once: their commits share syncs of the disk.
+/// Maximum number of concurrent cancel requests. They share disk syncs.
 const CANCEL_AT_ONCE: usize = 64;
-/// The longest note of a pause, in bytes.
+/// Maximum length of a pause's note, in bytes.
 pub const NOTE_BYTES: usize = 1024;
-/// Runs that are cancelled with their deployment have so long to be gone; after half of it they are stopped.
+/// Time allowed for the runs of a deleted deployment to end. After half of it they are terminated.
 const CANCEL_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a manifest led to, or would lead to.
+/// The result of deploying a manifest, or of a dry run of it.
 #[derive(Debug, Clone)]
 pub struct DeployResult {
-    /// The deployment as it stands then.
+    /// The deployment after the change.
     pub deployment: Deployment,
-    /// Whether there was none of this name.
+    /// Whether no deployment had this name before.
     pub created: bool,
-    /// What differs from the revision before; empty where nothing does, or there was none.
+    /// The differences from the previous revision; empty if there are none, or no previous
+    /// revision.
     pub changes: Vec<ManifestChange>,
-    /// What its author should know.
+    /// Warnings for the author.
     pub warnings: Vec<String>,
     /// The next firings of each schedule, in the manifest's order.
     pub previews: Vec<Preview>,
@@ -51,22 +52,23 @@ pub struct DeployResult {
 /// When a schedule fires next.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// Its name.
+    /// The schedule's name.
     pub name: ScheduleName,
-    /// Its time zone, by the name in the IANA list.
+    /// Its time zone, by its name in the IANA database.
     pub time_zone: String,
-    /// The next 20 firings, as far as a limit lets them come, and what daylight saving drops among them.
+    /// The next 20 firings, fewer if its limit ends them, and those that daylight saving drops.
     pub ahead: SchedulePreview,
     /// The time before which it does not fire, because the clock was set back.
     pub silent_until: Option<Timestamp>,
 }
 
 impl ControlPlane {
-    /// Makes a revision of the deployment that the manifest names. With `expected`, only where that is the present
-    /// revision (none: where there is no such deployment); with `dry_run`, says what would happen.
+    /// Creates a revision of the deployment that the manifest names. With `expected`, only if that
+    /// is the present revision (`None` inside: only if the deployment does not exist). With
+    /// `dry_run`, changes nothing and returns what would happen.
     ///
     /// # Errors
-    /// Everything that is wrong with the manifest; `host/precondition-failed`.
+    /// Every problem of the manifest; `host/precondition-failed`.
     pub async fn deploy(
         &self,
         manifest: Manifest,
@@ -92,7 +94,7 @@ impl ControlPlane {
         self.deploy_component(name, manifest, component, expected, dry_run).await
     }
 
-    /// Makes a revision that runs `component`, whatever the manifest's source names now.
+    /// Creates a revision that runs `component`, whatever the manifest's source resolves to now.
     pub(crate) async fn deploy_component(
         &self,
         name: DeploymentName,
@@ -109,14 +111,14 @@ impl ControlPlane {
             return Err(ControlError::Problems { code: Code::BadManifest, problems });
         }
         let _turn = self.0.changes.lock().await;
-        // In the turn of changes, in which another policy is applied too.
-        let beyond = self.0.config.policy.now().check(&name, &manifest, self.0.clock.now());
-        if !beyond.is_empty() {
-            return Err(ControlError::Problems { code: Code::PolicyDenied, problems: beyond });
+        // Check under the lock of changes, under which a new policy is applied too.
+        let denied = self.0.config.policy.now().check(&name, &manifest, self.0.clock.now());
+        if !denied.is_empty() {
+            return Err(ControlError::Problems { code: Code::PolicyDenied, problems: denied });
         }
         self.0.check_not_deleting(&name)?;
         let now = self.0.clock.now();
-        let before = self.0.lives.get(&name);
+        let before = self.0.deployments.get(&name);
         let present = before.as_ref().map(|live| live.deployment.revision);
         if expected.is_some_and(|expected| expected != present) {
             return Err(StoreError::RevisionChanged { present }.into());
@@ -151,11 +153,11 @@ impl ControlPlane {
         let mut plan = ResolvedRevision::new(revision, manifest, component.exports, component.schemas.as_deref());
         let deployment = self.0.store.put_deployment(put).await.inspect_err(|error| self.0.store_failed(error))?;
         plan.revision = deployment.revision;
-        let live = self.0.lives.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
+        let live = self.0.deployments.put(&self.0.metrics, deployment.clone(), Arc::new(plan));
         self.0.blocked.forget(&name);
         self.0.rescheduled.notify_one();
         self.0.deliveries.changed(&name);
-        self.0.node.backlog.look_at(&live.gate);
+        self.0.node.backlog.look_at(&live.limiter);
         if present != Some(deployment.revision) {
             let (revision, component) = (deployment.revision.get(), deployment.component);
             tracing::info!(deployment = %name, revision, %component, created, "deployed");
@@ -163,7 +165,8 @@ impl ControlPlane {
         Ok(DeployResult { deployment, created, changes, warnings, previews })
     }
 
-    /// Admits and fires nothing more until it is resumed; what runs goes on, and requests wait.
+    /// Stops admissions and firings until the deployment is resumed. Executing runs continue, and
+    /// requests wait.
     ///
     /// # Errors
     /// `host/deployment-not-found`.
@@ -172,7 +175,8 @@ impl ControlPlane {
         self.set_pause(name, Some(Pause { since: now, note: checked_note(note)? }), now).await
     }
 
-    /// Goes on after a pause. Firings that were missed meanwhile are made up for as the schedules' catch-up says.
+    /// Resumes a paused deployment. Each schedule's catch-up policy decides about firings missed
+    /// during the pause.
     ///
     /// # Errors
     /// `host/deployment-not-found`.
@@ -197,34 +201,34 @@ impl ControlPlane {
                 Some(note) => tracing::info!(deployment = %name, ?note, "paused deployment"),
                 None => tracing::info!(deployment = %name, "resumed deployment"),
             }
-            let live = host.lives.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
+            let live = host.deployments.put(&host.metrics, deployment.clone(), Arc::clone(&live.plan));
             host.rescheduled.notify_one();
             host.deliveries.changed(&name);
-            host.node.backlog.look_at(&live.gate);
+            host.node.backlog.look_at(&live.limiter);
             Ok(deployment)
         })
         .await
     }
 
-    /// Removes a deployment with its schedules, revisions and state; its runs and ledger entries stay. With `cancel_runs`,
-    /// runs that have not ended are cancelled first.
+    /// Deletes a deployment with its schedules, revisions and state. Its runs and ledger entries
+    /// stay. With `cancel_runs`, unended runs are cancelled first.
     ///
     /// # Errors
-    /// `host/deployment-not-found`; `host/deployment-in-use` where runs have not ended.
+    /// `host/deployment-not-found`; `host/deployment-in-use` if runs have not ended.
     pub async fn delete(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
         let (host, name) = (self.clone(), name.clone());
         run_to_completion(async move { host.delete_now(&name, cancel_runs).await }).await
     }
 
-    /// Others change other deployments while the runs of this one are cancelled: the turn of changes is held at the
-    /// beginning and at the end alone.
+    /// Deletes a deployment. Holds the lock of changes only at the start and at the end, so that
+    /// other deployments can change while the runs of this one are cancelled.
     async fn delete_now(&self, name: &DeploymentName, cancel_runs: bool) -> Result<(), ControlError> {
         let (live, _mark) = {
             let _turn = self.0.changes.lock().await;
             let live = self.0.live(name)?;
             let mark = DeletionGuard::begin(Arc::clone(&self.0), name)?;
-            // From here on nothing new is admitted, be it queued or called.
-            live.gate.set(false, 0);
+            // From here on no run is admitted, whether queued or invoked.
+            live.limiter.set(false, 0);
             (live, mark)
         };
         let ended = self.end_runs(&live, cancel_runs).await;
@@ -238,7 +242,7 @@ impl ControlPlane {
         };
         match &deleted {
             Ok(()) => {
-                self.0.lives.remove(name);
+                self.0.deployments.remove(name);
                 self.0.blocked.forget(name);
                 self.0.node.backlog.remove(name);
                 self.0.deliveries.forget(name);
@@ -247,16 +251,16 @@ impl ControlPlane {
                 tracing::info!(deployment = %name, cancel_runs, "deleted deployment with its state");
             }
             Err(_) => {
-                let live = self.0.lives.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
-                self.0.node.backlog.look_at(&live.gate);
+                let live = self.0.deployments.put(&self.0.metrics, live.deployment.clone(), Arc::clone(&live.plan));
+                self.0.node.backlog.look_at(&live.limiter);
             }
         }
         deleted
     }
 
-    /// Ends every run of a deployment that admits none any more.
+    /// Ends every run of a deployment that admits no more runs.
     async fn end_runs(&self, live: &ActiveDeployment, cancel_runs: bool) -> Result<(), ControlError> {
-        let running = || usize::try_from(live.gate.running()).unwrap_or(usize::MAX);
+        let running = || usize::try_from(live.limiter.running()).unwrap_or(usize::MAX);
         if !cancel_runs {
             return match running() {
                 0 => Ok(()),
@@ -265,17 +269,17 @@ impl ControlPlane {
         }
         self.cancel_running(live, false).await?;
         self.end_waiting(live).await?;
-        if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+        if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.empty()).await.is_err() {
             self.cancel_running(live, true).await?;
-            if tokio::time::timeout(CANCEL_WITHIN / 2, live.gate.empty()).await.is_err() {
+            if tokio::time::timeout(CANCEL_WITHIN / 2, live.limiter.empty()).await.is_err() {
                 return Err(StoreError::RunsGoing { unended: running() }.into());
             }
         }
-        // What was about to wait then is suspended now, and no place is given to it any more.
+        // A run that was about to wait is suspended now, and no run is admitted any more.
         self.end_waiting(live).await
     }
 
-    /// Asks every run of a deployment that runs to end.
+    /// Requests every executing run of a deployment to end.
     async fn cancel_running(&self, live: &ActiveDeployment, terminate: bool) -> Result<(), ControlError> {
         let states = vec!["running".to_owned()];
         let filter = RunFilter { deployment: Some(live.deployment.name.clone()), states, ..RunFilter::default() };
@@ -294,7 +298,7 @@ impl ControlPlane {
                             self.0.on_settled_elsewhere(&run);
                         }
                     }
-                    // It has ended meanwhile.
+                    // The run has ended already.
                     Err(StoreError::IllegalTransition(_) | StoreError::NotFound { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -306,7 +310,7 @@ impl ControlPlane {
         }
     }
 
-    /// Ends every run of a deployment that is not running, a piece a commit.
+    /// Ends every run of a deployment that is not executing, one batch per commit.
     async fn end_waiting(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
         let mut after = None;
         loop {
@@ -319,7 +323,7 @@ impl ControlPlane {
         }
     }
 
-    /// When each schedule of the manifest will fire, were it deployed now.
+    /// Returns when each schedule of the manifest would fire if it were deployed now.
     async fn previews(
         &self,
         deployment: &DeploymentName,
@@ -339,7 +343,8 @@ impl ControlPlane {
         Ok(previews)
     }
 
-    /// The schedules as the store is to have them, with those times that the old words asked for and nobody has looked at yet.
+    /// Returns the schedules to store, each with the due times of its previous version that the
+    /// scheduler has not processed yet.
     async fn schedule_changes(
         &self,
         name: &DeploymentName,
@@ -363,7 +368,7 @@ impl ControlPlane {
         Ok(changes)
     }
 
-    /// The component that a manifest names.
+    /// Returns the component that a manifest names.
     async fn component_of(&self, source: &Source) -> Result<Component, ControlError> {
         let digest: ComponentDigest = match source {
             Source::Component(digest) => *digest,
@@ -386,7 +391,7 @@ impl ControlPlane {
     }
 }
 
-/// Marks a deployment as being deleted for as long as it lives.
+/// Marks a deployment as being deleted until it is dropped.
 struct DeletionGuard {
     host: Arc<HostState>,
     name: DeploymentName,
@@ -407,7 +412,7 @@ impl Drop for DeletionGuard {
 }
 
 impl HostState {
-    /// Refuses to change a deployment that is being deleted. The caller holds the turn of changes.
+    /// Refuses to change a deployment that is being deleted. The caller holds the lock of changes.
     fn check_not_deleting(&self, name: &DeploymentName) -> Result<(), ControlError> {
         if self.deleting.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
             let detail = format!("deployment `{name}` is being deleted");
@@ -428,7 +433,7 @@ pub(crate) fn checked_note(note: String) -> Result<String, ControlError> {
     Ok(note)
 }
 
-/// Refuses more memory than the host gives any run.
+/// Refuses a memory limit above the host's maximum.
 fn too_much_memory(manifest: &Manifest, most: u64) -> Option<InputProblem> {
     let asked = manifest.limits.memory;
     (asked > most).then(|| {
@@ -449,14 +454,14 @@ fn warnings(
     let mut warnings = component.warnings.clone();
     let over = previews.iter().filter(|preview| preview.ahead.firings.iter().all(|planned| planned.dropped));
     warnings.extend(over.map(|Preview { name, ahead, .. }| match ahead.ends {
-        Some(ScheduleEnd::Limit) => format!("schedule `{name}` has fired as often as its limit lets it"),
-        _ => format!("schedule `{name}` has no time to come"),
+        Some(ScheduleEnd::Limit) => format!("schedule `{name}` has reached its limit of firings"),
+        _ => format!("schedule `{name}` will never fire again"),
     }));
     let silent = previews.iter().filter_map(|preview| Some((&preview.name, preview.silent_until?)));
     warnings.extend(silent.map(|(name, until)| {
         let until = until.to_rfc3339();
         format!(
-            "schedule `{name}` does not fire before {until}: the clock was set back, and earlier times were dealt with; \
+            "schedule `{name}` does not fire before {until}: the clock was set back, and earlier times were processed; \
              `tidemill schedules resync` makes it follow the clock"
         )
     }));
@@ -471,12 +476,13 @@ fn warnings(
     }
     let posts = component.imports.iter().any(|import| import.contains("/ledger@"));
     if component.exports.contains(&Export::RevenueStream) && posts && !manifest.grants.ledger {
-        warnings.push("the stream may not post: `[grants]` lacks `ledger = true`".to_owned());
+        warnings.push("the stream cannot post to the ledger: `[grants]` lacks `ledger = true`".to_owned());
     }
     warnings
 }
 
-/// The schedules as the store is to have them. One that is worded as before, and is as enabled, keeps its next time.
+/// Returns the schedules to store. A schedule with the same text and the same `enabled` keeps its
+/// next time.
 fn schedule_changes(
     deployment: &DeploymentName,
     manifest: &Manifest,
@@ -497,7 +503,7 @@ fn schedule_changes(
     manifest.schedules.iter().enumerate().map(change).collect()
 }
 
-/// The subscriptions as the store is to have them.
+/// Returns the subscriptions to store.
 fn subscription_changes(manifest: &Manifest) -> Vec<SubscriptionChange> {
     let change = |subscription: &Subscription| SubscriptionChange {
         name: subscription.name.clone(),
@@ -507,7 +513,7 @@ fn subscription_changes(manifest: &Manifest) -> Vec<SubscriptionChange> {
     manifest.subscriptions.iter().map(change).collect()
 }
 
-/// What the store would answer.
+/// Returns the deployment that the store would return.
 fn preview_deployment(before: Option<&ActiveDeployment>, put: &PutDeployment, unchanged: bool) -> Deployment {
     let present = before.map(|live| &live.deployment);
     if let Some(present) = present

@@ -1,4 +1,5 @@
-//! Which of a component's exports a trigger runs, where it does not say; and what a manifest asks of a component that it does not have.
+//! Selects the export that a trigger runs if it names none, and finds what a manifest needs and its
+//! component lacks.
 
 use tidemill_core::Code;
 use tidemill_core::limits::LOG_BYTES;
@@ -9,12 +10,13 @@ use tidemill_core::wire::InputProblem;
 
 use crate::error::ControlError;
 
-/// For a call: the one that is named, else the only one that takes a caller's input.
+/// Selects the export of an invocation: the named one, else the only one that takes a caller's
+/// input.
 pub(crate) fn of_call(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
     choose(has, asked, "`?export=`")
 }
 
-/// For a schedule: the one that is named, else the only one that fits.
+/// Selects the export of a schedule: the named one, else the only one that fits.
 pub(crate) fn of_schedule(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
     match asked {
         Some(export @ (Export::Webhook | Export::Health)) => Err(ControlError::refused(
@@ -25,7 +27,7 @@ pub(crate) fn of_schedule(has: &[Export], asked: Option<Export>) -> Result<Expor
     }
 }
 
-/// For an event: the one that is named, else the only one that fits.
+/// Selects the export of an event: the named one, else the only one that fits.
 pub(crate) fn of_event(has: &[Export], asked: Option<Export>) -> Result<Export, ControlError> {
     choose(has, asked, "`export` of the subscription")
 }
@@ -53,8 +55,9 @@ fn choose(has: &[Export], asked: Option<Export>, place: &str) -> Result<Export, 
     }
 }
 
-/// What is wrong with a manifest, given what its component exports and says of its input (`schemas`, the JSON of its section): exports
-/// that schedules and subscriptions name and it has not, inputs of schedules that it does not take, and limits above what a host takes.
+/// Returns every mismatch between a manifest and its component, whose exports are `has` and whose
+/// schema section is the JSON `schemas`: missing exports that schedules and subscriptions name,
+/// inputs of schedules that the component does not accept, and limits above the host's.
 #[must_use]
 pub fn misfits(manifest: &Manifest, has: &[Export], schemas: Option<&str>) -> Vec<InputProblem> {
     let check = schemas.and_then(|schemas| InputCheck::of_section(schemas).ok().flatten());
@@ -90,7 +93,7 @@ mod tests {
     use Export::{Health, RevenueStream, Webhook, Workflow};
 
     #[test]
-    fn the_only_one_that_fits_need_not_be_named() {
+    fn the_only_fitting_export_need_not_be_named() {
         assert_eq!(of_call(&[Workflow, Health], None).unwrap(), Workflow);
         assert_eq!(of_schedule(&[RevenueStream, Webhook], None).unwrap(), RevenueStream);
         for has in [&[Workflow, RevenueStream][..], &[Webhook, Health], &[]] {
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_decides_where_the_component_has_it() {
+    fn a_named_export_is_selected_if_the_component_has_it() {
         assert_eq!(of_call(&[Workflow, RevenueStream], Some(RevenueStream)).unwrap(), RevenueStream);
         assert_eq!(of_call(&[Workflow, Webhook], Some(Webhook)).unwrap(), Webhook);
         assert!(of_call(&[Workflow], Some(RevenueStream)).is_err());

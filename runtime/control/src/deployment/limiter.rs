@@ -1,6 +1,7 @@
-//! How many runs may run: a count for the node and one for each deployment, taken and given back without a lock.
+//! Limits how many runs execute: one counter for the node and one per deployment, without locks.
 //!
-//! Which of those that wait comes next is the dispatcher's business; here is only whether one more fits.
+//! The dispatcher decides which waiting run comes next. This file only decides whether one more
+//! fits.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
@@ -10,20 +11,20 @@ use std::time::Duration;
 use tidemill_core::DeploymentName;
 use tokio::sync::{Notify, oneshot};
 
-/// What one node admits.
+/// The admission limit of one node.
 #[derive(Debug)]
 pub(crate) struct NodeLimiter {
     most: u32,
     used: AtomicU32,
-    /// Closed until what a dead life left is in hand again, and for good at shutdown.
+    /// Closed until leftover runs are recovered, and from shutdown on.
     open: AtomicBool,
     emptied: Notify,
-    /// Those who wait in memory because the node is full; see [`NodeLimiter::admit_soon`].
+    /// Callers that wait in memory because the node is full; see [`NodeLimiter::admit_soon`].
     waiters: AdmissionWaiters,
     pub(crate) backlog: ReadyQueue,
 }
 
-/// Callers who wait for a place without being in the store; served in order.
+/// Callers that wait for a permit and have no run in the store yet. They are served in order.
 #[derive(Debug, Default)]
 struct AdmissionWaiters {
     freed: Notify,
@@ -38,47 +39,47 @@ impl AdmissionWaiters {
     }
 }
 
-/// What one deployment admits; outlives its revisions.
+/// The admission limit of one deployment. It outlives revisions.
 #[derive(Debug)]
 pub(crate) struct DeploymentLimiter {
     pub(crate) name: DeploymentName,
     most: AtomicU32,
     running: AtomicU32,
     open: AtomicBool,
-    /// Runs in the store that wait, due or not.
+    /// The number of waiting runs in the store, due or not.
     queued: AtomicI64,
-    /// Whether some of them may be due; then new ones queue behind them.
-    pub(crate) behind: AtomicBool,
+    /// Whether some of them may be due. New runs then queue after them.
+    pub(crate) has_backlog: AtomicBool,
     waiters: AdmissionWaiters,
     emptied: Notify,
 }
 
-/// A place that a run holds; dropping it gives it back.
+/// The right of one run to execute. Dropping it returns it.
 #[derive(Debug)]
 pub(crate) struct Permit {
     node: Arc<NodeLimiter>,
-    gate: Arc<DeploymentLimiter>,
-    /// Dropped with it, for whoever waits for that.
+    limiter: Arc<DeploymentLimiter>,
+    /// Dropped with the permit, which notifies its watch.
     watched: Option<oneshot::Sender<()>>,
 }
 
-/// Says when a place is given back.
+/// Resolves when a permit is returned.
 #[derive(Debug)]
 pub(crate) struct PermitWatch(oneshot::Receiver<()>);
 
 impl PermitWatch {
-    /// Waits until the place is given back.
+    /// Waits until the permit is returned.
     pub(crate) async fn released(self) {
         let _ = self.0.await;
     }
 }
 
 impl Permit {
-    const fn new(node: Arc<NodeLimiter>, gate: Arc<DeploymentLimiter>) -> Self {
-        Self { node, gate, watched: None }
+    const fn new(node: Arc<NodeLimiter>, limiter: Arc<DeploymentLimiter>) -> Self {
+        Self { node, limiter, watched: None }
     }
 
-    /// Whoever gets this can wait until the place is given back. One watches at a time.
+    /// Returns a watch that resolves when the permit is returned. It replaces an earlier watch.
     pub(crate) fn watch(&mut self) -> PermitWatch {
         let (sender, receiver) = oneshot::channel();
         self.watched = Some(sender);
@@ -87,7 +88,7 @@ impl Permit {
 }
 
 impl NodeLimiter {
-    /// One that admits `most` runs at once.
+    /// Returns a limiter that admits at most `most` runs at once.
     pub(crate) fn new(most: u32) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -99,44 +100,46 @@ impl NodeLimiter {
         })
     }
 
-    /// A place for one run of `gate`'s deployment, where node and deployment have one.
-    pub(crate) fn admit(self: &Arc<Self>, gate: &Arc<DeploymentLimiter>) -> Option<Permit> {
-        if !self.open.load(Ordering::Acquire) || !gate.open.load(Ordering::Acquire) {
+    /// Returns a permit for one run of `limiter`'s deployment if both node and deployment have a
+    /// free slot.
+    pub(crate) fn admit(self: &Arc<Self>, limiter: &Arc<DeploymentLimiter>) -> Option<Permit> {
+        if !self.open.load(Ordering::Acquire) || !limiter.open.load(Ordering::Acquire) {
             return None;
         }
-        take(&gate.running, gate.most.load(Ordering::Relaxed)).then_some(())?;
+        take(&limiter.running, limiter.most.load(Ordering::Relaxed)).then_some(())?;
         if take(&self.used, self.most) {
-            return Some(Permit::new(Arc::clone(self), Arc::clone(gate)));
+            return Some(Permit::new(Arc::clone(self), Arc::clone(limiter)));
         }
-        gate.running.fetch_sub(1, Ordering::AcqRel);
+        limiter.running.fetch_sub(1, Ordering::AcqRel);
         None
     }
 
-    /// A place within `within`, for somebody who waits for the outcome anyway. A full deployment empties in less than the
-    /// time after which a run must be visible, mostly; going through the store would cost three commits instead.
+    /// Waits at most `within` for a permit, for a caller that waits for the result anyway. A full
+    /// deployment usually has a free slot before the new run must become visible. Going through the
+    /// store would cost three commits instead.
     pub(crate) async fn admit_soon(
         self: &Arc<Self>,
-        gate: &Arc<DeploymentLimiter>,
+        limiter: &Arc<DeploymentLimiter>,
         within: Duration,
     ) -> Option<Permit> {
-        // Behind those who wait already.
-        if gate.waiters.count.load(Ordering::Acquire) == 0
-            && let Some(permit) = self.admit(gate)
+        // Earlier waiting callers come first.
+        if limiter.waiters.count.load(Ordering::Acquire) == 0
+            && let Some(permit) = self.admit(limiter)
         {
             return Some(permit);
         }
-        let _waiting = (WaiterGuard::begin(&gate.waiters.count), WaiterGuard::begin(&self.waiters.count));
+        let _waiting = (WaiterGuard::begin(&limiter.waiters.count), WaiterGuard::begin(&self.waiters.count));
         let late = tokio::time::sleep(within);
         tokio::pin!(late);
         loop {
-            if !gate.is_open() || !self.open.load(Ordering::Acquire) || gate.behind.load(Ordering::Acquire) {
+            if !limiter.is_open() || !self.open.load(Ordering::Acquire) || limiter.has_backlog.load(Ordering::Acquire) {
                 return None;
             }
-            let (own, nodes) = (gate.waiters.freed.notified(), self.waiters.freed.notified());
+            let (own, nodes) = (limiter.waiters.freed.notified(), self.waiters.freed.notified());
             tokio::pin!(own, nodes);
             own.as_mut().enable();
             nodes.as_mut().enable();
-            if let Some(permit) = self.admit(gate) {
+            if let Some(permit) = self.admit(limiter) {
                 return Some(permit);
             }
             tokio::select! {
@@ -147,34 +150,35 @@ impl NodeLimiter {
         }
     }
 
-    /// A place for a run that holds one already in the store, whatever the bounds say: it was taken over.
-    pub(crate) fn admit_beyond(self: &Arc<Self>, gate: &Arc<DeploymentLimiter>) -> Permit {
-        gate.running.fetch_add(1, Ordering::AcqRel);
+    /// Returns a permit for a recovered run, whatever the limits are: its record already counts as
+    /// running.
+    pub(crate) fn admit_beyond(self: &Arc<Self>, limiter: &Arc<DeploymentLimiter>) -> Permit {
+        limiter.running.fetch_add(1, Ordering::AcqRel);
         self.used.fetch_add(1, Ordering::AcqRel);
-        Permit::new(Arc::clone(self), Arc::clone(gate))
+        Permit::new(Arc::clone(self), Arc::clone(limiter))
     }
 
-    /// How many more the node would admit.
+    /// Returns how many more runs the node would admit.
     pub(crate) fn free(&self) -> u32 {
         if self.open.load(Ordering::Acquire) { self.most.saturating_sub(self.used()) } else { 0 }
     }
 
-    /// How many may run at once.
+    /// Returns the maximum number of runs that execute at once.
     pub(crate) const fn most(&self) -> u32 {
         self.most
     }
 
-    /// Whether anything is admitted.
+    /// Returns whether runs are admitted.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
-    /// How many run.
+    /// Returns the number of executing runs.
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Ordering::Acquire)
     }
 
-    /// Admits again, or no more.
+    /// Opens or closes admission.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Release);
         if open {
@@ -182,7 +186,7 @@ impl NodeLimiter {
         }
     }
 
-    /// Waits until nothing runs.
+    /// Waits until no run executes.
     pub(crate) async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -204,13 +208,13 @@ impl DeploymentLimiter {
             running: AtomicU32::new(0),
             open: AtomicBool::new(false),
             queued: AtomicI64::new(0),
-            behind: AtomicBool::new(false),
+            has_backlog: AtomicBool::new(false),
             waiters: AdmissionWaiters::default(),
             emptied: Notify::new(),
         })
     }
 
-    /// What the present revision says.
+    /// Sets what the present revision allows.
     pub(crate) fn set(&self, open: bool, most: u32) {
         self.most.store(most, Ordering::Relaxed);
         self.open.store(open, Ordering::Release);
@@ -220,7 +224,7 @@ impl DeploymentLimiter {
         self.open.load(Ordering::Acquire)
     }
 
-    /// How many may run at once.
+    /// Returns the maximum number of runs that execute at once.
     pub(crate) fn most(&self) -> u32 {
         self.most.load(Ordering::Relaxed)
     }
@@ -229,7 +233,7 @@ impl DeploymentLimiter {
         self.running.load(Ordering::Acquire)
     }
 
-    /// Waits until nothing of the deployment runs.
+    /// Waits until no run of the deployment executes.
     pub(crate) async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -242,7 +246,7 @@ impl DeploymentLimiter {
         }
     }
 
-    /// How many more the deployment would admit.
+    /// Returns how many more runs the deployment would admit.
     pub(crate) fn free(&self) -> u32 {
         if self.is_open() { self.most.load(Ordering::Relaxed).saturating_sub(self.running()) } else { 0 }
     }
@@ -251,18 +255,18 @@ impl DeploymentLimiter {
         u64::try_from(self.queued.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// How many wait, counted anew.
+    /// Sets the recounted number of waiting runs.
     pub(crate) fn set_queued(&self, queued: i64) {
         self.queued.store(queued, Ordering::Relaxed);
     }
 
-    /// Counts runs that came into the queue, or left it.
+    /// Counts runs that entered the queue or left it.
     pub(crate) fn add_queued(&self, by: i64) {
         self.queued.fetch_add(by, Ordering::Relaxed);
     }
 }
 
-/// Counts one who waits, until dropped.
+/// Counts one waiting caller until it is dropped.
 struct WaiterGuard<'a>(&'a AtomicU32);
 
 impl<'a> WaiterGuard<'a> {
@@ -281,13 +285,13 @@ impl Drop for WaiterGuard<'_> {
 impl Drop for Permit {
     fn drop(&mut self) {
         let node_was_full = self.node.used() >= self.node.most;
-        if self.gate.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.gate.emptied.notify_waiters();
+        if self.limiter.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.limiter.emptied.notify_waiters();
         }
         if self.node.used.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.node.emptied.notify_waiters();
         }
-        self.gate.waiters.admit_next_waiter();
+        self.limiter.waiters.admit_next_waiter();
         if node_was_full {
             self.node.waiters.admit_next_waiter();
         }
@@ -301,7 +305,8 @@ fn take(used: &AtomicU32, most: u32) -> bool {
     used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| (used < most).then_some(used + 1)).is_ok()
 }
 
-/// The deployments that may have runs which are due, each with how often it was passed over for want of a place.
+/// Deployments that may have due runs. Each has the number of times that it was passed over for
+/// want of a free slot.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
     waiting: Mutex<BTreeMap<DeploymentName, u32>>,
@@ -310,17 +315,17 @@ pub(crate) struct ReadyQueue {
 }
 
 impl ReadyQueue {
-    /// A run of the gate's deployment may be due: the dispatcher looks at it.
-    pub(crate) fn add(&self, gate: &DeploymentLimiter) {
-        gate.behind.store(true, Ordering::Release);
-        self.look_at(gate);
+    /// Adds a deployment of which a run may be due, and wakes the dispatcher.
+    pub(crate) fn add(&self, limiter: &DeploymentLimiter) {
+        limiter.has_backlog.store(true, Ordering::Release);
+        self.look_at(limiter);
     }
 
-    /// The dispatcher looks at the gate's deployment, whether or not anything is known to wait there.
-    pub(crate) fn look_at(&self, gate: &DeploymentLimiter) {
+    /// Has the dispatcher look at a deployment, whether or not it has a known waiting run.
+    pub(crate) fn look_at(&self, limiter: &DeploymentLimiter) {
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.entry(gate.name.clone()).or_insert(0);
+            waiting.entry(limiter.name.clone()).or_insert(0);
             self.len.store(waiting.len(), Ordering::Release);
         }
         self.wake();
@@ -332,7 +337,8 @@ impl ReadyQueue {
         self.len.store(waiting.len(), Ordering::Release);
     }
 
-    /// Every deployment in it but those in `served`; those that are not removed until the next look count as passed over once more.
+    /// Returns every deployment except those in `served`, and counts each as passed over. The
+    /// caller removes those that it serves.
     pub(crate) fn look(&self, served: &HashSet<DeploymentName>) -> Vec<(DeploymentName, u32)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting
@@ -345,7 +351,7 @@ impl ReadyQueue {
             .collect()
     }
 
-    /// How many there are.
+    /// Returns the number of deployments.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }
@@ -359,7 +365,7 @@ impl ReadyQueue {
         self.wake.notify_one();
     }
 
-    /// Waits until somebody wakes the dispatcher.
+    /// Waits until the dispatcher is woken.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -369,17 +375,18 @@ impl ReadyQueue {
 mod tests {
     use super::*;
 
-    fn gate(most: u32) -> Arc<DeploymentLimiter> {
-        let gate = DeploymentLimiter::new("a".parse().unwrap());
-        gate.set(true, most);
-        gate
+    fn limiter(most: u32) -> Arc<DeploymentLimiter> {
+        let limiter = DeploymentLimiter::new("a".parse().unwrap());
+        limiter.set(true, most);
+        limiter
     }
 
     #[test]
     fn usage_never_exceeds_either_bound() {
         let node = NodeLimiter::new(3);
-        let (narrow, wide) = (gate(1), gate(9));
-        let held: Vec<_> = [&narrow, &narrow, &wide, &wide, &wide].map(|gate| node.admit(gate)).into_iter().collect();
+        let (narrow, wide) = (limiter(1), limiter(9));
+        let held: Vec<_> =
+            [&narrow, &narrow, &wide, &wide, &wide].map(|limiter| node.admit(limiter)).into_iter().collect();
         assert_eq!(held.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true, false]);
         assert_eq!((node.used(), narrow.running(), wide.running()), (3, 1, 2));
         drop(held);
@@ -388,31 +395,31 @@ mod tests {
 
     #[test]
     fn a_closed_gate_or_node_admits_nothing() {
-        let (node, gate) = (NodeLimiter::new(3), gate(1));
-        gate.set(false, 1);
-        assert!(node.admit(&gate).is_none());
-        gate.set(true, 1);
+        let (node, limiter) = (NodeLimiter::new(3), limiter(1));
+        limiter.set(false, 1);
+        assert!(node.admit(&limiter).is_none());
+        limiter.set(true, 1);
         node.set_open(false);
-        assert!(node.admit(&gate).is_none());
+        assert!(node.admit(&limiter).is_none());
         assert_eq!(node.free(), 0);
         node.set_open(true);
-        assert!(node.admit(&gate).is_some());
+        assert!(node.admit(&limiter).is_some());
     }
 
     #[test]
-    fn places_are_never_lost_between_threads() {
-        let (node, gate) = (NodeLimiter::new(4), gate(3));
+    fn permits_are_never_lost_between_threads() {
+        let (node, limiter) = (NodeLimiter::new(4), limiter(3));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        let permit = node.admit(&gate);
-                        assert!(gate.running() <= 3 && node.used() <= 4);
+                        let permit = node.admit(&limiter);
+                        assert!(limiter.running() <= 3 && node.used() <= 4);
                         drop(permit);
                     }
                 });
             }
         });
-        assert_eq!((node.used(), gate.running()), (0, 0));
+        assert_eq!((node.used(), limiter.running()), (0, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! Deployments: revisions, limits, uploads and values in their state.
+//! Deployments: revisions, limits, uploads, and the values of their state.
 
 pub(crate) mod active;
 pub(crate) mod contended_keys;

@@ -1,4 +1,5 @@
-//! Returning a deployment to an earlier revision: a new revision with that one's manifest and component.
+//! Returns a deployment to an earlier revision by a new revision with the old manifest and
+//! component.
 
 use tidemill_core::{Code, DeploymentName, Revision};
 
@@ -8,12 +9,15 @@ use crate::deployment::deploy::DeployResult;
 use crate::error::ControlError;
 
 impl ControlPlane {
-    /// Makes a revision with the manifest and the component of the revision `to`, or of the one before the present if it is none.
-    /// State stays as it is. With `expected`, only if that is the present revision; with `dry_run`, says what would happen.
+    /// Creates a revision with the manifest and the component of revision `to`, or of the revision
+    /// before the present one if `to` is `None`. The deployment's state does not change. With
+    /// `expected`, only if that is the present revision. With `dry_run`, changes nothing and
+    /// returns what would happen.
     ///
     /// # Errors
-    /// `host/deployment-not-found`; `host/revision-not-found`; `host/component-not-found` if its component was deleted;
-    /// `host/precondition-failed`; what keeps the manifest from being deployed today.
+    /// `host/deployment-not-found`; `host/revision-not-found`; `host/component-not-found` if its
+    /// component was deleted; `host/precondition-failed`; every reason why the manifest cannot be
+    /// deployed today.
     pub async fn rollback(
         &self,
         name: &DeploymentName,
@@ -42,7 +46,7 @@ impl ControlPlane {
                 let before = before.ok_or_else(|| {
                     no_revision(format!("`{name}` is at its first revision, so there is none before it"))
                 })?;
-                // "The one before" means the one before what the caller sees now.
+                // The revision before the present one is relative to what the caller saw.
                 (Revision::new(before), expected.or(Some(Some(present))))
             }
         };

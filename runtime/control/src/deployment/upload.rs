@@ -1,4 +1,5 @@
-//! Uploads: a component is compiled and validated, its bytes come to lie in their place for good, and then a version names it.
+//! Uploads: a component is compiled and validated, its bytes are stored, and then a version names
+//! it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,23 +12,23 @@ use tidemill_store::records::{Component, ModuleVersion, PutVersion};
 use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
 
-/// What an upload led to.
+/// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadResult {
     /// The component.
     pub component: Component,
     /// Whether the version is new.
     pub put: PutVersion,
-    /// What its author should know.
+    /// Warnings for the author.
     pub warnings: Vec<String>,
 }
 
 impl ControlPlane {
-    /// Names the component in `file`, whose digest and size the caller has counted, as a version of a module. The file is
-    /// moved to its place, or removed.
+    /// Names the component in `file` as a version of a module. The caller has computed its digest
+    /// and size. The file is moved to its final path, or removed.
     ///
     /// # Errors
-    /// Every problem of the component; `host/version-has-other-bytes`; the store's own.
+    /// Every problem of the component; `host/version-has-other-bytes`; errors of the store.
     pub async fn upload(
         &self,
         module: ModuleName,
@@ -56,9 +57,10 @@ impl ControlPlane {
         }
         let now = self.0.clock.now();
         let admitted = self.0.guests.admit(&file, digest).await?;
-        // Nobody removes these bytes between here and the version that names them.
+        // Hold the lock of changes so that these bytes are not removed before the version names
+        // them.
         let _turn = self.0.changes.lock().await;
-        settle(file, place).await?;
+        persist(file, place).await?;
         let component = Component {
             digest,
             size,
@@ -74,7 +76,7 @@ impl ControlPlane {
         Ok(UploadResult { component, put, warnings })
     }
 
-    /// Forgets a component that no deployment needs: its versions, its bytes and its code.
+    /// Deletes a component that no deployment needs: its versions, its bytes and its code.
     ///
     /// # Errors
     /// `host/component-not-found`; `host/component-in-use`.
@@ -89,20 +91,21 @@ impl ControlPlane {
         .await
     }
 
-    /// Removes the code and the bytes of a component that the store no longer names. The caller holds the turn of changes.
+    /// Removes the code and the bytes of a component that the store no longer names. The caller
+    /// holds the lock of changes.
     pub(crate) async fn forget_component(&self, digest: ComponentDigest) {
         self.0.guests.evict(digest);
         let place = self.0.config.components_dir.join(format!("{}.wasm", digest.hex()));
-        // A file that stays is in nobody's way, and the same upload replaces it.
+        // A leftover file is harmless, and the same upload replaces it.
         if let Err(error) = tokio::fs::remove_file(&place).await {
-            tracing::warn!(%digest, %error, "a component's bytes were not removed");
+            tracing::warn!(%digest, %error, "could not remove the bytes of a component");
         }
     }
 }
 
 impl HostState {
-    /// Removes the bytes of components that the store does not name: an upload was cut off between the move of its file and its
-    /// version. Called before there are uploads.
+    /// Removes the bytes of components that the store does not name, which an interrupted upload
+    /// left. Called before uploads are accepted.
     pub(crate) async fn remove_unnamed_components(&self) -> Result<(), ControlError> {
         let unread = |error: std::io::Error| {
             ControlError::refused(Code::StoreUnavailable, format!("the folder of the components: {error}"))
@@ -122,16 +125,17 @@ impl HostState {
                 continue;
             }
             match tokio::fs::remove_file(entry.path()).await {
-                Ok(()) => tracing::info!(%digest, "removed the bytes of an upload that was cut off"),
-                Err(error) => tracing::warn!(%digest, %error, "the bytes of an upload that was cut off stay"),
+                Ok(()) => tracing::info!(%digest, "removed the bytes of an interrupted upload"),
+                Err(error) => tracing::warn!(%digest, %error, "could not remove the bytes of an interrupted upload"),
             }
         }
         Ok(())
     }
 }
 
-/// Moves the file to its place and syncs both it and the folder, so that no version ever names bytes that a power cut took.
-async fn settle(file: TempPath, place: PathBuf) -> Result<(), ControlError> {
+/// Moves the file to its final path and syncs both it and the folder, so that no version ever names
+/// bytes that a power failure lost.
+async fn persist(file: TempPath, place: PathBuf) -> Result<(), ControlError> {
     let moved = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let folder = place.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
@@ -145,6 +149,6 @@ async fn settle(file: TempPath, place: PathBuf) -> Result<(), ControlError> {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
             _ => Code::StoreUnavailable,
         };
-        ControlError::refused(code, format!("the component's bytes could not be kept: {error}"))
+        ControlError::refused(code, format!("could not store the component's bytes: {error}"))
     })
 }

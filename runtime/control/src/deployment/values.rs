@@ -1,4 +1,4 @@
-//! Values of a deployment's state as an operator sees and changes them. Runs read and write theirs through the engine.
+//! Reads and edits values of a deployment's state for an operator. Runs use the engine instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,12 +44,13 @@ impl ControlPlane {
         Ok(self.0.store.scan_state(deployment, &request).await?)
     }
 
-    /// Sets a value by hand, or deletes it if `value` is none; with `expected`, only if the present value has that version. The
-    /// change is on the feed. It is serialisable with runs: a run that has read the key conflicts and repeats.
+    /// Sets a value by hand, or deletes it if `value` is `None`. With `expected`, only if the
+    /// present value has that version. The feed shows the change. The edit is serialisable with
+    /// runs: a run that has read the key conflicts and retries.
     ///
     /// # Errors
-    /// `host/deployment-not-found`; `host/state-key-not-found` if there is nothing to delete; `host/precondition-failed`;
-    /// `host/limit-state-key`; `host/limit-state-value`.
+    /// `host/deployment-not-found`; `host/state-key-not-found` if there is nothing to delete;
+    /// `host/precondition-failed`; `host/limit-state-key`; `host/limit-state-value`.
     pub async fn edit_state(
         &self,
         deployment: &DeploymentName,
@@ -68,7 +69,7 @@ impl ControlPlane {
         let live = self.0.live(deployment)?;
         let (host, deployment) = (Arc::clone(&self.0), deployment.clone());
         run_to_completion(async move {
-            // A run whose commits kept conflicting may be alone for a moment.
+            // A run whose commits kept conflicting may hold the lock exclusively for a moment.
             let _turn = tokio::time::timeout(LOCK_TIMEOUT, Arc::clone(&live.contention).read_owned()).await.ok();
             let edit =
                 StateEdit { deployment: deployment.clone(), key: key.clone(), value, expected, now: host.clock.now() };

@@ -1,5 +1,5 @@
-//! Why a run is where it is: each stage of flow control in the order in which they are gone through, what the run waits for, and what
-//! to do next. Every state of a run has an answer.
+//! Explains why a run is in its state: each stage of flow control in order, what the run waits for,
+//! and what to do next. Every state has an explanation.
 
 mod stages;
 mod words;
@@ -11,70 +11,71 @@ use tidemill_store::records::PageRequest;
 use crate::control_plane::ControlPlane;
 use crate::error::ControlError;
 
-/// What comes before a run is counted up to this.
+/// Maximum number of runs before a run that are counted.
 pub const COUNTED: usize = 1_000;
 
-/// The answer.
+/// The explanation of a run's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// The run as it stands.
+    /// The run in its present state.
     pub run: Run,
-    /// Why it is where it is, in a sentence.
+    /// Why the run is in its state, in one sentence.
     pub summary: String,
-    /// What would bring it on; none where nothing need be done.
+    /// What would let it continue; `None` if nothing is needed.
     pub next: Option<String>,
-    /// Each stage in order. None but of runs that are yet to go through them: queued ones, and those that wait to go on.
+    /// The stages in order. Empty unless the run has yet to pass them: it is queued, or waits to
+    /// resume.
     pub stages: Vec<Stage>,
 }
 
-/// One stage.
+/// One stage of flow control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
-    /// Which.
+    /// The stage's name.
     pub name: StageName,
-    /// Whether the run is through.
+    /// Whether the run passes it.
     pub verdict: StageVerdict,
-    /// Why, in words.
+    /// The reason, in words.
     pub detail: String,
-    /// How many places are taken, where they are counted,
+    /// The number of used slots, if the stage counts them.
     pub used: Option<u64>,
-    /// and how many there are.
+    /// The maximum number of slots, if the stage counts them.
     pub limit: Option<u64>,
-    /// When it can go on at the earliest, where that is known.
+    /// When the run can continue at the earliest, if known.
     pub until: Option<Timestamp>,
-    /// The runs that have the places, as far as they are few.
+    /// Some of the runs that hold the slots.
     pub runs: Vec<RunId>,
 }
 
-/// The stages, in the order in which they are gone through.
+/// The stages, in the order in which a run passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StageName {
     /// Whether an earlier request had the same idempotency key.
     IdempotencyKey,
-    /// Whether it becomes one with other requests.
+    /// Whether it is merged with other requests.
     Debounce,
     /// Whether the deployment's queue had room.
     Queue,
-    /// Whether the deployment admits anything.
+    /// Whether the deployment admits runs.
     Paused,
     /// Its turn among the runs of its schedule.
     Schedule,
-    /// Whether its time has come: a delay, a retry's back-off.
+    /// Whether it is due, after a delay or a retry's back-off.
     Time,
     /// The lane of its key.
     Key,
-    /// Its place among the deployment's runs: priority, then age.
+    /// Its position among the deployment's runs, by priority and then by age.
     Priority,
     /// The deployment's rate.
     Rate,
     /// The deployment's concurrency.
     Concurrency,
-    /// The node's.
+    /// The node's concurrency.
     Node,
 }
 
 impl StageName {
-    /// All, in order.
+    /// Every stage, in order.
     pub const ALL: [Self; 11] = [
         Self::IdempotencyKey,
         Self::Debounce,
@@ -89,7 +90,7 @@ impl StageName {
         Self::Node,
     ];
 
-    /// Its name in the API.
+    /// Returns the stage's name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -108,19 +109,19 @@ impl StageName {
     }
 }
 
-/// How a run stands with a stage.
+/// The result of a stage for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StageVerdict {
-    /// It is through, or would be.
+    /// The run has passed it, or would.
     Passes,
-    /// It waits here, or would.
+    /// The run waits here, or would.
     Waits,
-    /// The stage is not its own: its deployment has no such thing.
+    /// The stage does not apply to the run.
     None,
 }
 
 impl StageVerdict {
-    /// Its name in the API.
+    /// Returns the verdict's name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -132,10 +133,10 @@ impl StageVerdict {
 }
 
 impl ControlPlane {
-    /// Why a run is where it is.
+    /// Explains why a run is in its state.
     ///
     /// # Errors
-    /// `host/run-not-found`; the store's own.
+    /// `host/run-not-found`; errors of the store.
     pub async fn explain(&self, id: RunId) -> Result<Explanation, ControlError> {
         let Some(standing) = self.0.store.standing(id, COUNTED).await? else {
             return Err(ControlError::no_run(id));
@@ -157,8 +158,8 @@ impl ControlPlane {
         Ok(Explanation { run, summary, next, stages })
     }
 
-    /// Children of a settled run that were cancelled and could not undo all that they did: the first of them, and how many there are
-    /// among its first [`COUNTED`] children.
+    /// Returns the first child of a settled run that was cancelled and could not undo all its
+    /// effects, and the number of such children among the first [`COUNTED`] children.
     async fn not_undone(&self, run: &Run) -> Result<(Option<RunId>, usize), ControlError> {
         let (mut first, mut count) = (None, 0);
         if !run.state.is_settled() {

@@ -1,4 +1,4 @@
-//! The stages of one run, worked out from where the store has it and from what is in memory.
+//! Computes the stages of one run from its position in the store and the state in memory.
 
 use tidemill_core::Timestamp;
 use tidemill_core::lane::Lane;
@@ -10,14 +10,14 @@ use super::{COUNTED, Stage, StageName, StageVerdict};
 use crate::control_plane::HostState;
 use crate::deployment::active::ActiveDeployment;
 
-/// The stages that a run has before it; none where it has none.
+/// Returns the stages that the run has yet to pass; empty if there are none.
 pub(super) fn of(host: &HostState, standing: &QueuePosition) -> Vec<Stage> {
     let waits_to_go_on = match (&standing.run.state, standing.listed) {
         (RunState::Queued { .. }, _) | (RunState::Suspended, QueueKind::Ready(_)) => true,
         (RunState::Suspended, QueueKind::Delayed(due)) => due <= host.clock.now(),
         _ => false,
     };
-    let live = host.lives.get(&standing.run.deployment);
+    let live = host.deployments.get(&standing.run.deployment);
     match live {
         Some(live) if waits_to_go_on => StageName::ALL.map(|name| stage(host, &live, standing, name)).into(),
         _ => Vec::new(),
@@ -28,14 +28,14 @@ fn stage(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition, na
     match name {
         StageName::IdempotencyKey => match &standing.run.key {
             Some(key) => Stage::new(name, StageVerdict::Passes, format!("no run before it had the key `{key}`")),
-            None => Stage::new(name, StageVerdict::None, "it was asked for without one"),
+            None => Stage::new(name, StageVerdict::None, "it was requested without a key"),
         },
         StageName::Debounce => debounce(host, live, standing),
         StageName::Queue => {
             let most = live.queue_max(host.config.queue_max);
             let detail = format!(
-                "{} of its deployment, of at most {}",
-                runs(standing.queued, "is queued", "are queued"),
+                "{}, of at most {}",
+                runs(standing.queued, "of its deployment is queued", "of its deployment are queued"),
                 count(most)
             );
             Stage { used: Some(standing.queued), limit: Some(most), ..Stage::new(name, StageVerdict::Passes, detail) }
@@ -47,16 +47,16 @@ fn stage(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition, na
         StageName::Priority => priority(standing),
         StageName::Rate => rate(host, live, standing),
         StageName::Concurrency => {
-            let (used, most) = (live.gate.running(), live.gate.most());
-            places(name, used.into(), most.into(), "of its deployment")
+            let (used, most) = (live.limiter.running(), live.limiter.most());
+            slots(name, used.into(), most.into(), "of its deployment")
         }
         StageName::Node => {
             let node = &host.node;
             if !node.is_open() {
-                let why = if host.is_closed() { "shuts down" } else { "takes up runs of its last life first" };
+                let why = if host.is_closed() { "shuts down" } else { "recovers runs of its previous epoch first" };
                 return Stage::new(name, StageVerdict::Waits, format!("the host {why}"));
             }
-            places(name, node.used().into(), node.most().into(), "on this node")
+            slots(name, node.used().into(), node.most().into(), "on this node")
         }
     }
 }
@@ -71,9 +71,9 @@ fn runs(number: u64, one: &str, more: &str) -> String {
     if number == 1 { format!("1 run {one}") } else { format!("{} runs {more}", count(number)) }
 }
 
-fn places(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
+fn slots(name: StageName, used: u64, most: u64, whose: &str) -> Stage {
     let verdict = if used < most { StageVerdict::Passes } else { StageVerdict::Waits };
-    let detail = format!("{} of {} places {whose} are taken", count(used), count(most));
+    let detail = format!("{} of {} slots {whose} are used", count(used), count(most));
     Stage { used: Some(used), limit: Some(most), ..Stage::new(name, verdict, detail) }
 }
 
@@ -85,12 +85,12 @@ fn debounce(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition)
             ..Stage::new(
                 name,
                 StageVerdict::Waits,
-                format!("it takes newer requests of its key in until {}", time(due)),
+                format!("debouncing until {}: newer requests with the same key replace its input", time(due)),
             )
         },
-        (true, _) => Stage::new(name, StageVerdict::Passes, "the time for newer requests is over"),
+        (true, _) => Stage::new(name, StageVerdict::Passes, "its debounce time is over"),
         (false, _) if live.plan.flow.debounce.is_some() => {
-            Stage::new(name, StageVerdict::Passes, "only requests from outside become one with others")
+            Stage::new(name, StageVerdict::Passes, "only requests from outside are debounced")
         }
         (false, _) => Stage::new(name, StageVerdict::None, "its deployment does not debounce"),
     }
@@ -103,7 +103,7 @@ fn paused(live: &ActiveDeployment) -> Stage {
         return Stage::new(
             name,
             StageVerdict::Waits,
-            format!("the deployment is paused since {}{note}", time(pause.since)),
+            format!("the deployment has been paused since {}{note}", time(pause.since)),
         );
     }
     if !live.plan.enabled {
@@ -121,17 +121,17 @@ fn due(host: &HostState, standing: &QueuePosition) -> Stage {
     };
     match waits.filter(|due| *due > host.clock.now()) {
         Some(due) => {
-            let why = if standing.run.attempt > 1 { "it is tried again" } else { "it may begin" };
+            let why = if standing.run.attempt > 1 { "its next attempt starts" } else { "it may start" };
             Stage { until: Some(due), ..Stage::new(name, StageVerdict::Waits, format!("{why} at {}", time(due))) }
         }
-        None => Stage::new(name, StageVerdict::Passes, "its time has come"),
+        None => Stage::new(name, StageVerdict::Passes, "it is due"),
     }
 }
 
 fn turn(standing: &QueuePosition) -> Stage {
     let name = StageName::Schedule;
     if standing.run.trigger.kind != TriggerKind::Schedule {
-        return Stage::new(name, StageVerdict::None, "no schedule asked for it");
+        return Stage::new(name, StageVerdict::None, "it was not started by a schedule");
     }
     let QueueKind::Turn(before) = standing.listed else {
         return Stage::new(name, StageVerdict::Passes, "it waits for no other run of its schedule");
@@ -139,7 +139,7 @@ fn turn(standing: &QueuePosition) -> Stage {
     let others: Vec<_> = standing.turn_after.iter().take(3).map(ToString::to_string).collect();
     let more = if standing.turn_after.len() > 3 { ", and others" } else { "" };
     let detail = format!(
-        "runs of its schedule have not ended: {}{more}; it is number {} of those that wait their turn",
+        "runs of its schedule have not ended: {}{more}; it is number {} of the waiting ones",
         others.join(", "),
         ordinal(before)
     );
@@ -166,18 +166,18 @@ fn lane(standing: &QueuePosition) -> Stage {
             let holders: Vec<_> = in_it.iter().take(3).map(ToString::to_string).collect();
             let more = if in_it.len() > 3 { ", and others" } else { "" };
             let detail = format!(
-                "the lane {called} holds {held} of {capacity}: {}{more}; it is number {} of {} that wait for it",
+                "the lane {called} holds {held} of {capacity}: {}{more}; it is number {} of {} waiting runs",
                 holders.join(", "),
                 ordinal(before),
                 count((*waiting).into()),
             );
             Stage { verdict: StageVerdict::Waits, detail, ..counted }
         }
-        _ => Stage { detail: format!("it asks for the lane {called} when it comes here"), ..counted },
+        _ => Stage { detail: format!("it will need the lane {called} at this stage"), ..counted },
     }
 }
 
-/// The place of who has so many before him, as far as they were counted.
+/// Formats the position of a run after `before` others, as far as those were counted.
 fn ordinal(before: usize) -> String {
     let more = if before >= COUNTED { "or more" } else { "" };
     format!("{} {more}", count(before as u64 + 1)).trim_end().to_owned()
@@ -189,10 +189,10 @@ fn priority(standing: &QueuePosition) -> Stage {
         return Stage::new(
             name,
             StageVerdict::Passes,
-            format!("priority {}, once it comes here", standing.run.priority),
+            format!("priority {}, once it reaches this stage", standing.run.priority),
         );
     };
-    let begun = if standing.run.started_at.is_some() { "; who has begun before goes first" } else { "" };
+    let begun = if standing.run.started_at.is_some() { "; resumed runs come first" } else { "" };
     let detail =
         format!("number {} by priority and age, with priority {}{begun}", ordinal(before), standing.run.priority);
     let verdict = if before == 0 { StageVerdict::Passes } else { StageVerdict::Waits };
@@ -202,23 +202,29 @@ fn priority(standing: &QueuePosition) -> Stage {
 fn rate(host: &HostState, live: &ActiveDeployment, standing: &QueuePosition) -> Stage {
     let name = StageName::Rate;
     let Some(rate) = live.plan.flow.rate else {
-        return Stage::new(name, StageVerdict::None, "its deployment has none");
+        return Stage::new(name, StageVerdict::None, "its deployment has no rate");
     };
     if standing.run.started_at.is_some() {
-        return Stage::new(name, StageVerdict::Passes, "it has begun before, and takes nothing of the rate");
+        return Stage::new(name, StageVerdict::Passes, "it has started before and does not count towards the rate");
     }
     let (counted, oldest) = standing.starts;
     let per = span(rate.per_millis);
-    // Those whose time is over are forgotten when the next begin.
+    // Expired starts are removed from the store only when the next run starts.
     let free: Option<Timestamp> = oldest.map(|oldest| oldest.plus_millis(rate.per_millis));
     let full = free.filter(|free| *free > host.clock.now() && counted >= rate.runs);
     let stage = match full {
         Some(free) => {
-            let detail =
-                format!("{} of {} have begun within {per}; the next may at {}", counted, rate.runs, time(free));
+            let detail = format!(
+                "{} of {} runs have started within {per}; the next one may start at {}",
+                counted,
+                rate.runs,
+                time(free)
+            );
             Stage { until: Some(free), ..Stage::new(name, StageVerdict::Waits, detail) }
         }
-        None => Stage::new(name, StageVerdict::Passes, format!("fewer than {} have begun within {per}", rate.runs)),
+        None => {
+            Stage::new(name, StageVerdict::Passes, format!("fewer than {} runs have started within {per}", rate.runs))
+        }
     };
     Stage { used: Some(counted.into()), limit: Some(rate.runs.into()), ..stage }
 }

@@ -1,4 +1,4 @@
-//! What is said of a run in each of its states, and what to do next.
+//! Describes a run in each of its states, and what to do next.
 
 use tidemill_core::run::{Run, RunState, Wait, WaitCondition};
 use tidemill_core::{Code, Failure, RunId, Timestamp};
@@ -9,7 +9,7 @@ use crate::error::ControlError;
 
 type StageText = (String, Option<String>);
 
-/// A number for a person.
+/// Formats a number with thousands separators.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -22,64 +22,63 @@ pub(super) fn count(number: u64) -> String {
     grouped
 }
 
-/// A time for a person.
+/// Formats a time.
 pub(super) fn time(at: Timestamp) -> String {
     at.to_rfc3339()
 }
 
-/// A span of time for a person.
+/// Formats a duration.
 pub(super) fn span(millis: u64) -> String {
     tidemill_core::wire::duration_text(millis)
 }
 
-/// Of one that is queued, and the first stage that it waits at.
+/// Describes a queued run and the first stage at which it waits.
 pub(super) fn queued(run: &Run, waits: Option<&Stage>) -> StageText {
     if run.cancel.is_some() {
         let summary = waits.map_or_else(String::new, |stage| format!("; {}", stage.detail));
         return (
-            format!("it is to end, and is told when it is taken up{summary}"),
+            format!("its cancellation was requested, and it is notified when it is claimed{summary}"),
             Some(format!("`tidemill cancel {} --terminate` ends it at once.", run.id)),
         );
     }
     waits.map_or_else(
-        || ("nothing holds it: it is taken up this moment".to_owned(), None),
-        |stage| (stage.detail.clone(), what_helps(stage, run)),
+        || ("nothing blocks it; it is about to be claimed".to_owned(), None),
+        |stage| (stage.detail.clone(), next_step(stage, run)),
     )
 }
 
-/// Of one that is suspended, and whose wait is over.
+/// Describes a suspended run whose wait is over.
 pub(super) fn woken(waits: Option<&Stage>) -> StageText {
-    let what = "what it waited for has come";
+    let what = "its wait is over";
     match waits.filter(|stage| stage.verdict == StageVerdict::Waits) {
         Some(stage) => (format!("{what}; {}", stage.detail), None),
-        None => (format!("{what}: it goes on this moment"), None),
+        None => (format!("{what}; it is about to resume"), None),
     }
 }
 
-fn what_helps(stage: &Stage, run: &Run) -> Option<String> {
+fn next_step(stage: &Stage, run: &Run) -> Option<String> {
     let deployment = &run.deployment;
     Some(match stage.name {
         StageName::Paused if stage.detail.contains("enabled") => {
             format!("Deploy `{deployment}` with `enabled = true`.")
         }
-        StageName::Paused => format!("`tidemill deployments resume {deployment}` lets its runs begin again."),
+        StageName::Paused => format!("`tidemill deployments resume {deployment}` lets its runs start again."),
         StageName::Key => match stage.runs.first() {
             Some(holder) => {
-                format!("It enters when a run of the lane ends: `tidemill explain {holder}` says why one goes on.")
+                format!("It enters the lane once a run in it ends; see `tidemill explain {holder}`.")
             }
             None => return None,
         },
         StageName::Schedule => match stage.runs.first() {
             Some(holder) => {
-                format!(
-                    "It begins when they have ended or are parked: `tidemill explain {holder}` says why one goes on."
-                )
+                format!("It starts once those runs end or are parked; see `tidemill explain {holder}`.")
             }
             None => return None,
         },
         StageName::Rate => "Raise the deployment's `rate`, or wait.".to_owned(),
         StageName::Priority => {
-            "Raise its deployment's `concurrency` where the host has room, or ask with a higher priority.".to_owned()
+            "Raise its deployment's `concurrency` if the host has room, or request it with a higher priority."
+                .to_owned()
         }
         StageName::Concurrency => format!("Raise the `concurrency` of `{deployment}`, or wait for one of its runs."),
         StageName::Node => "Raise the host's `--concurrency`, or wait for one of its runs.".to_owned(),
@@ -87,16 +86,16 @@ fn what_helps(stage: &Stage, run: &Run) -> Option<String> {
     })
 }
 
-/// Maximum number of things that an explanation names of a wait.
+/// Maximum number of awaited things that an explanation names.
 const NAMED: usize = 20;
 
-/// Of one that waits in the store, and is not due.
+/// Describes a suspended run that is not due.
 ///
 /// # Errors
-/// What the store fails.
+/// If the store fails.
 pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<StageText, ControlError> {
     let Some(Wait { any_of, all, until }) = &run.waiting_for else {
-        return Ok(("it waits for nothing, and goes on this moment".to_owned(), None));
+        return Ok(("nothing blocks it; it is about to resume".to_owned(), None));
     };
     let (mut things, mut next) = (Vec::new(), None);
     for thing in any_of.iter().take(NAMED) {
@@ -108,7 +107,7 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<StageText,
             WaitCondition::Run(id) => {
                 let state = store.run(*id).await?.map_or("gone", |child| child.state.name());
                 things.push(format!("run {id}, which is {state}"));
-                next = next.or_else(|| Some(format!("`tidemill explain {id}` says why that one goes on.")));
+                next = next.or_else(|| Some(format!("`tidemill explain {id}` shows what that run does.")));
             }
         }
     }
@@ -118,14 +117,14 @@ pub(super) async fn suspended(store: &dyn Store, run: &Run) -> Result<StageText,
     let things = things.join(if *all { ", and " } else { ", or " });
     let summary = match (things.as_str(), until) {
         ("", Some(until)) => format!("it sleeps until {}", time(*until)),
-        ("", None) => "it waits for nothing, and goes on this moment".to_owned(),
-        (things, Some(until)) => format!("it waits for {things}, until {} at the longest", time(*until)),
+        ("", None) => "nothing blocks it; it is about to resume".to_owned(),
+        (things, Some(until)) => format!("it waits for {things}, until {} at the latest", time(*until)),
         (things, None) => format!("it waits for {things}"),
     };
     Ok((summary, next))
 }
 
-/// Of one that runs, is parked or has ended.
+/// Describes a run that executes, is parked or has ended.
 pub(super) fn plain(run: &Run) -> StageText {
     let ended = || run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
     match &run.state {
@@ -142,26 +141,26 @@ pub(super) fn plain(run: &Run) -> StageText {
                 fix(failure),
                 id = run.id
             );
-            (format!("it is set aside for a person, with {}: {}", failure.code, failure.message), Some(next))
+            (format!("it is parked with {}: {}", failure.code, failure.message), Some(next))
         }
         RunState::Queued { .. } | RunState::Suspended => (format!("it is {}", run.state.name()), None),
     }
 }
 
-/// Of one that was cancelled, with the failure of what it did then.
+/// Describes a cancelled run, with the failure of its cancellation.
 pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
     let ended = run.ended_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
-    let summary = format!("it was cancelled{ended}, as was asked{}", asked(run));
+    let summary = format!("it was cancelled{ended}, as requested{}", request_time(run));
     match failure {
         None => (summary, Some("Start a new run with the same input if it should be done after all.".to_owned())),
         Some(failure) => (
             format!(
-                "{summary}; it could not undo all that it did, and failed with {}: {}",
+                "{summary}; it could not undo all its effects, and failed with {}: {}",
                 failure.code, failure.message
             ),
             Some(format!(
-                "{} Undo by hand what it left: `tidemill run-info {id}` shows its failures in order. Then `tidemill cancel {id}` \
-                 takes it off the list of `tidemill parked`.",
+                "{} Undo the rest by hand: `tidemill run-info {id}` shows its failures in order. Then `tidemill cancel {id}` \
+                 removes it from the list of `tidemill parked`.",
                 fix(failure),
                 id = run.id
             )),
@@ -169,46 +168,48 @@ pub(super) fn cancelled(run: &Run, failure: Option<&Failure>) -> StageText {
     }
 }
 
-/// Of children that were cancelled and could not undo all that they did.
+/// Describes children that were cancelled and could not undo all their effects.
 pub(super) fn not_undone(first: RunId, count: usize) -> String {
-    let explain = format!("`tidemill explain {first}` says why");
+    let explain = format!("see `tidemill explain {first}`");
     match count {
-        1 => format!("run {first}, which it started, was cancelled and could not undo all that it did: {explain}"),
+        1 => format!("its child run {first} was cancelled and could not undo all its effects; {explain}"),
         _ => {
             let count = self::count(count as u64);
             format!(
-                "{count} runs that it started were cancelled and could not undo all that they did: of the first, {explain}"
+                "{count} of its child runs were cancelled and could not undo all their effects; for the first, {explain}"
             )
         }
     }
 }
 
 fn running(run: &Run, node: &str) -> StageText {
-    let since = run.started_at.map_or_else(String::new, |at| format!(", first taken up at {}", time(at)));
+    let since = run.started_at.map_or_else(String::new, |at| format!(", first claimed at {}", time(at)));
     let summary = format!("it runs on node `{node}` in attempt {}{since}{}", run.attempt, to_end(run));
     let next = if run.cancel.is_some() {
         format!("`tidemill cancel {} --terminate` ends it at once.", run.id)
     } else {
-        format!("`tidemill logs -f {}` follows what it says.", run.id)
+        format!("`tidemill logs -f {}` follows its log.", run.id)
     };
     (summary, Some(next))
 }
 
 fn to_end(run: &Run) -> String {
     run.cancel.map_or_else(String::new, |cancel| {
-        let told = if cancel.told { "has been told" } else { "is told when the runs that it started have ended" };
-        format!("; it was asked to end at {}, and {told}", time(cancel.at))
+        let notified = if cancel.told { "is notified" } else { "is notified once its child runs have ended" };
+        format!("; its cancellation was requested at {}, and it {notified}", time(cancel.at))
     })
 }
 
-fn asked(run: &Run) -> String {
+fn request_time(run: &Run) -> String {
     run.cancel.map_or_else(String::new, |cancel| format!(" at {}", time(cancel.at)))
 }
 
-/// What its code says to do; the module's own codes have no page.
+/// Returns the fix of the failure's code. A module's own codes have no page.
 fn fix(failure: &Failure) -> String {
-    Code::parse(&failure.code)
-        .map_or_else(|| "The code is the module's own: mend what it names.".to_owned(), |code| code.fix().to_owned())
+    Code::parse(&failure.code).map_or_else(
+        || "The code is the module's own; fix the cause that it names.".to_owned(),
+        |code| code.fix().to_owned(),
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! The guests' own metrics: what an attempt sampled counts when it commits, labelled with its deployment.
+//! The guests' own metrics: samples are counted when their attempt commits, and labelled with its
+//! deployment.
 //!
-//! Names are the guests' choice, so the families are made as they come; their number is bounded for each deployment.
-//! A name of a guest is kept apart from the host's by its prefix, and from those that OpenMetrics makes of other names
-//! (`sent` has `sent_total`) by its ending: a strict parser refuses a text in which two families share a name.
+//! Guests choose the names, so families are created on demand; their number is bounded per
+//! deployment. A prefix separates a guest's names from the host's. A suffix separates them from
+//! names that OpenMetrics derives (`sent` has `sent_total`), because a strict parser rejects a text
+//! in which two families share a name.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,17 +18,17 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tidemill_engine::{Metric, MetricKind};
 
-/// Series that one deployment may have; samples of others are dropped and counted.
+/// Maximum number of series of one deployment. Further samples are dropped and counted.
 const SERIES: usize = 500;
 
 type Labels = Vec<(String, String)>;
 
-/// What OpenMetrics appends to the names of counters and histograms.
+/// Suffixes that OpenMetrics appends to the names of counters and histograms.
 const RESERVED: [&str; 6] = ["_total", "_created", "_count", "_sum", "_bucket", "_info"];
-/// Appended to a name that would be one of another family's.
+/// Suffix of a name that would collide with one of another family.
 const APART: &str = "_value";
 
-/// The family's name for a guest's. A counter's own `_total` is what OpenMetrics appends anyway.
+/// Returns the family's name for a guest's name. OpenMetrics appends `_total` to a counter anyway.
 fn family(kind: MetricKind, mut name: String) -> String {
     if kind == MetricKind::Count && name.len() > "_total".len() && name.ends_with("_total") {
         name.truncate(name.len() - "_total".len());
@@ -37,7 +39,7 @@ fn family(kind: MetricKind, mut name: String) -> String {
     name
 }
 
-/// Every family that some guest made.
+/// Every family that a guest created.
 #[derive(Debug, Default)]
 pub(crate) struct GuestMetrics(Mutex<State>);
 
@@ -61,7 +63,7 @@ enum Value {
 }
 
 impl GuestMetrics {
-    /// Counts what an attempt of `deployment` sampled.
+    /// Counts the samples of a committed attempt of `deployment`.
     pub(crate) fn commit(&self, deployment: &str, samples: Vec<Metric>, dropped: u64) {
         if samples.is_empty() && dropped == 0 {
             return;
@@ -73,7 +75,7 @@ impl GuestMetrics {
         }
     }
 
-    /// Forgets the series of a deployment.
+    /// Removes the series of a deployment.
     pub(crate) fn forget(&self, deployment: &str) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.series.remove(deployment);
@@ -95,7 +97,7 @@ impl State {
             }
             Entry::Vacant(free) => free.insert(MetricFamily { kind, series: BTreeMap::new() }),
         };
-        // A name has one kind, whoever came first: a scraper takes no family of two.
+        // The first sample decides a name's kind: a scraper accepts no family of two kinds.
         if family.kind != kind {
             self.dropped += 1;
             return;
@@ -134,7 +136,7 @@ impl Collector for GuestMetrics {
         let samples = "guest_samples_dropped";
         dropped.encode(encoder.encode_descriptor(
             samples,
-            "Samples of guests that were beyond a bound",
+            "Samples of guests that exceeded a bound",
             None,
             MetricType::Counter,
         )?)?;
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_families_share_a_name_or_one_that_is_made_of_it() {
+    fn families_never_share_a_name_or_a_derived_name() {
         let metrics = std::sync::Arc::new(GuestMetrics::default());
         let kinds = [MetricKind::Count, MetricKind::Gauge, MetricKind::Observe];
         let names = [
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn one_deployment_cannot_fill_the_memory_nor_change_a_familys_kind() {
+    fn deployments_cannot_exhaust_memory_or_change_a_familys_kind() {
         let metrics = std::sync::Arc::new(GuestMetrics::default());
         metrics.commit("a", (0..600).map(|n| sample(MetricKind::Count, "n", 1.0, &n.to_string())).collect(), 3);
         metrics.commit("b", vec![sample(MetricKind::Gauge, "n", 1.0, "x")], 0);

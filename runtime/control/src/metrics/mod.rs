@@ -1,7 +1,7 @@
-//! The host's own figures, in families that Prometheus understands.
+//! The host's own metrics, in families that Prometheus reads.
 //!
-//! What happens is counted as it happens, through handles that each deployment holds; what *is* (running, queued) is
-//! set when somebody asks. The guests' own metrics are in `guest.rs`.
+//! Events are counted as they happen, through handles that each deployment holds. Gauges (running,
+//! queued) are set when the metrics are read. The guests' own metrics are in `guest.rs`.
 
 mod guest;
 
@@ -20,13 +20,14 @@ use tidemill_store::records::{FiringCommitResult as Firings, ParkedGroup, Usage}
 
 pub(crate) use guest::GuestMetrics;
 
-/// Seconds: from a no-op's half a millisecond to a long run's five minutes.
+/// Buckets of attempt durations, in seconds: from half a millisecond for a no-op to five minutes.
 const SECONDS: [f64; 10] = [0.000_5, 0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0, 300.0];
-/// Bounds for how late firings and events are; 5 s is where a firing counts as late.
+/// Buckets of the lateness of firings and events, in seconds. A firing is late from 5 s on.
 const LATENESS: [f64; 15] =
     [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 60.0, 3_600.0, 86_400.0];
 
-/// Bounds for what should take a millisecond or so, close enough to see it double: from a tenth of one up to six seconds.
+/// Returns buckets for operations of about a millisecond, from 0.1 ms to 6 s, narrow enough to show
+/// a doubling.
 fn fine() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 1.5, 28))
 }
@@ -60,7 +61,7 @@ pub(crate) struct ScrubLabels {
     result: &'static str,
 }
 
-/// A kind of thing that a deployment keeps in the store.
+/// A kind of stored data of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UsageLabels {
     deployment: String,
@@ -72,7 +73,7 @@ struct QuotaLabels {
     kind: &'static str,
 }
 
-/// The kinds with their amounts.
+/// Returns the kinds with their amounts.
 fn kinds(usage: &Usage) -> [(&'static str, u64); 6] {
     let Usage { runs, state_bytes, payload_bytes, log_bytes, events, topics } = *usage;
     [
@@ -85,7 +86,7 @@ fn kinds(usage: &Usage) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// Every family of the host.
+/// Every metric family of the host.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -113,7 +114,7 @@ pub struct Metrics {
     pub(crate) guest: std::sync::Arc<GuestMetrics>,
 }
 
-/// What is true of the host now.
+/// The host's present state.
 #[derive(Debug, Default)]
 pub(crate) struct HostGauges {
     pub(crate) syncs: Gauge,
@@ -133,20 +134,20 @@ pub(crate) struct HostGauges {
 }
 
 impl HostGauges {
-    /// A scrub that began at `at` has found everything sound; an earlier one changes nothing.
+    /// Records that a scrub which began at `at` found everything sound. The gauge never goes back.
     pub(crate) fn scrubbed(&self, at: Timestamp) {
         let seconds = i64::try_from(at.as_millis() / 1000).unwrap_or(i64::MAX);
         self.store_scrubbed.set(self.store_scrubbed.get().max(seconds));
         self.store_damaged.set(0);
     }
 
-    /// A scrub ended.
+    /// Counts a finished scrub.
     pub(crate) fn count_scrub(&self, scope: &'static str, result: &'static str) {
         self.scrubs.get_or_create(&ScrubLabels { scope, result }).inc();
     }
 }
 
-/// One deployment's handles: nothing is looked up while runs go by.
+/// The handles of one deployment, so that runs need no look-up.
 #[derive(Debug, Clone)]
 pub(crate) struct DeploymentMetrics {
     succeeded: Counter,
@@ -178,7 +179,7 @@ pub(crate) enum AttemptEnd {
     Parked,
     Cancelled,
     Retried,
-    /// Nothing of it could be done; it does not count.
+    /// The host could not begin it; the attempt does not count.
     Refused,
     HandedBack,
     Continued,
@@ -214,53 +215,57 @@ impl Default for Metrics {
         let guest = std::sync::Arc::new(GuestMetrics::default());
         registry.register("attempts", "Attempts that ended, by the state they led to", Family::clone(&attempts));
         registry.register("fuel", "Fuel used by guests", Family::clone(&fuel));
-        registry.register("attempt_seconds", "From taking a run up to its commit", Family::clone(&run_seconds));
-        registry.register("redone", "Stretches done again because what they read had changed", Family::clone(&redone));
+        registry.register("attempt_seconds", "Time from claiming a run to its commit", Family::clone(&run_seconds));
+        registry.register("redone", "Transactions retried because of a read conflict", Family::clone(&redone));
         registry.register(
             "firings",
-            "Firings of schedules, by what came of them; late ones are among those that fired",
+            "Firings of schedules, by result; late ones also count as fired",
             Family::clone(&firings),
         );
-        registry.register("running", "Runs that are executed now", Family::clone(&running));
+        registry.register("running", "Runs that are executing", Family::clone(&running));
         registry.register("queued", "Runs that wait in the store", Family::clone(&queued));
-        registry.register("events", "Events given to subscriptions, by what came of them", Family::clone(&events));
+        registry.register("events", "Events processed for subscriptions, by result", Family::clone(&events));
         registry.register("subscription_lag", "Events that wait for a subscription", Family::clone(&lag));
-        registry.register("kept", "What a deployment keeps in the store, by kind", Family::clone(&kept));
-        registry.register("quota", "What a deployment may keep in the store, by kind", Family::clone(&quota));
-        registry.register("events_lost", "Events forgotten before a subscription was given them", events_lost.clone());
+        registry.register("kept", "Data that a deployment stores, by kind", Family::clone(&kept));
+        registry.register("quota", "Maximum data that a deployment may store, by kind", Family::clone(&quota));
+        registry.register(
+            "events_lost",
+            "Events removed before they were delivered to a subscription",
+            events_lost.clone(),
+        );
         registry.register(
             "commit_seconds",
-            "From asking for the commit of a run's stretch to its being durable and readable",
+            "Time from the commit request of a run's transaction until it is durable and readable",
             commits.clone(),
         );
         registry.register(
             "wake_lateness_seconds",
-            "From the time until which a run waits to the commit that takes it up again",
+            "Time from the end of a run's wait to the commit that resumes it",
             wakes.clone(),
         );
-        registry.register("firing_lateness_seconds", "From a firing's due time to its commit", lateness.clone());
+        registry.register("firing_lateness_seconds", "Time from a firing's due time to its commit", lateness.clone());
         registry.register(
             "event_delivery_seconds",
-            "From an event's commit to that of the run request of a subscription, or to its filter's no",
+            "Time from an event's commit to the commit that delivers or filters it",
             delivery.clone(),
         );
-        registry.register("store_errors", "Operations that the store failed", store_errors.clone());
-        registry.register("taken_over", "Runs taken over from a life that ended", taken_over.clone());
-        registry.register("store_syncs", "How often the disk has confirmed a commit", host.syncs.clone());
-        registry.register("store_good", "1 while the store reads and writes", host.store_good.clone());
+        registry.register("store_errors", "Failed operations of the store", store_errors.clone());
+        registry.register("taken_over", "Runs recovered from a previous epoch", taken_over.clone());
+        registry.register("store_syncs", "Disk syncs that confirmed commits", host.syncs.clone());
+        registry.register("store_good", "1 if the store can read and write, else 0", host.store_good.clone());
         registry.register_with_unit(
             "store_scrubbed_timestamp",
-            "When the last scrub that found everything sound began, since 1970",
+            "Start time of the last scrub that found everything sound, since 1970",
             Unit::Seconds,
             host.store_scrubbed.clone(),
         );
-        registry.register("store_damaged", "1 where the last scrub found damage", host.store_damaged.clone());
+        registry.register("store_damaged", "1 if the last scrub found damage, else 0", host.store_damaged.clone());
         registry.register(
             "store_scrubs",
             "Scrubs since the start, by what they read (all, or the index after an unclean stop) and found (sound, damaged, failed)",
             Family::clone(&host.scrubs),
         );
-        registry.register("suspended", "Runs that wait outside of memory or in it", host.suspended.clone());
+        registry.register("suspended", "Suspended runs, in memory or not", host.suspended.clone());
         registry.register(
             "orphaned",
             "Runs recorded as running that this node does not execute",
@@ -269,19 +274,19 @@ impl Default for Metrics {
         registry.register("parked", "Runs that wait for a person", Family::clone(&parked));
         registry.register_with_unit(
             "parked_oldest_timestamp",
-            "Since when the oldest parked run waits for a person, since 1970; 0 if none does",
+            "Time since which the oldest parked run is parked, since 1970; 0 if there is none",
             Unit::Seconds,
             Family::clone(&parked_oldest),
         );
         registry.register_with_unit(
             "store_index_live",
-            "All records of the store's index with their keys; 0 until they were counted",
+            "Size of all records of the store's index with their keys; 0 until counted",
             Unit::Bytes,
             host.index_live_bytes.clone(),
         );
         registry.register_with_unit(
             "store_index_used",
-            "The files of the store's index, which is written anew when they are three times its records",
+            "Size of the store's index files, which are rewritten at three times the size of their records",
             Unit::Bytes,
             host.index_used_bytes.clone(),
         );
@@ -324,7 +329,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Sets how many runs of each deployment are parked, and since when the oldest is. Those that are not named have none.
+    /// Sets the number of parked runs of each deployment and the time since which the oldest is
+    /// parked. Deployments that are not in `groups` have none.
     pub(crate) fn set_parked(&self, groups: &[ParkedGroup]) {
         self.parked.clear();
         self.parked_oldest.clear();
@@ -342,17 +348,17 @@ impl Metrics {
         }
     }
 
-    /// All families in the OpenMetrics text format, which Prometheus reads.
+    /// Encodes all families in the OpenMetrics text format, which Prometheus reads.
     ///
     /// # Errors
-    /// Never, as writing into a `String` does not fail; the signature is the encoder's.
+    /// Never, because writing into a `String` does not fail; the encoder's signature requires it.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
 
-    /// The handles of one deployment.
+    /// Returns the handles of one deployment.
     pub(crate) fn of(&self, deployment: &str) -> DeploymentMetrics {
         let ended =
             |state| self.attempts.get_or_create_owned(&AttemptLabels { deployment: deployment.to_owned(), state });
@@ -384,7 +390,8 @@ impl Metrics {
         }
     }
 
-    /// How many events wait for a subscription; none where there is no such subscription any more.
+    /// Sets the number of events that wait for a subscription; `None` removes a subscription that
+    /// no longer exists.
     pub(crate) fn lag(&self, deployment: &str, subscription: &str, waiting: Option<u64>) {
         let of = SubscriptionLabels { deployment: deployment.to_owned(), subscription: subscription.to_owned() };
         match waiting {
@@ -397,10 +404,10 @@ impl Metrics {
         }
     }
 
-    /// What each deployment keeps, and may keep.
+    /// Sets the amount that each deployment stores, and its quota.
     pub(crate) fn kept(&self, usage: &[(DeploymentName, Usage)], quotas: &Quotas) {
         let gauge = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
-        // A deployment that keeps nothing any more is not in the list.
+        // The list leaves out a deployment that stores nothing any more.
         self.kept.clear();
         for (deployment, usage) in usage {
             for (kind, amount) in kinds(usage) {
@@ -414,7 +421,7 @@ impl Metrics {
         }
     }
 
-    /// Forgets a deployment that is no more.
+    /// Removes the series of a deleted deployment.
     pub(crate) fn forget(&self, deployment: &str) {
         for state in ["succeeded", "failed", "parked", "cancelled", "retried", "handed-back", "continued"] {
             self.attempts.remove(&AttemptLabels { deployment: deployment.to_owned(), state });
@@ -451,7 +458,7 @@ impl DeploymentMetrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// What came of one look at a schedule.
+    /// Counts the result of one tick of a schedule.
     pub(crate) fn firings(&self, fired: &Firings) {
         self.fired.inc_by(fired.fired.len() as u64);
         for (counter, count) in [
@@ -483,7 +490,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happened_is_in_the_text_until_the_deployment_is_forgotten() {
+    fn metrics_of_a_deployment_are_encoded_until_it_is_forgotten() {
         let metrics = Metrics::default();
         let figures = metrics.of("uptime");
         figures.ended(AttemptEnd::Succeeded, 1234, Duration::from_millis(3));

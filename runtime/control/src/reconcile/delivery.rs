@@ -1,9 +1,10 @@
-//! Delivery: gives each subscription the events of its topics, in order, as run requests that are committed together with how far it
-//! has come. What is committed is given once, and what is not is given at the next look.
+//! Delivers the events of a topic to each subscription, in order, as run requests that are
+//! committed together with the subscription's position. So each event is delivered exactly once,
+//! and a failed delivery is repeated by the next tick.
 //!
-//! A look takes a bounded part of what waits in each topic for each subscription, all side by side, so that many subscriptions share
-//! their commits. A subscription whose deployment is paused or whose queue is full falls behind, and catches up: events wait in
-//! their topics, not here. So does one that is paused itself.
+//! A tick delivers a bounded batch per topic and subscription, all concurrently, so that many
+//! subscriptions share commits. A subscription that is paused, or whose deployment is paused or has
+//! a full queue, falls behind and catches up later. Until then its events wait in their topics.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,24 +27,25 @@ use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::execution::collection::period;
 use crate::topic::subscription_index::{Subscriber, Subscribers};
 
-/// Events of one topic that one commit gives to a subscription at most.
+/// Maximum number of events of one topic that one commit delivers to a subscription.
 pub(crate) const BATCH: usize = 64;
-/// Bytes of their payloads after which a commit takes no more of them.
+/// Payload size after which a commit takes no further event, in bytes.
 const BATCH_BYTES: usize = 1 << 20;
-/// Deliveries under way at once: they share commits.
-const SIDE_BY_SIDE: usize = 64;
-/// How often to look whether a full queue has room, in milliseconds.
+/// Maximum number of concurrent deliveries. They share commits.
+const CONCURRENCY: usize = 64;
+/// Interval between checks whether a full queue has room, in milliseconds.
 pub(crate) const SOON: u64 = 500;
-/// How often to look at every topic for every subscription, whoever knocked, in milliseconds.
+/// Interval between sweeps of every topic and subscription, whatever woke the loop, in
+/// milliseconds.
 const SWEEP: u64 = 300_000;
-/// Topics that one page of the store's list brings.
+/// Number of topics in one page of the store's list.
 const PAGE: usize = 500;
 
 /// One topic of one subscription.
 type SubscriptionTopic = (Topic, DeploymentName, SubscriptionName);
 type LagTable = HashMap<(DeploymentName, SubscriptionName), HashMap<Topic, u64>>;
 
-/// What there is to look at, and what was seen.
+/// The pending deliveries, and the lags last seen.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
     waits: Mutex<DeliveryWaits>,
@@ -54,13 +56,13 @@ pub(crate) struct Deliveries {
 
 #[derive(Debug, Default)]
 struct DeliveryWaits {
-    /// Topics to which something was published.
+    /// Topics with new events.
     topics: HashSet<Topic>,
     /// Deployments that were changed or resumed.
     deployments: HashSet<DeploymentName>,
-    /// Pairs of which the last look has left something.
+    /// Pairs with events left by the last tick.
     pairs: HashSet<SubscriptionTopic>,
-    /// When everything was last looked at; none where it has not been in this life.
+    /// When everything was last swept; `None` if it was not in this epoch.
     swept: Option<Timestamp>,
 }
 
@@ -69,28 +71,28 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Deliveries {
-    /// Something was published to these topics.
+    /// Records that events were published to these topics.
     pub(crate) fn published(&self, topics: Vec<Topic>) {
         locked(&self.waits).topics.extend(topics);
         self.knock.notify_one();
     }
 
-    /// A deployment has another revision, is paused or goes on, or a subscription of it does.
+    /// Records that a deployment or one of its subscriptions was changed, paused or resumed.
     pub(crate) fn changed(&self, deployment: &DeploymentName) {
         locked(&self.waits).deployments.insert(deployment.clone());
         self.knock.notify_one();
     }
 
-    /// A deployment is no more.
+    /// Forgets a deleted deployment.
     pub(crate) fn forget(&self, deployment: &DeploymentName) {
         for topics in locked(&self.lags).iter_mut().filter(|((of, _), _)| of == deployment).map(|(_, topics)| topics) {
             topics.clear();
         }
     }
 
-    /// Sets how many events wait for each subscription, as last seen.
-    pub(crate) fn measure(&self, lives: &DeploymentRegistry, metrics: &Metrics) {
-        let all = lives.all();
+    /// Sets the lag of each subscription, as last seen.
+    pub(crate) fn measure(&self, deployments: &DeploymentRegistry, metrics: &Metrics) {
+        let all = deployments.all();
         let there = |deployment: &DeploymentName, name: &SubscriptionName| {
             all.get(deployment).is_some_and(|live| live.plan.subscriptions.iter().any(|one| one.name == *name))
         };
@@ -114,8 +116,8 @@ impl Deliveries {
         }
     }
 
-    fn subscribers(&self, lives: &DeploymentRegistry) -> Arc<Subscribers> {
-        let all = lives.all();
+    fn subscribers(&self, deployments: &DeploymentRegistry) -> Arc<Subscribers> {
+        let all = deployments.all();
         match self.subscribers.load_full().filter(|known| known.is_of(&all)) {
             Some(known) => known,
             None => {
@@ -127,21 +129,22 @@ impl Deliveries {
     }
 }
 
-/// What one look at a pair came to.
+/// The result of one delivery.
 enum DeliveryResult {
-    /// Nothing waits any more; or it waits for the deployment or the subscription to go on, which knocks.
+    /// No event waits, or the deployment or the subscription is paused; resuming it wakes the loop.
     All,
-    /// More waits.
+    /// More events wait.
     Part,
     /// The queue of the deployment is full.
     NoRoom,
 }
 
-/// Parts of topics that several subscriptions are given in one look, each read once; kept for as long as one of them is at it.
+/// Batches of events that several subscriptions receive in one tick. Each batch is read once, and
+/// kept while a delivery uses it.
 #[derive(Default)]
 struct EventBatches(Mutex<HashMap<(Topic, u64), Weak<EventBatch>>>);
 
-/// Events of a topic from some place on, once they are read.
+/// Events of a topic from one position on, once they are read.
 type EventBatch = OnceCell<Vec<Event>>;
 
 impl EventBatches {
@@ -156,7 +159,7 @@ impl EventBatches {
     }
 }
 
-/// The loop that delivers.
+/// The loop that delivers events.
 pub(crate) struct DeliveryReconciler {
     host: Arc<HostState>,
 }
@@ -166,10 +169,10 @@ impl DeliveryReconciler {
         Self { host }
     }
 
-    /// Every pair that is to be looked at, those of one topic side by side.
+    /// Returns every pair to deliver, with those of one topic next to each other.
     async fn pairs(&self, now: Timestamp) -> Result<Vec<(Topic, Arc<Subscriber>)>, ControlError> {
         let deliveries = &self.host.deliveries;
-        let subscribers = deliveries.subscribers(&self.host.lives);
+        let subscribers = deliveries.subscribers(&self.host.deployments);
         let (waits, sweep) = {
             let mut waits = locked(&deliveries.waits);
             let sweep = waits.swept.is_none_or(|swept| now.millis_since(swept) >= SWEEP);
@@ -218,7 +221,7 @@ impl DeliveryReconciler {
         }
     }
 
-    /// Gives one subscription a part of what waits in one topic.
+    /// Delivers one batch of a topic to one subscription.
     async fn deliver(
         &self,
         topic: &Topic,
@@ -259,13 +262,14 @@ impl DeliveryReconciler {
         };
         failpoint::hit("event/deliver");
         let done = match store.deliver(delivery).await {
-            // Others were quicker.
+            // Other requests filled the queue first.
             Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => return Ok(DeliveryResult::NoRoom),
             done => done.inspect_err(|error| self.host.store_failed(error))?,
         };
         failpoint::hit("event/delivered");
         if !done {
-            // Somebody has changed the deployment or paused the subscription, which knocks; or it stands elsewhere, and the next look sees where.
+            // The deployment was changed or the subscription was paused, which wakes the loop; or
+            // the position has moved, which the next tick sees.
             return Ok(DeliveryResult::Part);
         }
         self.host.deliveries.seen(subscriber, topic, behind.waiting.saturating_sub(given));
@@ -274,8 +278,8 @@ impl DeliveryReconciler {
             let late = Duration::from_millis(committed.millis_since(event.at));
             self.host.metrics.delivery.observe(late.as_secs_f64());
         }
-        live.figures.delivered.inc_by(made);
-        live.figures.filtered.inc_by(given - made);
+        live.metrics.delivered.inc_by(made);
+        live.metrics.filtered.inc_by(given - made);
         for _ in 0..made {
             self.host.note_queued(live, now);
         }
@@ -283,19 +287,20 @@ impl DeliveryReconciler {
     }
 }
 
-/// How many more runs may wait for a deployment.
+/// Returns how many more runs may wait for a deployment.
 pub(crate) async fn room(host: &HostState, live: &ActiveDeployment) -> Result<usize, ControlError> {
     let queued = host.store.waiting(&live.deployment.name).await?;
     Ok(usize::try_from(live.queue_max(host.config.queue_max).saturating_sub(queued)).unwrap_or(usize::MAX))
 }
 
-/// The events at the head of `events` that one commit takes: at least one.
+/// Returns the first events that one commit takes: at least one.
 pub(crate) fn fitting(events: &[Event], most: usize) -> &[Event] {
     let fits = batch::head(events, most.max(1), BATCH_BYTES, |event| event.payload.len());
     events.get(..fits).unwrap_or(events)
 }
 
-/// A run for each of the events that passes the subscription's filter, with ids in the order of the events, behind the last that was made.
+/// Returns a run request for each event that passes the subscription's filter. Their ids are in the
+/// order of the events and follow `last_run`.
 pub(crate) fn requests(
     host: &HostState,
     subscriber: &Subscriber,
@@ -330,7 +335,7 @@ pub(crate) fn requests(
             _ => event.payload.clone(),
         };
         id = id.next();
-        // Each event makes a run of its own: it is not made one with others.
+        // Each event makes a run of its own: it is never debounced.
         let terms = AdmissionTerms { queue_max: live.queue_max(host.config.queue_max), ..AdmissionTerms::default() };
         runs.push(NewRun { terms, ..live.new_run(id, export, trigger, input, now)? });
     }
@@ -352,7 +357,7 @@ impl Reconciler for DeliveryReconciler {
                     (topic, subscriber, given)
                 }
             })
-            .buffer_unordered(SIDE_BY_SIDE)
+            .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
         let (mut done, mut failed, mut more, mut soon) = (0, 0, false, false);
@@ -368,7 +373,7 @@ impl Reconciler for DeliveryReconciler {
                 Err(error) => {
                     failed += 1;
                     let deployment = &live.deployment.name;
-                    tracing::warn!(%deployment, subscription = %subscription.name, %topic, %error, "events were not delivered and wait");
+                    tracing::warn!(%deployment, subscription = %subscription.name, %topic, %error, "event delivery failed; will retry");
                 }
             }
             let pair = (topic, live.deployment.name.clone(), subscription.name.clone());

@@ -1,9 +1,10 @@
-//! The dispatcher: gives places to runs that wait in the store, those of higher priority first.
+//! The dispatcher: admits waiting runs from the store, those of higher priority first.
 //!
-//! It looks only at deployments that may have something due: a request, a firing or a retry puts its deployment on the
-//! backlog, and a place that is given back wakes it while the backlog is not empty. Within a deployment the store knows
-//! the order, woken runs first; between deployments, when places are scarce, the manifest's priority decides, and being passed over
-//! raises it, so that the lowest still runs.
+//! It looks only at deployments that may have due runs. A request, a firing or a retry adds its
+//! deployment to the backlog, and a returned permit wakes the dispatcher if the backlog is not
+//! empty. Within a deployment the store decides the order, and resumed runs come first. If permits
+//! are scarce, the manifest's priority decides between deployments. A deployment that is passed
+//! over ages, so that the lowest priority is never starved.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,35 +23,37 @@ use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::resume;
 
-/// Runs that one claim takes at most; more deployments get their turn between two claims of one.
+/// Maximum number of runs per claim, so that other deployments get a turn between two claims of
+/// one.
 const CLAIM: u32 = 64;
-/// Claims under way at once: they share commits.
+/// Maximum number of concurrent claims. They share commits.
 const CLAIMS: usize = 256;
-/// The store is asked who waits so often at least, in milliseconds.
+/// Maximum interval between queries of the store for deployments with waiting runs, in
+/// milliseconds.
 const LOOK_EVERY: u64 = 30_000;
-/// Being passed over so often is worth one step of priority.
+/// Number of times that a deployment is passed over before it gains one step of priority.
 const PASSED_A_STEP: u32 = 16;
 
-/// The loop that admits what waits.
+/// The loop that admits waiting runs.
 pub(crate) struct Dispatcher {
     host: Arc<HostState>,
-    /// When it last asked the store who waits, in milliseconds.
+    /// When it last queried the store for deployments with waiting runs, in milliseconds.
     looked_at: AtomicU64,
 }
 
-/// A deployment with places for some of its runs.
+/// A deployment with permits for some of its runs.
 struct DeploymentTurn {
     live: Arc<ActiveDeployment>,
     permits: Vec<Permit>,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Default)]
 struct RoundResult {
     found: usize,
     done: usize,
     failed: usize,
-    /// Whether some turn was used up, so that there may be more to claim.
+    /// Whether a claim used all its permits, so that there may be more to claim.
     more: bool,
 }
 
@@ -59,14 +62,15 @@ impl Dispatcher {
         Self { host, looked_at: AtomicU64::new(0) }
     }
 
-    /// Puts deployments on the backlog whose delayed runs have become due.
+    /// Adds deployments to the backlog whose delayed runs have become due.
     async fn look_for_delayed(&self, now: Timestamp) -> Result<(), ControlError> {
         let known = self.looked_at.load(Ordering::Relaxed)..self.host.delayed_until.load(Ordering::Acquire);
-        // Nobody should wait without being on the backlog; asking now and then costs little and forgets nobody for long.
+        // Every waiting run should be on the backlog. This query is cheap and repairs an omission
+        // soon.
         if known.contains(&now.as_millis()) && now.as_millis() - known.start < LOOK_EVERY {
             return Ok(());
         }
-        // What is delayed from here on lowers it again.
+        // A run that is delayed from here on lowers the value again.
         self.host.delayed_until.store(u64::MAX, Ordering::Release);
         let found = async {
             let waiting = self.host.store.waiting_deployments(now).await?;
@@ -75,8 +79,8 @@ impl Dispatcher {
         match found.await {
             Ok((waiting, next)) => {
                 self.looked_at.store(now.as_millis(), Ordering::Relaxed);
-                for live in waiting.iter().filter_map(|name| self.host.lives.get(name)) {
-                    self.host.node.backlog.add(&live.gate);
+                for live in waiting.iter().filter_map(|name| self.host.deployments.get(name)) {
+                    self.host.node.backlog.add(&live.limiter);
                 }
                 if let Some(next) = next {
                     self.host.delayed_until.fetch_min(next.as_millis(), Ordering::AcqRel);
@@ -90,14 +94,14 @@ impl Dispatcher {
         }
     }
 
-    /// Who gets places now, but for those that have had their turn.
+    /// Returns the deployments that get permits now, except those in `served`.
     fn turns(&self, served: &mut HashSet<DeploymentName>) -> Vec<DeploymentTurn> {
         let backlog = &self.host.node.backlog;
         let mut candidates = Vec::new();
         for (name, passed) in backlog.look(served) {
-            match self.host.lives.get(&name) {
-                // Resuming or enabling it puts it here again.
-                Some(live) if live.gate.is_open() => {
+            match self.host.deployments.get(&name) {
+                // Resuming or enabling the deployment adds it again.
+                Some(live) if live.limiter.is_open() => {
                     candidates.push(((rank(live.plan.priority, passed), passed), live))
                 }
                 _ => backlog.remove(&name),
@@ -105,22 +109,23 @@ impl Dispatcher {
         }
         candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
         let mut turns: Vec<DeploymentTurn> = Vec::new();
-        // A place for each first, so that none takes all while others wait; what is left goes in order again.
+        // Give each deployment one permit first, so that none takes all of them. The rest is given
+        // out in order.
         for (_, live) in candidates {
-            if let Some(permit) = self.host.node.admit(&live.gate) {
+            if let Some(permit) = self.host.node.admit(&live.limiter) {
                 served.insert(live.deployment.name.clone());
                 turns.push(DeploymentTurn { live, permits: vec![permit] });
             }
         }
         for DeploymentTurn { live, permits } in &mut turns {
-            let wanted = live.gate.free().min(CLAIM - 1);
-            permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.gate)));
+            let wanted = live.limiter.free().min(CLAIM - 1);
+            permits.extend((0..wanted).map_while(|_| self.host.node.admit(&live.limiter)));
         }
         turns
     }
 
-    /// One round: each deployment that waits has one turn. Who comes on the backlog meanwhile has it at once, and does not wait for the
-    /// commits of the others.
+    /// Runs one round, in which each deployment on the backlog has one turn. A deployment that is
+    /// added during the round has its turn at once and does not wait for the commits of the others.
     async fn round(&self, now: Timestamp) -> RoundResult {
         let backlog = &self.host.node.backlog;
         let (mut round, mut served, mut woken) = (RoundResult::default(), HashSet::new(), false);
@@ -143,7 +148,7 @@ impl Dispatcher {
                     }
                     Some(Err(error)) => {
                         round.failed += 1;
-                        tracing::warn!(%error, "runs were not claimed");
+                        tracing::warn!(%error, "could not claim runs");
                     }
                     None => break,
                 },
@@ -154,14 +159,14 @@ impl Dispatcher {
                 }
             }
         }
-        // What woke it may have been meant for one that has had its turn.
+        // The wake-up may have been for a deployment that already had its turn.
         if woken && !backlog.is_empty() {
             backlog.wake();
         }
         round
     }
 
-    /// How late those come whose wait has ended by time.
+    /// Records how late runs resume whose wait ended by time.
     fn note_wakes(&self, claimed: &[ClaimedRun]) {
         let clock = &self.host.clock;
         let now = clock.now();
@@ -172,12 +177,14 @@ impl Dispatcher {
         }
     }
 
-    /// Claims runs for the places of one turn. Answers how many, and whether there may be more.
+    /// Claims runs for the permits of one turn. Returns their number, and whether there may be
+    /// more.
     async fn claim(&self, turn: DeploymentTurn, now: Timestamp) -> Result<(usize, bool), ControlError> {
         let DeploymentTurn { live, mut permits } = turn;
         let backlog = &self.host.node.backlog;
         let name = &live.deployment.name;
-        // Before the claim: whoever comes after it is on the backlog again, and none is forgotten.
+        // Remove the deployment before the claim: a run that is queued later adds it again, so none
+        // is forgotten.
         backlog.remove(name);
         let rate = live.plan.flow.rate;
         let claimed = match self.host.store.admit(&self.host.owner, name, permits.len(), rate, now).await {
@@ -188,7 +195,7 @@ impl Dispatcher {
                 claimed
             }
             Err(error) => {
-                backlog.add(&live.gate);
+                backlog.add(&live.limiter);
                 return Err(error.into());
             }
         };
@@ -197,13 +204,13 @@ impl Dispatcher {
         let count = claimed.len();
         let full = count == permits.len();
         if full {
-            backlog.add(&live.gate);
+            backlog.add(&live.limiter);
         } else {
-            live.gate.behind.store(false, Ordering::Release);
+            live.limiter.has_backlog.store(false, Ordering::Release);
         }
-        // What is woken was not counted among those that wait to begin.
+        // Resumed runs were not counted among the queued ones.
         let queued = claimed.iter().filter(|claimed| claimed.run.waiting_for.is_none()).count();
-        live.gate.add_queued(-i64::try_from(queued).unwrap_or(0));
+        live.limiter.add_queued(-i64::try_from(queued).unwrap_or(0));
         for claimed in claimed {
             if let Some(permit) = permits.pop() {
                 resume::spawn(Arc::clone(&self.host), Arc::clone(&live), claimed, permit);
@@ -236,7 +243,8 @@ impl Reconciler for Dispatcher {
     }
 }
 
-/// Higher goes first; among equals whoever was passed over more often.
+/// Returns the rank of a deployment. The higher one goes first; among equals the one that was
+/// passed over more often.
 fn rank(priority: u8, passed: u32) -> u32 {
     u32::from(priority).saturating_add(passed / PASSED_A_STEP)
 }
@@ -246,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_priority_overtakes_the_highest_after_a_while() {
+    fn the_lowest_priority_overtakes_the_highest_once_it_has_aged() {
         assert!(rank(9, 0) > rank(1, 0));
         assert!(rank(9, 0) < rank(1, 9 * PASSED_A_STEP));
     }

@@ -1,8 +1,9 @@
-//! What drives every reconcile loop: look, work, rest until something is due or somebody knocks.
+//! Drives every reconcile loop: tick, then sleep until something is due or the loop is woken.
 //!
-//! A loop's own work is in [`Reconciler::tick`], which takes the time as an argument and never rests: tests turn the clock
-//! and call it. How long to rest is told by date; the rest is cut into pieces, so that a clock that is set, forward or back, is
-//! noticed within a second.
+//! A loop's own work is in [`Reconciler::tick`], which takes the time as an argument and never
+//! sleeps, so that tests move the clock and call it. The next tick is a date. The sleep until then
+//! is split into pieces, so that a change of the clock in either direction is noticed within a
+//! second.
 
 pub(crate) mod delivery;
 pub(crate) mod dispatcher;
@@ -25,71 +26,71 @@ use crate::error::ControlError;
 use crate::reconcile::timer::Timer;
 use crate::run::execution::back_off;
 
-/// After so long a rest the clock is read again.
+/// Maximum time between two readings of the clock.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// What one look found and did.
+/// What one tick found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TickReport {
-    /// Things that were due.
+    /// Number of due items.
     pub(crate) found: usize,
-    /// Those that were done.
+    /// Number of completed items.
     pub(crate) done: usize,
-    /// Those that failed, and will be found again.
+    /// Number of failed items, which the next tick finds again.
     pub(crate) failed: usize,
-    /// When to look again.
+    /// When to tick next.
     pub(crate) rest: NextTick,
 }
 
-/// When to look again; a knock comes before it.
+/// When to tick next. A wake-up comes earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextTick {
-    /// At once: one look did not get through.
+    /// At once, because one tick did not process everything.
     Now,
-    /// At that time.
+    /// At a date.
     At(Timestamp),
-    /// When somebody knocks.
+    /// Only when the loop is woken.
     OnWake,
 }
 
 /// A reconcile loop.
 pub(crate) trait Reconciler: Send + Sync + 'static {
-    /// Its name, for the log.
+    /// The loop's name, for the log.
     const NAME: &'static str;
 
-    /// Looks once, and does what is due at `now`.
+    /// Processes what is due at `now`.
     fn tick(&self, now: Timestamp) -> impl Future<Output = Result<TickReport, ControlError>> + Send;
 
-    /// Waits for a knock.
+    /// Waits until the loop is woken.
     fn woken(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// Drives a loop until the host shuts down.
-pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, turned: L) -> JoinHandle<()> {
+/// Runs a loop until the host shuts down.
+pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, reconciler: L) -> JoinHandle<()> {
     tokio::spawn(async move {
         let ended = host.closing();
         tokio::pin!(ended);
-        let mut alarm = Timer::new();
+        let mut timer = Timer::new();
         let mut failures = 0;
         let mut last_error = String::new();
         while !host.is_closed() {
-            // A look is never cut off: what it has claimed must come into somebody's hands.
-            let looked = turned.tick(host.clock.now()).await;
-            let rest = match looked {
+            // Never cancel a tick: whatever it claimed must be handed to a worker.
+            let ticked = reconciler.tick(host.clock.now()).await;
+            let rest = match ticked {
                 Ok(TickReport { failed: 0, rest, .. }) => {
                     failures = 0;
                     last_error.clear();
                     rest
                 }
-                looked => {
+                ticked => {
                     failures += 1;
-                    let text = looked.err().map(|error| error.to_string()).unwrap_or_default();
-                    // The same again tells nobody anything new.
+                    let text = ticked.err().map(|error| error.to_string()).unwrap_or_default();
+                    // Log a repeated error only once.
                     if text != last_error {
-                        tracing::warn!(name = L::NAME, error = text, "a loop failed and will try again");
+                        tracing::warn!(name = L::NAME, error = text, "loop failed; will retry");
                         last_error = text;
                     }
-                    // While the store fails, knocking does not help.
+                    // Ignore wake-ups while backing off.
                     tokio::select! {
                         () = tokio::time::sleep(back_off(failures)) => continue,
                         () = &mut ended => return,
@@ -97,16 +98,16 @@ pub(crate) fn spawn<L: Reconciler>(host: Arc<HostState>, turned: L) -> JoinHandl
                 }
             };
             tokio::select! {
-                () = until(&host, rest, &mut alarm) => {}
-                () = turned.woken() => {}
+                () = until(&host, rest, &mut timer) => {}
+                () = reconciler.woken() => {}
                 () = &mut ended => return,
             }
         }
     })
 }
 
-/// Rests by date, in pieces: the machine's clock may be set meanwhile, either way.
-async fn until(host: &HostState, rest: NextTick, alarm: &mut Timer) {
+/// Sleeps until a date, in pieces, because the system clock may be set in either direction.
+async fn until(host: &HostState, rest: NextTick, timer: &mut Timer) {
     let began = host.clock.now();
     let at = match rest {
         NextTick::Now => return,
@@ -115,10 +116,10 @@ async fn until(host: &HostState, rest: NextTick, alarm: &mut Timer) {
     };
     loop {
         let now = host.clock.now();
-        // Set back: what was worked out by the old time is looked at again.
+        // If the clock was set back, recompute what the old time decided.
         if now >= at || now < began {
             return;
         }
-        alarm.sleep(host.clock.until(at).min(LONGEST_REST)).await;
+        timer.sleep(host.clock.until(at).min(LONGEST_REST)).await;
     }
 }

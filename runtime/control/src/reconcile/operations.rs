@@ -1,5 +1,8 @@
-//! Operations: one action on many things, worked off in the background a page at a time. Where it stands is in the store, so that a
-//! restart goes on there. Here are the loop and the actions on runs; those on schedules are in `steering`, backfills in `backfill`.
+//! Operations: one action on many objects, executed in the background one page at a time. Its
+//! progress is in the store, so that it resumes after a restart.
+//!
+//! This file holds the loop and the actions on runs. Actions on schedules are in
+//! `schedule/bulk.rs`, backfills in `schedule/backfill.rs`.
 
 use std::sync::Arc;
 
@@ -13,19 +16,20 @@ use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::retry::RetryRequest;
 use crate::validate::check_key;
 
-/// Runs between two notes of where an operation stands.
+/// Number of runs per page, after which an operation stores its progress.
 const PAGE: usize = 200;
-/// Runs that are acted on at once: they share commits.
-const SIDE_BY_SIDE: usize = 32;
-/// How often to look for operations that nobody knocked for, in milliseconds.
-const EVERY: u64 = 30_000;
+/// Maximum number of concurrent actions on runs. They share commits.
+const CONCURRENCY: usize = 32;
+/// Maximum interval between two looks for open operations, in milliseconds.
+const INTERVAL: u64 = 30_000;
 
 impl ControlPlane {
-    /// Begins to act on all runs that the filter finds. Where it names no state, those in a state for the action are meant.
-    /// Runs that are made later are not touched. The same `key` again is the same operation.
+    /// Starts an operation on all runs that match the filter. If it names no state, the states that
+    /// allow the action are selected. Runs that are created later are not touched. The same `key`
+    /// returns the same operation.
     ///
     /// # Errors
-    /// `host/idempotency-mismatch` if the key began another action; the store's own.
+    /// `host/idempotency-mismatch` if the key started another action; errors of the store.
     pub async fn act(&self, filter: RunFilter, action: Action, key: Option<String>) -> Result<Operation, ControlError> {
         self.0.check_open()?;
         let now = self.0.clock.now();
@@ -37,9 +41,10 @@ impl ControlPlane {
             };
             filter.states = states.iter().map(|state| (*state).to_owned()).collect();
         }
-        // The runs that were there when the operation was asked for, which for a key was the first time.
-        let task = |asked: Timestamp| {
-            let after = asked.plus_millis(1);
+        // Select the runs that existed when the operation was requested; for a key, when it was
+        // first used.
+        let task = |requested_at: Timestamp| {
+            let after = requested_at.plus_millis(1);
             let until = Some(filter.until.map_or(after, |until| until.min(after)));
             Task::Runs { action, filter: RunFilter { until, ..filter.clone() } }
         };
@@ -48,18 +53,18 @@ impl ControlPlane {
         same_task(begun, &task)
     }
 
-    /// Has an operation worked off, unless there is one of its id; answers the one that is there then.
+    /// Stores an operation, unless its id exists, and returns the stored one.
     pub(crate) async fn begin(&self, operation: Operation) -> Result<Operation, ControlError> {
         let host = Arc::clone(&self.0);
         run_to_completion(async move {
             let operation = host.store.add_operation(operation).await?;
-            host.asked.notify_one();
+            host.operation_wake.notify_one();
             Ok(operation)
         })
         .await
     }
 
-    /// A page of an operation is done: keeps where it goes on.
+    /// Stores the progress of an operation after a page; without `next` it is done.
     pub(crate) async fn page_done(
         &self,
         mut operation: Operation,
@@ -73,10 +78,11 @@ impl ControlPlane {
         Ok(self.0.store.put_operation(operation).await?)
     }
 
-    /// Cancels an operation: nothing more of it is done. What it has done stays, and so does one that is not running.
+    /// Cancels an operation, which then does nothing more. Completed actions stay. An operation
+    /// that is not running is returned unchanged.
     ///
     /// # Errors
-    /// `host/path-not-found` if there is none of that id.
+    /// `host/path-not-found` if there is no such operation.
     pub async fn cancel_operation(&self, id: &str) -> Result<Operation, ControlError> {
         let before = self.operation(id).await?;
         let operation = self.0.store.cancel_operation(id, self.0.clock.now()).await?;
@@ -87,22 +93,23 @@ impl ControlPlane {
         Ok(operation)
     }
 
-    /// How far an operation has come.
+    /// Returns an operation with its progress.
     ///
     /// # Errors
-    /// `host/path-not-found` where there is none of that id.
+    /// `host/path-not-found` if there is no such operation.
     pub async fn operation(&self, id: &str) -> Result<Operation, ControlError> {
         let found = self.0.store.operation(id).await?;
         found.ok_or_else(|| ControlError::refused(Code::PathNotFound, format!("there is no operation `{id}`")))
     }
 }
 
-/// An operation that begins.
+/// Returns a new operation.
 pub(crate) fn started_operation(task: Task, now: Timestamp) -> Result<Operation, ControlError> {
     Ok(Operation::new(format!("op_{}", crate::random::run_id(now)?), task, now))
 }
 
-/// The same, with the id that the caller's `key` names within `scope`, if there is a key.
+/// Returns a new operation, whose id derives from the caller's `key` within `scope` if there is
+/// one.
 pub(crate) fn start_once(
     task: Task,
     scope: &str,
@@ -117,7 +124,7 @@ pub(crate) fn start_once(
     })
 }
 
-/// The id of the operation that a caller's key names within `scope`.
+/// Returns the id of the operation that a caller's key names within `scope`.
 pub(crate) fn keyed(scope: &str, key: &str) -> Result<String, ControlError> {
     check_key(key)?;
     let digest = ComponentDigest::of(format!("{scope}\0{key}").as_bytes());
@@ -125,10 +132,10 @@ pub(crate) fn keyed(scope: &str, key: &str) -> Result<String, ControlError> {
     Ok(format!("op_{text}"))
 }
 
-/// The operation that a request began, or that its key had begun before.
+/// Returns the operation that a request started now or its key started earlier.
 ///
 /// # Errors
-/// `host/idempotency-mismatch` if the key had begun one with another task.
+/// `host/idempotency-mismatch` if the key started an operation with another task.
 pub(crate) fn same_task(operation: Operation, task: &Task) -> Result<Operation, ControlError> {
     if operation.task == *task {
         return Ok(operation);
@@ -137,7 +144,7 @@ pub(crate) fn same_task(operation: Operation, task: &Task) -> Result<Operation, 
     Err(ControlError::refused(Code::IdempotencyMismatch, detail))
 }
 
-/// The loop that works operations off.
+/// The loop that executes operations.
 pub(crate) struct OperationReconciler {
     host: ControlPlane,
 }
@@ -147,8 +154,9 @@ impl OperationReconciler {
         Self { host: ControlPlane(host) }
     }
 
-    /// One page of an operation; answers it as it stands then, and when it is to go on. What a crash cuts off is done again where that
-    /// changes nothing, and otherwise committed with the operation itself.
+    /// Executes one page of an operation. Returns the operation after it, and when to continue.
+    /// After a crash, an idempotent page is repeated; any other page was committed together with
+    /// the operation.
     async fn resume_operation(
         &self,
         operation: Operation,
@@ -170,7 +178,8 @@ impl OperationReconciler {
         .map(|operation| (operation, NextTick::Now))
     }
 
-    /// A run that was acted on is in no state for it any more.
+    /// Applies the action to one page of runs. A run that was acted on is no longer in a state for
+    /// it.
     async fn act_on_runs(
         &self,
         mut operation: Operation,
@@ -181,7 +190,7 @@ impl OperationReconciler {
         let found = self.host.0.store.runs(filter, page).await?;
         let ids: Vec<RunId> = found.items.iter().map(|run| run.id).collect();
         let results: Vec<_> =
-            stream::iter(ids).map(|id| self.one(id, action)).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            stream::iter(ids).map(|id| self.act_on_run(id, action)).buffer_unordered(CONCURRENCY).collect().await;
         for result in results {
             operation.matched += 1;
             if result? { operation.done += 1 } else { operation.failed += 1 }
@@ -189,8 +198,8 @@ impl OperationReconciler {
         self.host.page_done(operation, found.next).await
     }
 
-    /// False where the run is in no state for it any more.
-    async fn one(&self, id: RunId, action: Action) -> Result<bool, ControlError> {
+    /// Applies the action to one run. Returns `false` if the run is no longer in a state for it.
+    async fn act_on_run(&self, id: RunId, action: Action) -> Result<bool, ControlError> {
         let done = match action {
             Action::Retry => self.host.retry(id, RetryRequest::default()).await.map(|_| ()),
             Action::Cancel => self.host.cancel(id, false).await.map(|_| ()),
@@ -201,7 +210,7 @@ impl OperationReconciler {
             Err(ControlError::Store(error)) if error.is_transient() => Err(error.into()),
             Err(error) if error.code() == Code::ShuttingDown => Err(error),
             Err(error) => {
-                tracing::info!(run = %id, %error, "an operation leaves out a run");
+                tracing::info!(run = %id, %error, "operation skipped a run");
                 Ok(false)
             }
         }
@@ -215,7 +224,7 @@ impl Reconciler for OperationReconciler {
         let open = self.host.0.store.open_operations().await?;
         let found = open.len();
         let (mut done, mut failed, mut more) = (0, 0, false);
-        let mut later = now.plus_millis(EVERY);
+        let mut later = now.plus_millis(INTERVAL);
         for operation in open {
             let id = operation.id.clone();
             match self.resume_operation(operation, now).await {
@@ -228,7 +237,7 @@ impl Reconciler for OperationReconciler {
                 }
                 Err(error) => {
                     failed += 1;
-                    tracing::warn!(operation = id, %error, "an operation did not get any further and goes on later");
+                    tracing::warn!(operation = id, %error, "operation made no progress; will retry");
                 }
             }
         }
@@ -237,6 +246,6 @@ impl Reconciler for OperationReconciler {
     }
 
     async fn woken(&self) {
-        self.host.0.asked.notified().await;
+        self.host.0.operation_wake.notified().await;
     }
 }

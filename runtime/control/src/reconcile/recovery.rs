@@ -1,9 +1,11 @@
-//! Taking up what a dead life left running, at the start and from time to time.
+//! Recovers the runs that a previous epoch left running, at the start and periodically.
 //!
-//! A run that was in hand each of the last times the host died, and got no further between, is suspected of killing it. Suspects are
-//! tried one after another, beside normal work: at most one of them is in hand, so that its crash is no other suspect's. The host is
-//! ready before the first of them begins, and those that wait their turn stay as the dead life left them, so that no takeover of them is
-//! counted. If the host dies again, the one that was tried is parked (`host/crash-suspect`).
+//! A run that was active in each of the last crashes and made no progress between them is suspected
+//! of crashing the host. Suspects are retried one after another, alongside normal work. At most one
+//! of them is active, so that a crash is attributed to the right one. The host is ready before the
+//! first suspect starts. Suspects that wait for their turn stay as the previous epoch left them, so
+//! that no takeover of them is counted. If the host crashes again, the active suspect is parked
+//! (`host/crash-suspect`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +19,19 @@ use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::registry::RunHandle;
 use crate::run::resume;
 
-/// Runs that one commit takes over at most.
+/// Maximum number of runs that one commit recovers.
 const BATCH: usize = 256;
-/// How often to look, in milliseconds.
-const EVERY: u64 = 10_000;
-/// Recovered runs that a log line names.
+/// Interval between two looks for runs to recover, in milliseconds.
+const INTERVAL: u64 = 10_000;
+/// Maximum number of recovered runs that a log line names.
 const NAMED: usize = 20;
-/// The next suspect waits for the one before it for this long. One that has not killed the host by then goes on as any run.
-const ALONE: Duration = Duration::from_secs(30);
-/// A run that was there so often when the host died is a suspect.
-const SUSPECT: u32 = 3;
+/// How long a suspect runs in isolation before the next one starts. After that it continues like
+/// any run.
+const ISOLATION: Duration = Duration::from_secs(30);
+/// Number of crashes after which a run that was active in all of them is a suspect.
+const SUSPECT_CRASHES: u32 = 3;
 
-/// The loop that takes over.
+/// The loop that recovers runs.
 pub(crate) struct RecoveryReconciler {
     host: Arc<HostState>,
 }
@@ -38,21 +41,22 @@ impl RecoveryReconciler {
         Self { host }
     }
 
-    /// Takes up all that is under no suspicion, and parks what killed the host when it was tried.
+    /// Recovers all runs that are not suspects, and parks each suspect that crashed the host during
+    /// its retry.
     async fn take_plain(&self, now: Timestamp) -> Result<usize, ControlError> {
         let host = &self.host;
         let (mut plain, mut parked) = (Vec::new(), 0);
         loop {
-            let taken = host.store.take_over(&host.owner, RecoveryFilter::Except(SUSPECT), BATCH, now).await?;
+            let taken = host.store.take_over(&host.owner, RecoveryFilter::Except(SUSPECT_CRASHES), BATCH, now).await?;
             let last = taken.len() < BATCH;
             for claimed in taken {
                 host.metrics.taken_over.inc();
-                if claimed.run.takeovers > SUSPECT {
+                if claimed.run.takeovers > SUSPECT_CRASHES {
                     parked += 1;
                     let crashes = claimed.run.takeovers;
-                    let failure =
-                        Code::CrashSuspect.failure(format!("the host died {crashes} times with this run in hand"));
-                    resume::set_aside(host, claimed.run, failure).await;
+                    let failure = Code::CrashSuspect
+                        .failure(format!("the host crashed {crashes} times while it executed this run"));
+                    resume::park(host, claimed.run, failure).await;
                 } else {
                     plain.push(claimed);
                 }
@@ -68,9 +72,9 @@ impl RecoveryReconciler {
         }
         failpoint::hit("run/taken-over");
         for claimed in plain {
-            match host.lives.get(&claimed.run.deployment) {
+            match host.deployments.get(&claimed.run.deployment) {
                 Some(live) => {
-                    let permit = host.node.admit_beyond(&live.gate);
+                    let permit = host.node.admit_beyond(&live.limiter);
                     resume::spawn(Arc::clone(host), live, claimed, permit);
                 }
                 None => self.without_deployment(claimed).await,
@@ -80,37 +84,38 @@ impl RecoveryReconciler {
     }
 
     async fn without_deployment(&self, claimed: ClaimedRun) {
-        let failure = Code::DeploymentNotFound.failure("the run's deployment is no more");
-        resume::set_aside(&self.host, claimed.run, failure).await;
+        let failure = Code::DeploymentNotFound.failure("the run's deployment no longer exists");
+        resume::park(&self.host, claimed.run, failure).await;
     }
 
-    /// Tries the next suspect, until it ends, waits, or has been active for long enough. Says whether there was one.
+    /// Retries the next suspect until it ends, waits, or has run for [`ISOLATION`]. Returns whether
+    /// there was one.
     async fn try_suspect(&self, now: Timestamp) -> Result<bool, ControlError> {
         let host = &self.host;
-        let mut taken = host.store.take_over(&host.owner, RecoveryFilter::Only(SUSPECT), 1, now).await?;
+        let mut taken = host.store.take_over(&host.owner, RecoveryFilter::Only(SUSPECT_CRASHES), 1, now).await?;
         let Some(claimed) = taken.pop() else { return Ok(false) };
         host.metrics.taken_over.inc();
         let run = &claimed.run;
-        let Some(live) = host.lives.get(&run.deployment) else {
+        let Some(live) = host.deployments.get(&run.deployment) else {
             self.without_deployment(claimed).await;
             return Ok(true);
         };
-        tracing::warn!(run = %run.id, deployment = %run.deployment, "a run that was there at three crashes is tried");
-        let mut permit = host.node.admit_beyond(&live.gate);
-        let place = permit.watch();
+        tracing::warn!(run = %run.id, deployment = %run.deployment, "run was active in 3 crashes; retrying it in isolation");
+        let mut permit = host.node.admit_beyond(&live.limiter);
+        let released = permit.watch();
         let handle = RunHandle::new();
-        host.going.add(run.id, Arc::clone(&handle));
+        host.registry.add(run.id, Arc::clone(&handle));
         let task = tokio::spawn(resume::work(Arc::clone(host), live, claimed, permit, handle));
-        // One that waits has given its place back, and has not killed the host.
+        // A waiting run has returned its permit and did not crash the host.
         let over = async {
             tokio::select! {
                 _ = task => {}
-                () = place.released() => {}
+                () = released.released() => {}
                 () = host.closing() => {}
             }
         };
-        if tokio::time::timeout(ALONE, over).await.is_err() {
-            tracing::info!("a crash suspect goes on beside the next");
+        if tokio::time::timeout(ISOLATION, over).await.is_err() {
+            tracing::info!("crash suspect survived its isolation; it now runs alongside others");
         }
         Ok(true)
     }
@@ -124,7 +129,7 @@ impl Reconciler for RecoveryReconciler {
         self.host.recovered();
         let tried = !self.host.is_closed() && self.try_suspect(now).await?;
         let found = found + usize::from(tried);
-        let rest = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(EVERY)) };
+        let rest = if tried { NextTick::Now } else { NextTick::At(now.plus_millis(INTERVAL)) };
         Ok(TickReport { found, done: found, failed: 0, rest })
     }
 
@@ -133,7 +138,7 @@ impl Reconciler for RecoveryReconciler {
     }
 }
 
-/// The ids of the first runs, with commas between.
+/// Joins the ids of the first runs with commas.
 fn named<'a>(claimed: impl Iterator<Item = &'a ClaimedRun>) -> String {
     let ids: Vec<_> = claimed.take(NAMED).map(|claimed| claimed.run.id.to_string()).collect();
     ids.join(",")

@@ -1,5 +1,6 @@
-//! What is forgotten in time, and what is left over from large commits: the event feed's old entries, idempotency keys whose
-//! time is over, runs and components that retention gives up, cancellations that were too many for one commit.
+//! Deletes expired data and continues large commits: old entries of the event feed, expired
+//! idempotency keys, runs, components and events past their retention, and cancellations that did
+//! not fit into one commit.
 
 use std::sync::Arc;
 
@@ -10,22 +11,22 @@ use crate::control_plane::{ControlPlane, HostState};
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 
-/// How often to forget, in milliseconds.
-const EVERY: u64 = 60_000;
-/// Runs that one commit forgets at most.
-const FORGET: usize = 200;
-/// Events of one topic that one commit forgets at most.
-const FORGET_EVENTS: usize = 250;
-/// Commits of that kind in one look; the next look goes on.
-const FORGET_COMMITS: usize = 50;
-/// Runs that one commit goes on to cancel at most.
-const CANCEL: usize = 256;
-/// How often to look for such runs, in milliseconds; to find none costs no commit.
-const CANCEL_EVERY: u64 = 1_000;
-/// After so many milliseconds there is more to forget.
-const FORGET_MORE: u64 = 1_000;
+/// Interval between two passes, in milliseconds.
+const INTERVAL: u64 = 60_000;
+/// Maximum number of runs that one commit deletes.
+const RUNS_PER_COMMIT: usize = 200;
+/// Maximum number of events of one topic that one commit deletes.
+const EVENTS_PER_COMMIT: usize = 250;
+/// Maximum number of deleting commits per tick. The next tick continues.
+const COMMITS_PER_TICK: usize = 50;
+/// Maximum number of runs that one commit continues to cancel.
+const CANCELS_PER_COMMIT: usize = 256;
+/// Interval between two looks for such runs, in milliseconds. Finding none costs no commit.
+const CANCEL_INTERVAL: u64 = 1_000;
+/// Interval after a pass that left something to delete, in milliseconds.
+const INTERVAL_IF_MORE: u64 = 1_000;
 
-/// The loop that forgets.
+/// The loop that deletes expired data.
 pub(crate) struct RetentionReconciler {
     host: Arc<HostState>,
 }
@@ -35,16 +36,17 @@ impl RetentionReconciler {
         Self { host }
     }
 
-    /// Forgets what has been kept for long enough; answers how much, and whether there is more.
+    /// Deletes runs and components past their retention. Returns their number, and whether there
+    /// are more.
     async fn expire(&self, now: Timestamp) -> Result<(usize, bool), ControlError> {
         let Some(retention) = self.host.config.retention else { return Ok((0, false)) };
         let kept = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(kept));
         let ended = RetentionPolicy { ended_before: Some(before), uploaded_before: None };
-        let (mut forgotten, mut more) = (0, false);
-        for _ in 0..FORGET_COMMITS {
-            let expired = self.host.store.expire(ended, FORGET).await?;
-            forgotten += expired.runs;
+        let (mut deleted, mut more) = (0, false);
+        for _ in 0..COMMITS_PER_TICK {
+            let expired = self.host.store.expire(ended, RUNS_PER_COMMIT).await?;
+            deleted += expired.runs;
             more = expired.more;
             if !more || self.host.is_closed() {
                 break;
@@ -52,21 +54,23 @@ impl RetentionReconciler {
         }
         if !more {
             let unnamed = RetentionPolicy { ended_before: None, uploaded_before: Some(before) };
-            // An upload or a deployment that names a component comes before or after, not between.
+            // Hold the lock of changes so that no upload or deployment names a component during the
+            // deletion.
             let _turn = self.host.changes.lock().await;
-            let expired = self.host.store.expire(unnamed, FORGET).await?;
-            forgotten += expired.components.len();
+            let expired = self.host.store.expire(unnamed, RUNS_PER_COMMIT).await?;
+            deleted += expired.components.len();
             for digest in expired.components {
                 ControlPlane(Arc::clone(&self.host)).forget_component(digest).await;
             }
         }
-        if forgotten > 0 {
-            tracing::info!(forgotten, "retention gave up what was kept for long enough");
+        if deleted > 0 {
+            tracing::info!(deleted, "retention removed expired records");
         }
-        Ok((forgotten, more))
+        Ok((deleted, more))
     }
 
-    /// Forgets events that have been kept for long enough, or are too many; answers how many, and whether there are more.
+    /// Deletes events past their retention or above the maximum of a topic. Returns their number,
+    /// and whether there are more.
     async fn expire_events(&self, now: Timestamp) -> Result<(usize, bool), ControlError> {
         let config = &self.host.config;
         let before = config.event_retention.map(|kept| {
@@ -74,10 +78,10 @@ impl RetentionReconciler {
             Timestamp::from_millis(now.as_millis().saturating_sub(kept))
         });
         let policy = EventPolicy { published_before: before, keep: config.events_max };
-        let (mut forgotten, mut lost, mut more) = (0, 0, false);
-        for _ in 0..FORGET_COMMITS {
-            let expired = self.host.store.expire_events(policy, FORGET_EVENTS, now).await?;
-            forgotten += expired.events;
+        let (mut deleted, mut lost, mut more) = (0, 0, false);
+        for _ in 0..COMMITS_PER_TICK {
+            let expired = self.host.store.expire_events(policy, EVENTS_PER_COMMIT, now).await?;
+            deleted += expired.events;
             lost += expired.lost;
             more = expired.more;
             if !more || self.host.is_closed() {
@@ -86,9 +90,9 @@ impl RetentionReconciler {
         }
         if lost > 0 {
             self.host.metrics.events_lost.inc_by(lost);
-            tracing::warn!(lost, "events were forgotten before subscriptions were given them");
+            tracing::warn!(lost, "retention removed undelivered events");
         }
-        Ok((usize::try_from(forgotten).unwrap_or(usize::MAX), more))
+        Ok((usize::try_from(deleted).unwrap_or(usize::MAX), more))
     }
 }
 
@@ -102,11 +106,11 @@ impl Reconciler for RetentionReconciler {
         if self.host.setback.found().is_some() {
             self.host.look_for_silent_schedules(now).await?;
         }
-        let (forgotten, more) = self.expire(now).await?;
+        let (deleted, more) = self.expire(now).await?;
         let (events, more_events) = self.expire_events(now).await?;
-        let (forgotten, more) = (forgotten + events, more || more_events);
-        let rest = NextTick::At(now.plus_millis(if more { FORGET_MORE } else { EVERY }));
-        Ok(TickReport { found: forgotten, done: forgotten, failed: 0, rest })
+        let (deleted, more) = (deleted + events, more || more_events);
+        let rest = NextTick::At(now.plus_millis(if more { INTERVAL_IF_MORE } else { INTERVAL }));
+        Ok(TickReport { found: deleted, done: deleted, failed: 0, rest })
     }
 
     async fn woken(&self) {
@@ -114,7 +118,7 @@ impl Reconciler for RetentionReconciler {
     }
 }
 
-/// The loop that goes on with cancellations.
+/// The loop that continues cancellations.
 pub(crate) struct CancellationReconciler {
     host: Arc<HostState>,
 }
@@ -129,10 +133,10 @@ impl Reconciler for CancellationReconciler {
     const NAME: &'static str = "cancels";
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
-        let (more, caused) = self.host.store.drain_cancels(CANCEL, now).await?;
+        let (more, caused) = self.host.store.drain_cancels(CANCELS_PER_COMMIT, now).await?;
         let found = caused.cancelling.len() + caused.settled.len();
         self.host.apply_effects(caused);
-        let rest = if more { NextTick::Now } else { NextTick::At(now.plus_millis(CANCEL_EVERY)) };
+        let rest = if more { NextTick::Now } else { NextTick::At(now.plus_millis(CANCEL_INTERVAL)) };
         Ok(TickReport { found, done: found, failed: 0, rest })
     }
 

@@ -1,7 +1,9 @@
-//! The scheduler: when a nominal time has come, commits the run request together with the schedule's next time.
+//! The scheduler: commits the run request of a due nominal time together with the schedule's next
+//! time.
 //!
-//! What a look finds due is fired side by side, so that a thousand schedules of one second share their commits. A
-//! firing that the store failed is still due at the next look; one that it took is not, however often it is asked.
+//! A tick fires all due schedules concurrently, so that a thousand schedules of one second share
+//! their commits. A firing that the store failed is due again in the next tick. A committed firing
+//! is not, however often it is submitted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +25,13 @@ use crate::reconcile::{NextTick, Reconciler, TickReport};
 use crate::run::execution::collection::period;
 use crate::schedule::blocked;
 
-/// Schedules that one look takes.
-const LOOK: usize = 2_000;
-/// Firings under way at once: they share commits. As many as one look takes, so that in a burst they come before the claims and the
-/// ends of the runs that they make, which share the same commits.
-const SIDE_BY_SIDE: usize = LOOK;
+/// Maximum number of schedules per tick.
+const TICK_SCHEDULES: usize = 2_000;
+/// Maximum number of concurrent firings, which share commits. It equals the number per tick, so
+/// that in a burst they commit before the claims and the ends of the runs that they start.
+const CONCURRENCY: usize = TICK_SCHEDULES;
 
-/// The loop that fires.
+/// The loop that fires schedules.
 pub(crate) struct Scheduler {
     host: Arc<HostState>,
 }
@@ -39,10 +41,10 @@ impl Scheduler {
         Self { host }
     }
 
-    /// Fires one schedule; true where something of it took hold.
+    /// Fires one schedule. Returns whether anything was committed.
     async fn fire(&self, due: DueSchedule, now: Timestamp) -> Result<bool, ControlError> {
-        // Both are gone for the moment in which a new revision is being put in place; the next look sees it.
-        let Some(live) = self.host.lives.get(&due.deployment) else { return Ok(false) };
+        // Both can be missing while a new revision is applied. The next tick sees it.
+        let Some(live) = self.host.deployments.get(&due.deployment) else { return Ok(false) };
         let Some(schedule) = live.plan.schedule(&due.name) else { return Ok(false) };
         let found = due_firings(&schedule, &due.deployment, before(due.at), due.due, now);
         let next = upcoming(&schedule, &due.deployment, found.through);
@@ -65,12 +67,13 @@ impl Scheduler {
                 self.host.metrics.lateness.observe(Duration::from_millis(late).as_secs_f64());
             }
         }
-        live.figures.firings(&fired);
-        self.host.made(&live, fired);
+        live.metrics.firings(&fired);
+        self.host.on_runs_created(&live, fired);
         Ok(true)
     }
 
-    /// What is to be carried out at those times. Ids rise with them, and runs of equal right begin in the order of their ids.
+    /// Returns the firings of those times. Their ids ascend with the times, because runs of equal
+    /// priority start in the order of their ids.
     fn firings(
         &self,
         live: &ActiveDeployment,
@@ -93,14 +96,16 @@ impl Scheduler {
 }
 
 impl HostState {
-    /// Runs of a schedule were made: the dispatcher shall know, and whoever waits for what they ended.
-    pub(crate) fn made(self: &Arc<Self>, live: &ActiveDeployment, fired: FiringCommitResult) {
-        live.gate.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));
+    /// Counts the new runs of a schedule, notifies the dispatcher, and applies the effects of the
+    /// commit.
+    pub(crate) fn on_runs_created(self: &Arc<Self>, live: &ActiveDeployment, fired: FiringCommitResult) {
+        live.limiter.add_queued(i64::try_from(fired.fired.len()).unwrap_or(0));
         self.apply_effects(fired.caused);
     }
 }
 
-/// The run that a firing of `schedule` asks for. One that collects does so from `start` on, or from where the last one ended.
+/// Returns the run that a firing of `schedule` requests. A collection starts at `start`, or where
+/// the last one ended.
 pub(crate) fn request(
     live: &ActiveDeployment,
     schedule: &Schedule,
@@ -123,17 +128,18 @@ fn missed(found: &DueFirings) -> Option<NominalRange> {
     Some(NominalRange { first, last, count: found.missed, more: false })
 }
 
-/// The first firing strictly after `after`: its nominal time, and when it is carried out.
+/// Returns the first firing strictly after `after`: its nominal time, and when it is due.
 pub(crate) fn upcoming(schedule: &Schedule, deployment: &DeploymentName, after: Timestamp) -> Option<NextFiring> {
     schedule.next_after(after).map(|at| NextFiring { at, due: schedule.due_at(deployment, at) })
 }
 
-/// The firings to come of a schedule, for a commit to choose from; none while its deployment is not enabled.
+/// Returns the future firings of a schedule, from which a commit selects; empty while its
+/// deployment is disabled.
 pub(crate) fn times(schedule: Schedule, deployment: DeploymentName, enabled: bool) -> FiringTimes {
     FiringTimes::new(move |after| if enabled { upcoming(&schedule, &deployment, after) } else { None })
 }
 
-/// The last instant at which `due` had not come.
+/// Returns the last instant before `due`.
 pub(crate) const fn before(due: Timestamp) -> Timestamp {
     Timestamp::from_millis(due.as_millis().saturating_sub(1))
 }
@@ -145,30 +151,30 @@ impl Reconciler for Scheduler {
         if self.host.setback.clock_went_back(now) {
             self.host.look_for_silent_schedules(now).await?;
         }
-        // Blocked schedules stay due. They take no places of others.
+        // Blocked schedules stay due, so read further to leave room for the others.
         let blocked = self.host.blocked.all();
         let is_blocked =
             |due: &DueSchedule| blocked.get(&due.deployment).is_some_and(|names| names.contains_key(&due.name));
         let blocked_count = blocked::count(&blocked);
-        let mut due = self.host.store.due_schedules(now, LOOK + blocked_count).await?;
+        let mut due = self.host.store.due_schedules(now, TICK_SCHEDULES + blocked_count).await?;
         due.retain(|due| !is_blocked(due));
-        due.truncate(LOOK);
+        due.truncate(TICK_SCHEDULES);
         let found = due.len();
         let results: Vec<_> = stream::iter(due)
             .map(|due| async move {
                 let name = (due.deployment.clone(), due.name.clone());
                 (name, self.fire(due, now).await)
             })
-            .buffer_unordered(SIDE_BY_SIDE)
+            .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
         let (mut done, mut failed) = (0, 0);
         for ((deployment, schedule), result) in results {
             match result {
-                Ok(took) => done += usize::from(took),
+                Ok(committed) => done += usize::from(committed),
                 Err(error) => {
                     failed += 1;
-                    tracing::warn!(%deployment, %schedule, %error, "a schedule did not fire and stays due");
+                    tracing::warn!(%deployment, %schedule, %error, "schedule failed to fire; will retry");
                 }
             }
         }
@@ -180,7 +186,7 @@ impl Reconciler for Scheduler {
         };
         let rest = match next {
             Some(next) if next <= now && done > 0 => NextTick::Now,
-            // Due, but not to be fired: its deployment is being changed this moment.
+            // It is due but cannot fire yet: its deployment is being changed.
             Some(next) if next <= now => NextTick::At(now.plus_millis(100)),
             Some(next) => NextTick::At(next),
             None => NextTick::OnWake,

@@ -1,5 +1,5 @@
-//! The scrub on schedule: all that is kept is read and verified, so that damage is found while a sound backup is there still.
-//! How it is done beside the work is the store's business.
+//! Scrubs on schedule: reads and verifies all stored data, so that damage is found while a sound
+//! backup still exists. The store decides how a scrub runs alongside other work.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +15,10 @@ use crate::control_plane::HostState;
 use crate::error::ControlError;
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 
-/// A start has other things to do first, and what failed is not tried again at once. In milliseconds.
+/// Maximum delay of the first scrub after a start, and of the next one after a failure, in
+/// milliseconds.
 const SOON: u64 = 600_000;
-/// Versions that are read at once.
+/// Number of module versions per page.
 const PAGE: usize = 1_000;
 
 /// The loop that scrubs.
@@ -26,34 +27,35 @@ pub(crate) struct ScrubReconciler {
     every: u64,
 }
 
-/// What is known of scrubs.
+/// The times and results of scrubs.
 #[derive(Debug)]
 pub(crate) struct ScrubStatus(Mutex<ScrubTimes>);
 
 #[derive(Debug)]
 struct ScrubTimes {
-    /// The last that found everything sound.
+    /// The last scrub that found everything sound.
     last: Option<Scrub>,
-    /// The last of the index alone.
+    /// The last scrub of the index alone.
     index: Option<Scrub>,
-    /// None begins before.
+    /// The earliest time of the next scrub.
     not_before: Timestamp,
 }
 
 impl ScrubStatus {
-    /// The host starts at `now`, and the store remembers `last`.
+    /// Returns the status of a host that starts at `now` and whose store remembers `last`.
     pub(crate) fn new(last: Option<Scrub>, now: Timestamp, every: Option<Duration>) -> Self {
         let rest = every.map_or(SOON, |every| millis(every).min(SOON));
         Self(Mutex::new(ScrubTimes { last, index: None, not_before: now.plus_millis(rest) }))
     }
 
-    /// The last that found what it read to be sound: everything, or the index alone.
+    /// Returns the last scrub that found its data sound, of everything or of the index alone.
     pub(crate) fn last(&self) -> Option<Scrub> {
         let known = self.known();
         known.last.into_iter().chain(known.index).max_by_key(|scrub| scrub.at)
     }
 
-    /// When the next is due, with `every` milliseconds between. A last one that is yet to come says that the clock was set back.
+    /// Returns when the next scrub is due, with `every` milliseconds between. A last scrub in the
+    /// future means that the clock was set back, and is ignored.
     fn due(&self, every: u64, now: Timestamp) -> Timestamp {
         let known = self.known();
         let last = known.last.filter(|last| last.at <= now);
@@ -66,13 +68,13 @@ impl ScrubStatus {
 }
 
 impl HostState {
-    /// Takes note of a scrub that the store made by itself after an unclean stop. It reads the index alone, so the next scrub of
-    /// everything is due all the same.
+    /// Records a scrub that the store made by itself after an unclean stop. It reads only the
+    /// index, so the next full scrub is due all the same.
     pub(crate) async fn note_index_scrub(&self, now: Timestamp) -> Result<(), StoreError> {
         let Some(scrub) = self.store.index_scrub(now).await? else { return Ok(()) };
         let before = self.scrubs.known().index.replace(scrub);
         if before != Some(scrub) {
-            // What an earlier process found was counted there.
+            // A result of an earlier process was counted there.
             if scrub.at == now {
                 self.metrics.host.count_scrub("index", "sound");
             }
@@ -83,7 +85,7 @@ impl HostState {
 }
 
 impl ScrubReconciler {
-    /// None where the host is never to scrub.
+    /// Returns the loop; `None` if scrubs are disabled.
     pub(crate) fn new(host: &Arc<HostState>) -> Option<Self> {
         let every = host.config.scrub_every?;
         Some(Self { host: Arc::clone(host), every: millis(every) })
@@ -106,7 +108,7 @@ impl Reconciler for ScrubReconciler {
         };
         match scrubbed {
             Ok((scrub, 0)) => {
-                tracing::info!(records = scrub.records, bytes = scrub.bytes, "the store was scrubbed and is sound");
+                tracing::info!(records = scrub.records, bytes = scrub.bytes, "scrub found the store sound");
                 self.host.metrics.host.scrubbed(scrub.at);
                 self.host.metrics.host.count_scrub("all", "sound");
                 scrubs.known().last = Some(scrub);
@@ -122,9 +124,9 @@ impl Reconciler for ScrubReconciler {
             }
             Err(StoreError::Closed) => rest(now.plus_millis(self.every)),
             Err(error) => {
-                // Damage has made the store read-only: to look again finds nothing new.
+                // Damage has made the store read-only, so another scrub finds nothing new.
                 let damaged = matches!(error, StoreError::Damaged { .. });
-                tracing::error!(%error, code = %error.code(), "the scrub did not end well");
+                tracing::error!(%error, code = %error.code(), "scrub failed");
                 self.host.metrics.host.store_damaged.set(i64::from(damaged));
                 self.host.metrics.host.count_scrub("all", if damaged { "damaged" } else { "failed" });
                 self.host.metrics.store_errors.inc();
@@ -141,20 +143,21 @@ impl Reconciler for ScrubReconciler {
 }
 
 impl ScrubReconciler {
-    /// Reads all bytes of the components, then all that the store keeps. Returns with that how many components are damaged.
+    /// Reads all bytes of the components, then all data of the store. Also returns the number of
+    /// damaged components.
     async fn scrub(&self, now: Timestamp) -> Result<(Scrub, usize), StoreError> {
         let mut damaged = 0;
         for component in self.components().await? {
             let watch = Stopwatch::start();
             let verified = self.host.guests.verify(component).await;
-            // As the store's own scrub, at most a quarter of one core.
+            // Like the store's own scrub, use at most a quarter of one core.
             tokio::time::sleep(watch.elapsed() * 3).await;
             match verified {
                 Ok(()) => {}
-                // It was removed after the list was made.
+                // It was removed after the list was read.
                 Err(EngineError::NotFound(_)) if self.host.store.component(&component).await?.is_none() => {}
                 Err(error) => {
-                    tracing::error!(%component, %error, code = %error.code(), "a component did not verify");
+                    tracing::error!(%component, %error, code = %error.code(), "component failed verification");
                     damaged += 1;
                 }
             }

@@ -1,14 +1,15 @@
-//! A sleep that ends when it should.
+//! A precise sleep.
 //!
-//! The runtime's own timers count whole milliseconds and round up, twice: what they wake is late by one on average and by up to two.
-//! Where the kernel has timers to be waited for as files, what is due by date is looked at within some tens of microseconds.
+//! Timers of the runtime count whole milliseconds and round up twice, so a wake-up is late by one
+//! millisecond on average and by two at most. If the kernel offers timers as file descriptors, a
+//! sleep ends within tens of microseconds of its date.
 
 use std::time::Duration;
 
-/// Something to sleep on, over and over.
+/// A reusable timer.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// None where the system has no such timer, or no room for one more.
+    /// `None` if the system has no such timer, or no free file descriptor.
     #[cfg(target_os = "linux")]
     timer: Option<tokio::net::unix::pipe::Receiver>,
 }
@@ -21,7 +22,7 @@ impl Timer {
         }
     }
 
-    /// Sleeps so long, and not less. A sleep that is dropped leaves nothing behind.
+    /// Sleeps for `span` and never less. Dropping the future does not affect later sleeps.
     pub(crate) async fn sleep(&mut self, span: Duration) {
         #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer
@@ -43,7 +44,7 @@ mod kernel {
     };
     use tokio::net::unix::pipe::Receiver;
 
-    /// A timer is read like a pipe: eight bytes, as soon as it has gone off.
+    /// Creates a timer that is read like a pipe: eight bytes, once it has expired.
     pub(crate) fn timer() -> io::Result<Receiver> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Receiver::from_owned_fd_unchecked(timer)
@@ -55,12 +56,12 @@ mod kernel {
         }
         let never = Timespec { tv_sec: 0, tv_nsec: 0 };
         let it_value = Timespec::try_from(span).map_err(io::Error::other)?;
-        // Setting it anew forgets that it has gone off before.
+        // Setting the timer clears an unread expiry.
         timerfd_settime(timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: never, it_value })?;
         loop {
             timer.readable().await?;
             match timer.try_read(&mut [0; 8]) {
-                // It was about a sleep before this one.
+                // Stale expiry from an earlier sleep.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read.map(drop),
             }
@@ -75,28 +76,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sleep_is_never_shorter_than_asked_for() {
-        let mut alarm = Timer::new();
+    async fn sleeps_are_never_shorter_than_requested() {
+        let mut timer = Timer::new();
         for micros in [0, 1, 999, 1_500, 20_000] {
             let span = Duration::from_micros(micros);
             let watch = Stopwatch::start();
-            alarm.sleep(span).await;
+            timer.sleep(span).await;
             assert!(watch.elapsed() >= span, "{span:?}");
         }
     }
 
     #[tokio::test]
-    async fn one_that_was_dropped_does_not_end_the_next() {
-        let mut alarm = Timer::new();
+    async fn a_dropped_sleep_does_not_end_the_next() {
+        let mut timer = Timer::new();
         for _ in 0..20 {
-            // Dropped when it has just gone off, and has not been read.
+            // Drop the sleep after it has expired and before it is read.
             tokio::select! {
                 biased;
-                () = alarm.sleep(Duration::from_millis(1)) => {}
+                () = timer.sleep(Duration::from_millis(1)) => {}
                 () = async { std::thread::sleep(Duration::from_millis(2)) } => {}
             }
             let (span, watch) = (Duration::from_millis(5), Stopwatch::start());
-            alarm.sleep(span).await;
+            timer.sleep(span).await;
             assert!(watch.elapsed() >= span);
         }
     }

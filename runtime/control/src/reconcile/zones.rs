@@ -1,4 +1,4 @@
-//! The machine's zone data: finding it, telling how old it is, and setting schedules anew after it has changed.
+//! The system's zone data: finds it, reports its age, and reschedules after it has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -16,31 +16,31 @@ use crate::error::ControlError;
 use crate::reconcile::scheduler::{before, upcoming};
 use crate::reconcile::{NextTick, Reconciler, TickReport};
 
-/// Where systems keep zone data.
+/// Folders in which systems store zone data.
 const SYSTEM: [&str; 4] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
-/// A zone that every folder of zone data has.
+/// A zone that every folder of zone data contains.
 const PROBE: &str = "Etc/UTC";
-/// How often to look whether zone data has changed, in milliseconds.
-const EVERY: u64 = 600_000;
-/// The longest line that names a release, in bytes.
+/// Interval between checks for changed zone data, in milliseconds.
+const INTERVAL: u64 = 600_000;
+/// Maximum length of a line that names a release, in bytes.
 const RELEASE_BYTES: u64 = 64;
 
-/// A folder of TZif files, as systems have it: `Area/Place`.
+/// A folder of TZif files with names such as `Area/Place`.
 #[derive(Debug)]
 pub struct ZoneDirectory(PathBuf);
 
 impl ZoneDirectory {
-    /// The folder `dir`.
+    /// Opens the folder `dir`.
     ///
     /// # Errors
-    /// If there is no zone data in it; says so.
+    /// If it contains no zone data.
     pub fn open(dir: &Path) -> Result<Self, String> {
         let directory = Self(dir.to_owned());
         let probe = directory.read(PROBE).and_then(|file| Zone::from_tzif(PROBE, &file));
         probe.map(|_| directory).ok_or_else(|| format!("{} holds no zone data: no TZif file {PROBE}", dir.display()))
     }
 
-    /// The system's; none if it has no zone data.
+    /// Returns the system's folder; `None` if it has no zone data.
     #[must_use]
     pub fn system() -> Option<Self> {
         SYSTEM.iter().find_map(|dir| Self::open(Path::new(dir)).ok())
@@ -71,10 +71,11 @@ impl ZoneSource for ZoneDirectory {
     }
 }
 
-/// Makes this process read zone data from `dir`, or from the system if none is given. Without any, the compiled-in copy serves.
+/// Makes this process read zone data from `dir`, or from the system if `dir` is `None`. Without
+/// either, the compiled-in copy is used.
 ///
 /// # Errors
-/// If `dir` holds no zone data; says so.
+/// If `dir` contains no zone data.
 pub fn install_zones(dir: Option<&Path>) -> Result<(), String> {
     let directory = match dir {
         Some(dir) => Some(ZoneDirectory::open(dir)?),
@@ -86,19 +87,19 @@ pub fn install_zones(dir: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-/// Which zone data this process uses.
+/// The zone data that this process uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneReport {
     /// Its release, such as `2026a`, or `unknown`.
     pub release: String,
-    /// The folder where it is, or `compiled in`.
+    /// The folder that contains it, or `compiled in`.
     pub place: String,
-    /// What should be done about it, in words.
+    /// What the operator should do about it, in words.
     pub warnings: Vec<String>,
 }
 
 impl ZoneReport {
-    /// That of `now`. Reads the first lines of some files.
+    /// Reports on the zone data at `now`. Reads the first lines of some files.
     #[must_use]
     pub fn of(now: Timestamp) -> Self {
         let data = zones::data();
@@ -107,7 +108,8 @@ impl ZoneReport {
     }
 }
 
-/// `other` is the release and the place of the system's zone data, if that is not what this process uses.
+/// Reports on `data`. `other` is the release and the folder of the system's zone data, if this
+/// process does not use it.
 fn report(data: zones::ZoneData, other: Option<(String, String)>, now: Timestamp) -> ZoneReport {
     const FIX: &str = "update the system's package `tzdata`, or name a newer folder with --zoneinfo";
     let place = data.place.unwrap_or_else(|| "compiled in".to_owned());
@@ -117,7 +119,7 @@ fn report(data: zones::ZoneData, other: Option<(String, String)>, now: Timestamp
             warnings.push(format!("the zone data ({release}, {place}) is more than a year old: {FIX}"));
         }
         Some(_) => {}
-        None => warnings.push(format!("nothing says which release the zone data in {place} is: {FIX}")),
+        None => warnings.push(format!("the release of the zone data in {place} is unknown: {FIX}")),
     }
     if let (Some(release), Some((newer, system))) = (&data.release, other)
         && newer > *release
@@ -128,19 +130,20 @@ fn report(data: zones::ZoneData, other: Option<(String, String)>, now: Timestamp
 }
 
 impl ControlPlane {
-    /// Looks whether the rules of zones in use have changed since schedules were last set by them, and sets the next times of the
-    /// schedules concerned anew. Returns how many have another next time.
+    /// Checks whether the rules of used zones have changed since the last check, and recomputes the
+    /// next times of the affected schedules. Returns the number of schedules whose next time
+    /// changed.
     ///
     /// # Errors
-    /// The store's own.
+    /// Errors of the store.
     pub async fn refresh_zones(&self) -> Result<usize, ControlError> {
         self.0.refresh_zones().await
     }
 }
 
 impl HostState {
-    /// Looks at zone data and at the clock at the start. A store that takes no writes does not keep a host from starting: the loops look
-    /// again.
+    /// Checks zone data and the clock at the start. A read-only store does not keep a host from
+    /// starting: the loops check again.
     pub(crate) async fn look_at_time(&self) {
         let now = self.clock.now();
         for warning in ZoneReport::of(now).warnings {
@@ -148,15 +151,16 @@ impl HostState {
         }
         let looked = self.refresh_zones().await.map(drop);
         if let Err(error) = looked.and(self.look_for_silent_schedules(now).await) {
-            tracing::warn!(%error, "schedules were not held against the clock at the start");
+            tracing::warn!(%error, "could not check the schedules against the clock at the start");
         }
     }
 
     pub(crate) async fn refresh_zones(&self) -> Result<usize, ControlError> {
-        // It reads files. What has changed is seen by the fingerprints, also if the host was down when it did.
+        // Reading files blocks. Fingerprints reveal a change even if it happened while the host was
+        // down.
         let _ = tokio::task::spawn_blocking(zones::refresh).await;
         let names: BTreeSet<String> =
-            self.lives.all().values().flat_map(|live| live.plan.zones.iter().cloned()).collect();
+            self.deployments.all().values().flat_map(|live| live.plan.zones.iter().cloned()).collect();
         let count = names.len();
         let present: BTreeMap<String, u64> = names
             .into_iter()
@@ -171,7 +175,8 @@ impl HostState {
         Ok(moved)
     }
 
-    /// Sets the schedules of zones whose rules have changed anew; `present` has the fingerprints of now.
+    /// Reschedules the schedules of zones whose rules have changed. `present` has the current
+    /// fingerprints.
     async fn replan_changed(&self, present: BTreeMap<String, u64>) -> Result<usize, ControlError> {
         let known = self.store.zone_marks().await?;
         let changed: BTreeSet<&String> =
@@ -180,7 +185,9 @@ impl HostState {
             return Ok(0);
         }
         let mut moved = 0;
-        for live in self.lives.all().values().filter(|live| live.plan.zones.iter().any(|name| changed.contains(name))) {
+        for live in
+            self.deployments.all().values().filter(|live| live.plan.zones.iter().any(|name| changed.contains(name)))
+        {
             for name in live.plan.schedule_names() {
                 let Some(plan) = live.plan.schedule(name) else { continue };
                 if changed.contains(&plan.spec().time_zone.name().to_owned()) {
@@ -191,13 +198,14 @@ impl HostState {
         self.store.put_zone_marks(present).await?;
         if moved > 0 {
             let release = zones::data().release.unwrap_or_else(|| "unknown".to_owned());
-            tracing::info!(moved, release, "zone data changed: schedules have another next time");
+            tracing::info!(moved, release, "zone data changed; recomputed the next times of schedules");
             self.rescheduled.notify_one();
         }
         Ok(moved)
     }
 
-    /// Sets the next time of a schedule by the rules of its zone as they are now. True if it is another one.
+    /// Recomputes the next time of a schedule by the current rules of its zone. Returns whether it
+    /// changed.
     async fn replan(&self, live: &ActiveDeployment, plan: &Plan) -> Result<bool, ControlError> {
         let (deployment, now) = (&live.deployment.name, self.clock.now());
         let Some(stored) = self.store.schedule(deployment, plan.name()).await? else { return Ok(false) };
@@ -205,18 +213,20 @@ impl HostState {
         let note = replan.note.clone();
         let done = self.store.replan_schedule(replan, now).await?.is_some();
         if done {
-            tracing::info!(%deployment, schedule = %plan.name(), note, "schedule has another next time");
+            tracing::info!(%deployment, schedule = %plan.name(), note, "schedule's next time changed");
         }
         Ok(done)
     }
 }
 
-/// What gives a schedule its next time by the rules of now; none if it is the same, or it has none.
+/// Returns the change of a schedule's next time by the current rules; `None` if it stays the same
+/// or there is none.
 fn replanned(stored: &Schedule, plan: &Plan, deployment: &DeploymentName, now: Timestamp) -> Option<ScheduleReplan> {
     let seen = stored.next?;
     let from = match stored.through {
         Some(through) => stored.since.map_or(through, |since| since.max(through)),
-        // It has not fired since it was set, or an older release has written it: what came before `seen` was dealt with.
+        // It has not fired since it was created, or an older release wrote it: times before `seen`
+        // were processed.
         None => stored.since.unwrap_or(if seen > now { now } else { before(seen) }),
     };
     let next = upcoming(plan, deployment, from);
@@ -238,7 +248,7 @@ fn replanned(stored: &Schedule, plan: &Plan, deployment: &DeploymentName, now: T
     })
 }
 
-/// The loop that looks whether zone data has changed.
+/// The loop that checks for changed zone data.
 pub(crate) struct ZoneReconciler {
     host: Arc<HostState>,
 }
@@ -254,7 +264,7 @@ impl Reconciler for ZoneReconciler {
 
     async fn tick(&self, now: Timestamp) -> Result<TickReport, ControlError> {
         let moved = self.host.refresh_zones().await?;
-        Ok(TickReport { found: moved, done: moved, failed: 0, rest: NextTick::At(now.plus_millis(EVERY)) })
+        Ok(TickReport { found: moved, done: moved, failed: 0, rest: NextTick::At(now.plus_millis(INTERVAL)) })
     }
 
     async fn woken(&self) {
@@ -273,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn old_zone_data_is_warned_of_and_so_is_newer_data_of_the_system() {
+    fn old_zone_data_and_newer_system_data_cause_warnings() {
         let now = at("2026-11-29T00:00:00Z");
         let of = |release: Option<&str>, other: Option<&str>| {
             let data = ZoneData { release: release.map(str::to_owned), place: Some("/zones".to_owned()) };
@@ -282,14 +292,14 @@ mod tests {
         assert_eq!(of(Some("2026f"), Some("2026f")), "");
         assert!(of(Some("2025b"), None).contains("more than a year old"));
         assert!(of(Some("2026a"), Some("2026f")).contains("older than the system's (2026f, /usr)"));
-        assert!(of(None, None).contains("nothing says"));
+        assert!(of(None, None).contains("is unknown"));
         let copy = report(ZoneData { release: Some(BUNDLED.to_owned()), place: None }, None, now);
         assert_eq!((copy.place.as_str(), copy.release.as_str()), ("compiled in", BUNDLED));
     }
 
-    /// Holds the reader against every zone that this machine has; where it has none, there is nothing to read.
+    /// Reads every zone of this machine; without zone data there is nothing to check.
     #[test]
-    fn every_zone_of_the_system_is_read() {
+    fn every_zone_of_the_system_is_readable() {
         let named = std::env::var_os("TIDEMILL_ZONEINFO").map(|dir| ZoneDirectory(dir.into()));
         let Some(directory) = named.or_else(ZoneDirectory::system) else { return };
         let table = std::fs::read_to_string(directory.0.join("zone1970.tab")).unwrap_or_default();
@@ -301,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_zones_is_refused_and_a_release_is_read_from_its_files() {
+    fn folders_without_zones_are_refused_and_the_release_is_read_from_files() {
         let dir = tempfile::tempdir().unwrap();
         let refused = ZoneDirectory::open(dir.path()).unwrap_err();
         assert!(refused.contains("no TZif file Etc/UTC"), "{refused}");

@@ -1,4 +1,4 @@
-//! Runs that other runs start, signals that they send and events that they publish: from the engine's words into the store's.
+//! Child runs, signals and events of a run: converts the engine's requests into the store's.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::deployment::exports;
 use crate::error::ControlError;
 use crate::run::request::RUN_LABELS;
 
-/// The longest that one start waits for the rate.
+/// Maximum time that one start waits for the rate.
 const START_DELAY: Duration = Duration::from_secs(10);
 
-/// What a run of `deployment` with that input would be, were it started by `parent` now.
+/// Returns the target of a run of `deployment` with that input that `parent` would start now.
 ///
 /// # Errors
-/// Where there is no such deployment, it has no such export, its workflow takes no such input, too many of its runs wait already, or the run would wait for a lane that
-/// its parent or a run above is in.
+/// If there is no such deployment or export, its workflow rejects the input, its queue is full, or
+/// the run would wait for a lane that its parent or another ancestor is in.
 pub(crate) async fn target(
     host: &HostState,
     parent: RunId,
@@ -64,19 +64,19 @@ pub(crate) async fn target(
     })
 }
 
-/// Waits where the runs of a deployment start others faster than they may.
-pub(crate) async fn keep_rate(host: &HostState, starter: &DeploymentName) {
-    let Some(live) = host.lives.get(starter) else { return };
+/// Delays a start if the runs of a deployment start others faster than their rate.
+pub(crate) async fn wait_for_rate(host: &HostState, starter: &DeploymentName) {
+    let Some(live) = host.deployments.get(starter) else { return };
     let delay = live.start_delay(host.since.elapsed());
     if !delay.is_zero() {
         tokio::time::sleep(delay.min(START_DELAY)).await;
     }
 }
 
-/// The requests for the runs that `parent` starts, with the labels of their deployments.
+/// Returns the requests for the runs that `parent` starts, with the labels of their deployments.
 pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) -> Vec<NewRun> {
     let request = |start: StartRun| {
-        let live = host.lives.get(&start.deployment);
+        let live = host.deployments.get(&start.deployment);
         let lanes = live.as_ref().map(|live| live.lanes(&start.input)).unwrap_or_default();
         let key_millis = live.as_ref().map_or(KEY_MILLIS, |live| live.plan.flow.key_millis);
         let queue_max = live.as_ref().map_or(u64::MAX, |live| live.queue_max(host.config.queue_max));
@@ -101,26 +101,26 @@ pub(crate) fn requests(host: &HostState, parent: &Run, starts: Vec<StartRun>) ->
             seed: start.seed,
             detached: start.detached,
             lanes,
-            // It is not made one with others: it is its parent's.
+            // A child is never debounced: it belongs to its parent.
             terms: AdmissionTerms { key_millis, queue_max, ..AdmissionTerms::default() },
         }
     };
     starts.into_iter().map(request).collect()
 }
 
-/// A signal as it is sent.
+/// Converts a signal.
 pub(crate) fn signal(sent: SentSignal) -> NewSignal {
     NewSignal { to: sent.to, name: sent.name, payload: sent.payload, key: Some(sent.key) }
 }
 
-/// An event as it is published.
+/// Converts an event.
 pub(crate) fn event(sent: SentEvent) -> NewEvent {
     NewEvent { id: sent.id, topic: sent.topic, payload: sent.payload }
 }
 
-/// Counts runs that were started: they wait.
+/// Counts started runs as queued.
 pub(crate) fn count(host: &HostState, started: Vec<DeploymentName>) {
-    for live in started.iter().filter_map(|name| host.lives.get(name)) {
-        live.gate.add_queued(1);
+    for live in started.iter().filter_map(|name| host.deployments.get(name)) {
+        live.limiter.add_queued(1);
     }
 }

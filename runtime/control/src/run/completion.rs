@@ -1,4 +1,5 @@
-//! Who waits for the outcome of a run: told by whoever commits it, so that nobody asks the store again and again.
+//! Notifies callers that wait for the completion of a run when it is committed, so that they need
+//! not poll the store.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::run::end_log::EndLog;
 
-/// A run that is settled, with its output where it succeeded.
+/// A settled run, with its output if it succeeded.
 #[derive(Debug, Clone)]
 pub(crate) struct Completion {
     pub(crate) run: Run,
@@ -20,7 +21,7 @@ pub(crate) struct Completion {
 
 type WatcherList = HashMap<RunId, Vec<(u64, oneshot::Sender<Arc<Completion>>)>>;
 
-/// Everybody who waits, by run.
+/// All waiting callers, by run.
 #[derive(Debug, Default)]
 pub(crate) struct CompletionWatchers {
     watchers: Mutex<WatcherList>,
@@ -29,49 +30,50 @@ pub(crate) struct CompletionWatchers {
     log: EndLog,
 }
 
-/// One who waits; dropping it ends the wait.
+/// A waiting caller. Dropping it ends the wait.
 #[derive(Debug)]
 pub(crate) struct CompletionWatch {
-    outcomes: Arc<CompletionWatchers>,
+    completions: Arc<CompletionWatchers>,
     id: RunId,
     number: u64,
     receiver: oneshot::Receiver<Arc<Completion>>,
 }
 
 impl CompletionWatchers {
-    /// Waits for the outcome of `id` from now on. Look into the store after this: what was settled before tells nobody.
+    /// Starts to wait for the completion of `id`. Read the store after this call, because an
+    /// earlier completion sends no notification.
     pub(crate) fn watch(self: &Arc<Self>, id: RunId) -> CompletionWatch {
         let (sender, receiver) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.entry(id).or_default().push((number, sender));
         self.runs.store(watchers.len(), Ordering::Release);
-        CompletionWatch { outcomes: Arc::clone(self), id, number, receiver }
+        CompletionWatch { completions: Arc::clone(self), id, number, receiver }
     }
 
-    /// Tells all who wait for this run.
+    /// Notifies all callers that wait for this run.
     pub(crate) fn settle(&self, run: &Run, output: Option<&Bytes>) {
         self.log.note(run);
         if self.runs.load(Ordering::Acquire) == 0 {
             return;
         }
-        let told = {
+        let watchers_of_run = {
             let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = watchers.remove(&run.id);
+            let watchers_of_run = watchers.remove(&run.id);
             self.runs.store(watchers.len(), Ordering::Release);
-            told
+            watchers_of_run
         };
-        let Some(told) = told else { return };
+        let Some(watchers_of_run) = watchers_of_run else { return };
         let settled = Arc::new(Completion { run: run.clone(), output: output.cloned() });
-        for (_, sender) in told {
-            // Who is gone need not be told.
+        for (_, sender) in watchers_of_run {
+            // A caller that has left is skipped.
             let _ = sender.send(Arc::clone(&settled));
         }
     }
 }
 
 impl CompletionWatch {
-    /// The outcome; none where nobody will tell it any more.
+    /// Waits for the completion; `None` if no notification will come any more.
     pub(crate) async fn outcome(&mut self) -> Option<Arc<Completion>> {
         (&mut self.receiver).await.ok()
     }
@@ -79,13 +81,13 @@ impl CompletionWatch {
 
 impl Drop for CompletionWatch {
     fn drop(&mut self) {
-        let mut watchers = self.outcomes.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.completions.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(list) = watchers.get_mut(&self.id) {
             list.retain(|(number, _)| *number != self.number);
             if list.is_empty() {
                 watchers.remove(&self.id);
             }
         }
-        self.outcomes.runs.store(watchers.len(), Ordering::Release);
+        self.completions.runs.store(watchers.len(), Ordering::Release);
     }
 }

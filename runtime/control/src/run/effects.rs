@@ -1,4 +1,5 @@
-//! What a commit led to in other runs, carried to where it matters: the dispatcher, runs in memory, those who wait.
+//! Applies the effects of a commit on other runs in memory: to the dispatcher, to resident runs and
+//! to waiting callers.
 
 use std::sync::Arc;
 
@@ -10,15 +11,16 @@ use tidemill_store::records::{CommitEffects, PageRequest};
 use crate::control_plane::HostState;
 use crate::run::registry::RunHandle;
 
-/// Children that one look takes.
+/// Number of children per page.
 const PAGE: usize = 500;
 
 impl HostState {
-    /// Takes note of all of it. Nothing is lost where the host dies before: the store has it, and the next life looks.
+    /// Applies all effects of a commit. If the host crashes first, nothing is lost: they are in the
+    /// store, and the next epoch reads them.
     pub(crate) fn apply_effects(self: &Arc<Self>, caused: CommitEffects) {
         let CommitEffects { ready, delayed, cancelling, settled, undelivered, published, paused } = caused;
-        for live in ready.iter().filter_map(|name| self.lives.get(name)) {
-            self.node.backlog.add(&live.gate);
+        for live in ready.iter().filter_map(|name| self.deployments.get(name)) {
+            self.node.backlog.add(&live.limiter);
         }
         if let Some(at) = delayed {
             self.delayed(at);
@@ -27,7 +29,7 @@ impl HostState {
             self.on_settled_elsewhere(&run);
         }
         for lost in undelivered {
-            tracing::info!(run = %lost.to, signal = lost.name, "a signal came after the end of its run and is dropped");
+            tracing::info!(run = %lost.to, signal = lost.name, "dropped a signal to a run that had ended");
         }
         for (deployment, schedule, note) in paused {
             tracing::info!(%deployment, %schedule, note, "paused schedule");
@@ -37,30 +39,30 @@ impl HostState {
         }
         if !cancelling.is_empty() {
             let host = Arc::clone(self);
-            tokio::spawn(async move { host.notify_settled(cancelling).await });
+            tokio::spawn(async move { host.notify_cancelled(cancelling).await });
         }
     }
 
-    /// A run is settled, and not by its own work: one that waited in memory has nothing to wait for any more.
+    /// Handles a run that another commit settled: ends its guest, and notifies waiting callers.
     pub(crate) fn on_settled_elsewhere(&self, run: &Run) {
-        if let Some(handle) = self.going.get(run.id) {
+        if let Some(handle) = self.registry.get(run.id) {
             handle.request_stop(true);
         }
         drop(self.collections.take(run.id));
-        self.outcomes.settle(run, None);
+        self.completions.settle(run, None);
     }
 
-    /// Tells running runs that they are to end.
-    async fn notify_settled(&self, runs: Vec<RunId>) {
+    /// Notifies running runs of their cancellation.
+    async fn notify_cancelled(&self, runs: Vec<RunId>) {
         for id in runs {
-            // One that is not here yet looks for itself when it comes; see `adopt`.
-            let Some(handle) = self.going.get(id) else { continue };
+            // A run that is not registered yet checks for itself; see `resume`.
+            let Some(handle) = self.registry.get(id) else { continue };
             match self.store.run(id).await {
                 Ok(Some(run)) if !run.state.has_ended() => {
-                    handle.request_stop(run.cancel.is_some_and(|asked| asked.terminate))
+                    handle.request_stop(run.cancel.is_some_and(|cancel| cancel.terminate))
                 }
                 Ok(_) => {}
-                // It is to end either way; that it may take its time is what cannot be known.
+                // It must end in either case. Whether it may use its grace period is unknown.
                 Err(error) => {
                     self.store_failed(&error);
                     handle.request_stop(false);
@@ -69,12 +71,12 @@ impl HostState {
         }
     }
 
-    /// Tells a run that was just taken in hand what was asked of it before. Where children of it have not ended, it is told
-    /// with the last of them.
+    /// Notifies a run that was just claimed of an earlier cancel request. If it has open children,
+    /// the end of the last one notifies it instead.
     pub(crate) async fn notify_claimed(&self, run: &Run, handle: &RunHandle) -> Result<(), StoreError> {
-        let Some(asked) = run.cancel else { return Ok(()) };
-        if asked.terminate || !self.has_open_children(run.id).await? {
-            handle.request_stop(asked.terminate);
+        let Some(cancel) = run.cancel else { return Ok(()) };
+        if cancel.terminate || !self.has_open_children(run.id).await? {
+            handle.request_stop(cancel.terminate);
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Log lines about runs that failed for good or were parked, bounded in number so that runs that fail in a row do not fill the disk.
+//! Logs runs that failed or were parked. The number of lines is bounded, so that runs that keep
+//! failing do not fill the disk.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -6,19 +7,19 @@ use std::sync::PoisonError;
 use tidemill_core::clock::Stopwatch;
 use tidemill_core::run::{Run, RunState};
 
-/// Maximum number of lines in one second. The next line says how many were left out.
+/// Maximum number of lines per second. The next line reports how many were omitted.
 const LINES_PER_SECOND: u32 = 50;
 /// Maximum length of a failure's message in a line, in characters.
 const MESSAGE_CHARS: usize = 300;
 
-/// Writes the lines.
+/// Writes the log lines.
 #[derive(Debug)]
 pub(crate) struct EndLog {
     started: Stopwatch,
     budget: Mutex<Budget>,
 }
 
-/// What may be written in the present second.
+/// What may still be written in the present second.
 #[derive(Debug, Default)]
 struct Budget {
     second: u64,
@@ -40,9 +41,9 @@ impl EndLog {
         let budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(second);
         let Some(left_out) = budget else { return };
         if left_out > 0 {
-            tracing::info!(left_out, "left out lines about runs that failed or were parked");
+            tracing::info!(left_out, "omitted log lines of failed or parked runs");
         }
-        // The guest chose code and message: `?` keeps control characters out of the log.
+        // The guest chose code and message. The `?` format escapes control characters.
         let message: String = failure.message.chars().take(MESSAGE_CHARS).collect();
         let (id, deployment, attempt, code) = (run.id, &run.deployment, run.attempt, &failure.code);
         if matches!(run.state, RunState::Parked(_)) {
@@ -54,7 +55,7 @@ impl EndLog {
 }
 
 impl Budget {
-    /// The number of lines that were left out before, if one may be written now.
+    /// Returns the number of omitted lines if a line may be written now.
     fn take(&mut self, second: u64) -> Option<u64> {
         if second != self.second {
             (self.second, self.lines) = (second, 0);
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_bound_are_counted_and_not_written() {
+    fn lines_above_the_maximum_are_counted_and_not_written() {
         let mut budget = Budget::default();
         let written = (0..LINES_PER_SECOND + 7).filter(|_| budget.take(3).is_some()).count();
         assert_eq!(written, LINES_PER_SECOND as usize);

@@ -1,8 +1,8 @@
-//! Synchronous invocation: run first, commit once, then answer.
+//! Synchronous invocation: execute first, commit once, then answer.
 //!
-//! Where a run can begin at once it is not put into the store before: its first commit carries its outcome, and a
-//! crash before means that the caller got no answer. Where it cannot begin at once, it is queued like any other and
-//! the caller waits for its outcome. A caller who leaves stops nothing.
+//! A run that can start at once is not stored first: its first commit has its result, and a crash
+//! before it means that the caller got no answer. A run that cannot start at once is queued like
+//! any other, and the caller waits for its completion. A caller that disconnects stops nothing.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,38 +21,41 @@ use crate::error::ControlError;
 use crate::run::execution::{Execution, ExecutionEnd};
 use crate::run::request::RunRequest;
 
-/// A place is waited for so long before a run goes into the queue: a run need not be visible before that anyway.
-const PLACE_WITHIN: Duration = Duration::from_millis(50);
-/// Somebody who waits looks into the store so often, should nobody tell him.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// No caller waits longer.
+/// How long to wait for a free slot before queueing. Runs are invisible for their first 50 ms
+/// anyway.
+const SLOT_WAIT_MAX: Duration = Duration::from_millis(50);
+/// How often a waiting caller polls the store in case it missed the notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum time that a caller waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// What a caller who waited gets.
+/// What a waiting caller receives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InvokeResult {
-    /// The run as it stands.
+    /// The run in its present state.
     pub run: Run,
-    /// Its output, where it succeeded.
+    /// Its output, if it succeeded.
     pub output: Option<Bytes>,
-    /// Whether there is nothing more to wait for: it has ended, or is parked.
+    /// Whether there is nothing more to wait for: the run has ended or is parked.
     pub settled: bool,
-    /// Whether an earlier request with the same idempotency key had made it.
+    /// Whether an earlier request with the same idempotency key created the run.
     pub replayed: bool,
 }
 
 impl ControlPlane {
-    /// Asks for a run and waits for its outcome, at most `wait`. What is answered is durable, settled or not.
+    /// Requests a run and waits at most `wait` for its completion. The answer is durable, settled
+    /// or not.
     ///
     /// # Errors
-    /// What is wrong with the request, or the store's own: then nothing of the run has happened.
-    pub async fn invoke(&self, ask: RunRequest, wait: Duration) -> Result<InvokeResult, ControlError> {
+    /// Problems of the request, or errors of the store. Then nothing of the run was committed.
+    pub async fn invoke(&self, request: RunRequest, wait: Duration) -> Result<InvokeResult, ControlError> {
         self.0.check_open()?;
-        let live = self.0.live(&ask.deployment)?;
-        let delayed = ask.delay.is_some_and(|delay| !delay.is_zero());
-        let new = self.new_run(&live, ask)?;
+        let live = self.0.live(&request.deployment)?;
+        let delayed = request.delay.is_some_and(|delay| !delay.is_zero());
+        let new = self.new_run(&live, request)?;
         let until = tokio::time::Instant::now() + wait.min(WAIT_MAX);
-        // A run that has the key is the answer, and so is one whose record was removed: nothing must begin for it.
+        // A run with this key is the answer, even if its record was removed. No run may start for
+        // it.
         if let Some(key) = &new.key
             && (self.0.store.run_by_key(&new.deployment, key).await?.is_some()
                 || self.0.store.key_outlives(&new.deployment, key, new.now).await?.is_some())
@@ -65,26 +68,26 @@ impl ControlPlane {
         }
     }
 
-    /// Waits for the outcome of a run that was asked for before, at most `wait`.
+    /// Waits at most `wait` for the completion of an existing run.
     ///
     /// # Errors
-    /// `host/run-not-found`; the store's own.
+    /// `host/run-not-found`; errors of the store.
     pub async fn outcome(&self, id: RunId, wait: Duration) -> Result<InvokeResult, ControlError> {
         self.wait_for(id, tokio::time::Instant::now() + wait.min(WAIT_MAX), false).await
     }
 
-    /// The run in hand, where it can begin now.
+    /// Returns the execution of a run that can start now; `None` if it must be queued.
     async fn try_admit(&self, live: &Arc<ActiveDeployment>, new: &NewRun, delayed: bool) -> Option<Execution> {
-        let behind = live.gate.behind.load(std::sync::atomic::Ordering::Acquire);
-        // What must be looked at or counted in the store goes through it.
-        if delayed || behind || !live.gate.is_open() || live.plan.flow.is_kept() {
+        let has_backlog = live.limiter.has_backlog.load(std::sync::atomic::Ordering::Acquire);
+        // Rules that depend on the store's state require the queue.
+        if delayed || has_backlog || !live.limiter.is_open() || live.plan.flow.is_kept() {
             return None;
         }
         let collecting = match new.export {
             Export::RevenueStream => Some(Arc::clone(&live.collecting).try_lock_owned().ok()?),
             _ => None,
         };
-        let permit = self.0.node.admit_soon(&live.gate, PLACE_WITHIN).await?;
+        let permit = self.0.node.admit_soon(&live.limiter, SLOT_WAIT_MAX).await?;
         let run = running(&self.0, new);
         let work = Execution::fresh(Arc::clone(&self.0), Arc::clone(live), permit, run, new.input.clone());
         Some(work.with_collecting(collecting))
@@ -102,7 +105,7 @@ impl ControlPlane {
         let finish = tokio::select! {
             biased;
             finish = &mut driven => finish,
-            // Not before it is in the store: what is answered must be durable.
+            // Answer only once the run is stored, because the answer must be durable.
             () = async { tokio::time::sleep_until(until).await; sink.visible().await } => {
                 drop(driven);
                 return self.snapshot(new.id).await;
@@ -116,9 +119,9 @@ impl ControlPlane {
             ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) if self.0.is_closed() => {
                 Ok(InvokeResult { run: *run, output: None, settled: false, replayed: false })
             }
-            // Where it waits, so does its caller.
+            // If the run waits, its caller waits too.
             ExecutionEnd::Queued(run) | ExecutionEnd::Suspended(run) => self.wait_for(run.id, until, false).await,
-            // The winner's record, with the check that it had the same input.
+            // Answer with the winner's record, after a check that it had the same input.
             ExecutionEnd::KeyTaken => self.queue_and_wait(live, new, until).await,
             ExecutionEnd::Refused(error) => Err(error.into()),
             ExecutionEnd::Abandoned => self.snapshot(new.id).await,
@@ -137,42 +140,43 @@ impl ControlPlane {
         }
     }
 
-    /// Waits until the run is settled, or `until`.
+    /// Waits until the run is settled, or until `until`.
     async fn wait_for(
         &self,
         id: RunId,
         until: tokio::time::Instant,
         replayed: bool,
     ) -> Result<InvokeResult, ControlError> {
-        let mut watch = self.0.outcomes.watch(id);
+        let mut watch = self.0.completions.watch(id);
         loop {
-            let mut stands = self.snapshot(id).await?;
-            stands.replayed = replayed;
+            let mut present = self.snapshot(id).await?;
+            present.replayed = replayed;
             let closed = self.0.is_closed();
-            // What waits when the host closes, another life goes on with.
-            let for_another_life = closed && matches!(stands.run.state, RunState::Queued { .. } | RunState::Suspended);
-            if stands.settled || for_another_life || tokio::time::Instant::now() >= until {
-                return Ok(stands);
+            // If the host shuts down, the next epoch executes a waiting run.
+            let left_to_next_epoch =
+                closed && matches!(present.run.state, RunState::Queued { .. } | RunState::Suspended);
+            if present.settled || left_to_next_epoch || tokio::time::Instant::now() >= until {
+                return Ok(present);
             }
-            let look_again = until.min(tokio::time::Instant::now() + LOOK_AGAIN);
+            let poll_at = until.min(tokio::time::Instant::now() + POLL_INTERVAL);
             tokio::select! {
-                told = watch.outcome() => match told {
+                notified = watch.outcome() => match notified {
                     Some(settled) => {
                         let (run, output) = (settled.run.clone(), settled.output.clone());
                         return Ok(InvokeResult { run, output, settled: true, replayed });
                     }
-                    // Told already, to a loop that did not listen; the store knows.
-                    None => watch = self.0.outcomes.watch(id),
+                    // The notification was consumed already. Read the store again.
+                    None => watch = self.0.completions.watch(id),
                 },
-                () = tokio::time::sleep_until(look_again) => {}
+                () = tokio::time::sleep_until(poll_at) => {}
                 () = self.0.closing(), if !closed => {}
-                // The store closes any moment: what was read last must do.
-                () = self.0.stopping() => return Ok(stands),
+                // The store is about to close, so answer with the last state.
+                () = self.0.stopping() => return Ok(present),
             }
         }
     }
 
-    /// The run as the store has it.
+    /// Returns the run in its stored state.
     async fn snapshot(&self, id: RunId) -> Result<InvokeResult, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         let output = if run.state == RunState::Succeeded { self.0.store.output(id).await? } else { None };
@@ -180,7 +184,7 @@ impl ControlPlane {
     }
 }
 
-/// The record of a run that begins now, as the store will first have it.
+/// Returns the record of a run that starts now, as the store will first have it.
 fn running(host: &HostState, new: &NewRun) -> Run {
     Run {
         state: RunState::Running { node: host.owner.node.clone(), epoch: host.owner.epoch },
@@ -189,8 +193,8 @@ fn running(host: &HostState, new: &NewRun) -> Run {
     }
 }
 
-/// A run in hand that its caller drives himself, which spares a hop between threads; dropped before its end, it goes on as a
-/// task of its own.
+/// An execution that its caller's task drives, which saves a hop between threads. If it is dropped
+/// before its end, it continues on a task of its own.
 struct InlineExecution(Option<Pin<Box<dyn Future<Output = ExecutionEnd> + Send>>>);
 
 impl InlineExecution {
@@ -217,7 +221,7 @@ impl Drop for InlineExecution {
         if let Some(work) = self.0.take() {
             match tokio::runtime::Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(work)),
-                // The runtime ends: the run is gone as after a crash.
+                // The runtime is shutting down. The run is lost as in a crash.
                 Err(_) => drop(work),
             }
         }

@@ -1,5 +1,5 @@
-//! A page of a run's journal for people, out of the parts that the store hands out. Not how a run is brought back: that
-//! is `adopt`.
+//! Reads a page of a run's journal for people, from the parts that the store returns. Resuming a
+//! run from its journal is in `resume`.
 
 use tidemill_core::RunId;
 use tidemill_core::journal::{JournalDamage, JournalPage, PageReader, PageStart};
@@ -7,16 +7,16 @@ use tidemill_store::{Store, StoreError};
 
 use crate::error::ControlError;
 
-/// A part ends with the chunk that brings it to so many bytes.
+/// Size of a part, in bytes. A part ends with the chunk that reaches it.
 const PART: u64 = 256 << 10;
 
-/// A run that goes on may cut its journal between two parts: so often it is read again from the beginning.
+/// Maximum number of re-reads of a journal that a running run truncates between two parts.
 const TRIES: usize = 5;
 
-/// A page of a journal.
+/// Returns a page of a journal.
 ///
 /// # Errors
-/// Those of the store; `host/store-damaged` where what is stored is no journal.
+/// Errors of the store; `host/store-damaged` if the stored data is not a journal.
 pub(crate) async fn page(
     store: &dyn Store,
     id: RunId,
@@ -28,7 +28,7 @@ pub(crate) async fn page(
     loop {
         match read(store, id, PageReader::new(start.clone(), limit, bytes)).await? {
             Ok(Some(page)) => return Ok(page),
-            // The place is behind the end, of what is a shorter journal now.
+            // The position is past the end, because the journal was truncated.
             Ok(None) if start.is_from_beginning() => return Ok(JournalPage::default()),
             Ok(None) => {}
             Err(error) if tries == 0 => {
@@ -41,8 +41,8 @@ pub(crate) async fn page(
     }
 }
 
-/// One try; none where there is no chunk at the place. The steps around it are read first: where its chunk follows after all before it,
-/// then they are those of this journal too.
+/// Makes one attempt. Returns `None` if there is no chunk at the position. The enclosing steps are
+/// read first; they belong to this journal if its chunk follows after everything before it.
 async fn read(
     store: &dyn Store,
     id: RunId,
@@ -69,7 +69,7 @@ async fn read(
                 Err(error) => return Ok(Err(error)),
             }
         }
-        // Behind a place far into a long journal all before it is read: others have their turn meanwhile.
+        // Far into a long journal, everything before the position is read. Let other tasks run.
         tokio::task::yield_now().await;
     }
 }

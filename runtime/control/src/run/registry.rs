@@ -1,4 +1,5 @@
-//! The runs that this node has in memory and that the store knows of, waiting ones included: how to reach one.
+//! The runs in this node's memory that the store knows, including waiting ones, and how to cancel
+//! them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,22 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidemill_core::RunId;
 use tidemill_engine::CancelToken;
 
-/// One that goes on.
+/// A handle to a run in memory.
 #[derive(Debug)]
 pub(crate) struct RunHandle {
     pub(crate) cancel: CancelToken,
-    /// Set when a person cancelled it, as opposed to the host giving it up.
-    pub(crate) told: std::sync::atomic::AtomicBool,
+    /// Whether a cancellation was requested, as opposed to a shutdown of the host.
+    pub(crate) notified: std::sync::atomic::AtomicBool,
 }
 
 impl RunHandle {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { cancel: CancelToken::new(), told: false.into() })
+        Arc::new(Self { cancel: CancelToken::new(), notified: false.into() })
     }
 
-    /// Tells it, which gives it its grace period; or ends it at once.
+    /// Requests a run to end: within its grace period, or at once with `terminate`.
     pub(crate) fn request_stop(&self, terminate: bool) {
-        self.told.store(true, std::sync::atomic::Ordering::Release);
+        self.notified.store(true, std::sync::atomic::Ordering::Release);
         if terminate {
             self.cancel.terminate();
         } else {
@@ -30,11 +31,11 @@ impl RunHandle {
     }
 
     pub(crate) fn was_notified(&self) -> bool {
-        self.told.load(std::sync::atomic::Ordering::Acquire)
+        self.notified.load(std::sync::atomic::Ordering::Acquire)
     }
 }
 
-/// All of them.
+/// The registered runs.
 #[derive(Debug, Default)]
 pub(crate) struct RunRegistry(Mutex<HashMap<RunId, Arc<RunHandle>>>);
 
@@ -47,7 +48,7 @@ impl RunRegistry {
         self.map().insert(id, handle);
     }
 
-    /// Forgets a run, unless somebody else has taken it in hand meanwhile.
+    /// Removes a run, unless it was claimed again with another handle.
     pub(crate) fn remove(&self, id: RunId, handle: &Arc<RunHandle>) {
         let mut map = self.map();
         if map.get(&id).is_some_and(|present| Arc::ptr_eq(present, handle)) {

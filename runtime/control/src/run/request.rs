@@ -1,4 +1,4 @@
-//! Runs as they are asked for, ended and looked at from outside. Trying them again is in `retry`.
+//! Requests for runs, and how callers cancel and inspect them. Retries are in `retry`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,36 +18,36 @@ use crate::run::execution::collection::CollectionRequest;
 use crate::run::journal;
 use crate::validate::{check_json, check_key};
 
-/// The most labels of a run, those of its deployment included.
+/// Maximum number of labels of a run, including those of its deployment.
 pub const RUN_LABELS: usize = 64;
-/// The longest name or value of a label, in bytes.
+/// Maximum length of a label's name or value, in bytes.
 pub const LABEL_BYTES: usize = 255;
-/// The longest delay of a request: 366 days.
+/// Maximum delay of a request: 366 days.
 pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// What a run is asked for with.
+/// A request for a run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
-    /// Of which deployment.
+    /// The deployment to run.
     pub deployment: DeploymentName,
-    /// Which export; needed where more than one fits.
+    /// The export to call; required if more than one fits.
     pub export: Option<Export>,
-    /// JSON text; empty means `{}`.
+    /// The input as JSON text; empty means `{}`.
     pub input: Bytes,
-    /// The same key again answers the same run.
+    /// Idempotency key: the same key returns the same run.
     pub key: Option<String>,
-    /// Names and values, beside those of the deployment.
+    /// Names and values, in addition to those of the deployment.
     pub labels: Vec<(String, String)>,
-    /// 1 to 9; the deployment's own by default.
+    /// Priority from 1 to 9; by default that of the deployment.
     pub priority: Option<u8>,
-    /// Not to begin earlier than so much later.
+    /// Minimum delay before the run starts.
     pub delay: Option<Duration>,
-    /// What asks.
+    /// What requests the run.
     pub trigger: Trigger,
 }
 
 impl RunRequest {
-    /// A run of `deployment` with that input, and every default.
+    /// Returns a request for a run of `deployment` with that input and every default.
     #[must_use]
     pub fn new(deployment: DeploymentName, input: impl Into<Bytes>) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl RunRequest {
 }
 
 impl HostState {
-    /// Refuses where as many runs of the deployment are queued as may be.
+    /// Refuses a request if the deployment's queue is full.
     pub(crate) async fn check_queue(&self, live: &ActiveDeployment) -> Result<(), ControlError> {
         let (most, name) = (live.queue_max(self.config.queue_max), &live.deployment.name);
         let queued = self.store.waiting(name).await?;
@@ -73,14 +73,14 @@ impl HostState {
 }
 
 impl ControlPlane {
-    /// Asks for a run; it is in the store when this returns, and begins when the dispatcher admits it.
+    /// Requests a run. It is stored when this returns, and starts when the dispatcher admits it.
     ///
     /// # Errors
-    /// What is wrong with the request, or the store's own.
-    pub async fn request(&self, ask: RunRequest) -> Result<RunRequestResult, ControlError> {
+    /// Problems of the request, or errors of the store.
+    pub async fn request(&self, request: RunRequest) -> Result<RunRequestResult, ControlError> {
         self.0.check_open()?;
-        let live = self.0.live(&ask.deployment)?;
-        let new = self.new_run(&live, ask)?;
+        let live = self.0.live(&request.deployment)?;
+        let new = self.new_run(&live, request)?;
         self.enqueue(&live, new).await
     }
 
@@ -90,7 +90,7 @@ impl ControlPlane {
         new: NewRun,
     ) -> Result<RunRequestResult, ControlError> {
         let most = new.terms.queue_max;
-        // Who comes with a key, or becomes one with others, may be answered all the same: the store knows.
+        // A request with a key or a debounce may match an existing run, which only the store knows.
         if new.key.is_none() && new.terms.debounce.is_none() {
             self.0.check_queue(live).await?;
         }
@@ -116,11 +116,11 @@ impl ControlPlane {
         })
     }
 
-    /// Checks a request and turns it into what the store takes.
-    pub(crate) fn new_run(&self, live: &ActiveDeployment, ask: RunRequest) -> Result<NewRun, ControlError> {
+    /// Validates a request and converts it for the store.
+    pub(crate) fn new_run(&self, live: &ActiveDeployment, request: RunRequest) -> Result<NewRun, ControlError> {
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
-        let export = exports::of_call(&live.plan.exports, ask.export)?;
-        let input = if ask.input.is_empty() { Bytes::from_static(b"{}") } else { ask.input };
+        let export = exports::of_call(&live.plan.exports, request.export)?;
+        let input = if request.input.is_empty() { Bytes::from_static(b"{}") } else { request.input };
         check_json("the input", &input, limits::INPUT_BYTES, Code::LimitInput)?;
         if export == Export::RevenueStream {
             CollectionRequest::parse(&input)?;
@@ -133,37 +133,39 @@ impl ControlPlane {
                 return Err(ControlError::Problems { code: Code::InputInvalid, problems });
             }
         }
-        ask.key.as_deref().map_or(Ok(()), check_key)?;
-        if ask.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
+        request.key.as_deref().map_or(Ok(()), check_key)?;
+        if request.priority.is_some_and(|priority| !(1..=9).contains(&priority)) {
             return Err(field("a priority is 1 (last) to 9 (first)".to_owned()));
         }
-        if ask.delay.is_some_and(|delay| delay > DELAY_MAX) {
+        if request.delay.is_some_and(|delay| delay > DELAY_MAX) {
             return Err(field("a delay is at most 366 days".to_owned()));
         }
-        let labels = live.plan.labels_with(ask.labels);
+        let labels = live.plan.labels_with(request.labels);
         let long =
             |(name, value): &(String, String)| name.is_empty() || name.len() > LABEL_BYTES || value.len() > LABEL_BYTES;
         if labels.len() > RUN_LABELS || labels.iter().any(long) {
             return Err(field(format!("at most {RUN_LABELS} labels, of names and values up to {LABEL_BYTES} bytes")));
         }
         let now = self.0.clock.now();
-        let delay = u64::try_from(ask.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        let delay = u64::try_from(request.delay.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
         let terms = live.terms(export, &input, self.0.config.queue_max);
-        let new = live.new_run(crate::random::run_id(now)?, export, ask.trigger, input, now)?;
-        let (priority, not_before) = (ask.priority.unwrap_or(new.priority), now.plus_millis(delay));
-        Ok(NewRun { key: ask.key, labels, priority, not_before, terms, ..new })
+        let new = live.new_run(crate::random::run_id(now)?, export, request.trigger, input, now)?;
+        let (priority, not_before) = (request.priority.unwrap_or(new.priority), now.plus_millis(delay));
+        Ok(NewRun { key: request.key, labels, priority, not_before, terms, ..new })
     }
 
-    /// Asks a run to end. Its children end first; then one that has begun is told and has its grace period, and one that is
-    /// parked, or queued with nothing behind it, ends untold. Where `terminate` says so, or it was asked before, it ends at
-    /// once. One that is cancelled already stays so, and waits for no person any more. Answers the run as it stands now.
+    /// Requests a run to end. Its children end first. Then a run that has begun is notified and has
+    /// its grace period; a run that is parked, or queued without recorded work, ends at once. With
+    /// `terminate`, or on a second request, it ends at once. A run that is already cancelled stays
+    /// so, and no longer waits for a person. Returns the run in its present state.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/run-state` where it has ended otherwise.
+    /// `host/run-not-found`; `host/run-state` if it has ended otherwise.
     pub async fn cancel(&self, id: RunId, terminate: bool) -> Result<Run, ControlError> {
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         if run.state == RunState::Cancelled {
-            // Asked again: what was asked for is so. Whoever had to look at its failure has done so.
+            // A repeated request succeeds. It also means that an operator has seen the run's
+            // failure.
             let host = Arc::clone(&self.0);
             return run_to_completion(async move { Ok(host.store.dismiss(id).await.map(|_| run)?) }).await;
         }
@@ -185,12 +187,13 @@ impl ControlPlane {
         .await
     }
 
-    /// What a run has recorded, entry after entry: a page of at most `limit` of them, which ends with the one that brings their results to `bytes`
-    /// bytes, too. It is read a part at a time, so that a journal of any length costs the memory of a page. Where the journal was cut since
-    /// `start` was made, it goes on behind the same number of entries.
+    /// Returns a page of a run's journal with at most `limit` entries. A page also ends with the
+    /// entry whose result brings it to `bytes` bytes. The journal is read in parts, so that its
+    /// length does not matter for memory. If the journal was truncated since `start` was created,
+    /// the page continues after the same number of entries.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/store-damaged` where what is stored is no journal.
+    /// `host/run-not-found`; `host/store-damaged` if the stored data is not a journal.
     pub async fn journal(
         &self,
         id: RunId,
@@ -204,7 +207,7 @@ impl ControlPlane {
         journal::page(&*self.0.store, id, start, limit, bytes).await
     }
 
-    /// The runs that a run started, oldest first.
+    /// Returns the runs that a run started, oldest first.
     ///
     /// # Errors
     /// `host/run-not-found`.
@@ -216,7 +219,7 @@ impl ControlPlane {
     }
 }
 
-/// When a queued run may begin.
+/// Returns when a queued run may start.
 const fn due(run: &Run) -> Option<Timestamp> {
     match run.state {
         RunState::Queued { not_before } => Some(not_before),

@@ -1,8 +1,9 @@
-//! Runs that wait in memory for what will wake them, each in the hands of its own work: a run that is claimed while it is
-//! still here goes on where it stands, without replay.
+//! Runs that wait in memory, each with its execution. A run that is claimed while it is resident
+//! resumes without a replay.
 //!
-//! Invariant: whoever takes a run out of the map decides what becomes of it, the dispatcher that claimed it or whoever
-//! wants its room. A work enters itself before the commit that suspends it, so that no wake-up can pass it by.
+//! Invariant: the code that takes a run out of the table decides its fate: the dispatcher that
+//! claimed it, or the run that needs its room. An execution registers itself before the commit that
+//! suspends it, so that no wake-up misses it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,11 @@ use tokio::sync::oneshot;
 use crate::deployment::active::ActiveDeployment;
 use crate::deployment::limiter::Permit;
 
-/// What ends a wait in memory: the run is claimed and running again; or, with none, its room is needed, so that it leaves
-/// memory and replays when it is claimed.
+/// Why a wait in memory ends: the run was claimed and resumes, or (`None`) its room is needed, so
+/// that it leaves memory and replays when it is claimed.
 pub(crate) type WakeReason = Option<Box<ResumedRun>>;
 
-/// A claimed run with what it needs to go on.
+/// A claimed run with what it needs to resume.
 #[derive(Debug)]
 pub(crate) struct ResumedRun {
     pub(crate) run: Run,
@@ -26,14 +27,14 @@ pub(crate) struct ResumedRun {
     pub(crate) permit: Permit,
 }
 
-/// All that wait in memory.
+/// All runs that wait in memory.
 #[derive(Debug, Default)]
 pub(crate) struct ResidentRuns(Mutex<ResidentTable>);
 
 #[derive(Debug, Default)]
 struct ResidentTable {
     runs: HashMap<RunId, (u64, oneshot::Sender<WakeReason>)>,
-    /// By age, oldest first.
+    /// The runs by age, oldest first.
     ages: BTreeMap<u64, RunId>,
     next: u64,
 }
@@ -51,7 +52,7 @@ impl ResidentRuns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a run; where more than `most` are here then, the oldest leave.
+    /// Registers a run. If there are more than `most` runs then, the oldest leave.
     pub(crate) fn enter(&self, id: RunId, most: usize) -> oneshot::Receiver<WakeReason> {
         let (sender, receiver) = oneshot::channel();
         let mut rows = self.rows();
@@ -64,17 +65,17 @@ impl ResidentRuns {
         while rows.runs.len() > most {
             let Some((_, oldest)) = rows.ages.pop_first() else { break };
             if let Some((_, sender)) = rows.runs.remove(&oldest) {
-                // One who does not listen any more has left already.
+                // A receiver that is gone has left already.
                 let _ = sender.send(None);
             }
         }
         receiver
     }
 
-    /// Hands a claimed run to the work that waits with it.
+    /// Passes a claimed run to its resident execution.
     ///
     /// # Errors
-    /// Gives it back where there is none.
+    /// Returns the run if it is not resident.
     pub(crate) fn resume(&self, resumed: Box<ResumedRun>) -> Result<(), Box<ResumedRun>> {
         let Some(sender) = self.rows().take(resumed.run.id) else { return Err(resumed) };
         match sender.send(Some(resumed)) {
@@ -83,12 +84,12 @@ impl ResidentRuns {
         }
     }
 
-    /// Takes a run out; false where it is out already and its receiver hears why.
+    /// Removes a run. Returns `false` if it was removed before, and its receiver gets the reason.
     pub(crate) fn leave(&self, id: RunId) -> bool {
         self.rows().take(id).is_some()
     }
 
-    /// Everybody leaves.
+    /// Makes all runs leave memory.
     pub(crate) fn clear(&self) {
         let rows = std::mem::take(&mut *self.rows());
         for (_, sender) in rows.runs.into_values() {
@@ -96,7 +97,7 @@ impl ResidentRuns {
         }
     }
 
-    /// How many wait here.
+    /// Returns the number of resident runs.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.rows().runs.len()
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_leave_where_there_is_no_room() {
+    async fn the_oldest_runs_leave_if_there_is_no_room() {
         let waiting = ResidentRuns::default();
         let mut first = waiting.enter(run(1), 2);
         let mut second = waiting.enter(run(2), 2);
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_no_room_at_all_nobody_stays() {
+    async fn runs_leave_at_once_without_room_and_on_clear() {
         let waiting = ResidentRuns::default();
         assert!(waiting.enter(run(1), 0).await.unwrap().is_none());
         let kept = waiting.enter(run(2), 9);

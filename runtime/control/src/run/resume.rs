@@ -1,5 +1,5 @@
-//! Taking a run from the store into hand: into those of the work that waits with it in memory, or anew, with its plan, its
-//! journal and the place of its next log line.
+//! Resumes a claimed run: in its resident execution, or in a new one with its revision, its journal
+//! and the number of its next log line.
 
 use std::sync::Arc;
 
@@ -17,19 +17,20 @@ use crate::run::execution::{Execution, ExecutionEnd, StoredProgress};
 use crate::run::registry::RunHandle;
 use crate::run::resident::ResumedRun;
 
-/// Works on a claimed run in the background: where its guest waits in memory, that one goes on. It can be cancelled from here on.
+/// Executes a claimed run in the background. If its guest waits in memory, that guest resumes. The
+/// run can be cancelled from here on.
 pub(crate) fn spawn(host: Arc<HostState>, live: Arc<ActiveDeployment>, claimed: ClaimedRun, permit: Permit) {
     let ClaimedRun { run, input } = claimed;
-    let Err(resumed) = host.waiting.resume(Box::new(ResumedRun { run, live, permit })) else { return };
+    let Err(resumed) = host.resident.resume(Box::new(ResumedRun { run, live, permit })) else { return };
     let ResumedRun { run, live, permit } = *resumed;
     let handle = RunHandle::new();
-    host.going.add(run.id, Arc::clone(&handle));
+    host.registry.add(run.id, Arc::clone(&handle));
     tokio::spawn(async move {
         work(host, live, ClaimedRun { run, input }, permit, handle).await;
     });
 }
 
-/// The same for one that is not in memory, to be awaited.
+/// Executes a claimed run that is not in memory, until it ends.
 pub(crate) async fn work(
     host: Arc<HostState>,
     live: Arc<ActiveDeployment>,
@@ -48,9 +49,9 @@ pub(crate) async fn work(
                 host.pause_after_failure(failures).await;
             }
             Err(error) => {
-                host.going.remove(id, &handle);
-                let failure = error.code().failure(format!("what is stored of the run cannot be read: {error}"));
-                set_aside(&host, claimed.run, failure).await;
+                host.registry.remove(id, &handle);
+                let failure = error.code().failure(format!("cannot read the run's stored state: {error}"));
+                park(&host, claimed.run, failure).await;
                 return None;
             }
         }
@@ -65,35 +66,37 @@ async fn prepare(
     handle: &RunHandle,
 ) -> Result<StoredProgress, ControlError> {
     let plan = live.resolve_revision(&*host.store, run.revision).await?;
-    // Whoever asked it to end between the claim and the moment from which it can be reached told nobody.
+    // A cancel that arrived after the claim but before the handle was registered reached no one;
+    // check again.
     if let Some(run) = host.store.run(run.id).await? {
         host.notify_claimed(&run, handle).await?;
     }
     let StoredJournal { chunks, head } = host.store.journal(run.id).await?;
-    // Only one that has neither run before nor recorded anything has no lines yet: the head counts those beyond the journal.
+    // A run has no log lines only if it has never run and recorded nothing.
     let begun = !chunks.is_empty() || head.is_some() || run.attempt > 1 || run.takeovers > 0 || run.generation > 1;
     let next_seq = if begun { next_seq(&*host.store, run.id).await? } else { 0 };
     let journal = if chunks.is_empty() { None } else { Some(load(run.id, chunks)?) };
     Ok(StoredProgress { plan, journal, head, next_seq })
 }
 
-/// Reads a journal as it is stored.
+/// Parses a stored journal.
 ///
 /// # Errors
-/// Where it is none: the store's contents are not what was stored.
+/// If it is not a journal: the store is damaged.
 pub(crate) fn load(id: RunId, chunks: Vec<bytes::Bytes>) -> Result<Journal, ControlError> {
     Journal::load(chunks)
         .map_err(|error| ControlError::Store(StoreError::Damaged { what: format!("the journal of run {id}: {error}") }))
 }
 
-/// The place after the last log line that the store has: lines are numbered without gaps, so halving finds it.
+/// Returns the number after the last stored log line. Lines are numbered without gaps, so a binary
+/// search finds it.
 async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
     let has = async |seq: u64| Ok::<_, StoreError>(!store.logs(id, seq, 1).await?.lines.is_empty());
     let mut beyond = 1u64;
     while has(beyond - 1).await? {
         beyond = beyond.saturating_mul(2);
     }
-    // Everything before `low` is there, nothing at or after `high` is.
+    // Every line before `low` exists, and none from `high` on.
     let (mut low, mut high) = (beyond / 2, beyond - 1);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -102,14 +105,14 @@ async fn next_seq(store: &dyn Store, id: RunId) -> Result<u64, StoreError> {
     Ok(low)
 }
 
-/// Parks a run that cannot be worked on here; what it recorded stays as it is.
-pub(crate) async fn set_aside(host: &HostState, mut run: Run, failure: Failure) {
+/// Parks a run that cannot be executed here. Its journal stays.
+pub(crate) async fn park(host: &HostState, mut run: Run, failure: Failure) {
     let (id, now) = (run.id, host.clock.now());
     let record = FailureRecord { at: now, attempt: run.attempt, part: FailedPart::Attempt, failure: failure.clone() };
     match run.state.next(RunEvent::Parked(failure)) {
         Ok(state) => run.state = state,
         Err(error) => {
-            tracing::error!(run = %id, %error, "the run's own state forbids to park it");
+            tracing::error!(run = %id, %error, "cannot park run: illegal state transition");
             return;
         }
     }
@@ -120,10 +123,10 @@ pub(crate) async fn set_aside(host: &HostState, mut run: Run, failure: Failure) 
         host.store.commit_stretch(commit).await
     };
     match committed.await {
-        Ok(_) => host.outcomes.settle(&run, None),
+        Ok(_) => host.completions.settle(&run, None),
         Err(error) => {
             host.store_failed(&error);
-            tracing::error!(run = %id, %error, "the run could not be parked; the next life takes it up");
+            tracing::error!(run = %id, %error, "could not park run; the next start recovers it");
         }
     }
 }

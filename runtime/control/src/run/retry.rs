@@ -1,5 +1,5 @@
-//! Trying a run again: from its last step or from its start, on its own component or on another one, with a look before
-//! whether that one can continue what is recorded.
+//! Retries a run: from its last step or from its start, on its own component or another one, after
+//! a check that the component can replay its journal.
 
 use std::sync::Arc;
 
@@ -13,37 +13,39 @@ use crate::error::ControlError;
 use crate::run::resume;
 use crate::run::{children, execution};
 
-/// Revisions that are looked through for one that has a component.
+/// Maximum number of revisions that are searched for a component.
 const REVISIONS: usize = 200;
 
-/// How a run is tried again.
+/// How to retry a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetryRequest {
-    /// With nothing kept of what it recorded, instead of from where it stopped. Signals that it has not taken stay.
+    /// Whether to discard its journal instead of resuming. Signals in its inbox stay.
     pub from_start: bool,
-    /// On this component, which some revision of its deployment has run.
+    /// The component to retry on, which a revision of its deployment must have run.
     pub component: Option<ComponentDigest>,
-    /// Only look whether the component can continue it.
+    /// Whether to only check that the component can continue the run.
     pub dry_run: bool,
 }
 
-/// What came of it.
+/// The result of a retry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryResult {
-    /// The run as it stands.
+    /// The run in its present state.
     pub run: Run,
-    /// What a look at the journal showed; none where nothing was looked at.
+    /// The result of the replay check; `None` if there was none.
     pub replay: Option<DryRun>,
 }
 
 impl ControlPlane {
-    /// Tries a parked or failed run again, as the next attempt, and with it its children that failed or parked, so that the
-    /// tree goes on at the leaf that failed. On another component it is tried only where that one can continue it.
+    /// Retries a parked or failed run as its next attempt, together with its failed or parked
+    /// children, so that the tree resumes at the leaf that failed. Another component is used only
+    /// if it can continue the run.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/run-state` where it is neither parked nor failed; `host/component-not-found` where no revision of
-    /// the deployment has that component; `host/journal-mismatch` where it cannot continue the run.
-    pub async fn retry(&self, id: RunId, ask: RetryRequest) -> Result<RetryResult, ControlError> {
+    /// `host/run-not-found`; `host/run-state` if it is neither parked nor failed;
+    /// `host/component-not-found` if no revision of the deployment has that component;
+    /// `host/journal-mismatch` if it cannot continue the run.
+    pub async fn retry(&self, id: RunId, request: RetryRequest) -> Result<RetryResult, ControlError> {
         self.0.check_open()?;
         let run = self.0.store.run(id).await?.ok_or_else(|| ControlError::no_run(id))?;
         if !matches!(run.state, RunState::Parked(_) | RunState::Failed(_)) {
@@ -53,13 +55,13 @@ impl ControlPlane {
                 "Start a new run with the same input where this one has ended.",
             ));
         }
-        let component = match ask.component {
+        let component = match request.component {
             Some(component) => Some((self.revision_with(&run.deployment, component).await?, component)),
             None => None,
         };
-        let looks = !ask.from_start && (ask.dry_run || component.is_some_and(|(_, it)| it != run.component));
-        let replay = if looks { self.look(&run, component).await? } else { None };
-        if ask.dry_run {
+        let checks = !request.from_start && (request.dry_run || component.is_some_and(|(_, it)| it != run.component));
+        let replay = if checks { self.check_replay_of(&run, component).await? } else { None };
+        if request.dry_run {
             return Ok(RetryResult { run, replay });
         }
         if let Some(DryRun::Mismatch(failure) | DryRun::Failed(failure)) = &replay {
@@ -71,7 +73,7 @@ impl ControlPlane {
         }
         let host = Arc::clone(&self.0);
         run_to_completion(async move {
-            let retry = RetryChange { component, from_start: ask.from_start, now: host.clock.now() };
+            let retry = RetryChange { component, from_start: request.from_start, now: host.clock.now() };
             let (run, caused) = host.store.retry_run(id, retry).await?;
             children::count(&host, vec![run.deployment.clone()]);
             host.apply_effects(caused);
@@ -80,7 +82,7 @@ impl ControlPlane {
         .await
     }
 
-    /// The newest revision that runs `component`.
+    /// Returns the newest revision that runs `component`.
     async fn revision_with(&self, name: &DeploymentName, component: ComponentDigest) -> Result<Revision, ControlError> {
         let page = self.0.store.revisions(name, PageRequest::first(REVISIONS)).await?;
         let found = page.items.iter().find(|revision| revision.component == component);
@@ -93,8 +95,8 @@ impl ControlPlane {
         })
     }
 
-    /// Replays what is recorded; none where that is nothing.
-    async fn look(
+    /// Replays the journal without continuing; `None` if it is empty.
+    async fn check_replay_of(
         &self,
         run: &Run,
         component: Option<(Revision, ComponentDigest)>,

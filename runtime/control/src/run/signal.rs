@@ -1,4 +1,4 @@
-//! Signals from outside: to a run by its id, or by the idempotency key that made it.
+//! Signals from outside: to a run by its id, or by the idempotency key that created it.
 
 use bytes::Bytes;
 use tidemill_core::run::Export;
@@ -9,34 +9,35 @@ use crate::control_plane::{ControlPlane, HostState, run_to_completion};
 use crate::error::ControlError;
 use crate::validate::{check_json, check_key};
 
-/// The longest name of a signal, in bytes.
+/// Maximum length of a signal's name, in bytes.
 pub const SIGNAL_NAME_BYTES: usize = 255;
 
-/// Which run gets a signal.
+/// The run that receives a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignalTarget {
-    /// The one with this id.
+    /// The run with this id.
     Run(RunId),
-    /// The one that this key made.
+    /// The run that this key created.
     Key(DeploymentName, String),
 }
 
-/// What became of a signal.
+/// The result of sending a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalResult {
-    /// Who got it.
+    /// The run that received it.
     pub run: RunId,
-    /// It had come before with the same idempotency key.
+    /// Whether it was sent before with the same idempotency key.
     pub duplicate: bool,
 }
 
 impl ControlPlane {
-    /// Puts a signal into a run's inbox; a run that waits for it goes on.
+    /// Puts a signal into a run's inbox. A run that waits for it resumes.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/run-state` where the run has ended; `host/limit-signals` where its inbox is full or the payload too
-    /// long; `host/input-invalid` where the run's component says that such a signal has another payload;
-    /// `host/idempotency-mismatch` where the key sent another signal; `host/bad-json`; `host/bad-field`.
+    /// `host/run-not-found`; `host/run-state` if the run has ended; `host/limit-signals` if its
+    /// inbox is full or the payload too long; `host/input-invalid` if the payload does not match
+    /// the component's schema; `host/idempotency-mismatch` if the key sent another signal;
+    /// `host/bad-json`; `host/bad-field`.
     pub async fn signal(
         &self,
         to: SignalTarget,
@@ -62,7 +63,7 @@ impl ControlPlane {
                 })?
             }
         };
-        // A run that is not there, or has ended, is refused by the store.
+        // The store refuses a signal to a run that does not exist or has ended.
         if let Some(found) = self.0.store.run(run).await?.filter(|run| run.export == Export::Workflow) {
             check(&self.0, &found.deployment, found.revision, &name, &payload).await?;
         }
@@ -76,15 +77,15 @@ impl ControlPlane {
                 }
                 SignalReceipt::Duplicate => Ok(SignalResult { run, duplicate: true }),
                 SignalReceipt::Ended => {
-                    tracing::info!(%run, "a signal came after the end of its run and is dropped");
-                    Err(ControlError::refused(Code::RunState, "the run has ended; nobody would get the signal"))
+                    tracing::info!(%run, "dropped a signal to a run that had ended");
+                    Err(ControlError::refused(Code::RunState, "the run has ended and cannot receive signals"))
                 }
             }
         })
         .await
     }
 
-    /// The signals that wait in a run's inbox, in the order of arrival.
+    /// Returns the signals in a run's inbox, in the order of arrival.
     ///
     /// # Errors
     /// `host/run-not-found`.
@@ -95,10 +96,10 @@ impl ControlPlane {
         Ok(self.0.store.signals(run, page).await?)
     }
 
-    /// Drops the signal at that place of a run's inbox, as if it had never come.
+    /// Removes the signal at a position of a run's inbox, as if it had never arrived.
     ///
     /// # Errors
-    /// `host/run-not-found`; `host/signal-not-found` where nothing waits at that place.
+    /// `host/run-not-found`; `host/signal-not-found` if there is no signal at that position.
     pub async fn drop_signal(&self, run: RunId, place: u64) -> Result<(), ControlError> {
         self.0.check_open()?;
         if self.0.store.run(run).await?.is_none() {
@@ -110,17 +111,17 @@ impl ControlPlane {
                 let detail = format!("no signal waits at place {place} of the inbox of run {run}");
                 return Err(ControlError::refused(Code::SignalNotFound, detail));
             }
-            tracing::info!(%run, place, "a signal was dropped from the inbox of a run");
+            tracing::info!(%run, place, "removed a signal from the inbox of a run");
             Ok(())
         })
         .await
     }
 }
 
-/// Refuses a signal whose payload is not as the component of that revision says.
+/// Refuses a signal whose payload does not match the schema of the component of that revision.
 ///
 /// # Errors
-/// `host/input-invalid`; the store's own.
+/// `host/input-invalid`; errors of the store.
 pub(crate) async fn check(
     host: &HostState,
     deployment: &DeploymentName,
@@ -128,7 +129,7 @@ pub(crate) async fn check(
     name: &str,
     payload: &[u8],
 ) -> Result<(), ControlError> {
-    let Some(live) = host.lives.get(deployment) else { return Ok(()) };
+    let Some(live) = host.deployments.get(deployment) else { return Ok(()) };
     let plan = live.resolve_revision(&*host.store, revision).await?;
     let problems = plan.signals.problems(name, payload);
     if problems.is_empty() { Ok(()) } else { Err(ControlError::Problems { code: Code::InputInvalid, problems }) }

@@ -1,4 +1,4 @@
-//! The stack of a run that failed, with source lines where its component has debug information.
+//! The stack of a failed run, with source lines if its component has debug information.
 
 use tidemill_core::{Code, ComponentDigest, RunId};
 use tidemill_engine::{EngineError, SourceFrame, StackFrame, stack_of};
@@ -11,14 +11,15 @@ use crate::error::ControlError;
 pub struct RunStack {
     /// The component that failed.
     pub component: ComponentDigest,
-    /// Its frames, innermost first; functions that were inlined have frames of their own.
+    /// Its frames, innermost first. Inlined functions have frames of their own.
     pub frames: Vec<StackFrame>,
-    /// Why there are no source lines, if they could not be looked up.
+    /// Why there are no source lines, if they could not be found.
     pub note: Option<String>,
 }
 
 impl ControlPlane {
-    /// Shows where a run failed. Reads the debug information of its component in a process of its own.
+    /// Returns the stack of a failed run. Reads the debug information of its component in a
+    /// separate process.
     ///
     /// # Errors
     /// `host/run-not-found`; `host/run-state` if the run has no failure, or one without a stack.
@@ -46,7 +47,8 @@ impl ControlPlane {
     }
 }
 
-/// The frames with what was found at their offsets, in the order of the offsets.
+/// Expands each frame with the source frames found at its offset. `lines` is in the order of the
+/// offsets.
 fn with_lines(frames: Vec<StackFrame>, lines: Vec<Vec<SourceFrame>>) -> Vec<StackFrame> {
     let mut lines = lines.into_iter();
     let each = frames.into_iter().flat_map(|frame| {

@@ -1,6 +1,8 @@
-//! Backfills: the runs of a schedule's nominal times in the past, made as an operation, a part in one commit with how far it is then.
+//! Backfills: an operation that creates the runs of a schedule's past nominal times. One commit
+//! creates a part of them together with the progress.
 //!
-//! A part waits while the deployment's queue is full; so a backfill of many never drops a firing for want of room.
+//! A part waits while the deployment's queue is full, so a large backfill never drops a firing for
+//! want of room.
 
 use std::ops::Range;
 
@@ -17,75 +19,76 @@ use crate::reconcile::operations::{same_task, start_once};
 use crate::reconcile::scheduler::{before, request};
 use crate::schedule::manage::{check_zone, times_between};
 
-/// The most nominal times of one backfill.
+/// Maximum number of nominal times of one backfill.
 pub const BACKFILL_MAX: u64 = 100_000;
-/// Those that one commit makes.
+/// Maximum number of nominal times per commit.
 const PART: usize = 200;
-/// How soon to look again where the queue was full, in milliseconds.
-const FULL_AGAIN: u64 = 500;
-/// How soon to look again if the time zone is not known, in milliseconds.
-const UNKNOWN_ZONE_AGAIN: u64 = 60_000;
+/// Interval between checks of a full queue, in milliseconds.
+const FULL_INTERVAL: u64 = 500;
+/// Interval between checks of an unknown time zone, in milliseconds.
+const UNKNOWN_ZONE_INTERVAL: u64 = 60_000;
 
-/// What is to be made up for.
+/// A request for a backfill.
 #[derive(Debug, Clone)]
 pub struct BackfillRequest {
-    /// Of this deployment
+    /// The deployment of the schedule.
     pub deployment: DeploymentName,
-    /// and schedule,
+    /// The schedule.
     pub schedule: ScheduleName,
-    /// from this instant
+    /// The first instant of the range.
     pub start: Timestamp,
-    /// up to, and without, this one.
+    /// The first instant after the range.
     pub end: Timestamp,
-    /// What each firing does while runs of the schedule have not ended; they queue where it is left out.
+    /// The overlap policy of each firing; by default they queue.
     pub overlap: Option<Overlap>,
-    /// The same key again is the same operation.
+    /// Idempotency key: the same key returns the same operation.
     pub key: Option<String>,
 }
 
 impl ControlPlane {
-    /// The nominal times that a backfill of the range would make runs of; none where there are none.
+    /// Returns the nominal times for which a backfill of the range would create runs; `None` if
+    /// there are none.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/bad-field` where the range is empty, is not over yet, or has more
-    /// than [`BACKFILL_MAX`].
-    pub async fn backfill_span(&self, ask: &BackfillRequest) -> Result<Option<NominalRange>, ControlError> {
-        let (_, schedule) = self.planned(&ask.deployment, &ask.schedule)?;
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/bad-field` if the range is
+    /// empty, is not over yet, or has more than [`BACKFILL_MAX`] nominal times.
+    pub async fn backfill_span(&self, request: &BackfillRequest) -> Result<Option<NominalRange>, ControlError> {
+        let (_, schedule) = self.planned(&request.deployment, &request.schedule)?;
         check_zone(&schedule)?;
         let field = |detail: String| ControlError::refused(Code::BadField, detail);
-        if ask.start >= ask.end {
+        if request.start >= request.end {
             return Err(field("the range ends before it starts".to_owned()));
         }
-        if ask.end > self.0.clock.now() {
-            return Err(field("the range is not over yet: what is to come, the schedule fires by itself".to_owned()));
+        if request.end > self.0.clock.now() {
+            return Err(field("the range is not over yet; the schedule fires future times itself".to_owned()));
         }
-        let span = times_between(schedule, ask.start, ask.end, BACKFILL_MAX + 1).await?;
+        let span = times_between(schedule, request.start, request.end, BACKFILL_MAX + 1).await?;
         match span.filter(|span| span.count > BACKFILL_MAX) {
-            Some(_) => Err(field(format!("the range has more than {BACKFILL_MAX} firings: ask for parts of it"))),
+            Some(_) => Err(field(format!("the range has more than {BACKFILL_MAX} firings; request it in parts"))),
             None => Ok(span),
         }
     }
 
-    /// Begins to make the runs of all nominal times in the range.
+    /// Starts a backfill of all nominal times in the range.
     ///
     /// # Errors
-    /// As [`ControlPlane::backfill_span`], and where there is nothing in the range; `host/idempotency-mismatch` where the key was used for
-    /// another range.
-    pub async fn backfill(&self, ask: BackfillRequest) -> Result<Operation, ControlError> {
+    /// As [`ControlPlane::backfill_span`], and if the range has no nominal time;
+    /// `host/idempotency-mismatch` if the key was used for another range.
+    pub async fn backfill(&self, request: BackfillRequest) -> Result<Operation, ControlError> {
         self.0.check_open()?;
-        let Some(span) = self.backfill_span(&ask).await? else {
+        let Some(span) = self.backfill_span(&request).await? else {
             return Err(ControlError::refused(Code::BadField, "the schedule has no firing in that range"));
         };
-        let BackfillRequest { deployment, schedule, start, end, overlap, key } = ask;
+        let BackfillRequest { deployment, schedule, start, end, overlap, key } = request;
         let scope = format!("backfill\0{deployment}\0{schedule}");
         let overlap = overlap.unwrap_or(Overlap::QueueAll);
         let task = Task::Backfill { deployment, schedule, start, end, overlap };
-        let asked = start_once(task.clone(), &scope, key.as_deref(), self.0.clock.now())?;
-        let operation = self.begin(Operation { total: Some(span.count), ..asked }).await?;
+        let operation = start_once(task.clone(), &scope, key.as_deref(), self.0.clock.now())?;
+        let operation = self.begin(Operation { total: Some(span.count), ..operation }).await?;
         same_task(operation, &task)
     }
 
-    /// One part of it.
+    /// Executes one part of a backfill.
     pub(crate) async fn backfill_part(
         &self,
         operation: Operation,
@@ -94,16 +97,16 @@ impl ControlPlane {
         now: Timestamp,
     ) -> Result<(Operation, NextTick), ControlError> {
         let Ok((live, schedule)) = self.planned(deployment, name) else {
-            // It was taken away meanwhile.
-            return Ok((self.cut_off(operation).await?, NextTick::Now));
+            // The schedule was deleted.
+            return Ok((self.end_without_schedule(operation).await?, NextTick::Now));
         };
         if !schedule.spec().time_zone.is_known() {
-            return Ok((operation, NextTick::At(now.plus_millis(UNKNOWN_ZONE_AGAIN))));
+            return Ok((operation, NextTick::At(now.plus_millis(UNKNOWN_ZONE_INTERVAL))));
         }
         let room = live.queue_max(self.0.config.queue_max).saturating_sub(self.0.store.waiting(deployment).await?);
         let most = PART.min(usize::try_from(room).unwrap_or(PART));
         if most == 0 {
-            return Ok((operation, NextTick::At(now.plus_millis(FULL_AGAIN))));
+            return Ok((operation, NextTick::At(now.plus_millis(FULL_INTERVAL))));
         }
         let seen = operation.cursor.clone();
         let from = seen.as_deref().and_then(|cursor| cursor.first_chunk()).map(|bytes| u64::from_be_bytes(*bytes));
@@ -125,15 +128,15 @@ impl ControlPlane {
         let part = BackfillPart { operation: next.clone(), seen, firings, queue: u64::MAX };
         match self.0.store.backfill(part, now).await? {
             Some((operation, fired)) => {
-                self.0.made(&live, fired);
+                self.0.on_runs_created(&live, fired);
                 Ok((operation, NextTick::Now))
             }
             None => Ok((next, NextTick::Now)),
         }
     }
 
-    /// There is no such schedule any more: what is left is not done.
-    async fn cut_off(&self, mut operation: Operation) -> Result<Operation, ControlError> {
+    /// Ends a backfill whose schedule no longer exists. The rest counts as failed.
+    async fn end_without_schedule(&self, mut operation: Operation) -> Result<Operation, ControlError> {
         let left = operation.total.unwrap_or_default().saturating_sub(operation.matched);
         operation.matched += left;
         operation.failed += left;
@@ -159,7 +162,7 @@ fn firings(
             parent: None,
             details: Some(Trigger::BACKFILL.to_owned()),
         };
-        // Each collects from the one before it.
+        // Each collection starts where the previous one ended.
         let run = request(live, schedule, id, trigger, Some(from), now)?;
         from = *nominal;
         Ok(NewFiring { run, late: false })

@@ -1,8 +1,8 @@
-//! Deployments that ask for more than the policy in force allows, since they were there before it, and schedules that are blocked: the
-//! policy does not allow them, or this process does not know their time zone.
+//! Deployments that request more than a newer policy allows, and blocked schedules: the policy does
+//! not allow them, or this process does not know their time zone.
 //!
-//! A blocked schedule stays due in the store and does not fire. Once nothing blocks it any more, its catch-up decides what becomes of
-//! the times that have passed, as after a downtime.
+//! A blocked schedule stays due in the store and does not fire. Once it is unblocked, its catch-up
+//! policy decides about the times that have passed, as after a downtime.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -14,13 +14,13 @@ use crate::control_plane::{ControlPlane, HostState};
 use crate::deployment::active::{ActiveDeployment, DeploymentMap, manifest_of};
 use crate::error::ControlError;
 
-/// Blocked schedules that [`ControlPlane::blocked_text`] names.
+/// Maximum number of blocked schedules that [`ControlPlane::blocked_text`] names.
 const NAMED: usize = 5;
 
 /// Why a schedule is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Whether it is the policy, or else the time zone.
+    /// Whether the policy blocks it, as opposed to its time zone.
     pub by_policy: bool,
     /// Why, in words.
     pub detail: String,
@@ -28,7 +28,7 @@ pub struct Block {
 
 type AllBlocked = BTreeMap<DeploymentName, BTreeMap<ScheduleName, Block>>;
 
-/// The schedules that are blocked, as of the last look.
+/// The blocked schedules as of the last check.
 #[derive(Debug, Default)]
 pub(crate) struct Blocked(ArcSwap<AllBlocked>);
 
@@ -41,12 +41,13 @@ impl Blocked {
         self.0.load().get(deployment)?.get(name).cloned()
     }
 
-    /// Whether an unknown time zone blocks any.
+    /// Returns whether an unknown time zone blocks any schedule.
     pub(crate) fn any_by_zone(&self) -> bool {
         each(&self.0.load()).any(|(.., block)| !block.by_policy)
     }
 
-    /// Forgets a deployment that has a new revision, or is gone. The caller has the turn of changes.
+    /// Forgets a deployment that has a new revision or was deleted. The caller holds the lock of
+    /// changes.
     pub(crate) fn forget(&self, deployment: &DeploymentName) {
         if self.0.load().contains_key(deployment) {
             let mut all = AllBlocked::clone(&self.0.load());
@@ -56,34 +57,35 @@ impl Blocked {
     }
 }
 
-/// How many schedules are blocked.
+/// Counts the blocked schedules.
 pub(crate) fn count(all: &AllBlocked) -> usize {
     all.values().map(BTreeMap::len).sum()
 }
 
 impl ControlPlane {
-    /// Holds all deployments to the policy in force: logs what they ask for beyond it, bounds their concurrency and their queues, and
-    /// blocks the schedules that it does not allow. Secrets, origins and limits beyond it have no effect from the next call or run on.
+    /// Applies the policy in force to all deployments: logs what exceeds it, bounds their
+    /// concurrency and their queues, and blocks the schedules that it does not allow. Secrets,
+    /// origins and limits beyond it have no effect from the next call or run on.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn apply_policy(&self) -> Result<(), ControlError> {
         let _turn = self.0.changes.lock().await;
         let deleting = self.0.deleting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.0.lives.renew(&self.0.metrics, &deleting);
-        for live in self.0.lives.all().values() {
-            self.0.node.backlog.look_at(&live.gate);
+        self.0.deployments.renew(&self.0.metrics, &deleting);
+        for live in self.0.deployments.all().values() {
+            self.0.node.backlog.look_at(&live.limiter);
         }
         self.0.apply_policy().await
     }
 
-    /// Why a schedule is blocked; none if it is not.
+    /// Returns why a schedule is blocked; `None` if it is not.
     #[must_use]
     pub fn block_of(&self, deployment: &DeploymentName, name: &ScheduleName) -> Option<Block> {
         self.0.blocked.get(deployment, name)
     }
 
-    /// Which schedules are blocked and why, in a sentence; none if none is.
+    /// Names blocked schedules with their reasons in a sentence; `None` if there are none.
     #[must_use]
     pub fn blocked_text(&self) -> Option<String> {
         let all = self.0.blocked.all();
@@ -100,7 +102,7 @@ impl ControlPlane {
 }
 
 impl HostState {
-    /// The caller has the turn of changes, or nothing else goes on yet.
+    /// Applies the policy. The caller holds the lock of changes, or the host is starting.
     pub(crate) async fn apply_policy(&self) -> Result<(), ControlError> {
         self.log_beyond_policy().await?;
         self.look_for_blocked_schedules().await
@@ -112,24 +114,24 @@ impl HostState {
             return Ok(());
         }
         let now = self.clock.now();
-        for name in self.lives.all().keys() {
+        for name in self.deployments.all().keys() {
             let Some(deployment) = self.store.deployment(name).await? else { continue };
-            for beyond in policy.check(name, &manifest_of(&deployment)?, now) {
-                let (field, detail) = (beyond.pointer, beyond.message);
-                tracing::warn!(deployment = %name, field, detail, "a deployment asks for more than the policy allows");
+            for denied in policy.check(name, &manifest_of(&deployment)?, now) {
+                let (field, detail) = (denied.pointer, denied.message);
+                tracing::warn!(deployment = %name, field, detail, "deployment exceeds the policy");
             }
         }
         Ok(())
     }
 
-    /// Looks which schedules are blocked, and logs those that were not before and those that are not any more. The caller has the turn
-    /// of changes, or nothing else goes on yet.
+    /// Finds the blocked schedules, and logs those that were blocked or unblocked since the last
+    /// check. The caller holds the lock of changes, or the host is starting.
     pub(crate) async fn look_for_blocked_schedules(&self) -> Result<(), ControlError> {
-        let (lives, policy, now) = (self.lives.all(), self.config.policy.now(), self.clock.now());
-        // The distances of many firings are computed, and files of zones are read.
-        let found = tokio::task::spawn_blocking(move || blocked(&lives, &policy, now)).await;
+        let (deployments, policy, now) = (self.deployments.all(), self.config.policy.now(), self.clock.now());
+        // This computes the distances of many firings and reads zone files.
+        let found = tokio::task::spawn_blocking(move || blocked(&deployments, &policy, now)).await;
         let found = found.map_err(|error| {
-            ControlError::refused(Code::Internal, format!("the look at schedules was cut off: {error}"))
+            ControlError::refused(Code::Internal, format!("the check of the schedules was interrupted: {error}"))
         })?;
         let found = Arc::new(found);
         let before = self.blocked.0.swap(Arc::clone(&found));
@@ -139,7 +141,7 @@ impl HostState {
             self.rescheduled.notify_one();
         }
         for (deployment, name, _) in freed {
-            tracing::info!(%deployment, schedule = %name, "schedule is not blocked any more");
+            tracing::info!(%deployment, schedule = %name, "unblocked schedule");
         }
         for (deployment, name, block) in each(&found) {
             if get(&before, deployment, name) != Some(block) {
@@ -159,10 +161,10 @@ fn each(all: &AllBlocked) -> impl Iterator<Item = (&DeploymentName, &ScheduleNam
     all.iter().flat_map(|(deployment, schedules)| schedules.iter().map(move |(name, block)| (deployment, name, block)))
 }
 
-fn blocked(lives: &DeploymentMap, policy: &Policy, now: Timestamp) -> AllBlocked {
+fn blocked(deployments: &DeploymentMap, policy: &Policy, now: Timestamp) -> AllBlocked {
     let by_policy = *policy != Policy::default();
     let of = |live: &ActiveDeployment| blocked_of(live, by_policy.then_some(policy), now);
-    let all = lives.iter().map(|(name, live)| (name.clone(), of(live)));
+    let all = deployments.iter().map(|(name, live)| (name.clone(), of(live)));
     all.filter(|(_, schedules)| !schedules.is_empty()).collect()
 }
 

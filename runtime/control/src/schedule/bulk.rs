@@ -1,4 +1,4 @@
-//! Pausing and resuming many schedules at once, as an operation.
+//! Pauses and resumes many schedules at once, as an operation.
 
 use tidemill_core::{Code, DeploymentName};
 use tidemill_store::records::{Operation, PageRequest, Schedule, Task};
@@ -8,27 +8,27 @@ use crate::deployment::deploy::checked_note;
 use crate::error::ControlError;
 use crate::reconcile::operations::{same_task, start_once};
 
-/// Schedules between two notes of where an operation stands.
+/// Number of schedules per page, after which an operation stores its progress.
 const PAGE: usize = 200;
 
-/// Which schedules are meant.
+/// Selects schedules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScheduleFilter {
-    /// Of this deployment alone.
+    /// Only schedules of this deployment.
     pub deployment: Option<DeploymentName>,
-    /// Of deployments with all these labels.
+    /// Only schedules of deployments with all these labels.
     pub labels: Vec<(String, String)>,
 }
 
 impl ControlPlane {
-    /// Begins to pause all schedules that the filter finds, with that note; or to let them go on, where there is none. Schedules that
-    /// are made meanwhile may be among them.
+    /// Starts to pause all schedules that match the filter with the note `pause`, or to resume them
+    /// if it is `None`. Schedules that are created while it runs may be included.
     ///
-    /// The same `key` again is the same operation.
+    /// The same `key` returns the same operation.
     ///
     /// # Errors
-    /// `host/bad-field` where the note is too long; `host/idempotency-mismatch` if the key began another action; the store's
-    /// own.
+    /// `host/bad-field` if the note is too long; `host/idempotency-mismatch` if the key started
+    /// another action; errors of the store.
     pub async fn update_schedules(
         &self,
         filter: ScheduleFilter,
@@ -38,11 +38,11 @@ impl ControlPlane {
         self.0.check_open()?;
         let pause = pause.map(checked_note).transpose()?;
         let task = Task::Schedules { pause, deployment: filter.deployment, labels: filter.labels };
-        let asked = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
-        same_task(self.begin(asked).await?, &task)
+        let operation = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
+        same_task(self.begin(operation).await?, &task)
     }
 
-    /// One page of it.
+    /// Executes one page of the operation.
     pub(crate) async fn update_schedule_page(
         &self,
         mut operation: Operation,
@@ -62,7 +62,8 @@ impl ControlPlane {
         self.page_done(operation, next).await
     }
 
-    /// The schedules of the next page of an operation that its filter finds, and where the page after it begins.
+    /// Returns the schedules on the operation's next page that match its filter, and the cursor of
+    /// the page after it.
     pub(crate) async fn matching_schedules(
         &self,
         operation: &mut Operation,
@@ -72,26 +73,27 @@ impl ControlPlane {
         let page = PageRequest { cursor: operation.cursor.take(), limit: PAGE };
         let mut found = self.0.store.schedules(deployment, page).await?;
         found.items.retain(|schedule| {
-            let live = self.0.lives.get(&schedule.deployment);
+            let live = self.0.deployments.get(&schedule.deployment);
             live.is_some_and(|live| labels.iter().all(|label| live.plan.labels.contains(label)))
         });
         Ok((found.items, found.next))
     }
 
-    /// False where it is paused already, or is not, or is gone.
+    /// Pauses or resumes one schedule. Returns `false` if it is in that state already or was
+    /// deleted.
     async fn update_schedule(&self, schedule: &Schedule, pause: Option<&str>) -> Result<bool, ControlError> {
         let Schedule { deployment, name, .. } = schedule;
-        let steered = match pause {
-            // Who paused it before had reasons of his own, and they stay to be read.
+        let updated = match pause {
+            // Keep the note of the earlier pause.
             Some(_) if schedule.paused.is_some() => return Ok(false),
             Some(note) => self.pause_schedule(deployment, name, note.to_owned()).await,
             None => self.resume_schedule(deployment, name).await,
         };
-        acted(schedule, steered)
+        acted(schedule, updated)
     }
 }
 
-/// Whether an operation acted on a schedule. False if that is in no state for it.
+/// Returns whether an operation acted on a schedule; `false` if its state did not allow it.
 pub(crate) fn acted(schedule: &Schedule, done: Result<Schedule, ControlError>) -> Result<bool, ControlError> {
     let Schedule { deployment, name, .. } = schedule;
     match done {
@@ -99,7 +101,7 @@ pub(crate) fn acted(schedule: &Schedule, done: Result<Schedule, ControlError>) -
         Err(ControlError::Store(error)) if error.is_transient() => Err(error.into()),
         Err(error) if error.code() == Code::ShuttingDown => Err(error),
         Err(error) => {
-            tracing::info!(%deployment, schedule = %name, %error, "an operation leaves out a schedule");
+            tracing::info!(%deployment, schedule = %name, %error, "operation skipped a schedule");
             Ok(false)
         }
     }

@@ -1,7 +1,9 @@
-//! A clock that was set back: the schedules that are silent because of it, and resyncing them.
+//! Handles a clock that was set back: finds the schedules that are silent because of it, and
+//! resyncs them.
 //!
-//! A nominal time that was dealt with does not fire again. So while the clock shows again what it showed before, schedules are silent.
-//! The host notices the step, says so in its log, on the feed and in its health, and looks every minute until none is silent any more.
+//! A nominal time that was processed does not fire again. So schedules are silent while the clock
+//! shows times that it has shown before. The host notices the step, reports it in its log, on the
+//! feed and in its health, and checks every minute until no schedule is silent any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,19 +18,21 @@ use crate::reconcile::scheduler::upcoming;
 use crate::schedule::bulk::{ScheduleFilter, acted};
 use crate::schedule::manage::check_zone;
 
-/// A schedule that is silent for less, in milliseconds, is not worth a warning: clocks are adjusted by a little now and then.
+/// Minimum silence of a schedule that causes a warning, in milliseconds. Clocks are adjusted by
+/// less now and then.
 const NOTABLE: u64 = 10_000;
-/// Schedules that one read takes.
+/// Number of schedules per page.
 const PAGE: usize = 500;
-/// Silent schedules that are named.
+/// Maximum number of silent schedules that are named.
 const NAMED: usize = 20;
 
-/// Schedules that are silent because the clock was set back.
+/// The schedules that are silent because the clock was set back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockSetBack {
-    /// How far back, in milliseconds, from the latest time at which a schedule fired; the step itself if the host saw it.
+    /// How far the clock was set back, in milliseconds: from the latest time at which a schedule
+    /// fired, or the step itself if the host saw it.
     pub back_millis: u64,
-    /// How many schedules are silent.
+    /// Number of silent schedules.
     pub schedules: u64,
     /// When the last of them fires again.
     pub until: Timestamp,
@@ -37,12 +41,12 @@ pub struct ClockSetBack {
 }
 
 impl ClockSetBack {
-    /// In a sentence.
+    /// Describes it in a sentence.
     #[must_use]
     pub fn text(&self) -> String {
         let back = tidemill_core::wire::duration_text(self.back_millis / 1_000 * 1_000);
         format!(
-            "the clock was set back by {back}: {} schedules do not fire before the times that were dealt with are over, the last at {}; \
+            "the clock was set back by {back}: {} schedules do not fire until the already processed times have passed, the last at {}; \
              `tidemill schedules resync --all` makes them follow the clock now",
             self.schedules,
             self.until.to_rfc3339()
@@ -55,13 +59,13 @@ impl ClockSetBack {
 pub(crate) struct Setback {
     /// The latest time that the scheduler has seen, in milliseconds.
     latest: AtomicU64,
-    /// How far the clock was set back last, in milliseconds.
+    /// The size of the last step back, in milliseconds.
     step: AtomicU64,
     found: Mutex<Option<ClockSetBack>>,
 }
 
 impl Setback {
-    /// Takes note of the time; true if it is notably earlier than one that was noted before.
+    /// Records the time. Returns whether it is notably earlier than a time recorded before.
     pub(crate) fn clock_went_back(&self, now: Timestamp) -> bool {
         let latest = self.latest.swap(now.as_millis(), Ordering::AcqRel);
         let step = latest.saturating_sub(now.as_millis());
@@ -76,24 +80,25 @@ impl Setback {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put(&self, found: Option<ClockSetBack>) -> Option<ClockSetBack> {
+    fn replace(&self, found: Option<ClockSetBack>) -> Option<ClockSetBack> {
         std::mem::replace(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner), found)
     }
 }
 
 impl HostState {
-    /// Looks for schedules that are silent because the clock was set back, and tells of them if none were known before.
+    /// Finds the schedules that are silent because the clock was set back, and reports them if
+    /// there are more than before.
     pub(crate) async fn look_for_silent_schedules(&self, now: Timestamp) -> Result<(), ControlError> {
         let found = self.silent_schedules(now).await?;
-        let before = self.setback.put(found.clone());
+        let before = self.setback.replace(found.clone());
         match (before, found) {
             (Some(before), Some(found)) if before.schedules >= found.schedules => {}
             (_, Some(found)) => {
                 let ClockSetBack { back_millis, schedules, until, .. } = found;
-                tracing::warn!(back_millis, schedules, until = %until.to_rfc3339(), "clock was set back: schedules are silent");
+                tracing::warn!(back_millis, schedules, until = %until.to_rfc3339(), "clock was set back; schedules are silent");
                 self.store.announce(FeedEvent::ClockSetBack { back_millis, schedules, until }, now).await?;
             }
-            (Some(_), None) => tracing::info!("no schedule is silent because of the clock any more"),
+            (Some(_), None) => tracing::info!("all schedules follow the clock again"),
             (None, None) => {}
         }
         Ok(())
@@ -131,17 +136,19 @@ impl HostState {
 }
 
 impl ControlPlane {
-    /// The schedules that are silent because the clock was set back, as of the last look; none if there are none.
+    /// Returns the schedules that were silent because of the clock at the last check; `None` if
+    /// there were none.
     #[must_use]
     pub fn clock_set_back(&self) -> Option<ClockSetBack> {
         self.0.setback.found()
     }
 
-    /// Makes a schedule follow the clock after that was set back: its next time is the next one from now, also if it was dealt with
-    /// before. Nominal times between now and then may make a second run.
+    /// Makes a schedule follow a clock that was set back: its next time is the first one from now,
+    /// even if that was processed before. Nominal times in between may start a second run.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/run-state` if it is not silent.
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/run-state` if it is not
+    /// silent.
     pub async fn resync_schedule(
         &self,
         deployment: &DeploymentName,
@@ -178,18 +185,19 @@ impl ControlPlane {
         resynced.ok_or_else(|| ControlError::refused(Code::Conflict, "the schedule has changed: try again"))
     }
 
-    /// Begins to resync all schedules that the filter finds. The same key is the same operation.
+    /// Starts to resync all schedules that match the filter. The same key returns the same
+    /// operation.
     ///
     /// # Errors
-    /// The store's own.
+    /// Errors of the store.
     pub async fn resync(&self, filter: ScheduleFilter, key: Option<String>) -> Result<Operation, ControlError> {
         self.0.check_open()?;
         let task = Task::Resync { deployment: filter.deployment, labels: filter.labels };
-        let asked = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
-        same_task(self.begin(asked).await?, &task)
+        let operation = start_once(task.clone(), "schedules", key.as_deref(), self.0.clock.now())?;
+        same_task(self.begin(operation).await?, &task)
     }
 
-    /// One page of it. Schedules that follow the clock are not among those that it finds.
+    /// Executes one page of the operation. Schedules that follow the clock are skipped.
     pub(crate) async fn resync_page(
         &self,
         mut operation: Operation,
@@ -215,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_back_of_ten_seconds_is_noticed_once_and_a_smaller_one_is_not() {
+    fn steps_back_of_ten_seconds_are_noticed_once_and_smaller_ones_are_not() {
         let setback = Setback::default();
         let at = Timestamp::from_millis;
         for (now, back) in [(100_000, false), (90_001, false), (95_000, false), (85_000, true), (85_001, false)] {
@@ -224,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_names_how_far_back_and_until_when() {
+    fn warnings_name_the_step_and_the_end_of_the_silence() {
         let until = Timestamp::from_millis(1_700_000_000_000);
         let found = ClockSetBack { back_millis: 3_600_500, schedules: 3, until, named: Vec::new() };
         let text = found.text();

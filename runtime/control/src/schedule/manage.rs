@@ -1,4 +1,4 @@
-//! Schedules as they are looked at and changed from outside: pause, resume, fire now, preview.
+//! How callers manage schedules: pause, resume, trigger and preview.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::error::ControlError;
 use crate::reconcile::scheduler;
 use crate::validate::check_key;
 
-/// The most firings that one preview shows.
+/// Maximum number of firings in one preview.
 pub const PREVIEW_MAX: usize = 1_000;
-/// The most nominal times that are counted of those that a pause let pass.
+/// Maximum number of counted nominal times that passed during a pause.
 pub const PASSED_MAX: u64 = 100_000;
 
-/// The details of a trigger that a person gave.
+/// The details of a trigger by hand.
 const BY_HAND: &str = r#"{"by_hand":true}"#;
 
 impl ControlPlane {
-    /// Lets no more of the schedule's times start a run.
+    /// Stops the schedule from firing.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`.
@@ -43,8 +43,9 @@ impl ControlPlane {
         Ok(paused)
     }
 
-    /// Goes on with the next time from now. What a pause let pass is listed with its first and last time, counted up to [`PASSED_MAX`],
-    /// and not made up for; failures in a row are counted anew.
+    /// Resumes a schedule with its next time from now. Times that passed during the pause are
+    /// listed with the first and the last, counted up to [`PASSED_MAX`], and not made up for. The
+    /// counter of failures in a row is reset.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/schedule-not-found`.
@@ -54,7 +55,7 @@ impl ControlPlane {
         name: &ScheduleName,
     ) -> Result<Schedule, ControlError> {
         let _turn = self.0.changes.lock().await;
-        // After the wait for the turn, in which nominal times may have passed.
+        // Read the clock after the lock, because nominal times may pass during the wait.
         let now = self.0.clock.now();
         let (live, schedule) = self.planned(deployment, name)?;
         let stored = self.0.store.schedule(deployment, name).await?;
@@ -78,12 +79,13 @@ impl ControlPlane {
         Ok(resumed)
     }
 
-    /// Starts a run of the schedule now, beside its times: with its export, input and name. Collections of a stream that go on
-    /// are waited for; other overlaps are the caller's wish. The same `key` again is the same run; the second value is true then.
+    /// Starts a run of the schedule now, in addition to its times, with its export, input and name.
+    /// A collection waits for other collections of its stream; any other overlap is the caller's
+    /// decision. The same `key` returns the same run, and `true` as the second value.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/idempotency-mismatch` if the key made a run in another way;
-    /// the store's own.
+    /// `host/deployment-not-found`, `host/schedule-not-found`; `host/idempotency-mismatch` if the
+    /// key created a run in another way; errors of the store.
     pub async fn trigger(
         &self,
         deployment: &DeploymentName,
@@ -102,7 +104,7 @@ impl ControlPlane {
             ..Trigger::default()
         };
         let new = scheduler::request(&live, &schedule, crate::random::run_id(now)?, trigger, None, now)?;
-        // A key may belong to a run that is there, however many wait.
+        // A key may belong to an existing run, for which a full queue does not matter.
         let known = match &key {
             Some(key) => self.0.store.run_by_key(deployment, key).await?.is_some(),
             None => false,
@@ -132,12 +134,13 @@ impl ControlPlane {
         .await
     }
 
-    /// The next `n` firings after `from`, at most [`PREVIEW_MAX`], as far as the schedule's limit lets them come, and what daylight
-    /// saving drops among them. Firings between now and a later `from` are taken from the limit, counted up to [`PASSED_MAX`]; those
-    /// that an earlier `from` shows are not. After the clock was set back, times that were dealt with before are left out.
+    /// Returns the next `n` firings after `from`, at most [`PREVIEW_MAX`] and fewer if the
+    /// schedule's limit ends them, and those that daylight saving drops. Firings between now and a
+    /// later `from` count towards the limit, up to [`PASSED_MAX`]; past ones that an earlier `from`
+    /// shows do not. After the clock was set back, times that were processed before are omitted.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/schedule-not-found`; the store's own.
+    /// `host/deployment-not-found`, `host/schedule-not-found`; errors of the store.
     pub async fn preview(
         &self,
         deployment: &DeploymentName,
@@ -167,8 +170,9 @@ impl ControlPlane {
         Ok(schedule.ahead(from, n, left))
     }
 
-    /// The time before which a schedule does not fire because the clock was set back, if it was; and how often it may still fire as
-    /// it is worded here, none for ever. A limit that is not the stored one begins anew.
+    /// Returns the time before which a schedule does not fire because the clock was set back, and
+    /// the number of firings that this version of it has left; `None` has no limit. A limit that
+    /// differs from the stored one starts again.
     pub(crate) async fn outlook(
         &self,
         deployment: &DeploymentName,
@@ -181,10 +185,11 @@ impl ControlPlane {
         Ok((silent_until, if stored.limit == limit { stored.left } else { limit }))
     }
 
-    /// Whether the deployment is enabled, and whether it is paused; none if there is none of that name.
+    /// Returns whether the deployment is enabled, and whether it is paused; `None` if it does not
+    /// exist.
     #[must_use]
     pub fn fires(&self, deployment: &DeploymentName) -> Option<(bool, bool)> {
-        let live = self.0.lives.get(deployment)?;
+        let live = self.0.deployments.get(deployment)?;
         Some((live.plan.enabled, live.deployment.paused.is_some()))
     }
 
@@ -200,7 +205,7 @@ impl ControlPlane {
     }
 }
 
-/// Refuses what computes the times of a schedule whose time zone is not known.
+/// Refuses to compute the times of a schedule whose time zone is not known.
 pub(crate) fn check_zone(schedule: &tidemill_core::schedule::Schedule) -> Result<(), ControlError> {
     let zone = &schedule.spec().time_zone;
     if zone.is_known() {
@@ -213,7 +218,7 @@ pub(crate) fn check_zone(schedule: &tidemill_core::schedule::Schedule) -> Result
     ))
 }
 
-/// `run`, if the schedule of that name was fired by hand for it.
+/// Returns `run` if it was created by triggering the schedule `name` by hand.
 fn fired_by_hand(run: Run, name: &ScheduleName) -> Result<Run, ControlError> {
     let Trigger { kind, name: schedule, details, .. } = &run.trigger;
     let same = *kind == TriggerKind::Schedule
@@ -222,18 +227,18 @@ fn fired_by_hand(run: Run, name: &ScheduleName) -> Result<Run, ControlError> {
     if same { Ok(run) } else { Err(StoreError::KeyMismatch { run: run.id }.into()) }
 }
 
-/// The nominal times from `start` up to but without `end`, counted up to `most`; none where there are none. The last is the last of all,
-/// counted or not.
+/// Returns the nominal times from `start` up to but excluding `end`, counted up to `most`; `None`
+/// if there are none. `last` is the last one of the range, counted or not.
 ///
 /// # Errors
-/// Where the host has no thread for it.
+/// If the host cannot start a thread for it.
 pub(crate) async fn times_between(
     schedule: tidemill_core::schedule::Schedule,
     start: Timestamp,
     end: Timestamp,
     most: u64,
 ) -> Result<Option<NominalRange>, ControlError> {
-    // A cron expression takes some microseconds a time.
+    // Each time of a cron expression takes some microseconds.
     let counted = tokio::task::spawn_blocking(move || {
         let mut span: Option<NominalRange> = None;
         let mut from = scheduler::before(start);
@@ -247,5 +252,5 @@ pub(crate) async fn times_between(
         }
         span
     });
-    counted.await.map_err(|error| ControlError::refused(Code::Internal, format!("the count was cut off: {error}")))
+    counted.await.map_err(|error| ControlError::refused(Code::Internal, format!("the count was interrupted: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Schedules: what an operator does with them, and the clock.
+//! Schedules: management, backfills, blocked schedules, and clocks that were set back.
 
 pub(crate) mod backfill;
 pub(crate) mod blocked;

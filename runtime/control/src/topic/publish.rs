@@ -1,4 +1,4 @@
-//! Topics as they are published to from outside, and subscriptions as they are steered.
+//! Publishes events from outside, and manages topics and subscriptions.
 
 use std::sync::Arc;
 
@@ -12,21 +12,22 @@ use crate::deployment::deploy::checked_note;
 use crate::error::ControlError;
 use crate::validate::{check_json, check_key};
 
-/// What became of an event from outside.
+/// The result of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishResult {
     /// The event.
     pub event: EventId,
-    /// It had been published before with the same idempotency key.
+    /// Whether it was published before with the same idempotency key.
     pub duplicate: bool,
 }
 
 impl ControlPlane {
-    /// Publishes an event; it is in the store when this returns, and reaches each subscription once.
+    /// Publishes an event. It is stored when this returns, and is delivered once to each
+    /// subscription.
     ///
     /// # Errors
-    /// `host/limit-topics` where it would be a topic too many; `host/bad-json`; `host/bad-field`; `host/idempotency-mismatch` where the
-    /// key published another payload.
+    /// `host/limit-topics` if it would exceed the maximum number of topics; `host/bad-json`;
+    /// `host/bad-field`; `host/idempotency-mismatch` if the key published another payload.
     pub async fn publish(
         &self,
         topic: Topic,
@@ -58,7 +59,7 @@ impl ControlPlane {
         .await
     }
 
-    /// Deletes a topic with its events; what a subscription was not given is counted as lost.
+    /// Deletes a topic with its events. Undelivered events count as lost.
     ///
     /// # Errors
     /// `host/topic-not-found`.
@@ -76,7 +77,7 @@ impl ControlPlane {
         .await
     }
 
-    /// Has a subscription leave out all that waits for it; answers how many events that is.
+    /// Skips all events that wait for a subscription, and returns their number.
     ///
     /// # Errors
     /// `host/deployment-not-found`, `host/subscription-not-found`.
@@ -93,11 +94,12 @@ impl ControlPlane {
         .await
     }
 
-    /// Gives a subscription nothing more until it is resumed: events wait for it in their topics, for as long as they are kept. Replays
-    /// go on, as they are asked for by hand.
+    /// Pauses the deliveries of a subscription. Its events wait in their topics, for as long as
+    /// these keep them. Replays continue, because they are requested by hand.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the note is too long.
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` if the note is
+    /// too long.
     pub async fn pause_subscription(
         &self,
         deployment: &DeploymentName,
@@ -108,10 +110,11 @@ impl ControlPlane {
         self.set_subscription_pause(deployment, name, Some(pause)).await
     }
 
-    /// Goes on where it stands, with all that waits for it.
+    /// Resumes a subscription at its position, with all waiting events.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/run-state` where it is not paused.
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/run-state` if it is not
+    /// paused.
     pub async fn resume_subscription(
         &self,
         deployment: &DeploymentName,
@@ -137,7 +140,7 @@ impl ControlPlane {
                 return Err(ControlError::refused_with(
                     Code::RunState,
                     "the subscription is not paused",
-                    "There is nothing to do: `tidemill subscriptions` says what waits for it.",
+                    "There is nothing to do: `tidemill subscriptions` shows what waits for it.",
                 ));
             }
             let note = pause.as_ref().map(|pause| pause.note.clone());

@@ -1,5 +1,5 @@
-//! Replays: a subscription is given again what it was given in a range of time, as an operation. Each part's runs are committed together
-//! with how far the replay has come, so that a restart doubles none.
+//! Replays: an operation that delivers the events of a time range to a subscription again. The runs
+//! of each part are committed together with the progress, so that a restart duplicates none.
 
 use std::sync::Arc;
 
@@ -15,14 +15,15 @@ use crate::reconcile::operations::{same_task, start_once};
 use crate::topic::subscription_index::Subscriber;
 
 impl ControlPlane {
-    /// Begins to make runs again for the events that a subscription was given and that were published from `since` on, up to before
-    /// `until` or to now. What still waits for it comes by itself. The subscription stays where it stands.
+    /// Starts to create runs again for the events that were delivered to a subscription and
+    /// published from `since` on, before `until` or now. Undelivered events arrive by themselves.
+    /// The subscription's position does not change.
     ///
-    /// The same `key` again is the same replay.
+    /// The same `key` returns the same replay.
     ///
     /// # Errors
-    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` where the range is none;
-    /// `host/idempotency-mismatch` if the key began a replay of another range.
+    /// `host/deployment-not-found`, `host/subscription-not-found`; `host/bad-field` if the range is
+    /// empty; `host/idempotency-mismatch` if the key started a replay of another range.
     pub async fn replay(
         &self,
         deployment: &DeploymentName,
@@ -40,16 +41,17 @@ impl ControlPlane {
         let host = Arc::clone(&self.0);
         run_to_completion(async move {
             let operation = host.store.begin_replay(operation).await?;
-            host.asked.notify_one();
+            host.operation_wake.notify_one();
             same_task(operation, &task)
         })
         .await
     }
 
-    /// How many events [`ControlPlane::replay`] would look at; the subscription's filter decides which of them make runs.
+    /// Returns the number of events that [`ControlPlane::replay`] would read. The subscription's
+    /// filter decides which of them start runs.
     ///
     /// # Errors
-    /// As [`ControlPlane::replay`], but for the key's.
+    /// As [`ControlPlane::replay`], except for the key.
     pub async fn replay_size(
         &self,
         deployment: &DeploymentName,
@@ -75,7 +77,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// The subscription of that name, as its deployment has it now.
+    /// Returns a subscription with its active deployment.
     pub(crate) fn subscribed(
         &self,
         deployment: &DeploymentName,
@@ -87,7 +89,7 @@ impl ControlPlane {
         Ok(Subscriber { live, subscription })
     }
 
-    /// One part of a replay; answers it as it stands then, and when it is to go on.
+    /// Executes one part of a replay. Returns the operation after it, and when to continue.
     pub(crate) async fn replay_part(
         &self,
         operation: Operation,
@@ -98,7 +100,7 @@ impl ControlPlane {
         let (host, store) = (&self.0, &self.0.store);
         let (Some(part), Ok(subscriber)) = (store.next_replay(&operation.id).await?, self.subscribed(deployment, name))
         else {
-            // It is through; or the subscription is gone, and nobody is left to be given anything.
+            // The replay is complete, or the subscription was deleted.
             let through = Operation { state: OperationState::Done, ended_at: Some(now), ..operation };
             return Ok((store.put_operation(through).await?, NextTick::Now));
         };
@@ -110,7 +112,7 @@ impl ControlPlane {
         let found = store.events(&part.topic, part.from, BATCH).await?;
         let wanted = found.iter().take_while(|event| event.position < part.to).count();
         let events = fitting(found.get(..wanted).unwrap_or_default(), room);
-        // What is no longer kept is counted, and passed over.
+        // Events that are no longer stored are counted and skipped.
         let first = events.first().map_or(part.to, |event| event.position);
         let to = events.last().map_or(part.to, |event| event.position + 1);
         let runs = requests(host, &subscriber, events, last_run, Some(&operation.id), now)?;
@@ -123,7 +125,7 @@ impl ControlPlane {
         };
         let replayed = ReplayCommit { operation: after.clone(), part: SubscriptionReplay { to, ..part }, runs };
         let done = match store.replay(replayed).await {
-            // Others were quicker.
+            // Other requests filled the queue first.
             Err(StoreError::QueueFull { .. } | StoreError::OverBound { .. }) => {
                 return Ok((operation, NextTick::At(now.plus_millis(SOON))));
             }

@@ -1,6 +1,8 @@
-//! Which subscriptions name a topic: an index in memory over all deployments, made anew when one of them has changed.
+//! An in-memory index of the subscriptions to a topic over all deployments, rebuilt when a
+//! deployment changes.
 //!
-//! A pattern is found by the topic itself, or by its first word; those that begin with any word are few, and are all looked at.
+//! A pattern is found by the topic itself or by its first word. Patterns that begin with a wildcard
+//! are few, and are all checked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +12,14 @@ use tidemill_core::topics::Subscription;
 
 use crate::deployment::active::{ActiveDeployment, DeploymentMap};
 
-/// A subscription with the deployment that it is of.
+/// A subscription with its deployment.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) live: Arc<ActiveDeployment>,
     pub(crate) subscription: Arc<Subscription>,
 }
 
-/// All subscriptions, as they were when `of` was.
+/// All subscriptions of the deployments `of`.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
     of: DeploymentMap,
@@ -27,10 +29,10 @@ pub(crate) struct Subscribers {
 }
 
 impl Subscribers {
-    pub(crate) fn of(lives: DeploymentMap) -> Self {
+    pub(crate) fn of(deployments: DeploymentMap) -> Self {
         let mut all =
-            Self { of: Arc::clone(&lives), exact: HashMap::new(), by_word: HashMap::new(), others: Vec::new() };
-        for live in lives.values() {
+            Self { of: Arc::clone(&deployments), exact: HashMap::new(), by_word: HashMap::new(), others: Vec::new() };
+        for live in deployments.values() {
             for subscription in &live.plan.subscriptions {
                 let subscriber =
                     Arc::new(Subscriber { live: Arc::clone(live), subscription: Arc::clone(subscription) });
@@ -45,12 +47,12 @@ impl Subscribers {
         all
     }
 
-    /// Whether nothing has changed since.
-    pub(crate) fn is_of(&self, lives: &DeploymentMap) -> bool {
-        Arc::ptr_eq(&self.of, lives)
+    /// Returns whether the index is up to date.
+    pub(crate) fn is_of(&self, deployments: &DeploymentMap) -> bool {
+        Arc::ptr_eq(&self.of, deployments)
     }
 
-    /// Those that name a topic.
+    /// Returns the subscriptions to a topic.
     pub(crate) fn to<'a>(&'a self, topic: &'a Topic) -> impl Iterator<Item = &'a Arc<Subscriber>> {
         let exact = self.exact.get(topic).into_iter().flatten();
         let by_word = self.by_word.get(topic.first_word()).into_iter().flatten();

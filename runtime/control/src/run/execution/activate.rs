@@ -1,5 +1,5 @@
-//! One activation: the guest runs, and meanwhile its driver commits and saves what it asks for, makes it visible, and stops
-//! it when its time is over.
+//! One activation: the guest runs while its driver commits and saves its work, makes the run
+//! visible, and stops the guest when its lifetime is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,24 +19,25 @@ use crate::run::execution::channel::{GuestChannel, GuestRequest};
 use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::{ExclusiveCommit, Execution, ExecutionEnd, SAVE_AFTER, VISIBLE_AFTER};
 
-/// A guest that is stopped gets this long to be gone; it cannot run much longer, since its epoch is over.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// An alarm that is never meant to ring.
-const FAR: Duration = Duration::from_secs(24 * 3600);
+/// Time allowed for a stopped guest to end. It cannot run much longer, because its wasmtime epoch
+/// is over.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delay of a deadline that is never reached.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
-/// How an activation came to its end.
+/// How an activation ended.
 pub(crate) enum ActivationEnd {
-    /// By itself, or because it was cancelled or overran its lifetime.
+    /// By itself, by cancellation or by the end of its lifetime.
     Ended(Box<ActivationResult>),
-    /// The guest left memory; the run waits in the store.
+    /// The guest left memory, and the run waits in the store.
     Suspended,
-    /// The host stops: the run goes back into the queue.
+    /// The host shuts down, and the run returns to the queue.
     HandBack,
-    /// There is nothing more to do for it here.
+    /// Nothing more can be done for the run here.
     Stopped(ExecutionEnd),
 }
 
-/// What the driver has to do at a time; all by the monotonic clock, as none of it is a date.
+/// When the driver must act next. All deadlines use the monotonic clock, because none is a date.
 #[derive(Default)]
 struct Deadlines {
     visible: Option<Instant>,
@@ -50,12 +51,12 @@ impl Deadlines {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or_else(|| Instant::now() + FAR)
+            .unwrap_or_else(|| Instant::now() + NEVER)
     }
 }
 
-fn is_due(alarm: &mut Option<Instant>, now: Instant) -> bool {
-    alarm.take_if(|at| *at <= now).is_some()
+fn is_due(timer: &mut Option<Instant>, now: Instant) -> bool {
+    timer.take_if(|at| *at <= now).is_some()
 }
 
 impl Execution {
@@ -65,9 +66,9 @@ impl Execution {
             Err(error) => return self.unreadable(error).await,
         };
         self.fuel_base = self.run.fuel;
-        let mut alarms = Deadlines { lifetime: self.lifetime_deadline(), ..Deadlines::default() };
+        let mut deadlines = Deadlines { lifetime: self.lifetime_deadline(), ..Deadlines::default() };
         if self.fresh {
-            alarms.visible = Some(Instant::now() + VISIBLE_AFTER);
+            deadlines.visible = Some(Instant::now() + VISIBLE_AFTER);
         }
         let sink = Arc::clone(&self.sink);
         let host = Arc::clone(&self.host);
@@ -76,46 +77,48 @@ impl Execution {
         tokio::pin!(guest);
         let stopping = host.stopping();
         tokio::pin!(stopping);
-        let alarm = sleep_until(self.next_deadline(&alarms));
-        tokio::pin!(alarm);
+        let timer = sleep_until(self.next_deadline(&deadlines));
+        tokio::pin!(timer);
         let stop = loop {
             tokio::select! {
                 biased;
                 ended = &mut guest => {
-                    // Lifetime and cancellation look alike to the guest; who asked for it is known here.
+                    // To the guest, lifetime and cancellation look alike. The driver knows which
+                    // one it was.
                     self.gone_while_waiting().await;
                     return self.ended(ended);
                 }
                 () = sink.woken() => {
-                    if let Err(finish) = self.answer(&mut alarms).await { break finish; }
+                    if let Err(finish) = self.answer(&mut deadlines).await { break finish; }
                 }
                 woken = Self::woken(&mut self.in_memory) => {
-                    alarms.lifetime = self.wake(woken).await;
+                    deadlines.lifetime = self.wake(woken).await;
                 }
-                () = &mut alarm => {
+                () = &mut timer => {
                     let now = Instant::now();
-                    if is_due(&mut alarms.visible, now) && let Err(finish) = self.show().await { break finish; }
-                    if is_due(&mut alarms.save, now) { let _ = self.save().await; }
-                    if is_due(&mut alarms.lifetime, now) {
+                    if is_due(&mut deadlines.visible, now) && let Err(finish) = self.make_visible().await { break finish; }
+                    if is_due(&mut deadlines.save, now) { let _ = self.save().await; }
+                    if is_due(&mut deadlines.lifetime, now) {
                         self.overran = true;
                         cancel.terminate();
                     }
                     if self.in_memory.as_ref().is_some_and(|waits| waits.until <= now) { self.leave_memory().await; }
-                    // Others have waited long enough; from here the stretch takes its chance.
+                    // Other runs have waited long enough. From here on the transaction can conflict
+                    // again.
                     self.hold.take_if(|hold| hold.until <= now);
                 }
                 () = &mut stopping => {
                     self.leave_memory().await;
                     cancel.terminate();
-                    let _ = tokio::time::timeout(STOP_WITHIN, &mut guest).await;
+                    let _ = tokio::time::timeout(STOP_TIMEOUT, &mut guest).await;
                     self.gone_while_waiting().await;
                     return if self.is_suspended() { ActivationEnd::Suspended } else { ActivationEnd::HandBack };
                 }
             }
-            alarm.as_mut().reset(self.next_deadline(&alarms));
+            timer.as_mut().reset(self.next_deadline(&deadlines));
         };
         cancel.terminate();
-        let _ = tokio::time::timeout(STOP_WITHIN, &mut guest).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, &mut guest).await;
         ActivationEnd::Stopped(stop)
     }
 
@@ -130,33 +133,33 @@ impl Execution {
         self.run.state == RunState::Suspended
     }
 
-    fn next_deadline(&self, alarms: &Deadlines) -> Instant {
-        alarms.next(self.hold.as_ref(), self.in_memory.as_ref().map(|waits| waits.until))
+    fn next_deadline(&self, deadlines: &Deadlines) -> Instant {
+        deadlines.next(self.hold.as_ref(), self.in_memory.as_ref().map(|waits| waits.until))
     }
 
-    /// Answers all that the guest asks for.
-    async fn answer(&mut self, alarms: &mut Deadlines) -> Result<(), ExecutionEnd> {
-        while let Some(asked) = self.sink.take_request() {
-            match asked {
-                GuestRequest::Commit(stretched, reply) => {
-                    self.meet(*stretched, reply).await?;
+    /// Answers all requests of the guest.
+    async fn answer(&mut self, deadlines: &mut Deadlines) -> Result<(), ExecutionEnd> {
+        while let Some(request) = self.sink.take_request() {
+            match request {
+                GuestRequest::Commit(pending, reply) => {
+                    self.commit_point(*pending, reply).await?;
                     if !self.fresh {
-                        alarms.visible = None;
+                        deadlines.visible = None;
                     }
                     if self.is_suspended() {
-                        (alarms.lifetime, alarms.save) = (None, None);
+                        (deadlines.lifetime, deadlines.save) = (None, None);
                     }
                 }
-                GuestRequest::Save(mut stretched, reply) => {
-                    self.note(&mut stretched);
-                    // A run that nobody has seen yet is saved with the commit that shows it.
+                GuestRequest::Save(mut pending, reply) => {
+                    self.record_progress(&mut pending);
+                    // A run that is not visible yet is saved by the commit that makes it visible.
                     let saved = self.fresh || self.save().await;
                     let _ = reply.send(saved);
                 }
             }
         }
-        if alarms.save.is_none() && !self.fresh && !self.is_suspended() && self.sink.is_unsaved() {
-            alarms.save = Some(Instant::now() + SAVE_AFTER);
+        if deadlines.save.is_none() && !self.fresh && !self.is_suspended() && self.sink.is_unsaved() {
+            deadlines.save = Some(Instant::now() + SAVE_AFTER);
         }
         Ok(())
     }
@@ -167,7 +170,7 @@ impl Execution {
             export: self.run.export,
             input,
             run: Arc::new(RunContext {
-                redone: self.refusals,
+                redone: self.conflicts,
                 ..context(&self.run, &self.plan, &self.live, &self.host.config.policy.now(), self.sink.next_seq())
             }),
             journal: self.journal.take().unwrap_or_else(Journal::empty),
@@ -178,19 +181,20 @@ impl Execution {
         }
     }
 
-    /// When the run has lived for as long as it may.
+    /// Returns when the run's lifetime is over.
     pub(crate) fn lifetime_over(&self) -> Option<Timestamp> {
         let since = self.run.started_at.unwrap_or(self.run.created_at);
         self.lifetime_millis().map(|lifetime| since.plus_millis(lifetime))
     }
 
-    /// How long the run may live, in milliseconds.
+    /// Returns the run's maximum lifetime, in milliseconds.
     pub(crate) fn lifetime_millis(&self) -> Option<u64> {
         let policy = self.host.config.policy.now();
         policy.bounded(self.run.deployment.as_str(), &self.live.plan.limits).lifetime_millis
     }
 
-    /// When to end it for that; at once, where it is over already: it is not to begin another wait.
+    /// Returns when to stop the run because of its lifetime. If it is over already, stops the run
+    /// at once, so that it does not begin another wait.
     pub(crate) fn lifetime_deadline(&mut self) -> Option<Instant> {
         let left = self.lifetime_over()?.millis_since(self.host.clock.now());
         if left == 0 {
@@ -201,8 +205,8 @@ impl Execution {
         Some(Instant::now() + Duration::from_millis(left))
     }
 
-    /// Puts a run that runs first into the store, as running.
-    async fn show(&mut self) -> Result<(), ExecutionEnd> {
+    /// Stores a new run as running, which makes it visible.
+    async fn make_visible(&mut self) -> Result<(), ExecutionEnd> {
         if !self.fresh {
             return Ok(());
         }
@@ -213,7 +217,7 @@ impl Execution {
                 Ok(())
             }
             Ok(CommitResult::KeyTaken) => Err(ExecutionEnd::KeyTaken),
-            // It has read nothing; a store that says so all the same is asked again by nobody.
+            // It has read nothing, so this conflict is an error of the store and is not retried.
             Ok(CommitResult::Conflict) => Err(ExecutionEnd::Refused(StoreError::Io("conflict without a read".into()))),
             Err(error) => Err(ExecutionEnd::Refused(error)),
         }
@@ -224,7 +228,7 @@ impl Execution {
         if self.fresh {
             return ActivationEnd::Stopped(ExecutionEnd::Refused(error));
         }
-        // Its input is computed from the store; without the store there is nothing to run on.
+        // The guest's input is computed from the store, so the run cannot continue without it.
         self.host.pause_after_failure(1).await;
         if !self.host.is_stopping() && error.is_transient() {
             return ActivationEnd::HandBack;
@@ -260,7 +264,7 @@ fn context(
     }
 }
 
-/// A job that replays what a run has recorded, on that component and as of that plan, and goes no further.
+/// Returns a job that only replays the journal of a run, on the given component and revision.
 pub(crate) async fn dry_job(
     host: &Arc<HostState>,
     live: &ActiveDeployment,

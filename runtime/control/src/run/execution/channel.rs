@@ -1,5 +1,5 @@
-//! Between a guest and the driver of its run: what it says, kept until the driver saves or commits it, and what it asks
-//! for, carried to the driver. Nothing here decides.
+//! The channel between a guest and the driver of its run. It buffers the guest's output until the
+//! driver saves or commits it, and carries the guest's requests to the driver. It decides nothing.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,16 +17,16 @@ use crate::control_plane::HostState;
 use crate::deployment::contended_keys::KeyTurn;
 use crate::run::{children, signal};
 
-/// Between one run's guests and its driver.
+/// The channel between one run's guests and its driver.
 pub(crate) struct GuestChannel {
     host: Arc<HostState>,
     deployment: DeploymentName,
     buffer: Mutex<ChannelBuffer>,
-    /// Wakes the driver: something waits to be saved, or to leave.
-    knock: Notify,
+    /// Wakes the driver: there is output to save or a request to answer.
+    wake: Notify,
     visible: AtomicBool,
     became_visible: Notify,
-    /// The run's turns on state keys that it has read, until its commit hands them on.
+    /// The run's turns on state keys that it has read, until its commit passes them on.
     turns: Mutex<Vec<KeyTurn>>,
 }
 
@@ -38,14 +38,15 @@ struct ChannelBuffer {
     progress: Option<Progress>,
     status: Option<String>,
     unsaved: bool,
-    asked: VecDeque<GuestRequest>,
+    requests: VecDeque<GuestRequest>,
 }
 
-/// What a guest asks its driver for, and where it waits for the answer. A guest that no longer waits was stopped.
+/// A request of a guest to its driver, with the channel of the answer. A guest that no longer waits
+/// was stopped.
 pub(crate) enum GuestRequest {
-    /// A commit point.
+    /// Commits at a commit point.
     Commit(Box<PendingCommit>, oneshot::Sender<Result<CommitOutcome, Failure>>),
-    /// To save what the open stretch has recorded.
+    /// Saves what the open transaction has recorded.
     Save(Box<PendingCommit>, oneshot::Sender<bool>),
 }
 
@@ -58,7 +59,7 @@ impl std::fmt::Debug for GuestRequest {
     }
 }
 
-/// What the driver takes to save or commit.
+/// The output that the driver takes to save or commit it.
 #[derive(Debug, Default)]
 pub(crate) struct DrainedOutput {
     pub(crate) logs: Vec<LogLine>,
@@ -67,13 +68,13 @@ pub(crate) struct DrainedOutput {
 }
 
 impl GuestChannel {
-    /// For a run whose next log line has the place `next_seq`.
+    /// Creates the channel of a run whose next log line has the number `next_seq`.
     pub(crate) fn new(host: Arc<HostState>, deployment: DeploymentName, next_seq: u64, visible: bool) -> Self {
         Self {
             host,
             deployment,
             buffer: Mutex::new(ChannelBuffer { next_seq, ..ChannelBuffer::default() }),
-            knock: Notify::new(),
+            wake: Notify::new(),
             visible: AtomicBool::new(visible),
             became_visible: Notify::new(),
             turns: Mutex::default(),
@@ -84,83 +85,83 @@ impl GuestChannel {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The turns that the run has, for the commit that hands them on.
+    /// Takes the run's turns, for the commit that passes them on.
     pub(crate) fn take_turns(&self) -> Vec<KeyTurn> {
         std::mem::take(&mut *self.turns())
     }
 
-    fn said(&self) -> MutexGuard<'_, ChannelBuffer> {
+    fn buffer(&self) -> MutexGuard<'_, ChannelBuffer> {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of the next log line.
+    /// Returns the number of the next log line.
     pub(crate) fn next_seq(&self) -> u64 {
-        self.said().next_seq
+        self.buffer().next_seq
     }
 
-    /// Everything that was said since the last call.
+    /// Takes all output since the last call.
     pub(crate) fn take(&self) -> DrainedOutput {
-        let mut said = self.said();
-        said.unsaved = false;
+        let mut buffer = self.buffer();
+        buffer.unsaved = false;
         DrainedOutput {
-            logs: std::mem::take(&mut said.logs),
-            progress: said.progress.take(),
-            status: said.status.take(),
+            logs: std::mem::take(&mut buffer.logs),
+            progress: buffer.progress.take(),
+            status: buffer.status.take(),
         }
     }
 
-    /// The failures that were not committed yet.
+    /// Takes the failures that were not committed yet.
     pub(crate) fn take_failures(&self) -> Vec<FailureRecord> {
-        std::mem::take(&mut self.said().failures)
+        std::mem::take(&mut self.buffer().failures)
     }
 
-    /// Gives back failures that could not be committed, ahead of what failed since.
+    /// Returns failures that could not be committed. They come before later ones.
     pub(crate) fn give_back_failures(&self, mut failures: Vec<FailureRecord>) {
-        let mut said = self.said();
-        failures.append(&mut said.failures);
-        said.failures = failures;
+        let mut buffer = self.buffer();
+        failures.append(&mut buffer.failures);
+        buffer.failures = failures;
     }
 
-    /// Gives back what could not be saved, ahead of what was said since.
+    /// Returns output that could not be saved. It comes before later output.
     pub(crate) fn give_back(&self, taken: DrainedOutput) {
-        let mut said = self.said();
-        let later = std::mem::replace(&mut said.logs, taken.logs);
-        said.logs.extend(later);
-        said.progress = said.progress.take().or(taken.progress);
-        said.status = said.status.take().or(taken.status);
-        said.unsaved = true;
+        let mut buffer = self.buffer();
+        let later = std::mem::replace(&mut buffer.logs, taken.logs);
+        buffer.logs.extend(later);
+        buffer.progress = buffer.progress.take().or(taken.progress);
+        buffer.status = buffer.status.take().or(taken.status);
+        buffer.unsaved = true;
     }
 
-    /// Whether something waits to be saved.
+    /// Returns whether there is unsaved output.
     pub(crate) fn is_unsaved(&self) -> bool {
-        self.said().unsaved
+        self.buffer().unsaved
     }
 
-    /// What the guest asks for, in its order.
+    /// Takes the guest's next request.
     pub(crate) fn take_request(&self) -> Option<GuestRequest> {
-        self.said().asked.pop_front()
+        self.buffer().requests.pop_front()
     }
 
-    fn ask(&self, asked: GuestRequest) {
-        self.said().asked.push_back(asked);
-        self.knock.notify_one();
+    fn send(&self, request: GuestRequest) {
+        self.buffer().requests.push_back(request);
+        self.wake.notify_one();
     }
 
-    /// Waits until the guest has something for the driver.
+    /// Waits until the guest has output or a request for the driver.
     pub(crate) async fn woken(&self) {
-        self.knock.notified().await;
+        self.wake.notified().await;
     }
 
-    /// The run is in the store, as running.
+    /// Records that the run is in the store, as running.
     pub(crate) fn set_visible(&self) {
         self.visible.store(true, Ordering::Release);
         self.became_visible.notify_waiters();
         if self.is_unsaved() {
-            self.knock.notify_one();
+            self.wake.notify_one();
         }
     }
 
-    /// Whether the run is in the store.
+    /// Returns whether the run is in the store.
     pub(crate) fn is_visible(&self) -> bool {
         self.visible.load(Ordering::Acquire)
     }
@@ -178,30 +179,30 @@ impl GuestChannel {
         }
     }
 
-    fn say(&self, change: impl FnOnce(&mut ChannelBuffer)) {
+    fn update(&self, change: impl FnOnce(&mut ChannelBuffer)) {
         let first = {
-            let mut said = self.said();
-            change(&mut said);
-            !std::mem::replace(&mut said.unsaved, true)
+            let mut buffer = self.buffer();
+            change(&mut buffer);
+            !std::mem::replace(&mut buffer.unsaved, true)
         };
         if first && self.is_visible() {
-            self.knock.notify_one();
+            self.wake.notify_one();
         }
     }
 }
 
 #[async_trait]
 impl RunChannel for GuestChannel {
-    async fn commit(&self, stretch: PendingCommit) -> Result<CommitOutcome, Failure> {
+    async fn commit(&self, pending: PendingCommit) -> Result<CommitOutcome, Failure> {
         let (sender, receiver) = oneshot::channel();
-        self.ask(GuestRequest::Commit(Box::new(stretch), sender));
-        receiver.await.unwrap_or_else(|_| Err(Code::ShuttingDown.failure("the run is given up")))
+        self.send(GuestRequest::Commit(Box::new(pending), sender));
+        receiver.await.unwrap_or_else(|_| Err(Code::ShuttingDown.failure("the host no longer executes the run")))
     }
 
-    async fn save(&self, stretch: PendingCommit) -> bool {
+    async fn save(&self, pending: PendingCommit) -> bool {
         let (sender, receiver) = oneshot::channel();
-        self.ask(GuestRequest::Save(Box::new(stretch), sender));
-        // A driver that is gone saves nothing; the run is another's then.
+        self.send(GuestRequest::Save(Box::new(pending), sender));
+        // If the driver has ended, nothing is saved: another node owns the run then.
         receiver.await.unwrap_or(false)
     }
 
@@ -212,18 +213,18 @@ impl RunChannel for GuestChannel {
         export: Option<Export>,
         input: &[u8],
     ) -> Result<StartTarget, Failure> {
-        children::keep_rate(&self.host, &self.deployment).await;
+        children::wait_for_rate(&self.host, &self.deployment).await;
         children::target(&self.host, parent, deployment, export, input).await
     }
 
     async fn before_read(&self, key: &str) -> bool {
-        let Some(live) = self.host.lives.get(&self.deployment) else { return true };
+        let Some(live) = self.host.deployments.get(&self.deployment) else { return true };
         if live.turns.are_none() {
             return true;
         }
         let has = {
             let mut turns = self.turns();
-            // A turn that took too long was given to another.
+            // A turn that took too long was passed on.
             turns.retain(KeyTurn::is_valid);
             turns.iter().any(|turn| turn.key() == key)
         };
@@ -234,8 +235,8 @@ impl RunChannel for GuestChannel {
     }
 
     fn grants(&self) -> Option<Arc<Grants>> {
-        // One that is gone has runs no more; those under way end by what they had.
-        self.host.lives.get(&self.deployment).map(|live| Arc::clone(&live.plan.grants))
+        // A deleted deployment has no new runs. Runs in progress keep their grants.
+        self.host.deployments.get(&self.deployment).map(|live| Arc::clone(&live.plan.grants))
     }
 
     async fn check_signal(
@@ -252,24 +253,24 @@ impl RunChannel for GuestChannel {
     }
 
     fn failed(&self, failure: FailureRecord) {
-        let mut said = self.said();
-        if said.failures.len() < FAILURES_OF_RUN {
-            said.failures.push(failure);
+        let mut buffer = self.buffer();
+        if buffer.failures.len() < FAILURES_OF_RUN {
+            buffer.failures.push(failure);
         }
     }
 
     fn log(&self, line: LogLine) {
-        self.say(|said| {
-            said.next_seq = said.next_seq.max(line.seq.saturating_add(1));
-            said.logs.push(line);
+        self.update(|buffer| {
+            buffer.next_seq = buffer.next_seq.max(line.seq.saturating_add(1));
+            buffer.logs.push(line);
         });
     }
 
     fn progress(&self, progress: Progress) {
-        self.say(|said| said.progress = Some(progress));
+        self.update(|buffer| buffer.progress = Some(progress));
     }
 
     fn status(&self, json: String) {
-        self.say(|said| said.status = Some(json));
+        self.update(|buffer| buffer.status = Some(json));
     }
 }

@@ -1,5 +1,5 @@
-//! Collections of revenue streams: what one may be asked for (`{}`, or a period in milliseconds, whole or its end alone), and
-//! the streams that those keep to themselves which wait and are not in memory.
+//! Collections of revenue streams: the input of a collection (`{}`, or a period in milliseconds,
+//! complete or only its end), and the stream locks of suspended collections.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,40 +11,40 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::error::ControlError;
 
-/// The period that was asked for; what is left out is the stream's own.
+/// The requested period. Omitted fields are the stream's own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
-    /// The first instant; where the last successful collection ended, if left out.
+    /// The first instant. By default, where the last successful collection ended.
     pub(crate) start: Option<Timestamp>,
-    /// The first instant after it; now, if left out.
+    /// The first instant after the period. By default, now.
     pub(crate) end: Option<Timestamp>,
 }
 
 impl CollectionRequest {
-    /// Reads a run's input.
+    /// Parses a run's input.
     ///
     /// # Errors
-    /// `host/bad-field` for anything that is no period.
+    /// `host/bad-field` if it is not a period.
     pub(crate) fn parse(input: &[u8]) -> Result<Self, ControlError> {
         let bad = |why: &dyn std::fmt::Display| {
             ControlError::refused_with(
                 Code::BadField,
-                format!("a collection is asked for a period: {why}"),
+                format!("the input of a collection is a period: {why}"),
                 "Send `{}` for everything since the last collection, or `{\"start\": ms, \"end\": ms}`.",
             )
         };
-        let asked: Self = serde_json::from_slice(input).map_err(|error| bad(&error))?;
-        match (asked.start, asked.end) {
+        let request: Self = serde_json::from_slice(input).map_err(|error| bad(&error))?;
+        match (request.start, request.end) {
             (Some(start), Some(end)) if start > end => Err(bad(&"it ends before it starts")),
             (_, Some(end)) if end > Timestamp::MAX => Err(bad(&"its end is beyond the year 9999")),
-            _ => Ok(asked),
+            _ => Ok(request),
         }
     }
 }
 
-/// The input that asks for a period. Where it says no start, the period begins where the last collection ended; that is known when this
-/// one begins.
+/// Returns the input that requests a period. Without `start`, the period starts where the last
+/// collection ended, which is read when the run starts.
 pub(crate) fn period(start: Option<Timestamp>, end: Timestamp) -> Bytes {
     let end = end.as_millis();
     match start {
@@ -53,17 +53,17 @@ pub(crate) fn period(start: Option<Timestamp>, end: Timestamp) -> Bytes {
     }
 }
 
-/// The streams that suspended collections have to themselves.
+/// The stream locks of suspended collections.
 #[derive(Debug, Default)]
 pub(crate) struct SuspendedCollections(Mutex<HashMap<RunId, OwnedMutexGuard<()>>>);
 
 impl SuspendedCollections {
-    /// A collection left memory, and its stream is its own still.
+    /// Keeps the stream lock of a collection that left memory.
     pub(crate) fn keep(&self, id: RunId, guard: OwnedMutexGuard<()>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, guard);
     }
 
-    /// It is taken in hand again, or has ended.
+    /// Takes the lock of a collection that was claimed again or has ended.
     pub(crate) fn take(&self, id: RunId) -> Option<OwnedMutexGuard<()>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_is_whole_open_or_empty() {
+    fn periods_are_complete_open_or_empty() {
         assert_eq!(CollectionRequest::parse(b"{}").unwrap(), CollectionRequest::default());
         let whole = CollectionRequest::parse(br#"{"start": 5, "end": 9}"#).unwrap();
         assert_eq!((whole.start, whole.end), (Some(Timestamp::from_millis(5)), Some(Timestamp::from_millis(9))));
@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = CollectionRequest::parse(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! The end of an attempt: one commit with everything that it leaves, or another turn.
+//! The end of an attempt: one commit with all its changes, or a retry of its last transaction.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -15,11 +15,12 @@ use crate::run::execution::transaction::{CommitResult, RunChanges};
 use crate::run::execution::verdict::{AttemptContext, AttemptVerdict, CancelStage, verdict};
 use crate::run::execution::{Execution, ExecutionEnd};
 
-/// What a commit led to: the run's end here; or something that was read has changed, and the stretch is done again.
+/// The result of a commit: `Break` ends the execution here; `Continue` executes the transaction
+/// again after a conflict.
 pub(crate) type CommitFlow = ControlFlow<ExecutionEnd>;
 
 impl Execution {
-    /// Commits how the activation ended.
+    /// Commits the result of an activation.
     pub(crate) async fn commit(&mut self, ended: Box<ActivationResult>) -> CommitFlow {
         let now = self.now();
         if ended.told {
@@ -46,12 +47,12 @@ impl Execution {
         match journal {
             Some(mut journal) => {
                 journal.truncate(left.journal_to);
-                self.note_change(journal.change());
+                self.add_unsaved(journal.change());
                 self.head = left.head;
                 self.on_commit_point(journal.entries());
                 self.journal = Some(journal);
             }
-            // What is stored stays as it is.
+            // The stored state stays as it is.
             None => self.head.clone_from(&self.stored_head),
         }
         let (output, input) = match (outcome, verdict.how) {
@@ -60,7 +61,7 @@ impl Execution {
             _ => (None, None),
         };
         if input.is_some() {
-            // Whatever was to be written of this generation's journal, it is gone.
+            // The journal of this generation is deleted, so nothing of it needs to be written.
             self.unsaved = Some(JournalChange { from: 0, chunks: Vec::new() });
             self.head = None;
         }
@@ -68,24 +69,24 @@ impl Execution {
         let step = match self.record(&verdict, now) {
             Ok(run) => {
                 let failures = self.failures_of(&verdict, now);
-                let leaves = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
-                self.end(&verdict, leaves).await
+                let changes = RunChanges { run, effects: left.effects, output, watermark, input, now, failures };
+                self.end(&verdict, changes).await
             }
             Err(finish) => CommitFlow::Break(finish),
         };
         if let (CommitFlow::Continue(()), Some(journal)) = (&step, &mut self.journal) {
-            // Where a retry keeps less than the stretch began with, it begins there.
+            // If a retry keeps less than the transaction started with, it starts there.
             if again.journal_to <= left_to {
                 journal.truncate(again.journal_to);
                 self.head = again.head;
             }
             let change = journal.change();
-            self.note_change(change);
+            self.add_unsaved(change);
         }
         step
     }
 
-    /// How far a cancellation of the run has come; `known` says whether the guest knows of it.
+    /// Returns how far the run's cancellation has come. `known` is whether the guest knows of it.
     fn cancel_stage(&self, known: bool) -> Option<CancelStage> {
         let stopped = self.handle.cancel.urgency() == Urgency::Now && !self.overran;
         self.handle.was_notified().then_some(match (stopped, known) {
@@ -103,24 +104,26 @@ impl Execution {
         verdict.failed.as_deref().map(record).into_iter().collect()
     }
 
-    /// The host stops: back into the queue, with what is saved of this attempt.
+    /// Returns the run to the queue with what was saved of this attempt, because the host shuts
+    /// down.
     pub(crate) async fn hand_back(&mut self) -> CommitFlow {
         self.hand_back_for(0).await
     }
 
-    /// The same, not to be taken up again for so many milliseconds.
+    /// Returns the run to the queue. It cannot be claimed again for `pause` milliseconds.
     pub(crate) async fn hand_back_for(&mut self, pause: u64) -> CommitFlow {
         let now = self.now();
-        self.leave_nothing(RunEvent::Requeued { not_before: now.plus_millis(pause) }, AttemptEnd::HandedBack, now).await
+        self.end_without_effects(RunEvent::Requeued { not_before: now.plus_millis(pause) }, AttemptEnd::HandedBack, now)
+            .await
     }
 
-    /// Ends as cancelled with nothing more done.
+    /// Cancels the run without executing it further.
     pub(crate) async fn cancel_before_notice(&mut self) -> CommitFlow {
         let now = self.now();
-        self.leave_nothing(RunEvent::Cancelled, AttemptEnd::Cancelled, now).await
+        self.end_without_effects(RunEvent::Cancelled, AttemptEnd::Cancelled, now).await
     }
 
-    async fn leave_nothing(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> CommitFlow {
+    async fn end_without_effects(&mut self, event: RunEvent, how: AttemptEnd, now: Timestamp) -> CommitFlow {
         let verdict = AttemptVerdict::of(event, how);
         match self.record(&verdict, now) {
             Ok(run) => self.end(&verdict, RunChanges::record(run, now)).await,
@@ -128,16 +131,16 @@ impl Execution {
         }
     }
 
-    /// The run's own time: never before it began.
+    /// Returns the run's own time, which is never before its start.
     pub(crate) fn now(&self) -> Timestamp {
         self.host.clock.now().max(self.run.started_at.unwrap_or_default())
     }
 
-    /// The record after `verdict`.
+    /// Returns the run's record after `verdict`.
     fn record(&self, verdict: &AttemptVerdict, now: Timestamp) -> Result<Run, ExecutionEnd> {
         let mut run = self.run.clone();
         run.state = run.state.next(verdict.event.clone()).map_err(|illegal| {
-            tracing::error!(run = %run.id, error = %illegal, "the run's own state forbids its end");
+            tracing::error!(run = %run.id, error = %illegal, "cannot end run: illegal state transition");
             ExecutionEnd::Abandoned
         })?;
         if run.state.has_ended() {
@@ -147,7 +150,7 @@ impl Execution {
             AttemptEnd::HandedBack => return Ok(run),
             AttemptEnd::Retried => run.attempt = run.attempt.saturating_add(1),
             AttemptEnd::Continued => {
-                let live = self.host.lives.get(&run.deployment);
+                let live = self.host.deployments.get(&run.deployment);
                 let deployment = live.as_ref().map_or(&self.live.deployment, |live| &live.deployment);
                 run.generation = run.generation.saturating_add(1);
                 run.attempt = 1;
@@ -161,9 +164,9 @@ impl Execution {
         Ok(run)
     }
 
-    async fn end(&mut self, verdict: &AttemptVerdict, leaves: RunChanges) -> CommitFlow {
-        let output = leaves.output.clone();
-        match self.commit_changes(leaves, true).await {
+    async fn end(&mut self, verdict: &AttemptVerdict, changes: RunChanges) -> CommitFlow {
+        let output = changes.output.clone();
+        match self.commit_changes(changes, true).await {
             Ok(CommitResult::Committed(run)) => {
                 self.count(verdict.how);
                 let settled = run.state.is_settled();
@@ -177,19 +180,19 @@ impl Execution {
         }
     }
 
-    /// Nothing more can be done for it here.
+    /// Logs that the run cannot continue here.
     pub(crate) fn abandoned(&self, error: &StoreError) -> ExecutionEnd {
-        tracing::error!(run = %self.run.id, %error, "the run stays where it was");
+        tracing::error!(run = %self.run.id, %error, "could not commit run; it keeps its stored state");
         ExecutionEnd::Abandoned
     }
 
     fn count(&self, how: AttemptEnd) {
         let fuel = self.run.fuel.get().saturating_sub(self.fuel_before.get());
-        self.live.figures.ended(how, fuel, self.started.elapsed());
+        self.live.metrics.ended(how, fuel, self.started.elapsed());
     }
 }
 
-/// How long to leave a failing store alone, after so many failures in a row.
+/// Returns how long to back off from a failing store after `failures` failures in a row.
 pub(crate) fn back_off(failures: u32) -> Duration {
     Duration::from_millis(100u64.saturating_mul(1 << failures.min(6))).min(Duration::from_secs(5))
 }

@@ -1,8 +1,10 @@
-//! One run in hand: from a place in the engine to the commit of its outcome, with whatever must be done again between.
+//! The execution of one run: from its permit to the commit of its result, including retried
+//! transactions.
 //!
-//! A run comes here in one of two ways. It was claimed: then the store has it as running, and everything it commits
-//! continues that. Or it runs first, because somebody waits for it: then the store hears of it with its outcome, or
-//! as soon as a request leaves or 50 ms have passed. From there on both are the same.
+//! A run gets here in one of two ways. If it was claimed, the store has it as running, and every
+//! commit continues its record. If a caller waits for it, it starts at once: the store first
+//! receives it with its result, or as soon as a request leaves or 50 ms have passed. From there on
+//! both cases are the same.
 
 mod activate;
 pub(crate) mod channel;
@@ -36,43 +38,45 @@ use crate::deployment::limiter::Permit;
 use crate::run::execution::channel::GuestChannel;
 use crate::run::registry::RunHandle;
 
-/// A run that nobody has seen yet becomes visible after this.
+/// Maximum time before a new run becomes visible.
 const VISIBLE_AFTER: Duration = Duration::from_millis(50);
-/// What a visible run says is saved this long after it said it.
+/// Maximum time before the output of a visible run is saved.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
-/// After so many refused commits those who would write wait for this run,
-const PATIENCE: u32 = 3;
-/// at most so long; and so long it waits for its turn at most.
-const HOLD: Duration = Duration::from_secs(1);
-/// A collection that waits for another one of its stream gives its place back after this,
-const STREAM_WITHIN: Duration = Duration::from_secs(1);
-/// for so long, in milliseconds.
-const STREAM_PAUSE: u64 = 5_000;
+/// Number of conflicts before a run takes the deployment's write lock.
+const MAX_CONFLICTS: u32 = 3;
+/// Maximum time to wait for that lock, and to hold it.
+const EXCLUSIVE_MAX: Duration = Duration::from_secs(1);
+/// Maximum time that a collection holds its permit while it waits for another collection of its
+/// stream.
+const STREAM_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Delay before such a collection can be claimed again, in milliseconds.
+const STREAM_RETRY_MILLIS: u64 = 5_000;
 
-/// What became of a run in hand.
+/// The result of executing a run.
 #[derive(Debug)]
 pub(crate) enum ExecutionEnd {
-    /// It is settled, with its output where it succeeded.
+    /// The run is settled, with its output if it succeeded.
     Settled(Box<Run>, Option<Bytes>),
-    /// It waits in the queue: for another attempt, to go on as new, or because the host stops.
+    /// The run waits in the queue: for another attempt, for its next generation, or because the
+    /// host shuts down.
     Queued(Box<Run>),
-    /// It waits, and nothing of it is in memory.
+    /// The run waits, and its guest has left memory.
     Suspended(Box<Run>),
-    /// Its idempotency key was taken by another run meanwhile; nothing of it happened.
+    /// Another run took its idempotency key first; nothing was committed.
     KeyTaken,
-    /// Nothing of it happened, because the store refused it before it was visible.
+    /// The store refused the run before it was visible; nothing was committed.
     Refused(StoreError),
-    /// It is somebody else's now, or the store takes nothing any more: it stays where it was.
+    /// Another node owns the run, or the store accepts no writes: it keeps its stored state.
     Abandoned,
 }
 
-/// A run in hand, with all that it holds.
+/// A run that executes, with everything that it holds.
 pub(crate) struct Execution {
     host: Arc<HostState>,
     live: Arc<ActiveDeployment>,
-    /// Component and configuration of the revision that the run began with.
+    /// The revision that the run began with: its component and configuration.
     plan: Arc<ResolvedRevision>,
-    /// Its place; none while it waits.
+    /// Its permit; `None` while it waits.
     permit: Option<Permit>,
     /// The record as the store has it, or will first have it.
     run: Run,
@@ -81,52 +85,53 @@ pub(crate) struct Execution {
     handle: Arc<RunHandle>,
     sink: Arc<GuestChannel>,
     started: Stopwatch,
-    /// What is recorded of the run, between two activations.
+    /// The journal, between two activations.
     journal: Option<Journal>,
-    /// What is to be written of the journal, with the head that belongs to it.
+    /// The part of the journal that is not written yet, and the replay snapshot that belongs to it.
     unsaved: Option<JournalChange>,
     head: Option<Bytes>,
-    /// The head that the store has.
+    /// The replay snapshot in the store.
     stored_head: Option<Bytes>,
-    /// What the record showed when the work began.
+    /// The run's fuel when the execution started.
     fuel_before: Fuel,
-    /// Fuel of earlier attempts of this generation; what redoing a stretch costs is recorded, but not held against the limit.
+    /// Fuel of earlier attempts of this generation. Retried transactions are recorded but do not
+    /// count towards the limit.
     fuel_used: Fuel,
-    /// What the record showed when this activation began.
+    /// The run's fuel when this activation started.
     fuel_base: Fuel,
     /// The guest that waits in memory.
     in_memory: Option<suspend::ResidentGuest>,
-    refusals: u32,
+    conflicts: u32,
     overran: bool,
     hold: Option<ExclusiveCommit>,
-    /// Held by a collection: no other of the stream goes on meanwhile.
+    /// The stream lock of a collection.
     collecting: Option<OwnedMutexGuard<()>>,
-    /// The period that is collected, as the guest is given it,
+    /// The collected period, as the guest receives it.
     collects: Option<Bytes>,
-    /// and its end.
+    /// The end of the collected period.
     collected_to: Option<Timestamp>,
 }
 
-/// The right to commit alone, for a while.
+/// The exclusive right to commit, until a deadline.
 struct ExclusiveCommit {
     _guard: OwnedRwLockWriteGuard<()>,
     until: Instant,
 }
 
-/// What the store has of a run beside its record and its input.
+/// What the store has of a run besides its record and its input.
 pub(crate) struct StoredProgress {
     /// The revision that its generation began with.
     pub(crate) plan: Arc<ResolvedRevision>,
-    /// What it recorded; none where that is nothing.
+    /// Its journal; `None` if it is empty.
     pub(crate) journal: Option<Journal>,
-    /// What its open stretch holds.
+    /// Its replay snapshot.
     pub(crate) head: Option<Bytes>,
-    /// The place of its next log line.
+    /// The number of its next log line.
     pub(crate) next_seq: u64,
 }
 
 impl Execution {
-    /// One that runs first; the caller has its place.
+    /// Creates the execution of a new run that the store does not know. The caller has its permit.
     pub(crate) fn fresh(
         host: Arc<HostState>,
         live: Arc<ActiveDeployment>,
@@ -147,7 +152,7 @@ impl Execution {
             fuel_used: run.fuel,
             fuel_base: run.fuel,
             in_memory: None,
-            refusals: 0,
+            conflicts: 0,
             overran: false,
             hold: None,
             collecting: None,
@@ -164,7 +169,7 @@ impl Execution {
         }
     }
 
-    /// One that the store has as running here, and that can be reached through `handle`.
+    /// Creates the execution of a claimed run, which can be cancelled through `handle`.
     pub(crate) fn claimed(
         host: Arc<HostState>,
         live: Arc<ActiveDeployment>,
@@ -176,7 +181,8 @@ impl Execution {
         let ClaimedRun { mut run, input } = claimed;
         run.waiting_for = None;
         let sink = Arc::new(GuestChannel::new(Arc::clone(&host), run.deployment.clone(), stored.next_seq, true));
-        // What is recorded knows it; without that, only the first generation has no other one's fuel in its figure.
+        // The replay snapshot knows the fuel. Without it, only the first generation has no fuel of
+        // another one in its count.
         let known = stored.journal.is_some() || stored.head.is_some() || run.generation > 1;
         let fuel_used = if known { Fuel::default() } else { run.fuel };
         let fresh = Self::fresh(host, live, permit, run, input);
@@ -193,23 +199,23 @@ impl Execution {
         }
     }
 
-    /// A collection that already has the stream to itself.
+    /// Passes the stream lock to a collection that already has it.
     pub(crate) fn with_collecting(mut self, guard: Option<OwnedMutexGuard<()>>) -> Self {
         self.collecting = guard;
         self
     }
 
-    /// Where the run's caller can see whether it has become visible.
+    /// Returns the channel, which shows the caller whether the run is visible.
     pub(crate) fn sink(&self) -> Arc<GuestChannel> {
         Arc::clone(&self.sink)
     }
 
-    /// Executes it to its end, or to another place in the queue, and tells all who wait.
+    /// Executes the run until it ends or returns to the queue, and notifies all waiting callers.
     pub(crate) async fn drive(mut self) -> ExecutionEnd {
         let id = self.run.id;
         let finish = self.attempt().await;
         if self.sink.is_visible() {
-            self.host.going.remove(id, &self.handle);
+            self.host.registry.remove(id, &self.handle);
         }
         let Self { host, live, permit, hold, collecting, .. } = self;
         if let (ExecutionEnd::Suspended(_), Some(guard)) = (&finish, collecting) {
@@ -217,7 +223,7 @@ impl Execution {
         }
         drop((hold, permit));
         match &finish {
-            ExecutionEnd::Settled(run, output) => host.outcomes.settle(run, output.as_ref()),
+            ExecutionEnd::Settled(run, output) => host.completions.settle(run, output.as_ref()),
             ExecutionEnd::Queued(run) => {
                 if let RunState::Queued { not_before } = run.state {
                     host.note_queued(&live, not_before);
@@ -246,9 +252,9 @@ impl Execution {
             match step {
                 commit::CommitFlow::Break(finish) => return finish,
                 commit::CommitFlow::Continue(()) => {
-                    self.refusals += 1;
-                    self.live.figures.redone();
-                    if self.refusals >= PATIENCE && self.hold.is_none() {
+                    self.conflicts += 1;
+                    self.live.metrics.redone();
+                    if self.conflicts >= MAX_CONFLICTS && self.hold.is_none() {
                         self.acquire_exclusive_commit().await;
                     }
                 }
@@ -262,21 +268,22 @@ impl Execution {
         if !ended.redo {
             return self.commit(ended).await;
         }
-        // Should the host stop now, the run goes on from there too.
-        self.note_change(ended.journal.as_mut().and_then(Journal::change));
+        // If the host shuts down now, the run resumes from there too.
+        self.add_unsaved(ended.journal.as_mut().and_then(Journal::change));
         self.head = ended.all.head;
         self.journal = ended.journal;
         commit::CommitFlow::Continue(())
     }
 
-    /// What was done has taken hold, and nobody need wait for this run any more.
-    fn begin_stretch(&mut self) {
-        (self.hold, self.refusals) = (None, 0);
+    /// Begins the next transaction. The previous one is committed, so no run needs to wait for this
+    /// one any more.
+    fn begin_transaction(&mut self) {
+        (self.hold, self.conflicts) = (None, 0);
     }
 
-    /// Waits for the end of the stream's other collection; the run keeps its place meanwhile, but not for long: the other one
-    /// may itself be waiting, and need a place to go on. None for a run that was cancelled and has something to undo: it goes on at
-    /// once.
+    /// Waits for the end of the stream's other collection. The run keeps its permit only for a
+    /// short time, because the other one may be waiting and need a permit to resume. Returns `None`
+    /// for a cancelled run that has something to undo: it continues at once.
     async fn wait_for_stream(&mut self) -> Result<Option<OwnedMutexGuard<()>>, ExecutionEnd> {
         if let Some(guard) = self.host.collections.take(self.run.id) {
             return Ok(Some(guard));
@@ -290,10 +297,10 @@ impl Execution {
             guard = lock.lock_owned() => return Ok(Some(guard)),
             () = host.stopping() => {}
             () = cancel.reached(tidemill_engine::Urgency::Requested) => {}
-            () = tokio::time::sleep(STREAM_WITHIN) => pause = STREAM_PAUSE,
+            () = tokio::time::sleep(STREAM_WAIT_MAX) => pause = STREAM_RETRY_MILLIS,
         }
         if self.handle.was_notified() && !self.is_untouched() {
-            // It is told, and undoes what it did, beside the other one.
+            // The guest is notified and undoes its work concurrently with the other collection.
             return Ok(None);
         }
         let step = if self.handle.was_notified() {
@@ -303,21 +310,22 @@ impl Execution {
         };
         match step {
             commit::CommitFlow::Break(finish) => Err(finish),
-            // Neither has read anything that could have changed.
+            // Neither has read anything that could conflict.
             commit::CommitFlow::Continue(()) => Err(ExecutionEnd::Abandoned),
         }
     }
 
-    /// Whether it has recorded nothing that it could want to undo.
+    /// Returns whether it has recorded nothing that it could have to undo.
     fn is_untouched(&self) -> bool {
         self.journal.is_none() && self.head.is_none()
     }
 
-    /// From now on those of the deployment who would write wait, until this run has committed.
+    /// Takes the deployment's write lock, so that other runs wait with their writes until this run
+    /// has committed.
     async fn acquire_exclusive_commit(&mut self) {
         let lock = Arc::clone(&self.live.contention);
-        if let Ok(guard) = tokio::time::timeout(HOLD, lock.write_owned()).await {
-            self.hold = Some(ExclusiveCommit { _guard: guard, until: Instant::now() + HOLD });
+        if let Ok(guard) = tokio::time::timeout(EXCLUSIVE_MAX, lock.write_owned()).await {
+            self.hold = Some(ExclusiveCommit { _guard: guard, until: Instant::now() + EXCLUSIVE_MAX });
         }
     }
 }

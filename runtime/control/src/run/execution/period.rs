@@ -1,4 +1,4 @@
-//! What a guest is given: for a collection the period, for everything else the run's input as it is.
+//! Computes a guest's input: the period of a collection, or the run's input unchanged.
 
 use bytes::Bytes;
 use tidemill_core::Timestamp;
@@ -11,22 +11,23 @@ use crate::run::execution::Execution;
 use crate::run::execution::collection::CollectionRequest;
 
 impl Execution {
-    /// The input of this activation. A collection begins where the last successful one of its stream ended, so that is
-    /// looked up when it begins and not when it was asked for; nobody moves it while the stream is this run's.
+    /// Returns the input of this activation. A collection starts where the last successful one of
+    /// its stream ended. That is read when the run starts, not when it was requested; the stream
+    /// lock keeps it from moving.
     pub(crate) async fn guest_input(&mut self) -> Result<Bytes, StoreError> {
         if self.run.export != Export::RevenueStream {
             return Ok(self.input.clone());
         }
         let (start, end, joins) = collected(&self.host, &self.live, &self.run, &self.input).await?;
         let period = period(start, end);
-        // One that leaves out what comes before it collects its own period and nothing else.
+        // A collection that leaves a gap before it does not move the stream's watermark.
         self.collected_to = joins.then_some(end);
         self.collects = Some(period.clone());
         Ok(period)
     }
 }
 
-/// The input that a run's guest was last given, or would be given now.
+/// Returns the input that a run's guest last received, or would receive now.
 pub(crate) async fn input_of(
     host: &HostState,
     live: &ActiveDeployment,
@@ -40,23 +41,24 @@ pub(crate) async fn input_of(
     Ok(period(start, end))
 }
 
-/// The period of a collection, and whether it begins no later than the last successful one ended.
+/// Returns the period of a collection, and whether it starts no later than the last successful one
+/// ended.
 async fn collected(
     host: &HostState,
     live: &ActiveDeployment,
     run: &Run,
     input: &Bytes,
 ) -> Result<(Timestamp, Timestamp, bool), StoreError> {
-    let asked = CollectionRequest::parse(input).unwrap_or_default();
+    let request = CollectionRequest::parse(input).unwrap_or_default();
     let watermark = host.store.watermark(&run.deployment).await?;
     let joint = watermark.unwrap_or(live.plan.since.unwrap_or(live.deployment.created_at));
-    if let (CollectionRequest { start: Some(start), end: Some(end) }, 1..) = (asked, run.journal_entries) {
-        // What it was given when it began: its input became that with its first entries.
+    if let (CollectionRequest { start: Some(start), end: Some(end) }, 1..) = (request, run.journal_entries) {
+        // Its first entries stored this period as its input when it started.
         return Ok((start, end, start <= joint));
     }
-    let end = asked.end.or(run.trigger.at).unwrap_or(run.created_at);
+    let end = request.end.or(run.trigger.at).unwrap_or(run.created_at);
     let by_itself = run.trigger.kind == TriggerKind::Schedule && !run.trigger.is_backfill();
-    let start = asked.start.filter(|_| !by_itself).unwrap_or(joint).min(end);
+    let start = request.start.filter(|_| !by_itself).unwrap_or(joint).min(end);
     Ok((start, end, start <= joint))
 }
 

@@ -1,7 +1,8 @@
-//! Commit points in the middle of a run: a request leaves, or the run waits, in memory or out of it.
+//! Commit points within a run: a request leaves, or the run waits, in memory or not.
 //!
-//! A run that waits is suspended in the store and holds no place. Its guest stays in memory for a while, so that it goes on
-//! where it stands should it be claimed meanwhile; a wait that is known to be longer leaves memory at once.
+//! A waiting run is suspended in the store and holds no permit. Its guest stays in memory for a
+//! while, so that it resumes without a replay if it is claimed in time. A guest whose wait is known
+//! to be longer leaves memory at once.
 
 use tidemill_core::run::{Run, RunState, Wait};
 use tidemill_core::{Code, Failure, Timestamp};
@@ -14,50 +15,55 @@ use crate::run::execution::transaction::{CommitResult, RunChanges, is_of_commit}
 use crate::run::execution::{Execution, ExecutionEnd};
 use crate::run::resident::{ResumedRun, WakeReason};
 
-/// How a guest hears what became of its commit point.
+/// The channel on which a guest receives the result of its commit point.
 type CommitReply = oneshot::Sender<Result<CommitOutcome, Failure>>;
 
 /// A guest that waits in memory.
 pub(crate) struct ResidentGuest {
     reply: CommitReply,
     woken: oneshot::Receiver<WakeReason>,
-    /// It leaves memory then.
+    /// When it leaves memory.
     pub(crate) until: Instant,
 }
 
 impl Execution {
-    /// Commits what a guest has done up to a commit point, and answers it or keeps it waiting.
-    pub(crate) async fn meet(&mut self, mut stretched: PendingCommit, reply: CommitReply) -> Result<(), ExecutionEnd> {
+    /// Commits a guest's work up to a commit point, and answers the guest or keeps it waiting.
+    pub(crate) async fn commit_point(
+        &mut self,
+        mut pending: PendingCommit,
+        reply: CommitReply,
+    ) -> Result<(), ExecutionEnd> {
         let before = (self.unsaved.clone(), self.head.clone());
-        self.note(&mut stretched);
+        self.record_progress(&mut pending);
         let now = self.now();
-        let (wait, effects) = match stretched.point {
-            CommitReason::Save | CommitReason::Leaving => (None, stretched.effects),
-            CommitReason::Wait(wait) => (Some(wait), stretched.effects),
-            // A step's back-off is within its stretch: nothing takes hold.
+        let (wait, effects) = match pending.point {
+            CommitReason::Save | CommitReason::Leaving => (None, pending.effects),
+            CommitReason::Wait(wait) => (Some(wait), pending.effects),
+            // A step's back-off is within its transaction: no effects are committed.
             CommitReason::BackOff { until } => (Some(Wait::until(until)), Effects::default()),
         };
-        let kept = wait.as_ref().and_then(|wait| self.stays(wait, now));
+        let kept = wait.as_ref().and_then(|wait| self.resident_until(wait, now));
         let mut run = self.run.clone();
         if let Some(wait) = wait {
             run.state = RunState::Suspended;
             run.waiting_for = Some(self.within_lifetime(wait));
         }
         let suspends = run.state == RunState::Suspended;
-        // Before the commit: whatever wakes it from then on finds it here.
-        let woken = kept.map(|until| (until, self.host.waiting.enter(run.id, self.host.config.waiting_max)));
-        let put = self.commit_changes(RunChanges { effects, ..RunChanges::record(run, now) }, false).await;
-        if !matches!(put, Ok(CommitResult::Committed(_))) {
-            // The journal gives again what was not written; this head goes with what took hold, and nothing did.
+        // Register before the commit, so that no wake-up misses the guest.
+        let woken = kept.map(|until| (until, self.host.resident.enter(run.id, self.host.config.waiting_max)));
+        let committed = self.commit_changes(RunChanges { effects, ..RunChanges::record(run, now) }, false).await;
+        if !matches!(committed, Ok(CommitResult::Committed(_))) {
+            // Nothing was committed, so restore the replay snapshot of the last commit. The journal
+            // repeats what was not written.
             (self.unsaved, self.head) = before;
             if woken.is_some() {
-                self.host.waiting.leave(self.run.id);
+                self.host.resident.leave(self.run.id);
             }
         }
-        let answer = match put {
+        let answer = match committed {
             Ok(CommitResult::Committed(run)) => {
                 self.run = *run;
-                self.begin_stretch();
+                self.begin_transaction();
                 match woken {
                     _ if !suspends => Ok(CommitOutcome::Continue),
                     Some((until, woken)) => {
@@ -71,13 +77,13 @@ impl Execution {
                     }
                 }
             }
-            // The guest ends, and is done again.
+            // The guest ends, and its transaction is executed again.
             Ok(CommitResult::Conflict) => Ok(CommitOutcome::Retry),
             Ok(CommitResult::KeyTaken) => {
                 drop(reply.send(Err(gone())));
                 return Err(ExecutionEnd::KeyTaken);
             }
-            // What was refused for what it holds is the guest's failure, as at its end.
+            // If the commit was refused for its content, the guest fails, as at its end.
             Err(error) if is_of_commit(&error) => {
                 let error = ControlError::from(error);
                 Err(error.code().failure(error.to_string()))
@@ -92,31 +98,32 @@ impl Execution {
         Ok(())
     }
 
-    /// Until when a guest that waits so stays in memory; none where it need not.
-    fn stays(&self, wait: &Wait, now: Timestamp) -> Option<Instant> {
-        let most = self.host.config.keep_waiting;
+    /// Returns until when a waiting guest stays in memory; `None` if it leaves at once.
+    fn resident_until(&self, wait: &Wait, now: Timestamp) -> Option<Instant> {
+        let max = self.host.config.keep_waiting;
         let known = wait.until.filter(|_| wait.any_of.is_empty());
-        let long = known.is_some_and(|until| u128::from(until.millis_since(now)) > most.as_millis());
-        (!long && !most.is_zero() && self.host.config.waiting_max > 0 && !self.host.is_closed())
-            .then(|| Instant::now() + most)
+        let long = known.is_some_and(|until| u128::from(until.millis_since(now)) > max.as_millis());
+        (!long && !max.is_zero() && self.host.config.waiting_max > 0 && !self.host.is_closed())
+            .then(|| Instant::now() + max)
     }
 
-    /// A wait counts as lifetime: it ends when that is over, at the latest.
+    /// Bounds a wait by the run's lifetime, because waiting counts as lifetime.
     fn within_lifetime(&self, wait: Wait) -> Wait {
         let Some(over) = self.lifetime_over() else { return wait };
         Wait { until: Some(wait.until.map_or(over, |until| until.min(over))), ..wait }
     }
 
-    /// What befell a guest that waits in memory; never, where none does.
+    /// Waits until a resident guest is woken; never resolves without one.
     pub(crate) async fn woken(waits: &mut Option<ResidentGuest>) -> WakeReason {
         match waits {
-            // Nobody drops the sender without a word.
+            // The sender always sends a reason before it is dropped.
             Some(waits) => (&mut waits.woken).await.unwrap_or_default(),
             None => std::future::pending().await,
         }
     }
 
-    /// Goes on as what it was claimed for, until its lifetime is over; or leaves memory.
+    /// Resumes the guest if its run was claimed, and returns its lifetime deadline; else has it
+    /// leave memory.
     pub(crate) async fn wake(&mut self, woken: WakeReason) -> Option<Instant> {
         let ResidentGuest { reply, .. } = self.in_memory.take()?;
         let Some(resumed) = woken else {
@@ -124,22 +131,23 @@ impl Execution {
             return None;
         };
         self.resume(*resumed).await;
-        let alarm = self.lifetime_deadline();
+        let deadline = self.lifetime_deadline();
         drop(reply.send(Ok(CommitOutcome::Continue)));
-        alarm
+        deadline
     }
 
-    /// Its time in memory is over, unless it is woken this moment.
+    /// Has the guest leave memory, unless it is being woken.
     pub(crate) async fn leave_memory(&mut self) {
-        if self.host.waiting.leave(self.run.id) {
+        if self.host.resident.leave(self.run.id) {
             self.wake(None).await;
         }
     }
 
-    /// The guest is gone while it waited. Where the run was claimed for it this moment, it is here all the same.
+    /// Handles a guest that ended while it waited. If the run was claimed at the same moment, takes
+    /// its permit over.
     pub(crate) async fn gone_while_waiting(&mut self) {
         if let Some(waits) = self.in_memory.take()
-            && !self.host.waiting.leave(self.run.id)
+            && !self.host.resident.leave(self.run.id)
             && let Ok(Some(resumed)) = waits.woken.await
         {
             self.resume(*resumed).await;
@@ -152,14 +160,15 @@ impl Execution {
         self.permit = Some(permit);
         self.run = Run { waiting_for: None, ..run };
         if let Err(error) = self.host.notify_claimed(&self.run, &self.handle).await {
-            // It is to end either way.
+            // The run must end in either case.
             self.host.store_failed(&error);
             self.handle.request_stop(false);
         }
     }
 }
 
-/// For a guest that goes no further.
+/// Returns the failure of a guest that cannot continue.
 pub(crate) fn gone() -> Failure {
-    Code::Cancelled.failure("the run does not go on: it could not be made durable, or its idempotency key is another's")
+    Code::Cancelled
+        .failure("the run cannot continue: it could not be made durable, or another run has its idempotency key")
 }

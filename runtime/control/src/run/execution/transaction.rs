@@ -1,7 +1,8 @@
-//! Putting what a run has done into the store: in the middle of it, at its end, or saved without taking hold.
+//! Writes a run's work to the store: at a commit point, at its end, or saved without effects.
 //!
-//! Invariant: `unsaved` is what the guest's journal believes to be written and is not. It goes along with the next write
-//! whatever becomes of this one, so that a refused commit or a failing store leaves no gap.
+//! Invariant: `unsaved` is the part of the journal that the guest considers written and that is
+//! not. The next write includes it, whatever the result of this one, so that a conflict or a store
+//! failure leaves no gap.
 
 use bytes::Bytes;
 use tidemill_core::clock::Stopwatch;
@@ -18,15 +19,16 @@ use crate::deployment::contended_keys::KeyTurn;
 use crate::error::ControlError;
 use crate::run::children;
 use crate::run::execution::channel::DrainedOutput;
-use crate::run::execution::{Execution, HOLD};
+use crate::run::execution::{EXCLUSIVE_MAX, Execution};
 
-/// The log lines that the end of a run keeps if its commit was too large: as many as these, and as these bytes of text.
-const LINES_OF_END: usize = 1_000;
-const BYTES_OF_END: usize = 1 << 20;
+/// Maximum number of log lines kept at the end of a run whose commit was too large.
+const END_LOG_LINES: usize = 1_000;
+/// Maximum size of their text, in bytes.
+const END_LOG_BYTES: usize = 1 << 20;
 
-/// What one commit of a run is to leave, beside what it said and recorded.
+/// The changes of one commit of a run, besides its journal and buffered output.
 pub(crate) struct RunChanges {
-    /// The record as it is to stand.
+    /// The run's new record.
     pub(crate) run: Run,
     pub(crate) effects: Effects,
     pub(crate) output: Option<Bytes>,
@@ -34,54 +36,55 @@ pub(crate) struct RunChanges {
     /// The input of the next generation.
     pub(crate) input: Option<Bytes>,
     pub(crate) now: Timestamp,
-    /// Failures of the run that are to be kept.
+    /// Failures to record.
     pub(crate) failures: Vec<FailureRecord>,
 }
 
 impl RunChanges {
-    /// Nothing but the record.
+    /// Returns changes of the record alone.
     pub(crate) fn record(run: Run, now: Timestamp) -> Self {
         let (effects, failures) = (Effects::default(), Vec::new());
         Self { run, effects, output: None, watermark: None, input: None, now, failures }
     }
 }
 
-/// What became of it.
+/// The result of a commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CommitResult {
-    /// It took hold, and this is the record as it stands.
+    /// Committed; this is the record after it.
     Committed(Box<Run>),
-    /// Something that was read has changed; nothing of it happened.
+    /// A value that was read has changed; nothing was committed.
     Conflict,
-    /// The idempotency key is another's; nothing of it happened.
+    /// Another run has the idempotency key; nothing was committed.
     KeyTaken,
 }
 
 impl Execution {
-    /// Takes note of what a guest has recorded up to here.
-    pub(crate) fn note(&mut self, stretched: &mut PendingCommit) {
-        self.note_change(stretched.journal.take());
-        self.head = stretched.head.take();
-        self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(stretched.fuel.get()));
-        self.run.peak_memory = self.run.peak_memory.max(stretched.peak_memory);
-        self.on_commit_point(stretched.journal_entries);
-        if stretched.told {
+    /// Records the progress of a guest up to a commit point.
+    pub(crate) fn record_progress(&mut self, pending: &mut PendingCommit) {
+        self.add_unsaved(pending.journal.take());
+        self.head = pending.head.take();
+        self.run.fuel = Fuel::new(self.fuel_base.get().saturating_add(pending.fuel.get()));
+        self.run.peak_memory = self.run.peak_memory.max(pending.peak_memory);
+        self.on_commit_point(pending.journal_entries);
+        if pending.told {
             self.note_cancel_notice(self.now());
         }
     }
 
-    /// Takes note that the guest knows of its cancellation. The store knows since when that was asked for.
+    /// Records that the guest knows of its cancellation. The store has the time of the request.
     pub(crate) fn note_cancel_notice(&mut self, now: Timestamp) {
-        let asked = CancelRequest { at: now, terminate: false, told: true };
-        self.run.cancel.get_or_insert(asked).told = true;
+        let cancel = CancelRequest { at: now, terminate: false, told: true };
+        self.run.cancel.get_or_insert(cancel).told = true;
     }
 
-    /// What is to be written of the journal, beside what is to be written already.
-    pub(crate) fn note_change(&mut self, change: Option<JournalChange>) {
+    /// Adds a change to the part of the journal that must be written.
+    pub(crate) fn add_unsaved(&mut self, change: Option<JournalChange>) {
         self.unsaved = merge(self.unsaved.take(), change);
     }
 
-    /// A run that has got any further is no suspect any more.
+    /// Records the length of the journal. A run that has made progress is no crash suspect any
+    /// more.
     pub(crate) fn on_commit_point(&mut self, entries: u64) {
         if entries > self.run.journal_entries {
             self.run.takeovers = 0;
@@ -89,24 +92,46 @@ impl Execution {
         self.run.journal_entries = entries;
     }
 
-    /// Commits all of it, with what was recorded and said. Where the store knows the run, what the machine fails is tried again
-    /// until it is done or the host shuts down, as the run can be nowhere else meanwhile; what can never be committed
-    /// parks the run instead, where `last` says that it is out of hand then.
+    /// Commits `changes` together with the unsaved journal and the guest's buffered output. If the
+    /// store knows the run, transient failures are retried until the commit succeeds or the host
+    /// shuts down, because no other process may execute the run. With `last`, a commit that can
+    /// never succeed ends the run without effects instead.
+    ///
+    /// # Example
+    /// Runs A and B of one deployment both read `n` = 1 in version 7 and write `n` = 2.
+    ///
+    /// 1. A commits first. The store finds `n` still in version 7 and commits everything in one
+    ///    batch; `n` is now 2 in version 8. The method returns `Committed`.
+    /// 2. B's commit still names version 7 as read. The store refuses all of it, and `n` becomes a
+    ///    contended key.
+    /// 3. `give_back` restores B's unsaved journal, its log lines and its failures. The method
+    ///    returns `Conflict`, and the caller executes B's transaction again. B reads 2 and writes
+    ///    3.
+    /// 4. After [`MAX_CONFLICTS`](super::MAX_CONFLICTS) conflicts B takes the deployment's write
+    ///    lock. Other writers then wait, so that B is not starved.
+    ///
+    /// # Invariants
+    /// - A commit takes effect completely or not at all.
+    /// - A conflict loses no journal entry, log line or failure; only the effects are discarded.
+    /// - State in memory (visibility, counters, effects on other runs) changes only after the
+    ///   commit.
+    /// - The turns on contended keys are passed on as soon as other runs can read the new values.
     ///
     /// # Errors
-    /// What the store refuses for good; of a run that it does not know yet, anything.
-    pub(crate) async fn commit_changes(&mut self, leaves: RunChanges, last: bool) -> Result<CommitResult, StoreError> {
-        let RunChanges { mut run, effects, output, watermark, input, now, failures: ended_with } = leaves;
-        // Replay is given what the collection began with, wherever the stream stands by then.
+    /// What the store refuses permanently; for a run that it does not know yet, every failure.
+    pub(crate) async fn commit_changes(&mut self, changes: RunChanges, last: bool) -> Result<CommitResult, StoreError> {
+        let RunChanges { mut run, effects, output, watermark, input, now, failures: ended_with } = changes;
+        // A replay must receive the period that the collection started with, wherever the stream is
+        // by then.
         let given = self.collects.clone().filter(|_| run.journal_entries > 0 && !run.state.has_ended());
         let input = input.or(given);
         let logs = self.drain_channel();
-        let said = self.sink.take_failures();
+        let failures = self.sink.take_failures();
         run.progress.clone_from(&self.run.progress);
         run.status.clone_from(&self.run.status);
         let writes = !effects.writes.is_empty() || !effects.postings.is_empty();
         let journal = self.unsaved.take();
-        // What a refused commit must not lose; empty, and so for nothing, where nothing can refuse it.
+        // What a conflict must not lose. Logs are copied only if the commit can be refused.
         let refusable = !(effects.reads.is_empty() && effects.postings.is_empty() && effects.starts.is_empty());
         let kept = (journal.clone(), if refusable { logs.clone() } else { Vec::new() });
         let commit = RunCommit {
@@ -124,7 +149,7 @@ impl Execution {
             head: self.head.clone(),
             input: input.clone(),
             logs,
-            failures: said.iter().cloned().chain(ended_with).collect(),
+            failures: failures.iter().cloned().chain(ended_with).collect(),
             output,
             watermark,
             ..RunCommit::of(self.host.owner.clone(), run, now)
@@ -148,7 +173,8 @@ impl Execution {
                 if self.fresh {
                     self.on_first_commit();
                 }
-                // One whose cancellation was asked for is cancelled instead of parked.
+                // If its cancellation was requested, the store cancels the run instead of parking
+                // it.
                 let own = caused.settled.iter().position(|settled| settled.id == run.id);
                 let run = own.map_or(run, |own| caused.settled.swap_remove(own));
                 self.stored_head = self.head.clone();
@@ -165,27 +191,27 @@ impl Execution {
                 if let Some(key) = key {
                     self.live.turns.contended(key);
                 }
-                tracing::debug!(run = %self.run.id, what, refusals = self.refusals, "a stretch is done again");
-                self.give_back(kept, said);
+                tracing::debug!(run = %self.run.id, what, conflicts = self.conflicts, "retrying transaction after a conflict");
+                self.give_back(kept, failures);
                 Ok(CommitResult::Conflict)
             }
             Ok((RunCommitResult::KeyTaken(_), _)) => Ok(CommitResult::KeyTaken),
             Err(error) => {
-                self.give_back(kept, said);
+                self.give_back(kept, failures);
                 Err(error)
             }
         }
     }
 
-    /// What a refused commit did not keep goes along with the next.
+    /// Restores what a refused commit did not write, for the next one.
     fn give_back(&mut self, (journal, logs): (Option<JournalChange>, Vec<LogLine>), failures: Vec<FailureRecord>) {
         self.unsaved = journal;
         self.sink.give_back(DrainedOutput { logs, ..DrainedOutput::default() });
         self.sink.give_back_failures(failures);
     }
 
-    /// Saves what was said and what the open stretch has recorded; where the store cannot, it goes along later. Says whether it
-    /// is saved.
+    /// Saves buffered output and what the open transaction has recorded. If the store fails, a
+    /// later write includes it. Returns whether it was saved.
     pub(crate) async fn save(&mut self) -> bool {
         let logs = self.drain_channel();
         let journal = self.unsaved.take();
@@ -213,7 +239,7 @@ impl Execution {
         }
     }
 
-    /// What was said, the log lines for a commit and the rest into the record.
+    /// Takes the buffered output: returns the log lines, and puts the rest into the record.
     fn drain_channel(&mut self) -> Vec<LogLine> {
         let DrainedOutput { logs, progress, status } = self.sink.take();
         if progress.is_some() {
@@ -227,28 +253,29 @@ impl Execution {
 
     fn on_first_commit(&mut self) {
         self.fresh = false;
-        self.host.going.add(self.run.id, std::sync::Arc::clone(&self.handle));
+        self.host.registry.add(self.run.id, std::sync::Arc::clone(&self.handle));
         self.sink.set_visible();
     }
 
-    /// A turn among those who write, where one of them has asked to be alone; at most a second is waited for it.
+    /// Waits at most [`EXCLUSIVE_MAX`] for the shared write lock, which another run may hold
+    /// exclusively.
     async fn commit_turn(&self) -> Option<tokio::sync::OwnedRwLockReadGuard<()>> {
         let lock = std::sync::Arc::clone(&self.live.contention);
         if let Ok(guard) = std::sync::Arc::clone(&lock).try_read_owned() {
             return Some(guard);
         }
-        tokio::time::timeout(HOLD, lock.read_owned()).await.ok()
+        tokio::time::timeout(EXCLUSIVE_MAX, lock.read_owned()).await.ok()
     }
 
-    /// Commits a run that the store does not know yet; answers with the record as it stands then. It is given up at the first failure of
-    /// the machine: its caller can ask again.
+    /// Commits a run that the store does not know yet, and returns its record. The first failure of
+    /// the store ends it, because its caller can retry.
     async fn commit_first(
         &self,
         commit: RunCommit,
         in_turn: Vec<KeyTurn>,
         last: bool,
     ) -> Result<(RunCommitResult, Run), StoreError> {
-        // What is left of it if it can never be committed. Effects, journal and output are not copied.
+        // What is kept if it can never be committed. Effects, journal and output are not copied.
         let rest = RunCommit {
             begins: commit.begins.clone(),
             logs: commit.logs.clone(),
@@ -266,7 +293,7 @@ impl Execution {
         }
     }
 
-    /// Commits a run that the store knows; answers with the record as it stands then.
+    /// Commits a run that the store knows, and returns its record.
     async fn commit_with_retry(
         &self,
         mut commit: RunCommit,
@@ -294,11 +321,12 @@ impl Execution {
         }
     }
 
-    /// The end of a run whose last commit can never be made: nothing of it takes hold, and the run keeps why.
+    /// Returns the end of a run whose last commit can never succeed: it has no effects, and the run
+    /// records why.
     async fn without_effects(&self, commit: RunCommit, error: StoreError) -> Result<RunCommit, StoreError> {
         let error = ControlError::from(error);
         let failure = error.code().failure(error.to_string());
-        tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "the end of a run could not be committed");
+        tracing::warn!(run = %commit.run.id, code = %error.code(), %error, "could not commit the end of a run");
         let RunCommit { owner, begins, mut run, mut logs, mut failures, now, .. } = commit;
         let child = run.trigger.parent.is_some();
         let then =
@@ -310,17 +338,18 @@ impl Execution {
         };
         run.state = state;
         run.ended_at = run.state.has_ended().then_some(now);
-        // The store has only what was saved before. A run that it does not know has nothing there.
+        // The store has only what was saved before; of an unknown run, nothing.
         let stored = if self.fresh { None } else { self.host.store.run(run.id).await? };
         run.journal_entries = stored.map_or(0, |stored| stored.journal_entries);
-        logs.truncate(batch::head(&logs, LINES_OF_END, BYTES_OF_END, |line| line.message.len()));
+        logs.truncate(batch::head(&logs, END_LOG_LINES, END_LOG_BYTES, |line| line.message.len()));
         failures.push(FailureRecord { at: now, attempt: run.attempt, part, failure }.bounded());
         let head = self.stored_head.clone();
         Ok(RunCommit { begins, logs, failures, head, ..RunCommit::of(owner, run, now) })
     }
 }
 
-/// Whether a commit was refused for what it holds, so that the same would be refused again, and another may be taken.
+/// Returns whether a commit was refused for its content: it would be refused again, and a smaller
+/// one may be accepted.
 pub(crate) const fn is_of_commit(error: &StoreError) -> bool {
     matches!(
         error,
@@ -334,7 +363,7 @@ pub(crate) const fn is_of_commit(error: &StoreError) -> bool {
 }
 
 impl HostState {
-    /// Commits a stretch; the turns are handed on as soon as others can read what it wrote.
+    /// Commits a transaction. The turns are passed on as soon as other runs can read what it wrote.
     fn commit_in_turn(
         &self,
         commit: RunCommit,
@@ -348,7 +377,7 @@ impl HostState {
     }
 }
 
-/// What must be written where `first` was to be written, and then `next`: chunks that both name are the later one's.
+/// Merges two unwritten changes. Chunks in both are taken from the later one.
 fn merge(first: Option<JournalChange>, next: Option<JournalChange>) -> Option<JournalChange> {
     match (first, next) {
         (Some(mut first), Some(next)) if next.from >= first.from => {
@@ -367,7 +396,7 @@ mod tests {
 
     use super::*;
 
-    /// What is stored after a change.
+    /// Applies a change to stored chunks.
     fn apply(stored: &mut Vec<Bytes>, change: &JournalChange) {
         stored.truncate(usize::try_from(change.from).unwrap());
         stored.extend(change.chunks.iter().cloned());
@@ -375,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_change_that_was_not_written_is_made_good_by_the_next(
+        fn unwritten_changes_are_written_by_the_next(
             changes in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..4)), 1..20),
             unwritten in prop::collection::vec(any::<bool>(), 20),
         ) {

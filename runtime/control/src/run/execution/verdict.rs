@@ -1,4 +1,5 @@
-//! What follows from how an attempt ended: a pure decision, so that it can be held against its rules without a run.
+//! Decides what follows from the end of an attempt. The decision is pure, so that tests need no
+//! run.
 
 use tidemill_core::retry::{AfterFailure, ExhaustionPolicy, FailedAttempt, RunRetry};
 use tidemill_core::run::RunEvent;
@@ -8,62 +9,62 @@ use tidemill_store::records::FailedPart;
 
 use crate::metrics::AttemptEnd;
 
-/// How far the cancellation of a run has come that a person or another run asked for.
+/// How far the requested cancellation of a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CancelStage {
-    /// The guest does not know yet.
+    /// The guest does not know of it yet.
     Requested,
-    /// The guest knows, and has had its time to undo what it did.
+    /// The guest knows of it and has had time to undo its work.
     Notified,
-    /// It is to end at once.
+    /// The run must end at once.
     Terminated,
 }
 
-/// What is known of the attempt beside its outcome.
+/// What is known of the attempt besides its outcome.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttemptContext<'a> {
     pub(crate) number: u32,
     pub(crate) retry: &'a RunRetry,
     /// Whether another run started this one.
     pub(crate) child: bool,
-    /// None if nobody cancelled it.
+    /// `None` if no cancellation was requested.
     pub(crate) cancelled: Option<CancelStage>,
-    /// Whether there is nothing that another attempt would do otherwise: all that it did is kept.
+    /// Whether another attempt would do the same, because all that this one did is kept.
     pub(crate) nothing_again: bool,
-    /// Whether it was stopped because its lifetime was over; how long that was, in milliseconds.
+    /// The maximum lifetime in milliseconds, if the attempt was stopped because of it.
     pub(crate) overran: Option<u64>,
-    /// What the other side says about the next attempt.
+    /// What the remote server requires of the next attempt.
     pub(crate) next: NextAttempt,
     pub(crate) now: Timestamp,
     pub(crate) random: u64,
 }
 
-/// Attempts that an open circuit refused are begun again at moments up to so many milliseconds apart.
-const APART_MILLIS: u64 = 5_000;
+/// Maximum spread of the next attempts of runs that an open circuit refused, in milliseconds.
+const SPREAD_MILLIS: u64 = 5_000;
 
 /// What the commit does with the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttemptVerdict {
     pub(crate) event: RunEvent,
     pub(crate) how: AttemptEnd,
-    /// Whether all that it did takes hold, or what a retry keeps.
+    /// Whether all effects are committed, or only what a retry keeps.
     pub(crate) effects: bool,
-    /// What is kept of the failure beside the run's state.
+    /// The recorded failure, besides the run's state.
     pub(crate) failed: Option<Box<(FailedPart, Failure)>>,
 }
 
 impl AttemptVerdict {
-    /// One that leaves nothing but the run's next state.
+    /// Returns a verdict that changes only the run's state.
     pub(crate) fn of(event: RunEvent, how: AttemptEnd) -> Self {
         Self { event, how, effects: false, failed: None }
     }
 }
 
-/// What follows.
+/// Decides what follows from an attempt.
 ///
-/// A success takes hold with all its effects. So does what a cancelled run did before it returned: it has had its time to undo what
-/// it did, and what it did then is meant. A failed attempt leaves what a retry keeps and its log lines, whatever becomes of the run;
-/// so does one that was stopped.
+/// A success commits all its effects. So does a cancelled run that returned: it had time to undo
+/// its work, and its last effects are intended. A failed or stopped attempt keeps what a retry
+/// keeps and its log lines, whatever becomes of the run.
 pub(crate) fn verdict(outcome: &Outcome, attempt: AttemptContext<'_>) -> AttemptVerdict {
     if let Some(stage) = attempt.cancelled
         && let Some(verdict) = cancelled(outcome, stage, attempt)
@@ -78,7 +79,7 @@ pub(crate) fn verdict(outcome: &Outcome, attempt: AttemptContext<'_>) -> Attempt
             let event = RunEvent::Requeued { not_before: attempt.now };
             return AttemptVerdict { effects: true, ..AttemptVerdict::of(event, AttemptEnd::Continued) };
         }
-        // What left memory is not this attempt's to end; it is taken up where it was.
+        // A run that left memory does not end with this attempt: it is resumed later.
         (Outcome::Suspended, None) => return handed_back(attempt.now),
         _ => failure_of(outcome, attempt),
     };
@@ -86,7 +87,7 @@ pub(crate) fn verdict(outcome: &Outcome, attempt: AttemptContext<'_>) -> Attempt
     // An attempt that an open circuit refused did not take place.
     let failed = (verdict.how != AttemptEnd::Refused).then(|| Box::new((FailedPart::Attempt, failure)));
     match verdict.event {
-        // A person asked for the end, and gets it; the failure stands beside it.
+        // The run ends as requested; its failure is recorded separately.
         RunEvent::Parked(failure) | RunEvent::Failed(failure) if attempt.cancelled.is_some() => AttemptVerdict {
             failed: Some(Box::new((FailedPart::Cancellation, failure))),
             ..AttemptVerdict::of(RunEvent::Cancelled, AttemptEnd::Cancelled)
@@ -95,22 +96,24 @@ pub(crate) fn verdict(outcome: &Outcome, attempt: AttemptContext<'_>) -> Attempt
     }
 }
 
-/// What follows for a run that was asked to end; none if that is what would follow without it, its end apart.
+/// Decides what follows for a run with a requested cancellation. Returns `None` if only its final
+/// state differs from that of another run.
 fn cancelled(outcome: &Outcome, stage: CancelStage, attempt: AttemptContext<'_>) -> Option<AttemptVerdict> {
     let end = AttemptVerdict::of(RunEvent::Cancelled, AttemptEnd::Cancelled);
     match (outcome, stage) {
         (Outcome::Output(_) | Outcome::ContinueAsNew { .. }, _) => Some(AttemptVerdict { effects: true, ..end }),
         (_, CancelStage::Terminated) => Some(end),
-        // It left memory before it could be told: that comes when it is taken up where it was.
+        // It left memory before it was notified. It is notified when it is resumed.
         (Outcome::Suspended, _) => attempt.overran.is_none().then(|| handed_back(attempt.now)),
-        // A guest that does not know has undone nothing. Another attempt is told before it does anything new.
+        // A guest that does not know has undone nothing. Another attempt is notified before it does
+        // anything new.
         (Outcome::Failed { .. }, CancelStage::Requested) => None,
         (Outcome::Failed { failure, cause: Cause::Guest }, CancelStage::Notified) => {
             let failed = (failure.code != Code::Cancelled.as_str())
                 .then(|| Box::new((FailedPart::Cancellation, failure.clone())));
             Some(AttemptVerdict { effects: true, failed, ..end })
         }
-        // What the host could not carry out is tried again, in what is left of the grace period.
+        // A failure of the host is retried within the rest of the grace period.
         (Outcome::Failed { cause: Cause::Host, .. }, CancelStage::Notified) if attempt.overran.is_none() => None,
         (Outcome::Failed { .. }, CancelStage::Notified) => {
             let failure = failure_of(outcome, attempt).0;
@@ -123,7 +126,7 @@ fn handed_back(now: Timestamp) -> AttemptVerdict {
     AttemptVerdict::of(RunEvent::Requeued { not_before: now }, AttemptEnd::HandedBack)
 }
 
-/// The failure of an attempt, and who is to blame.
+/// Returns the failure of an attempt, and its cause.
 fn failure_of(outcome: &Outcome, attempt: AttemptContext<'_>) -> (Failure, Cause) {
     match (outcome, attempt.overran) {
         (_, Some(lifetime)) => {
@@ -131,12 +134,12 @@ fn failure_of(outcome: &Outcome, attempt: AttemptContext<'_>) -> (Failure, Cause
             (Code::LimitLifetime.failure(message), Cause::Limit)
         }
         (Outcome::Failed { failure, cause }, None) => (failure.clone(), *cause),
-        // Any other outcome is no failure, and does not come here.
+        // No other outcome is a failure, and none gets here.
         _ => (Code::Internal.failure("the attempt did not fail"), Cause::Host),
     }
 }
 
-/// What follows a failed attempt, by the retry policy.
+/// Decides what follows from a failed attempt, by the retry policy.
 fn after_failure(failure: &Failure, cause: Cause, attempt: AttemptContext<'_>) -> AttemptVerdict {
     // A run whose lifetime is over has no time left for another attempt.
     let retry = if attempt.overran.is_some() { RunRetry { on_trap: false, ..*attempt.retry } } else { *attempt.retry };
@@ -153,12 +156,13 @@ fn after_failure(failure: &Failure, cause: Cause, attempt: AttemptContext<'_>) -
             failure.clone(),
         );
     }
-    // An attempt that an open circuit refused did not take place: it is made as soon as the circuit lets it.
+    // An attempt that an open circuit refused did not take place. It is repeated as soon as the
+    // circuit allows.
     let refused = attempt.next.refused && failure.retryable && retry.policy.max_attempts != 1;
     let failed = FailedAttempt { attempt: if refused { 1 } else { failed.attempt }, ..failed };
     match retry.after_failure(failed, attempt.random) {
         AfterFailure::Retry { delay_millis } => {
-            let apart = if refused { attempt.random % APART_MILLIS } else { 0 };
+            let apart = if refused { attempt.random % SPREAD_MILLIS } else { 0 };
             let earliest = attempt.next.not_before.map(|at| at.plus_millis(apart)).unwrap_or_default();
             let not_before = attempt.now.plus_millis(delay_millis).max(earliest);
             let how = if refused { AttemptEnd::Refused } else { AttemptEnd::Retried };
@@ -177,7 +181,7 @@ fn give_up(then: ExhaustionPolicy, failure: Failure) -> AttemptVerdict {
     }
 }
 
-/// `host/retries-exhausted`, with the failure of the last attempt in its details.
+/// Returns `host/retries-exhausted`, with the last failure in its details.
 fn all_failed(last: &Failure, attempts: u32) -> Failure {
     let message = format!("all {attempts} attempts failed, the last with {}: {}", last.code, last.message);
     let failure = Code::RetriesExhausted.failure(message);
@@ -214,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_may_pass_is_tried_again_after_the_back_off() {
+    fn retryable_failures_are_retried_after_the_back_off() {
         let verdict = verdict(&failed(true, Cause::Guest), attempt(&RunRetry::default()));
         assert_eq!(verdict.event, RunEvent::Requeued { not_before: Timestamp::from_millis(2_000) });
         assert!(!verdict.effects);
     }
 
     #[test]
-    fn an_attempt_that_an_open_circuit_refused_waits_for_it_and_does_not_count() {
+    fn attempts_refused_by_an_open_circuit_wait_and_do_not_count() {
         let retry = RunRetry::default();
         let until = Timestamp::from_millis(61_000);
         let next = NextAttempt { not_before: Some(until), refused: true };
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_not_tried_again_before_the_time_that_the_server_named() {
+    fn retries_wait_for_the_time_that_the_server_named() {
         let retry = RunRetry::default();
         let until = Timestamp::from_millis(31_000);
         let next = NextAttempt { not_before: Some(until), refused: false };
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_will_not_pass_parks_at_once_under_its_own_name() {
+    fn permanent_failures_park_at_once_with_their_own_code() {
         let retry = RunRetry::default();
         for cause in [Cause::Guest, Cause::Trap, Cause::Limit, Cause::Host] {
             let RunEvent::Parked(failure) = verdict(&failed(false, cause), attempt(&retry)).event else { panic!() };
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_come_to_the_same_is_not_tried_again() {
+    fn attempts_that_would_repeat_themselves_are_not_retried() {
         let retry = RunRetry { on_trap: true, ..RunRetry::default() };
         let same = AttemptContext { nothing_again: true, ..attempt(&retry) };
         for cause in [Cause::Guest, Cause::Trap] {
@@ -274,12 +278,12 @@ mod tests {
         }
         let child = verdict(&failed(true, Cause::Guest), AttemptContext { child: true, ..same });
         assert!(matches!(child.event, RunEvent::Failed(_)));
-        // What the host could not do may well be done the next time.
+        // A failure of the host may not recur.
         assert!(matches!(verdict(&failed(true, Cause::Host), same).event, RunEvent::Requeued { .. }));
     }
 
     #[test]
-    fn a_run_that_outlived_itself_is_not_tried_again() {
+    fn runs_past_their_lifetime_are_not_retried() {
         let retry = RunRetry { on_trap: true, ..RunRetry::default() };
         let verdict =
             verdict(&failed(true, Cause::Cancelled), AttemptContext { overran: Some(5_000), ..attempt(&retry) });
@@ -292,7 +296,7 @@ mod tests {
         [None, Some(CancelStage::Requested), Some(CancelStage::Notified), Some(CancelStage::Terminated)];
 
     #[test]
-    fn a_compensation_that_failed_leaves_its_failure_beside_the_end() {
+    fn failed_compensations_record_their_failure() {
         let retry = RunRetry::default();
         let known = AttemptContext { cancelled: Some(CancelStage::Notified), ..attempt(&retry) };
         for (cause, effects) in [(Cause::Guest, true), (Cause::Trap, false), (Cause::Limit, false)] {
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_the_host_does_not_end_a_compensation() {
+    fn host_failures_do_not_end_a_compensation() {
         let retry = RunRetry::default();
         let known = AttemptContext { cancelled: Some(CancelStage::Notified), ..attempt(&retry) };
         assert!(matches!(verdict(&failed(true, Cause::Host), known).event, RunEvent::Requeued { .. }));
@@ -317,22 +321,22 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_was_not_told_is_told_by_another_attempt() {
+    fn unnotified_guests_are_notified_by_another_attempt() {
         let retry = RunRetry::default();
-        let asked = AttemptContext { cancelled: Some(CancelStage::Requested), ..attempt(&retry) };
-        let again = verdict(&failed(true, Cause::Guest), asked);
+        let requested = AttemptContext { cancelled: Some(CancelStage::Requested), ..attempt(&retry) };
+        let again = verdict(&failed(true, Cause::Guest), requested);
         assert!(matches!(again.event, RunEvent::Requeued { .. }) && !again.effects);
-        // What had left memory is told where it waits.
-        let left = verdict(&Outcome::Suspended, asked);
+        // A run that left memory is notified when it resumes.
+        let left = verdict(&Outcome::Suspended, requested);
         assert_eq!((left.how, left.effects), (AttemptEnd::HandedBack, false));
-        let gave_up = verdict(&failed(false, Cause::Guest), asked);
+        let gave_up = verdict(&failed(false, Cause::Guest), requested);
         assert_eq!((gave_up.event, gave_up.effects), (RunEvent::Cancelled, false));
         assert!(matches!(gave_up.failed.as_deref(), Some((FailedPart::Cancellation, _))));
     }
 
     proptest! {
         #[test]
-        fn only_a_guest_that_returned_leaves_effects(
+        fn only_guests_that_returned_commit_effects(
             number in 1u32..20, retryable in any::<bool>(), on_trap in any::<bool>(), child in any::<bool>(),
             stage in prop::sample::select(STAGES.to_vec()), nothing_again in any::<bool>(), overran in any::<bool>(),
             cause in prop::sample::select(vec![
